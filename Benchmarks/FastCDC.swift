@@ -1,0 +1,51 @@
+// FastCDC: the rival. Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based
+// Storage Systems" (2020), with normalised chunking of level 2 and the usual bounds of a quarter of the
+// normal size and four times it.
+
+/// FastCDC NC2: a gear hash, a test four times as strict before the normal size and four times as lax after.
+///
+/// The paper tests bits of the hash against a mask, which makes only powers of two possible. Comparing the
+/// hash with a threshold accepts the same fraction of positions and can be tuned to any average.
+struct FastCDC {
+    private let gear: [UInt64]
+    private let minimum: Int
+    private let normal: Int
+    private let maximum: Int
+    private let strictThreshold: UInt64
+    private let laxThreshold: UInt64
+
+    /// Makes a chunker whose normal size is `normal` bytes and whose gear table is drawn from `seed`.
+    init(normal: Double, seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        gear = (0..<256).map { _ in generator.next() }
+        minimum = Int(normal / 4)
+        self.normal = Int(normal)
+        maximum = Int(normal * 4)
+        let threshold = 0x1p64 / normal
+        strictThreshold = UInt64(threshold / 4)
+        laxThreshold = UInt64(threshold * 4)
+    }
+}
+
+extension FastCDC: Cutter {
+    func firstCut(in bytes: UnsafeRawBufferPointer) -> Int {
+        guard bytes.count > minimum else { return bytes.count }
+        let end = min(maximum, bytes.count)
+        let middle = min(normal, end)
+        return gear.withUnsafeBufferPointer { gear in
+            var hash: UInt64 = 0
+            var position = minimum
+            while position < middle {
+                hash = hash << 1 &+ gear[Int(bytes[position])]
+                position &+= 1
+                if hash < strictThreshold { return position }
+            }
+            while position < end {
+                hash = hash << 1 &+ gear[Int(bytes[position])]
+                position &+= 1
+                if hash < laxThreshold { return position }
+            }
+            return end
+        }
+    }
+}

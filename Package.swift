@@ -1,0 +1,79 @@
+// swift-tools-version: 6.0
+// The targets of bakstore, bottom-up. A target lists every module it may import; the test command
+// builds with `--explicit-target-dependency-import-check error`, so the list is the import rule.
+import PackageDescription
+
+/// One set of compiler settings for every Swift target.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+func library(_ name: String, uses dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "bakstore",
+    products: [.executable(name: "bakstore", targets: ["bakstore"])],
+    targets: [
+        // System libraries, from Debian's -dev packages.
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        // Calls of the C library that Swift's Glibc module leaves out.
+        .systemLibrary(name: "CLinux"),
+
+        library("BakCore", uses: []),
+        library("BakChunking", uses: ["BakCore", "CXXHash"]),
+        library("BakCodec", uses: ["BakCore", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
+        library("BakFormat", uses: ["BakCore", "BakCodec"]),
+        library("BakStorage", uses: ["BakCore"]),
+        library("BakPosix", uses: ["BakStorage", "BakCore", "CLinux"]),
+        library("BakRepository", uses: ["BakFormat", "BakCodec", "BakStorage", "BakCore"]),
+        library(
+            "BakEngine",
+            uses: ["BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore"]),
+        .executableTarget(
+            name: "bakstore",
+            dependencies: ["BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore"],
+            swiftSettings: settings),
+
+        .executableTarget(
+            name: "bakstore-benchmark",
+            dependencies: ["BakChunking", "BakCore", "CXXHash"],
+            path: "Benchmarks",
+            swiftSettings: settings),
+
+        .target(
+            name: "TestSupport", dependencies: ["BakStorage", "BakFormat", "BakCodec", "BakCore"],
+            path: "Tests/Support", swiftSettings: settings),
+        tests("BakCoreTests", of: ["BakCore"]),
+        tests("BakCodecTests", of: ["BakCodec", "BakCore", "CZstd"]),
+        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CXXHash"]),
+        tests("BakPosixTests", of: ["BakPosix", "BakStorage", "BakCore", "CLinux"]),
+        tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
+        tests(
+            "BakRepositoryTests",
+            of: ["TestSupport", "BakRepository", "BakFormat", "BakCodec", "BakStorage", "BakCore"]),
+        tests(
+            "BakEngineTests",
+            of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
+        tests("BenchmarkTests", of: ["bakstore-benchmark"]),
+        tests(
+            "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
+    ]
+)
+
+// The fuzzer has no main of its own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
+if Context.environment["BAKSTORE_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz-format", dependencies: ["TestSupport"], path: "Tests/Fuzz",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]))
+}

@@ -1,0 +1,65 @@
+// Chunker: sparse argmin with a keyed priority. Cuts depend on nothing but the bytes since the last cut,
+// the parameters and the key: not on read sizes, the machine or what was backed up before.
+//
+// A chunk that starts at 0 ends at a cut c with minimum <= c <= maximum:
+//   1. c is a candidate when the little-endian word w of the four bytes before c satisfies
+//      w * K + A < 2^(32 - densityExponent), modulo 2^32.
+//   2. A candidate's priority is XXH3-64, with the key's secret, of the 64 bytes before it.
+//   3. The candidate with the smallest priority is the cut, the earliest one on a tie. Without a candidate
+//      the cut is at `maximum`.
+// With only n < maximum bytes left in the input, the window is [minimum, n - minimum / 2], by the same
+// rules; if it is empty or has no candidate, the n bytes are one chunk. So a short file can share its
+// second half after an edit in its first, a cut mostly stays when bytes are appended, and slivers, which
+// cost a chunk and share nothing, are rare: only a cut in a full window can leave one. (Measured in
+// docs/decisions/0001-sparse-argmin-chunking.md.)
+
+/// Finds content-defined cuts. A value is immutable: any number of threads can use it.
+public struct Chunker: Sendable {
+    /// The bounds of a chunk's size.
+    public let parameters: ChunkerParameters
+    private let key: ChunkerKey
+    private let scan: CandidateScan
+
+    /// Makes a chunker.
+    public init(parameters: ChunkerParameters, key: ChunkerKey) {
+        self.parameters = parameters
+        self.key = key
+        scan = CandidateScan(key: key, densityExponent: parameters.densityExponent)
+    }
+
+    /// The length of the chunk that starts at `bytes[0]`.
+    ///
+    /// - Parameters:
+    ///   - bytes: what follows the last cut. Bytes past `parameters.maximum` are ignored.
+    ///   - isLast: whether the input ends with `bytes`.
+    /// - Returns: the length in bytes; nil when there are no bytes, and when there are fewer than
+    ///   `parameters.maximum` and more may come. The answer is then the same however the input was read.
+    /// - Complexity: linear in `maximum - minimum`; nothing is allocated.
+    public func firstCut(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> Int? {
+        guard let start = bytes.baseAddress, !bytes.isEmpty else { return nil }
+        let minimum = parameters.minimum
+        let maximum = parameters.maximum
+        if bytes.count >= maximum {
+            return bestCandidate(in: start, from: minimum, through: maximum) ?? maximum
+        }
+        guard isLast else { return nil }
+        return bestCandidate(in: start, from: minimum, through: bytes.count - minimum / 2) ?? bytes.count
+    }
+
+    /// The earliest candidate of the smallest priority in a window; nil when there is none.
+    private func bestCandidate(in bytes: UnsafeRawPointer, from first: Int, through last: Int) -> Int? {
+        var best: (cut: Int, priority: UInt64)?
+        var position = first
+        while let block = scan.nextBlock(in: bytes, from: position, through: last) {
+            var mask = block.mask
+            while mask != 0 {
+                let cut = block.start + mask.trailingZeroBitCount
+                mask &= mask - 1
+                let priority = key.priority(endingAt: bytes + cut)
+                if best == nil || priority < best!.priority { best = (cut, priority) }
+            }
+            position = block.start + CandidateBlock.width
+        }
+        return best?.cut
+    }
+}

@@ -1,0 +1,45 @@
+// ChunkerParameters: the sizes that chunks may have, and the density of candidates that follows from them.
+
+/// The bounds of a chunk's size, in bytes. Only valid bounds can be made.
+///
+/// A repository stores `minimum` and `maximum`: changing either changes every cut.
+public struct ChunkerParameters: Hashable, Sendable {
+    /// The smallest chunk in bytes; only the last chunk of a file may be smaller.
+    public let minimum: Int
+    /// The largest chunk in bytes.
+    public let maximum: Int
+
+    /// The smallest `minimum`: a priority covers this many bytes, which must lie in the chunk they end.
+    public static let smallestMinimum = ChunkerKey.priorityWindow
+    /// The largest `maximum`: several chunks are in memory at a time.
+    public static let largestMaximum = 8 << 20
+
+    /// For media and whatever else is compressed already: 512 KiB, 1 MiB, 1.5 MiB.
+    public static let media = ChunkerParameters(uncheckedMinimum: 512 << 10, maximum: 1536 << 10)
+    /// For everything else: 64 KiB, 128 KiB, 192 KiB.
+    public static let general = ChunkerParameters(uncheckedMinimum: 64 << 10, maximum: 192 << 10)
+
+    /// Makes bounds in bytes; nil unless `smallestMinimum <= minimum < maximum <= largestMaximum`.
+    public init?(minimum: Int, maximum: Int) {
+        guard minimum >= Self.smallestMinimum, minimum < maximum, maximum <= Self.largestMaximum else {
+            return nil
+        }
+        self.init(uncheckedMinimum: minimum, maximum: maximum)
+    }
+
+    private init(uncheckedMinimum minimum: Int, maximum: Int) {
+        self.minimum = minimum
+        self.maximum = maximum
+    }
+
+    /// The size in bytes to expect of a chunk: the smallest priority may be anywhere in the window.
+    public var average: Int { (minimum + maximum) / 2 }
+
+    /// One position in 2^`densityExponent` is a candidate, so that the window from `minimum` to `maximum`
+    /// holds 32 to 64. Fewer would often leave none; more would cost priorities and find no better cuts.
+    public var densityExponent: Int {
+        let window = maximum - minimum
+        let floorLog2 = Int.bitWidth - 1 - window.leadingZeroBitCount
+        return max(1, floorLog2 - 5)
+    }
+}

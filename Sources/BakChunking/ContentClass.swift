@@ -1,0 +1,131 @@
+// ContentClass: what kind of content a file holds, judged by its first bytes and never by its name. The
+// answer only steers sizes and codecs; a wrong one costs space or time and nothing else.
+
+/// Which chunk sizes suit a file. The raw values are stored.
+public enum ContentClass: UInt8, Sendable, CaseIterable {
+    /// Databases, text, bitmaps, mail: edits change small parts of it.
+    case general = 1
+    /// Pictures, video, sound, archives: large, mostly compressed, rarely edited.
+    case media = 2
+
+    /// How many bytes from a file's start settle its class.
+    public static let sniffByteCount = 16
+
+    /// Recognises content by its first bytes. A shorter file gives fewer than `sniffByteCount`; what no
+    /// signature matches is general and not compressed.
+    public static func sniff(firstBytes: UnsafeRawBufferPointer) -> ContentTraits {
+        for signature in Signature.all where signature.matches(firstBytes) { return signature.traits }
+        return ContentTraits(contentClass: .general, isCompressed: false)
+    }
+}
+
+/// What the first bytes of a file tell about it.
+public struct ContentTraits: Hashable, Sendable {
+    /// Which chunk sizes suit it.
+    public var contentClass: ContentClass
+    /// Whether it is compressed already, so that a codec would only burn time.
+    public var isCompressed: Bool
+
+    /// Makes a record.
+    public init(contentClass: ContentClass, isCompressed: Bool) {
+        self.contentClass = contentClass
+        self.isCompressed = isCompressed
+    }
+}
+
+/// The bytes that a kind of file starts with.
+struct Signature: Sendable {
+    let traits: ContentTraits
+    private let pattern: [(value: UInt8, mask: UInt8)]
+
+    /// Makes a signature from tokens separated by spaces: two hexadecimal digits, of which `.` stands for
+    /// any, or text in single quotes.
+    private init(_ pattern: String, isCompressed: Bool = true) {
+        traits = ContentTraits(contentClass: .media, isCompressed: isCompressed)
+        self.pattern = pattern.split(separator: " ").flatMap { token in
+            token.hasPrefix("'") ? Self.text(token) : [Self.digits(token)]
+        }
+    }
+
+    private static func text(_ token: Substring) -> [(value: UInt8, mask: UInt8)] {
+        token.dropFirst().dropLast().utf8.map { ($0, 0xff) }
+    }
+
+    private static func digits(_ token: Substring) -> (value: UInt8, mask: UInt8) {
+        token.reduce((value: 0, mask: 0)) { byte, digit in
+            let nibble = digit.hexDigitValue.map { (UInt8($0), UInt8(0xf)) } ?? (0, 0)
+            return (byte.value << 4 | nibble.0, byte.mask << 4 | nibble.1)
+        }
+    }
+
+    /// How many bytes the signature looks at.
+    var byteCount: Int { pattern.count }
+
+    func matches(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count >= pattern.count else { return false }
+        for (byte, expected) in zip(bytes, pattern) where byte & expected.mask != expected.value {
+            return false
+        }
+        return true
+    }
+
+    /// Every signature known. None contradicts another, so their order is free.
+    static let all: [Signature] = [
+        // Pictures.
+        Signature("FF D8 FF"),  // JPEG
+        Signature("89 'PNG' 0D 0A 1A 0A"),
+        Signature("'GIF87a'"),
+        Signature("'GIF89a'"),
+        Signature("'RIFF' .. .. .. .. 'WEBP'"),
+        Signature("FF 0A"),  // JPEG XL, bare codestream
+        Signature("00 00 00 0C 'JXL' 20 0D 0A 87 0A"),  // JPEG XL in boxes
+        Signature("00 00 00 0C 'jP' 20 20 0D 0A 87 0A"),  // JPEG 2000
+        // Raw pictures may hold plain samples: a codec should have its try.
+        Signature("'II' 2A 00", isCompressed: false),  // TIFF, DNG, NEF, ARW, CR2
+        Signature("'MM' 00 2A", isCompressed: false),
+        Signature("'II' 2B 00", isCompressed: false),  // BigTIFF
+        Signature("'MM' 00 2B", isCompressed: false),
+        Signature("'IIU' 00", isCompressed: false),  // Panasonic RW2
+        Signature("'IIRO'", isCompressed: false),  // Olympus ORF
+        Signature("'IIRS'", isCompressed: false),
+        Signature("'MMOR'", isCompressed: false),
+        Signature("'FUJIFILMCCD-RAW'", isCompressed: false),  // Fujifilm RAF
+        Signature("'FOVb'", isCompressed: false),  // Sigma X3F
+        // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below
+        // 16 MiB starts with a zero, which keeps prose such as "The free ..." out.
+        Signature("00 .. .. .. 'ftyp'"),
+        Signature("00 .. .. .. 'moov'"),
+        Signature("00 .. .. .. 'wide'"),
+        Signature("00 .. .. .. 'free'"),
+        Signature("00 .. .. .. 'skip'"),
+        Signature(".. .. .. .. 'mdat'"),
+        // Other video.
+        Signature("1A 45 DF A3"),  // Matroska, WebM
+        Signature("'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false),
+        Signature("30 26 B2 75 8E 66 CF 11"),  // ASF: WMV, WMA
+        Signature("00 00 01 BA"),  // MPEG program stream
+        // Sound. A frame sync has eleven bits only, so the headers in use are listed one by one; FF FE, the
+        // byte order mark of UTF-16, is none of them.
+        Signature("'ID3' 0."),
+        Signature("FF FB"),  // MPEG-1 layer III
+        Signature("FF FA"),
+        Signature("FF F3"),  // MPEG-2 layer III
+        Signature("FF F2"),
+        Signature("FF E3"),  // MPEG-2.5 layer III
+        Signature("FF F1"),  // AAC ADTS
+        Signature("FF F9"),
+        Signature("'fLaC'"),
+        Signature("'OggS' 00"),
+        // Archives and compressed streams.
+        Signature("'PK' 03 04"),  // zip, docx, apk
+        Signature("'PK' 05 06"),  // zip without members
+        Signature("'PK' 07 08"),  // split zip
+        Signature("1F 8B 08"),  // gzip
+        Signature("FD '7zXZ' 00"),
+        Signature("'BZh' 3. 31 41 59 26 53 59"),  // bzip2 with its first block
+        Signature("28 B5 2F FD"),  // zstd
+        Signature("04 22 4D 18"),  // LZ4 frame
+        Signature("'7z' BC AF 27 1C"),
+        Signature("'Rar!' 1A 07"),
+    ]
+}

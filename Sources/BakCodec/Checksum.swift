@@ -1,0 +1,49 @@
+// Checksum: unkeyed XXH3, against damage and not against malice. It covers stored bytes (frames, packs,
+// index segments), so that damage is found without a key. Content is named by ContentHasher instead.
+
+import BakCore
+import CXXHash
+
+/// Unkeyed XXH3 checksums (https://github.com/Cyan4973/xxHash, XXH3 as frozen in xxHash 0.8.0).
+public enum Checksum {
+    // The names are xxHash's own.
+
+    /// The 64-bit XXH3 of `bytes`.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    public static func xxh3_64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        XXH3_64bits(bytes.baseAddress, bytes.count)
+    }
+
+    /// The 128-bit XXH3 of `bytes`; the id's 16 bytes are the canonical form that `xxhsum -H128` prints.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    public static func xxh3_128(_ bytes: UnsafeRawBufferPointer) -> ID128 {
+        ID128(XXH3_128bits(bytes.baseAddress, bytes.count))
+    }
+}
+
+/// The 128-bit XXH3 of bytes that arrive in pieces.
+public struct ChecksumStream: ~Copyable {
+    private let state: OpaquePointer
+
+    /// Starts with no bytes.
+    public init() {
+        guard let state = XXH3_createState() else { preconditionFailure("out of memory") }
+        self.state = state
+        XXH3_128bits_reset(state)
+    }
+
+    deinit { XXH3_freeState(state) }
+
+    /// Adds `bytes` at the end.
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+    }
+
+    /// What `Checksum.xxh3_128` gives for all the bytes together.
+    public consuming func finish() -> ID128 { ID128(XXH3_128bits_digest(state)) }
+}
+
+extension ID128 {
+    /// The hash's canonical bytes (`XXH128_canonicalFromHash`): its high half first, big-endian.
+    init(_ hash: XXH128_hash_t) { self.init(high: hash.high64, low: hash.low64) }
+}

@@ -1,0 +1,159 @@
+// ContentHasher: names content by a keyed 128-bit hash. Equal content has equal ids under one secret and
+// domain; what is named in one domain ("chunk") never matches what is named in another ("manifest").
+//
+// xxh3    XXH3-128 withSecret. Content of 256 bytes or more is hashed as it is, under the domain's long
+//         secret. Shorter content is hashed as exactly 256 bytes, under the domain's short secret:
+//
+//             content | zeros up to offset 255 | length, one byte
+//
+//         which is injective because a length under 256 fits its byte. The detour keeps clear of XXH3's
+//         paths for inputs up to 240 bytes, whose weaknesses are published; the second secret keeps a
+//         padded input from meeting the same 256 bytes as real content.
+// sha256  HMAC-SHA-256, the first 16 bytes.
+//
+// Secrets are expanded (RFC 5869) with the labels "bakstore id D", "bakstore short id D" (192 bytes each)
+// and "bakstore hmac id D" (32 bytes), D being the domain.
+
+import BakCore
+import COpenSSL
+import CXXHash
+
+/// How a repository names its content. The raw values are stored.
+public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+    /// Keyed XXH3-128: as fast as memory, no resistance to one who knows the secret.
+    case xxh3 = 1
+    /// HMAC-SHA-256 truncated to 128 bits: resists crafted collisions.
+    case sha256 = 2
+
+    /// Parses a name as the command line and `description` spell it.
+    public init?(_ name: some StringProtocol) {
+        guard let match = Self.allCases.first(where: { $0.description == name }) else { return nil }
+        self = match
+    }
+
+    /// "xxh3" or "sha256".
+    public var description: String {
+        switch self {
+        case .xxh3: "xxh3"
+        case .sha256: "sha256"
+        }
+    }
+}
+
+/// Computes content ids for one domain. A copy shares its keys; any number of threads may use it at once.
+public struct ContentHasher: Sendable {
+    /// The bytes of a repository's id secret.
+    public static let secretBytes = 32
+
+    private enum Keyed: Sendable {
+        case xxh3(XXH3Secrets)
+        case sha256(HMACStates)
+    }
+    private let keyed: Keyed
+
+    /// Derives the keys of `domain` from the repository's 32-byte id secret.
+    public init(_ algorithm: IDAlgorithm, secret: [UInt8], domain: String) {
+        precondition(secret.count == Self.secretBytes, "an id secret has 32 bytes")
+        switch algorithm {
+        case .xxh3: keyed = .xxh3(XXH3Secrets(secret: secret, domain: domain))
+        case .sha256:
+            let key = KeyDerivation.expand(secret: secret, label: "bakstore hmac id \(domain)", count: 32)
+            keyed = .sha256(HMACStates(key: key))
+        }
+    }
+
+    /// The id of `content`. Allocates nothing for xxh3; two digest states for sha256.
+    public func id(of content: UnsafeRawBufferPointer) -> ID128 {
+        switch keyed {
+        case .xxh3(let secrets): secrets.id(of: content)
+        case .sha256(let states): states.id(of: content)
+        }
+    }
+}
+
+/// Two XXH3 secrets at a fixed address: the long one, then the short one. Immutable, hence Sendable.
+private final class XXH3Secrets: @unchecked Sendable {
+    private static let secretBytes = 192
+    private static let paddedBytes = 256
+    private let long: UnsafeMutableRawPointer
+    private var short: UnsafeMutableRawPointer { long + Self.secretBytes }
+
+    init(secret: [UInt8], domain: String) {
+        let bytes =
+            KeyDerivation.expand(secret: secret, label: "bakstore id \(domain)", count: Self.secretBytes)
+            + KeyDerivation.expand(
+                secret: secret, label: "bakstore short id \(domain)", count: Self.secretBytes)
+        long = .allocate(byteCount: bytes.count, alignment: 64)
+        bytes.withUnsafeBytes { long.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    }
+
+    deinit {
+        OPENSSL_cleanse(long, 2 * Self.secretBytes)
+        long.deallocate()
+    }
+
+    func id(of content: UnsafeRawBufferPointer) -> ID128 {
+        if content.count >= Self.paddedBytes {
+            return ID128(XXH3_128bits_withSecret(content.baseAddress, content.count, long, Self.secretBytes))
+        }
+        return withUnsafeTemporaryAllocation(byteCount: Self.paddedBytes, alignment: 16) { padded in
+            padded.initializeMemory(as: UInt8.self, repeating: 0)
+            padded.copyMemory(from: content)
+            padded[Self.paddedBytes - 1] = UInt8(content.count)
+            return ID128(
+                XXH3_128bits_withSecret(padded.baseAddress, Self.paddedBytes, short, Self.secretBytes))
+        }
+    }
+}
+
+/// HMAC's inner and outer SHA-256 states with the key already absorbed (RFC 2104). Each id starts from
+/// copies of them, so the states never change and threads need no lock.
+final class HMACStates: @unchecked Sendable {
+    private static let blockBytes = 64
+    private let inner: OpaquePointer
+    private let outer: OpaquePointer
+
+    init(key: [UInt8]) {
+        inner = Self.state(key: key, pad: 0x36)
+        outer = Self.state(key: key, pad: 0x5c)
+    }
+
+    deinit {
+        EVP_MD_CTX_free(inner)
+        EVP_MD_CTX_free(outer)
+    }
+
+    func id(of content: UnsafeRawBufferPointer) -> ID128 {
+        withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { digest in
+            Self.finish(inner, appending: content, into: digest)
+            Self.finish(outer, appending: UnsafeRawBufferPointer(digest), into: digest)
+            return ID128(loading: digest.baseAddress!)
+        }
+    }
+
+    /// A state that has absorbed the key, zero-padded to a block and combined with `pad`.
+    private static func state(key: [UInt8], pad: UInt8) -> OpaquePointer {
+        let block = key.map { $0 ^ pad } + repeatElement(pad, count: blockBytes - key.count)
+        let state = EVP_MD_CTX_new()
+        require(EVP_DigestInit_ex(state, EVP_sha256(), nil))
+        require(EVP_DigestUpdate(state, block, block.count))
+        return state!
+    }
+
+    /// Writes the digest of what `state` has absorbed and `bytes` after it, leaving `state` as it was.
+    private static func finish(
+        _ state: OpaquePointer, appending bytes: UnsafeRawBufferPointer,
+        into digest: UnsafeMutableRawBufferPointer
+    ) {
+        let copy = EVP_MD_CTX_new()
+        defer { EVP_MD_CTX_free(copy) }
+        require(EVP_MD_CTX_copy_ex(copy, state))
+        require(EVP_DigestUpdate(copy, bytes.baseAddress, bytes.count))
+        require(EVP_DigestFinal_ex(copy, digest.baseAddress, nil))
+    }
+
+    /// SHA-256 fails only when memory is out; an id must not be made up then.
+    private static func require(_ result: Int32) {
+        precondition(result == 1, "libcrypto could not compute a SHA-256")
+    }
+}

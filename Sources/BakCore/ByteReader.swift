@@ -1,0 +1,113 @@
+// ByteReader: the one place where untrusted bytes are taken apart. Every read is bounds-checked, every
+// failure names the object and the offset. Integers are little-endian, varints are LEB128.
+
+/// A cursor over untrusted bytes. It borrows the memory: use it inside `withUnsafeBytes`.
+public struct ByteReader {
+    /// The bytes being read.
+    public let bytes: UnsafeRawBufferPointer
+    /// The position of the next byte to read, in `bytes`.
+    public private(set) var position = 0
+    /// The object that the bytes come from, for errors.
+    public let object: String
+    /// Where `bytes` start in the object, for errors.
+    public let baseOffset: Int
+
+    /// Starts at the first of `bytes`, which stand at `baseOffset` of `object`.
+    public init(_ bytes: UnsafeRawBufferPointer, object: String, baseOffset: Int = 0) {
+        self.bytes = bytes
+        self.object = object
+        self.baseOffset = baseOffset
+    }
+
+    /// How many bytes are left.
+    @inlinable
+    public var remaining: Int { bytes.count - position }
+    /// Whether every byte has been read.
+    @inlinable
+    public var isAtEnd: Bool { position == bytes.count }
+
+    /// An error that names the current position.
+    public func corruption(_ reason: String) -> CorruptionError {
+        CorruptionError(object: object, offset: baseOffset + position, reason: reason)
+    }
+
+    /// Takes the next `count` bytes, without copying them.
+    public mutating func take(_ count: Int) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        guard count >= 0, count <= remaining else {
+            throw corruption("\(count) bytes expected, \(remaining) left")
+        }
+        defer { position += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+    }
+
+    /// Reads a fixed-width little-endian integer.
+    public mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(CorruptionError) -> T {
+        T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
+    }
+
+    /// Reads one byte.
+    public mutating func byte() throws(CorruptionError) -> UInt8 { try integer(UInt8.self) }
+
+    /// Reads an unsigned LEB128 of at most ten bytes, in its shortest form only.
+    public mutating func varint() throws(CorruptionError) -> UInt64 {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while true {
+            let byte = try byte()
+            let bits = UInt64(byte & 0x7f)
+            guard shift < 63 || (shift == 63 && bits <= 1) else { throw corruption("a varint over 64 bits") }
+            value |= bits << shift
+            if byte & 0x80 == 0 {
+                guard byte != 0 || shift == 0 else { throw corruption("a varint with a useless last byte") }
+                return value
+            }
+            shift += 7
+        }
+    }
+
+    /// Reads a varint that may not exceed `limit`; `what` names it in the error.
+    public mutating func count(upTo limit: Int, _ what: String) throws(CorruptionError) -> Int {
+        let value = try varint()
+        guard value <= UInt64(limit) else {
+            throw corruption("\(what) is \(value), over the limit of \(limit)")
+        }
+        return Int(value)
+    }
+
+    /// Reads a zigzag-coded signed varint.
+    public mutating func signedVarint() throws(CorruptionError) -> Int64 {
+        let value = try varint()
+        return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
+    }
+
+    /// Reads a 16-byte id.
+    public mutating func id() throws(CorruptionError) -> ID128 {
+        ID128(loading: try take(ID128.byteCount).baseAddress!)
+    }
+
+    /// Reads a byte string with a varint length of at most `limit`.
+    public mutating func byteString(upTo limit: Int, _ what: String) throws(CorruptionError) -> [UInt8] {
+        let length = try count(upTo: min(limit, remaining), what)
+        return Array(try take(length))
+    }
+
+    /// Reads a byte string that must be UTF-8.
+    public mutating func text(upTo limit: Int, _ what: String) throws(CorruptionError) -> String {
+        let start = self
+        guard let text = String(validating: try byteString(upTo: limit, what), as: UTF8.self) else {
+            throw start.corruption("\(what) is not UTF-8")
+        }
+        return text
+    }
+
+    /// Reads a timestamp: zigzag seconds, then nanoseconds below 10^9.
+    public mutating func timestamp() throws(CorruptionError) -> Timestamp {
+        let seconds = try signedVarint()
+        return Timestamp(seconds: seconds, nanoseconds: UInt32(try count(upTo: 999_999_999, "nanoseconds")))
+    }
+
+    /// Throws unless every byte has been read.
+    public func expectEnd() throws(CorruptionError) {
+        guard isAtEnd else { throw corruption("\(remaining) bytes left over") }
+    }
+}

@@ -1,0 +1,135 @@
+// Threads, a lock and a bounded queue over pthreads. Plain threads rather than the Swift concurrency
+// pool, because bakstore's stages block in reads and writes, which would starve a pool of two.
+
+import Glibc
+
+/// A mutual-exclusion lock with one condition to wait on.
+public final class Monitor: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    /// Makes an unlocked monitor.
+    public init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` with the lock held.
+    @discardableResult
+    public func locked<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    /// Takes the lock; pair it with `unlock`, in another scope than `locked` allows.
+    public func lock() { pthread_mutex_lock(mutex) }
+
+    /// Gives the lock back.
+    public func unlock() { pthread_mutex_unlock(mutex) }
+
+    /// Waits until another thread signals; the lock must be held, and is held again on return.
+    public func wait() { pthread_cond_wait(condition, mutex) }
+
+    /// Waits like `wait`, but no longer than about so many milliseconds.
+    public func wait(milliseconds: Int) {
+        var until = timespec()
+        clock_gettime(CLOCK_REALTIME, &until)
+        let nanoseconds = until.tv_nsec + milliseconds % 1000 * 1_000_000
+        until.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
+        until.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &until)
+    }
+
+    /// Wakes every waiting thread; the lock must be held.
+    public func signalAll() { pthread_cond_broadcast(condition) }
+}
+
+/// A first-in first-out queue between threads that holds at most `capacity` elements.
+public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
+    private let monitor = Monitor()
+    private let capacity: Int
+    private var elements: [Element?] = []
+    private var head = 0
+    private var isClosed = false
+
+    /// Makes an empty queue.
+    public init(capacity: Int) {
+        precondition(capacity > 0)
+        self.capacity = capacity
+    }
+
+    private var count: Int { elements.count - head }
+
+    /// Whether a push would wait now.
+    public var isFull: Bool { monitor.locked { count >= capacity } }
+
+    /// Appends an element, waiting while the queue is full. False when the queue has been closed.
+    @discardableResult
+    public func push(_ element: Element) -> Bool {
+        monitor.locked {
+            while count >= capacity && !isClosed { monitor.wait() }
+            guard !isClosed else { return false }
+            elements.append(element)
+            monitor.signalAll()
+            return true
+        }
+    }
+
+    /// Takes the oldest element, waiting while there is none. Nil when the queue is closed and empty.
+    public func pop() -> Element? {
+        monitor.locked {
+            while count == 0 && !isClosed { monitor.wait() }
+            guard count > 0 else { return nil }
+            let element = elements[head]
+            elements[head] = nil
+            head += 1
+            if head > 64 && head * 2 > elements.count {
+                elements.removeFirst(head)
+                head = 0
+            }
+            monitor.signalAll()
+            return element
+        }
+    }
+
+    /// Lets consumers drain what is queued and then see the end; producers see `false`.
+    public func close() {
+        monitor.locked {
+            isClosed = true
+            monitor.signalAll()
+        }
+    }
+}
+
+/// A thread that runs one closure and can be waited for.
+public final class Thread: @unchecked Sendable {
+    private var handle = pthread_t()
+
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// Starts a thread. Every thread must be joined once.
+    public init(_ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(Body(body))
+        let result = pthread_create(
+            &handle, nil,
+            { context in
+                Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+                return nil
+            }, box.toOpaque())
+        precondition(result == 0, "pthread_create failed with errno \(result)")
+    }
+
+    /// Waits until the closure has returned.
+    public func join() { pthread_join(handle, nil) }
+}

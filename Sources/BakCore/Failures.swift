@@ -1,0 +1,35 @@
+// The kinds of failure that never mix: corruption (here), I/O (BakStorage's StoreError, SourceError and
+// TargetError) and misuse (a usage error of the command line, or a precondition).
+
+/// Stored bytes are not what they must be: which object, where in it, and what is wrong.
+public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The object's key, as listed in the store ("packs/ab/…").
+    public var object: String
+    /// The byte offset in the object at which decoding failed.
+    public var offset: Int
+    /// What was expected and what was found, in one line.
+    public var reason: String
+    /// The bytes are whole, but were written by a program that knows more than this one.
+    public var needsNewerProgram = false
+
+    /// Makes the error of damage.
+    public init(object: String, offset: Int, reason: String) {
+        self.object = object
+        self.offset = offset
+        self.reason = reason
+    }
+
+    /// Makes the error of an object that a newer program wrote.
+    public static func unsupported(object: String, _ reason: String) -> CorruptionError {
+        var error = CorruptionError(object: object, offset: 0, reason: reason)
+        error.needsNewerProgram = true
+        return error
+    }
+
+    /// One line for people.
+    public var description: String {
+        needsNewerProgram
+            ? "\(object) cannot be read by this program: \(reason); use a newer bakstore"
+            : "\(object) is damaged at byte \(offset): \(reason)"
+    }
+}

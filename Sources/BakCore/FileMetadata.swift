@@ -1,0 +1,97 @@
+// What a file system knows of an entry beside its content. Names are bytes, not text: a path is its
+// components joined by '/', without a leading or trailing slash; the root of everything is empty.
+
+/// What kind of thing an entry is. The raw values are stored.
+public enum FileType: UInt8, Sendable, CaseIterable {
+    case regular = 1
+    case directory = 2
+    case symlink = 3
+    case fifo = 4
+    case socket = 5
+    case characterDevice = 6
+    case blockDevice = 7
+}
+
+/// The fixed-size part of an entry's metadata, as one `stat` call gives it.
+public struct FileStat: Hashable, Sendable {
+    /// What kind of thing it is.
+    public var type: FileType
+    /// Permission bits with set-uid, set-gid and sticky: the low twelve bits of `st_mode`.
+    public var mode: UInt16 = 0
+    /// The owner's numeric id.
+    public var uid: UInt32 = 0
+    /// The group's numeric id.
+    public var gid: UInt32 = 0
+    /// Content size in bytes; 0 for what is not a regular file.
+    public var size: UInt64 = 0
+    /// When the content last changed.
+    public var mtime = Timestamp(seconds: 0)
+    /// When the inode last changed.
+    public var ctime = Timestamp(seconds: 0)
+    /// The file system's device number.
+    public var device: UInt64 = 0
+    /// The inode number within the device.
+    public var inode: UInt64 = 0
+    /// How many names the inode has.
+    public var linkCount: UInt32 = 1
+    /// For a device node: the device it stands for (`st_rdev`).
+    public var representedDevice: UInt64 = 0
+    /// Bytes allocated on the medium; smaller than `size` when the file has holes. Not stored.
+    public var allocatedBytes: UInt64 = 0
+
+    /// Makes a record of the given type with everything else zero.
+    public init(type: FileType) { self.type = type }
+}
+
+/// An extended attribute (ACLs are among them, under their system names).
+public struct ExtendedAttribute: Hashable, Sendable {
+    /// The full name with its namespace, such as `user.comment`.
+    public var name: [UInt8]
+    /// The value as the file system stores it.
+    public var value: [UInt8]
+
+    /// Makes an attribute.
+    public init(name: [UInt8], value: [UInt8]) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// The variable-size part of an entry's metadata, which costs further system calls.
+public struct FileAttributes: Hashable, Sendable {
+    /// The owner's name, empty when the system knows none.
+    public var userName: [UInt8] = []
+    /// The group's name, empty when the system knows none.
+    public var groupName: [UInt8] = []
+    /// A symbolic link's target.
+    public var linkTarget: [UInt8] = []
+    /// Extended attributes, sorted by name bytewise.
+    public var extendedAttributes: [ExtendedAttribute] = []
+
+    /// Makes an empty record.
+    public init() {}
+}
+
+/// The order of paths everywhere in bakstore: component by component, bytewise, depth first.
+public enum PathOrder {
+    /// Whether `left` comes before `right`. '/' ranks below every other byte, so a folder's content
+    /// follows the folder before any sibling whose name continues the folder's.
+    @inlinable
+    public static func precedes(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
+        left.lexicographicallyPrecedes(right) { rank($0) < rank($1) }
+    }
+
+    @inlinable
+    static func rank(_ byte: UInt8) -> UInt8 { byte == UInt8(ascii: "/") ? 0 : byte }
+
+    /// Whether `path` is `folder` itself or lies beneath it. The empty folder holds every path.
+    public static func isAtOrBeneath(_ path: [UInt8], _ folder: [UInt8]) -> Bool {
+        guard path.starts(with: folder) else { return false }
+        return folder.isEmpty || path.count == folder.count || path[folder.count] == UInt8(ascii: "/")
+    }
+
+    /// The path of `name` in `folder`.
+    public static func join(_ folder: [UInt8], _ name: [UInt8]) -> [UInt8] {
+        folder.isEmpty ? name : folder + [UInt8(ascii: "/")] + name
+    }
+}

@@ -1,0 +1,103 @@
+// ID128: the 16-byte name of a chunk, a manifest segment, a pack, a session or a repository.
+// Bytes order as the pair (high, low) orders: `high` holds the first eight bytes, big-endian.
+
+/// A 128-bit identifier. Content ids are keyed hashes; object ids are random.
+public struct ID128: Hashable, Comparable, Sendable {
+    /// The first eight bytes, read big-endian.
+    public var high: UInt64
+    /// The last eight bytes, read big-endian.
+    public var low: UInt64
+
+    /// The number of bytes of an id.
+    public static let byteCount = 16
+    /// The id of sixteen zero bytes.
+    public static let zero = ID128(high: 0, low: 0)
+
+    /// Makes an id from its two halves.
+    @inlinable
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Reads an id from its 16 bytes at `pointer`, which needs no alignment.
+    @inlinable
+    public init(loading pointer: UnsafeRawPointer) {
+        high = UInt64(bigEndian: pointer.loadUnaligned(as: UInt64.self))
+        low = UInt64(bigEndian: pointer.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    }
+
+    /// Draws a random id.
+    public init(from random: some RandomSource) {
+        var bytes: (UInt64, UInt64) = (0, 0)
+        withUnsafeMutableBytes(of: &bytes) { random.fill($0) }
+        self.init(high: bytes.0, low: bytes.1)
+    }
+
+    /// Writes the 16 bytes to `pointer`, which needs no alignment.
+    @inlinable
+    public func store(to pointer: UnsafeMutableRawPointer) {
+        pointer.storeBytes(of: high.bigEndian, as: UInt64.self)
+        pointer.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    }
+
+    @inlinable
+    public static func < (left: ID128, right: ID128) -> Bool {
+        left.high != right.high ? left.high < right.high : left.low < right.low
+    }
+}
+
+extension ID128: CustomStringConvertible {
+    /// The id as 32 lower-case hexadecimal digits.
+    public var description: String { Hex.encode(high) + Hex.encode(low) }
+
+    /// The first eight hexadecimal digits, as people see and type them.
+    public var short: String { String(description.prefix(8)) }
+
+    /// Parses exactly 32 lower-case hexadecimal digits; nil for anything else.
+    public init?(_ text: some StringProtocol) {
+        let digits = Array(text.utf8)
+        guard digits.count == 32,
+            let high = Hex.decode(digits[0..<16]),
+            let low = Hex.decode(digits[16..<32])
+        else { return nil }
+        self.init(high: high, low: low)
+    }
+}
+
+/// Lower-case hexadecimal text.
+public enum Hex {
+    private static let digits = Array("0123456789abcdef".utf8)
+
+    /// Sixteen digits for a 64-bit number.
+    public static func encode(_ value: UInt64) -> String {
+        encode(withUnsafeBytes(of: value.bigEndian) { Array($0) })
+    }
+
+    /// Two digits for each byte.
+    public static func encode(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity(bytes.count * 2)
+        for byte in bytes {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The number that up to sixteen lower-case digits name; nil when a byte is not such a digit.
+    public static func decode(_ text: ArraySlice<UInt8>) -> UInt64? {
+        guard !text.isEmpty, text.count <= 16 else { return nil }
+        var value: UInt64 = 0
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                value = value << 4 | UInt64(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"):
+                value = value << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        return value
+    }
+}

@@ -1,0 +1,145 @@
+// What a backup is asked to do, what it tells while it runs, and what it reports at the end.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakRepository
+
+/// What to back up and how.
+public struct BackupRequest: Sendable {
+    /// The paths asked for, absolute without the leading slash, as manifests have them.
+    public var paths: [[UInt8]]
+    /// Free labels for the snapshot.
+    public var tags: [String] = []
+    /// The machine's name.
+    public var host: String
+    /// The phone or host that the files belong to; snapshots of one device and paths follow each other.
+    public var device: String
+    /// The user's name.
+    public var user: String
+    /// The program and its version.
+    public var program: String
+    /// The snapshot's time; nil for now.
+    public var time: Timestamp?
+    /// Which snapshot to compare with.
+    public var parent = ParentChoice.latest
+    /// Whether a changed ctime alone leaves a file unchanged.
+    public var ignoresCtime = false
+    /// Whether a changed inode number alone leaves a file unchanged.
+    public var ignoresInode = false
+    /// Whether to commit no snapshot when nothing differs from the parent.
+    public var skipsIfUnchanged = false
+    /// Whether to store nothing and only report.
+    public var isDryRun = false
+    /// How chunks are compressed; nil for the repository's default.
+    public var compression: CompressionMode?
+    /// How many files are read at once.
+    public var workerCount = 2
+    /// A checkpoint is committed after this many new stored bytes, or after a twentieth of what the run has
+    /// added if that is more.
+    public var checkpointBytes = 128 << 20
+
+    /// Which snapshot a backup is compared with.
+    public enum ParentChoice: Sendable {
+        /// The latest complete one of the same device and paths, and the latest partial one after it.
+        case latest
+        /// This one.
+        case snapshot(ID128)
+        /// None: every file is read.
+        case none
+    }
+
+    /// Makes a request with the defaults.
+    public init(paths: [[UInt8]], host: String, device: String, user: String, program: String) {
+        self.paths = paths
+        self.host = host
+        self.device = device
+        self.user = user
+        self.program = program
+    }
+}
+
+extension BackupRequest {
+    /// The commit record of a complete run that stored nothing.
+    func record(id: ID128, time: Timestamp, endTime: Timestamp, root: BlobReference) -> CommitRecord {
+        CommitRecord(
+            id: id, time: time, endTime: endTime, host: host, device: device, user: user, program: program,
+            paths: paths, tags: tags, parent: nil, isComplete: true, hasIndex: false, root: root,
+            counters: SnapshotCounters())
+    }
+
+    /// Throws unless a commit record can hold what the request says: a record that no reader takes would
+    /// make the whole snapshot unreadable, and is better refused before hours of work than after.
+    func expectRecordable(in context: FrameContext) throws(RepositoryError) {
+        let epoch = Timestamp(seconds: 0)
+        let bytes = record(
+            id: .zero, time: time ?? epoch, endTime: epoch, root: BlobReference(id: .zero, length: 1)
+        ).encode(context)
+        // Counters and parent come on top.
+        guard bytes.count + 1024 <= FormatLimits.recordBytes else {
+            throw .outsideLimits(
+                what: "the commit record",
+                reason: "it has \(paths.count) paths of \(bytes.count) bytes together")
+        }
+        do throws(CorruptionError) {
+            _ = try bytes.withUnsafeBytes { bytes in
+                Result { () throws(CorruptionError) in
+                    try CommitRecord(decoding: bytes, object: "the record", id: .zero, context: context)
+                }
+            }.get()
+        } catch {
+            throw .outsideLimits(what: "the commit record", reason: error.reason)
+        }
+    }
+}
+
+/// What a backup tells while it runs, from any of its threads.
+public enum BackupEvent: Sendable {
+    /// How an entry compares with the parent's.
+    public enum Change: Sendable {
+        case new, changed, unmodified
+    }
+
+    /// An entry is in the manifest.
+    case entry(ManifestEntry, Change)
+    /// An item could not be read, or not as a whole; the exit code says so.
+    case failed(path: [UInt8], reason: String)
+    /// A file changed while it was read.
+    case changedWhileRead(path: [UInt8])
+    /// An item was left out on purpose.
+    case excluded(path: [UInt8], reason: String)
+    /// The parent snapshot could not be used, so files are read again.
+    case parentUnreadable(reason: String)
+    /// A partial snapshot was committed, so that an interruption from here on costs little.
+    case checkpoint(CommitRecord)
+}
+
+/// How far a backup has come.
+public struct BackupProgress: Sendable {
+    /// Regular files in the manifest so far.
+    public var files: UInt64 = 0
+    /// Their bytes, read or known.
+    public var bytes: UInt64 = 0
+    /// Bytes stored so far.
+    public var storedBytes: UInt64 = 0
+    /// Items that could not be read.
+    public var failedItems: UInt64 = 0
+    /// The path last finished.
+    public var currentPath: [UInt8] = []
+}
+
+/// What a backup did.
+public struct BackupReport: Sendable {
+    /// The snapshot; nil when none was committed.
+    public var snapshot: CommitRecord?
+    /// What was found and stored; the same as the snapshot's when there is one.
+    public var counters = SnapshotCounters()
+    /// The snapshot that files were compared with.
+    public var parent: ID128?
+    /// The run was interrupted; what it committed is partial.
+    public var wasInterrupted = false
+    /// Nothing differed from the parent, and a snapshot was not wanted then.
+    public var wasUnchanged = false
+    /// Entries left out on purpose.
+    public var excludedItems: UInt64 = 0
+}

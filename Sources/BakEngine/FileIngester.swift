@@ -1,0 +1,221 @@
+// FileIngester: one worker's way from an open file to chunk references: read, sniff, cut, store. It owns
+// its buffer and its writer, so payload bytes stay on one thread and nothing is allocated per chunk.
+
+import BakChunking
+import BakCodec
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// What became of a file that was to be read.
+enum IngestResult {
+    /// It is stored; `notes` are what could not be read of it.
+    case stored(ManifestEntry, readBytes: UInt64, notes: [String])
+    /// It could not be read.
+    case failed(SourceError)
+    /// It was not finished, because the run is ending.
+    case dropped
+}
+
+/// The chunkers of a repository, by class of content.
+struct ChunkerSet: Sendable {
+    private let general: Chunker
+    private let media: Chunker
+
+    /// Makes the chunkers that the repository's configuration names.
+    init(_ config: RepositoryConfig) throws {
+        let key = ChunkerKey(
+            secret: KeyDerivation.expand(
+                secret: config.secret, label: "bakstore chunker", count: ChunkerKey.secretByteCount))
+        func chunker(_ contentClass: ContentClass) throws -> Chunker? {
+            guard let sizes = config.classes.first(where: { $0.number == contentClass.rawValue }) else {
+                return nil
+            }
+            guard let parameters = ChunkerParameters(minimum: sizes.minimum, maximum: sizes.maximum) else {
+                throw CorruptionError(object: "config", offset: 0, reason: "impossible chunk sizes")
+            }
+            return Chunker(parameters: parameters, key: key)
+        }
+        guard let general = try chunker(.general) else {
+            throw CorruptionError(object: "config", offset: 0, reason: "no chunk sizes for general content")
+        }
+        self.general = general
+        media = try chunker(.media) ?? general
+    }
+
+    /// The chunker for content of a class.
+    func chunker(for contentClass: ContentClass) -> Chunker { contentClass == .media ? media : general }
+}
+
+/// The chunk sizes that a new repository gets.
+public let defaultChunkClasses: [ChunkClass] = [
+    (ContentClass.general, ChunkerParameters.general), (ContentClass.media, ChunkerParameters.media),
+].map { contentClass, parameters in
+    ChunkClass(
+        number: contentClass.rawValue, minimum: parameters.minimum, average: parameters.average,
+        maximum: parameters.maximum)
+}
+
+/// Reads files and stores their chunks. For one thread.
+final class FileIngester {
+    private let tree: any SourceTree
+    private let writer: BlobWriter
+    private let chunkers: ChunkerSet
+    private let inlineBytes: Int
+    private let settling: Settling
+    private let buffer: UnsafeMutableRawBufferPointer
+    private let shouldStop: () -> Bool
+
+    /// Large enough for several of the longest chunks, so that little is moved when it is refilled.
+    private static let bufferBytes = 8 << 20
+    /// Shorter holes are read as data, so that scattered blocks do not become scattered chunks.
+    private static let holeBytes: UInt64 = 64 << 10
+
+    /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file.
+    init(
+        tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
+        settling: Settling, shouldStop: @escaping () -> Bool
+    ) {
+        self.tree = tree
+        self.writer = writer
+        self.chunkers = chunkers
+        self.inlineBytes = inlineBytes
+        self.settling = settling
+        self.shouldStop = shouldStop
+        buffer = .allocate(byteCount: Self.bufferBytes, alignment: 4096)
+    }
+
+    deinit { buffer.deallocate() }
+
+    private struct Stopped: Error {}
+
+    /// Reads a regular file and stores it. Throws only what ends the run: failures of the repository.
+    func ingest(_ path: [UInt8]) throws -> IngestResult {
+        let file: any SourceFile
+        let before: FileStat
+        do {
+            file = try tree.open(path)
+        } catch { return .failed(error) }
+        defer { file.close() }
+        let start = settling.now()
+        do {
+            before = try file.stat()
+        } catch { return .failed(error) }
+        do {
+            var content = try readContent(of: file, before)
+            let after = try file.stat()
+            var stat = before
+            var notes: [String] = []
+            var attributes = FileAttributes()
+            do {
+                attributes = try file.attributes()
+            } catch {
+                notes.append(error.description)
+                (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+            }
+            let changed =
+                after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime
+                || content.byteCount != before.size
+            stat.size = content.byteCount
+            if stat.size == 0 { content.result = .inline([]) }
+            let entry = ManifestEntry(
+                path: path, stat: stat, attributes: attributes, content: content.result,
+                changedWhileRead: changed, isUnsettled: settling.isUnsettled(before, readFrom: start))
+            return .stored(entry, readBytes: content.readBytes, notes: notes)
+        } catch let error as SourceError {
+            return .failed(error)
+        } catch is Stopped {
+            return .dropped
+        }
+    }
+
+    private struct Content {
+        var result = FileContent.extents([])
+        var byteCount: UInt64 = 0
+        var readBytes: UInt64 = 0
+    }
+
+    private func readContent(of file: any SourceFile, _ stat: FileStat) throws -> Content {
+        if stat.size <= UInt64(inlineBytes) { return try readInline(file, stat) }
+        var extents: [Extent] = []
+        var content = Content()
+        let isSparse = stat.allocatedBytes < stat.size
+        var traits: ContentTraits?
+        while content.byteCount < stat.size {
+            let data =
+                isSparse
+                ? try nextData(of: file, from: content.byteCount, stat.size) : content.byteCount..<stat.size
+            if data.lowerBound > content.byteCount {
+                extents.append(.hole(data.lowerBound - content.byteCount))
+                content.byteCount = data.lowerBound
+            }
+            let read = try storeRange(of: file, data, &traits, &extents)
+            content.byteCount += read
+            content.readBytes += read
+            if read < UInt64(data.count) { break }  // The file has shrunk.
+        }
+        content.result = .extents(extents)
+        return content
+    }
+
+    private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> Content {
+        let slice = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(stat.size)])
+        let count = stat.size == 0 ? 0 : try file.read(into: slice, at: 0)
+        return Content(
+            result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
+    }
+
+    /// The next stretch to store as data; it is empty at the file's end when only a hole is left.
+    private func nextData(of file: any SourceFile, from offset: UInt64, _ size: UInt64) throws -> Range<
+        UInt64
+    > {
+        guard var data = try file.nextData(from: offset, size: size) else { return size..<size }
+        while data.upperBound < size {
+            guard let next = try file.nextData(from: data.upperBound, size: size),
+                next.lowerBound - data.upperBound < Self.holeBytes
+            else { break }
+            data = data.lowerBound..<next.upperBound
+        }
+        let start = data.lowerBound - offset < Self.holeBytes ? offset : data.lowerBound
+        return start..<min(max(data.upperBound, start), size)
+    }
+
+    /// Stores a range of the file as chunks; returns how many bytes there were.
+    private func storeRange(
+        of file: any SourceFile, _ range: Range<UInt64>, _ traits: inout ContentTraits?,
+        _ extents: inout [Extent]
+    ) throws -> UInt64 {
+        var offset = range.lowerBound
+        var filled = 0
+        var atEnd = range.isEmpty
+        while !atEnd || filled > 0 {
+            while !atEnd, filled < buffer.count {
+                if shouldStop() { throw Stopped() }
+                let wanted = Int(min(UInt64(buffer.count - filled), range.upperBound - offset))
+                let read = try file.read(
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + wanted)]),
+                    at: offset)
+                filled += read
+                offset += UInt64(read)
+                atEnd = read < wanted || offset == range.upperBound
+            }
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
+            let known = traits ?? ContentClass.sniff(firstBytes: bytes)
+            traits = known
+            let chunker = chunkers.chunker(for: known.contentClass)
+            var start = 0
+            while start < filled,
+                let length = chunker.firstCut(
+                    in: UnsafeRawBufferPointer(rebasing: bytes[start...]), isLast: atEnd)
+            {
+                let chunk = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)])
+                extents.append(.chunk(try writer.store(chunk, isCompressed: known.isCompressed)))
+                start += length
+            }
+            buffer.baseAddress!.copyMemory(from: buffer.baseAddress! + start, byteCount: filled - start)
+            filled -= start
+        }
+        return offset - range.lowerBound
+    }
+}

@@ -1,0 +1,185 @@
+// ManifestAssembler: takes slots in the order of the walk and turns them into manifest, counters,
+// checkpoints and the commit. Everything a record refers to has been handed to writers before it is written.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// The in-order end of a backup. Runs on its own thread until `finish`.
+final class ManifestAssembler: @unchecked Sendable {
+    private let session: BackupSession
+    private let request: BackupRequest
+    private let parent: CommitRecord?
+    private let state: RunState
+    private let manifest: ManifestWriter
+    private let progress: ProgressBoard
+    private let onEvent: @Sendable (BackupEvent) -> Void
+    private let startTime: Timestamp
+    private var counters = SnapshotCounters()
+    private var recordedEntries = 0
+    private var lastPath: [UInt8] = []
+    private var spareIngester: FileIngester?
+
+    init(
+        session: BackupSession, request: BackupRequest, parent: CommitRecord?, state: RunState,
+        blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
+        startTime: Timestamp
+    ) {
+        self.session = session
+        self.request = request
+        self.parent = parent
+        self.state = state
+        manifest = ManifestWriter(blobs)
+        self.progress = progress
+        self.onEvent = onEvent
+        self.startTime = startTime
+    }
+
+    /// Called by workers between reads: shows progress and lets a waiting assembler commit a checkpoint.
+    func noteProgress() {
+        if session.uncommittedBytes >= request.checkpointBytes { state.wake() }
+    }
+
+    /// Takes slots until the queue is closed and empty. `makeIngester` makes a reader for this thread.
+    func run(makeIngester: () -> FileIngester) throws {
+        while let slot = state.slots.pop() {
+            switch slot.payload {
+            case .entry(let entry, let change): try record(entry, change)
+            case .failure(let error): fail(slot.path, error.description)
+            case .link(let first, let stat, let change):
+                try recordLink(slot.path, first, stat, change, makeIngester)
+            case .file(_, let change): try record(try awaitResult(of: slot), slot.path, change)
+            }
+            try checkpointIfDue()
+        }
+    }
+
+    private func awaitResult(of slot: Slot) throws -> IngestResult {
+        while true {
+            if let result = state.awaitResult(of: slot) { return result }
+            try checkpointIfDue()
+        }
+    }
+
+    private func record(_ result: IngestResult, _ path: [UInt8], _ change: BackupEvent.Change) throws {
+        switch result {
+        case .dropped: return
+        case .failed(let error): fail(path, error.description)
+        case .stored(let entry, let readBytes, let notes):
+            counters.readBytes += readBytes
+            for note in notes { fail(path, note) }
+            if entry.changedWhileRead {
+                counters.changingFiles += 1
+                onEvent(.changedWhileRead(path: path))
+            }
+            try record(entry, change)
+        }
+    }
+
+    /// A further name takes over what the first name's reading gave, if that was this file. The first name
+    /// may have vanished, or stand for another file by the time it was read: then this one is read too.
+    private func recordLink(
+        _ path: [UInt8], _ first: Slot, _ stat: FileStat, _ change: BackupEvent.Change,
+        _ makeIngester: () -> FileIngester
+    ) throws {
+        if case .stored(var entry, _, _) = state.result(of: first), entry.stat.device == stat.device,
+            entry.stat.inode == stat.inode
+        {
+            entry.path = path
+            return try record(entry, change)
+        }
+        if state.shouldStop() { return }
+        let ingester = spareIngester ?? makeIngester()
+        spareIngester = ingester
+        try record(try ingester.ingest(path), path, change)
+    }
+
+    private func record(_ entry: ManifestEntry, _ change: BackupEvent.Change) throws {
+        // What no reader could take would cost the manifest's other entries too.
+        if let fault = entry.fault { return fail(entry.path, "the repository cannot hold it: \(fault)") }
+        guard recordedEntries == 0 || PathOrder.precedes(lastPath, entry.path) else {
+            return fail(entry.path, "the source named it out of order or twice")
+        }
+        lastPath = entry.path
+        try manifest.append(entry)
+        recordedEntries += 1
+        switch entry.stat.type {
+        case .regular:
+            counters.files += 1
+            counters.bytes += entry.stat.size
+            switch change {
+            case .new: counters.newFiles += 1
+            case .changed: counters.changedFiles += 1
+            case .unmodified: counters.unmodifiedFiles += 1
+            }
+        case .directory:
+            counters.folders += 1
+            if change == .new { counters.newFolders += 1 }
+        default: counters.others += 1
+        }
+        let stored = session.added.storedBytes
+        progress.update {
+            $0.files = counters.files
+            $0.bytes = counters.bytes
+            $0.storedBytes = UInt64(stored)
+            $0.currentPath = entry.path
+        }
+        onEvent(.entry(entry, change))
+    }
+
+    private func fail(_ path: [UInt8], _ reason: String) {
+        counters.failedItems += 1
+        progress.update { $0.failedItems += 1 }
+        onEvent(.failed(path: path, reason: reason))
+    }
+
+    private func checkpointIfDue() throws {
+        let due = min(
+            max(request.checkpointBytes, session.added.storedBytes / 20),
+            max(request.checkpointBytes, 2 << 30))
+        guard session.uncommittedBytes >= due, !request.isDryRun, recordedEntries > 0 else { return }
+        let record = try commit(isComplete: false, continuing: true, root: try manifest.storeRoot())
+        onEvent(.checkpoint(record))
+    }
+
+    private func countAdded() {
+        let added = session.added
+        counters.addedBlobs = UInt64(added.blobs)
+        counters.addedBytes = UInt64(added.bytes)
+        counters.addedStoredBytes = UInt64(added.storedBytes)
+    }
+
+    private func commit(isComplete: Bool, continuing: Bool, root: BlobReference) throws -> CommitRecord {
+        countAdded()
+        return try session.commit(continuing: continuing) { id, hasIndex in
+            var record = request.record(
+                id: id, time: startTime, endTime: session.repository.time.now(), root: root)
+            (record.parent, record.isComplete, record.hasIndex) = (parent?.id, isComplete, hasIndex)
+            record.counters = counters
+            return record
+        }
+    }
+
+    /// Commits, once all threads have ended.
+    func finish() throws -> BackupReport {
+        var report = BackupReport()
+        report.parent = parent?.id
+        report.wasInterrupted = state.wasCancelled
+        // An interruption before the first file leaves nothing worth a snapshot.
+        if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
+            let root = try manifest.storeRoot()
+            if request.skipsIfUnchanged, !report.wasInterrupted, root == parent?.root,
+                parent?.isComplete == true
+            {
+                report.wasUnchanged = true
+            } else {
+                let record = try commit(isComplete: !report.wasInterrupted, continuing: false, root: root)
+                if !request.isDryRun { report.snapshot = record }
+            }
+        }
+        countAdded()
+        report.counters = counters
+        return report
+    }
+}

@@ -1,0 +1,129 @@
+// PackRestorer: one worker's way from a pack to the files that need its chunks. Ranges that lie close
+// together are read in one call; every chunk is verified before it is written.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// Finishes files and tells of it. May be used from any thread.
+struct FileFinisher: Sendable {
+    let board: RestoreBoard
+    let onEvent: @Sendable (RestoreEvent) -> Void
+
+    /// Puts a file in its place once nothing of it is missing, or reports why it is not restored.
+    ///
+    /// Throws fatal failures of the target only.
+    func finish(_ file: PendingFile) throws(TargetError) {
+        let result: Result<[String], FileFailure>
+        do {
+            result = try file.finish()
+        } catch {
+            file.abandon()
+            if error.isFatal { throw error }
+            return fail(file, error.description)
+        }
+        switch result {
+        case .failure(let failure): fail(file, failure.reason)
+        case .success(let notes):
+            board.update {
+                $0.files += 1
+                $0.bytes += file.entry.stat.size
+                if !notes.isEmpty { $0.notes += 1 }
+            }
+            for note in notes { onEvent(.note(path: file.path, reason: note)) }
+            onEvent(.restored(file.entry))
+        }
+    }
+
+    private func fail(_ file: PendingFile, _ reason: String) {
+        board.update { $0.failed += 1 }
+        onEvent(.failed(path: file.path, reason: reason))
+    }
+}
+
+/// Reads packs for a restore. For one thread.
+final class PackRestorer {
+    private let reader: BlobReader
+    private let finisher: FileFinisher
+
+    /// Ranges are read together up to this many bytes,
+    private static let readBytes = 8 << 20
+    /// with gaps between wanted chunks of at most this many.
+    private static let gapBytes = 128 << 10
+
+    init(_ repository: Repository, _ finisher: FileFinisher) {
+        reader = BlobReader(repository)
+        self.finisher = finisher
+    }
+
+    /// Carries out the steps of one pack, which are in its order. Damage fails the files concerned.
+    func restore(
+        _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], shouldStop: () -> Bool
+    ) throws {
+        var rest = steps
+        while let first = rest.first, !shouldStop() {
+            let start = Int(first.location.offset)
+            var end = first.location.endOffset
+            let together = rest.prefix { step in
+                let fits =
+                    Int(step.location.offset) <= end + Self.gapBytes
+                    && step.location.endOffset - start
+                        <= max(Self.readBytes, first.location.endOffset - start)
+                if fits { end = max(end, step.location.endOffset) }
+                return fits
+            }
+            rest = rest.dropFirst(together.count)
+            do {
+                let bytes = try reader.readRange(of: first.location.pack, start..<end)
+                try restore(together, files, in: bytes, rangeOffset: start)
+            } catch let error as CorruptionError {
+                // The range ends early or the pack is gone: try the chunks one by one, so that those
+                // before the damage are not lost.
+                if together.count == 1 {
+                    try settle(first, files, failure: error.description)
+                } else {
+                    for step in together { try restore([step], files, shouldStop: shouldStop) }
+                }
+            }
+        }
+    }
+
+    private func restore(
+        _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], in bytes: UnsafeRawBufferPointer,
+        rangeOffset: Int
+    ) throws {
+        var decoded: (location: BlobLocation, result: Result<UnsafeRawBufferPointer, CorruptionError>)?
+        for step in steps {
+            if decoded?.location != step.location {
+                do {
+                    let content = try reader.decode(
+                        step.reference, at: step.location, kind: .chunkPack, in: bytes,
+                        rangeOffset: rangeOffset)
+                    decoded = (step.location, .success(content))
+                } catch let error as CorruptionError {
+                    decoded = (step.location, .failure(error))
+                }
+            }
+            switch decoded!.result {
+            case .failure(let error): try settle(step, files, failure: error.description)
+            case .success(let content):
+                do throws(TargetError) {
+                    try files[Int(step.file)].write(content, at: step.fileOffset)
+                    try settle(step, files, failure: nil)
+                } catch {
+                    if error.isFatal { throw error }
+                    try settle(step, files, failure: error.description)
+                }
+            }
+        }
+    }
+
+    private func settle(
+        _ step: RestoreStep, _ files: [PendingFile], failure: String?
+    ) throws(TargetError) {
+        let file = files[Int(step.file)]
+        if let failure { file.fail(failure) }
+        if file.finishChunk() { try finisher.finish(file) }
+    }
+}

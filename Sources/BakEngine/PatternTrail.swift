@@ -1,0 +1,79 @@
+// PatternTrail: which of an ordered list of patterns has the last word on a path, where a pattern that matches
+// a folder speaks for all beneath it. Answers for the folders on the way to a path are kept, so that a sorted
+// walk tries each pattern once for each entry.
+
+/// The components of the path that a walk has come to.
+struct PathCursor: Sendable {
+    private(set) var components: [ArraySlice<UInt8>] = []
+    private var folder: [UInt8] = []
+
+    /// Moves to `path`. Returns how many leading components, the last one never among them, name the same
+    /// folders as before.
+    mutating func move(to path: [UInt8]) -> Int {
+        let slash = UInt8(ascii: "/")
+        let nameStart = (path.lastIndex(of: slash) ?? -1) + 1
+        if !components.isEmpty, path[..<nameStart].elementsEqual(folder), nameStart < path.count {
+            components[components.count - 1] = path[nameStart...]
+            return components.count - 1
+        }
+        let previous = components
+        components = path.split(separator: slash)
+        folder = Array(path[..<nameStart])
+        let shared = zip(components.dropLast(), previous.dropLast()).prefix { $0 == $1 }.count
+        return shared
+    }
+}
+
+/// An ordered list of patterns and the way to the path last asked about.
+struct PatternTrail: Sendable {
+    let patterns: [PathPattern]
+    private let foldsCase: Bool
+    private var cursor = PathCursor()
+    private var foldedCursor = PathCursor()
+    /// For the folder of each depth on the way: the last pattern that matches it or a folder above it.
+    private var levels: [Int?] = [nil]
+
+    init(_ patterns: [PathPattern]) {
+        self.patterns = patterns
+        foldsCase = patterns.contains(where: \.ignoresCase)
+    }
+
+    /// The index of the last pattern that matches `path` or a folder above it below `top`, if any.
+    ///
+    /// - Parameter top: how many leading components are never matched by themselves. It must be the same for
+    ///   all paths beneath one folder.
+    mutating func lastMatch(_ path: [UInt8], isFolder: Bool, below top: Int = 0) -> Int? {
+        guard !patterns.isEmpty else { return nil }
+        var shared = cursor.move(to: path)
+        if foldsCase { shared = min(shared, foldedCursor.move(to: CaseFolding.fold(path))) }
+        levels.removeLast(max(0, levels.count - (shared + 1)))
+        let depth = cursor.components.count
+        guard depth > top else { return nil }
+        while levels.count < depth {
+            levels.append(levels.count <= top ? nil : lastMatch(depth: levels.count, isFolder: true))
+        }
+        return lastMatch(depth: depth, isFolder: isFolder)
+    }
+
+    /// The last match of the first `depth` components, given the answer for the folder above.
+    private func lastMatch(depth: Int, isFolder: Bool) -> Int? {
+        let inherited = levels[depth - 1]
+        var index = patterns.count - 1
+        while index > inherited ?? -1 {
+            let pattern = patterns[index]
+            let components = pattern.ignoresCase ? foldedCursor.components : cursor.components
+            if pattern.matches(components[..<depth], isFolder: isFolder) { return index }
+            index -= 1
+        }
+        return inherited
+    }
+
+    /// Whether a pattern that is not negated could match something beneath the folder last asked about.
+    func mayMatchBeneath() -> Bool {
+        patterns.contains { pattern in
+            !pattern.isNegated
+                && pattern.mayMatchBeneath(
+                    (pattern.ignoresCase ? foldedCursor.components : cursor.components)[...])
+        }
+    }
+}

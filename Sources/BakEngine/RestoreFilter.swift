@@ -1,0 +1,47 @@
+// RestoreFilter: which paths of a snapshot come back. Without `--include` everything does; `--exclude` wins over
+// `--include`. A folder that is not included itself is made only when something beneath it is restored.
+
+/// What a filter says of an entry.
+public enum RestoreDecision: Sendable {
+    /// Restore it.
+    case include
+    /// Do not restore this folder for its own sake; something beneath it may be wanted.
+    case onlyAsAncestor
+    /// Leave it out; nothing beneath it is wanted.
+    case exclude
+}
+
+/// Decides for each path of a restore.
+public struct RestoreFilter: Sendable {
+    private var includes: PatternTrail
+    private var excludes: PatternTrail
+
+    /// Makes a filter. In both lists the last pattern that matches decides.
+    public init(includes: [PathPattern] = [], excludes: [PathPattern] = []) {
+        self.includes = PatternTrail(includes)
+        self.excludes = PatternTrail(excludes)
+    }
+
+    /// Whether nothing is ever left out.
+    public var isEmpty: Bool { includes.patterns.isEmpty && excludes.patterns.isEmpty }
+
+    /// Decides about the entry at `path`, and names the pattern that left it out, if one did. Cheapest in the
+    /// order of the snapshot, correct in any.
+    public mutating func decide(
+        _ path: [UInt8], isFolder: Bool
+    ) -> (decision: RestoreDecision, reason: SkipReason?) {
+        if let index = excludes.lastMatch(path, isFolder: isFolder), !excludes.patterns[index].isNegated {
+            let pattern = excludes.patterns[index]
+            // Only a later, negated pattern can bring back something beneath an excluded folder.
+            let mayHoldWanted = isFolder && excludes.patterns[index...].contains(where: \.isNegated)
+            return (
+                mayHoldWanted ? .onlyAsAncestor : .exclude, .pattern(pattern.text, origin: pattern.origin)
+            )
+        }
+        guard !includes.patterns.isEmpty else { return (.include, nil) }
+        if let index = includes.lastMatch(path, isFolder: isFolder), !includes.patterns[index].isNegated {
+            return (.include, nil)
+        }
+        return (isFolder && includes.mayMatchBeneath() ? .onlyAsAncestor : .exclude, nil)
+    }
+}

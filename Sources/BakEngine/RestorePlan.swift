@@ -1,0 +1,139 @@
+// RestorePlan: the chunks that a window of files needs, sorted by pack, so that each pack is read once and in
+// order. Its size is bounded; a restore of more files goes through several windows.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// A file whose content is on its way. Chunks of it may come from several threads.
+final class PendingFile: @unchecked Sendable {
+    /// Its path at the target.
+    let path: [UInt8]
+    /// What the manifest says of it, without its extents.
+    let entry: ManifestEntry
+    private let target: (any RestoreTarget)?
+    private let isReplacing: Bool
+    private let monitor = Monitor()
+    private var file: (any RestoreFile)?
+    /// The chunks that are still to come, and one for the pass that still plans the file.
+    private var chunksLeft = 1
+    private var failure: String?
+    private var isDone = false
+    private var wasRestored = false
+
+    /// Prepares a file; it is created with its first bytes.
+    init(path: [UInt8], entry: ManifestEntry, target: (any RestoreTarget)?, isReplacing: Bool) {
+        self.path = path
+        self.entry = entry
+        self.target = target
+        self.isReplacing = isReplacing
+    }
+
+    /// Counts chunks that will come, before any does.
+    func expect(chunks: Int) { monitor.locked { chunksLeft += chunks } }
+
+    /// Whether the file is in its place.
+    var isRestored: Bool { monitor.locked { wasRestored } }
+
+    private func open() throws(TargetError) -> (any RestoreFile)? {
+        monitor.lock()
+        defer { monitor.unlock() }
+        guard failure == nil, !isDone, let target else { return nil }
+        if let file { return file }
+        let opened = try target.createFile(path, size: entry.stat.size, replacing: isReplacing)
+        file = opened
+        return opened
+    }
+
+    /// Writes a piece of the content.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
+        try open()?.write(bytes, at: offset)
+    }
+
+    /// Notes why the file cannot be restored.
+    func fail(_ reason: String) { monitor.locked { failure = failure ?? reason } }
+
+    /// Counts a chunk as dealt with; true for the last one.
+    func finishChunk() -> Bool {
+        monitor.locked {
+            chunksLeft -= 1
+            return chunksLeft == 0
+        }
+    }
+
+    /// Puts the file in its place, or removes it when it failed. Returns what could not be set.
+    func finish() throws(TargetError) -> Result<[String], FileFailure> {
+        guard let file = try open() else {
+            abandon()
+            return .failure(FileFailure(reason: monitor.locked { failure } ?? "not restored"))
+        }
+        let notes = try file.finish(entry.stat, entry.attributes)
+        monitor.locked { (isDone, wasRestored) = (true, true) }
+        return .success(notes)
+    }
+
+    /// Removes what was written, unless the file is finished. No thread may write to it any more.
+    func abandon() {
+        let written: (any RestoreFile)? = monitor.locked {
+            if isDone { return nil }
+            isDone = true
+            return file
+        }
+        written?.abandon()
+    }
+}
+
+/// Why one file could not be restored.
+struct FileFailure: Error {
+    var reason: String
+}
+
+/// A chunk and the place in a file that it goes to.
+struct RestoreStep: Sendable {
+    var reference: BlobReference
+    var location: BlobLocation
+    /// The file's place in the window.
+    var file: Int32
+    var fileOffset: UInt64
+}
+
+/// A window of files and their steps.
+struct RestorePlan: Sendable {
+    private(set) var files: [PendingFile] = []
+    private(set) var steps: [RestoreStep] = []
+
+    private static let fileLimit = 16 << 10
+    private static let stepLimit = 256 << 10
+
+    /// Whether the window should be carried out before more is added.
+    var isFull: Bool { files.count >= Self.fileLimit || steps.count >= Self.stepLimit }
+
+    /// Adds a chunk of a file. A file's chunks come one after another.
+    mutating func add(
+        _ reference: BlobReference, at location: BlobLocation, of file: PendingFile, fileOffset: UInt64
+    ) {
+        if files.last !== file { files.append(file) }
+        steps.append(
+            RestoreStep(
+                reference: reference, location: location, file: Int32(files.count - 1), fileOffset: fileOffset
+            ))
+        file.expect(chunks: 1)
+    }
+
+    /// The steps of each pack, in the order of the pack.
+    func stepsByPack() -> [ArraySlice<RestoreStep>] {
+        let sorted = steps.sorted {
+            $0.location.pack != $1.location.pack
+                ? $0.location.pack < $1.location.pack : $0.location.offset < $1.location.offset
+        }
+        var packs: [ArraySlice<RestoreStep>] = []
+        var start = 0
+        for end in sorted.indices
+        where end + 1 == sorted.count || sorted[end + 1].location.pack != sorted[end].location.pack {
+            packs.append(sorted[start...end])
+            start = end + 1
+        }
+        return packs
+    }
+}

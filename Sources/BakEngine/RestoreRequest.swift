@@ -1,0 +1,69 @@
+// What a restore is asked to do, what it tells while it runs, and what it reports at the end.
+
+import BakCore
+import BakFormat
+
+/// What to restore and how.
+public struct RestoreRequest: Sendable {
+    /// What to do with a file that is at the target already.
+    public enum Overwrite: String, Sendable, CaseIterable {
+        /// Replace it.
+        case always
+        /// Replace it when size or modification time differ.
+        case ifChanged = "if-changed"
+        /// Replace it when the snapshot's file was modified later.
+        case ifNewer = "if-newer"
+        /// Keep it.
+        case never
+    }
+
+    /// The snapshot.
+    public var snapshot: CommitRecord
+    /// The folder or file of the snapshot that is wanted; empty for everything. A folder's content goes
+    /// right into the target, a file under its own name.
+    public var subpath: [UInt8]
+    /// What to do with files that are there already.
+    public var overwrite = Overwrite.always
+    /// Whether to write nothing and only tell.
+    public var isDryRun = false
+    /// How many packs are read at once.
+    public var workerCount = 2
+
+    /// Makes a request with the defaults.
+    public init(snapshot: CommitRecord, subpath: [UInt8] = []) {
+        self.snapshot = snapshot
+        self.subpath = subpath
+    }
+}
+
+/// What a restore tells while it runs, from any of its threads.
+public enum RestoreEvent: Sendable {
+    /// An entry is in its place (or would be).
+    case restored(ManifestEntry)
+    /// What is at the target stays, and why.
+    case kept(path: [UInt8], reason: String)
+    /// An entry could not be restored; the exit code says so.
+    case failed(path: [UInt8], reason: String)
+    /// An entry is restored except for a part of its metadata.
+    case note(path: [UInt8], reason: String)
+}
+
+/// What a restore did.
+public struct RestoreReport: Sendable {
+    /// Regular files restored, links included.
+    public var files: UInt64 = 0
+    /// Folders made or found.
+    public var folders: UInt64 = 0
+    /// Symbolic links and special files restored.
+    public var others: UInt64 = 0
+    /// Content of the restored files in bytes.
+    public var bytes: UInt64 = 0
+    /// Entries that stayed as they were at the target.
+    public var kept: UInt64 = 0
+    /// Entries that could not be restored.
+    public var failed: UInt64 = 0
+    /// Entries with metadata that could not be set.
+    public var notes: UInt64 = 0
+    /// Whether the user ended it before its end.
+    public var wasInterrupted = false
+}

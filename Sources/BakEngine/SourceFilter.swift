@@ -1,0 +1,29 @@
+// SourceFilter: a PathFilter that looks into the source itself for marks and ignore files.
+
+import BakCore
+import BakStorage
+
+/// Decides for each entry of one walk. For one thread.
+public final class SourceFilter {
+    private var filter: PathFilter
+    private let tree: any SourceTree
+
+    /// Makes a filter for one walk of `tree`, whose roots are `roots`.
+    public init(_ exclusions: BackupExclusions, roots: [[UInt8]], tree: any SourceTree) {
+        filter = PathFilter(exclusions, roots: roots, topDevice: tree.topDevice)
+        self.tree = tree
+    }
+
+    /// Decides about an entry; the entries of a walk come in its order.
+    public func decide(_ path: [UInt8], _ stat: FileStat) -> FilterDecision {
+        filter.decide(path, stat) { path, count in start(of: path, count) }
+    }
+
+    private func start(of path: [UInt8], _ count: Int) -> [UInt8]? {
+        guard let file = try? tree.open(path) else { return nil }
+        defer { file.close() }
+        return try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// An index segment: where the blobs of one session's packs lie. `index/<session id>`, in the common frame.
+//
+//   body
+//    16  repository id
+//     4  number of packs
+//     4  number of entries
+//   32 each  pack:   id 16 | size in bytes 8 | kind 1 | zero 7
+//   32 each  entry:  id 16 | pack number 4 | offset 4 | raw length 4 | stored length 4
+//
+// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed.
+
+import BakCore
+
+/// A pack as an index names it.
+public struct IndexedPack: Equatable, Sendable {
+    /// The pack's id, and so its name.
+    public var id: ID128
+    /// Its size in bytes.
+    public var size: UInt64
+    /// Whether it holds chunks or manifest segments.
+    public var kind: ObjectKind
+
+    /// Makes a row.
+    public init(id: ID128, size: UInt64, kind: ObjectKind) {
+        self.id = id
+        self.size = size
+        self.kind = kind
+    }
+}
+
+/// A blob as an index names it.
+public struct IndexEntry: Equatable, Sendable {
+    /// The blob's id.
+    public var id: ID128
+    /// The pack's place in the segment's list of packs.
+    public var pack: UInt32
+    /// Where the blob's header begins in the pack.
+    public var offset: UInt32
+    /// Its length before compression.
+    public var rawLength: UInt32
+    /// Its length in the pack without its header.
+    public var storedLength: UInt32
+
+    /// The length of a stored entry in bytes.
+    public static let byteCount = 32
+
+    /// Makes a row.
+    public init(id: ID128, pack: UInt32, offset: UInt32, rawLength: UInt32, storedLength: UInt32) {
+        self.id = id
+        self.pack = pack
+        self.offset = offset
+        self.rawLength = rawLength
+        self.storedLength = storedLength
+    }
+
+    /// What is wrong with the entry, given its pack; nil when it can be true.
+    public func fault(in pack: IndexedPack) -> String? {
+        let end = UInt64(offset) + UInt64(PackLayout.blobHeaderBytes) + UInt64(storedLength)
+        if rawLength == 0 || rawLength > FormatLimits.blobBytes { return "a blob of \(rawLength) bytes" }
+        if storedLength > rawLength { return "a blob of \(rawLength) bytes stored as \(storedLength)" }
+        if offset < ObjectHeader.byteCount || end + UInt64(PackLayout.tailBytes) > pack.size {
+            return "a blob at bytes \(offset) to \(end) of a pack of \(pack.size)"
+        }
+        return nil
+    }
+}
+
+/// The index of one session.
+public struct IndexSegment: Equatable, Sendable {
+    /// The session that wrote it.
+    public var session: ID128
+    /// The packs that entries refer to, sorted by id.
+    public var packs: [IndexedPack]
+    /// The blobs, sorted by id.
+    public var entries: [IndexEntry]
+
+    /// Makes a segment from packs and their blobs, in any order. A blob that occurs twice is kept once.
+    public init(session: ID128, contents: [(pack: IndexedPack, blobs: [BlobRecord])]) {
+        self.session = session
+        let sorted = contents.sorted { $0.pack.id < $1.pack.id }
+        packs = sorted.map(\.pack)
+        var all: [IndexEntry] = []
+        all.reserveCapacity(sorted.reduce(0) { $0 + $1.blobs.count })
+        for (number, content) in sorted.enumerated() {
+            for blob in content.blobs {
+                all.append(
+                    IndexEntry(
+                        id: blob.id, pack: UInt32(number), offset: blob.offset, rawLength: blob.rawLength,
+                        storedLength: blob.storedLength))
+            }
+        }
+        all.sort { $0.id < $1.id }
+        entries = []
+        entries.reserveCapacity(all.count)
+        for entry in all where entries.last?.id != entry.id { entries.append(entry) }
+    }
+
+    private static let headBytes = 24
+    private static let packBytes = 32
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        var body = ByteWriter(
+            reservingCapacity: Self.headBytes + packs.count * Self.packBytes + entries.count
+                * IndexEntry.byteCount)
+        body.id(context.repository)
+        body.integer(UInt32(packs.count))
+        body.integer(UInt32(entries.count))
+        for pack in packs {
+            body.id(pack.id)
+            body.integer(pack.size)
+            body.byte(pack.kind.rawValue)
+            body.zeros(7)
+        }
+        for entry in entries {
+            body.id(entry.id)
+            body.integer(entry.pack)
+            body.integer(entry.offset)
+            body.integer(entry.rawLength)
+            body.integer(entry.storedLength)
+        }
+        return ObjectFrame.encode(kind: .indexSegment, id: session, body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .indexSegment, id: session, sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            return try Self(body: &body, session: session)
+        }
+    }
+
+    private init(body: inout ByteReader, session: ID128) throws(CorruptionError) {
+        let packCount = Int(try body.integer(UInt32.self))
+        let entryCount = Int(try body.integer(UInt32.self))
+        guard body.remaining == packCount * Self.packBytes + entryCount * IndexEntry.byteCount else {
+            throw body.corruption(
+                "\(packCount) packs and \(entryCount) entries do not fill \(body.remaining) bytes")
+        }
+        self.session = session
+        packs = []
+        packs.reserveCapacity(packCount)
+        for _ in 0..<packCount {
+            let row = body
+            let id = try body.id()
+            let size = try body.integer(UInt64.self)
+            let kind = ObjectKind(rawValue: try body.byte())
+            guard let kind, kind == .chunkPack || kind == .manifestPack, size <= FormatLimits.packBytes,
+                size >= PackLayout.minimumBytes, try body.take(7).allSatisfy({ $0 == 0 })
+            else { throw row.corruption("a pack of an unknown kind or impossible size") }
+            guard packs.last.map({ $0.id < id }) ?? true else { throw row.corruption("packs are not sorted") }
+            packs.append(IndexedPack(id: id, size: size, kind: kind))
+        }
+        entries = []
+        entries.reserveCapacity(entryCount)
+        for _ in 0..<entryCount {
+            let row = body
+            let entry = IndexEntry(
+                id: try body.id(), pack: try body.integer(UInt32.self), offset: try body.integer(UInt32.self),
+                rawLength: try body.integer(UInt32.self), storedLength: try body.integer(UInt32.self))
+            guard entry.pack < packCount else {
+                throw row.corruption("an entry in pack number \(entry.pack)")
+            }
+            if let fault = entry.fault(in: packs[Int(entry.pack)]) { throw row.corruption(fault) }
+            guard entries.last.map({ $0.id < entry.id }) ?? true else {
+                throw row.corruption("entries are not sorted")
+            }
+            entries.append(entry)
+        }
+        try body.expectEnd()
+    }
+}
+
+extension ByteReader {
+    /// Reads a repository id and throws unless it is `repository`.
+    mutating func expectRepository(_ repository: ID128) throws(CorruptionError) {
+        let start = self
+        let found = try id()
+        guard found == repository else { throw start.corruption("it belongs to repository \(found.short)") }
+    }
+}

@@ -1,0 +1,169 @@
+// What a manifest says of one path. A manifest is one stream of records sorted by path; a record is an
+// entry, or more extents of the file before it.
+
+import BakCore
+
+/// A blob by its id and its length before compression, which are compared together.
+public struct BlobReference: Hashable, Sendable {
+    /// The blob's id.
+    public var id: ID128
+    /// Its length before compression, in bytes.
+    public var length: UInt32
+
+    /// Makes a reference.
+    @inlinable
+    public init(id: ID128, length: UInt32) {
+        self.id = id
+        self.length = length
+    }
+}
+
+/// A stretch of a file's content.
+public enum Extent: Hashable, Sendable {
+    /// A chunk, by its id and length.
+    case chunk(BlobReference)
+    /// A hole of so many bytes, which read as zeros.
+    case hole(UInt64)
+
+    /// The stretch's length in bytes.
+    public var length: UInt64 {
+        switch self {
+        case .chunk(let reference): UInt64(reference.length)
+        case .hole(let length): length
+        }
+    }
+}
+
+/// A regular file's content.
+public enum FileContent: Equatable, Sendable {
+    /// The content itself.
+    case inline([UInt8])
+    /// Chunks and holes in the order of the file. More may follow in continuation records.
+    case extents([Extent])
+}
+
+/// One path of a snapshot.
+public struct ManifestEntry: Equatable, Sendable {
+    /// The path: components joined by '/', no leading slash.
+    public var path: [UInt8]
+    /// The fixed-size metadata; `allocatedBytes` is not stored.
+    public var stat: FileStat
+    /// Names, link target, extended attributes.
+    public var attributes: FileAttributes
+    /// A regular file's content; nil for every other type.
+    public var content: FileContent?
+    /// The file changed while it was read: what is stored may never have existed as a whole, and the
+    /// next backup reads it again.
+    public var changedWhileRead: Bool
+    /// The file was read so soon after a change that another could carry the same timestamps: the next
+    /// backup reads it again.
+    public var isUnsettled: Bool
+
+    /// Makes an entry.
+    public init(
+        path: [UInt8], stat: FileStat, attributes: FileAttributes, content: FileContent?,
+        changedWhileRead: Bool = false, isUnsettled: Bool = false
+    ) {
+        self.path = path
+        self.stat = stat
+        self.attributes = attributes
+        self.content = content
+        self.changedWhileRead = changedWhileRead
+        self.isUnsettled = isUnsettled
+    }
+}
+
+extension ManifestEntry {
+    /// What keeps the entry out of a manifest; nil when it can be stored. Writers ask before, decoders after.
+    public var fault: String? {
+        if let fault = Self.fault(ofPath: path) { return fault }
+        if stat.mode > 0o7777 { return "mode \(String(stat.mode, radix: 8))" }
+        if stat.mtime.nanoseconds > 999_999_999 || stat.ctime.nanoseconds > 999_999_999 {
+            return "a time of over 10^9 nanoseconds"
+        }
+        if attributes.userName.count > FormatLimits.nameBytes
+            || attributes.groupName.count > FormatLimits.nameBytes
+        {
+            return "an owner's name of over \(FormatLimits.nameBytes) bytes"
+        }
+        if attributes.linkTarget.count > FormatLimits.pathBytes {
+            return "a link's target of \(attributes.linkTarget.count) bytes"
+        }
+        return attributeFault ?? contentFault
+    }
+
+    private var attributeFault: String? {
+        var bytes = 0
+        var last: [UInt8] = []
+        for attribute in attributes.extendedAttributes {
+            if attribute.name.contains(0) { return "an attribute's name with a zero byte" }
+            // The first name must come after the empty one: names are not empty.
+            if !last.lexicographicallyPrecedes(attribute.name) { return "attributes are not sorted" }
+            last = attribute.name
+            bytes += attribute.name.count + attribute.value.count
+        }
+        return bytes > FormatLimits.extendedAttributeBytes ? "\(bytes) bytes of extended attributes" : nil
+    }
+
+    private var contentFault: String? {
+        guard stat.type == .regular else { return content == nil ? nil : "content of what is not a file" }
+        if stat.size > UInt64(Int64.max) { return "a file of \(stat.size) bytes" }
+        switch content {
+        case nil: return "a file without content"
+        case .inline(let bytes):
+            if bytes.count > FormatLimits.inlineBytes { return "\(bytes.count) inline bytes" }
+            return UInt64(bytes.count) == stat.size ? nil : "\(bytes.count) inline bytes of \(stat.size)"
+        case .extents(let extents): return Extent.fault(of: extents)
+        }
+    }
+
+    /// What is wrong with a path: no empty, `.` or `..` component, no NUL, no excess length.
+    static func fault(ofPath path: some Collection<UInt8>) -> String? {
+        if path.count > FormatLimits.pathBytes { return "a path of \(path.count) bytes" }
+        for name in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        where name.isEmpty || name.count > FormatLimits.nameBytes || name.contains(0)
+            || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
+        {
+            return "a path with an impossible component"
+        }
+        return nil
+    }
+}
+
+extension Extent {
+    /// What is wrong with a run of extents; nil when they can be part of a file.
+    public static func fault(of extents: [Extent]) -> String? {
+        var total: UInt64 = 0
+        for extent in extents {
+            if extent.length == 0 { return "an empty extent" }
+            if case .chunk(let reference) = extent, reference.length > FormatLimits.blobBytes {
+                return "a chunk of \(reference.length) bytes"
+            }
+            let (sum, overflow) = total.addingReportingOverflow(extent.length)
+            if overflow || sum > UInt64(Int64.max) { return "extents of over 2^63 bytes" }
+            total = sum
+        }
+        return nil
+    }
+}
+
+extension [Extent] {
+    /// The stretches' length together, in bytes; nil when it is beyond 64 bits.
+    public var totalLength: UInt64? {
+        var total: UInt64 = 0
+        for extent in self {
+            let (sum, overflow) = total.addingReportingOverflow(extent.length)
+            if overflow { return nil }
+            total = sum
+        }
+        return total
+    }
+}
+
+/// An element of a manifest.
+public enum ManifestRecord: Equatable, Sendable {
+    /// A path.
+    case entry(ManifestEntry)
+    /// Further extents of the regular file whose record comes before.
+    case continuation([Extent])
+}

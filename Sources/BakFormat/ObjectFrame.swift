@@ -1,0 +1,183 @@
+// The frame around every object of a repository.
+//
+//   offset  bytes  header
+//        0      8  magic "bakstore"
+//        8      1  kind
+//        9      1  seal method
+//       10      2  format version
+//       12      4  zero
+//       16     16  object id: what the object's name says, so that a swapped object is found
+//       32     32  salt of the seal, zero when not sealed
+//
+// A pack ends with its own tail (PackLayout). Every other object is `header | body | checksum`, where the
+// checksum is the XXH3-128 of all bytes before it. All integers are little-endian.
+
+import BakCodec
+import BakCore
+
+/// What an object is. The raw values are stored.
+public enum ObjectKind: UInt8, Sendable, CaseIterable {
+    case config = 1
+    case chunkPack = 2
+    case manifestPack = 3
+    case indexSegment = 4
+    case commitRecord = 5
+    case session = 6
+
+    /// What messages call it.
+    public var noun: String {
+        switch self {
+        case .config: "configuration"
+        case .chunkPack: "chunk pack"
+        case .manifestPack: "manifest pack"
+        case .indexSegment: "index segment"
+        case .commitRecord: "commit record"
+        case .session: "session record"
+        }
+    }
+}
+
+/// The 64 bytes at the start of every object.
+public struct ObjectHeader: Equatable, Sendable {
+    /// The header's length in bytes.
+    public static let byteCount = 64
+    static let magic: UInt64 = 0x6572_6f74_736b_6162  // "bakstore"
+
+    /// What the object is.
+    public var kind: ObjectKind
+    /// The id that the object's name says too.
+    public var id: ID128
+    /// How the object's byte strings are sealed.
+    public var seal: SealMethod
+
+    /// Makes a header.
+    public init(kind: ObjectKind, id: ID128, seal: SealMethod) {
+        self.kind = kind
+        self.id = id
+        self.seal = seal
+    }
+
+    /// Writes the 64 bytes.
+    public func store(to pointer: UnsafeMutableRawPointer) {
+        pointer.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
+        pointer.storeBytes(of: Self.magic.littleEndian, as: UInt64.self)
+        pointer.storeBytes(of: kind.rawValue, toByteOffset: 8, as: UInt8.self)
+        pointer.storeBytes(of: seal.rawValue, toByteOffset: 9, as: UInt8.self)
+        pointer.storeBytes(of: FormatLimits.version.littleEndian, toByteOffset: 10, as: UInt16.self)
+        id.store(to: pointer + 16)
+    }
+
+    /// Reads a header whose bytes were found whole by a checksum, and checks it against what the
+    /// object's name promises; a nil `id` accepts any.
+    public init(
+        _ reader: inout ByteReader, expecting kinds: Set<ObjectKind>, id expectedID: ID128?
+    ) throws(CorruptionError) {
+        let start = reader
+        guard try reader.integer(UInt64.self) == Self.magic else {
+            throw start.corruption("it does not begin as a bakstore object does")
+        }
+        let rawKind = try reader.byte()
+        let rawSeal = try reader.byte()
+        let version = try reader.integer(UInt16.self)
+        guard version == FormatLimits.version else {
+            throw .unsupported(
+                object: reader.object, "it has format version \(version); this program reads version 1")
+        }
+        guard let seal = SealMethod(rawValue: rawSeal) else {
+            throw .unsupported(object: reader.object, "it is sealed by method \(rawSeal)")
+        }
+        guard let kind = ObjectKind(rawValue: rawKind), kinds.contains(kind) else {
+            let wanted = kinds.map(\.noun).sorted().joined(separator: " or ")
+            throw start.corruption("its kind is \(rawKind), not that of a \(wanted)")
+        }
+        guard try reader.integer(UInt32.self) == 0 else { throw start.corruption("reserved bytes are set") }
+        let id = try reader.id()
+        guard expectedID == nil || id == expectedID else {
+            throw start.corruption("it is the \(kind.noun) \(id), not the one its name says")
+        }
+        guard try reader.take(32).allSatisfy({ $0 == 0 }) else {
+            throw start.corruption("a salt in an unsealed object")
+        }
+        self.init(kind: kind, id: id, seal: seal)
+    }
+}
+
+/// What every object of one repository is framed with.
+public struct FrameContext: Sendable {
+    /// The repository's id, which every object's body names.
+    public var repository: ID128
+    /// Seals and opens what is stored.
+    public var sealer: Sealer
+
+    /// Makes a context.
+    public init(repository: ID128, sealer: Sealer) {
+        self.repository = repository
+        self.sealer = sealer
+    }
+}
+
+/// Objects with one body: everything but packs.
+public enum ObjectFrame {
+    /// The length of the checksum at the end.
+    public static let checksumBytes = 16
+    /// What header and checksum add to a body, beside the seal's overhead.
+    public static let overheadBytes = ObjectHeader.byteCount + checksumBytes
+
+    /// Seals `body` and puts it into its frame.
+    public static func encode(kind: ObjectKind, id: ID128, body: [UInt8], sealer: Sealer) -> [UInt8] {
+        var object = [UInt8](unsafeUninitializedCapacity: overheadBytes + body.count) { buffer, count in
+            ObjectHeader(kind: kind, id: id, seal: sealer.method).store(to: buffer.baseAddress!)
+            count = ObjectHeader.byteCount
+        }
+        let seal = sealer.object(kind: kind.rawValue, id: id, salt: [])
+        let scratch = ScratchBuffer()
+        let sealed = body.withUnsafeBytes { body in
+            object.withUnsafeBytes { header in
+                Array(seal.seal(body, entry: 0, authenticating: header, scratch: scratch))
+            }
+        }
+        object.append(contentsOf: sealed)
+        let checksum = object.withUnsafeBytes(Checksum.xxh3_128)
+        var writer = ByteWriter()
+        writer.id(checksum)
+        object.append(contentsOf: writer.bytes)
+        return object
+    }
+
+    /// Checks the frame, opens the body and hands `read` the header and a reader over the body.
+    public static func decode<R>(
+        _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
+        sealer: Sealer,
+        _ read: (ObjectHeader, inout ByteReader) throws(CorruptionError) -> R
+    ) throws(CorruptionError) -> R {
+        guard bytes.count >= overheadBytes else {
+            throw CorruptionError(
+                object: object, offset: bytes.count,
+                reason: "it ends after \(bytes.count) bytes, before its header and checksum are whole")
+        }
+        let checked = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - checksumBytes)])
+        guard Checksum.xxh3_128(checked) == ID128(loading: bytes.baseAddress! + checked.count) else {
+            throw CorruptionError(
+                object: object, offset: checked.count, reason: "its bytes do not match its checksum")
+        }
+        var headerReader = ByteReader(checked, object: object)
+        let header = try ObjectHeader(&headerReader, expecting: [kind], id: id)
+        guard header.seal == sealer.method else {
+            throw CorruptionError(object: object, offset: 9, reason: "it is not sealed as its repository is")
+        }
+        let seal = sealer.object(kind: kind.rawValue, id: header.id, salt: [])
+        let headerBytes = UnsafeRawBufferPointer(rebasing: checked[..<ObjectHeader.byteCount])
+        let sealed = UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...])
+        let scratch = ScratchBuffer()
+        let body: UnsafeRawBufferPointer
+        do {
+            body = try seal.open(sealed, entry: 0, authenticating: headerBytes, scratch: scratch)
+        } catch {
+            throw CorruptionError(object: object, offset: ObjectHeader.byteCount, reason: error.description)
+        }
+        var reader = ByteReader(body, object: object, baseOffset: ObjectHeader.byteCount)
+        let result = try read(header, &reader)
+        withExtendedLifetime(scratch) {}
+        return result
+    }
+}

@@ -1,0 +1,232 @@
+// The byte layout of a pack: `header | blob* | footer table | tail`.
+//
+//   blob header, 48 bytes, then the stored bytes      footer entry, 40 bytes a blob
+//    0   4  magic "blob"                               0  16  id
+//    4   1  codec                                     16   4  offset of the blob header in the pack
+//    5   3  zero                                      20   4  raw length
+//    8   4  raw length                                24   4  stored length
+//   12   4  stored length                             28   1  codec
+//   16  16  id                                        29   3  zero
+//   32   8  stored checksum                           32   8  stored checksum
+//   40   8  XXH3-64 of bytes 0 to 39
+//
+//   tail, 48 bytes
+//    0   4  magic "tail"
+//    4   4  number of blobs
+//    8   8  offset of the footer table
+//   16  16  zero
+//   32  16  XXH3-128 of the object header, the footer table and bytes 0 to 31 of the tail
+//
+// The stored checksum is the XXH3-64 of the stored bytes, or 0 for a raw blob, whose id covers its bytes.
+// Blobs lie without gaps from byte 64 to the footer table. Each describes itself, so that the index can be
+// rebuilt from packs alone and a scanner finds the next blob after damage.
+
+import BakCodec
+import BakCore
+
+/// Where a blob lies in its pack, and what it is.
+public struct BlobRecord: Equatable, Sendable {
+    /// The keyed hash of its content.
+    public var id: ID128
+    /// Where its header begins in the pack, in bytes.
+    public var offset: UInt32
+    /// Its length before compression, in bytes.
+    public var rawLength: UInt32
+    /// Its length in the pack without its header, in bytes.
+    public var storedLength: UInt32
+    /// How it is compressed.
+    public var codec: Codec
+    /// The XXH3-64 of the stored bytes; 0 for a raw blob.
+    public var storedChecksum: UInt64
+
+    /// Makes a record.
+    public init(
+        id: ID128, offset: UInt32, rawLength: UInt32, storedLength: UInt32, codec: Codec,
+        storedChecksum: UInt64
+    ) {
+        self.id = id
+        self.offset = offset
+        self.rawLength = rawLength
+        self.storedLength = storedLength
+        self.codec = codec
+        self.storedChecksum = storedChecksum
+    }
+
+    /// Where the blob ends in the pack.
+    public var endOffset: Int { Int(offset) + PackLayout.blobHeaderBytes + Int(storedLength) }
+
+    func validate(_ reader: ByteReader) throws(CorruptionError) {
+        guard rawLength <= FormatLimits.blobBytes, rawLength > 0 else {
+            throw reader.corruption("a blob of \(rawLength) bytes")
+        }
+        guard storedLength <= rawLength, codec != .raw || storedLength == rawLength else {
+            throw reader.corruption("a blob of \(rawLength) bytes stored as \(storedLength)")
+        }
+        guard codec != .raw || storedChecksum == 0 else {
+            throw reader.corruption("a raw blob with a checksum of its own")
+        }
+    }
+}
+
+/// Encoding and decoding of the parts of a pack.
+public enum PackLayout {
+    /// The length of a blob's header.
+    public static let blobHeaderBytes = 48
+    /// The length of a blob's row in the footer table.
+    public static let footerEntryBytes = 40
+    /// The length of a pack's tail.
+    public static let tailBytes = 48
+    /// The fewest bytes that a pack can have.
+    public static let minimumBytes = ObjectHeader.byteCount + tailBytes
+    static let blobMagic: UInt32 = 0x626f_6c62  // "blob"
+    static let tailMagic: UInt32 = 0x6c69_6174  // "tail"
+
+    /// The checksum that goes with stored bytes: 0 for a raw blob, whose id is a hash of the same bytes.
+    @inlinable
+    public static func storedChecksum(_ stored: UnsafeRawBufferPointer, codec: Codec) -> UInt64 {
+        codec == .raw ? 0 : Checksum.xxh3_64(stored)
+    }
+
+    /// Writes the 48 bytes of a blob's header to `pointer`.
+    public static func storeBlobHeader(_ blob: BlobRecord, to pointer: UnsafeMutableRawPointer) {
+        pointer.storeBytes(of: blobMagic.littleEndian, as: UInt32.self)
+        pointer.storeBytes(of: UInt32(blob.codec.rawValue).littleEndian, toByteOffset: 4, as: UInt32.self)
+        pointer.storeBytes(of: blob.rawLength.littleEndian, toByteOffset: 8, as: UInt32.self)
+        pointer.storeBytes(of: blob.storedLength.littleEndian, toByteOffset: 12, as: UInt32.self)
+        blob.id.store(to: pointer + 16)
+        pointer.storeBytes(of: blob.storedChecksum.littleEndian, toByteOffset: 32, as: UInt64.self)
+        let check = Checksum.xxh3_64(UnsafeRawBufferPointer(start: pointer, count: 40))
+        pointer.storeBytes(of: check.littleEndian, toByteOffset: 40, as: UInt64.self)
+    }
+
+    /// Reads a blob's header that begins at `offset` of the pack.
+    public static func blobHeader(
+        _ bytes: UnsafeRawBufferPointer, pack: String, offset: UInt32
+    ) throws(CorruptionError) -> BlobRecord {
+        var reader = ByteReader(bytes, object: pack, baseOffset: Int(offset))
+        let start = reader
+        let header = try reader.take(blobHeaderBytes)
+        let checked = UnsafeRawBufferPointer(rebasing: header[..<40])
+        var fields = ByteReader(header, object: pack, baseOffset: Int(offset))
+        guard try fields.integer(UInt32.self) == blobMagic else {
+            throw start.corruption("no blob begins here")
+        }
+        guard
+            Checksum.xxh3_64(checked)
+                == header.loadUnaligned(fromByteOffset: 40, as: UInt64.self).littleEndian
+        else { throw start.corruption("a blob's header does not match its checksum") }
+        let codec = try codec(&fields)
+        let rawLength = try fields.integer(UInt32.self)
+        let storedLength = try fields.integer(UInt32.self)
+        let id = try fields.id()
+        let blob = BlobRecord(
+            id: id, offset: offset, rawLength: rawLength, storedLength: storedLength, codec: codec,
+            storedChecksum: try fields.integer(UInt64.self))
+        try blob.validate(start)
+        return blob
+    }
+
+    /// The footer table and tail of a pack whose header, blobs and first `footerOffset` bytes are written.
+    public static func encodeEnd(header: ObjectHeader, blobs: [BlobRecord], footerOffset: Int) -> [UInt8] {
+        var end = ByteWriter(reservingCapacity: blobs.count * footerEntryBytes + tailBytes)
+        for blob in blobs {
+            end.id(blob.id)
+            end.integer(blob.offset)
+            end.integer(blob.rawLength)
+            end.integer(blob.storedLength)
+            end.integer(UInt32(blob.codec.rawValue))
+            end.integer(blob.storedChecksum)
+        }
+        end.integer(tailMagic)
+        end.integer(UInt32(blobs.count))
+        end.integer(UInt64(footerOffset))
+        end.zeros(16)
+        withUnsafeTemporaryAllocation(byteCount: ObjectHeader.byteCount, alignment: 8) { headerBytes in
+            header.store(to: headerBytes.baseAddress!)
+            let checksum = end.bytes.withUnsafeBytes { endChecksum(UnsafeRawBufferPointer(headerBytes), $0) }
+            end.id(checksum)
+        }
+        return end.bytes
+    }
+
+    static func endChecksum(_ header: UnsafeRawBufferPointer, _ end: UnsafeRawBufferPointer) -> ID128 {
+        var stream = ChecksumStream()
+        stream.update(header)
+        stream.update(end)
+        return stream.finish()
+    }
+
+    /// Reads a pack's tail: where its footer table begins. `tail` is the pack's last 48 bytes.
+    public static func footerOffset(
+        tail: UnsafeRawBufferPointer, pack: String, packBytes: Int
+    ) throws(CorruptionError) -> (offset: Int, count: Int) {
+        var reader = ByteReader(tail, object: pack, baseOffset: packBytes - tailBytes)
+        let start = reader
+        guard try reader.integer(UInt32.self) == tailMagic else {
+            throw start.corruption("it does not end as a pack does")
+        }
+        let count = Int(try reader.integer(UInt32.self))
+        let offset = try reader.integer(UInt64.self)
+        guard packBytes <= FormatLimits.packBytes, offset >= ObjectHeader.byteCount,
+            offset == packBytes - tailBytes - count * footerEntryBytes
+        else { throw start.corruption("a footer table of \(count) blobs at byte \(offset) of \(packBytes)") }
+        return (Int(offset), count)
+    }
+
+    /// Reads and checks the footer table. `header` is the pack's first 64 bytes, `end` all from
+    /// `footerOffset` to the pack's end.
+    public static func footer(
+        header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, footerOffset: Int, pack: String,
+        id: ID128
+    ) throws(CorruptionError) -> (kind: ObjectKind, blobs: [BlobRecord]) {
+        var reader = ByteReader(end, object: pack, baseOffset: footerOffset)
+        let start = reader
+        guard end.count >= tailBytes, (end.count - tailBytes) % footerEntryBytes == 0 else {
+            throw start.corruption("a footer table of \(end.count) bytes with its tail")
+        }
+        let checked = UnsafeRawBufferPointer(rebasing: end[..<(end.count - 16)])
+        guard endChecksum(header, checked) == ID128(loading: end.baseAddress! + checked.count) else {
+            throw start.corruption("its footer table does not match its checksum")
+        }
+        var headerReader = ByteReader(header, object: pack)
+        let kind = try ObjectHeader(&headerReader, expecting: [.chunkPack, .manifestPack], id: id).kind
+        let count = (end.count - tailBytes) / footerEntryBytes
+        var blobs: [BlobRecord] = []
+        blobs.reserveCapacity(count)
+        var expectedOffset = ObjectHeader.byteCount
+        for _ in 0..<count {
+            let row = reader
+            let id = try reader.id()
+            let offset = try reader.integer(UInt32.self)
+            let rawLength = try reader.integer(UInt32.self)
+            let storedLength = try reader.integer(UInt32.self)
+            let codec = try codec(&reader)
+            let blob = BlobRecord(
+                id: id, offset: offset, rawLength: rawLength, storedLength: storedLength, codec: codec,
+                storedChecksum: try reader.integer(UInt64.self))
+            try blob.validate(row)
+            guard blob.offset == expectedOffset, blob.endOffset <= footerOffset else {
+                throw row.corruption("a blob at byte \(offset) where one at \(expectedOffset) was expected")
+            }
+            expectedOffset = blob.endOffset
+            blobs.append(blob)
+        }
+        guard expectedOffset == footerOffset else {
+            throw start.corruption(
+                "blobs end at byte \(expectedOffset), the footer table begins at \(footerOffset)")
+        }
+        guard try reader.integer(UInt32.self) == tailMagic, try reader.integer(UInt32.self) == count,
+            try reader.integer(UInt64.self) == footerOffset, try reader.take(16).allSatisfy({ $0 == 0 })
+        else { throw start.corruption("the tail does not fit its footer table") }
+        return (kind, blobs)
+    }
+
+    private static func codec(_ reader: inout ByteReader) throws(CorruptionError) -> Codec {
+        let start = reader
+        let value = try reader.integer(UInt32.self)
+        guard value <= 255, let codec = Codec(rawValue: UInt8(value)) else {
+            throw start.corruption("unknown codec \(value)")
+        }
+        return codec
+    }
+}

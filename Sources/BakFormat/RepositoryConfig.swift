@@ -1,0 +1,147 @@
+// The configuration of a repository: `config`, written once by init, in the common frame, never sealed.
+//
+//   body
+//    16  repository id
+//     8  features that a reader must know to read       8  features that a reader may ignore
+//     1  id algorithm       1  encryption: 0, none       1  number of chunk classes
+//        each class: number 1, then minimum, average, maximum as varints, in bytes
+//    32  secret
+//        varints: target size of a pack, longest inline file; text: compression; timestamp: created
+
+import BakCodec
+import BakCore
+
+/// The chunk sizes of one class of content.
+public struct ChunkClass: Equatable, Sendable {
+    /// The class's number (BakChunking's `ContentClass`).
+    public var number: UInt8
+    /// The shortest chunk in bytes.
+    public var minimum: Int
+    /// The average chunk in bytes.
+    public var average: Int
+    /// The longest chunk in bytes.
+    public var maximum: Int
+
+    /// Makes a class.
+    public init(number: UInt8, minimum: Int, average: Int, maximum: Int) {
+        self.number = number
+        self.minimum = minimum
+        self.average = average
+        self.maximum = maximum
+    }
+}
+
+/// What every reader and writer of a repository must agree on.
+public struct RepositoryConfig: Equatable, Sendable {
+    /// The repository's id.
+    public var id: ID128
+    /// How chunks are named.
+    public var idAlgorithm: IDAlgorithm
+    /// The chunk sizes for each class of content.
+    public var classes: [ChunkClass]
+    /// 32 random bytes from which every key of the repository is derived.
+    public var secret: [UInt8]
+    /// The size at which a pack is closed, in bytes.
+    public var packBytes: Int
+    /// Files up to this length stand in the manifest.
+    public var inlineBytes: Int
+    /// How chunks are compressed unless a run says otherwise.
+    public var compression: CompressionMode
+    /// When the repository was made.
+    public var created: Timestamp
+
+    /// The length of the secret.
+    public static let secretBytes = 32
+    /// The sizes at which a pack may be closed.
+    public static let packByteRange = (1 << 20)...(1 << 30)
+
+    /// Makes a configuration.
+    public init(
+        id: ID128, idAlgorithm: IDAlgorithm, classes: [ChunkClass], secret: [UInt8], packBytes: Int,
+        inlineBytes: Int, compression: CompressionMode, created: Timestamp
+    ) {
+        precondition(secret.count == Self.secretBytes)
+        self.id = id
+        self.idAlgorithm = idAlgorithm
+        self.classes = classes
+        self.secret = secret
+        self.packBytes = packBytes
+        self.inlineBytes = inlineBytes
+        self.compression = compression
+        self.created = created
+    }
+
+    /// The whole object.
+    public func encode() -> [UInt8] {
+        var body = ByteWriter()
+        body.id(id)
+        body.integer(UInt64(0))
+        body.integer(UInt64(0))
+        body.byte(idAlgorithm.rawValue)
+        body.byte(0)
+        body.byte(UInt8(classes.count))
+        for chunkClass in classes {
+            body.byte(chunkClass.number)
+            body.varint(chunkClass.minimum)
+            body.varint(chunkClass.average)
+            body.varint(chunkClass.maximum)
+        }
+        body.raw(secret)
+        body.varint(packBytes)
+        body.varint(inlineBytes)
+        body.text(compression.description)
+        body.timestamp(created)
+        return ObjectFrame.encode(kind: .config, id: id, body: body.bytes, sealer: .plain)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(decoding bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .config, id: nil, sealer: .plain
+        ) { header, body throws(CorruptionError) in
+            try body.expectRepository(header.id)
+            return try Self(body: &body, id: header.id)
+        }
+    }
+
+    private init(body: inout ByteReader, id: ID128) throws(CorruptionError) {
+        self.id = id
+        let required = try body.integer(UInt64.self)
+        guard required == 0 else {
+            throw .unsupported(object: body.object, "it needs features of a newer program (\(required))")
+        }
+        _ = try body.integer(UInt64.self)
+        guard let algorithm = IDAlgorithm(rawValue: try body.byte()) else {
+            throw body.corruption("unknown id algorithm")
+        }
+        idAlgorithm = algorithm
+        guard try body.byte() == 0 else { throw .unsupported(object: body.object, "it is encrypted") }
+        classes = []
+        for _ in 0..<(try body.byte()) {
+            let row = body
+            let chunkClass = ChunkClass(
+                number: try body.byte(), minimum: try body.count(upTo: 8 << 20, "a chunk size"),
+                average: try body.count(upTo: 8 << 20, "a chunk size"),
+                maximum: try body.count(upTo: 8 << 20, "a chunk size"))
+            guard chunkClass.minimum >= 64, chunkClass.minimum < chunkClass.average,
+                chunkClass.average < chunkClass.maximum,
+                !classes.contains(where: { $0.number == chunkClass.number })
+            else { throw row.corruption("impossible chunk sizes") }
+            classes.append(chunkClass)
+        }
+        guard classes.contains(where: { $0.number == 1 }) else {
+            throw body.corruption("no chunk sizes for general content")
+        }
+        secret = Array(try body.take(Self.secretBytes))
+        packBytes = try body.count(upTo: Self.packByteRange.upperBound, "the pack size")
+        guard Self.packByteRange.contains(packBytes) else {
+            throw body.corruption("a pack size of \(packBytes)")
+        }
+        inlineBytes = try body.count(upTo: FormatLimits.inlineBytes, "the inline limit")
+        let text = try body.text(upTo: 64, "the compression")
+        guard let mode = CompressionMode(text) else { throw body.corruption("unknown compression \(text)") }
+        compression = mode
+        created = try body.timestamp()
+        try body.expectEnd()
+    }
+}

@@ -1,0 +1,113 @@
+// ExtendedAttributes: reading and writing the extended attributes of an open file or, for what cannot be
+// opened with rights of its own (symbolic links, device nodes), of an O_PATH descriptor by way of
+// /proc/self/fd, which leads to the very inode that was opened. POSIX ACLs are among the attributes
+// under their system names.
+
+import BakCore
+import CLinux
+import Glibc
+
+/// A file whose attributes are read or set.
+struct AttributeHolder {
+    private let descriptor: Int32
+    /// The way to the inode when the descriptor is O_PATH.
+    private let path: String?
+
+    /// The holder behind a descriptor.
+    init(_ descriptor: Int32, isPathOnly: Bool) {
+        self.descriptor = descriptor
+        path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
+    }
+
+    /// One attribute, by a name with its NUL; nil when the file lacks it.
+    func value(_ name: UnsafePointer<CChar>) throws(Errno) -> [UInt8]? {
+        do throws(Errno) {
+            return try grown { buffer, count in
+                path.map { getxattr($0, name, buffer, count) } ?? fgetxattr(descriptor, name, buffer, count)
+            }
+        } catch {
+            guard error.code == ENODATA else { throw error }
+            return nil
+        }
+    }
+
+    /// The names of all attributes, each with a NUL behind it.
+    func names() throws(Errno) -> [UInt8] {
+        do throws(Errno) {
+            return try grown { buffer, count in
+                path.map { listxattr($0, buffer, count) } ?? flistxattr(descriptor, buffer, count)
+            }
+        } catch {
+            guard error.code == ENOTSUP || error.code == ENOSYS else { throw error }
+            return []
+        }
+    }
+
+    /// Sets one attribute.
+    func set(_ name: [UInt8], _ value: [UInt8]) throws(Errno) {
+        try withCPath(name) { name throws(Errno) in
+            _ = try system {
+                value.withUnsafeBytes { bytes in
+                    path.map { setxattr($0, name, bytes.baseAddress, bytes.count, 0) }
+                        ?? fsetxattr(descriptor, name, bytes.baseAddress, bytes.count, 0)
+                }
+            }
+        }
+    }
+
+    /// Removes one attribute if the file has it. Asks first, because a removal of nothing costs the file
+    /// system a transaction.
+    func remove(_ name: String) {
+        let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
+        if count >= 0 { _ = path.map { removexattr($0, name) } ?? fremovexattr(descriptor, name) }
+    }
+
+    /// Calls with a growing buffer until the value fits. The kernel's limit is 64 KiB a value or list.
+    private func grown(
+        _ call: (UnsafeMutableRawPointer?, Int) -> Int
+    ) throws(Errno) -> [UInt8] {
+        var capacity = 256
+        while true {
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 1)
+            defer { buffer.deallocate() }
+            do throws(Errno) {
+                let count = try system { call(buffer.baseAddress, buffer.count) }
+                return Array(buffer[..<count])
+            } catch {
+                guard error.code == ERANGE, capacity < 1 << 24 else { throw error }
+                capacity *= 8
+            }
+        }
+    }
+}
+
+extension AttributeHolder {
+    /// What reading all attributes failed with.
+    enum ReadFailure: Error {
+        case system(Errno, attribute: String?)
+        case tooLarge
+    }
+
+    /// How many bytes the names and values of one file may have together.
+    static let sizeLimit = 4 << 20
+
+    /// All attributes, sorted by name. One that vanishes meanwhile is left out.
+    func all() throws(ReadFailure) -> [ExtendedAttribute] {
+        let list: [UInt8]
+        do throws(Errno) { list = try names() } catch { throw .system(error, attribute: nil) }
+        var attributes: [ExtendedAttribute] = []
+        var total = 0
+        for name in list.split(separator: 0) {
+            do throws(Errno) {
+                let value = try withCPath(name) { name throws(Errno) in try self.value(name) }
+                guard let value else { continue }
+                attributes.append(ExtendedAttribute(name: Array(name), value: value))
+                total += name.count + value.count
+            } catch {
+                throw .system(error, attribute: String(decoding: name, as: UTF8.self))
+            }
+            if total > Self.sizeLimit { throw .tooLarge }
+        }
+        return attributes.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    }
+}

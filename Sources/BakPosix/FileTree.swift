@@ -1,0 +1,195 @@
+// FileTree: files and folders of this machine as the source of a backup.
+//
+// Always holds: no symbolic link is followed in or beneath a root, by the walk or by an open; what is not
+// a regular file is never opened for reading; a path is visited once, in PathOrder. The root of
+// everything ("/") is no entry itself, even where it is the root asked for.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+/// A source of one or more files or folders given by path.
+public final class FileTree: SourceTree {
+    /// What is backed up: absolute paths without the leading slash, in PathOrder, none beneath another.
+    public let roots: [[UInt8]]
+    public let timestampGranularityNanoseconds: UInt64
+
+    public var topDevice: UInt64? { (try? top.descriptor.status()).map { UInt64($0.st_dev) } }
+
+    let top: FixedFolder
+    private let accounts = AccountNames()
+
+    /// Resolves `roots`, each a path relative to the working folder or absolute. The folder that holds a
+    /// root is resolved through symbolic links; the root itself is taken as it is, so a symbolic link is
+    /// stored as one (unless a slash is written behind it). Throws when one does not exist; leaves out
+    /// what lies beneath another.
+    public init(roots: [[UInt8]]) throws(SourceError) {
+        var resolved: [[UInt8]] = []
+        for root in roots { resolved.append(try Self.resolve(root)) }
+        resolved.sort(by: { PathOrder.precedes($0, $1) })
+        var kept: [[UInt8]] = []
+        for root in resolved where kept.last.map({ !PathOrder.isAtOrBeneath(root, $0) }) ?? true {
+            kept.append(root)
+        }
+        self.roots = kept
+        timestampGranularityNanoseconds = kept.map(Self.granularity).max() ?? Self.kernelTick
+        do throws(Errno) {
+            top = FixedFolder(try Descriptor.open("/", linux_O_PATH.flag | O_DIRECTORY))
+        } catch {
+            throw SourceError(error, "open /")
+        }
+    }
+
+    public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        try withoutActuallyEscaping(visit) { visit in
+            var walker = Walker(self, visit)
+            try walker.run()
+        }
+    }
+
+    public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+        let (file, status): (Descriptor, stat)
+        do throws(Errno) {
+            // O_NONBLOCK: a FIFO that took the file's place must not make the backup wait for a writer.
+            file = try withoutAccessTime { flags throws(Errno) in
+                try top.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | flags)
+            }
+            status = try file.status()
+        } catch {
+            throw SourceError(error, "open")
+        }
+        guard status.format == S_IFREG else {
+            throw SourceError(operation: "open", message: "it is no regular file any more")
+        }
+        return OpenFile(file, size: status.st_size, of: self)
+    }
+
+    public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        let entry: Descriptor
+        do throws(Errno) {
+            entry = try top.open(path, linux_O_PATH.flag)
+            guard try entry.status().format == stat.type.format else { throw Errno(code: ESTALE) }
+        } catch {
+            throw SourceError(error, "open")
+        }
+        var attributes = try attributes(
+            AttributeHolder(entry.number, isPathOnly: true), uid: stat.uid, gid: stat.gid)
+        if stat.type == .symlink { attributes.linkTarget = try linkTarget(entry.number) }
+        return attributes
+    }
+
+    public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
+        (accounts.user(uid), accounts.group(gid))
+    }
+
+    /// Names and extended attributes.
+    func attributes(
+        _ holder: AttributeHolder, uid: UInt32, gid: UInt32
+    ) throws(SourceError) -> FileAttributes {
+        var attributes = FileAttributes()
+        (attributes.userName, attributes.groupName) = names(uid: uid, gid: gid)
+        do throws(AttributeHolder.ReadFailure) {
+            attributes.extendedAttributes = try holder.all()
+        } catch {
+            switch error {
+            case .system(let errno, let attribute):
+                throw SourceError(errno, "read the extended attribute\(attribute.map { " \($0)" } ?? "s")")
+            case .tooLarge:
+                throw SourceError(
+                    operation: "read the extended attributes",
+                    message: "they take over \(AttributeHolder.sizeLimit) bytes")
+            }
+        }
+        return attributes
+    }
+
+    private func linkTarget(_ link: Int32) throws(SourceError) -> [UInt8] {
+        var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        do throws(Errno) {
+            let count = try target.withUnsafeMutableBytes { buffer in
+                Result { () throws(Errno) in
+                    try system { readlinkat(link, "", buffer.baseAddress!, buffer.count) }
+                }
+            }.get()
+            return Array(target[..<count])
+        } catch {
+            throw SourceError(error, "read the link")
+        }
+    }
+}
+
+/// Opens with O_NOATIME, which only a file's owner may ask for, and else without.
+func withoutAccessTime(
+    _ open: (_ flags: Int32) throws(Errno) -> Descriptor
+) throws(Errno) -> Descriptor {
+    do throws(Errno) {
+        return try open(linux_O_NOATIME.flag)
+    } catch {
+        guard error.code == EPERM else { throw error }
+        return try open(0)
+    }
+}
+
+extension SourceError {
+    /// A failed system call.
+    init(_ error: Errno, _ operation: String) {
+        self.init(operation: operation, message: error.message, isNotFound: error.isNotFound)
+    }
+}
+
+// MARK: - Roots
+
+extension FileTree {
+    /// The absolute path of a root without its leading slash.
+    private static func resolve(_ root: [UInt8]) throws(SourceError) -> [UInt8] {
+        let slash = UInt8(ascii: "/")
+        let shown = String(decoding: root, as: UTF8.self)
+        guard !root.isEmpty, !root.contains(0) else {
+            throw SourceError(operation: "find \"\(shown)\"", message: "that is no path")
+        }
+        let name = root[((root.lastIndex(of: slash) ?? -1) + 1)...]
+        do throws(Errno) {
+            // With a slash or dots at its end a path stands for the folder that it leads to.
+            if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
+                return try realPath(root)
+            }
+            let parent = try realPath(
+                name.startIndex == 0 ? [UInt8(ascii: ".")] : Array(root[..<name.startIndex]))
+            let path = PathOrder.join(parent, Array(name))
+            _ = try withCPath([slash] + path) { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }
+            return path
+        } catch {
+            throw SourceError(error, "find \(shown)")
+        }
+    }
+
+    /// `realpath` without the leading slash.
+    private static func realPath(_ path: [UInt8]) throws(Errno) -> [UInt8] {
+        try withCPath(path) { path throws(Errno) in
+            guard let real = realpath(path, nil) else { throw Errno(code: errno) }
+            defer { free(real) }
+            return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)).dropFirst())
+        }
+    }
+
+    /// Local file systems take the time from the kernel's tick, which is 10 ms at the slowest.
+    private static let kernelTick: UInt64 = 10_000_000
+
+    /// How coarse the timestamps are on the file system that holds `root`.
+    private static func granularity(_ root: [UInt8]) -> UInt64 {
+        var system = statfs()
+        let result = withCPath([UInt8(ascii: "/")] + root) { statfs($0, &system) }
+        guard result == 0 else { return kernelTick }
+        switch UInt32(truncatingIfNeeded: system.f_type) {
+        case 0x4d44, 0x2011_bab0:  // vfat, exfat
+            return 2_000_000_000
+        case 0x482b, 0x4244:  // HFS+, HFS
+            return 1_000_000_000
+        case 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, 0x6573_5546, 0x00c3_6400,
+            0x5346_414f, 0x7375_7245:  // NFS, CIFS, SMB 2, SMB, 9P, FUSE, Ceph, AFS, Coda
+            return 1_000_000_000
+        default: return kernelTick
+        }
+    }
+}

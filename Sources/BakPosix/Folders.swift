@@ -1,0 +1,30 @@
+// Folders: making a folder with those above it.
+
+import CLinux
+import Glibc
+
+enum Folders {
+    /// Makes the folder at `path` and what is missing above it; each new one is made durable in its
+    /// parent when `durably`. An existing folder (or a symbolic link to one) stays as it is.
+    static func create(_ path: String, mode: mode_t, durably: Bool) throws(Errno) {
+        var parent = path.hasPrefix("/") ? "/" : "."
+        for component in path.split(separator: "/") where component != "." {
+            let folder = parent + "/" + component
+            if mkdir(folder, mode) == 0 {
+                if durably {
+                    try Descriptor.open(parent, O_RDONLY | O_DIRECTORY).synchronizeFolder()
+                }
+            } else {
+                let code = errno
+                // A read-only or foreign parent answers EROFS or EACCES although the folder is there.
+                guard isFolder(folder) else { throw Errno(code: code == EEXIST ? ENOTDIR : code) }
+            }
+            parent = folder
+        }
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.format == S_IFDIR
+    }
+}

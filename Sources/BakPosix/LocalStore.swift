@@ -1,0 +1,262 @@
+// LocalStore: a repository's objects as files of one folder, a key being a path in it.
+//
+// Always holds: a file under an object's name is whole and was synced before it got that name; names are
+// given with "fail if taken", so no object is ever overwritten; what is being written lives in `tmp/`
+// under names that cannot be keys. A sync that failed is never tried again: that object is given up.
+// Every call is relative to the descriptor of the folder opened at first, so a store whose folder is
+// moved stays itself and one whose drive was swapped fails.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+/// An object store in a folder of a local or network file system.
+public final class LocalStore: ObjectStore, @unchecked Sendable {
+    public let location: String
+
+    let root: Descriptor
+    let monitor = Monitor()
+    // Guarded by `monitor`:
+    /// Staged objects in the order of their staging.
+    var staged: [StagedObject] = []
+    /// How many objects are being synced early, and so not in `staged` just now.
+    var syncingEarly = 0
+    /// Whether a thread is publishing.
+    var isPublishing = false
+    /// Why staged objects were lost since the last publishing; it must not succeed then.
+    var stagingFailure: StoreError?
+    private var temporaryFolder: Descriptor?
+    private var existingFolders: Set<String> = []
+    private var durableFolders: Set<String> = []
+    private var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
+
+    /// Opens the store in an existing folder.
+    public init(path: String) throws(StoreError) {
+        location = path
+        do throws(Errno) {
+            root = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+        } catch {
+            throw StoreError(error, "open", path)
+        }
+    }
+
+    /// Makes the folder, and those above it, where they are missing, durably, and opens the store in it.
+    public static func create(path: String) throws(StoreError) -> LocalStore {
+        do throws(Errno) {
+            try Folders.create(path, mode: 0o700, durably: true)
+        } catch {
+            throw StoreError(error, "make the folder", path, isWriting: true)
+        }
+        return try LocalStore(path: path)
+    }
+
+    deinit { abandonStaged() }
+
+    public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        let object = try writeTemporary(key, bytes)
+        do {
+            try synchronize(object)
+            let folder = try openFolder(of: key)
+            let outcome = try publish(object)
+            // A name that another process took may not be durable yet; who learns of it may rely on it.
+            try synchronizeFolders([key: folder])
+            return outcome
+        } catch {
+            discard(object)
+            throw error
+        }
+    }
+
+    public func size(of key: ObjectKey) throws(StoreError) -> Int {
+        do throws(Errno) {
+            let status = try linkStatus(at: root.number, key.description)
+            guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
+            return Int(status.st_size)
+        } catch {
+            throw StoreError(error, "look up", key.description)
+        }
+    }
+
+    public func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        let (count, size): (Int, Int)
+        do throws(Errno) {
+            let file = try reader(key)
+            count = try readAll(file.number, buffer, at: UInt64(offset))
+            size = count == buffer.count ? 0 : Int(try file.status().st_size)
+        } catch {
+            throw StoreError(error, "read", key.description)
+        }
+        guard count == buffer.count else {
+            throw StoreError.short(key, size: size, wanted: offset + buffer.count)
+        }
+    }
+
+    public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        do throws(Errno) {
+            guard let descriptor = try openListed(folder) else { return [] }
+            var listing = try FolderListing(descriptor.number)
+            listing.sort()
+            var objects: [ObjectInfo] = []
+            for index in 0..<listing.count {
+                let name = String(decoding: listing.name(index), as: UTF8.self)
+                let text = folder.isEmpty ? name : "\(folder)/\(name)"
+                guard ObjectKey.isValid(text) else { continue }
+                do throws(Errno) {
+                    let status = try linkStatus(at: descriptor.number, name)
+                    guard status.format == S_IFREG else { continue }
+                    objects.append(ObjectInfo(key: ObjectKey(text), size: Int(status.st_size)))
+                } catch {
+                    // Deleted since the folder was read; anything else is a failure of the listing.
+                    guard error.code == ENOENT else { throw error }
+                }
+            }
+            return objects
+        } catch {
+            throw StoreError(error, "list", folder)
+        }
+    }
+
+    public func delete(_ key: ObjectKey) throws(StoreError) {
+        monitor.locked { readers.remove(key) }
+        do throws(Errno) {
+            try system { unlinkat(root.number, key.description, 0) }
+        } catch {
+            guard error.code != ENOENT else { return }
+            throw StoreError(error, "delete", key.description, isWriting: true)
+        }
+    }
+
+    /// Removes what crashed sessions left in `tmp/`: temporaries last written more than `seconds` ago.
+    /// One that is younger may belong to a session that runs; nothing else is ever touched. Returns how
+    /// many were removed.
+    @discardableResult
+    public func removeStaleTemporaries(olderThanSeconds seconds: Int64 = 24 * 3600) throws(StoreError) -> Int
+    {
+        do throws(Errno) {
+            guard let folder = try openListed("tmp") else { return 0 }
+            return try Temporary.sweep(folder.number, olderThanSeconds: seconds)
+        } catch {
+            throw StoreError(error, "tidy", "tmp")
+        }
+    }
+}
+
+// MARK: - Folders
+
+extension LocalStore {
+    /// The folder `tmp`, made when it is missing.
+    func temporaries() throws(Errno) -> Descriptor {
+        if let known = monitor.locked({ temporaryFolder }) { return known }
+        if mkdirat(root.number, "tmp", 0o700) != 0, errno != EEXIST { throw Errno(code: errno) }
+        let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        monitor.locked { temporaryFolder = opened }
+        return opened
+    }
+
+    /// Opens a folder to list it; nil when it does not exist.
+    private func openListed(_ folder: String) throws(Errno) -> Descriptor? {
+        do throws(Errno) {
+            return try Descriptor.open(
+                at: root.number, folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        } catch {
+            // Where the store itself is gone, no folder of it may pass for empty.
+            guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }
+            return nil
+        }
+    }
+
+    /// Opens the folder that `key` goes to, made with those above it when it is missing.
+    func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
+        let folder = Self.folder(of: key)
+        do throws(Errno) {
+            if !monitor.locked({ existingFolders.contains(folder) }) {
+                for path in Self.lineage(folder) where !path.isEmpty {
+                    if mkdirat(root.number, path, 0o700) != 0, errno != EEXIST { throw Errno(code: errno) }
+                }
+                monitor.locked { _ = existingFolders.insert(folder) }
+            }
+            return try Descriptor.open(
+                at: root.number, folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY)
+        } catch {
+            throw StoreError(error, "make the folder of", key.description, isWriting: true)
+        }
+    }
+
+    /// Makes the names in the given objects' folders durable, each folder once, and with them every
+    /// folder above one that this process uses for the first time (it may be new).
+    func synchronizeFolders(_ folders: [ObjectKey: Descriptor]) throws(StoreError) {
+        var opened: [String: Descriptor] = [:]
+        for (key, descriptor) in folders { opened[Self.folder(of: key)] = descriptor }
+        let fresh = monitor.locked { opened.keys.filter { !durableFolders.contains($0) } }
+        var path = ""
+        do throws(Errno) {
+            for folder in fresh {
+                for parent in Self.lineage(folder).dropLast() where opened[parent] == nil {
+                    path = parent
+                    opened[parent] = try Descriptor.open(
+                        at: root.number, parent.isEmpty ? "." : parent, O_RDONLY | O_DIRECTORY)
+                }
+            }
+            for (folder, descriptor) in opened {
+                path = folder
+                try descriptor.synchronizeFolder()
+            }
+        } catch {
+            throw StoreError(error, "sync the folder", path.isEmpty ? location : path, isWriting: true)
+        }
+        monitor.locked { durableFolders.formUnion(fresh) }
+    }
+
+    private static func folder(of key: ObjectKey) -> String {
+        let text = key.description
+        return text.lastIndex(of: "/").map { String(text[..<$0]) } ?? ""
+    }
+
+    /// The folder and all above it, from the store's own ("") down.
+    private static func lineage(_ folder: String) -> [String] {
+        var paths = [""]
+        for component in folder.split(separator: "/") {
+            paths.append(paths.last!.isEmpty ? String(component) : paths.last! + "/" + component)
+        }
+        return paths
+    }
+
+    /// An object open for reading, from the few that were read last.
+    private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        if let open = monitor.locked({ readers[key] }) { return open }
+        // O_NONBLOCK: something that is no object, such as a FIFO, must not make the reader wait.
+        let opened = try Descriptor.open(
+            at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        // What falls out of the list is closed here, after the lock is given back.
+        let evicted = monitor.locked { readers.insert(key, opened) }
+        _ = evicted
+        return opened
+    }
+}
+
+// MARK: - Failures
+
+extension StoreError {
+    /// What a failed call on an object means to a caller.
+    init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
+        let kind: Kind =
+            switch error.code {
+            case ENOENT: .notFound
+            case EEXIST: .alreadyExists
+            case ENOSPC, EDQUOT: .full
+            case EROFS: .readOnly
+            case EACCES, EPERM: isWriting ? .readOnly : .failed(errno: error.code)
+            default: .failed(errno: error.code)
+            }
+        self.init(kind: kind, operation: operation, object: object, message: error.message)
+    }
+
+    fileprivate static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
+        StoreError(
+            kind: .shortRead(size: size), operation: "read", object: key.description,
+            message: "it ends at byte \(size), \(wanted) were expected")
+    }
+}

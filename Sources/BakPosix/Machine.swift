@@ -1,0 +1,80 @@
+// Machine: facts about this machine, its user and this process that the command line asks for.
+
+import CLinux
+import Glibc
+
+/// This machine and process.
+public enum Machine {
+    /// An environment variable's bytes; nil when it is not set.
+    public static func variable(_ name: String) -> [UInt8]? {
+        getenv(name).map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+    }
+
+    /// The arguments of the process as bytes, the program's name first. Paths among them need not be text.
+    public static var arguments: [[UInt8]] {
+        (0..<Int(CommandLine.argc)).map { index in
+            CommandLine.unsafeArgv[index].map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+                ?? []
+        }
+    }
+
+    /// The machine's name in its network.
+    public static var hostName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    /// The name of the user that the process acts for, or the number when there is no name.
+    public static var userName: String {
+        let name = AccountNames().user(geteuid())
+        return name.isEmpty ? String(geteuid()) : String(decoding: name, as: UTF8.self)
+    }
+
+    /// How many processors this process may use, at least 1.
+    public static var processorCount: Int {
+        // A bit for each of 8,192 processors; the call answers how many bytes it filled or fails.
+        var set = [UInt8](repeating: 0, count: 1024)
+        guard sched_getaffinity(0, set.count, &set) >= 0 else { return 1 }
+        return max(set.reduce(0) { $0 + $1.nonzeroBitCount }, 1)
+    }
+
+    /// Whether two existing paths lie on one device; nil when one of them cannot be looked at.
+    public static func areOnOneDevice(_ one: String, _ other: String) -> Bool? {
+        var (first, second) = (Glibc.stat(), Glibc.stat())
+        guard stat(one, &first) == 0, stat(other, &second) == 0 else { return nil }
+        return first.st_dev == second.st_dev
+    }
+
+    /// Whether a folder has nothing in it; nil when there is no such folder or it cannot be looked into.
+    public static func isEmptyFolder(_ path: String) -> Bool? {
+        guard let folder = opendir(path) else { return nil }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { return false }
+        }
+        return true
+    }
+
+    /// The absolute path without symbolic links of an existing file or folder; nil when there is none.
+    public static func realPath(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Lets the process open as many files as the system allows it at most. Returns that number.
+    @discardableResult
+    public static func raiseOpenFileLimit() -> Int {
+        let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(openFiles, &limit) == 0 else { return 1024 }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(openFiles, &limit)
+        getrlimit(openFiles, &limit)
+        return Int(clamping: limit.rlim_cur)
+    }
+}

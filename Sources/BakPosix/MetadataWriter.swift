@@ -1,0 +1,129 @@
+// MetadataWriter: gives an open file its owner, mode, extended attributes and times, in the one order that
+// keeps them all: a change of owner clears set-uid and file capabilities, a change of mode rewrites an
+// ACL's mask, and everything touches the times.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+struct MetadataWriter {
+    private let descriptor: Int32
+    private let type: FileType
+    /// The way to the inode when the descriptor is O_PATH, with which most calls cannot be made.
+    private let path: String?
+    private let accounts: AccountNames
+
+    /// A writer for an open file of that type.
+    init(_ descriptor: Int32, _ type: FileType, isPathOnly: Bool, _ accounts: AccountNames) {
+        self.descriptor = descriptor
+        self.type = type
+        self.accounts = accounts
+        path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
+    }
+
+    /// Sets everything. Returns what could not be set, each in words; throws when the medium fails.
+    func apply(_ stat: FileStat, _ attributes: FileAttributes) throws(Errno) -> [String] {
+        var notes: [String] = []
+        var mode = mode_t(stat.mode)
+        if let note = try setOwner(stat, attributes) {
+            notes.append(note)
+            // A program must not run with the rights of an owner it never had.
+            if type == .regular && mode & 0o6000 != 0 {
+                mode &= ~0o6000
+                notes.append("set-uid and set-gid not set: the owner differs")
+            }
+        }
+        if type != .symlink {
+            try note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
+                _ = try system { path.map { chmod($0, mode) } ?? fchmod(descriptor, mode) }
+                // An ordinary user's set-gid for a foreign group is dropped without an error.
+                if mode & 0o6000 != 0, try fileStatus(descriptor).st_mode & 0o7777 != mode {
+                    throw Errno(code: EPERM)
+                }
+            }
+        }
+        try setExtendedAttributes(attributes.extendedAttributes, &notes)
+        try note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime) }
+        return notes
+    }
+
+    /// Runs a step; a failure that concerns this file alone becomes a note.
+    private func note(
+        _ notes: inout [String], _ what: @autoclosure () -> String, _ step: () throws(Errno) -> Void
+    ) throws(Errno) {
+        do throws(Errno) {
+            try step()
+        } catch {
+            if error.code == EIO || error.code == EROFS { throw error }
+            notes.append("\(what()) not set: \(error.message)")
+        }
+    }
+
+    /// Sets the owner. The ids of the names on this system come before the numbers. A note when the owner
+    /// is another afterwards.
+    private func setOwner(_ stat: FileStat, _ attributes: FileAttributes) throws(Errno) -> String? {
+        let user = accounts.userID(attributes.userName) ?? stat.uid
+        let group = accounts.groupID(attributes.groupName) ?? stat.gid
+        do throws(Errno) {
+            try changeOwner(user, group)
+            return nil
+        } catch {
+            if error.code == EIO || error.code == EROFS { throw error }
+            // An ordinary user may still give a file to a group of theirs.
+            try? changeOwner(UInt32.max, group)
+            let status = try fileStatus(descriptor)
+            if status.st_uid == user && status.st_gid == group { return nil }
+            return "owner \(user):\(group) not set: \(error.message)"
+        }
+    }
+
+    private func changeOwner(_ user: UInt32, _ group: UInt32) throws(Errno) {
+        try system { fchownat(descriptor, "", user, group, linux_AT_EMPTY_PATH.flag) }
+    }
+
+    private func setExtendedAttributes(
+        _ attributes: [ExtendedAttribute], _ notes: inout [String]
+    ) throws(Errno) {
+        let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
+        if type != .symlink {
+            // A new file may have inherited an ACL from the folder it was made in.
+            for name in ["system.posix_acl_access", "system.posix_acl_default"]
+            where (type == .directory || name.hasSuffix("access"))
+                && !attributes.contains(where: { $0.name.elementsEqual(name.utf8) })
+            {
+                holder.remove(name)
+            }
+        }
+        for attribute in attributes {
+            // A full inode answers ENOSPC here, which says nothing about the medium.
+            try note(&notes, "extended attribute \(String(decoding: attribute.name, as: UTF8.self))") {
+                () throws(Errno) in
+                guard !attribute.name.contains(0) else { throw Errno(code: EINVAL) }
+                try holder.set(attribute.name, attribute.value)
+            }
+        }
+    }
+
+    /// Sets the time of the last change; the access time stays.
+    private func setTime(_ time: Timestamp) throws(Errno) {
+        // UTIME_OMIT
+        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), time.systemValue]
+        if let path {
+            do throws(Errno) {
+                try system { utimensat(descriptor, "", times, linux_AT_EMPTY_PATH.flag) }
+            } catch {
+                guard error.code == EINVAL else { throw error }
+                try system { utimensat(AT_FDCWD, path, times, 0) }
+            }
+        } else {
+            try system { futimens(descriptor, times) }
+        }
+        // Years that a file system cannot keep are cut off without an error.
+        if Int32(exactly: time.seconds) == nil || time.seconds < 0 {
+            guard Int64(try fileStatus(descriptor).st_mtim.tv_sec) == time.seconds else {
+                throw Errno(code: EOVERFLOW)
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// SystemCall: how this module calls the system. Every call is repeated on EINTR, its errno is read at
+// once and thrown as a value; nothing else in the module looks at the global `errno`.
+
+import CLinux
+import Glibc
+
+/// What a system call failed with.
+struct Errno: Error, Equatable {
+    /// The value of `errno`.
+    let code: Int32
+
+    /// The system's words for it.
+    var message: String {
+        var text = [CChar](repeating: 0, count: 256)
+        // Swift imports the POSIX form, which fills the buffer.
+        guard strerror_r(code, &text, text.count) == 0 else { return "error \(code)" }
+        return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    /// Whether the medium has no room left.
+    var isFull: Bool { code == ENOSPC || code == EDQUOT }
+    /// Whether the thing asked for is not there.
+    var isNotFound: Bool { code == ENOENT || code == ENOTDIR }
+}
+
+/// Runs a system call until it is not interrupted; throws what it fails with.
+@discardableResult
+@inline(__always)
+func system<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result {
+    while true {
+        let result = call()
+        if result >= 0 { return result }
+        let code = errno
+        if code != EINTR { throw Errno(code: code) }
+    }
+}
+
+/// Lends `bytes` with a NUL behind them. They must not hold one; callers check names from outside.
+@inline(__always)
+func withCPath<Result, Failure: Error>(
+    _ bytes: some Collection<UInt8>, _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
+) throws(Failure) -> Result {
+    let count = bytes.count
+    let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: count + 1)
+    defer { copy.deallocate() }
+    _ = UnsafeMutableBufferPointer(start: copy, count: count).update(fromContentsOf: bytes)
+    copy[count] = 0
+    return try body(UnsafeRawPointer(copy).assumingMemoryBound(to: CChar.self))
+}
+
+/// Writes all of `bytes`, at the descriptor's position or at `offset`.
+func writeAll(
+    _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: UInt64? = nil
+) throws(Errno) {
+    var done = 0
+    while done < bytes.count {
+        let start = bytes.baseAddress! + done
+        let count = bytes.count - done
+        let written = try system {
+            if let offset {
+                pwrite(descriptor, start, count, off_t(truncatingIfNeeded: offset) &+ done)
+            } else {
+                Glibc.write(descriptor, start, count)
+            }
+        }
+        // No medium that is written to here answers 0; were one to, the loop would not end.
+        guard written > 0 else { throw Errno(code: EIO) }
+        done += written
+    }
+}
+
+/// Fills `buffer` from `offset` on, as far as the file goes; returns how many bytes were there.
+func readAll(
+    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+) throws(Errno) -> Int {
+    var done = 0
+    while done < buffer.count {
+        let start = buffer.baseAddress! + done
+        let count = buffer.count - done
+        let read = try system { pread(descriptor, start, count, off_t(truncatingIfNeeded: offset) &+ done) }
+        if read == 0 { break }
+        done += read
+    }
+    return done
+}

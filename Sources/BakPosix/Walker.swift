@@ -1,0 +1,206 @@
+// Walker: one pass over the roots of a FileTree, without recursion.
+//
+// Always holds: the deepest level's folder is open; of the levels above only the nearest ones are, so a
+// tree of any depth needs a bounded number of descriptors. A folder that is opened again must be the
+// same inode as before. Every call is relative to a folder's descriptor and follows no symbolic link.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+struct Walker {
+    /// How many levels keep their folder open.
+    private static let openLevels = 64
+
+    /// A folder being walked.
+    private struct Level {
+        /// The open folder; nil while it is far above.
+        var folder: Descriptor?
+        /// The folder's path.
+        var path: [UInt8]
+        var device: UInt64
+        var inode: UInt64
+        /// What to visit: all its entries or, above the roots, those that lead to one.
+        var names: FolderListing
+        var next = 0
+        /// The roots beneath this folder; nil at and beneath a root.
+        var roots: ArraySlice<[UInt8]>?
+
+        /// The path of an entry, made with one allocation.
+        func path(of index: Int) -> [UInt8] {
+            let name = names.name(index)
+            var result: [UInt8] = []
+            result.reserveCapacity(path.count + 1 + name.count)
+            if !path.isEmpty {
+                result.append(contentsOf: path)
+                result.append(UInt8(ascii: "/"))
+            }
+            result.append(contentsOf: name)
+            return result
+        }
+    }
+
+    private let tree: FileTree
+    private let visit: (WalkEvent) throws -> WalkDecision
+    private var levels: [Level] = []
+
+    init(_ tree: FileTree, _ visit: @escaping (WalkEvent) throws -> WalkDecision) {
+        self.tree = tree
+        self.visit = visit
+    }
+
+    /// Walks to the end, or until told to stop.
+    mutating func run() throws {
+        guard !tree.roots.isEmpty else { return }
+        let isEverything = tree.roots[0].isEmpty
+        let names: FolderListing
+        do throws(Errno) {
+            names =
+                isEverything
+                ? try list(tree.top.descriptor, ".") : namesLeading(to: tree.roots[...], below: [])
+        } catch {
+            _ = try visit(.failure(path: [], SourceError(error, "list")))
+            return
+        }
+        levels = [
+            Level(
+                folder: tree.top.descriptor, path: [], device: 0, inode: 0, names: names,
+                roots: isEverything ? nil : tree.roots[...])
+        ]
+        while let depth = levels.indices.last {
+            let index = levels[depth].next
+            if index < levels[depth].names.count {
+                levels[depth].next += 1
+                guard try step(index) else { return }
+            } else {
+                guard try leave() else { return }
+            }
+        }
+    }
+
+    /// Visits one entry of the deepest level and, if it is a folder, goes into it. False to stop.
+    private mutating func step(_ index: Int) throws -> Bool {
+        let depth = levels.count - 1
+        let folder = levels[depth].folder!
+        let path = levels[depth].path(of: index)
+        let stat: FileStat
+        do throws(Errno) {
+            let status = try levels[depth].names.withName(index) { name throws(Errno) in
+                try linkStatus(at: folder.number, name)
+            }
+            guard let known = FileStat(status) else { throw Errno(code: EINVAL) }
+            stat = known
+        } catch {
+            return try visit(.failure(path: path, SourceError(error, "look up"))) != .stop
+        }
+        switch try visit(.entry(path: path, stat: stat)) {
+        case .stop: return false
+        case .skipChildren: return true
+        case .proceed: break
+        }
+        guard stat.type == .directory else { return true }
+        do throws(Errno) {
+            try enter(index, path, stat)
+        } catch {
+            return try visit(.failure(path: path, SourceError(error, "list"))) != .stop
+        }
+        return true
+    }
+
+    /// Makes the folder `index` of the deepest level the deepest level.
+    private mutating func enter(_ index: Int, _ path: [UInt8], _ stat: FileStat) throws(Errno) {
+        let depth = levels.count - 1
+        let parent = levels[depth].folder!
+        var roots: ArraySlice<[UInt8]>?
+        if let above = levels[depth].roots {
+            let beneath = above.filter { PathOrder.isAtOrBeneath($0, path) }
+            if beneath.first != path { roots = beneath[...] }
+        }
+        let folder: Descriptor
+        let names: FolderListing
+        if let roots {
+            // Above a root the folder need not be readable, only passable.
+            folder = try levels[depth].names.withName(index) { name throws(Errno) in
+                try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_DIRECTORY | O_NOFOLLOW)
+            }
+            names = namesLeading(to: roots, below: path)
+        } else {
+            (folder, names) = try levels[depth].names.withName(index) { name throws(Errno) in
+                let folder = try withoutAccessTime { flags throws(Errno) in
+                    try Descriptor.open(at: parent.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | flags)
+                }
+                return (folder, try Self.sorted(folder))
+            }
+        }
+        levels.append(
+            Level(
+                folder: folder, path: path, device: stat.device, inode: stat.inode, names: names,
+                roots: roots))
+        let far = levels.count - 1 - Self.openLevels
+        if far > 0 { levels[far].folder = nil }
+    }
+
+    /// Goes back from the deepest level to the nearest one with entries left. False to stop.
+    private mutating func leave() throws -> Bool {
+        var child = levels.removeLast().folder
+        while let depth = levels.indices.last, levels[depth].folder == nil {
+            if levels[depth].next < levels[depth].names.count {
+                do throws(Errno) {
+                    levels[depth].folder = try reopen(levels[depth], from: child)
+                    return true
+                } catch {
+                    // What is left of this level cannot be reached, which must not pass in silence.
+                    let failure = SourceError(error, "return to the folder")
+                    guard try visit(.failure(path: levels[depth].path, failure)) != .stop else {
+                        return false
+                    }
+                }
+            }
+            levels.removeLast()
+            child = nil
+        }
+        return true
+    }
+
+    /// Opens a level's folder again, from the folder beneath it if that is open, or by its path.
+    private func reopen(_ level: Level, from child: Descriptor?) throws(Errno) -> Descriptor {
+        let flags = linux_O_PATH.flag | O_DIRECTORY
+        if let child, let folder = try? Descriptor.open(at: child.number, "..", flags),
+            isSame(folder, level)
+        {
+            return folder
+        }
+        let folder = try tree.top.open(level.path, flags)
+        guard isSame(folder, level) else { throw Errno(code: ESTALE) }
+        return folder
+    }
+
+    private func isSame(_ folder: Descriptor, _ level: Level) -> Bool {
+        guard let status = try? folder.status() else { return false }
+        return UInt64(status.st_dev) == level.device && UInt64(status.st_ino) == level.inode
+    }
+
+    // MARK: - Names
+
+    private func list(_ folder: Descriptor, _ name: String) throws(Errno) -> FolderListing {
+        try Self.sorted(try Descriptor.open(at: folder.number, name, O_RDONLY | O_DIRECTORY))
+    }
+
+    private static func sorted(_ folder: Descriptor) throws(Errno) -> FolderListing {
+        var names = try FolderListing(folder.number)
+        names.sort()
+        return names
+    }
+
+    /// The entries of the folder at `path` on the way to `roots`, which lie beneath it in PathOrder.
+    private func namesLeading(to roots: ArraySlice<[UInt8]>, below path: [UInt8]) -> FolderListing {
+        var names = FolderListing()
+        for root in roots {
+            let rest = path.isEmpty ? root[...] : root[(path.count + 1)...]
+            let name = rest.prefix { $0 != UInt8(ascii: "/") }
+            if names.count == 0 || !names.name(names.count - 1).elementsEqual(name) { names.append(name) }
+        }
+        return names
+    }
+}

@@ -1,0 +1,114 @@
+// BlobReader: single blobs and ranges of packs, verified. What it returns is what was stored, or it throws.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Where a blob lies.
+public struct BlobLocation: Hashable, Sendable {
+    /// The pack's id.
+    public var pack: ID128
+    /// The offset of the blob's header in the pack.
+    public var offset: UInt32
+    /// The blob's length in the pack, without its header.
+    public var storedLength: UInt32
+
+    /// Where the blob ends in the pack.
+    public var endOffset: Int { Int(offset) + PackLayout.blobHeaderBytes + Int(storedLength) }
+}
+
+/// Reads and verifies blobs; one per thread, because it reuses its buffers.
+public final class BlobReader {
+    private let repository: Repository
+    private let decompressor = Decompressor()
+    private let stored = ScratchBuffer()
+    private let opened = ScratchBuffer()
+    private let content = ScratchBuffer()
+
+    /// Makes a reader of a repository's blobs.
+    public init(_ repository: Repository) { self.repository = repository }
+
+    /// Reads a blob. The bytes are valid until the next call.
+    ///
+    /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
+    /// when what lies there is not it, and `StoreError`.
+    public func read(_ reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws
+        -> UnsafeRawBufferPointer
+    {
+        guard let location = index.location(of: reference) else { throw MissingBlobError(id: reference.id) }
+        let range = try readRange(of: location.pack, Int(location.offset)..<location.endOffset)
+        return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
+    }
+
+    /// Reads a range of a pack; bytes that are not there are damage. Valid until the next call.
+    public func readRange(of pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
+        let buffer = stored.bytes(range.count)
+        try repository.readPack(pack, range, into: buffer)
+        return UnsafeRawBufferPointer(buffer)
+    }
+
+    /// Decodes and verifies the blob at `location` from bytes of its pack that begin at `rangeOffset`. The
+    /// result is valid until the next call, and while `range` is.
+    public func decode(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer,
+        rangeOffset: Int
+    ) throws -> UnsafeRawBufferPointer {
+        let start = Int(location.offset) - rangeOffset
+        let end = location.endOffset - rangeOffset
+        precondition(start >= 0 && end <= range.count)
+        let bytes = UnsafeRawBufferPointer(rebasing: range[start..<end])
+        let header = try PackLayout.blobHeader(
+            bytes, pack: Layout.pack(location.pack).description, offset: location.offset)
+        guard header.id == reference.id, header.rawLength == reference.length,
+            header.storedLength == location.storedLength
+        else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
+        let payload = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...])
+        return try decode(header, payload: payload, pack: location.pack, kind: kind)
+    }
+
+    /// Decodes and verifies a blob whose header has been read.
+    func decode(
+        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
+            throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
+        }
+        let compressed = try open(header, payload: payload, pack: pack, kind: kind)
+        let plain: UnsafeRawBufferPointer
+        if header.codec == .raw {
+            plain = compressed
+        } else {
+            let buffer = content.bytes(Int(header.rawLength))
+            do {
+                try decompressor.decompress(compressed, codec: header.codec, into: buffer)
+            } catch {
+                throw damage(header, in: pack, "the blob cannot be decompressed: \(error.description)")
+            }
+            plain = UnsafeRawBufferPointer(buffer)
+        }
+        guard repository.hasher(for: kind).id(of: plain) == header.id else {
+            throw damage(header, in: pack, "the blob's bytes do not match its id")
+        }
+        return plain
+    }
+
+    private func open(
+        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        let seal = repository.context.sealer.object(kind: kind.rawValue, id: pack, salt: [])
+        do {
+            return try withUnsafeBytes(of: (header.id.high.bigEndian, header.id.low.bigEndian)) {
+                id throws(SealError) in
+                try seal.open(payload, entry: UInt64(header.offset), authenticating: id, scratch: opened)
+            }
+        } catch {
+            throw damage(header, in: pack, error.description)
+        }
+    }
+
+    private func damage(_ header: BlobRecord, in pack: ID128, _ reason: String) -> CorruptionError {
+        CorruptionError(object: Layout.pack(pack).description, offset: Int(header.offset), reason: reason)
+    }
+}

@@ -1,0 +1,241 @@
+// IndexTable: this machine's consolidated index of a repository, one sorted table in a mapped file. It is a
+// cache: rebuilt from the store's index segments whenever it is missing, stale or damaged.
+//
+//   block 0 (4096 bytes)   magic "bakindex" 8 | version 4 | zero 4 | repository id 16
+//                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8
+//                          | zero | XXH3-64 of bytes 0 to 4087, 8
+//   entry blocks           136 entries of 30 bytes, sorted by id | zero 8 | XXH3-64 of the bytes before, 8
+//     entry                id 16 | pack number 4 | offset 4 | raw length 3 | stored length 3
+//   lists                  packs: id 16 | size 8 | kind 1 | zero 7    then sessions covered: id 16, sorted
+//
+// 30.1 bytes a blob and 32 a pack. Ids are uniform, so a look-up guesses the block from the id's first bits
+// and touches a handful of pages. The checksum of a block is verified before a hit in it is believed.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// A mapped table. May be used from any thread.
+final class IndexTable: Sendable {
+    /// The table's name in the cache.
+    static let cacheName = "index"
+    private static let magic: UInt64 = 0x7865_646e_696b_6162  // "bakindex"
+    private static let version: UInt32 = 1
+    private static let blockBytes = 4096
+    private static let entryBytes = 30
+    private static let entriesPerBlock = 136
+    private static let packBytes = 32
+
+    private let mapped: MappedBytes
+    /// How many blobs it has.
+    let count: Int
+    /// The packs that entries refer to.
+    let packs: [IndexedPack]
+    /// The sessions whose segments it holds.
+    let sessions: Set<ID128>
+
+    /// Takes over a mapped file; nil when it is not a whole table of this repository.
+    init?(_ mapped: MappedBytes, repository: ID128) {
+        let bytes = mapped.bytes
+        guard bytes.count >= Self.blockBytes,
+            Checksum.xxh3_64(.init(rebasing: bytes[..<(Self.blockBytes - 8)]))
+                == bytes.integer(at: Self.blockBytes - 8),
+            bytes.integer(at: 0) == Self.magic,
+            UInt32(truncatingIfNeeded: bytes.integer(at: 8)) == Self.version,
+            ID128(loading: bytes.baseAddress! + 16) == repository
+        else { return nil }
+        let counts = (0..<3).map { Int(truncatingIfNeeded: bytes.integer(at: 32 + 8 * $0)) }
+        guard counts.allSatisfy({ (0...(1 << 40)).contains($0) }) else { return nil }
+        let listsOffset = Self.blockBytes * (1 + Self.blockCount(counts[0]))
+        let expected = listsOffset + counts[1] * Self.packBytes + counts[2] * ID128.byteCount
+        guard bytes.count == expected else { return nil }
+        let lists = UnsafeRawBufferPointer(rebasing: bytes[listsOffset...])
+        guard Checksum.xxh3_64(lists) == bytes.integer(at: 56) else { return nil }
+        packs = (0..<counts[1]).map { number in
+            let row = lists.baseAddress! + number * Self.packBytes
+            return IndexedPack(
+                id: ID128(loading: row), size: lists.integer(at: number * Self.packBytes + 16),
+                kind: ObjectKind(rawValue: row.load(fromByteOffset: 24, as: UInt8.self)) ?? .chunkPack)
+        }
+        let sessionsOffset = counts[1] * Self.packBytes
+        sessions = Set((0..<counts[2]).map { ID128(loading: lists.baseAddress! + sessionsOffset + $0 * 16) })
+        count = counts[0]
+        self.mapped = mapped
+    }
+
+    private static func blockCount(_ entries: Int) -> Int {
+        (entries + entriesPerBlock - 1) / entriesPerBlock
+    }
+
+    private func block(_ number: Int) -> UnsafeRawPointer {
+        mapped.bytes.baseAddress! + (1 + number) * Self.blockBytes
+    }
+
+    /// The entry at a position of the sorted order; its pack is a place in `packs`.
+    func entry(at position: Int) -> IndexEntry {
+        let row = block(position / Self.entriesPerBlock) + position % Self.entriesPerBlock * Self.entryBytes
+        // Six bytes hold both lengths; loading eight stays in the block, whose last entry has 16 after it.
+        let lengths = (row + 24).loadUnaligned(as: UInt64.self).littleEndian
+        return IndexEntry(
+            id: ID128(loading: row), pack: (row + 16).loadUnaligned(as: UInt32.self).littleEndian,
+            offset: (row + 20).loadUnaligned(as: UInt32.self).littleEndian,
+            rawLength: UInt32(lengths & 0xff_ffff), storedLength: UInt32(lengths >> 24 & 0xff_ffff))
+    }
+
+    /// Finds a blob. A hit in a block that does not match its checksum is no hit.
+    func find(_ id: ID128) -> IndexEntry? {
+        guard count > 0, let block = blockThatMayHold(id) else { return nil }
+        var low = block * Self.entriesPerBlock
+        var high = min(low + Self.entriesPerBlock, count)
+        while low < high {
+            let middle = (low + high) / 2
+            let found = ID128(
+                loading: self.block(block) + middle % Self.entriesPerBlock * Self.entryBytes)
+            if found == id { return isWhole(block) ? validEntry(at: middle) : nil }
+            if found < id { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    private func validEntry(at position: Int) -> IndexEntry? {
+        let entry = entry(at: position)
+        return entry.pack < packs.count ? entry : nil
+    }
+
+    private func isWhole(_ number: Int) -> Bool {
+        let bytes = UnsafeRawBufferPointer(start: block(number), count: Self.blockBytes - 8)
+        return Checksum.xxh3_64(bytes)
+            == (block(number) + bytes.count).loadUnaligned(as: UInt64.self).littleEndian
+    }
+
+    /// Whether every block matches its checksum and names packs that are there: reads the whole table. What
+    /// copies or walks the table asks first, so that damage is never passed on under a fresh checksum.
+    func isSound() -> Bool {
+        (0..<Self.blockCount(count)).allSatisfy(isWhole)
+            && (0..<count).allSatisfy { Int(entry(at: $0).pack) < packs.count }
+    }
+
+    /// The last block whose first id is not above `id`: a guess by proportion, then a gallop to bracket it,
+    /// then bisection.
+    private func blockThatMayHold(_ id: ID128) -> Int? {
+        let blocks = Self.blockCount(count)
+        func isAbove(_ number: Int) -> Bool { ID128(loading: block(number)) > id }
+        if isAbove(0) { return nil }
+        var low = Int(id.high.multipliedFullWidth(by: UInt64(blocks)).high)
+        var high = low + 1
+        var step = 1
+        while isAbove(low) {
+            high = low
+            low = max(0, low - step)
+            step *= 2
+        }
+        step = 1
+        while high < blocks, !isAbove(high) {
+            low = high
+            high = min(blocks, high + step)
+            step *= 2
+        }
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if isAbove(middle) { high = middle } else { low = middle }
+        }
+        return low
+    }
+}
+
+extension IndexTable {
+    /// Writes a table that holds what `old` and `overlay` hold, and maps it.
+    static func write(
+        merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, to cache: any LocalCache
+    ) throws -> IndexTable? {
+        let packs = (old?.packs ?? []) + overlay.packs
+        let sessions = (old?.sessions ?? []).union(overlay.sessions).sorted()
+        let merged = MergedEntries(table: old, overlay: overlay)
+        try cache.replace(cacheName) { append in
+            var lists = ByteWriter(reservingCapacity: packs.count * packBytes + sessions.count * 16)
+            for pack in packs {
+                lists.id(pack.id)
+                lists.integer(pack.size)
+                lists.byte(pack.kind.rawValue)
+                lists.zeros(7)
+            }
+            for session in sessions { lists.id(session) }
+            // The number of merged entries is known only after duplicates are dropped: count them first.
+            var entryCount = 0
+            merged.forEach { _ in entryCount += 1 }
+            var header = ByteWriter(reservingCapacity: blockBytes)
+            header.integer(magic)
+            header.integer(version)
+            header.integer(UInt32(0))
+            header.id(repository)
+            for count in [entryCount, packs.count, sessions.count] { header.integer(UInt64(count)) }
+            header.integer(lists.bytes.withUnsafeBytes(Checksum.xxh3_64))
+            try flush(&header, to: append)
+            var block = ByteWriter(reservingCapacity: blockBytes)
+            var blockEntries = 0
+            try merged.forEach { entry in
+                block.id(entry.id)
+                block.integer(entry.pack)
+                block.integer(entry.offset)
+                let lengths = UInt64(entry.rawLength) | UInt64(entry.storedLength) << 24
+                withUnsafeBytes(of: lengths.littleEndian) { block.raw($0.prefix(6)) }
+                blockEntries += 1
+                if blockEntries == entriesPerBlock {
+                    try flush(&block, to: append)
+                    blockEntries = 0
+                }
+            }
+            if blockEntries > 0 { try flush(&block, to: append) }
+            try lists.bytes.withUnsafeBytes(append)
+        }
+        return cache.map(cacheName).flatMap { IndexTable($0, repository: repository) }
+    }
+
+    /// Fills a block up, adds its checksum, appends it and empties it.
+    private static func flush(
+        _ block: inout ByteWriter, to append: (UnsafeRawBufferPointer) throws(StoreError) -> Void
+    ) throws {
+        block.zeros(blockBytes - 8 - block.count)
+        block.integer(block.bytes.withUnsafeBytes(Checksum.xxh3_64))
+        try block.bytes.withUnsafeBytes(append)
+        block.bytes.removeAll(keepingCapacity: true)
+    }
+}
+
+/// The entries of a table and an overlay in one sorted order, an id once, pack numbers of the overlay moved
+/// behind the table's.
+struct MergedEntries {
+    let table: IndexTable?
+    let overlay: IndexOverlay
+
+    /// Hands every entry to `body`.
+    func forEach(_ body: (IndexEntry) throws -> Void) rethrows {
+        let tableCount = table?.count ?? 0
+        let packOffset = UInt32(table?.packs.count ?? 0)
+        var position = 0
+        var last: ID128?
+        func emit(_ entry: IndexEntry) throws {
+            if entry.id != last { try body(entry) }
+            last = entry.id
+        }
+        for var added in overlay.entries {
+            while position < tableCount, let entry = table?.entry(at: position), entry.id <= added.id {
+                try emit(entry)
+                position += 1
+            }
+            added.pack += packOffset
+            try emit(added)
+        }
+        while position < tableCount, let entry = table?.entry(at: position) {
+            try emit(entry)
+            position += 1
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func integer(at offset: Int) -> UInt64 {
+        loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian
+    }
+}

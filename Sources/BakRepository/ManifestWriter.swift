@@ -1,0 +1,81 @@
+// ManifestWriter: turns a sorted stream of records into manifest segments and a root.
+//
+// A segment ends before an entry whose path hashes to a boundary, once the segment has a minimum size, or
+// when it is large. The boundary depends on the path alone, so that snapshots with mostly equal trees share
+// segments, whatever was added or removed elsewhere.
+
+import BakCodec
+import BakCore
+import BakFormat
+
+/// Writes one run's manifest. For one thread.
+public final class ManifestWriter {
+    private let blobs: BlobWriter
+    private var segment = ManifestSegmentEncoder()
+    private var segments: [ManifestSegmentReference] = []
+    private var lastPath: [UInt8] = []
+
+    /// Boundaries are sought in segments of at least this many bytes,
+    private static let minimumBytes = 16 << 10
+    /// fall on one path in so many,
+    private static let boundaryPeriod: UInt64 = 128
+    /// and are forced at this many bytes.
+    private static let maximumBytes = 256 << 10
+
+    /// Starts an empty manifest; `blobs` stores manifest segments.
+    public init(_ blobs: BlobWriter) { self.blobs = blobs }
+
+    /// Appends an entry; its path must come after all before it. Extents over the limit of one record go
+    /// into continuations. Throws `RepositoryError.outsideLimits` for an entry that no reader would accept.
+    public func append(_ entry: ManifestEntry) throws {
+        precondition(lastPath.isEmpty || PathOrder.precedes(lastPath, entry.path), "entries must be sorted")
+        if let fault = entry.fault {
+            let path = String(decoding: entry.path, as: UTF8.self)
+            throw RepositoryError.outsideLimits(what: "/" + path, reason: fault)
+        }
+        lastPath = entry.path
+        guard case .extents(let extents) = entry.content, extents.count > FormatLimits.extentsPerRecord else {
+            return try append(.entry(entry))
+        }
+        var first = entry
+        first.content = .extents(Array(extents.prefix(FormatLimits.extentsPerRecord)))
+        try append(.entry(first))
+        var rest = extents.dropFirst(FormatLimits.extentsPerRecord)
+        while !rest.isEmpty {
+            try append(continuation: Array(rest.prefix(FormatLimits.extentsPerRecord)))
+            rest = rest.dropFirst(FormatLimits.extentsPerRecord)
+        }
+    }
+
+    private func append(continuation extents: [Extent]) throws { try append(.continuation(extents)) }
+
+    private func append(_ record: ManifestRecord) throws {
+        if shouldCut(before: record) { try closeSegment() }
+        segment.append(record, path: lastPath)
+    }
+
+    private func shouldCut(before record: ManifestRecord) -> Bool {
+        if segment.byteCount >= Self.maximumBytes { return true }
+        guard segment.byteCount >= Self.minimumBytes, case .entry(let entry) = record else { return false }
+        return entry.path.withUnsafeBytes(Checksum.xxh3_64) % Self.boundaryPeriod == 0
+    }
+
+    private func closeSegment() throws {
+        segments.append(try store(segment))
+        segment = ManifestSegmentEncoder()
+    }
+
+    private func store(_ segment: ManifestSegmentEncoder) throws -> ManifestSegmentReference {
+        let blob = try segment.finish().withUnsafeBytes { try blobs.store($0, isCompressed: false) }
+        return ManifestSegmentReference(
+            blob: blob, recordCount: segment.recordCount, firstPath: segment.firstPath ?? [])
+    }
+
+    /// Stores the root of what has been appended so far; appending may go on afterwards.
+    public func storeRoot() throws -> BlobReference {
+        let open = segment.recordCount > 0 ? [try store(segment)] : []
+        let root = ManifestRoot(segments: segments + open).encode()
+        guard root.count <= FormatLimits.blobBytes else { throw RepositoryError.manifestTooLarge }
+        return try root.withUnsafeBytes { try blobs.store($0, isCompressed: false) }
+    }
+}

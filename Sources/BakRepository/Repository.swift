@@ -1,0 +1,119 @@
+// Repository: an open repository and the ways to read single objects of it. It holds no mutable state.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// An open repository. May be used from any thread.
+public final class Repository: Sendable {
+    /// Where the objects are.
+    public let store: any ObjectStore
+    /// What every reader and writer agrees on.
+    public let config: RepositoryConfig
+    /// This machine's rebuildable files for the repository.
+    public let cache: any LocalCache
+    /// Tells the time.
+    public let time: any TimeSource
+    /// Gives ids.
+    public let random: any RandomSource
+    /// What its objects are framed with.
+    public let context: FrameContext
+    /// Names chunks.
+    public let chunkHasher: ContentHasher
+    /// Names manifest segments and roots, in a domain of their own.
+    public let manifestHasher: ContentHasher
+
+    private init(
+        store: any ObjectStore, config: RepositoryConfig, cache: any LocalCache, time: any TimeSource,
+        random: any RandomSource
+    ) {
+        self.store = store
+        self.config = config
+        self.cache = cache
+        self.time = time
+        self.random = random
+        context = FrameContext(repository: config.id, sealer: .plain)
+        chunkHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "chunk")
+        manifestHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "manifest")
+    }
+
+    /// What a user may choose when a repository is made.
+    public struct Options: Sendable {
+        /// How chunks are named.
+        public var idAlgorithm = IDAlgorithm.xxh3
+        /// The chunk sizes for each class of content.
+        public var classes: [ChunkClass]
+        /// The size at which packs are closed, in bytes.
+        public var packBytes = 32 << 20
+        /// Files up to this length stand in the manifest, in bytes.
+        public var inlineBytes = 512
+        /// How chunks are compressed unless a run says otherwise.
+        public var compression = CompressionMode.auto
+
+        /// The defaults with the given chunk sizes.
+        public init(classes: [ChunkClass]) { self.classes = classes }
+    }
+
+    /// Makes a repository in an empty store.
+    ///
+    /// Throws `RepositoryError.alreadyExists` when there is one.
+    public static func create(
+        in store: any ObjectStore, options: Options, cache: any LocalCache, time: any TimeSource,
+        random: some RandomSource
+    ) throws -> Repository {
+        var secret = [UInt8](repeating: 0, count: RepositoryConfig.secretBytes)
+        secret.withUnsafeMutableBytes { random.fill($0) }
+        let config = RepositoryConfig(
+            id: ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
+            secret: secret, packBytes: options.packBytes, inlineBytes: options.inlineBytes,
+            compression: options.compression, created: time.now())
+        let bytes = config.encode()
+        try RepositoryError.refuseUnreadable("the configuration", bytes) { bytes throws(CorruptionError) in
+            try RepositoryConfig(decoding: bytes, object: "")
+        }
+        let outcome = try bytes.withUnsafeBytes { try store.put(Layout.config, $0) }
+        guard outcome == .created else { throw RepositoryError.alreadyExists(location: store.location) }
+        return Repository(store: store, config: config, cache: cache, time: time, random: random)
+    }
+
+    /// Opens the repository in a store.
+    ///
+    /// Throws `RepositoryError.noRepository` when there is no configuration, `CorruptionError` when it is
+    /// damaged or from a newer program.
+    public static func open(
+        _ store: any ObjectStore, cache: any LocalCache, time: any TimeSource, random: any RandomSource
+    ) throws -> Repository {
+        let bytes: [UInt8]
+        do {
+            bytes = try store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
+        } catch let error as StoreError where error.kind == .notFound {
+            throw RepositoryError.noRepository(location: store.location)
+        }
+        let config = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try RepositoryConfig(decoding: bytes, object: Layout.config.description)
+        }
+        return Repository(store: store, config: config, cache: cache, time: time, random: random)
+    }
+
+    /// The hasher that names the blobs of a kind of pack.
+    public func hasher(for kind: ObjectKind) -> ContentHasher {
+        kind == .manifestPack ? manifestHasher : chunkHasher
+    }
+}
+
+extension ObjectStore {
+    /// Reads a whole object of at most `limit` bytes; a larger one is damage.
+    func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
+        let size = try size(of: key)
+        guard size <= limit else {
+            throw CorruptionError(
+                object: key.description, offset: limit,
+                reason: "it has \(size) bytes, over the limit of \(limit)")
+        }
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            try read(key, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
+            count = size
+        }
+    }
+}

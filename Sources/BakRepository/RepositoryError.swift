@@ -1,0 +1,76 @@
+// What can be wrong with a repository as a whole, or with what a caller asks of it.
+
+import BakCore
+import BakFormat
+
+/// A failure that is neither the medium's (StoreError) nor damage (CorruptionError).
+public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// There is no repository at this place.
+    case noRepository(location: String)
+    /// A repository is there already.
+    case alreadyExists(location: String)
+    /// No snapshot has this name.
+    case noSuchSnapshot(name: String)
+    /// Several snapshots begin so.
+    case ambiguousSnapshot(name: String, matches: [String])
+    /// A newer program has pruned here, with records that this one does not know.
+    case prunedByNewerProgram
+    /// The session's commit record could not be put, because its name was taken.
+    case sessionRevoked(ID128)
+    /// Something could not be stored before, and the session cannot be committed any more.
+    case sessionFailed(ID128)
+    /// The manifest is too large to be written.
+    case manifestTooLarge
+    /// What was to be stored is outside of the format's limits: what, and why.
+    case outsideLimits(what: String, reason: String)
+
+    /// One line for people: what is wrong and what to do.
+    public var description: String {
+        switch self {
+        case .noRepository(let location):
+            "there is no repository at \(location); create one with: bakstore init"
+        case .alreadyExists(let location): "there is a repository at \(location) already"
+        case .noSuchSnapshot(let name):
+            "there is no snapshot \(name); list them with: bakstore snapshots"
+        case .ambiguousSnapshot(let name, let matches):
+            "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
+        case .prunedByNewerProgram: "a newer bakstore has pruned this repository; use that one"
+        case .sessionRevoked(let session): "session \(session.short) was revoked; run the backup again"
+        case .sessionFailed(let session):
+            "session \(session.short) failed before and cannot be committed; run the backup again"
+        case .outsideLimits(let what, let reason): "\(what) cannot be stored: \(reason)"
+        case .manifestTooLarge: "the list of files is too large for one snapshot; back up in several parts"
+        }
+    }
+}
+
+extension RepositoryError {
+    /// Reads a small object back before it is stored: what a reader would refuse must not be published.
+    static func refuseUnreadable<Record>(
+        _ what: String, _ bytes: [UInt8],
+        _ decode: (UnsafeRawBufferPointer) throws(CorruptionError) -> Record
+    ) throws(RepositoryError) {
+        guard bytes.count <= FormatLimits.recordBytes else {
+            throw .outsideLimits(what: what, reason: "it would have \(bytes.count) bytes")
+        }
+        let fault: String? = bytes.withUnsafeBytes { bytes in
+            do throws(CorruptionError) {
+                _ = try decode(bytes)
+                return nil
+            } catch { return error.reason }
+        }
+        if let fault { throw .outsideLimits(what: what, reason: fault) }
+    }
+}
+
+/// A blob that something refers to is not in the repository.
+public struct MissingBlobError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The blob's id.
+    public var id: ID128
+
+    /// Makes the error.
+    public init(id: ID128) { self.id = id }
+
+    /// One line for people.
+    public var description: String { "chunk \(id) is missing from the repository; run: bakstore check" }
+}

@@ -1,0 +1,66 @@
+// The repository's snapshots: reading their commit records and finding one by what a person types.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// A commit record that could not be read.
+public struct UnreadableSnapshot: Sendable {
+    /// The snapshot's id.
+    public var id: ID128
+    /// Why it could not be read.
+    public var error: any Error
+}
+
+extension Repository {
+    /// Reads one snapshot's commit record.
+    public func snapshot(_ id: ID128) throws -> CommitRecord {
+        let key = Layout.snapshot(id)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try CommitRecord(decoding: bytes, object: key.description, id: id, context: context)
+        }
+    }
+
+    /// Every snapshot, oldest first (by time, then id), and those whose record is damaged.
+    public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
+        var readable: [CommitRecord] = []
+        var unreadable: [UnreadableSnapshot] = []
+        for info in try store.list(Layout.snapshots) {
+            guard let id = Layout.id(in: info.key) else { continue }
+            do {
+                readable.append(try snapshot(id))
+            } catch let error as CorruptionError {
+                unreadable.append(UnreadableSnapshot(id: id, error: error))
+            }
+        }
+        readable.sort { $0.time != $1.time ? $0.time < $1.time : $0.id < $1.id }
+        return (readable, unreadable)
+    }
+
+    /// Finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth before
+    /// the latest. `latest` counts complete snapshots, unless there is none.
+    public func findSnapshot(_ name: String) throws -> CommitRecord {
+        let (readable, unreadable) = try snapshots()
+        if let back = Self.stepsBack(name) {
+            let complete = readable.filter(\.isComplete)
+            let candidates = complete.isEmpty ? readable : complete
+            guard back < candidates.count else { throw RepositoryError.noSuchSnapshot(name: name) }
+            return candidates[candidates.count - 1 - back]
+        }
+        let matches = readable.filter { $0.id.description.hasPrefix(name) }
+        if matches.count == 1, !name.isEmpty { return matches[0] }
+        if let damaged = unreadable.first(where: { $0.id.description.hasPrefix(name) }), matches.isEmpty {
+            throw damaged.error
+        }
+        guard matches.count > 1 else { throw RepositoryError.noSuchSnapshot(name: name) }
+        throw RepositoryError.ambiguousSnapshot(name: name, matches: matches.prefix(5).map(\.id.short))
+    }
+
+    /// N for `latest~N`, 0 for `latest`, nil for anything else.
+    private static func stepsBack(_ name: String) -> Int? {
+        if name == "latest" { return 0 }
+        guard name.hasPrefix("latest~"), let steps = Int(name.dropFirst(7)), steps >= 0 else { return nil }
+        return steps
+    }
+}

@@ -1,0 +1,133 @@
+// ObjectStore: the one narrow seam between bakstore and the medium that holds a repository. Objects
+// are immutable: written whole, once, under a name that was free before; never overwritten or renamed.
+// The seam is coarse, a call per pack or segment, so that a folder and an object store fit alike.
+
+import BakCore
+
+/// The name of an object: lower-case components joined by '/', such as `packs/ab/ab01…`.
+public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The key as text.
+    public let description: String
+
+    /// Makes a key of one to four components of `[a-z0-9._-]`, none of which begins with a dot.
+    public init(_ text: String) {
+        precondition(Self.isValid(text), "not an object key: \(text)")
+        description = text
+    }
+
+    /// Whether `text` can be a key. Stores leave out of a listing what cannot.
+    public static func isValid(_ text: String) -> Bool {
+        let components = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return (1...4).contains(components.count)
+            && components.allSatisfy { component in
+                !component.isEmpty && component.count <= 200 && component.first != UInt8(ascii: ".")
+                    && component.allSatisfy { byte in
+                        switch byte {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                            UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                            true
+                        default: false
+                        }
+                    }
+            }
+    }
+
+    public static func < (left: ObjectKey, right: ObjectKey) -> Bool { left.description < right.description }
+}
+
+/// An object as a listing shows it.
+public struct ObjectInfo: Hashable, Sendable {
+    /// The object's name.
+    public var key: ObjectKey
+    /// Its size in bytes.
+    public var size: Int
+
+    /// Makes a listing's row.
+    public init(key: ObjectKey, size: Int) {
+        self.key = key
+        self.size = size
+    }
+}
+
+/// What became of a put-if-absent.
+public enum PutOutcome: Sendable {
+    /// The object is stored, durable and visible.
+    case created
+    /// An object of that name was there before; nothing was written.
+    case alreadyExists
+}
+
+/// A place that holds a repository's objects. Every call may come from any thread.
+public protocol ObjectStore: AnyObject, Sendable {
+    /// What a person calls this place, for messages: a folder's path or a bucket's address.
+    var location: String { get }
+
+    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). On
+    /// `.created` it is durable and visible.
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
+
+    /// Begins to store an object whose durability can wait for `publishStaged`. It must not be visible
+    /// before it is durable. `bytes` may be reused when the call returns.
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError)
+
+    /// Makes every staged object durable, then visible. On return all of them are both; on an error
+    /// none may be relied upon, and those not published are gone. Throws when a name was taken.
+    func publishStaged() throws(StoreError)
+
+    /// The object's size in bytes; throws `.notFound` when there is none.
+    func size(of key: ObjectKey) throws(StoreError) -> Int
+
+    /// Fills the whole of `buffer` from `offset` on; throws `.shortRead` when the object ends before.
+    func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
+
+    /// Every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does
+    /// not exist is empty. Throws rather than return a part of the list.
+    func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
+
+    /// Removes an object; nothing happens when there is none.
+    func delete(_ key: ObjectKey) throws(StoreError)
+}
+
+/// A failure of the medium: what was tried on which object, and what the system said.
+public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What kind of failure it is, as far as a caller may act on it.
+    public enum Kind: Sendable, Equatable {
+        /// The object is not there.
+        case notFound
+        /// The object ends before the bytes asked for; it has `size` bytes.
+        case shortRead(size: Int)
+        /// A name that should have been free was taken.
+        case alreadyExists
+        /// No space or quota is left.
+        case full
+        /// The store may not be written to.
+        case readOnly
+        /// Anything else that the medium reports, with the system's errno when there is one.
+        case failed(errno: Int32)
+    }
+
+    /// What kind of failure it is.
+    public var kind: Kind
+    /// What was tried: "read", "write", "sync", "list", …
+    public var operation: String
+    /// The object or folder it was tried on.
+    public var object: String
+    /// The system's words.
+    public var message: String
+
+    /// Makes the error.
+    public init(kind: Kind, operation: String, object: String, message: String) {
+        self.kind = kind
+        self.operation = operation
+        self.object = object
+        self.message = message
+    }
+
+    /// Whether the medium has lost these bytes (EIO, EBADMSG, EUCLEAN), while it may well have others.
+    public var isLostData: Bool {
+        if case .failed(let number) = kind { return [5, 74, 117].contains(number) }
+        return false
+    }
+
+    public var description: String { "cannot \(operation) \(object): \(message)" }
+}

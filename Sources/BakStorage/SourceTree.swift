@@ -1,0 +1,86 @@
+// SourceTree: what is backed up, seen as a sorted walk and files to read.
+
+import BakCore
+
+/// A failure to read something of the source. It concerns that item alone: the backup goes on.
+public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What was tried: "open", "read", "list", …
+    public var operation: String
+    /// The system's words.
+    public var message: String
+    /// Whether the item was not there (any more).
+    public var isNotFound: Bool
+
+    /// Makes the error.
+    public init(operation: String, message: String, isNotFound: Bool = false) {
+        self.operation = operation
+        self.message = message
+        self.isNotFound = isNotFound
+    }
+
+    public var description: String { "cannot \(operation): \(message)" }
+}
+
+/// What a walk meets.
+public enum WalkEvent: Sendable {
+    /// An entry and its stat.
+    case entry(path: [UInt8], stat: FileStat)
+    /// An item, or a folder's list, that could not be read. A folder was announced as an entry before.
+    case failure(path: [UInt8], SourceError)
+}
+
+/// What a walk does after an entry.
+public enum WalkDecision: Sendable {
+    /// Go on, into the folder if it is one.
+    case proceed
+    /// Leave out what is beneath this folder.
+    case skipChildren
+    /// End the walk.
+    case stop
+}
+
+/// A tree of files to back up. `walk` runs on one thread; every other call may come from any.
+public protocol SourceTree: AnyObject, Sendable {
+    /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
+    /// are absolute without the leading slash. Symbolic links are not followed. An ancestor of a root
+    /// is visited for its metadata; its other children are not.
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
+
+    /// Opens a regular file without following a symbolic link anywhere in its path.
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
+
+    /// Reads the variable-size metadata of an entry that is not a regular file.
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes
+
+    /// The owner's and group's names for numeric ids; empty when unknown. Answers are cached.
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8])
+
+    /// The device of the root of everything where that is asked for, because `walk` does not visit it; nil
+    /// when there is none.
+    var topDevice: UInt64? { get }
+
+    /// How long, in nanoseconds, two changes on this file's medium may carry one timestamp.
+    var timestampGranularityNanoseconds: UInt64 { get }
+}
+
+extension SourceTree {
+    public var topDevice: UInt64? { nil }
+}
+
+/// An open file of the source, used by one thread at a time.
+public protocol SourceFile: AnyObject {
+    /// The file's stat now.
+    func stat() throws(SourceError) -> FileStat
+
+    /// Names, and extended attributes with ACLs.
+    func attributes() throws(SourceError) -> FileAttributes
+
+    /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int
+
+    /// The first range at or after `offset` that holds data; nil when only a hole or the end follows.
+    func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>?
+
+    /// Closes the file; later calls are errors. Called once.
+    func close()
+}

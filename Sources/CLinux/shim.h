@@ -1,0 +1,42 @@
+// Linux calls that Swift's Glibc module leaves out: what glibc declares for _GNU_SOURCE only, and
+// `syscall`, whose variable arguments Swift cannot pass. Declarations and casts, no logic.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+extern int renameat2(int, const char *, int, const char *, unsigned int);
+extern int sync_file_range(int, __off64_t, __off64_t, unsigned int);
+extern int syncfs(int);
+extern int sched_getaffinity(pid_t, size_t, void *);
+extern ssize_t getdents64(int, void *, size_t);
+
+enum {
+    linux_O_PATH = __O_PATH,
+    linux_O_NOATIME = __O_NOATIME,
+    linux_SEEK_DATA = 3,
+    linux_SEEK_HOLE = 4,
+    linux_RENAME_NOREPLACE = 1,
+    linux_SYNC_FILE_RANGE_WAIT_BEFORE = 1,
+    linux_SYNC_FILE_RANGE_WRITE = 2,
+    linux_SYNC_FILE_RANGE_WAIT_AFTER = 4,
+    linux_AT_EMPTY_PATH = 0x1000,
+};
+
+// openat2(2), which glibc does not wrap. Its number is 437 on every architecture.
+static inline int linux_openat2(int folder, const char *path, const struct open_how *how) {
+    return (int)syscall(437, folder, path, how, sizeof *how);
+}
+
+// ioctl(TIOCGWINSZ): the terminal's width in columns, 0 when there is none.
+static inline int linux_terminal_columns(int descriptor) {
+    struct winsize size;
+    return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}

@@ -1,0 +1,3 @@
+// OpenSSL's libcrypto: SHA-256 and HMAC.
+#include <openssl/evp.h>
+#include <openssl/hmac.h>

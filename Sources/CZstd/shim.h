@@ -1,0 +1,2 @@
+// libzstd: single-shot compression and decompression with reused contexts.
+#include <zstd.h>

@@ -1,0 +1,188 @@
+// ArgumentParser: from the words of a command line to an Invocation, by the command table alone.
+//
+// `--flag value` and `--flag=value`, `-n`, bundles `-vn`, values on short flags `-rX`, `-r X`, `-r=X`; `--` ends
+// the flags. Global flags may stand before the command. A lone `-` is an operand.
+
+/// Reads one command line.
+struct ArgumentParser {
+    private let words: [[UInt8]]
+    private var position = 0
+    private var command: Command?
+    private var uses: [FlagUse] = []
+    private var operands: [[UInt8]] = []
+
+    /// Parses the words after the program's name.
+    static func parse(_ words: [[UInt8]]) throws(UsageError) -> Invocation {
+        var parser = ArgumentParser(words: words)
+        try parser.readWords()
+        return try parser.finish()
+    }
+
+    private init(words: [[UInt8]]) { self.words = words }
+
+    private var flags: [Flag] { command?.allFlags ?? Flags.global }
+
+    private mutating func readWords() throws(UsageError) {
+        var areFlagsOver = false
+        while position < words.count {
+            let word = words[position]
+            position += 1
+            if areFlagsOver || word.first != UInt8(ascii: "-") || word.count == 1 {
+                try readOperand(word)
+            } else if word.elementsEqual("--".utf8) {
+                areFlagsOver = true
+            } else if word[1] == UInt8(ascii: "-") {
+                try readLongFlag(word)
+            } else {
+                try readShortFlags(word)
+            }
+        }
+    }
+
+    private mutating func readOperand(_ word: [UInt8]) throws(UsageError) {
+        if command != nil {
+            operands.append(word)
+            return
+        }
+        let name = String(decoding: word, as: UTF8.self)
+        guard let found = CommandTable.find(name) else {
+            let known = CommandTable.commands.flatMap(\.spellings)
+            throw UsageError(
+                "unknown command \(quoted(word))" + hint(Suggestion.nearest(to: name, among: known)))
+        }
+        command = found
+    }
+
+    private mutating func readLongFlag(_ word: [UInt8]) throws(UsageError) {
+        let equals = word.firstIndex(of: UInt8(ascii: "="))
+        let name = String(decoding: word[2..<(equals ?? word.count)], as: UTF8.self)
+        guard let flag = flags.first(where: { $0.name.rawValue == name }) else {
+            throw unknownFlag("--" + name, name: name)
+        }
+        try use(flag, as: flag.spelling, attached: equals.map { Array(word[($0 + 1)...]) })
+    }
+
+    private mutating func readShortFlags(_ word: [UInt8]) throws(UsageError) {
+        var index = 1
+        while index < word.count {
+            let letter = Character(UnicodeScalar(word[index]))
+            index += 1
+            guard let flag = flags.first(where: { $0.short == letter }) else {
+                // `-json` was meant as `--json`.
+                let name = String(decoding: word.dropFirst(), as: UTF8.self)
+                throw unknownFlag("-" + (letter.isASCII ? String(letter) : name), name: name)
+            }
+            let spelling = "-\(letter)"
+            if flag.value == nil {
+                if index < word.count, word[index] == UInt8(ascii: "=") {
+                    throw error("\(spelling) takes no value")
+                }
+                try use(flag, as: spelling, attached: nil)
+            } else {
+                if index < word.count, word[index] == UInt8(ascii: "=") { index += 1 }
+                let attached = index < word.count ? Array(word[index...]) : nil
+                return try use(flag, as: spelling, attached: attached)
+            }
+        }
+    }
+
+    /// Notes a flag, taking its value from behind `=` or from the next word.
+    private mutating func use(
+        _ flag: Flag, as spelling: String, attached: [UInt8]?
+    ) throws(UsageError) {
+        if !flag.isRepeatable, uses.contains(where: { $0.name == flag.name }) {
+            throw error("\(flag.spelling) is given more than once")
+        }
+        guard let kind = flag.value else {
+            guard attached == nil else { throw error("\(spelling) takes no value") }
+            uses.append(FlagUse(name: flag.name, value: []))
+            return
+        }
+        var value = attached
+        if value == nil, position < words.count {
+            let next = words[position]
+            // The next word is a flag: its value was forgotten, more likely than it is meant so.
+            if next.starts(with: "--".utf8),
+                flags.contains(where: { next.elementsEqual($0.spelling.utf8) })
+            {
+                let name = String(decoding: next, as: UTF8.self)
+                throw error(
+                    "\(spelling) needs a value (\(kind.placeholder)), but \(name) follows; "
+                        + "if that is the value, write \(flag.spelling)=\(name)")
+            }
+            value = next
+            position += 1
+        }
+        guard let value else { throw error("\(spelling) needs a value (\(kind.placeholder))") }
+        if let complaint = kind.complaint(about: value) {
+            throw error("\(spelling) \(quoted(value)): \(complaint)")
+        }
+        uses.append(FlagUse(name: flag.name, value: value))
+    }
+
+    private func finish() throws(UsageError) -> Invocation {
+        let isAsked = { (flag: FlagName) in uses.contains { $0.name == flag } }
+        if isAsked(.help) || command == nil && !isAsked(.version) {
+            guard command != nil || isAsked(.help) else {
+                throw UsageError("no command given", command: .help)
+            }
+            let subject = command.map { [Array($0.name.rawValue.utf8)] } ?? []
+            // `help` itself may name its subject: `bakstore help backup --help`.
+            let operands = command?.name == .help && !operands.isEmpty ? operands : subject
+            return Invocation(command: .help, uses: uses, operands: operands)
+        }
+        guard let command, !isAsked(.version) else { return Invocation(command: .version, uses: uses) }
+        let invocation = Invocation(command: command.name, uses: uses, operands: operands)
+        try check(invocation, command)
+        return invocation
+    }
+
+    /// What concerns the command line as a whole.
+    private func check(_ invocation: Invocation, _ command: Command) throws(UsageError) {
+        for flag in command.requiredFlags where !invocation.has(flag) {
+            let value = command.flags.first { $0.name == flag }?.value?.placeholder ?? ""
+            throw error("\(command.name.rawValue) needs --\(flag.rawValue) \(value)")
+        }
+        for (one, other) in command.conflicts + [(.quiet, .verbose)]
+        where invocation.has(one) && invocation.has(other) {
+            throw error("--\(one.rawValue) and --\(other.rawValue) contradict each other")
+        }
+        guard command.operandCount.allows(operands.count) else {
+            let usage = "usage: bakstore \(command.name.rawValue) \(command.operands)"
+            let surplus = operands.count > 0 ? "too many or wrong operands" : "something is missing"
+            throw error("\(surplus); \(usage)")
+        }
+        if command.name == .backup { try checkSources(invocation) }
+    }
+
+    private func checkSources(_ invocation: Invocation) throws(UsageError) {
+        if operands.contains([]) { throw error("a PATH must not be empty") }
+        let isStdin = invocation.has(.stdin)
+        if isStdin && !operands.isEmpty { throw error("--stdin takes no PATH: it is what is backed up") }
+        if invocation.has(.stdinFilename) && !isStdin { throw error("--stdin-filename needs --stdin") }
+        if operands.isEmpty && !isStdin && !invocation.has(.filesFrom) && !invocation.has(.filesFromRaw) {
+            throw error("backup needs a PATH to back up, such as: bakstore backup ~/Pictures")
+        }
+    }
+
+    private func unknownFlag(_ spelling: String, name: String) -> UsageError {
+        let names = flags.map(\.name.rawValue)
+        if let near = Suggestion.nearest(to: name, among: names) {
+            return error("unknown flag \(quoted(Array(spelling.utf8)))" + hint("--" + near))
+        }
+        if command == nil,
+            CommandTable.commands.contains(where: { command in
+                command.flags.contains { $0.name.rawValue == name || "-\($0.short ?? "-")" == spelling }
+            })
+        {
+            return error("\(spelling) belongs behind the command")
+        }
+        return error("unknown flag \(quoted(Array(spelling.utf8)))")
+    }
+
+    private func hint(_ near: String?) -> String { near.map { "; did you mean \($0)?" } ?? "" }
+
+    private func error(_ message: String) -> UsageError { UsageError(message, command: command?.name) }
+
+    private func quoted(_ value: [UInt8]) -> String { "'\(Formatting.name(value))'" }
+}

@@ -1,0 +1,207 @@
+// BackupOutput: what a backup says while it runs and at its end, for people and as JSON.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+
+/// Collects a backup's events and prints them. Called from the backup's threads.
+final class BackupOutput: @unchecked Sendable {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let reporter: ProgressReporter
+    private let monitor = Monitor()
+    private var exclusions: [String: UInt64] = [:]
+    private var totalFiles: UInt64 = 0
+    private var totalBytes: UInt64 = 0
+    private var totalsAreFinal = false
+
+    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
+        self.invocation = invocation
+        self.context = context
+        self.reporter = reporter
+    }
+
+    // MARK: While it runs
+
+    /// Takes an event of the backup.
+    @Sendable func note(_ event: BackupEvent) {
+        switch event {
+        case .entry(let entry, let change): noteEntry(entry, change)
+        case .failed(let path, let reason): noteError(path, reason)
+        case .changedWhileRead(let path):
+            noteRemark(path, "changed while it was read; the next backup reads it again", kind: "changed")
+        case .excluded(let path, let reason):
+            monitor.locked { exclusions[reason, default: 0] += 1 }
+            if invocation.verbosity >= 1 || invocation.has(.json) {
+                noteRemark(path, "left out: \(reason)", kind: "excluded")
+            }
+        case .parentUnreadable(let reason):
+            reporter.whileCleared { context.remark("files are read again, because \(reason)") }
+        case .checkpoint(let record):
+            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+            reporter.whileCleared { context.remark("checkpoint \(record.id.short)") }
+        }
+    }
+
+    private func noteEntry(_ entry: ManifestEntry, _ change: BackupEvent.Change) {
+        guard invocation.verbosity >= (change == .unmodified ? 2 : 1) else { return }
+        let word =
+            switch change {
+            case .new: "new"
+            case .changed: "changed"
+            case .unmodified: "unmodified"
+            }
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                try? context.printJSON { json in
+                    json.member("message_type", "verbose_status")
+                    json.member("action", word)
+                    json.member("item", bytes: [UInt8(ascii: "/")] + entry.path)
+                    json.member("data_size", entry.stat.size)
+                }
+            } else {
+                try? context.print("\(word)  /\(Formatting.name(entry.path))")
+            }
+        }
+    }
+
+    private func noteError(_ path: [UInt8], _ reason: String) {
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                context.remarkJSON { json in
+                    json.member("message_type", "error")
+                    json.object("error") { $0.member("message", reason) }
+                    json.member("during", "archival")
+                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
+                }
+            } else {
+                context.remark("skipped /\(Formatting.name(path)): \(reason)")
+            }
+        }
+    }
+
+    private func noteRemark(_ path: [UInt8], _ text: String, kind: String) {
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                try? context.printJSON { json in
+                    json.member("message_type", kind)
+                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
+                    json.member("reason", text)
+                }
+            } else {
+                context.remark("/\(Formatting.name(path)): \(text)")
+            }
+        }
+    }
+
+    /// Counts what there is to back up, so that the time left can be told.
+    @Sendable func noteTotal(_ stat: FileStat) {
+        guard stat.type == .regular else { return }
+        monitor.locked {
+            totalFiles += 1
+            totalBytes += stat.size
+        }
+    }
+
+    /// Says that `noteTotal` has been called for everything.
+    @Sendable func finishTotals() { monitor.locked { totalsAreFinal = true } }
+
+    /// Shows how far the backup has come.
+    func show(_ state: BackupProgress) {
+        reporter.update {
+            var progress = Progress()
+            progress.files = state.files
+            progress.bytes = state.bytes
+            progress.newBytes = state.storedBytes
+            progress.errors = state.failedItems
+            progress.currentFiles = state.currentPath.isEmpty ? [] : [[UInt8(ascii: "/")] + state.currentPath]
+            monitor.locked {
+                progress.totalFiles = totalFiles
+                progress.totalBytes = totalBytes
+                progress.totalsAreFinal = totalsAreFinal
+            }
+            return progress
+        }
+    }
+
+    // MARK: At the end
+
+    /// Prints the summary.
+    func summarize(_ report: BackupReport) throws {
+        reporter.finish()
+        let seconds = reporter.secondsElapsed
+        if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
+        if invocation.has(.quiet) { return }
+        for line in summaryLines(report, seconds: seconds) { try context.print(line) }
+    }
+
+    private func summaryLines(_ report: BackupReport, seconds: Double) -> [String] {
+        let counters = report.counters
+        var lines: [String] = []
+        let isDry = invocation.has(.dryRun)
+        var parts = [Formatting.count(counters.newFiles, "new file", "new files")]
+        if counters.changedFiles > 0 { parts.append("\(Formatting.count(counters.changedFiles)) changed") }
+        if counters.unmodifiedFiles > 0 {
+            parts.append("\(Formatting.count(counters.unmodifiedFiles)) unchanged")
+        }
+        let stored = Formatting.size(counters.addedStoredBytes)
+        lines.append(
+            "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
+                + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
+        )
+        for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {
+            lines.append("left out \(Formatting.count(count, "item", "items")): \(Formatting.line(reason))")
+        }
+        if counters.changingFiles > 0 {
+            lines.append(
+                "\(Formatting.count(counters.changingFiles, "file", "files")) changed while being read")
+        }
+        if counters.failedItems > 0 {
+            lines.append(
+                "\(Formatting.count(counters.failedItems, "item", "items")) could not be read; the reasons are above"
+            )
+        }
+        lines.append(outcome(report))
+        return lines
+    }
+
+    private func outcome(_ report: BackupReport) -> String {
+        if invocation.has(.dryRun) { return "nothing was stored, as this was a dry run" }
+        if report.wasUnchanged { return "nothing has changed; no snapshot was made" }
+        guard let snapshot = report.snapshot else { return "no snapshot was made" }
+        if report.wasInterrupted {
+            return "interrupted; partial snapshot \(snapshot.id.short) keeps what was read. "
+                + "Run the same command again to go on from there"
+        }
+        return "snapshot \(snapshot.id.short)"
+    }
+
+    private func summarizeJSON(_ report: BackupReport, seconds: Double) throws {
+        let counters = report.counters
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("files_new", counters.newFiles)
+            json.member("files_changed", counters.changedFiles)
+            json.member("files_unmodified", counters.unmodifiedFiles)
+            json.member("dirs_new", counters.newFolders)
+            json.member("dirs_unmodified", counters.folders - counters.newFolders)
+            json.member("data_blobs", counters.addedBlobs)
+            json.member("data_added", counters.addedBytes)
+            json.member("data_added_packed", counters.addedStoredBytes)
+            json.member("total_files_processed", counters.files)
+            json.member("total_bytes_processed", counters.bytes)
+            json.member("total_duration", seconds)
+            json.member("bytes_read", counters.readBytes)
+            json.member("items_failed", counters.failedItems)
+            json.member("items_excluded", report.excludedItems)
+            json.member("files_changed_while_read", counters.changingFiles)
+            if let snapshot = report.snapshot {
+                json.member("snapshot_id", snapshot.id.description)
+                json.member("is_complete", snapshot.isComplete)
+            }
+            if let parent = report.parent { json.member("parent_id", parent.description) }
+            if invocation.has(.dryRun) { json.member("dry_run", true) }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// `bakstore cat`: a file of a snapshot, or a part of the repository as JSON.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+
+extension Commands {
+    static func cat(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let subject = try CatSubject(invocation.operands)
+        let access = try RepositoryAccess.open(invocation, context: context)
+        let repository = access.repository
+        switch subject {
+        case .config: try printConfig(repository, context)
+        case .snapshot(let name):
+            let record = try repository.findSnapshot(name)
+            try context.printJSON { $0.members(of: record, context) }
+        case .session(let name):
+            let record = try repository.sessionRecord(try id(name))
+            try context.printJSON { json in
+                json.member("id", record.id.description)
+                json.member("time", context.json(record.time))
+                json.member("hostname", record.host)
+                json.member("program_version", record.program)
+            }
+        case .index(let name): try printIndex(try repository.indexSegment(try id(name)), context)
+        case .pack(let name): try printPack(try id(name), repository, context)
+        case .chunk(let name): try printChunk(try id(name), repository, context)
+        case .file(let path):
+            let record = try repository.findSnapshot(path.snapshot)
+            let index = try BlobIndex(repository) { context.remark("\($0)") }
+            try SnapshotFile(path.path, in: record, repository: repository, index: index).read { bytes in
+                try context.write(Array(bytes))
+            }
+        }
+        return .done
+    }
+
+    private static func id(_ text: String) throws -> ID128 {
+        guard let id = ID128(text) else {
+            throw UsageError("'\(text)' is not an id of 32 hexadecimal digits", command: .cat)
+        }
+        return id
+    }
+
+    /// The secret stays out: with it, ids could be computed for content of one's choice.
+    private static func printConfig(_ repository: Repository, _ context: CommandContext) throws {
+        let config = repository.config
+        try context.printJSON { json in
+            json.member("id", config.id.description)
+            json.member("version", 1)
+            json.member("id_algorithm", config.idAlgorithm.description)
+            json.member("compression", config.compression.description)
+            json.member("pack_size", config.packBytes)
+            json.member("inline_limit", config.inlineBytes)
+            json.member("created", context.json(config.created))
+            json.array("chunk_classes") { array in
+                for chunkClass in config.classes {
+                    array.elementObject { json in
+                        json.member("class", chunkClass.number)
+                        json.member("minimum", chunkClass.minimum)
+                        json.member("average", chunkClass.average)
+                        json.member("maximum", chunkClass.maximum)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func printIndex(_ segment: IndexSegment, _ context: CommandContext) throws {
+        try context.printJSON { json in
+            json.member("session", segment.session.description)
+            json.array("packs") { array in
+                for pack in segment.packs {
+                    array.elementObject { json in
+                        json.member("id", pack.id.description)
+                        json.member("size", pack.size)
+                        json.member("kind", pack.kind.noun)
+                    }
+                }
+            }
+            json.array("blobs") { array in
+                for entry in segment.entries {
+                    array.elementObject { json in
+                        json.member("id", entry.id.description)
+                        json.member("pack", segment.packs[Int(entry.pack)].id.description)
+                        json.member("offset", entry.offset)
+                        json.member("length", entry.storedLength)
+                        json.member("uncompressed_length", entry.rawLength)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func printPack(_ id: ID128, _ repository: Repository, _ context: CommandContext) throws {
+        let (kind, blobs) = try repository.packFooter(id)
+        try context.printJSON { json in
+            json.member("id", id.description)
+            json.member("kind", kind.noun)
+            json.array("blobs") { array in
+                for blob in blobs {
+                    array.elementObject { json in
+                        json.member("id", blob.id.description)
+                        json.member("offset", blob.offset)
+                        json.member("length", blob.storedLength)
+                        json.member("uncompressed_length", blob.rawLength)
+                        json.member("codec", "\(blob.codec)")
+                    }
+                }
+            }
+        }
+    }
+
+    private static func printChunk(_ id: ID128, _ repository: Repository, _ context: CommandContext) throws {
+        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        guard let (reference, kind) = index.blob(id) else { throw MissingBlobError(id: id) }
+        let bytes = try BlobReader(repository).read(reference, kind: kind, index: index)
+        try context.write(Array(bytes))
+    }
+}

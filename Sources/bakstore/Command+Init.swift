@@ -1,0 +1,29 @@
+// `bakstore init`: makes a repository.
+
+import BakCodec
+import BakEngine
+import BakRepository
+
+extension Commands {
+    static func initialize(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let location = try RepositoryAccess.locate(invocation, context: context)
+        var options = Repository.Options(classes: defaultChunkClasses)
+        if let algorithm = invocation.text(.id).flatMap({ IDAlgorithm($0) }) {
+            options.idAlgorithm = algorithm
+        }
+        if let size = invocation.size(.packSize) { options.packBytes = Int(size) }
+        if let compression = invocation.compression { options.compression = compression }
+        let repository = try RepositoryAccess.create(location, options: options, context: context)
+        if invocation.has(.json) {
+            try context.printJSON { json in
+                json.member("message_type", "initialized")
+                json.member("id", repository.config.id.description)
+                json.member("repository", location.path)
+            }
+        } else if !invocation.has(.quiet) {
+            try context.print(
+                "made repository \(repository.config.id.short) in \(Formatting.line(location.path))")
+        }
+        return .done
+    }
+}

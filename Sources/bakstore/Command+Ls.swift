@@ -1,0 +1,82 @@
+// `bakstore ls`: lists the files of a snapshot.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func ls(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let subject = try SnapshotPath(invocation.operands[0], command: .ls)
+        let repository = try RepositoryAccess.open(invocation, context: context).repository
+        let record = try repository.findSnapshot(subject.snapshot)
+        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
+        let places =
+            subject.path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [subject.path]
+        for place in places {
+            var found = false
+            try forEachEntry(of: record, at: place, repository, index) { entry in
+                if Interruption.isRequested { return false }
+                found = true
+                if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
+                    try printEntry(entry, invocation, context)
+                }
+                return true
+            }
+            if Interruption.isRequested { return .interrupted }
+            guard found || place.isEmpty else { throw SnapshotPathError.notInSnapshot(place, record.id) }
+        }
+        return .done
+    }
+
+    /// Hands over the entries at and beneath `path` until `body` returns false.
+    private static func forEachEntry(
+        of record: CommitRecord, at path: [UInt8], _ repository: Repository, _ index: BlobIndex,
+        _ body: (ManifestEntry) throws -> Bool
+    ) throws {
+        let reader = try ManifestReader(record, repository: repository, index: index, from: path)
+        while let next = try reader.next() {
+            guard case .entry(let entry) = next else { continue }
+            if PathOrder.isAtOrBeneath(entry.path, path) {
+                guard try body(entry) else { return }
+            } else if PathOrder.precedes(path, entry.path) {
+                return
+            }
+        }
+    }
+
+    private static func isListed(_ entry: ManifestEntry, beneath place: [UInt8], recursively: Bool) -> Bool {
+        if entry.path == place { return entry.stat.type != .directory }
+        if recursively { return true }
+        let rest = entry.path.dropFirst(place.isEmpty ? 0 : place.count + 1)
+        return !rest.contains(UInt8(ascii: "/"))
+    }
+
+    private static func printEntry(
+        _ entry: ManifestEntry, _ invocation: Invocation, _ context: CommandContext
+    ) throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "node")
+                json.members(of: entry, context)
+            }
+        }
+        let path = Formatting.name(entry.path.absolute)
+        guard invocation.has(.long) else { return try context.print(path) }
+        let owner = name(entry.attributes.userName, entry.stat.uid)
+        let group = name(entry.attributes.groupName, entry.stat.gid)
+        let size = Formatting.count(entry.stat.size)
+        let padding = String(repeating: " ", count: max(0, 15 - size.count))
+        var line = "\(Formatting.permissions(entry.stat.type, mode: entry.stat.mode)) \(owner) \(group) "
+        line += "\(padding)\(size) \(context.text(entry.stat.mtime)) \(path)"
+        if entry.stat.type == .symlink { line += " -> \(Formatting.name(entry.attributes.linkTarget))" }
+        try context.print(line)
+    }
+
+    private static func name(_ name: [UInt8], _ number: UInt32) -> String {
+        let text = name.isEmpty ? String(number) : Formatting.name(name)
+        return text + String(repeating: " ", count: max(0, 8 - text.count))
+    }
+}

@@ -1,0 +1,105 @@
+// `bakstore snapshots`: lists the snapshots.
+
+import BakCore
+import BakEngine
+import BakRepository
+
+extension Commands {
+    static func snapshots(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let repository = try RepositoryAccess.open(invocation, context: context).repository
+        let (all, unreadable) = try repository.snapshots()
+        let chosen = try choose(all, invocation, repository)
+        if invocation.has(.json) {
+            for record in chosen {
+                try context.printJSON { json in
+                    json.member("message_type", "snapshot")
+                    json.members(of: record, context)
+                }
+            }
+        } else {
+            try printTable(chosen, hidden: all.count - chosen.count, invocation, context)
+        }
+        for snapshot in unreadable {
+            context.remark("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
+        }
+        return unreadable.isEmpty ? .done : .damage
+    }
+
+    private static func choose(
+        _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository
+    ) throws -> [CommitRecord] {
+        var chosen = all
+        if !invocation.operands.isEmpty {
+            let wanted = Set(
+                try invocation.operands.map {
+                    try repository.findSnapshot(String(decoding: $0, as: UTF8.self)).id
+                })
+            chosen = chosen.filter { wanted.contains($0.id) }
+        } else if !invocation.has(.all) {
+            chosen = chosen.filter { !isSuperseded($0, by: all) }
+        }
+        let (hosts, devices) = (invocation.allTexts(.host), invocation.allTexts(.device))
+        let paths = invocation.allBytes(.path).map { path in
+            Array(path.split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")]))
+        }
+        chosen = chosen.filter { record in
+            (hosts.isEmpty || hosts.contains(record.host))
+                && (devices.isEmpty || devices.contains(record.device))
+                && paths.allSatisfy { wanted in
+                    record.paths.contains { PathOrder.isAtOrBeneath(wanted, $0) }
+                }
+                && (invocation.tagSets.isEmpty
+                    || invocation.tagSets.contains { Set($0).isSubset(of: record.tags) })
+        }
+        guard let latest = invocation.count(.latest) else { return chosen }
+        var counts: [Group: Int] = [:]
+        return chosen.reversed().filter { record in
+            counts[Group(record), default: 0] += 1
+            return counts[Group(record)]! <= latest
+        }.reversed()
+    }
+
+    /// Snapshots that follow one another: of one device and one set of paths.
+    private struct Group: Hashable {
+        var device: String
+        var paths: Set<[UInt8]>
+        init(_ record: CommitRecord) { (device, paths) = (record.device, Set(record.paths)) }
+    }
+
+    /// A partial snapshot that a complete one has made up for says nothing more.
+    private static func isSuperseded(_ record: CommitRecord, by all: [CommitRecord]) -> Bool {
+        !record.isComplete
+            && all.contains {
+                $0.isComplete && $0.time >= record.time && Group($0) == Group(record)
+            }
+    }
+
+    private static func printTable(
+        _ records: [CommitRecord], hidden: Int, _ invocation: Invocation, _ context: CommandContext
+    ) throws {
+        guard !records.isEmpty else {
+            if !invocation.has(.quiet) { try context.print("no snapshots") }
+            return
+        }
+        var table = TextTable(
+            [.left, .left, .left, .right, .right, .left],
+            header: ["ID", "Time", "Device", "Files", "Size", "Paths"])
+        for record in records {
+            var paths = record.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
+            if !record.isComplete { paths += "  (partial)" }
+            if record.counters.failedItems > 0 {
+                paths += "  (\(Formatting.count(record.counters.failedItems, "item", "items")) missing)"
+            }
+            if !record.tags.isEmpty { paths += "  [\(record.tags.joined(separator: ", "))]" }
+            table.append([
+                record.id.short, context.text(record.time), Formatting.line(record.device),
+                Formatting.count(record.counters.files), Formatting.size(record.counters.bytes),
+                Formatting.line(paths),
+            ])
+        }
+        for line in table.lines() { try context.print(line) }
+        if !invocation.has(.quiet) {
+            try context.print(Formatting.count(UInt64(records.count), "snapshot", "snapshots"))
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// CommandTable: the one description of every command, from which parsing, help, suggestions, completions and
+// the man page are made.
+
+/// The commands by their main spelling.
+enum CommandName: String, CaseIterable {
+    case initialize = "init"
+    case backup, snapshots, ls, restore, cat, stats, check, version, help
+}
+
+/// How many operands a command takes.
+enum OperandCount {
+    case exactly(Int)
+    case upTo(Int)
+    case between(Int, Int)
+    case any
+
+    func allows(_ count: Int) -> Bool {
+        switch self {
+        case .exactly(let number): count == number
+        case .upTo(let most): count <= most
+        case .between(let least, let most): (least...most).contains(count)
+        case .any: true
+        }
+    }
+}
+
+/// One command.
+struct Command: Sendable {
+    var name: CommandName
+    var aliases: [String] = []
+    /// One line that says what it does.
+    var summary: String
+    /// Its operands as the usage line shows them.
+    var operands = ""
+    var operandCount = OperandCount.exactly(0)
+    /// Its own flags, beside the global ones.
+    var flags: [Flag] = []
+    /// Flags without which it cannot run.
+    var requiredFlags: [FlagName] = []
+    /// Pairs of flags that contradict each other.
+    var conflicts: [(FlagName, FlagName)] = []
+    /// What a reader should know beyond the flags.
+    var notes = ""
+    /// A command line to copy, and what it does.
+    var example: (line: String, meaning: String)
+
+    /// Every flag that it understands.
+    var allFlags: [Flag] { flags + Flags.global }
+    /// Every spelling of its name.
+    var spellings: [String] { [name.rawValue] + aliases }
+}
+
+/// All commands, in the order of help.
+enum CommandTable {
+    static let commands: [Command] = [
+        Command(
+            name: .initialize, summary: "make a new, empty repository", flags: Flags.initialize,
+            notes: "Without --repo the default repository is made; backup does that by itself.",
+            example: ("bakstore init --repo /mnt/usb/backup", "makes a repository on a USB disk")),
+        Command(
+            name: .backup, aliases: ["create"], summary: "store files and folders as a new snapshot",
+            operands: "PATH...", operandCount: .any, flags: Flags.backup,
+            conflicts: [
+                (.force, .parent), (.stdin, .filesFrom), (.stdin, .filesFromRaw), (.force, .skipIfUnchanged),
+            ],
+            notes: """
+                What the patterns, sizes and .bakignore files left out, and what could not be read, is listed at
+                the end with its reason; the exit code is 3 when something could not be read.
+                """,
+            example: (
+                "bakstore backup ~/Pictures --exclude '*.tmp' --tag photos",
+                "stores the folder Pictures, without *.tmp files"
+            )),
+        Command(
+            name: .snapshots, aliases: ["list"], summary: "list the snapshots",
+            operands: "[SNAPSHOT...]", operandCount: .any, flags: Flags.snapshots,
+            example: ("bakstore snapshots --device phone --latest 3", "shows the phone's last three")),
+        Command(
+            name: .ls, summary: "list the files of a snapshot", operands: "SNAPSHOT[:PATH]",
+            operandCount: .exactly(1), flags: Flags.list,
+            example: ("bakstore ls -l latest:home/me/Pictures", "lists one folder of the newest snapshot")),
+        Command(
+            name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
+            operands: "SNAPSHOT[:PATH]", operandCount: .exactly(1), flags: Flags.restore,
+            requiredFlags: [.target],
+            notes: "With --dry-run it shows what would be written, replaced and left alone.",
+            example: (
+                "bakstore restore latest --target ~/restored --include '*.jpg' -n",
+                "shows which pictures would come back, without writing any"
+            )),
+        Command(
+            name: .cat, summary: "print a file of a snapshot, or a part of the repository",
+            operands: "SNAPSHOT:PATH | config | snapshot ID | index ID | pack ID | session ID | chunk ID",
+            operandCount: .between(1, 2),
+            example: ("bakstore cat latest:home/me/notes.txt", "prints a file as it was")),
+        Command(
+            name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
+            operandCount: .upTo(1),
+            example: ("bakstore stats", "shows the space taken and what deduplication saved")),
+        Command(
+            name: .check, aliases: ["verify"], summary: "look for damage in the repository",
+            flags: Flags.check, notes: "The exit code is 4 when damage was found.",
+            example: ("bakstore check --read-data", "reads and verifies everything that is stored")),
+        Command(
+            name: .version, summary: "print the version", example: ("bakstore version", "prints the version")),
+        Command(
+            name: .help, summary: "explain a command", operands: "[COMMAND]", operandCount: .upTo(1),
+            example: ("bakstore help backup", "explains backup and its flags")),
+    ]
+
+    /// The command of that spelling or alias.
+    static func find(_ spelling: String) -> Command? {
+        commands.first { $0.spellings.contains(spelling) }
+    }
+
+    /// The command of that name.
+    static func command(_ name: CommandName) -> Command {
+        commands.first { $0.name == name }!
+    }
+}

@@ -1,0 +1,44 @@
+// Commands: from a command line to an exit code. Each command's work is in `Command+<Name>.swift`.
+
+import BakCore
+
+/// The version of this program.
+let programVersion = "0.1.0"
+
+enum Commands {
+    /// Runs the command that was asked for.
+    static func run(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        switch invocation.command {
+        case .version: try version(invocation, context: context)
+        case .help: try help(invocation, context: context)
+        case .initialize: try initialize(invocation, context: context)
+        case .backup: try backup(invocation, context: context)
+        case .snapshots: try snapshots(invocation, context: context)
+        case .ls: try ls(invocation, context: context)
+        case .restore: try restore(invocation, context: context)
+        case .cat: try cat(invocation, context: context)
+        case .stats: try stats(invocation, context: context)
+        case .check: try check(invocation, context: context)
+        }
+    }
+
+    /// The whole program: parses, runs, and reports what failed.
+    static func main(
+        _ words: [[UInt8]], terminal: any Console, clock: any TimeSource,
+        variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int
+    ) -> ExitCode {
+        do {
+            let invocation = try ArgumentParser.parse(words)
+            let context = CommandContext(
+                terminal: terminal, environment: try Environment(variable), clock: clock,
+                localOffset: localOffset)
+            return try run(invocation, context: context)
+        } catch {
+            let report = ErrorReport(error)
+            // The flag is looked for among the words, because they may be what could not be parsed.
+            let asJSON = words.prefix { !$0.elementsEqual("--".utf8) }.contains(Array("--json".utf8))
+            terminal.writeError(report.line(asJSON: asJSON))
+            return report.code
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// Environment: what the environment's variables say, read and checked once. A value that cannot be used is an
+// error and never silently a default.
+
+/// The settings that come from the environment.
+struct Environment: Sendable, Equatable {
+    /// `BAKSTORE_REPOSITORY`.
+    var repository: [UInt8]?
+    /// `BAKSTORE_REPOSITORY_FILE`: a file whose first line is the repository.
+    var repositoryFile: [UInt8]?
+    /// `BAKSTORE_CACHE_DIR`, or this user's cache folder.
+    var cacheFolder: [UInt8]?
+    /// `BAKSTORE_DEVICE`.
+    var device: String?
+    /// `BAKSTORE_PROGRESS_FPS`: how often a live line is drawn, at most, in a second.
+    var progressFPS = 10.0
+    /// `NO_COLOR` (no-color.org).
+    var noColor = false
+    /// The repository of those who name none; nil when the user has no home.
+    var defaultRepository: [UInt8]?
+
+    /// Reads the variables that `variable` knows.
+    init(_ variable: (String) -> [UInt8]?) throws(UsageError) {
+        func value(_ name: String) throws(UsageError) -> [UInt8]? {
+            let value = variable(name)
+            if value == [] { throw UsageError("\(name) is set, but empty; unset it or give it a value") }
+            return value
+        }
+        repository = try value("BAKSTORE_REPOSITORY")
+        repositoryFile = try value("BAKSTORE_REPOSITORY_FILE")
+        if repository != nil && repositoryFile != nil {
+            throw UsageError("BAKSTORE_REPOSITORY and BAKSTORE_REPOSITORY_FILE are both set; unset one")
+        }
+        if let name = try value("BAKSTORE_DEVICE") {
+            guard let text = String(validating: name, as: UTF8.self) else {
+                throw UsageError("BAKSTORE_DEVICE must be UTF-8")
+            }
+            device = text
+        }
+        if let rate = try value("BAKSTORE_PROGRESS_FPS") {
+            let text = String(decoding: rate, as: UTF8.self)
+            guard let number = Double(text), (0.01...60).contains(number) else {
+                throw UsageError("BAKSTORE_PROGRESS_FPS '\(text)' must be a number from 0.01 to 60")
+            }
+            progressFPS = number
+        }
+        noColor = variable("NO_COLOR").map { !$0.isEmpty } ?? false
+        cacheFolder = try value("BAKSTORE_CACHE_DIR") ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
+        if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
+            defaultRepository = data + Array("/default".utf8)
+        }
+    }
+
+    /// The `bakstore` folder of an XDG base folder (a relative one does not count, says its specification).
+    private static func userFolder(
+        _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
+    ) -> [UInt8]? {
+        let suffix = Array("/bakstore".utf8)
+        if let base = variable(name), base.first == UInt8(ascii: "/") { return base + suffix }
+        guard let home = variable("HOME"), home.first == UInt8(ascii: "/") else { return nil }
+        return home + Array("/\(beneathHome)".utf8) + suffix
+    }
+
+    /// Which repository a command works on, in this order: `--repo`, the environment, the default one.
+    ///
+    /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names; nil when it cannot.
+    func repository(
+        for invocation: Invocation, readFile: ([UInt8]) -> [UInt8]?
+    ) throws(UsageError) -> RepositoryLocation {
+        var path = invocation.bytes(.repo) ?? repository
+        if path == nil, let file = repositoryFile {
+            guard let line = readFile(file)?.split(separator: UInt8(ascii: "\n")).first else {
+                throw UsageError(
+                    "BAKSTORE_REPOSITORY_FILE: cannot read a repository from \(Formatting.name(file))")
+            }
+            path = line.last == UInt8(ascii: "\r") ? line.dropLast() : Array(line)
+        }
+        let isDefault = path == nil
+        guard let path = path ?? defaultRepository else {
+            throw UsageError("HOME is not set, so there is no default repository; name one with --repo")
+        }
+        guard let text = String(validating: path, as: UTF8.self) else {
+            throw UsageError("the repository's path \(Formatting.name(path)) is not UTF-8")
+        }
+        return RepositoryLocation(path: text, isDefault: isDefault)
+    }
+}
+
+/// Where a repository lies.
+struct RepositoryLocation: Equatable {
+    var path: String
+    /// Nobody named it: it is made on first use.
+    var isDefault: Bool
+}

@@ -1,0 +1,78 @@
+// ErrorReport: from a thrown error to one line on standard error and an exit code. The line says what failed, on
+// what, and what to do next.
+
+import BakCore
+import BakEngine
+import BakRepository
+import BakStorage
+
+/// An error that carries its own exit code.
+struct CommandFailure: Error, Equatable {
+    var code: ExitCode
+    var message: String
+}
+
+/// What to tell the user about an error.
+struct ErrorReport: Equatable {
+    var code: ExitCode
+    /// One line without a full stop.
+    var message: String
+
+    init(_ error: any Error) {
+        switch error {
+        case let error as UsageError:
+            code = .usage
+            message = error.message + Self.help(error.command)
+        case let error as CommandFailure: (code, message) = (error.code, error.message)
+        case let error as PatternError: (code, message) = (.usage, error.description)
+        case let error as RepositoryError: (code, message) = Self.report(error)
+        case let error as CorruptionError:
+            code = error.needsNewerProgram ? .failed : .damage
+            message = error.description + (error.needsNewerProgram ? "" : "; run: bakstore check")
+        case let error as MissingBlobError: (code, message) = (.damage, error.description)
+        case let error as StoreError: (code, message) = Self.report(error)
+        case let error as TargetError:
+            code = .failed
+            message = error.description
+        case let error as SourceError: (code, message) = (.failed, error.description)
+        default: (code, message) = (.failed, "\(error)")
+        }
+        message = Formatting.line(message)
+    }
+
+    private static func help(_ command: CommandName?) -> String {
+        guard let command, command != .help else { return " (see: bakstore help)" }
+        return " (see: bakstore \(command.rawValue) --help)"
+    }
+
+    private static func report(_ error: RepositoryError) -> (ExitCode, String) {
+        switch error {
+        case .noRepository: (.noRepository, error.description)
+        case .alreadyExists, .noSuchSnapshot, .ambiguousSnapshot, .prunedByNewerProgram, .sessionRevoked,
+            .manifestTooLarge, .sessionFailed, .outsideLimits:
+            (.failed, error.description)
+        }
+    }
+
+    private static func report(_ error: StoreError) -> (ExitCode, String) {
+        let advice =
+            switch error.kind {
+            case .full: "; make room there or use another repository; what is stored stays usable"
+            case .readOnly: "; make the repository's folder writable, or use another repository"
+            case .notFound, .shortRead: "; is the disk still connected? If so, run: bakstore check"
+            case .alreadyExists: "; nothing was overwritten, run the command again"
+            case .failed: ""
+            }
+        return (error.kind == .readOnly ? .storeUnable : .failed, error.description + advice)
+    }
+
+    /// The line for standard error, with its newline.
+    func line(asJSON: Bool) -> [UInt8] {
+        guard asJSON else { return Array("bakstore: \(message)\n".utf8) }
+        return JSONWriter.line { json in
+            json.member("message_type", "exit_error")
+            json.member("code", code.rawValue)
+            json.member("message", message)
+        }
+    }
+}

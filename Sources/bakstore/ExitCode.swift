@@ -1,0 +1,22 @@
+// ExitCode: the program's exit codes. They are restic's, and part of the interface: scripts rely on them.
+
+enum ExitCode: Int32, Sendable {
+    /// Everything asked for was done.
+    case done = 0
+    /// It failed.
+    case failed = 1
+    /// The command line or the environment cannot be understood.
+    case usage = 2
+    /// Done, but some items could not be read; they were listed.
+    case incomplete = 3
+    /// Damage was found in the repository.
+    case damage = 4
+    /// There is no repository at that place.
+    case noRepository = 10
+    /// The store cannot do what was asked: read-only, or it lacks an operation.
+    case storeUnable = 11
+    /// The password is wrong.
+    case wrongPassword = 12
+    /// Interrupted by the user.
+    case interrupted = 130
+}

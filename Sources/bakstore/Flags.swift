@@ -1,0 +1,227 @@
+// Flags: every flag that some command takes: its spellings, its value and its line of help.
+//
+// Always holds: a flag of one name means the same, and takes the same kind of value, in every command.
+
+import BakCore
+import BakEngine
+
+/// The flags by their long spelling, so that a command cannot ask for one that does not exist.
+enum FlagName: String, CaseIterable {
+    case repo, verbose, quiet, json, help, version
+    case id, compression
+    case packSize = "pack-size"
+    case tag, device, host, time, path, latest, all
+    case exclude, iexclude, include, iinclude
+    case excludeFile = "exclude-file"
+    case excludeCaches = "exclude-caches"
+    case excludeIfPresent = "exclude-if-present"
+    case excludeLargerThan = "exclude-larger-than"
+    case oneFileSystem = "one-file-system"
+    case filesFrom = "files-from"
+    case filesFromRaw = "files-from-raw"
+    case stdin
+    case stdinFilename = "stdin-filename"
+    case parent, force
+    case ignoreCtime = "ignore-ctime"
+    case ignoreInode = "ignore-inode"
+    case skipIfUnchanged = "skip-if-unchanged"
+    case readConcurrency = "read-concurrency"
+    case dryRun = "dry-run"
+    case long, recursive
+    case target, overwrite, verify, sparse
+    case readData = "read-data"
+}
+
+/// What a flag's value must be.
+enum ValueKind: Sendable {
+    /// Any bytes but none at all; the text names it in help.
+    case bytes(String)
+    /// UTF-8 text that is not empty.
+    case text(String)
+    /// A size within a range of bytes.
+    case size(ClosedRange<UInt64>)
+    /// A whole number within a range.
+    case count(ClosedRange<Int>)
+    /// One of a few words.
+    case choice([String])
+    /// A compression mode.
+    case compression
+    /// A date and time.
+    case time
+    /// A path pattern.
+    case pattern
+    /// A marker file.
+    case mark
+
+    /// The value's name in help.
+    var placeholder: String {
+        switch self {
+        case .bytes(let name), .text(let name): name
+        case .size: "SIZE"
+        case .count: "N"
+        case .choice(let words): words.joined(separator: "|")
+        case .compression: "MODE"
+        case .time: "TIME"
+        case .pattern: "PATTERN"
+        case .mark: "NAME[:HEADER]"
+        }
+    }
+
+    /// What is allowed, when `value` is not; nil when it is.
+    func complaint(about value: [UInt8]) -> String? {
+        let text = String(validating: value, as: UTF8.self)
+        switch self {
+        case .bytes(let name): return value.isEmpty ? "must be a \(name), not empty" : nil
+        case .text(let name): return (text ?? "").isEmpty ? "must be a \(name) in UTF-8, not empty" : nil
+        case .size(let range):
+            guard let size = text.flatMap(ByteSize.parse) else {
+                return "must be a size such as 500K, 1.5M or 2GiB"
+            }
+            if range.contains(size) { return nil }
+            return
+                "must lie between \(ByteSize.text(range.lowerBound)) and \(ByteSize.text(range.upperBound))"
+        case .count(let range):
+            if let number = text.flatMap({ Int($0) }), range.contains(number) { return nil }
+            return range.upperBound == .max
+                ? "must be a whole number from \(range.lowerBound) up"
+                : "must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .choice(let words):
+            return words.contains { $0 == text } ? nil : "must be \(words.joinedAsChoice)"
+        case .compression:
+            return text.flatMap { CompressionMode($0) } == nil
+                ? "must be auto, off, fast, max, lz4 or zstd:1 to zstd:19" : nil
+        case .time:
+            return text.flatMap(CivilTime.init) == nil
+                ? "must be a date and time such as '2025-12-31 23:59:59' or 2025-12-31T23:59:59Z" : nil
+        case .pattern:
+            do throws(PatternError) {
+                _ = try PathPattern(value, origin: "")
+                return nil
+            } catch { return error.reason }
+        case .mark:
+            return FolderMark(value) == nil ? "must be a file's NAME, or NAME:HEADER, without a slash" : nil
+        }
+    }
+}
+
+extension [String] {
+    /// `a, b or c`.
+    var joinedAsChoice: String {
+        count < 2 ? joined() : dropLast().joined(separator: ", ") + " or " + self[count - 1]
+    }
+}
+
+/// One flag.
+struct Flag: Sendable {
+    var name: FlagName
+    var short: Character?
+    /// What its value is; nil for a switch.
+    var value: ValueKind?
+    /// Whether it may be given more than once.
+    var isRepeatable = false
+    /// One line for people.
+    var help: String
+
+    /// The long spelling with its dashes.
+    var spelling: String { "--" + name.rawValue }
+
+    init(
+        _ name: FlagName, _ short: Character? = nil, _ value: ValueKind? = nil, repeatable: Bool = false,
+        help: String
+    ) {
+        self.name = name
+        self.short = short
+        self.value = value
+        isRepeatable = repeatable
+        self.help = help
+    }
+}
+
+/// The flags of each command.
+enum Flags {
+    static let global: [Flag] = [
+        Flag(.repo, "r", .bytes("FOLDER"), help: "the repository; without it, the default one of this user"),
+        Flag(.verbose, "v", repeatable: true, help: "say more; twice: name every file"),
+        Flag(.quiet, "q", help: "print nothing but errors"),
+        Flag(.json, help: "write JSON, one object a line"),
+        Flag(.help, "h", help: "explain the command and exit"),
+        Flag(.version, help: "print the version and exit"),
+    ]
+
+    private static let compression = Flag(
+        .compression, nil, .compression, help: "auto, off, fast, max, lz4 or zstd:N")
+    private static let dryRun = Flag(.dryRun, "n", help: "say what would be done, and do nothing")
+    private static let tag = Flag(
+        .tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "a label for the snapshot")
+    private static let exclude = Flag(
+        .exclude, nil, .pattern, repeatable: true, help: "leave out what matches the pattern")
+    private static let iexclude = Flag(
+        .iexclude, nil, .pattern, repeatable: true, help: "like --exclude, upper and lower case alike")
+
+    static let initialize: [Flag] = [
+        Flag(
+            .id, nil, .choice(["xxh3", "sha256"]),
+            help: "how content is named: xxh3 for speed (default), sha256"),
+        Flag(.packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object"),
+        compression,
+    ]
+
+    static let backup: [Flag] = [
+        tag,
+        Flag(.device, "d", .text("NAME"), help: "the phone or computer that the files belong to"),
+        Flag(.host, nil, .text("NAME"), help: "the machine's name to record"),
+        Flag(.time, nil, .time, help: "the time to record instead of now"),
+        exclude, iexclude,
+        Flag(
+            .excludeFile, nil, .bytes("FILE"), repeatable: true,
+            help: "read patterns to leave out, one a line"),
+        Flag(.excludeCaches, help: "leave out what lies in folders with a CACHEDIR.TAG"),
+        Flag(
+            .excludeIfPresent, nil, .mark, repeatable: true,
+            help: "leave out what lies in folders with this file"),
+        Flag(.excludeLargerThan, nil, .size(0...UInt64.max), help: "leave out files larger than this"),
+        Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
+        Flag(.filesFrom, nil, .bytes("FILE"), repeatable: true, help: "read paths to back up, one a line"),
+        Flag(.filesFromRaw, nil, .bytes("FILE"), repeatable: true, help: "read paths that end in a NUL byte"),
+        Flag(.stdin, help: "back up standard input as one file"),
+        Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
+        Flag(.parent, nil, .text("SNAPSHOT"), help: "the snapshot to compare with"),
+        Flag(.force, "f", help: "read every file again, compare with no snapshot"),
+        Flag(.ignoreCtime, help: "do not look at the inode's change time"),
+        Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
+        Flag(.skipIfUnchanged, help: "make no snapshot when nothing has changed"),
+        Flag(.readConcurrency, nil, .count(1...64), help: "how many files are read at once"),
+        compression, dryRun,
+    ]
+
+    static let snapshots: [Flag] = [
+        Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
+        Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
+        Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
+        Flag(.path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"),
+        Flag(.latest, nil, .count(1...Int.max), help: "only the last N of each device and set of paths"),
+        Flag(.all, help: "also show interrupted and unreadable ones"),
+    ]
+
+    static let list: [Flag] = [
+        Flag(.long, "l", help: "show permissions, owner, size and time"),
+        Flag(.recursive, "R", help: "show what lies beneath as well"),
+    ]
+
+    static let restore: [Flag] = [
+        Flag(.target, "t", .bytes("FOLDER"), help: "where to restore to (needed)"),
+        Flag(.include, nil, .pattern, repeatable: true, help: "restore only what matches the pattern"),
+        Flag(.iinclude, nil, .pattern, repeatable: true, help: "like --include, upper and lower case alike"),
+        exclude, iexclude,
+        Flag(
+            .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
+            help: "what to do with files that are there already"),
+        Flag(.verify, help: "read the restored files again and compare"),
+        Flag(.sparse, help: "turn long runs of zeros into holes"),
+        dryRun,
+    ]
+
+    static let check: [Flag] = [
+        Flag(.readData, help: "read and verify all stored data, not only its index")
+    ]
+}

@@ -1,0 +1,162 @@
+// ProgressLine: what is said while work goes on. `ProgressLine` makes the text and the JSON object, purely;
+// `ProgressReporter` decides when they are shown.
+//
+// Always holds: a live line goes to standard error alone, and only when that is a terminal; with
+// --quiet nothing is shown.
+
+import BakCore
+
+/// How far the work has come.
+struct Progress: Equatable, Sendable {
+    /// Files done.
+    var files: UInt64 = 0
+    /// Files found so far or in all; nil when nobody knows.
+    var totalFiles: UInt64?
+    /// Bytes done.
+    var bytes: UInt64 = 0
+    /// Bytes found so far or in all.
+    var totalBytes: UInt64?
+    /// Whether the totals are final, so that the time left can be told.
+    var totalsAreFinal = false
+    /// Bytes that were new to the repository; nil where the word means nothing.
+    var newBytes: UInt64?
+    /// Items that could not be read or written.
+    var errors: UInt64 = 0
+    /// What is being worked on.
+    var currentFiles: [[UInt8]] = []
+
+    /// The seconds left at the pace so far; nil when that cannot be told.
+    func secondsRemaining(after elapsed: Double) -> Double? {
+        guard totalsAreFinal, let totalBytes, bytes > 0, elapsed > 0 else { return nil }
+        guard totalBytes > bytes else { return 0 }
+        return Double(totalBytes - bytes) * elapsed / Double(bytes)
+    }
+}
+
+/// The renderings of progress.
+enum ProgressLine {
+    /// One line of at most `width` places. What matters most stands first, as the end is cut.
+    static func text(_ progress: Progress, seconds: Double, width: Int) -> String {
+        var parts: [String] = []
+        if let total = progress.totalBytes, progress.totalsAreFinal {
+            parts.append(Formatting.percent(progress.bytes, of: total))
+            parts.append("\(Formatting.size(progress.bytes)) of \(Formatting.size(total))")
+        } else {
+            parts.append(Formatting.size(progress.bytes))
+        }
+        parts.append(Formatting.count(progress.files, "file", "files"))
+        let rate = Formatting.rate(progress.bytes, seconds: seconds)
+        if !rate.isEmpty { parts.append(rate) }
+        if let left = progress.secondsRemaining(after: seconds), left > 0 {
+            parts.append("\(Formatting.duration(seconds: left)) left")
+        } else {
+            parts.append(Formatting.duration(seconds: seconds))
+        }
+        if let new = progress.newBytes { parts.append("\(Formatting.size(new)) new") }
+        if progress.errors > 0 { parts.append(Formatting.count(progress.errors, "error", "errors")) }
+        var line = parts.joined(separator: "  ")
+        if let file = progress.currentFiles.first { line += "  " + Formatting.name(file) }
+        return TextWidth.cut(line, to: width)
+    }
+
+    /// A `status` object with restic's field names.
+    static func json(_ progress: Progress, seconds: Double) -> [UInt8] {
+        JSONWriter.line { json in
+            json.member("message_type", "status")
+            json.member("seconds_elapsed", UInt64(max(0, seconds)))
+            if let left = progress.secondsRemaining(after: seconds), left < 0x1p63 {
+                json.member("seconds_remaining", UInt64(left))
+            }
+            let total = progress.totalBytes ?? 0
+            json.member("percent_done", total > 0 ? min(1, Double(progress.bytes) / Double(total)) : 0)
+            if let files = progress.totalFiles { json.member("total_files", files) }
+            json.member("files_done", progress.files)
+            if let bytes = progress.totalBytes { json.member("total_bytes", bytes) }
+            json.member("bytes_done", progress.bytes)
+            json.member("error_count", progress.errors)
+            json.member("current_files", bytes: progress.currentFiles)
+        }
+    }
+}
+
+/// Shows progress on a terminal or as JSON. Every call may come from any thread.
+final class ProgressReporter: @unchecked Sendable {
+    /// In what form progress is shown.
+    enum Style: Equatable {
+        case silent
+        /// A live line on standard error.
+        case line
+        /// A `status` object a second on standard output.
+        case json
+    }
+
+    private let style: Style
+    private let terminal: any Console
+    private let clock: any TimeSource
+    private let interval: UInt64
+    private let start: UInt64
+    private let monitor = Monitor()
+    private var nextAt: UInt64
+    private var isDrawn = false
+
+    /// Starts the clock.
+    init(style: Style, terminal: any Console, clock: any TimeSource, fps: Double) {
+        self.style = style
+        self.terminal = terminal
+        self.clock = clock
+        interval = style == .json ? 1_000_000_000 : UInt64(1e9 / fps)
+        start = clock.monotonicNanoseconds()
+        nextAt = style == .json ? start + interval : start
+    }
+
+    /// Whether anything is ever shown.
+    var isShown: Bool { style != .silent }
+
+    /// Whether `finish` has been called.
+    var isFinished: Bool { monitor.locked { nextAt == .max } }
+
+    /// Seconds since the start.
+    var secondsElapsed: Double { Double(clock.monotonicNanoseconds() - start) / 1e9 }
+
+    /// Shows progress if enough time has passed since the last time; `progress` is called only then.
+    func update(_ progress: () -> Progress) {
+        guard style != .silent else { return }
+        monitor.locked {
+            let now = clock.monotonicNanoseconds()
+            guard now >= nextAt else { return }
+            nextAt = now + interval
+            let seconds = Double(now - start) / 1e9
+            if style == .json {
+                _ = terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
+            } else {
+                // The last column stays free: some terminals break the line when it is filled.
+                let line = ProgressLine.text(progress(), seconds: seconds, width: terminal.width - 1)
+                terminal.writeError(Array("\r\u{1b}[K\(line)".utf8))
+                isDrawn = true
+            }
+        }
+    }
+
+    /// Takes the live line away, runs `body`, which may print, and lets the next update draw it again.
+    func whileCleared(_ body: () -> Void) {
+        monitor.locked {
+            clear()
+            body()
+        }
+    }
+
+    /// Takes the live line away for good.
+    func finish() {
+        monitor.locked {
+            clear()
+            nextAt = .max
+        }
+    }
+
+    private func clear() {
+        guard isDrawn else { return }
+        terminal.writeError(Array("\r\u{1b}[K".utf8))
+        isDrawn = false
+        nextAt = 0
+    }
+}

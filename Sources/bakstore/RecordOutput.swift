@@ -1,0 +1,91 @@
+// RecordOutput: snapshots and entries as tables and JSON show them, the same in every command.
+
+import BakCore
+import BakEngine
+import BakFormat
+
+extension CommandContext {
+    /// A moment as a table shows it: local time, without fractions.
+    func text(_ time: Timestamp) -> String {
+        guard Self.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
+        return CivilTime(time, offsetSeconds: localOffset(time)).text
+    }
+
+    /// A moment as JSON shows it: RFC 3339 with nanoseconds.
+    func json(_ time: Timestamp) -> String {
+        guard Self.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
+        return CivilTime.rfc3339(time, offsetSeconds: localOffset(time))
+    }
+
+    /// The years 0 to 9999 and something around them; a file may claim any other time.
+    private static let calendar = Int64(-70_000_000_000)...Int64(300_000_000_000)
+}
+
+extension [UInt8] {
+    /// A manifest's path as people write it, with the leading slash.
+    var absolute: [UInt8] { [UInt8(ascii: "/")] + self }
+}
+
+extension JSONWriter {
+    /// A snapshot's members, under restic's names where it has them.
+    mutating func members(of record: CommitRecord, _ context: CommandContext) {
+        member("id", record.id.description)
+        member("short_id", record.id.short)
+        member("time", context.json(record.time))
+        member("end_time", context.json(record.endTime))
+        member("hostname", record.host)
+        member("device", record.device)
+        member("username", record.user)
+        member("program_version", record.program)
+        member("paths", bytes: record.paths.map(\.absolute))
+        array("tags") { for tag in record.tags { $0.element(tag) } }
+        if let parent = record.parent { member("parent", parent.description) }
+        member("tree", record.root.id.description)
+        member("is_complete", record.isComplete)
+        object("summary") { json in
+            let counters = record.counters
+            json.member("files_new", counters.newFiles)
+            json.member("files_changed", counters.changedFiles)
+            json.member("files_unmodified", counters.unmodifiedFiles)
+            json.member("data_added", counters.addedBytes)
+            json.member("data_added_packed", counters.addedStoredBytes)
+            json.member("total_files_processed", counters.files)
+            json.member("total_bytes_processed", counters.bytes)
+            json.member("items_failed", counters.failedItems)
+        }
+    }
+
+    /// An entry's members, under restic's names where it has them.
+    mutating func members(of entry: ManifestEntry, _ context: CommandContext) {
+        let name = entry.path.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
+        member("name", bytes: name)
+        member("type", entry.stat.type.resticName)
+        member("path", bytes: entry.path.absolute)
+        member("uid", entry.stat.uid)
+        member("gid", entry.stat.gid)
+        member("user", bytes: entry.attributes.userName)
+        member("group", bytes: entry.attributes.groupName)
+        if entry.stat.type == .regular { member("size", entry.stat.size) }
+        member("mode", entry.stat.mode)
+        member("permissions", Formatting.permissions(entry.stat.type, mode: entry.stat.mode))
+        member("mtime", context.json(entry.stat.mtime))
+        member("inode", entry.stat.inode)
+        if entry.stat.type == .symlink { member("linktarget", bytes: entry.attributes.linkTarget) }
+        if entry.changedWhileRead { member("changed_while_read", true) }
+    }
+}
+
+extension FileType {
+    /// What restic calls the type.
+    var resticName: String {
+        switch self {
+        case .regular: "file"
+        case .directory: "dir"
+        case .symlink: "symlink"
+        case .fifo: "fifo"
+        case .socket: "socket"
+        case .characterDevice: "chardev"
+        case .blockDevice: "dev"
+        }
+    }
+}

@@ -1,0 +1,11 @@
+// bakstore: a deduplicating backup. The program's outside: arguments in, exit code out.
+
+import BakPosix
+import Glibc
+
+Interruption.install()
+Machine.raiseOpenFileLimit()
+let code = Commands.main(
+    Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
+    variable: Machine.variable, localOffset: { LocalTime($0)?.utcOffsetSeconds ?? 0 })
+exit(code.rawValue)

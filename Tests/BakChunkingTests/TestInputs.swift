@@ -1,0 +1,92 @@
+// Seeded inputs for the chunking tests. A test names its seed, so that a failure can be run again.
+
+@testable import BakChunking
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, seedable, good enough for test data.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ mixed >> 31
+    }
+
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 8)
+        while bytes.count < count {
+            withUnsafeBytes(of: next().littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+}
+
+/// The shapes of data that the properties are tried on.
+enum InputKind: CaseIterable {
+    case random, zeros, text, repeatedPattern, lowEntropy
+
+    func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
+        var generator = SeededGenerator(seed: seed)
+        switch self {
+        case .random: return generator.bytes(count)
+        case .zeros: return [UInt8](repeating: 0, count: count)
+        case .text: return Self.text(count, &generator)
+        case .repeatedPattern:
+            let pattern = generator.bytes(1 + Int(generator.next() % 300))
+            return (0..<count).map { pattern[$0 % pattern.count] }
+        case .lowEntropy: return generator.bytes(count).map { $0 < 240 ? 0 : $0 & 3 }
+        }
+    }
+
+    private static func text(_ count: Int, _ generator: inout SeededGenerator) -> [UInt8] {
+        let words = (0..<200).map { _ in
+            generator.bytes(Int.random(in: 1...9, using: &generator)).map { $0 % 26 + 97 }
+        }
+        var text: [UInt8] = []
+        while text.count < count {
+            text += words.randomElement(using: &generator)!
+            text.append(UInt8.random(in: 0..<12, using: &generator) == 0 ? 10 : 32)
+        }
+        return Array(text.prefix(count))
+    }
+}
+
+extension ChunkerKey {
+    /// A key drawn from a seed.
+    init(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        self.init(secret: generator.bytes(Self.secretByteCount))
+    }
+}
+
+extension ChunkerParameters {
+    /// Sizes small enough for a debug build: 256, 512 and 768 bytes.
+    static let small = ChunkerParameters(minimum: 256, maximum: 768)!
+}
+
+extension Chunker {
+    /// The cuts of a whole input, as offsets from its start; the last is its end.
+    func cuts(of input: [UInt8]) -> [Int] {
+        input.withUnsafeBytes { input in
+            var cuts: [Int] = []
+            var rest = input
+            while let length = firstCut(in: rest, isLast: true) {
+                cuts.append((cuts.last ?? 0) + length)
+                rest = UnsafeRawBufferPointer(rebasing: rest[length...])
+            }
+            return cuts
+        }
+    }
+
+    /// The chunks of a whole input.
+    func chunks(of input: [UInt8]) -> [ArraySlice<UInt8>] {
+        let cuts = cuts(of: input)
+        return zip([0] + cuts, cuts).map { input[$0..<$1] }
+    }
+}

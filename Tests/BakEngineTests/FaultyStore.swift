@@ -1,0 +1,76 @@
+// FaultyStore: an object store that records its calls and fails those that a test chooses.
+
+import BakStorage
+import Synchronization
+
+/// Wraps a store.
+final class FaultyStore: ObjectStore {
+    struct Call: Sendable {
+        var operation: String
+        var object: String
+        var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
+    }
+
+    let location = "faulty"
+    private let base: any ObjectStore
+    private let recorded = Mutex<[Call]>([])
+    private let fault: @Sendable (_ number: Int, _ mutatingNumber: Int, Call) -> StoreError.Kind?
+
+    /// `fault` is asked before each call, with the call's number and its number among the mutating ones.
+    init(
+        _ base: any ObjectStore,
+        fault: @escaping @Sendable (Int, Int, Call) -> StoreError.Kind? = { _, _, _ in nil }
+    ) {
+        self.base = base
+        self.fault = fault
+    }
+
+    /// The calls so far.
+    var calls: [Call] { recorded.withLock { $0 } }
+
+    private func note(_ operation: String, _ object: String) throws(StoreError) {
+        let call = Call(operation: operation, object: object)
+        let (number, mutating) = recorded.withLock { calls in
+            calls.append(call)
+            return (calls.count, calls.count { $0.isMutating })
+        }
+        guard let kind = fault(number, mutating, call) else { return }
+        throw StoreError(kind: kind, operation: operation, object: object, message: "injected")
+    }
+
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        try note("put", key.description)
+        return try base.put(key, bytes)
+    }
+
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try note("stage", key.description)
+        try base.stage(key, bytes)
+    }
+
+    func publishStaged() throws(StoreError) {
+        try note("publish", "")
+        try base.publishStaged()
+    }
+
+    func size(of key: ObjectKey) throws(StoreError) -> Int {
+        try note("size", key.description)
+        return try base.size(of: key)
+    }
+
+    func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
+    {
+        try note("read", key.description)
+        try base.read(key, at: offset, into: buffer)
+    }
+
+    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        try note("list", folder)
+        return try base.list(folder)
+    }
+
+    func delete(_ key: ObjectKey) throws(StoreError) {
+        try note("delete", key.description)
+        try base.delete(key)
+    }
+}

@@ -1,0 +1,326 @@
+// Doubles of the seams in memory: a store, a source and a target whose bytes a test can look at, change and
+// copy, and that are fast enough for thousands of cases.
+
+import BakCore
+import BakStorage
+import Synchronization
+
+/// Objects in a dictionary.
+final class MemoryStore: ObjectStore {
+    let location = "memory"
+    /// Folders of objects, so that listing one looks at no other.
+    private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
+    private let staged = Mutex<[(ObjectKey, [UInt8])]>([])
+
+    init(_ objects: [ObjectKey: [UInt8]] = [:]) {
+        folders = Mutex(
+            Dictionary(grouping: objects) { Self.folder($0.key) }.mapValues {
+                Dictionary(uniqueKeysWithValues: $0.map { ($0.key, $0.value) })
+            })
+    }
+
+    private static func folder(_ key: ObjectKey) -> String {
+        let text = key.description
+        return text.lastIndex(of: "/").map { String(text[..<$0]) } ?? ""
+    }
+
+    /// Every object.
+    var contents: [ObjectKey: [UInt8]] {
+        folders.withLock { folders in folders.values.reduce(into: [:]) { $0.merge($1) { one, _ in one } } }
+    }
+
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        let copy = Array(bytes)
+        return folders.withLock { folders in
+            guard folders[Self.folder(key)]?[key] == nil else { return .alreadyExists }
+            folders[Self.folder(key), default: [:]][key] = copy
+            return .created
+        }
+    }
+
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        let copy = Array(bytes)
+        staged.withLock { $0.append((key, copy)) }
+    }
+
+    func publishStaged() throws(StoreError) {
+        let waiting = staged.withLock { staged in
+            defer { staged = [] }
+            return staged
+        }
+        folders.withLock { folders in
+            for (key, bytes) in waiting { folders[Self.folder(key), default: [:]][key] = bytes }
+        }
+    }
+
+    func size(of key: ObjectKey) throws(StoreError) -> Int { try object(key).count }
+
+    func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        let bytes = try object(key)
+        guard offset + buffer.count <= bytes.count else {
+            throw StoreError(
+                kind: .shortRead(size: bytes.count), operation: "read", object: key.description,
+                message: "short")
+        }
+        buffer.copyBytes(from: bytes[offset..<(offset + buffer.count)])
+    }
+
+    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        folders.withLock { $0[folder] ?? [:] }.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted {
+            $0.key < $1.key
+        }
+    }
+
+    func delete(_ key: ObjectKey) throws(StoreError) {
+        folders.withLock { _ = $0[Self.folder(key)]?.removeValue(forKey: key) }
+    }
+
+    private func object(_ key: ObjectKey) throws(StoreError) -> [UInt8] {
+        guard let bytes = folders.withLock({ $0[Self.folder(key)]?[key] }) else {
+            throw StoreError(kind: .notFound, operation: "read", object: key.description, message: "absent")
+        }
+        return bytes
+    }
+}
+
+/// A cache in a dictionary.
+final class MemoryCache: LocalCache {
+    private let files = Mutex<[String: [UInt8]]>([:])
+
+    /// Every file.
+    var contents: [String: [UInt8]] {
+        get { files.withLock { $0 } }
+        set { files.withLock { $0 = newValue } }
+    }
+
+    func map(_ name: String) -> MappedBytes? { files.withLock { $0[name] }.map { MappedBytes(copying: $0) } }
+
+    func replace(
+        _ name: String,
+        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
+    ) throws {
+        var bytes: [UInt8] = []
+        try write { bytes.append(contentsOf: $0) }
+        let whole = bytes
+        files.withLock { $0[name] = whole }
+    }
+}
+
+/// An entry of a source in memory.
+struct FakeEntry: Sendable {
+    var path: [UInt8]
+    var stat: FileStat
+    var content: [UInt8] = []
+    var attributes = FileAttributes()
+    /// What fails: "stat", "read", "attributes", "open" or "list", and for reads from which offset.
+    var fault: String?
+    var faultOffset: UInt64 = 0
+    /// What `open` finds at the path in the entry's place.
+    var replacement: (stat: FileStat, content: [UInt8])?
+
+    static func file(_ path: String, _ content: [UInt8] = [], _ change: (inout FakeEntry) -> Void = { _ in })
+        -> FakeEntry
+    {
+        var stat = FileStat(type: .regular)
+        (stat.mode, stat.inode, stat.device) = (0o644, UInt64(path.hashValue.magnitude), 1)
+        (stat.mtime, stat.ctime) = (
+            Timestamp(seconds: 1000, nanoseconds: 1), Timestamp(seconds: 1000, nanoseconds: 1)
+        )
+        stat.size = UInt64(content.count)
+        stat.allocatedBytes = stat.size
+        var entry = FakeEntry(path: Array(path.utf8), stat: stat, content: content)
+        change(&entry)
+        return entry
+    }
+
+    static func other(_ path: String, _ type: FileType, _ change: (inout FakeEntry) -> Void = { _ in })
+        -> FakeEntry
+    {
+        var entry = file(path)
+        entry.stat.type = type
+        change(&entry)
+        return entry
+    }
+}
+
+/// A source in memory; it walks its entries in the order given.
+final class FakeTree: SourceTree {
+    let entries: [FakeEntry]
+    let topDevice: UInt64?
+    let timestampGranularityNanoseconds: UInt64 = 10_000_000
+    /// Paths that were opened.
+    let opened = Mutex<[[UInt8]]>([])
+
+    init(_ entries: [FakeEntry], topDevice: UInt64? = nil) {
+        self.entries = entries
+        self.topDevice = topDevice
+    }
+
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        var skipped: [UInt8]?
+        for entry in entries {
+            if let skipped, PathOrder.isAtOrBeneath(entry.path, skipped) { continue }
+            if entry.fault == "stat" {
+                guard try visit(.failure(path: entry.path, Self.error("look up"))) != .stop else { return }
+                continue
+            }
+            switch try visit(.entry(path: entry.path, stat: entry.stat)) {
+            case .stop: return
+            case .skipChildren: skipped = entry.path
+            case .proceed: skipped = nil
+            }
+            if entry.fault == "list" {
+                guard try visit(.failure(path: entry.path, Self.error("list"))) != .stop else { return }
+            }
+        }
+    }
+
+    static func error(_ operation: String, isNotFound: Bool = false) -> SourceError {
+        SourceError(operation: operation, message: "injected", isNotFound: isNotFound)
+    }
+
+    private func entry(_ path: [UInt8]) throws(SourceError) -> FakeEntry {
+        guard let entry = entries.first(where: { $0.path == path }) else {
+            throw Self.error("open", isNotFound: true)
+        }
+        return entry
+    }
+
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+        let entry = try entry(path)
+        opened.withLock { $0.append(path) }
+        if entry.fault == "open" { throw Self.error("open") }
+        if entry.fault == "vanish" { throw Self.error("open", isNotFound: true) }
+        return FakeFile(entry)
+    }
+
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        let entry = try entry(path)
+        if entry.fault == "attributes" { throw Self.error("read the extended attributes of") }
+        return entry.attributes
+    }
+
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { (Array("u".utf8), []) }
+}
+
+private final class FakeFile: SourceFile {
+    private let entry: FakeEntry
+
+    init(_ entry: FakeEntry) { self.entry = entry }
+
+    func stat() throws(SourceError) -> FileStat {
+        if entry.fault == "fstat" { throw FakeTree.error("look up") }
+        return entry.replacement?.stat ?? entry.stat
+    }
+
+    func attributes() throws(SourceError) -> FileAttributes {
+        if entry.fault == "attributes" { throw FakeTree.error("read the extended attributes of") }
+        return entry.attributes
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+        if entry.fault == "read", offset + UInt64(buffer.count) > entry.faultOffset {
+            throw FakeTree.error("read")
+        }
+        let content = entry.replacement?.content ?? entry.content
+        let rest = content.dropFirst(Int(offset)).prefix(buffer.count)
+        buffer.copyBytes(from: rest)
+        return rest.count
+    }
+
+    func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? { offset..<size }
+    func close() {}
+}
+
+/// A target in memory: files, and everything else by its type.
+final class MemoryTarget: RestoreTarget {
+    enum Item: Equatable, Sendable {
+        case file([UInt8])
+        case folder
+        case other(FileType)
+    }
+
+    private let made = Mutex<[[UInt8]: Item]>([:])
+
+    /// What is there.
+    var items: [[UInt8]: Item] {
+        get { made.withLock { $0 } }
+        set { made.withLock { $0 = newValue } }
+    }
+
+    func set(_ path: [UInt8], _ item: Item) { made.withLock { $0[path] = item } }
+
+    func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
+        switch items[path] {
+        case nil: return nil
+        case .file(let bytes):
+            var stat = FileStat(type: .regular)
+            stat.size = UInt64(bytes.count)
+            return stat
+        case .folder: return FileStat(type: .directory)
+        case .other(let type): return FileStat(type: type)
+        }
+    }
+
+    func makeFolder(_ path: [UInt8]) throws(TargetError) {
+        guard items[path] == nil || items[path] == .folder else {
+            throw TargetError(operation: "make the folder", message: "in the way")
+        }
+        set(path, .folder)
+    }
+
+    func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile {
+        let parent = path.lastIndex(of: UInt8(ascii: "/")).map { Array(path[..<$0]) }
+        guard parent == nil || items[parent!] == .folder, replacing || items[path] == nil,
+            items[path] != .folder
+        else { throw TargetError(operation: "create", message: "in the way, or no folder") }
+        return MemoryFile(path, size: size, self)
+    }
+
+    func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
+        throws(TargetError) -> [String]
+    {
+        set(path, .other(stat.type))
+        return []
+    }
+
+    func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
+        guard let item = items[existing] else { throw TargetError(operation: "link", message: "absent") }
+        set(path, item)
+    }
+
+    func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
+        -> [String]
+    { [] }
+
+    func synchronize() throws(TargetError) {}
+}
+
+private final class MemoryFile: RestoreFile {
+    private let path: [UInt8]
+    private let target: MemoryTarget
+    private let size: UInt64
+    private let bytes: Mutex<[UInt8]>
+
+    init(_ path: [UInt8], size: UInt64, _ target: MemoryTarget) {
+        self.path = path
+        self.target = target
+        self.size = size
+        bytes = Mutex([UInt8](repeating: 0, count: Int(min(size, 1 << 24))))
+    }
+
+    func write(_ source: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
+        let copy = Array(source)
+        bytes.withLock { $0.replaceSubrange(Int(offset)..<(Int(offset) + copy.count), with: copy) }
+    }
+
+    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [String] {
+        let whole = bytes.withLock { $0 }
+        target.set(path, .file(whole))
+        return []
+    }
+
+    func abandon() {}
+}

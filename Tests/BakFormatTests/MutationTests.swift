@@ -1,0 +1,35 @@
+// Seeded mutations of every kind of value, mostly with checksums made right again. A decoder may refuse or
+// take them; it may not trap, and what it takes must encode to what decodes alike. BAKSTORE_FUZZ_SECONDS makes
+// the run longer; `tools/fuzz` is the same with coverage feedback.
+
+import Glibc
+import TestSupport
+import Testing
+
+@Suite struct MutationTests {
+    private static let secondsPerKind: Double = {
+        getenv("BAKSTORE_FUZZ_SECONDS").flatMap { Double(String(cString: $0)) } ?? 0.5
+    }()
+
+    @Test(arguments: FormatSpecimen.allCases)
+    func mutatedValues(_ kind: FormatSpecimen) {
+        let random = TestSeed.random("mutations of \(kind)")
+        let clock = ContinuousClock()
+        let end = clock.now + .seconds(Self.secondsPerKind)
+        var (tried, taken) = (0, 0)
+        var corpus = (0..<16).map { _ in kind.sample(random) }
+        while clock.now < end {
+            var bytes = corpus[random.number(0...corpus.count - 1)]
+            random.mutate(&bytes, splicing: corpus[random.number(0...corpus.count - 1)])
+            if !random.oneIn(4) { kind.repair(&bytes) }
+            tried += 1
+            if bytes.withUnsafeBytes({ kind.challenge($0) }) {
+                taken += 1
+                // What is taken is a starting point for mutations further away.
+                if bytes.count < 4096 { corpus[random.number(0...corpus.count - 1)] = bytes }
+            }
+        }
+        print("mutations of \(kind): \(tried) tried, \(taken) taken")
+        #expect(tried > 0)
+    }
+}

@@ -1,0 +1,452 @@
+// Every rule of a decoder, broken one at a time behind a right checksum.
+
+import BakCodec
+import BakCore
+import BakFormat
+import TestSupport
+import Testing
+
+/// A change to a value's bytes or fields, and the words that the refusal must contain.
+private struct Breach: CustomTestStringConvertible {
+    var kind: FormatSpecimen
+    var reason: String
+    var bytes: [UInt8]
+    var testDescription: String { "\(kind): \(reason)" }
+
+    init(_ kind: FormatSpecimen, _ reason: String, _ bytes: [UInt8]) {
+        (self.kind, self.reason, self.bytes) = (kind, reason, bytes)
+    }
+
+    /// A framed object of a hand-written body.
+    init(_ kind: FormatSpecimen, _ reason: String, body: (inout ByteWriter) -> Void) {
+        var writer = ByteWriter()
+        writer.id(FormatSpecimen.repository)
+        body(&writer)
+        let kinds: [FormatSpecimen: ObjectKind] = [
+            .config: .config, .session: .session, .commitRecord: .commitRecord, .indexSegment: .indexSegment,
+        ]
+        let id = kind == .config ? FormatSpecimen.repository : FormatSpecimen.object
+        self.init(
+            kind, reason,
+            ObjectFrame.encode(kind: kinds[kind]!, id: id, body: writer.bytes, sealer: .plain))
+    }
+
+    /// A sample with bytes overwritten at an offset, its checksum made right.
+    init(_ kind: FormatSpecimen, _ reason: String, at offset: Int, _ replacement: [UInt8]) {
+        var bytes = kind.sample(SeededRandom(seed: 3))
+        let start = offset < 0 ? bytes.count + offset : offset
+        bytes.replaceSubrange(start..<start + replacement.count, with: replacement)
+        kind.repair(&bytes)
+        self.init(kind, reason, bytes)
+    }
+
+    /// A manifest segment of hand-written records.
+    init(segment reason: String, records: Int = 1, _ body: (inout ByteWriter) -> Void) {
+        var writer = ByteWriter()
+        writer.byte(1)
+        writer.varint(records)
+        body(&writer)
+        self.init(.manifestSegment, reason, writer.bytes)
+    }
+
+    /// A manifest segment of entries that the encoder takes and the rules do not allow.
+    init(entry reason: String, _ change: (inout ManifestEntry) -> Void) {
+        var entry = file("a")
+        change(&entry)
+        self.init(.manifestSegment, reason, FormatSpecimen.segment([entry]))
+    }
+}
+
+private func file(_ path: String, type: FileType = .regular) -> ManifestEntry {
+    ManifestEntry(
+        path: Array(path.utf8), stat: FileStat(type: type), attributes: FileAttributes(),
+        content: type == .regular ? .inline([]) : nil)
+}
+
+/// The fields of a configuration up to its number of classes.
+private func configHead(
+    _ body: inout ByteWriter, required: UInt64 = 0, algorithm: UInt8 = 1, sealed: UInt8 = 0
+) {
+    body.integer(required)
+    body.integer(UInt64.max)
+    body.byte(algorithm)
+    body.byte(sealed)
+}
+
+private func configClass(_ body: inout ByteWriter, _ sizes: [Int] = [64, 128, 256]) {
+    body.byte(1)
+    for size in sizes { body.varint(size) }
+}
+
+private func configEnd(
+    _ body: inout ByteWriter, packBytes: Int = 1 << 20, inlineBytes: Int = 0, compression: String = "auto"
+) {
+    body.zeros(32)
+    body.varint(packBytes)
+    body.varint(inlineBytes)
+    body.text(compression)
+    body.timestamp(Timestamp(seconds: 0))
+}
+
+private func indexBody(
+    _ body: inout ByteWriter, packs: [(id: UInt64, size: UInt64, kind: UInt8, pad: UInt8)],
+    entries: [(id: UInt64, pack: UInt32, offset: UInt32, raw: UInt32, stored: UInt32)]
+) {
+    body.integer(UInt32(packs.count))
+    body.integer(UInt32(entries.count))
+    for pack in packs {
+        body.id(ID128(high: pack.id, low: 0))
+        body.integer(pack.size)
+        body.byte(pack.kind)
+        body.byte(pack.pad)
+        body.zeros(6)
+    }
+    for entry in entries {
+        body.id(ID128(high: entry.id, low: 0))
+        for field in [entry.pack, entry.offset, entry.raw, entry.stored] { body.integer(field) }
+    }
+}
+
+@Suite struct ValidationTests {
+    @Test(arguments: frameBreaches + configBreaches + recordBreaches)
+    fileprivate func smallObjects(_ breach: Breach) { expectRefusal(breach) }
+
+    @Test(arguments: packBreaches + indexBreaches)
+    fileprivate func packsAndIndexes(_ breach: Breach) { expectRefusal(breach) }
+
+    @Test(arguments: segmentBreaches + entryBreaches + rootBreaches)
+    fileprivate func manifests(_ breach: Breach) { expectRefusal(breach) }
+
+    private func expectRefusal(_ breach: Breach) {
+        do throws(CorruptionError) {
+            _ = try breach.kind.recode(breach.bytes)
+            Issue.record("taken")
+        } catch { #expect(error.description.contains(breach.reason)) }
+    }
+
+    private static let frameBreaches: [Breach] = [
+        Breach(.session, "before its header and checksum", [1, 2, 3]),
+        Breach(.session, "does not begin as", at: 0, [0]),
+        Breach(.session, "its kind is 99", at: 8, [99]),
+        Breach(.session, "its kind is 1", at: 8, [1]),
+        Breach(.session, "sealed by method 7", at: 9, [7]),
+        Breach(.session, "use a newer bakstore", at: 10, [2]),
+        Breach(.session, "reserved bytes", at: 15, [1]),
+        Breach(.session, "not the one its name says", at: 16, [0]),
+        Breach(.session, "a salt in an unsealed object", at: 63, [1]),
+        Breach(.session, "it belongs to repository", at: 64, [0xee]),
+    ]
+
+    private static let configBreaches: [Breach] = [
+        Breach(.config, "it belongs to repository", at: 64, [0xee]),
+        Breach(.config, "features of a newer program") { configHead(&$0, required: 1) },
+        Breach(.config, "unknown id algorithm") { configHead(&$0, algorithm: 9) },
+        Breach(.config, "it is encrypted") { configHead(&$0, sealed: 1) },
+        Breach(.config, "no chunk sizes for general") {
+            configHead(&$0)
+            $0.byte(0)
+        },
+        Breach(.config, "impossible chunk sizes") {
+            configHead(&$0)
+            $0.byte(1)
+            configClass(&$0, [63, 128, 256])
+        },
+        Breach(.config, "impossible chunk sizes") {
+            configHead(&$0)
+            $0.byte(1)
+            configClass(&$0, [128, 128, 256])
+        },
+        Breach(.config, "impossible chunk sizes") {
+            configHead(&$0)
+            $0.byte(2)
+            configClass(&$0)
+            configClass(&$0)
+        },
+        Breach(.config, "over the limit") {
+            configHead(&$0)
+            $0.byte(1)
+            configClass(&$0, [64, 128, 9 << 20])
+        },
+        wholeConfig("pack size of 1048575", packBytes: (1 << 20) - 1),
+        wholeConfig("over the limit", packBytes: (1 << 30) + 1),
+        wholeConfig("over the limit", inlineBytes: 4097),
+        wholeConfig("unknown compression", compression: "zstd:99"),
+        Breach(.config, "left over") {
+            configHead(&$0)
+            $0.byte(1)
+            configClass(&$0)
+            configEnd(&$0)
+            $0.byte(0)
+        },
+    ]
+
+    private static func wholeConfig(
+        _ reason: String, packBytes: Int = 1 << 20, inlineBytes: Int = 0, compression: String = "auto"
+    ) -> Breach {
+        Breach(.config, reason) {
+            configHead(&$0)
+            $0.byte(1)
+            configClass(&$0)
+            configEnd(&$0, packBytes: packBytes, inlineBytes: inlineBytes, compression: compression)
+        }
+    }
+
+    private static let recordBreaches: [Breach] = [
+        Breach(.session, "nanoseconds") {
+            $0.varint(0)
+            $0.varint(1_000_000_000)
+        },
+        Breach(.session, "host") {
+            $0.timestamp(Timestamp(seconds: 0))
+            $0.text(String(repeating: "x", count: 1025))
+        },
+        Breach(.session, "not UTF-8") {
+            $0.timestamp(Timestamp(seconds: 0))
+            $0.byteString([0xff])
+        },
+        Breach(.session, "left over") {
+            $0.timestamp(Timestamp(seconds: 0))
+            $0.text("")
+            $0.text("")
+            $0.byte(0)
+        },
+        Breach(.commitRecord, "number of paths") {
+            commitHead(&$0)
+            $0.varint(1 << 60)
+        },
+        Breach(.commitRecord, "number of tags") {
+            commitHead(&$0)
+            $0.varint(0)
+            $0.varint(1 << 60)
+        },
+        Breach(.commitRecord, "neither 0 nor 1") {
+            commitHead(&$0)
+            $0.varint(0)
+            $0.varint(0)
+            $0.byte(2)
+        },
+        Breach(.commitRecord, "root's length") {
+            commitHead(&$0)
+            for _ in 0..<5 { $0.byte(0) }
+            $0.id(.zero)
+            $0.varint(FormatLimits.blobBytes + 1)
+        },
+    ]
+
+    private static func commitHead(_ body: inout ByteWriter) {
+        body.timestamp(Timestamp(seconds: 0))
+        body.timestamp(Timestamp(seconds: 0))
+        for _ in 0..<4 { body.text("") }
+    }
+}
+
+extension ValidationTests {
+    private static let goodPack = (id: UInt64(1), size: UInt64(1000), kind: UInt8(2), pad: UInt8(0))
+
+    private static func index(
+        _ reason: String, entry: (id: UInt64, pack: UInt32, offset: UInt32, raw: UInt32, stored: UInt32)
+    ) -> Breach {
+        Breach(.indexSegment, reason) { indexBody(&$0, packs: [goodPack], entries: [entry]) }
+    }
+
+    fileprivate static let indexBreaches: [Breach] = [
+        Breach(.indexSegment, "do not fill") {
+            $0.integer(UInt32.max)
+            $0.integer(UInt32.max)
+        },
+        Breach(.indexSegment, "unknown kind") { indexBody(&$0, packs: [(1, 1000, 1, 0)], entries: []) },
+        Breach(.indexSegment, "impossible size") { indexBody(&$0, packs: [(1, 111, 2, 0)], entries: []) },
+        Breach(.indexSegment, "impossible size") { indexBody(&$0, packs: [(1, 1 << 32, 2, 0)], entries: []) },
+        Breach(.indexSegment, "unknown kind") { indexBody(&$0, packs: [(1, 1000, 2, 9)], entries: []) },
+        Breach(.indexSegment, "packs are not sorted") {
+            indexBody(&$0, packs: [goodPack, goodPack], entries: [])
+        },
+        index("an entry in pack number 1", entry: (1, 1, 64, 10, 10)),
+        index("a blob of 0 bytes", entry: (1, 0, 64, 0, 0)),
+        index("a blob of 16777216 bytes", entry: (1, 0, 64, 1 << 24, 10)),
+        index("stored as 11", entry: (1, 0, 64, 10, 11)),
+        index("at bytes 63", entry: (1, 0, 63, 10, 10)),
+        index("of a pack of 1000", entry: (1, 0, 900, 10, 10)),
+        index("of a pack of 1000", entry: (1, 0, .max, 16_000_000, 16_000_000)),
+        Breach(.indexSegment, "entries are not sorted") {
+            indexBody(&$0, packs: [goodPack], entries: [(1, 0, 64, 9, 9), (1, 0, 200, 9, 9)])
+        },
+    ]
+
+    /// A pack of one blob, changed and with its end's checksum made right.
+    private static func pack(_ reason: String, at offset: Int, _ replacement: [UInt8]) -> Breach {
+        var bytes = FormatSpecimen.pack(kind: .chunkPack, [[1, 2, 3, 4, 5]])
+        bytes.replaceSubrange(offset..<offset + replacement.count, with: replacement)
+        FormatSpecimen.pack.repair(&bytes)
+        return Breach(.pack, reason, bytes)
+    }
+
+    fileprivate static let packBreaches: [Breach] = [
+        pack("kind is 4", at: 8, [4]),
+        pack("not the one its name says", at: 16, [0]),
+        pack("no blob begins here", at: 64, [0]),
+        pack("does not match its checksum", at: 70, [1]),
+        pack("a damaged blob", at: 112, [9]),
+        pack("was expected", at: 133, [65]),
+        pack("a blob of 0 bytes", at: 137, [0]),
+        pack("stored as 11", at: 141, [11]),
+        pack("was expected", at: 141, [6]),
+        pack("footer table begins", at: 141, [4]),
+        pack("unknown codec 3", at: 145, [3]),
+        pack("unknown codec 257", at: 145, [1, 1]),
+        pack("stored as 5", at: 145, [0]),
+        pack("does not end as a pack does", at: 157, [0]),
+        pack("a footer table of 2 blobs", at: 161, [2]),
+        pack("a footer table of 4294967295", at: 161, [255, 255, 255, 255]),
+        pack("at byte 116", at: 165, [116]),
+        pack("does not fit its footer table", at: 188, [1]),
+    ]
+}
+
+extension ValidationTests {
+    /// The bytes of an entry's record from its tag to its path.
+    private static func path(_ body: inout ByteWriter, shared: Int = 0, _ suffix: String) {
+        body.byte(1)
+        body.varint(shared)
+        body.text(suffix)
+    }
+
+    fileprivate static let segmentBreaches: [Breach] = [
+        Breach(.manifestSegment, "bytes expected", []),
+        Breach(.manifestSegment, "use a newer bakstore", [2, 0]),
+        Breach(.manifestSegment, "a manifest segment of", [UInt8](repeating: 1, count: (8 << 20) + 1)),
+        Breach(segment: "number of records", records: 1000) { _ in },
+        Breach(segment: "left over", records: 0) { $0.byte(0) },
+        Breach(segment: "unknown kind of record") { $0.byte(3) },
+        Breach(segment: "shared prefix") { path(&$0, shared: 1, "a") },
+        Breach(segment: "unknown type") {
+            path(&$0, "a")
+            $0.byte(8)
+        },
+        Breach(segment: "unknown flags") {
+            path(&$0, "a")
+            $0.raw([2, 64])
+        },
+        Breach(segment: "the owner of no entry") {
+            path(&$0, "a")
+            $0.raw([2, 1, 0])
+        },
+        Breach(segment: "the device of no entry") {
+            path(&$0, "a")
+            $0.raw([2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        },
+        Breach(segment: "the mode") {
+            path(&$0, "a")
+            $0.raw([2, 0])
+            $0.varint(0o10000)
+        },
+        Breach(segment: "the owner is") {
+            path(&$0, "a")
+            $0.raw([2, 0, 0])
+            $0.varint(1 << 32)
+        },
+        Breach(segment: "unknown form of content") {
+            path(&$0, "a")
+            $0.raw([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2])
+        },
+        Breach(segment: "number of extents") {
+            $0.byte(2)
+            $0.varint(2049)
+        },
+        Breach(segment: "an empty extent") { $0.raw([2, 1, 1]) },
+        Breach(segment: "a chunk of") {
+            $0.raw([2, 1])
+            $0.varint(1 << 25)
+        },
+        Breach(segment: "over 2^63") {
+            $0.raw([2, 2])
+            for _ in 0..<2 { $0.varint(UInt64.max) }
+        },
+        Breach(
+            .manifestSegment, "extents after an entry that has none",
+            FormatSpecimen.segment([file("a", type: .fifo)]).withCount(2) + [2, 0]),
+        Breach(.manifestSegment, "paths are not sorted", FormatSpecimen.segment([file("b"), file("a")])),
+        Breach(.manifestSegment, "paths are not sorted", FormatSpecimen.segment([file("a"), file("a")])),
+        Breach(.manifestSegment, "paths are not sorted", FormatSpecimen.segment([file("a.b"), file("a/b")])),
+    ]
+
+    fileprivate static let entryBreaches: [Breach] =
+        ["", "/a", "a/", "a//b", ".", "a/..", "a/./b", "a\0b", String(repeating: "x", count: 1025)].map {
+            path in
+            Breach(entry: "an impossible component") { $0.path = Array(path.utf8) }
+        } + [
+            Breach(entry: "path") { $0.path = [UInt8](repeating: 97, count: (1 << 16) + 1) },
+            Breach(entry: "inline bytes of") { $0.stat.size = 3 },
+            Breach(entry: "inline content") {
+                $0.content = .inline([UInt8](repeating: 0, count: 4097))
+                $0.stat.size = 4097
+            },
+            Breach(entry: "a file of") {
+                $0.content = .extents([])
+                $0.stat.size = 1 << 63
+            },
+            Breach(entry: "over 2^63") { $0.content = .extents([.hole(.max >> 1), .hole(1)]) },
+            Breach(entry: "not sorted") {
+                let attribute = ExtendedAttribute(name: [97], value: [])
+                $0.attributes.extendedAttributes = [attribute, attribute]
+            },
+            Breach(entry: "not sorted") {
+                $0.attributes.extendedAttributes = [ExtendedAttribute(name: [], value: [])]
+            },
+            Breach(entry: "zero byte") {
+                $0.attributes.extendedAttributes = [ExtendedAttribute(name: [0], value: [])]
+            },
+            Breach(entry: "attribute's value") {
+                let value = [UInt8](repeating: 0, count: 4 << 20)
+                $0.attributes.extendedAttributes = [ExtendedAttribute(name: [97], value: value)]
+            },
+            Breach(entry: "owner's name") { $0.attributes.userName = [UInt8](repeating: 97, count: 1025) },
+        ]
+
+    private static func root(_ reason: String, _ paths: [String], length: UInt32 = 100, records: Int = 1)
+        -> Breach
+    {
+        let segments = paths.map {
+            ManifestSegmentReference(
+                blob: BlobReference(id: .zero, length: length), recordCount: records,
+                firstPath: Array($0.utf8))
+        }
+        return Breach(.manifestRoot, reason, ManifestRoot(segments: segments).encode())
+    }
+
+    fileprivate static let rootBreaches: [Breach] = [
+        Breach(.manifestRoot, "use a newer bakstore", [2, 0]),
+        Breach(.manifestRoot, "number of segments", [1, 200, 1]),
+        Breach(.manifestRoot, "left over", [1, 0, 0]),
+        root("not sorted", ["b", "a"]),
+        root("impossible component", ["a/../b"]),
+        root("segment's length", ["a"], length: UInt32(FormatLimits.segmentBytes) + 1),
+        root("number of records", ["a"], records: 101),
+    ]
+
+    @Test func aSmallRootCannotStandForMuchMemory() {
+        let deep = Array(repeating: String(repeating: "x", count: 1000), count: 60).joined(separator: "/")
+        var root = ByteWriter()
+        root.byte(1)
+        root.varint(3000)
+        for number in 0..<3000 {
+            root.id(.zero)
+            root.varint(100)
+            root.varint(1)
+            root.varint(number == 0 ? 0 : deep.utf8.count)
+            root.text(number == 0 ? deep : "")
+        }
+        let breach = Breach(.manifestRoot, "too many bytes of paths", root.bytes)
+        #expect(breach.bytes.count < 140_000)
+        expectRefusal(breach)
+    }
+}
+
+extension [UInt8] {
+    /// The manifest segment with another number of records, which must be under 128.
+    fileprivate func withCount(_ count: UInt8) -> [UInt8] {
+        var copy = self
+        copy[1] = count
+        return copy
+    }
+}

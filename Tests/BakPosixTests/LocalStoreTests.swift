@@ -1,0 +1,255 @@
+// LocalStore against real folders: put-if-absent, staging, listing, and what a full, read-only, vanished
+// or littered store does.
+
+import BakCore
+import BakStorage
+import Glibc
+import Testing
+
+@testable import BakPosix
+
+extension PosixTests {
+    @Suite struct LocalStoreTests {
+        let scratch = Scratch()
+
+        func store(in scratch: Scratch? = nil) throws -> LocalStore {
+            try LocalStore.create(path: (scratch ?? self.scratch)["deep/er/store"])
+        }
+
+        func text(_ store: LocalStore, _ key: String) throws -> String {
+            var bytes = [UInt8](repeating: 0, count: try store.size(of: ObjectKey(key)))
+            try bytes.withUnsafeMutableBytes { try store.read(ObjectKey(key), at: 0, into: $0) }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+
+        @Test func putIsPutIfAbsent() throws {
+            let store = try store()
+            #expect(try withBytes("one") { try store.put(ObjectKey("packs/ab/x"), $0) } == .created)
+            #expect(try withBytes("two") { try store.put(ObjectKey("packs/ab/x"), $0) } == .alreadyExists)
+            #expect(try text(store, "packs/ab/x") == "one")
+            #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
+            #expect(try store.size(of: ObjectKey("config")) == 0)
+            #expect(scratch.names("deep/er/store/tmp").isEmpty)
+            #expect(scratch.status("deep/er/store")!.st_mode & 0o777 == 0o700)
+        }
+
+        @Test func createIsIdempotentAndOpenNeedsAFolder() throws {
+            _ = try store()
+            _ = try store()
+            #expect(throws: StoreError.self) { try LocalStore(path: scratch["nowhere"]) }
+            scratch.write("file")
+            #expect(throws: StoreError.self) { try LocalStore.create(path: scratch["file/store"]) }
+        }
+
+        @Test func readsRangesAndNamesWhatIsMissing() throws {
+            let store = try store()
+            let key = ObjectKey("a")
+            _ = try withBytes("0123456789") { try store.put(key, $0) }
+            var bytes = [UInt8](repeating: 0, count: 4)
+            try bytes.withUnsafeMutableBytes { try store.read(key, at: 6, into: $0) }
+            #expect(bytes == Array("6789".utf8))
+            #expect {
+                try bytes.withUnsafeMutableBytes { try store.read(key, at: 8, into: $0) }
+            } throws: {
+                ($0 as? StoreError)?.kind == .shortRead(size: 10)
+            }
+            try store.delete(key)
+            try store.delete(key)
+            for attempt in 0..<2 {
+                #expect {
+                    if attempt == 0 { _ = try store.size(of: key) }
+                    try bytes.withUnsafeMutableBytes { try store.read(key, at: 0, into: $0) }
+                } throws: {
+                    ($0 as? StoreError)?.kind == .notFound
+                }
+            }
+        }
+
+        @Test func listsOnlyObjectsSorted() throws {
+            let store = try store()
+            for name in ["s/b", "s/a", "s/a-b", "s/a.b", "s/sub/c", "top"] {
+                _ = try withBytes(name) { try store.put(ObjectKey(name), $0) }
+            }
+            scratch.write("deep/er/store/s/.hidden")
+            scratch.write("deep/er/store/s/UPPER")
+            symlink("a", scratch["deep/er/store/s/link"])
+            #expect(try store.list("s").map(\.key.description) == ["s/a", "s/a-b", "s/a.b", "s/b"])
+            #expect(try store.list("s").map(\.size) == [3, 5, 5, 3])
+            #expect(try store.list("").map(\.key.description) == ["top"])
+            #expect(try store.list("none/such").isEmpty)
+            #expect(throws: StoreError.self) { try store.list("top") }
+        }
+
+        @Test func aVanishedStoreIsNotAnEmptyOne() throws {
+            let store = try store()
+            removeTree(scratch["deep"])
+            #expect(throws: StoreError.self) { try store.list("snapshots") }
+        }
+
+        @Test func stagedObjectsAppearTogether() throws {
+            let scratch = Scratch(inMemory: true)
+            let store = try store(in: scratch)
+            let descriptors = openDescriptors()
+            for index in 0..<200 {
+                try withBytes("\(index)") { try store.stage(ObjectKey("packs/\(index % 7)/\(index)"), $0) }
+                #expect(openDescriptors() - descriptors <= 66)
+            }
+            #expect(try store.list("packs/0").isEmpty)
+            #expect(scratch.names("deep/er/store/tmp").count == 200)
+            try store.publishStaged()
+            for index in 0..<200 { #expect(try text(store, "packs/\(index % 7)/\(index)") == "\(index)") }
+            #expect(scratch.names("deep/er/store/tmp").isEmpty)
+            try store.publishStaged()
+        }
+
+        @Test func publishingOverATakenNameThrowsAndLeavesTheFirst() throws {
+            let store = try store()
+            _ = try withBytes("first") { try store.put(ObjectKey("a"), $0) }
+            try withBytes("second") { try store.stage(ObjectKey("a"), $0) }
+            try withBytes("third") { try store.stage(ObjectKey("b"), $0) }
+            #expect {
+                try store.publishStaged()
+            } throws: {
+                ($0 as? StoreError)?.kind == .alreadyExists
+            }
+            #expect(try text(store, "a") == "first")
+            #expect(try store.list("").map(\.key.description) == ["a"])
+            #expect(scratch.names("deep/er/store/tmp").isEmpty)
+        }
+
+        @Test func fourThreadsStageAndPublish() throws {
+            let scratch = Scratch(inMemory: true)
+            let store = try store(in: scratch)
+            let threads = (0..<4).map { thread in
+                Thread {
+                    for index in 0..<60 {
+                        let key = ObjectKey("packs/\(index % 5)/\(thread)-\(index)")
+                        try! withBytes("\(key)") { try store.stage(key, $0) }
+                        if index % 25 == thread {
+                            try! store.publishStaged()
+                            // What this thread staged is visible, whoever published it.
+                            #expect((try? store.size(of: key)) == key.description.utf8.count)
+                        }
+                    }
+                }
+            }
+            threads.forEach { $0.join() }
+            try store.publishStaged()
+            let found = try (0..<5).flatMap { try store.list("packs/\($0)") }
+            #expect(found.count == 240)
+            #expect(found.allSatisfy { $0.size == $0.key.description.utf8.count })
+        }
+
+        @Test func oneOfManyPutsWins() throws {
+            let scratch = Scratch(inMemory: true)
+            let store = try store(in: scratch)
+            let monitor = Monitor()
+            nonisolated(unsafe) var winners = 0
+            let threads = (0..<4).map { thread in
+                Thread {
+                    for index in 0..<30 {
+                        let outcome = try! withBytes("\(thread)") {
+                            try store.put(ObjectKey("n/\(index)"), $0)
+                        }
+                        if outcome == .created { monitor.locked { winners += 1 } }
+                    }
+                }
+            }
+            threads.forEach { $0.join() }
+            #expect(winners == 30)
+        }
+
+        @Test func publishesByLinkWhereRenameCannotRefuse() throws {
+            let store = try store()
+            let folder = try store.temporaries()
+            let first = try withBytes("one") { try store.writeTemporary(ObjectKey("a"), $0) }
+            try store.link(first.temporary, in: folder, to: "a")
+            let second = try withBytes("two") { try store.writeTemporary(ObjectKey("a"), $0) }
+            #expect(throws: Errno(code: EEXIST)) { try store.link(second.temporary, in: folder, to: "a") }
+            store.discard(second)
+            // The reply to the first link was lost and the request is repeated.
+            let third = try withBytes("three") { try store.writeTemporary(ObjectKey("b"), $0) }
+            #expect(linkat(folder.number, third.temporary, store.root.number, "b", 0) == 0)
+            try store.link(third.temporary, in: folder, to: "b")
+            #expect(try text(store, "a") == "one")
+            #expect(try text(store, "b") == "three")
+            #expect(scratch.names("deep/er/store/tmp").isEmpty)
+        }
+
+        @Test func leftoversAreInvisibleAndSweptOnlyWhenOld() throws {
+            do {
+                let store = try store()
+                try withBytes("x") { try store.stage(ObjectKey("a"), $0) }
+                #expect(scratch.names("deep/er/store/tmp").count == 1)
+            }
+            #expect(
+                scratch.names("deep/er/store/tmp").isEmpty, "letting go of a store removes what it staged")
+            let store = try store()
+            let (old, young) = (Temporary.name(), Temporary.name())
+            for name in [old, young, "notes.txt", ".bakstore-short"] {
+                scratch.write("deep/er/store/tmp/" + name)
+                guard name != young else { continue }
+                let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+                utimensat(AT_FDCWD, scratch["deep/er/store/tmp/" + name], past, 0)
+            }
+            #expect(try store.removeStaleTemporaries() == 1)
+            #expect(scratch.names("deep/er/store/tmp") == [young, "notes.txt", ".bakstore-short"].sorted())
+            #expect(try store.list("tmp").map(\.key.description) == ["tmp/notes.txt"])
+        }
+
+        @Test func aFullStoreSaysSoAndShowsNothing() throws {
+            scratch.folder("small")
+            guard mount("none", scratch["small"], "tmpfs", 0, "size=256k") == 0 else {
+                return skip(because: "cannot mount a tmpfs (errno \(errno))")
+            }
+            defer { umount(scratch["small"]) }
+            let store = try LocalStore.create(path: scratch["small/store"])
+            let big = [UInt8](repeating: 7, count: 1 << 20)
+            let isFull: (any Error) -> Bool = { ($0 as? StoreError)?.kind == .full }
+            #expect(
+                performing: { _ = try big.withUnsafeBytes { try store.put(ObjectKey("a"), $0) } },
+                throws: isFull)
+            #expect(
+                performing: { try big.withUnsafeBytes { try store.stage(ObjectKey("b"), $0) } },
+                throws: isFull)
+            #expect(try store.list("").isEmpty)
+            #expect(scratch.names("small/store/tmp").isEmpty)
+            #expect(try withBytes("fits") { try store.put(ObjectKey("c"), $0) } == .created)
+        }
+
+        @Test func aReadOnlyStoreReadsAndRefusesToWrite() throws {
+            scratch.folder("fixed")
+            guard mount("none", scratch["fixed"], "tmpfs", 0, "size=256k") == 0 else {
+                return skip(because: "cannot mount a tmpfs (errno \(errno))")
+            }
+            defer { umount(scratch["fixed"]) }
+            _ = try withBytes("x") {
+                try LocalStore.create(path: scratch["fixed/store"]).put(ObjectKey("a"), $0)
+            }
+            // MS_REMOUNT | MS_RDONLY
+            #expect(mount("none", scratch["fixed"], "tmpfs", 32 | 1, nil) == 0)
+            let store = try LocalStore.create(path: scratch["fixed/store"])
+            #expect(try text(store, "a") == "x")
+            let isReadOnly: (any Error) -> Bool = { ($0 as? StoreError)?.kind == .readOnly }
+            #expect(
+                performing: { try withBytes("y") { _ = try store.put(ObjectKey("b"), $0) } },
+                throws: isReadOnly)
+            #expect(performing: { try store.delete(ObjectKey("a")) }, throws: isReadOnly)
+        }
+
+        @Test func descriptorsDoNotLeak() throws {
+            let before = openDescriptors()
+            do {
+                let store = try store()
+                for index in 0..<40 {
+                    let key = ObjectKey("p/\(index)")
+                    try withBytes("abc") { try store.stage(key, $0) }
+                }
+                try store.publishStaged()
+                for index in 0..<40 { #expect(try text(store, "p/\(index)") == "abc") }
+                #expect(openDescriptors() - before <= 18)
+            }
+            #expect(openDescriptors() == before)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// The small ones: clocks, randomness, local time, signals, streams and facts about the machine.
+
+import BakCore
+import BakStorage
+import Glibc
+import Testing
+
+@testable import BakPosix
+
+extension PosixTests {
+    @Suite struct MachineTests {
+        let scratch = Scratch()
+
+        @Test func clocksGoOn() {
+            let time = SystemTime()
+            #expect(time.now().seconds > 1_700_000_000 && time.now().nanoseconds < 1_000_000_000)
+            let first = time.monotonicNanoseconds()
+            #expect(time.monotonicNanoseconds() >= first)
+        }
+
+        @Test func randomBytesDiffer() {
+            let ids = Set((0..<1000).map { _ in ID128(from: SystemRandom()) })
+            #expect(ids.count == 1000)
+            var large = [UInt8](repeating: 0, count: 1 << 20)
+            large.withUnsafeMutableBytes { SystemRandom().fill($0) }
+            #expect(large.suffix(64).contains { $0 != 0 })
+        }
+
+        @Test func localTimeRoundTrips() throws {
+            for seconds in [0, -1, -3_000_000_000, 1_700_000_000, 5_000_000_000] as [Int64] {
+                let local = try #require(LocalTime(Timestamp(seconds: seconds)))
+                let back = LocalTime.timestamp(
+                    year: local.year, month: local.month, day: local.day, hour: local.hour,
+                    minute: local.minute, second: local.second)
+                #expect(back == Timestamp(seconds: seconds))
+            }
+            #expect(LocalTime(Timestamp(seconds: .max)) == nil)
+            #expect(LocalTime.timestamp(year: 2026, month: 2, day: 30) == nil)
+            var shown = try #require(LocalTime(Timestamp(seconds: 0)))
+            (shown.year, shown.month, shown.day, shown.hour, shown.minute, shown.second) = (
+                987, 1, 2, 3, 4, 5
+            )
+            shown.utcOffsetSeconds = -12600
+            #expect(shown.description == "0987-01-02 03:04:05" && shown.utcOffset == "-03:30")
+        }
+
+        @Test func aSignalIsAFlag() {
+            Interruption.install()
+            #expect(!Interruption.isRequested)
+            raise(SIGPIPE)
+            raise(SIGXFSZ)
+            // To the process: a test's thread may have signals blocked.
+            kill(getpid(), SIGTERM)
+            for _ in 0..<1000 where !Interruption.isRequested { usleep(1000) }
+            #expect(Interruption.isRequested)
+            signal(SIGTERM, SIG_DFL)
+            signal(SIGINT, SIG_DFL)
+        }
+
+        @Test func aClosedPipeIsAnErrorOfTheWrite() throws {
+            signal(SIGPIPE, SIG_IGN)
+            var ends: [Int32] = [0, 0]
+            #expect(pipe(&ends) == 0)
+            close(ends[0])
+            #expect(throws: Errno(code: EPIPE)) { try withBytes("x") { try writeAll(ends[1], $0) } }
+            close(ends[1])
+        }
+
+        @Test func smallFilesAreReadUpToALimit() throws {
+            scratch.write("f", "12345")
+            #expect(try SmallFile.read(path: scratch["f"], limit: 5) == Array("12345".utf8))
+            #expect(throws: SourceError.self) { try SmallFile.read(path: scratch["f"], limit: 4) }
+            #expect { try SmallFile.read(path: scratch["none"], limit: 4) } throws: {
+                ($0 as? SourceError)?.isNotFound == true
+            }
+        }
+
+        @Test func factsAreFound() {
+            #expect(Machine.variable("PATH") != nil && Machine.variable("BAKSTORE_NO_SUCH") == nil)
+            #expect(!Machine.hostName.isEmpty && !Machine.userName.isEmpty)
+            #expect(Machine.arguments.count == CommandLine.arguments.count)
+            #expect((1...8192).contains(Machine.processorCount))
+            #expect(Machine.areOnOneDevice("/", "/proc") == false)
+            #expect(Machine.areOnOneDevice("/", "/none") == nil)
+            #expect(Machine.realPath(scratch["."]) == Machine.realPath(scratch.path))
+            #expect(Machine.raiseOpenFileLimit() >= 256)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// Scratch: a temporary folder for one test, and small helpers that look at files without BakPosix.
+
+import BakCore
+import CLinux
+import Glibc
+import Testing
+
+/// A folder that is removed with everything in it when the test lets go of it.
+final class Scratch {
+    let path: String
+
+    /// Makes the folder; in memory where that can be had, for tests that sync very often.
+    init(inMemory: Bool = false) {
+        let base = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+        var template = Array("\(base)/bakposix-XXXXXX".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    }
+
+    deinit { removeTree(path) }
+
+    /// The path of something in the folder.
+    subscript(_ name: String) -> String { path + "/" + name }
+
+    /// The bytes of such a path.
+    func bytes(_ name: String) -> [UInt8] { Array(self[name].utf8) }
+
+    /// Writes a file.
+    func write(_ name: String, _ text: String = "") {
+        let file = open(self[name], O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        precondition(file >= 0, "cannot write \(name): errno \(errno)")
+        _ = Glibc.write(file, text, text.utf8.count)
+        close(file)
+    }
+
+    /// Makes a folder.
+    func folder(_ name: String, mode: mode_t = 0o755) {
+        precondition(mkdir(self[name], mode) == 0, "cannot make \(name): errno \(errno)")
+    }
+
+    /// A file's content; nil when there is none.
+    func read(_ name: String) -> String? {
+        let file = open(self[name], O_RDONLY)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = Glibc.read(file, &bytes, bytes.count)
+        return String(decoding: bytes[..<max(count, 0)], as: UTF8.self)
+    }
+
+    /// The sorted names in a folder.
+    func names(_ name: String = ".") -> [String] {
+        guard let stream = opendir(self[name]) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let text = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if text != "." && text != ".." { names.append(text) }
+        }
+        return names.sorted()
+    }
+
+    /// `lstat`.
+    func status(_ name: String) -> stat? {
+        var status = stat()
+        return lstat(self[name], &status) == 0 ? status : nil
+    }
+}
+
+/// Removes a tree of any depth.
+func removeTree(_ path: String) {
+    var pid: pid_t = 0
+    let arguments: [UnsafeMutablePointer<CChar>?] = ["rm", "-rf", "--", path].map { strdup($0 as String) }
+    defer { arguments.forEach { free($0) } }
+    guard posix_spawnp(&pid, "rm", nil, nil, arguments + [nil], environ) == 0 else { return }
+    waitpid(pid, nil, 0)
+}
+
+/// The number of descriptors that this process has open.
+func openDescriptors() -> Int {
+    guard let stream = opendir("/proc/self/fd") else { return -1 }
+    defer { closedir(stream) }
+    var count = 0
+    while readdir(stream) != nil { count += 1 }
+    return count
+}
+
+/// Lends the bytes of a text.
+func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    try Array(text.utf8).withUnsafeBytes(body)
+}
+
+/// Says why a test did not run; a skipped test must not look like a passed one.
+func skip(_ test: String = #function, because reason: String) {
+    print("skipped: \(test): \(reason)")
+}
+
+/// Runs `body` on this thread with the file permissions of an ordinary user. False, after saying why,
+/// when that cannot be had.
+func asOrdinaryUser(_ test: String = #function, _ body: () throws -> Void) rethrows -> Bool {
+    guard geteuid() == 0 else {
+        try body()
+        return true
+    }
+    typealias SetID = @convention(c) (UInt32) -> Int32
+    guard let symbol = dlsym(nil, "setfsuid") else {
+        skip(test, because: "no setfsuid to leave root's permissions with")
+        return false
+    }
+    let setfsuid = unsafeBitCast(symbol, to: SetID.self)
+    _ = setfsuid(65534)
+    defer { _ = setfsuid(0) }
+    try body()
+    return true
+}

@@ -1,0 +1,157 @@
+// Golden repositories: every released format version must be read for ever, and today's writer must still
+// write today's bytes. Tests/Golden is append-only: a version folder that this file does not list is an error.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+import Glibc
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+@Suite struct GoldenTests {
+    private static let testsFolder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
+    private static let golden = testsFolder + "/Golden"
+    private static let versions = ["v1"]
+
+    /// The names in a folder, sorted.
+    private func names(_ folder: String) throws -> [String] {
+        let directory = try #require(opendir(folder))
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private func isFolder(_ path: String) -> Bool {
+        guard let directory = opendir(path) else { return false }
+        closedir(directory)
+        return true
+    }
+
+    private func bytes(of path: String) throws -> [UInt8] {
+        let file = try #require(fopen(path, "r"))
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return Array(bytes.prefix(count))
+    }
+
+    /// Every object beneath a folder.
+    private func image(_ folder: String, _ prefix: String = "") throws -> [String: [UInt8]] {
+        var image: [String: [UInt8]] = [:]
+        for name in try names(folder) {
+            let path = folder + "/" + name
+            if isFolder(path) {
+                try image.merge(self.image(path, prefix + name + "/")) { left, _ in left }
+            } else {
+                image[prefix + name] = try bytes(of: path)
+            }
+        }
+        return image
+    }
+
+    /// One entry of each kind and form, in order.
+    private func entries(_ chunk: BlobReference) -> [ManifestEntry] {
+        func entry(_ path: String, _ type: FileType, _ change: (inout ManifestEntry) -> Void = { _ in })
+            -> ManifestEntry
+        {
+            var entry = ManifestEntry(
+                path: Array(path.utf8), stat: FileStat(type: type), attributes: FileAttributes(), content: nil
+            )
+            entry.stat.mode = 0o755
+            (entry.stat.uid, entry.stat.gid, entry.stat.device) = (1000, 100, 2049)
+            entry.stat.mtime = Timestamp(seconds: -1, nanoseconds: 999_999_999)
+            entry.stat.ctime = Timestamp(seconds: 1_700_000_000)
+            entry.stat.inode = 42
+            entry.attributes.userName = Array("ann".utf8)
+            entry.attributes.groupName = Array("users".utf8)
+            change(&entry)
+            return entry
+        }
+        return [
+            entry("a", .directory) {
+                $0.attributes.extendedAttributes = [
+                    ExtendedAttribute(name: Array("user.x".utf8), value: [0, 255])
+                ]
+            },
+            entry("a/block", .blockDevice) { $0.stat.representedDevice = 0x0801 },
+            entry("a/character", .characterDevice) { $0.stat.representedDevice = 0x0103 },
+            entry("a/chunk", .regular) {
+                $0.stat.size = UInt64(chunk.length) + 4096
+                $0.stat.linkCount = 2
+                $0.content = .extents([.chunk(chunk), .hole(4096)])
+                $0.changedWhileRead = true
+            },
+            entry("a/inline", .regular) {
+                $0.stat.size = 2
+                $0.content = .inline([1, 2])
+                $0.isUnsettled = true
+            },
+            entry("a/link", .symlink) { $0.attributes.linkTarget = Array("../b".utf8) },
+            entry("a/pipe", .fifo) { $0.stat.device = 7 },
+            entry("a/socket", .socket) { $0.stat.uid = 0 },
+        ]
+    }
+
+    /// What today's writer makes of the golden content: no codec takes part, so that every byte is fixed.
+    private func written() throws -> SimulatedStore {
+        let fixture = Fixture(seed: 1)
+        let repository = try fixture.create()
+        let session = try fixture.session(repository)
+        let chunk = try session.makeWriter(.chunkPack, compression: .off).store(Array("golden".utf8))
+        let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .off))
+        for entry in entries(chunk) { try manifest.append(entry) }
+        let root = try manifest.storeRoot()
+        _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        return fixture.store
+    }
+
+    @Test func everyVersionIsListed() throws { #expect(try names(Self.golden) == Self.versions) }
+
+    @Test func todaysWriterWritesTheSameBytes() throws {
+        let store = try written()
+        let image = store.durableImage
+        if getenv("BAKSTORE_PRINT_GOLDEN") != nil {
+            for (key, bytes) in image { print("golden \(key) \(Hex.encode(bytes))") }
+        }
+        #expect(try self.image(Self.golden + "/v1") == image)
+    }
+
+    @Test(arguments: versions)
+    func everyVersionIsRead(_ version: String) throws {
+        var fixture = Fixture()
+        fixture.store = SimulatedStore(try image(Self.golden + "/" + version))
+        fixture.store.setMode(.readOnly)
+        let repository = try fixture.open()
+        let snapshot = try repository.findSnapshot("latest")
+        let index = try BlobIndex(repository)
+        let reader = try ManifestReader(snapshot, repository: repository, index: index)
+        var decoded: [ManifestEntry] = []
+        while case .entry(let entry)? = try reader.next() { decoded.append(entry) }
+        guard case .extents(let extents) = decoded[3].content, case .chunk(let chunk) = extents[0] else {
+            Issue.record("no chunk")
+            return
+        }
+        #expect(decoded == entries(chunk))
+        let content = Array(try BlobReader(repository).read(chunk, kind: .chunkPack, index: index))
+        #expect(content == Array("golden".utf8))
+    }
+
+    @Test func theManualShowsTheGoldenSession() throws {
+        let image = try image(Self.golden + "/v1")
+        let session = try #require(image.first { $0.key.hasPrefix("sessions/") }?.value)
+        let text = String(decoding: try bytes(of: Self.testsFolder + "/../docs/format.md"), as: UTF8.self)
+        for start in stride(from: 0, to: session.count, by: 16) {
+            let row = session[start..<min(start + 16, session.count)].map { Hex.encode([$0]) }
+            #expect(text.contains(row.joined(separator: " ")), "bytes \(start) on")
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// A small repository on simulated media, and a backup small enough to be stopped at each of its calls.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+
+@testable import BakRepository
+
+/// A repository in memory.
+struct Fixture {
+    var store = SimulatedStore()
+    var cache = MemoryCache()
+    var time = SimulatedTime()
+    var random: SeededRandom
+
+    init(seed: UInt64 = 7) { random = SeededRandom(seed: seed) }
+
+    static let classes = [ChunkClass(number: 1, minimum: 4096, average: 16384, maximum: 65536)]
+
+    func create() throws -> Repository {
+        var options = Repository.Options(classes: Self.classes)
+        options.packBytes = 1 << 20
+        return try Repository.create(in: store, options: options, cache: cache, time: time, random: random)
+    }
+
+    func open() throws -> Repository {
+        try Repository.open(store, cache: cache, time: time, random: random)
+    }
+
+    func session(_ repository: Repository) throws -> BackupSession {
+        try BackupSession(repository, host: "host", program: "test")
+    }
+}
+
+/// A commit record with nothing unusual.
+func record(_ id: ID128, hasIndex: Bool, root: BlobReference, isComplete: Bool = true) -> CommitRecord {
+    CommitRecord(
+        id: id, time: Timestamp(seconds: 1), endTime: Timestamp(seconds: 2), host: "host", device: "",
+        user: "",
+        program: "test", paths: [], tags: [], parent: nil, isComplete: isComplete, hasIndex: hasIndex,
+        root: root, counters: SnapshotCounters())
+}
+
+extension BlobWriter {
+    func store(_ bytes: [UInt8]) throws -> BlobReference {
+        try bytes.withUnsafeBytes { try store($0, isCompressed: false) }
+    }
+}
+
+/// A file of one chunk.
+func file(_ path: [UInt8], _ chunk: BlobReference) -> ManifestEntry {
+    var stat = FileStat(type: .regular)
+    stat.size = UInt64(chunk.length)
+    return ManifestEntry(
+        path: path, stat: stat, attributes: FileAttributes(), content: .extents([.chunk(chunk)]))
+}
+
+/// What the small backup stores: two files before its checkpoint, two after it.
+let smallContents: [[UInt8]] = (1...4).map { [UInt8](repeating: UInt8($0), count: 1000 * $0) }
+
+/// Backs up two files, commits a checkpoint, backs up two more and commits.
+@discardableResult
+func smallBackup(_ repository: Repository) throws -> [CommitRecord] {
+    let session = try BackupSession(repository, host: "host", program: "test")
+    let chunks = session.makeWriter(.chunkPack, compression: .off)
+    let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
+    var commits: [CommitRecord] = []
+    for (number, content) in smallContents.enumerated() {
+        try manifest.append(file(Array("file\(number)".utf8), try chunks.store(content)))
+        guard number % 2 == 1 else { continue }
+        let root = try manifest.storeRoot()
+        let isLast = number == 3
+        commits.append(
+            try session.commit(continuing: !isLast) {
+                record($0, hasIndex: $1, root: root, isComplete: isLast)
+            })
+    }
+    return commits
+}
+
+/// Reads all files of a snapshot; throws when one cannot be read.
+func contents(_ snapshot: CommitRecord, _ repository: Repository) throws -> [[UInt8]] {
+    let index = try BlobIndex(repository)
+    let reader = try ManifestReader(snapshot, repository: repository, index: index)
+    let blobs = BlobReader(repository)
+    var contents: [[UInt8]] = []
+    while case .entry(let entry)? = try reader.next() {
+        guard case .extents(let extents) = entry.content else { continue }
+        var content: [UInt8] = []
+        for case .chunk(let reference) in extents {
+            content += try blobs.read(reference, kind: .chunkPack, index: index)
+        }
+        contents.append(content)
+    }
+    return contents
+}

@@ -1,0 +1,189 @@
+// Sessions: the order of what is stored, and what is left when it stops anywhere.
+
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+@Suite struct SessionTests {
+    @Test func nothingIsVisibleBeforeWhatItRefersTo() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        fixture.store.setMode(.addOnly)
+        fixture.store.clearCalls()
+        let commits = try smallBackup(repository)
+        let calls = fixture.store.calls
+        func place(_ operation: SimulatedStore.Call.Operation, _ object: String) throws -> Int {
+            try #require(calls.firstIndex(of: .init(operation, object)))
+        }
+        for commit in commits {
+            let session = try place(.put, "sessions/\(commit.id)")
+            let collections = try #require(calls[session...].firstIndex(of: .init(.list, "gc")))
+            let index = try place(.put, "index/\(commit.id)")
+            let snapshot = try place(.put, "snapshots/\(commit.id)")
+            let published = try #require(calls[..<index].lastIndex(of: .init(.publish, "")))
+            let staged = try #require(calls[..<index].lastIndex { $0.operation == .stage })
+            #expect([session, collections, staged, published, index, snapshot].isSortedStrictly)
+        }
+        let began = try place(.put, "sessions/\(commits[0].id)")
+        #expect(try place(.list, "gc") < place(.list, "index"))
+        #expect(try began < place(.list, "gc"))
+        // Two checkpoints of two packs each: so many calls, no more.
+        #expect(calls.filter { $0.operation == .stage }.count == 4)
+        #expect(calls.filter { $0.operation == .put }.count == 6)
+        #expect(calls.filter { $0.operation == .delete }.isEmpty)
+    }
+
+    @Test func aCrashAfterAnyMutationLeavesWholeSnapshots() throws {
+        var isWhole = false
+        var mutation = 0
+        while !isWhole {
+            mutation += 1
+            let fixture = Fixture()
+            let repository = try fixture.create()
+            fixture.store.setFault(.crash(afterMutation: mutation))
+            let committed = try? smallBackup(repository)
+            isWhole = !fixture.store.hasFaultStruck
+            var after = fixture
+            after.store = fixture.store.afterCrash()
+            let reopened = try after.open()
+            let (readable, unreadable) = try reopened.snapshots()
+            #expect(unreadable.isEmpty)
+            for snapshot in readable {
+                let expected = snapshot.isComplete ? smallContents : Array(smallContents.prefix(2))
+                #expect(try contents(snapshot, reopened) == expected, "mutation \(mutation)")
+            }
+            if let committed { #expect(readable.count == committed.count) }
+            // The next run needs no repair.
+            let again = try smallBackup(reopened)
+            #expect(try contents(again[1], reopened) == smallContents)
+        }
+        #expect(mutation > 12)
+    }
+
+    @Test(arguments: [StoreError.Kind.full, .failed(errno: 5)], [false, true])
+    func noFaultIsSilent(kind: StoreError.Kind, forGood: Bool) throws {
+        var call = 0
+        while true {
+            call += 1
+            let fixture = Fixture()
+            let repository = try fixture.create()
+            fixture.store.setFault(.fail(call: call, kind: kind, forGood: forGood))
+            let commits = try? smallBackup(repository)
+            let hasStruck = fixture.store.hasFaultStruck
+            fixture.store.setFault(nil)
+            #expect((commits == nil) == hasStruck, "call \(call)")
+            let reopened = try fixture.open()
+            for snapshot in try reopened.snapshots().readable {
+                #expect(try contents(snapshot, reopened).count == (snapshot.isComplete ? 4 : 2))
+            }
+            if !hasStruck { break }
+        }
+        #expect(call > 15)
+    }
+
+    @Test func afterAFailureNothingIsCommitted() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        let session = try fixture.session(repository)
+        let writer = session.makeWriter(.chunkPack, compression: .off)
+        let root = try writer.store([1, 2, 3])
+        fixture.store.setFault(.fail(call: 2, kind: .full, forGood: false))
+        #expect(throws: StoreError.self) {
+            try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        }
+        // The packs are gone, and the writer takes their blobs for stored: a second try must not succeed.
+        #expect(throws: RepositoryError.sessionFailed(session.id)) {
+            try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        }
+        #expect(try repository.snapshots().readable.isEmpty)
+    }
+
+    @Test func aBlobThatCouldNotBeStoredEndsTheSession() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        let session = try fixture.session(repository)
+        let writer = session.makeWriter(.chunkPack, compression: .off)
+        let root = try writer.store(fixture.random.bytes(700_000))
+        let next = fixture.random.bytes(700_000)
+        fixture.store.setFault(.fail(call: 1, kind: .full, forGood: false))
+        #expect(throws: StoreError.self) { try writer.store(next) }
+        // Known now by its claim, and stored nowhere.
+        #expect(throws: (any Error).self) {
+            _ = try writer.store(next)
+            _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        }
+        #expect(try repository.snapshots().readable.isEmpty)
+    }
+
+    @Test func segmentsOfUncommittedSessionsAreNotTrusted() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        let commits = try smallBackup(repository)
+        fixture.store["snapshots/\(commits[1].id)"] = nil
+        let index = try BlobIndex(try fixture.open())
+        let segment = try repository.indexSegment(commits[1].id)
+        for entry in segment.entries {
+            #expect(index.location(of: BlobReference(id: entry.id, length: entry.rawLength)) == nil)
+        }
+    }
+
+    @Test func aCollectionRefusesEverySession() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        let session = try fixture.session(repository)
+        let root = try session.makeWriter(.chunkPack, compression: .off).store([1])
+        fixture.store["gc/1.plan"] = [1]
+        // The checkpoint itself commits; the session after it began beside a collection.
+        #expect(throws: RepositoryError.prunedByNewerProgram) {
+            try session.commit(continuing: true) { record($0, hasIndex: $1, root: root) }
+        }
+        #expect(throws: RepositoryError.prunedByNewerProgram) { try fixture.session(repository) }
+    }
+
+    @Test func whatNoReaderTakesIsNotStored() throws {
+        let fixture = Fixture()
+        var options = Repository.Options(classes: Fixture.classes)
+        options.inlineBytes = 5000
+        #expect(throws: RepositoryError.self) {
+            try Repository.create(
+                in: fixture.store, options: options, cache: fixture.cache, time: fixture.time,
+                random: fixture.random)
+        }
+        #expect(fixture.store.keys.isEmpty)
+        let session = try fixture.session(try fixture.create())
+        let root = try session.makeWriter(.chunkPack, compression: .off).store([1])
+        #expect(throws: RepositoryError.self) {
+            try session.commit(continuing: false) {
+                var record = record($0, hasIndex: $1, root: root)
+                record.tags = [String(repeating: "x", count: 1025)]
+                return record
+            }
+        }
+        #expect(!fixture.store.keys.contains { $0.hasPrefix("snapshots/") })
+    }
+
+    @Test func whatWasAddedIsCounted() throws {
+        let fixture = Fixture()
+        let session = try fixture.session(try fixture.create())
+        let writer = session.makeWriter(.chunkPack, compression: .off)
+        for content in [[1, 2, 3], [4, 5], [1, 2, 3]] as [[UInt8]] { _ = try writer.store(content) }
+        #expect(session.added == BlobWriter.Added(blobs: 2, bytes: 5, storedBytes: 5 + 2 * 48))
+    }
+
+    @Test func aReadOnlyStoreIsRead() throws {
+        let fixture = Fixture()
+        try smallBackup(try fixture.create())
+        fixture.store.setMode(.readOnly)
+        let repository = try fixture.open()
+        #expect(try contents(try repository.findSnapshot("latest"), repository) == smallContents)
+        #expect(throws: StoreError.self) { try smallBackup(repository) }
+    }
+}
+
+extension [Int] {
+    fileprivate var isSortedStrictly: Bool { zip(self, dropFirst()).allSatisfy { $0 < $1 } }
+}

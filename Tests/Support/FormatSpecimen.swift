@@ -1,0 +1,200 @@
+// FormatSpecimen: whatever the format decodes, seen alike: bytes in, the bytes of the decoded value out.
+
+import BakCodec
+import BakCore
+import BakFormat
+
+/// A kind of encoded value.
+public enum FormatSpecimen: String, CaseIterable, Sendable {
+    case config, session, commitRecord, indexSegment, pack, manifestSegment, manifestRoot
+
+    /// The ids that all specimens are made with.
+    public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+    /// The id in the name of the objects that have one.
+    public static let object = ID128(high: 0xa1a2_a3a4_a5a6_a7a8, low: 0xb1b2_b3b4_b5b6_b7b8)
+    /// What objects are framed with.
+    public static let context = FrameContext(repository: repository, sealer: .plain)
+
+    /// Whether a checksum within covers every byte. Manifest blobs are covered by their ids instead.
+    public var hasChecksum: Bool { self != .manifestSegment && self != .manifestRoot }
+
+    /// A random value's bytes.
+    public func sample(_ random: SeededRandom) -> [UInt8] {
+        switch self {
+        case .config:
+            var config = random.config()
+            config.id = Self.repository
+            return config.encode()
+        case .session:
+            return SessionRecord(
+                id: Self.object, time: random.timestamp(), host: random.text(upTo: 9), program: "bakstore"
+            ).encode(Self.context)
+        case .commitRecord: return random.commitRecord(id: Self.object).encode(Self.context)
+        case .indexSegment:
+            return random.indexSegment(session: Self.object, blobsPerPack: 3).encode(Self.context)
+        case .pack:
+            return Self.pack(
+                kind: random.oneIn(2) ? .chunkPack : .manifestPack,
+                (0..<random.number(0...3)).map { _ in random.bytes(random.number(1...40)) })
+        case .manifestSegment: return Self.segment(random.entries(random.number(0...4)))
+        case .manifestRoot: return random.manifestRoot(random.number(0...4)).encode()
+        }
+    }
+
+    /// A segment of whole entries; extents over the limit of a record are left out.
+    public static func segment(_ entries: [ManifestEntry]) -> [UInt8] {
+        var encoder = ManifestSegmentEncoder()
+        for var entry in entries {
+            if case .extents(let extents) = entry.content {
+                entry.content = .extents(Array(extents.prefix(FormatLimits.extentsPerRecord)))
+            }
+            encoder.append(.entry(entry), path: entry.path)
+        }
+        return encoder.finish()
+    }
+
+    /// A pack of blobs whose stored bytes are given. They are called zstd, so that each has a checksum, and
+    /// said to be twice as long when decoded.
+    public static func pack(kind: ObjectKind, _ stored: [[UInt8]]) -> [UInt8] {
+        let header = ObjectHeader(kind: kind, id: object, seal: .none)
+        var pack = [UInt8](repeating: 0, count: ObjectHeader.byteCount)
+        pack.withUnsafeMutableBytes { header.store(to: $0.baseAddress!) }
+        var blobs: [BlobRecord] = []
+        for bytes in stored {
+            let blob = BlobRecord(
+                id: bytes.withUnsafeBytes(Checksum.xxh3_128), offset: UInt32(pack.count),
+                rawLength: UInt32(bytes.count * 2), storedLength: UInt32(bytes.count), codec: .zstd,
+                storedChecksum: bytes.withUnsafeBytes(Checksum.xxh3_64))
+            var blobHeader = [UInt8](repeating: 0, count: PackLayout.blobHeaderBytes)
+            blobHeader.withUnsafeMutableBytes { PackLayout.storeBlobHeader(blob, to: $0.baseAddress!) }
+            pack += blobHeader + bytes
+            blobs.append(blob)
+        }
+        return pack + PackLayout.encodeEnd(header: header, blobs: blobs, footerOffset: pack.count)
+    }
+
+    /// Decodes `bytes` and encodes what was decoded.
+    public func recode(_ bytes: [UInt8]) throws(CorruptionError) -> [UInt8] {
+        let result: Result<[UInt8], CorruptionError> = bytes.withUnsafeBytes { bytes in
+            do throws(CorruptionError) { return .success(try recode(bytes)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Decodes `bytes` and encodes what was decoded.
+    public func recode(_ bytes: UnsafeRawBufferPointer) throws(CorruptionError) -> [UInt8] {
+        let (object, id, context) = ("test", Self.object, Self.context)
+        switch self {
+        case .config: return try RepositoryConfig(decoding: bytes, object: object).encode()
+        case .session:
+            return try SessionRecord(decoding: bytes, object: object, id: id, context: context)
+                .encode(context)
+        case .commitRecord:
+            return try CommitRecord(decoding: bytes, object: object, id: id, context: context).encode(context)
+        case .indexSegment:
+            return try IndexSegment(decoding: bytes, object: object, session: id, context: context)
+                .encode(context)
+        case .pack: return try Self.recodePack(bytes)
+        case .manifestSegment:
+            var decoder = try ManifestSegmentDecoder(bytes, object: object)
+            var encoder = ManifestSegmentEncoder()
+            while let record = try decoder.next() {
+                if case .entry(let entry) = record {
+                    encoder.append(record, path: entry.path)
+                } else {
+                    encoder.append(record, path: [])
+                }
+            }
+            return encoder.finish()
+        case .manifestRoot: return try ManifestRoot(decoding: bytes, object: object).encode()
+        }
+    }
+
+    private static func recodePack(_ bytes: UnsafeRawBufferPointer) throws(CorruptionError) -> [UInt8] {
+        func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { .init(rebasing: bytes[range]) }
+        guard bytes.count >= PackLayout.minimumBytes else {
+            throw CorruptionError(object: "test", offset: 0, reason: "short")
+        }
+        let tail = part(bytes.count - PackLayout.tailBytes..<bytes.count)
+        let (offset, count) = try PackLayout.footerOffset(tail: tail, pack: "test", packBytes: bytes.count)
+        let (kind, blobs) = try PackLayout.footer(
+            header: part(0..<ObjectHeader.byteCount), end: part(offset..<bytes.count), footerOffset: offset,
+            pack: "test", id: object)
+        precondition(blobs.count == count)
+        var stored: [[UInt8]] = []
+        for blob in blobs {
+            let start = Int(blob.offset)
+            let header = try PackLayout.blobHeader(
+                part(start..<blob.endOffset), pack: "test", offset: blob.offset)
+            let payload = part(start + PackLayout.blobHeaderBytes..<blob.endOffset)
+            guard header == blob, PackLayout.storedChecksum(payload, codec: blob.codec) == blob.storedChecksum
+            else { throw CorruptionError(object: "test", offset: start, reason: "a damaged blob") }
+            stored.append(Array(payload))
+        }
+        return pack(kind: kind, stored)
+    }
+
+    /// Corrects the checksums of mutated bytes, so that what lies behind them is reached.
+    public func repair(_ bytes: inout [UInt8]) {
+        switch self {
+        case .config, .session, .commitRecord, .indexSegment:
+            guard bytes.count >= ObjectFrame.checksumBytes else { return }
+            Self.store(Checksum.xxh3_128, of: 0..<bytes.count - 16, at: bytes.count - 16, in: &bytes)
+        case .pack:
+            guard bytes.count >= PackLayout.minimumBytes else { return }
+            let rows = bytes.count - PackLayout.tailBytes - ObjectHeader.byteCount
+            let count = Int(bytes[bytes.count - 44])
+            let footer = count * PackLayout.footerEntryBytes <= rows ? count * PackLayout.footerEntryBytes : 0
+            let start = bytes.count - PackLayout.tailBytes - footer
+            let checked = bytes[..<ObjectHeader.byteCount] + bytes[start..<bytes.count - 16]
+            let checksum = Array(checked).withUnsafeBytes(Checksum.xxh3_128)
+            bytes.withUnsafeMutableBytes { checksum.store(to: $0.baseAddress! + $0.count - 16) }
+        case .manifestSegment, .manifestRoot: break
+        }
+    }
+
+    private static func store(
+        _ checksum: (UnsafeRawBufferPointer) -> ID128, of range: Range<Int>, at offset: Int,
+        in bytes: inout [UInt8]
+    ) {
+        let value = bytes.withUnsafeBytes { checksum(.init(rebasing: $0[range])) }
+        bytes.withUnsafeMutableBytes { value.store(to: $0.baseAddress! + offset) }
+    }
+
+    /// What a decoder must do with any bytes: refuse them, or give a value that encodes to bytes which decode
+    /// to the same value. Returns whether they were taken; traps when neither holds.
+    @discardableResult
+    public func challenge(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let once = try? recode(bytes) else { return false }
+        guard let twice = try? recode(once) else { preconditionFailure("\(self): own encoding refused") }
+        precondition(once == twice, "\(self): encoding is not stable")
+        return true
+    }
+}
+
+extension SeededRandom {
+    /// A few random changes: bits, bytes, numbers at the edges, and parts removed, repeated or swapped in.
+    public func mutate(_ bytes: inout [UInt8], splicing other: [UInt8] = []) {
+        for _ in 0..<number(1...4) {
+            let offset = number(0...max(0, bytes.count - 1))
+            switch number(0...6) {
+            case 0 where !bytes.isEmpty: bytes[offset] ^= 1 << UInt8(number(0...7))
+            case 1 where !bytes.isEmpty: bytes[offset] = UInt8(truncatingIfNeeded: next())
+            case 2:
+                let edges: [UInt64] = [0, 1, 0x7f, 0x80, 0xffff, 1 << 31, 0xffff_ffff, 1 << 63, .max]
+                let value = withUnsafeBytes(of: edges[number(0...8)].littleEndian) { Array($0) }
+                let width = min([1, 2, 4, 8][number(0...3)], bytes.count - offset)
+                bytes.replaceSubrange(offset..<offset + width, with: value.prefix(width))
+            case 3:
+                bytes.removeSubrange(offset..<min(bytes.count, offset + number(1...16)))
+            case 4:
+                let range = offset..<min(bytes.count, offset + number(1...32))
+                bytes.insert(contentsOf: Array(bytes[range]), at: offset)
+            case 5: bytes.insert(contentsOf: repeatElement(0xff, count: number(1...9)), at: offset)
+            default:
+                let start = number(0...other.count)
+                bytes.insert(contentsOf: other[start..<min(other.count, start + 16)], at: offset)
+            }
+        }
+    }
+}

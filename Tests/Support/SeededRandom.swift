@@ -1,0 +1,83 @@
+// SeededRandom: randomness and time that a test can choose and repeat.
+
+import BakCore
+import Glibc
+
+/// SplitMix64 (Steele, Lea, Flood 2014) as a generator and as a source of ids. May be used from any thread.
+public final class SeededRandom: RandomSource, RandomNumberGenerator, @unchecked Sendable {
+    private let monitor = Monitor()
+    private var state: UInt64
+
+    /// Starts from `seed`.
+    public init(seed: UInt64) { state = seed }
+
+    /// The next 64 bits.
+    public func next() -> UInt64 {
+        monitor.locked {
+            state &+= 0x9e37_79b9_7f4a_7c15
+            var mixed = state
+            mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
+            mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+            return mixed ^ mixed >> 31
+        }
+    }
+
+    public func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+        for offset in buffer.indices { buffer[offset] = UInt8(truncatingIfNeeded: next()) }
+    }
+
+    /// A number in `range`.
+    public func number(_ range: ClosedRange<Int>) -> Int {
+        range.lowerBound + Int(next() % UInt64(range.upperBound - range.lowerBound + 1))
+    }
+
+    /// True once in `period` times.
+    public func oneIn(_ period: Int) -> Bool { number(1...period) == 1 }
+
+    /// `count` random bytes.
+    public func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
+
+    /// A random id.
+    public func id() -> ID128 { ID128(high: next(), low: next()) }
+}
+
+/// The seed of this run's random tests.
+public enum TestSeed {
+    /// `BAKSTORE_TEST_SEED` when set, else a new one for each run.
+    public static let value: UInt64 = {
+        if let text = getenv("BAKSTORE_TEST_SEED"), let seed = UInt64(String(cString: text)) { return seed }
+        return UInt64.random(in: 0...UInt64.max)
+    }()
+
+    /// A generator for the test called `name`; says how to run it again.
+    public static func random(_ name: String) -> SeededRandom {
+        print("\(name): BAKSTORE_TEST_SEED=\(value)")
+        // FNV-1a of the name, so that tests draw different numbers from one seed.
+        let hash = name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return SeededRandom(seed: value ^ hash)
+    }
+}
+
+/// A clock that moves when it is told to.
+public final class SimulatedTime: TimeSource, @unchecked Sendable {
+    private let monitor = Monitor()
+    private var wall: Timestamp
+    private var monotonic: UInt64 = 0
+
+    /// Starts at `start`.
+    public init(_ start: Timestamp = Timestamp(seconds: 1_767_225_600)) { wall = start }
+
+    public func now() -> Timestamp { monitor.locked { wall } }
+    public func monotonicNanoseconds() -> UInt64 { monitor.locked { monotonic } }
+
+    /// Moves both clocks on.
+    public func advance(seconds: Int64) {
+        monitor.locked {
+            wall.seconds += seconds
+            monotonic += UInt64(seconds) * 1_000_000_000
+        }
+    }
+
+    /// Sets the wall clock alone, as a person or a time server may.
+    public func jump(to time: Timestamp) { monitor.locked { wall = time } }
+}

@@ -1,0 +1,243 @@
+// SimulatedStore: an object store in memory that can fail, crash and lose what was not durable.
+//
+// What a reader sees is the live image; what survives a crash is the durable one. A staged object is in
+// neither until it is published. Publishing makes objects durable one by one before any becomes visible, so
+// that a crash in between leaves durable objects that nothing refers to, as a real medium does.
+
+import BakCore
+import BakStorage
+
+/// An object store for tests. May be used from any thread.
+public final class SimulatedStore: ObjectStore, @unchecked Sendable {
+    /// A call, as the log keeps it.
+    public struct Call: Equatable, Sendable {
+        /// What was called.
+        public enum Operation: String, Sendable { case put, stage, publish, size, read, list, delete }
+        /// What was called.
+        public var operation: Operation
+        /// The key or folder; empty for publishing as a whole.
+        public var object: String
+
+        /// Makes a row.
+        public init(_ operation: Operation, _ object: String) {
+            self.operation = operation
+            self.object = object
+        }
+        /// Whether it may change the store.
+        public var isMutation: Bool { [.put, .stage, .publish, .delete].contains(operation) }
+    }
+
+    /// What goes wrong, and when. Calls are counted from 1 after the fault is set.
+    public enum Fault: Sendable {
+        /// The `call`-th mutating or reading call fails without effect; then all later ones when `forGood`.
+        case fail(call: Int, kind: StoreError.Kind, forGood: Bool)
+        /// The machine stops after the `mutation`-th mutation: that one is done, and every later call fails.
+        case crash(afterMutation: Int)
+    }
+
+    /// What is refused whatever happens.
+    public enum Mode: Sendable {
+        /// Nothing.
+        case normal
+        /// Every mutation.
+        case readOnly
+        /// Deletion, and a put under a name that is taken, which then fails instead of telling so.
+        case addOnly
+    }
+
+    public let location = "simulated"
+    private let monitor = Monitor()
+    private var live: [String: [UInt8]] = [:]
+    private var durable: [String: [UInt8]] = [:]
+    private var staged: [(key: ObjectKey, bytes: [UInt8])] = []
+    private var log: [Call] = []
+    private var fault: Fault?
+    private var mode = Mode.normal
+    private var callsSinceFault = 0
+    private var mutationsSinceFault = 0
+    private var hasCrashed = false
+
+    /// Makes an empty store.
+    public init() {}
+
+    /// A store that holds `image`.
+    public init(_ image: [String: [UInt8]]) {
+        live = image
+        durable = image
+    }
+
+    // MARK: What tests see and do
+
+    /// Every call so far, in order; a publishing call is followed by one row for each object.
+    public var calls: [Call] { monitor.locked { log } }
+    /// Forgets the calls so far.
+    public func clearCalls() { monitor.locked { log = [] } }
+    /// What survives a crash now.
+    public var durableImage: [String: [UInt8]] { monitor.locked { durable } }
+    /// Sets what goes wrong from now on.
+    public func setFault(_ fault: Fault?) {
+        monitor.locked {
+            (self.fault, callsSinceFault, mutationsSinceFault, hasCrashed) = (fault, 0, 0, false)
+        }
+    }
+    /// Sets what is refused from now on.
+    public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
+    /// Whether the fault that was set has struck.
+    public var hasFaultStruck: Bool {
+        monitor.locked {
+            switch fault {
+            case nil: false
+            case .fail(let call, _, _): callsSinceFault >= call
+            case .crash: hasCrashed
+            }
+        }
+    }
+    /// The store as it is found after the machine has stopped.
+    public func afterCrash() -> SimulatedStore { SimulatedStore(durableImage) }
+    /// An object's bytes; nil when it is not visible.
+    public subscript(key: String) -> [UInt8]? {
+        get { monitor.locked { live[key] } }
+        set {
+            monitor.locked {
+                live[key] = newValue
+                durable[key] = newValue
+            }
+        }
+    }
+    /// The names of all visible objects, sorted.
+    public var keys: [String] { monitor.locked { live.keys.sorted() } }
+
+    // MARK: ObjectStore
+
+    public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        let copy = Array(bytes)
+        return try call(.put, key.description) { () throws(StoreError) in
+            if live[key.description] != nil {
+                if case .addOnly = mode { throw error(.alreadyExists, .put, key.description) }
+                return .alreadyExists
+            }
+            live[key.description] = copy
+            durable[key.description] = copy
+            return .created
+        }
+    }
+
+    public func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        let copy = Array(bytes)
+        try call(.stage, key.description) { () throws(StoreError) in staged.append((key, copy)) }
+    }
+
+    public func publishStaged() throws(StoreError) {
+        let objects = monitor.locked {
+            defer { staged = [] }
+            return staged
+        }
+        for (key, bytes) in objects {
+            try call(.publish, key.description) { () throws(StoreError) in
+                guard live[key.description] == nil else {
+                    throw error(.alreadyExists, .publish, key.description)
+                }
+                durable[key.description] = bytes
+            }
+        }
+        try call(.publish, "") { () throws(StoreError) in
+            for (key, bytes) in objects { live[key.description] = bytes }
+        }
+    }
+
+    public func size(of key: ObjectKey) throws(StoreError) -> Int {
+        try call(.size, key.description) { () throws(StoreError) in
+            guard let bytes = live[key.description] else { throw error(.notFound, .size, key.description) }
+            return bytes.count
+        }
+    }
+
+    public func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        try call(.read, key.description) { () throws(StoreError) in
+            guard let bytes = live[key.description] else { throw error(.notFound, .read, key.description) }
+            guard offset >= 0, offset + buffer.count <= bytes.count else {
+                throw error(.shortRead(size: bytes.count), .read, key.description)
+            }
+            buffer.copyBytes(from: bytes[offset..<(offset + buffer.count)])
+        }
+    }
+
+    public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        try call(.list, folder) { () throws(StoreError) in
+            let prefix = folder + "/"
+            return live.filter { $0.key.hasPrefix(prefix) && !$0.key.dropFirst(prefix.count).contains("/") }
+                .map { ObjectInfo(key: ObjectKey($0.key), size: $0.value.count) }
+                .sorted { $0.key < $1.key }
+        }
+    }
+
+    public func delete(_ key: ObjectKey) throws(StoreError) {
+        try call(.delete, key.description) { () throws(StoreError) in
+            if case .addOnly = mode { throw error(.readOnly, .delete, key.description) }
+            live[key.description] = nil
+            durable[key.description] = nil
+        }
+    }
+
+    // MARK: Faults
+
+    private func error(_ kind: StoreError.Kind, _ operation: Call.Operation, _ object: String) -> StoreError {
+        StoreError(kind: kind, operation: operation.rawValue, object: object, message: "\(kind)")
+    }
+
+    /// Logs a call and runs it under the lock, unless a fault strikes.
+    private func call<R>(
+        _ operation: Call.Operation, _ object: String, _ body: () throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        try monitor.locked { () throws(StoreError) in
+            let call = Call(operation, object)
+            log.append(call)
+            callsSinceFault += 1
+            if hasCrashed { throw error(.failed(errno: 5), operation, object) }
+            if case .readOnly = mode, call.isMutation { throw error(.readOnly, operation, object) }
+            if case .fail(let number, let kind, let forGood) = fault,
+                callsSinceFault == number || (forGood && callsSinceFault > number)
+            {
+                throw error(kind, operation, object)
+            }
+            let result = try body()
+            if call.isMutation {
+                mutationsSinceFault += 1
+                if case .crash(let after) = fault, mutationsSinceFault == after { hasCrashed = true }
+            }
+            return result
+        }
+    }
+}
+
+/// A cache in memory. May be used from any thread.
+public final class MemoryCache: LocalCache, @unchecked Sendable {
+    private let monitor = Monitor()
+    private var files: [String: [UInt8]] = [:]
+    private let isWritable: Bool
+
+    /// Makes an empty cache.
+    public init(isWritable: Bool = true) { self.isWritable = isWritable }
+
+    /// A file's bytes.
+    public subscript(name: String) -> [UInt8]? {
+        get { monitor.locked { files[name] } }
+        set { monitor.locked { files[name] = newValue } }
+    }
+
+    public func map(_ name: String) -> MappedBytes? { self[name].map { MappedBytes(copying: $0) } }
+
+    public func replace(
+        _ name: String,
+        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
+    ) throws {
+        guard isWritable else {
+            throw StoreError(kind: .readOnly, operation: "write", object: name, message: "read-only cache")
+        }
+        var bytes: [UInt8] = []
+        try write { (chunk: UnsafeRawBufferPointer) throws(StoreError) in bytes.append(contentsOf: chunk) }
+        self[name] = bytes
+    }
+}

@@ -1,0 +1,147 @@
+import BakCore
+import Testing
+
+@testable import bakstore
+
+/// A terminal that remembers what was written.
+final class RecordingTerminal: Console, @unchecked Sendable {
+    var output: [UInt8] = []
+    var error: [UInt8] = []
+    var outputIsTerminal = false
+    var errorIsTerminal = true
+    var width = 80
+    var isBroken = false
+
+    func writeOutput(_ bytes: [UInt8]) -> Bool {
+        output += bytes
+        return !isBroken
+    }
+    func writeError(_ bytes: [UInt8]) { error += bytes }
+    var outputText: String { String(decoding: output, as: UTF8.self) }
+    var errorText: String { String(decoding: error, as: UTF8.self) }
+}
+
+/// A clock that a test moves.
+final class ManualClock: TimeSource, @unchecked Sendable {
+    var nanoseconds: UInt64 = 0
+    func now() -> Timestamp { Timestamp(seconds: 0) }
+    func monotonicNanoseconds() -> UInt64 { nanoseconds }
+}
+
+@Suite struct ProgressTests {
+    var progress: Progress {
+        var progress = Progress()
+        progress.files = 1204
+        progress.bytes = 1 << 30
+        progress.totalBytes = 4 << 30
+        progress.totalsAreFinal = true
+        progress.newBytes = 1 << 20
+        progress.errors = 1
+        progress.currentFiles = [Array("home/a\u{1b}.jpg".utf8)]
+        return progress
+    }
+
+    @Test func theLineSaysWhatMattersAndFits() {
+        #expect(
+            ProgressLine.text(progress, seconds: 10, width: 200)
+                == "25.0 %  1.0 GiB of 4.0 GiB  1,204 files  102.4 MiB/s  30.0 s left  1.0 MiB new  1 error  home/a\\x1b.jpg"
+        )
+        let short = ProgressLine.text(progress, seconds: 10, width: 12)
+        #expect(short == "25.0 %  1.0…")
+        var open = progress
+        open.totalsAreFinal = false
+        #expect(ProgressLine.text(open, seconds: 0, width: 40).hasPrefix("1.0 GiB  1,204 files  0.0 s"))
+        #expect(ProgressLine.text(open, seconds: 0, width: 0) == "")
+    }
+
+    @Test func jsonHasResticsNames() {
+        let line = String(decoding: ProgressLine.json(progress, seconds: 10.5), as: UTF8.self)
+        #expect(
+            line
+                == #"{"message_type":"status","seconds_elapsed":10,"seconds_remaining":31,"percent_done":0.25,"#
+                + #""files_done":1204,"total_bytes":4294967296,"bytes_done":1073741824,"error_count":1,"#
+                + #""current_files":["home/a\u001b.jpg"]}"# + "\n")
+    }
+
+    @Test func drawsNoMoreOftenThanAskedAndClears() {
+        let terminal = RecordingTerminal()
+        let clock = ManualClock()
+        let reporter = ProgressReporter(style: .line, terminal: terminal, clock: clock, fps: 10)
+        for _ in 0..<100 {
+            reporter.update { progress }
+            clock.nanoseconds += 10_000_000
+        }
+        #expect(terminal.errorText.split(separator: "\r").count == 10)
+        reporter.finish()
+        #expect(terminal.errorText.hasSuffix("\r\u{1b}[K"))
+        let length = terminal.error.count
+        clock.nanoseconds += 1_000_000_000
+        reporter.update { progress }
+        reporter.finish()
+        #expect(terminal.error.count == length)
+        #expect(terminal.output.isEmpty)
+    }
+
+    @Test func jsonComesOnceASecondOnStandardOutput() {
+        let terminal = RecordingTerminal()
+        let clock = ManualClock()
+        let reporter = ProgressReporter(style: .json, terminal: terminal, clock: clock, fps: 10)
+        for _ in 0..<35 {
+            clock.nanoseconds += 100_000_000
+            reporter.update { progress }
+        }
+        reporter.finish()
+        #expect(terminal.outputText.split(separator: "\n").count == 3 && terminal.error.isEmpty)
+    }
+
+    @Test(arguments: [["stats"], ["stats", "-q"]])
+    func silentWhereNobodyLooks(words: [String]) throws {
+        let terminal = RecordingTerminal()
+        terminal.errorIsTerminal = words.count > 1
+        let context = CommandContext(
+            terminal: terminal, environment: try Environment { _ in nil }, clock: ManualClock(),
+            localOffset: { _ in 0 })
+        let line = try ArgumentParser.parse(words.map { Array($0.utf8) })
+        let reporter = context.progress(for: line)
+        reporter.update { progress }
+        reporter.finish()
+        #expect(terminal.output.isEmpty && terminal.error.isEmpty)
+    }
+}
+
+@Suite struct ProgramTests {
+    func run(_ words: String..., variables: [String: String] = [:], terminal: RecordingTerminal) -> ExitCode {
+        Commands.main(
+            words.map { Array($0.utf8) }, terminal: terminal, clock: ManualClock(),
+            variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 })
+    }
+
+    @Test func versionAndHelp() {
+        let terminal = RecordingTerminal()
+        #expect(run("version", terminal: terminal) == .done)
+        #expect(terminal.outputText == "bakstore \(programVersion)\n")
+        #expect(run("help", terminal: terminal) == .done)
+        for command in CommandName.allCases {
+            let page = RecordingTerminal()
+            #expect(run("help", command.rawValue, terminal: page) == .done)
+            #expect(run(command.rawValue, "--help", terminal: page) == .done)
+            #expect(page.outputText.contains("example:\n  bakstore"))
+        }
+        #expect(run("help", "bakup", terminal: terminal) == .usage)
+        #expect(terminal.errorText.hasSuffix("did you mean backup? (see: bakstore help)\n"))
+    }
+
+    @Test func errorsGoToStandardErrorInTheFormAskedFor() {
+        let plain = RecordingTerminal()
+        #expect(run("nonsense", terminal: plain) == .usage)
+        #expect(plain.errorText.hasPrefix("bakstore: unknown command 'nonsense'") && plain.output.isEmpty)
+        let json = RecordingTerminal()
+        #expect(run("stats", "--json", "--nonsense", terminal: json) == .usage)
+        #expect(json.errorText.hasPrefix(#"{"message_type":"exit_error","code":2,"#))
+        let variables = ["BAKSTORE_PROGRESS_FPS": "x"]
+        #expect(run("version", variables: variables, terminal: RecordingTerminal()) == .usage)
+        let broken = RecordingTerminal()
+        broken.isBroken = true
+        #expect(run("version", terminal: broken) == .failed)
+    }
+}
