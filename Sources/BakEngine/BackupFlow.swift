@@ -6,6 +6,8 @@ import BakStorage
 
 /// One element of the manifest to be, in the order of the walk.
 enum Step: Sendable {
+    /// Entries that are as a parent has them.
+    case run(UnmodifiedRun)
     /// An entry that is ready.
     case entry(ManifestEntry, BackupEvent.Change)
     /// A regular file that a worker reads.
@@ -14,6 +16,26 @@ enum Step: Sendable {
     case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change)
     /// An item that could not be read.
     case failure(path: [UInt8], SourceError)
+}
+
+/// Entries that are as a parent has them, and what they come to.
+struct UnmodifiedRun: Sendable {
+    var entries = EntryRun()
+    var files: UInt64 = 0
+    var bytes: UInt64 = 0
+    var folders: UInt64 = 0
+    var others: UInt64 = 0
+
+    /// Counts the entry that has been added to `entries`.
+    mutating func count(_ stat: FileStat) {
+        switch stat.type {
+        case .regular:
+            files += 1
+            bytes += stat.size
+        case .directory: folders += 1
+        default: others += 1
+        }
+    }
 }
 
 /// A regular file that a worker reads.

@@ -72,9 +72,10 @@ public final class Backup: Sendable {
         let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), flow) }
         let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
-        let comparer = ParentComparer(parents, request: request, index: session.index)
+        let comparer = ParentComparer(
+            parents, request: request, index: session.index, makesRuns: onEntry == nil)
         let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow))
-        let makerThread = Thread { maker.value.run() }
+        let makerThread = Thread { maker.value.makeSteps() }
         let walk = SourceWalk(
             tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
             ownFolder: ownFolder, onEvent: onEvent)

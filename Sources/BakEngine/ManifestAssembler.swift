@@ -49,6 +49,7 @@ final class ManifestAssembler: @unchecked Sendable {
         while let block = flow.steps.pop() {
             for step in block {
                 switch step {
+                case .run(let run): record(run)
                 case .entry(let entry, let change): try record(entry, change)
                 case .failure(let path, let error): fail(path, error.description)
                 case .link(let path, let first, let stat, let change):
@@ -127,6 +128,17 @@ final class ManifestAssembler: @unchecked Sendable {
         default: counters.others += 1
         }
         onEntry?(entry, change)
+    }
+
+    private func record(_ run: UnmodifiedRun) {
+        manifest.append(run.entries)
+        recordedEntries += run.entries.count
+        lastPath = run.entries.lastPath
+        counters.files += run.files
+        counters.unmodifiedFiles += run.files
+        counters.bytes += run.bytes
+        counters.folders += run.folders
+        counters.others += run.others
     }
 
     private func showProgress() {

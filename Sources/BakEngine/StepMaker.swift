@@ -15,6 +15,8 @@ final class StepMaker {
     private let flow: BackupFlow
     private let settling: Settling
     private var steps: [Step] = []
+    /// Comes after `steps`.
+    private var run = UnmodifiedRun()
     private var batch: [FileJob] = []
     private var batchBytes: UInt64 = 0
     /// The first name of each file with names still to come, and how many have come.
@@ -32,7 +34,7 @@ final class StepMaker {
     }
 
     /// Takes blocks until the queue is closed and empty.
-    func run() {
+    func makeSteps() {
         while let block = flow.found.pop() {
             for event in block.events {
                 switch event {
@@ -47,13 +49,15 @@ final class StepMaker {
     }
 
     private func add(_ path: [UInt8], _ stat: FileStat, _ start: Timestamp) {
-        let (change, known) = comparer.compare(path, stat)
-        if let known {
-            append(.entry(known, change))
-        } else if stat.type == .regular {
-            addFile(path, stat, change)
-        } else {
-            addSpecial(path, stat, change, start)
+        switch comparer.compare(path, stat, &run.entries) {
+        case .inRun: run.count(stat)
+        case .same(let entry): append(.entry(entry, .unmodified))
+        case .differs(let change):
+            if stat.type == .regular {
+                addFile(path, stat, change)
+            } else {
+                addSpecial(path, stat, change, start)
+            }
         }
     }
 
@@ -67,7 +71,7 @@ final class StepMaker {
         if stat.linkCount > 1 { links[key] = (job, 1) }
         batch.append(job)
         batchBytes = batchBytes &+ min(stat.size, Self.batchByteLimit)
-        steps.append(.file(job, change))
+        append(.file(job, change))
         if batch.count >= Self.batchFiles || batchBytes >= Self.batchByteLimit { flush() }
     }
 
@@ -93,11 +97,19 @@ final class StepMaker {
     }
 
     private func append(_ step: Step) {
+        closeRun()
         steps.append(step)
         if steps.count >= Self.blockSteps { flush() }
     }
 
+    private func closeRun() {
+        guard run.entries.count > 0 else { return }
+        steps.append(.run(run))
+        run = UnmodifiedRun()
+    }
+
     private func flush() {
+        closeRun()
         if !batch.isEmpty {
             flow.jobs.push(batch)
             batch.removeAll(keepingCapacity: false)
