@@ -24,7 +24,7 @@ final class SourceWalk {
     private(set) var excludedItems: UInt64 = 0
 
     /// So many events make a block, so that a hand-over costs little for each.
-    private static let blockEvents = 256
+    private static let blockEvents = 1024
 
     init(
         _ tree: any SourceTree, _ settling: Settling, _ flow: BackupFlow, filter: SourceFilter,

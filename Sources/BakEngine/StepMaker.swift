@@ -22,7 +22,7 @@ final class StepMaker {
     /// The first name of each file with names still to come, and how many have come.
     private var links: [InodeKey: (first: FileJob, names: UInt32)] = [:]
 
-    private static let blockSteps = 256
+    private static let blockSteps = 1024
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
 

@@ -65,7 +65,8 @@ import Testing
                     return request
                 }()
                 let inRuns = try Backup(bench.repository, of: library.tree).run(request)
-                let oneByOne = try Backup(bench.repository, of: library.tree, onEntry: { _, _ in }).run(request)
+                let oneByOne = try Backup(bench.repository, of: library.tree, onEntry: { _, _ in }).run(
+                    request)
                 #expect(inRuns.snapshot?.root == oneByOne.snapshot?.root, "seed \(seed), round \(round)")
                 var counters = inRuns.counters
                 // What was read and stored first is not stored again.
