@@ -1,45 +1,42 @@
 // bakstore-benchmark: measurements that hold up the project's claims. Everything random is seeded, so a
 // run can be repeated; only the speeds differ from machine to machine.
 
-import BakChunking
 import Glibc
 
 @main
 struct Benchmark {
-    static let usage = """
-        usage: bakstore-benchmark dedup-quality [--tiny] [--keys N] [--corpus DIR]
-          dedup-quality  sparse argmin beside FastCDC NC2: stored fraction and speed
-          --tiny         small inputs and chunks, to see that it runs
-          --keys N       how many keys to average over (8)
-          --corpus DIR   also use the JPEG, MP4 and MOV files in DIR
-        """
+    /// Everything that can be asked for, a line each.
+    static let subcommands: [Subcommand] = [
+        .dedupQuality,
+        .generateLibrary,
+    ]
 
-    static func main() {
-        var arguments = CommandLine.arguments.dropFirst()
-        guard arguments.popFirst() == "dedup-quality" else { fail() }
-        var scale = BenchmarkScale.full
-        var keyCount: Int?
-        var corpus: String?
-        while let option = arguments.popFirst() {
-            switch option {
-            case "--tiny": scale = .tiny
-            case "--keys":
-                guard let count = arguments.popFirst().flatMap({ Int($0) }), count > 0 else { fail() }
-                keyCount = count
-            case "--corpus":
-                guard let folder = arguments.popFirst() else { fail() }
-                corpus = folder
-            default: fail()
-            }
-        }
-        scale.keyCount = keyCount ?? scale.keyCount
-        print(ComparisonRow.header)
-        DedupQuality(scale: scale, corpusFolder: corpus).run { print($0.description) }
+    static var usage: String {
+        (["usage: bakstore-benchmark SUBCOMMAND [OPTION]..."] + subcommands.map(\.usage))
+            .joined(separator: "\n")
     }
 
-    private static func fail() -> Never {
-        let message = usage + "\n"
-        write(STDERR_FILENO, message, message.utf8.count)
-        exit(2)
+    static func main() {
+        let words = CommandLine.arguments.dropFirst()
+        guard let subcommand = subcommands.first(where: { $0.name == words.first }) else {
+            complain(usage)
+            exit(2)
+        }
+        var arguments = Arguments(words.dropFirst())
+        do {
+            try subcommand.run(&arguments)
+        } catch let error as UsageError {
+            complain("bakstore-benchmark \(subcommand.name): \(error.message)\n\(usage)")
+            exit(2)
+        } catch {
+            complain("bakstore-benchmark \(subcommand.name): \(error)")
+            exit(1)
+        }
+    }
+
+    /// Says something that is no result.
+    static func complain(_ text: String) {
+        let line = text + "\n"
+        _ = write(STDERR_FILENO, line, line.utf8.count)
     }
 }

@@ -47,8 +47,8 @@ private struct Page {
 }
 
 /// A table of messages and an index of them by conversation and time.
-private struct ChatDatabase {
-    private var generator = SeededGenerator(seed: 21)
+struct ChatDatabase {
+    private var generator: SeededGenerator
     private let vocabulary: Vocabulary
     private var pages: [Page] = [Page(isTable: true), Page(isTable: false)]
     private var tablePages = [0]
@@ -57,7 +57,10 @@ private struct ChatDatabase {
     private var messageCount = 0
     private var changeCount = 0
 
-    init() { vocabulary = Vocabulary(count: 3000, &generator) }
+    init(seed: UInt64 = 21) {
+        generator = SeededGenerator(seed: seed)
+        vocabulary = Vocabulary(count: 3000, &generator)
+    }
 
     /// Appends a message to a conversation, a few of which are much busier than others.
     mutating func add() {
@@ -103,6 +106,13 @@ private struct ChatDatabase {
         pages[page].cells[cell].bytes[2] &+= 1
     }
 
+    /// A week of use after `count` messages: a fortieth of them more, and some older ones read or answered.
+    mutating func advance(from count: Int) {
+        for _ in 0..<count / 40 { add() }
+        for _ in 0..<count / 200 { touch(recent: true) }
+        for _ in 0..<count / 1000 { touch(recent: false) }
+    }
+
     /// The file: a header page with a change counter, then every page.
     mutating func image() -> [UInt8] {
         changeCount += 1
@@ -121,9 +131,7 @@ enum DatabaseData {
         for _ in 0..<scale.messageCount { database.add() }
         var versions = [database.image()]
         for _ in 1...2 {
-            for _ in 0..<scale.messageCount / 40 { database.add() }
-            for _ in 0..<scale.messageCount / 200 { database.touch(recent: true) }
-            for _ in 0..<scale.messageCount / 1000 { database.touch(recent: false) }
+            database.advance(from: scale.messageCount)
             versions.append(database.image())
         }
         return DataSet(name: "chat database, 3 versions", files: versions)

@@ -32,7 +32,7 @@ enum PictureData {
     }
 
     /// Tables, the start of scan, entropy-coded data with its stuffed zeros, the end of the image.
-    private static func scan(_ entropyCoded: [UInt8]) -> [UInt8] {
+    static func scan(_ entropyCoded: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = [0xff, 0xdb, 0, 67, 0] + (1...64).map { UInt8($0) }
         bytes += [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0x3f, 0]
         bytes.reserveCapacity(bytes.count + entropyCoded.count * 257 / 256)
@@ -52,21 +52,27 @@ enum VideoData {
         var remuxed: [[UInt8]] = []
         for _ in 0..<scale.videoCount {
             let size = Int.random(in: scale.videoBytes, using: &generator)
-            let fileType = box("ftyp", Array("isom".utf8) + [0, 0, 2, 0] + Array("isomiso2avc1mp41".utf8))
-            var samples: [UInt32] = []
-            var payload: [UInt8] = []
-            while payload.count < size {
-                let sample = generator.bytes(500 + generator.skewed(in: 0..<60_000))
-                samples.append(UInt32(sample.count + 4))
-                payload += bigEndianBytes(UInt32(sample.count)) + sample
-            }
-            let media = box("mdat", payload)
-            let movie = movie(samples, firstOffset: fileType.count + 8)
-            recorded.append(fileType + media + movie)
-            let moved = self.movie(samples, firstOffset: fileType.count + movie.count + 8)
-            remuxed.append(fileType + moved + media)
+            let (first, second) = file(size: size, &generator)
+            recorded.append(first)
+            remuxed.append(second)
         }
         return DataSet(name: "\(scale.videoCount) MP4, then faststart", files: recorded + remuxed)
+    }
+
+    /// A file with about `size` bytes of samples as it is recorded, and after a faststart remux.
+    static func file(size: Int, _ generator: inout SeededGenerator) -> (recorded: [UInt8], remuxed: [UInt8]) {
+        let fileType = box("ftyp", Array("isom".utf8) + [0, 0, 2, 0] + Array("isomiso2avc1mp41".utf8))
+        var samples: [UInt32] = []
+        var payload: [UInt8] = []
+        while payload.count < size {
+            let sample = generator.bytes(500 + generator.skewed(in: 0..<60_000))
+            samples.append(UInt32(sample.count + 4))
+            payload += bigEndianBytes(UInt32(sample.count)) + sample
+        }
+        let media = box("mdat", payload)
+        let movie = movie(samples, firstOffset: fileType.count + 8)
+        let moved = self.movie(samples, firstOffset: fileType.count + movie.count + 8)
+        return (fileType + media + movie, fileType + moved + media)
     }
 
     /// The movie box with the sizes and offsets of all samples, each a chunk of its own.
@@ -85,7 +91,8 @@ enum VideoData {
         return box("moov", box("mvhd", [UInt8](repeating: 0, count: 100)) + box("trak", tables))
     }
 
-    private static func box(_ type: String, _ payload: [UInt8]) -> [UInt8] {
+    /// An ISO base media box.
+    static func box(_ type: String, _ payload: [UInt8]) -> [UInt8] {
         bigEndianBytes(UInt32(payload.count + 8)) + Array(type.utf8) + payload
     }
 }
