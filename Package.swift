@@ -46,7 +46,10 @@ let package = Package(
 
         .executableTarget(
             name: "bakstore-benchmark",
-            dependencies: ["BakChunking", "BakCore", "CXXHash"],
+            dependencies: [
+                "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec", "BakChunking", "BakCore",
+                "CXXHash",
+            ],
             path: "Benchmarks",
             swiftSettings: settings),
 
@@ -64,7 +67,7 @@ let package = Package(
         tests(
             "BakEngineTests",
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
-        tests("BenchmarkTests", of: ["bakstore-benchmark"]),
+        tests("BenchmarkTests", of: ["bakstore-benchmark", "bakstore"]),
         tests(
             "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
     ]

@@ -9,6 +9,10 @@ struct Benchmark {
     static let subcommands: [Subcommand] = [
         .dedupQuality,
         .generateLibrary,
+        .growth,
+        .index,
+        .macro,
+        .micro,
     ]
 
     static var usage: String {

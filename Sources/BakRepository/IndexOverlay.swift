@@ -4,7 +4,7 @@ import BakCore
 import BakFormat
 
 /// Some sessions' index, immutable.
-struct IndexOverlay: Sendable {
+package struct IndexOverlay: Sendable {
     /// The packs that entries refer to.
     private(set) var packs: [IndexedPack] = []
     /// Blobs sorted by id, each once; their packs are places in `packs`.
@@ -12,8 +12,11 @@ struct IndexOverlay: Sendable {
     /// The sessions whose segments these are.
     private(set) var sessions: Set<ID128> = []
 
+    /// Makes an empty one.
+    package init() {}
+
     /// Adds a segment. Time grows with the size of both; add many at once where there are many.
-    mutating func add(_ segments: [IndexSegment]) {
+    package mutating func add(_ segments: [IndexSegment]) {
         var added: [IndexEntry] = []
         added.reserveCapacity(segments.reduce(0) { $0 + $1.entries.count })
         for segment in segments {
@@ -41,7 +44,7 @@ struct IndexOverlay: Sendable {
     }
 
     /// Finds a blob.
-    func find(_ id: ID128) -> IndexEntry? {
+    package func find(_ id: ID128) -> IndexEntry? {
         var low = 0
         var high = entries.count
         while low < high {

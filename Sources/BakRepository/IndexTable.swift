@@ -20,9 +20,9 @@ import BakStorage
 import Synchronization
 
 /// A mapped table. May be used from any thread.
-final class IndexTable: Sendable {
+package final class IndexTable: Sendable {
     /// The table's name in the cache.
-    static let cacheName = "index"
+    package static let cacheName = "index"
     private static let magic: UInt64 = 0x7865_646e_696b_6162  // "bakindex"
     private static let version: UInt32 = 2
     private static let blockBytes = 4096
@@ -36,14 +36,14 @@ final class IndexTable: Sendable {
     private let headsOffset: Int
     private let verified: BlockSet
     /// How many blobs it has.
-    let count: Int
+    package let count: Int
     /// The packs that entries refer to.
     let packs: [IndexedPack]
     /// The sessions whose segments it holds.
     let sessions: Set<ID128>
 
     /// Takes over a mapped file; nil when it is not a whole table of this repository.
-    init?(_ mapped: MappedBytes, repository: ID128) {
+    package init?(_ mapped: MappedBytes, repository: ID128) {
         let bytes = mapped.bytes
         guard bytes.count >= Self.blockBytes,
             Checksum.xxh3_64(.init(rebasing: bytes[..<(Self.blockBytes - 8)]))
@@ -94,7 +94,7 @@ final class IndexTable: Sendable {
     }
 
     /// Finds a blob. A hit in a block that does not match its checksum is no hit.
-    func find(_ id: ID128) -> IndexEntry? {
+    package func find(_ id: ID128) -> IndexEntry? {
         guard count > 0, let block = blockThatMayHold(id) else { return nil }
         var low = block * Self.entriesPerBlock
         var high = min(low + Self.entriesPerBlock, count)
@@ -193,7 +193,7 @@ private final class BlockSet: Sendable {
 
 extension IndexTable {
     /// Writes a table that holds what `old` and `overlay` hold, and maps it.
-    static func write(
+    package static func write(
         merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, to cache: any LocalCache
     ) throws -> IndexTable? {
         let packs = (old?.packs ?? []) + overlay.packs

@@ -28,11 +28,81 @@ import Testing
         }
     }
 
+    @Test func macroMeasuresEveryOperation() throws {
+        let bench = try Bench()
+        let report = try runMacro(
+            .tiny, bakstore: Bench.program("bakstore"), generator: Bench.program("bakstore-benchmark"),
+            scratch: bench.folder, comparesPeers: false)
+        #expect(report.results.count == 2)
+        for result in report.results {
+            for operation in Operation.allCases {
+                let measured = result.measurements[operation]?["bakstore"]
+                #expect(measured?.costs.count == 1, "\(operation)")
+                #expect(result.ratios(operation, "bakstore") != nil, "\(operation)")
+            }
+            #expect(result.weekGrowth("bakstore") ?? 0 > 0)
+        }
+        #expect(report.text.split(separator: "\n").filter { $0.hasPrefix("| media | ") }.count == 8)
+        #expect(report.json.text().contains("\"operation\": \"first backup\""))
+        try report.chart.write(bench.folder + "/chart")
+        let chart = String(decoding: Files.contents(bench.folder + "/chart.svg") ?? [], as: UTF8.self)
+        #expect(chart.components("<rect") == 1 + 1 + 14, "the page, the legend, a bar for every row")
+        #expect(!Files.exists(bench.folder + "/bakstore-macro"))
+    }
+
+    @Test func growthFindsMetadataOfAConstantSize() throws {
+        let bench = try Bench()
+        let rows = try GrowthBenchmark(
+            steps: GrowthBenchmark.steps(files: 50, bytes: 300_000), rounds: 1,
+            folder: bench.folder + "/growth",
+            bakstore: Bench.program("bakstore"), generator: Bench.program("bakstore-benchmark")
+        ).run()
+        #expect(rows.count == 5)
+        for row in rows {
+            // A file's entry, its chunk's row in the index and its share of the folders' entries.
+            let perFile = Double(row.metadataBytes) / Double(row.step.library.fileCount)
+            #expect((60..<400).contains(perFile), "\(row.step.name): \(perFile) bytes a file")
+            // A session record, a commit record, and one manifest segment again where a folder above the
+            // library has a new time.
+            let added = row.secondMetadataBytes - row.metadataBytes
+            #expect((1..<32_000).contains(added), "\(row.step.name): \(added) bytes")
+        }
+        #expect(GrowthRow.table(rows).rows.count == 5)
+    }
+
+    @Test func theIndexAnswersRightAndIsSmall() throws {
+        let bench = try Bench()
+        let result = try IndexBenchmark(entryCount: 20_000, stepCount: 6000, folder: bench.folder + "/index")
+            .run()
+        #expect(result.wrongAnswers == 0)
+        #expect(result.fileBytes <= 32 * result.entryCount)
+        #expect(result.hits.values.count == 5 && result.table.rows.count == 9)
+    }
+
+    @Test func everyStageIsMeasured() throws {
+        let rows = try MicroBenchmark(byteCount: 1 << 20, passes: 1, entryCount: 500).run()
+        #expect(rows.count == 4 + 4 + 6 + 4)
+        #expect(
+            rows.filter { $0.stage.hasPrefix("look-up") }.map(\.remark) == [
+                "500 found", "0 found", "500 found", "0 found",
+            ])
+        let compressed = rows.filter { $0.stage.hasPrefix("compress") }
+        #expect(compressed.filter { $0.content.hasPrefix("random") }.allSatisfy { $0.remark == "to 1.000" })
+        #expect(compressed.filter { $0.content.hasPrefix("text") }.allSatisfy { $0.remark < "to 0.9" })
+    }
+
     @Test func textFormsAreExact() {
         #expect([0.0, 1, -1.25, 1234.5678].map { fixed($0, 2) } == ["0.00", "1.00", "-1.25", "1234.57"])
         #expect(Samples(values: [3, 1, 2]).text(1) == "2.0 [1.0-3.0]")
         #expect(Samples(values: [4, 1]).median == 2.5)
         let value: JSONValue = ["a": "quo\"te\n", "b": .array([1, .null, .bool(true)]), "c": .object([])]
         #expect(value.text() == "{\n  \"a\": \"quo\\\"te\\n\",\n  \"b\": [1, null, true],\n  \"c\": {}\n}")
+    }
+}
+
+extension String {
+    /// How often `part` occurs.
+    fileprivate func components(_ part: String) -> Int {
+        indices.count { self[$0...].hasPrefix(part) }
     }
 }

@@ -1,0 +1,218 @@
+// IndexBenchmark: the index table at a size that no test has: the table and the overlay of the repository
+// module, filled with ids as uniform as real ones.
+
+import BakCore
+import BakFormat
+import BakPosix
+import BakRepository
+import BakStorage
+import Glibc
+
+/// Index entries with uniform ids, made in sorted order.
+struct SimulatedEntries {
+    /// One of so many chunks lies in one pack, as 128 KiB chunks do in packs of 32 MiB.
+    static let perPack = 256
+
+    let count: Int
+    let seed: UInt64
+
+    /// A segment of all entries, and about `sampleCount` of their ids.
+    ///
+    /// Sorted uniform numbers are the partial sums of exponential gaps over their total (Devroye 1986, V.3.1):
+    /// the first pass finds the total, the second makes the entries.
+    func segment(sampleCount: Int) -> (segment: IndexSegment, sample: [ID128]) {
+        var total = 0.0
+        forEachGap { total += $0 }
+        var random = SeededGenerator(seed: seed ^ 0x6c6f77)
+        let packCount = (count + Self.perPack - 1) / Self.perPack
+        var segment = IndexSegment(session: ID128(high: seed, low: 1), contents: [])
+        segment.packs = (0..<packCount).map { number in
+            IndexedPack(
+                id: ID128(high: seed << 40 | UInt64(number), low: 2), size: 32 << 20, kind: .chunkPack)
+        }
+        segment.entries.reserveCapacity(count)
+        var sample: [ID128] = []
+        let sampleStep = max(1, count / sampleCount)
+        var sum = 0.0
+        forEachGap { gap in
+            guard segment.entries.count < count else { return }
+            sum += gap
+            // A double has 53 bits: the rest comes from elsewhere.
+            let high = UInt64(sum / total * 0x1p53) << 11 | random.next() >> 53
+            let id = ID128(high: high, low: random.next())
+            if segment.entries.count % sampleStep == 0 { sample.append(id) }
+            segment.entries.append(
+                IndexEntry(
+                    id: id, pack: UInt32(random.next() % UInt64(packCount)),
+                    offset: UInt32(random.next() & 0xff_ffff), rawLength: 131_072, storedLength: 131_072))
+        }
+        return (segment, sample)
+    }
+
+    /// One gap more than there are entries.
+    private func forEachGap(_ body: (Double) -> Void) {
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0...count { body(-log(Double.random(in: 0x1p-53...1, using: &generator))) }
+    }
+}
+
+/// What was measured.
+struct IndexResult {
+    var entryCount = 0
+    var fileBytes = 0
+    var openSeconds = Samples()
+    /// Seconds a look-up.
+    var firstHits = 0.0
+    var hits = Samples()
+    var misses = Samples()
+    var mergedEntryCount = 0
+    var mergeSeconds = 0.0
+    /// How much memory of its own the process took for opening and all look-ups, and what is mapped from the
+    /// table after them.
+    var anonymousBytes = 0
+    var mappedBytes = 0
+    /// Look-ups of ids that are there and were not found, or the reverse.
+    var wrongAnswers = 0
+
+    var table: MarkdownTable {
+        var table = MarkdownTable(["what", "measured", "goal"])
+        table.append(["chunks", "\(entryCount)", ""])
+        table.append(["bytes a chunk on disk", fixed(Double(fileBytes) / Double(entryCount), 2), "<= 32"])
+        table.append(["open, ms", openSeconds.scaled(1e3).text(2), "<= 50"])
+        table.append(["look-up of a known id, warm, ns", hits.scaled(1e9).text(0), "<= 1000"])
+        table.append(["look-up of an unknown id, warm, ns", misses.scaled(1e9).text(0), "<= 1000"])
+        table.append(["look-up of a known id, first touch of the mapping, ns", fixed(firstHits * 1e9, 0), ""])
+        table.append(["merging \(mergedEntryCount) new chunks, s", fixed(mergeSeconds, 2), ""])
+        table.append([
+            "memory that opening and looking up take, MB", fixed(Double(anonymousBytes) / 1e6, 1), "",
+        ])
+        table.append(["mapped, which the kernel may take back, MB", fixed(Double(mappedBytes) / 1e6, 1), ""])
+        return table
+    }
+
+    var json: JSONValue {
+        [
+            "entries": .integer(entryCount), "file_bytes": .integer(fileBytes),
+            "open_seconds": openSeconds.json, "hit_seconds": hits.json, "miss_seconds": misses.json,
+            "first_hit_seconds": .number(firstHits), "merged_entries": .integer(mergedEntryCount),
+            "merge_seconds": .number(mergeSeconds), "anonymous_bytes": .integer(anonymousBytes),
+            "mapped_bytes": .integer(mappedBytes),
+        ]
+    }
+}
+
+extension Samples {
+    func scaled(_ factor: Double) -> Samples { Samples(values: values.map { $0 * factor }) }
+}
+
+/// Builds a table and measures it.
+struct IndexBenchmark {
+    /// Entries of the table, and how many are added at once: what is added is in memory while it is.
+    let entryCount: Int
+    let stepCount: Int
+    let folder: String
+
+    private static let repository = ID128(high: 7, low: 7)
+    private static let lookUps = 1 << 20
+
+    func run() throws -> IndexResult {
+        let cache = FolderCache(path: folder)
+        var result = IndexResult()
+        result.entryCount = entryCount
+        var known: [ID128] = []
+        var added = 0
+        while added < entryCount {
+            let count = min(stepCount, entryCount - added)
+            let sampleCount = max(1, Self.lookUps / (entryCount / stepCount + 1))
+            let (segment, sample) = SimulatedEntries(count: count, seed: UInt64(1 + added)).segment(
+                sampleCount: sampleCount)
+            known += sample
+            _ = try merge([segment], into: cache)
+            added += count
+            Benchmark.complain("index: \(added) of \(entryCount)")
+        }
+        var generator = SeededGenerator(seed: 99)
+        known.shuffle(using: &generator)
+        let unknown = known.map { _ in ID128(high: generator.next(), low: generator.next()) }
+        try look(up: known, unknown, in: cache, &result)
+        result.fileBytes = Files.totalBytes(beneath: folder)
+        // As many as the index ever holds back before it merges.
+        result.mergedEntryCount = min(max(entryCount / 16, 1), 1 << 20)
+        let (segment, _) = SimulatedEntries(count: result.mergedEntryCount, seed: 1 << 39).segment(
+            sampleCount: 1)
+        result.mergeSeconds = try Stopwatch.seconds {
+            let merged = try merge([segment], into: cache)
+            if merged.count != entryCount + segment.entries.count { result.wrongAnswers += 1 }
+        }
+        return result
+    }
+
+    private func merge(_ segments: [IndexSegment], into cache: FolderCache) throws -> IndexTable {
+        var overlay = IndexOverlay()
+        overlay.add(segments)
+        let old = cache.map(IndexTable.cacheName).flatMap { IndexTable($0, repository: Self.repository) }
+        guard
+            let table = try IndexTable.write(
+                merging: old, overlay, repository: Self.repository, to: cache)
+        else { throw FileFailure("read the table in", folder) }
+        return table
+    }
+
+    private func look(
+        up known: [ID128], _ unknown: [ID128], in cache: FolderCache, _ result: inout IndexResult
+    ) throws {
+        func open() throws -> IndexTable {
+            guard
+                let table = cache.map(IndexTable.cacheName).flatMap({
+                    IndexTable($0, repository: Self.repository)
+                })
+            else { throw FileFailure("map the table in", folder) }
+            return table
+        }
+        let anonymousBytes = MachineDescription.ownMemoryBytes("RssAnon")
+        result.openSeconds = try Stopwatch.samples(5) { _ = try open() }
+        let table = try open()
+        func pass(_ ids: [ID128], found: Bool) -> Double {
+            var count = 0
+            let seconds = Stopwatch.seconds { for id in ids where table.find(id) != nil { count += 1 } }
+            result.wrongAnswers += found ? ids.count - count : count
+            return seconds / Double(ids.count)
+        }
+        result.firstHits = pass(known, found: true)
+        _ = pass(unknown, found: false)
+        for _ in 0..<5 {
+            result.hits.values.append(pass(known, found: true))
+            result.misses.values.append(pass(unknown, found: false))
+        }
+        result.anonymousBytes = MachineDescription.ownMemoryBytes("RssAnon") - anonymousBytes
+        result.mappedBytes = MachineDescription.ownMemoryBytes("RssFile")
+    }
+}
+
+extension Subcommand {
+    static let index = Subcommand(
+        name: "index", arguments: "--scratch FOLDER [--entries N] [--json FILE]",
+        explanation: [
+            "the index table of a simulated repository: size, opening, look-ups, merging, memory",
+            "--scratch FOLDER  where the table is made, 30 bytes a chunk twice; removed at the end",
+            "--entries N       how many chunks (100,000,000)",
+        ]
+    ) { arguments in
+        let entryCount = try arguments.count("--entries", default: 100_000_000)
+        guard let scratch = try arguments.value("--scratch") else {
+            throw UsageError(message: "--scratch is missing")
+        }
+        let json = try arguments.value("--json")
+        try arguments.expectEnd()
+        let folder = scratch + "/bakstore-index"
+        let machine = MachineDescription(folder: scratch)
+        let result = try IndexBenchmark(entryCount: entryCount, stepCount: 25_000_000, folder: folder).run()
+        _ = try Command("rm", "-rf", folder).run(log: "/dev/null")
+        guard result.wrongAnswers == 0 else {
+            throw FileFailure("trust \(result.wrongAnswers) answers of the table in", folder)
+        }
+        print(machine.text + "\n\n" + result.table.text)
+        let value: JSONValue = ["machine": machine.json, "index": result.json]
+        if let json { try Files.write(json, Array((value.text() + "\n").utf8)) }
+    }
+}

@@ -1,0 +1,149 @@
+// Contender: a program that is measured, and the commands with which it does what the others do.
+
+/// What is measured.
+enum Operation: String, CaseIterable, Sendable {
+    case firstBackup = "first backup"
+    case unchanged = "unchanged"
+    case reread = "everything re-read"
+    case restore = "restore"
+    case check = "check, every byte"
+    case list = "list the snapshots"
+    case week = "after a week"
+
+    /// Takes milliseconds, so that it is repeated within a round.
+    var isShort: Bool { self == .unchanged || self == .list }
+    /// Moves every byte of the library.
+    var isThroughput: Bool { [.firstBackup, .reread, .restore, .check].contains(self) }
+}
+
+/// Where a contender works in one round.
+struct Place: Sendable {
+    /// The library.
+    var source: String
+    /// A folder of the contender's own for this round.
+    var folder: String
+    /// Different in every call, for what needs a name.
+    var serial = 0
+
+    var repository: String { folder + "/repository" }
+    var cache: String { folder + "/cache" }
+    /// What is restored or copied; removed or kept afterwards by whoever measures.
+    var target: String { folder + "/target" }
+}
+
+/// A command, and whether its time counts.
+struct Step: Sendable {
+    var command: Command
+    var isTimed = true
+}
+
+/// A program that is measured.
+struct Contender: Sendable {
+    var name: String
+    /// What it says its version is.
+    var version: String
+    /// Another program to compare with, which takes part in fewer rounds.
+    var isPeer = false
+    /// The commands for an operation; nil for one that it does not have.
+    var steps: @Sendable (Operation, Place) -> [Step]?
+}
+
+extension Contender {
+    /// What the machine itself does: copying and listing the same files, starting a program.
+    static let yardstick = Contender(name: "yardstick", version: "cp -a + sync, find -printf, true") {
+        operation, place in
+        switch operation {
+        case .firstBackup:
+            [Step(command: Command("cp", "-a", place.source, place.target)), durable(place.target)]
+        case .unchanged, .week: [Step(command: Command("find", place.source, "-printf", "%p %s %T@\n"))]
+        case .list: [Step(command: Command("true"))]
+        // Compared with the copy of the same round.
+        case .reread, .restore, .check: nil
+        }
+    }
+
+    /// `sync` of one file system, so that nobody else's files are waited for.
+    private static func durable(_ path: String) -> Step { Step(command: Command("sync", "-f", path)) }
+
+    static func bakstore(_ program: String, log: String) -> Contender? {
+        guard let version = Command(program, "version").firstLine(log: log) else { return nil }
+        return Contender(name: "bakstore", version: version) { operation, place in
+            func call(_ words: String...) -> Step {
+                var command = Command(program)
+                command.words += words + ["--repo", place.repository, "--quiet"]
+                command.variables = ["BAKSTORE_CACHE_DIR": place.cache]
+                return Step(command: command)
+            }
+            switch operation {
+            case .firstBackup:
+                var make = call("init")
+                make.isTimed = false
+                return [make, call("backup", place.source)]
+            case .unchanged, .week: return [call("backup", place.source)]
+            case .reread: return [call("backup", "--force", place.source)]
+            // Durable when it returns, as is a backup.
+            case .restore: return [call("restore", "latest", "--target", place.target)]
+            case .check: return [call("check", "--read-data")]
+            case .list: return [call("snapshots")]
+            }
+        }
+    }
+
+    /// restic, which encrypts always and compresses by itself.
+    static func restic(log: String) -> Contender? {
+        guard let version = Command("restic", "version").firstLine(log: log) else { return nil }
+        return Contender(name: "restic", version: version, isPeer: true) { operation, place in
+            func call(_ words: String..., isTimed: Bool = true) -> Step {
+                var command = Command("restic")
+                command.words += ["--quiet"] + words
+                command.variables = [
+                    "RESTIC_REPOSITORY": place.repository, "RESTIC_PASSWORD": "benchmark",
+                    "RESTIC_CACHE_DIR": place.cache,
+                ]
+                return Step(command: command, isTimed: isTimed)
+            }
+            switch operation {
+            case .firstBackup: return [call("init", isTimed: false), call("backup", place.source)]
+            case .unchanged, .week: return [call("backup", place.source)]
+            case .reread: return [call("backup", "--force", place.source)]
+            case .restore:
+                return [call("restore", "latest", "--target", place.target), durable(place.target)]
+            case .check: return [call("check", "--read-data")]
+            case .list: return [call("snapshots")]
+            }
+        }
+    }
+
+    /// borg, without encryption.
+    static func borg(log: String) -> Contender? {
+        guard let version = Command("borg", "--version").firstLine(log: log) else { return nil }
+        return Contender(name: "borg", version: version, isPeer: true) { operation, place in
+            func call(_ words: String..., isTimed: Bool = true, folder: String? = nil) -> Step {
+                var command = Command("borg", folder: folder)
+                command.words += words
+                command.variables = [
+                    "BORG_REPO": place.repository, "BORG_BASE_DIR": place.cache,
+                    "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+                ]
+                return Step(command: command, isTimed: isTimed)
+            }
+            switch operation {
+            case .firstBackup:
+                return [
+                    call("init", "--encryption", "none", isTimed: false),
+                    call("create", "::first", place.source),
+                ]
+            case .unchanged, .week: return [call("create", "::next-\(place.serial)", place.source)]
+            case .reread:
+                return [call("create", "--files-cache", "disabled", "::reread", place.source)]
+            case .restore:
+                return [
+                    Step(command: Command("mkdir", "-p", place.target), isTimed: false),
+                    call("extract", "::first", folder: place.target), durable(place.target),
+                ]
+            case .check: return [call("check", "--verify-data")]
+            case .list: return [call("list")]
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+// MacroReport: macro results as tables, as JSON and as a chart.
+
+/// What is promised of an operation, as docs/performance.md has it.
+struct Goal: Sendable {
+    var text: String
+    /// As a ratio to the yardstick, where it is one.
+    var ratio: Double?
+
+    static func of(_ operation: Operation, _ kind: LibraryPlan.Kind) -> Goal? {
+        switch (operation, kind) {
+        case (.firstBackup, .media): Goal(text: "<= 0.60", ratio: 0.60)
+        case (.firstBackup, .small): Goal(text: "<= 0.20", ratio: 0.20)
+        case (.unchanged, .media): Goal(text: "<= 30 ms")
+        case (.unchanged, .small): Goal(text: "<= 1.0", ratio: 1.0)
+        case (.restore, .media): Goal(text: "<= 0.60", ratio: 0.60)
+        case (.restore, .small): Goal(text: "<= 0.80", ratio: 0.80)
+        case (.reread, .media), (.check, .media): Goal(text: ">= 8 GB/s")
+        case (.list, _): Goal(text: "<= 15 ms")
+        default: nil
+        }
+    }
+}
+
+/// The results of all libraries.
+struct MacroReport {
+    let machine: MachineDescription
+    let contenders: [Contender]
+    let results: [MacroResult]
+
+    private var programs: [Contender] { contenders.filter { $0.name != "yardstick" } }
+
+    /// Times and ratios, then memory and sizes, in Markdown.
+    var text: String {
+        let versions = programs.map { "\($0.name): \($0.version)" }.joined(separator: "; ")
+        let libraries = results.map {
+            "\($0.library.kind.rawValue): \($0.library.fileCount) files, \(rounded(Double($0.libraryBytes) / 1e9)) GB"
+        }
+        return """
+            \(machine.text)
+            \(versions)
+            \(libraries.joined(separator: "; ")); files in the page cache
+
+            Seconds are medians with minimum and maximum. A ratio is to the yardstick of the same round: `cp -a` \
+            and `sync` of the same files, or `find -printf` for unchanged files and the second state, or starting \
+            `true` for the list.
+
+            \(timeTable.text)
+
+            \(sizeTable.text)
+            """
+    }
+
+    private var timeTable: MarkdownTable {
+        var table = MarkdownTable(
+            ["library", "operation", "goal", "yardstick, s"]
+                + programs.flatMap { ["\($0.name), s", "ratio"] } + ["bakstore, GB/s"])
+        for result in results {
+            for operation in Operation.allCases {
+                guard let measured = result.measurements[operation] else { continue }
+                var cells = [result.library.kind.rawValue, operation.rawValue]
+                cells.append(Goal.of(operation, result.library.kind)?.text ?? "")
+                cells.append(measured["yardstick"].map { Self.seconds($0.seconds) } ?? "")
+                for program in programs {
+                    cells.append(measured[program.name].map { Self.seconds($0.seconds) } ?? "")
+                    cells.append(result.ratios(operation, program.name).map { rounded($0.median) } ?? "")
+                }
+                let speed = measured["bakstore"].map { Double(result.libraryBytes) / $0.seconds.median / 1e9 }
+                cells.append(operation.isThroughput ? speed.map { fixed($0, 2) } ?? "" : "")
+                table.append(cells)
+            }
+        }
+        return table
+    }
+
+    private var sizeTable: MarkdownTable {
+        var table = MarkdownTable(
+            ["library", "program", "peak memory, first backup, MB", "unchanged", "restore", "repository, MB"]
+                + ["growth by the week, MB"])
+        for result in results {
+            for program in programs {
+                func peak(_ operation: Operation) -> String {
+                    result.measurements[operation]?[program.name].map { fixed(Double($0.peakBytes) / 1e6, 0) }
+                        ?? ""
+                }
+                func megabytes(_ bytes: Int?) -> String { bytes.map { fixed(Double($0) / 1e6, 1) } ?? "" }
+                table.append([
+                    result.library.kind.rawValue, program.name, peak(.firstBackup), peak(.unchanged),
+                    peak(.restore), megabytes(result.repositoryBytes[program.name]?[.firstBackup]),
+                    megabytes(result.weekGrowth(program.name)),
+                ])
+            }
+        }
+        return table
+    }
+
+    private static func seconds(_ samples: Samples) -> String {
+        guard samples.values.count > 1 else { return rounded(samples.median) }
+        return "\(rounded(samples.median)) [\(rounded(samples.minimum))-\(rounded(samples.maximum))]"
+    }
+
+    var json: JSONValue {
+        [
+            "machine": machine.json,
+            "programs": .array(
+                contenders.map { ["name": .string($0.name), "version": .string($0.version)] }),
+            "libraries": .array(results.map(Self.json)),
+        ]
+    }
+
+    private static func json(_ result: MacroResult) -> JSONValue {
+        var rows: [JSONValue] = []
+        for operation in Operation.allCases {
+            for (name, measurement) in (result.measurements[operation] ?? [:]).sorted(by: { $0.key < $1.key })
+            {
+                rows.append([
+                    "operation": .string(operation.rawValue), "program": .string(name),
+                    "seconds": measurement.seconds.json,
+                    "processor_seconds": .number(measurement.samples(\.processorSeconds).median),
+                    "peak_memory_bytes": .integer(measurement.peakBytes),
+                    "ratio": result.ratios(operation, name)?.json ?? .null,
+                    "repository_bytes": result.repositoryBytes[name]?[operation].map(JSONValue.integer)
+                        ?? .null,
+                ])
+            }
+        }
+        return [
+            "kind": .string(result.library.kind.rawValue), "files": .integer(result.library.fileCount),
+            "bytes": .integer(result.libraryBytes), "seed": .integer(Int(result.library.seed)),
+            "measurements": .array(rows),
+        ]
+    }
+
+    /// Ratios to the yardstick, a group of bars for each operation.
+    var chart: BarChart {
+        var chart = BarChart(
+            title: "Time as a multiple of cp -a + sync (or find, or true) in the same run; less is better",
+            series: programs.map(\.name))
+        for result in results {
+            for operation in Operation.allCases {
+                let values = programs.map { result.ratios(operation, $0.name)?.median }
+                guard values.contains(where: { $0 != nil }) else { continue }
+                chart.groups.append(
+                    BarChart.Group(
+                        label: "\(result.library.kind.rawValue): \(operation.rawValue)", values: values,
+                        goal: Goal.of(operation, result.library.kind)?.ratio))
+            }
+        }
+        return chart
+    }
+}
