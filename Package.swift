@@ -67,7 +67,12 @@ let package = Package(
         tests(
             "BakEngineTests",
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
-        tests("BenchmarkTests", of: ["bakstore-benchmark", "bakstore"]),
+        tests(
+            "BenchmarkTests",
+            of: [
+                "bakstore-benchmark", "bakstore", "TestSupport", "BakEngine", "BakRepository", "BakPosix",
+                "BakStorage", "BakCore",
+            ]),
         tests(
             "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
     ]

@@ -1,0 +1,156 @@
+// Counts that stand for time: calls on the store, bytes written, system calls. Time differs from machine to
+// machine; these do not, and whoever raises one has to say so here.
+
+import BakCore
+import BakEngine
+import BakPosix
+import BakRepository
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import bakstore_benchmark
+
+/// Files of this machine, the folders above them without what others change of them meanwhile.
+private final class StillTree: SourceTree {
+    let files: FileTree
+    var timestampGranularityNanoseconds: UInt64 { files.timestampGranularityNanoseconds }
+
+    init(_ files: FileTree) { self.files = files }
+
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        try files.walk { event in
+            guard case .entry(let path, let stat) = event else { return try visit(event) }
+            let isAbove = !files.roots.contains { PathOrder.isAtOrBeneath(path, $0) }
+            return try visit(.entry(path: path, stat: isAbove ? FileStat(type: .directory) : stat))
+        }
+    }
+
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { try files.open(path) }
+
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        try files.attributes(path, stat)
+    }
+
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
+        files.names(uid: uid, gid: gid)
+    }
+}
+
+/// A clock a minute ahead: files made a moment ago are old enough for their times to be trusted.
+private struct LaterTime: TimeSource {
+    func now() -> Timestamp {
+        let now = SystemTime().now()
+        return Timestamp(seconds: now.seconds + 60, nanoseconds: now.nanoseconds)
+    }
+    func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
+}
+
+@Suite struct CountTests {
+    /// Backs a library up twice into a store that keeps count; returns the calls of each run, and the store.
+    private func calls(
+        of library: LibraryDescription, compression: CompressionMode
+    ) throws -> (first: [SimulatedStore.Call], second: [SimulatedStore.Call], SimulatedStore, bytes: Int) {
+        let bench = try Bench()
+        let path = try bench.library("library", library).path
+        let store = SimulatedStore()
+        let repository = try Repository.create(
+            in: store, options: Repository.Options(classes: defaultChunkClasses), cache: MemoryCache(),
+            time: LaterTime(), random: SystemRandom())
+        let tree = StillTree(try FileTree(roots: [Array(path.utf8)]))
+        var request = BackupRequest(
+            paths: tree.files.roots, host: "h", device: "d", user: "u", program: "p")
+        request.compression = compression
+        request.workerCount = 1
+        return try withExtendedLifetime(bench) {
+            let runs = try (0..<2).map { _ in
+                store.clearCalls()
+                let report = try Backup(repository, of: tree).run(request)
+                #expect(report.counters.failedItems == 0)
+                return store.calls
+            }
+            return (runs[0], runs[1], store, Files.totalBytes(beneath: path))
+        }
+    }
+
+    @Test func aBackupCallsTheStoreAFewTimes() throws {
+        let library = LibraryDescription(kind: .small, fileCount: 400, byteCount: 4_000_000, seed: 1)
+        let (first, second, _, _) = try calls(of: library, compression: .auto)
+        func changes(_ calls: [SimulatedStore.Call]) -> [String] {
+            calls.filter(\.isMutation).map { call in
+                let folder = call.object.split(separator: "/").first ?? ""
+                return "\(call.operation.rawValue) \(folder)"
+            }
+        }
+        #expect(
+            changes(first) == [
+                "put sessions", "stage packs", "stage packs", "publish packs", "publish packs", "publish ",
+                "put index", "put snapshots",
+            ])
+        #expect(changes(second) == ["put sessions", "publish ", "put snapshots"])
+        // Listings of collections, snapshots (twice) and the index; then the parent and its manifest as well.
+        #expect(first.count <= 12, "\(first)")
+        #expect(second.count <= 20, "\(second)")
+    }
+
+    /// Only bytes make packs, and only packs make calls.
+    @Test func storeCallsDoNotGrowWithTheFiles() throws {
+        let counts = try [100, 800].map { files in
+            let library = LibraryDescription(kind: .small, fileCount: files, byteCount: 800_000, seed: 1)
+            return try calls(of: library, compression: .auto).first.count
+        }
+        #expect(counts[0] == counts[1])
+    }
+
+    @Test func littleIsWrittenBesidesTheContent() throws {
+        let media = LibraryDescription(kind: .media, fileCount: 40, byteCount: 10_000_000, seed: 1)
+        let (_, _, store, bytes) = try calls(of: media, compression: .off)
+        let written = store.keys.reduce(0) { $0 + store[$1]!.count }
+        #expect(written < bytes + bytes / 500, "\(written) bytes for \(bytes) of media")
+
+        let small = LibraryDescription(kind: .small, fileCount: 400, byteCount: 4_000_000, seed: 1)
+        let (_, _, smallStore, smallBytes) = try calls(of: small, compression: .off)
+        let smallWritten = smallStore.keys.reduce(0) { $0 + smallStore[$1]!.count }
+        // A blob's header and footer row, its row in the index, the file's entry.
+        #expect(smallWritten < smallBytes + 400 * 250, "\(smallWritten) bytes for \(smallBytes) in 400 files")
+    }
+
+    /// Whether strace is there and may trace.
+    static let canTrace = (try? Command("strace", "-o", "/dev/null", "true").run(log: "/dev/null")) != nil
+
+    @Test(.enabled(if: canTrace, "needs strace"))
+    func anUnchangedFileCostsOneSystemCall() throws {
+        let bench = try Bench()
+        let counts = try [100, 600].map { files in
+            let library = LibraryDescription(
+                kind: .small, fileCount: files, byteCount: files * 2000, seed: 1)
+            let path = try bench.library("library-\(files)", library).path
+            let repository = bench.folder + "/repository-\(files)"
+            var backup = Command(
+                try Bench.program("bakstore"), "backup", path, "--repo", repository, "--quiet",
+                variables: ["BAKSTORE_CACHE_DIR": bench.folder + "/cache"])
+            let log = bench.folder + "/log"
+            var make = backup
+            make.words[1...2] = ["init"]
+            _ = try make.run(log: log)
+            _ = try backup.run(log: log)
+            let trace = bench.folder + "/trace"
+            backup.words = ["strace", "-f", "-c", "-o", trace] + backup.words
+            _ = try backup.run(log: log)
+            return try systemCalls(String(decoding: Files.contents(trace) ?? [], as: UTF8.self))
+        }
+        let perFile = Double(counts[1] - counts[0]) / 500
+        #expect((0.9..<1.5).contains(perFile), "\(perFile) system calls a file")
+    }
+
+    /// The sum of strace's summary. How often threads wait for each other (futex) differs from run to run.
+    private func systemCalls(_ summary: String) throws -> Int {
+        try summary.split(separator: "\n").reduce(0) { sum, line in
+            let words = line.split(separator: " ")
+            guard let name = words.last, words.count >= 5, words[0].first?.isNumber == true,
+                name != "futex", name != "total"
+            else { return sum }
+            return sum + (try #require(Int(words[3])))
+        }
+    }
+}
