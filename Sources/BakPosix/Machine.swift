@@ -1,5 +1,6 @@
 // Machine: facts about this machine, its user and this process that the command line asks for.
 
+import BakCore
 import CLinux
 import Glibc
 
@@ -29,6 +30,15 @@ public enum Machine {
     public static var userName: String {
         let name = AccountNames().user(geteuid())
         return name.isEmpty ? String(geteuid()) : String(decoding: name, as: UTF8.self)
+    }
+
+    /// How far the local time zone is ahead of UTC at a moment, in seconds; 0 for a moment whose year is
+    /// beyond what the system can count.
+    public static func utcOffsetSeconds(at time: Timestamp) -> Int {
+        var seconds = time_t(time.seconds)
+        var parts = tm()
+        guard localtime_r(&seconds, &parts) != nil else { return 0 }
+        return Int(parts.tm_gmtoff)
     }
 
     /// How many processors this process may use, at least 1.

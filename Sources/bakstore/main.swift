@@ -7,5 +7,5 @@ Interruption.install()
 Machine.raiseOpenFileLimit()
 let code = Commands.main(
     Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
-    variable: Machine.variable, localOffset: { LocalTime($0)?.utcOffsetSeconds ?? 0 })
+    variable: Machine.variable, localOffset: Machine.utcOffsetSeconds)
 exit(code.rawValue)
