@@ -31,6 +31,7 @@ extension Commands {
             let index = try BlobIndex(repository) { context.remark("\($0)") }
             try SnapshotFile(path.path, in: record, repository: repository, index: index).read { bytes in
                 try context.write(Array(bytes))
+                try context.expectReader()
             }
         }
         return .done

@@ -22,6 +22,7 @@ extension Commands {
                 found = true
                 if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
                     try printEntry(entry, invocation, context)
+                    try context.expectReader()
                 }
                 return true
             }

@@ -32,7 +32,16 @@ enum Commands {
             let context = CommandContext(
                 terminal: terminal, environment: try Environment(variable), clock: clock,
                 localOffset: localOffset)
-            return try run(invocation, context: context)
+            let code = try run(invocation, context: context)
+            do throws(OutputError) {
+                try terminal.flushOutput()
+            } catch {
+                // The exit code tells what was done, whether or not somebody stayed to read about it.
+                if error != .closed { throw error }
+            }
+            return code
+        } catch OutputError.closed {
+            return .done
         } catch {
             let report = ErrorReport(error)
             // The flag is looked for among the words, because they may be what could not be parsed.

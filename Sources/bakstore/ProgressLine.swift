@@ -127,7 +127,9 @@ final class ProgressReporter: @unchecked Sendable {
             nextAt = now + interval
             let seconds = Double(now - start) / 1e9
             if style == .json {
-                _ = terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
+                // A failure shows again when the output is flushed at the end.
+                try? terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
+                try? terminal.flushOutput()
             } else {
                 // The last column stays free: some terminals break the line when it is filled.
                 let line = ProgressLine.text(progress(), seconds: seconds, width: terminal.width - 1)
@@ -142,6 +144,8 @@ final class ProgressReporter: @unchecked Sendable {
         monitor.locked {
             clear()
             body()
+            // Output may lead to the same terminal by a detour, such as `| tee`: before the line is drawn again.
+            if style == .line { try? terminal.flushOutput() }
         }
     }
 

@@ -3,6 +3,7 @@
 import BakPosix
 import Glibc
 
+Terminal.reserveNumbers()
 Interruption.install()
 Machine.raiseOpenFileLimit()
 let code = Commands.main(
