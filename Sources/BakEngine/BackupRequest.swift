@@ -118,13 +118,13 @@ public enum BackupEvent: Sendable {
 public struct BackupProgress: Sendable {
     /// Regular files in the manifest so far.
     public var files: UInt64 = 0
-    /// Their bytes, read or known.
+    /// Bytes read so far, and those of files that need not be read.
     public var bytes: UInt64 = 0
     /// Bytes stored so far.
     public var storedBytes: UInt64 = 0
     /// Items that could not be read.
     public var failedItems: UInt64 = 0
-    /// The path last finished.
+    /// What is being read, or was finished last.
     public var currentPath: [UInt8] = []
 }
 

@@ -74,9 +74,16 @@ public final class Backup: Sendable {
                 shouldStop: {
                     assembler.noteProgress()
                     return state.shouldStop()
+                },
+                onRead: { count in
+                    let storedBytes = session.added.storedBytes
+                    progress.update {
+                        $0.bytes += UInt64(count)
+                        $0.storedBytes = UInt64(storedBytes)
+                    }
                 })
         }
-        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), state) }
+        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), state, progress) }
         let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
         let assemblerThread = Thread { state.guarding { try assemblerWork.value() } }
         let walk = SourceWalk(
@@ -97,11 +104,12 @@ public final class Backup: Sendable {
         return report
     }
 
-    private func worker(_ ingester: FileIngester, _ state: RunState) -> Thread {
+    private func worker(_ ingester: FileIngester, _ state: RunState, _ progress: ProgressBoard) -> Thread {
         let box = UncheckedBox(ingester)
         return Thread {
             while let batch = state.jobs.pop() {
                 for slot in batch {
+                    progress.update { $0.currentPath = slot.path }
                     state.guarding {
                         let result =
                             state.shouldStop() ? IngestResult.dropped : try box.value.ingest(slot.path)

@@ -73,7 +73,7 @@ final class ManifestAssembler: @unchecked Sendable {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
             }
-            try record(entry, change)
+            try record(entry, change, bytesShown: readBytes)
         }
     }
 
@@ -95,7 +95,10 @@ final class ManifestAssembler: @unchecked Sendable {
         try record(try ingester.ingest(path), path, change)
     }
 
-    private func record(_ entry: ManifestEntry, _ change: BackupEvent.Change) throws {
+    /// Appends an entry, of whose size so many bytes are in the progress already.
+    private func record(
+        _ entry: ManifestEntry, _ change: BackupEvent.Change, bytesShown: UInt64 = 0
+    ) throws {
         // What no reader could take would cost the manifest's other entries too.
         if let fault = entry.fault { return fail(entry.path, "the repository cannot hold it: \(fault)") }
         guard recordedEntries == 0 || PathOrder.precedes(lastPath, entry.path) else {
@@ -121,7 +124,7 @@ final class ManifestAssembler: @unchecked Sendable {
         let stored = session.added.storedBytes
         progress.update {
             $0.files = counters.files
-            $0.bytes = counters.bytes
+            if entry.stat.type == .regular { $0.bytes += entry.stat.size - bytesShown }
             $0.storedBytes = UInt64(stored)
             $0.currentPath = entry.path
         }

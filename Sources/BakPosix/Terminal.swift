@@ -21,6 +21,9 @@ public enum Terminal: Int32, Sendable {
     /// Whether a person watches it.
     public var isInteractive: Bool { isatty(rawValue) == 1 }
 
+    /// Whether a person types what is read.
+    public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
+
     /// Its width in columns; nil when it is no terminal or does not say.
     public var columns: Int? {
         let columns = linux_terminal_columns(rawValue)
