@@ -50,7 +50,8 @@ struct ErrorReport: Equatable {
     private static func report(_ error: RepositoryError) -> (ExitCode, String) {
         switch error {
         case .noRepository: (.noRepository, error.description)
-        case .alreadyExists, .noSuchSnapshot, .ambiguousSnapshot, .prunedByNewerProgram, .sessionRevoked,
+        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .prunedByNewerProgram,
+            .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }
