@@ -56,6 +56,12 @@ public enum Machine {
         return first.st_dev == second.st_dev
     }
 
+    /// Whether a path leads to a folder; nil when there is nothing or it cannot be looked at.
+    public static func isFolder(_ path: String) -> Bool? {
+        var status = Glibc.stat()
+        return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
+    }
+
     /// Whether a folder has nothing in it; nil when there is no such folder or it cannot be looked into.
     public static func isEmptyFolder(_ path: String) -> Bool? {
         guard let folder = opendir(path) else { return nil }

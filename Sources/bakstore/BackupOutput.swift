@@ -57,40 +57,34 @@ final class BackupOutput: @unchecked Sendable {
                 try? context.printJSON { json in
                     json.member("message_type", "verbose_status")
                     json.member("action", word)
-                    json.member("item", bytes: [UInt8(ascii: "/")] + entry.path)
+                    json.member("item", bytes: entry.path.absolute)
                     json.member("data_size", entry.stat.size)
                 }
             } else {
-                try? context.print("\(word)  /\(Formatting.name(entry.path))")
+                try? context.print("\(word)  \(Formatting.name(entry.path.absolute))")
             }
         }
     }
 
     private func noteError(_ path: [UInt8], _ reason: String) {
         reporter.whileCleared {
-            if invocation.has(.json) {
-                context.remarkJSON { json in
-                    json.member("message_type", "error")
-                    json.object("error") { $0.member("message", reason) }
-                    json.member("during", "archival")
-                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
-                }
-            } else {
-                context.remark("skipped /\(Formatting.name(path)): \(reason)")
-            }
+            context.complain(
+                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "archival",
+                item: path.absolute)
         }
     }
 
     private func noteRemark(_ path: [UInt8], _ text: String, kind: String) {
+        guard invocation.verbosity >= 0 else { return }
         reporter.whileCleared {
             if invocation.has(.json) {
                 try? context.printJSON { json in
                     json.member("message_type", kind)
-                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
+                    json.member("item", bytes: path.absolute)
                     json.member("reason", text)
                 }
             } else {
-                context.remark("/\(Formatting.name(path)): \(text)")
+                context.remark("\(Formatting.name(path.absolute)): \(text)")
             }
         }
     }
@@ -115,7 +109,7 @@ final class BackupOutput: @unchecked Sendable {
             progress.bytes = state.bytes
             progress.newBytes = state.storedBytes
             progress.errors = state.failedItems
-            progress.currentFiles = state.currentPath.isEmpty ? [] : [[UInt8(ascii: "/")] + state.currentPath]
+            progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
             monitor.locked {
                 progress.totalFiles = totalFiles
                 progress.totalBytes = totalBytes
@@ -162,19 +156,22 @@ final class BackupOutput: @unchecked Sendable {
                 "\(Formatting.count(counters.failedItems, "item", "items")) could not be read; the reasons are above"
             )
         }
-        lines.append(outcome(report))
-        return lines
+        return lines + outcome(report)
     }
 
-    private func outcome(_ report: BackupReport) -> String {
-        if invocation.has(.dryRun) { return "nothing was stored, as this was a dry run" }
-        if report.wasUnchanged { return "nothing has changed; no snapshot was made" }
-        guard let snapshot = report.snapshot else { return "no snapshot was made" }
-        if report.wasInterrupted {
-            return "interrupted; partial snapshot \(snapshot.id.short) keeps what was read. "
-                + "Run the same command again to go on from there"
+    private func outcome(_ report: BackupReport) -> [String] {
+        let end = report.wasInterrupted ? "interrupted; " : ""
+        if invocation.has(.dryRun) { return ["\(end)nothing was stored, as this was a dry run"] }
+        if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
+        guard let snapshot = report.snapshot else {
+            // Without an interruption this is an error, which says so itself.
+            return report.wasInterrupted ? ["interrupted before a file was stored; no snapshot was made"] : []
         }
-        return "snapshot \(snapshot.id.short)"
+        guard report.wasInterrupted else { return ["snapshot \(snapshot.id.short)"] }
+        return [
+            "interrupted; partial snapshot \(snapshot.id.short) keeps what was read. "
+                + "Run the same command again to go on from there"
+        ]
     }
 
     private func summarizeJSON(_ report: BackupReport, seconds: Double) throws {

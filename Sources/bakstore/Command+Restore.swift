@@ -21,13 +21,13 @@ extension Commands {
         // A dry run makes nothing, not even the target's folder.
         let target =
             request.isDryRun && Machine.realPath(path) == nil ? nil : try FolderTarget(path: path)
-        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        let index = try BlobIndex(repository) { context.complain("\($0)") }
 
         let reporter = context.progress(for: invocation)
         let output = RestoreOutput(invocation, context, reporter, request.snapshot, path)
         let restore = Restore(
             repository, index: index, to: target, filter: filter, onEvent: output.note,
-            isCancelled: { Interruption.isRequested })
+            isCancelled: context.isInterrupted)
         let board = RestoreBoard()
         let ticker = Ticker(reporter) { output.show(board.report) }
         defer {
@@ -104,16 +104,9 @@ private final class RestoreOutput: @unchecked Sendable {
 
     private func complain(_ path: [UInt8], _ text: String) {
         reporter.whileCleared {
-            if invocation.has(.json) {
-                context.remarkJSON { json in
-                    json.member("message_type", "error")
-                    json.object("error") { $0.member("message", text) }
-                    json.member("during", "restore")
-                    json.member("item", bytes: path.absolute)
-                }
-            } else {
-                context.remark("\(Formatting.name(path.absolute)): \(text)")
-            }
+            context.complain(
+                "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
+                item: path.absolute)
         }
     }
 

@@ -9,6 +9,12 @@ struct CommandContext: Sendable {
     var clock: any TimeSource
     /// Seconds east of UTC at a moment.
     var localOffset: @Sendable (Timestamp) -> Int
+    /// Whether the user wants the command to end.
+    var isInterrupted: @Sendable () -> Bool = { false }
+    /// Whether the user wants nothing but errors.
+    var isQuiet = false
+    /// Whether a program reads what is printed.
+    var isJSON = false
 
     /// Prints a line on standard output. When nobody reads it any more, nothing happens.
     func print(_ line: String) throws { try write(Array("\(line)\n".utf8)) }
@@ -30,11 +36,36 @@ struct CommandContext: Sendable {
         if terminal.outputIsClosed { throw .closed }
     }
 
-    /// Prints a remark on standard error, where it does not disturb what a program reads.
-    func remark(_ line: String) { terminal.writeError(Array("\(Formatting.line(line))\n".utf8)) }
+    /// Prints what is good to know on standard error, where it does not disturb what a program reads.
+    func remark(_ line: String) {
+        if isQuiet { return }
+        complain(line) { json in
+            json.member("message_type", "note")
+            json.member("message", line)
+        }
+    }
 
-    /// Prints a JSON object on standard error.
-    func remarkJSON(_ build: (inout JSONWriter) -> Void) { terminal.writeError(JSONWriter.line(build)) }
+    /// Prints what is wrong on standard error.
+    func complain(_ line: String) {
+        complain(line) { json in
+            json.member("message_type", "error")
+            json.object("error") { $0.member("message", line) }
+        }
+    }
+
+    /// Prints what is wrong with an item that is worked on.
+    func complain(_ line: String, reason: String, during: String, item: [UInt8]) {
+        complain(line) { json in
+            json.member("message_type", "error")
+            json.object("error") { $0.member("message", reason) }
+            json.member("during", during)
+            json.member("item", bytes: item)
+        }
+    }
+
+    private func complain(_ line: String, orJSON build: (inout JSONWriter) -> Void) {
+        terminal.writeError(isJSON ? JSONWriter.line(build) : Array("\(Formatting.line(line))\n".utf8))
+    }
 
     /// A reporter in the form that the invocation and the terminal ask for.
     func progress(for invocation: Invocation) -> ProgressReporter {

@@ -25,13 +25,15 @@ enum Commands {
     /// The whole program: parses, runs, and reports what failed.
     static func main(
         _ words: [[UInt8]], terminal: any Console, clock: any TimeSource,
-        variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int
+        variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int,
+        isInterrupted: @escaping @Sendable () -> Bool
     ) -> ExitCode {
         do {
             let invocation = try ArgumentParser.parse(words)
             let context = CommandContext(
                 terminal: terminal, environment: try Environment(variable), clock: clock,
-                localOffset: localOffset)
+                localOffset: localOffset, isInterrupted: isInterrupted, isQuiet: invocation.has(.quiet),
+                isJSON: invocation.has(.json))
             let code = try run(invocation, context: context)
             do throws(OutputError) {
                 try terminal.flushOutput()

@@ -8,5 +8,6 @@ Interruption.install()
 Machine.raiseOpenFileLimit()
 let code = Commands.main(
     Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
-    variable: Machine.variable, localOffset: Machine.utcOffsetSeconds)
+    variable: Machine.variable, localOffset: Machine.utcOffsetSeconds,
+    isInterrupted: { Interruption.isRequested })
 exit(code.rawValue)

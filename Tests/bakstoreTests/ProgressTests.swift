@@ -119,7 +119,8 @@ final class ManualClock: TimeSource, @unchecked Sendable {
     func run(_ words: String..., variables: [String: String] = [:], terminal: RecordingTerminal) -> ExitCode {
         Commands.main(
             words.map { Array($0.utf8) }, terminal: terminal, clock: ManualClock(),
-            variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 })
+            variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
+            isInterrupted: { false })
     }
 
     @Test func versionAndHelp() {
