@@ -78,7 +78,7 @@ public final class Backup: Sendable {
                 onRead: { count in
                     let storedBytes = session.added.storedBytes
                     progress.update {
-                        $0.bytes += UInt64(count)
+                        $0.bytes &+= UInt64(count)
                         $0.storedBytes = UInt64(storedBytes)
                     }
                 })

@@ -110,7 +110,7 @@ final class ManifestAssembler: @unchecked Sendable {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes += entry.stat.size
+            counters.bytes &+= entry.stat.size
             switch change {
             case .new: counters.newFiles += 1
             case .changed: counters.changedFiles += 1
@@ -124,7 +124,7 @@ final class ManifestAssembler: @unchecked Sendable {
         let stored = session.added.storedBytes
         progress.update {
             $0.files = counters.files
-            if entry.stat.type == .regular { $0.bytes += entry.stat.size - bytesShown }
+            if entry.stat.type == .regular { $0.bytes &+= entry.stat.size - bytesShown }
             $0.storedBytes = UInt64(stored)
             $0.currentPath = entry.path
         }

@@ -15,6 +15,7 @@ final class BackupOutput: @unchecked Sendable {
     private var totalFiles: UInt64 = 0
     private var totalBytes: UInt64 = 0
     private var totalsAreFinal = false
+    private var lastCheckpoint: CommitRecord?
 
     init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
         self.invocation = invocation
@@ -39,7 +40,8 @@ final class BackupOutput: @unchecked Sendable {
         case .parentUnreadable(let reason):
             reporter.whileCleared { context.remark("files are read again, because \(reason)") }
         case .checkpoint(let record):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+            monitor.locked { lastCheckpoint = record }
+            guard invocation.verbosity >= 1 else { return }
             reporter.whileCleared { context.remark("checkpoint \(record.id.short)") }
         }
     }
@@ -94,7 +96,7 @@ final class BackupOutput: @unchecked Sendable {
         guard stat.type == .regular else { return }
         monitor.locked {
             totalFiles += 1
-            totalBytes += stat.size
+            totalBytes &+= stat.size
         }
     }
 
@@ -132,8 +134,11 @@ final class BackupOutput: @unchecked Sendable {
 
     private func summaryLines(_ report: BackupReport, seconds: Double) -> [String] {
         let counters = report.counters
+        // Nothing is kept: what was read says nothing.
+        if report.wasInterrupted, !isDry, interruptedSnapshot(report) == nil {
+            return ["interrupted before a file was stored; no snapshot was made"]
+        }
         var lines: [String] = []
-        let isDry = invocation.has(.dryRun)
         var parts = [Formatting.count(counters.newFiles, "new file", "new files")]
         if counters.changedFiles > 0 { parts.append("\(Formatting.count(counters.changedFiles)) changed") }
         if counters.unmodifiedFiles > 0 {
@@ -159,19 +164,27 @@ final class BackupOutput: @unchecked Sendable {
         return lines + outcome(report)
     }
 
+    private var isDry: Bool { invocation.has(.dryRun) }
+
+    /// What keeps the work of an interrupted run: its last snapshot or else its last checkpoint.
+    private func interruptedSnapshot(_ report: BackupReport) -> CommitRecord? {
+        report.snapshot ?? monitor.locked { lastCheckpoint }
+    }
+
     private func outcome(_ report: BackupReport) -> [String] {
-        let end = report.wasInterrupted ? "interrupted; " : ""
-        if invocation.has(.dryRun) { return ["\(end)nothing was stored, as this was a dry run"] }
-        if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
-        guard let snapshot = report.snapshot else {
-            // Without an interruption this is an error, which says so itself.
-            return report.wasInterrupted ? ["interrupted before a file was stored; no snapshot was made"] : []
+        if isDry {
+            let end = report.wasInterrupted ? "interrupted; " : ""
+            return ["\(end)nothing was stored, as this was a dry run"]
         }
-        guard report.wasInterrupted else { return ["snapshot \(snapshot.id.short)"] }
-        return [
-            "interrupted; partial snapshot \(snapshot.id.short) keeps what was read. "
-                + "Run the same command again to go on from there"
-        ]
+        if report.wasInterrupted, let snapshot = interruptedSnapshot(report) {
+            return [
+                "interrupted; partial snapshot \(snapshot.id.short) keeps what is stored so far. "
+                    + "Run the same command again to go on from there"
+            ]
+        }
+        if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
+        // No snapshot otherwise is an error, which says so itself.
+        return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 
     private func summarizeJSON(_ report: BackupReport, seconds: Double) throws {

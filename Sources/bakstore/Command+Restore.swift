@@ -114,7 +114,7 @@ private final class RestoreOutput: @unchecked Sendable {
         reporter.update {
             var progress = Progress()
             progress.files = report.files
-            progress.bytes = report.bytes
+            progress.bytes = report.processedBytes
             progress.totalFiles = snapshot.counters.files
             progress.totalBytes = snapshot.counters.bytes
             // The snapshot's totals are the restore's only when nothing narrows it.
@@ -158,6 +158,6 @@ private final class RestoreOutput: @unchecked Sendable {
             let items = Formatting.count(report.failed, "item", "items")
             try context.print("\(items) could not be restored; the reasons are above")
         }
-        if report.wasInterrupted { try context.print("interrupted; what was restored so far is whole") }
+        if report.wasInterrupted { try context.print("interrupted; the files restored so far are whole") }
     }
 }

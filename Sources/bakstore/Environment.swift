@@ -9,6 +9,8 @@ struct Environment: Sendable, Equatable {
     var repositoryFile: [UInt8]?
     /// `BAKSTORE_CACHE_DIR`, or this user's cache folder.
     var cacheFolder: [UInt8]?
+    /// Whether it was `BAKSTORE_CACHE_DIR`.
+    var isCacheFolderNamed = false
     /// `BAKSTORE_DEVICE`.
     var device: String?
     /// `BAKSTORE_PROGRESS_FPS`: how often a live line is drawn, at most, in a second.
@@ -41,7 +43,9 @@ struct Environment: Sendable, Equatable {
             }
             progressFPS = number
         }
-        cacheFolder = try value("BAKSTORE_CACHE_DIR") ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
+        let cache = try value("BAKSTORE_CACHE_DIR")
+        isCacheFolderNamed = cache != nil
+        cacheFolder = cache ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
         if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
             defaultRepository = data + Array("/default".utf8)
         }

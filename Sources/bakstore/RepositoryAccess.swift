@@ -64,7 +64,7 @@ struct RepositoryAccess {
         }
         do {
             let repository = try Repository.open(
-                store, cache: cache(for: location, context), time: context.clock, random: SystemRandom())
+                store, cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
@@ -93,16 +93,23 @@ struct RepositoryAccess {
         }
         return try Repository.create(
             in: try LocalStore.create(path: location.path), options: options,
-            cache: cache(for: location, context), time: context.clock, random: SystemRandom())
+            cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
     }
 
-    /// The index table lies beside the store's objects, unless the user wants it elsewhere.
-    private static func cache(for location: RepositoryLocation, _ context: CommandContext) -> FolderCache {
+    /// The index table lies in the user's cache folder; beside the store's objects when there is none.
+    private static func cache(
+        for location: RepositoryLocation, _ context: CommandContext
+    ) throws(UsageError) -> FolderCache {
         guard let folder = context.environment.cacheFolder else {
             return FolderCache(path: location.path + "/cache")
         }
         let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
             separator: "-")
-        return FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
+        let cache = FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
+        guard cache.isUsable || !context.environment.isCacheFolderNamed else {
+            throw UsageError(
+                "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
+        }
+        return cache
     }
 }
