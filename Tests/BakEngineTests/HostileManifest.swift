@@ -42,16 +42,17 @@ struct HostileManifest {
         return entry
     }
 
-    /// Commits a snapshot of these entries in one segment, each in one record.
+    /// Commits a snapshot of these entries, each in a segment of its own: damage costs a segment.
     func commit(_ entries: [ManifestEntry]) throws -> CommitRecord {
-        var segment = ManifestSegmentEncoder()
-        for entry in entries { segment.append(.entry(entry), path: entry.path) }
-        let blob = try segment.finish().withUnsafeBytes { try manifest.store($0, isCompressed: false) }
-        let root = ManifestRoot(segments: [
-            ManifestSegmentReference(
-                blob: blob, recordCount: segment.recordCount, firstPath: segment.firstPath ?? [])
-        ])
-        return try commit(try root.encode().withUnsafeBytes { try manifest.store($0, isCompressed: false) })
+        let segments = try entries.map { entry in
+            var segment = ManifestSegmentEncoder()
+            segment.append(.entry(entry), path: entry.path)
+            let blob = try segment.finish().withUnsafeBytes { try manifest.store($0, isCompressed: false) }
+            return ManifestSegmentReference(
+                blob: blob, recordCount: segment.recordCount, firstPath: entry.path)
+        }
+        let root = ManifestRoot(segments: segments).encode()
+        return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
     /// Commits a snapshot of these entries, whose extents may fill many records.

@@ -259,7 +259,7 @@ extension PosixTests {
                 folder = next
             }
             close(folder)
-            let before = openDescriptors()
+            let before = scratch.openDescriptors()
             let tree = try tree("r")
             var (entries, most, failures) = (0, 0, 0)
             var files: [[UInt8]] = []
@@ -269,7 +269,7 @@ extension PosixTests {
                     return .proceed
                 }
                 entries += 1  // with /tmp and the scratch folder
-                if entries % 50 == 0 { most = max(most, openDescriptors() - before) }
+                if entries % 50 == 0 { most = max(most, scratch.openDescriptors() - before) }
                 if stat.type == .regular { files.append(path) }
                 return .proceed
             }
@@ -341,7 +341,7 @@ extension PosixTests {
                 scratch.folder("r/\(index)")
                 scratch.write("r/\(index)/f", "x")
             }
-            let before = openDescriptors()
+            let before = scratch.openDescriptors()
             do {
                 let tree = try tree("r")
                 _ = try walked(tree)
@@ -351,7 +351,7 @@ extension PosixTests {
                     return .proceed
                 }
             }
-            #expect(openDescriptors() == before)
+            #expect(scratch.openDescriptors() == before)
         }
     }
 }

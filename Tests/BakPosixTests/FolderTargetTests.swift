@@ -348,7 +348,7 @@ extension PosixTests {
         }
 
         @Test func manyFilesAreWrittenWithFewDescriptors() throws {
-            let before = openDescriptors()
+            let before = scratch.openDescriptors()
             do {
                 let target = try target()
                 let files = try (0..<500).map {
@@ -364,13 +364,13 @@ extension PosixTests {
                     }
                 }
                 threads.forEach { $0.join() }
-                #expect(openDescriptors() - before <= 202)
+                #expect(scratch.openDescriptors() - before <= 202)
                 for file in files { _ = try file.finish(stat(.regular), FileAttributes()) }
                 let expected = "0123".map { String(repeating: $0, count: 1000) }.joined()
                 for index in 0..<500 { #expect(scratch.read("out/target/\(index)") == expected) }
                 #expect(scratch.names("out/target").count == 500)
             }
-            #expect(openDescriptors() == before)
+            #expect(scratch.openDescriptors() == before)
         }
 
         @Test func aReplacedFileIsNotWrittenThrough() throws {

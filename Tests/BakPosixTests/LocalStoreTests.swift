@@ -89,10 +89,10 @@ extension PosixTests {
         @Test func stagedObjectsAppearTogether() throws {
             let scratch = Scratch(inMemory: true)
             let store = try store(in: scratch)
-            let descriptors = openDescriptors()
+            let descriptors = scratch.openDescriptors()
             for index in 0..<200 {
                 try withBytes("\(index)") { try store.stage(ObjectKey("packs/\(index % 7)/\(index)"), $0) }
-                #expect(openDescriptors() - descriptors <= 66)
+                #expect(scratch.openDescriptors() - descriptors <= 66)
             }
             #expect(try store.list("packs/0").isEmpty)
             #expect(scratch.names("deep/er/store/tmp").count == 200)
@@ -238,7 +238,7 @@ extension PosixTests {
         }
 
         @Test func descriptorsDoNotLeak() throws {
-            let before = openDescriptors()
+            let before = scratch.openDescriptors()
             do {
                 let store = try store()
                 for index in 0..<40 {
@@ -247,9 +247,9 @@ extension PosixTests {
                 }
                 try store.publishStaged()
                 for index in 0..<40 { #expect(try text(store, "p/\(index)") == "abc") }
-                #expect(openDescriptors() - before <= 18)
+                #expect(scratch.openDescriptors() - before <= 18)
             }
-            #expect(openDescriptors() == before)
+            #expect(scratch.openDescriptors() == before)
         }
     }
 }

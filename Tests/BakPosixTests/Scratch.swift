@@ -61,6 +61,25 @@ final class Scratch {
         return names.sorted()
     }
 
+    /// The number of descriptors that this process has open on what lies here. Others do not count: other tests
+    /// run at the same time.
+    func openDescriptors() -> Int {
+        guard let stream = opendir("/proc/self/fd") else { return -1 }
+        defer { closedir(stream) }
+        var count = 0
+        var target = [CChar](repeating: 0, count: 4096)
+        while let entry = readdir(stream) {
+            let length = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    readlinkat(dirfd(stream), $0, &target, target.count)
+                }
+            }
+            guard length > 0 else { continue }
+            if target[..<length].map({ UInt8(bitPattern: $0) }).starts(with: path.utf8) { count += 1 }
+        }
+        return count
+    }
+
     /// `lstat`.
     func status(_ name: String) -> stat? {
         var status = stat()
@@ -75,15 +94,6 @@ func removeTree(_ path: String) {
     defer { arguments.forEach { free($0) } }
     guard posix_spawnp(&pid, "rm", nil, nil, arguments + [nil], environ) == 0 else { return }
     waitpid(pid, nil, 0)
-}
-
-/// The number of descriptors that this process has open.
-func openDescriptors() -> Int {
-    guard let stream = opendir("/proc/self/fd") else { return -1 }
-    defer { closedir(stream) }
-    var count = 0
-    while readdir(stream) != nil { count += 1 }
-    return count
 }
 
 /// Lends the bytes of a text.
