@@ -15,6 +15,7 @@ extension Commands {
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfSharedDisk(access, source, context)
         let request = try request(invocation, source.roots, access.repository, context)
+        if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
         let output = BackupOutput(invocation, context, reporter)

@@ -32,6 +32,9 @@ extension Commands {
             try SnapshotFile(path.path, in: record, repository: repository, index: index).read { bytes in
                 try context.write(Array(bytes))
                 try context.expectReader()
+                if context.isInterrupted() {
+                    throw CommandFailure(code: .interrupted, message: "interrupted before the file's end")
+                }
             }
         }
         return .done

@@ -19,8 +19,7 @@ extension Commands {
         request.workerCount = max(2, Machine.processorCount)
         let path = invocation.text(.target) ?? ""
         // A dry run makes nothing, not even the target's folder.
-        let target =
-            request.isDryRun && Machine.realPath(path) == nil ? nil : try FolderTarget(path: path)
+        let target = request.isDryRun && Machine.realPath(path) == nil ? nil : try openTarget(path)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
 
         let reporter = context.progress(for: invocation)
@@ -39,6 +38,15 @@ extension Commands {
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         return report.failed > 0 ? .incomplete : .done
+    }
+
+    private static func openTarget(_ path: String) throws -> FolderTarget {
+        do {
+            return try FolderTarget(path: path)
+        } catch {
+            throw CommandFailure(
+                code: .failed, message: "\(error); name a folder that can be written to with --target")
+        }
     }
 
     private static func restoreFilter(_ invocation: Invocation) throws -> RestoreFilter {
@@ -78,16 +86,18 @@ private final class RestoreOutput: @unchecked Sendable {
             guard invocation.verbosity >= shown else { return }
             say(
                 "restored", entry.path, invocation.has(.dryRun) ? "would be restored" : "restored",
-                entry.stat.size)
+                size: entry.stat.size)
         case .kept(let path, let reason):
             guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
-            say("kept", path, "kept: \(reason)", nil)
+            say("kept", path, "kept: \(reason)", reason: reason)
         case .failed(let path, let reason): complain(path, "not restored: \(reason)")
         case .note(let path, let reason): complain(path, "restored, but \(reason)")
         }
     }
 
-    private func say(_ action: String, _ path: [UInt8], _ text: String, _ size: UInt64?) {
+    private func say(
+        _ action: String, _ path: [UInt8], _ text: String, size: UInt64? = nil, reason: String? = nil
+    ) {
         reporter.whileCleared {
             if invocation.has(.json) {
                 try? context.printJSON { json in
@@ -95,6 +105,7 @@ private final class RestoreOutput: @unchecked Sendable {
                     json.member("action", action)
                     json.member("item", bytes: path.absolute)
                     if let size { json.member("size", size) }
+                    if let reason { json.member("reason", reason) }
                 }
             } else {
                 try? context.print("\(text)  \(Formatting.name(path.absolute))")
@@ -151,6 +162,11 @@ private final class RestoreOutput: @unchecked Sendable {
         line += invocation.has(.dryRun) ? "would be restored to" : "restored and verified to"
         line += " \(Formatting.line(target)); \(Formatting.duration(seconds: seconds))"
         try context.print(line)
+        if report.files + report.folders + report.others + report.kept + report.failed == 0,
+            !report.wasInterrupted
+        {
+            try context.print("nothing in the snapshot is like what was asked for")
+        }
         if report.kept > 0 {
             try context.print("\(Formatting.count(report.kept, "item", "items")) kept as they were")
         }

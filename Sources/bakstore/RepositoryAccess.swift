@@ -52,6 +52,10 @@ struct RepositoryAccess {
         }
     }
 
+    /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
+    /// a read-only store, is for the run itself to find out.
+    func removeStaleTemporaries() { _ = try? (repository.store as? LocalStore)?.removeStaleTemporaries() }
+
     private static func open(_ location: RepositoryLocation, context: CommandContext) throws
         -> RepositoryAccess
     {

@@ -13,6 +13,7 @@ import Testing
 private final class Home {
     let path: String
     var variables: [String: String] = [:]
+    var isInterrupted = false
 
     init() throws {
         path = NSTemporaryDirectory() + "bakstore-home-\(UUID().uuidString)"
@@ -42,10 +43,11 @@ private final class Home {
     ) {
         terminal.errorIsTerminal = false
         let words = words.map { Array($0.replacingOccurrences(of: "~", with: path).utf8) }
+        let isInterrupted = isInterrupted
         let code = Commands.main(
             words, terminal: terminal, clock: SystemTime(),
             variable: { [variables] in variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-            isInterrupted: { false })
+            isInterrupted: { isInterrupted })
         return (code, terminal.outputText, terminal.errorText)
     }
 }
@@ -98,6 +100,39 @@ private final class Home {
         let failed = home.run("backup", "--stdin")
         #expect(failed.code == .failed && failed.error.contains("skipped /stdin: cannot read"))
         #expect(failed.error.hasSuffix("bakstore: nothing could be read, so no snapshot was made\n"))
+    }
+
+    @Test func aBackupTidiesUpAfterCrashedOnes() throws {
+        home.run("backup", "~/photos")
+        let stale = "\(Home.defaultRepository)/tmp/.bakstore-\(ID128.zero)"
+        try home.write(stale, "half a pack")
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSince1970: 1000)], ofItemAtPath: home.path + "/" + stale)
+        home.run("backup", "-n", "~/photos")
+        #expect(home.has(stale))
+        home.run("backup", "~/photos")
+        #expect(!home.has(stale))
+    }
+
+    @Test func anInterruptedCommandSaysWhatItKeeps() throws {
+        home.run("backup", "~/photos")
+        home.isInterrupted = true
+        let backup = home.run("backup", "~/photos")
+        #expect(backup.code == .interrupted)
+        #expect(backup.output == "interrupted before a file was stored; no snapshot was made\n")
+        let restore = home.run("restore", "latest", "--target", "~/out")
+        #expect(restore.code == .interrupted && restore.output.contains("interrupted; the files restored"))
+        for words in [["ls", "latest"], ["check"], ["cat", "latest:\(home.path)/photos/a.jpg"]] {
+            #expect(home.run(words[0], words.dropFirst().first ?? "-q").code == .interrupted, "\(words)")
+        }
+    }
+
+    @Test func aTargetThatIsNoFolderIsNamed() throws {
+        home.run("backup", "~/photos")
+        let run = home.run("restore", "latest", "--target", "~/photos/a.jpg")
+        #expect(run.code == .failed && run.error.contains("photos/a.jpg: Not a directory; name a folder"))
+        let nothing = home.run("restore", "latest", "--target", "~/out", "--include", "*.png")
+        #expect(nothing.code == .done && nothing.output.contains("nothing in the snapshot is like"))
     }
 
     @Test func listsOfPathsAreRead() throws {
