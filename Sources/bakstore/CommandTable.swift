@@ -82,7 +82,7 @@ enum CommandTable {
             name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
             operands: "SNAPSHOT[:PATH]", operandCount: .exactly(1), flags: Flags.restore,
             requiredFlags: [.target],
-            notes: "With --dry-run it shows what would be written, replaced and left alone.",
+            notes: "With --dry-run it names what would be restored and what kept, and writes nothing.",
             example: (
                 "bakstore restore latest --target ~/restored --include '*.jpg' -n",
                 "shows which pictures would come back, without writing any"
