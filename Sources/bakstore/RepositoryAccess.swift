@@ -70,6 +70,12 @@ struct RepositoryAccess {
             let repository = try Repository.open(
                 store, cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
             return RepositoryAccess(repository: repository, location: location)
+        } catch let error as StoreError {
+            throw CommandFailure(
+                code: .failed,
+                message:
+                    "cannot open the repository \(location.path): \(error); check its permissions and its disk"
+            )
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
