@@ -100,8 +100,6 @@ public enum BackupEvent: Sendable {
         case new, changed, unmodified
     }
 
-    /// An entry is in the manifest.
-    case entry(ManifestEntry, Change)
     /// An item could not be read, or not as a whole; the exit code says so.
     case failed(path: [UInt8], reason: String)
     /// A file changed while it was read.
@@ -118,8 +116,12 @@ public enum BackupEvent: Sendable {
 public struct BackupProgress: Sendable {
     /// Regular files in the manifest so far.
     public var files: UInt64 = 0
-    /// Bytes read so far, and those of files that need not be read.
-    public var bytes: UInt64 = 0
+    /// Bytes that workers have read so far, of whatever file.
+    var readBytes: UInt64 = 0
+    /// Bytes of the files in the manifest that were not read: unmodified ones, holes, further names.
+    var unreadBytes: UInt64 = 0
+    /// Bytes of files dealt with so far, of those under way too.
+    public var bytes: UInt64 { readBytes &+ unreadBytes }
     /// Bytes stored so far.
     public var storedBytes: UInt64 = 0
     /// Items that could not be read.

@@ -22,8 +22,8 @@ extension Commands {
         let repositoryFolder = Machine.realPath(access.location.path).map { Array($0.utf8.dropFirst()) }
         let backup = Backup(
             access.repository, of: source.tree, exclusions: exclusions,
-            ownFolder: source.isStream ? nil : repositoryFolder,
-            onEvent: output.note, isCancelled: context.isInterrupted)
+            ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,
+            onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
         let totals = countTotals(source, exclusions, reporter, output, context)
         let board = ProgressBoard()
         let ticker = Ticker(reporter) { output.show(board.current) }
