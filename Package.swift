@@ -74,7 +74,10 @@ let package = Package(
                 "BakStorage", "BakCore",
             ]),
         tests(
-            "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
+            "bakstoreTests",
+            of: [
+                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore",
+            ]),
     ]
 )
 

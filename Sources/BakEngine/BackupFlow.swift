@@ -31,7 +31,7 @@ struct UnmodifiedRun: Sendable {
         switch stat.type {
         case .regular:
             files += 1
-            bytes += stat.size
+            bytes &+= stat.size
         case .directory: folders += 1
         default: others += 1
         }
