@@ -62,10 +62,9 @@ import Testing
             // A file's entry, its chunk's row in the index and its share of the folders' entries.
             let perFile = Double(row.metadataBytes) / Double(row.step.library.fileCount)
             #expect((60..<400).contains(perFile), "\(row.step.name): \(perFile) bytes a file")
-            // A session record, a commit record, and one manifest segment again where a folder above the
-            // library has a new time.
-            let added = row.secondMetadataBytes - row.metadataBytes
-            #expect((1..<32_000).contains(added), "\(row.step.name): \(added) bytes")
+            // A session record and a commit record at least. How much more depends on what others did meanwhile
+            // to the times of the folders above; CountTests holds that an unchanged tree brings nothing else.
+            #expect(row.secondMetadataBytes > row.metadataBytes, "\(row.step.name)")
         }
         #expect(GrowthRow.table(rows).rows.count == 5)
     }
