@@ -124,16 +124,14 @@ public final class Backup: Sendable {
         let box = UncheckedBox(ingester)
         return Thread {
             while let batch = flow.jobs.pop() {
-                for job in batch {
-                    progress.update { $0.currentPath = job.path }
-                    flow.guarding {
-                        let result =
-                            flow.state.shouldStop() ? IngestResult.dropped : try box.value.ingest(job.path)
-                        flow.complete(job, result)
+                var results: [IngestResult] = []
+                flow.guarding {
+                    for job in batch where !flow.state.shouldStop() {
+                        progress.update { $0.currentPath = job.path }
+                        results.append(try box.value.ingest(job.path))
                     }
-                    // A failure of the repository must not leave the assembler waiting.
-                    if flow.state.failure != nil { flow.complete(job, .dropped) }
                 }
+                flow.complete(batch, results)
             }
         }
     }
