@@ -29,8 +29,11 @@ let package = Package(
         // Calls of the C library that Swift's Glibc module leaves out.
         .systemLibrary(name: "CLinux"),
 
+        // The loops over all bytes, in C, for the vector instructions of each processor.
+        .target(name: "CKernels"),
+
         library("BakCore", uses: []),
-        library("BakChunking", uses: ["BakCore", "CXXHash"]),
+        library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
         library("BakCodec", uses: ["BakCore", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
         library("BakFormat", uses: ["BakCore", "BakCodec"]),
         library("BakStorage", uses: ["BakCore"]),
@@ -41,7 +44,9 @@ let package = Package(
             uses: ["BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore"]),
         .executableTarget(
             name: "bakstore",
-            dependencies: ["BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore"],
+            dependencies: [
+                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage", "BakPosix", "BakCore",
+            ],
             swiftSettings: settings),
 
         .executableTarget(
@@ -55,7 +60,7 @@ let package = Package(
             path: "Tests/Support", swiftSettings: settings),
         tests("BakCoreTests", of: ["BakCore"]),
         tests("BakCodecTests", of: ["BakCodec", "BakCore", "CZstd"]),
-        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CXXHash"]),
+        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CKernels", "CXXHash"]),
         tests("BakPosixTests", of: ["BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(
@@ -66,7 +71,8 @@ let package = Package(
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
         tests("BenchmarkTests", of: ["bakstore-benchmark"]),
         tests(
-            "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
+            "bakstoreTests",
+            of: ["bakstore", "BakEngine", "BakRepository", "BakChunking", "BakStorage", "BakCore"]),
     ]
 )
 
