@@ -30,11 +30,11 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
 
         // The loops over all bytes, in C, for the vector instructions of each processor.
-        .target(name: "CKernels"),
+        .target(name: "CKernels", dependencies: ["CXXHash"]),
 
         library("BakCore", uses: []),
         library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
-        library("BakCodec", uses: ["BakCore", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
+        library("BakCodec", uses: ["BakCore", "CKernels", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
         library("BakFormat", uses: ["BakCore", "BakCodec"]),
         library("BakStorage", uses: ["BakCore"]),
         library("BakPosix", uses: ["BakStorage", "BakCore", "CLinux"]),
@@ -55,11 +55,13 @@ let package = Package(
             path: "Benchmarks",
             swiftSettings: settings),
 
+        .systemLibrary(name: "CProcessor", path: "Tests/CProcessor"),
         .target(
             name: "TestSupport", dependencies: ["BakStorage", "BakFormat", "BakCodec", "BakCore"],
             path: "Tests/Support", swiftSettings: settings),
         tests("BakCoreTests", of: ["BakCore"]),
-        tests("BakCodecTests", of: ["BakCodec", "BakCore", "CZstd"]),
+        tests(
+            "BakCodecTests", of: ["BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
         tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CKernels", "CXXHash"]),
         tests("BakPosixTests", of: ["BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),

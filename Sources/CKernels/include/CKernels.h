@@ -42,4 +42,15 @@ enum { ck_most_kernels = 4 };
 // many there are.
 size_t ck_kernels(ck_kernel kernels[ck_most_kernels]);
 
+// XXH3 as libxxhash computes it, through its own dispatch where the library has one. Inputs need no
+// alignment. Safe on any number of threads.
+typedef struct {
+    uint64_t low;
+    uint64_t high;
+} ck_hash128;
+uint64_t ck_xxh3_64(const void *bytes, size_t count);
+ck_hash128 ck_xxh3_128(const void *bytes, size_t count);
+ck_hash128 ck_xxh3_128_with_secret(
+    const void *bytes, size_t count, const void *secret, size_t secret_count);
+
 #endif
