@@ -51,7 +51,7 @@ let package = Package(
 
         .executableTarget(
             name: "bakstore-benchmark",
-            dependencies: ["BakChunking", "BakCore", "CXXHash"],
+            dependencies: ["BakChunking", "BakCodec", "BakCore", "CXXHash"],
             path: "Benchmarks",
             swiftSettings: settings),
 
@@ -71,7 +71,7 @@ let package = Package(
         tests(
             "BakEngineTests",
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
-        tests("BenchmarkTests", of: ["bakstore-benchmark"]),
+        tests("BenchmarkTests", of: ["bakstore-benchmark", "BakChunking"]),
         tests(
             "bakstoreTests",
             of: ["bakstore", "BakEngine", "BakRepository", "BakChunking", "BakStorage", "BakCore"]),

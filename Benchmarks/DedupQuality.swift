@@ -5,7 +5,6 @@
 import BakChunking
 import BakCore
 import CXXHash
-import Glibc
 
 /// Files that are backed up one after the other.
 struct DataSet {
@@ -38,7 +37,7 @@ struct Pass {
     /// Cuts everything, computes the ids and remembers them, as a backup would.
     init(over data: DataSet, with cutter: some Cutter) {
         var known: Set<ID128> = []
-        let start = Self.now()
+        let start = secondsNow()
         for file in data.files {
             file.withUnsafeBytes { file in
                 var rest = file
@@ -54,13 +53,7 @@ struct Pass {
             }
             byteCount += file.count
         }
-        seconds = Self.now() - start
-    }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        seconds = secondsNow() - start
     }
 }
 
@@ -104,22 +97,13 @@ struct ComparisonRow: CustomStringConvertible {
 
     var description: String {
         let cells = [
-            name, Self.fixed(Double(wantedAverage) / 1024, 0),
-            Self.fixed(ours.averageSize / 1024, 1), Self.fixed(rival.averageSize / 1024, 1),
-            Self.fixed(ours.uniqueFraction, 4), Self.fixed(rival.uniqueFraction, 4),
-            Self.fixed(difference * 100, 2), Self.fixed(error * 100, 2),
-            Self.fixed(ours.bestSpeed, 2), Self.fixed(rival.bestSpeed, 2),
+            name, fixed(Double(wantedAverage) / 1024, 0),
+            fixed(ours.averageSize / 1024, 1), fixed(rival.averageSize / 1024, 1),
+            fixed(ours.uniqueFraction, 4), fixed(rival.uniqueFraction, 4),
+            fixed(difference * 100, 2), fixed(error * 100, 2),
+            fixed(ours.bestSpeed, 2), fixed(rival.bestSpeed, 2),
         ]
         return "| " + cells.joined(separator: " | ") + " |"
-    }
-
-    private static func fixed(_ value: Double, _ decimals: Int) -> String {
-        let scale = decimals == 0 ? 1 : (0..<decimals).reduce(1) { power, _ in power * 10 }
-        let units = Int((abs(value) * Double(scale)).rounded())
-        let fraction = String(units % scale)
-        let padding = String(repeating: "0", count: max(0, decimals - fraction.count))
-        let sign = value < 0 && units > 0 ? "-" : ""
-        return sign + String(units / scale) + (decimals == 0 ? "" : "." + padding + fraction)
     }
 }
 
