@@ -74,7 +74,10 @@ let package = Package(
         tests("BenchmarkTests", of: ["bakstore-benchmark", "BakChunking"]),
         tests(
             "bakstoreTests",
-            of: ["bakstore", "BakEngine", "BakRepository", "BakChunking", "BakStorage", "BakCore"]),
+            of: [
+                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage",
+                "BakPosix", "BakCore",
+            ]),
     ]
 )
 
