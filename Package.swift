@@ -29,9 +29,12 @@ let package = Package(
         // Calls of the C library that Swift's Glibc module leaves out.
         .systemLibrary(name: "CLinux"),
 
+        // The loops over all bytes, in C, for the vector instructions of each processor.
+        .target(name: "CKernels", dependencies: ["CXXHash"]),
+
         library("BakCore", uses: []),
-        library("BakChunking", uses: ["BakCore", "CXXHash"]),
-        library("BakCodec", uses: ["BakCore", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
+        library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
+        library("BakCodec", uses: ["BakCore", "CKernels", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
         library("BakFormat", uses: ["BakCore", "BakCodec"]),
         library("BakStorage", uses: ["BakCore"]),
         library("BakPosix", uses: ["BakStorage", "BakCore", "CLinux"]),
@@ -41,7 +44,9 @@ let package = Package(
             uses: ["BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore"]),
         .executableTarget(
             name: "bakstore",
-            dependencies: ["BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore"],
+            dependencies: [
+                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage", "BakPosix", "BakCore",
+            ],
             swiftSettings: settings),
 
         .executableTarget(
@@ -53,12 +58,14 @@ let package = Package(
             path: "Benchmarks",
             swiftSettings: settings),
 
+        .systemLibrary(name: "CProcessor", path: "Tests/CProcessor"),
         .target(
             name: "TestSupport", dependencies: ["BakStorage", "BakFormat", "BakCodec", "BakCore"],
             path: "Tests/Support", swiftSettings: settings),
         tests("BakCoreTests", of: ["BakCore"]),
-        tests("BakCodecTests", of: ["BakCodec", "BakCore", "CZstd"]),
-        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CXXHash"]),
+        tests(
+            "BakCodecTests", of: ["BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
+        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CKernels", "CXXHash"]),
         tests("BakPosixTests", of: ["BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(
@@ -70,13 +77,15 @@ let package = Package(
         tests(
             "BenchmarkTests",
             of: [
-                "bakstore-benchmark", "bakstore", "TestSupport", "BakEngine", "BakRepository", "BakPosix",
+                "bakstore-benchmark", "bakstore", "TestSupport", "BakChunking", "BakEngine", "BakRepository",
+                "BakPosix",
                 "BakStorage", "BakCore",
             ]),
         tests(
             "bakstoreTests",
             of: [
-                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore",
+                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage",
+                "BakPosix", "BakCore",
             ]),
     ]
 )

@@ -11,6 +11,7 @@ struct Benchmark {
         .generateLibrary,
         .growth,
         .index,
+        .kernels,
         .macro,
         .micro,
     ]

@@ -20,11 +20,11 @@ public struct Chunker: Sendable {
     private let key: ChunkerKey
     private let scan: CandidateScan
 
-    /// Makes a chunker.
-    public init(parameters: ChunkerParameters, key: ChunkerKey) {
+    /// Makes a chunker. Its cuts do not depend on the kernel, only its speed does.
+    public init(parameters: ChunkerParameters, key: ChunkerKey, kernel: ScanKernel = .current) {
         self.parameters = parameters
         self.key = key
-        scan = CandidateScan(key: key, densityExponent: parameters.densityExponent)
+        scan = CandidateScan(key: key, densityExponent: parameters.densityExponent, kernel: kernel)
     }
 
     /// The length of the chunk that starts at `bytes[0]`.
@@ -49,16 +49,9 @@ public struct Chunker: Sendable {
     /// The earliest candidate of the smallest priority in a window; nil when there is none.
     private func bestCandidate(in bytes: UnsafeRawPointer, from first: Int, through last: Int) -> Int? {
         var best: (cut: Int, priority: UInt64)?
-        var position = first
-        while let block = scan.nextBlock(in: bytes, from: position, through: last) {
-            var mask = block.mask
-            while mask != 0 {
-                let cut = block.start + mask.trailingZeroBitCount
-                mask &= mask - 1
-                let priority = key.priority(endingAt: bytes + cut)
-                if best == nil || priority < best!.priority { best = (cut, priority) }
-            }
-            position = block.start + CandidateBlock.width
+        scan.forEachCandidate(in: bytes, from: first, through: last) { cut in
+            let priority = key.priority(endingAt: bytes + cut)
+            if best == nil || priority < best!.priority { best = (cut, priority) }
         }
         return best?.cut
     }

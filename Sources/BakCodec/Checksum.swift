@@ -2,6 +2,7 @@
 // index segments), so that damage is found without a key. Content is named by ContentHasher instead.
 
 import BakCore
+import CKernels
 import CXXHash
 
 /// Unkeyed XXH3 checksums (https://github.com/Cyan4973/xxHash, XXH3 as frozen in xxHash 0.8.0).
@@ -11,13 +12,13 @@ public enum Checksum {
     /// The 64-bit XXH3 of `bytes`.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     public static func xxh3_64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        XXH3_64bits(bytes.baseAddress, bytes.count)
+        ck_xxh3_64(bytes.baseAddress, bytes.count)
     }
 
     /// The 128-bit XXH3 of `bytes`; the id's 16 bytes are the canonical form that `xxhsum -H128` prints.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     public static func xxh3_128(_ bytes: UnsafeRawBufferPointer) -> ID128 {
-        ID128(XXH3_128bits(bytes.baseAddress, bytes.count))
+        ID128(ck_xxh3_128(bytes.baseAddress, bytes.count))
     }
 }
 
@@ -45,5 +46,7 @@ public struct ChecksumStream: ~Copyable {
 
 extension ID128 {
     /// The hash's canonical bytes (`XXH128_canonicalFromHash`): its high half first, big-endian.
-    init(_ hash: XXH128_hash_t) { self.init(high: hash.high64, low: hash.low64) }
+    init(_ hash: ck_hash128) { self.init(high: hash.high, low: hash.low) }
+
+    fileprivate init(_ hash: XXH128_hash_t) { self.init(high: hash.high64, low: hash.low64) }
 }

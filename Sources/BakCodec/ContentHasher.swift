@@ -15,8 +15,8 @@
 // and "bakstore hmac id D" (32 bytes), D being the domain.
 
 import BakCore
+import CKernels
 import COpenSSL
-import CXXHash
 
 /// How a repository names its content. The raw values are stored.
 public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible {
@@ -94,14 +94,14 @@ private final class XXH3Secrets: @unchecked Sendable {
 
     func id(of content: UnsafeRawBufferPointer) -> ID128 {
         if content.count >= Self.paddedBytes {
-            return ID128(XXH3_128bits_withSecret(content.baseAddress, content.count, long, Self.secretBytes))
+            return ID128(ck_xxh3_128_with_secret(content.baseAddress, content.count, long, Self.secretBytes))
         }
         return withUnsafeTemporaryAllocation(byteCount: Self.paddedBytes, alignment: 16) { padded in
             padded.initializeMemory(as: UInt8.self, repeating: 0)
             padded.copyMemory(from: content)
             padded[Self.paddedBytes - 1] = UInt8(content.count)
             return ID128(
-                XXH3_128bits_withSecret(padded.baseAddress, Self.paddedBytes, short, Self.secretBytes))
+                ck_xxh3_128_with_secret(padded.baseAddress, Self.paddedBytes, short, Self.secretBytes))
         }
     }
 }

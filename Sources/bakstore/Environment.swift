@@ -1,6 +1,8 @@
 // Environment: what the environment's variables say, read and checked once. A value that cannot be used is an
 // error and never silently a default.
 
+import BakChunking
+
 /// The settings that come from the environment.
 struct Environment: Sendable, Equatable {
     /// `BAKSTORE_REPOSITORY`.
@@ -42,6 +44,13 @@ struct Environment: Sendable, Equatable {
                 throw UsageError("BAKSTORE_PROGRESS_FPS '\(text)' must be a number from 0.01 to 60")
             }
             progressFPS = number
+        }
+        if let name = try value("BAKSTORE_KERNEL") {
+            let text = String(decoding: name, as: UTF8.self)
+            guard ScanKernel.force(text) else {
+                let names = ScanKernel.available.map(\.name).joined(separator: ", ")
+                throw UsageError("BAKSTORE_KERNEL '\(text)' must be one of \(names)")
+            }
         }
         let cache = try value("BAKSTORE_CACHE_DIR")
         isCacheFolderNamed = cache != nil

@@ -1,3 +1,4 @@
+import BakChunking
 import BakCore
 import BakEngine
 import Testing
@@ -152,10 +153,23 @@ func complaint(_ line: String) -> String? {
 
     @Test(arguments: [
         ["BAKSTORE_PROGRESS_FPS": "fast"], ["BAKSTORE_PROGRESS_FPS": "0"], ["BAKSTORE_PROGRESS_FPS": "nan"],
+        ["BAKSTORE_KERNEL": "mmx"], ["BAKSTORE_KERNEL": ""],
         ["BAKSTORE_REPOSITORY": ""], ["BAKSTORE_REPOSITORY": "/a", "BAKSTORE_REPOSITORY_FILE": "/b"],
     ])
     func invalidValuesAreErrors(values: [String: String]) {
         #expect(throws: UsageError.self) { try environment(values) }
+    }
+
+    /// The only test that forces kernels: what is forced holds for the whole process.
+    @Test func theKernelIsForced() throws {
+        for kernel in ScanKernel.available.reversed() {
+            _ = try environment(["BAKSTORE_KERNEL": kernel.name])
+            #expect(ScanKernel.current.name == kernel.name)
+        }
+        let names = ScanKernel.available.map(\.name).joined(separator: ", ")
+        let expected = UsageError("BAKSTORE_KERNEL 'mmx' must be one of \(names)")
+        #expect(throws: expected) { try environment(["BAKSTORE_KERNEL": "mmx"]) }
+        #expect(ScanKernel.current.name == ScanKernel.available[0].name)
     }
 
     @Test func theFlagComesBeforeTheEnvironment() throws {

@@ -1,0 +1,21 @@
+// Which kernels this processor can run.
+#include "scan.h"
+
+size_t ck_kernels(ck_kernel kernels[ck_most_kernels]) {
+    size_t count = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    // These ask whether the operating system saves the registers, too.
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512vbmi2")) {
+        kernels[count++] = (ck_kernel){"avx512", ck_scan_avx512};
+    }
+    if (__builtin_cpu_supports("avx2")) kernels[count++] = (ck_kernel){"avx2", ck_scan_avx2};
+    if (__builtin_cpu_supports("sse4.1")) kernels[count++] = (ck_kernel){"sse4.1", ck_scan_sse41};
+#elif defined(__aarch64__)
+    // Every 64-bit ARM has NEON; there is nothing to ask.
+    kernels[count++] = (ck_kernel){"neon", ck_scan_neon};
+#endif
+    kernels[count++] = (ck_kernel){"scalar", ck_scan_scalar};
+    return count;
+}
