@@ -227,13 +227,25 @@ extension LocalStore {
     /// An object open for reading, from the few that were read last.
     private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
         if let open = monitor.locked({ readers[key] }) { return open }
-        // O_NONBLOCK: something that is no object, such as a FIFO, must not make the reader wait.
-        let opened = try Descriptor.open(
-            at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        let opened = try openObject(key)
         // What falls out of the list is closed here, after the lock is given back.
         let evicted = monitor.locked { readers.insert(key, opened) }
         _ = evicted
         return opened
+    }
+
+    /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
+    private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        do throws(Errno) {
+            // O_NONBLOCK: a FIFO must not make the reader wait.
+            let file = try Descriptor.open(
+                at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            if try file.status().format == S_IFREG { return file }
+        } catch {
+            // ELOOP: a symbolic link.
+            guard error.code == ELOOP else { throw error }
+        }
+        throw Errno(code: ENOENT)
     }
 }
 

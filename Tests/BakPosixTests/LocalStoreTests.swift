@@ -80,6 +80,22 @@ extension PosixTests {
             #expect(throws: StoreError.self) { try store.list("top") }
         }
 
+        @Test func whatIsNoFileIsNoObject() throws {
+            let store = try store()
+            scratch.folder("deep/er/store/folder")
+            mkfifo(scratch["deep/er/store/fifo"], 0o600)
+            scratch.write("secret", "of another")
+            symlink("../../../secret", scratch["deep/er/store/link"])
+            var bytes = [UInt8](repeating: 0, count: 1)
+            for name in ["folder", "fifo", "link"] {
+                #expect {
+                    try bytes.withUnsafeMutableBytes { try store.read(ObjectKey(name), at: 0, into: $0) }
+                } throws: {
+                    ($0 as? StoreError)?.kind == .notFound
+                }
+            }
+        }
+
         @Test func aVanishedStoreIsNotAnEmptyOne() throws {
             let store = try store()
             removeTree(scratch["deep"])
