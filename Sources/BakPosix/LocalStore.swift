@@ -51,6 +51,21 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return try LocalStore(path: path)
     }
 
+    /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store
+    /// was interrupted. Nil when there is no such folder or it cannot be looked into.
+    public static func canBegin(inFolder path: String) -> Bool? {
+        guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
+            let listing = try? FolderListing(folder.number)
+        else { return nil }
+        if listing.count == 0 { return true }
+        guard listing.count == 1, listing.name(0).elementsEqual("tmp".utf8),
+            let temporaries = try? Descriptor.open(
+                at: folder.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let leftovers = try? FolderListing(temporaries.number)
+        else { return false }
+        return (0..<leftovers.count).allSatisfy { Temporary.isTemporary(leftovers.name($0)) }
+    }
+
     deinit { abandonStaged() }
 
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {

@@ -96,6 +96,21 @@ extension PosixTests {
             }
         }
 
+        @Test func aStoreBeginsInAFolderOfNothingElse() throws {
+            #expect(LocalStore.canBegin(inFolder: scratch["none"]) == nil)
+            scratch.folder("store")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
+            // Stopped before its first object was there.
+            scratch.folder("store/tmp")
+            scratch.write("store/tmp/.bakstore-" + String(repeating: "0a", count: 16), "half")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
+            scratch.write("store/tmp/mine")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == false)
+            scratch.folder("other")
+            scratch.write("other/notes.txt")
+            #expect(LocalStore.canBegin(inFolder: scratch["other"]) == false)
+        }
+
         @Test func aVanishedStoreIsNotAnEmptyOne() throws {
             let store = try store()
             removeTree(scratch["deep"])
