@@ -85,10 +85,16 @@ public struct ByteReader {
         ID128(loading: try take(ID128.byteCount).baseAddress!)
     }
 
+    /// Reads a byte string with a varint length of at most `limit`, without copying it.
+    public mutating func slice(
+        upTo limit: Int, _ what: String
+    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        try take(try count(upTo: min(limit, remaining), what))
+    }
+
     /// Reads a byte string with a varint length of at most `limit`.
     public mutating func byteString(upTo limit: Int, _ what: String) throws(CorruptionError) -> [UInt8] {
-        let length = try count(upTo: min(limit, remaining), what)
-        return Array(try take(length))
+        Array(try slice(upTo: limit, what))
     }
 
     /// Reads a byte string that must be UTF-8.

@@ -68,8 +68,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
 
     private var count: Int { elements.count - head }
 
-    /// Whether a push would wait now.
-    public var isFull: Bool { monitor.locked { count >= capacity } }
+    /// Whether a pop would wait now.
+    public var isEmpty: Bool { monitor.locked { count == 0 } }
 
     /// Appends an element, waiting while the queue is full. False when the queue has been closed.
     @discardableResult

@@ -100,8 +100,6 @@ public enum BackupEvent: Sendable {
         case new, changed, unmodified
     }
 
-    /// An entry is in the manifest.
-    case entry(ManifestEntry, Change)
     /// An item could not be read, or not as a whole; the exit code says so.
     case failed(path: [UInt8], reason: String)
     /// A file changed while it was read.

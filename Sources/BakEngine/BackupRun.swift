@@ -1,13 +1,13 @@
 // BackupRun: one backup from the walk to the commit.
 //
-//   walk (this thread) --> compare with the parent --> unmodified: slot with the parent's entry
+//   SourceWalk (this thread): list, stat, leave out --> blocks
+//   StepMaker (a thread): compare with the parent; unmodified: step with the parent's entry
 //      |
 //      +-- new or changed --> batches --> workers: read, cut, name, store in their own pack
 //
-//   slots, in the order of the walk --> assembler thread --> manifest, checkpoints, commit
+//   steps, in the order of the walk --> ManifestAssembler (a thread): manifest, checkpoints, commit
 //
-// Slots pass through a bounded queue, so memory does not grow with the number of files. The walk never
-// waits on a full queue while files that the queue waits for are not yet handed to workers.
+// All queues are bounded, so memory does not grow with the number of files.
 
 import BakCodec
 import BakCore
@@ -22,6 +22,7 @@ public final class Backup: Sendable {
     private let exclusions: BackupExclusions
     private let ownFolder: [UInt8]?
     private let onEvent: @Sendable (BackupEvent) -> Void
+    private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let isCancelled: @Sendable () -> Bool
 
     /// Prepares a backup.
@@ -32,11 +33,13 @@ public final class Backup: Sendable {
     ///   - exclusions: what is left out.
     ///   - ownFolder: the repository's own folder, which is never part of a backup into it.
     ///   - onEvent: told what happens, from any thread, one call at a time.
+    ///   - onEntry: told of each entry of the manifest, from one thread; nil costs nothing.
     ///   - isCancelled: polled; when it turns true the run ends with a partial snapshot.
     public init(
         _ repository: Repository, of tree: any SourceTree,
         exclusions: BackupExclusions = BackupExclusions(), ownFolder: [UInt8]? = nil,
         onEvent: @escaping @Sendable (BackupEvent) -> Void = { _ in },
+        onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)? = nil,
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.repository = repository
@@ -45,6 +48,7 @@ public final class Backup: Sendable {
         self.ownFolder = ownFolder
         let monitor = Monitor()
         self.onEvent = { event in monitor.locked { onEvent(event) } }
+        self.onEntry = onEntry
         self.isCancelled = isCancelled
     }
 
@@ -59,37 +63,31 @@ public final class Backup: Sendable {
             repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
             onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
         let parents = try openParents(request, session)
-        let state = RunState(isCancelled: isCancelled)
-        let compression = request.compression ?? repository.config.compression
-        let chunkers = try ChunkerSet(repository.config)
+        let flow = BackupFlow(RunState(isCancelled: isCancelled))
         let assembler = ManifestAssembler(
-            session: session, request: request, parent: parents.first?.snapshot, state: state,
+            session: session, request: request, parent: parents.first?.snapshot, flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
-            onEvent: onEvent,
-            startTime: request.time ?? repository.time.now())
+            onEvent: onEvent, onEntry: onEntry, startTime: request.time ?? repository.time.now())
         let settling = Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds)
-        let makeIngester = { [tree, repository] in
-            FileIngester(
-                tree: tree, writer: session.makeWriter(.chunkPack, compression: compression),
-                chunkers: chunkers, inlineBytes: repository.config.inlineBytes, settling: settling,
-                shouldStop: {
-                    assembler.noteProgress()
-                    return state.shouldStop()
-                })
-        }
-        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), state) }
+        let makeIngester = try ingesters(request, session, settling, assembler, flow)
+        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), flow) }
         let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
-        let assemblerThread = Thread { state.guarding { try assemblerWork.value() } }
+        let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
+        let comparer = ParentComparer(
+            parents, request: request, index: session.index, makesRuns: onEntry == nil)
+        let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow))
+        let makerThread = Thread { maker.value.makeSteps() }
         let walk = SourceWalk(
-            tree, ParentComparer(parents, request: request, index: session.index), settling, state,
-            filter: SourceFilter(exclusions, roots: request.paths, tree: tree), ownFolder: ownFolder,
-            onEvent: onEvent)
-        state.guarding { try walk.run() }
-        state.jobs.close()
-        state.slots.close()
+            tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
+            ownFolder: ownFolder, onEvent: onEvent)
+        flow.guarding { try walk.run() }
+        flow.found.close()
+        makerThread.join()
+        flow.jobs.close()
+        flow.steps.close()
         for worker in workers { worker.join() }
         assemblerThread.join()
-        if let failure = state.failure { throw failure }
+        if let failure = flow.state.failure { throw failure }
         for parent in parents {
             if let failure = parent.failure { onEvent(.parentUnreadable(reason: "\(failure)")) }
         }
@@ -98,18 +96,36 @@ public final class Backup: Sendable {
         return report
     }
 
-    private func worker(_ ingester: FileIngester, _ state: RunState) -> Thread {
+    /// What makes a reader of files with a pack of its own.
+    private func ingesters(
+        _ request: BackupRequest, _ session: BackupSession, _ settling: Settling,
+        _ assembler: ManifestAssembler, _ flow: BackupFlow
+    ) throws -> () -> FileIngester {
+        let chunkers = try ChunkerSet(repository.config)
+        let compression = request.compression ?? repository.config.compression
+        return { [tree, repository] in
+            FileIngester(
+                tree: tree, writer: session.makeWriter(.chunkPack, compression: compression),
+                chunkers: chunkers, inlineBytes: repository.config.inlineBytes, settling: settling,
+                shouldStop: {
+                    assembler.noteProgress()
+                    return flow.state.shouldStop()
+                })
+        }
+    }
+
+    private func worker(_ ingester: FileIngester, _ flow: BackupFlow) -> Thread {
         let box = UncheckedBox(ingester)
         return Thread {
-            while let batch = state.jobs.pop() {
-                for slot in batch {
-                    state.guarding {
+            while let batch = flow.jobs.pop() {
+                for job in batch {
+                    flow.guarding {
                         let result =
-                            state.shouldStop() ? IngestResult.dropped : try box.value.ingest(slot.path)
-                        state.complete(slot, result)
+                            flow.state.shouldStop() ? IngestResult.dropped : try box.value.ingest(job.path)
+                        flow.complete(job, result)
                     }
                     // A failure of the repository must not leave the assembler waiting.
-                    if state.failure != nil { state.complete(slot, .dropped) }
+                    if flow.state.failure != nil { flow.complete(job, .dropped) }
                 }
             }
         }

@@ -1,4 +1,4 @@
-// ManifestAssembler: takes slots in the order of the walk and turns them into manifest, counters,
+// ManifestAssembler: takes steps in the order of the walk and turns them into manifest, counters,
 // checkpoints and the commit. Everything a record refers to has been handed to writers before it is written.
 
 import BakCore
@@ -11,10 +11,11 @@ final class ManifestAssembler: @unchecked Sendable {
     private let session: BackupSession
     private let request: BackupRequest
     private let parent: CommitRecord?
-    private let state: RunState
+    private let flow: BackupFlow
     private let manifest: ManifestWriter
     private let progress: ProgressBoard
     private let onEvent: @Sendable (BackupEvent) -> Void
+    private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let startTime: Timestamp
     private var counters = SnapshotCounters()
     private var recordedEntries = 0
@@ -22,43 +23,51 @@ final class ManifestAssembler: @unchecked Sendable {
     private var spareIngester: FileIngester?
 
     init(
-        session: BackupSession, request: BackupRequest, parent: CommitRecord?, state: RunState,
+        session: BackupSession, request: BackupRequest, parent: CommitRecord?, flow: BackupFlow,
         blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
+        onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?,
         startTime: Timestamp
     ) {
         self.session = session
         self.request = request
         self.parent = parent
-        self.state = state
+        self.flow = flow
         manifest = ManifestWriter(blobs)
         self.progress = progress
         self.onEvent = onEvent
+        self.onEntry = onEntry
         self.startTime = startTime
     }
 
     /// Called by workers between reads: shows progress and lets a waiting assembler commit a checkpoint.
     func noteProgress() {
-        if session.uncommittedBytes >= request.checkpointBytes { state.wake() }
+        if session.uncommittedBytes >= request.checkpointBytes { flow.wake() }
     }
 
-    /// Takes slots until the queue is closed and empty. `makeIngester` makes a reader for this thread.
+    /// Takes steps until the queue is closed and empty. `makeIngester` makes a reader for this thread.
     func run(makeIngester: () -> FileIngester) throws {
-        while let slot = state.slots.pop() {
-            switch slot.payload {
-            case .entry(let entry, let change): try record(entry, change)
-            case .failure(let error): fail(slot.path, error.description)
-            case .link(let first, let stat, let change):
-                try recordLink(slot.path, first, stat, change, makeIngester)
-            case .file(_, let change): try record(try awaitResult(of: slot), slot.path, change)
+        while let block = flow.steps.pop() {
+            for step in block {
+                switch step {
+                case .run(let run): record(run)
+                case .entry(let entry, let change): try record(entry, change)
+                case .failure(let path, let error): fail(path, error.description)
+                case .link(let path, let first, let stat, let change):
+                    try recordLink(path, first, stat, change, makeIngester)
+                case .file(let job, let change): try record(try awaitResult(of: job), job.path, change)
+                }
             }
+            showProgress()
             try checkpointIfDue()
         }
     }
 
-    private func awaitResult(of slot: Slot) throws -> IngestResult {
+    private func awaitResult(of job: FileJob) throws -> IngestResult {
+        if let result = flow.result(of: job) { return result }
+        showProgress()
         while true {
-            if let result = state.awaitResult(of: slot) { return result }
             try checkpointIfDue()
+            if let result = flow.awaitResult(of: job) { return result }
         }
     }
 
@@ -80,16 +89,16 @@ final class ManifestAssembler: @unchecked Sendable {
     /// A further name takes over what the first name's reading gave, if that was this file. The first name
     /// may have vanished, or stand for another file by the time it was read: then this one is read too.
     private func recordLink(
-        _ path: [UInt8], _ first: Slot, _ stat: FileStat, _ change: BackupEvent.Change,
+        _ path: [UInt8], _ first: FileJob, _ stat: FileStat, _ change: BackupEvent.Change,
         _ makeIngester: () -> FileIngester
     ) throws {
-        if case .stored(var entry, _, _) = state.result(of: first), entry.stat.device == stat.device,
+        if case .stored(var entry, _, _) = flow.result(of: first), entry.stat.device == stat.device,
             entry.stat.inode == stat.inode
         {
             entry.path = path
             return try record(entry, change)
         }
-        if state.shouldStop() { return }
+        if flow.state.shouldStop() { return }
         let ingester = spareIngester ?? makeIngester()
         spareIngester = ingester
         try record(try ingester.ingest(path), path, change)
@@ -118,19 +127,33 @@ final class ManifestAssembler: @unchecked Sendable {
             if change == .new { counters.newFolders += 1 }
         default: counters.others += 1
         }
+        onEntry?(entry, change)
+    }
+
+    private func record(_ run: UnmodifiedRun) {
+        manifest.append(run.entries)
+        recordedEntries += run.entries.count
+        lastPath = run.entries.lastPath
+        counters.files += run.files
+        counters.unmodifiedFiles += run.files
+        counters.bytes += run.bytes
+        counters.folders += run.folders
+        counters.others += run.others
+    }
+
+    private func showProgress() {
         let stored = session.added.storedBytes
         progress.update {
             $0.files = counters.files
             $0.bytes = counters.bytes
             $0.storedBytes = UInt64(stored)
-            $0.currentPath = entry.path
+            $0.failedItems = counters.failedItems
+            $0.currentPath = lastPath
         }
-        onEvent(.entry(entry, change))
     }
 
     private func fail(_ path: [UInt8], _ reason: String) {
         counters.failedItems += 1
-        progress.update { $0.failedItems += 1 }
         onEvent(.failed(path: path, reason: reason))
     }
 
@@ -165,7 +188,7 @@ final class ManifestAssembler: @unchecked Sendable {
     func finish() throws -> BackupReport {
         var report = BackupReport()
         report.parent = parent?.id
-        report.wasInterrupted = state.wasCancelled
+        report.wasInterrupted = flow.state.wasCancelled
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()

@@ -7,48 +7,97 @@ import BakRepository
 
 /// Compares a walk with parent snapshots. For one thread, in the order of the walk.
 final class ParentComparer {
+    /// How an entry compares.
+    enum Outcome {
+        /// No parent has it, or none has it as it is.
+        case differs(BackupEvent.Change)
+        /// The parent's entry stands for it.
+        case same(ManifestEntry)
+        /// The parent's entry stands for it, and it has been added to the run.
+        case inRun
+    }
+
     private let parents: [ParentCursor]
     private let request: BackupRequest
     private let index: BlobIndex
+    private let makesRuns: Bool
+    /// Where the entry before came from; nil when it was no parent's.
+    private var place: ParentCursor.Place?
+    /// The length of the runs since the last entry that was not part of one.
+    private var runBytes = 0
 
-    init(_ parents: [ParentCursor], request: BackupRequest, index: BlobIndex) {
+    /// Compares with `parents`, of which the first that has an entry as it is stands for it. Without `makesRuns`
+    /// every entry is handed out.
+    init(_ parents: [ParentCursor], request: BackupRequest, index: BlobIndex, makesRuns: Bool) {
         self.parents = parents
         self.request = request
         self.index = index
+        self.makesRuns = makesRuns
     }
 
-    /// How an entry compares, and a parent's entry when it may stand for it.
-    func compare(_ path: [UInt8], _ stat: FileStat) -> (BackupEvent.Change, ManifestEntry?) {
+    /// Compares an entry; `run` is what it may be added to.
+    func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
+        let before = place
+        place = nil
         var change = BackupEvent.Change.new
-        var match: ManifestEntry?
         for parent in parents {
-            guard let entry = parent.entry(at: path) else { continue }
+            guard let segment = parent.entry(at: path) else { continue }
             change = .changed
-            guard match == nil, isSame(entry, stat), let whole = parent.whole(entry), hasContent(whole) else {
-                continue
+            guard isSame(segment.fields.stat, stat), !segment.fields.changedWhileRead,
+                !segment.fields.isUnsettled, hasContent(segment)
+            else { continue }
+            let found = parent.place
+            if let before, found.follows(before), mayJoinRun(segment, path, stat) {
+                place = found
+                runBytes += segment.storedRecord.count
+                run.append(segment)
+                return .inRun
             }
-            match = whole
+            // What comes after it is coded against its device too.
+            let isCodedAlike = segment.fields.stat.device == stat.device
+            guard var entry = whole(segment, of: parent) else { continue }
+            place = isCodedAlike ? found : nil
+            runBytes = 0
+            entry.stat = stat
+            return .same(entry)
         }
-        guard var match else { return (change, nil) }
-        match.stat = stat
-        return (.unmodified, match)
+        return .differs(change)
     }
 
-    private func isSame(_ entry: ManifestEntry, _ stat: FileStat) -> Bool {
-        let old = entry.stat
-        return !entry.changedWhileRead && !entry.isUnsettled && old.type == stat.type && old.size == stat.size
-            && old.mtime == stat.mtime && (request.ignoresCtime || old.ctime == stat.ctime)
+    /// Whether the entry can be taken over as it is stored. Where a segment may end it cannot: the next would
+    /// begin with it.
+    private func mayJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8], _ stat: FileStat) -> Bool {
+        let old = segment.fields.stat
+        return makesRuns && segment.isComplete && old.device == stat.device && old.inode == stat.inode
+            && old.ctime == stat.ctime && runBytes < ManifestWriter.longestRunBytes
+            && !ManifestWriter.isBoundary(path)
+    }
+
+    private func isSame(_ old: FileStat, _ stat: FileStat) -> Bool {
+        old.type == stat.type && old.size == stat.size && old.mtime == stat.mtime
+            && (request.ignoresCtime || old.ctime == stat.ctime)
             && (request.ignoresInode || old.inode == stat.inode) && old.mode == stat.mode
             && old.uid == stat.uid && old.gid == stat.gid && old.linkCount == stat.linkCount
             && old.representedDevice == stat.representedDevice
     }
 
-    /// Whether the repository still has what the entry refers to; if not, reading the file heals it.
-    private func hasContent(_ entry: ManifestEntry) -> Bool {
-        guard case .extents(let extents) = entry.content else { return true }
-        return extents.allSatisfy { extent in
-            if case .chunk(let reference) = extent { return index.location(of: reference) != nil }
-            return true
+    /// Whether the repository still has what the entry's own record refers to; if not, reading the file heals it.
+    private func hasContent(_ segment: ManifestSegmentDecoder) -> Bool {
+        let hasAll = try? segment.allExtents(isStored)
+        return hasAll == true
+    }
+
+    /// The entry with the extents of its further records, unless some of that is missing.
+    private func whole(_ segment: ManifestSegmentDecoder, of parent: ParentCursor) -> ManifestEntry? {
+        if segment.isComplete { return try? segment.entry() }
+        guard let entry = parent.whole(segment), case .extents(let extents) = entry.content else {
+            return nil
         }
+        return extents.allSatisfy(isStored) ? entry : nil
+    }
+
+    private func isStored(_ extent: Extent) -> Bool {
+        if case .chunk(let reference) = extent { return index.location(of: reference) != nil }
+        return true
     }
 }

@@ -7,55 +7,75 @@ import BakRepository
 
 /// A cursor over a snapshot's entries that only moves forward. For one thread.
 final class ParentCursor {
+    /// An entry's place in the manifest: entries of one segment follow each other by number.
+    struct Place: Equatable {
+        var snapshot: ID128
+        var segment: Int
+        var number: Int
+
+        /// Whether this is the entry after `other`, and coded against it.
+        func follows(_ other: Place) -> Bool {
+            snapshot == other.snapshot && segment == other.segment && number == other.number + 1
+        }
+    }
+
     /// The snapshot.
     let snapshot: CommitRecord
     private let reader: ManifestReader
-    private var current: ManifestRecord?
+    /// What the cursor stands at; nil at the end.
+    private var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
 
     /// Opens the snapshot's manifest at its first entry.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
         self.snapshot = snapshot
         reader = try ManifestReader(snapshot, repository: repository, index: index)
-        current = try reader.next()
+        kind = try reader.advance()
     }
 
-    /// Moves to `path` and returns its entry, if the snapshot has it. A manifest that cannot be read any
-    /// further ends here; `failure` says why.
-    func entry(at path: [UInt8]) -> ManifestEntry? {
-        while let record = current {
-            if case .entry(let entry) = record, !PathOrder.precedes(entry.path, path) {
-                return entry.path == path ? entry : nil
+    /// Moves to `path` and returns the segment that stands at its entry, if the snapshot has it. A manifest that
+    /// cannot be read any further ends here; `failure` says why.
+    func entry(at path: [UInt8]) -> ManifestSegmentDecoder? {
+        while let kind, let segment = reader.segment {
+            if kind == .entry, !PathOrder.precedes(segment.path, path) {
+                return segment.path == path ? segment : nil
             }
             advance()
         }
         return nil
     }
 
+    /// Where the cursor stands.
+    var place: Place {
+        Place(snapshot: snapshot.id, segment: reader.segmentNumber, number: reader.entryCount)
+    }
+
     /// The entry that `entry(at:)` returned last, with the extents of its further records; nil when they
     /// cannot be read or do not add up to the file's size.
-    func whole(_ entry: ManifestEntry) -> ManifestEntry? {
+    func whole(_ segment: ManifestSegmentDecoder) -> ManifestEntry? {
+        guard var entry = try? segment.entry() else { return nil }
         guard case .extents(var extents) = entry.content else { return entry }
-        var length = extents.totalLength
-        while let known = length, known < entry.stat.size {
+        var length = segment.extentBytes
+        while length < entry.stat.size {
             advance()
-            guard case .continuation(let more) = current, let added = more.totalLength else { return nil }
+            guard kind == .continuation, let segment = reader.segment,
+                let more = try? segment.extentList()
+            else { return nil }
             extents += more
-            let (sum, overflow) = known.addingReportingOverflow(added)
-            length = overflow ? nil : sum
+            // Both are below 2^63: the reader has seen to it.
+            length += segment.extentBytes
         }
         guard length == entry.stat.size else { return nil }
-        var entry = entry
         entry.content = .extents(extents)
         return entry
     }
 
     private func advance() {
         do {
-            current = try reader.next()
+            kind = try reader.advance()
         } catch {
             failure = error
-            current = nil
+            kind = nil
         }
     }
 }

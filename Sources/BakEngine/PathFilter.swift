@@ -111,6 +111,8 @@ public struct PathFilter: Sendable {
 
     private let exclusions: BackupExclusions
     private let roots: Set<[UInt8]>
+    /// The lengths of the roots: most paths have none of them, and need not be hashed.
+    private let rootLengths: Set<Int>
     private var trail: PatternTrail
     private var cursor = PathCursor()
     private var levels: [Level] = []
@@ -122,6 +124,7 @@ public struct PathFilter: Sendable {
     public init(_ exclusions: BackupExclusions, roots: [[UInt8]], topDevice: UInt64? = nil) {
         self.exclusions = exclusions
         self.roots = Set(roots)
+        rootLengths = Set(roots.map(\.count))
         rootDevices[[]] = topDevice
         trail = PatternTrail(exclusions.patterns)
     }
@@ -134,7 +137,7 @@ public struct PathFilter: Sendable {
         let depth = cursor.components.count
         levels.removeLast(max(0, levels.count - (shared + 1)))
         while levels.count < depth { levels.append(level(depth: levels.count, readStart)) }
-        let isRoot = roots.contains(path)
+        let isRoot = rootLengths.contains(path.count) && roots.contains(path)
         let parent = depth > 0 ? levels[depth - 1] : nil
         guard isRoot || parent?.isInside == true else { return .include }
         let top = parent?.isInside == true ? parent!.top : depth - 1

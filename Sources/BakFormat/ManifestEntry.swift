@@ -76,7 +76,7 @@ public struct ManifestEntry: Equatable, Sendable {
 extension ManifestEntry {
     /// What keeps the entry out of a manifest; nil when it can be stored. Writers ask before, decoders after.
     public var fault: String? {
-        if let fault = Self.fault(ofPath: path) { return fault }
+        if let fault = Self.fault(ofPath: path[...]) { return fault }
         if stat.mode > 0o7777 { return "mode \(String(stat.mode, radix: 8))" }
         if stat.mtime.nanoseconds > 999_999_999 || stat.ctime.nanoseconds > 999_999_999 {
             return "a time of over 10^9 nanoseconds"
@@ -93,16 +93,14 @@ extension ManifestEntry {
     }
 
     private var attributeFault: String? {
-        var bytes = 0
-        var last: [UInt8] = []
+        var rules = AttributeRules()
         for attribute in attributes.extendedAttributes {
-            if attribute.name.contains(0) { return "an attribute's name with a zero byte" }
-            // The first name must come after the empty one: names are not empty.
-            if !last.lexicographicallyPrecedes(attribute.name) { return "attributes are not sorted" }
-            last = attribute.name
-            bytes += attribute.name.count + attribute.value.count
+            let fault = attribute.name.withUnsafeBytes {
+                rules.add($0, valueBytes: attribute.value.count)
+            }
+            if let fault { return fault }
         }
-        return bytes > FormatLimits.extendedAttributeBytes ? "\(bytes) bytes of extended attributes" : nil
+        return nil
     }
 
     private var contentFault: String? {
@@ -113,37 +111,75 @@ extension ManifestEntry {
         case .inline(let bytes):
             if bytes.count > FormatLimits.inlineBytes { return "\(bytes.count) inline bytes" }
             return UInt64(bytes.count) == stat.size ? nil : "\(bytes.count) inline bytes of \(stat.size)"
-        case .extents(let extents): return Extent.fault(of: extents)
+        case .extents(let extents):
+            var sum = ExtentSum()
+            for extent in extents { if let fault = sum.add(extent) { return fault } }
+            return nil
         }
     }
 
     /// What is wrong with a path: no empty, `.` or `..` component, no NUL, no excess length.
-    static func fault(ofPath path: some Collection<UInt8>) -> String? {
+    static func fault(ofPath path: ArraySlice<UInt8>) -> String? {
         if path.count > FormatLimits.pathBytes { return "a path of \(path.count) bytes" }
-        for name in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        where name.isEmpty || name.count > FormatLimits.nameBytes || name.contains(0)
-            || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
-        {
-            return "a path with an impossible component"
+        let isPossible = path.withUnsafeBufferPointer { path in
+            var nameBytes = 0
+            var dots = 0
+            for byte in path {
+                if byte == UInt8(ascii: "/") {
+                    guard isPossibleName(nameBytes, dots) else { return false }
+                    (nameBytes, dots) = (0, 0)
+                    continue
+                }
+                if byte == 0 { return false }
+                nameBytes += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
+            return isPossibleName(nameBytes, dots)
         }
+        return isPossible ? nil : "a path with an impossible component"
+    }
+
+    /// Whether a component of so many bytes, so many of them dots, can be a name.
+    private static func isPossibleName(_ bytes: Int, _ dots: Int) -> Bool {
+        bytes > 0 && bytes <= FormatLimits.nameBytes && !(dots == bytes && dots <= 2)
+    }
+}
+
+/// The length of a run of extents, and what keeps them from being part of a file.
+public struct ExtentSum {
+    /// The extents' length together, in bytes.
+    public private(set) var bytes: UInt64 = 0
+
+    /// Starts with none.
+    public init() {}
+
+    /// Adds an extent; returns what is wrong with it, nil when nothing is.
+    public mutating func add(_ extent: Extent) -> String? {
+        if extent.length == 0 { return "an empty extent" }
+        if case .chunk(let reference) = extent, reference.length > FormatLimits.blobBytes {
+            return "a chunk of \(reference.length) bytes"
+        }
+        let (sum, overflow) = bytes.addingReportingOverflow(extent.length)
+        if overflow || sum > UInt64(Int64.max) { return "extents of over 2^63 bytes" }
+        bytes = sum
         return nil
     }
 }
 
-extension Extent {
-    /// What is wrong with a run of extents; nil when they can be part of a file.
-    public static func fault(of extents: [Extent]) -> String? {
-        var total: UInt64 = 0
-        for extent in extents {
-            if extent.length == 0 { return "an empty extent" }
-            if case .chunk(let reference) = extent, reference.length > FormatLimits.blobBytes {
-                return "a chunk of \(reference.length) bytes"
-            }
-            let (sum, overflow) = total.addingReportingOverflow(extent.length)
-            if overflow || sum > UInt64(Int64.max) { return "extents of over 2^63 bytes" }
-            total = sum
-        }
-        return nil
+/// What holds for the extended attributes of one entry, taken in their order.
+struct AttributeRules {
+    private var last: [UInt8] = []
+    private(set) var bytesLeft = FormatLimits.extendedAttributeBytes
+
+    /// Takes the next attribute; returns what is wrong with it, nil when nothing is.
+    mutating func add(_ name: UnsafeRawBufferPointer, valueBytes: Int) -> String? {
+        if name.contains(0) { return "an attribute's name with a zero byte" }
+        // The first name must come after the empty one: names are not empty.
+        if !last.lexicographicallyPrecedes(name) { return "attributes are not sorted" }
+        last = Array(name)
+        bytesLeft -= name.count + valueBytes
+        return bytesLeft < 0
+            ? "over \(FormatLimits.extendedAttributeBytes) bytes of extended attributes" : nil
     }
 }
 

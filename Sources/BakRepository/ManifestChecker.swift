@@ -112,7 +112,7 @@ final class ManifestChecker {
     private func checkRecords(of reference: ManifestSegmentReference, _ segment: inout Segment) throws {
         let bytes = try reader.read(reference.blob, kind: .manifestPack, index: index)
         let name = "manifest segment \(reference.blob.id)"
-        var decoder = try ManifestSegmentDecoder(bytes, object: name)
+        let decoder = try ManifestSegmentDecoder(bytes, object: name)
         var count = 0
         while let record = try decoder.next() {
             count += 1

@@ -13,13 +13,19 @@ public final class ManifestReader {
     private let root: ManifestRoot
     private var nextSegment: Int
     private var segmentName = ""
-    /// Borrows the bytes that `blobs` returned last.
-    private var decoder: ManifestSegmentDecoder?
-    /// The path that the root says the next record has, at the start of a segment.
-    private var promisedPath: [UInt8]?
-    private var lastEntry: ManifestEntry?
+    /// The segment being read, at the record that `advance` returned last. It borrows the bytes that `blobs`
+    /// returned last.
+    public private(set) var segment: ManifestSegmentDecoder?
+    /// How many records have been read of the segment.
+    private var recordCount = 0
+    /// How many entries have been read of the segment.
+    public private(set) var entryCount = 0
+    /// The last entry of the segments before.
+    private var before: (path: [UInt8], fields: ManifestSegmentDecoder.Fields)?
     /// The content of the last entry so far, in bytes.
     private var contentBytes: UInt64 = 0
+    /// Whether the segment may begin with extents of a file whose entry was skipped.
+    private var startsWithinFile: Bool
 
     /// Opens the manifest of a snapshot at its first record, or at the segment that holds the first record
     /// at or after `path`.
@@ -40,86 +46,86 @@ public final class ManifestReader {
         startsWithinFile = nextSegment > 0
     }
 
-    /// Whether the first segment read may begin with extents of a file whose entry was skipped.
-    private var startsWithinFile: Bool
+    /// How many segments have been begun: says which the last record is in.
+    public var segmentNumber: Int { nextSegment }
 
     /// The segments of the manifest, in order.
     public var segments: [ManifestSegmentReference] { root.segments }
 
-    /// The next record; nil after the last. Paths increase strictly over the whole stream.
+    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream.
     public func next() throws -> ManifestRecord? {
+        guard let kind = try advance(), let segment else { return nil }
+        return kind == .entry ? .entry(try segment.entry()) : .continuation(try segment.extentList())
+    }
+
+    /// Goes on to the next record, to be looked at in `segment`; nil after the last.
+    public func advance() throws -> ManifestSegmentDecoder.RecordKind? {
         while true {
-            if let record = try decoder?.next() {
-                if let record = try checked(record) { return record }
-                continue
+            while let kind = try segment?.advance() {
+                if try check(kind) { return kind }
             }
             guard nextSegment < root.segments.count else { return nil }
             nextSegment += 1
-            try loadSegment(root.segments[nextSegment - 1])
+            try load(root.segments[nextSegment - 1])
         }
     }
 
-    /// After `next` threw what damage throws: leaves out the rest of that segment, so that `next` goes on
+    /// After `advance` threw what damage throws: leaves out the rest of that segment, so that reading goes on
     /// with the one after it. Returns the path at which that segment begins.
     public func skipSegment() -> [UInt8] {
-        decoder = nil
-        promisedPath = nil
-        lastEntry = nil
-        startsWithinFile = true
+        (segment, before, startsWithinFile) = (nil, nil, true)
         return root.segments[nextSegment - 1].firstPath
     }
 
-    /// Checks a record against the one before it; nil for leading extents of a file that was skipped.
-    private func checked(_ record: ManifestRecord) throws(CorruptionError) -> ManifestRecord? {
-        defer { promisedPath = nil }
-        switch record {
-        case .entry(let entry):
-            guard promisedPath == nil || promisedPath == entry.path else {
-                throw damage("it does not begin at the path that the root says")
-            }
-            if let lastEntry, !PathOrder.precedes(lastEntry.path, entry.path) {
+    /// Checks the record that the segment stands at against the ones before; false for leading extents of a file
+    /// that was skipped.
+    private func check(_ kind: ManifestSegmentDecoder.RecordKind) throws(CorruptionError) -> Bool {
+        guard let segment else { return false }
+        recordCount += 1
+        let fields: ManifestSegmentDecoder.Fields
+        switch kind {
+        case .entry:
+            entryCount += 1
+            if entryCount == 1, let before, !PathOrder.precedes(before.path, segment.path) {
                 throw damage("its paths do not follow those of the segment before")
             }
-            lastEntry = entry
+            fields = segment.fields
             contentBytes = 0
-            if case .extents(let extents) = entry.content { try count(extents) }
-        case .continuation(let extents):
-            guard let lastEntry else {
+        case .continuation:
+            // Within a segment the decoder has seen to it that there is a file to continue.
+            guard let file = entryCount > 0 ? segment.fields : before?.fields else {
                 guard startsWithinFile else { throw damage("it begins with extents of no file") }
-                return nil
+                return false
             }
-            guard lastEntry.stat.type == .regular, case .extents = lastEntry.content else {
-                throw damage("extents after an entry that has none")
-            }
-            guard promisedPath == nil || promisedPath == lastEntry.path else {
-                throw damage("it does not begin at the path that the root says")
-            }
-            try count(extents)
+            guard file.hasExtents else { throw damage("extents after an entry that has none") }
+            fields = file
         }
-        return record
-    }
-
-    /// Adds up a file's extents, each run of which was found to be under 2^63 bytes.
-    private func count(_ extents: [Extent]) throws(CorruptionError) {
-        contentBytes += extents.reduce(0) { $0 + $1.length }
-        guard let lastEntry, contentBytes <= lastEntry.stat.size else {
+        if recordCount == 1, (kind == .entry ? segment.path : before?.path) != promisedPath {
+            throw damage("it does not begin at the path that the root says")
+        }
+        contentBytes += segment.extentBytes
+        guard contentBytes <= fields.stat.size || segment.extentBytes == 0 else {
             throw damage("a file's extents are longer than the file")
         }
+        return true
     }
+
+    /// The path that the root says the segment's first record has.
+    private var promisedPath: [UInt8] { root.segments[nextSegment - 1].firstPath }
 
     private func damage(_ reason: String) -> CorruptionError {
         CorruptionError(object: segmentName, offset: 0, reason: reason)
     }
 
-    private func loadSegment(_ reference: ManifestSegmentReference) throws {
-        decoder = nil
+    private func load(_ reference: ManifestSegmentReference) throws {
+        if entryCount > 0, let segment { before = (segment.path, segment.fields) }
+        (segment, recordCount, entryCount) = (nil, 0, 0)
         let bytes = try blobs.read(reference.blob, kind: .manifestPack, index: index)
         segmentName = "manifest segment \(reference.blob.id)"
         let decoder = try ManifestSegmentDecoder(bytes, object: segmentName)
         guard decoder.recordsLeft == reference.recordCount else {
             throw damage("it has \(decoder.recordsLeft) records, the root says \(reference.recordCount)")
         }
-        self.decoder = decoder
-        promisedPath = reference.firstPath
+        segment = decoder
     }
 }

@@ -21,6 +21,8 @@ public final class ManifestWriter {
     private static let boundaryPeriod: UInt64 = 128
     /// and are forced at this many bytes.
     private static let maximumBytes = 256 << 10
+    /// Runs of at most this many bytes may be appended one after the other: only an entry can begin a segment.
+    public static let longestRunBytes = 64 << 10
 
     /// Starts an empty manifest; `blobs` stores manifest segments.
     public init(_ blobs: BlobWriter) { self.blobs = blobs }
@@ -47,6 +49,19 @@ public final class ManifestWriter {
         }
     }
 
+    /// Appends unchanged entries as they are stored in a parent's segment. They must come after all before them,
+    /// and none of their paths may be a boundary.
+    public func append(_ run: EntryRun) {
+        guard run.count > 0 else { return }
+        segment.append(run)
+        lastPath = run.lastPath
+    }
+
+    /// Whether a segment may end before the entry at `path`.
+    public static func isBoundary(_ path: [UInt8]) -> Bool {
+        path.withUnsafeBytes(Checksum.xxh3_64) % boundaryPeriod == 0
+    }
+
     private func append(continuation extents: [Extent]) throws { try append(.continuation(extents)) }
 
     private func append(_ record: ManifestRecord) throws {
@@ -57,7 +72,7 @@ public final class ManifestWriter {
     private func shouldCut(before record: ManifestRecord) -> Bool {
         if segment.byteCount >= Self.maximumBytes { return true }
         guard segment.byteCount >= Self.minimumBytes, case .entry(let entry) = record else { return false }
-        return entry.path.withUnsafeBytes(Checksum.xxh3_64) % Self.boundaryPeriod == 0
+        return Self.isBoundary(entry.path)
     }
 
     private func closeSegment() throws {

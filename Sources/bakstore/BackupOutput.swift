@@ -27,7 +27,6 @@ final class BackupOutput: @unchecked Sendable {
     /// Takes an event of the backup.
     @Sendable func note(_ event: BackupEvent) {
         switch event {
-        case .entry(let entry, let change): noteEntry(entry, change)
         case .failed(let path, let reason): noteError(path, reason)
         case .changedWhileRead(let path):
             noteRemark(path, "changed while it was read; the next backup reads it again", kind: "changed")
@@ -44,7 +43,8 @@ final class BackupOutput: @unchecked Sendable {
         }
     }
 
-    private func noteEntry(_ entry: ManifestEntry, _ change: BackupEvent.Change) {
+    /// Takes an entry of the manifest, for those who want to see each.
+    @Sendable func noteEntry(_ entry: ManifestEntry, _ change: BackupEvent.Change) {
         guard invocation.verbosity >= (change == .unmodified ? 2 : 1) else { return }
         let word =
             switch change {

@@ -21,7 +21,8 @@ extension Commands {
         let repositoryFolder = Machine.realPath(access.location.path).map { Array($0.utf8.dropFirst()) }
         let backup = Backup(
             access.repository, of: tree, exclusions: exclusions, ownFolder: repositoryFolder,
-            onEvent: output.note, isCancelled: { Interruption.isRequested })
+            onEvent: output.note, onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil,
+            isCancelled: { Interruption.isRequested })
         let totals = countTotals(tree, exclusions, reporter, output)
         let board = ProgressBoard()
         let ticker = Ticker(reporter) { output.show(board.current) }

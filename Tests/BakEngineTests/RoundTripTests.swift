@@ -120,10 +120,9 @@ import Testing
         let request = BackupRequest(paths: tree.roots, host: "h", device: "test", user: "u", program: "p")
         let backup = Backup(
             bench.repository, of: tree,
-            onEvent: {
-                counted.note($0)
-                if case .entry(let entry, _) = $0, entry.stat.type == .regular { seen.withLock { $0 += 1 } }
-            }, isCancelled: { seen.withLock { $0 } >= 200 })
+            onEvent: counted.note,
+            onEntry: { entry, _ in if entry.stat.type == .regular { seen.withLock { $0 += 1 } } },
+            isCancelled: { seen.withLock { $0 } >= 200 })
         let partial = try backup.run(request)
         #expect(partial.wasInterrupted)
         #expect(partial.snapshot?.isComplete == false)

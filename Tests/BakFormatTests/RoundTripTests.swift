@@ -52,7 +52,7 @@ import Testing
         }
         for entry in entries { #expect(entry.fault == nil) }
         let decoded = try FormatSpecimen.segment(entries).withUnsafeBytes { bytes in
-            var decoder = try ManifestSegmentDecoder(bytes, object: "")
+            let decoder = try ManifestSegmentDecoder(bytes, object: "")
             var decoded: [ManifestEntry] = []
             while case .entry(let entry)? = try decoder.next() { decoded.append(entry) }
             return decoded

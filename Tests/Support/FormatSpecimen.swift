@@ -96,7 +96,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
                 .encode(context)
         case .pack: return try Self.recodePack(bytes)
         case .manifestSegment:
-            var decoder = try ManifestSegmentDecoder(bytes, object: object)
+            let decoder = try ManifestSegmentDecoder(bytes, object: object)
             var encoder = ManifestSegmentEncoder()
             while let record = try decoder.next() {
                 if case .entry(let entry) = record {

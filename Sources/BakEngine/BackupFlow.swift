@@ -1,0 +1,114 @@
+// BackupFlow: what passes between the stages of one backup, and the queues that it passes through.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// One element of the manifest to be, in the order of the walk.
+enum Step: Sendable {
+    /// Entries that are as a parent has them.
+    case run(UnmodifiedRun)
+    /// An entry that is ready.
+    case entry(ManifestEntry, BackupEvent.Change)
+    /// A regular file that a worker reads.
+    case file(FileJob, BackupEvent.Change)
+    /// A further name of the file of a step before.
+    case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change)
+    /// An item that could not be read.
+    case failure(path: [UInt8], SourceError)
+}
+
+/// Entries that are as a parent has them, and what they come to.
+struct UnmodifiedRun: Sendable {
+    var entries = EntryRun()
+    var files: UInt64 = 0
+    var bytes: UInt64 = 0
+    var folders: UInt64 = 0
+    var others: UInt64 = 0
+
+    /// Counts the entry that has been added to `entries`.
+    mutating func count(_ stat: FileStat) {
+        switch stat.type {
+        case .regular:
+            files += 1
+            bytes += stat.size
+        case .directory: folders += 1
+        default: others += 1
+        }
+    }
+}
+
+/// A regular file that a worker reads.
+final class FileJob: @unchecked Sendable {
+    let path: [UInt8]
+    /// What the worker made of the file; guarded by the run's monitor.
+    fileprivate var result: IngestResult?
+
+    init(path: [UInt8]) { self.path = path }
+}
+
+/// The queues between the threads of one backup. All are bounded, so memory does not grow with the number of files.
+final class BackupFlow: @unchecked Sendable {
+    /// What the walk met, in its order.
+    let found = BoundedQueue<WalkBlock>(capacity: 16)
+    /// Steps in the order of the walk.
+    let steps = BoundedQueue<[Step]>(capacity: 64)
+    /// Batches of files to read.
+    let jobs = BoundedQueue<[FileJob]>(capacity: 16)
+    /// What ends the run.
+    let state: RunState
+    private let monitor = Monitor()
+    /// The job that the assembler waits for; guarded by the monitor.
+    private var awaited: FileJob?
+
+    init(_ state: RunState) { self.state = state }
+
+    /// Runs a thread's work; its error ends the run and lets no other thread wait for this one.
+    func guarding(_ body: () throws -> Void) {
+        if state.guarding(body) { return }
+        found.close()
+        steps.close()
+        jobs.close()
+        wake()
+    }
+
+    /// Records what became of a file, unless that is known already.
+    func complete(_ job: FileJob, _ result: IngestResult) {
+        monitor.locked {
+            if job.result == nil { job.result = result }
+            if job === awaited { monitor.signalAll() }
+        }
+    }
+
+    /// What became of a file that the assembler is done with.
+    func result(of job: FileJob) -> IngestResult? { monitor.locked { job.result } }
+
+    /// Wakes the assembler while it waits for a large file.
+    func wake() { monitor.locked { monitor.signalAll() } }
+
+    /// Waits for what becomes of a file; nil when woken before, so that the caller can look around.
+    func awaitResult(of job: FileJob) -> IngestResult? {
+        monitor.locked {
+            if job.result == nil && state.failure == nil {
+                awaited = job
+                monitor.wait()
+                awaited = nil
+            }
+            return job.result ?? (state.failure != nil ? .dropped : nil)
+        }
+    }
+}
+
+/// A place where a run shows how far it has come.
+public final class ProgressBoard: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var progress = BackupProgress()
+
+    /// Starts at zero.
+    public init() {}
+
+    /// How far the run has come.
+    public var current: BackupProgress { monitor.locked { progress } }
+
+    func update(_ change: (inout BackupProgress) -> Void) { monitor.locked { change(&progress) } }
+}

@@ -1,0 +1,129 @@
+// StepMaker: the second stage of a backup. It turns what the walk met into steps for the manifest: the parent's
+// entry where nothing changed, a file for a worker where something did, a further name of a file that is read
+// already.
+//
+// Always holds: a file is handed to the workers before the step that waits for it is handed on.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Makes the steps of one backup. For one thread.
+final class StepMaker {
+    private let tree: any SourceTree
+    private let comparer: ParentComparer
+    private let flow: BackupFlow
+    private let settling: Settling
+    private var steps: [Step] = []
+    /// Comes after `steps`.
+    private var run = UnmodifiedRun()
+    private var batch: [FileJob] = []
+    private var batchBytes: UInt64 = 0
+    /// The first name of each file with names still to come, and how many have come.
+    private var links: [InodeKey: (first: FileJob, names: UInt32)] = [:]
+
+    private static let blockSteps = 1024
+    private static let batchFiles = 32
+    private static let batchByteLimit: UInt64 = 1 << 20
+
+    init(_ tree: any SourceTree, _ comparer: ParentComparer, _ settling: Settling, _ flow: BackupFlow) {
+        self.tree = tree
+        self.comparer = comparer
+        self.settling = settling
+        self.flow = flow
+    }
+
+    /// Takes blocks until the queue is closed and empty.
+    func makeSteps() {
+        while let block = flow.found.pop() {
+            for event in block.events {
+                switch event {
+                case .failure(let path, let error): append(.failure(path: path, error))
+                case .entry(let path, let stat): add(path, stat, block.start)
+                }
+            }
+            // What is in hand waits no longer than the walk does.
+            if flow.found.isEmpty { flush() }
+        }
+        flush()
+    }
+
+    private func add(_ path: [UInt8], _ stat: FileStat, _ start: Timestamp) {
+        switch comparer.compare(path, stat, &run.entries) {
+        case .inRun: run.count(stat)
+        case .same(let entry): append(.entry(entry, .unmodified))
+        case .differs(let change):
+            if stat.type == .regular {
+                addFile(path, stat, change)
+            } else {
+                addSpecial(path, stat, change, start)
+            }
+        }
+    }
+
+    private func addFile(_ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change) {
+        let key = InodeKey(device: stat.device, inode: stat.inode)
+        if stat.linkCount > 1, let (first, names) = links[key] {
+            links[key] = names + 1 < stat.linkCount ? (first, names + 1) : nil
+            return append(.link(path: path, to: first, stat, change))
+        }
+        let job = FileJob(path: path)
+        if stat.linkCount > 1 { links[key] = (job, 1) }
+        batch.append(job)
+        batchBytes = batchBytes &+ min(stat.size, Self.batchByteLimit)
+        append(.file(job, change))
+        if batch.count >= Self.batchFiles || batchBytes >= Self.batchByteLimit { flush() }
+    }
+
+    private func addSpecial(
+        _ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change, _ start: Timestamp
+    ) {
+        var attributes = FileAttributes()
+        var failure: SourceError?
+        do {
+            attributes = try tree.attributes(path, stat)
+        } catch {
+            failure = error
+            (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+        }
+        // What lies in a folder could not be restored without the folder.
+        if failure == nil || stat.type == .directory {
+            let entry = ManifestEntry(
+                path: path, stat: stat, attributes: attributes, content: nil,
+                isUnsettled: failure != nil || settling.isUnsettled(stat, readFrom: start))
+            append(.entry(entry, change))
+        }
+        if let failure { append(.failure(path: path, failure)) }
+    }
+
+    private func append(_ step: Step) {
+        closeRun()
+        steps.append(step)
+        if steps.count >= Self.blockSteps { flush() }
+    }
+
+    private func closeRun() {
+        guard run.entries.count > 0 else { return }
+        steps.append(.run(run))
+        run = UnmodifiedRun()
+    }
+
+    private func flush() {
+        closeRun()
+        if !batch.isEmpty {
+            flow.jobs.push(batch)
+            batch.removeAll(keepingCapacity: false)
+            batchBytes = 0
+        }
+        guard !steps.isEmpty else { return }
+        flow.steps.push(steps)
+        steps = []
+        steps.reserveCapacity(Self.blockSteps)
+    }
+}
+
+/// A file's identity on this machine while a backup runs.
+struct InodeKey: Hashable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+}

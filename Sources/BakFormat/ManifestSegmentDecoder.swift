@@ -1,0 +1,286 @@
+// ManifestSegmentDecoder: takes a manifest segment apart, one record at a time.
+//
+// Always holds: a record that `advance` has returned is valid as a whole; looking at it allocates nothing until
+// it is asked for as a value. An unchanged file costs a backup no more than that look.
+
+import BakCore
+
+/// Decodes and validates the records of one segment. It borrows the bytes. For one thread.
+public final class ManifestSegmentDecoder {
+    /// What a record is.
+    public enum RecordKind: Sendable {
+        /// A path.
+        case entry
+        /// Further extents of the file before.
+        case continuation
+    }
+
+    /// The part of an entry that has a fixed size.
+    public struct Fields: Sendable {
+        /// The fixed-size metadata.
+        public var stat = FileStat(type: .regular)
+        /// The file changed while it was read.
+        public var changedWhileRead = false
+        /// The file was read too soon after a change.
+        public var isUnsettled = false
+        /// Whether it is a regular file whose content is a list of extents.
+        public var hasExtents: Bool { form == .extents }
+        fileprivate var form = ContentForm.none
+        /// The stored content: inline bytes, extents with their count, or a link's target.
+        fileprivate var content = 0..<0
+        /// The stored extended attributes with their count; empty when there are none.
+        fileprivate var attributes = 0..<0
+    }
+
+    fileprivate enum ContentForm: Sendable { case none, inline, extents, target }
+
+    private var reader: ByteReader
+    /// How many records are still to come.
+    public private(set) var recordsLeft: Int
+    /// The path of the last entry.
+    public private(set) var path: [UInt8] = []
+    /// The fields of the last entry.
+    public private(set) var fields = Fields()
+    private var userName: [UInt8] = []
+    private var groupName: [UInt8] = []
+    private var hasEntry = false
+    /// Where the last record stands, and where its extents do.
+    private var record = 0..<0
+    private var extents = 0..<0
+    /// The length of the last record's extents together, in bytes.
+    public private(set) var extentBytes: UInt64 = 0
+
+    /// Starts before the segment's first record; `object` names it in errors.
+    public init(_ bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
+        reader = ByteReader(bytes, object: object)
+        guard bytes.count <= FormatLimits.segmentBytes else {
+            throw reader.corruption("a manifest segment of \(bytes.count) bytes")
+        }
+        let version = try reader.byte()
+        guard version == ManifestSegmentEncoder.version else {
+            throw .unsupported(object: object, "it has manifest version \(version)")
+        }
+        recordsLeft = try reader.count(upTo: reader.remaining, "the number of records")
+    }
+
+    /// Goes on to the next record; nil after the last. Paths increase strictly within the segment.
+    public func advance() throws(CorruptionError) -> RecordKind? {
+        guard recordsLeft > 0 else {
+            try reader.expectEnd()
+            return nil
+        }
+        recordsLeft -= 1
+        let start = reader
+        defer { record = start.position..<reader.position }
+        switch try reader.byte() {
+        case RecordTag.entry:
+            try readEntry(start)
+            hasEntry = true
+            return .entry
+        case RecordTag.continuation:
+            guard !hasEntry || fields.form == .extents else {
+                throw start.corruption("extents after an entry that has none")
+            }
+            try readExtents(start)
+            return .continuation
+        default: throw start.corruption("an unknown kind of record")
+        }
+    }
+
+    /// The next record as a value; nil after the last.
+    public func next() throws(CorruptionError) -> ManifestRecord? {
+        switch try advance() {
+        case .entry?: .entry(try entry())
+        case .continuation?: .continuation(try extentList())
+        case nil: nil
+        }
+    }
+
+    // MARK: Looking at the last record
+
+    /// The last record's bytes as stored, which mean the same only after the record before it.
+    public var storedRecord: UnsafeRawBufferPointer { .init(rebasing: reader.bytes[record]) }
+
+    /// What the entry after the last one is coded against. The path goes into the memory that `context` has.
+    func copyContext(to context: inout EntryContext) {
+        context.path.removeAll(keepingCapacity: true)
+        context.path.append(contentsOf: path)
+        (context.uid, context.gid) = (fields.stat.uid, fields.stat.gid)
+        (context.userName, context.groupName) = (userName, groupName)
+        context.device = fields.stat.device
+    }
+
+    /// Whether the last entry's own record has all of its content.
+    public var isComplete: Bool { !fields.hasExtents || extentBytes == fields.stat.size }
+
+    /// Whether `isTrue` holds for each extent of the last record.
+    public func allExtents(_ isTrue: (Extent) -> Bool) throws(CorruptionError) -> Bool {
+        guard !extents.isEmpty else { return true }
+        var reader = part(extents)
+        for _ in 0..<(try reader.count(upTo: FormatLimits.extentsPerRecord, "the number of extents")) {
+            if !isTrue(try reader.extent()) { return false }
+        }
+        return true
+    }
+
+    /// The last entry as a value, with the extents of its own record.
+    public func entry() throws(CorruptionError) -> ManifestEntry {
+        var attributes = FileAttributes()
+        (attributes.userName, attributes.groupName) = (userName, groupName)
+        var content: FileContent?
+        switch fields.form {
+        case .none: break
+        case .inline: content = .inline(Array(reader.bytes[fields.content]))
+        case .extents: content = .extents(try extentList())
+        case .target: attributes.linkTarget = Array(reader.bytes[fields.content])
+        }
+        if !fields.attributes.isEmpty {
+            var reader = part(fields.attributes)
+            for _ in 0..<(try reader.varint()) {
+                let (name, value) = (try reader.knownSlice(), try reader.knownSlice())
+                attributes.extendedAttributes.append(
+                    ExtendedAttribute(name: Array(name), value: Array(value)))
+            }
+        }
+        return ManifestEntry(
+            path: path, stat: fields.stat, attributes: attributes, content: content,
+            changedWhileRead: fields.changedWhileRead, isUnsettled: fields.isUnsettled)
+    }
+
+    /// The extents of the last record.
+    public func extentList() throws(CorruptionError) -> [Extent] {
+        var list: [Extent] = []
+        _ = try allExtents {
+            list.append($0)
+            return true
+        }
+        return list
+    }
+
+    private func part(_ range: Range<Int>) -> ByteReader {
+        ByteReader(
+            UnsafeRawBufferPointer(rebasing: reader.bytes[range]), object: reader.object,
+            baseOffset: reader.baseOffset + range.lowerBound)
+    }
+
+    // MARK: Reading
+
+    private func readEntry(_ record: ByteReader) throws(CorruptionError) {
+        try readPath(record)
+        let start = reader
+        guard let type = FileType(rawValue: try reader.byte()) else {
+            throw start.corruption("an unknown type of entry")
+        }
+        let flags = try reader.byte()
+        guard flags & ~EntryFlag.known == 0 else { throw start.corruption("unknown flags \(flags)") }
+        var new = Fields()
+        new.stat.type = type
+        new.changedWhileRead = flags & EntryFlag.changedWhileRead != 0
+        new.isUnsettled = flags & EntryFlag.unsettled != 0
+        new.stat.mode = UInt16(try reader.count(upTo: 0o7777, "the mode"))
+        if flags & EntryFlag.sameOwner == 0 {
+            new.stat.uid = UInt32(try reader.count(upTo: Int(UInt32.max), "the owner"))
+            new.stat.gid = UInt32(try reader.count(upTo: Int(UInt32.max), "the group"))
+            userName = try reader.byteString(upTo: FormatLimits.nameBytes, "the owner's name")
+            groupName = try reader.byteString(upTo: FormatLimits.nameBytes, "the group's name")
+        } else {
+            guard hasEntry else { throw start.corruption("the owner of no entry before") }
+            (new.stat.uid, new.stat.gid) = (fields.stat.uid, fields.stat.gid)
+        }
+        new.stat.mtime = try reader.timestamp()
+        new.stat.ctime = try reader.timestamp()
+        if flags & EntryFlag.sameDevice == 0 {
+            new.stat.device = try reader.varint()
+        } else {
+            guard hasEntry else { throw start.corruption("the device of no entry before") }
+            new.stat.device = fields.stat.device
+        }
+        new.stat.inode = try reader.varint()
+        if flags & EntryFlag.severalLinks != 0 {
+            new.stat.linkCount = UInt32(try reader.count(upTo: Int(UInt32.max), "the link count"))
+        }
+        try readContent(&new, record)
+        if flags & EntryFlag.extendedAttributes != 0 { try readAttributes(&new, record) }
+        fields = new
+    }
+
+    private func readPath(_ record: ByteReader) throws(CorruptionError) {
+        let start = reader
+        let shared = try reader.count(upTo: path.count, "the shared prefix")
+        let suffix = try reader.slice(upTo: FormatLimits.pathBytes - shared, "a path")
+        // What both share cannot decide their order.
+        if hasEntry, !PathOrder.precedes(path[shared...], suffix) {
+            throw start.corruption("paths are not sorted")
+        }
+        path.removeSubrange(shared...)
+        path.append(contentsOf: suffix)
+        if let fault = ManifestEntry.fault(ofPath: path[...]) { throw record.corruption(fault) }
+    }
+
+    private func readContent(_ new: inout Fields, _ record: ByteReader) throws(CorruptionError) {
+        (extents, extentBytes) = (0..<0, 0)
+        switch new.stat.type {
+        case .regular:
+            new.stat.size = try reader.varint()
+            if new.stat.size > UInt64(Int64.max) {
+                throw record.corruption("a file of \(new.stat.size) bytes")
+            }
+            let start = reader
+            switch try reader.byte() {
+            case 0:
+                let bytes = try reader.slice(upTo: FormatLimits.inlineBytes, "inline content")
+                guard UInt64(bytes.count) == new.stat.size else {
+                    throw record.corruption("\(bytes.count) inline bytes of \(new.stat.size)")
+                }
+                new.form = .inline
+                new.content = reader.position - bytes.count..<reader.position
+            case 1:
+                new.form = .extents
+                try readExtents(record)
+            default: throw start.corruption("an unknown form of content")
+            }
+        case .symlink:
+            let target = try reader.slice(upTo: FormatLimits.pathBytes, "a link's target")
+            new.form = .target
+            new.content = reader.position - target.count..<reader.position
+        case .characterDevice, .blockDevice: new.stat.representedDevice = try reader.varint()
+        case .directory, .fifo, .socket: break
+        }
+    }
+
+    private func readExtents(_ record: ByteReader) throws(CorruptionError) {
+        let start = reader.position
+        var sum = ExtentSum()
+        for _ in 0..<(try reader.count(upTo: FormatLimits.extentsPerRecord, "the number of extents")) {
+            if let fault = sum.add(try reader.extent()) { throw record.corruption(fault) }
+        }
+        (extents, extentBytes) = (start..<reader.position, sum.bytes)
+    }
+
+    private func readAttributes(_ new: inout Fields, _ record: ByteReader) throws(CorruptionError) {
+        let start = reader.position
+        var rules = AttributeRules()
+        for _ in 0..<(try reader.count(upTo: reader.remaining, "the number of extended attributes")) {
+            let name = try reader.slice(upTo: rules.bytesLeft, "an attribute's name")
+            let value = try reader.slice(upTo: rules.bytesLeft - name.count, "an attribute's value")
+            if let fault = rules.add(name, valueBytes: value.count) { throw record.corruption(fault) }
+        }
+        new.attributes = start..<reader.position
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func extent() throws(CorruptionError) -> Extent {
+        let start = self
+        let coded = try varint()
+        let length = coded >> 1
+        if coded & 1 == 1 { return .hole(length) }
+        guard length <= FormatLimits.blobBytes else { throw start.corruption("a chunk of \(length) bytes") }
+        return .chunk(BlobReference(id: try id(), length: UInt32(length)))
+    }
+
+    /// A byte string that has been read before, so that its length is known to be sound.
+    fileprivate mutating func knownSlice() throws(CorruptionError) -> UnsafeRawBufferPointer {
+        try slice(upTo: remaining, "a length")
+    }
+}
