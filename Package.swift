@@ -66,7 +66,10 @@ let package = Package(
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
         tests("BenchmarkTests", of: ["bakstore-benchmark"]),
         tests(
-            "bakstoreTests", of: ["bakstore", "BakEngine", "BakRepository", "BakStorage", "BakCore"]),
+            "bakstoreTests",
+            of: [
+                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakPosix", "BakCore",
+            ]),
     ]
 )
 

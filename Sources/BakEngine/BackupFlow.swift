@@ -31,7 +31,7 @@ struct UnmodifiedRun: Sendable {
         switch stat.type {
         case .regular:
             files += 1
-            bytes += stat.size
+            bytes &+= stat.size
         case .directory: folders += 1
         default: others += 1
         }
@@ -72,11 +72,14 @@ final class BackupFlow: @unchecked Sendable {
         wake()
     }
 
-    /// Records what became of a file, unless that is known already.
-    func complete(_ job: FileJob, _ result: IngestResult) {
+    /// Records what became of the files of a batch, all at once: to wake the assembler for each would cost more
+    /// than to read a small file. Those without a result were dropped.
+    func complete(_ batch: [FileJob], _ results: [IngestResult]) {
         monitor.locked {
-            if job.result == nil { job.result = result }
-            if job === awaited { monitor.signalAll() }
+            for (number, job) in batch.enumerated() {
+                job.result = number < results.count ? results[number] : .dropped
+            }
+            if batch.contains(where: { $0 === awaited }) { monitor.signalAll() }
         }
     }
 

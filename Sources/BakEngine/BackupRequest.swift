@@ -116,13 +116,17 @@ public enum BackupEvent: Sendable {
 public struct BackupProgress: Sendable {
     /// Regular files in the manifest so far.
     public var files: UInt64 = 0
-    /// Their bytes, read or known.
-    public var bytes: UInt64 = 0
+    /// Bytes that workers have read so far, of whatever file.
+    var readBytes: UInt64 = 0
+    /// Bytes of the files in the manifest that were not read: unmodified ones, holes, further names.
+    var unreadBytes: UInt64 = 0
+    /// Bytes of files dealt with so far, of those under way too.
+    public var bytes: UInt64 { readBytes &+ unreadBytes }
     /// Bytes stored so far.
     public var storedBytes: UInt64 = 0
     /// Items that could not be read.
     public var failedItems: UInt64 = 0
-    /// The path last finished.
+    /// What is being read, or was finished last.
     public var currentPath: [UInt8] = []
 }
 

@@ -69,8 +69,8 @@ public final class Backup: Sendable {
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
             onEvent: onEvent, onEntry: onEntry, startTime: request.time ?? repository.time.now())
         let settling = Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds)
-        let makeIngester = try ingesters(request, session, settling, assembler, flow)
-        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), flow) }
+        let makeIngester = try ingesters(request, session, settling, assembler, flow, progress)
+        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), flow, progress) }
         let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
         let comparer = ParentComparer(
@@ -99,7 +99,7 @@ public final class Backup: Sendable {
     /// What makes a reader of files with a pack of its own.
     private func ingesters(
         _ request: BackupRequest, _ session: BackupSession, _ settling: Settling,
-        _ assembler: ManifestAssembler, _ flow: BackupFlow
+        _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard
     ) throws -> () -> FileIngester {
         let chunkers = try ChunkerSet(repository.config)
         let compression = request.compression ?? repository.config.compression
@@ -110,23 +110,29 @@ public final class Backup: Sendable {
                 shouldStop: {
                     assembler.noteProgress()
                     return flow.state.shouldStop()
+                },
+                onRead: { count in
+                    let storedBytes = session.added.storedBytes
+                    progress.update {
+                        $0.readBytes &+= UInt64(count)
+                        $0.storedBytes = UInt64(storedBytes)
+                    }
                 })
         }
     }
 
-    private func worker(_ ingester: FileIngester, _ flow: BackupFlow) -> Thread {
+    private func worker(_ ingester: FileIngester, _ flow: BackupFlow, _ progress: ProgressBoard) -> Thread {
         let box = UncheckedBox(ingester)
         return Thread {
             while let batch = flow.jobs.pop() {
-                for job in batch {
-                    flow.guarding {
-                        let result =
-                            flow.state.shouldStop() ? IngestResult.dropped : try box.value.ingest(job.path)
-                        flow.complete(job, result)
+                var results: [IngestResult] = []
+                flow.guarding {
+                    for job in batch where !flow.state.shouldStop() {
+                        progress.update { $0.currentPath = job.path }
+                        results.append(try box.value.ingest(job.path))
                     }
-                    // A failure of the repository must not leave the assembler waiting.
-                    if flow.state.failure != nil { flow.complete(job, .dropped) }
                 }
+                flow.complete(batch, results)
             }
         }
     }

@@ -66,16 +66,19 @@ final class FileIngester {
     private let settling: Settling
     private let buffer: UnsafeMutableRawBufferPointer
     private let shouldStop: () -> Bool
+    private let onRead: (_ count: Int) -> Void
 
     /// Large enough for several of the longest chunks, so that little is moved when it is refilled.
     private static let bufferBytes = 8 << 20
     /// Shorter holes are read as data, so that scattered blocks do not become scattered chunks.
     private static let holeBytes: UInt64 = 64 << 10
 
-    /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file.
+    /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file, and `onRead` is told how
+    /// many bytes a read gave.
     init(
         tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
-        settling: Settling, shouldStop: @escaping () -> Bool
+        settling: Settling, shouldStop: @escaping () -> Bool,
+        onRead: @escaping (_ count: Int) -> Void
     ) {
         self.tree = tree
         self.writer = writer
@@ -83,6 +86,7 @@ final class FileIngester {
         self.inlineBytes = inlineBytes
         self.settling = settling
         self.shouldStop = shouldStop
+        self.onRead = onRead
         buffer = .allocate(byteCount: Self.bufferBytes, alignment: 4096)
     }
 
@@ -103,7 +107,7 @@ final class FileIngester {
             before = try file.stat()
         } catch { return .failed(error) }
         do {
-            var content = try readContent(of: file, before)
+            var content = file.hasKnownSize ? try readContent(of: file, before) : try readStream(file)
             let after = try file.stat()
             var stat = before
             var notes: [String] = []
@@ -115,16 +119,20 @@ final class FileIngester {
                 (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
             }
             let changed =
-                after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime
-                || content.byteCount != before.size
+                file.hasKnownSize
+                && (after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime
+                    || content.byteCount != before.size)
             stat.size = content.byteCount
             if stat.size == 0 { content.result = .inline([]) }
             let entry = ManifestEntry(
                 path: path, stat: stat, attributes: attributes, content: content.result,
-                changedWhileRead: changed, isUnsettled: settling.isUnsettled(before, readFrom: start))
+                changedWhileRead: changed,
+                // Times say nothing of what a stream will hold the next time.
+                isUnsettled: !file.hasKnownSize || settling.isUnsettled(before, readFrom: start))
             return .stored(entry, readBytes: content.readBytes, notes: notes)
         } catch let error as SourceError {
-            return .failed(error)
+            // A stream that waits for more fails when the run is to end.
+            return !file.hasKnownSize && shouldStop() ? .dropped : .failed(error)
         } catch is Stopped {
             return .dropped
         }
@@ -159,9 +167,20 @@ final class FileIngester {
         return content
     }
 
+    /// Reads what has no size before it has been read.
+    private func readStream(_ file: any SourceFile) throws -> Content {
+        var extents: [Extent] = []
+        var traits: ContentTraits?
+        let count = try storeRange(of: file, 0..<UInt64.max, &traits, &extents)
+        // Who ends this run may have ended the writer too: then this end is not the content's.
+        if shouldStop() { throw Stopped() }
+        return Content(result: .extents(extents), byteCount: count, readBytes: count)
+    }
+
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> Content {
         let slice = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(stat.size)])
         let count = stat.size == 0 ? 0 : try file.read(into: slice, at: 0)
+        onRead(count)
         return Content(
             result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
     }
@@ -196,6 +215,7 @@ final class FileIngester {
                 let read = try file.read(
                     into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + wanted)]),
                     at: offset)
+                onRead(read)
                 filled += read
                 offset += UInt64(read)
                 atEnd = read < wanted || offset == range.upperBound

@@ -116,7 +116,7 @@ final class ManifestAssembler: @unchecked Sendable {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes += entry.stat.size
+            counters.bytes &+= entry.stat.size
             switch change {
             case .new: counters.newFiles += 1
             case .changed: counters.changedFiles += 1
@@ -136,7 +136,7 @@ final class ManifestAssembler: @unchecked Sendable {
         lastPath = run.entries.lastPath
         counters.files += run.files
         counters.unmodifiedFiles += run.files
-        counters.bytes += run.bytes
+        counters.bytes &+= run.bytes
         counters.folders += run.folders
         counters.others += run.others
     }
@@ -145,7 +145,7 @@ final class ManifestAssembler: @unchecked Sendable {
         let stored = session.added.storedBytes
         progress.update {
             $0.files = counters.files
-            $0.bytes = counters.bytes
+            $0.unreadBytes = counters.bytes &- counters.readBytes
             $0.storedBytes = UInt64(stored)
             $0.failedItems = counters.failedItems
             $0.currentPath = lastPath

@@ -28,7 +28,8 @@ struct FileFinisher: Sendable {
         case .success(let notes):
             board.update {
                 $0.files += 1
-                $0.bytes += file.entry.stat.size
+                $0.bytes &+= file.entry.stat.size
+                $0.processedBytes &+= file.unwrittenBytes
                 if !notes.isEmpty { $0.notes += 1 }
             }
             for note in notes { onEvent(.note(path: file.path, reason: note)) }
@@ -110,6 +111,7 @@ final class PackRestorer {
             case .success(let content):
                 do throws(TargetError) {
                     try files[Int(step.file)].write(content, at: step.fileOffset)
+                    finisher.board.update { $0.processedBytes &+= UInt64(content.count) }
                     try settle(step, files, failure: nil)
                 } catch {
                     if error.isFatal { throw error }

@@ -113,7 +113,10 @@ final class RestorePass {
             try perItem(link.path) { () throws(TargetError) in
                 try target.makeHardLink(link.path, to: link.first.path, replacing: link.isReplacing)
             } then: {
-                board.update { $0.files += 1 }
+                board.update {
+                    $0.files += 1
+                    $0.processedBytes &+= link.entry.stat.size
+                }
                 onEvent(.restored(link.entry))
             }
         }
@@ -275,6 +278,7 @@ final class RestorePass {
                     try bytes.withUnsafeBufferPointer { bytes throws(TargetError) in
                         try file.write(UnsafeRawBufferPointer(bytes), at: 0)
                     }
+                    board.update { $0.processedBytes &+= UInt64(bytes.count) }
                 }
             } catch {
                 if error.isFatal { throw error }
@@ -291,7 +295,8 @@ final class RestorePass {
     private func countUnwritten(_ entry: ManifestEntry, bytes: UInt64) {
         board.update {
             $0.files += 1
-            $0.bytes += bytes
+            $0.bytes &+= bytes
+            $0.processedBytes &+= entry.stat.size
         }
         onEvent(.restored(entry))
     }
@@ -354,7 +359,10 @@ final class RestorePass {
                     ? "it is unchanged" : nil
             }
         guard let reason else { return true }
-        board.update { $0.kept += 1 }
+        board.update {
+            $0.kept += 1
+            if entry.stat.type == .regular { $0.processedBytes &+= entry.stat.size }
+        }
         onEvent(.kept(path: path, reason: reason))
         return nil
     }

@@ -21,6 +21,7 @@ final class PendingFile: @unchecked Sendable {
     private var failure: String?
     private var isDone = false
     private var wasRestored = false
+    private var writtenBytes: UInt64 = 0
 
     /// Prepares a file; it is created with its first bytes.
     init(path: [UInt8], entry: ManifestEntry, target: (any RestoreTarget)?, isReplacing: Bool) {
@@ -49,7 +50,11 @@ final class PendingFile: @unchecked Sendable {
     /// Writes a piece of the content.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
         try open()?.write(bytes, at: offset)
+        monitor.locked { writtenBytes += UInt64(bytes.count) }
     }
+
+    /// Bytes that need no writing: holes.
+    var unwrittenBytes: UInt64 { monitor.locked { entry.stat.size - min(entry.stat.size, writtenBytes) } }
 
     /// Notes why the file cannot be restored.
     func fail(_ reason: String) { monitor.locked { failure = failure ?? reason } }

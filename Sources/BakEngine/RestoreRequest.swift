@@ -56,8 +56,10 @@ public struct RestoreReport: Sendable {
     public var folders: UInt64 = 0
     /// Symbolic links and special files restored.
     public var others: UInt64 = 0
-    /// Content of the restored files in bytes.
+    /// Content of the restored files in bytes; wraps around where a hostile manifest claims too much.
     public var bytes: UInt64 = 0
+    /// Bytes of files dealt with so far, also of those under way, kept or linked: what progress is measured by.
+    public var processedBytes: UInt64 = 0
     /// Entries that stayed as they were at the target.
     public var kept: UInt64 = 0
     /// Entries that could not be restored.

@@ -13,6 +13,9 @@ import Glibc
 public final class FileTree: SourceTree {
     /// What is backed up: absolute paths without the leading slash, in PathOrder, none beneath another.
     public let roots: [[UInt8]]
+    /// What was asked for and cannot be found, with the reason: absolute paths like `roots`, but as they were
+    /// written. A walk reports them first.
+    public let missing: [(path: [UInt8], reason: SourceError)]
     public let timestampGranularityNanoseconds: UInt64
 
     public var topDevice: UInt64? { (try? top.descriptor.status()).map { UInt64($0.st_dev) } }
@@ -22,11 +25,18 @@ public final class FileTree: SourceTree {
 
     /// Resolves `roots`, each a path relative to the working folder or absolute. The folder that holds a
     /// root is resolved through symbolic links; the root itself is taken as it is, so a symbolic link is
-    /// stored as one (unless a slash is written behind it). Throws when one does not exist; leaves out
-    /// what lies beneath another.
+    /// stored as one (unless a slash is written behind it). Leaves out what lies beneath another.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
-        for root in roots { resolved.append(try Self.resolve(root)) }
+        var missing: [(path: [UInt8], reason: SourceError)] = []
+        for root in roots {
+            do {
+                resolved.append(try Self.resolve(root))
+            } catch {
+                missing.append((Self.absolute(root), error))
+            }
+        }
+        self.missing = missing
         resolved.sort(by: { PathOrder.precedes($0, $1) })
         var kept: [[UInt8]] = []
         for root in resolved where kept.last.map({ !PathOrder.isAtOrBeneath(root, $0) }) ?? true {
@@ -42,6 +52,9 @@ public final class FileTree: SourceTree {
     }
 
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        for (path, reason) in missing {
+            guard try visit(.failure(path: path, reason)) != .stop else { return }
+        }
         try withoutActuallyEscaping(visit) { visit in
             var walker = Walker(self, visit)
             try walker.run()
@@ -144,9 +157,8 @@ extension FileTree {
     /// The absolute path of a root without its leading slash.
     private static func resolve(_ root: [UInt8]) throws(SourceError) -> [UInt8] {
         let slash = UInt8(ascii: "/")
-        let shown = String(decoding: root, as: UTF8.self)
         guard !root.isEmpty, !root.contains(0) else {
-            throw SourceError(operation: "find \"\(shown)\"", message: "that is no path")
+            throw SourceError(operation: "find it", message: "that is no path")
         }
         let name = root[((root.lastIndex(of: slash) ?? -1) + 1)...]
         do throws(Errno) {
@@ -160,8 +172,15 @@ extension FileTree {
             _ = try withCPath([slash] + path) { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }
             return path
         } catch {
-            throw SourceError(error, "find \(shown)")
+            throw SourceError(error, "find it")
         }
+    }
+
+    /// The absolute path of what cannot be resolved, without its leading slash.
+    private static func absolute(_ root: [UInt8]) -> [UInt8] {
+        let slash = UInt8(ascii: "/")
+        if root.first == slash { return Array(root.dropFirst()) }
+        return PathOrder.join((try? realPath([UInt8(ascii: ".")])) ?? [], root)
     }
 
     /// `realpath` without the leading slash.

@@ -21,6 +21,9 @@ public final class FolderCache: LocalCache {
         if let folder { _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600) }
     }
 
+    /// Whether there is a folder to keep files in.
+    public var isUsable: Bool { folder != nil }
+
     public func map(_ name: String) -> MappedBytes? {
         guard let folder, Self.isName(name),
             let file = try? Descriptor.open(at: folder.number, name, O_RDONLY | O_NOFOLLOW),

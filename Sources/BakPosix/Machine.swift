@@ -1,5 +1,6 @@
 // Machine: facts about this machine, its user and this process that the command line asks for.
 
+import BakCore
 import CLinux
 import Glibc
 
@@ -31,6 +32,15 @@ public enum Machine {
         return name.isEmpty ? String(geteuid()) : String(decoding: name, as: UTF8.self)
     }
 
+    /// How far the local time zone is ahead of UTC at a moment, in seconds; 0 for a moment whose year is
+    /// beyond what the system can count.
+    public static func utcOffsetSeconds(at time: Timestamp) -> Int {
+        var seconds = time_t(time.seconds)
+        var parts = tm()
+        guard localtime_r(&seconds, &parts) != nil else { return 0 }
+        return Int(parts.tm_gmtoff)
+    }
+
     /// How many processors this process may use, at least 1.
     public static var processorCount: Int {
         // A bit for each of 8,192 processors; the call answers how many bytes it filled or fails.
@@ -44,6 +54,12 @@ public enum Machine {
         var (first, second) = (Glibc.stat(), Glibc.stat())
         guard stat(one, &first) == 0, stat(other, &second) == 0 else { return nil }
         return first.st_dev == second.st_dev
+    }
+
+    /// Whether a path leads to a folder; nil when there is nothing or it cannot be looked at.
+    public static func isFolder(_ path: String) -> Bool? {
+        var status = Glibc.stat()
+        return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
     }
 
     /// The absolute path without symbolic links of an existing file or folder; nil when there is none.

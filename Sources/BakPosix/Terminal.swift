@@ -3,6 +3,14 @@
 import CLinux
 import Glibc
 
+/// A write to a standard stream that failed.
+public struct StreamError: Error, Equatable {
+    /// The system's words.
+    public let message: String
+    /// Whether nobody reads any more what is written, as behind `| head`.
+    public let isClosedPipe: Bool
+}
+
 /// A standard stream of the process.
 public enum Terminal: Int32, Sendable {
     /// Where results go.
@@ -13,22 +21,32 @@ public enum Terminal: Int32, Sendable {
     /// Whether a person watches it.
     public var isInteractive: Bool { isatty(rawValue) == 1 }
 
+    /// Whether a person types what is read.
+    public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
+
     /// Its width in columns; nil when it is no terminal or does not say.
     public var columns: Int? {
         let columns = linux_terminal_columns(rawValue)
         return columns > 0 ? Int(columns) : nil
     }
 
-    /// Writes all of `text`. False when that failed, as on a pipe that was closed.
-    @discardableResult
-    public func write(_ text: String) -> Bool {
-        var text = text
-        return text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    /// Writes all of `bytes`.
+    public func write(_ bytes: [UInt8]) throws(StreamError) {
+        do throws(Errno) {
+            try bytes.withUnsafeBytes { bytes in
+                Result { () throws(Errno) in try writeAll(rawValue, bytes) }
+            }.get()
+        } catch {
+            throw StreamError(message: error.message, isClosedPipe: error.code == EPIPE)
+        }
     }
 
-    /// Writes all of `bytes`. False when that failed, as on a pipe that was closed.
-    @discardableResult
-    public func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        (try? writeAll(rawValue, bytes)) != nil
+    /// Opens what the caller left closed of the three standard streams, so that no other file takes its number
+    /// and with it what is printed. The stand-ins refuse what the stream is for: reading or writing.
+    public static func reserveNumbers() {
+        for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
+            // The lowest free number is given out, and that is this one.
+            _ = open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+        }
     }
 }

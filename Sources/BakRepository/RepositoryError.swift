@@ -11,6 +11,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case alreadyExists(location: String)
     /// No snapshot has this name.
     case noSuchSnapshot(name: String)
+    /// There is no complete snapshot yet, and so many partial ones.
+    case noCompleteSnapshot(partialCount: Int)
     /// Several snapshots begin so.
     case ambiguousSnapshot(name: String, matches: [String])
     /// A newer program has pruned here, with records that this one does not know.
@@ -28,10 +30,14 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .noRepository(let location):
-            "there is no repository at \(location); create one with: bakstore init"
+            "there is no repository at \(location); is the path right? A new one is made with: bakstore init"
         case .alreadyExists(let location): "there is a repository at \(location) already"
         case .noSuchSnapshot(let name):
             "there is no snapshot \(name); list them with: bakstore snapshots"
+        case .noCompleteSnapshot(let partialCount):
+            partialCount == 0
+                ? "there is no snapshot yet; make one with: bakstore backup PATH"
+                : "only interrupted backups are there yet; list them with: bakstore snapshots, and name one by its id"
         case .ambiguousSnapshot(let name, let matches):
             "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
         case .prunedByNewerProgram: "a newer bakstore has pruned this repository; use that one"

@@ -22,7 +22,8 @@ extension Repository {
         }
     }
 
-    /// Every snapshot, oldest first (by time, then id), and those whose record is damaged.
+    /// Every snapshot, oldest first, and those whose record is damaged. Snapshots of one run carry one time: its
+    /// checkpoints come in their order, before what completes them.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
         var readable: [CommitRecord] = []
         var unreadable: [UnreadableSnapshot] = []
@@ -34,19 +35,24 @@ extension Repository {
                 unreadable.append(UnreadableSnapshot(id: id, error: error))
             }
         }
-        readable.sort { $0.time != $1.time ? $0.time < $1.time : $0.id < $1.id }
+        readable.sort { left, right in
+            if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
+            return (left.time, left.endTime, left.id) < (right.time, right.endTime, right.id)
+        }
         return (readable, unreadable)
     }
 
     /// Finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth before
-    /// the latest. `latest` counts complete snapshots, unless there is none.
+    /// the latest. `latest` counts complete snapshots only.
     public func findSnapshot(_ name: String) throws -> CommitRecord {
         let (readable, unreadable) = try snapshots()
         if let back = Self.stepsBack(name) {
             let complete = readable.filter(\.isComplete)
-            let candidates = complete.isEmpty ? readable : complete
-            guard back < candidates.count else { throw RepositoryError.noSuchSnapshot(name: name) }
-            return candidates[candidates.count - 1 - back]
+            guard !complete.isEmpty else {
+                throw RepositoryError.noCompleteSnapshot(partialCount: readable.count)
+            }
+            guard back < complete.count else { throw RepositoryError.noSuchSnapshot(name: name) }
+            return complete[complete.count - 1 - back]
         }
         let matches = readable.filter { $0.id.description.hasPrefix(name) }
         if matches.count == 1, !name.isEmpty { return matches[0] }

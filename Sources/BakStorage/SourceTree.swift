@@ -67,8 +67,16 @@ extension SourceTree {
     public var topDevice: UInt64? { nil }
 }
 
+extension SourceFile {
+    public var hasKnownSize: Bool { true }
+}
+
 /// An open file of the source, used by one thread at a time.
 public protocol SourceFile: AnyObject {
+    /// Whether `stat` tells the size. If not, as with a pipe, the file ends where a read says so, and it is
+    /// read once, from its beginning, in order.
+    var hasKnownSize: Bool { get }
+
     /// The file's stat now.
     func stat() throws(SourceError) -> FileStat
 

@@ -159,7 +159,13 @@ struct ArgumentParser {
         if operands.contains([]) { throw error("a PATH must not be empty") }
         let isStdin = invocation.has(.stdin)
         if isStdin && !operands.isEmpty { throw error("--stdin takes no PATH: it is what is backed up") }
-        if invocation.has(.stdinFilename) && !isStdin { throw error("--stdin-filename needs --stdin") }
+        if let name = invocation.bytes(.stdinFilename) {
+            if !isStdin { throw error("--stdin-filename needs --stdin") }
+            let isFolder = name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
+            if isFolder || name.contains(UInt8(ascii: "/")) || name.count > 255 {
+                throw error("--stdin-filename \(quoted(name)): must be the name of a file, without a slash")
+            }
+        }
         if operands.isEmpty && !isStdin && !invocation.has(.filesFrom) && !invocation.has(.filesFromRaw) {
             throw error("backup needs a PATH to back up, such as: bakstore backup ~/Pictures")
         }

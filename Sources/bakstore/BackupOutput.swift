@@ -15,6 +15,7 @@ final class BackupOutput: @unchecked Sendable {
     private var totalFiles: UInt64 = 0
     private var totalBytes: UInt64 = 0
     private var totalsAreFinal = false
+    private var lastCheckpoint: CommitRecord?
 
     init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
         self.invocation = invocation
@@ -38,7 +39,8 @@ final class BackupOutput: @unchecked Sendable {
         case .parentUnreadable(let reason):
             reporter.whileCleared { context.remark("files are read again, because \(reason)") }
         case .checkpoint(let record):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+            monitor.locked { lastCheckpoint = record }
+            guard invocation.verbosity >= 1 else { return }
             reporter.whileCleared { context.remark("checkpoint \(record.id.short)") }
         }
     }
@@ -57,40 +59,34 @@ final class BackupOutput: @unchecked Sendable {
                 try? context.printJSON { json in
                     json.member("message_type", "verbose_status")
                     json.member("action", word)
-                    json.member("item", bytes: [UInt8(ascii: "/")] + entry.path)
+                    json.member("item", bytes: entry.path.absolute)
                     json.member("data_size", entry.stat.size)
                 }
             } else {
-                try? context.print("\(word)  /\(Formatting.name(entry.path))")
+                try? context.print("\(word)  \(Formatting.name(entry.path.absolute))")
             }
         }
     }
 
     private func noteError(_ path: [UInt8], _ reason: String) {
         reporter.whileCleared {
-            if invocation.has(.json) {
-                context.remarkJSON { json in
-                    json.member("message_type", "error")
-                    json.object("error") { $0.member("message", reason) }
-                    json.member("during", "archival")
-                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
-                }
-            } else {
-                context.remark("skipped /\(Formatting.name(path)): \(reason)")
-            }
+            context.complain(
+                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "archival",
+                item: path.absolute)
         }
     }
 
     private func noteRemark(_ path: [UInt8], _ text: String, kind: String) {
+        guard invocation.verbosity >= 0 else { return }
         reporter.whileCleared {
             if invocation.has(.json) {
                 try? context.printJSON { json in
                     json.member("message_type", kind)
-                    json.member("item", bytes: [UInt8(ascii: "/")] + path)
+                    json.member("item", bytes: path.absolute)
                     json.member("reason", text)
                 }
             } else {
-                context.remark("/\(Formatting.name(path)): \(text)")
+                context.remark("\(Formatting.name(path.absolute)): \(text)")
             }
         }
     }
@@ -100,7 +96,7 @@ final class BackupOutput: @unchecked Sendable {
         guard stat.type == .regular else { return }
         monitor.locked {
             totalFiles += 1
-            totalBytes += stat.size
+            totalBytes &+= stat.size
         }
     }
 
@@ -115,7 +111,7 @@ final class BackupOutput: @unchecked Sendable {
             progress.bytes = state.bytes
             progress.newBytes = state.storedBytes
             progress.errors = state.failedItems
-            progress.currentFiles = state.currentPath.isEmpty ? [] : [[UInt8(ascii: "/")] + state.currentPath]
+            progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
             monitor.locked {
                 progress.totalFiles = totalFiles
                 progress.totalBytes = totalBytes
@@ -138,8 +134,11 @@ final class BackupOutput: @unchecked Sendable {
 
     private func summaryLines(_ report: BackupReport, seconds: Double) -> [String] {
         let counters = report.counters
+        // Nothing is kept: what was read says nothing.
+        if report.wasInterrupted, !isDry, interruptedSnapshot(report) == nil {
+            return ["interrupted before a file was stored; no snapshot was made"]
+        }
         var lines: [String] = []
-        let isDry = invocation.has(.dryRun)
         var parts = [Formatting.count(counters.newFiles, "new file", "new files")]
         if counters.changedFiles > 0 { parts.append("\(Formatting.count(counters.changedFiles)) changed") }
         if counters.unmodifiedFiles > 0 {
@@ -162,19 +161,30 @@ final class BackupOutput: @unchecked Sendable {
                 "\(Formatting.count(counters.failedItems, "item", "items")) could not be read; the reasons are above"
             )
         }
-        lines.append(outcome(report))
-        return lines
+        return lines + outcome(report)
     }
 
-    private func outcome(_ report: BackupReport) -> String {
-        if invocation.has(.dryRun) { return "nothing was stored, as this was a dry run" }
-        if report.wasUnchanged { return "nothing has changed; no snapshot was made" }
-        guard let snapshot = report.snapshot else { return "no snapshot was made" }
-        if report.wasInterrupted {
-            return "interrupted; partial snapshot \(snapshot.id.short) keeps what was read. "
-                + "Run the same command again to go on from there"
+    private var isDry: Bool { invocation.has(.dryRun) }
+
+    /// What keeps the work of an interrupted run: its last snapshot or else its last checkpoint.
+    private func interruptedSnapshot(_ report: BackupReport) -> CommitRecord? {
+        report.snapshot ?? monitor.locked { lastCheckpoint }
+    }
+
+    private func outcome(_ report: BackupReport) -> [String] {
+        if isDry {
+            let end = report.wasInterrupted ? "interrupted; " : ""
+            return ["\(end)nothing was stored, as this was a dry run"]
         }
-        return "snapshot \(snapshot.id.short)"
+        if report.wasInterrupted, let snapshot = interruptedSnapshot(report) {
+            return [
+                "interrupted; partial snapshot \(snapshot.id.short) keeps what is stored so far. "
+                    + "Run the same command again to go on from there"
+            ]
+        }
+        if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
+        // No snapshot otherwise is an error, which says so itself.
+        return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 
     private func summarizeJSON(_ report: BackupReport, seconds: Double) throws {

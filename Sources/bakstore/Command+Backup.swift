@@ -10,20 +10,21 @@ import BakStorage
 extension Commands {
     static func backup(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let exclusions = try exclusions(invocation)
-        let tree = try source(invocation)
+        let source = try BackupSource(invocation, context)
         let access = try RepositoryAccess.open(
-            invocation, context: context, creatingDefault: !invocation.has(.dryRun))
-        warnOfSharedDisk(invocation, access, tree.roots, context)
-        let request = try request(invocation, tree.roots, access.repository, context)
+            invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
+        warnOfSharedDisk(access, source, context)
+        let request = try request(invocation, source.roots, access.repository, context)
+        if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
         let output = BackupOutput(invocation, context, reporter)
         let repositoryFolder = Machine.realPath(access.location.path).map { Array($0.utf8.dropFirst()) }
         let backup = Backup(
-            access.repository, of: tree, exclusions: exclusions, ownFolder: repositoryFolder,
-            onEvent: output.note, onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil,
-            isCancelled: { Interruption.isRequested })
-        let totals = countTotals(tree, exclusions, reporter, output)
+            access.repository, of: source.tree, exclusions: exclusions,
+            ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,
+            onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
+        let totals = countTotals(source, exclusions, reporter, output, context)
         let board = ProgressBoard()
         let ticker = Ticker(reporter) { output.show(board.current) }
         defer {
@@ -35,6 +36,9 @@ extension Commands {
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
+        if report.snapshot == nil, !report.wasUnchanged, !request.isDryRun {
+            throw CommandFailure(code: .failed, message: "nothing could be read, so no snapshot was made")
+        }
         return report.counters.failedItems > 0 ? .incomplete : .done
     }
 
@@ -48,7 +52,7 @@ extension Commands {
                         use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == .iexclude))
             case .excludeFile:
                 exclusions.patterns += try PathPattern.list(
-                    try readFile(use.value, "--exclude-file"),
+                    try BackupSource.readFile(use.value, .excludeFile),
                     origin: "--exclude-file \(Formatting.name(use.value))")
             case .excludeIfPresent: FolderMark(use.value).map { exclusions.marks.append($0) }
             default: break
@@ -58,31 +62,6 @@ extension Commands {
         exclusions.largestFile = invocation.size(.excludeLargerThan)
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
         return exclusions
-    }
-
-    private static func readFile(_ path: [UInt8], _ flag: String) throws -> [UInt8] {
-        do {
-            return try SmallFile.read(path: String(decoding: path, as: UTF8.self), limit: 64 << 20)
-        } catch {
-            throw UsageError("\(flag) \(Formatting.name(path)): \(error)", command: .backup)
-        }
-    }
-
-    /// The tree to back up: operands, and the paths that files list.
-    private static func source(_ invocation: Invocation) throws -> FileTree {
-        var paths = invocation.operands
-        for file in invocation.allBytes(.filesFrom) {
-            paths += try readFile(file, "--files-from").split(separator: UInt8(ascii: "\n")).map {
-                Array($0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0)
-            }.filter { !$0.isEmpty && $0.first != UInt8(ascii: "#") }
-        }
-        for file in invocation.allBytes(.filesFromRaw) {
-            paths += try readFile(file, "--files-from-raw").split(separator: 0).map(Array.init)
-        }
-        guard !paths.isEmpty else {
-            throw UsageError("backup needs at least one PATH", command: .backup)
-        }
-        return try FileTree(roots: paths)
     }
 
     private static func request(
@@ -110,28 +89,31 @@ extension Commands {
 
     /// A backup beside its originals survives a slip of the hand, but not the loss of the disk.
     private static func warnOfSharedDisk(
-        _ invocation: Invocation, _ access: RepositoryAccess, _ roots: [[UInt8]], _ context: CommandContext
+        _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
-        guard !invocation.has(.quiet), !invocation.has(.json) else { return }
-        let shared = roots.contains { root in
-            Machine.areOnOneDevice(access.location.path, "/" + String(decoding: root, as: UTF8.self)) == true
-        }
+        let shared =
+            !source.isStream
+            && source.roots.contains { root in
+                Machine.areOnOneDevice(access.location.path, "/" + String(decoding: root, as: UTF8.self))
+                    == true
+            }
         if shared {
             context.remark(
-                "note: the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere"
+                "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
             )
         }
     }
 
     /// Walks the source a second time, where someone watches, to know how much there is.
     private static func countTotals(
-        _ tree: FileTree, _ exclusions: BackupExclusions, _ reporter: ProgressReporter, _ output: BackupOutput
+        _ source: BackupSource, _ exclusions: BackupExclusions, _ reporter: ProgressReporter,
+        _ output: BackupOutput, _ context: CommandContext
     ) -> Thread? {
-        guard reporter.isShown else { return nil }
+        guard reporter.isShown, !source.isStream else { return nil }
         return Thread {
-            let filter = SourceFilter(exclusions, roots: tree.roots, tree: tree)
-            try? tree.walk { event in
-                if reporter.isFinished || Interruption.isRequested { return .stop }
+            let filter = SourceFilter(exclusions, roots: source.roots, tree: source.tree)
+            try? source.tree.walk { event in
+                if reporter.isFinished || context.isInterrupted() { return .stop }
                 guard case .entry(let path, let stat) = event else { return .proceed }
                 switch filter.decide(path, stat) {
                 case .exclude: return .skipChildren

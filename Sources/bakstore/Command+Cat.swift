@@ -28,9 +28,13 @@ extension Commands {
         case .chunk(let name): try printChunk(try id(name), repository, context)
         case .file(let path):
             let record = try repository.findSnapshot(path.snapshot)
-            let index = try BlobIndex(repository) { context.remark("\($0)") }
+            let index = try BlobIndex(repository) { context.complain("\($0)") }
             try SnapshotFile(path.path, in: record, repository: repository, index: index).read { bytes in
                 try context.write(Array(bytes))
+                try context.expectReader()
+                if context.isInterrupted() {
+                    throw CommandFailure(code: .interrupted, message: "interrupted before the file's end")
+                }
             }
         }
         return .done
@@ -113,7 +117,7 @@ extension Commands {
     }
 
     private static func printChunk(_ id: ID128, _ repository: Repository, _ context: CommandContext) throws {
-        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        let index = try BlobIndex(repository) { context.complain("\($0)") }
         guard let (reference, kind) = index.blob(id) else { throw MissingBlobError(id: id) }
         let bytes = try BlobReader(repository).read(reference, kind: kind, index: index)
         try context.write(Array(bytes))

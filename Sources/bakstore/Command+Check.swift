@@ -14,7 +14,7 @@ extension Commands {
         let check = RepositoryCheck(
             repository, depth: invocation.has(.readData) ? .readData : .structure,
             workerCount: max(2, Machine.processorCount), onEvent: output.note,
-            isCancelled: { Interruption.isRequested })
+            isCancelled: context.isInterrupted)
         defer { reporter.finish() }
         let report = try check.run()
         reporter.finish()

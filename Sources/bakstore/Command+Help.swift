@@ -3,7 +3,7 @@
 extension Commands {
     static func help(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         guard let operand = invocation.operands.first else {
-            try context.print(HelpText.overview())
+            try printText(HelpText.overview(), context)
             return .done
         }
         let name = String(decoding: operand, as: UTF8.self)
@@ -14,8 +14,16 @@ extension Commands {
                     + (near.map { "; did you mean \($0)?" } ?? ""),
                 command: .help)
         }
-        try context.print(HelpText.command(command))
+        try printText(HelpText.command(command), context)
         return .done
+    }
+
+    private static func printText(_ text: String, _ context: CommandContext) throws {
+        guard context.isJSON else { return try context.print(text) }
+        try context.printJSON { json in
+            json.member("message_type", "help")
+            json.member("text", text)
+        }
     }
 }
 

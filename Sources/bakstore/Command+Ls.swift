@@ -11,21 +11,22 @@ extension Commands {
         let subject = try SnapshotPath(invocation.operands[0], command: .ls)
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let record = try repository.findSnapshot(subject.snapshot)
-        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        let index = try BlobIndex(repository) { context.complain("\($0)") }
         // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
         let places =
             subject.path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [subject.path]
         for place in places {
             var found = false
             try forEachEntry(of: record, at: place, repository, index) { entry in
-                if Interruption.isRequested { return false }
+                if context.isInterrupted() { return false }
                 found = true
                 if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
                     try printEntry(entry, invocation, context)
+                    try context.expectReader()
                 }
                 return true
             }
-            if Interruption.isRequested { return .interrupted }
+            if context.isInterrupted() { return .interrupted }
             guard found || place.isEmpty else { throw SnapshotPathError.notInSnapshot(place, record.id) }
         }
         return .done

@@ -19,15 +19,14 @@ extension Commands {
         request.workerCount = max(2, Machine.processorCount)
         let path = invocation.text(.target) ?? ""
         // A dry run makes nothing, not even the target's folder.
-        let target =
-            request.isDryRun && Machine.realPath(path) == nil ? nil : try FolderTarget(path: path)
-        let index = try BlobIndex(repository) { context.remark("\($0)") }
+        let target = request.isDryRun && Machine.realPath(path) == nil ? nil : try openTarget(path)
+        let index = try BlobIndex(repository) { context.complain("\($0)") }
 
         let reporter = context.progress(for: invocation)
         let output = RestoreOutput(invocation, context, reporter, request.snapshot, path)
         let restore = Restore(
             repository, index: index, to: target, filter: filter, onEvent: output.note,
-            isCancelled: { Interruption.isRequested })
+            isCancelled: context.isInterrupted)
         let board = RestoreBoard()
         let ticker = Ticker(reporter) { output.show(board.report) }
         defer {
@@ -39,6 +38,15 @@ extension Commands {
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         return report.failed > 0 ? .incomplete : .done
+    }
+
+    private static func openTarget(_ path: String) throws -> FolderTarget {
+        do {
+            return try FolderTarget(path: path)
+        } catch {
+            throw CommandFailure(
+                code: .failed, message: "\(error); name a folder that can be written to with --target")
+        }
     }
 
     private static func restoreFilter(_ invocation: Invocation) throws -> RestoreFilter {
@@ -78,16 +86,18 @@ private final class RestoreOutput: @unchecked Sendable {
             guard invocation.verbosity >= shown else { return }
             say(
                 "restored", entry.path, invocation.has(.dryRun) ? "would be restored" : "restored",
-                entry.stat.size)
+                size: entry.stat.size)
         case .kept(let path, let reason):
             guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
-            say("kept", path, "kept: \(reason)", nil)
+            say("kept", path, "kept: \(reason)", reason: reason)
         case .failed(let path, let reason): complain(path, "not restored: \(reason)")
         case .note(let path, let reason): complain(path, "restored, but \(reason)")
         }
     }
 
-    private func say(_ action: String, _ path: [UInt8], _ text: String, _ size: UInt64?) {
+    private func say(
+        _ action: String, _ path: [UInt8], _ text: String, size: UInt64? = nil, reason: String? = nil
+    ) {
         reporter.whileCleared {
             if invocation.has(.json) {
                 try? context.printJSON { json in
@@ -95,6 +105,7 @@ private final class RestoreOutput: @unchecked Sendable {
                     json.member("action", action)
                     json.member("item", bytes: path.absolute)
                     if let size { json.member("size", size) }
+                    if let reason { json.member("reason", reason) }
                 }
             } else {
                 try? context.print("\(text)  \(Formatting.name(path.absolute))")
@@ -104,16 +115,9 @@ private final class RestoreOutput: @unchecked Sendable {
 
     private func complain(_ path: [UInt8], _ text: String) {
         reporter.whileCleared {
-            if invocation.has(.json) {
-                context.remarkJSON { json in
-                    json.member("message_type", "error")
-                    json.object("error") { $0.member("message", text) }
-                    json.member("during", "restore")
-                    json.member("item", bytes: path.absolute)
-                }
-            } else {
-                context.remark("\(Formatting.name(path.absolute)): \(text)")
-            }
+            context.complain(
+                "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
+                item: path.absolute)
         }
     }
 
@@ -121,7 +125,7 @@ private final class RestoreOutput: @unchecked Sendable {
         reporter.update {
             var progress = Progress()
             progress.files = report.files
-            progress.bytes = report.bytes
+            progress.bytes = report.processedBytes
             progress.totalFiles = snapshot.counters.files
             progress.totalBytes = snapshot.counters.bytes
             // The snapshot's totals are the restore's only when nothing narrows it.
@@ -158,6 +162,11 @@ private final class RestoreOutput: @unchecked Sendable {
         line += invocation.has(.dryRun) ? "would be restored to" : "restored and verified to"
         line += " \(Formatting.line(target)); \(Formatting.duration(seconds: seconds))"
         try context.print(line)
+        if report.files + report.folders + report.others + report.kept + report.failed == 0,
+            !report.wasInterrupted
+        {
+            try context.print("nothing in the snapshot is like what was asked for")
+        }
         if report.kept > 0 {
             try context.print("\(Formatting.count(report.kept, "item", "items")) kept as they were")
         }
@@ -165,6 +174,6 @@ private final class RestoreOutput: @unchecked Sendable {
             let items = Formatting.count(report.failed, "item", "items")
             try context.print("\(items) could not be restored; the reasons are above")
         }
-        if report.wasInterrupted { try context.print("interrupted; what was restored so far is whole") }
+        if report.wasInterrupted { try context.print("interrupted; the files restored so far are whole") }
     }
 }

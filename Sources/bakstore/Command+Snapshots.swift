@@ -17,10 +17,10 @@ extension Commands {
                 }
             }
         } else {
-            try printTable(chosen, hidden: all.count - chosen.count, invocation, context)
+            try printTable(chosen, isFiltered: chosen.count < all.count, invocation, context)
         }
         for snapshot in unreadable {
-            context.remark("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
+            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
         return unreadable.isEmpty ? .done : .damage
     }
@@ -36,7 +36,7 @@ extension Commands {
                 })
             chosen = chosen.filter { wanted.contains($0.id) }
         } else if !invocation.has(.all) {
-            chosen = chosen.filter { !isSuperseded($0, by: all) }
+            chosen = withoutSuperseded(all)
         }
         let (hosts, devices) = (invocation.allTexts(.host), invocation.allTexts(.device))
         let paths = invocation.allBytes(.path).map { path in
@@ -66,20 +66,27 @@ extension Commands {
         init(_ record: CommitRecord) { (device, paths) = (record.device, Set(record.paths)) }
     }
 
-    /// A partial snapshot that a complete one has made up for says nothing more.
-    private static func isSuperseded(_ record: CommitRecord, by all: [CommitRecord]) -> Bool {
-        !record.isComplete
-            && all.contains {
-                $0.isComplete && $0.time >= record.time && Group($0) == Group(record)
+    /// Leaves out partial snapshots that say nothing more: a later complete one has made up for them, or they
+    /// are checkpoints that their run went on from.
+    static func withoutSuperseded(_ all: [CommitRecord]) -> [CommitRecord] {
+        var completed: Set<Group> = []
+        var followed: [Group: Set<Timestamp>] = [:]
+        return all.reversed().filter { record in
+            let group = Group(record)
+            if record.isComplete {
+                completed.insert(group)
+                return true
             }
+            return !completed.contains(group) && followed[group, default: []].insert(record.time).inserted
+        }.reversed()
     }
 
     private static func printTable(
-        _ records: [CommitRecord], hidden: Int, _ invocation: Invocation, _ context: CommandContext
+        _ records: [CommitRecord], isFiltered: Bool, _ invocation: Invocation, _ context: CommandContext
     ) throws {
         guard !records.isEmpty else {
-            if !invocation.has(.quiet) { try context.print("no snapshots") }
-            return
+            guard !invocation.has(.quiet) else { return }
+            return try context.print(isFiltered ? "no snapshot is like that" : "no snapshots")
         }
         var table = TextTable(
             [.left, .left, .left, .right, .right, .left],

@@ -1,27 +1,6 @@
 // CommandContext: what a command may use of the world besides its invocation. Tests pass their own.
 
 import BakCore
-import BakPosix
-
-/// The streams that a person or a program reads.
-protocol Console: Sendable {
-    /// Writes to standard output; false when that failed.
-    func writeOutput(_ bytes: [UInt8]) -> Bool
-    func writeError(_ bytes: [UInt8])
-    var outputIsTerminal: Bool { get }
-    var errorIsTerminal: Bool { get }
-    /// The columns of the terminal.
-    var width: Int { get }
-}
-
-/// The streams of this process.
-struct SystemConsole: Console {
-    func writeOutput(_ bytes: [UInt8]) -> Bool { bytes.withUnsafeBytes(Terminal.output.write) }
-    func writeError(_ bytes: [UInt8]) { bytes.withUnsafeBytes { _ = Terminal.messages.write($0) } }
-    var outputIsTerminal: Bool { Terminal.output.isInteractive }
-    var errorIsTerminal: Bool { Terminal.messages.isInteractive }
-    var width: Int { Terminal.messages.columns ?? 80 }
-}
 
 /// The world as a command sees it.
 struct CommandContext: Sendable {
@@ -30,25 +9,63 @@ struct CommandContext: Sendable {
     var clock: any TimeSource
     /// Seconds east of UTC at a moment.
     var localOffset: @Sendable (Timestamp) -> Int
+    /// Whether the user wants the command to end.
+    var isInterrupted: @Sendable () -> Bool = { false }
+    /// Whether the user wants nothing but errors.
+    var isQuiet = false
+    /// Whether a program reads what is printed.
+    var isJSON = false
 
-    /// Prints a line on standard output.
+    /// Prints a line on standard output. When nobody reads it any more, nothing happens.
     func print(_ line: String) throws { try write(Array("\(line)\n".utf8)) }
 
     /// Prints a JSON object on standard output.
     func printJSON(_ build: (inout JSONWriter) -> Void) throws { try write(JSONWriter.line(build)) }
 
     /// Writes bytes to standard output as they are; throws when they cannot be written.
-    func write(_ bytes: [UInt8]) throws {
-        guard terminal.writeOutput(bytes) else {
-            throw CommandFailure(code: .failed, message: "cannot write to standard output")
+    func write(_ bytes: [UInt8]) throws(OutputError) {
+        do {
+            try terminal.writeOutput(bytes)
+        } catch .closed {
+            // What a command does beside printing goes on without a reader.
         }
     }
 
-    /// Prints a remark on standard error, where it does not disturb what a program reads.
-    func remark(_ line: String) { terminal.writeError(Array("\(Formatting.line(line))\n".utf8)) }
+    /// Throws when nobody reads standard output any more: for commands that do nothing but print.
+    func expectReader() throws(OutputError) {
+        if terminal.outputIsClosed { throw .closed }
+    }
 
-    /// Prints a JSON object on standard error.
-    func remarkJSON(_ build: (inout JSONWriter) -> Void) { terminal.writeError(JSONWriter.line(build)) }
+    /// Prints what is good to know on standard error, where it does not disturb what a program reads.
+    func remark(_ line: String) {
+        if isQuiet { return }
+        complain(line) { json in
+            json.member("message_type", "note")
+            json.member("message", line)
+        }
+    }
+
+    /// Prints what is wrong on standard error.
+    func complain(_ line: String) {
+        complain(line) { json in
+            json.member("message_type", "error")
+            json.object("error") { $0.member("message", line) }
+        }
+    }
+
+    /// Prints what is wrong with an item that is worked on.
+    func complain(_ line: String, reason: String, during: String, item: [UInt8]) {
+        complain(line) { json in
+            json.member("message_type", "error")
+            json.object("error") { $0.member("message", reason) }
+            json.member("during", during)
+            json.member("item", bytes: item)
+        }
+    }
+
+    private func complain(_ line: String, orJSON build: (inout JSONWriter) -> Void) {
+        terminal.writeError(isJSON ? JSONWriter.line(build) : Array("\(Formatting.line(line))\n".utf8))
+    }
 
     /// A reporter in the form that the invocation and the terminal ask for.
     func progress(for invocation: Invocation) -> ProgressReporter {

@@ -60,12 +60,11 @@ enum CommandTable {
         Command(
             name: .backup, aliases: ["create"], summary: "store files and folders as a new snapshot",
             operands: "PATH...", operandCount: .any, flags: Flags.backup,
-            conflicts: [
-                (.force, .parent), (.stdin, .filesFrom), (.stdin, .filesFromRaw), (.force, .skipIfUnchanged),
-            ],
+            conflicts: [(.force, .parent), (.force, .skipIfUnchanged)]
+                + Flags.ofFilesOnly.map { (.stdin, $0) },
             notes: """
-                What the patterns, sizes and .bakignore files left out, and what could not be read, is listed at
-                the end with its reason; the exit code is 3 when something could not be read.
+                What could not be read is listed with its reason, and the exit code is then 3. What patterns, sizes
+                and .bakignore files left out is counted at the end; -v names it.
                 """,
             example: (
                 "bakstore backup ~/Pictures --exclude '*.tmp' --tag photos",
@@ -83,7 +82,7 @@ enum CommandTable {
             name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
             operands: "SNAPSHOT[:PATH]", operandCount: .exactly(1), flags: Flags.restore,
             requiredFlags: [.target],
-            notes: "With --dry-run it shows what would be written, replaced and left alone.",
+            notes: "With --dry-run it names what would be restored and what kept, and writes nothing.",
             example: (
                 "bakstore restore latest --target ~/restored --include '*.jpg' -n",
                 "shows which pictures would come back, without writing any"

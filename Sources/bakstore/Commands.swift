@@ -25,14 +25,25 @@ enum Commands {
     /// The whole program: parses, runs, and reports what failed.
     static func main(
         _ words: [[UInt8]], terminal: any Console, clock: any TimeSource,
-        variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int
+        variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int,
+        isInterrupted: @escaping @Sendable () -> Bool
     ) -> ExitCode {
         do {
             let invocation = try ArgumentParser.parse(words)
             let context = CommandContext(
                 terminal: terminal, environment: try Environment(variable), clock: clock,
-                localOffset: localOffset)
-            return try run(invocation, context: context)
+                localOffset: localOffset, isInterrupted: isInterrupted, isQuiet: invocation.has(.quiet),
+                isJSON: invocation.has(.json))
+            let code = try run(invocation, context: context)
+            do throws(OutputError) {
+                try terminal.flushOutput()
+            } catch {
+                // The exit code tells what was done, whether or not somebody stayed to read about it.
+                if error != .closed { throw error }
+            }
+            return code
+        } catch OutputError.closed {
+            return .done
         } catch {
             let report = ErrorReport(error)
             // The flag is looked for among the words, because they may be what could not be parsed.

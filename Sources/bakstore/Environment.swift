@@ -9,12 +9,12 @@ struct Environment: Sendable, Equatable {
     var repositoryFile: [UInt8]?
     /// `BAKSTORE_CACHE_DIR`, or this user's cache folder.
     var cacheFolder: [UInt8]?
+    /// Whether it was `BAKSTORE_CACHE_DIR`.
+    var isCacheFolderNamed = false
     /// `BAKSTORE_DEVICE`.
     var device: String?
     /// `BAKSTORE_PROGRESS_FPS`: how often a live line is drawn, at most, in a second.
     var progressFPS = 10.0
-    /// `NO_COLOR` (no-color.org).
-    var noColor = false
     /// The repository of those who name none; nil when the user has no home.
     var defaultRepository: [UInt8]?
 
@@ -43,8 +43,9 @@ struct Environment: Sendable, Equatable {
             }
             progressFPS = number
         }
-        noColor = variable("NO_COLOR").map { !$0.isEmpty } ?? false
-        cacheFolder = try value("BAKSTORE_CACHE_DIR") ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
+        let cache = try value("BAKSTORE_CACHE_DIR")
+        isCacheFolderNamed = cache != nil
+        cacheFolder = cache ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
         if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
             defaultRepository = data + Array("/default".utf8)
         }

@@ -24,6 +24,8 @@ struct ErrorReport: Equatable {
             code = .usage
             message = error.message + Self.help(error.command)
         case let error as CommandFailure: (code, message) = (error.code, error.message)
+        case OutputError.failed(let reason):
+            (code, message) = (.failed, "cannot write to standard output: \(reason)")
         case let error as PatternError: (code, message) = (.usage, error.description)
         case let error as RepositoryError: (code, message) = Self.report(error)
         case let error as CorruptionError:
@@ -48,7 +50,8 @@ struct ErrorReport: Equatable {
     private static func report(_ error: RepositoryError) -> (ExitCode, String) {
         switch error {
         case .noRepository: (.noRepository, error.description)
-        case .alreadyExists, .noSuchSnapshot, .ambiguousSnapshot, .prunedByNewerProgram, .sessionRevoked,
+        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .prunedByNewerProgram,
+            .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }

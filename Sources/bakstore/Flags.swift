@@ -28,7 +28,7 @@ enum FlagName: String, CaseIterable {
     case readConcurrency = "read-concurrency"
     case dryRun = "dry-run"
     case long, recursive
-    case target, overwrite, verify, sparse
+    case target, overwrite
     case readData = "read-data"
 }
 
@@ -149,7 +149,7 @@ enum Flags {
     ]
 
     private static let compression = Flag(
-        .compression, nil, .compression, help: "auto, off, fast, max, lz4 or zstd:N")
+        .compression, nil, .compression, help: "auto, off, fast, max, lz4 or zstd:1 to zstd:19")
     private static let dryRun = Flag(.dryRun, "n", help: "say what would be done, and do nothing")
     private static let tag = Flag(
         .tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "a label for the snapshot")
@@ -161,8 +161,10 @@ enum Flags {
     static let initialize: [Flag] = [
         Flag(
             .id, nil, .choice(["xxh3", "sha256"]),
-            help: "how content is named: xxh3 for speed (default), sha256"),
-        Flag(.packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object"),
+            help: "how content is named: xxh3 (default), or sha256 if strangers' files come in"),
+        Flag(
+            .packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)"
+        ),
         compression,
     ]
 
@@ -181,8 +183,12 @@ enum Flags {
             help: "leave out what lies in folders with this file"),
         Flag(.excludeLargerThan, nil, .size(0...UInt64.max), help: "leave out files larger than this"),
         Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
-        Flag(.filesFrom, nil, .bytes("FILE"), repeatable: true, help: "read paths to back up, one a line"),
-        Flag(.filesFromRaw, nil, .bytes("FILE"), repeatable: true, help: "read paths that end in a NUL byte"),
+        Flag(
+            .filesFrom, nil, .bytes("FILE"), repeatable: true,
+            help: "read paths to back up, one a line; - is standard input"),
+        Flag(
+            .filesFromRaw, nil, .bytes("FILE"), repeatable: true,
+            help: "the same, each path ended by a NUL byte"),
         Flag(.stdin, help: "back up standard input as one file"),
         Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
         Flag(.parent, nil, .text("SNAPSHOT"), help: "the snapshot to compare with"),
@@ -190,8 +196,14 @@ enum Flags {
         Flag(.ignoreCtime, help: "do not look at the inode's change time"),
         Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
         Flag(.skipIfUnchanged, help: "make no snapshot when nothing has changed"),
-        Flag(.readConcurrency, nil, .count(1...64), help: "how many files are read at once"),
+        Flag(.readConcurrency, nil, .count(1...64), help: "how many files are read at once, 1 to 64"),
         compression, dryRun,
+    ]
+
+    /// Flags of backup that choose among files: with --stdin there is nothing to choose.
+    static let ofFilesOnly: [FlagName] = [
+        .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
+        .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
 
     static let snapshots: [Flag] = [
@@ -200,7 +212,7 @@ enum Flags {
         Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
         Flag(.path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"),
         Flag(.latest, nil, .count(1...Int.max), help: "only the last N of each device and set of paths"),
-        Flag(.all, help: "also show interrupted and unreadable ones"),
+        Flag(.all, help: "also interrupted ones that later ones made up for"),
     ]
 
     static let list: [Flag] = [
@@ -215,9 +227,7 @@ enum Flags {
         exclude, iexclude,
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
-            help: "what to do with files that are there already"),
-        Flag(.verify, help: "read the restored files again and compare"),
-        Flag(.sparse, help: "turn long runs of zeros into holes"),
+            help: "what to do with files that are there already (default: always)"),
         dryRun,
     ]
 

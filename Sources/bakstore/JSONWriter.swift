@@ -27,7 +27,6 @@ struct JSONWriter {
         key(name); raw(value.description)
     }
     mutating func member(_ name: String, _ value: Double) { key(name); number(value) }
-    mutating func null(_ name: String) { key(name); raw("null") }
 
     /// A name or path: as text and, when it is not UTF-8, as `<name>_base64` with its exact bytes as well.
     mutating func member(_ name: String, bytes value: [UInt8]) {

@@ -8,8 +8,8 @@ import BakCore
 
 /// How far the work has come.
 struct Progress: Equatable, Sendable {
-    /// Files done.
-    var files: UInt64 = 0
+    /// Files done; nil where the work is not by files.
+    var files: UInt64?
     /// Files found so far or in all; nil when nobody knows.
     var totalFiles: UInt64?
     /// Bytes done.
@@ -25,9 +25,9 @@ struct Progress: Equatable, Sendable {
     /// What is being worked on.
     var currentFiles: [[UInt8]] = []
 
-    /// The seconds left at the pace so far; nil when that cannot be told.
+    /// The seconds left at the pace so far; nil when that cannot be told, as in the first second.
     func secondsRemaining(after elapsed: Double) -> Double? {
-        guard totalsAreFinal, let totalBytes, bytes > 0, elapsed > 0 else { return nil }
+        guard totalsAreFinal, let totalBytes, bytes > 0, elapsed >= 1 else { return nil }
         guard totalBytes > bytes else { return 0 }
         return Double(totalBytes - bytes) * elapsed / Double(bytes)
     }
@@ -44,7 +44,7 @@ enum ProgressLine {
         } else {
             parts.append(Formatting.size(progress.bytes))
         }
-        parts.append(Formatting.count(progress.files, "file", "files"))
+        if let files = progress.files { parts.append(Formatting.count(files, "file", "files")) }
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
         if !rate.isEmpty { parts.append(rate) }
         if let left = progress.secondsRemaining(after: seconds), left > 0 {
@@ -70,7 +70,7 @@ enum ProgressLine {
             let total = progress.totalBytes ?? 0
             json.member("percent_done", total > 0 ? min(1, Double(progress.bytes) / Double(total)) : 0)
             if let files = progress.totalFiles { json.member("total_files", files) }
-            json.member("files_done", progress.files)
+            if let files = progress.files { json.member("files_done", files) }
             if let bytes = progress.totalBytes { json.member("total_bytes", bytes) }
             json.member("bytes_done", progress.bytes)
             json.member("error_count", progress.errors)
@@ -127,7 +127,9 @@ final class ProgressReporter: @unchecked Sendable {
             nextAt = now + interval
             let seconds = Double(now - start) / 1e9
             if style == .json {
-                _ = terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
+                // A failure shows again when the output is flushed at the end.
+                try? terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
+                try? terminal.flushOutput()
             } else {
                 // The last column stays free: some terminals break the line when it is filled.
                 let line = ProgressLine.text(progress(), seconds: seconds, width: terminal.width - 1)
@@ -142,6 +144,8 @@ final class ProgressReporter: @unchecked Sendable {
         monitor.locked {
             clear()
             body()
+            // Output may lead to the same terminal by a detour, such as `| tee`: before the line is drawn again.
+            if style == .line { try? terminal.flushOutput() }
         }
     }
 

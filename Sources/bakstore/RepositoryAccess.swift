@@ -13,20 +13,35 @@ struct RepositoryAccess {
     /// Where it lies.
     let location: RepositoryLocation
 
+    /// What to do when the default repository is wanted and not there yet.
+    enum Fallback {
+        case fail
+        /// Make it, and say so.
+        case create
+        /// Take an empty one that is not there, and say so.
+        case imagine
+    }
+
     /// Opens the repository that the invocation or the environment names, or the default one.
-    ///
-    /// - Parameter creatingDefault: whether the default repository is made when it is not there yet.
     static func open(
-        _ invocation: Invocation, context: CommandContext, creatingDefault: Bool = false
+        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail
     ) throws -> RepositoryAccess {
         let location = try locate(invocation, context: context)
         do {
             return try open(location, context: context)
-        } catch RepositoryError.noRepository where creatingDefault && location.isDefault {
-            _ = try create(
-                location, options: Repository.Options(classes: defaultChunkClasses), context: context)
-            context.remark("made the default repository \(location.path)")
-            return try open(location, context: context)
+        } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
+            let options = Repository.Options(classes: defaultChunkClasses)
+            let repository: Repository
+            if fallback == .create {
+                repository = try create(location, options: options, context: context)
+                context.remark("made the default repository \(location.path)")
+            } else {
+                repository = try Repository.create(
+                    in: ForgetfulStore(location: location.path), options: options, cache: ForgetfulCache(),
+                    time: context.clock, random: SystemRandom())
+                context.remark("there is no repository yet; a backup would make \(location.path)")
+            }
+            return RepositoryAccess(repository: repository, location: location)
         }
     }
 
@@ -37,24 +52,47 @@ struct RepositoryAccess {
         }
     }
 
+    /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
+    /// a read-only store, is for the run itself to find out.
+    func removeStaleTemporaries() { _ = try? (repository.store as? LocalStore)?.removeStaleTemporaries() }
+
     private static func open(_ location: RepositoryLocation, context: CommandContext) throws
         -> RepositoryAccess
     {
         let store: LocalStore
         do {
             store = try LocalStore(path: location.path)
-        } catch let error where error.kind == .notFound {
-            throw RepositoryError.noRepository(location: location.path)
+        } catch {
+            let isAbsent = error.kind == .notFound || Machine.isFolder(location.path) == false
+            throw isAbsent ? RepositoryError.noRepository(location: location.path) : error
         }
-        let repository = try Repository.open(
-            store, cache: cache(for: location, context), time: context.clock, random: SystemRandom())
-        return RepositoryAccess(repository: repository, location: location)
+        do {
+            let repository = try Repository.open(
+                store, cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
+            return RepositoryAccess(repository: repository, location: location)
+        } catch let error as StoreError {
+            throw CommandFailure(
+                code: .failed,
+                message:
+                    "cannot open the repository \(location.path): \(error); check its permissions and its disk"
+            )
+        } catch let error as CorruptionError where !error.needsNewerProgram {
+            throw CommandFailure(
+                code: .damage,
+                message:
+                    "\(location.path): \(error); nothing can be read without this file, so put back a copy of it"
+            )
+        }
     }
 
     /// Makes a repository in a new or empty folder, or one where this was begun before.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext
     ) throws -> Repository {
+        if Machine.isFolder(location.path) == false {
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is no folder; name a new or empty one")
+        }
         // A folder with something else in it would have that in its way, and hide the repository from its owner.
         if LocalStore.canBegin(inFolder: location.path) == false {
             if (try? LocalStore(path: location.path).size(of: Layout.config)) != nil {
@@ -65,16 +103,23 @@ struct RepositoryAccess {
         }
         return try Repository.create(
             in: try LocalStore.create(path: location.path), options: options,
-            cache: cache(for: location, context), time: context.clock, random: SystemRandom())
+            cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
     }
 
-    /// The index table lies beside the store's objects, unless the user wants it elsewhere.
-    private static func cache(for location: RepositoryLocation, _ context: CommandContext) -> FolderCache {
+    /// The index table lies in the user's cache folder; beside the store's objects when there is none.
+    private static func cache(
+        for location: RepositoryLocation, _ context: CommandContext
+    ) throws(UsageError) -> FolderCache {
         guard let folder = context.environment.cacheFolder else {
             return FolderCache(path: location.path + "/cache")
         }
         let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
             separator: "-")
-        return FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
+        let cache = FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
+        guard cache.isUsable || !context.environment.isCacheFolderNamed else {
+            throw UsageError(
+                "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
+        }
+        return cache
     }
 }

@@ -3,9 +3,11 @@
 import BakPosix
 import Glibc
 
+Terminal.reserveNumbers()
 Interruption.install()
 Machine.raiseOpenFileLimit()
 let code = Commands.main(
     Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
-    variable: Machine.variable, localOffset: { LocalTime($0)?.utcOffsetSeconds ?? 0 })
+    variable: Machine.variable, localOffset: Machine.utcOffsetSeconds,
+    isInterrupted: { Interruption.isRequested })
 exit(code.rawValue)

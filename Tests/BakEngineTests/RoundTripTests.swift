@@ -166,7 +166,10 @@ import Testing
         #expect(dry.snapshot == nil)
         let real = try bench.backup()
         #expect(real.counters.addedBytes > 2_600_000)
-        #expect(dry.counters.addedBytes == real.counters.addedBytes)
+        // The folders above the source are in the manifest too, and others may write to them meanwhile: their
+        // times then take some bytes more or less.
+        let difference = Int(dry.counters.addedBytes) - Int(real.counters.addedBytes)
+        #expect(abs(difference) < 32)
         #expect(dry.counters.files == real.counters.files)
     }
 }

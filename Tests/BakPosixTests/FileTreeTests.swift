@@ -83,15 +83,31 @@ extension PosixTests {
             #expect(try walked(tree("link/f")) == ["real", "real/f"])
             #expect(try walked(tree("dangling")) == ["dangling"])
             #expect(try walked(tree("real/../real/.")) == ["real", "real/f"])
-            #expect { try tree("real/none") } throws: {
-                let error = $0 as! SourceError
-                return error.isNotFound && error.description.contains("real/none")
-            }
-            #expect(throws: SourceError.self) { try FileTree(roots: [[]]) }
-            #expect(throws: SourceError.self) { try FileTree(roots: [[47, 0]]) }
             let here = try FileTree(roots: [Array("Package.swift".utf8)])
             #expect(String(decoding: here.roots[0], as: UTF8.self).hasSuffix("/Package.swift"))
             #expect(try FileTree(roots: [Array("/".utf8), Array("/tmp".utf8)]).roots == [[]])
+        }
+
+        @Test func whatIsMissingFailsAndTheRestIsWalked() throws {
+            scratch.folder("r")
+            scratch.write("r/f")
+            let tree = try tree("none", "r", "r/f/g", "r/gone/x")
+            #expect(tree.roots.count == 1)
+            #expect(
+                tree.missing.map(\.path)
+                    == ["none", "r/f/g", "r/gone/x"].map { Array(scratch.bytes($0).dropFirst()) })
+            #expect(tree.missing.allSatisfy { $0.reason.isNotFound })
+            #expect(try walked(tree) == ["none!", "r/f/g!", "r/gone/x!", "r", "r/f"])
+            var met = 0
+            try tree.walk { _ in
+                met += 1
+                return .stop
+            }
+            #expect(met == 1)
+            let nothing = try FileTree(roots: [[], [47, 0], Array("no such file".utf8)])
+            #expect(nothing.roots.isEmpty && nothing.missing.count == 3)
+            #expect(nothing.missing[0].reason.message == "that is no path")
+            #expect(String(decoding: nothing.missing[2].path, as: UTF8.self).hasSuffix("/no such file"))
         }
 
         @Test func everythingIsARootToo() throws {

@@ -1,4 +1,4 @@
-// The small ones: clocks, randomness, local time, signals, streams and facts about the machine.
+// The small ones: clocks, randomness, the time zone, signals, streams and facts about the machine.
 
 import BakCore
 import BakStorage
@@ -26,22 +26,14 @@ extension PosixTests {
             #expect(large.suffix(64).contains { $0 != 0 })
         }
 
-        @Test func localTimeRoundTrips() throws {
-            for seconds in [0, -1, -3_000_000_000, 1_700_000_000, 5_000_000_000] as [Int64] {
-                let local = try #require(LocalTime(Timestamp(seconds: seconds)))
-                let back = LocalTime.timestamp(
-                    year: local.year, month: local.month, day: local.day, hour: local.hour,
-                    minute: local.minute, second: local.second)
-                #expect(back == Timestamp(seconds: seconds))
+        @Test func theZoneIsTheSystems() {
+            for seconds in [0, -1, -3_000_000_000, 1_768_435_200, 1_784_073_600, 5_000_000_000] as [time_t] {
+                var (moment, parts) = (seconds, tm())
+                localtime_r(&moment, &parts)
+                let offset = Machine.utcOffsetSeconds(at: Timestamp(seconds: Int64(seconds)))
+                #expect(timegm(&parts) == seconds + offset)
             }
-            #expect(LocalTime(Timestamp(seconds: .max)) == nil)
-            #expect(LocalTime.timestamp(year: 2026, month: 2, day: 30) == nil)
-            var shown = try #require(LocalTime(Timestamp(seconds: 0)))
-            (shown.year, shown.month, shown.day, shown.hour, shown.minute, shown.second) = (
-                987, 1, 2, 3, 4, 5
-            )
-            shown.utcOffsetSeconds = -12600
-            #expect(shown.description == "0987-01-02 03:04:05" && shown.utcOffset == "-03:30")
+            #expect(Machine.utcOffsetSeconds(at: Timestamp(seconds: .max)) == 0)
         }
 
         @Test func aSignalIsAFlag() {

@@ -131,6 +131,42 @@ import Testing
         }
     }
 
+    @Test func snapshotsOfOneRunComeInItsOrderAndLatestIsComplete() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        #expect(throws: RepositoryError.noCompleteSnapshot(partialCount: 0)) {
+            try repository.findSnapshot("latest")
+        }
+        // Ids are random, so a wrong order shows; the clock may also be set back during a run.
+        var expected: [ID128] = []
+        for run in 1...4 {
+            let session = try fixture.session(repository)
+            let writer = session.makeWriter(.manifestPack, compression: .off)
+            for step in 1...4 {
+                let root = try writer.store([UInt8(run), UInt8(step)])
+                let commit = try session.commit(continuing: step < 4) {
+                    var record = record($0, hasIndex: $1, root: root, isComplete: step == 4 && run > 1)
+                    record.time = Timestamp(seconds: Int64(run))
+                    record.endTime = Timestamp(seconds: step == 4 ? 0 : Int64(step))
+                    return record
+                }
+                // The last of the run that never completed stands where its clock put it.
+                expected.insert(commit.id, at: run == 1 && step == 4 ? 0 : expected.count)
+            }
+            if run == 1 {
+                #expect(throws: RepositoryError.noCompleteSnapshot(partialCount: 4)) {
+                    try repository.findSnapshot("latest")
+                }
+            }
+        }
+        #expect(try repository.snapshots().readable.map(\.id) == expected)
+        #expect(try repository.findSnapshot("latest").id == expected[15])
+        #expect(try repository.findSnapshot("latest~2").id == expected[7])
+        #expect(throws: RepositoryError.noSuchSnapshot(name: "latest~3")) {
+            try repository.findSnapshot("latest~3")
+        }
+    }
+
     @Test func aCollectionRefusesEverySession() throws {
         let fixture = Fixture()
         let repository = try fixture.create()

@@ -10,12 +10,18 @@ final class RecordingTerminal: Console, @unchecked Sendable {
     var outputIsTerminal = false
     var errorIsTerminal = true
     var width = 80
-    var isBroken = false
+    var failure: OutputError?
+    var flushedBytes = 0
 
-    func writeOutput(_ bytes: [UInt8]) -> Bool {
+    func writeOutput(_ bytes: [UInt8]) throws(OutputError) {
+        if let failure { throw failure }
         output += bytes
-        return !isBroken
     }
+    func flushOutput() throws(OutputError) {
+        flushedBytes = output.count
+        if let failure { throw failure }
+    }
+    var outputIsClosed: Bool { failure == .closed }
     func writeError(_ bytes: [UInt8]) { error += bytes }
     var outputText: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: error, as: UTF8.self) }
@@ -113,7 +119,8 @@ final class ManualClock: TimeSource, @unchecked Sendable {
     func run(_ words: String..., variables: [String: String] = [:], terminal: RecordingTerminal) -> ExitCode {
         Commands.main(
             words.map { Array($0.utf8) }, terminal: terminal, clock: ManualClock(),
-            variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 })
+            variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
+            isInterrupted: { false })
     }
 
     @Test func versionAndHelp() {
@@ -140,8 +147,19 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         #expect(json.errorText.hasPrefix(#"{"message_type":"exit_error","code":2,"#))
         let variables = ["BAKSTORE_PROGRESS_FPS": "x"]
         #expect(run("version", variables: variables, terminal: RecordingTerminal()) == .usage)
-        let broken = RecordingTerminal()
-        broken.isBroken = true
-        #expect(run("version", terminal: broken) == .failed)
+    }
+
+    @Test func aFullOutputIsAFailureAndAReaderThatLeavesIsNone() {
+        let full = RecordingTerminal()
+        full.failure = .failed("No space left on device")
+        #expect(run("version", terminal: full) == .failed)
+        #expect(full.errorText == "bakstore: cannot write to standard output: No space left on device\n")
+        let closed = RecordingTerminal()
+        closed.failure = .closed
+        #expect(run("version", terminal: closed) == .done)
+        #expect(closed.error.isEmpty)
+        let open = RecordingTerminal()
+        #expect(run("version", terminal: open) == .done)
+        #expect(open.flushedBytes == open.output.count)
     }
 }

@@ -1,0 +1,134 @@
+// StandardInputTree: what other programs write into this one, as a source of one file without folders.
+//
+// Always holds: the input is read once, from its beginning, in order. It ends where the system says so; a failure
+// before that is a failure of the file, which is then not stored at all.
+
+import BakCore
+import BakStorage
+import Glibc
+import Synchronization
+
+/// The standard input as a regular file at the root of everything.
+public final class StandardInputTree: SourceTree {
+    /// The file's name, as the path that is backed up.
+    public let roots: [[UInt8]]
+    public let timestampGranularityNanoseconds: UInt64 = 1
+
+    private let stat: FileStat
+    private let descriptor: Int32
+    private let isCancelled: @Sendable () -> Bool
+    private let isTaken = Atomic(false)
+    private let accounts = AccountNames()
+
+    /// A file of this user, for nobody else's eyes, that was modified just now.
+    ///
+    /// - Parameters:
+    ///   - name: the file's name, without a slash.
+    ///   - time: the time now.
+    ///   - descriptor: the input, which stays open; 0 is the standard one.
+    ///   - isCancelled: polled while the input has nothing to read; when it turns true the read fails.
+    public init(
+        name: [UInt8], time: Timestamp, descriptor: Int32 = 0,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) {
+        precondition(!name.isEmpty && !name.contains(UInt8(ascii: "/")))
+        roots = [name]
+        var stat = FileStat(type: .regular)
+        (stat.mode, stat.uid, stat.gid) = (0o600, geteuid(), getegid())
+        (stat.mtime, stat.ctime) = (time, time)
+        self.stat = stat
+        self.descriptor = descriptor
+        self.isCancelled = isCancelled
+    }
+
+    public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        _ = try visit(.entry(path: roots[0], stat: stat))
+    }
+
+    public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+        guard path == roots[0] else {
+            throw SourceError(operation: "open", message: "it is not the standard input", isNotFound: true)
+        }
+        guard !isTaken.exchange(true, ordering: .relaxed) else {
+            throw SourceError(operation: "open", message: "the standard input can be read only once")
+        }
+        return Input(self)
+    }
+
+    public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        attributes
+    }
+
+    public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
+        (accounts.user(uid), accounts.group(gid))
+    }
+
+    private var attributes: FileAttributes {
+        var attributes = FileAttributes()
+        (attributes.userName, attributes.groupName) = names(uid: stat.uid, gid: stat.gid)
+        return attributes
+    }
+
+    /// The input while it is read.
+    private final class Input: SourceFile {
+        private let tree: StandardInputTree
+        private var position: UInt64 = 0
+        /// How long a wish to stop may go unnoticed while there is nothing to read.
+        private static let pollMs: Int32 = 100
+
+        init(_ tree: StandardInputTree) { self.tree = tree }
+
+        var hasKnownSize: Bool { false }
+
+        func stat() -> FileStat { tree.stat }
+
+        func attributes() -> FileAttributes { tree.attributes }
+
+        func read(
+            into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+        ) throws(SourceError) -> Int {
+            guard offset == position else {
+                throw SourceError(operation: "read", message: "the standard input cannot be read again")
+            }
+            var done = 0
+            while done < buffer.count {
+                try waitForInput()
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                guard let count = try readOnce(rest) else { continue }
+                if count == 0 { break }
+                done += count
+            }
+            position += UInt64(done)
+            return done
+        }
+
+        /// Reads what is there; 0 at the end, nil when there was nothing after all.
+        private func readOnce(_ buffer: UnsafeMutableRawBufferPointer) throws(SourceError) -> Int? {
+            do throws(Errno) {
+                return try system { Glibc.read(tree.descriptor, buffer.baseAddress, buffer.count) }
+            } catch {
+                // Another reader of a pipe in non-blocking mode may have been quicker.
+                if error.code == EAGAIN { return nil }
+                throw SourceError(error, "read the standard input")
+            }
+        }
+
+        /// A blocked read would not notice the wish to stop.
+        private func waitForInput() throws(SourceError) {
+            var request = pollfd(fd: tree.descriptor, events: Int16(POLLIN), revents: 0)
+            do throws(Errno) {
+                while try system({ poll(&request, 1, Self.pollMs) }) == 0 {
+                    if tree.isCancelled() { throw Errno(code: ECANCELED) }
+                }
+            } catch {
+                throw SourceError(error, "read the standard input")
+            }
+        }
+
+        func nextData(from offset: UInt64, size: UInt64) -> Range<UInt64>? {
+            offset < size ? offset..<size : nil
+        }
+
+        func close() {}
+    }
+}

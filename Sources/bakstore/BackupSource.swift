@@ -1,0 +1,73 @@
+// BackupSource: what a backup reads, from what the command line says: files of this machine, or the standard input.
+
+import BakCore
+import BakPosix
+import BakStorage
+
+/// The source of one backup.
+struct BackupSource {
+    /// The files.
+    let tree: any SourceTree
+    /// The paths that are backed up, absolute without the leading slash.
+    let roots: [[UInt8]]
+    /// Whether it is the standard input, which has no place, no size and no second reading.
+    let isStream: Bool
+
+    /// Finds what the invocation names. Throws when nothing of it is there; a backup lists what is missing of it.
+    init(_ invocation: Invocation, _ context: CommandContext) throws {
+        isStream = invocation.has(.stdin)
+        if isStream {
+            if Terminal.inputIsInteractive { context.remark("reading what you type; end it with Ctrl-D") }
+            let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
+            tree = StandardInputTree(
+                name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
+            roots = [name]
+        } else {
+            let files = try FileTree(roots: try Self.paths(invocation))
+            if files.roots.isEmpty { throw Self.nothingThere(files.missing) }
+            (tree, roots) = (files, files.roots)
+        }
+    }
+
+    private static func nothingThere(_ missing: [(path: [UInt8], reason: SourceError)]) -> CommandFailure {
+        let path = Formatting.name(missing[0].path.absolute)
+        let what = missing.count == 1 ? path : "any of the \(missing.count) paths, such as \(path)"
+        return CommandFailure(
+            code: .failed,
+            message: "cannot find \(what): \(missing[0].reason.message); "
+                + "is it spelt right, and is its disk connected?")
+    }
+
+    /// The operands, and the paths that files list.
+    private static func paths(_ invocation: Invocation) throws -> [[UInt8]] {
+        var paths = invocation.operands
+        for file in invocation.allBytes(.filesFrom) {
+            paths += lines(try readFile(file, .filesFrom)).filter { $0.first != UInt8(ascii: "#") }
+        }
+        for file in invocation.allBytes(.filesFromRaw) {
+            paths += try readFile(file, .filesFromRaw).split(separator: 0).map(Array.init)
+        }
+        guard !paths.isEmpty else {
+            throw CommandFailure(code: .failed, message: "the list of files to back up is empty")
+        }
+        return paths
+    }
+
+    private static func lines(_ text: [UInt8]) -> [[UInt8]] {
+        text.split(separator: UInt8(ascii: "\n")).map {
+            Array($0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0)
+        }.filter { !$0.isEmpty }
+    }
+
+    /// Reads a file that a flag names; `-` is the standard input.
+    static func readFile(_ path: [UInt8], _ flag: FlagName) throws(UsageError) -> [UInt8] {
+        do throws(SourceError) {
+            let limit = 64 << 20
+            return path == [UInt8(ascii: "-")]
+                ? try SmallFile.readStandardInput(limit: limit)
+                : try SmallFile.read(path: String(decoding: path, as: UTF8.self), limit: limit)
+        } catch {
+            throw UsageError("--\(flag.rawValue): \(error)", command: .backup)
+        }
+    }
+}

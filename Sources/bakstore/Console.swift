@@ -1,0 +1,77 @@
+// Console: the streams that a person or a program reads.
+//
+// Always holds: what a person watches is written at once, and everything else in blocks; what was printed before
+// a message on standard error is written before it.
+
+import BakCore
+import BakPosix
+
+/// Why output could not be written.
+enum OutputError: Error, Equatable {
+    /// Nobody reads it any more, as behind `| head`. No failure: the reader has what it wanted.
+    case closed
+    /// The system's words.
+    case failed(String)
+}
+
+/// The streams that a person or a program reads. Every call may come from any thread.
+protocol Console: Sendable {
+    /// Writes to standard output, perhaps not before `flushOutput`. Failures may show later than the write that
+    /// they concern, and show again in every later call.
+    func writeOutput(_ bytes: [UInt8]) throws(OutputError)
+    /// Writes what waits to be written.
+    func flushOutput() throws(OutputError)
+    /// Writes to standard error at once. Where even that fails there is no one to tell.
+    func writeError(_ bytes: [UInt8])
+    /// Whether it is known that nobody reads standard output any more.
+    var outputIsClosed: Bool { get }
+    var outputIsTerminal: Bool { get }
+    var errorIsTerminal: Bool { get }
+    /// The columns of the terminal.
+    var width: Int { get }
+}
+
+/// The streams of this process.
+final class SystemConsole: Console, @unchecked Sendable {
+    let outputIsTerminal = Terminal.output.isInteractive
+    let errorIsTerminal = Terminal.messages.isInteractive
+    private let monitor = Monitor()
+    private var waiting: [UInt8] = []
+    private var failure: OutputError?
+    private static let blockBytes = 64 << 10
+
+    var width: Int { Terminal.messages.columns ?? 80 }
+
+    var outputIsClosed: Bool { monitor.locked { failure == .closed } }
+
+    func writeOutput(_ bytes: [UInt8]) throws(OutputError) {
+        try monitor.locked { () throws(OutputError) in
+            waiting += bytes
+            if outputIsTerminal || waiting.count >= Self.blockBytes { try flush() }
+        }
+    }
+
+    func flushOutput() throws(OutputError) {
+        try monitor.locked { () throws(OutputError) in try flush() }
+    }
+
+    func writeError(_ bytes: [UInt8]) {
+        monitor.locked {
+            try? flush()
+            try? Terminal.messages.write(bytes)
+        }
+    }
+
+    /// Writes what waits; the lock must be held.
+    private func flush() throws(OutputError) {
+        defer { waiting.removeAll(keepingCapacity: true) }
+        if failure == nil {
+            do throws(StreamError) {
+                try Terminal.output.write(waiting)
+            } catch {
+                failure = error.isClosedPipe ? .closed : .failed(error.message)
+            }
+        }
+        if let failure { throw failure }
+    }
+}

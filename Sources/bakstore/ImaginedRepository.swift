@@ -1,0 +1,34 @@
+// ImaginedRepository: an empty repository that forgets what is stored in it, for a dry run before there is a real
+// one: it finds what the first backup would store.
+
+import BakStorage
+
+/// A store without objects. What is put into it is gone.
+final class ForgetfulStore: ObjectStore {
+    let location: String
+
+    init(location: String) { self.location = location }
+
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) -> PutOutcome { .created }
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) {}
+    func publishStaged() {}
+    func size(of key: ObjectKey) throws(StoreError) -> Int { throw absent(key) }
+    func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) { throw absent(key) }
+    func list(_ folder: String) -> [ObjectInfo] { [] }
+    func delete(_ key: ObjectKey) {}
+
+    private func absent(_ key: ObjectKey) -> StoreError {
+        StoreError(kind: .notFound, operation: "read", object: key.description, message: "there is none")
+    }
+}
+
+/// A cache without files.
+final class ForgetfulCache: LocalCache {
+    func map(_ name: String) -> MappedBytes? { nil }
+    func replace(
+        _ name: String,
+        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
+    ) {}
+}
