@@ -60,7 +60,8 @@ public final class Backup: Sendable {
     {
         try request.expectRecordable(in: repository.context)
         let session = try BackupSession(
-            repository, host: request.host, program: request.program, isDryRun: request.isDryRun)
+            repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
+            onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
         let parents = try openParents(request, session)
         let flow = BackupFlow(RunState(isCancelled: isCancelled))
         let assembler = ManifestAssembler(

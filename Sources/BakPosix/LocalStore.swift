@@ -51,6 +51,21 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return try LocalStore(path: path)
     }
 
+    /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store
+    /// was interrupted. Nil when there is no such folder or it cannot be looked into.
+    public static func canBegin(inFolder path: String) -> Bool? {
+        guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
+            let listing = try? FolderListing(folder.number)
+        else { return nil }
+        if listing.count == 0 { return true }
+        guard listing.count == 1, listing.name(0).elementsEqual("tmp".utf8),
+            let temporaries = try? Descriptor.open(
+                at: folder.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let leftovers = try? FolderListing(temporaries.number)
+        else { return false }
+        return (0..<leftovers.count).allSatisfy { Temporary.isTemporary(leftovers.name($0)) }
+    }
+
     deinit { abandonStaged() }
 
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
@@ -227,13 +242,25 @@ extension LocalStore {
     /// An object open for reading, from the few that were read last.
     private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
         if let open = monitor.locked({ readers[key] }) { return open }
-        // O_NONBLOCK: something that is no object, such as a FIFO, must not make the reader wait.
-        let opened = try Descriptor.open(
-            at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        let opened = try openObject(key)
         // What falls out of the list is closed here, after the lock is given back.
         let evicted = monitor.locked { readers.insert(key, opened) }
         _ = evicted
         return opened
+    }
+
+    /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
+    private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        do throws(Errno) {
+            // O_NONBLOCK: a FIFO must not make the reader wait.
+            let file = try Descriptor.open(
+                at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            if try file.status().format == S_IFREG { return file }
+        } catch {
+            // ELOOP: a symbolic link.
+            guard error.code == ELOOP else { throw error }
+        }
+        throw Errno(code: ENOENT)
     }
 }
 

@@ -62,19 +62,6 @@ public enum Machine {
         return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
     }
 
-    /// Whether a folder has nothing in it; nil when there is no such folder or it cannot be looked into.
-    public static func isEmptyFolder(_ path: String) -> Bool? {
-        guard let folder = opendir(path) else { return nil }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { return false }
-        }
-        return true
-    }
-
     /// The absolute path without symbolic links of an existing file or folder; nil when there is none.
     public static func realPath(_ path: String) -> String? {
         guard let real = realpath(path, nil) else { return nil }

@@ -34,7 +34,11 @@ public final class BackupSession {
     ///   - host: the machine's name, for the session's record.
     ///   - program: the program and its version, for the session's record.
     ///   - isDryRun: whether to store nothing at all.
-    public init(_ repository: Repository, host: String, program: String, isDryRun: Bool = false) throws {
+    ///   - onDamage: told of index segments that cannot be read, what they name being stored anew; nil to throw.
+    public init(
+        _ repository: Repository, host: String, program: String, isDryRun: Bool = false,
+        onDamage: ((CorruptionError) -> Void)? = nil
+    ) throws {
         self.repository = repository
         self.host = host
         self.program = program
@@ -43,7 +47,7 @@ public final class BackupSession {
             isDryRun
             ? ID128(from: repository.random) : try Self.begin(repository, host: host, program: program)
         if isDryRun { try Self.refuseCollections(repository) }
-        index = try BlobIndex(repository)
+        index = try BlobIndex(repository, onDamage: onDamage)
     }
 
     private static func begin(_ repository: Repository, host: String, program: String) throws -> ID128 {

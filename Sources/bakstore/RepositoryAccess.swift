@@ -85,7 +85,7 @@ struct RepositoryAccess {
         }
     }
 
-    /// Makes a repository in a new or empty folder.
+    /// Makes a repository in a new or empty folder, or one where this was begun before.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext
     ) throws -> Repository {
@@ -94,7 +94,7 @@ struct RepositoryAccess {
                 code: .failed, message: "\(location.path) is no folder; name a new or empty one")
         }
         // A folder with something else in it would have that in its way, and hide the repository from its owner.
-        if Machine.isEmptyFolder(location.path) == false {
+        if LocalStore.canBegin(inFolder: location.path) == false {
             if (try? LocalStore(path: location.path).size(of: Layout.config)) != nil {
                 throw RepositoryError.alreadyExists(location: location.path)
             }

@@ -160,6 +160,28 @@ import Testing
         }
     }
 
+    @Test func theNextBackupMakesUpForADamagedIndex() throws {
+        let bench = try Self.prepared()
+        let whole = bench.store.contents
+        let segments = whole.keys.filter { $0.description.hasPrefix("index/") }
+        try #require(segments.count == 3)
+        for key in segments {
+            var objects = whole
+            objects[key]![100] ^= 1
+            let store = MemoryStore(objects)
+            let events = EventLog()
+            let report = try Backup(try MemoryBench.open(store), of: Self.tree(2), onEvent: events.note).run(
+                MemoryBench.request())
+            let isTold = events.all.contains { event in
+                if case .parentUnreadable(let reason) = event { reason.contains("\(key)") } else { false }
+            }
+            #expect(isTold, "\(key)")
+            let repository = try MemoryBench.open(store)
+            let target = try MemoryBench.restore(repository, try #require(report.snapshot))
+            #expect(target.items == Self.tree(2).expected, "\(key)")
+        }
+    }
+
     @Test func aDamagedLocalCacheNeverMatters() throws {
         let bench = try MemoryBench()
         var random = SeededRandom(4)

@@ -80,6 +80,37 @@ extension PosixTests {
             #expect(throws: StoreError.self) { try store.list("top") }
         }
 
+        @Test func whatIsNoFileIsNoObject() throws {
+            let store = try store()
+            scratch.folder("deep/er/store/folder")
+            mkfifo(scratch["deep/er/store/fifo"], 0o600)
+            scratch.write("secret", "of another")
+            symlink("../../../secret", scratch["deep/er/store/link"])
+            var bytes = [UInt8](repeating: 0, count: 1)
+            for name in ["folder", "fifo", "link"] {
+                #expect {
+                    try bytes.withUnsafeMutableBytes { try store.read(ObjectKey(name), at: 0, into: $0) }
+                } throws: {
+                    ($0 as? StoreError)?.kind == .notFound
+                }
+            }
+        }
+
+        @Test func aStoreBeginsInAFolderOfNothingElse() throws {
+            #expect(LocalStore.canBegin(inFolder: scratch["none"]) == nil)
+            scratch.folder("store")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
+            // Stopped before its first object was there.
+            scratch.folder("store/tmp")
+            scratch.write("store/tmp/.bakstore-" + String(repeating: "0a", count: 16), "half")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == true)
+            scratch.write("store/tmp/mine")
+            #expect(LocalStore.canBegin(inFolder: scratch["store"]) == false)
+            scratch.folder("other")
+            scratch.write("other/notes.txt")
+            #expect(LocalStore.canBegin(inFolder: scratch["other"]) == false)
+        }
+
         @Test func aVanishedStoreIsNotAnEmptyOne() throws {
             let store = try store()
             removeTree(scratch["deep"])

@@ -1,0 +1,188 @@
+# What the end-to-end scripts share. A script sources this file first; it is then in a temporary folder of its own,
+# which goes when it ends, and nothing of the user's own set-up is seen or touched.
+#
+# A check that fails is told of and counted, and the script goes on; it ends with exit code 1 then.
+# Beside the C library's tools the scripts use perl, which is there because git needs it.
+set -euo pipefail
+
+tools=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
+script=${0##*/}
+"$tools/bakstore" version >/dev/null
+program=$(dirname -- "$tools")/.build/bakstore/release/bakstore
+work=$(mktemp -d)
+# Disks that the script has mounted.
+mounted=()
+checks=0
+failures=0
+trap finish EXIT
+# Other users must get in: some scripts run bakstore as one who may not write.
+chmod 755 "$work"
+cd -- "$work"
+umask 022
+export HOME=$work LC_ALL=C TZ=UTC
+unset XDG_DATA_HOME XDG_CACHE_HOME XDG_CONFIG_HOME ${!BAKSTORE_REPOSITORY@} BAKSTORE_CACHE_DIR BAKSTORE_DEVICE \
+    BAKSTORE_PROGRESS_FPS
+
+finish() {
+    local status=$? disk
+    for disk in "${mounted[@]}"; do umount -l -- "$disk" 2>/dev/null || true; done
+    chmod -R u+rwX -- "$work" 2>/dev/null || true
+    rm -rf -- "$work"
+    if ((status)); then
+        printf 'smoke: %s: ended with exit code %d\n' "$script" "$status" >&2
+    else
+        printf 'smoke: %s: %d checks, %d failed, %d s\n' "$script" "$checks" "$failures" "$SECONDS"
+        ((failures == 0)) || exit 1
+    fi
+}
+
+# --- Checks ---
+
+# pass WHAT, fail WHAT: notes a check's outcome.
+pass() {
+    checks=$((checks + 1))
+    [[ ! ${SMOKE_VERBOSE:-} ]] || printf '    %s\n' "$1"
+}
+
+fail() {
+    checks=$((checks + 1))
+    failures=$((failures + 1))
+    printf 'smoke: %s: FAILED: %s\n' "$script" "$1" >&2
+    [[ ! ${command_line:-} ]] || printf '    %s (exit code %s)\n' "$command_line" "$status" >&2
+    local file
+    for file in output errors; do [[ ! -e $file ]] || head -n 8 -- "$file" | cut -c1-300 | sed "s/^/    $file: /" >&2; done
+}
+
+# skip WHAT WHY: says that something cannot be tried here.
+skip() { printf 'smoke: %s: skipped: %s: %s\n' "$script" "$1" "$2"; }
+
+# check WHAT COMMAND...: the command must succeed.
+check() {
+    local what=$1
+    shift
+    if "$@"; then pass "$what"; else fail "$what"; fi
+}
+
+# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`.
+run() {
+    command_line="bakstore $*"
+    status=0
+    timeout --kill-after=5 120 "$program" "$@" >output 2>errors </dev/null || status=$?
+}
+
+# expect CODE WHAT ARGUMENT...: runs bakstore, which must end with CODE, or one of them: `0|4`.
+expect() {
+    local code=$1 what=$2
+    shift 2
+    run "$@"
+    expect_status "$code" "$what"
+}
+
+# expect_status CODE WHAT: what every end must be like: that code, and a reason in one line when it failed.
+expect_status() {
+    if [[ ! $status =~ ^($1)$ ]]; then
+        fail "$2: it should end with $1"
+    elif grep -qE 'Fatal error|Backtrace|Crash|Stack dump' errors; then
+        fail "$2: it crashed"
+    elif ((status == 1 || status == 2 || status >= 10 && status < 128)) && ! is_one_line_of_error; then
+        fail "$2: there should be one line that says why"
+    else
+        pass "$2"
+    fi
+}
+
+is_one_line_of_error() {
+    [[ $(grep -cE '^(bakstore: .|\{"message_type":"exit_error",)' errors) == 1 ]] &&
+        tail -n 1 errors | grep -qE '^(bakstore: .|\{"message_type":"exit_error",)'
+}
+
+# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it is that and no more a copy of bash.
+begin() {
+    command_line="bakstore $*"
+    "$program" "$@" >output 2>errors </dev/null &
+    running=$!
+    until [[ ! -e /proc/$running/exe || /proc/$running/exe -ef $program ]]; do :; done
+}
+# until_done COMMAND...: waits for the command to succeed, or for the end of what runs.
+until_done() { until "$@"; do kill -0 "$running" 2>/dev/null || return 0; done; }
+# has_stored REPOSITORY: whether a backup has written a pack, of which 1 MiB is the smallest.
+has_stored() { [[ $(find "$1/tmp" -size +500k 2>/dev/null) ]]; }
+# signal SIGNAL...: sends them to what runs, if it still does.
+signal() {
+    local name
+    for name in "$@"; do kill -s "$name" "$running" 2>/dev/null || true; done
+}
+# stop SIGNAL...: sends them while it stands still, so that it cannot be over before the last of them.
+stop() {
+    signal STOP "$@" CONT
+    ended
+}
+# ended: waits for its end; its exit code in `status`.
+ended() {
+    status=0
+    wait "$running" 2>/dev/null || status=$?
+}
+
+# says PATTERN, is_silent_about PATTERN: what the last run must, or must not, have printed.
+says() { if grep -qE -- "$1" output errors; then pass "it says '$1'"; else fail "it should say '$1'"; fi; }
+is_silent_about() { if grep -qE -- "$1" output errors; then fail "it should not say '$1'"; else pass "it does not say '$1'"; fi; }
+
+# field NAME: a member of the last JSON object on standard output.
+field() {
+    perl -MJSON::PP -e 'my $last; while (<STDIN>) { $last = $_ }
+        print JSON::PP->new->utf8->decode($last)->{$ARGV[0]} // ""' "$1" <output
+}
+
+# are_objects FILE: each line is one JSON object, in UTF-8.
+are_objects() {
+    perl -MJSON::PP -e 'my $json = JSON::PP->new->utf8;
+        while (<STDIN>) {
+            /\n\z/ or die "line $. is not ended\n";
+            my $object = eval { $json->decode($_) };
+            ref $object eq "HASH" or die "line $. is no object: $_";
+        }' <"$1"
+}
+# --- Files ---
+
+# noise SEED BYTES: bytes that do not compress, the same each time.
+noise() {
+    perl -MDigest::SHA=sha512 -e 'my ($seed, $left) = @ARGV;
+        for (my $i = 0; $left > 0; $i++, $left -= 64) { print substr sha512("$seed $i"), 0, $left }' "$1" "$2"
+}
+
+# text SEED BYTES: bytes that compress to about half.
+text() { noise "$1" $((($2 + 1) / 2)) | perl -e 'local $/; print substr unpack("H*", <STDIN>), 0, $ARGV[0]' "$2"; }
+
+# flip FILE OFFSET: changes a bit of the byte there; a negative offset counts from the end.
+flip() {
+    perl -e 'my ($file, $at) = @ARGV; open my $f, "+<", $file or die; $at += -s $f if $at < 0;
+        seek $f, $at, 0; read $f, my $byte, 1 or die; seek $f, $at, 0; print $f chr(ord($byte) ^ 16)' "$1" "$2"
+}
+
+# catalogue FOLDER: all that a restore must bring back of a folder, as text: names, types, modes, owners, times to
+# the nanosecond, sizes, link targets, which names are one file, contents, attributes and ACLs.
+catalogue() (
+    cd -- "$1"
+    find . \( -type d -printf '%P\t%y %m %U %G %T@\0' \) -o -printf '%P\t%y %m %U %G %T@ %s %n %l\0' | sort -z
+    find . \( -type b -o -type c \) -print0 | sort -z | xargs -0 -r stat -c '%n %t %T'
+    declare -A first=()
+    while IFS=' ' read -r -d '' inode path; do
+        printf '%s = %s\0' "$path" "${first[$inode]:=$path}"
+    done < <(find . ! -type d -links +1 -printf '%i %P\0' | sort -z -k 2)
+    find . -type f -print0 | sort -z | xargs -0 -r sha256sum -z --
+    find . -print0 | sort -z | xargs -0 -r getfattr -h -d -m '^(user|trusted)\.|^system\.posix_acl|^security\.capability' -e hex --
+)
+
+# same_tree WHAT CATALOGUE FOLDER: the folder must be as the catalogue, a file, says.
+same_tree() {
+    catalogue "$3" >found.catalogue
+    if cmp -s -- "$2" found.catalogue; then
+        pass "$1"
+    else
+        fail "$1: $3 is not as $2 says"
+        { diff -a <(tr '\0' '\n' <"$2") <(tr '\0' '\n' <found.catalogue) || true; } | head -n 10 | sed 's/^/    /' >&2
+    fi
+}
+
+# bytes_in FOLDER: the sizes of its files together.
+bytes_in() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }'; }
