@@ -142,6 +142,8 @@ public struct BackupReport: Sendable {
     public var wasInterrupted = false
     /// Nothing differed from the parent, and a snapshot was not wanted then.
     public var wasUnchanged = false
+    /// Packs that the snapshot needs and that are missing or not as they were stored: not all of it can be restored.
+    public var damagedPacks: [CorruptionError] = []
     /// Entries left out on purpose.
     public var excludedItems: UInt64 = 0
 }

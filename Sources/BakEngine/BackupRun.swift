@@ -93,6 +93,7 @@ public final class Backup: Sendable {
         }
         var report = try assembler.finish()
         report.excludedItems = walk.excludedItems
+        report.damagedPacks = session.damagedPacks
         return report
     }
 

@@ -97,7 +97,7 @@ final class ParentComparer {
     }
 
     private func isStored(_ extent: Extent) -> Bool {
-        if case .chunk(let reference) = extent { return index.location(of: reference) != nil }
+        if case .chunk(let reference) = extent { return index.holds(reference) }
         return true
     }
 }

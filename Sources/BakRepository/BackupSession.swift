@@ -26,6 +26,7 @@ public final class BackupSession {
     private var writers: [BlobWriter] = []
     private let sealed = SealedPacks()
     private let total = AddedTotal()
+    private let witness: PackWitness
 
     /// Begins a session.
     ///
@@ -47,7 +48,8 @@ public final class BackupSession {
             isDryRun
             ? ID128(from: repository.random) : try Self.begin(repository, host: host, program: program)
         if isDryRun { try Self.refuseCollections(repository) }
-        index = try BlobIndex(repository, onDamage: onDamage)
+        witness = PackWitness(repository.store)
+        index = try BlobIndex(repository, rebuilding: false, witness: witness, onDamage: onDamage)
     }
 
     private static func begin(_ repository: Repository, host: String, program: String) throws -> ID128 {
@@ -80,6 +82,9 @@ public final class BackupSession {
 
     /// What all writers have added since the run began.
     public var added: BlobWriter.Added { total.current }
+
+    /// Packs that the run refers to and that are missing or not as they were stored.
+    public var damagedPacks: [CorruptionError] { witness.found }
 
     /// How many bytes wait for the next commit.
     public var uncommittedBytes: Int { sealed.byteCount }

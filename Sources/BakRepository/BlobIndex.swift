@@ -28,6 +28,7 @@ public final class BlobIndex: @unchecked Sendable {
     }
 
     private let repository: Repository
+    private let witness: PackWitness?
     private let viewMonitor = Monitor()
     private var currentView: View
     /// Held by whoever replaces the view.
@@ -46,10 +47,19 @@ public final class BlobIndex: @unchecked Sendable {
     ///   - repository: the repository.
     ///   - rebuilding: whether to leave the cached table aside and read every segment from the store.
     ///   - onDamage: told of segments that cannot be read, which are then left out; nil to throw.
-    public init(
+    public convenience init(
         _ repository: Repository, rebuilding: Bool = false, onDamage: ((CorruptionError) -> Void)? = nil
     ) throws {
+        try self.init(repository, rebuilding: rebuilding, witness: nil, onDamage: onDamage)
+    }
+
+    /// The same for a backup; `witness` is told of the packs of blobs that need not be stored again.
+    init(
+        _ repository: Repository, rebuilding: Bool, witness: PackWitness?,
+        onDamage: ((CorruptionError) -> Void)?
+    ) throws {
         self.repository = repository
+        self.witness = witness
         let committed = Set(try repository.store.list(Layout.snapshots).compactMap { Layout.id(in: $0.key) })
         let trusted = Set(try repository.store.list(Layout.index).compactMap { Layout.id(in: $0.key) })
             .intersection(committed)
@@ -115,6 +125,15 @@ public final class BlobIndex: @unchecked Sendable {
         return BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
     }
 
+    /// Whether a blob is published, for who will refer to it instead of storing it.
+    public func holds(_ reference: BlobReference) -> Bool {
+        guard let (entry, pack) = find(reference.id) ?? findAfterCheckingTable(reference.id),
+            entry.rawLength == reference.length
+        else { return false }
+        witness?.note(pack)
+        return true
+    }
+
     private func findAfterCheckingTable(_ id: ID128) -> (IndexEntry, IndexedPack)? {
         guard (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil else { return nil }
         // Look again even when the table was sound: another thread may have left the one looked into before.
@@ -160,13 +179,18 @@ public final class BlobIndex: @unchecked Sendable {
     /// id, of which only one could be kept.
     func claim(_ reference: BlobReference) throws(CorruptionError) -> Bool {
         let shard = shards[Int(reference.id.low >> (64 - Self.shardBits))]
+        var pack: IndexedPack?
         let known: UInt32? = shard.monitor.locked {
             if let length = shard.lengths[reference.id] { return length }
-            if let (entry, _) = find(reference.id) { return entry.rawLength }
+            if let (entry, itsPack) = find(reference.id) {
+                pack = itsPack
+                return entry.rawLength
+            }
             shard.lengths[reference.id] = reference.length
             return nil
         }
         guard let known else { return true }
+        if let pack { witness?.note(pack) }
         guard known == reference.length else {
             throw CorruptionError(
                 object: "chunk \(reference.id)", offset: 0,

@@ -78,5 +78,5 @@ public struct MissingBlobError: Error, Equatable, Sendable, CustomStringConverti
     public init(id: ID128) { self.id = id }
 
     /// One line for people.
-    public var description: String { "chunk \(id) is missing from the repository; run: bakstore check" }
+    public var description: String { "chunk \(id) is missing from the repository" }
 }

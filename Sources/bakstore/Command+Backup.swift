@@ -39,6 +39,13 @@ extension Commands {
         if report.snapshot == nil, !report.wasUnchanged, !request.isDryRun {
             throw CommandFailure(code: .failed, message: "nothing could be read, so no snapshot was made")
         }
+        if let first = report.damagedPacks.first {
+            let packs = Formatting.count(UInt64(report.damagedPacks.count), "pack", "packs")
+            throw CommandFailure(
+                code: .damage,
+                message: "\(packs) that this snapshot needs cannot be used, so not all of it can be restored "
+                    + "(\(first.object): \(first.reason)); run: bakstore check")
+        }
         return report.counters.failedItems > 0 ? .incomplete : .done
     }
 

@@ -124,7 +124,7 @@ private final class CheckOutput: @unchecked Sendable {
         let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
         let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
         try context.print(
-            "DAMAGE: \(objects); \(files) affected in \(snapshots). Back up again what you still have: "
-                + "missing content is stored anew")
+            "DAMAGE: \(objects); \(files) affected in \(snapshots). All else can be restored. This repository does "
+                + "not heal: back up what you still have into a new one")
     }
 }

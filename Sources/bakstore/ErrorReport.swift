@@ -31,7 +31,8 @@ struct ErrorReport: Equatable {
         case let error as CorruptionError:
             code = error.needsNewerProgram ? .failed : .damage
             message = error.description + (error.needsNewerProgram ? "" : "; run: bakstore check")
-        case let error as MissingBlobError: (code, message) = (.damage, error.description)
+        case let error as MissingBlobError:
+            (code, message) = (.damage, error.description + "; run: bakstore check")
         case let error as StoreError: (code, message) = Self.report(error)
         case let error as TargetError:
             code = .failed

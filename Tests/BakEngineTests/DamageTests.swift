@@ -182,6 +182,30 @@ import Testing
         }
     }
 
+    @Test func aBackupSaysWhichPackItMisses() throws {
+        let bench = try Self.prepared()
+        let packs = bench.store.contents.filter { $0.key.description.hasPrefix("packs/") }
+        for (key, bytes) in packs {
+            for damaged in [nil, Array(bytes.dropLast())] {
+                for parent in [BackupRequest.ParentChoice.latest, .none] {
+                    var objects = bench.store.contents
+                    objects[key] = damaged
+                    let repository = try MemoryBench.open(MemoryStore(objects))
+                    var request = MemoryBench.request()
+                    request.parent = parent
+                    let report = try Backup(repository, of: Self.tree(2)).run(request)
+                    // Whether something is missing from the new snapshot, a restore can tell.
+                    let log = RestoreLog()
+                    let snapshot = try #require(report.snapshot)
+                    let isWhole =
+                        (try? MemoryBench.restore(repository, snapshot, log))?.items == Self.tree(2).expected
+                    let named = report.damagedPacks.map(\.object)
+                    #expect(isWhole ? named.allSatisfy { $0 == key.description } : named == [key.description])
+                }
+            }
+        }
+    }
+
     @Test func aDamagedLocalCacheNeverMatters() throws {
         let bench = try MemoryBench()
         var random = SeededRandom(4)

@@ -1,0 +1,44 @@
+// PackWitness: whether the packs that a backup counts on without writing them are in the store. The index says
+// what was stored once; a pack that has been lost since would otherwise be found missing only by a restore.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Looks once at each pack that it is told of. May be used from any thread.
+final class PackWitness: @unchecked Sendable {
+    private let store: any ObjectStore
+    private let monitor = Monitor()
+    private var last = ID128.zero
+    private var seen: Set<ID128> = []
+    private var faults: [CorruptionError] = []
+
+    init(_ store: any ObjectStore) { self.store = store }
+
+    /// What is wrong with packs, in the order in which it was found.
+    var found: [CorruptionError] { monitor.locked { faults } }
+
+    /// Takes note that a blob in `pack` will be referred to.
+    func note(_ pack: IndexedPack) {
+        let isNew = monitor.locked {
+            if pack.id == last { return false }
+            last = pack.id
+            return seen.insert(pack.id).inserted
+        }
+        guard isNew, let fault = fault(of: pack) else { return }
+        monitor.locked { faults.append(fault) }
+    }
+
+    private func fault(of pack: IndexedPack) -> CorruptionError? {
+        let key = Layout.pack(pack.id)
+        let reason: String
+        do {
+            let size = try store.size(of: key)
+            if UInt64(size) == pack.size { return nil }
+            reason = "it has \(size) bytes, the index says \(pack.size)"
+        } catch {
+            reason = error.kind == .notFound ? "it is missing" : error.description
+        }
+        return CorruptionError(object: key.description, offset: 0, reason: reason)
+    }
+}
