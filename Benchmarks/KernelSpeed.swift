@@ -193,8 +193,7 @@ struct KernelSpeed {
     private func limit(_ name: String, _ work: (UnsafeRawBufferPointer) -> UInt64) -> LimitRow {
         var row = LimitRow(name: name)
         bytes.withUnsafeBytes { bytes in
-            let cached = UnsafeRawBufferPointer(rebasing: bytes[..<scale.pieceByteCount])
-            let repeats = bytes.count / cached.count
+            let repeats = bytes.count / scale.pieceByteCount
             for _ in 0..<scale.roundCount {
                 row.digest &+= row.fromMemory.measure(bytes.count) {
                     stride(from: 0, to: bytes.count, by: 1 << 20).reduce(0) { digest, start in
@@ -202,8 +201,13 @@ struct KernelSpeed {
                         return digest &+ work(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
                     }
                 }
-                row.digest &+= row.cached.measure(repeats * cached.count) {
-                    (0..<repeats).reduce(0) { digest, _ in digest &+ work(cached) }
+                row.digest &+= row.cached.measure(repeats * scale.pieceByteCount) {
+                    (0..<repeats).reduce(0) { digest, turn in
+                        // A piece a little further on each time, so that the work is not done once for all.
+                        let start = turn % 8 * 64
+                        let piece = bytes[start..<start + scale.pieceByteCount]
+                        return digest &+ work(UnsafeRawBufferPointer(rebasing: piece))
+                    }
                 }
             }
         }
