@@ -20,13 +20,17 @@ final class RestorePass {
     private let board: RestoreBoard
     private let onEvent: @Sendable (RestoreEvent) -> Void
     private let isCancelled: @Sendable () -> Bool
-    private var plan = RestorePlan()
+    private var plan: RestorePlan
     /// The first restored name of each file with several; later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
     /// Names that become links in the second pass.
     private var laterNames: [LaterName] = []
     /// The folder that the last entry went into, which is there with all above it.
     private var readyFolder: [UInt8] = []
+    /// The uppermost folder above the last entry that this restore has made: nothing can be in the way beneath it.
+    private var madeFolder: [UInt8]?
+    /// The window that is being carried out while the next is planned.
+    private var running: RunningPlan?
     /// The file whose continuations are being taken: where its next extent begins.
     private var openFile: (file: PendingFile, offset: UInt64)?
 
@@ -63,6 +67,7 @@ final class RestorePass {
         self.target = target
         self.existing = existing
         self.request = request
+        plan = RestorePlan(fileLimit: request.filesTogether)
         self.filter = filter
         self.board = board
         self.onEvent = onEvent
@@ -75,6 +80,7 @@ final class RestorePass {
         var found = false
         defer {
             // Left open by an error or an interruption.
+            running?.abandon()
             openFile?.file.abandon()
             for file in plan.files { file.abandon() }
         }
@@ -93,6 +99,7 @@ final class RestorePass {
         }
         try closeOpenFile()
         try carryOutPlan()
+        try finishRunningPlan()
     }
 
     private func noteInterruption() -> Bool {
@@ -229,7 +236,7 @@ final class RestorePass {
         for end in path.indices where path[end] == UInt8(ascii: "/") {
             let folder = Array(path[..<end])
             if PathOrder.isAtOrBeneath(readyFolder, folder), !readyFolder.isEmpty { continue }
-            guard try perItem(path, { () throws(TargetError) in try target.makeFolder(folder) }) else {
+            guard try perItem(path, { () throws(TargetError) in try make(folder, target) }) else {
                 readyFolder = []
                 return false
             }
@@ -240,7 +247,13 @@ final class RestorePass {
 
     private func makeFolder(_ path: [UInt8]) throws -> Bool {
         guard let target else { return true }
-        return try perItem(path) { () throws(TargetError) in try target.makeFolder(path) }
+        return try perItem(path) { () throws(TargetError) in try make(path, target) }
+    }
+
+    private func make(_ folder: [UInt8], _ target: any RestoreTarget) throws(TargetError) {
+        let isNew = try target.makeFolder(folder)
+        if let madeFolder, PathOrder.isAtOrBeneath(folder, madeFolder) { return }
+        madeFolder = isNew ? folder : nil
     }
 
     private func restoreSpecial(_ entry: ManifestEntry, to path: [UInt8]) throws {
@@ -343,6 +356,7 @@ final class RestorePass {
     /// Whether an entry may be put at `path`: true to replace what is there, false when nothing is, nil
     /// when what is there stays.
     private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Bool? {
+        if let madeFolder, PathOrder.isAtOrBeneath(path, madeFolder) { return false }
         var found: FileStat?
         guard try perItem(path, { () throws(TargetError) in found = try existing?.stat(path) }) else {
             return nil
@@ -369,31 +383,20 @@ final class RestorePass {
 
     // MARK: Content
 
+    /// Begins to carry out what is planned, once the window before is done.
     private func carryOutPlan() throws {
+        try finishRunningPlan()
         let plan = self.plan
-        self.plan = RestorePlan()
-        let packs = plan.stepsByPack()
-        let queue = BoundedQueue<ArraySlice<RestoreStep>>(capacity: max(1, packs.count))
-        for pack in packs { queue.push(pack) }
-        queue.close()
-        let state = RunState(isCancelled: isCancelled)
-        let finisher = FileFinisher(board: board, onEvent: onEvent)
-        let threads = (0..<min(max(1, request.workerCount), max(1, packs.count))).map { _ in
-            let reader = UncheckedBox(PackRestorer(repository, finisher))
-            return Thread {
-                state.guarding {
-                    while !state.shouldStop(), let steps = queue.pop() {
-                        try reader.value.restore(steps, plan.files, shouldStop: { state.shouldStop() })
-                    }
-                }
-            }
-        }
-        for thread in threads { thread.join() }
-        if state.failure != nil || state.wasCancelled {
-            for file in plan.files { file.abandon() }
-            if state.wasCancelled { board.update { $0.wasInterrupted = true } }
-        }
-        if let failure = state.failure { throw failure }
+        self.plan = RestorePlan(fileLimit: request.filesTogether)
+        running = RunningPlan(
+            plan, repository, FileFinisher(board: board, onEvent: onEvent),
+            workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
+    }
+
+    private func finishRunningPlan() throws {
+        guard let running else { return }
+        self.running = nil
+        if try !running.finish() { board.update { $0.wasInterrupted = true } }
     }
 
     // MARK: Reporting

@@ -108,11 +108,14 @@ struct RestorePlan: Sendable {
     private(set) var files: [PendingFile] = []
     private(set) var steps: [RestoreStep] = []
 
-    private static let fileLimit = 16 << 10
+    private let fileLimit: Int
     private static let stepLimit = 256 << 10
 
+    /// An empty window for at most so many files.
+    init(fileLimit: Int) { self.fileLimit = fileLimit }
+
     /// Whether the window should be carried out before more is added.
-    var isFull: Bool { files.count >= Self.fileLimit || steps.count >= Self.stepLimit }
+    var isFull: Bool { files.count >= fileLimit || steps.count >= Self.stepLimit }
 
     /// Adds a chunk of a file. A file's chunks come one after another.
     mutating func add(
@@ -140,5 +143,50 @@ struct RestorePlan: Sendable {
             start = end + 1
         }
         return packs
+    }
+}
+
+/// A window that threads are carrying out, each a pack at a time.
+final class RunningPlan {
+    private let plan: RestorePlan
+    private let state: RunState
+    private let threads: [Thread]
+
+    /// Begins.
+    init(
+        _ plan: RestorePlan, _ repository: Repository, _ finisher: FileFinisher, workerCount: Int,
+        _ state: RunState
+    ) {
+        self.plan = plan
+        self.state = state
+        let packs = plan.stepsByPack()
+        let queue = BoundedQueue<ArraySlice<RestoreStep>>(capacity: max(1, packs.count))
+        for pack in packs { queue.push(pack) }
+        queue.close()
+        threads = (0..<min(workerCount, packs.count)).map { _ in
+            let restorer = UncheckedBox(PackRestorer(repository, finisher))
+            return Thread {
+                state.guarding {
+                    while !state.shouldStop(), let steps = queue.pop() {
+                        try restorer.value.restore(steps, plan.files, shouldStop: { state.shouldStop() })
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the end; false when the user ended it. What is not finished then never will be.
+    func finish() throws -> Bool {
+        for thread in threads { thread.join() }
+        if state.failure != nil || state.wasCancelled { for file in plan.files { file.abandon() } }
+        if let failure = state.failure { throw failure }
+        return !state.wasCancelled
+    }
+
+    /// Ends early: for when the restore has failed elsewhere.
+    func abandon() {
+        state.stop()
+        for thread in threads { thread.join() }
+        for file in plan.files { file.abandon() }
     }
 }

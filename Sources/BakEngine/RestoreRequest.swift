@@ -28,6 +28,8 @@ public struct RestoreRequest: Sendable {
     public var isDryRun = false
     /// How many packs are read at once.
     public var workerCount = 2
+    /// How many files are planned together: more make fewer reads, and take more memory.
+    public var filesTogether = 16 << 10
 
     /// Makes a request with the defaults.
     public init(snapshot: CommitRecord, subpath: [UInt8] = []) {

@@ -25,6 +25,9 @@ final class RunState: Sendable {
         return wasCancelled || hasFailed.load(ordering: .acquiring)
     }
 
+    /// Ends the run without a failure of its own.
+    func stop() { cancelled.store(true, ordering: .releasing) }
+
     /// Runs a thread's work; its error ends the run. False when it threw.
     @discardableResult
     func guarding(_ body: () throws -> Void) -> Bool {

@@ -49,13 +49,16 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    public func makeFolder(_ path: [UInt8]) throws(TargetError) {
+    @discardableResult
+    public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         try attempt("make the folder", path) { parent, name throws(Errno) in
             do throws(Errno) {
                 try system { mkdirat(parent.number, name, 0o700) }
+                return true
             } catch {
                 guard error.code == EEXIST, try linkStatus(at: parent.number, name).format == S_IFDIR
                 else { throw error }
+                return false
             }
         }
     }

@@ -28,9 +28,10 @@ public protocol RestoreTarget: AnyObject, Sendable {
     /// What stands at `path`; nil when nothing does.
     func stat(_ path: [UInt8]) throws(TargetError) -> FileStat?
 
-    /// Makes a folder that only its owner may enter until `setMetadata`; an existing folder stays.
-    /// Anything else at `path` is an error.
-    func makeFolder(_ path: [UInt8]) throws(TargetError)
+    /// Makes a folder that only its owner may enter until `setMetadata`; false for an existing one, which
+    /// stays. Anything else at `path` is an error.
+    @discardableResult
+    func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool
 
     /// Starts a regular file of `size` bytes, of which what is never written reads as zeros. When
     /// `replacing`, what is at `path` (if not a folder) stays until `finish`; else it must be free.

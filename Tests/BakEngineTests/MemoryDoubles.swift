@@ -243,6 +243,10 @@ final class MemoryTarget: RestoreTarget {
     }
 
     private let made = Mutex<[[UInt8]: Item]>([:])
+    private let asked = Mutex(0)
+
+    /// How often it was asked what stands at a path.
+    var statCount: Int { asked.withLock { $0 } }
 
     /// What is there.
     var items: [[UInt8]: Item] {
@@ -253,6 +257,7 @@ final class MemoryTarget: RestoreTarget {
     func set(_ path: [UInt8], _ item: Item) { made.withLock { $0[path] = item } }
 
     func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
+        asked.withLock { $0 += 1 }
         switch items[path] {
         case nil: return nil
         case .file(let bytes):
@@ -264,11 +269,13 @@ final class MemoryTarget: RestoreTarget {
         }
     }
 
-    func makeFolder(_ path: [UInt8]) throws(TargetError) {
-        guard items[path] == nil || items[path] == .folder else {
+    func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
+        if items[path] == .folder { return false }
+        guard items[path] == nil else {
             throw TargetError(operation: "make the folder", message: "in the way")
         }
         set(path, .folder)
+        return true
     }
 
     func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile {

@@ -1,0 +1,55 @@
+// A restore goes in windows: one is carried out while the next is planned. However many there are, everything
+// comes back, and nothing is looked for in a folder that the restore has made itself.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@Suite struct RestoreWindowTests {
+    private static func tree() -> FakeTree {
+        var random = SeededRandom(11)
+        var entries: [FakeEntry] = [.other("s", .directory)]
+        for folder in 0..<6 {
+            entries.append(.other("s/\(folder)", .directory))
+            for file in 10..<40 {
+                let count = Int.random(in: 0..<4000, using: &random)
+                entries.append(.file("s/\(folder)/\(file)", random.bytes(count)))
+            }
+        }
+        return FakeTree(entries)
+    }
+
+    @Test(arguments: [1, 7, 1000], [1, 3])
+    func everythingComesBack(filesTogether: Int, workers: Int) throws {
+        let bench = try MemoryBench()
+        let snapshot = try #require(try bench.backup(Self.tree()).snapshot)
+        let target = MemoryTarget()
+        let log = RestoreLog()
+        var request = RestoreRequest(snapshot: snapshot)
+        (request.filesTogether, request.workerCount) = (filesTogether, workers)
+        let index = try BlobIndex(bench.repository)
+        let report = try Restore(bench.repository, index: index, to: target, onEvent: log.note).run(request)
+        #expect(target.items == Self.tree().expected)
+        #expect(report.files == 180 && log.failures.isEmpty)
+        // The second pass looks at each of the seven folders before it sets its metadata.
+        #expect(target.statCount == 7)
+    }
+
+    @Test func whatIsThereIsLookedAt() throws {
+        let bench = try MemoryBench()
+        let snapshot = try #require(try bench.backup(Self.tree()).snapshot)
+        let target = MemoryTarget()
+        target.items = [Array("s".utf8): .folder, Array("s/3".utf8): .folder]
+        target.items[Array("s/3/12".utf8)] = .file([1])
+        var request = RestoreRequest(snapshot: snapshot)
+        request.overwrite = .never
+        let index = try BlobIndex(bench.repository)
+        let report = try Restore(bench.repository, index: index, to: target).run(request)
+        #expect(report.files == 179 && report.kept == 1)
+        #expect(target.items[Array("s/3/12".utf8)] == .file([1]))
+        #expect(target.statCount == 30 + 7)
+    }
+}
