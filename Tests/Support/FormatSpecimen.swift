@@ -41,6 +41,14 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         }
     }
 
+    /// A sample of at most 2048 bytes, for tests whose time grows with the square of its length.
+    public func smallSample(_ random: SeededRandom) -> [UInt8] {
+        while true {
+            let bytes = sample(random)
+            if bytes.count <= 2048 { return bytes }
+        }
+    }
+
     /// A segment of whole entries; extents over the limit of a record are left out.
     public static func segment(_ entries: [ManifestEntry]) -> [UInt8] {
         var encoder = ManifestSegmentEncoder()
