@@ -21,6 +21,8 @@ private final class Home {
         variables["HOME"] = path
         try write("photos/a.jpg", "one")
         try write("photos/sub/b.jpg", String(repeating: "two", count: 1000))
+        // Let the files settle: a change within a clock tick would be read again.
+        usleep(50_000)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
