@@ -53,12 +53,12 @@ final class ParentComparer {
                 run.append(segment)
                 return .inRun
             }
-            // What comes after it is coded against its device too.
-            let isCodedAlike = segment.fields.stat.device == stat.device
+            let oldDevice = segment.fields.stat.device
             guard var entry = whole(segment, of: parent) else { continue }
-            place = isCodedAlike ? found : nil
-            runBytes = 0
             entry.stat = stat
+            // What comes after it is coded against it: against its device, and only if a manifest takes it.
+            place = oldDevice == stat.device && entry.fault == nil ? found : nil
+            runBytes = 0
             return .same(entry)
         }
         return .differs(change)
