@@ -225,10 +225,6 @@ private func indexBody(
             writer.integer(UInt32(2))
             writer.id(.zero)
         },
-        Breach(.plan, "4294967295 ids do not fill 0 bytes") { writer in
-            head(&writer)
-            writer.integer(UInt32.max)
-        },
         Breach(.plan, "condemned packs are not sorted") { writer in
             head(&writer)
             writer.integer(UInt32(2))
