@@ -9,8 +9,21 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     public var offset: Int
     /// What was expected and what was found, in one line.
     public var reason: String
+    /// Why the bytes cannot be used.
+    public private(set) var cause = Cause.damage
+
+    /// Why stored bytes cannot be used.
+    public enum Cause: Sendable {
+        /// They are not what was stored.
+        case damage
+        /// They were written by a program that knows more than this one.
+        case newerProgram
+        /// The medium does not give them.
+        case medium
+    }
+
     /// The bytes are whole, but were written by a program that knows more than this one.
-    public var needsNewerProgram = false
+    public var needsNewerProgram: Bool { cause == .newerProgram }
 
     /// Makes the error of damage.
     public init(object: String, offset: Int, reason: String) {
@@ -22,14 +35,23 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// Makes the error of an object that a newer program wrote.
     public static func unsupported(object: String, _ reason: String) -> CorruptionError {
         var error = CorruptionError(object: object, offset: 0, reason: reason)
-        error.needsNewerProgram = true
+        error.cause = .newerProgram
+        return error
+    }
+
+    /// Makes the error of bytes that the medium does not give; `reason` is what the system says.
+    public static func unreadable(object: String, offset: Int, reason: String) -> CorruptionError {
+        var error = CorruptionError(object: object, offset: offset, reason: reason)
+        error.cause = .medium
         return error
     }
 
     /// One line for people.
     public var description: String {
-        needsNewerProgram
-            ? "\(object) cannot be read by this program: \(reason); use a newer bakstore"
-            : "\(object) is damaged at byte \(offset): \(reason)"
+        switch cause {
+        case .damage: "\(object) is damaged at byte \(offset): \(reason)"
+        case .newerProgram: "\(object) cannot be read by this program: \(reason); use a newer bakstore"
+        case .medium: "\(object) cannot be read at byte \(offset): \(reason)"
+        }
     }
 }

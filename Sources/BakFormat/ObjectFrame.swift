@@ -79,9 +79,9 @@ public struct ObjectHeader: Equatable, Sendable {
         let rawKind = try reader.byte()
         let rawSeal = try reader.byte()
         let version = try reader.integer(UInt16.self)
+        guard version <= FormatLimits.version else { throw Self.unsupported(version, reader.object) }
         guard version == FormatLimits.version else {
-            throw .unsupported(
-                object: reader.object, "it has format version \(version); this program reads version 1")
+            throw start.corruption("it has format version \(version)")
         }
         guard let seal = SealMethod(rawValue: rawSeal) else {
             throw .unsupported(object: reader.object, "it is sealed by method \(rawSeal)")
@@ -99,6 +99,33 @@ public struct ObjectHeader: Equatable, Sendable {
             throw start.corruption("a salt in an unsealed object")
         }
         self.init(kind: kind, id: id, seal: seal)
+    }
+}
+
+extension ObjectHeader {
+    private static func unsupported(_ version: UInt16, _ object: String) -> CorruptionError {
+        .unsupported(
+            object: object,
+            "it has format version \(version); this program reads version \(FormatLimits.version)")
+    }
+
+    /// Throws when a program of a later format wrote the object that begins with `bytes`. That is asked before
+    /// any checksum, which a later format may compute in another way. An object which is whole as soon as this
+    /// program's version stands in it, as `isWhole` says of a header, is one of ours with a damaged version.
+    static func refuseNewer(
+        _ bytes: UnsafeRawBufferPointer, object: String, isWhole: (_ header: UnsafeRawBufferPointer) -> Bool
+    ) throws(CorruptionError) {
+        guard bytes.count >= byteCount, bytes.loadUnaligned(as: UInt64.self) == magic.littleEndian else {
+            return
+        }
+        let version = bytes.loadUnaligned(fromByteOffset: 10, as: UInt16.self).littleEndian
+        guard version > FormatLimits.version else { return }
+        var header = Array(bytes[..<byteCount])
+        header.withUnsafeMutableBytes {
+            $0.storeBytes(of: FormatLimits.version.littleEndian, toByteOffset: 10, as: UInt16.self)
+        }
+        if header.withUnsafeBytes(isWhole) { return }
+        throw unsupported(version, object)
     }
 }
 
@@ -150,6 +177,13 @@ public enum ObjectFrame {
         sealer: Sealer,
         _ read: (ObjectHeader, inout ByteReader) throws(CorruptionError) -> R
     ) throws(CorruptionError) -> R {
+        try ObjectHeader.refuseNewer(bytes, object: object) { header in
+            guard bytes.count >= overheadBytes else { return false }
+            var stream = ChecksumStream()
+            stream.update(header)
+            stream.update(.init(rebasing: bytes[ObjectHeader.byteCount..<(bytes.count - checksumBytes)]))
+            return stream.finish() == ID128(loading: bytes.baseAddress! + bytes.count - checksumBytes)
+        }
         guard bytes.count >= overheadBytes else {
             throw CorruptionError(
                 object: object, offset: bytes.count,

@@ -156,8 +156,20 @@ public enum PackLayout {
         return stream.finish()
     }
 
-    /// Reads a pack's tail: where its footer table begins. `tail` is the pack's last 48 bytes.
+    /// Reads a pack's tail: where its footer table begins. `tail` is the pack's last 48 bytes. When it is no such
+    /// tail, the pack's `header` may say that a later format has another.
     public static func footerOffset(
+        header: UnsafeRawBufferPointer, tail: UnsafeRawBufferPointer, pack: String, packBytes: Int
+    ) throws(CorruptionError) -> (offset: Int, count: Int) {
+        do {
+            return try footerOffset(tail: tail, pack: pack, packBytes: packBytes)
+        } catch {
+            try ObjectHeader.refuseNewer(header, object: pack) { _ in false }
+            throw error
+        }
+    }
+
+    private static func footerOffset(
         tail: UnsafeRawBufferPointer, pack: String, packBytes: Int
     ) throws(CorruptionError) -> (offset: Int, count: Int) {
         var reader = ByteReader(tail, object: pack, baseOffset: packBytes - tailBytes)
@@ -185,7 +197,9 @@ public enum PackLayout {
             throw start.corruption("a footer table of \(end.count) bytes with its tail")
         }
         let checked = UnsafeRawBufferPointer(rebasing: end[..<(end.count - 16)])
-        guard endChecksum(header, checked) == ID128(loading: end.baseAddress! + checked.count) else {
+        let checksum = ID128(loading: end.baseAddress! + checked.count)
+        try ObjectHeader.refuseNewer(header, object: pack) { endChecksum($0, checked) == checksum }
+        guard endChecksum(header, checked) == checksum else {
             throw start.corruption("its footer table does not match its checksum")
         }
         var headerReader = ByteReader(header, object: pack)

@@ -1,8 +1,8 @@
 // Check: finds and names damage. It trusts nothing but the store: the index is read anew, every pack that
 // it names is compared with its own footer, and every manifest with the index.
 //
-// Memory: the index table is mapped; what grows are the lists of packs, of distinct manifest segments, and
-// of what is damaged.
+// Memory: the index table is mapped; what grows are some dozens of bytes for each pack and each distinct
+// manifest segment, and the lists of what is damaged.
 
 import BakCore
 import BakFormat
@@ -13,12 +13,12 @@ public final class RepositoryCheck {
     private let repository: Repository
     private let depth: CheckDepth
     private let workerCount: Int
+    private let deadline: UInt64?
     private let onEvent: @Sendable (CheckEvent) -> Void
     private let isCancelled: @Sendable () -> Bool
     private var report = CheckReport()
-    private var storedPacks: [ID128: Int] = [:]
     private var damage = DamagedBlobs()
-    private var damagedObjects: Set<String> = []
+    private var faultyObjects: [CorruptionError.Cause: Set<String>] = [:]
     /// Packs with damage that the index must explain are explained together, in one pass over the index for
     /// so many of their blobs.
     private static let blobsPerPass = 1 << 20
@@ -27,16 +27,19 @@ public final class RepositoryCheck {
     ///
     /// - Parameters:
     ///   - workerCount: how many packs are read at once.
+    ///   - maximumSeconds: when reading packs must end, in seconds from now; the rest of the check is always done.
     ///   - onEvent: told what is found, from any thread.
     ///   - isCancelled: polled; when it turns true the check ends early.
     public init(
-        _ repository: Repository, depth: CheckDepth, workerCount: Int,
+        _ repository: Repository, depth: CheckDepth, workerCount: Int, maximumSeconds: UInt64? = nil,
         onEvent: @escaping @Sendable (CheckEvent) -> Void,
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.repository = repository
         self.depth = depth
         self.workerCount = workerCount
+        let now = repository.time.monotonicNanoseconds()
+        deadline = maximumSeconds.map { now &+ $0 &* 1_000_000_000 }
         self.onEvent = onEvent
         self.isCancelled = isCancelled
     }
@@ -46,27 +49,39 @@ public final class RepositoryCheck {
         onEvent(.step("snapshots"))
         let snapshots = try checkSnapshots()
         onEvent(.step("index"))
-        let index = try BlobIndex(repository, rebuilding: true) { self.note($0) }
+        let index = try BlobIndex(repository, rebuilding: true) {
+            self.note($0)
+            self.report.repairs.insert(.index)
+        }
         report.blobs = index.count
         try checkUncommittedSegments()
         onEvent(.step("packs"))
-        try listPacks()
-        let packs = checkListing(index)
-        try checkPacks(packs, index)
+        let census = try PackCensus(repository.store, index) { key in
+            onEvent(.unused(object: key.description, reason: "it is not named as a pack is"))
+        }
+        checkListing(census)
+        try checkPacks(census, index)
         onEvent(.step("manifests"))
         try checkManifests(snapshots, index)
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0 { report.repairs.insert(.snapshots) }
         report.wasInterrupted = isCancelled()
         return report
     }
 
     private func note(_ error: CorruptionError) {
-        note(error.object, "at byte \(error.offset): \(error.reason)")
+        note(error.object, "at byte \(error.offset): \(error.reason)", error.cause)
     }
 
-    private func note(_ object: String, _ reason: String) {
-        damagedObjects.insert(object)
-        report.damagedObjects = damagedObjects.count
-        onEvent(.damage(object: object, reason: reason))
+    private func note(_ object: String, _ reason: String, _ cause: CorruptionError.Cause = .damage) {
+        faultyObjects[cause, default: []].insert(object)
+        func count(_ cause: CorruptionError.Cause) -> Int { faultyObjects[cause]?.count ?? 0 }
+        (report.damagedObjects, report.unreadableObjects) = (count(.damage), count(.medium))
+        report.unsupportedObjects = count(.newerProgram)
+        switch cause {
+        case .damage: onEvent(.damage(object: object, reason: reason))
+        case .medium: onEvent(.unreadable(object: object, reason: reason))
+        case .newerProgram: onEvent(.unsupported(object: object, reason: reason))
+        }
     }
 
     // MARK: Small objects
@@ -75,13 +90,17 @@ public final class RepositoryCheck {
         let (readable, unreadable) = try repository.snapshots()
         report.snapshots = readable.count + unreadable.count
         for snapshot in unreadable {
-            if let error = snapshot.error as? CorruptionError { note(error) }
+            if let error = snapshot.error as? CorruptionError {
+                note(error)
+                if error.needsNewerProgram { continue }
+            }
             report.affectedSnapshots += 1
             onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
         for record in readable where record.hasIndex && !segments.contains(Layout.indexSegment(record.id)) {
             note(Layout.indexSegment(record.id).description, "the index segment is missing")
+            report.repairs.insert(.index)
         }
         for info in try repository.store.list(Layout.sessions) {
             guard let id = Layout.id(in: info.key) else { continue }
@@ -103,98 +122,80 @@ public final class RepositoryCheck {
 
     // MARK: Packs
 
-    private func listPacks() throws {
-        for folder in Layout.packFolders {
-            for info in try repository.store.list(folder) {
-                guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else {
-                    onEvent(.unused(object: info.key.description, reason: "it is not named as a pack is"))
-                    continue
-                }
-                storedPacks[id] = info.size
-            }
-        }
-    }
-
-    /// Compares the index's packs with the listing; returns those worth reading.
-    private func checkListing(_ index: BlobIndex) -> [IndexedPack] {
-        var named: Set<ID128> = []
-        var present: [IndexedPack] = []
-        for pack in index.packs where named.insert(pack.id).inserted {
-            guard let size = storedPacks[pack.id] else {
-                note(Layout.pack(pack.id).description, "the pack is missing")
+    /// Compares the index's packs with the listing.
+    private func checkListing(_ census: PackCensus) {
+        report.packs = census.packs.count
+        (report.unusedPacks, report.unusedBytes) = census.unnamed
+        for pack in census.packs {
+            report.packBytes += pack.indexed.size
+            let name = Layout.pack(pack.id).description
+            guard let size = pack.storedBytes else {
+                note(name, "the pack is missing")
+                report.repairs.insert(.packs)
                 damage.packs.insert(pack.id)
                 continue
             }
-            if UInt64(size) != pack.size {
-                note(Layout.pack(pack.id).description, "it has \(size) bytes, the index says \(pack.size)")
-                // Without reading it, what lies before the end of a cut pack cannot be told from the rest.
-                if depth == .structure, UInt64(size) < pack.size { damage.packs.insert(pack.id) }
-            }
-            present.append(pack)
+            guard size != pack.indexed.size else { continue }
+            note(name, "it has \(size) bytes, the index says \(pack.indexed.size)")
+            report.repairs.insert(.packs)
+            // Without reading it, what lies before the end of a cut pack cannot be told from the rest.
+            if depth == .structure, size < pack.indexed.size { damage.packs.insert(pack.id) }
         }
-        report.packs = named.count
-        for (id, size) in storedPacks where !named.contains(id) {
-            report.unusedPacks += 1
-            report.unusedBytes += UInt64(size)
-        }
-        return present
     }
 
-    private func checkPacks(_ packs: [IndexedPack], _ index: BlobIndex) throws {
-        var blobCounts: [ID128: Int] = [:]
-        try index.forEach { _, pack in blobCounts[pack.id, default: 0] += 1 }
-        let totalBytes = packs.reduce(0) { $0 + $1.size }
-        let queue = BoundedQueue<IndexedPack>(capacity: max(1, packs.count))
-        for pack in packs { queue.push(pack) }
-        queue.close()
-        let results = PackResults()
-        let (counts, sizes) = (blobCounts, storedPacks)
-        let (repository, depth, onEvent, isCancelled) = (repository, depth, onEvent, isCancelled)
-        let threads = (0..<max(1, workerCount)).map { _ in
-            Thread {
-                let verifier = PackVerifier(repository, index, depth: depth)
-                while !isCancelled(), !results.hasFailed, let pack = queue.pop() {
-                    do {
-                        let found = try verifier.verify(
-                            pack, size: sizes[pack.id] ?? 0, indexedBlobs: counts[pack.id] ?? 0)
-                        let done = results.add(found, pack)
-                        if depth == .readData { onEvent(.progress(doneBytes: done, totalBytes: totalBytes)) }
-                    } catch { results.fail(error) }
-                }
+    /// Verifies the chosen packs as a whole and of the others what says what they hold.
+    private func checkPacks(_ census: PackCensus, _ index: BlobIndex) throws {
+        let log = ReadLog(repository.cache, repository: repository.config.id)
+        var chosen: [CountedPack] = []
+        if case .readData(let subset) = depth { chosen = census.choose(subset, log) }
+        let isChosen = Set(chosen.map(\.id))
+        let others = census.packs.filter { $0.storedBytes != nil && !isChosen.contains($0.id) }
+        let run = PackCheckRun(
+            repository, index, log, census, chosenBytes: chosen.reduce(0) { $0 + $1.indexed.size },
+            onEvent: onEvent, isCancelled: isCancelled)
+        run.verify(
+            chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
+            workerCount: workerCount)
+        if let failure = run.failure { throw failure }
+        (report.verifiedPacks, report.verifiedBytes) = (run.verifiedPacks, run.verifiedBytes)
+        report.ranOutOfTime = run.ranOutOfTime
+        for pack in census.packs {
+            guard let seconds = run.log.seconds[pack.id] else { continue }
+            report.everReadBytes += pack.indexed.size
+            report.readSince = min(
+                report.readSince ?? Timestamp(seconds: seconds), Timestamp(seconds: seconds))
+        }
+        var unexplained: [CountedPack] = []
+        for (pack, found, wasRead) in run.faulty {
+            for reason in found.words {
+                note(Layout.pack(pack.id).description, reason, found.cause ?? .damage)
             }
-        }
-        for thread in threads { thread.join() }
-        if let failure = results.failure { throw failure }
-        if depth == .readData { report.verifiedBytes = results.verifiedBytes }
-        for (pack, found) in results.damaged {
-            for reason in found.reasons { note(Layout.pack(pack.id).description, reason) }
             damage.blobs.formUnion(found.badBlobs)
+            if found.cause != .newerProgram { report.repairs.formUnion(found.repairs) }
+            if found.needsIndex, wasRead { unexplained.append(pack) }
         }
-        if depth == .readData {
-            let unexplained = results.damaged.filter(\.found.needsIndex).map(\.pack)
-            try verifyIndexed(unexplained, blobCounts, index)
-        }
+        try verifyIndexed(unexplained, index)
     }
 
     /// Finds the blobs that cannot be read in packs whose footers do not say.
-    private func verifyIndexed(
-        _ packs: [IndexedPack], _ blobCounts: [ID128: Int], _ index: BlobIndex
-    ) throws {
-        let verifier = PackVerifier(repository, index, depth: depth)
+    private func verifyIndexed(_ packs: [CountedPack], _ index: BlobIndex) throws {
+        let isCancelled = isCancelled
+        let verifier = PackVerifier(repository, index, isCancelled: isCancelled)
         var rest = packs[...]
         while !rest.isEmpty, !isCancelled() {
             var entries: [ID128: [IndexEntry]] = [:]
             var blobs = 0
             let batch = rest.prefix { pack in
-                blobs += blobCounts[pack.id] ?? 0
-                return entries.isEmpty || blobs <= Self.blobsPerPass
-                    ? entries.updateValue([], forKey: pack.id) == nil : false
+                blobs += pack.blobCount
+                guard entries.isEmpty || blobs <= Self.blobsPerPass else { return false }
+                entries[pack.id] = []
+                return true
             }
             rest = rest.dropFirst(batch.count)
             try index.forEach { entry, pack in entries[pack.id]?.append(entry) }
             for pack in batch where !isCancelled() {
                 let sorted = entries[pack.id]!.sorted { $0.offset < $1.offset }
-                damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack))
+                damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack.indexed))
             }
         }
     }
@@ -202,19 +203,17 @@ public final class RepositoryCheck {
     // MARK: Manifests
 
     private func checkManifests(_ snapshots: [CommitRecord], _ index: BlobIndex) throws {
-        let checker = ManifestChecker(repository, index, damage)
+        let onEvent = onEvent
+        let checker = ManifestChecker(repository, index, damage) { snapshot, path, reason in
+            onEvent(.affectedFile(snapshot: snapshot, path: path, reason: reason))
+        }
         for snapshot in snapshots {
             if isCancelled() { return }
-            let found = try checker.check(snapshot)
-            guard found.failure != nil || !found.files.isEmpty else { continue }
+            let (files, failure) = try checker.check(snapshot)
+            guard failure != nil || files > 0 else { continue }
             report.affectedSnapshots += 1
-            if let failure = found.failure {
-                onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure))
-            }
-            report.affectedFiles += found.files.count
-            for file in found.files {
-                onEvent(.affectedFile(snapshot: snapshot.id, path: file.path, reason: file.reason))
-            }
+            report.affectedFiles += files
+            if let failure { onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure)) }
         }
     }
 }
@@ -225,22 +224,7 @@ struct DamagedBlobs {
     var blobs: Set<ID128> = []
 }
 
-/// What the threads of a check found out about packs.
-private final class PackResults: @unchecked Sendable {
-    private let monitor = Monitor()
-    private(set) var damaged: [(pack: IndexedPack, found: PackFindings)] = []
-    private(set) var failure: (any Error)?
-    private(set) var verifiedBytes: UInt64 = 0
-
-    var hasFailed: Bool { monitor.locked { failure != nil } }
-
-    func add(_ found: PackFindings, _ pack: IndexedPack) -> UInt64 {
-        monitor.locked {
-            if !found.reasons.isEmpty { damaged.append((pack, found)) }
-            verifiedBytes += pack.size
-            return verifiedBytes
-        }
-    }
-
-    func fail(_ error: any Error) { monitor.locked { failure = failure ?? error } }
+extension PackFindings {
+    /// What makes up for it.
+    fileprivate var repairs: Set<Repair> { isContradicted ? [.index, .packs] : [.packs] }
 }

@@ -1,155 +1,170 @@
 // ManifestChecker: finds the files of each snapshot that refer to blobs which are missing or damaged. A
-// segment that several snapshots share is looked at once. A file's extents may go over from one segment to
-// the next, so each is kept with what it says of the file at its start and at its end.
+// segment that several snapshots share is looked at once, unless something is wrong in it.
+//
+// What is kept of a segment are a few numbers: a file's extents may go over from one segment to the next, so they
+// say what the segment has of the file at its start and at its end. Names are read again when they are needed.
 
 import BakCore
 import BakFormat
 
 /// Checks manifests against the index and what is known to be damaged. For one thread.
 final class ManifestChecker {
-    /// A file that cannot be restored as it was.
-    struct AffectedFile {
-        var path: [UInt8]
-        var reason: String
-    }
-
-    /// What is wrong with a snapshot.
-    struct Findings {
-        var failure: String?
-        var files: [AffectedFile] = []
-    }
-
-    /// A file whose extents may go on.
-    private struct OpenFile {
-        var path: [UInt8]
-        var sizeBytes: UInt64
-        var foundBytes: UInt64
+    /// What a segment says, apart from the segments around it.
+    private struct Summary {
+        /// Bytes of the extents before its first entry.
+        var leadingBytes: UInt64 = 0
+        var recordCount = 0
+        /// Whether it has an entry, and the size of the last one with what there is of its content.
+        var hasEntry = false
+        var lastSizeBytes: UInt64 = 0
+        var lastFoundBytes: UInt64 = 0
+        /// Whether every file of it has its chunks, and it could be read.
+        var isClean = true
 
         mutating func add(_ bytes: UInt64) {
-            let (sum, overflow) = foundBytes.addingReportingOverflow(bytes)
-            foundBytes = overflow ? .max : sum
+            if hasEntry { lastFoundBytes.add(bytes) } else { leadingBytes.add(bytes) }
         }
     }
 
-    /// What a segment says, apart from the segments around it.
-    private struct Segment {
-        var findings = Findings()
-        /// Bytes of the extents before its first entry.
-        var leadingBytes: UInt64 = 0
-        /// Its last entry, if it has any.
-        var last: OpenFile?
+    /// A file whose extents may go on in the next segment.
+    private struct OpenFile {
+        var segment: ManifestSegmentReference
+        var sizeBytes: UInt64
+        var foundBytes: UInt64
     }
 
     private let index: BlobIndex
     private let damage: DamagedBlobs
     private let reader: BlobReader
-    private var segments: [ID128: Segment] = [:]
+    private let onFile: (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
+    private var summaries: [ID128: Summary] = [:]
+    /// The snapshot that is looked at, and the file that was told of last.
+    private var snapshot = ID128.zero
+    private var lastPath: [UInt8]?
+    private var fileCount = 0
 
-    init(_ repository: Repository, _ index: BlobIndex, _ damage: DamagedBlobs) {
+    /// Makes a checker; `onFile` is told of files that cannot be restored as they were.
+    init(
+        _ repository: Repository, _ index: BlobIndex, _ damage: DamagedBlobs,
+        onFile: @escaping (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
+    ) {
         self.index = index
         self.damage = damage
+        self.onFile = onFile
         reader = BlobReader(repository)
     }
 
-    /// Checks a snapshot's manifest. Throws when the store fails.
-    func check(_ snapshot: CommitRecord) throws -> Findings {
-        var findings = Findings()
+    /// Checks a snapshot's manifest; returns how many files are affected, and why it cannot be read as a whole if
+    /// it cannot. Throws when the store fails.
+    func check(_ snapshot: CommitRecord) throws -> (files: Int, failure: String?) {
+        (self.snapshot, lastPath, fileCount) = (snapshot.id, nil, 0)
         let root: ManifestRoot
         do {
             let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
             root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
         } catch let error as CorruptionError {
-            findings.failure = "its list of files cannot be read: \(error)"
-            return findings
+            return (0, "its list of files cannot be read: \(error)")
         } catch let error as MissingBlobError {
-            findings.failure = "its list of files is missing: \(error)"
-            return findings
+            return (0, "its list of files is missing: \(error)")
         }
+        var failure: String?
         var open: OpenFile?
         for reference in root.segments {
-            let segment = try check(reference)
-            findings.files += segment.findings.files
-            if let failure = segment.findings.failure {
-                findings.failure = findings.failure ?? failure
+            let (summary, fault) = try check(reference)
+            if let fault {
+                failure = failure ?? fault
                 open = nil
                 continue
             }
-            open?.add(segment.leadingBytes)
-            guard let last = segment.last else { continue }
-            Self.close(open, &findings)
-            open = last
+            open?.foundBytes.add(summary.leadingBytes)
+            guard summary.hasEntry else { continue }
+            try close(open)
+            open = OpenFile(
+                segment: reference, sizeBytes: summary.lastSizeBytes, foundBytes: summary.lastFoundBytes)
         }
-        Self.close(open, &findings)
-        return findings
+        try close(open)
+        return (fileCount, failure)
     }
 
-    private static func close(_ file: OpenFile?, _ findings: inout Findings) {
-        guard let file, file.foundBytes != file.sizeBytes, findings.files.last?.path != file.path else {
-            return
-        }
-        let reason = "it has \(file.foundBytes) bytes of chunks for a size of \(file.sizeBytes)"
-        findings.files.append(AffectedFile(path: file.path, reason: reason))
+    private func tell(_ path: [UInt8], _ reason: String) {
+        guard path != lastPath else { return }
+        lastPath = path
+        fileCount += 1
+        onFile(snapshot, path, reason)
     }
 
-    private func check(_ reference: ManifestSegmentReference) throws -> Segment {
-        if let known = segments[reference.blob.id] { return known }
-        var segment = Segment()
+    private func close(_ file: OpenFile?) throws {
+        guard let file, file.foundBytes != file.sizeBytes else { return }
+        let bytes = try reader.read(file.segment.blob, kind: .manifestPack, index: index)
+        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(file.segment.blob.id)")
+        while try decoder.advance() != nil {}
+        tell(decoder.path, Self.wrongLength(file.foundBytes, of: file.sizeBytes))
+    }
+
+    private static func wrongLength(_ found: UInt64, of size: UInt64) -> String {
+        "it has \(found) bytes of chunks for a size of \(size)"
+    }
+
+    /// What a segment says; its files are told of when something is wrong with them.
+    private func check(_ reference: ManifestSegmentReference) throws -> (Summary, failure: String?) {
+        if let known = summaries[reference.blob.id], known.isClean,
+            known.recordCount == reference.recordCount
+        {
+            return (known, nil)
+        }
+        var summary = Summary()
+        var failure: String?
         do {
-            try checkRecords(of: reference, &segment)
+            try checkRecords(of: reference, &summary)
         } catch let error as CorruptionError {
-            segment.findings.failure =
-                "files from \(Self.text(reference.firstPath)) on cannot be read: \(error)"
+            failure = "files from \(Self.text(reference.firstPath)) on cannot be read: \(error)"
         } catch let error as MissingBlobError {
-            segment.findings.failure =
-                "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
+            failure = "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
         }
-        segments[reference.blob.id] = segment
-        return segment
+        if failure != nil { summary.isClean = false }
+        summaries[reference.blob.id] = summary
+        return (summary, failure)
     }
 
     private static func text(_ path: [UInt8]) -> String { "/" + String(decoding: path, as: UTF8.self) }
 
-    private func checkRecords(of reference: ManifestSegmentReference, _ segment: inout Segment) throws {
+    private func checkRecords(of reference: ManifestSegmentReference, _ summary: inout Summary) throws {
         let bytes = try reader.read(reference.blob, kind: .manifestPack, index: index)
         let name = "manifest segment \(reference.blob.id)"
         let decoder = try ManifestSegmentDecoder(bytes, object: name)
-        var count = 0
-        while let record = try decoder.next() {
-            count += 1
-            var extents: [Extent] = []
-            switch record {
-            case .continuation(let more):
-                extents = more
-                let bytes = more.totalLength ?? .max
-                if segment.last == nil { segment.leadingBytes &+= bytes } else { segment.last?.add(bytes) }
-            case .entry(let entry):
-                Self.close(segment.last, &segment.findings)
-                if case .extents(let first) = entry.content { extents = first }
-                segment.last = OpenFile(
-                    path: entry.path, sizeBytes: entry.stat.size,
-                    foundBytes: Self.bytes(of: entry))
-            }
-            let path = segment.last?.path ?? reference.firstPath
-            for extent in extents {
-                guard case .chunk(let blob) = extent, let reason = fault(of: blob) else { continue }
-                if segment.findings.files.last?.path != path {
-                    segment.findings.files.append(AffectedFile(path: path, reason: reason))
+        var path = reference.firstPath
+        while let kind = try decoder.advance() {
+            summary.recordCount += 1
+            if kind == .entry {
+                if summary.hasEntry, summary.lastFoundBytes != summary.lastSizeBytes {
+                    tell(path, Self.wrongLength(summary.lastFoundBytes, of: summary.lastSizeBytes))
+                    summary.isClean = false
                 }
-                break
+                path = decoder.path
+                guard summary.recordCount > 1 || path == reference.firstPath else {
+                    throw CorruptionError(
+                        object: name, offset: 0, reason: "it does not begin at the path that the root says")
+                }
+                let fields = decoder.fields
+                summary.hasEntry = true
+                summary.lastSizeBytes = fields.stat.size
+                // Inline content was compared with the size when it was decoded; what is no file has none.
+                summary.lastFoundBytes = fields.hasExtents ? 0 : fields.stat.size
             }
+            if kind == .continuation || decoder.fields.hasExtents { summary.add(decoder.extentBytes) }
+            var fault: String?
+            _ = try decoder.allExtents { extent in
+                if case .chunk(let blob) = extent { fault = self.fault(of: blob) }
+                return fault == nil
+            }
+            guard let fault else { continue }
+            tell(path, fault)
+            summary.isClean = false
         }
-        guard count == reference.recordCount else {
+        guard summary.recordCount == reference.recordCount else {
             throw CorruptionError(
                 object: name, offset: 0,
-                reason: "it has \(count) records, the root says \(reference.recordCount)")
-        }
-    }
-
-    private static func bytes(of entry: ManifestEntry) -> UInt64 {
-        switch entry.content {
-        case .extents(let extents): extents.totalLength ?? .max
-        // Inline content was compared with the size when it was decoded.
-        case .inline, nil: entry.stat.size
+                reason: "it has \(summary.recordCount) records, the root says \(reference.recordCount)")
         }
     }
 
@@ -158,5 +173,13 @@ final class ManifestChecker {
         if damage.blobs.contains(reference.id) { return "chunk \(reference.id) is damaged" }
         guard damage.packs.contains(location.pack) else { return nil }
         return "chunk \(reference.id) is in \(Layout.pack(location.pack)), which is damaged or missing"
+    }
+}
+
+extension UInt64 {
+    /// Adds, or ends at the largest number.
+    fileprivate mutating func add(_ other: UInt64) {
+        let (sum, overflow) = addingReportingOverflow(other)
+        self = overflow ? .max : sum
     }
 }

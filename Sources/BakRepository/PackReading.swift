@@ -4,6 +4,14 @@ import BakCore
 import BakFormat
 import BakStorage
 
+extension StoreError {
+    /// The same as an error of that object alone, when the medium has lost its bytes and may well have others.
+    func unreadable(_ key: ObjectKey, at offset: Int) -> (any Error)? {
+        isLostData
+            ? CorruptionError.unreadable(object: key.description, offset: offset, reason: message) : nil
+    }
+}
+
 extension Repository {
     /// Fills `buffer` with a range of a pack. Bytes that are not there, or that the medium cannot give, are
     /// damage of the pack.
@@ -20,8 +28,7 @@ extension Repository {
             case .shortRead(let size):
                 throw damage(size, "the pack ends here, before byte \(range.upperBound)")
             default:
-                guard error.isLostData else { throw error }
-                throw damage(range.lowerBound, "the medium: \(error.message)")
+                throw error.unreadable(key, at: range.lowerBound) ?? error
             }
         }
     }
@@ -46,8 +53,10 @@ extension Repository {
         }
         let header = try read(0..<ObjectHeader.byteCount)
         let tail = try read((size - PackLayout.tailBytes)..<size)
-        let footerOffset = try tail.withUnsafeBytes { tail throws(CorruptionError) in
-            try PackLayout.footerOffset(tail: tail, pack: name, packBytes: size).offset
+        let footerOffset = try header.withUnsafeBytes { header in
+            try tail.withUnsafeBytes { tail in
+                try PackLayout.footerOffset(header: header, tail: tail, pack: name, packBytes: size).offset
+            }
         }
         let end = try read(footerOffset..<size)
         return try header.withUnsafeBytes { header in

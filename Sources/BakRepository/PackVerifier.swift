@@ -1,4 +1,5 @@
-// PackVerifier: compares a pack with its own footer and with the index, and its blobs with their ids.
+// PackVerifier: compares a pack with its own footer and with the index, and its blobs with their ids. A pack is
+// read from its beginning to its end, a stretch at a time, so that memory does not grow with its size.
 
 import BakCodec
 import BakCore
@@ -7,48 +8,79 @@ import BakStorage
 
 /// What is wrong with a pack.
 struct PackFindings {
-    var reasons: [String] = []
+    /// In words; the first few when there is much.
+    private(set) var reasons: [String] = []
     /// Blobs of it that cannot be read and that the index has nowhere else.
     var badBlobs: Set<ID128> = []
     /// Its own footer cannot say which blobs are whole: `verifyIndexed` can.
     var needsIndex = false
+    /// What kind of fault it is; the worst of them.
+    private(set) var cause: CorruptionError.Cause?
+    /// The index and the footer, which is whole, disagree: either may be wrong.
+    var isContradicted = false
+    private var reasonsLeftOut = 0
+    private static let mostReasons = 10
+
+    /// Whether nothing is wrong.
+    var isClean: Bool { reasons.isEmpty }
+
+    mutating func add(_ reason: String, _ cause: CorruptionError.Cause = .damage) {
+        if self.cause == nil || cause == .damage { self.cause = cause }
+        if reasons.count < Self.mostReasons { reasons.append(reason) } else { reasonsLeftOut += 1 }
+    }
+
+    mutating func add(_ error: CorruptionError) {
+        add("at byte \(error.offset): \(error.reason)", error.cause)
+    }
+
+    /// All that is to be said.
+    var words: [String] {
+        reasonsLeftOut > 0 ? reasons + ["and \(reasonsLeftOut) more blobs of it"] : reasons
+    }
 }
 
 /// Verifies packs. For one thread.
 final class PackVerifier {
     private let repository: Repository
     private let index: BlobIndex
-    private let depth: CheckDepth
     private let buffer = ScratchBuffer()
     private let reader: BlobReader
+    private let isCancelled: () -> Bool
+    private let onRead: (_ bytes: Int) -> Void
+    /// So many bytes are read in one call, or a whole blob when it is longer.
+    private static let stretchBytes = 8 << 20
 
-    init(_ repository: Repository, _ index: BlobIndex, depth: CheckDepth) {
+    /// Makes a verifier; `onRead` is told how many bytes have been read and verified.
+    init(
+        _ repository: Repository, _ index: BlobIndex, isCancelled: @escaping () -> Bool = { false },
+        onRead: @escaping (_ bytes: Int) -> Void = { _ in }
+    ) {
         self.repository = repository
         self.index = index
-        self.depth = depth
+        self.isCancelled = isCancelled
+        self.onRead = onRead
         reader = BlobReader(repository)
     }
 
-    /// Verifies a pack of `size` bytes by its footer; `indexedBlobs` is how many blobs the index says it has.
-    /// Bytes beyond the size that the index knows are not read. Throws when the store fails.
-    func verify(_ pack: IndexedPack, size: Int, indexedBlobs: Int) throws -> PackFindings {
+    /// Verifies a pack by its footer, and every blob of it when `readsData`. Bytes beyond the size that the index
+    /// knows are not read. Throws when the store fails.
+    func verify(_ pack: CountedPack, readsData: Bool) throws -> PackFindings {
         var findings = PackFindings()
-        let size = min(size, Int(pack.size))
+        let size = Int(min(pack.storedBytes ?? 0, pack.indexed.size))
         do {
             guard size >= PackLayout.minimumBytes else {
                 throw CorruptionError(
                     object: Layout.pack(pack.id).description, offset: size, reason: "it ends here")
             }
-            let bytes = depth == .readData ? try read(pack.id, 0..<size) : nil
-            let blobs = try footer(pack, size: size, whole: bytes)
-            if !agrees(blobs, with: pack, indexedBlobs) {
-                findings.reasons.append("its footer and the index disagree")
-                findings.needsIndex = true
-            } else if let bytes {
-                verify(blobs, of: pack, in: bytes, &findings)
+            let blobs = try footer(pack.indexed, size: size)
+            if !agrees(blobs, with: pack) {
+                findings.add("its footer and the index disagree")
+                (findings.needsIndex, findings.isContradicted) = (true, true)
+            } else if readsData {
+                try verify(blobs, of: pack.indexed, &findings)
             }
         } catch let error as CorruptionError {
-            findings.reasons.append(Self.words(error))
+            findings.add(error)
             findings.needsIndex = true
         }
         return findings
@@ -57,28 +89,28 @@ final class PackVerifier {
     /// Decodes the blobs that the index has in a pack, sorted by offset; returns those that cannot be read.
     func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<ID128> {
         var bad: Set<ID128> = []
-        for entry in entries {
+        for entry in entries where !isCancelled() {
             let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
             let reference = BlobReference(id: entry.id, length: entry.rawLength)
-            do {
-                let start = Int(entry.offset)
-                let bytes = try reader.readRange(of: pack.id, start..<location.endOffset)
-                _ = try reader.decode(reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start)
-            } catch is CorruptionError { bad.insert(entry.id) }
+            if try fault(of: reference, at: location, kind: pack.kind) != nil { bad.insert(entry.id) }
         }
         return bad
     }
 
-    private static func words(_ error: CorruptionError) -> String {
-        "at byte \(error.offset): \(error.reason)"
+    private func fault(
+        of reference: BlobReference, at location: BlobLocation, kind: ObjectKind
+    ) throws -> CorruptionError? {
+        do {
+            let start = Int(location.offset)
+            let bytes = try reader.readRange(of: location.pack, start..<location.endOffset)
+            _ = try reader.decode(reference, at: location, kind: kind, in: bytes, rangeOffset: start)
+            return nil
+        } catch let error as CorruptionError { return error }
     }
 
-    private func footer(
-        _ pack: IndexedPack, size: Int, whole: UnsafeRawBufferPointer?
-    ) throws -> [BlobRecord] {
+    private func footer(_ pack: IndexedPack, size: Int) throws -> [BlobRecord] {
         let (kind, blobs) = try repository.packFooter(pack.id, size: size) { range in
-            if let whole { return Array(whole[range]) }
-            return Array(try read(pack.id, range))
+            Array(try read(pack.id, range))
         }
         guard kind == pack.kind else {
             throw CorruptionError(
@@ -96,7 +128,7 @@ final class PackVerifier {
 
     /// Whether each blob of the footer is where the index says, unless the index has it in another pack, and
     /// none that the index has here is missing.
-    private func agrees(_ blobs: [BlobRecord], with pack: IndexedPack, _ indexedBlobs: Int) -> Bool {
+    private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
         var matching = 0
         for blob in blobs {
             let location = index.location(of: BlobReference(id: blob.id, length: blob.rawLength))
@@ -104,23 +136,43 @@ final class PackVerifier {
                 matching += 1
             }
         }
-        return matching == indexedBlobs
+        return matching == pack.blobCount
     }
 
-    /// Decodes every blob that the footer lists.
-    private func verify(
-        _ blobs: [BlobRecord], of pack: IndexedPack, in bytes: UnsafeRawBufferPointer,
-        _ findings: inout PackFindings
-    ) {
-        for blob in blobs {
-            let location = BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
-            let reference = BlobReference(id: blob.id, length: blob.rawLength)
+    /// Decodes every blob that the footer lists, in its order.
+    private func verify(_ blobs: [BlobRecord], of pack: IndexedPack, _ findings: inout PackFindings) throws {
+        var rest = blobs[...]
+        while let first = rest.first, !isCancelled() {
+            let start = Int(first.offset)
+            let stretch = rest.prefix {
+                $0.offset == first.offset || $0.endOffset - start <= Self.stretchBytes
+            }
+            rest = rest.dropFirst(stretch.count)
+            var bytes: UnsafeRawBufferPointer?
             do {
-                _ = try reader.decode(reference, at: location, kind: pack.kind, in: bytes, rangeOffset: 0)
-            } catch {
-                if let error = error as? CorruptionError { findings.reasons.append(Self.words(error)) }
+                bytes = try read(pack.id, start..<stretch.last!.endOffset)
+            } catch is CorruptionError {
+                // The rest of the stretch may be there: each blob is read by itself.
+            }
+            for blob in stretch {
+                let location = BlobLocation(
+                    pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+                let reference = BlobReference(id: blob.id, length: blob.rawLength)
+                let fault: CorruptionError?
+                if let bytes {
+                    do {
+                        _ = try reader.decode(
+                            reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start)
+                        fault = nil
+                    } catch let error as CorruptionError { fault = error }
+                } else {
+                    fault = try self.fault(of: reference, at: location, kind: pack.kind)
+                }
+                guard let fault else { continue }
+                findings.add(fault)
                 if index.location(of: reference) == location { findings.badBlobs.insert(blob.id) }
             }
+            onRead(stretch.last!.endOffset - start)
         }
     }
 }

@@ -36,8 +36,10 @@ final class PackWitness: @unchecked Sendable {
             let size = try store.size(of: key)
             if UInt64(size) == pack.size { return nil }
             reason = "it has \(size) bytes, the index says \(pack.size)"
+        } catch  where error.kind == .notFound {
+            reason = "it is missing"
         } catch {
-            reason = error.kind == .notFound ? "it is missing" : error.description
+            return .unreadable(object: key.description, offset: 0, reason: error.message)
         }
         return CorruptionError(object: key.description, offset: 0, reason: reason)
     }

@@ -103,9 +103,17 @@ public final class Repository: Sendable {
 }
 
 extension ObjectStore {
-    /// Reads a whole object of at most `limit` bytes; a larger one is damage.
+    /// Reads a whole object of at most `limit` bytes. A larger one is damage; one that the medium has lost is
+    /// an error of that object alone.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
-        let size = try size(of: key)
+        do {
+            return try readWhole(key, size: try size(of: key), upTo: limit)
+        } catch let error as StoreError {
+            throw error.unreadable(key, at: 0) ?? error
+        }
+    }
+
+    private func readWhole(_ key: ObjectKey, size: Int, upTo limit: Int) throws -> [UInt8] {
         guard size <= limit else {
             throw CorruptionError(
                 object: key.description, offset: limit,

@@ -11,16 +11,23 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let reporter = context.progress(for: invocation)
         let output = CheckOutput(invocation, context, reporter)
+        var depth = CheckDepth.structure
+        if let subset = invocation.text(.readDataSubset).flatMap({ PackSubset($0) }) {
+            depth = .readData(subset)
+        } else if invocation.has(.readData) || invocation.has(.maxDuration) {
+            depth = .readData
+        }
         let check = RepositoryCheck(
-            repository, depth: invocation.has(.readData) ? .readData : .structure,
-            workerCount: max(2, Machine.processorCount), onEvent: output.note,
+            repository, depth: depth, workerCount: max(2, Machine.processorCount),
+            maximumSeconds: invocation.seconds(.maxDuration), onEvent: output.note,
             isCancelled: context.isInterrupted)
         defer { reporter.finish() }
         let report = try check.run()
         reporter.finish()
-        try output.summarize(report)
+        try output.summarize(report, depth)
         if report.wasInterrupted { return .interrupted }
-        return report.isClean ? .done : .damage
+        if !report.isClean { return .damage }
+        return report.unsupportedObjects > 0 ? .failed : .done
     }
 }
 
@@ -41,11 +48,10 @@ private final class CheckOutput: @unchecked Sendable {
         case .step(let step):
             guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
             reporter.whileCleared { context.remark("checking \(step)") }
-        case .damage(let object, let reason):
-            say("damage", "\(object): \(reason)") { json in
-                json.member("object", object)
-                json.member("reason", reason)
-            }
+        case .damage(let object, let reason): say("damage", object, "", reason)
+        case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
+        case .unsupported(let object, let reason):
+            say("unsupported", object, "it was made by a newer program: ", reason)
         case .affectedFile(let snapshot, let path, let reason):
             say("affected_file", "snapshot \(snapshot.short): \(Formatting.name(path.absolute)): \(reason)") {
                 json in
@@ -75,6 +81,13 @@ private final class CheckOutput: @unchecked Sendable {
         }
     }
 
+    private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
+        say(type, "\(object): \(kind)\(reason)") { json in
+            json.member("object", object)
+            json.member("reason", reason)
+        }
+    }
+
     private func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
         reporter.whileCleared {
             if invocation.has(.json) {
@@ -88,30 +101,19 @@ private final class CheckOutput: @unchecked Sendable {
         }
     }
 
-    func summarize(_ report: CheckReport) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
-                json.member("snapshots", report.snapshots)
-                json.member("packs", report.packs)
-                json.member("blobs", report.blobs)
-                json.member("bytes_verified", report.verifiedBytes)
-                json.member("unused_packs", report.unusedPacks)
-                json.member("unused_bytes", report.unusedBytes)
-                json.member("num_errors", report.damagedObjects)
-                json.member("affected_files", report.affectedFiles)
-                json.member("affected_snapshots", report.affectedSnapshots)
-                json.member("total_duration", reporter.secondsElapsed)
-            }
-        }
+    // MARK: The end
+
+    func summarize(_ report: CheckReport, _ depth: CheckDepth) throws {
+        if invocation.has(.json) { return try printJSON(report) }
         if invocation.has(.quiet) { return }
         var looked = "looked at \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
         looked += "\(Formatting.count(UInt64(report.packs), "pack", "packs")), "
         looked += Formatting.count(UInt64(report.blobs), "blob", "blobs")
-        if invocation.has(.readData) {
+        if depth != .structure {
             looked += "; read and verified \(Formatting.size(report.verifiedBytes))"
         }
         try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if depth != .structure { try printCoverage(report) }
         if report.unusedPacks > 0 {
             let packs = Formatting.count(UInt64(report.unusedPacks), "pack", "packs")
             try context.print(
@@ -119,12 +121,61 @@ private final class CheckOutput: @unchecked Sendable {
             )
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
-        guard !report.isClean else { return try context.print("no damage found") }
-        let objects = Formatting.count(UInt64(report.damagedObjects), "damaged object", "damaged objects")
+        if report.unsupportedObjects > 0 {
+            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
+            try context.print(
+                "\(objects) made by a newer bakstore; only that one can check them and what needs them")
+        }
+        guard !report.isClean else {
+            return try context.print(
+                report.unsupportedObjects > 0 ? "no damage found in the rest" : "no damage found")
+        }
+        try printDamage(report)
+    }
+
+    /// How much has been read since when, in this check and those before it.
+    private func printCoverage(_ report: CheckReport) throws {
+        if report.ranOutOfTime { try context.print("the time was over; the next check goes on from here") }
+        guard let since = report.readSince else { return }
+        let share = Formatting.percent(report.everReadBytes, of: report.packBytes)
+        let rest = report.everReadBytes < report.packBytes ? ", the rest never" : ""
+        try context.print("\(share) of what is stored was read since \(context.text(since))\(rest)")
+    }
+
+    private func printDamage(_ report: CheckReport) throws {
+        var found = Formatting.count(UInt64(report.damagedObjects), "damaged object", "damaged objects")
+        if report.unreadableObjects > 0 {
+            found +=
+                ", " + Formatting.count(UInt64(report.unreadableObjects), "object", "objects")
+                + " that the medium does not give"
+        }
         let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
         let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
         try context.print(
-            "DAMAGE: \(objects); \(files) affected in \(snapshots). All else can be restored. This repository does "
+            "DAMAGE: \(found); \(files) affected in \(snapshots). All else can be restored. This repository does "
                 + "not heal: back up what you still have into a new one")
+    }
+
+    private func printJSON(_ report: CheckReport) throws {
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("snapshots", report.snapshots)
+            json.member("packs", report.packs)
+            json.member("blobs", report.blobs)
+            json.member("bytes_verified", report.verifiedBytes)
+            json.member("packs_verified", report.verifiedPacks)
+            json.member("bytes_stored", report.packBytes)
+            json.member("bytes_ever_verified", report.everReadBytes)
+            if let since = report.readSince { json.member("verified_since", context.json(since)) }
+            json.member("ran_out_of_time", report.ranOutOfTime)
+            json.member("unused_packs", report.unusedPacks)
+            json.member("unused_bytes", report.unusedBytes)
+            json.member("num_errors", report.damagedObjects)
+            json.member("unreadable_objects", report.unreadableObjects)
+            json.member("unsupported_objects", report.unsupportedObjects)
+            json.member("affected_files", report.affectedFiles)
+            json.member("affected_snapshots", report.affectedSnapshots)
+            json.member("total_duration", reporter.secondsElapsed)
+        }
     }
 }

@@ -98,7 +98,11 @@ enum CommandTable {
             example: ("bakstore stats", "shows the space taken and what deduplication saved")),
         Command(
             name: .check, aliases: ["verify"], summary: "look for damage in the repository",
-            flags: Flags.check, notes: "The exit code is 4 when damage was found.",
+            flags: Flags.check, conflicts: [(.readData, .readDataSubset)],
+            notes: """
+                The exit code is 4 when damage was found; what to do about it is said at the end. --max-duration alone
+                reads all that can be read in that time.
+                """,
             example: ("bakstore check --read-data", "reads and verifies everything that is stored")),
         Command(
             name: .version, summary: "print the version", example: ("bakstore version", "prints the version")),

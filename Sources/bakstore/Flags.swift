@@ -4,6 +4,7 @@
 
 import BakCore
 import BakEngine
+import BakRepository
 
 /// The flags by their long spelling, so that a command cannot ask for one that does not exist.
 enum FlagName: String, CaseIterable {
@@ -30,6 +31,8 @@ enum FlagName: String, CaseIterable {
     case long, recursive
     case target, overwrite
     case readData = "read-data"
+    case readDataSubset = "read-data-subset"
+    case maxDuration = "max-duration"
 }
 
 /// What a flag's value must be.
@@ -42,6 +45,10 @@ enum ValueKind: Sendable {
     case size(ClosedRange<UInt64>)
     /// A whole number within a range.
     case count(ClosedRange<Int>)
+    /// A stretch of time, such as `30m`.
+    case duration
+    /// A part of what is stored.
+    case subset
     /// One of a few words.
     case choice([String])
     /// A compression mode.
@@ -59,6 +66,8 @@ enum ValueKind: Sendable {
         case .bytes(let name), .text(let name): name
         case .size: "SIZE"
         case .count: "N"
+        case .duration: "DURATION"
+        case .subset: "n/t|x%|SIZE"
         case .choice(let words): words.joined(separator: "|")
         case .compression: "MODE"
         case .time: "TIME"
@@ -85,6 +94,12 @@ enum ValueKind: Sendable {
             return range.upperBound == .max
                 ? "must be a whole number from \(range.lowerBound) up"
                 : "must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .duration:
+            return text.flatMap(Duration.parse) == nil
+                ? "must be a time such as 45s, 30m, 2h or 1h30m, at least a second" : nil
+        case .subset:
+            return text.flatMap { PackSubset($0) } == nil
+                ? "must be a part such as 2/5, a share such as 10% or a size such as 20G" : nil
         case .choice(let words):
             return words.contains { $0 == text } ? nil : "must be \(words.joinedAsChoice)"
         case .compression:
@@ -232,6 +247,12 @@ enum Flags {
     ]
 
     static let check: [Flag] = [
-        Flag(.readData, help: "read and verify all stored data, not only its index")
+        Flag(.readData, help: "read and verify all stored data, not only its index"),
+        Flag(
+            .readDataSubset, nil, .subset,
+            help: "read a part: the n-th of t, a share or a size; what was not read for longest first"),
+        Flag(
+            .maxDuration, nil, .duration,
+            help: "read for so long, such as 30m; the next check goes on from there"),
     ]
 }

@@ -57,6 +57,9 @@ struct Invocation {
     /// The flag's value as a number.
     func count(_ flag: FlagName) -> Int? { text(flag).flatMap { Int($0) } }
 
+    /// The flag's value in seconds.
+    func seconds(_ flag: FlagName) -> UInt64? { text(flag).flatMap(Duration.parse) }
+
     /// The value of `--compression`.
     var compression: CompressionMode? { text(.compression).flatMap { CompressionMode($0) } }
 

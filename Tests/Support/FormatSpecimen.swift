@@ -124,7 +124,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
             throw CorruptionError(object: "test", offset: 0, reason: "short")
         }
         let tail = part(bytes.count - PackLayout.tailBytes..<bytes.count)
-        let (offset, count) = try PackLayout.footerOffset(tail: tail, pack: "test", packBytes: bytes.count)
+        let (offset, count) = try PackLayout.footerOffset(
+            header: part(0..<ObjectHeader.byteCount), tail: tail, pack: "test", packBytes: bytes.count)
         let (kind, blobs) = try PackLayout.footer(
             header: part(0..<ObjectHeader.byteCount), end: part(offset..<bytes.count), footerOffset: offset,
             pack: "test", id: object)

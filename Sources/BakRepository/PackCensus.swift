@@ -1,0 +1,89 @@
+// PackCensus: every pack that the index or the store names, with what a check must know of it. It is what of a
+// check grows with the repository: some dozens of bytes for each pack.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// A pack as the index and the store know it.
+struct CountedPack: Sendable {
+    var indexed: IndexedPack
+    /// The size in the listing; nil when the pack is not there.
+    var storedBytes: UInt64?
+    /// How many blobs the index says it has.
+    var blobCount = 0
+
+    var id: ID128 { indexed.id }
+}
+
+/// The packs of a repository.
+struct PackCensus: Sendable {
+    /// Those that the index names, sorted by id.
+    private(set) var packs: [CountedPack] = []
+    /// How many others are in the store, and their bytes.
+    private(set) var unnamed: (packs: Int, bytes: UInt64) = (0, 0)
+
+    /// Counts. `onStray` is told of objects among the packs that are none.
+    init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
+        packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
+        var last: ID128?
+        packs.removeAll { pack in
+            defer { last = pack.id }
+            return pack.id == last
+        }
+        for folder in Layout.packFolders {
+            for info in try store.list(folder) {
+                guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else {
+                    onStray(info.key)
+                    continue
+                }
+                if let place = place(of: id) {
+                    packs[place].storedBytes = UInt64(info.size)
+                } else {
+                    unnamed.packs += 1
+                    unnamed.bytes += UInt64(info.size)
+                }
+            }
+        }
+        try index.forEach { _, pack in
+            if let place = place(of: pack.id) { packs[place].blobCount += 1 }
+        }
+    }
+
+    /// Where a pack stands among those that the index names.
+    func place(of id: ID128) -> Int? {
+        var low = 0
+        var high = packs.count
+        while low < high {
+            let middle = (low + high) / 2
+            if packs[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        return low < packs.count && packs[low].id == id ? low : nil
+    }
+
+    /// The packs of a subset, those first that have not been read for longest.
+    func choose(_ subset: PackSubset, _ log: ReadLog) -> [CountedPack] {
+        var present = packs.filter { $0.storedBytes != nil }
+        if case .part(let number, let parts) = subset {
+            present.removeAll { $0.id.low % UInt64(parts) != UInt64(number - 1) }
+        }
+        present.sort { left, right in
+            let (one, other) = (log.seconds[left.id] ?? .min, log.seconds[right.id] ?? .min)
+            return one != other ? one < other : left.id < right.id
+        }
+        let bytes: UInt64
+        switch subset {
+        case .all, .part: return present
+        case .percent(let percent):
+            // A share of at most 100 % of sizes that the store has listed fits.
+            bytes = UInt64(Double(present.reduce(0) { $0 + $1.indexed.size }) * percent / 100)
+        case .bytes(let wanted): bytes = wanted
+        }
+        var chosenBytes: UInt64 = 0
+        return Array(
+            present.prefix { pack in
+                defer { chosenBytes += pack.indexed.size }
+                return chosenBytes == 0 || chosenBytes < bytes
+            })
+    }
+}

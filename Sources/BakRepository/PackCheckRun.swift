@@ -1,0 +1,93 @@
+// PackCheckRun: the threads of a check that verify packs, and what they found out together.
+
+import BakCore
+import BakFormat
+
+/// One pass over packs. Its results may be read when `verify` has returned.
+final class PackCheckRun: @unchecked Sendable {
+    private let repository: Repository
+    private let index: BlobIndex
+    private let chosenBytes: UInt64
+    private let onEvent: @Sendable (CheckEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private let monitor = Monitor()
+    private var readBytes: UInt64 = 0
+    private var logWrittenAt: UInt64
+    /// The log is written again after so many nanoseconds of reading, for the case that nobody lets the check end.
+    private static let logIntervalNanoseconds: UInt64 = 60_000_000_000
+
+    /// What has been read and found whole, with what earlier checks have.
+    private(set) var log: ReadLog
+    /// Packs with something wrong, and whether all of them was to be read.
+    private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
+    /// What ended the pass.
+    private(set) var failure: (any Error)?
+    /// Packs that were read as a whole, and their bytes.
+    private(set) var verifiedPacks = 0
+    private(set) var verifiedBytes: UInt64 = 0
+    /// Whether a pack that was to be read was not, because time was over.
+    private(set) var ranOutOfTime = false
+
+    init(
+        _ repository: Repository, _ index: BlobIndex, _ log: ReadLog, _ census: PackCensus,
+        chosenBytes: UInt64, onEvent: @escaping @Sendable (CheckEvent) -> Void,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) {
+        self.repository = repository
+        self.index = index
+        self.log = log
+        self.log.keep { census.place(of: $0) != nil }
+        self.chosenBytes = chosenBytes
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+        logWrittenAt = repository.time.monotonicNanoseconds()
+    }
+
+    /// Verifies packs in their order, reading all of those that are marked so while the deadline, in monotonic
+    /// nanoseconds, is not over.
+    func verify(_ packs: [(CountedPack, readsData: Bool)], deadline: UInt64?, workerCount: Int) {
+        let queue = BoundedQueue<(CountedPack, readsData: Bool)>(capacity: max(1, packs.count))
+        for pack in packs { queue.push(pack) }
+        queue.close()
+        let threads = (0..<max(1, workerCount)).map { _ in
+            Thread { [self] in
+                let verifier = PackVerifier(repository, index, isCancelled: isCancelled) { self.noteRead($0) }
+                while !isCancelled(), monitor.locked({ failure == nil }), let (pack, wanted) = queue.pop() {
+                    let isLate = deadline.map { repository.time.monotonicNanoseconds() >= $0 } ?? false
+                    do {
+                        let found = try verifier.verify(pack, readsData: wanted && !isLate)
+                        note(found, pack, wasRead: wanted && !isLate, isLate: wanted && isLate)
+                    } catch { monitor.locked { failure = failure ?? error } }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        if verifiedPacks > 0 { log.write(to: repository.cache, repository: repository.config.id) }
+    }
+
+    private func noteRead(_ bytes: Int) {
+        let done = monitor.locked {
+            readBytes += UInt64(bytes)
+            return readBytes
+        }
+        onEvent(.progress(doneBytes: min(done, chosenBytes), totalBytes: chosenBytes))
+    }
+
+    private func note(_ found: PackFindings, _ pack: CountedPack, wasRead: Bool, isLate: Bool) {
+        // What an interruption has cut short says nothing of the pack.
+        let isWhole = wasRead && !isCancelled()
+        monitor.locked {
+            ranOutOfTime = ranOutOfTime || isLate
+            if !found.isClean { faulty.append((pack, found, wasRead)) }
+            guard isWhole else { return }
+            verifiedPacks += 1
+            verifiedBytes += pack.indexed.size
+            guard found.isClean else { return }
+            log.note(pack.id, at: repository.time.now())
+            let now = repository.time.monotonicNanoseconds()
+            guard now &- logWrittenAt >= Self.logIntervalNanoseconds else { return }
+            logWrittenAt = now
+            log.write(to: repository.cache, repository: repository.config.id)
+        }
+    }
+}

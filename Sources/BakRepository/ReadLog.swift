@@ -1,0 +1,74 @@
+// ReadLog: when this machine last read each pack and found it whole. It lets a check go on where an earlier one
+// ended, and say how much has been read since when. It lies in the cache: without it a check begins anew.
+//
+//   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8
+//   row   pack id 16 | seconds since 1970 8
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The packs that have been read, with the time of each.
+struct ReadLog: Equatable {
+    static let cacheName = "read-log"
+    private static let magic: UInt64 = 0x7364_6165_726b_6162  // "bakreads"
+    private static let version: UInt32 = 1
+    private static let headBytes = 48
+    private static let rowBytes = 24
+
+    /// When each pack was last found whole, in seconds since 1970.
+    private(set) var seconds: [ID128: Int64] = [:]
+
+    /// Starts with none.
+    init() {}
+
+    /// Notes that a pack has been read and is whole.
+    mutating func note(_ pack: ID128, at time: Timestamp) { seconds[pack] = time.seconds }
+
+    /// Forgets what is no pack any more.
+    mutating func keep(_ isPack: (ID128) -> Bool) { seconds = seconds.filter { isPack($0.key) } }
+
+    /// Reads the log; an empty one when there is none, or none that is whole.
+    init(_ cache: any LocalCache, repository: ID128) {
+        guard let mapped = cache.map(Self.cacheName) else { return }
+        var reader = ByteReader(mapped.bytes, object: Self.cacheName)
+        do {
+            guard try reader.integer(UInt64.self) == Self.magic,
+                try reader.integer(UInt32.self) == Self.version, try reader.integer(UInt32.self) == 0,
+                try reader.id() == repository
+            else { return }
+            let count = try reader.integer(UInt64.self)
+            let checksum = try reader.integer(UInt64.self)
+            guard UInt64(reader.remaining) == count.multipliedReportingOverflow(by: UInt64(Self.rowBytes)).0,
+                count <= UInt64(reader.remaining),
+                Checksum.xxh3_64(.init(rebasing: mapped.bytes[Self.headBytes...])) == checksum
+            else { return }
+            seconds.reserveCapacity(Int(count))
+            while !reader.isAtEnd {
+                let pack = try reader.id()
+                seconds[pack] = Int64(bitPattern: try reader.integer(UInt64.self))
+            }
+        } catch { seconds = [:] }
+    }
+
+    /// Writes the log. A cache that cannot be written costs only what it would have spared.
+    func write(to cache: any LocalCache, repository: ID128) {
+        var rows = ByteWriter(reservingCapacity: seconds.count * Self.rowBytes)
+        for (pack, time) in seconds.sorted(by: { $0.key < $1.key }) {
+            rows.id(pack)
+            rows.integer(UInt64(bitPattern: time))
+        }
+        var head = ByteWriter(reservingCapacity: Self.headBytes)
+        head.integer(Self.magic)
+        head.integer(Self.version)
+        head.integer(UInt32(0))
+        head.id(repository)
+        head.integer(UInt64(seconds.count))
+        head.integer(rows.bytes.withUnsafeBytes(Checksum.xxh3_64))
+        try? cache.replace(Self.cacheName) { append in
+            try head.bytes.withUnsafeBytes(append)
+            try rows.bytes.withUnsafeBytes(append)
+        }
+    }
+}
