@@ -10,6 +10,7 @@
 // All queues are bounded, so memory does not grow with the number of files.
 
 import BakCodec
+import BakChunking
 import BakCore
 import BakFormat
 import BakRepository
