@@ -91,9 +91,9 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             case .missing: .notFound
             case .short(let size): .shortRead(size: size)
             case .taken: .alreadyExists
-            // ETIMEDOUT and EIO
+            // ETIMEDOUT and ENOTCONN: neither says that bytes are lost.
             case .failed(.lost): .failed(errno: 110)
-            default: .failed(errno: 5)
+            default: .failed(errno: 107)
             }
         return StoreError(kind: kind, operation: operation, object: object, message: "\(reply)")
     }

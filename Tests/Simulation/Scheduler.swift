@@ -109,7 +109,7 @@ final class Scheduler: @unchecked Sendable {
             })
         do { try process.run(surroundings) } catch {
             note(lane, "fails: \(error)")
-            if !isExpected(process.name, error) { report("\(process.name): \(error)") }
+            if !lane.isDead, !isExpected(process.name, error) { report("\(process.name): \(error)") }
         }
         if !lane.isDead { note(lane, "ends") }
     }
