@@ -29,14 +29,36 @@ public final class BlobReader {
     /// Makes a reader of a repository's blobs.
     public init(_ repository: Repository) { self.repository = repository }
 
-    /// Reads a blob. The bytes are valid until the next call.
+    /// Reads a blob. The bytes are valid until the next call. Where one copy is damaged another serves, and
+    /// where a collection has moved blobs meanwhile they are looked up again.
     ///
     /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
     /// when what lies there is not it, and `StoreError`.
     public func read(_ reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws
         -> UnsafeRawBufferPointer
     {
-        guard let location = index.location(of: reference) else { throw MissingBlobError(id: reference.id) }
+        guard let first = index.location(of: reference) else {
+            guard try index.refreshIfCollected(), let location = index.location(of: reference) else {
+                throw MissingBlobError(id: reference.id)
+            }
+            return try read(reference, kind: kind, at: location)
+        }
+        do {
+            return try read(reference, kind: kind, at: first)
+        } catch let error as CorruptionError {
+            _ = try index.refreshIfCollected()
+            for location in index.locations(of: reference) where location != first {
+                do {
+                    return try read(reference, kind: kind, at: location)
+                } catch is CorruptionError { continue }
+            }
+            throw error
+        }
+    }
+
+    private func read(
+        _ reference: BlobReference, kind: ObjectKind, at location: BlobLocation
+    ) throws -> UnsafeRawBufferPointer {
         let range = try readRange(of: location.pack, Int(location.offset)..<location.endOffset)
         return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
     }
@@ -55,6 +77,14 @@ public final class BlobReader {
         in range: UnsafeRawBufferPointer,
         rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
+        try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
+    }
+
+    /// The same, and the blob as it is compressed.
+    func verify(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
+    ) throws -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
         let start = Int(location.offset) - rangeOffset
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
@@ -65,13 +95,19 @@ public final class BlobReader {
             header.storedLength == location.storedLength
         else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...])
-        return try decode(header, payload: payload, pack: location.pack, kind: kind)
+        return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
     /// Decodes and verifies a blob whose header has been read.
     func decode(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        try verify(header, payload: payload, pack: pack, kind: kind).content
+    }
+
+    private func verify(
+        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+    ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
             throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
         }
@@ -91,7 +127,7 @@ public final class BlobReader {
         guard repository.hasher(for: kind).id(of: plain) == header.id else {
             throw damage(header, in: pack, "the blob's bytes do not match its id")
         }
-        return plain
+        return (Compressed(codec: header.codec, stored: compressed), plain)
     }
 
     private func open(

@@ -98,7 +98,9 @@ public final class RepositoryCheck {
             onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
+        let superseded = Set((try? repository.collectionState().decision?.superseded) ?? [])
         for record in readable where record.hasIndex && !segments.contains(Layout.indexSegment(record.id)) {
+            if superseded.contains(record.id) { continue }
             note(Layout.indexSegment(record.id).description, "the index segment is missing")
             report.repairs.insert(.index)
         }
