@@ -10,6 +10,12 @@ public struct Compressed {
     public var codec: Codec
     /// The bytes to store: the compressor's own memory, or the input when `codec` is raw.
     public var stored: UnsafeRawBufferPointer
+
+    /// Makes a form that has been compressed before.
+    public init(codec: Codec, stored: UnsafeRawBufferPointer) {
+        self.codec = codec
+        self.stored = stored
+    }
 }
 
 /// Encodes content; one per thread, because it reuses its zstd context and its buffers.

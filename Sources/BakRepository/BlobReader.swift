@@ -52,9 +52,23 @@ public final class BlobReader {
     /// result is valid until the next call, and while `range` is.
     public func decode(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
-        in range: UnsafeRawBufferPointer,
-        rangeOffset: Int
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
+        try decodeBoth(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).plain
+    }
+
+    /// The same, but returns the blob as it is compressed, for who stores it again as it is.
+    func verifiedForm(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
+    ) throws -> Compressed {
+        try decodeBoth(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).compressed
+    }
+
+    private func decodeBoth(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
+    ) throws -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
         let start = Int(location.offset) - rangeOffset
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
@@ -71,7 +85,7 @@ public final class BlobReader {
     /// Decodes and verifies a blob whose header has been read.
     func decode(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
-    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+    ) throws(CorruptionError) -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
             throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
         }
@@ -91,7 +105,7 @@ public final class BlobReader {
         guard repository.hasher(for: kind).id(of: plain) == header.id else {
             throw damage(header, in: pack, "the blob's bytes do not match its id")
         }
-        return plain
+        return (plain, Compressed(codec: header.codec, stored: compressed))
     }
 
     private func open(
