@@ -66,7 +66,7 @@ let package = Package(
         tests(
             "BakCodecTests", of: ["BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
         tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CKernels", "CXXHash"]),
-        tests("BakPosixTests", of: ["BakPosix", "BakStorage", "BakCore", "CLinux"]),
+        tests("BakPosixTests", of: ["TestSupport", "BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(
             "BakRepositoryTests",

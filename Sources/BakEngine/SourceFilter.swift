@@ -11,8 +11,15 @@ public final class SourceFilter {
     /// Makes a filter for one walk of `tree`, whose roots are `roots`.
     public init(_ exclusions: BackupExclusions, roots: [[UInt8]], tree: any SourceTree) {
         filter = PathFilter(exclusions, roots: roots, topDevice: tree.topDevice)
+        needsStats = exclusions.largestFile != nil || exclusions.oneFileSystem
         self.tree = tree
     }
+
+    /// Whether a decision needs more than a path and whether it is a folder's.
+    public let needsStats: Bool
+
+    /// Decides about an entry that is no folder, unless `needsStats`.
+    func decide(unseen path: [UInt8]) -> FilterDecision { decide(path, FileStat(type: .regular)) }
 
     /// Decides about an entry; the entries of a walk come in its order.
     public func decide(_ path: [UInt8], _ stat: FileStat) -> FilterDecision {

@@ -20,11 +20,16 @@ final class SourceWalk {
     private let flow: BackupFlow
     private let settling: Settling
     private var block: WalkBlock
+    /// The folder of the block's last unseen entry, and how many there have been.
+    private var lastFolder: (any OpenFolder)?
+    private var folderCount = 0
     /// Entries left out on purpose.
     private(set) var excludedItems: UInt64 = 0
 
     /// So many events make a block, so that a hand-over costs little for each.
     private static let blockEvents = 1024
+    /// At most so many folders stay open for a block's unseen entries.
+    private static let blockFolders = 32
 
     init(
         _ tree: any SourceTree, _ settling: Settling, _ flow: BackupFlow, filter: SourceFilter,
@@ -41,35 +46,41 @@ final class SourceWalk {
 
     /// Walks to the end, or until the run ends.
     func run() throws {
-        try tree.walk { event in
+        try tree.walkAhead { event in
             if flow.state.shouldStop() { return .stop }
-            switch event {
-            case .failure:
-                append(event)
-                return .proceed
-            case .entry(let path, let stat): return visit(event, path, stat)
-            }
+            return visit(filter.needsStats ? event.seen : event)
         }
         flush()
     }
 
-    private func visit(_ event: WalkEvent, _ path: [UInt8], _ stat: FileStat) -> WalkDecision {
-        if path == ownFolder {
-            exclude(path, "the repository itself")
-            return .skipChildren
+    private func visit(_ event: WalkEvent) -> WalkDecision {
+        switch event {
+        case .failure:
+            append(event)
+            return .proceed
+        case .unseen(let path, let folder):
+            if folder !== lastFolder { folderCount += 1 }
+            lastFolder = folder
+            let mayWait = folderCount <= Self.blockFolders
+            return take(mayWait ? event : event.seen, path, filter.decide(unseen: path))
+        case .entry(let path, let stat):
+            return take(event, path, path == ownFolder ? nil : filter.decide(path, stat))
         }
-        switch filter.decide(path, stat) {
+    }
+
+    /// Hands an event on or leaves it out; `decision` is nil for the repository's own folder.
+    private func take(_ event: WalkEvent, _ path: [UInt8], _ decision: FilterDecision?) -> WalkDecision {
+        switch decision {
         case .include:
             append(event)
             return .proceed
         case .includeWithoutContents(let reason):
             append(event)
             exclude(path, "its content: \(reason)")
-            return .skipChildren
-        case .exclude(let reason):
-            exclude(path, reason.description)
-            return .skipChildren
+        case .exclude(let reason): exclude(path, reason.description)
+        case nil: exclude(path, "the repository itself")
         }
+        return .skipChildren
     }
 
     private func exclude(_ path: [UInt8], _ reason: String) {
@@ -83,7 +94,12 @@ final class SourceWalk {
     }
 
     private func flush() {
+        // Whoever has less to do looks at what is unseen: this thread, while the next has blocks to go on with.
+        if !flow.found.isEmpty {
+            for index in block.events.indices { block.events[index] = block.events[index].seen }
+        }
         if !block.events.isEmpty { flow.found.push(block) }
+        (lastFolder, folderCount) = (nil, 0)
         block = WalkBlock(start: settling.now())
         block.events.reserveCapacity(Self.blockEvents)
     }

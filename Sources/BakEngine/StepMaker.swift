@@ -37,9 +37,10 @@ final class StepMaker {
     func makeSteps() {
         while let block = flow.found.pop() {
             for event in block.events {
-                switch event {
+                switch event.seen {
                 case .failure(let path, let error): append(.failure(path: path, error))
                 case .entry(let path, let stat): add(path, stat, block.start)
+                case .unseen: preconditionFailure("it has been looked at")
                 }
             }
             // What is in hand waits no longer than the walk does.

@@ -52,11 +52,19 @@ public final class FileTree: SourceTree {
     }
 
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        try walk(isAhead: false, visit)
+    }
+
+    public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        try walk(isAhead: true, visit)
+    }
+
+    private func walk(isAhead: Bool, _ visit: (WalkEvent) throws -> WalkDecision) throws {
         for (path, reason) in missing {
             guard try visit(.failure(path: path, reason)) != .stop else { return }
         }
         try withoutActuallyEscaping(visit) { visit in
-            var walker = Walker(self, visit)
+            var walker = Walker(self, isAhead: isAhead, visit)
             try walker.run()
         }
     }

@@ -10,6 +10,8 @@ struct FolderListing {
     private struct Span {
         var start: Int
         var count: Int
+        /// Whether the listing itself says that the entry is something other than a folder.
+        var isNoFolder: Bool
     }
 
     private var bytes: [UInt8] = []
@@ -38,18 +40,19 @@ struct FolderListing {
         var position = 0
         while position < records.count {
             let length = Int(records.loadUnaligned(fromByteOffset: position + 16, as: UInt16.self))
+            let type = records[position + 18]
             let name = records.baseAddress! + position + 19
             position += length
             let count = strlen(name.assumingMemoryBound(to: CChar.self))
             let slice = UnsafeRawBufferPointer(start: name, count: count)
             if slice.elementsEqual(".".utf8) || slice.elementsEqual("..".utf8) { continue }
-            append(slice)
+            append(slice, isNoFolder: type != UInt8(DT_UNKNOWN) && type != UInt8(DT_DIR))
         }
     }
 
     /// Adds a name.
-    mutating func append(_ name: some Collection<UInt8>) {
-        spans.append(Span(start: bytes.count, count: name.count))
+    mutating func append(_ name: some Collection<UInt8>, isNoFolder: Bool = false) {
+        spans.append(Span(start: bytes.count, count: name.count, isNoFolder: isNoFolder))
         bytes.append(contentsOf: name)
         bytes.append(0)
     }
@@ -64,6 +67,9 @@ struct FolderListing {
             }
         }
     }
+
+    /// Whether the listing says that this is something other than a folder; not every file system does.
+    func isNoFolder(_ index: Int) -> Bool { spans[index].isNoFolder }
 
     /// The bytes of a name.
     func name(_ index: Int) -> ArraySlice<UInt8> {

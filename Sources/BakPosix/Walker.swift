@@ -13,19 +13,33 @@ struct Walker {
     /// How many levels keep their folder open.
     private static let openLevels = 64
 
-    /// A folder being walked.
-    private struct Level {
+    /// A folder being walked. A class: to look into a struct in an array copied it for each entry.
+    private final class Level {
         /// The open folder; nil while it is far above.
-        var folder: Descriptor?
+        var folder: Descriptor? { didSet { unseen = nil } }
+        /// The same folder for entries that are handed on unseen; made when there is one.
+        var unseen: FolderOfUnseen?
         /// The folder's path.
-        var path: [UInt8]
-        var device: UInt64
-        var inode: UInt64
+        let path: [UInt8]
+        let device: UInt64
+        let inode: UInt64
         /// What to visit: all its entries or, above the roots, those that lead to one.
-        var names: FolderListing
+        let names: FolderListing
         var next = 0
         /// The roots beneath this folder; nil at and beneath a root.
-        var roots: ArraySlice<[UInt8]>?
+        let roots: ArraySlice<[UInt8]>?
+
+        init(
+            folder: Descriptor, path: [UInt8], device: UInt64, inode: UInt64, names: FolderListing,
+            roots: ArraySlice<[UInt8]>?
+        ) {
+            self.folder = folder
+            self.path = path
+            self.device = device
+            self.inode = inode
+            self.names = names
+            self.roots = roots
+        }
 
         /// The path of an entry, made with one allocation.
         func path(of index: Int) -> [UInt8] {
@@ -42,11 +56,16 @@ struct Walker {
     }
 
     private let tree: FileTree
+    /// Whether entries may be handed on unseen.
+    private let isAhead: Bool
     private let visit: (WalkEvent) throws -> WalkDecision
     private var levels: [Level] = []
 
-    init(_ tree: FileTree, _ visit: @escaping (WalkEvent) throws -> WalkDecision) {
+    init(
+        _ tree: FileTree, isAhead: Bool, _ visit: @escaping (WalkEvent) throws -> WalkDecision
+    ) {
         self.tree = tree
+        self.isAhead = isAhead
         self.visit = visit
     }
 
@@ -68,11 +87,11 @@ struct Walker {
                 folder: tree.top.descriptor, path: [], device: 0, inode: 0, names: names,
                 roots: isEverything ? nil : tree.roots[...])
         ]
-        while let depth = levels.indices.last {
-            let index = levels[depth].next
-            if index < levels[depth].names.count {
-                levels[depth].next += 1
-                guard try step(index) else { return }
+        while let level = levels.last {
+            let index = level.next
+            if index < level.names.count {
+                level.next += 1
+                guard try step(level, index) else { return }
             } else {
                 guard try leave() else { return }
             }
@@ -80,13 +99,17 @@ struct Walker {
     }
 
     /// Visits one entry of the deepest level and, if it is a folder, goes into it. False to stop.
-    private mutating func step(_ index: Int) throws -> Bool {
-        let depth = levels.count - 1
-        let folder = levels[depth].folder!
-        let path = levels[depth].path(of: index)
+    private mutating func step(_ level: Level, _ index: Int) throws -> Bool {
+        let folder = level.folder!
+        let path = level.path(of: index)
+        if isAhead, level.names.isNoFolder(index) {
+            if level.unseen == nil { level.unseen = FolderOfUnseen(folder) }
+            let unseen = level.unseen!
+            return try visit(.unseen(path: path, in: unseen)) != .stop
+        }
         let stat: FileStat
         do throws(Errno) {
-            let status = try levels[depth].names.withName(index) { name throws(Errno) in
+            let status = try level.names.withName(index) { name throws(Errno) in
                 try linkStatus(at: folder.number, name)
             }
             guard let known = FileStat(status) else { throw Errno(code: EINVAL) }
@@ -101,7 +124,7 @@ struct Walker {
         }
         guard stat.type == .directory else { return true }
         do throws(Errno) {
-            try enter(index, path, stat)
+            try enter(level, index, path, stat)
         } catch {
             return try visit(.failure(path: path, SourceError(error, "list"))) != .stop
         }
@@ -109,11 +132,11 @@ struct Walker {
     }
 
     /// Makes the folder `index` of the deepest level the deepest level.
-    private mutating func enter(_ index: Int, _ path: [UInt8], _ stat: FileStat) throws(Errno) {
-        let depth = levels.count - 1
-        let parent = levels[depth].folder!
+    private mutating func enter(_ level: Level, _ index: Int, _ path: [UInt8], _ stat: FileStat) throws(Errno)
+    {
+        let parent = level.folder!
         var roots: ArraySlice<[UInt8]>?
-        if let above = levels[depth].roots {
+        if let above = level.roots {
             let beneath = above.filter { PathOrder.isAtOrBeneath($0, path) }
             if beneath.first != path { roots = beneath[...] }
         }
@@ -121,12 +144,12 @@ struct Walker {
         let names: FolderListing
         if let roots {
             // Above a root the folder need not be readable, only passable.
-            folder = try levels[depth].names.withName(index) { name throws(Errno) in
+            folder = try level.names.withName(index) { name throws(Errno) in
                 try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_DIRECTORY | O_NOFOLLOW)
             }
             names = namesLeading(to: roots, below: path)
         } else {
-            (folder, names) = try levels[depth].names.withName(index) { name throws(Errno) in
+            (folder, names) = try level.names.withName(index) { name throws(Errno) in
                 let folder = try withoutAccessTime { flags throws(Errno) in
                     try Descriptor.open(at: parent.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | flags)
                 }
@@ -202,5 +225,30 @@ struct Walker {
             if names.count == 0 || !names.name(names.count - 1).elementsEqual(name) { names.append(name) }
         }
         return names
+    }
+}
+
+/// A folder of the walk that stays open until the last of its unseen entries has been looked at.
+private final class FolderOfUnseen: OpenFolder {
+    private let folder: Descriptor
+
+    init(_ folder: Descriptor) { self.folder = folder }
+
+    func stat(ofEntryAt path: [UInt8]) throws(SourceError) -> FileStat {
+        let start = (path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1
+        let stat: FileStat
+        do throws(Errno) {
+            let status = try withCPath(path[start...]) { name throws(Errno) in
+                try linkStatus(at: folder.number, name)
+            }
+            guard let known = FileStat(status) else { throw Errno(code: EINVAL) }
+            stat = known
+        } catch {
+            throw SourceError(error, "look up")
+        }
+        guard stat.type != .directory else {
+            throw SourceError(operation: "look up", message: "it became a folder while its folder was read")
+        }
+        return stat
     }
 }

@@ -22,8 +22,7 @@ extension Repository {
         }
     }
 
-    /// Every snapshot, oldest first, and those whose record is damaged. Snapshots of one run carry one time: its
-    /// checkpoints come in their order, before what completes them.
+    /// Every snapshot, oldest first, and those whose record is damaged.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
         var readable: [CommitRecord] = []
         var unreadable: [UnreadableSnapshot] = []
@@ -35,10 +34,7 @@ extension Repository {
                 unreadable.append(UnreadableSnapshot(id: id, error: error))
             }
         }
-        readable.sort { left, right in
-            if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
-            return (left.time, left.endTime, left.id) < (right.time, right.endTime, right.id)
-        }
+        readable.sort(by: CommitRecord.isOlder)
         return (readable, unreadable)
     }
 

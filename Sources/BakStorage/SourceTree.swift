@@ -25,6 +25,8 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
 public enum WalkEvent: Sendable {
     /// An entry and its stat.
     case entry(path: [UInt8], stat: FileStat)
+    /// An entry that is no folder and that no one has looked at yet. Only `walkAhead` gives these.
+    case unseen(path: [UInt8], in: any OpenFolder)
     /// An item, or a folder's list, that could not be read. A folder was announced as an entry before.
     case failure(path: [UInt8], SourceError)
 }
@@ -39,12 +41,37 @@ public enum WalkDecision: Sendable {
     case stop
 }
 
-/// A tree of files to back up. `walk` runs on one thread; every other call may come from any.
+extension WalkEvent {
+    /// The same event, looked at if it was not.
+    public var seen: WalkEvent {
+        guard case .unseen(let path, let folder) = self else { return self }
+        do {
+            return .entry(path: path, stat: try folder.stat(ofEntryAt: path))
+        } catch {
+            return .failure(path: path, error)
+        }
+    }
+}
+
+/// A folder that is kept open for those of its entries that are still to be looked at. May be used from any
+/// thread; it holds a descriptor, so few may be kept at a time.
+public protocol OpenFolder: AnyObject, Sendable {
+    /// The stat of the folder's entry at `path`, the whole path. Throws when it has become a folder: what is
+    /// beneath it was not listed.
+    func stat(ofEntryAt path: [UInt8]) throws(SourceError) -> FileStat
+}
+
+/// A tree of files to back up. `walk` and `walkAhead` run on one
+/// thread; every other call may come from any.
 public protocol SourceTree: AnyObject, Sendable {
     /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
     /// are absolute without the leading slash. Symbolic links are not followed. An ancestor of a root
     /// is visited for its metadata; its other children are not.
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
+
+    /// The same, but entries that are no folders may come as `.unseen`, so that another thread can look at
+    /// them while the walk goes on.
+    func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
     /// Opens a regular file without following a symbolic link anywhere in its path.
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
@@ -65,6 +92,8 @@ public protocol SourceTree: AnyObject, Sendable {
 
 extension SourceTree {
     public var topDevice: UInt64? { nil }
+
+    public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }
 
 extension SourceFile {

@@ -8,7 +8,7 @@ extension Commands {
     static func snapshots(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let (all, unreadable) = try repository.snapshots()
-        let chosen = try choose(all, invocation, repository)
+        let chosen = try choose(all, invocation, repository, now: context.clock.now())
         if invocation.has(.json) {
             for record in chosen {
                 try context.printJSON { json in
@@ -26,7 +26,7 @@ extension Commands {
     }
 
     private static func choose(
-        _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository
+        _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository, now: Timestamp
     ) throws -> [CommitRecord] {
         var chosen = all
         if !invocation.operands.isEmpty {
@@ -36,7 +36,8 @@ extension Commands {
                 })
             chosen = chosen.filter { wanted.contains($0.id) }
         } else if !invocation.has(.all) {
-            chosen = withoutSuperseded(all)
+            let superseded = CommitRecord.supersededPartials(among: all, now: now)
+            chosen = all.filter { !superseded.contains($0.id) }
         }
         let (hosts, devices) = (invocation.allTexts(.host), invocation.allTexts(.device))
         let paths = invocation.allBytes(.path).map { path in
@@ -52,32 +53,10 @@ extension Commands {
                     || invocation.tagSets.contains { Set($0).isSubset(of: record.tags) })
         }
         guard let latest = invocation.count(.latest) else { return chosen }
-        var counts: [Group: Int] = [:]
+        var counts: [SnapshotGroup: Int] = [:]
         return chosen.reversed().filter { record in
-            counts[Group(record), default: 0] += 1
-            return counts[Group(record)]! <= latest
-        }.reversed()
-    }
-
-    /// Snapshots that follow one another: of one device and one set of paths.
-    private struct Group: Hashable {
-        var device: String
-        var paths: Set<[UInt8]>
-        init(_ record: CommitRecord) { (device, paths) = (record.device, Set(record.paths)) }
-    }
-
-    /// Leaves out partial snapshots that say nothing more: a later complete one has made up for them, or they
-    /// are checkpoints that their run went on from.
-    static func withoutSuperseded(_ all: [CommitRecord]) -> [CommitRecord] {
-        var completed: Set<Group> = []
-        var followed: [Group: Set<Timestamp>] = [:]
-        return all.reversed().filter { record in
-            let group = Group(record)
-            if record.isComplete {
-                completed.insert(group)
-                return true
-            }
-            return !completed.contains(group) && followed[group, default: []].insert(record.time).inserted
+            counts[SnapshotGroup(of: record), default: 0] += 1
+            return counts[SnapshotGroup(of: record)]! <= latest
         }.reversed()
     }
 

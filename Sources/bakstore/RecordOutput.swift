@@ -7,18 +7,15 @@ import BakFormat
 extension CommandContext {
     /// A moment as a table shows it: local time, without fractions.
     func text(_ time: Timestamp) -> String {
-        guard Self.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
+        guard CivilTime.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
         return CivilTime(time, offsetSeconds: localOffset(time)).text
     }
 
     /// A moment as JSON shows it: RFC 3339 with nanoseconds.
     func json(_ time: Timestamp) -> String {
-        guard Self.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
+        guard CivilTime.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
         return CivilTime.rfc3339(time, offsetSeconds: localOffset(time))
     }
-
-    /// The years 0 to 9999 and something around them; a file may claim any other time.
-    private static let calendar = Int64(-70_000_000_000)...Int64(300_000_000_000)
 }
 
 extension [UInt8] {

@@ -33,6 +33,7 @@ extension PosixTests {
                     #expect(PathOrder.precedes(last, path))
                     last = path
                 case .failure(let entry, _): (path, mark) = (entry, "!")
+                case .unseen(let entry, _): (path, mark) = (entry, "?")
                 }
                 guard path.starts(with: base) else { return .proceed }
                 let shown = String(decoding: path[base.count...], as: UTF8.self)

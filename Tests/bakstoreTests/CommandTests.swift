@@ -224,6 +224,7 @@ private final class Home {
             record(4, time: 3, complete: false, 2),
             record(5, time: 4, complete: true), record(6, time: 5, complete: false),
         ]
-        #expect(Commands.withoutSuperseded(all).map(\.id.low) == [1, 3, 4, 5, 6])
+        let superseded = CommitRecord.supersededPartials(among: all, now: Timestamp(seconds: 9))
+        #expect(superseded == [ID128(high: 0, low: 0), ID128(high: 0, low: 2)])
     }
 }

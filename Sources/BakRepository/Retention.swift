@@ -1,0 +1,173 @@
+// Retention: what a policy keeps of a repository's snapshots, and why. Nothing is read or written here.
+//
+// Always holds: whatever one policy keeps, a policy with more or weaker rules keeps; the order in which snapshots are
+// given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no
+// rule, so that a wrong clock cannot push out what is right; the newest snapshot of a group is kept unless
+// the caller says otherwise.
+
+import BakCore
+import BakFormat
+
+/// Why a snapshot is kept or removed.
+public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
+    /// One of so many of a period.
+    case counted(RetentionPeriod)
+    /// The oldest of its group, while the rule could keep more than there are.
+    case oldest(RetentionPeriod)
+    /// Made within a span before the newest.
+    case within(RetentionPeriod, RetentionSpan)
+    /// Has these labels.
+    case tagged([String])
+    /// Named as one to keep.
+    case named
+    /// The newest of its group.
+    case newest
+    /// Dated after now.
+    case inTheFuture
+    /// Not complete, and nothing has made up for it.
+    case unfinished
+    /// There is no rule.
+    case noRules
+    /// No rule keeps it.
+    case ruledOut
+    /// Not complete, and a later one has all that it has.
+    case superseded
+    /// Named as one to remove.
+    case unwanted
+
+    /// In restic's words where it has them.
+    public var description: String {
+        switch self {
+        case .counted(let period): "\(period.rawValue) snapshot"
+        case .oldest(let period): "oldest \(period.rawValue) snapshot"
+        case .within(.last, let span): "within \(span)"
+        case .within(let period, let span): "\(period.rawValue) within \(span)"
+        case .tagged(let tags): tags.isEmpty ? "has no tags" : "has tags [\(tags.joined(separator: ", "))]"
+        case .named: "to be kept by its id"
+        case .newest: "newest of its group"
+        case .inTheFuture: "dated in the future"
+        case .unfinished: "partial, and none has made up for it"
+        case .noRules: "policy is empty"
+        case .ruledOut: "no rule keeps it"
+        case .superseded: "partial, and a later one has made up for it"
+        case .unwanted: "to be removed"
+        }
+    }
+}
+
+/// What becomes of a snapshot.
+public struct RetentionDecision: Sendable {
+    /// The snapshot.
+    public var snapshot: CommitRecord
+    /// Whether it stays.
+    public var isKept: Bool
+    /// Why; at least one reason.
+    public var reasons: [RetentionReason]
+
+    /// Makes a decision.
+    public init(_ snapshot: CommitRecord, isKept: Bool, _ reasons: [RetentionReason]) {
+        self.snapshot = snapshot
+        self.isKept = isKept
+        self.reasons = reasons
+    }
+}
+
+/// A policy and what it is applied with.
+public struct Retention: Sendable {
+    /// The rules.
+    public var policy: RetentionPolicy
+    /// Each group is looked at for itself.
+    public var grouping = SnapshotGrouping.byDefault
+    /// Whether a group may lose its newest snapshot.
+    public var mayRemoveAll = false
+    private let now: Timestamp
+    private let localOffset: @Sendable (Timestamp) -> Int
+
+    /// Makes the application of a policy.
+    ///
+    /// - Parameters:
+    ///   - policy: the rules.
+    ///   - now: the time.
+    ///   - localOffset: seconds east of UTC at a moment, for the user's calendar.
+    public init(
+        _ policy: RetentionPolicy, now: Timestamp, localOffset: @escaping @Sendable (Timestamp) -> Int
+    ) {
+        self.policy = policy
+        self.now = now
+        self.localOffset = localOffset
+    }
+
+    /// Decides for each of `chosen`, which are some or all of the repository's snapshots `all`. The decisions of a
+    /// group are oldest first.
+    public func decide(
+        _ chosen: [CommitRecord], among all: [CommitRecord]
+    ) -> [(group: SnapshotGroup, decisions: [RetentionDecision])] {
+        let superseded = CommitRecord.supersededPartials(among: all, now: now)
+        return SnapshotGroup.divide(chosen, by: grouping).map { group, snapshots in
+            (group, decide(group: snapshots, superseded))
+        }
+    }
+
+    private func decide(group snapshots: [CommitRecord], _ superseded: Set<ID128>) -> [RetentionDecision] {
+        if policy.isEmpty { return snapshots.map { RetentionDecision($0, isKept: true, [.noRules]) } }
+        let past = snapshots.filter { $0.time <= now }
+        let complete = past.filter(\.isComplete)
+        var reasons: [ID128: [RetentionReason]] = [:]
+        let newestFirst = Array(complete.reversed())
+        for period in RetentionPeriod.allCases {
+            keepCounted(newestFirst, period, &reasons)
+            keepRecent(newestFirst, period, &reasons)
+        }
+        let newest = mayRemoveAll ? nil : (complete.last ?? past.last)?.id
+        return snapshots.map { snapshot in
+            var found = reasons[snapshot.id] ?? []
+            found += tagReasons(snapshot)
+            if policy.ids.contains(snapshot.id) { found.append(.named) }
+            if snapshot.time > now { found.append(.inTheFuture) }
+            let isSuperseded = superseded.contains(snapshot.id)
+            if !snapshot.isComplete, snapshot.time <= now, !isSuperseded { found.append(.unfinished) }
+            if found.isEmpty, snapshot.id == newest { found.append(.newest) }
+            if !found.isEmpty { return RetentionDecision(snapshot, isKept: true, found) }
+            return RetentionDecision(snapshot, isKept: false, [isSuperseded ? .superseded : .ruledOut])
+        }
+    }
+
+    /// Keeps the newest of each of so many periods; and the oldest of all while the count is not used up, so that the
+    /// history is as long as it can be while it grows.
+    private func keepCounted(
+        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ reasons: inout [ID128: [RetentionReason]]
+    ) {
+        var left = policy.counts[period] ?? 0
+        var seen: Set<RetentionPeriod.Bucket> = []
+        for (position, snapshot) in newestFirst.enumerated() where left > 0 {
+            let isNew = seen.insert(period.bucket(civil(snapshot.time), position: position)).inserted
+            guard isNew || position == newestFirst.count - 1 else { continue }
+            reasons[snapshot.id, default: []].append(isNew ? .counted(period) : .oldest(period))
+            left -= 1
+        }
+    }
+
+    /// Keeps the newest of each period that lies within the rule's span before the newest of all.
+    private func keepRecent(
+        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ reasons: inout [ID128: [RetentionReason]]
+    ) {
+        guard let span = policy.spans[period], let newest = newestFirst.first else { return }
+        let start = span.start(endingAt: newest.time, localOffset: localOffset)
+        var seen: Set<RetentionPeriod.Bucket> = []
+        for (position, snapshot) in newestFirst.enumerated() where snapshot.time > start {
+            if seen.insert(period.bucket(civil(snapshot.time), position: position)).inserted {
+                reasons[snapshot.id, default: []].append(.within(period, span))
+            }
+        }
+    }
+
+    private func tagReasons(_ snapshot: CommitRecord) -> [RetentionReason] {
+        policy.tagSets.filter { wanted in
+            wanted.isEmpty ? snapshot.tags.isEmpty : Set(wanted).isSubset(of: snapshot.tags)
+        }.map { .tagged($0) }
+    }
+
+    private func civil(_ time: Timestamp) -> CivilTime {
+        CivilTime(time, offsetSeconds: localOffset(time))
+    }
+}
