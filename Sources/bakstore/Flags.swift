@@ -33,6 +33,8 @@ enum FlagName: String, CaseIterable {
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
     case maxDuration = "max-duration"
+    case fromRepo = "from-repo"
+    case copyChunkerParams = "copy-chunker-params"
 }
 
 /// What a flag's value must be.
@@ -181,6 +183,10 @@ enum Flags {
             .packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)"
         ),
         compression,
+        Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to be like, with --copy-chunker-params"),
+        Flag(
+            .copyChunkerParams,
+            help: "cut and name content as that one does, so that copy need not code it again"),
     ]
 
     static let backup: [Flag] = [
@@ -220,6 +226,10 @@ enum Flags {
         .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
+
+    static let copy: [Flag] =
+        [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
+        + snapshots.filter { $0.name != .all } + [dryRun]
 
     static let snapshots: [Flag] = [
         Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
