@@ -69,7 +69,8 @@ private final class CopyOutput: @unchecked Sendable {
         switch event {
         case .begun(let snapshot, let number, let total):
             guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            let text = "snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))"
+            let text =
+                "snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))"
             reporter.whileCleared { context.remark(text) }
         case .copied(let snapshot, let copy):
             say("copied", "copied \(name(snapshot)) as \(copy.short)", snapshot, copy)
