@@ -71,6 +71,12 @@ let package = Package(
         tests(
             "BakRepositoryTests",
             of: ["TestSupport", "BakRepository", "BakFormat", "BakCodec", "BakStorage", "BakCore"]),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "TestSupport", "BakRepository", "BakFormat", "BakCodec", "BakStorage", "BakCore",
+            ],
+            path: "Tests/Simulation", swiftSettings: settings),
         tests(
             "BakEngineTests",
             of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),

@@ -15,7 +15,7 @@ public enum ContentClass: UInt8, Sendable, CaseIterable {
     /// signature matches is general and not compressed.
     public static func sniff(firstBytes: UnsafeRawBufferPointer) -> ContentTraits {
         for signature in Signature.all where signature.matches(firstBytes) { return signature.traits }
-        return ContentTraits(contentClass: .general, isCompressed: false)
+        return .unknown
     }
 }
 
@@ -25,12 +25,20 @@ public struct ContentTraits: Hashable, Sendable {
     public var contentClass: ContentClass
     /// Whether it is compressed already, so that a codec would only burn time.
     public var isCompressed: Bool
+    /// The container whose structure tells where to cut.
+    public var container: ContainerKind?
 
     /// Makes a record.
-    public init(contentClass: ContentClass, isCompressed: Bool) {
+    public init(contentClass: ContentClass, isCompressed: Bool, container: ContainerKind? = nil) {
         self.contentClass = contentClass
         self.isCompressed = isCompressed
+        self.container = container
     }
+
+    /// What nothing is known of.
+    static let unknown = ContentTraits(contentClass: .general, isCompressed: false)
+    /// What a container tells of its content: short, and worth a codec's try.
+    static let metadata = unknown
 }
 
 /// The bytes that a kind of file starts with.
@@ -40,8 +48,8 @@ struct Signature: Sendable {
 
     /// Makes a signature from tokens separated by spaces: two hexadecimal digits, of which `.` stands for
     /// any, or text in single quotes.
-    private init(_ pattern: String, isCompressed: Bool = true) {
-        traits = ContentTraits(contentClass: .media, isCompressed: isCompressed)
+    private init(_ pattern: String, isCompressed: Bool = true, _ container: ContainerKind? = nil) {
+        traits = ContentTraits(contentClass: .media, isCompressed: isCompressed, container: container)
         self.pattern = pattern.split(separator: " ").flatMap { token in
             token.hasPrefix("'") ? Self.text(token) : [Self.digits(token)]
         }
@@ -69,55 +77,56 @@ struct Signature: Sendable {
         return true
     }
 
-    /// Every signature known. None contradicts another, so their order is free.
+    /// Every signature known: the one table from which sizes, codecs and hints follow. None contradicts another, so
+    /// their order is free.
     static let all: [Signature] = [
         // Pictures.
-        Signature("FF D8 FF"),  // JPEG
-        Signature("89 'PNG' 0D 0A 1A 0A"),
+        Signature("FF D8 FF", .jpeg),  // JPEG
+        Signature("89 'PNG' 0D 0A 1A 0A", .png),
         Signature("'GIF87a'"),
         Signature("'GIF89a'"),
-        Signature("'RIFF' .. .. .. .. 'WEBP'"),
+        Signature("'RIFF' .. .. .. .. 'WEBP'", .riff),
         Signature("FF 0A"),  // JPEG XL, bare codestream
-        Signature("00 00 00 0C 'JXL' 20 0D 0A 87 0A"),  // JPEG XL in boxes
-        Signature("00 00 00 0C 'jP' 20 20 0D 0A 87 0A"),  // JPEG 2000
+        Signature("00 00 00 0C 'JXL' 20 0D 0A 87 0A", .boxes),  // JPEG XL in boxes
+        Signature("00 00 00 0C 'jP' 20 20 0D 0A 87 0A", .boxes),  // JPEG 2000
         // Raw pictures may hold plain samples: a codec should have its try.
-        Signature("'II' 2A 00", isCompressed: false),  // TIFF, DNG, NEF, ARW, CR2
-        Signature("'MM' 00 2A", isCompressed: false),
+        Signature("'II' 2A 00", isCompressed: false, .tiff),  // TIFF, DNG, NEF, ARW, CR2
+        Signature("'MM' 00 2A", isCompressed: false, .tiff),
         Signature("'II' 2B 00", isCompressed: false),  // BigTIFF
         Signature("'MM' 00 2B", isCompressed: false),
-        Signature("'IIU' 00", isCompressed: false),  // Panasonic RW2
-        Signature("'IIRO'", isCompressed: false),  // Olympus ORF
-        Signature("'IIRS'", isCompressed: false),
-        Signature("'MMOR'", isCompressed: false),
-        Signature("'FUJIFILMCCD-RAW'", isCompressed: false),  // Fujifilm RAF
+        Signature("'IIU' 00", isCompressed: false, .tiff),  // Panasonic RW2
+        Signature("'IIRO'", isCompressed: false, .tiff),  // Olympus ORF
+        Signature("'IIRS'", isCompressed: false, .tiff),
+        Signature("'MMOR'", isCompressed: false, .tiff),
+        Signature("'FUJIFILMCCD-RAW'", isCompressed: false, .raf),  // Fujifilm RAF
         Signature("'FOVb'", isCompressed: false),  // Sigma X3F
         // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below
         // 16 MiB starts with a zero, which keeps prose such as "The free ..." out.
-        Signature("00 .. .. .. 'ftyp'"),
-        Signature("00 .. .. .. 'moov'"),
-        Signature("00 .. .. .. 'wide'"),
-        Signature("00 .. .. .. 'free'"),
-        Signature("00 .. .. .. 'skip'"),
-        Signature(".. .. .. .. 'mdat'"),
+        Signature("00 .. .. .. 'ftyp'", .boxes),
+        Signature("00 .. .. .. 'moov'", .boxes),
+        Signature("00 .. .. .. 'wide'", .boxes),
+        Signature("00 .. .. .. 'free'", .boxes),
+        Signature("00 .. .. .. 'skip'", .boxes),
+        Signature(".. .. .. .. 'mdat'", .boxes),
         // Other video.
         Signature("1A 45 DF A3"),  // Matroska, WebM
-        Signature("'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false),
+        Signature("'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false, .riff),
         Signature("30 26 B2 75 8E 66 CF 11"),  // ASF: WMV, WMA
         Signature("00 00 01 BA"),  // MPEG program stream
         // Sound. A frame sync has eleven bits only, so the headers in use are listed one by one; FF FE, the
         // byte order mark of UTF-16, is none of them.
-        Signature("'ID3' 0."),
-        Signature("FF FB"),  // MPEG-1 layer III
-        Signature("FF FA"),
-        Signature("FF F3"),  // MPEG-2 layer III
-        Signature("FF F2"),
-        Signature("FF E3"),  // MPEG-2.5 layer III
+        Signature("'ID3' 0.", .mpegAudio),
+        Signature("FF FB", .mpegAudio),  // MPEG-1 layer III
+        Signature("FF FA", .mpegAudio),
+        Signature("FF F3", .mpegAudio),  // MPEG-2 layer III
+        Signature("FF F2", .mpegAudio),
+        Signature("FF E3", .mpegAudio),  // MPEG-2.5 layer III
         Signature("FF F1"),  // AAC ADTS
         Signature("FF F9"),
-        Signature("'fLaC'"),
+        Signature("'fLaC'", .flac),
         Signature("'OggS' 00"),
         // Archives and compressed streams.
-        Signature("'PK' 03 04"),  // zip, docx, apk
+        Signature("'PK' 03 04", .zip),  // zip, docx, apk
         Signature("'PK' 05 06"),  // zip without members
         Signature("'PK' 07 08"),  // split zip
         Signature("1F 8B 08"),  // gzip

@@ -10,6 +10,7 @@
 // All queues are bounded, so memory does not grow with the number of files.
 
 import BakCodec
+import BakChunking
 import BakCore
 import BakFormat
 import BakRepository
@@ -52,16 +53,38 @@ public final class Backup: Sendable {
         self.isCancelled = isCancelled
     }
 
+    /// How often a run is repeated whose session a collection ended.
+    private static let repetitions = 3
+
     /// Backs up. On return without an error everything that the report names is durable.
     ///
-    /// Throws failures of the repository; failures of the source are events and counters.
+    /// Throws failures of the repository; failures of the source are events and counters. A run whose session a
+    /// collection ended begins again and keeps what it has stored, as far as the source can be read again.
     public func run(_ request: BackupRequest, progress: ProgressBoard = ProgressBoard()) throws
         -> BackupReport
     {
         try request.expectRecordable(in: repository.context)
-        let session = try BackupSession(
-            repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
-            onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
+        var kept = BackupSession.KeptPacks()
+        var repetition = 0
+        while true {
+            let session = try BackupSession(
+                repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
+                keeping: kept, onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
+            do {
+                return try run(request, session, progress)
+            } catch RepositoryError.sessionRevoked(let id)
+                where tree.isRepeatable && repetition < Self.repetitions
+            {
+                repetition += 1
+                kept = session.keptPacks
+                onEvent(.parentUnreadable(reason: "a prune ended session \(id.short)"))
+            }
+        }
+    }
+
+    private func run(
+        _ request: BackupRequest, _ session: BackupSession, _ progress: ProgressBoard
+    ) throws -> BackupReport {
         let parents = try openParents(request, session)
         let flow = BackupFlow(RunState(isCancelled: isCancelled))
         let assembler = ManifestAssembler(

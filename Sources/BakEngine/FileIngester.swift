@@ -18,11 +18,7 @@ enum IngestResult {
     case dropped
 }
 
-/// The chunkers of a repository, by class of content.
-struct ChunkerSet: Sendable {
-    private let general: Chunker
-    private let media: Chunker
-
+extension ChunkerSet {
     /// Makes the chunkers that the repository's configuration names.
     init(_ config: RepositoryConfig) throws {
         let key = ChunkerKey(
@@ -40,12 +36,8 @@ struct ChunkerSet: Sendable {
         guard let general = try chunker(.general) else {
             throw CorruptionError(object: "config", offset: 0, reason: "no chunk sizes for general content")
         }
-        self.general = general
-        media = try chunker(.media) ?? general
+        self.init(general: general, media: try chunker(.media) ?? general)
     }
-
-    /// The chunker for content of a class.
-    func chunker(for contentClass: ContentClass) -> Chunker { contentClass == .media ? media : general }
 }
 
 /// The chunk sizes that a new repository gets.
@@ -68,8 +60,8 @@ final class FileIngester {
     private let shouldStop: () -> Bool
     private let onRead: (_ count: Int) -> Void
 
-    /// Large enough for several of the longest chunks, so that little is moved when it is refilled.
-    private static let bufferBytes = 8 << 20
+    /// Large enough for several of the usual chunks, so that little is moved when it is refilled.
+    private static let usualBufferBytes = 8 << 20
     /// Shorter holes are read as data, so that scattered blocks do not become scattered chunks.
     private static let holeBytes: UInt64 = 64 << 10
 
@@ -87,7 +79,8 @@ final class FileIngester {
         self.settling = settling
         self.shouldStop = shouldStop
         self.onRead = onRead
-        buffer = .allocate(byteCount: Self.bufferBytes, alignment: 4096)
+        buffer = .allocate(
+            byteCount: max(Self.usualBufferBytes, chunkers.bytesForAChunk), alignment: 4096)
     }
 
     deinit { buffer.deallocate() }
@@ -151,16 +144,17 @@ final class FileIngester {
         var extents: [Extent] = []
         var content = Content()
         let isSparse = stat.allocatedBytes < stat.size
-        var traits: ContentTraits?
+        var cutter = ContentCutter(chunkers)
         while content.byteCount < stat.size {
             let data =
                 isSparse
                 ? try nextData(of: file, from: content.byteCount, stat.size) : content.byteCount..<stat.size
             if data.lowerBound > content.byteCount {
                 extents.append(.hole(data.lowerBound - content.byteCount))
+                cutter.skipHole(data.lowerBound - content.byteCount)
                 content.byteCount = data.lowerBound
             }
-            let read = try storeRange(of: file, data, &traits, &extents)
+            let read = try storeRange(of: file, data, &cutter, &extents)
             content.byteCount += read
             content.readBytes += read
             if read < UInt64(data.count) { break }  // The file has shrunk.
@@ -172,8 +166,8 @@ final class FileIngester {
     /// Reads what has no size before it has been read.
     private func readStream(_ file: any SourceFile) throws -> Content {
         var extents: [Extent] = []
-        var traits: ContentTraits?
-        let count = try storeRange(of: file, 0..<UInt64.max, &traits, &extents)
+        var cutter = ContentCutter(chunkers)
+        let count = try storeRange(of: file, 0..<UInt64.max, &cutter, &extents)
         // Who ends this run may have ended the writer too: then this end is not the content's.
         if shouldStop() { throw Stopped() }
         return Content(result: .extents(extents), byteCount: count, readBytes: count)
@@ -204,7 +198,7 @@ final class FileIngester {
 
     /// Stores a range of the file as chunks; returns how many bytes there were.
     private func storeRange(
-        of file: any SourceFile, _ range: Range<UInt64>, _ traits: inout ContentTraits?,
+        of file: any SourceFile, _ range: Range<UInt64>, _ cutter: inout ContentCutter,
         _ extents: inout [Extent]
     ) throws -> UInt64 {
         var offset = range.lowerBound
@@ -223,17 +217,14 @@ final class FileIngester {
                 atEnd = read < wanted || offset == range.upperBound
             }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
-            let known = traits ?? ContentClass.sniff(firstBytes: bytes)
-            traits = known
-            let chunker = chunkers.chunker(for: known.contentClass)
             var start = 0
             while start < filled,
-                let length = chunker.firstCut(
+                let found = cutter.nextChunk(
                     in: UnsafeRawBufferPointer(rebasing: bytes[start...]), isLast: atEnd)
             {
-                let chunk = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)])
-                extents.append(.chunk(try writer.store(chunk, isCompressed: known.isCompressed)))
-                start += length
+                let chunk = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + found.byteCount)])
+                extents.append(.chunk(try writer.store(chunk, isCompressed: found.isCompressed)))
+                start += found.byteCount
             }
             buffer.baseAddress!.copyMemory(from: buffer.baseAddress! + start, byteCount: filled - start)
             filled -= start

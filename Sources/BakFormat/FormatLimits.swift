@@ -25,4 +25,6 @@ public enum FormatLimits {
     public static let segmentBytes = 8 << 20
     /// The most bytes of a small object: configuration, session, commit record.
     public static let recordBytes = 4 << 20
+    /// The most bytes of a collection's plan or decision: four million ids.
+    public static let collectionBytes = 64 << 20
 }

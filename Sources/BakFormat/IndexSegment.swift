@@ -1,4 +1,5 @@
-// An index segment: where the blobs of one session's packs lie. `index/<session id>`, in the common frame.
+// An index segment: where the blobs of one session's packs lie, or a part of what a collection found trusted.
+// `index/<session id>` or `index/<round>-<id>`, in the common frame.
 //
 //   body
 //    16  repository id
@@ -7,7 +8,8 @@
 //   32 each  pack:   id 16 | size in bytes 8 | kind 1 | zero 7
 //   32 each  entry:  id 16 | pack number 4 | offset 4 | raw length 4 | stored length 4
 //
-// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed.
+// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed, or the
+// newest decision names it.
 
 import BakCore
 
@@ -67,7 +69,7 @@ public struct IndexEntry: Equatable, Sendable {
 
 /// The index of one session.
 public struct IndexSegment: Equatable, Sendable {
-    /// The session that wrote it.
+    /// The session that wrote it, or a random id for a part of a base.
     public var session: ID128
     /// The packs that entries refer to, sorted by id.
     public var packs: [IndexedPack]
@@ -93,6 +95,11 @@ public struct IndexSegment: Equatable, Sendable {
         entries = []
         entries.reserveCapacity(all.count)
         for entry in all where entries.last?.id != entry.id { entries.append(entry) }
+    }
+
+    /// Makes a segment from lists that are sorted as a segment's are.
+    public init(session: ID128, packs: [IndexedPack], entries: [IndexEntry]) {
+        (self.session, self.packs, self.entries) = (session, packs, entries)
     }
 
     private static let headBytes = 24

@@ -23,6 +23,10 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case indexSegment = 4
     case commitRecord = 5
     case session = 6
+    case tombstone = 7
+    case collectionPlan = 8
+    case collectionDecision = 9
+    case forgetMarker = 10
 
     /// What messages call it.
     public var noun: String {
@@ -33,6 +37,10 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
         case .indexSegment: "index segment"
         case .commitRecord: "commit record"
         case .session: "session record"
+        case .tombstone: "tombstone"
+        case .collectionPlan: "collection plan"
+        case .collectionDecision: "collection decision"
+        case .forgetMarker: "forget marker"
         }
     }
 }

@@ -2,8 +2,13 @@
 //
 // The order is the protocol's, and nothing is visible before what it refers to is durable: session record;
 // then the listing of collections, then the index; packs; index segment; commit record. A session commits
-// once; a checkpoint commits one session and begins the next. After a failure nothing is committed any more:
-// blobs that were taken for stored may not be.
+// once; a checkpoint commits one session, and the next is registered before it, so that a run always has one
+// that collections see. After a failure nothing is committed any more: blobs that were taken for stored may
+// not be.
+//
+// A run that finds a tombstone in place of its commit record, or that saw a collection begin or end while it
+// ran, looks up everything that it refers to in the newest index before it commits, under a session that is
+// registered already: then no collection can take it away without seeing the commit.
 
 import BakCodec
 import BakCore
@@ -13,6 +18,18 @@ import BakStorage
 /// A running backup's writing side. `makeWriter` and `commit` belong to one thread; the writers that it
 /// makes may each be used from another.
 public final class BackupSession {
+    /// Packs of a run that could not commit, for the run after it.
+    public struct KeptPacks: Sendable {
+        var packs: [SealedPack]
+        /// The newest round that was decided before any of them was stored.
+        var round: UInt64
+
+        /// Nothing.
+        public init() { (packs, round) = ([], 0) }
+
+        init(packs: [SealedPack], round: UInt64) { (self.packs, self.round) = (packs, round) }
+    }
+
     /// The repository written to.
     public let repository: Repository
     /// The index that new blobs are compared with.
@@ -21,12 +38,23 @@ public final class BackupSession {
     public private(set) var id: ID128
     /// Whether everything is worked out and nothing is stored.
     public let isDryRun: Bool
+    /// What a run that was ended by a collection leaves for the next.
+    public private(set) var keptPacks = KeptPacks()
     private let host: String
     private let program: String
     private var writers: [BlobWriter] = []
     private let sealed = SealedPacks()
     private let total = AddedTotal()
     private let witness: PackWitness
+    private let faults: ProtocolFaults
+    /// What `gc/` showed after the last session was registered.
+    private var rounds: CollectionState.Rounds
+    /// The newest decided round when the run's first pack was stored.
+    private let firstRound: UInt64
+    /// Whether what the run refers to may have been condemned before its session was registered.
+    private var mustVerify = false
+    /// How often in a row a collection may end a session.
+    private static let restartLimit = 32
 
     /// Begins a session.
     ///
@@ -35,41 +63,95 @@ public final class BackupSession {
     ///   - host: the machine's name, for the session's record.
     ///   - program: the program and its version, for the session's record.
     ///   - isDryRun: whether to store nothing at all.
+    ///   - kept: packs of a run that a collection ended.
     ///   - onDamage: told of index segments that cannot be read, what they name being stored anew; nil to throw.
-    public init(
+    public convenience init(
         _ repository: Repository, host: String, program: String, isDryRun: Bool = false,
-        onDamage: ((CorruptionError) -> Void)? = nil
+        keeping kept: KeptPacks = KeptPacks(), onDamage: ((CorruptionError) -> Void)? = nil
+    ) throws {
+        try self.init(
+            repository, host: host, program: program, isDryRun: isDryRun, keeping: kept,
+            onDamage: onDamage, faults: ProtocolFaults())
+    }
+
+    init(
+        _ repository: Repository, host: String, program: String, isDryRun: Bool = false,
+        keeping kept: KeptPacks = KeptPacks(), onDamage: ((CorruptionError) -> Void)? = nil,
+        faults: ProtocolFaults
     ) throws {
         self.repository = repository
         self.host = host
         self.program = program
         self.isDryRun = isDryRun
-        id =
-            isDryRun
-            ? ID128(from: repository.random) : try Self.begin(repository, host: host, program: program)
-        if isDryRun { try Self.refuseCollections(repository) }
+        self.faults = faults
         witness = PackWitness(repository.store)
-        index = try BlobIndex(repository, rebuilding: false, witness: witness, onDamage: onDamage)
+        id = ID128(from: repository.random)
+        if !isDryRun, !faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+        index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage)
+        // What the index was loaded with was read after the session was registered.
+        let state =
+            faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
+        if !faults.ignoreCondemned { index.exclude(state.condemned) }
+        rounds = state.rounds
+        firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
+        if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+        if !kept.packs.isEmpty { try takeOver(kept, state) }
     }
 
-    private static func begin(_ repository: Repository, host: String, program: String) throws -> ID128 {
-        let id = ID128(from: repository.random)
+    private static func register(
+        _ id: ID128, _ repository: Repository, _ host: String, _ program: String
+    ) throws {
         let record = SessionRecord(id: id, time: repository.time.now(), host: host, program: program)
         let bytes = record.encode(repository.context)
         try RepositoryError.refuseUnreadable("the session record", bytes) { bytes throws(CorruptionError) in
             try SessionRecord(decoding: bytes, object: "", id: id, context: repository.context)
         }
-        let outcome = try bytes.withUnsafeBytes { try repository.store.put(Layout.session(id), $0) }
-        guard outcome == .created else { throw RepositoryError.sessionRevoked(id) }
-        // Only now: a collection that begins later sees the session.
-        try refuseCollections(repository)
-        return id
+        guard try repository.store.putOwn(Layout.session(id), bytes) else {
+            throw RepositoryError.sessionRevoked(id)
+        }
     }
 
-    private static func refuseCollections(_ repository: Repository) throws {
-        guard try repository.store.list(Layout.collections).isEmpty else {
-            throw RepositoryError.prunedByNewerProgram
+    /// Registers a further session and brings the index up to date if a collection has begun or ended since.
+    private func registerNext() throws -> ID128 {
+        let next = ID128(from: repository.random)
+        try Self.register(next, repository, host, program)
+        // Only now: a collection that plans later sees the session.
+        let found = try repository.collectionRounds()
+        guard found != rounds else { return next }
+        mustVerify = true
+        let state = try repository.collectionState()
+        rounds = state.rounds
+        try index.reload(excluding: try excludedPacks(state))
+        witness.retain(Set(index.packs.map(\.id)))
+        return next
+    }
+
+    /// What the run may not count on: what is condemned, and what was deleted since it stored its first pack.
+    private func excludedPacks(_ state: CollectionState) throws -> Set<ID128> {
+        if faults.ignoreCondemned { return [] }
+        var excluded = state.condemned
+        for round in state.rounds.decided.strideBack(to: firstRound) {
+            let decision =
+                round == state.rounds.decided ? state.decision : try repository.collectionDecision(round)
+            excluded.formUnion(decision?.deleted ?? [])
         }
+        return excluded
+    }
+
+    /// Counts on packs that an ended run stored, as far as no collection has taken them.
+    private func takeOver(_ kept: KeptPacks, _ state: CollectionState) throws {
+        let excluded = try excludedPacks(state)
+        let packs = try kept.packs.filter { kept in
+            guard !excluded.contains(kept.pack.id) else { return false }
+            do {
+                return try UInt64(repository.store.size(of: Layout.pack(kept.pack.id))) == kept.pack.size
+            } catch let error as StoreError where error.kind == .notFound { return false }
+        }
+        for pack in packs { sealed.append(pack) }
+        // Under a name that never is trusted: a cached table that has a part of a session's segment would be
+        // taken for whole once that session has committed.
+        let name = ID128(from: repository.random)
+        index.publish([IndexSegment(session: name, contents: packs.map { ($0.pack, $0.blobs) })])
     }
 
     /// Makes a writer that fills packs of its own. It lives as long as the session.
@@ -89,47 +171,100 @@ public final class BackupSession {
     /// How many bytes wait for the next commit.
     public var uncommittedBytes: Int { sealed.byteCount }
 
+    /// Sees to it that a manifest which this run did not write may be referred to by its commit: that the
+    /// repository has all of it. Throws `MissingBlobError` otherwise.
+    public func expectAll(of root: BlobReference) throws {
+        try ReferenceScan(repository, index).expectAll(of: root)
+    }
+
+    // MARK: Committing
+
     /// Makes everything stored so far durable and commits the current session with the record that
-    /// `makeRecord` returns for it; then begins the next one when `continuing`.
+    /// `makeRecord` returns for it; then goes on with the next one when `continuing`.
     ///
     /// Everything that the record refers to must have been handed to writers before. Other threads may go
     /// on storing meanwhile; what they store after the call begins may count for the next session.
+    ///
+    /// Throws `RepositoryError.sessionRevoked` when a collection ended the session and something that it refers
+    /// to is gone; `keptPacks` is then what a further run need not store again.
     public func commit(
         continuing: Bool, _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
         if isDryRun { return makeRecord(id, false) }
         var isCommitted = false
         defer { if !isCommitted { sealed.fail() } }
-        for writer in writers { writer.lock() }
-        let packs: [SealedPack]
-        let segment: IndexSegment
-        do {
-            defer { for writer in writers { writer.unlock() } }
-            for writer in writers { try writer.sealOpenPack() }
-            guard let all = sealed.takeAll() else { throw RepositoryError.sessionFailed(id) }
-            packs = all
-            segment = IndexSegment(session: id, contents: packs.map { ($0.pack, $0.blobs) })
-            if !packs.isEmpty { index.publishClaims(segment) }
-        }
+        let next = continuing ? try registerNext() : nil
+        let packs = try cut()
         try repository.store.publishStaged()
-        if !packs.isEmpty {
-            try put(Layout.indexSegment(id), segment.encode(repository.context))
-        }
-        let record = makeRecord(id, !packs.isEmpty)
-        let bytes = record.encode(repository.context)
-        try RepositoryError.refuseUnreadable("the commit record", bytes) { bytes throws(CorruptionError) in
-            try CommitRecord(decoding: bytes, object: "", id: id, context: repository.context)
-        }
-        try put(Layout.snapshot(id), bytes)
+        let record = try publish(packs, makeRecord)
         isCommitted = true
-        if continuing { id = try Self.begin(repository, host: host, program: program) }
+        if let next { id = next }
         return record
     }
 
-    private func put(_ key: ObjectKey, _ bytes: [UInt8]) throws {
-        guard try bytes.withUnsafeBytes({ try repository.store.put(key, $0) }) == .created else {
-            throw RepositoryError.sessionRevoked(id)
+    /// Closes all open packs: what is stored from now on belongs to the next commit.
+    private func cut() throws -> [SealedPack] {
+        for writer in writers { writer.lock() }
+        defer { for writer in writers { writer.unlock() } }
+        for writer in writers { try writer.sealOpenPack() }
+        guard let packs = sealed.takeAll() else { throw RepositoryError.sessionFailed(id) }
+        if !packs.isEmpty { index.publishClaims(segment(of: packs)) }
+        return packs
+    }
+
+    private func segment(of packs: [SealedPack]) -> IndexSegment {
+        IndexSegment(session: id, contents: packs.map { ($0.pack, $0.blobs) })
+    }
+
+    /// Commits what `packs` and the index hold, if need be under a session after the current one.
+    private func publish(
+        _ packs: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
+    ) throws -> CommitRecord {
+        for _ in 0..<Self.restartLimit {
+            if !packs.isEmpty {
+                guard
+                    try repository.store.putOwn(
+                        Layout.indexSegment(id), segment(of: packs).encode(repository.context))
+                else { throw RepositoryError.sessionRevoked(id) }
+            }
+            let record = makeRecord(id, !packs.isEmpty)
+            let bytes = record.encode(repository.context)
+            try RepositoryError.refuseUnreadable("the commit record", bytes) {
+                bytes throws(CorruptionError) in
+                try CommitRecord(decoding: bytes, object: "", id: id, context: repository.context)
+            }
+            if mustVerify { try verify(record.root, packs) }
+            if try putCommit(bytes) { return record }
+            // A collection ended the session. What it stored is there; begin another that refers to it.
+            id = try registerNext()
+            mustVerify = true
+            if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
+        throw revoked(packs)
+    }
+
+    private func putCommit(_ bytes: [UInt8]) throws -> Bool {
+        let key = Layout.snapshot(id)
+        if faults.plainPutCommit { try repository.store.delete(key) }
+        return try repository.store.putOwn(key, bytes)
+    }
+
+    private func verify(_ root: BlobReference, _ packs: [SealedPack]) throws {
+        do {
+            try expectAll(of: root)
+        } catch is MissingBlobError { throw revoked(packs) }
+    }
+
+    private func revoked(_ packs: [SealedPack]) -> RepositoryError {
+        keptPacks = KeptPacks(packs: packs + (sealed.takeAll() ?? []), round: firstRound)
+        return .sessionRevoked(id)
+    }
+}
+
+extension UInt64 {
+    /// The numbers from this one down to the one above `lower`.
+    fileprivate func strideBack(to lower: UInt64) -> some Sequence<UInt64> {
+        sequence(first: self) { $0 - 1 }.prefix { $0 > lower }
     }
 }
 

@@ -1,8 +1,8 @@
 // BlobIndex: which blobs the repository has and where. It is the mapped table, then what the table does not
 // hold yet, then what this run has claimed but not published.
 //
-// An index segment is trusted only if its session committed: `index/<id>` counts when `snapshots/<id>` is
-// there. A claim is made once per run and id, by whoever will store the blob.
+// Only trusted segments count (TrustedSegments). A claim is made once per run and id, by whoever will store the
+// blob. A backup's index leaves out condemned packs: a collection may delete them at any time.
 
 import BakCore
 import BakFormat
@@ -12,11 +12,15 @@ import BakStorage
 public final class BlobIndex: @unchecked Sendable {
     /// The published part, replaced as a whole.
     private final class View: Sendable {
-        let table: IndexTable?
-        let overlay: IndexOverlay
-        init(table: IndexTable?, overlay: IndexOverlay) {
-            self.table = table
-            self.overlay = overlay
+        let sorted: SortedIndex
+        /// Packs that may not be counted on.
+        let excluded: Set<ID128>
+        var table: IndexTable? { sorted.table }
+        var overlay: IndexOverlay { sorted.overlay }
+
+        init(table: IndexTable?, overlay: IndexOverlay, excluded: Set<ID128>) {
+            sorted = SortedIndex(table: table, overlay: overlay)
+            self.excluded = excluded
         }
     }
 
@@ -27,7 +31,21 @@ public final class BlobIndex: @unchecked Sendable {
         var lengths: [ID128: UInt32] = [:]
     }
 
+    /// What an index is opened for.
+    enum Purpose {
+        /// To read what there is; what is read is verified.
+        case reading
+        /// To count on what there is, and to add to it.
+        case storing(PackWitness)
+        /// To say what there is from now on.
+        case collecting
+
+        var isReading: Bool { if case .reading = self { true } else { false } }
+    }
+
     private let repository: Repository
+    private let purpose: Purpose
+    /// Told of what a backup counts on.
     private let witness: PackWitness?
     private let viewMonitor = Monitor()
     private var currentView: View
@@ -35,11 +53,15 @@ public final class BlobIndex: @unchecked Sendable {
     private let updateMonitor = Monitor()
     /// The table that was last found sound as a whole.
     private var soundTable: IndexTable?
+    /// What the view was loaded from. Guarded by `viewMonitor`.
+    private var loaded: TrustedSegments
     private let shards: [Shard]
     private static let shardBits: UInt64 = 6
     /// The overlay is merged into the table when it has more entries than this and a sixteenth of the table.
     private static let overlayEntries = 4096
     private static let overlayEntriesLimit = 1 << 20
+    /// How often a collection may get in the way of a load.
+    private static let loadAttempts = 100
 
     /// Opens the index: maps the table and reads the segments that it does not hold.
     ///
@@ -50,39 +72,111 @@ public final class BlobIndex: @unchecked Sendable {
     public convenience init(
         _ repository: Repository, rebuilding: Bool = false, onDamage: ((CorruptionError) -> Void)? = nil
     ) throws {
-        try self.init(repository, rebuilding: rebuilding, witness: nil, onDamage: onDamage)
+        try self.init(repository, for: .reading, rebuilding: rebuilding, onDamage: onDamage)
     }
 
-    /// The same for a backup; `witness` is told of the packs of blobs that need not be stored again.
+    /// The same for any purpose.
     init(
-        _ repository: Repository, rebuilding: Bool, witness: PackWitness?,
-        onDamage: ((CorruptionError) -> Void)?
+        _ repository: Repository, for purpose: Purpose, rebuilding: Bool = false,
+        onDamage: ((CorruptionError) -> Void)? = nil
     ) throws {
         self.repository = repository
-        self.witness = witness
-        let committed = Set(try repository.store.list(Layout.snapshots).compactMap { Layout.id(in: $0.key) })
-        let trusted = Set(try repository.store.list(Layout.index).compactMap { Layout.id(in: $0.key) })
-            .intersection(committed)
+        self.purpose = purpose
+        if case .storing(let witness) = purpose { self.witness = witness } else { witness = nil }
+        currentView = View(table: nil, overlay: IndexOverlay(), excluded: [])
+        shards = (0..<(1 << Self.shardBits)).map { _ in Shard() }
+        loaded = TrustedSegments(
+            collections: CollectionState(rounds: .init(), decision: nil, openPlans: []))
+        try load(rebuilding: rebuilding, excluding: [], onDamage: onDamage)
+    }
+
+    // MARK: Loading
+
+    /// Reads the index anew from what is trusted now. Claims stay; published claims of a session that has not
+    /// committed must be published again.
+    func reload(excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil) throws {
+        try load(rebuilding: false, excluding: packs, onDamage: onDamage)
+    }
+
+    /// Leaves these packs out of what `holds`, `location` and `claim` find.
+    func exclude(_ packs: Set<ID128>) {
+        updateMonitor.locked {
+            let old = view
+            guard old.excluded != packs else { return }
+            replaceView(View(table: old.table, overlay: old.overlay, excluded: packs))
+        }
+    }
+
+    /// Reads the index anew if a collection has decided something since: what is missing may have moved. False
+    /// when there is nothing newer. Only an index that was opened for reading changes so.
+    public func refreshIfCollected() throws -> Bool {
+        guard purpose.isReading else { return false }
+        let known = viewMonitor.locked { loaded.round }
+        guard try repository.collectionRounds().decided != known else { return false }
+        try load(rebuilding: false, excluding: [], onDamage: nil)
+        return true
+    }
+
+    /// What the index was loaded from.
+    var trusted: TrustedSegments { viewMonitor.locked { loaded } }
+
+    private func load(
+        rebuilding: Bool, excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)?
+    ) throws {
+        for attempt in 1... {
+            let trusted = try listTrusted(onDamage)
+            do {
+                return try load(trusted, rebuilding: rebuilding, excluding: packs, onDamage)
+            } catch let error as StoreError where error.kind == .notFound {
+                // Superseded and removed meanwhile: look again. Otherwise it is lost.
+                guard attempt < Self.loadAttempts,
+                    try repository.collectionRounds().decided != trusted.round
+                else { throw error }
+            }
+        }
+    }
+
+    private func listTrusted(_ onDamage: ((CorruptionError) -> Void)?) throws -> TrustedSegments {
+        let trusted: TrustedSegments
+        do {
+            trusted = try TrustedSegments.list(repository, isReader: purpose.isReading)
+        } catch let error as CorruptionError {
+            guard let onDamage else { throw error }
+            onDamage(error)
+            // A reader verifies what it reads. A backup must not count on what nobody vouches for.
+            var trusted = try TrustedSegments.everything(repository)
+            if !purpose.isReading { (trusted.keys, trusted.sessions) = ([:], []) }
+            return trusted
+        }
+        for key in trusted.missing {
+            let error = CorruptionError(
+                object: key.description, offset: 0, reason: "the index segment is missing")
+            guard let onDamage else { throw error }
+            onDamage(error)
+        }
+        return trusted
+    }
+
+    private func load(
+        _ trusted: TrustedSegments, rebuilding: Bool, excluding packs: Set<ID128>,
+        _ onDamage: ((CorruptionError) -> Void)?
+    ) throws {
         var table =
             rebuilding
             ? nil
             : repository.cache.map(IndexTable.cacheName).flatMap {
                 IndexTable($0, repository: repository.config.id)
             }
-        if let covered = table?.sessions, !covered.isSubset(of: trusted) { table = nil }
-        currentView = View(table: table, overlay: IndexOverlay())
-        shards = (0..<(1 << Self.shardBits)).map { _ in Shard() }
-
-        try load(trusted.subtracting(table?.sessions ?? []), onDamage: onDamage)
-    }
-
-    /// Reads the segments of sessions from the store and publishes them.
-    private func load(_ sessions: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil) throws {
+        if let covered = table?.sessions, !covered.isSubset(of: trusted.ids) { table = nil }
+        updateMonitor.locked {
+            replaceView(View(table: table, overlay: IndexOverlay(), excluded: packs))
+        }
+        viewMonitor.locked { loaded = trusted }
         var pending: [IndexSegment] = []
         var pendingEntries = 0
-        for session in sessions.sorted() {
+        for id in trusted.ids.subtracting(table?.sessions ?? []).sorted() {
             do {
-                let segment = try repository.indexSegment(session)
+                let segment = try repository.indexSegment(id, at: trusted.keys[id]!)
                 pending.append(segment)
                 pendingEntries += segment.entries.count
             } catch let error as CorruptionError {
@@ -106,15 +200,20 @@ public final class BlobIndex: @unchecked Sendable {
             soundTable = table
             return
         }
-        let segments = try table.sessions.sorted().map(repository.indexSegment)
+        let keys = trusted.keys
+        let segments = try table.sessions.sorted().map {
+            try repository.indexSegment($0, at: keys[$0] ?? Layout.indexSegment($0))
+        }
         var overlay = old.overlay
         overlay.add(segments)
-        replaceView(View(table: nil, overlay: overlay))
+        replaceView(View(table: nil, overlay: overlay, excluded: old.excluded))
     }
 
     private func replaceView(_ new: View) { viewMonitor.locked { currentView = new } }
 
     private var view: View { viewMonitor.locked { currentView } }
+
+    // MARK: Looking up
 
     /// Finds a published blob; nil when there is none of this id and length.
     public func location(of reference: BlobReference) -> BlobLocation? {
@@ -123,6 +222,16 @@ public final class BlobIndex: @unchecked Sendable {
             entry.rawLength == reference.length
         else { return nil }
         return BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
+    }
+
+    /// Every place where a published blob lies: several runs may have stored it at once.
+    public func locations(of reference: BlobReference) -> [BlobLocation] {
+        let view = view
+        return view.sorted.copies(of: reference.id).compactMap { entry in
+            let pack = view.sorted.packs[Int(entry.pack)].id
+            guard entry.rawLength == reference.length, !view.excluded.contains(pack) else { return nil }
+            return BlobLocation(pack: pack, offset: entry.offset, storedLength: entry.storedLength)
+        }
     }
 
     /// Whether a blob is published, for who will refer to it instead of storing it.
@@ -155,29 +264,47 @@ public final class BlobIndex: @unchecked Sendable {
     }
 
     /// How many blobs are published; a blob that several sessions stored may count more than once.
-    public var count: Int { (view.table?.count ?? 0) + view.overlay.entries.count }
+    public var count: Int { view.sorted.count }
 
     /// The packs of published blobs.
-    public var packs: [IndexedPack] { (view.table?.packs ?? []) + view.overlay.packs }
+    public var packs: [IndexedPack] { view.sorted.packs }
 
     /// Hands every published blob and its pack to `body`, sorted by id.
     ///
     /// A damaged table is left aside first; when the store cannot be read then, nothing is handed out and
     /// the error is thrown.
     public func forEach(_ body: (IndexEntry, IndexedPack) throws -> Void) throws {
-        try updateMonitor.locked { try leaveUnsoundTable() }
-        let view = view
-        let packs = (view.table?.packs ?? []) + view.overlay.packs
-        try MergedEntries(table: view.table, overlay: view.overlay).forEach {
-            try body($0, packs[Int($0.pack)])
+        let sorted = try soundIndex()
+        var last: ID128?
+        try sorted.forEach { _, entry in
+            if entry.id != last { try body(entry, sorted.packs[Int(entry.pack)]) }
+            last = entry.id
         }
+    }
+
+    /// The published entries as they are now, all verified.
+    func soundIndex() throws -> SortedIndex {
+        try updateMonitor.locked { try leaveUnsoundTable() }
+        return view.sorted
     }
 
     private func find(_ id: ID128) -> (IndexEntry, IndexedPack)? {
         let view = view
-        if let table = view.table, let entry = table.find(id) { return (entry, table.packs[Int(entry.pack)]) }
-        return view.overlay.find(id).map { ($0, view.overlay.packs[Int($0.pack)]) }
+        var found: (IndexEntry, IndexedPack)?
+        if let table = view.table, let entry = table.find(id) {
+            found = (entry, table.packs[Int(entry.pack)])
+        } else if let entry = view.overlay.find(id) {
+            found = (entry, view.overlay.packs[Int(entry.pack)])
+        }
+        guard let found, !view.excluded.isEmpty, view.excluded.contains(found.1.id) else { return found }
+        for entry in view.sorted.copies(of: id) {
+            let pack = view.sorted.packs[Int(entry.pack)]
+            if !view.excluded.contains(pack.id) { return (entry, pack) }
+        }
+        return nil
     }
+
+    // MARK: Claims
 
     /// Claims a blob for storing. True: it is new, and the caller must store it or fail the run. False: it
     /// is published, or another claim of this run will store it.
@@ -213,15 +340,15 @@ public final class BlobIndex: @unchecked Sendable {
     }
 
     /// Adds segments to the overlay, and the overlay to the table when it has grown large.
-    private func publish(_ segments: [IndexSegment]) {
+    func publish(_ segments: [IndexSegment]) {
         guard !segments.isEmpty else { return }
         updateMonitor.lock()
         defer { updateMonitor.unlock() }
-        var overlay = view.overlay
+        let old = view
+        var overlay = old.overlay
         overlay.add(segments)
-        let table = view.table
-        replaceView(View(table: table, overlay: overlay))
-        let limit = min(max(Self.overlayEntries, (table?.count ?? 0) / 16), Self.overlayEntriesLimit)
+        replaceView(View(table: old.table, overlay: overlay, excluded: old.excluded))
+        let limit = min(max(Self.overlayEntries, (old.table?.count ?? 0) / 16), Self.overlayEntriesLimit)
         guard overlay.entries.count > limit || overlay.sessions.count > 64 else { return }
         // A damaged table is never copied, and a cache that cannot be written only costs memory.
         guard (try? leaveUnsoundTable()) != nil,
@@ -230,18 +357,21 @@ public final class BlobIndex: @unchecked Sendable {
             merged.isSound()
         else { return }
         soundTable = merged
-        replaceView(View(table: merged, overlay: IndexOverlay()))
+        replaceView(View(table: merged, overlay: IndexOverlay(), excluded: old.excluded))
     }
 }
 
 extension Repository {
     /// Reads the index segment of a session.
     public func indexSegment(_ session: ID128) throws -> IndexSegment {
-        let key = Layout.indexSegment(session)
+        try indexSegment(session, at: Layout.indexSegment(session))
+    }
+
+    /// Reads an index segment that lies under `key`.
+    func indexSegment(_ id: ID128, at key: ObjectKey) throws -> IndexSegment {
         let bytes = try store.readWhole(key, upTo: FormatLimits.packBytes)
         return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
-            try IndexSegment(
-                decoding: bytes, object: key.description, session: session, context: context)
+            try IndexSegment(decoding: bytes, object: key.description, session: id, context: context)
         }
     }
 }

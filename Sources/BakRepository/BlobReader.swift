@@ -29,14 +29,36 @@ public final class BlobReader {
     /// Makes a reader of a repository's blobs.
     public init(_ repository: Repository) { self.repository = repository }
 
-    /// Reads a blob. The bytes are valid until the next call.
+    /// Reads a blob. The bytes are valid until the next call. Where one copy is damaged another serves, and
+    /// where a collection has moved blobs meanwhile they are looked up again.
     ///
     /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
     /// when what lies there is not it, and `StoreError`.
     public func read(_ reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws
         -> UnsafeRawBufferPointer
     {
-        guard let location = index.location(of: reference) else { throw MissingBlobError(id: reference.id) }
+        guard let first = index.location(of: reference) else {
+            guard try index.refreshIfCollected(), let location = index.location(of: reference) else {
+                throw MissingBlobError(id: reference.id)
+            }
+            return try read(reference, kind: kind, at: location)
+        }
+        do {
+            return try read(reference, kind: kind, at: first)
+        } catch let error as CorruptionError {
+            _ = try index.refreshIfCollected()
+            for location in index.locations(of: reference) where location != first {
+                do {
+                    return try read(reference, kind: kind, at: location)
+                } catch is CorruptionError { continue }
+            }
+            throw error
+        }
+    }
+
+    private func read(
+        _ reference: BlobReference, kind: ObjectKind, at location: BlobLocation
+    ) throws -> UnsafeRawBufferPointer {
         let range = try readRange(of: location.pack, Int(location.offset)..<location.endOffset)
         return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
     }

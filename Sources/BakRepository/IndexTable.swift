@@ -4,7 +4,7 @@
 //   block 0 (4096 bytes)   magic "bakindex" 8 | version 4 | zero 4 | repository id 16
 //                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8
 //                          | zero | XXH3-64 of bytes 0 to 4087, 8
-//   entry blocks           136 entries of 30 bytes, sorted by id | zero 8 | XXH3-64 of the bytes before, 8
+//   entry blocks           136 entries of 30 bytes, sorted by id, one for each copy of a blob | zero 8 | XXH3-64 of the bytes before, 8
 //     entry                id 16 | pack number 4 | offset 4 | raw length 3 | stored length 3
 //   lists                  packs: id 16 | size 8 | kind 1 | zero 7    then sessions covered: id 16, sorted
 //                          then for each block the first 8 bytes of its first id, as a little-endian number
@@ -24,7 +24,7 @@ package final class IndexTable: Sendable {
     /// The table's name in the cache.
     package static let cacheName = "index"
     private static let magic: UInt64 = 0x7865_646e_696b_6162  // "bakindex"
-    private static let version: UInt32 = 2
+    private static let version: UInt32 = 3
     private static let blockBytes = 4096
     private static let entryBytes = 30
     private static let entriesPerBlock = 136
@@ -93,24 +93,36 @@ package final class IndexTable: Sendable {
             rawLength: UInt32(lengths & 0xff_ffff), storedLength: UInt32(lengths >> 24 & 0xff_ffff))
     }
 
-    /// Finds a blob. A hit in a block that does not match its checksum is no hit.
-    package func find(_ id: ID128) -> IndexEntry? {
+    /// Finds a blob: its first entry. A hit in a block that does not match its checksum is no hit.
+    package func find(_ id: ID128) -> IndexEntry? { position(of: id).map(entry(at:)) }
+
+    /// The place of a blob's first entry.
+    func position(of id: ID128) -> Int? {
         guard count > 0, let block = blockThatMayHold(id) else { return nil }
-        var low = block * Self.entriesPerBlock
+        let start = block * Self.entriesPerBlock
+        var low = start
         var high = min(low + Self.entriesPerBlock, count)
         while low < high {
             let middle = (low + high) / 2
-            let found = ID128(
-                loading: self.block(block) + middle % Self.entriesPerBlock * Self.entryBytes)
-            if found == id { return isWhole(block) ? validEntry(at: middle) : nil }
-            if found < id { low = middle + 1 } else { high = middle }
+            if self.id(at: middle) < id { low = middle + 1 } else { high = middle }
         }
-        return nil
+        guard low < min(start + Self.entriesPerBlock, count), self.id(at: low) == id, isValid(low) else {
+            return nil
+        }
+        // Copies of one blob may begin in the block before.
+        while low > 0, low <= start, self.id(at: low - 1) == id, isValid(low - 1) { low -= 1 }
+        return low
     }
 
-    private func validEntry(at position: Int) -> IndexEntry? {
-        let entry = entry(at: position)
-        return entry.pack < packs.count ? entry : nil
+    private func id(at position: Int) -> ID128 {
+        ID128(
+            loading: block(position / Self.entriesPerBlock) + position % Self.entriesPerBlock
+                * Self.entryBytes)
+    }
+
+    /// Whether the block can be believed and the entry's pack is there.
+    private func isValid(_ position: Int) -> Bool {
+        isWhole(position / Self.entriesPerBlock) && entry(at: position).pack < packs.count
     }
 
     private func isWhole(_ number: Int) -> Bool {
@@ -196,9 +208,9 @@ extension IndexTable {
     package static func write(
         merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, to cache: any LocalCache
     ) throws -> IndexTable? {
-        let packs = (old?.packs ?? []) + overlay.packs
+        let merged = SortedIndex(table: old, overlay: overlay)
+        let packs = merged.packs
         let sessions = (old?.sessions ?? []).union(overlay.sessions).sorted()
-        let merged = MergedEntries(table: old, overlay: overlay)
         try cache.replace(cacheName) { append in
             var lists = ByteWriter(reservingCapacity: packs.count * packBytes + sessions.count * 16)
             for pack in packs {
@@ -210,7 +222,7 @@ extension IndexTable {
             for session in sessions { lists.id(session) }
             // The number of merged entries is known only after duplicates are dropped: count them first.
             var entryCount = 0
-            merged.forEach { entry in
+            merged.forEach { _, entry in
                 if entryCount % entriesPerBlock == 0 { lists.integer(entry.id.high) }
                 entryCount += 1
             }
@@ -224,7 +236,7 @@ extension IndexTable {
             try flush(&header, to: append)
             var block = ByteWriter(reservingCapacity: blockBytes)
             var blockEntries = 0
-            try merged.forEach { entry in
+            try merged.forEach { _, entry in
                 block.id(entry.id)
                 block.integer(entry.pack)
                 block.integer(entry.offset)
@@ -250,37 +262,6 @@ extension IndexTable {
         block.integer(block.bytes.withUnsafeBytes(Checksum.xxh3_64))
         try block.bytes.withUnsafeBytes(append)
         block.bytes.removeAll(keepingCapacity: true)
-    }
-}
-
-/// The entries of a table and an overlay in one sorted order, an id once, pack numbers of the overlay moved
-/// behind the table's.
-struct MergedEntries {
-    let table: IndexTable?
-    let overlay: IndexOverlay
-
-    /// Hands every entry to `body`.
-    func forEach(_ body: (IndexEntry) throws -> Void) rethrows {
-        let tableCount = table?.count ?? 0
-        let packOffset = UInt32(table?.packs.count ?? 0)
-        var position = 0
-        var last: ID128?
-        func emit(_ entry: IndexEntry) throws {
-            if entry.id != last { try body(entry) }
-            last = entry.id
-        }
-        for var added in overlay.entries {
-            while position < tableCount, let entry = table?.entry(at: position), entry.id <= added.id {
-                try emit(entry)
-                position += 1
-            }
-            added.pack += packOffset
-            try emit(added)
-        }
-        while position < tableCount, let entry = table?.entry(at: position) {
-            try emit(entry)
-            position += 1
-        }
     }
 }
 

@@ -14,6 +14,8 @@ public enum Layout {
     public static let sessions = "sessions"
     /// The folder of index segments.
     public static let index = "index"
+    /// The folder of forget markers.
+    public static let forgotten = "forget"
     /// The folder of what prune writes.
     public static let collections = "gc"
     /// The 256 folders of packs, by the first two digits of a pack's id.
@@ -23,6 +25,38 @@ public enum Layout {
     public static func pack(_ id: ID128) -> ObjectKey {
         let name = id.description
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
+    }
+
+    /// What a collection means to delete.
+    public static func plan(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).plan") }
+
+    /// What a collection decided.
+    public static func decision(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).decision") }
+
+    /// A segment of the index that a collection's decision names.
+    public static func baseSegment(_ number: UInt64, _ id: ID128) -> ObjectKey {
+        ObjectKey("index/\(number)-\(id)")
+    }
+
+    /// The mark of a snapshot that is not wanted any more.
+    public static func forget(_ snapshot: ID128) -> ObjectKey { ObjectKey("forget/\(snapshot)") }
+
+    /// The round and id of a base segment; nil when the key names something else.
+    public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {
+        let parts = key.description.dropFirst(index.utf8.count + 1).split(
+            separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let round = UInt64(parts[0]), let id = ID128(parts[1]),
+            baseSegment(round, id) == key
+        else { return nil }
+        return (round, id)
+    }
+
+    /// The round of a plan or decision; nil when the key names something else.
+    static func round(in key: ObjectKey) -> (number: UInt64, isDecision: Bool)? {
+        let parts = key.description.dropFirst(collections.utf8.count + 1).split(separator: ".")
+        guard parts.count == 2, let number = UInt64(parts[0]), number > 0 else { return nil }
+        if key == plan(number) { return (number, false) }
+        return key == decision(number) ? (number, true) : nil
     }
 
     /// A session's index segment.

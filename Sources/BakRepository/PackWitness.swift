@@ -11,12 +11,17 @@ final class PackWitness: @unchecked Sendable {
     private let monitor = Monitor()
     private var last = ID128.zero
     private var seen: Set<ID128> = []
-    private var faults: [CorruptionError] = []
+    private var faults: [(pack: ID128, error: CorruptionError)] = []
 
     init(_ store: any ObjectStore) { self.store = store }
 
     /// What is wrong with packs, in the order in which it was found.
-    var found: [CorruptionError] { monitor.locked { faults } }
+    var found: [CorruptionError] { monitor.locked { faults.map(\.error) } }
+
+    /// Leaves out what was found of all packs but these: a collection may have removed the others since.
+    func retain(_ packs: Set<ID128>) {
+        monitor.locked { faults.removeAll { !packs.contains($0.pack) } }
+    }
 
     /// Takes note that a blob in `pack` will be referred to.
     func note(_ pack: IndexedPack) {
@@ -26,7 +31,7 @@ final class PackWitness: @unchecked Sendable {
             return seen.insert(pack.id).inserted
         }
         guard isNew, let fault = fault(of: pack) else { return }
-        monitor.locked { faults.append(fault) }
+        monitor.locked { faults.append((pack.id, fault)) }
     }
 
     private func fault(of pack: IndexedPack) -> CorruptionError? {

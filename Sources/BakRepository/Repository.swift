@@ -132,4 +132,11 @@ extension ObjectStore {
             count = size
         }
     }
+
+    /// Puts an object that no one else puts under this name with these bytes. False: another's is there.
+    func putOwn(_ key: ObjectKey, _ bytes: [UInt8]) throws -> Bool {
+        if try bytes.withUnsafeBytes({ try put(key, $0) }) == .created { return true }
+        // The reply to a first try may have been lost.
+        return try readWhole(key, upTo: max(bytes.count, FormatLimits.recordBytes)) == bytes
+    }
 }

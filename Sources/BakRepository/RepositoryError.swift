@@ -15,9 +15,9 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case noCompleteSnapshot(partialCount: Int)
     /// Several snapshots begin so.
     case ambiguousSnapshot(name: String, matches: [String])
-    /// A newer program has pruned here, with records that this one does not know.
-    case prunedByNewerProgram
-    /// The session's commit record could not be put, because its name was taken.
+    /// The store lacks what a prune beside backups relies on.
+    case cannotCollect(location: String, reason: String)
+    /// A collection ended the session, and something that it refers to is gone.
     case sessionRevoked(ID128)
     /// Something could not be stored before, and the session cannot be committed any more.
     case sessionFailed(ID128)
@@ -40,8 +40,10 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
                 : "only interrupted backups are there yet; list them with: bakstore snapshots, and name one by its id"
         case .ambiguousSnapshot(let name, let matches):
             "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
-        case .prunedByNewerProgram: "a newer bakstore has pruned this repository; use that one"
-        case .sessionRevoked(let session): "session \(session.short) was revoked; run the backup again"
+        case .cannotCollect(let location, let reason):
+            "\(location) cannot be pruned, because \(reason); backups and restores work"
+        case .sessionRevoked(let session):
+            "a prune ended session \(session.short) before it was stored; run the backup again"
         case .sessionFailed(let session):
             "session \(session.short) failed before and cannot be committed; run the backup again"
         case .outsideLimits(let what, let reason): "\(what) cannot be stored: \(reason)"

@@ -22,14 +22,29 @@ extension Repository {
         }
     }
 
-    /// Every snapshot, oldest first, and those whose record is damaged.
+    /// Reads a revoked session's tombstone.
+    func expectTombstone(_ session: ID128) throws {
+        let key = Layout.snapshot(session)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        _ = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try Tombstone(decoding: bytes, object: key.description, session: session, context: context)
+        }
+    }
+
+    /// Every snapshot that is not forgotten, oldest first, and those whose record is damaged.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
         var readable: [CommitRecord] = []
         var unreadable: [UnreadableSnapshot] = []
-        for info in try store.list(Layout.snapshots) {
-            guard let id = Layout.id(in: info.key) else { continue }
+        let listing = try store.list(Layout.snapshots)
+        let forgotten = try forgotten()
+        for info in listing {
+            guard let id = Layout.id(in: info.key), !forgotten.contains(id) else { continue }
             do {
-                readable.append(try snapshot(id))
+                if info.size == Tombstone.objectBytes {
+                    try expectTombstone(id)
+                } else {
+                    readable.append(try snapshot(id))
+                }
             } catch let error as CorruptionError {
                 unreadable.append(UnreadableSnapshot(id: id, error: error))
             }

@@ -86,12 +86,16 @@ public protocol SourceTree: AnyObject, Sendable {
     /// when there is none.
     var topDevice: UInt64? { get }
 
+    /// Whether it can be read a second time, as a pipe cannot.
+    var isRepeatable: Bool { get }
+
     /// How long, in nanoseconds, two changes on this file's medium may carry one timestamp.
     var timestampGranularityNanoseconds: UInt64 { get }
 }
 
 extension SourceTree {
     public var topDevice: UInt64? { nil }
+    public var isRepeatable: Bool { true }
 
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }

@@ -11,11 +11,14 @@ struct ArgumentParser {
     private var uses: [FlagUse] = []
     private var operands: [[UInt8]] = []
 
-    /// Parses the words after the program's name.
-    static func parse(_ words: [[UInt8]]) throws(UsageError) -> Invocation {
+    /// Parses the words after the program's name. `complete` may add to a command what the words left open, before
+    /// it is looked at as a whole.
+    static func parse(
+        _ words: [[UInt8]], complete: (Invocation) throws(UsageError) -> Invocation = { $0 }
+    ) throws(UsageError) -> Invocation {
         var parser = ArgumentParser(words: words)
         try parser.readWords()
-        return try parser.finish()
+        return try parser.finish(complete)
     }
 
     private init(words: [[UInt8]]) { self.words = words }
@@ -120,7 +123,9 @@ struct ArgumentParser {
         uses.append(FlagUse(name: flag.name, value: value))
     }
 
-    private func finish() throws(UsageError) -> Invocation {
+    private func finish(
+        _ complete: (Invocation) throws(UsageError) -> Invocation
+    ) throws(UsageError) -> Invocation {
         let isAsked = { (flag: FlagName) in uses.contains { $0.name == flag } }
         if isAsked(.help) || command == nil && !isAsked(.version) {
             guard command != nil || isAsked(.help) else {
@@ -133,8 +138,10 @@ struct ArgumentParser {
         }
         guard let command, !isAsked(.version) else { return Invocation(command: .version, uses: uses) }
         let invocation = Invocation(command: command.name, uses: uses, operands: operands)
-        try check(invocation, command)
-        return invocation
+        let speaksOfItself = command.name == .version || command.name == .help
+        let whole = speaksOfItself ? invocation : try complete(invocation)
+        try check(whole, command)
+        return whole
     }
 
     /// What concerns the command line as a whole.
@@ -147,15 +154,17 @@ struct ArgumentParser {
         where invocation.has(one) && invocation.has(other) {
             throw error("--\(one.rawValue) and --\(other.rawValue) contradict each other")
         }
-        guard command.operandCount.allows(operands.count) else {
+        guard command.operandCount.allows(invocation.operands.count) else {
             let usage = "usage: bakstore \(command.name.rawValue) \(command.operands)"
-            let surplus = operands.count > 0 ? "too many or wrong operands" : "something is missing"
+            let surplus =
+                invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
             throw error("\(surplus); \(usage)")
         }
         if command.name == .backup { try checkSources(invocation) }
     }
 
     private func checkSources(_ invocation: Invocation) throws(UsageError) {
+        let operands = invocation.operands
         if operands.contains([]) { throw error("a PATH must not be empty") }
         let isStdin = invocation.has(.stdin)
         if isStdin && !operands.isEmpty { throw error("--stdin takes no PATH: it is what is backed up") }

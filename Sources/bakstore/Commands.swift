@@ -1,6 +1,8 @@
 // Commands: from a command line to an exit code. Each command's work is in `Command+<Name>.swift`.
 
 import BakCore
+import BakPosix
+import BakStorage
 
 /// The version of this program.
 let programVersion = "0.1.0"
@@ -30,9 +32,14 @@ enum Commands {
         isInterrupted: @escaping @Sendable () -> Bool
     ) -> ExitCode {
         do {
-            let invocation = try ArgumentParser.parse(words)
+            var known: Environment?
+            let invocation = try ArgumentParser.parse(words) { invocation throws(UsageError) in
+                let environment = try Environment(variable)
+                known = environment
+                return try environment.complete(invocation)
+            }
             let context = CommandContext(
-                terminal: terminal, environment: try Environment(variable), clock: clock,
+                terminal: terminal, environment: try known ?? Environment(variable), clock: clock,
                 localOffset: localOffset, isInterrupted: isInterrupted, isQuiet: invocation.has(.quiet),
                 isJSON: invocation.has(.json))
             let code = try run(invocation, context: context)
@@ -52,5 +59,15 @@ enum Commands {
             terminal.writeError(report.line(asJSON: asJSON))
             return report.code
         }
+    }
+}
+
+extension Environment {
+    /// Takes from the user's profile what an invocation leaves open.
+    fileprivate func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {
+        let profile = try profile(for: invocation) { path throws(SourceError) in
+            try SmallFile.read(path: path, limit: ConfigFile.sizeLimit)
+        }
+        return profile.map(invocation.completed) ?? invocation
     }
 }

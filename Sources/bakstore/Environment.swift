@@ -19,6 +19,10 @@ struct Environment: Sendable, Equatable {
     var progressFPS = 10.0
     /// The repository of those who name none; nil when the user has no home.
     var defaultRepository: [UInt8]?
+    /// The file with the user's profiles; nil when the user has no home.
+    var configFile: [UInt8]?
+    /// `HOME`, if it is an absolute path.
+    var home: [UInt8]?
 
     /// Reads the variables that `variable` knows.
     init(_ variable: (String) -> [UInt8]?) throws(UsageError) {
@@ -58,6 +62,10 @@ struct Environment: Sendable, Equatable {
         if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
             defaultRepository = data + Array("/default".utf8)
         }
+        if let config = Self.userFolder(variable, "XDG_CONFIG_HOME", ".config") {
+            configFile = config + Array("/config.toml".utf8)
+        }
+        home = variable("HOME").flatMap { $0.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
     /// The `bakstore` folder of an XDG base folder (a relative one does not count, says its specification).
@@ -70,7 +78,7 @@ struct Environment: Sendable, Equatable {
         return home + Array("/\(beneathHome)".utf8) + suffix
     }
 
-    /// Which repository a command works on, in this order: `--repo`, the environment, the default one.
+    /// Which repository a command works on, in this order: `--repo` or the profile's, the environment, the default one.
     ///
     /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names; nil when it cannot.
     func repository(

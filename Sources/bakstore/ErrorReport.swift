@@ -51,8 +51,8 @@ struct ErrorReport: Equatable {
     private static func report(_ error: RepositoryError) -> (ExitCode, String) {
         switch error {
         case .noRepository: (.noRepository, error.description)
-        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .prunedByNewerProgram,
-            .sessionRevoked,
+        case .cannotCollect: (.storeUnable, error.description)
+        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }

@@ -8,7 +8,7 @@ import BakRepository
 
 /// The flags by their long spelling, so that a command cannot ask for one that does not exist.
 enum FlagName: String, CaseIterable {
-    case repo, verbose, quiet, json, help, version
+    case repo, profile, verbose, quiet, json, help, version
     case id, compression
     case packSize = "pack-size"
     case tag, device, host, time, path, latest, all
@@ -158,6 +158,9 @@ struct Flag: Sendable {
 enum Flags {
     static let global: [Flag] = [
         Flag(.repo, "r", .bytes("FOLDER"), help: "the repository; without it, the default one of this user"),
+        Flag(
+            .profile, "P", .text("NAME"),
+            help: "take what is not given from this profile of the configuration"),
         Flag(.verbose, "v", repeatable: true, help: "say more; twice: name every file"),
         Flag(.quiet, "q", help: "print nothing but errors"),
         Flag(.json, help: "write JSON, one object a line"),

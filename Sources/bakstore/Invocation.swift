@@ -30,6 +30,10 @@ struct Invocation {
     var uses: [FlagUse] = []
     /// What is neither command nor flag, as bytes: paths need not be UTF-8.
     var operands: [[UInt8]] = []
+    /// What the command line left open was taken from it.
+    var profile: Profile?
+    /// The flags that come from the profile.
+    var profileFlags: Set<FlagName> = []
 
     /// Whether the flag was given.
     func has(_ flag: FlagName) -> Bool { uses.contains { $0.name == flag } }

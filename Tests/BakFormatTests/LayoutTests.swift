@@ -15,6 +15,7 @@ import Testing
         #expect(PackLayout.tailBytes == 48)
         #expect(PackLayout.minimumBytes == 112)
         #expect(IndexEntry.byteCount == 32)
+        #expect(Tombstone.objectBytes == 96)
         #expect(
             FormatLimits.segmentBytes
                 > (256 << 10) + FormatLimits.extendedAttributeBytes + 2 * FormatLimits.pathBytes)

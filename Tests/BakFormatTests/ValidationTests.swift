@@ -24,8 +24,15 @@ private struct Breach: CustomTestStringConvertible {
         body(&writer)
         let kinds: [FormatSpecimen: ObjectKind] = [
             .config: .config, .session: .session, .commitRecord: .commitRecord, .indexSegment: .indexSegment,
+            .tombstone: .tombstone, .forgetMarker: .forgetMarker, .plan: .collectionPlan,
+            .decision: .collectionDecision,
         ]
-        let id = kind == .config ? FormatSpecimen.repository : FormatSpecimen.object
+        let id =
+            switch kind {
+            case .config: FormatSpecimen.repository
+            case .plan, .decision: ID128(high: 0, low: FormatSpecimen.round)
+            default: FormatSpecimen.object
+            }
         self.init(
             kind, reason,
             ObjectFrame.encode(kind: kinds[kind]!, id: id, body: writer.bytes, sealer: .plain))
@@ -55,6 +62,20 @@ private struct Breach: CustomTestStringConvertible {
         change(&entry)
         self.init(.manifestSegment, reason, FormatSpecimen.segment([entry]))
     }
+}
+
+/// The beginning of a plan or a decision, after the repository's id.
+private func head(_ writer: inout ByteWriter, round: UInt64 = FormatSpecimen.round) {
+    writer.integer(round)
+    writer.timestamp(Timestamp(seconds: 0))
+    for _ in 0..<2 { writer.text("") }
+}
+
+/// A decision of lists of so many equal ids.
+private func lists(_ writer: inout ByteWriter, _ counts: [Int]) {
+    head(&writer)
+    for count in counts { writer.integer(UInt32(count)) }
+    for count in counts { for _ in 0..<count { writer.id(FormatSpecimen.object) } }
 }
 
 private func file(_ path: String, type: FileType = .regular) -> ManifestEntry {
@@ -192,6 +213,31 @@ private func indexBody(
     }
 
     private static let recordBreaches: [Breach] = [
+        Breach(.tombstone, "left over") { $0.byte(0) },
+        Breach(.tombstone, "its kind is 10", at: 8, [ObjectKind.forgetMarker.rawValue]),
+        Breach(.forgetMarker, "host") { writer in
+            writer.timestamp(Timestamp(seconds: 0))
+            writer.text(String(repeating: "h", count: 1025))
+        },
+        Breach(.plan, "of round 13") { head(&$0, round: 13) },
+        Breach(.plan, "2 ids do not fill 16 bytes") { writer in
+            head(&writer)
+            writer.integer(UInt32(2))
+            writer.id(.zero)
+        },
+        Breach(.plan, "condemned packs are not sorted") { writer in
+            head(&writer)
+            writer.integer(UInt32(2))
+            for _ in 0..<2 { writer.id(FormatSpecimen.object) }
+        },
+        Breach(.decision, "of round 0") { head(&$0, round: 0) },
+        Breach(.decision, "12884901885 ids do not fill 0 bytes") { writer in
+            head(&writer)
+            for _ in 0..<3 { writer.integer(UInt32.max) }
+        },
+        Breach(.decision, "deleted packs are not sorted") { lists(&$0, [2, 0, 0]) },
+        Breach(.decision, "base segments are not sorted") { lists(&$0, [0, 2, 0]) },
+        Breach(.decision, "superseded sessions are not sorted") { lists(&$0, [0, 0, 2]) },
         Breach(.session, "nanoseconds") {
             $0.varint(0)
             $0.varint(1_000_000_000)

@@ -109,16 +109,18 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
             let table = try #require(
                 try IndexTable.write(
                     merging: old, overlay(Array(segments[split...])), repository: .zero, to: cache))
-            var naive: [ID128: ID128] = [:]
+            var naive: [ID128: [ID128]] = [:]
             for segment in segments {
-                for entry in segment.entries where naive[entry.id] == nil {
-                    naive[entry.id] = segment.packs[Int(entry.pack)].id
+                for entry in segment.entries {
+                    naive[entry.id, default: []].append(segment.packs[Int(entry.pack)].id)
                 }
             }
-            #expect(table.count == naive.count)
-            for (id, pack) in naive {
+            #expect(table.count == naive.reduce(0) { $0 + $1.value.count })
+            let sorted = SortedIndex(table: table, overlay: IndexOverlay())
+            for (id, packs) in naive {
                 let entry = try #require(table.find(id))
-                #expect(table.packs[Int(entry.pack)].id == pack)
+                #expect(table.packs[Int(entry.pack)].id == packs[0])
+                #expect(sorted.copies(of: id).map { table.packs[Int($0.pack)].id } == packs)
             }
         }
     }

@@ -102,6 +102,14 @@ extension SeededRandom {
         set {}
     }
 
+    /// When and by whom a record was put.
+    public func origin() -> RecordOrigin {
+        RecordOrigin(time: timestamp(), host: text(upTo: 9), program: text(upTo: 9))
+    }
+
+    /// A few ids.
+    public func ids() -> [ID128] { (0..<number(0...4)).map { _ in id() } }
+
     /// A commit record.
     public func commitRecord(id: ID128) -> CommitRecord {
         var counters = SnapshotCounters()

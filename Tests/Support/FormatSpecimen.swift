@@ -7,11 +7,14 @@ import BakFormat
 /// A kind of encoded value.
 public enum FormatSpecimen: String, CaseIterable, Sendable {
     case config, session, commitRecord, indexSegment, pack, manifestSegment, manifestRoot
+    case tombstone, forgetMarker, plan, decision
 
     /// The ids that all specimens are made with.
     public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
     /// The id in the name of the objects that have one.
     public static let object = ID128(high: 0xa1a2_a3a4_a5a6_a7a8, low: 0xb1b2_b3b4_b5b6_b7b8)
+    /// The round of plans and decisions.
+    public static let round: UInt64 = 12
     /// What objects are framed with.
     public static let context = FrameContext(repository: repository, sealer: .plain)
 
@@ -32,6 +35,17 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         case .commitRecord: return random.commitRecord(id: Self.object).encode(Self.context)
         case .indexSegment:
             return random.indexSegment(session: Self.object, blobsPerPack: 3).encode(Self.context)
+        case .tombstone: return Tombstone(session: Self.object).encode(Self.context)
+        case .forgetMarker:
+            return ForgetMarker(snapshot: Self.object, origin: random.origin()).encode(Self.context)
+        case .plan:
+            return CollectionPlan(number: Self.round, origin: random.origin(), condemned: random.ids())
+                .encode(Self.context)
+        case .decision:
+            return CollectionDecision(
+                number: Self.round, origin: random.origin(), deleted: random.ids(), base: random.ids(),
+                superseded: random.ids()
+            ).encode(Self.context)
         case .pack:
             return Self.pack(
                 kind: random.oneIn(2) ? .chunkPack : .manifestPack,
@@ -103,6 +117,19 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
             return try IndexSegment(decoding: bytes, object: object, session: id, context: context)
                 .encode(context)
         case .pack: return try Self.recodePack(bytes)
+        case .tombstone:
+            return try Tombstone(decoding: bytes, object: object, session: id, context: context)
+                .encode(context)
+        case .forgetMarker:
+            return try ForgetMarker(decoding: bytes, object: object, snapshot: id, context: context)
+                .encode(context)
+        case .plan:
+            return try CollectionPlan(decoding: bytes, object: object, number: Self.round, context: context)
+                .encode(context)
+        case .decision:
+            return try CollectionDecision(
+                decoding: bytes, object: object, number: Self.round, context: context
+            ).encode(context)
         case .manifestSegment:
             let decoder = try ManifestSegmentDecoder(bytes, object: object)
             var encoder = ManifestSegmentEncoder()
@@ -146,7 +173,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
     /// Corrects the checksums of mutated bytes, so that what lies behind them is reached.
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
-        case .config, .session, .commitRecord, .indexSegment:
+        case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision:
             guard bytes.count >= ObjectFrame.checksumBytes else { return }
             Self.store(Checksum.xxh3_128, of: 0..<bytes.count - 16, at: bytes.count - 16, in: &bytes)
         case .pack:

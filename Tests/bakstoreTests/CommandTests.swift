@@ -147,6 +147,25 @@ private final class Home {
         #expect(home.run("backup", "--files-from", "~/none").code == .usage)
     }
 
+    @Test func aProfileSaysWhatToBackUp() throws {
+        try home.write(
+            ".config/bakstore/config.toml",
+            "[profile.default]\nrepository = '~/repo'\npaths = ['~/photos']\nexclude = ['a.*']\ntag = ['x']\n"
+        )
+        #expect(home.run("backup").code == .noRepository)
+        #expect(home.run("init").code == .done && home.has("repo/config"))
+        #expect(home.run("backup").output.contains("1 new file"))
+        #expect(home.run("backup", "~/photos", "-P", "default", "--exclude", "none").output.contains("1 new"))
+        #expect(home.run("snapshots", "--tag", "x").output.contains("2 snapshots"))
+        let other = home.run("snapshots", "-P", "other")
+        #expect(other.code == .usage && other.error.contains("has no profile 'other'; it has default"))
+        try home.write(".config/bakstore/config.toml", "[profile.default]\npath = ['~/photos']\n")
+        let broken = home.run("backup")
+        #expect(
+            broken.code == .usage && broken.error.contains("config.toml:2: unknown key path; did you mean"))
+        #expect(home.run("snapshots", "-r", "~/repo").code == .done)
+    }
+
     @Test func aRepositoryIsMadeOnceAndWhereNothingElseIs() throws {
         #expect(home.run("init", "-r", "~/repo").code == .done)
         #expect(home.run("init", "-r", "~/repo").error.contains("already"))

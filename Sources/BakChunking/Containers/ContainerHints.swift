@@ -1,0 +1,136 @@
+// ContainerHints: runs the parsers over a file that passes by, and knows up to where all cuts are known.
+//
+// Always holds: hints follow from the content alone; `settled` never decreases and lies at most `largestHold` or a
+// window behind what has been read; parsing costs a bounded number of steps for each byte of the file. Whatever
+// is odd ends the hints, silently: the rest of the file is cut as if it had no structure.
+
+struct ContainerHints {
+    /// A longer window is refused.
+    static let largestWindow = 128 << 10
+    /// The most that may be read beyond a place before it is cut.
+    static let largestHold: UInt64 = 4 << 20
+    /// Deeper containers are payload.
+    private static let mostNested = 4
+    private static let stepAllowance: UInt64 = 512
+    private static let bytesPerStep: UInt64 = 2048
+
+    private struct Level {
+        var parser: any HintParser
+        var request: HintRequest
+        /// Where the container ends at the latest.
+        var end: UInt64
+    }
+
+    private var levels: [Level]
+    private var steps: UInt64 = 0
+    private(set) var list = HintList()
+    /// All cuts before this offset are known; nothing beyond it may be cut yet.
+    private(set) var settled: UInt64 = 0
+
+    init(_ kind: ContainerKind) {
+        let parser = kind.parser(start: 0)
+        levels = [Level(parser: parser, request: parser.first, end: HintWindow.largestOffset)]
+    }
+
+    mutating func removeNext() { list.removeNext() }
+
+    /// Reads on.
+    ///
+    /// - Parameters:
+    ///   - bytes: the file from `offset` on, which is not beyond `settled`, as far as it has been read.
+    ///   - isLast: whether the file ends with them.
+    mutating func advance(over bytes: UnsafeRawBufferPointer, from offset: UInt64, isLast: Bool) {
+        let end = offset + UInt64(bytes.count)
+        guard settled < end || isLast else { return }
+        let file = HintWindow(bytes: bytes, offset: offset)
+        while let level = levels.last {
+            guard let window = Self.window(for: level, in: file, isLast: isLast) else {
+                // What is still wanted will never come.
+                if isLast || !isPossible(level) {
+                    leave()
+                    continue
+                }
+                settled = max(settled, min(max(Self.held(level.request, end), list.floor), end))
+                return
+            }
+            guard step(at: window.offset, level.request) else { break }
+            list.floor = max(list.floor, Self.held(level.request, end))
+            advanceParser(window)
+        }
+        levels = []
+        settled = .max
+    }
+
+    /// Lets the innermost parser look at its window.
+    private mutating func advanceParser(_ window: HintWindow) {
+        let last = levels.count - 1
+        let outerEnd = levels[last].end
+        var nested: NestedContainer?
+        let request = levels[last].parser.parse(window, &list, &nested)
+        levels[last].request = request
+        if case .done = request { leave() }
+        guard let nested, levels.count < Self.mostNested else { return }
+        // Whoever goes back over what the inner container covers would suggest cuts where some were made already.
+        precondition(Self.held(request, .max) >= nested.range.upperBound, "a parser reads a part twice")
+        let parser = nested.kind.parser(start: nested.range.lowerBound)
+        levels.append(
+            Level(parser: parser, request: parser.first, end: min(nested.range.upperBound, outerEnd)))
+    }
+
+    /// Goes back to the container around this one.
+    private mutating func leave() { levels.removeLast() }
+
+    /// Whether the request can ever be met.
+    private func isPossible(_ level: Level) -> Bool {
+        switch level.request {
+        case .window(let offset, let count, _):
+            count > 0 && count <= Self.largestWindow && offset < level.end
+                && UInt64(count) <= level.end - offset
+        case .search(let offset, let least):
+            least > 0 && least <= Self.largestWindow && offset < level.end
+                && UInt64(least) <= level.end - offset
+        case .tail(_, let count): count <= Self.largestWindow
+        case .done: false
+        }
+    }
+
+    /// Counts a step; false when there have been too many for a file of this size. A search is bounded by itself.
+    private mutating func step(at offset: UInt64, _ request: HintRequest) -> Bool {
+        if case .search = request { return true }
+        steps += 1
+        return steps <= Self.stepAllowance + offset / Self.bytesPerStep
+    }
+
+    /// Where cutting must stop until the request is met, when the file has been read up to `end`.
+    private static func held(_ request: HintRequest, _ end: UInt64) -> UInt64 {
+        switch request {
+        case .window(let offset, _, let hold):
+            offset - min(hold, offset) <= largestHold ? min(hold, offset) : offset
+        case .search(let offset, _): offset
+        case .tail(let offset, let count): max(offset, end - min(end, UInt64(count)))
+        case .done: end
+        }
+    }
+
+    /// What was requested, when all of it has been read.
+    private static func window(for level: Level, in file: HintWindow, isLast: Bool) -> HintWindow? {
+        switch level.request {
+        case .window(let offset, let count, _):
+            guard count > 0, count <= largestWindow, offset >= file.offset, offset < file.end,
+                UInt64(count) <= min(file.end, level.end) - min(offset, level.end)
+            else { return nil }
+            return file.part(from: Int(offset - file.offset), count: count)
+        case .search(let offset, let least):
+            let end = min(file.end, level.end)
+            guard offset >= file.offset, offset < end, end - offset >= UInt64(max(least, 1)) else {
+                return nil
+            }
+            return file.part(from: Int(offset - file.offset), count: Int(end - offset))
+        case .tail(let offset, let count):
+            guard isLast, offset < file.end, count <= largestWindow else { return nil }
+            let start = max(held(level.request, file.end), file.offset)
+            return file.part(from: Int(start - file.offset), count: Int(file.end - start))
+        case .done: return nil
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// MPEGAudioParser: MP3 and its like: an ID3v2 tag (id3.org, 2.2 to 2.4) at the start, whose pictures are set apart, frames
+// of sound, and at the end perhaps an APE tag and an ID3v1 tag of 128 bytes.
+
+struct MPEGAudioParser: HintParser {
+    private enum State { case tag, frame, end }
+
+    private static let tagHeaderBytes = 10
+    private static let frameHeaderBytes: UInt64 = 10
+    private static let leastPictureBytes: UInt64 = 4096
+    private static let tailBytes = 64 << 10
+
+    private var state = State.tag
+    private let start: UInt64
+    private var version = 0
+    private var tagEnd: UInt64
+
+    init(start: UInt64) {
+        self.start = start
+        tagEnd = start
+    }
+
+    var first: HintRequest { .at(start, Self.tagHeaderBytes) }
+
+    mutating func parse(
+        _ window: HintWindow, _ hints: inout HintList, _ nested: inout NestedContainer?
+    ) -> HintRequest {
+        switch state {
+        case .tag:
+            guard window.has("ID3", at: 0), let version = window.byte(3), let flags = window.byte(5),
+                let byteCount = Self.sevenBits(window, at: 6)
+            else { return sound() }
+            self.version = Int(version)
+            tagEnd = start + UInt64(Self.tagHeaderBytes) + byteCount + (flags & 0x10 != 0 ? 10 : 0)
+            hints.cut(at: tagEnd, .payload)
+            return frame(at: window.end)
+        case .frame:
+            // A tag's frames have a letter or digit first; padding has not.
+            guard let byteCount = version == 4 ? Self.sevenBits(window, at: 4) : window.u32(4),
+                byteCount > 0, window.byte(0)! >= 0x30
+            else { return sound() }
+            let end = window.offset + Self.frameHeaderBytes + byteCount
+            if byteCount >= Self.leastPictureBytes, end <= tagEnd {
+                hints.cutIfFar(at: window.offset, .payload)
+                if end < tagEnd { hints.cut(at: end, .metadata) }
+            }
+            return frame(at: end)
+        case .end:
+            guard let tags = Self.tagBytes(atEndOf: window) else { return .done }
+            hints.cut(at: window.end - tags, .metadata)
+            return .done
+        }
+    }
+
+    private mutating func frame(at offset: UInt64) -> HintRequest {
+        guard version >= 3, offset + Self.frameHeaderBytes < tagEnd else { return sound() }
+        state = .frame
+        return .at(offset, Int(Self.frameHeaderBytes))
+    }
+
+    private mutating func sound() -> HintRequest {
+        state = .end
+        return .tail(offset: tagEnd, count: Self.tailBytes)
+    }
+
+    /// How many of the last bytes are tags; nil for none.
+    private static func tagBytes(atEndOf window: HintWindow) -> UInt64? {
+        var rest = window.count
+        if window.has("TAG", at: rest - 128) { rest -= 128 }
+        // An APE tag's footer of 32 bytes tells the length of what is before it, itself included.
+        if window.has("APETAGEX", at: rest - 32), let count = window.u32(rest - 20, isLittle: true),
+            let flags = window.u32(rest - 12, isLittle: true), count <= UInt64(rest)
+        {
+            let headerBytes = flags & 1 << 31 != 0 ? 32 : 0
+            rest = max(rest - Int(count) - headerBytes, 0)
+        }
+        return rest == window.count ? nil : UInt64(window.count - rest)
+    }
+
+    /// A number of 28 bits, seven in each byte.
+    private static func sevenBits(_ window: HintWindow, at place: Int) -> UInt64? {
+        guard let value = window.u32(place), value & 0x8080_8080 == 0 else { return nil }
+        return value & 0x7f | value >> 1 & 0x3f80 | value >> 2 & 0x1f_c000 | value >> 3 & 0xfe0_0000
+    }
+}

@@ -1,0 +1,197 @@
+// What a collection (prune) puts on record: `gc/<n>.plan` and `gc/<n>.decision`, in the common frame. Rounds
+// are numbered from 1; the id in the header is the number.
+//
+//   body of both
+//    16  repository id
+//     8  number
+//        time, host, program: when and by whom, for people only
+//   plan                                decision
+//     4  number of condemned packs        4 4 4  numbers of deleted packs, base segments, superseded sessions
+//   16 each  their ids                  16 each  their ids, in this order
+//
+// Each list increases strictly. A decision deletes nothing that its plan did not condemn.
+
+import BakCore
+
+/// Who put a record, and when. It says nothing about what is safe.
+public struct RecordOrigin: Equatable, Sendable {
+    /// When.
+    public var time: Timestamp
+    /// The machine.
+    public var host: String
+    /// The program and its version.
+    public var program: String
+
+    /// Makes an origin.
+    public init(time: Timestamp, host: String, program: String) {
+        self.time = time
+        self.host = host
+        self.program = program
+    }
+
+    func encode(to body: inout ByteWriter) {
+        body.timestamp(time)
+        body.text(host)
+        body.text(program)
+    }
+
+    init(_ body: inout ByteReader) throws(CorruptionError) {
+        time = try body.timestamp()
+        host = try body.text(upTo: 1024, "the host")
+        program = try body.text(upTo: 1024, "the program")
+    }
+}
+
+/// Says which packs a collection means to delete. Sessions that begin later do not count on them.
+public struct CollectionPlan: Equatable, Sendable {
+    /// The round.
+    public var number: UInt64
+    /// Who put it.
+    public var origin: RecordOrigin
+    /// The packs, sorted by id.
+    public var condemned: [ID128]
+
+    /// Makes a plan; `condemned` in any order, each once.
+    public init(number: UInt64, origin: RecordOrigin, condemned: [ID128]) {
+        self.number = number
+        self.origin = origin
+        self.condemned = condemned.sorted()
+    }
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        var body = ByteWriter(reservingCapacity: 256 + condemned.count * ID128.byteCount)
+        CollectionNumber.encodeHead(number, origin, context, to: &body)
+        body.integer(UInt32(condemned.count))
+        for id in condemned { body.id(id) }
+        return ObjectFrame.encode(
+            kind: .collectionPlan, id: CollectionNumber.id(number), body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .collectionPlan, id: CollectionNumber.id(number),
+            sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            return try Self(body: &body, number: number)
+        }
+    }
+
+    private init(body: inout ByteReader, number: UInt64) throws(CorruptionError) {
+        try body.expectNumber(number)
+        self.number = number
+        origin = try RecordOrigin(&body)
+        let count = Int(try body.integer(UInt32.self))
+        try body.expectIDs(count)
+        condemned = try body.sortedIDs(count, "condemned packs")
+        try body.expectEnd()
+    }
+}
+
+/// Says what a collection deletes and which index counts from now on. There is one for each round.
+public struct CollectionDecision: Equatable, Sendable {
+    /// The round.
+    public var number: UInt64
+    /// Who put it.
+    public var origin: RecordOrigin
+    /// The packs that are deleted, sorted by id.
+    public var deleted: [ID128]
+    /// The ids of the index segments that hold everything trusted so far, sorted.
+    public var base: [ID128]
+    /// The sessions whose own index segments the base replaces, sorted.
+    public var superseded: [ID128]
+
+    /// Makes a decision; the lists in any order, each id once.
+    public init(
+        number: UInt64, origin: RecordOrigin, deleted: [ID128], base: [ID128], superseded: [ID128]
+    ) {
+        self.number = number
+        self.origin = origin
+        self.deleted = deleted.sorted()
+        self.base = base.sorted()
+        self.superseded = superseded.sorted()
+    }
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        let lists = [deleted, base, superseded]
+        var body = ByteWriter(
+            reservingCapacity: 256 + lists.reduce(0) { $0 + $1.count } * ID128.byteCount)
+        CollectionNumber.encodeHead(number, origin, context, to: &body)
+        for list in lists { body.integer(UInt32(list.count)) }
+        for list in lists { for id in list { body.id(id) } }
+        return ObjectFrame.encode(
+            kind: .collectionDecision, id: CollectionNumber.id(number), body: body.bytes,
+            sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .collectionDecision, id: CollectionNumber.id(number),
+            sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            return try Self(body: &body, number: number)
+        }
+    }
+
+    private init(body: inout ByteReader, number: UInt64) throws(CorruptionError) {
+        try body.expectNumber(number)
+        self.number = number
+        origin = try RecordOrigin(&body)
+        let deletedCount = Int(try body.integer(UInt32.self))
+        let baseCount = Int(try body.integer(UInt32.self))
+        let supersededCount = Int(try body.integer(UInt32.self))
+        try body.expectIDs(deletedCount + baseCount + supersededCount)
+        deleted = try body.sortedIDs(deletedCount, "deleted packs")
+        base = try body.sortedIDs(baseCount, "base segments")
+        superseded = try body.sortedIDs(supersededCount, "superseded sessions")
+        try body.expectEnd()
+    }
+}
+
+private enum CollectionNumber {
+    static func id(_ number: UInt64) -> ID128 { ID128(high: 0, low: number) }
+
+    static func encodeHead(
+        _ number: UInt64, _ origin: RecordOrigin, _ context: FrameContext, to body: inout ByteWriter
+    ) {
+        body.id(context.repository)
+        body.integer(number)
+        origin.encode(to: &body)
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func expectNumber(_ number: UInt64) throws(CorruptionError) {
+        let start = self
+        let found = try integer(UInt64.self)
+        guard found == number else { throw start.corruption("it is of round \(found)") }
+    }
+
+    /// Throws unless what is left are exactly so many ids.
+    fileprivate func expectIDs(_ count: Int) throws(CorruptionError) {
+        guard remaining == count * ID128.byteCount else {
+            throw corruption("\(count) ids do not fill \(remaining) bytes")
+        }
+    }
+
+    fileprivate mutating func sortedIDs(_ count: Int, _ what: String) throws(CorruptionError) -> [ID128] {
+        var ids: [ID128] = []
+        ids.reserveCapacity(count)
+        for _ in 0..<count {
+            let row = self
+            let id = try id()
+            guard ids.last.map({ $0 < id }) ?? true else { throw row.corruption("\(what) are not sorted") }
+            ids.append(id)
+        }
+        return ids
+    }
+}

@@ -1,0 +1,77 @@
+// The two small objects that end something for good. `snapshots/<session>` is a session's commit record or
+// its tombstone, whichever is put first. `forget/<session>` says that a snapshot is not wanted any more.
+//
+//   tombstone body: repository id 16. It has exactly 96 bytes and a commit record has more, so that a listing
+//   tells them apart.
+//   forget marker body: repository id 16 | time | host | program
+
+import BakCore
+
+/// Says that a session may not commit any more.
+public struct Tombstone: Equatable, Sendable {
+    /// The session.
+    public var session: ID128
+
+    /// The length of every tombstone, and of nothing else in its folder.
+    public static let objectBytes = ObjectFrame.overheadBytes + ID128.byteCount
+
+    /// Makes a tombstone.
+    public init(session: ID128) { self.session = session }
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        var body = ByteWriter()
+        body.id(context.repository)
+        return ObjectFrame.encode(kind: .tombstone, id: session, body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .tombstone, id: session, sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            try body.expectEnd()
+            return Self(session: session)
+        }
+    }
+}
+
+/// Says that a snapshot is not wanted any more.
+public struct ForgetMarker: Equatable, Sendable {
+    /// The snapshot.
+    public var snapshot: ID128
+    /// Who put it.
+    public var origin: RecordOrigin
+
+    /// Makes a marker.
+    public init(snapshot: ID128, origin: RecordOrigin) {
+        self.snapshot = snapshot
+        self.origin = origin
+    }
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        var body = ByteWriter()
+        body.id(context.repository)
+        origin.encode(to: &body)
+        return ObjectFrame.encode(
+            kind: .forgetMarker, id: snapshot, body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, snapshot: ID128, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .forgetMarker, id: snapshot, sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            let marker = Self(snapshot: snapshot, origin: try RecordOrigin(&body))
+            try body.expectEnd()
+            return marker
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// Forgetting: snapshots that are not wanted any more. A marker is put beside the commit record, which stays:
+// it is what keeps the session's name from being used again.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+extension Repository {
+    /// Marks snapshots as not wanted any more. On return the marks are durable; space comes back with a prune.
+    ///
+    /// Throws `RepositoryError.noSuchSnapshot` before anything is marked when one of them is not there.
+    public func forget(_ snapshots: [ID128], host: String, program: String) throws {
+        let outcomes = try sessionOutcomes()
+        for id in snapshots where !outcomes.committed.contains(id) && !outcomes.damaged.contains(id) {
+            throw RepositoryError.noSuchSnapshot(name: id.description)
+        }
+        let origin = RecordOrigin(time: time.now(), host: host, program: program)
+        for id in snapshots {
+            let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
+            try RepositoryError.refuseUnreadable("the forget marker", bytes) {
+                bytes throws(CorruptionError) in
+                try ForgetMarker(decoding: bytes, object: "", snapshot: id, context: context)
+            }
+            _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
+        }
+    }
+
+    /// The snapshots that are marked as not wanted any more.
+    public func forgotten() throws -> Set<ID128> {
+        Set(try store.list(Layout.forgotten).compactMap { Layout.id(in: $0.key) })
+    }
+
+    /// Throws unless a forgotten snapshot's marker is whole.
+    func expectForgetMarker(_ snapshot: ID128) throws {
+        let key = Layout.forget(snapshot)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        _ = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try ForgetMarker(decoding: bytes, object: key.description, snapshot: snapshot, context: context)
+        }
+    }
+
+    /// How sessions ended, as a listing shows it.
+    func sessionOutcomes() throws -> SessionOutcomes {
+        var outcomes = SessionOutcomes()
+        for info in try store.list(Layout.snapshots) {
+            guard let id = Layout.id(in: info.key) else { continue }
+            if info.size == Tombstone.objectBytes {
+                outcomes.revoked.insert(id)
+            } else if info.size > Tombstone.objectBytes {
+                outcomes.committed.insert(id)
+            } else {
+                outcomes.damaged.insert(id)
+            }
+        }
+        return outcomes
+    }
+}
+
+/// How sessions ended.
+struct SessionOutcomes: Equatable {
+    /// Those with a commit record.
+    var committed: Set<ID128> = []
+    /// Those with a tombstone.
+    var revoked: Set<ID128> = []
+    /// Those of which one cannot tell: what is there is too short for either.
+    var damaged: Set<ID128> = []
+
+    /// Whether the session can neither commit nor be revoked any more.
+    func isDecided(_ session: ID128) -> Bool {
+        committed.contains(session) || revoked.contains(session) || damaged.contains(session)
+    }
+}

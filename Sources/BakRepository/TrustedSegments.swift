@@ -1,0 +1,84 @@
+// TrustedSegments: which index segments count. Those of sessions that committed, and those that the newest
+// decision names, which stand for the sessions that it supersedes.
+//
+// Read in this order: `gc/`, `snapshots/`, `index/`. A collection removes what it superseded only after its
+// decision, so when something is missing that should be there, a newer decision says why.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The index segments that count at some moment.
+struct TrustedSegments {
+    /// The newest decided round.
+    var round: UInt64 = 0
+    /// The plans and decisions that were seen with it.
+    var collections: CollectionState
+    /// Where each segment is, by the id that it is known by: a session's, or its own.
+    var keys: [ID128: ObjectKey] = [:]
+    /// How sessions had ended when the list was made.
+    var outcomes = SessionOutcomes()
+    /// The sessions among `keys`.
+    var sessions: Set<ID128> = []
+    /// What should be there and is not.
+    var missing: [ObjectKey] = []
+
+    /// The segments' ids.
+    var ids: Set<ID128> { Set(keys.keys) }
+
+    /// Lists what counts, beginning with what `gc/` says.
+    ///
+    /// Throws `CorruptionError` when the newest decision cannot be read. With `isReader` a segment of a session
+    /// counts also where its commit record is cut short: what it names is verified when it is read.
+    static func list(_ repository: Repository, isReader: Bool) throws -> TrustedSegments {
+        try list(repository, try repository.collectionState(), isReader: isReader)
+    }
+
+    private static func list(
+        _ repository: Repository, _ state: CollectionState, isReader: Bool
+    ) throws -> TrustedSegments {
+        var trusted = TrustedSegments(collections: state)
+        trusted.round = state.rounds.decided
+        trusted.outcomes = try repository.sessionOutcomes()
+        var wanted = trusted.outcomes.committed
+        if isReader { wanted.formUnion(trusted.outcomes.damaged) }
+        if let decision = state.decision { wanted.subtract(decision.superseded) }
+        let base = Set(state.decision?.base ?? [])
+        for info in try repository.store.list(Layout.index) {
+            if let (round, id) = Layout.baseSegment(in: info.key) {
+                if round == trusted.round, base.contains(id) { trusted.keys[id] = info.key }
+            } else if let session = Layout.id(in: info.key), wanted.contains(session) {
+                trusted.keys[session] = info.key
+                trusted.sessions.insert(session)
+            }
+        }
+        trusted.missing = base.subtracting(trusted.keys.keys).sorted().map {
+            Layout.baseSegment(trusted.round, $0)
+        }
+        // Many sessions store nothing and have no segment; only a newer decision makes a difference.
+        if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
+            try repository.collectionRounds().decided != trusted.round
+        {
+            return try list(repository, try repository.collectionState(), isReader: isReader)
+        }
+        return trusted
+    }
+
+    /// Every segment that is there: what a reader falls back on where the newest decision cannot be read.
+    static func everything(_ repository: Repository) throws -> TrustedSegments {
+        let rounds = try repository.collectionRounds()
+        var trusted = TrustedSegments(
+            round: rounds.decided,
+            collections: CollectionState(rounds: rounds, decision: nil, openPlans: []))
+        trusted.outcomes = try repository.sessionOutcomes()
+        for info in try repository.store.list(Layout.index) {
+            if let (_, id) = Layout.baseSegment(in: info.key) {
+                trusted.keys[id] = info.key
+            } else if let session = Layout.id(in: info.key), !trusted.outcomes.revoked.contains(session) {
+                trusted.keys[session] = info.key
+                trusted.sessions.insert(session)
+            }
+        }
+        return trusted
+    }
+}

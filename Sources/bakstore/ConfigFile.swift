@@ -1,0 +1,128 @@
+// ConfigFile: the user's `config.toml`, from bytes to profiles.
+//
+// Always holds: the file is checked whole before anything of it is used, each value by the rule of the flag that it
+// stands for; what is not known in it is an error that names file and line.
+
+import BakCore
+
+/// The configuration of a user.
+struct ConfigFile {
+    private let path: String
+    private let home: [UInt8]?
+    /// In the file's order.
+    private(set) var profiles: [Profile] = []
+
+    /// The largest configuration that is read, in bytes.
+    static let sizeLimit = 1 << 20
+
+    /// Reads and checks the configuration's bytes. `home` takes the place of `~`.
+    init(_ bytes: [UInt8], path: String, home: [UInt8]?) throws(UsageError) {
+        self.path = path
+        self.home = home
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw UsageError("\(path) is not UTF-8")
+        }
+        let tables: [TOMLTable]
+        do {
+            tables = try TOMLReader.read(text)
+        } catch {
+            throw self.error(error.line, error.message)
+        }
+        for table in tables {
+            if table.name.isEmpty {
+                if let entry = table.entries.first {
+                    throw error(
+                        entry.line, "\(entry.key) stands in no table; write it beneath [profile.NAME]")
+                }
+                continue
+            }
+            guard table.name.count == 2, table.name[0] == "profile" else {
+                let name = table.name.joined(separator: ".")
+                throw error(table.line, "unknown table [\(name)]; here are tables [profile.NAME]")
+            }
+            profiles.append(try profile(table))
+        }
+    }
+
+    private func error(_ line: Int, _ message: String) -> UsageError {
+        UsageError("\(path):\(line): \(message)")
+    }
+
+    private func profile(_ table: TOMLTable) throws(UsageError) -> Profile {
+        var profile = Profile(name: table.name[1])
+        for entry in table.entries {
+            switch entry.key {
+            case ProfileKey.repository:
+                guard case .string(let text) = entry.value else {
+                    throw error(entry.line, "repository must be a folder's path in quotes")
+                }
+                profile.repository = try absolutePath(text, entry)
+            case ProfileKey.paths:
+                guard case .strings(let texts) = entry.value, !texts.isEmpty else {
+                    throw error(entry.line, "paths must be an array of paths, such as [\"~/Pictures\"]")
+                }
+                for text in texts { profile.paths.append(try absolutePath(text, entry)) }
+            default:
+                guard let flag = ProfileKey.flag(entry.key) else { throw unknownKey(entry) }
+                profile.uses += try uses(flag, entry)
+            }
+        }
+        return profile
+    }
+
+    private func unknownKey(_ entry: TOMLEntry) -> UsageError {
+        if let near = Suggestion.nearest(to: entry.key, among: ProfileKey.all) {
+            return error(entry.line, "unknown key \(entry.key); did you mean \(near)?")
+        }
+        return error(
+            entry.line, "unknown key \(entry.key); known are \(ProfileKey.all.joined(separator: ", "))")
+    }
+
+    /// The uses of a flag that an entry stands for.
+    private func uses(_ flag: Flag, _ entry: TOMLEntry) throws(UsageError) -> [FlagUse] {
+        guard let kind = flag.value else {
+            guard case .boolean(let isOn) = entry.value else {
+                throw error(entry.line, "\(entry.key) must be true or false")
+            }
+            return isOn ? [FlagUse(name: flag.name, value: [])] : []
+        }
+        let texts: [String]
+        switch entry.value {
+        case .string(let text): texts = [text]
+        case .strings(let all) where flag.isRepeatable: texts = all
+        case .integer(let number) where kind.isNumber: texts = [String(number)]
+        default:
+            let form = flag.isRepeatable ? "an array of texts in quotes" : "text in quotes"
+            throw error(entry.line, "\(entry.key) must be \(kind.isNumber ? "a whole number" : form)")
+        }
+        var uses: [FlagUse] = []
+        for text in texts {
+            let value = flag.name == .excludeFile ? try absolutePath(text, entry) : Array(text.utf8)
+            if let complaint = kind.complaint(about: value) {
+                throw error(entry.line, "\(entry.key) '\(Formatting.name(value))': \(complaint)")
+            }
+            uses.append(FlagUse(name: flag.name, value: value))
+        }
+        return uses
+    }
+
+    /// A path that means the same wherever the command is run.
+    private func absolutePath(_ text: String, _ entry: TOMLEntry) throws(UsageError) -> [UInt8] {
+        if text.hasPrefix("/") { return Array(text.utf8) }
+        guard text == "~" || text.hasPrefix("~/") else {
+            throw error(
+                entry.line,
+                "\(entry.key) '\(Formatting.name(Array(text.utf8)))': must begin with / or with ~/")
+        }
+        guard let home else { throw error(entry.line, "HOME is not set, so ~ stands for nothing") }
+        return home + Array(text.utf8.dropFirst())
+    }
+}
+
+extension ValueKind {
+    /// Whether a number without quotes is a value of this kind.
+    var isNumber: Bool {
+        if case .count = self { return true }
+        return false
+    }
+}

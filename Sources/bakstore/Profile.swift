@@ -1,0 +1,113 @@
+// Profile: what a user need not type. Each key but two is a flag without its dashes.
+//
+// Always holds: a flag of the command line replaces the profile's value of that name.
+
+import BakStorage
+
+/// A table `[profile.NAME]`.
+struct Profile: Equatable, Sendable {
+    var name: String
+    /// The repository.
+    var repository: [UInt8]?
+    /// What a backup without a PATH backs up.
+    var paths: [[UInt8]] = []
+    /// Flags with their values.
+    var uses: [FlagUse] = []
+
+    /// The profile's value of a flag that is given once, as text.
+    func text(_ flag: FlagName) -> String? {
+        uses.first { $0.name == flag }.map { String(decoding: $0.value, as: UTF8.self) }
+    }
+}
+
+/// The keys that a profile knows.
+enum ProfileKey {
+    static let repository = "repository"
+    static let paths = "paths"
+
+    /// Flags that a profile may set, with the commands that take them from it. In others the same flag chooses among
+    /// snapshots, which nobody wants done unasked.
+    static let flags: [(commands: [CommandName], flags: [FlagName])] = [
+        (
+            [.backup],
+            [
+                .device, .tag, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
+                .excludeLargerThan, .oneFileSystem, .ignoreCtime, .ignoreInode, .skipIfUnchanged,
+                .readConcurrency, .compression,
+            ]
+        )
+    ]
+
+    /// Every key.
+    static var all: [String] { [repository, paths] + flags.flatMap(\.flags).map(\.rawValue) }
+
+    /// The flag of a key, as its command describes it.
+    static func flag(_ key: String) -> Flag? {
+        for (commands, names) in flags {
+            guard let name = names.first(where: { $0.rawValue == key }) else { continue }
+            return CommandTable.command(commands[0]).flags.first { $0.name == name }
+        }
+        return nil
+    }
+}
+
+extension Environment {
+    /// The profile that an invocation takes what it leaves open from; nil for none. That is the one that it names; or
+    /// `default`, if there is one and nobody has named a repository: who names another repository than the profile's
+    /// does not mean the rules that belong to that one.
+    func profile(
+        for invocation: Invocation, readFile: (_ path: String) throws(SourceError) -> [UInt8]
+    ) throws(UsageError) -> Profile? {
+        let wanted = invocation.text(.profile)
+        if wanted == nil, invocation.has(.repo) || repository != nil || repositoryFile != nil { return nil }
+        guard let configFile else {
+            if wanted == nil { return nil }
+            throw UsageError("HOME is not set, so there is no configuration with a profile")
+        }
+        let path = String(decoding: configFile, as: UTF8.self)
+        let bytes: [UInt8]
+        do throws(SourceError) {
+            bytes = try readFile(path)
+        } catch {
+            guard error.isNotFound else { throw UsageError(error.description) }
+            guard let wanted else { return nil }
+            throw UsageError(
+                "there is no profile '\(wanted)', because there is no file \(path); it would have a table [profile.\(wanted)]"
+            )
+        }
+        let file = try ConfigFile(bytes, path: path, home: home)
+        if let profile = file.profiles.first(where: { $0.name == wanted ?? "default" }) { return profile }
+        guard let wanted else { return nil }
+        let names = file.profiles.map(\.name)
+        let near = Suggestion.nearest(to: wanted, among: names).map { "did you mean \($0)?" }
+        let known = names.isEmpty ? "it has none" : "it has \(names.joined(separator: ", "))"
+        throw UsageError("\(path) has no profile '\(wanted)'; \(near ?? known)")
+    }
+}
+
+extension Invocation {
+    /// Takes what it leaves open from a profile.
+    func completed(by profile: Profile) -> Invocation {
+        var result = self
+        result.profile = profile
+        if let repository = profile.repository, !has(.repo) {
+            result.take(FlagUse(name: .repo, value: repository))
+        }
+        if command == .backup, operands.isEmpty, !has(.stdin), !has(.filesFrom), !has(.filesFromRaw) {
+            result.operands = profile.paths
+        }
+        let names = ProfileKey.flags.filter { $0.commands.contains(command) }.flatMap(\.flags)
+        for use in profile.uses where names.contains(use.name) && !has(use.name) {
+            let isContradicted = CommandTable.command(command).conflicts.contains { one, other in
+                one == use.name && has(other) || other == use.name && has(one)
+            }
+            if !isContradicted { result.take(use) }
+        }
+        return result
+    }
+
+    private mutating func take(_ use: FlagUse) {
+        uses.append(use)
+        profileFlags.insert(use.name)
+    }
+}

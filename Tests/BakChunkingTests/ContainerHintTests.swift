@@ -1,0 +1,209 @@
+import Testing
+
+@testable import BakChunking
+
+/// A container, before and after its tags were edited.
+struct ContainerCase: CustomTestStringConvertible {
+    var name: String
+    var make: @Sendable (_ tagBytes: Int) -> ContainerSample
+
+    static let payloadBytes = 40_000
+    static let all =
+        ContainerKind.allCases.map { kind in
+            ContainerCase(name: kind.rawValue) {
+                kind.sample(tagBytes: $0, payloadBytes: payloadBytes, seed: 11)
+            }
+        }
+        + [true, false].map { isFirst in
+            ContainerCase(name: "HEIC, meta \(isFirst ? "before" : "behind")") { tagBytes in
+                var generator = SeededGenerator(seed: 12)
+                let tags = InputKind.text.bytes(tagBytes, seed: UInt64(tagBytes))
+                return ContainerKind.heic(tags, generator.bytes(payloadBytes), metaComesFirst: isFirst)
+            }
+        }
+
+    var testDescription: String { name }
+
+    var kind: ContainerKind { ContainerKind(rawValue: name) ?? .boxes }
+}
+
+@Suite struct ContainerHintTests {
+    static let chunkers = ChunkerSet(
+        general: Chunker(parameters: .small, key: ChunkerKey(seed: 7)),
+        media: Chunker(
+            parameters: ChunkerParameters(minimum: 1024, maximum: 3072)!, key: ChunkerKey(seed: 7)))
+
+    /// All hints of a file.
+    static func hints(_ kind: ContainerKind, _ bytes: [UInt8]) -> [Hint] {
+        var hints = ContainerHints(kind)
+        bytes.withUnsafeBytes { hints.advance(over: $0, from: 0, isLast: true) }
+        var found: [Hint] = []
+        while let next = hints.list.next {
+            if next.offset < UInt64(bytes.count) { found.append(next) }
+            hints.removeNext()
+        }
+        return found
+    }
+
+    /// The chunks of a file that is read in pieces of 1 to `largestRead` bytes.
+    static func chunks(
+        _ bytes: [UInt8], readUpTo largestRead: Int = .max, seed: UInt64 = 1
+    ) -> [(bytes: ArraySlice<UInt8>, isCompressed: Bool)] {
+        var generator = SeededGenerator(seed: seed)
+        var cutter = ContentCutter(chunkers)
+        var chunks: [(bytes: ArraySlice<UInt8>, isCompressed: Bool)] = []
+        var start = 0
+        var filled = 0
+        while start < bytes.count {
+            let chunk = bytes.withUnsafeBytes {
+                cutter.nextChunk(
+                    in: UnsafeRawBufferPointer(rebasing: $0[start..<filled]), isLast: filled == bytes.count)
+            }
+            if let chunk {
+                chunks.append((bytes[start..<start + chunk.byteCount], chunk.isCompressed))
+                start += chunk.byteCount
+            } else {
+                precondition(filled < bytes.count, "the last bytes are not cut")
+                let most = min(largestRead, bytes.count - filled)
+                filled += Int.random(in: 1...most, using: &generator)
+            }
+        }
+        return chunks
+    }
+
+    @Test(arguments: ContainerCase.all)
+    func hintsAreWhereThePartsAre(container: ContainerCase) {
+        for tagBytes in [1200, 1900, 5000] {
+            let sample = container.make(tagBytes)
+            let found = Self.hints(container.kind, sample.bytes)
+            // Tables and the like may be set apart besides.
+            let missing = sample.expected.filter { !found.contains($0) }
+            #expect(missing.isEmpty, "\(tagBytes) bytes of tags: \(missing) are not in \(found)")
+            #expect(found.count <= sample.expected.count + 3, "\(tagBytes) bytes of tags: \(found)")
+        }
+    }
+
+    /// A file is recognised by its first bytes, and only its tags are new after they were edited.
+    @Test(arguments: ContainerCase.all)
+    func anEditOfTagsLeavesThePayloadsChunks(container: ContainerCase) {
+        for (before, after) in [(1200, 1700), (5000, 1300), (1500, 6000)] {
+            let known = Set(Self.chunks(container.make(before).bytes).map(\.bytes))
+            let new = Self.chunks(container.make(after).bytes).map(\.bytes).filter { !known.contains($0) }
+            let newBytes = new.reduce(0) { $0 + $1.count }
+            #expect(newBytes <= 3 * after + 3000, "\(newBytes) new bytes for \(after) bytes of tags")
+        }
+    }
+
+    @Test(arguments: ContainerCase.all)
+    func chunksDoNotDependOnReadSizes(container: ContainerCase) {
+        let bytes = container.make(1700).bytes
+        let expected = Self.chunks(bytes)
+        for (seed, largestRead) in [(UInt64(1), 1), (2, 37), (3, 700), (4, 20_000)] {
+            let chunks = Self.chunks(bytes, readUpTo: largestRead, seed: seed)
+            #expect(
+                chunks.map(\.bytes) == expected.map(\.bytes), "seed \(seed), reads of up to \(largestRead)")
+            #expect(chunks.map(\.isCompressed) == expected.map(\.isCompressed))
+        }
+    }
+
+    /// Whatever is wrong with a file, its chunks are the file, and there are not too many.
+    @Test(arguments: ContainerCase.all)
+    func damagedContainersAreCutAllTheSame(container: ContainerCase) {
+        let whole = container.make(1500).bytes
+        for seed in UInt64(1)...70 {
+            var generator = SeededGenerator(seed: seed)
+            let bytes = Self.damaged(whole, &generator)
+            let chunks = Self.chunks(bytes)
+            #expect(chunks.map(\.bytes.count).reduce(0, +) == bytes.count, "seed \(seed)")
+            #expect(chunks.allSatisfy { !$0.bytes.isEmpty }, "seed \(seed)")
+            let most = bytes.count / ChunkerParameters.small.minimum * 2 + 40
+            #expect(chunks.count <= most, "seed \(seed): \(chunks.count) chunks")
+            let inPieces = Self.chunks(bytes, readUpTo: 900, seed: seed)
+            #expect(inPieces.map(\.bytes) == chunks.map(\.bytes), "seed \(seed)")
+        }
+    }
+
+    /// A part missing at the end, bytes changed, a stretch removed or doubled, or lengths set to their extremes.
+    static func damaged(_ whole: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+        var bytes = whole
+        let place = Int.random(in: 0..<bytes.count, using: &generator)
+        let structure = Int.random(in: 0..<min(3000, bytes.count - 8), using: &generator)
+        switch Int.random(in: 0..<5, using: &generator) {
+        case 0: bytes.removeLast(bytes.count - place)
+        case 1: bytes[structure] = UInt8.random(in: 0...255, using: &generator)
+        case 2: bytes.removeSubrange(structure..<structure + Int.random(in: 1...8, using: &generator))
+        case 3: bytes.insert(contentsOf: bytes[structure..<structure + 8], at: place)
+        default:
+            let extreme = [
+                [0, 0, 0, 0], [0xff, 0xff, 0xff, 0xff], [0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 1],
+            ]
+            let value = extreme.randomElement(using: &generator)!
+            bytes.replaceSubrange(structure..<structure + 4, with: value.map { UInt8($0) })
+        }
+        return bytes
+    }
+
+    /// Containers of nothing but tiny parts: no more than a hint for each 64 KiB, and a few.
+    @Test func hostileContainersGetFewHints() {
+        let size = 1 << 20
+        let boxes = ContainerKind.box("mdat", []) + ContainerKind.box("free", [])
+        let start = ContainerKind.box("ftyp", Array("isom".utf8))
+        let film = start + (0..<size / boxes.count).flatMap { _ in boxes }
+        let segments = ContainerKind.segment(0xe1, [UInt8](repeating: 65, count: 40))
+        let scan = ContainerKind.segment(0xda, [1, 2, 3]) + [0xff, 0xd9]
+        let image = [0xff, 0xd8] + ContainerKind.segment(0xe2, Array("MPF\0".utf8)) + segments + scan
+        let pictures = (0..<size / image.count).flatMap { _ in image }
+        for (kind, bytes) in [(ContainerKind.boxes, film), (.jpeg, pictures)] {
+            let hints = Self.hints(kind, bytes)
+            #expect(!hints.isEmpty && hints.count <= 16 + size >> 16 + 1, "\(kind): \(hints.count)")
+        }
+    }
+
+    /// A scan of nothing but marks is given up, and so is the end of an image that never comes.
+    @Test func aScanThatIsNoneIsGivenUp() {
+        let head = [0xff, 0xd8] + ContainerKind.segment(0xe2, Array("MPF\0".utf8))
+        let bytes = head + ContainerKind.segment(0xda, [1, 2, 3]) + [UInt8](repeating: 0xff, count: 1 << 20)
+        let ended = bytes + [0xff, 0xd9] + head + ContainerKind.segment(0xda, [1, 2, 3])
+        let hints = Self.hints(.jpeg, ended)
+        #expect(hints == [Hint(offset: UInt64(head.count), part: .payload)])
+    }
+
+    @Test(arguments: ContainerCase.all)
+    func aFullBufferAlwaysGivesAChunk(container: ContainerCase) {
+        var bytes = container.make(1500).bytes
+        var generator = SeededGenerator(seed: 3)
+        bytes += generator.bytes(Self.chunkers.bytesForAChunk)
+        // However far a container says that there is more to come.
+        for place in stride(from: 0, to: 400, by: 4) {
+            var hostile = bytes
+            hostile.replaceSubrange(place..<place + 3, with: [0, 0x7f, 0xff])
+            var cutter = ContentCutter(Self.chunkers)
+            let chunk = hostile.withUnsafeBytes {
+                cutter.nextChunk(
+                    in: UnsafeRawBufferPointer(rebasing: $0[..<Self.chunkers.bytesForAChunk]), isLast: false)
+            }
+            #expect(chunk != nil, "at \(place)")
+        }
+    }
+
+    @Test func smallFilesAndHolesHaveNoHints() {
+        let small = ContainerKind.jpeg.sample(tagBytes: 100, payloadBytes: 800, seed: 1).bytes
+        let plain = small.withUnsafeBytes {
+            Self.chunkers.chunker(for: .media).firstCut(in: $0, isLast: small.count < 1 << 20)
+        }
+        #expect(Self.chunks(Array(small.prefix(8000))).first?.bytes.count == min(plain ?? 0, 8000))
+        var cutter = ContentCutter(Self.chunkers)
+        cutter.skipHole(1 << 30)
+        let bytes = ContainerKind.png.sample(tagBytes: 5000, payloadBytes: 9000, seed: 1).bytes
+        let chunk = bytes.withUnsafeBytes { cutter.nextChunk(in: $0, isLast: true) }
+        #expect(chunk?.isCompressed == false)
+    }
+
+    @Test func metadataAreOfferedToACodec() {
+        let chunks = Self.chunks(
+            ContainerKind.png.sample(tagBytes: 5000, payloadBytes: 40_000, seed: 1).bytes)
+        #expect(chunks.first?.isCompressed == false)
+        #expect(chunks.contains { $0.isCompressed })
+        #expect(chunks.last?.isCompressed == false)
+    }
+}

@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+"""Explicit-state check of the store protocol: writers, forget and prune with repacking on one store.
+
+Every operation of the store is atomic; all interleavings of all actors are tried, with any committed snapshot but
+Y forgotten at any time and any actor stopped at any point (an interleaving in which it never moves again).
+
+Chunks are 'A' and 'B'. At the start the pack P0 holds both; snapshot X refers to both, snapshot Y, which stays, to
+A. Writer 0 backs up B and writer 1 A: once X is forgotten, what writer 0 wants is the dead part of a pack that is
+worth repacking. A revoked writer begins once more under another session and keeps its packs.
+
+After each step, for every chunk of every committed snapshot that is not forgotten: the trusted index has it, and
+every pack where the trusted index has it exists, whichever of them a reader takes.
+
+Usage: protocol_model.py [--mutation NAME] [--writers N] [--collectors N] [--rounds N] [--attempts N] [--states N]
+Mutation "none" must end with "exhausted"; every other one must end with "VIOLATION". --all tries each of them.
+"""
+import argparse
+import random
+import sys
+import time
+
+F = frozenset
+WANTED = ('B', 'A', 'A', 'B')
+MUTATIONS = {
+    'none': 'the protocol as it is',
+    # Writers
+    'read_before_register': 'the indexes are read before the session is put',
+    'index_before_gc': 'the indexes are read before collections are listed',
+    'ignore_condemned': 'a writer refers to packs that a plan condemns',
+    'plain_put_commit': 'the commit record overwrites a tombstone',
+    'reuse_unchecked': 'a revoked writer counts on its packs whatever was decided meanwhile',
+    # Collectors
+    'no_wait': 'sessions that have not ended are neither waited for nor revoked',
+    'no_decision_record': 'who loses the race for the decision deletes by its own list',
+    'delete_before_decision': 'packs go when the copies are stored and before a decision names their index',
+    'copy_first_mark': 'what was live at the first mark is copied, whatever was committed since',
+    'count_untrusted_copy': 'a chunk counts as copied elsewhere when any index has it, trusted or not',
+}
+
+
+def find(rows, key):
+    for row in rows:
+        if row[0] == key:
+            return row
+    return None
+
+
+def put(rows, row):
+    """Put-if-absent."""
+    return rows if find(rows, row[0]) else rows | {row}
+
+
+def newest(decisions):
+    return max(decisions, key=lambda row: row[0]) if decisions else None
+
+
+# The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten
+# sessions; plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions);
+# indexes (name, packs).
+PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES = range(7)
+
+
+def first_store():
+    first = ('P0', 'AB')
+    return (
+        F([first]), F('X'), F([('X', 'C', 'AB'), ('Y', 'C', 'A')]), F(), F(), F(),
+        F([('iX', F([first]))]),
+    )
+
+
+def change(store, **changes):
+    parts = list(store)
+    for name, value in changes.items():
+        parts[globals()[name]] = value
+    return tuple(parts)
+
+
+def trusted(store):
+    """The packs of the trusted index; None when the index that the newest decision names is gone."""
+    packs, excluded = F(), F()
+    decision = newest(store[DECISIONS])
+    if decision:
+        base = find(store[INDEXES], decision[2])
+        if base is None:
+            return None
+        packs, excluded = base[1], decision[3]
+    for session, kind, _ in store[SNAPSHOTS]:
+        if kind == 'C' and session not in excluded:
+            index = find(store[INDEXES], 'i' + session)
+            if index:
+                packs |= index[1]
+    return packs
+
+
+def live_chunks(store):
+    live = set()
+    for session, kind, chunks in store[SNAPSHOTS]:
+        if kind == 'C' and session not in store[FORGOTTEN]:
+            live |= set(chunks)
+    return live
+
+
+def fault(store):
+    """What is lost, or None."""
+    packs = trusted(store)
+    if packs is None:
+        return 'the index is gone'
+    for chunk in sorted(live_chunks(store)):
+        places = [pack for pack in packs if chunk in pack[1]]
+        if not places:
+            return f'no trusted index has chunk {chunk}'
+        for pack in places:
+            if pack not in store[PACKS]:
+                return f'chunk {chunk} is looked for in pack {pack[0]}, which is gone'
+    return None
+
+
+class Model:
+    def __init__(self, mutation, writers, collectors, rounds, attempts):
+        self.mutation = mutation
+        self.rounds = rounds
+        self.attempts = attempts
+        order = ['reg', 'gc', 'lst', 'idx']
+        if mutation == 'read_before_register':
+            order = ['gc', 'lst', 'idx', 'reg']
+        elif mutation == 'index_before_gc':
+            order = ['reg', 'lst', 'idx', 'gc']
+        self.order = order
+        self.next = dict(zip(order, order[1:] + ['store']))
+        self.first = (
+            first_store(),
+            tuple((order[0], 0, F(), None) for _ in range(writers)),
+            tuple((1, 'start', None) for _ in range(collectors)),
+        )
+
+    def steps(self, state):
+        store, writers, collectors = state
+        for session, kind, _ in store[SNAPSHOTS]:
+            if kind == 'C' and session != 'Y' and session not in store[FORGOTTEN]:
+                yield change(store, FORGOTTEN=store[FORGOTTEN] | {session}), writers, collectors
+        for number, writer in enumerate(writers):
+            for after, moved in self.write(store, number, *writer):
+                yield after, writers[:number] + (moved,) + writers[number + 1:], collectors
+        for number, collector in enumerate(collectors):
+            for after, moved in self.collect(store, number, *collector):
+                yield after, writers, collectors[:number] + (moved,) + collectors[number + 1:]
+
+    # A writer: (place, attempt, packs of its own, what it knows).
+
+    def write(self, store, number, place, attempt, own, known):
+        session = f'w{number}.{attempt}'
+        wanted = WANTED[number]
+        if place in self.order:
+            yield from self.begin(store, number, session, place, attempt, own, known)
+        elif place == 'store':
+            pack = ('P' + session, wanted)
+            after = change(store, PACKS=store[PACKS] | {pack})
+            yield after, ('index', attempt, own | {pack}, F([pack]))
+        elif place == 'index':
+            after = change(store, INDEXES=put(store[INDEXES], ('i' + session, known)))
+            yield after, ('commit', attempt, own, None)
+        elif place == 'commit':
+            record = (session, 'C', wanted)
+            if self.mutation == 'plain_put_commit':
+                others = F(row for row in store[SNAPSHOTS] if row[0] != session)
+                yield change(store, SNAPSHOTS=others | {record}), ('end', attempt, F(), None)
+                return
+            snapshots = put(store[SNAPSHOTS], record)
+            if find(snapshots, session)[1] == 'T' and attempt + 1 < self.attempts:
+                yield store, (self.order[0], attempt + 1, own, None)
+            else:
+                yield change(store, SNAPSHOTS=snapshots), ('end', attempt, F(), None)
+
+    def begin(self, store, number, session, place, attempt, own, known):
+        then = self.next[place]
+        if place == 'reg':
+            after = change(store, SESSIONS=store[SESSIONS] | {session})
+            if then == 'store':
+                yield after, self.known(number, attempt, own, *known)
+            else:
+                yield after, (then, attempt, own, known)
+        elif place == 'gc':
+            condemned, gone = set(), set()
+            for round_, names in store[PLANS]:
+                if not find(store[DECISIONS], round_):
+                    condemned |= names
+            if self.mutation == 'ignore_condemned':
+                condemned = set()
+            for decision in store[DECISIONS]:
+                gone |= decision[1]
+            if self.mutation == 'reuse_unchecked':
+                usable = own
+            else:
+                usable = F(pack for pack in own if pack[0] not in condemned | gone)
+            if self.mutation == 'index_before_gc':
+                visible = F(pack for pack in known if pack[0] not in condemned)
+                yield store, self.known(number, attempt, own, visible, usable)
+            else:
+                yield store, (then, attempt, own, (newest(store[DECISIONS]), F(condemned), usable))
+        elif place == 'lst':
+            decision, condemned, usable = known or (newest(store[DECISIONS]), F(), F())
+            sessions = F(
+                row[0] for row in store[SNAPSHOTS]
+                if row[1] == 'C' and (decision is None or row[0] not in decision[3]))
+            yield store, (then, attempt, own, (decision, condemned, usable, sessions))
+        elif place == 'idx':
+            decision, condemned, usable, sessions = known
+            visible = set()
+            for name in ([decision[2]] if decision else []) + ['i' + row for row in sessions]:
+                index = find(store[INDEXES], name)
+                if index:
+                    visible |= index[1]
+                elif name[0] == 'g' or any(name[1:] in row[3] for row in store[DECISIONS]):
+                    # Superseded since it was listed: look again. A session that stored nothing has none.
+                    yield store, ('lst' if then == 'gc' else 'gc', attempt, own, None)
+                    return
+            visible = F(pack for pack in visible if pack[0] not in condemned)
+            if then == 'gc':
+                yield store, (then, attempt, own, visible)
+            elif then == 'reg':
+                yield store, (then, attempt, own, (visible, usable))
+            else:
+                yield store, self.known(number, attempt, own, visible, usable)
+
+    @staticmethod
+    def known(number, attempt, own, visible, usable):
+        """What a writer does that has read the index: what is there need not be stored."""
+        wanted = WANTED[number]
+        if any(wanted in pack[1] for pack in visible):
+            return ('commit', attempt, own, None)
+        return ('index', attempt, own, usable) if usable else ('store', attempt, own, None)
+
+    # A collector: (round, place, what it knows).
+
+    def collect(self, store, number, round_, place, known):
+        plan, decision = find(store[PLANS], round_), find(store[DECISIONS], round_)
+        if place == 'start':
+            if round_ > self.rounds or round_ > 1 and not find(store[DECISIONS], round_ - 1):
+                return
+            if decision:
+                yield store, (round_ + 1, 'start', None)
+                yield store, (round_, 'delete', None)
+            elif plan:
+                yield store, (round_, 'list', (plan[1], F(live_chunks(store))))
+            else:
+                yield store, (round_, 'plan', F(store[PACKS]))
+        elif place == 'plan':
+            for row in self.plans(store, round_, known):
+                yield store, (round_, 'put plan', row)
+        elif place == 'put plan':
+            plans = put(store[PLANS], (round_, known[0]))
+            yield change(store, PLANS=plans), (round_, 'list', (find(plans, round_)[1], known[1]))
+        elif place == 'list':
+            sessions = F() if self.mutation == 'no_wait' else store[SESSIONS]
+            yield store, (round_, 'wait', (known, sessions))
+        elif place == 'wait':
+            open_ = sorted(row for row in known[1] if not find(store[SNAPSHOTS], row))
+            if open_:
+                snapshots = put(store[SNAPSHOTS], (open_[0], 'T', ''))
+                yield change(store, SNAPSHOTS=snapshots), (round_, place, known)
+            else:
+                yield store, (round_, 'mark', known[0])
+        elif place == 'mark':
+            condemned, live = known
+            if self.mutation != 'copy_first_mark':
+                live = F(live_chunks(store))
+            yield store, (round_, 'choose', (condemned, live))
+        elif place == 'choose':
+            yield from self.choose(store, round_, number, known)
+        else:
+            yield from self.decide(store, round_, number, place, known)
+
+    def plans(self, store, round_, listed):
+        """What may be condemned: what nothing refers to, and with it none or one of the packs in use."""
+        packs = trusted(store)
+        if packs is None:
+            return
+        live = live_chunks(store)
+        used = F(pack for pack in packs if live & set(pack[1]))
+        dead = F(pack[0] for pack in listed - used)
+        for choice in [F()] + [F([pack[0]]) for pack in used & store[PACKS]]:
+            if dead | choice:
+                yield dead | choice, F(live)
+
+    def choose(self, store, round_, number, known):
+        """What goes and what is copied: a chunk with no copy outside of the plan is copied, or its packs stay."""
+        condemned, live = known
+        packs = trusted(store)
+        if packs is None or find(store[DECISIONS], round_):
+            yield store, (round_, 'start', None)
+            return
+        superseded = F(row[0] for row in store[SNAPSHOTS] if row[1] == 'C')
+        decision = newest(store[DECISIONS])
+        if decision:
+            superseded |= decision[3]
+        staying = F(pack for pack in packs if pack[0] not in condemned)
+        elsewhere = staying
+        if self.mutation == 'count_untrusted_copy':
+            for _, others in store[INDEXES]:
+                elsewhere |= F(pack for pack in others if pack[0] not in condemned)
+        lone = [chunk for chunk in sorted(live) if not any(chunk in pack[1] for pack in elsewhere)]
+        kept = F(
+            pack for pack in packs if pack[0] in condemned and set(lone) & set(pack[1]))
+        yield store, (
+            round_, 'put index', (condemned - F(pack[0] for pack in kept), staying | kept, superseded))
+        if lone:
+            if not kept <= store[PACKS]:
+                yield store, (round_, 'start', None)
+                return
+            copy = (f'C{round_}.{number}', ''.join(lone))
+            after = change(store, PACKS=store[PACKS] | {copy})
+            yield after, (round_, 'put index', (condemned, staying | {copy}, superseded))
+
+    def decide(self, store, round_, number, place, known):
+        if place == 'put index':
+            gone, packs, superseded = known
+            name = f'g{round_}.{number}'
+            # A try that was given up may have left an index; a new one has another name.
+            while find(store[INDEXES], name):
+                name += "'"
+            then = 'early' if self.mutation == 'delete_before_decision' else 'decide'
+            yield change(store, INDEXES=store[INDEXES] | {(name, packs)}), (
+                round_, then, (gone, name, superseded))
+        elif place == 'early':
+            victims = sorted(pack for pack in store[PACKS] if pack[0] in known[0])
+            if victims:
+                yield change(store, PACKS=store[PACKS] - {victims[0]}), (round_, place, known)
+            yield store, (round_, 'decide', known)
+        elif place == 'decide':
+            decisions = put(store[DECISIONS], (round_,) + known)
+            mine = known[0] if self.mutation == 'no_decision_record' else None
+            yield change(store, DECISIONS=decisions), (round_, 'delete', mine)
+        elif place == 'delete':
+            decision = find(store[DECISIONS], round_)
+            gone = decision[1] if known is None else known
+            old = sorted(
+                (row for row in store[INDEXES]
+                 if row[0][0] == 'i' and row[0][1:] in decision[3]
+                 or row[0][0] == 'g' and int(row[0][1]) < round_), key=lambda row: row[0])
+            victims = sorted(pack for pack in store[PACKS] if pack[0] in gone)
+            if old:
+                yield change(store, INDEXES=store[INDEXES] - {old[0]}), (round_, place, known)
+            elif victims:
+                yield change(store, PACKS=store[PACKS] - {victims[0]}), (round_, place, known)
+            else:
+                yield store, (round_ + 1, 'start', None)
+
+    def run(self, limit):
+        """Searches depth first, in an order that no actor is ahead in; returns the verdict, the number of states
+        and the steps to a fault."""
+        order = random.Random(1)
+
+        def steps(state):
+            rows = list(self.steps(state))
+            order.shuffle(rows)
+            return rows
+
+        seen = {hash(self.first)}
+        stack = [(self.first, steps(self.first))]
+        while stack:
+            if not stack[-1][1]:
+                stack.pop()
+                continue
+            following = stack[-1][1].pop()
+            key = hash(following)
+            if key in seen:
+                continue
+            seen.add(key)
+            what = fault(following[0])
+            if what:
+                return f'VIOLATION: {what}', len(seen), [state for state, _ in stack] + [following]
+            if len(seen) >= limit:
+                return 'stopped', len(seen), []
+            stack.append((following, steps(following)))
+        return 'exhausted', len(seen), []
+
+
+def print_trace(states):
+    """Each step as what it changed."""
+    for before, after in zip(states, states[1:]):
+        for name, old, new in zip(('writer', 'collector'), before[1:], after[1:]):
+            for number, (was, now) in enumerate(zip(old, new)):
+                if was != now:
+                    print(f'  {name} {number}: {was} -> {now}')
+        for place, name in enumerate('packs sessions snapshots forgotten plans decisions indexes'.split()):
+            for row in after[0][place] - before[0][place]:
+                print(f'    + {name} {row}')
+            for row in before[0][place] - after[0][place]:
+                print(f'    - {name} {row}')
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Checks the store protocol.')
+    parser.add_argument('--mutation', default='none', choices=list(MUTATIONS))
+    parser.add_argument('--all', action='store_true')
+    parser.add_argument('--trace', action='store_true')
+    parser.add_argument('--writers', type=int, default=2)
+    parser.add_argument('--collectors', type=int, default=2)
+    parser.add_argument('--rounds', type=int, default=2)
+    parser.add_argument('--attempts', type=int, default=2, help='how often a writer begins')
+    parser.add_argument('--states', type=int, default=100_000_000)
+    options = parser.parse_args()
+    is_right = True
+    for mutation in list(MUTATIONS) if options.all else [options.mutation]:
+        start = time.time()
+        model = Model(mutation, options.writers, options.collectors, options.rounds, options.attempts)
+        verdict, count, trace = model.run(options.states)
+        print(f'{mutation}: {verdict}; {count} states, {time.time() - start:.0f} s', flush=True)
+        if options.trace:
+            print_trace(trace)
+        is_right &= verdict.startswith('VIOLATION') == (mutation != 'none')
+    sys.exit(0 if is_right else 1)
+
+
+main()

@@ -1,0 +1,65 @@
+// Contents: what the simulated backups store, such that a snapshot says itself what must be in it: its tag lists
+// numbers, for each of which it has a file of that name with content made from the number.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+import TestSupport
+
+/// Files named by number.
+enum Contents {
+    static let classes = [ChunkClass(number: 1, minimum: 4096, average: 16384, maximum: 65536)]
+
+    /// The bytes of file `number`: of a length of its own, none like another's.
+    static func bytes(_ number: Int) -> [UInt8] {
+        SeededRandom(seed: UInt64(number)).bytes(300 + number % 50)
+    }
+
+    static func path(_ number: Int) -> [UInt8] { Array("file\(1000 + number)".utf8) }
+
+    static func tag(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: " ") }
+
+    /// The numbers that a snapshot says it has.
+    static func numbers(_ snapshot: CommitRecord) -> [Int] {
+        (snapshot.tags.first ?? "").split(separator: " ").compactMap { Int($0) }
+    }
+
+    /// A file of one chunk.
+    static func entry(_ number: Int, _ chunk: BlobReference) -> ManifestEntry {
+        var stat = FileStat(type: .regular)
+        stat.size = UInt64(chunk.length)
+        return ManifestEntry(
+            path: path(number), stat: stat, attributes: FileAttributes(), content: .extents([.chunk(chunk)]))
+    }
+
+    static func record(
+        _ id: ID128, _ numbers: [Int], hasIndex: Bool, root: BlobReference, at time: Timestamp
+    ) -> CommitRecord {
+        CommitRecord(
+            id: id, time: time, endTime: time, host: "host", device: "", user: "", program: "test", paths: [],
+            tags: [tag(numbers)], parent: nil, isComplete: true, hasIndex: hasIndex, root: root,
+            counters: SnapshotCounters())
+    }
+
+    /// Reads a whole snapshot; says what is wrong with it, if anything. Throws what reading throws.
+    static func fault(in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws
+        -> String?
+    {
+        let reader = try ManifestReader(snapshot, repository: repository, index: index)
+        let blobs = BlobReader(repository)
+        var found: [Int] = []
+        while case .entry(let entry)? = try reader.next() {
+            guard let number = Int(String(decoding: entry.path.dropFirst(4), as: UTF8.self)),
+                case .extents(let extents) = entry.content
+            else { return "an entry that was never stored" }
+            var content: [UInt8] = []
+            for case .chunk(let reference) in extents {
+                content += try blobs.read(reference, kind: .chunkPack, index: index)
+            }
+            guard content == bytes(number - 1000) else { return "file \(number - 1000) has other bytes" }
+            found.append(number - 1000)
+        }
+        return found == numbers(snapshot) ? nil : "it has the files \(found), not \(numbers(snapshot))"
+    }
+}

@@ -1,0 +1,72 @@
+// The simulation finds what is wrong: the same search that finds nothing in the program's processes finds the loss
+// that a collector without the protocol brings about.
+
+import BakFormat
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+extension Process {
+    /// Deletes every pack that no committed session's index names, as if nobody else were there.
+    static let carelessCollection = Process(name: "careless collection") { surroundings in
+        let repository = try surroundings.open()
+        let used = Set(try BlobIndex(repository).packs.map(\.id))
+        for info in try surroundings.store.list(OneFolderRandom.packFolder) {
+            guard let id = Layout.id(in: info.key), !used.contains(id) else { continue }
+            try surroundings.store.delete(info.key)
+        }
+    }
+}
+
+@Suite struct ExplorerTests {
+    private func explore(_ actors: [Explorer.Actor]) throws -> Explorer.Outcome {
+        let universe = Universe()
+        let image = try StoreImage.after(StoreImage(), universe, seed: 1000) { surroundings in
+            try Process.initialize.run(surroundings)
+            try Process.backup([1]).run(surroundings)
+        }
+        let explorer = Explorer(universe, actors)
+        explorer.fault = { Oracle.fault($0, universe) }
+        return try explorer.run(from: image)
+    }
+
+    @Test func everyInterleavingOfTwoBackupsIsSeen() throws {
+        let outcome = try explore([
+            .init(processes: [.backup([1, 2])]), .init(processes: [.backup([2, 3])]),
+        ])
+        #expect(outcome.isExhausted)
+        #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
+        // Of five puts and three listings each: without what each sees of the other 81 states.
+        #expect(outcome.states > 81)
+        #expect(outcome.ends > 1)
+    }
+
+    @Test func theLossByACarelessCollectionIsFound() throws {
+        let outcome = try explore([
+            .init(processes: [.backup([1, 2])]), .init(processes: [.carelessCollection], deletes: true),
+        ])
+        #expect(outcome.violation?.contains("missing") == true)
+        #expect(outcome.trace.contains { $0.contains("delete packs") })
+        #expect(outcome.trace.contains { $0.contains("put snapshots") })
+    }
+
+    @Test func aSeedGivesTheSameRunAgain() {
+        func trace(_ seed: UInt64) -> [String] {
+            let scheduler = Scheduler(seed: seed, rates: FaultRates(loss: 20, kill: 50)) { universe in
+                try! StoreImage.after(StoreImage(), universe, seed: 7) { try Process.initialize.run($0) }
+            }
+            scheduler.isTraced = true
+            scheduler.run(
+                (0..<3).map { actor in [Process.backup([actor, actor + 1]), .backup([actor, 9])] },
+                isExpected: { _, error in error is StoreError })
+            #expect(scheduler.violations.isEmpty)
+            #expect(Oracle.fault(scheduler.image, scheduler.universe) == nil)
+            return scheduler.trace
+        }
+        let traces = (0..<6 as Range<UInt64>).map(trace)
+        #expect(traces == (0..<6 as Range<UInt64>).map(trace))
+        #expect(Set(traces).count == 6)
+    }
+}

@@ -1,0 +1,52 @@
+// Oracle: what must hold of a store at every moment, looked at with the code that a user would restore with: every
+// committed snapshot that is not forgotten has its files, found through a freshly read trusted index.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+import TestSupport
+
+/// Looks at stores.
+enum Oracle {
+    /// What is lost in a store, or nil.
+    static func fault(_ image: StoreImage, _ universe: Universe) -> String? {
+        do {
+            let repository = try open(ActorStore.alone(image, universe))
+            let (readable, unreadable) = try repository.snapshots()
+            if let first = unreadable.first { return "snapshot \(first.id.short): \(first.error)" }
+            let index = try BlobIndex(repository, rebuilding: true)
+            for snapshot in readable {
+                do {
+                    if let fault = try Contents.fault(in: snapshot, repository, index) {
+                        return "snapshot \(snapshot.id.short): \(fault)"
+                    }
+                } catch { return "snapshot \(snapshot.id.short): \(error)" }
+            }
+            return nil
+        } catch { return "the repository: \(error)" }
+    }
+
+    /// A repository over a store, with an empty cache.
+    static func open(_ store: any ObjectStore) throws -> Repository {
+        try Repository.open(
+            store, cache: MemoryCache(), time: SimulatedTime(), random: SeededRandom(seed: 1))
+    }
+}
+
+extension StoreImage {
+    /// What a store holds after `body`, from `image` on. Ids are drawn from `seed`; all packs lie in one folder.
+    static func after(
+        _ image: StoreImage, _ universe: Universe, seed: UInt64,
+        _ body: (Surroundings) throws -> Void
+    ) rethrows -> StoreImage {
+        var image = image
+        let store = ActorStore(universe) { image.apply($0, universe) }
+        try body(
+            Surroundings(
+                store: store, cache: MemoryCache(), time: SimulatedTime(),
+                random: OneFolderRandom(base: SeededRandom(seed: seed))))
+        return image
+    }
+}

@@ -1,0 +1,191 @@
+// Scheduler: many processes as threads, of which one moves at a time, up to its next store operation. Which one is
+// next, and what goes wrong, is drawn from a seed; the same seed gives the same run.
+
+import BakCore
+import BakStorage
+import TestSupport
+
+/// How often things go wrong: once in so many operations, 0 for never.
+struct FaultRates {
+    /// A request or a reply is lost, so that the process is told of a failure.
+    var loss = 0
+    /// The process is killed.
+    var kill = 0
+    /// The clock jumps.
+    var clockJump = 0
+}
+
+/// Runs processes in one seeded interleaving.
+final class Scheduler: @unchecked Sendable {
+    /// A process that waits for its turn, or has it.
+    private final class Lane: @unchecked Sendable {
+        let number: Int
+        let monitor = Monitor()
+        var hasTurn = false
+        var isOver = false
+        /// Whether its process has been killed; its calls do nothing any more.
+        var isDead = false
+        /// Higher is sooner, where priorities decide.
+        var priority = 0
+        var time = SimulatedTime()
+        var name = ""
+        init(_ number: Int) { self.number = number }
+    }
+
+    /// Draws of how the next process is chosen.
+    private enum Policy: Int, CaseIterable { case even, bursts, priorities }
+
+    let universe = Universe()
+    private let random: SeededRandom
+    private let rates: FaultRates
+    private let policy: Policy
+    private var lanes: [Lane] = []
+    private let ended = Monitor()
+    private var hasEnded = false
+    /// What the store holds.
+    private(set) var image: StoreImage
+    /// How many operations there were.
+    private(set) var operationCount = 0
+    /// What is not as it must be.
+    private(set) var violations: [String] = []
+    /// The last operations, for who looks into a violation.
+    private(set) var trace: [String] = []
+    /// Whether `trace` is kept.
+    var isTraced = false
+    /// Told of each deletion that was done.
+    var afterDeletion: ((StoreImage) -> Void)?
+    /// More operations than this are taken for a run that does not end.
+    private static let operationLimit = 100_000
+
+    /// - Parameters:
+    ///   - image: what is in the store, made with `universe`.
+    init(seed: UInt64, rates: FaultRates, _ makeImage: (Universe) -> StoreImage) {
+        random = SeededRandom(seed: seed)
+        self.rates = rates
+        policy = Policy(rawValue: random.number(0...2))!
+        image = makeImage(universe)
+    }
+
+    /// A number that the run may depend on.
+    func draw(_ range: ClosedRange<Int>) -> Int { random.number(range) }
+
+    /// Notes what is not as it must be.
+    func report(_ violation: String) { violations.append(violation) }
+
+    /// Runs actors until all are done; each is a list of processes, one after the other.
+    func run(_ actors: [[Process]], isExpected: @escaping @Sendable (_ process: String, any Error) -> Bool) {
+        lanes = actors.indices.map(Lane.init)
+        for lane in lanes {
+            // Up to ten years fast or slow.
+            lane.time.advance(seconds: 0)
+            lane.time.jump(to: Timestamp(seconds: 1_767_225_600 + Int64(draw(-315_360_000...315_360_000))))
+            lane.priority = draw(0...1000)
+        }
+        let threads = zip(lanes, actors).map { lane, processes in
+            Thread { [self] in
+                takeTurn(lane)
+                for process in processes { run(process, lane, isExpected) }
+                lane.isOver = true
+                passTurn(from: lane)
+            }
+        }
+        handOver(to: lanes[draw(0...lanes.count - 1)])
+        ended.locked { while !hasEnded { ended.wait() } }
+        for thread in threads { thread.join() }
+    }
+
+    private func run(
+        _ process: Process, _ lane: Lane, _ isExpected: (_ process: String, any Error) -> Bool
+    ) {
+        lane.isDead = false
+        lane.name = process.name
+        let store = ActorStore(universe, pageCount: draw(1...6)) { [self] in perform($0, lane) }
+        let surroundings = Surroundings(
+            store: store, cache: MemoryCache(), time: lane.time,
+            random: SeededRandom(seed: random.next()),
+            pause: { [self, unowned lane] nanoseconds in
+                lane.time.advance(seconds: Int64(nanoseconds / 1_000_000_000) + 1)
+                if !lane.isDead { passTurn(from: lane) }
+            })
+        do { try process.run(surroundings) } catch {
+            note(lane, "fails: \(error)")
+            if !lane.isDead, !isExpected(process.name, error) { report("\(process.name): \(error)") }
+        }
+        if !lane.isDead { note(lane, "ends") }
+    }
+
+    private func perform(_ operation: StoreOperation, _ lane: Lane) -> StoreReply {
+        if lane.isDead { return .failed(.dead) }
+        passTurn(from: lane)
+        operationCount += 1
+        if operationCount == Self.operationLimit { report("the run does not come to an end") }
+        if oneIn(rates.kill) || operationCount >= Self.operationLimit {
+            lane.isDead = true
+            let isDone = draw(0...1) == 0
+            if isDone { _ = image.apply(operation, universe) }
+            note(lane, "\(operation.description(universe)): killed \(isDone ? "after" : "before") it")
+            return .failed(.dead)
+        }
+        if oneIn(rates.clockJump) {
+            lane.time.jump(to: Timestamp(seconds: 1_767_225_600 + Int64(draw(-315_360_000...315_360_000))))
+        }
+        if oneIn(rates.loss) {
+            let isDone = draw(0...1) == 0
+            if isDone { _ = image.apply(operation, universe) }
+            note(lane, "\(operation.description(universe)): \(isDone ? "the reply" : "the request") is lost")
+            return .failed(.lost)
+        }
+        let reply = image.apply(operation, universe)
+        note(lane, "\(operation.description(universe)) = \(reply.description(universe))")
+        if case .delete = operation { afterDeletion?(image) }
+        return reply
+    }
+
+    private func oneIn(_ period: Int) -> Bool { period > 0 && random.oneIn(period) }
+
+    private func note(_ lane: Lane, _ text: @autoclosure () -> String) {
+        if isTraced { trace.append("\(lane.number) \(lane.name): \(text())") }
+    }
+
+    // MARK: Turns
+
+    /// Gives the turn to a lane that is not over, perhaps to the one that has it.
+    private func passTurn(from lane: Lane) {
+        guard let next = choose(lane) else {
+            ended.locked {
+                hasEnded = true
+                ended.signalAll()
+            }
+            return
+        }
+        if next === lane { return }
+        lane.hasTurn = false
+        handOver(to: next)
+        if !lane.isOver { takeTurn(lane) }
+    }
+
+    private func choose(_ current: Lane) -> Lane? {
+        let ready = lanes.filter { !$0.isOver }
+        guard !ready.isEmpty else { return nil }
+        switch policy {
+        case .even: break
+        case .bursts: if !current.isOver, !random.oneIn(8) { return current }
+        case .priorities:
+            // Few changes of who goes first, as in probabilistic concurrency testing (Burckhardt et al. 2010).
+            if random.oneIn(24) { current.priority = draw(0...1000) - (draw(0...1) == 0 ? 1000 : 0) }
+            if !random.oneIn(40) { return ready.max { $0.priority < $1.priority } }
+        }
+        return ready[draw(0...ready.count - 1)]
+    }
+
+    private func handOver(to lane: Lane) {
+        lane.monitor.locked {
+            lane.hasTurn = true
+            lane.monitor.signalAll()
+        }
+    }
+
+    private func takeTurn(_ lane: Lane) {
+        lane.monitor.locked { while !lane.hasTurn { lane.monitor.wait() } }
+    }
+}
