@@ -76,6 +76,7 @@ public final class BlobReader {
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
+<<<<<<< HEAD
         try decodeBoth(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).plain
     }
 
@@ -91,6 +92,16 @@ public final class BlobReader {
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
+=======
+        try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
+    }
+
+    /// The same, and the blob as it is compressed.
+    func verify(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
+    ) throws -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
+>>>>>>> main
         let start = Int(location.offset) - rangeOffset
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
@@ -101,13 +112,23 @@ public final class BlobReader {
             header.storedLength == location.storedLength
         else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...])
-        return try decode(header, payload: payload, pack: location.pack, kind: kind)
+        return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
     /// Decodes and verifies a blob whose header has been read.
     func decode(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+<<<<<<< HEAD
     ) throws(CorruptionError) -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
+=======
+    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        try verify(header, payload: payload, pack: pack, kind: kind).content
+    }
+
+    private func verify(
+        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+    ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
+>>>>>>> main
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
             throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
         }
@@ -127,7 +148,11 @@ public final class BlobReader {
         guard repository.hasher(for: kind).id(of: plain) == header.id else {
             throw damage(header, in: pack, "the blob's bytes do not match its id")
         }
+<<<<<<< HEAD
         return (plain, Compressed(codec: header.codec, stored: compressed))
+=======
+        return (Compressed(codec: header.codec, stored: compressed), plain)
+>>>>>>> main
     }
 
     private func open(

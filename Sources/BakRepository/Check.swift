@@ -140,7 +140,8 @@ public final class RepositoryCheck {
     private func checkCollections() throws {
         for info in try repository.store.list(Layout.forgotten) {
             guard let id = Layout.id(in: info.key) else {
-                onEvent(.unused(object: info.key.description, reason: "it is not named as a forget marker is"))
+                onEvent(
+                    .unused(object: info.key.description, reason: "it is not named as a forget marker is"))
                 continue
             }
             do {

@@ -31,7 +31,8 @@ extension Commands {
             let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
             throw CommandFailure(
                 code: .failed,
-                message: "\(objects) made by a newer bakstore; only that one can check them and what needs them")
+                message: "\(objects) made by a newer bakstore; only that one can check them and what "
+                    + "needs them")
         }
         return .done
     }
