@@ -11,16 +11,8 @@ public struct Compressed {
     /// The bytes to store: the compressor's own memory, or the input when `codec` is raw.
     public var stored: UnsafeRawBufferPointer
 
-<<<<<<< HEAD
-    /// Makes a form that has been compressed before.
-    public init(codec: Codec, stored: UnsafeRawBufferPointer) {
-        self.codec = codec
-        self.stored = stored
-    }
-=======
     /// Content that is coded already.
     public init(codec: Codec, stored: UnsafeRawBufferPointer) { (self.codec, self.stored) = (codec, stored) }
->>>>>>> main
 }
 
 /// Encodes content; one per thread, because it reuses its zstd context and its buffers.

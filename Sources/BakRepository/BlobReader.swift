@@ -76,23 +76,6 @@ public final class BlobReader {
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
-<<<<<<< HEAD
-        try decodeBoth(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).plain
-    }
-
-    /// The same, but returns the blob as it is compressed, for who stores it again as it is.
-    func verifiedForm(
-        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
-        in range: UnsafeRawBufferPointer, rangeOffset: Int
-    ) throws -> Compressed {
-        try decodeBoth(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).compressed
-    }
-
-    private func decodeBoth(
-        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
-        in range: UnsafeRawBufferPointer, rangeOffset: Int
-    ) throws -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
-=======
         try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
     }
 
@@ -101,7 +84,6 @@ public final class BlobReader {
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
->>>>>>> main
         let start = Int(location.offset) - rangeOffset
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
@@ -118,17 +100,14 @@ public final class BlobReader {
     /// Decodes and verifies a blob whose header has been read.
     func decode(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
-<<<<<<< HEAD
-    ) throws(CorruptionError) -> (plain: UnsafeRawBufferPointer, compressed: Compressed) {
-=======
     ) throws(CorruptionError) -> UnsafeRawBufferPointer {
         try verify(header, payload: payload, pack: pack, kind: kind).content
     }
 
-    private func verify(
+    /// The same, and the blob as it is compressed.
+    func verify(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
->>>>>>> main
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
             throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
         }
@@ -148,11 +127,7 @@ public final class BlobReader {
         guard repository.hasher(for: kind).id(of: plain) == header.id else {
             throw damage(header, in: pack, "the blob's bytes do not match its id")
         }
-<<<<<<< HEAD
-        return (plain, Compressed(codec: header.codec, stored: compressed))
-=======
         return (Compressed(codec: header.codec, stored: compressed), plain)
->>>>>>> main
     }
 
     private func open(

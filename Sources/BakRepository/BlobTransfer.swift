@@ -126,8 +126,9 @@ public final class BlobTransfer {
         let end = stretch.reduce(start) { max($0, $1.location.endOffset) }
         let bytes = try worker.reader.readRange(of: first.location.pack, start..<end)
         for item in stretch {
-            let form = try worker.reader.verifiedForm(
-                item.blob, at: item.location, kind: .chunkPack, in: bytes, rangeOffset: start)
+            let form = try worker.reader.verify(
+                item.blob, at: item.location, kind: .chunkPack, in: bytes, rangeOffset: start
+            ).compressed
             if try worker.writer.store(item.blob, { form }) { onCopied(Int(item.blob.length)) }
         }
     }

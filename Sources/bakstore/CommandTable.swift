@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, copy, stats, check, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -115,6 +115,25 @@ enum CommandTable {
                 reads all that can be read in that time.
                 """,
             example: ("bakstore check --read-data", "reads and verifies everything that is stored")),
+        Command(
+            name: .forget, summary: "remove snapshots, by name or by rules", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.forget,
+            notes: """
+                A snapshot stays when any rule keeps it; without a rule nothing is removed. --dry-run says for each
+                snapshot what would become of it and why. Space comes back with prune.
+                """,
+            example: (
+                "bakstore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 -n",
+                "shows what these rules would keep, and why"
+            )),
+        Command(
+            name: .tag, summary: "change the tags of snapshots", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.tagging, conflicts: [(.set, .add), (.set, .remove)],
+            notes: """
+                Without a SNAPSHOT, those that the other flags choose. A changed snapshot has a new id: it is stored
+                beside the old one, which is then removed.
+                """,
+            example: ("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")),
         Command(
             name: .version, summary: "print the version", example: ("bakstore version", "prints the version")),
         Command(

@@ -22,6 +22,8 @@ enum Commands {
         case .copy: try copy(invocation, context: context)
         case .stats: try stats(invocation, context: context)
         case .check: try check(invocation, context: context)
+        case .forget: try forget(invocation, context: context)
+        case .tag: try tag(invocation, context: context)
         }
     }
 
