@@ -10,9 +10,11 @@ struct Benchmark {
         .dedupQuality,
         .generateLibrary,
         .growth,
+        .hintCost,
         .index,
         .kernels,
         .macro,
+        .metadataEdit,
         .micro,
     ]
 

@@ -35,7 +35,8 @@ enum ProfileKey {
                 .excludeLargerThan, .oneFileSystem, .ignoreCtime, .ignoreInode, .skipIfUnchanged,
                 .readConcurrency, .compression,
             ]
-        )
+        ),
+        ([.forget], Flags.rules + [.groupBy]),
     ]
 
     /// Every key.
