@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, stats, check, forget, prune, tag, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, prune, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -92,6 +92,17 @@ enum CommandTable {
             operands: "SNAPSHOT:PATH | config | snapshot ID | index ID | pack ID | session ID | chunk ID",
             operandCount: .between(1, 2),
             example: ("bakstore cat latest:home/me/notes.txt", "prints a file as it was")),
+        Command(
+            name: .copy, summary: "copy snapshots from another repository", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.copy, requiredFlags: [.fromRepo],
+            notes: """
+                Without a SNAPSHOT all complete ones are copied. What has been copied before is left out, so an
+                interrupted copy is finished by the same command. SNAPSHOT is one of --from-repo.
+                """,
+            example: (
+                "bakstore copy --from-repo /mnt/usb/backup --repo /mnt/nas/backup latest",
+                "copies the newest snapshot from the USB disk to the server"
+            )),
         Command(
             name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
             operandCount: .upTo(1),

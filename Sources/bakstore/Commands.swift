@@ -22,6 +22,7 @@ enum Commands {
         case .ls: try ls(invocation, context: context)
         case .restore: try restore(invocation, context: context)
         case .cat: try cat(invocation, context: context)
+        case .copy: try copy(invocation, context: context)
         case .stats: try stats(invocation, context: context)
         case .check: try check(invocation, context: context)
         case .forget: try forget(invocation, context: context)
