@@ -243,6 +243,13 @@ public final class BlobIndex: @unchecked Sendable {
         return true
     }
 
+    /// Whether a blob is published, or claimed by this run.
+    public func isKnown(_ reference: BlobReference) -> Bool {
+        let shard = shards[Int(reference.id.low >> (64 - Self.shardBits))]
+        if shard.monitor.locked({ shard.lengths[reference.id] }) == reference.length { return true }
+        return holds(reference)
+    }
+
     private func findAfterCheckingTable(_ id: ID128) -> (IndexEntry, IndexedPack)? {
         guard (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil else { return nil }
         // Look again even when the table was sound: another thread may have left the one looked into before.

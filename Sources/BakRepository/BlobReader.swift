@@ -74,8 +74,7 @@ public final class BlobReader {
     /// result is valid until the next call, and while `range` is.
     public func decode(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
-        in range: UnsafeRawBufferPointer,
-        rangeOffset: Int
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
         try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
     }
@@ -105,7 +104,8 @@ public final class BlobReader {
         try verify(header, payload: payload, pack: pack, kind: kind).content
     }
 
-    private func verify(
+    /// The same, and the blob as it is compressed.
+    func verify(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {

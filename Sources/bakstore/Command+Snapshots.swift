@@ -25,7 +25,8 @@ extension Commands {
         return unreadable.isEmpty ? .done : .damage
     }
 
-    private static func choose(
+    /// The snapshots that operands name or flags ask for.
+    static func choose(
         _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository, now: Timestamp
     ) throws -> [CommitRecord] {
         var chosen = all

@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, stats, check, forget, tag, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, prune, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -93,6 +93,17 @@ enum CommandTable {
             operandCount: .between(1, 2),
             example: ("bakstore cat latest:home/me/notes.txt", "prints a file as it was")),
         Command(
+            name: .copy, summary: "copy snapshots from another repository", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.copy, requiredFlags: [.fromRepo],
+            notes: """
+                Without a SNAPSHOT all complete ones are copied. What has been copied before is left out, so an
+                interrupted copy is finished by the same command. SNAPSHOT is one of --from-repo.
+                """,
+            example: (
+                "bakstore copy --from-repo /mnt/usb/backup --repo /mnt/nas/backup latest",
+                "copies the newest snapshot from the USB disk to the server"
+            )),
+        Command(
             name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
             operandCount: .upTo(1),
             example: ("bakstore stats", "shows the space taken and what deduplication saved")),
@@ -114,6 +125,16 @@ enum CommandTable {
             example: (
                 "bakstore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 -n",
                 "shows what these rules would keep, and why"
+            )),
+        Command(
+            name: .prune, summary: "give back the space of what no snapshot needs", flags: Flags.prune,
+            notes: """
+                With rules, on the command line or in the profile, snapshots are removed first, as forget does. Backups
+                may run meanwhile. Interrupted, it is finished by the next one.
+                """,
+            example: (
+                "bakstore prune --keep-daily 7 --keep-monthly 12 -n",
+                "shows which snapshots these rules keep, and what space comes back"
             )),
         Command(
             name: .tag, summary: "change the tags of snapshots", operands: "[SNAPSHOT...]",

@@ -33,6 +33,8 @@ enum FlagName: String, CaseIterable {
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
     case maxDuration = "max-duration"
+    case fromRepo = "from-repo"
+    case copyChunkerParams = "copy-chunker-params"
     case keepLast = "keep-last"
     case keepHourly = "keep-hourly"
     case keepDaily = "keep-daily"
@@ -214,6 +216,10 @@ enum Flags {
             .packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)"
         ),
         compression,
+        Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to be like, with --copy-chunker-params"),
+        Flag(
+            .copyChunkerParams,
+            help: "cut and name content as that one does, so that copy need not code it again"),
     ]
 
     static let backup: [Flag] = [
@@ -253,6 +259,10 @@ enum Flags {
         .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
+
+    static let copy: [Flag] =
+        [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
+        + snapshots.filter { $0.name != .all } + [dryRun]
 
     /// Flags that choose among snapshots.
     static let choosing: [Flag] = [
