@@ -69,9 +69,8 @@ struct CollectionRound {
         let bytes = outcome.decision.encode(repository.context)
         if try repository.store.putOwn(Layout.decision(plan.number), bytes) { return outcome }
         if faults.noDecisionRecord { return outcome }
-        // Another program's decision holds: what this one wrote counts nowhere.
-        for id in base { try repository.store.delete(Layout.baseSegment(plan.number, id)) }
-        for pack in copier.packs { try repository.store.delete(Layout.pack(pack.id)) }
+        // Another program's decision holds. The packs that this one wrote count nowhere and are left for the next
+        // round: a pack is deleted by a decision that names it and in no other way.
         return try adopted()
     }
 

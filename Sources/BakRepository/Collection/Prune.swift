@@ -150,9 +150,9 @@ public final class Prune {
         guard let outcome = try self.round(plan).run(after: survey) else { throw PruneStopped() }
         try conclude(outcome)
         if shouldStop() { return false }
-        // Another program's plan may have left out what this one would condemn.
-        if plan != own { return true }
-        return !areAll && outcome.isOwn && madeProgress(outcome)
+        // Another program may have left out what this one would condemn.
+        if plan != own || !outcome.isOwn { return true }
+        return !areAll && madeProgress(outcome)
     }
 
     private func madeProgress(_ outcome: CollectionRound.Outcome) -> Bool {
