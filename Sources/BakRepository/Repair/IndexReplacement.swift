@@ -12,7 +12,8 @@ import BakStorage
 struct IndexReplacement {
     private let repository: Repository
     private let origin: RecordOrigin
-    private let trusted: TrustedSegments
+    /// The sessions whose own segments count no more.
+    private let superseded: Set<ID128>
     /// The round that it decides.
     let round: UInt64
     /// Packs that were decided to be deleted, as far as decisions can be read; some may be there still.
@@ -21,21 +22,25 @@ struct IndexReplacement {
     /// Begins with what `trusted` says counts now.
     init(_ repository: Repository, _ trusted: TrustedSegments, _ request: RepairRequest) throws {
         self.repository = repository
-        self.trusted = trusted
         origin = RecordOrigin(time: repository.time.now(), host: request.host, program: request.program)
         round = trusted.round + 1
+        if !request.isDryRun { try repository.expectCollectableStore() }
         var deleted: Set<ID128> = []
+        var superseded = trusted.outcomes.committed.union(trusted.outcomes.damaged)
         for info in try repository.store.list(Layout.collections) {
             guard let (number, isDecision) = Layout.round(in: info.key), isDecision,
                 number <= trusted.round
             else { continue }
             do {
-                deleted.formUnion(try repository.collectionDecision(number).deleted)
+                let decision = try repository.collectionDecision(number)
+                deleted.formUnion(decision.deleted)
+                superseded.formUnion(decision.superseded)
             } catch is CorruptionError {
                 // Its packs hold nothing that is needed, or copies: to name one is no loss.
             }
         }
         deletedPacks = deleted
+        self.superseded = superseded
     }
 
     /// Puts the decision that these segments are the index. False when another program decided the round before,
@@ -46,9 +51,6 @@ struct IndexReplacement {
         _ = try plan.encode(repository.context).withUnsafeBytes {
             try repository.store.put(Layout.plan(round), $0)
         }
-        let outcomes = trusted.outcomes
-        let superseded = outcomes.committed.union(outcomes.damaged)
-            .union(trusted.collections.decision?.superseded ?? [])
         let decision = CollectionDecision(
             number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
         if try repository.store.putOwn(Layout.decision(round), decision.encode(repository.context)) {
