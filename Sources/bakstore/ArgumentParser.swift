@@ -162,7 +162,7 @@ struct ArgumentParser {
         }
         switch command.name {
         case .backup: try checkSources(invocation)
-        case .forget:
+        case .forget, .prune:
             if let complaint = invocation.retentionComplaint { throw error(complaint) }
         case .tag:
             guard invocation.has(.add) || invocation.has(.remove) || invocation.has(.set) else {

@@ -39,7 +39,7 @@ extension Commands {
         _ changes: [(snapshot: CommitRecord, tags: [String])], _ repository: Repository,
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> Bool {
-        let (host, program) = (Machine.hostName, "bakstore \(programVersion)")
+        let (host, program) = (Machine.hostName, programName)
         let session = try BackupSession(repository, host: host, program: program)
         for (position, change) in changes.enumerated() {
             if context.isInterrupted() { return false }

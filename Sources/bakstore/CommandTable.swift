@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, tag, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, prune, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -125,6 +125,16 @@ enum CommandTable {
             example: (
                 "bakstore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 -n",
                 "shows what these rules would keep, and why"
+            )),
+        Command(
+            name: .prune, summary: "give back the space of what no snapshot needs", flags: Flags.prune,
+            notes: """
+                With rules, on the command line or in the profile, snapshots are removed first, as forget does. Backups
+                may run meanwhile. Interrupted, it is finished by the next one.
+                """,
+            example: (
+                "bakstore prune --keep-daily 7 --keep-monthly 12 -n",
+                "shows which snapshots these rules keep, and what space comes back"
             )),
         Command(
             name: .tag, summary: "change the tags of snapshots", operands: "[SNAPSHOT...]",

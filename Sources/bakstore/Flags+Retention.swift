@@ -73,7 +73,27 @@ extension Flags {
             Flag(.unsafeAllowRemoveAll, help: "let the rules remove even the newest snapshot of a group")
         ]
 
-    static let forget: [Flag] = retention + [dryRun]
+    /// How a prune gives space back.
+    static let pruning: [Flag] = [
+        Flag(
+            .maxUnused, nil,
+            .parsed(
+                "LIMIT", expected: "must be a share under 100% such as 5%, a size such as 10G, or unlimited"
+            ) {
+                PruneOptions.Allowance.parse($0) != nil
+            }, help: "how much that no snapshot needs may stay in packs (default: 5%)"),
+        Flag(
+            .maxRepackSize, nil, .size(0...UInt64.max),
+            help: "copy at most this much; the next prune goes on from there"),
+        Flag(
+            .maxDuration, nil, .duration,
+            help: "work for at most so long, such as 30m; the next prune goes on from there"),
+    ]
+
+    static let forget: [Flag] =
+        retention + [Flag(.prune, help: "give the space back, too, as prune does")] + pruning + [dryRun]
+
+    static let prune: [Flag] = pruning + retention + [dryRun]
 
     private static let tagList = ValueKind.parsed("TAG[,TAG]", expected: "must be UTF-8") { _ in true }
 

@@ -36,7 +36,7 @@ enum ProfileKey {
                 .readConcurrency, .compression,
             ]
         ),
-        ([.forget], Flags.rules + [.groupBy]),
+        ([.forget, .prune], Flags.rules + [.groupBy, .maxUnused, .maxRepackSize]),
     ]
 
     /// Every key.

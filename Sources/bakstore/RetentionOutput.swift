@@ -104,6 +104,20 @@ struct RetentionOutput {
         }
     }
 
+    /// Prints the summary of a removal that no prune follows.
+    func summarize() throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                members(of: &json)
+                if invocation.has(.dryRun) { json.member("dry_run", true) }
+            }
+        }
+        if invocation.has(.quiet) { return }
+        let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
+        try context.print(summary + (isWhole ? "" : "; their space comes back with: bakstore prune"))
+    }
+
     /// The numbers of the summary, as members of a JSON object.
     func members(of json: inout JSONWriter) {
         json.member("snapshots_kept", request.keptCount)

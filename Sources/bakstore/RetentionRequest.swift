@@ -107,6 +107,12 @@ extension Invocation {
 
     /// What is wrong with a choice of snapshots to remove; nil when nothing is.
     var retentionComplaint: String? {
+        if command == .forget, !has(.prune) {
+            let pruning = [FlagName.maxUnused, .maxRepackSize, .maxDuration]
+            if let flag = pruning.first(where: { has($0) && !profileFlags.contains($0) }) {
+                return "--\(flag.rawValue) is for a prune; add --prune"
+            }
+        }
         let choosing = Flags.choosing.map(\.name).filter(has)
         if !operands.isEmpty {
             let extra =
