@@ -105,6 +105,8 @@ public enum BackupEvent: Sendable {
     /// How an entry compares with the parent's.
     public enum Change: Sendable {
         case new, changed, unmodified
+        /// As the parent has it under another path.
+        case moved
     }
 
     /// An item could not be read, or not as a whole; the exit code says so.
@@ -143,6 +145,8 @@ public struct BackupReport: Sendable {
     public var snapshot: CommitRecord?
     /// What was found and stored; the same as the snapshot's when there is one.
     public var counters = SnapshotCounters()
+    /// How many of the unmodified files a parent has under another path.
+    public var movedFiles: UInt64 = 0
     /// The snapshot that files were compared with.
     public var parent: ID128?
     /// The run was interrupted; what it committed is partial.
