@@ -261,6 +261,8 @@ enum Flags {
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
 
+    static let repair: [Flag] = [dryRun]
+
     static let copy: [Flag] =
         [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
         + snapshots.filter { $0.name != .all } + [dryRun]
