@@ -35,7 +35,7 @@ public enum Extent: Hashable, Sendable {
 }
 
 /// A regular file's content.
-public enum FileContent: Equatable, Sendable {
+public enum FileContent: Hashable, Sendable {
     /// The content itself.
     case inline([UInt8])
     /// Chunks and holes in the order of the file. More may follow in continuation records.

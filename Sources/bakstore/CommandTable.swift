@@ -5,6 +5,7 @@
 enum CommandName: String, CaseIterable {
     case initialize = "init"
     case backup, snapshots, ls, restore, cat, copy, stats, check, repair, forget, prune, tag, version, help
+    case safeToDelete = "safe-to-delete"
 }
 
 /// How many operands a command takes.
@@ -124,6 +125,17 @@ enum CommandTable {
                 is named, and the exit code is then 4.
                 """,
             example: ("bakstore repair packs -n", "says what could be saved out of damaged packs")),
+        Command(
+            name: .safeToDelete, summary: "say which files a backup has, so that they may be deleted",
+            operands: "PATH...", operandCount: .between(1, Int.max),
+            notes: """
+                Each file is read, its content looked for in the complete snapshots, and read back and verified. The exit
+                code is 0 only when all may be deleted; what must be kept is listed. Nothing is deleted.
+                """,
+            example: (
+                "bakstore safe-to-delete /media/phone/DCIM",
+                "says whether all the phone's photos are backed up"
+            )),
         Command(
             name: .forget, summary: "remove snapshots, by name or by rules", operands: "[SNAPSHOT...]",
             operandCount: .any, flags: Flags.forget,

@@ -26,6 +26,7 @@ enum Commands {
         case .stats: try stats(invocation, context: context)
         case .repair: try repair(invocation, context: context)
         case .check: try check(invocation, context: context)
+        case .safeToDelete: try safeToDelete(invocation, context: context)
         case .forget: try forget(invocation, context: context)
         case .prune: try prune(invocation, context: context)
         case .tag: try tag(invocation, context: context)
