@@ -42,7 +42,7 @@ public final class IndexReplacement {
         let outcomes = try repository.sessionOutcomes()
         var packs = try repository.listPacks()
         var superseded: Set<ID128> = []
-        for round in 1..<number {
+        for round in try repository.decidedRounds() where round < number {
             // What was to be deleted may still be deleted at any time.
             guard let decision = try readable(round) else { continue }
             for pack in decision.deleted { packs[pack] = nil }
