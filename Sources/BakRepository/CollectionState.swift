@@ -46,12 +46,6 @@ extension Repository {
         return CollectionState.Rounds(decided: decided, open: open.sorted())
     }
 
-    /// Lists the rounds that are decided.
-    func decidedRounds() throws -> [UInt64] {
-        try store.list(Layout.collections).compactMap { Layout.round(in: $0.key) }
-            .filter(\.isDecision).map(\.number)
-    }
-
     /// Reads a round's plan.
     public func collectionPlan(_ number: UInt64) throws -> CollectionPlan {
         let key = Layout.plan(number)

@@ -336,37 +336,6 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         try fixture.expectWhole(snapshots)
     }
 
-    @Test func anIndexThatWasMadeAnewCountsFromThenOn() throws {
-        let fixture = Fixture()
-        let repository = try fixture.create()
-        let old = try fixture.backup([first])
-        let new = try fixture.backup([second, plain])
-        try fixture.forget(old)
-        try fixture.prune()
-        let later = try fixture.backup([shared])
-        let packs = fixture.keys("packs")
-        for key in fixture.keys("index") { fixture.store[key] = nil }
-        fixture.cache[IndexTable.cacheName] = nil
-        var options = PruneOptions()
-        options.graceSeconds = 0
-        let replacement = IndexReplacement(repository, options, host: "h", program: "p")
-        let decision = try replacement.run { stored, add in
-            #expect(stored.count == packs.count)
-            for (pack, size) in stored {
-                let (kind, blobs) = try repository.packFooter(pack)
-                let indexed = IndexedPack(id: pack, size: UInt64(size), kind: kind)
-                try add(IndexSegment(session: fixture.random.id(), contents: [(indexed, blobs)]))
-            }
-        }
-        #expect(decision?.number == 2 && decision?.base.count == packs.count)
-        let expected = [(new, [second, plain]), (later, [shared])]
-        try fixture.expectWhole(expected, isTidy: false)
-        try fixture.forget(later)
-        try fixture.prune()
-        try fixture.expectWhole([(new, [second, plain])])
-        #expect(fixture.keys("index").count == 1)
-    }
-
     @Test func anUnchangedManifestIsReadOnce() throws {
         let fixture = Fixture()
         _ = try fixture.create()
