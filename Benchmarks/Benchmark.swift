@@ -16,6 +16,7 @@ struct Benchmark {
         .macro,
         .metadataEdit,
         .micro,
+        .prune,
     ]
 
     static var usage: String {

@@ -28,7 +28,8 @@ enum FlagName: String, CaseIterable {
     case skipIfUnchanged = "skip-if-unchanged"
     case readConcurrency = "read-concurrency"
     case dryRun = "dry-run"
-    case long, recursive
+    case long, recursive, groups
+    case withGroup = "with-group"
     case target, overwrite
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
@@ -262,6 +263,8 @@ enum Flags {
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
 
+    static let repair: [Flag] = [dryRun]
+
     static let copy: [Flag] =
         [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
         + snapshots.filter { $0.name != .all } + [dryRun]
@@ -283,6 +286,7 @@ enum Flags {
     static let list: [Flag] = [
         Flag(.long, "l", help: "show permissions, owner, size and time"),
         Flag(.recursive, "R", help: "show what lies beneath as well"),
+        Flag(.groups, help: "show only files that belong together: live photos, raw and JPEG, sidecars"),
     ]
 
     static let restore: [Flag] = [
@@ -290,6 +294,8 @@ enum Flags {
         Flag(.include, nil, .pattern, repeatable: true, help: "restore only what matches the pattern"),
         Flag(.iinclude, nil, .pattern, repeatable: true, help: "like --include, upper and lower case alike"),
         exclude, iexclude,
+        Flag(
+            .withGroup, help: "also restore what belongs together with a file: a live photo's film, sidecars"),
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),

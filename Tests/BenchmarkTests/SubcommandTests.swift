@@ -102,6 +102,25 @@ import Testing
         #expect(GrowthRow.table(rows).rows.count == 5)
     }
 
+    @Test func prunesAreMeasured() throws {
+        let bench = try Bench()
+        let program = try Bench.program("bakstore")
+        let contender = try #require(Contender.bakstore(program, log: bench.folder + "/log"))
+        let histories = [4, 8].map { PruneHistory(files: 60, snapshots: $0, hasPeers: false) }
+        let rows = try PruneBenchmark(
+            contenders: [contender], rounds: 1, folder: bench.folder + "/prune", bakstore: program,
+            generator: Bench.program("bakstore-benchmark")
+        ).run(histories)
+        #expect(rows.map(\.history.snapshots) == [4, 8])
+        for row in rows {
+            #expect(row.prune.costs.count == 1 && row.again.costs.count == 1)
+            // What was edited in the first half was stored twice, and a pack with a tenth of it is rewritten.
+            #expect(row.bytesAfter < row.bytesBefore && row.bytesWritten > 0)
+        }
+        #expect(PruneRow.table(rows).rows.count == 2)
+        #expect(rows[0].json.text().contains("\"bytes_written\""))
+    }
+
     @Test func theIndexAnswersRightAndIsSmall() throws {
         let bench = try Bench()
         let result = try IndexBenchmark(entryCount: 20_000, stepCount: 6000, folder: bench.folder + "/index")
