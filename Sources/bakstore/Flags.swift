@@ -251,7 +251,9 @@ enum Flags {
         Flag(.ignoreCtime, help: "do not look at the inode's change time"),
         Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
         Flag(.skipIfUnchanged, help: "make no snapshot when nothing has changed"),
-        Flag(.readConcurrency, nil, .count(1...64), help: "how many files are read at once, 1 to 64"),
+        Flag(
+            .readConcurrency, nil, .count(1...64),
+            help: "how many files are read at once, 1 to 64 (default: as suits the disk)"),
         compression, dryRun,
     ]
 
