@@ -96,10 +96,13 @@ let package = Package(
     ]
 )
 
-// The fuzzer has no main of its own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
+// The fuzzers have no main of their own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
 if Context.environment["BAKSTORE_FUZZ"] != nil {
-    package.targets.append(
+    func fuzzer(_ name: String, _ path: String, of dependencies: [Target.Dependency]) -> Target {
         .executableTarget(
-            name: "fuzz-format", dependencies: ["TestSupport"], path: "Tests/Fuzz",
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]))
+            name: name, dependencies: dependencies, path: path,
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
+    }
+    package.targets.append(fuzzer("fuzz-format", "Tests/Fuzz", of: ["TestSupport"]))
+    package.targets.append(fuzzer("fuzz-hints", "Tests/FuzzHints", of: ["BakChunking"]))
 }

@@ -10,10 +10,13 @@ struct Benchmark {
         .dedupQuality,
         .generateLibrary,
         .growth,
+        .hintCost,
         .index,
         .kernels,
         .macro,
+        .metadataEdit,
         .micro,
+        .prune,
     ]
 
     static var usage: String {

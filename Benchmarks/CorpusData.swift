@@ -6,7 +6,7 @@ import Glibc
 enum CorpusData {
     /// The pictures and their tagged versions, the videos and their remuxed versions.
     static func make(folder: String) -> [DataSet] {
-        let files = paths(beneath: folder).sorted().map(contents)
+        let files = Files.paths(beneath: folder).sorted().map(contents)
         let pictures = files.filter { $0.starts(with: [0xff, 0xd8, 0xff]) }
         let videos = files.filter { boxes($0).contains { $0.type == "moov" } }
         let remuxed = videos.compactMap(remux)
@@ -14,21 +14,6 @@ enum CorpusData {
             DataSet(name: "corpus: \(pictures.count) JPEG, then tagged", files: pictures + pictures.map(tag)),
             DataSet(name: "corpus: \(videos.count) videos, then remuxed", files: videos + remuxed),
         ]
-    }
-
-    private static func paths(beneath folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var found: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard name != ".", name != ".." else { continue }
-            let path = folder + "/" + name
-            if entry.pointee.d_type == DT_DIR { found += paths(beneath: path) } else { found.append(path) }
-        }
-        return found
     }
 
     private static func contents(_ path: String) -> [UInt8] {

@@ -85,6 +85,22 @@ enum Files {
         return total
     }
 
+    /// The files beneath a folder.
+    static func paths(beneath folder: String) -> [String] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var found: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            let path = folder + "/" + name
+            if entry.pointee.d_type == DT_DIR { found += paths(beneath: path) } else { found.append(path) }
+        }
+        return found
+    }
+
     /// How many bytes may still be written to the file system of `path`.
     static func freeBytes(_ path: String) -> Int {
         var status = statvfs()

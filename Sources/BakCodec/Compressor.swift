@@ -10,6 +10,9 @@ public struct Compressed {
     public var codec: Codec
     /// The bytes to store: the compressor's own memory, or the input when `codec` is raw.
     public var stored: UnsafeRawBufferPointer
+
+    /// Content that is coded already.
+    public init(codec: Codec, stored: UnsafeRawBufferPointer) { (self.codec, self.stored) = (codec, stored) }
 }
 
 /// Encodes content; one per thread, because it reuses its zstd context and its buffers.

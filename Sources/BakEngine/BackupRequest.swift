@@ -39,6 +39,11 @@ public struct BackupRequest: Sendable {
     /// added if that is more.
     public var checkpointBytes = 128 << 20
 
+    /// The snapshot that the source is a copy of, by the id under which it was first made.
+    public var original: ID128?
+    /// Whether the source is known to lack something, so that the snapshot is not complete.
+    public var isPartial = false
+
     /// Which snapshot a backup is compared with.
     public enum ParentChoice: Sendable {
         /// The latest complete one of the same device and paths, and the latest partial one after it.
@@ -62,10 +67,12 @@ public struct BackupRequest: Sendable {
 extension BackupRequest {
     /// The commit record of a complete run that stored nothing.
     func record(id: ID128, time: Timestamp, endTime: Timestamp, root: BlobReference) -> CommitRecord {
-        CommitRecord(
+        var record = CommitRecord(
             id: id, time: time, endTime: endTime, host: host, device: device, user: user, program: program,
             paths: paths, tags: tags, parent: nil, isComplete: true, hasIndex: false, root: root,
             counters: SnapshotCounters())
+        record.original = original
+        return record
     }
 
     /// Throws unless a commit record can hold what the request says: a record that no reader takes would
@@ -98,6 +105,8 @@ public enum BackupEvent: Sendable {
     /// How an entry compares with the parent's.
     public enum Change: Sendable {
         case new, changed, unmodified
+        /// As the parent has it under another path.
+        case moved
     }
 
     /// An item could not be read, or not as a whole; the exit code says so.
@@ -136,6 +145,8 @@ public struct BackupReport: Sendable {
     public var snapshot: CommitRecord?
     /// What was found and stored; the same as the snapshot's when there is one.
     public var counters = SnapshotCounters()
+    /// How many of the unmodified files a parent has under another path.
+    public var movedFiles: UInt64 = 0
     /// The snapshot that files were compared with.
     public var parent: ID128?
     /// The run was interrupted; what it committed is partial.

@@ -97,7 +97,8 @@ public final class Backup: Sendable {
         let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
         let comparer = ParentComparer(
-            parents, request: request, index: session.index, makesRuns: onEntry == nil)
+            parents, request: request, repository: repository, index: session.index,
+            makesRuns: onEntry == nil)
         let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow))
         let makerThread = Thread { maker.value.makeSteps() }
         let walk = SourceWalk(

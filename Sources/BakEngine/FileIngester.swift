@@ -117,11 +117,13 @@ final class FileIngester {
                     || content.byteCount != before.size)
             stat.size = content.byteCount
             if stat.size == 0 { content.result = .inline([]) }
+            let earlier = file.earlierFindings
             let entry = ManifestEntry(
                 path: path, stat: stat, attributes: attributes, content: content.result,
-                changedWhileRead: changed,
+                changedWhileRead: changed || earlier?.changedWhileRead == true,
                 // Times say nothing of what a stream will hold the next time.
-                isUnsettled: !file.hasKnownSize || settling.isUnsettled(before, readFrom: start))
+                isUnsettled: earlier?.isUnsettled
+                    ?? (!file.hasKnownSize || settling.isUnsettled(before, readFrom: start)))
             return .stored(entry, readBytes: content.readBytes, notes: notes)
         } catch let error as SourceError {
             // A stream that waits for more fails when the run is to end.

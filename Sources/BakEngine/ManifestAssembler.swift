@@ -18,6 +18,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let startTime: Timestamp
     private var counters = SnapshotCounters()
+    /// Of the unmodified ones.
+    private var movedFiles: UInt64 = 0
     private var recordedEntries = 0
     private var lastPath: [UInt8] = []
     private var spareIngester: FileIngester?
@@ -121,6 +123,9 @@ final class ManifestAssembler: @unchecked Sendable {
             case .new: counters.newFiles += 1
             case .changed: counters.changedFiles += 1
             case .unmodified: counters.unmodifiedFiles += 1
+            case .moved:
+                counters.unmodifiedFiles += 1
+                movedFiles += 1
             }
         case .directory:
             counters.folders += 1
@@ -178,7 +183,8 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            (record.parent, record.isComplete, record.hasIndex) = (parent?.id, isComplete, hasIndex)
+            (record.parent, record.hasIndex) = (parent?.id, hasIndex)
+            record.isComplete = isComplete && !request.isPartial
             record.counters = counters
             return record
         }
@@ -203,6 +209,7 @@ final class ManifestAssembler: @unchecked Sendable {
         }
         countAdded()
         report.counters = counters
+        report.movedFiles = movedFiles
         return report
     }
 }

@@ -46,6 +46,9 @@ struct FileFinisher: Sendable {
 /// Reads packs for a restore. For one thread.
 final class PackRestorer {
     private let reader: BlobReader
+    private let index: BlobIndex
+    /// Reads what is not where it was when the restore was planned.
+    private let rescuer: BlobReader
     private let finisher: FileFinisher
 
     /// Ranges are read together up to this many bytes,
@@ -53,8 +56,10 @@ final class PackRestorer {
     /// with gaps between wanted chunks of at most this many.
     private static let gapBytes = 128 << 10
 
-    init(_ repository: Repository, _ finisher: FileFinisher) {
+    init(_ repository: Repository, _ index: BlobIndex, _ finisher: FileFinisher) {
         reader = BlobReader(repository)
+        rescuer = BlobReader(repository)
+        self.index = index
         self.finisher = finisher
     }
 
@@ -82,7 +87,7 @@ final class PackRestorer {
                 // The range ends early or the pack is gone: try the chunks one by one, so that those
                 // before the damage are not lost.
                 if together.count == 1 {
-                    try settle(first, files, failure: error.description)
+                    try rescue(first, files, from: error)
                 } else {
                     for step in together { try restore([step], files, shouldStop: shouldStop) }
                 }
@@ -107,17 +112,33 @@ final class PackRestorer {
                 }
             }
             switch decoded!.result {
-            case .failure(let error): try settle(step, files, failure: error.description)
-            case .success(let content):
-                do throws(TargetError) {
-                    try files[Int(step.file)].write(content, at: step.fileOffset)
-                    finisher.board.update { $0.processedBytes &+= UInt64(content.count) }
-                    try settle(step, files, failure: nil)
-                } catch {
-                    if error.isFatal { throw error }
-                    try settle(step, files, failure: error.description)
-                }
+            case .failure(let error): try rescue(step, files, from: error)
+            case .success(let content): try write(content, step, files)
             }
+        }
+    }
+
+    /// Reads a chunk from another copy, or from where a prune has moved it meanwhile.
+    private func rescue(_ step: RestoreStep, _ files: [PendingFile], from error: CorruptionError) throws {
+        do {
+            try write(rescuer.read(step.reference, kind: .chunkPack, index: index), step, files)
+        } catch is CorruptionError {
+            try settle(step, files, failure: error.description)
+        } catch is MissingBlobError {
+            try settle(step, files, failure: error.description)
+        }
+    }
+
+    private func write(
+        _ content: UnsafeRawBufferPointer, _ step: RestoreStep, _ files: [PendingFile]
+    ) throws(TargetError) {
+        do throws(TargetError) {
+            try files[Int(step.file)].write(content, at: step.fileOffset)
+            finisher.board.update { $0.processedBytes &+= UInt64(content.count) }
+            try settle(step, files, failure: nil)
+        } catch {
+            if error.isFatal { throw error }
+            try settle(step, files, failure: error.description)
         }
     }
 

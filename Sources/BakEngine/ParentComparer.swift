@@ -15,12 +15,15 @@ final class ParentComparer {
         case same(ManifestEntry)
         /// The parent's entry stands for it, and it has been added to the run.
         case inRun
+        /// The entry that the parent has under another path stands for it.
+        case moved(ManifestEntry)
     }
 
     private let parents: [ParentCursor]
     private let request: BackupRequest
     private let index: BlobIndex
     private let makesRuns: Bool
+    private let moves: MoveFinder
     /// Where the entry before came from; nil when it was no parent's.
     private var place: ParentCursor.Place?
     /// The length of the runs since the last entry that was not part of one.
@@ -28,11 +31,17 @@ final class ParentComparer {
 
     /// Compares with `parents`, of which the first that has an entry as it is stands for it. Without `makesRuns`
     /// every entry is handed out.
-    init(_ parents: [ParentCursor], request: BackupRequest, index: BlobIndex, makesRuns: Bool) {
+    init(
+        _ parents: [ParentCursor], request: BackupRequest, repository: Repository, index: BlobIndex,
+        makesRuns: Bool
+    ) {
         self.parents = parents
         self.request = request
         self.index = index
         self.makesRuns = makesRuns
+        moves = MoveFinder(
+            parents.map(\.snapshot), repository: repository, index: index,
+            looksForFiles: request.ignoresCtime)
     }
 
     /// Compares an entry; `run` is what it may be added to.
@@ -40,12 +49,14 @@ final class ParentComparer {
         let before = place
         place = nil
         var change = BackupEvent.Change.new
+        var isInPlace = false
         for parent in parents {
             guard let segment = parent.entry(at: path) else { continue }
             change = .changed
-            guard isSame(segment.fields.stat, stat), !segment.fields.changedWhileRead,
-                !segment.fields.isUnsettled, hasContent(segment)
-            else { continue }
+            guard stands(segment, for: stat) else {
+                isInPlace = isInPlace || InodeKey(segment.fields.stat) == InodeKey(stat)
+                continue
+            }
             let found = parent.place
             if let before, found.follows(before), mayJoinRun(segment, path, stat) {
                 place = found
@@ -61,7 +72,29 @@ final class ParentComparer {
             runBytes = 0
             return .same(entry)
         }
+        if let entry = moved(path, stat) { return .moved(entry) }
+        if stat.type == .directory, !isInPlace { moves.enter(path, stat) }
         return .differs(change)
+    }
+
+    /// The entry that stands for what was moved to `path`.
+    private func moved(_ path: [UInt8], _ stat: FileStat) -> ManifestEntry? {
+        let time = request.ignoresCtime ? stat.mtime : stat.ctime
+        return moves.entry(for: path, stat, unchangedSince: time) { segment, parent in
+            let old = segment.fields.stat
+            // Inodes are compared whatever the request: nothing else says that this is the same file.
+            guard InodeKey(old) == InodeKey(stat), stands(segment, for: stat),
+                var entry = whole(segment, of: parent)
+            else { return nil }
+            entry.stat = stat
+            return entry
+        }
+    }
+
+    /// Whether an entry stands for what is there now, as far as its own record tells.
+    private func stands(_ segment: ManifestSegmentDecoder, for stat: FileStat) -> Bool {
+        isSame(segment.fields.stat, stat) && !segment.fields.changedWhileRead && !segment.fields.isUnsettled
+            && hasContent(segment)
     }
 
     /// Whether the entry can be taken over as it is stored. Where a segment may end it cannot: the next would

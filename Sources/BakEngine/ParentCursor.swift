@@ -26,11 +26,32 @@ final class ParentCursor {
     private var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
 
-    /// Opens the snapshot's manifest at its first entry.
-    init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
+    /// Opens the snapshot's manifest at its first entry, or not after the first that does not precede `path`.
+    init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
         self.snapshot = snapshot
-        reader = try ManifestReader(snapshot, repository: repository, index: index)
+        reader = try ManifestReader(snapshot, repository: repository, index: index, from: path)
         kind = try reader.advance()
+    }
+
+    /// Opens the snapshot's manifest not after the first entry of a segment, by its number from 1.
+    convenience init(
+        _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, fromSegment number: Int
+    ) throws {
+        let whole = try ManifestReader(snapshot, repository: repository, index: index)
+        try self.init(
+            snapshot, repository: repository, index: index, from: whole.segments[number - 1].firstPath)
+    }
+
+    /// The segment that stands at the cursor's entry; nil at the end.
+    var segment: ManifestSegmentDecoder? { kind == .entry ? reader.segment : nil }
+
+    /// Moves on to the entry of an inode, within the segments up to `last`; false when it is not there.
+    func moves(to key: InodeKey, through last: Int) -> Bool {
+        while let kind, let stat = reader.segment?.fields.stat, reader.segmentNumber <= last {
+            if kind == .entry, InodeKey(stat) == key { return true }
+            advance()
+        }
+        return false
     }
 
     /// Moves to `path` and returns the segment that stands at its entry, if the snapshot has it. A manifest that

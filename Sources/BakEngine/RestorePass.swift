@@ -389,7 +389,7 @@ final class RestorePass {
         let plan = self.plan
         self.plan = RestorePlan(fileLimit: request.filesTogether)
         running = RunningPlan(
-            plan, repository, FileFinisher(board: board, onEvent: onEvent),
+            plan, repository, index, FileFinisher(board: board, onEvent: onEvent),
             workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
     }
 

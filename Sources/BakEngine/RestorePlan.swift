@@ -154,8 +154,8 @@ final class RunningPlan {
 
     /// Begins.
     init(
-        _ plan: RestorePlan, _ repository: Repository, _ finisher: FileFinisher, workerCount: Int,
-        _ state: RunState
+        _ plan: RestorePlan, _ repository: Repository, _ index: BlobIndex, _ finisher: FileFinisher,
+        workerCount: Int, _ state: RunState
     ) {
         self.plan = plan
         self.state = state
@@ -164,7 +164,7 @@ final class RunningPlan {
         for pack in packs { queue.push(pack) }
         queue.close()
         threads = (0..<min(workerCount, packs.count)).map { _ in
-            let restorer = UncheckedBox(PackRestorer(repository, finisher))
+            let restorer = UncheckedBox(PackRestorer(repository, index, finisher))
             return Thread {
                 state.guarding {
                     while !state.shouldStop(), let steps = queue.pop() {

@@ -53,6 +53,7 @@ final class StepMaker {
         switch comparer.compare(path, stat, &run.entries) {
         case .inRun: run.count(stat)
         case .same(let entry): append(.entry(entry, .unmodified))
+        case .moved(let entry): append(.entry(entry, .moved))
         case .differs(let change):
             if stat.type == .regular {
                 addFile(path, stat, change)
@@ -63,7 +64,7 @@ final class StepMaker {
     }
 
     private func addFile(_ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change) {
-        let key = InodeKey(device: stat.device, inode: stat.inode)
+        let key = InodeKey(stat)
         if stat.linkCount > 1, let (first, names) = links[key] {
             links[key] = names + 1 < stat.linkCount ? (first, names + 1) : nil
             return append(.link(path: path, to: first, stat, change))
@@ -127,4 +128,8 @@ final class StepMaker {
 struct InodeKey: Hashable, Sendable {
     var device: UInt64
     var inode: UInt64
+}
+
+extension InodeKey {
+    init(_ stat: FileStat) { self.init(device: stat.device, inode: stat.inode) }
 }

@@ -131,6 +131,11 @@ public struct CommitRecord: Equatable, Sendable {
     public var root: BlobReference
     /// What the backup did.
     public var counters: SnapshotCounters
+    /// The snapshot that this one was first made as, when it is a copy of one.
+    public var original: ID128?
+
+    /// The id that the snapshot and its copies have in common.
+    public var originalID: ID128 { original ?? id }
 
     /// Makes a record.
     public init(
@@ -172,6 +177,10 @@ public struct CommitRecord: Equatable, Sendable {
         body.id(root.id)
         body.varint(root.length)
         counters.encode(to: &body)
+        if let original {
+            body.byte(Self.originalTag)
+            body.id(original)
+        }
         return ObjectFrame.encode(kind: .commitRecord, id: id, body: body.bytes, sealer: context.sealer)
     }
 
@@ -210,8 +219,16 @@ public struct CommitRecord: Equatable, Sendable {
             id: try body.id(),
             length: UInt32(try body.count(upTo: FormatLimits.blobBytes, "the root's length")))
         counters = try SnapshotCounters(&body)
+        if !body.isAtEnd {
+            let start = body
+            guard try body.byte() == Self.originalTag else { throw start.corruption("an unknown last field") }
+            original = try body.id()
+        }
         try body.expectEnd()
     }
+
+    /// Stands before the one field that may be left out.
+    private static let originalTag: UInt8 = 1
 }
 
 extension ByteReader {

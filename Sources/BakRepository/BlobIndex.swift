@@ -2,7 +2,8 @@
 // hold yet, then what this run has claimed but not published.
 //
 // Only trusted segments count (TrustedSegments). A claim is made once per run and id, by whoever will store the
-// blob. A backup's index leaves out condemned packs: a collection may delete them at any time.
+// blob. A backup counts on no condemned pack, which a collection may delete at any time; to read one while it is
+// there does no harm.
 
 import BakCore
 import BakFormat
@@ -98,7 +99,7 @@ public final class BlobIndex: @unchecked Sendable {
         try load(rebuilding: false, excluding: packs, onDamage: onDamage)
     }
 
-    /// Leaves these packs out of what `holds`, `location` and `claim` find.
+    /// Leaves these packs out of what `holds` and `claim` find.
     func exclude(_ packs: Set<ID128>) {
         updateMonitor.locked {
             let old = view
@@ -229,24 +230,35 @@ public final class BlobIndex: @unchecked Sendable {
         let view = view
         return view.sorted.copies(of: reference.id).compactMap { entry in
             let pack = view.sorted.packs[Int(entry.pack)].id
-            guard entry.rawLength == reference.length, !view.excluded.contains(pack) else { return nil }
+            guard entry.rawLength == reference.length else { return nil }
             return BlobLocation(pack: pack, offset: entry.offset, storedLength: entry.storedLength)
         }
     }
 
     /// Whether a blob is published, for who will refer to it instead of storing it.
     public func holds(_ reference: BlobReference) -> Bool {
-        guard let (entry, pack) = find(reference.id) ?? findAfterCheckingTable(reference.id),
+        guard
+            let (entry, pack) = find(reference.id, counting: true)
+                ?? findAfterCheckingTable(reference.id, counting: true),
             entry.rawLength == reference.length
         else { return false }
         witness?.note(pack)
         return true
     }
 
-    private func findAfterCheckingTable(_ id: ID128) -> (IndexEntry, IndexedPack)? {
+    /// Whether a blob is published, or claimed by this run.
+    public func isKnown(_ reference: BlobReference) -> Bool {
+        let shard = shards[Int(reference.id.low >> (64 - Self.shardBits))]
+        if shard.monitor.locked({ shard.lengths[reference.id] }) == reference.length { return true }
+        return holds(reference)
+    }
+
+    private func findAfterCheckingTable(
+        _ id: ID128, counting: Bool = false
+    ) -> (IndexEntry, IndexedPack)? {
         guard (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil else { return nil }
         // Look again even when the table was sound: another thread may have left the one looked into before.
-        return find(id)
+        return find(id, counting: counting)
     }
 
     /// A published blob's reference and the kind of pack it is in, by its id alone.
@@ -281,7 +293,8 @@ public final class BlobIndex: @unchecked Sendable {
         return view.sorted
     }
 
-    private func find(_ id: ID128) -> (IndexEntry, IndexedPack)? {
+    /// Finds a blob; one to be counted on in a pack that stays.
+    private func find(_ id: ID128, counting: Bool = false) -> (IndexEntry, IndexedPack)? {
         let view = view
         var found: (IndexEntry, IndexedPack)?
         if let table = view.table, let entry = table.find(id) {
@@ -289,7 +302,7 @@ public final class BlobIndex: @unchecked Sendable {
         } else if let entry = view.overlay.find(id) {
             found = (entry, view.overlay.packs[Int(entry.pack)])
         }
-        guard let found, !view.excluded.isEmpty, view.excluded.contains(found.1.id) else { return found }
+        guard counting, let found, view.excluded.contains(found.1.id) else { return found }
         for entry in view.sorted.copies(of: id) {
             let pack = view.sorted.packs[Int(entry.pack)]
             if !view.excluded.contains(pack.id) { return (entry, pack) }
@@ -309,7 +322,7 @@ public final class BlobIndex: @unchecked Sendable {
         var pack: IndexedPack?
         let known: UInt32? = shard.monitor.locked {
             if let length = shard.lengths[reference.id] { return length }
-            if let (entry, itsPack) = find(reference.id) {
+            if let (entry, itsPack) = find(reference.id, counting: true) {
                 pack = itsPack
                 return entry.rawLength
             }

@@ -74,9 +74,16 @@ public final class BlobReader {
     /// result is valid until the next call, and while `range` is.
     public func decode(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
-        in range: UnsafeRawBufferPointer,
-        rangeOffset: Int
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
     ) throws -> UnsafeRawBufferPointer {
+        try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
+    }
+
+    /// The same, and the blob as it is compressed.
+    func verify(
+        _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
+        in range: UnsafeRawBufferPointer, rangeOffset: Int
+    ) throws -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
         let start = Int(location.offset) - rangeOffset
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
@@ -87,13 +94,20 @@ public final class BlobReader {
             header.storedLength == location.storedLength
         else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...])
-        return try decode(header, payload: payload, pack: location.pack, kind: kind)
+        return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
     /// Decodes and verifies a blob whose header has been read.
     func decode(
         _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> UnsafeRawBufferPointer {
+        try verify(header, payload: payload, pack: pack, kind: kind).content
+    }
+
+    /// The same, and the blob as it is compressed.
+    func verify(
+        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+    ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
         guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
             throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
         }
@@ -113,7 +127,7 @@ public final class BlobReader {
         guard repository.hasher(for: kind).id(of: plain) == header.id else {
             throw damage(header, in: pack, "the blob's bytes do not match its id")
         }
-        return plain
+        return (Compressed(codec: header.codec, stored: compressed), plain)
     }
 
     private func open(

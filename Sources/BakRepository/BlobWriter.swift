@@ -60,25 +60,33 @@ public final class BlobWriter: @unchecked Sendable {
     public func store(_ content: UnsafeRawBufferPointer, isCompressed: Bool) throws -> BlobReference {
         precondition(!content.isEmpty && content.count <= FormatLimits.blobBytes)
         let reference = BlobReference(id: hasher.id(of: content), length: UInt32(content.count))
+        try store(reference) { compressor.compress(content, isCompressedContent: isCompressed) }
+        return reference
+    }
+
+    /// Stores a blob unless it is known. `compress` is called only then; what it gives must have been
+    /// verified. True when it was not known.
+    @discardableResult
+    func store(_ reference: BlobReference, _ compress: () -> Compressed) throws -> Bool {
         try monitor.locked {
-            guard try index.claim(reference) else { return }
+            guard try index.claim(reference) else { return false }
             // A claim that is not kept would let others count on a blob that nobody stores.
             var isKept = false
             defer { if !isKept { sealed?.fail() } }
-            let compressed = compressor.compress(content, isCompressedContent: isCompressed)
+            let compressed = compress()
             if !builder.isEmpty,
                 builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
             {
                 try sealOpenPack()
             }
-            builder.append(id: reference.id, rawLength: content.count, compressed: compressed)
+            builder.append(id: reference.id, rawLength: Int(reference.length), compressed: compressed)
             total.add(
                 Added(
-                    blobs: 1, bytes: content.count,
+                    blobs: 1, bytes: Int(reference.length),
                     storedBytes: PackLayout.blobHeaderBytes + compressed.stored.count))
             isKept = true
+            return true
         }
-        return reference
     }
 
     func lock() { monitor.lock() }

@@ -18,6 +18,7 @@ public final class RepositoryCheck {
     private let isCancelled: @Sendable () -> Bool
     private var report = CheckReport()
     private var damage = DamagedBlobs()
+    private var told: Set<String> = []
     private var faultyObjects: [CorruptionError.Cause: Set<String>] = [:]
     /// Packs with damage that the index must explain are explained together, in one pass over the index for
     /// so many of their blobs.
@@ -54,7 +55,8 @@ public final class RepositoryCheck {
             self.report.repairs.insert(.index)
         }
         report.blobs = index.count
-        try checkUncommittedSegments()
+        try noteUnusedSegments(index)
+        try checkCollections()
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
             onEvent(.unused(object: key.description, reason: "it is not named as a pack is"))
@@ -73,6 +75,7 @@ public final class RepositoryCheck {
     }
 
     private func note(_ object: String, _ reason: String, _ cause: CorruptionError.Cause = .damage) {
+        guard told.insert("\(object) \(reason)").inserted else { return }
         faultyObjects[cause, default: []].insert(object)
         func count(_ cause: CorruptionError.Cause) -> Int { faultyObjects[cause]?.count ?? 0 }
         (report.damagedObjects, report.unreadableObjects) = (count(.damage), count(.medium))
@@ -113,12 +116,53 @@ public final class RepositoryCheck {
         return readable
     }
 
-    /// Segments of sessions that never committed are not used; they are told of, not counted as damage.
-    private func checkUncommittedSegments() throws {
-        let committed = Set(try repository.store.list(Layout.snapshots).compactMap { Layout.id(in: $0.key) })
-        for info in try repository.store.list(Layout.index) {
-            guard let id = Layout.id(in: info.key), !committed.contains(id) else { continue }
-            onEvent(.unused(object: info.key.description, reason: "its session did not commit"))
+    /// Segments that are not trusted are told of, not counted as damage: a prune removes them.
+    private func noteUnusedSegments(_ index: BlobIndex) throws {
+        let trusted = index.trusted
+        let used = Set(trusted.keys.values)
+        let superseded = Set(trusted.collections.decision?.superseded ?? [])
+        for info in try repository.store.list(Layout.index) where !used.contains(info.key) {
+            let reason: String
+            if Layout.baseSegment(in: info.key) != nil {
+                reason = "no decision names it any more; prune removes it"
+            } else if let id = Layout.id(in: info.key) {
+                reason =
+                    superseded.contains(id)
+                    ? "a decision stands for it; prune removes it" : "its session did not commit"
+            } else {
+                reason = "it is not named as an index segment is"
+            }
+            onEvent(.unused(object: info.key.description, reason: reason))
+        }
+    }
+
+    /// The records of forgotten snapshots and of collections.
+    private func checkCollections() throws {
+        for info in try repository.store.list(Layout.forgotten) {
+            guard let id = Layout.id(in: info.key) else {
+                onEvent(
+                    .unused(object: info.key.description, reason: "it is not named as a forget marker is"))
+                continue
+            }
+            do {
+                try repository.expectForgetMarker(id)
+            } catch let error as CorruptionError { note(error) }
+        }
+        for info in try repository.store.list(Layout.collections) {
+            guard let (number, isDecision) = Layout.round(in: info.key) else {
+                onEvent(.unused(object: info.key.description, reason: "it is no plan and no decision"))
+                continue
+            }
+            do {
+                if isDecision {
+                    _ = try repository.collectionDecision(number)
+                } else {
+                    _ = try repository.collectionPlan(number)
+                }
+            } catch let error as CorruptionError {
+                note(error)
+                report.repairs.insert(.index)
+            }
         }
     }
 
@@ -194,7 +238,8 @@ public final class RepositoryCheck {
                 return true
             }
             rest = rest.dropFirst(batch.count)
-            try index.forEach { entry, pack in entries[pack.id]?.append(entry) }
+            let sorted = try index.soundIndex()
+            sorted.forEach { _, entry in entries[sorted.packs[Int(entry.pack)].id]?.append(entry) }
             for pack in batch where !isCancelled() {
                 let sorted = entries[pack.id]!.sorted { $0.offset < $1.offset }
                 damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack.indexed))
@@ -223,7 +268,13 @@ public final class RepositoryCheck {
 /// What cannot be read: whole packs, and single blobs.
 struct DamagedBlobs {
     var packs: Set<ID128> = []
-    var blobs: Set<ID128> = []
+    var blobs: Set<BlobLocation> = []
+
+    var isEmpty: Bool { packs.isEmpty && blobs.isEmpty }
+
+    func contains(_ location: BlobLocation) -> Bool {
+        packs.contains(location.pack) || blobs.contains(location)
+    }
 }
 
 extension PackFindings {

@@ -30,6 +30,15 @@ extension Repository {
         Set(try store.list(Layout.forgotten).compactMap { Layout.id(in: $0.key) })
     }
 
+    /// Throws unless a forgotten snapshot's marker is whole.
+    func expectForgetMarker(_ snapshot: ID128) throws {
+        let key = Layout.forget(snapshot)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        _ = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try ForgetMarker(decoding: bytes, object: key.description, snapshot: snapshot, context: context)
+        }
+    }
+
     /// How sessions ended, as a listing shows it.
     func sessionOutcomes() throws -> SessionOutcomes {
         var outcomes = SessionOutcomes()

@@ -170,8 +170,9 @@ final class ManifestChecker {
 
     private func fault(of reference: BlobReference) -> String? {
         guard let location = index.location(of: reference) else { return "chunk \(reference.id) is missing" }
-        if damage.blobs.contains(reference.id) { return "chunk \(reference.id) is damaged" }
-        guard damage.packs.contains(location.pack) else { return nil }
+        guard !damage.isEmpty, damage.contains(location) else { return nil }
+        if index.locations(of: reference).contains(where: { !damage.contains($0) }) { return nil }
+        if !damage.packs.contains(location.pack) { return "chunk \(reference.id) is damaged" }
         return "chunk \(reference.id) is in \(Layout.pack(location.pack)), which is damaged or missing"
     }
 }

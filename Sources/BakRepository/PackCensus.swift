@@ -26,11 +26,6 @@ struct PackCensus: Sendable {
     /// Counts. `onStray` is told of objects among the packs that are none.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
-        var last: ID128?
-        packs.removeAll { pack in
-            defer { last = pack.id }
-            return pack.id == last
-        }
         for folder in Layout.packFolders {
             for info in try store.list(folder) {
                 guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else {
@@ -45,8 +40,10 @@ struct PackCensus: Sendable {
                 }
             }
         }
-        try index.forEach { _, pack in
-            if let place = place(of: pack.id) { packs[place].blobCount += 1 }
+        let sorted = try index.soundIndex()
+        let places = sorted.packs.map { place(of: $0.id) }
+        sorted.forEach { _, entry in
+            if let place = places[Int(entry.pack)] { packs[place].blobCount += 1 }
         }
     }
 

@@ -10,8 +10,8 @@ import BakStorage
 struct PackFindings {
     /// In words; the first few when there is much.
     private(set) var reasons: [String] = []
-    /// Blobs of it that cannot be read and that the index has nowhere else.
-    var badBlobs: Set<ID128> = []
+    /// Blobs of it that cannot be read.
+    var badBlobs: Set<BlobLocation> = []
     /// Its own footer cannot say which blobs are whole: `verifyIndexed` can.
     var needsIndex = false
     /// What kind of fault it is; the worst of them.
@@ -87,12 +87,12 @@ final class PackVerifier {
     }
 
     /// Decodes the blobs that the index has in a pack, sorted by offset; returns those that cannot be read.
-    func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<ID128> {
-        var bad: Set<ID128> = []
+    func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<BlobLocation> {
+        var bad: Set<BlobLocation> = []
         for entry in entries where !isCancelled() {
             let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
             let reference = BlobReference(id: entry.id, length: entry.rawLength)
-            if try fault(of: reference, at: location, kind: pack.kind) != nil { bad.insert(entry.id) }
+            if try fault(of: reference, at: location, kind: pack.kind) != nil { bad.insert(location) }
         }
         return bad
     }
@@ -126,13 +126,14 @@ final class PackVerifier {
         return UnsafeRawBufferPointer(bytes)
     }
 
-    /// Whether each blob of the footer is where the index says, unless the index has it in another pack, and
-    /// none that the index has here is missing.
+    /// Whether each blob that the index has here is in the footer; others the index may have elsewhere.
     private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
         var matching = 0
         for blob in blobs {
-            let location = index.location(of: BlobReference(id: blob.id, length: blob.rawLength))
-            if location == BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength) {
+            let reference = BlobReference(id: blob.id, length: blob.rawLength)
+            let location = BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+            if index.location(of: reference) == location || index.locations(of: reference).contains(location)
+            {
                 matching += 1
             }
         }
@@ -170,7 +171,7 @@ final class PackVerifier {
                 }
                 guard let fault else { continue }
                 findings.add(fault)
-                if index.location(of: reference) == location { findings.badBlobs.insert(blob.id) }
+                findings.badBlobs.insert(location)
             }
             onRead(stretch.last!.endOffset - start)
         }

@@ -38,9 +38,11 @@ final class ReferenceScan {
         }
     }
 
-    /// Throws `MissingBlobError` unless the index has everything that the manifest refers to.
+    /// Throws `MissingBlobError` unless everything that the manifest refers to may be counted on.
     func expectAll(of root: BlobReference) throws {
+        guard index.holds(root) else { throw MissingBlobError(id: root.id) }
         for segment in try segments(of: root) {
+            guard index.holds(segment.blob) else { throw MissingBlobError(id: segment.blob.id) }
             var missing: ID128?
             try forEachChunk(of: segment) { reference in
                 if missing == nil, !index.holds(reference) { missing = reference.id }

@@ -50,6 +50,14 @@ public final class Repository: Sendable {
         public var inlineBytes = 512
         /// How chunks are compressed unless a run says otherwise.
         public var compression = CompressionMode.auto
+        /// The secret of a repository whose content is to have the same ids here; nil for a new one.
+        public var secret: [UInt8]?
+
+        /// The defaults, but with the chunks and ids of another repository, so that both recognise the same content
+        /// and one can take over what the other has stored.
+        public init(like other: RepositoryConfig) {
+            (classes, idAlgorithm, secret) = (other.classes, other.idAlgorithm, other.secret)
+        }
 
         /// The defaults with the given chunk sizes.
         public init(classes: [ChunkClass]) { self.classes = classes }
@@ -62,8 +70,8 @@ public final class Repository: Sendable {
         in store: any ObjectStore, options: Options, cache: any LocalCache, time: any TimeSource,
         random: some RandomSource
     ) throws -> Repository {
-        var secret = [UInt8](repeating: 0, count: RepositoryConfig.secretBytes)
-        secret.withUnsafeMutableBytes { random.fill($0) }
+        var secret = options.secret ?? [UInt8](repeating: 0, count: RepositoryConfig.secretBytes)
+        if options.secret == nil { secret.withUnsafeMutableBytes { random.fill($0) } }
         let config = RepositoryConfig(
             id: ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
             secret: secret, packBytes: options.packBytes, inlineBytes: options.inlineBytes,

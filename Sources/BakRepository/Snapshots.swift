@@ -57,6 +57,14 @@ extension Repository {
     /// the latest. `latest` counts complete snapshots only.
     public func findSnapshot(_ name: String) throws -> CommitRecord {
         let (readable, unreadable) = try snapshots()
+        return try Self.findSnapshot(name, among: readable, unreadable)
+    }
+
+    /// The same among snapshots that are known already, oldest first. A name that only a damaged record has throws
+    /// that record's error.
+    public static func findSnapshot(
+        _ name: String, among readable: [CommitRecord], _ unreadable: [UnreadableSnapshot]
+    ) throws -> CommitRecord {
         if let back = Self.stepsBack(name) {
             let complete = readable.filter(\.isComplete)
             guard !complete.isEmpty else {

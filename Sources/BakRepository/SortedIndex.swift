@@ -70,6 +70,21 @@ struct SortedIndex: Sendable {
         return copies
     }
 
+    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries.
+    func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) rethrows {
+        var copies: [IndexEntry] = []
+        var first = 0
+        try forEach { position, entry in
+            if let last = copies.last, last.id != entry.id {
+                try body(first, copies)
+                copies.removeAll(keepingCapacity: true)
+            }
+            if copies.isEmpty { first = position }
+            copies.append(entry)
+        }
+        if !copies.isEmpty { try body(first, copies) }
+    }
+
     /// Hands every entry and its position to `body`, sorted by id; of a blob's entries the one whose position
     /// stands for it comes first.
     func forEach(_ body: (Int, IndexEntry) throws -> Void) rethrows {

@@ -102,6 +102,21 @@ extension SourceTree {
 
 extension SourceFile {
     public var hasKnownSize: Bool { true }
+    public var earlierFindings: EarlierFindings? { nil }
+}
+
+/// What an earlier reading found out about a file that is not read from where it lives, but from a copy.
+public struct EarlierFindings: Sendable {
+    /// It changed while it was read.
+    public var changedWhileRead: Bool
+    /// It was read so soon after a change that another could carry the same timestamps.
+    public var isUnsettled: Bool
+
+    /// Makes findings.
+    public init(changedWhileRead: Bool, isUnsettled: Bool) {
+        self.changedWhileRead = changedWhileRead
+        self.isUnsettled = isUnsettled
+    }
 }
 
 /// An open file of the source, used by one thread at a time.
@@ -109,6 +124,9 @@ public protocol SourceFile: AnyObject {
     /// Whether `stat` tells the size. If not, as with a pipe, the file ends where a read says so, and it is
     /// read once, from its beginning, in order.
     var hasKnownSize: Bool { get }
+
+    /// What was found out when the copy was made; nil for a file that is read from where it lives.
+    var earlierFindings: EarlierFindings? { get }
 
     /// The file's stat now.
     func stat() throws(SourceError) -> FileStat

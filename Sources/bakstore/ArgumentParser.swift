@@ -160,7 +160,16 @@ struct ArgumentParser {
                 invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
             throw error("\(surplus); \(usage)")
         }
-        if command.name == .backup { try checkSources(invocation) }
+        switch command.name {
+        case .backup: try checkSources(invocation)
+        case .forget, .prune:
+            if let complaint = invocation.retentionComplaint { throw error(complaint) }
+        case .tag:
+            guard invocation.has(.add) || invocation.has(.remove) || invocation.has(.set) else {
+                throw error("tag needs --add, --remove or --set, such as: bakstore tag latest --add keep")
+            }
+        default: break
+        }
     }
 
     private func checkSources(_ invocation: Invocation) throws(UsageError) {

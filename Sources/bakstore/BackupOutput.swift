@@ -53,6 +53,7 @@ final class BackupOutput: @unchecked Sendable {
             case .new: "new"
             case .changed: "changed"
             case .unmodified: "unmodified"
+            case .moved: "moved"
             }
         reporter.whileCleared {
             if invocation.has(.json) {
@@ -141,8 +142,9 @@ final class BackupOutput: @unchecked Sendable {
         var lines: [String] = []
         var parts = [Formatting.count(counters.newFiles, "new file", "new files")]
         if counters.changedFiles > 0 { parts.append("\(Formatting.count(counters.changedFiles)) changed") }
-        if counters.unmodifiedFiles > 0 {
-            parts.append("\(Formatting.count(counters.unmodifiedFiles)) unchanged")
+        if report.movedFiles > 0 { parts.append("\(Formatting.count(report.movedFiles)) moved") }
+        if counters.unmodifiedFiles > report.movedFiles {
+            parts.append("\(Formatting.count(counters.unmodifiedFiles - report.movedFiles)) unchanged")
         }
         let stored = Formatting.size(counters.addedStoredBytes)
         lines.append(
@@ -194,6 +196,7 @@ final class BackupOutput: @unchecked Sendable {
             json.member("files_new", counters.newFiles)
             json.member("files_changed", counters.changedFiles)
             json.member("files_unmodified", counters.unmodifiedFiles)
+            json.member("files_moved", report.movedFiles)
             json.member("dirs_new", counters.newFolders)
             json.member("dirs_unmodified", counters.folders - counters.newFolders)
             json.member("data_blobs", counters.addedBlobs)

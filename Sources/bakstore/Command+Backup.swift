@@ -77,7 +77,7 @@ extension Commands {
         let host = invocation.text(.host) ?? Machine.hostName
         var request = BackupRequest(
             paths: roots, host: host, device: invocation.text(.device) ?? context.environment.device ?? host,
-            user: Machine.userName, program: "bakstore \(programVersion)")
+            user: Machine.userName, program: programName)
         request.tags = invocation.tags
         request.time = invocation.time?.timestamp(localOffset: context.localOffset)
         if let name = invocation.text(.parent) {

@@ -27,7 +27,14 @@ extension Commands {
         try output.summarize(report, depth)
         if report.wasInterrupted { return .interrupted }
         if !report.isClean { return .damage }
-        return report.unsupportedObjects > 0 ? .failed : .done
+        guard report.unsupportedObjects == 0 else {
+            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
+            throw CommandFailure(
+                code: .failed,
+                message: "\(objects) made by a newer bakstore; only that one can check them and what "
+                    + "needs them")
+        }
+        return .done
     }
 }
 
@@ -121,11 +128,6 @@ private final class CheckOutput: @unchecked Sendable {
             )
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
-        if report.unsupportedObjects > 0 {
-            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
-            try context.print(
-                "\(objects) made by a newer bakstore; only that one can check them and what needs them")
-        }
         guard !report.isClean else {
             return try context.print(
                 report.unsupportedObjects > 0 ? "no damage found in the rest" : "no damage found")
@@ -143,12 +145,13 @@ private final class CheckOutput: @unchecked Sendable {
     }
 
     private func printDamage(_ report: CheckReport) throws {
-        var found = Formatting.count(UInt64(report.damagedObjects), "damaged object", "damaged objects")
-        if report.unreadableObjects > 0 {
-            found +=
-                ", " + Formatting.count(UInt64(report.unreadableObjects), "object", "objects")
-                + " that the medium does not give"
-        }
+        let kinds = [
+            (report.damagedObjects, "damaged"), (report.unreadableObjects, "unreadable"),
+            (report.unsupportedObjects, "newer"),
+        ]
+        let found = kinds.filter { $0.0 > 0 }.map { count, kind in
+            Formatting.count(UInt64(count), "\(kind) object", "\(kind) objects")
+        }.joined(separator: ", ")
         let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
         let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
         try context.print(

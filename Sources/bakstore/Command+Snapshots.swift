@@ -25,7 +25,8 @@ extension Commands {
         return unreadable.isEmpty ? .done : .damage
     }
 
-    private static func choose(
+    /// The snapshots that operands name or flags ask for.
+    static func choose(
         _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository, now: Timestamp
     ) throws -> [CommitRecord] {
         var chosen = all
@@ -39,19 +40,8 @@ extension Commands {
             let superseded = CommitRecord.supersededPartials(among: all, now: now)
             chosen = all.filter { !superseded.contains($0.id) }
         }
-        let (hosts, devices) = (invocation.allTexts(.host), invocation.allTexts(.device))
-        let paths = invocation.allBytes(.path).map { path in
-            Array(path.split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")]))
-        }
-        chosen = chosen.filter { record in
-            (hosts.isEmpty || hosts.contains(record.host))
-                && (devices.isEmpty || devices.contains(record.device))
-                && paths.allSatisfy { wanted in
-                    record.paths.contains { PathOrder.isAtOrBeneath(wanted, $0) }
-                }
-                && (invocation.tagSets.isEmpty
-                    || invocation.tagSets.contains { Set($0).isSubset(of: record.tags) })
-        }
+        let filter = SnapshotFilter(invocation)
+        chosen = chosen.filter(filter.takes)
         guard let latest = invocation.count(.latest) else { return chosen }
         var counts: [SnapshotGroup: Int] = [:]
         return chosen.reversed().filter { record in

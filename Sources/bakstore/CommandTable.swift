@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, stats, check, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, prune, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -93,6 +93,17 @@ enum CommandTable {
             operandCount: .between(1, 2),
             example: ("bakstore cat latest:home/me/notes.txt", "prints a file as it was")),
         Command(
+            name: .copy, summary: "copy snapshots from another repository", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.copy, requiredFlags: [.fromRepo],
+            notes: """
+                Without a SNAPSHOT all complete ones are copied. What has been copied before is left out, so an
+                interrupted copy is finished by the same command. SNAPSHOT is one of --from-repo.
+                """,
+            example: (
+                "bakstore copy --from-repo /mnt/usb/backup --repo /mnt/nas/backup latest",
+                "copies the newest snapshot from the USB disk to the server"
+            )),
+        Command(
             name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
             operandCount: .upTo(1),
             example: ("bakstore stats", "shows the space taken and what deduplication saved")),
@@ -104,6 +115,35 @@ enum CommandTable {
                 reads all that can be read in that time.
                 """,
             example: ("bakstore check --read-data", "reads and verifies everything that is stored")),
+        Command(
+            name: .forget, summary: "remove snapshots, by name or by rules", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.forget,
+            notes: """
+                A snapshot stays when any rule keeps it; without a rule nothing is removed. --dry-run says for each
+                snapshot what would become of it and why. Space comes back with prune.
+                """,
+            example: (
+                "bakstore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 -n",
+                "shows what these rules would keep, and why"
+            )),
+        Command(
+            name: .prune, summary: "give back the space of what no snapshot needs", flags: Flags.prune,
+            notes: """
+                With rules, on the command line or in the profile, snapshots are removed first, as forget does. Backups
+                may run meanwhile. Interrupted, it is finished by the next one.
+                """,
+            example: (
+                "bakstore prune --keep-daily 7 --keep-monthly 12 -n",
+                "shows which snapshots these rules keep, and what space comes back"
+            )),
+        Command(
+            name: .tag, summary: "change the tags of snapshots", operands: "[SNAPSHOT...]",
+            operandCount: .any, flags: Flags.tagging, conflicts: [(.set, .add), (.set, .remove)],
+            notes: """
+                Without a SNAPSHOT, those that the other flags choose. A changed snapshot has a new id: it is stored
+                beside the old one, which is then removed.
+                """,
+            example: ("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")),
         Command(
             name: .version, summary: "print the version", example: ("bakstore version", "prints the version")),
         Command(

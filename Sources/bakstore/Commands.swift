@@ -7,6 +7,9 @@ import BakStorage
 /// The version of this program.
 let programVersion = "0.1.0"
 
+/// The program and its version, as records in a repository have it.
+let programName = "bakstore \(programVersion)"
+
 enum Commands {
     /// Runs the command that was asked for.
     static func run(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
@@ -19,8 +22,12 @@ enum Commands {
         case .ls: try ls(invocation, context: context)
         case .restore: try restore(invocation, context: context)
         case .cat: try cat(invocation, context: context)
+        case .copy: try copy(invocation, context: context)
         case .stats: try stats(invocation, context: context)
         case .check: try check(invocation, context: context)
+        case .forget: try forget(invocation, context: context)
+        case .prune: try prune(invocation, context: context)
+        case .tag: try tag(invocation, context: context)
         }
     }
 

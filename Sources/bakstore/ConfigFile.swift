@@ -122,7 +122,9 @@ struct ConfigFile {
 extension ValueKind {
     /// Whether a number without quotes is a value of this kind.
     var isNumber: Bool {
-        if case .count = self { return true }
-        return false
+        switch self {
+        case .count, .keepCount: true
+        default: false
+        }
     }
 }

@@ -33,6 +33,28 @@ enum FlagName: String, CaseIterable {
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
     case maxDuration = "max-duration"
+    case fromRepo = "from-repo"
+    case copyChunkerParams = "copy-chunker-params"
+    case keepLast = "keep-last"
+    case keepHourly = "keep-hourly"
+    case keepDaily = "keep-daily"
+    case keepWeekly = "keep-weekly"
+    case keepMonthly = "keep-monthly"
+    case keepYearly = "keep-yearly"
+    case keepWithin = "keep-within"
+    case keepWithinHourly = "keep-within-hourly"
+    case keepWithinDaily = "keep-within-daily"
+    case keepWithinWeekly = "keep-within-weekly"
+    case keepWithinMonthly = "keep-within-monthly"
+    case keepWithinYearly = "keep-within-yearly"
+    case keepTag = "keep-tag"
+    case keepID = "keep-id"
+    case groupBy = "group-by"
+    case unsafeAllowRemoveAll = "unsafe-allow-remove-all"
+    case prune
+    case maxUnused = "max-unused"
+    case maxRepackSize = "max-repack-size"
+    case add, remove, set
 }
 
 /// What a flag's value must be.
@@ -59,6 +81,10 @@ enum ValueKind: Sendable {
     case pattern
     /// A marker file.
     case mark
+    /// How many snapshots are kept: a number or `unlimited`.
+    case keepCount
+    /// Text that a parser takes: its name in help, and what it must be when it does not.
+    case parsed(String, expected: String, @Sendable (String) -> Bool)
 
     /// The value's name in help.
     var placeholder: String {
@@ -73,6 +99,8 @@ enum ValueKind: Sendable {
         case .time: "TIME"
         case .pattern: "PATTERN"
         case .mark: "NAME[:HEADER]"
+        case .keepCount: "N"
+        case .parsed(let name, _, _): name
         }
     }
 
@@ -115,6 +143,10 @@ enum ValueKind: Sendable {
             } catch { return error.reason }
         case .mark:
             return FolderMark(value) == nil ? "must be a file's NAME, or NAME:HEADER, without a slash" : nil
+        case .keepCount:
+            return text.flatMap(KeepCount.parse) == nil
+                ? "must be a whole number from 0 up, or unlimited" : nil
+        case .parsed(_, let expected, let isValid): return text.map(isValid) == true ? nil : expected
         }
     }
 }
@@ -166,9 +198,9 @@ enum Flags {
         Flag(.version, help: "print the version and exit"),
     ]
 
-    private static let compression = Flag(
+    static let compression = Flag(
         .compression, nil, .compression, help: "auto, off, fast, max, lz4 or zstd:1 to zstd:19")
-    private static let dryRun = Flag(.dryRun, "n", help: "say what would be done, and do nothing")
+    static let dryRun = Flag(.dryRun, "n", help: "say what would be done, and do nothing")
     private static let tag = Flag(
         .tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "a label for the snapshot")
     private static let exclude = Flag(
@@ -184,6 +216,10 @@ enum Flags {
             .packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)"
         ),
         compression,
+        Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to be like, with --copy-chunker-params"),
+        Flag(
+            .copyChunkerParams,
+            help: "cut and name content as that one does, so that copy need not code it again"),
     ]
 
     static let backup: [Flag] = [
@@ -224,14 +260,23 @@ enum Flags {
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
 
-    static let snapshots: [Flag] = [
+    static let copy: [Flag] =
+        [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
+        + snapshots.filter { $0.name != .all } + [dryRun]
+
+    /// Flags that choose among snapshots.
+    static let choosing: [Flag] = [
         Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
         Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
         Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
         Flag(.path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"),
-        Flag(.latest, nil, .count(1...Int.max), help: "only the last N of each device and set of paths"),
-        Flag(.all, help: "also interrupted ones that later ones made up for"),
     ]
+
+    static let snapshots: [Flag] =
+        choosing + [
+            Flag(.latest, nil, .count(1...Int.max), help: "only the last N of each device and set of paths"),
+            Flag(.all, help: "also interrupted ones that later ones made up for"),
+        ]
 
     static let list: [Flag] = [
         Flag(.long, "l", help: "show permissions, owner, size and time"),

@@ -35,7 +35,8 @@ enum ProfileKey {
                 .excludeLargerThan, .oneFileSystem, .ignoreCtime, .ignoreInode, .skipIfUnchanged,
                 .readConcurrency, .compression,
             ]
-        )
+        ),
+        ([.forget, .prune], Flags.rules + [.groupBy, .maxUnused, .maxRepackSize]),
     ]
 
     /// Every key.

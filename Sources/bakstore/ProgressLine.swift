@@ -12,6 +12,10 @@ struct Progress: Equatable, Sendable {
     var files: UInt64?
     /// Files found so far or in all; nil when nobody knows.
     var totalFiles: UInt64?
+    /// What is being done, where the work has several steps.
+    var step: String?
+    /// Whether `bytes` and `totalBytes` count objects.
+    var countsObjects = false
     /// Bytes done.
     var bytes: UInt64 = 0
     /// Bytes found so far or in all.
@@ -37,17 +41,20 @@ struct Progress: Equatable, Sendable {
 enum ProgressLine {
     /// One line of at most `width` places. What matters most stands first, as the end is cut.
     static func text(_ progress: Progress, seconds: Double, width: Int) -> String {
-        var parts: [String] = []
+        var parts: [String] = progress.step.map { [$0] } ?? []
+        let amount = { progress.countsObjects ? Formatting.count($0) : Formatting.size($0) }
         if let total = progress.totalBytes, progress.totalsAreFinal {
             parts.append(Formatting.percent(progress.bytes, of: total))
-            parts.append("\(Formatting.size(progress.bytes)) of \(Formatting.size(total))")
+            parts.append("\(amount(progress.bytes)) of \(amount(total))")
         } else {
-            parts.append(Formatting.size(progress.bytes))
+            parts.append(amount(progress.bytes))
         }
         if let files = progress.files { parts.append(Formatting.count(files, "file", "files")) }
+        // The seconds are those of all steps.
+        let isWhole = progress.step == nil
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
-        if !rate.isEmpty { parts.append(rate) }
-        if let left = progress.secondsRemaining(after: seconds), left > 0 {
+        if !rate.isEmpty, isWhole { parts.append(rate) }
+        if isWhole, let left = progress.secondsRemaining(after: seconds), left > 0 {
             parts.append("\(Formatting.duration(seconds: left)) left")
         } else {
             parts.append(Formatting.duration(seconds: seconds))
@@ -64,15 +71,17 @@ enum ProgressLine {
         JSONWriter.line { json in
             json.member("message_type", "status")
             json.member("seconds_elapsed", UInt64(max(0, seconds)))
-            if let left = progress.secondsRemaining(after: seconds), left < 0x1p63 {
+            if let step = progress.step { json.member("step", step) }
+            if progress.step == nil, let left = progress.secondsRemaining(after: seconds), left < 0x1p63 {
                 json.member("seconds_remaining", UInt64(left))
             }
             let total = progress.totalBytes ?? 0
             json.member("percent_done", total > 0 ? min(1, Double(progress.bytes) / Double(total)) : 0)
             if let files = progress.totalFiles { json.member("total_files", files) }
             if let files = progress.files { json.member("files_done", files) }
-            if let bytes = progress.totalBytes { json.member("total_bytes", bytes) }
-            json.member("bytes_done", progress.bytes)
+            let unit = progress.countsObjects ? "objects" : "bytes"
+            if let all = progress.totalBytes { json.member("total_" + unit, all) }
+            json.member(unit + "_done", progress.bytes)
             json.member("error_count", progress.errors)
             json.member("current_files", bytes: progress.currentFiles)
         }

@@ -45,6 +45,15 @@ struct RepositoryAccess {
         }
     }
 
+    /// Opens the repository that `--from-repo` names.
+    static func openSource(_ invocation: Invocation, context: CommandContext) throws -> RepositoryAccess {
+        let path = invocation.bytes(.fromRepo) ?? []
+        guard let text = String(validating: path, as: UTF8.self) else {
+            throw UsageError("--from-repo \(Formatting.name(path)) is not UTF-8", command: invocation.command)
+        }
+        return try open(RepositoryLocation(path: text, isDefault: false), context: context)
+    }
+
     /// Which repository the user means.
     static func locate(_ invocation: Invocation, context: CommandContext) throws -> RepositoryLocation {
         try context.environment.repository(for: invocation) { path in

@@ -159,13 +159,19 @@ struct ContainerCase: CustomTestStringConvertible {
         }
     }
 
-    /// A scan of nothing but marks is given up, and so is the end of an image that never comes.
-    @Test func aScanThatIsNoneIsGivenUp() {
-        let head = [0xff, 0xd8] + ContainerKind.segment(0xe2, Array("MPF\0".utf8))
-        let bytes = head + ContainerKind.segment(0xda, [1, 2, 3]) + [UInt8](repeating: 0xff, count: 1 << 20)
-        let ended = bytes + [0xff, 0xd9] + head + ContainerKind.segment(0xda, [1, 2, 3])
-        let hints = Self.hints(.jpeg, ended)
-        #expect(hints == [Hint(offset: UInt64(head.count), part: .payload)])
+    @Test func pairsAreFoundAtEveryPlace() {
+        for count in 0...200 {
+            for place in 0...max(0, count - 1) {
+                var bytes = [UInt8](repeating: 0xff, count: count)
+                if place + 1 < count { bytes[place + 1] = 0xd9 }
+                let found = bytes.withUnsafeBytes {
+                    HintWindow(bytes: $0, offset: 9).first(0xff, 0xd9, from: 0)
+                }
+                #expect(found == (place + 1 < count ? place : nil), "\(place) of \(count)")
+            }
+        }
+        let apart = [UInt8](repeating: 0xd9, count: 100) + [UInt8](repeating: 0xff, count: 100)
+        #expect(apart.withUnsafeBytes { HintWindow(bytes: $0, offset: 0).first(0xff, 0xd9, from: 0) } == nil)
     }
 
     @Test(arguments: ContainerCase.all)

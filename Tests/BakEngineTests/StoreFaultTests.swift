@@ -107,7 +107,7 @@ import Testing
         let faulty = FaultyStore(store)
         let report = try Self.backup(faulty, Self.tree())
         #expect(report.counters.unmodifiedFiles == 4)
-        // The configuration 2; session, three lists and a segment 6; the list of what is forgotten; the parent's record and manifest 5; a look at
+        // The configuration 2; session, four lists and a segment 7; the parent's record and manifest 5; a look at
         // each of the two packs that it refers to; the commit 2.
         #expect(faulty.calls.count <= 18, "\(faulty.calls.map { "\($0.operation) \($0.object)" })")
         #expect(!faulty.calls.contains { $0.operation == "stage" })

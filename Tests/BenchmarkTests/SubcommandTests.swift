@@ -50,6 +50,39 @@ import Testing
         #expect(!Files.exists(bench.folder + "/bakstore-macro"))
     }
 
+    @Test func metadataEditsAreMeasured() throws {
+        let bench = try Bench()
+        let library = try bench.library(
+            "library", LibraryDescription(kind: .media, fileCount: 60, byteCount: 4_000_000, seed: 5))
+        let program = try Bench.program("bakstore")
+        let contender = try #require(Contender.bakstore(program, log: bench.folder + "/log"))
+        // A comment behind the start of the image, which moves everything else.
+        let comment = #"{ printf '\377\330\377\376\000\012comments'; tail -c +3 "$f"; } >../new"#
+        let edit = MetadataEdit(
+            name: "comments", endings: ["jpg"], leastBytes: 16384,
+            script: "for f in *; do \(comment) && mv ../new \"$f\"; done", tool: "printf", goal: 1)
+        let nothing = MetadataEdit(name: "nothing", endings: ["jpg"], script: "true", tool: "true")
+        let absent = MetadataEdit(name: "absent", endings: ["jpg"], script: "true", tool: "no-such-tool")
+        let rows = try MetadataEditBenchmark(
+            corpus: library.path, bakstore: program, contenders: [contender], folder: bench.folder + "/edit"
+        ).run([edit, nothing, absent])
+        #expect(rows.count == 1)
+        let row = try #require(rows.first)
+        #expect(row.fileCount > 3 && row.editedBytes > row.fileCount * 16384)
+        #expect(try #require(row.percent("bakstore")) < 10)
+        #expect(MetadataEditRow.table(rows, [contender]).rows.count == 1)
+        #expect(row.json.text().contains("\"stored_bytes\""))
+    }
+
+    @Test func hintsOfHostileContainersAreFew() {
+        let rows = HintCost.run(megabytes: 1, rounds: 1)
+        #expect(rows.count == 10)
+        for row in rows {
+            #expect(row.chunks.with <= row.chunks.without + 2 * row.byteCount >> 16 + 40, "\(row.name)")
+        }
+        #expect(HintCostRow.table(rows).rows.count == rows.count)
+    }
+
     @Test func growthFindsMetadataOfAConstantSize() throws {
         let bench = try Bench()
         let rows = try GrowthBenchmark(
@@ -67,6 +100,25 @@ import Testing
             #expect(row.secondMetadataBytes > row.metadataBytes, "\(row.step.name)")
         }
         #expect(GrowthRow.table(rows).rows.count == 5)
+    }
+
+    @Test func prunesAreMeasured() throws {
+        let bench = try Bench()
+        let program = try Bench.program("bakstore")
+        let contender = try #require(Contender.bakstore(program, log: bench.folder + "/log"))
+        let histories = [4, 8].map { PruneHistory(files: 60, snapshots: $0, hasPeers: false) }
+        let rows = try PruneBenchmark(
+            contenders: [contender], rounds: 1, folder: bench.folder + "/prune", bakstore: program,
+            generator: Bench.program("bakstore-benchmark")
+        ).run(histories)
+        #expect(rows.map(\.history.snapshots) == [4, 8])
+        for row in rows {
+            #expect(row.prune.costs.count == 1 && row.again.costs.count == 1)
+            // What was edited in the first half was stored twice, and a pack with a tenth of it is rewritten.
+            #expect(row.bytesAfter < row.bytesBefore && row.bytesWritten > 0)
+        }
+        #expect(PruneRow.table(rows).rows.count == 2)
+        #expect(rows[0].json.text().contains("\"bytes_written\""))
     }
 
     @Test func theIndexAnswersRightAndIsSmall() throws {

@@ -114,11 +114,13 @@ extension SeededRandom {
     public func commitRecord(id: ID128) -> CommitRecord {
         var counters = SnapshotCounters()
         (counters.files, counters.bytes, counters.failedItems) = (next() >> 20, next(), UInt64(number(0...9)))
-        return CommitRecord(
+        var record = CommitRecord(
             id: id, time: timestamp(), endTime: timestamp(), host: text(upTo: 20), device: text(upTo: 20),
             user: text(upTo: 20), program: text(upTo: 20), paths: oneIn(9) ? [] : paths(number(1...5)),
             tags: (0..<number(0...4)).map { _ in text(upTo: 12) }, parent: oneIn(2) ? self.id() : nil,
             isComplete: oneIn(2), hasIndex: oneIn(2), root: reference(), counters: counters)
+        if oneIn(3) { record.original = self.id() }
+        return record
     }
 
     /// A configuration.

@@ -60,6 +60,19 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         #expect(ProgressLine.text(open, seconds: 0, width: 0) == "")
     }
 
+    @Test func aStepIsNamedAndCountsItsObjects() {
+        var step = Progress()
+        step.step = "marking"
+        step.countsObjects = true
+        (step.bytes, step.totalBytes, step.totalsAreFinal) = (1200, 4800, true)
+        #expect(
+            ProgressLine.text(step, seconds: 10, width: 80) == "marking  25.0 %  1,200 of 4,800  10.0 s")
+        let json = String(decoding: ProgressLine.json(step, seconds: 10), as: UTF8.self)
+        #expect(
+            json.contains(#""step":"marking","percent_done":0.25,"total_objects":4800,"objects_done":1200,"#))
+        #expect(!json.contains("remaining"))
+    }
+
     @Test func jsonHasResticsNames() {
         let line = String(decoding: ProgressLine.json(progress, seconds: 10.5), as: UTF8.self)
         #expect(

@@ -44,9 +44,10 @@ struct ContainerHints {
         guard settled < end || isLast else { return }
         let file = HintWindow(bytes: bytes, offset: offset)
         while let level = levels.last {
-            guard let window = Self.window(for: level, in: file, isLast: isLast) else {
+            let isAhead = Self.start(level.request) >= list.floor
+            guard isAhead, let window = Self.window(for: level, in: file, isLast: isLast) else {
                 // What is still wanted will never come.
-                if isLast || !isPossible(level) {
+                if isLast || !isAhead || !isPossible(level) {
                     leave()
                     continue
                 }
@@ -99,6 +100,14 @@ struct ContainerHints {
         if case .search = request { return true }
         steps += 1
         return steps <= Self.stepAllowance + offset / Self.bytesPerStep
+    }
+
+    /// Where the request begins; what is behind what was held may be gone.
+    private static func start(_ request: HintRequest) -> UInt64 {
+        switch request {
+        case .window(let offset, _, _), .search(let offset, _): offset
+        case .tail, .done: .max
+        }
     }
 
     /// Where cutting must stop until the request is met, when the file has been read up to `end`.

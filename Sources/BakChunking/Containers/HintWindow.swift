@@ -2,6 +2,7 @@
 // parser of hostile bytes needs no checks of its own and cannot trap: sums of what it reads stay within 64 bits,
 // because offsets stay under `largestOffset` and numbers are read with at most 32 bits, or refused above it.
 
+import CKernels
 import Glibc
 
 /// Bytes of a file, and where in the file they are. It borrows the memory.
@@ -66,6 +67,14 @@ struct HintWindow {
             let found = memchr(base + place, Int32(byte), bytes.count - place)
         else { return nil }
         return UnsafeRawPointer(found) - base
+    }
+
+    /// The first place from `place` on that holds two bytes, one after the other.
+    func first(_ byte: UInt8, _ next: UInt8, from place: Int) -> Int? {
+        guard let base = bytes.baseAddress, place < bytes.count else { return nil }
+        let start = base.assumingMemoryBound(to: UInt8.self) + place
+        let found = place + ck_find_pair(start, bytes.count - place, byte, next)
+        return found < bytes.count ? found : nil
     }
 
     /// A part of the window, cut to what is there.

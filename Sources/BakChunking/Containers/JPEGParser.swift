@@ -23,9 +23,6 @@ struct JPEGParser: HintParser {
     private static let mostFillBytes = 16
     /// Cameras align what they append, but not further than this.
     private static let largestGapBytes: UInt64 = 64 << 10
-    /// More bytes of value 255 in a scan than one of so many are no scan.
-    private static let leastBytesPerMark: UInt64 = 32
-    private static let marksAllowance: UInt64 = 4096
 
     private let start: UInt64
     private var state = State.start
@@ -36,8 +33,6 @@ struct JPEGParser: HintParser {
     private var announcesMore = false
     /// Where the image ends, if the metadata tell.
     private var announcedEnd: UInt64?
-    private var searchStart: UInt64 = 0
-    private var marks: UInt64 = 0
 
     init(start: UInt64) {
         self.start = start
@@ -90,8 +85,7 @@ struct JPEGParser: HintParser {
             hints.cut(at: tables ?? position, .payload)
             guard announcesMore || announcedEnd != nil else { return .done }
             state = .scan
-            searchStart = max(position, announcedEnd.map { $0 - 2 } ?? 0)
-            return .search(offset: searchStart, least: 2)
+            return .search(offset: max(position, announcedEnd.map { $0 - 2 } ?? 0), least: 2)
         default: return .done
         }
     }
@@ -122,23 +116,14 @@ struct JPEGParser: HintParser {
 
     /// Looks for the end marker; it cannot be part of entropy-coded data.
     private mutating func searchEnd(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
-        var place = 0
-        while let found = window.first(0xff, from: place) {
-            let offset = window.offset + UInt64(found)
-            guard let next = window.byte(found + 1) else { return .search(offset: offset, least: 2) }
-            marks += 1
-            guard marks <= Self.marksAllowance + (offset - searchStart) / Self.leastBytesPerMark else {
-                return .done
-            }
-            if next == 0xd9 {
-                position = offset + 2
-                hints.cut(at: position, .payload)
-                state = .behind
-                return .at(position, 12)
-            }
-            place = found + 1
+        guard let found = window.first(0xff, 0xd9, from: 0) else {
+            // Its first byte may be the last that has been read.
+            return .search(offset: window.end - 1, least: 2)
         }
-        return .search(offset: window.end, least: 2)
+        position = window.offset + UInt64(found) + 2
+        hints.cut(at: position, .payload)
+        state = .behind
+        return .at(position, 12)
     }
 
     /// Looks what follows an image: another, a film, or zeros before either.

@@ -144,15 +144,13 @@ extension HintWindow {
     /// JPEGs within the window, each from its start to its end marker.
     fileprivate var embeddedPictures: [Range<UInt64>] {
         var found: [Range<UInt64>] = []
-        var start: Int?
         var place = 0
-        while found.count < Self.mostPictures, let mark = first(0xff, from: place) {
-            place = mark + 1
-            if let from = start, byte(place) == 0xd9 {
-                found.append(offset + UInt64(from)..<offset + UInt64(place) + 1)
-                start = nil
-            }
-            if start == nil, byte(place) == 0xd8, byte(place + 1) == 0xff { start = mark }
+        while found.count < Self.mostPictures, let start = first(0xff, 0xd8, from: place) {
+            place = start + 2
+            guard byte(place) == 0xff else { continue }
+            guard let end = first(0xff, 0xd9, from: place) else { break }
+            place = end + 2
+            found.append(offset + UInt64(start)..<offset + UInt64(place))
         }
         return found
     }

@@ -40,6 +40,8 @@ struct TIFFParser: HintParser {
             look(at: header.firstDirectory, .directory)
             return next()
         }
+        // What lies behind is gone when it was not worth holding any longer.
+        if window.offset - held > ContainerHints.largestHold { held = window.offset }
         switch places.first?.kind {
         case .firstOffset:
             places.removeFirst()

@@ -42,6 +42,10 @@ enum { ck_most_kernels = 4 };
 // many there are.
 size_t ck_kernels(ck_kernel kernels[ck_most_kernels]);
 
+// The first position p with bytes[p] == first and bytes[p + 1] == second, both within `count`; `count` if there is
+// none.
+size_t ck_find_pair(const uint8_t *bytes, size_t count, uint8_t first, uint8_t second);
+
 // XXH3 as libxxhash computes it, through its own dispatch where the library has one. Inputs need no
 // alignment. Safe on any number of threads.
 typedef struct {

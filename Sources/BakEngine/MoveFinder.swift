@@ -1,0 +1,161 @@
+// MoveFinder: where entries of a parent snapshot have been moved to. A folder that was renamed or moved keeps its
+// inode, and what lies in it keeps its own, with all of its times: so the folder is looked up among the parent's
+// folders by its inode, and beneath it the parent's manifest is read from the old path on, in step with the walk.
+//
+// A file that was moved by itself has a new ctime, which could hide a change of its content, and is read. Where
+// ctime is to be ignored, files are looked up by their inodes as well.
+//
+// Always holds: nothing is claimed here. Whoever asks compares the old entry with what is there, by the rules for an
+// entry that was not moved. Memory is taken only once something seems to have been moved, and is bounded.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Follows entries to their old places. For one thread, in the order of the walk.
+final class MoveFinder {
+    /// Decides whether an old entry stands for what is there now, and gives it as a whole.
+    typealias Judge = (ManifestSegmentDecoder, ParentCursor) -> ManifestEntry?
+
+    /// A folder around the walk's place that is not where a parent has it.
+    private final class Folder {
+        let path: [UInt8]
+        let key: InodeKey
+        /// Where parents have it; nil until somebody asks.
+        var origins: [Origin]?
+
+        init(_ path: [UInt8], _ key: InodeKey) {
+            self.path = path
+            self.key = key
+        }
+    }
+
+    /// A parent's path of a folder, and the cursor that goes through what is beneath it.
+    private struct Origin {
+        var path: [UInt8]
+        var cursor: ParentCursor
+    }
+
+    /// In which of a parent's segments the entry of each inode is.
+    private struct Parent {
+        var segments: [InodeKey: Int] = [:]
+        /// Goes through the entries of single files.
+        var cursor: ParentCursor?
+    }
+
+    private let snapshots: [CommitRecord]
+    private let repository: Repository
+    private let index: BlobIndex
+    private let looksForFiles: Bool
+    /// What came into being later than any parent cannot be in one.
+    private let latest: Timestamp?
+    /// Nil until it is needed.
+    private var parents: [Parent]?
+    /// From the outermost to the innermost.
+    private var folders: [Folder] = []
+
+    /// More inodes than this are not remembered.
+    private static let mostInodes = 1 << 20
+
+    /// Prepares to look into `snapshots`; with `looksForFiles` for files that were moved by themselves, too.
+    init(_ snapshots: [CommitRecord], repository: Repository, index: BlobIndex, looksForFiles: Bool) {
+        self.snapshots = snapshots
+        self.repository = repository
+        self.index = index
+        self.looksForFiles = looksForFiles
+        latest = snapshots.map(\.endTime).max()
+    }
+
+    /// Notes a folder that no parent has where it is now.
+    func enter(_ path: [UInt8], _ stat: FileStat) {
+        leave(for: path)
+        folders.append(Folder(path, InodeKey(stat)))
+    }
+
+    /// The old entry that stands for what is now at `path` and was not changed after `time`.
+    func entry(
+        for path: [UInt8], _ stat: FileStat, unchangedSince time: Timestamp, judge: Judge
+    ) -> ManifestEntry? {
+        leave(for: path)
+        guard let latest, time <= latest else { return nil }
+        guard var entry = entryInMovedFolder(path, judge) ?? movedFile(stat, judge) else { return nil }
+        entry.path = path
+        return entry
+    }
+
+    /// Forgets the folders that `path` is not in.
+    private func leave(for path: [UInt8]) {
+        while let folder = folders.last?.path,
+            path.count <= folder.count || path[folder.count] != UInt8(ascii: "/")
+                || !path.starts(with: folder)
+        {
+            folders.removeLast()
+        }
+    }
+
+    private func entryInMovedFolder(_ path: [UInt8], _ judge: Judge) -> ManifestEntry? {
+        for folder in folders.reversed() {
+            for origin in origins(of: folder) {
+                let old = origin.path + path[folder.path.count...]
+                if let segment = origin.cursor.entry(at: old), let entry = judge(segment, origin.cursor) {
+                    return entry
+                }
+            }
+        }
+        return nil
+    }
+
+    private func movedFile(_ stat: FileStat, _ judge: Judge) -> ManifestEntry? {
+        guard looksForFiles, stat.type == .regular else { return nil }
+        readParents()
+        for number in snapshots.indices {
+            guard let cursor = cursor(at: InodeKey(stat), in: number), let segment = cursor.segment,
+                let entry = judge(segment, cursor)
+            else { continue }
+            return entry
+        }
+        return nil
+    }
+
+    private func origins(of folder: Folder) -> [Origin] {
+        if let origins = folder.origins { return origins }
+        readParents()
+        let origins = snapshots.indices.compactMap { number -> Origin? in
+            guard let path = cursor(at: folder.key, in: number)?.segment?.path,
+                let cursor = try? ParentCursor(
+                    snapshots[number], repository: repository, index: index, from: path)
+            else { return nil }
+            return Origin(path: path, cursor: cursor)
+        }
+        folder.origins = origins
+        return origins
+    }
+
+    /// Notes where the parents have which inodes. A manifest that cannot be read any further ends there: whoever
+    /// compares with it says so.
+    private func readParents() {
+        guard parents == nil else { return }
+        parents = snapshots.map { snapshot in
+            var parent = Parent()
+            let reader = try? ManifestReader(snapshot, repository: repository, index: index)
+            while let kind = try? reader?.advance(), parent.segments.count < Self.mostInodes {
+                guard kind == .entry, let reader, let stat = reader.segment?.fields.stat,
+                    stat.type == .directory || looksForFiles && stat.type == .regular
+                else { continue }
+                parent.segments[InodeKey(stat)] = reader.segmentNumber
+            }
+            return parent
+        }
+    }
+
+    /// A cursor that stands at the entry of an inode in a parent. What is moved together mostly was together, so the
+    /// last cursor is tried first.
+    private func cursor(at key: InodeKey, in number: Int) -> ParentCursor? {
+        guard let segment = parents?[number].segments[key] else { return nil }
+        if let cursor = parents?[number].cursor, cursor.moves(to: key, through: segment) { return cursor }
+        let cursor = try? ParentCursor(
+            snapshots[number], repository: repository, index: index, fromSegment: segment)
+        parents?[number].cursor = cursor
+        return cursor.flatMap { $0.moves(to: key, through: segment) ? $0 : nil }
+    }
+}

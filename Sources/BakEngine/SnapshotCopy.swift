@@ -1,0 +1,270 @@
+// SnapshotCopy: chosen snapshots from one repository to another. Where both give content the same ids, stored
+// chunks are taken over as they are; where not, files are read out of the source and backed up into the destination.
+//
+// A copy says which snapshot it was first made as. So a second run copies only the rest, and a copy of a copy is
+// recognised too.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// How to copy.
+public struct CopyRequest: Sendable {
+    /// The machine's name, for the sessions' records.
+    public var host: String
+    /// The program and its version.
+    public var program: String
+    /// How many threads read.
+    public var workerCount = 2
+    /// Whether to store nothing and only report.
+    public var isDryRun = false
+    /// A part of a snapshot is committed after this many new stored bytes.
+    public var checkpointBytes = 512 << 20
+
+    /// Makes a request with the defaults.
+    public init(host: String, program: String) { (self.host, self.program) = (host, program) }
+}
+
+/// What a copy tells while it runs.
+public enum CopyEvent: Sendable {
+    /// A snapshot is begun, one of so many.
+    case begun(CommitRecord, number: Int, of: Int)
+    /// It has been copied, as this snapshot.
+    case copied(CommitRecord, as: ID128)
+    /// It had been copied before, as this snapshot.
+    case skipped(CommitRecord, as: ID128)
+    /// It cannot be copied, because the source has it no more as a whole.
+    case failed(CommitRecord, reason: String)
+    /// A file of it could not be read, and is not in the copy.
+    case fileFailed(CommitRecord, path: [UInt8], reason: String)
+    /// So many bytes of content have been copied or looked at since the copy began.
+    case progress(bytes: UInt64)
+}
+
+/// What a copy did.
+public struct CopyReport: Sendable, Equatable {
+    /// Snapshots copied, or in a dry run: that would be.
+    public var copied = 0
+    /// Snapshots that had been copied before.
+    public var skipped = 0
+    /// Snapshots that could not be copied.
+    public var failed = 0
+    /// Files that could not be copied.
+    public var failedFiles: UInt64 = 0
+    /// New content in bytes before compression.
+    public var addedBytes: UInt64 = 0
+    /// The same as it is stored; 0 in a dry run between repositories of the same ids, which reads no chunk.
+    public var addedStoredBytes: UInt64 = 0
+    /// Whether stored chunks were taken over as they are.
+    public var isVerbatim = false
+    /// Whether the user ended it before its end.
+    public var wasInterrupted = false
+
+    /// Makes an empty report.
+    public init() {}
+}
+
+/// Copies snapshots from one repository to another.
+public final class SnapshotCopy {
+    private let source: Repository
+    private let destination: Repository
+    private let request: CopyRequest
+    private let onEvent: @Sendable (CopyEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private let copiedBytes = CopiedBytes()
+    private var report = CopyReport()
+    /// The copies in the destination by the ids of their originals.
+    private var copies: [ID128: CommitRecord] = [:]
+
+    /// Prepares a copy.
+    ///
+    /// - Parameters:
+    ///   - onEvent: told what happens, from any thread.
+    ///   - isCancelled: polled; when it turns true the copy ends early, and keeps what it has stored.
+    public init(
+        _ request: CopyRequest, from source: Repository, to destination: Repository,
+        onEvent: @escaping @Sendable (CopyEvent) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.request = request
+        self.source = source
+        self.destination = destination
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+    }
+
+    /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
+    /// an event, and the others are copied.
+    public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
+        for record in try destination.snapshots().readable { copies[record.originalID] = record }
+        report.isVerbatim = source.hasSameIDs(as: destination)
+        var rest: [CommitRecord] = []
+        for snapshot in snapshots {
+            if let copy = copies[snapshot.originalID], isWhole(copy, of: snapshot) {
+                report.skipped += 1
+                onEvent(.skipped(snapshot, as: copy.id))
+            } else {
+                rest.append(snapshot)
+            }
+        }
+        if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
+        report.wasInterrupted = isCancelled()
+        return report
+    }
+
+    /// Whether a copy is all of it, and no checkpoint on the way to that.
+    private func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
+        if report.isVerbatim { return copy.root == snapshot.root && copy.isComplete == snapshot.isComplete }
+        return copy.isComplete || (!snapshot.isComplete && copy.counters.files == snapshot.counters.files)
+    }
+
+    private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) {
+        copies[snapshot.originalID] = copy
+        report.copied += 1
+        onEvent(.copied(snapshot, as: copy.id))
+    }
+
+    private func fail(_ snapshot: CommitRecord, _ error: any Error) {
+        report.failed += 1
+        onEvent(.failed(snapshot, reason: "\(error)"))
+    }
+
+    // MARK: The same ids
+
+    private func copyVerbatim(_ snapshots: [CommitRecord]) throws {
+        let sourceIndex = try BlobIndex(source)
+        let session = try BackupSession(
+            destination, host: request.host, program: request.program, isDryRun: request.isDryRun)
+        let copiedBytes = copiedBytes
+        let onEvent = onEvent
+        let copy = VerbatimCopy(
+            request, from: source, index: sourceIndex, to: session,
+            onCopied: { onEvent(.progress(bytes: copiedBytes.add($0))) }, isCancelled: isCancelled)
+        for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
+            onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
+            let parent = snapshot.parent.flatMap { copies[$0]?.id }
+            do {
+                let isLast = number == snapshots.count - 1
+                if let made = try copy.copy(snapshot, parent: parent, continuing: !isLast) {
+                    note(snapshot, copiedAs: made)
+                }
+            } catch  where error is CorruptionError || error is MissingBlobError { fail(snapshot, error) }
+        }
+        report.addedBytes = UInt64(session.added.bytes) + copy.imaginedBytes
+        report.addedStoredBytes = request.isDryRun ? 0 : UInt64(session.added.storedBytes)
+    }
+
+    // MARK: Other ids
+
+    private func copyFiles(_ snapshots: [CommitRecord]) throws {
+        let index = try BlobIndex(source)
+        var before: CommitRecord?
+        for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
+            onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
+            do {
+                let tree = try SnapshotTree(snapshot, repository: source, index: index)
+                let parent = try parent(of: snapshot, before, index)
+                if let made = try copyFiles(of: tree, snapshot, parent: parent) {
+                    note(snapshot, copiedAs: made)
+                    before = snapshot
+                }
+            } catch  where error is CorruptionError || error is MissingBlobError { fail(snapshot, error) }
+        }
+    }
+
+    /// The snapshot of the destination that a copy is compared with: what has the same times in both is not read
+    /// again. Therefore none, if the source has two contents of a file under the same times.
+    private func parent(
+        of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
+    ) throws -> BackupRequest.ParentChoice {
+        guard let before, let copy = copies[before.originalID] else { return .none }
+        let one = try ManifestReader(before, repository: source, index: index)
+        let other = try ManifestReader(snapshot, repository: source, index: index)
+        let isReliable = try ManifestComparison.timesTellContents(one, other)
+        return isReliable ? .snapshot(copy.id) : .none
+    }
+
+    private func copyFiles(
+        of tree: SnapshotTree, _ snapshot: CommitRecord, parent: BackupRequest.ParentChoice
+    ) throws -> CommitRecord? {
+        var backup = BackupRequest(
+            paths: snapshot.paths, host: snapshot.host, device: snapshot.device, user: snapshot.user,
+            program: snapshot.program)
+        (backup.tags, backup.time, backup.parent) = (snapshot.tags, snapshot.time, parent)
+        (backup.original, backup.isPartial) = (snapshot.originalID, !snapshot.isComplete)
+        (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
+        backup.checkpointBytes = request.checkpointBytes
+        var exclusions = BackupExclusions()
+        exclusions.honoursIgnoreFiles = false
+        let onEvent = onEvent
+        let board = ProgressBoard()
+        let before = copiedBytes.add(0)
+        let run = Backup(
+            destination, of: tree, exclusions: exclusions,
+            onEvent: { event in
+                guard case .failed(let path, let reason) = event else { return }
+                onEvent(.fileFailed(snapshot, path: path, reason: reason))
+            },
+            onEntry: { _, _ in onEvent(.progress(bytes: before + board.current.bytes)) },
+            isCancelled: isCancelled)
+        let result = try run.run(backup, progress: board)
+        _ = copiedBytes.add(Int(truncatingIfNeeded: board.current.bytes))
+        report.failedFiles += result.counters.failedItems
+        report.addedBytes += result.counters.addedBytes
+        report.addedStoredBytes += result.counters.addedStoredBytes
+        if request.isDryRun {
+            report.copied += 1
+            return nil
+        }
+        return result.wasInterrupted ? nil : result.snapshot
+    }
+}
+
+/// A count that several threads add to.
+private final class CopiedBytes: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var bytes: UInt64 = 0
+
+    /// Adds, and returns the sum.
+    func add(_ count: Int) -> UInt64 {
+        monitor.locked {
+            bytes &+= UInt64(count)
+            return bytes
+        }
+    }
+}
+
+/// Two manifests side by side.
+enum ManifestComparison {
+    /// Whether every file that has the same size and times in both has the same content in both.
+    static func timesTellContents(_ one: ManifestReader, _ other: ManifestReader) throws -> Bool {
+        var left = try one.next()
+        var right = try other.next()
+        while let first = left, let second = right {
+            switch (first, second) {
+            case (.continuation, _): left = try one.next()
+            case (_, .continuation): right = try other.next()
+            case (.entry(let old), .entry(let new)):
+                if PathOrder.precedes(old.path, new.path) {
+                    left = try one.next()
+                } else if PathOrder.precedes(new.path, old.path) {
+                    right = try other.next()
+                } else {
+                    let hasSameTimes =
+                        old.stat.size == new.stat.size && old.stat.mtime == new.stat.mtime
+                        && old.stat.ctime == new.stat.ctime
+                    if hasSameTimes, old.content != new.content { return false }
+                    left = try one.next()
+                    right = try other.next()
+                    // Further extents of a file that is the same so far.
+                    while case .continuation(let more) = left, case .continuation(let others) = right {
+                        if hasSameTimes, more != others { return false }
+                        left = try one.next()
+                        right = try other.next()
+                    }
+                }
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,135 @@
+// VerbatimCopy: snapshots into a repository of the same ids. Manifests are taken over as they are, and chunks as
+// they are compressed; only what is not there yet is read.
+//
+// All snapshots go through one backup session after the other, a commit for each. In a long one a part of the
+// manifest is committed from time to time, so that an interruption costs only what was copied since.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Copies snapshots between two repositories of the same ids. For one thread.
+final class VerbatimCopy {
+    private let request: CopyRequest
+    private let source: Repository
+    private let sourceIndex: BlobIndex
+    private let session: BackupSession
+    private let manifests: BlobWriter
+    private let transfer: BlobTransfer
+    private let reader: BlobReader
+    private let isCancelled: @Sendable () -> Bool
+    /// Segments whose chunks are in the destination or wanted.
+    private var scanned: Set<ID128> = []
+    private var wanted: Set<BlobReference> = []
+    private var wantedBytes = 0
+    /// Chunks that a dry run would have copied.
+    private var imagined: Set<BlobReference> = []
+
+    /// Chunks are fetched together when there are so many of them, or so many bytes.
+    private static let windowChunks = 1 << 16
+    private static let windowBytes = 512 << 20
+
+    init(
+        _ request: CopyRequest, from source: Repository, index: BlobIndex, to session: BackupSession,
+        onCopied: @escaping @Sendable (Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
+    ) {
+        self.request = request
+        self.source = source
+        self.session = session
+        self.isCancelled = isCancelled
+        sourceIndex = index
+        reader = BlobReader(source)
+        manifests = session.makeWriter(.manifestPack, compression: .auto)
+        transfer = BlobTransfer(
+            from: source, index: index, to: session, workerCount: request.workerCount, onCopied: onCopied,
+            isCancelled: isCancelled)
+    }
+
+    /// What a dry run would have copied beside manifests.
+    var imaginedBytes: UInt64 { imagined.reduce(0) { $0 + UInt64($1.length) } }
+
+    /// Copies a snapshot and commits it; nil when the user ended it before its end.
+    ///
+    /// Throws `MissingBlobError` or `CorruptionError` when the source has it no more as a whole, and `StoreError`.
+    func copy(_ snapshot: CommitRecord, parent: ID128?, continuing: Bool) throws -> CommitRecord? {
+        let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: sourceIndex)
+        let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+        for (number, segment) in root.segments.enumerated() {
+            if isCancelled() { break }
+            try take(segment.blob)
+            guard wanted.count >= Self.windowChunks || wantedBytes >= Self.windowBytes else { continue }
+            try fetch()
+            if !isCancelled(), session.uncommittedBytes >= request.checkpointBytes, !request.isDryRun {
+                let part = ManifestRoot(segments: Array(root.segments[...number])).encode()
+                _ = try commit(snapshot, parent, try store(part), isComplete: false, continuing: true)
+            }
+        }
+        try fetch()
+        // What was copied of it stays: the next copy need not do that again.
+        if isCancelled() { return nil }
+        let reference = try store(root.encode())
+        guard reference == snapshot.root else {
+            throw CorruptionError(
+                object: "manifest root \(snapshot.root.id)", offset: 0,
+                reason: "it is not encoded as it must be")
+        }
+        return try commit(
+            snapshot, parent, reference, isComplete: snapshot.isComplete, continuing: continuing)
+    }
+
+    private func store(_ bytes: [UInt8]) throws -> BlobReference {
+        try bytes.withUnsafeBytes { try manifests.store($0, isCompressed: false) }
+    }
+
+    /// Takes a segment over and notes which of its chunks are to be fetched.
+    private func take(_ reference: BlobReference) throws {
+        guard scanned.insert(reference.id).inserted else { return }
+        let bytes = try reader.read(reference, kind: .manifestPack, index: sourceIndex)
+        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(reference.id)")
+        while try decoder.advance() != nil {
+            _ = try decoder.allExtents { extent in
+                if case .chunk(let chunk) = extent { want(chunk) }
+                return true
+            }
+        }
+        _ = try manifests.store(bytes, isCompressed: false)
+    }
+
+    private func want(_ chunk: BlobReference) {
+        guard !session.index.isKnown(chunk), !imagined.contains(chunk), wanted.insert(chunk).inserted else {
+            return
+        }
+        wantedBytes += Int(chunk.length)
+    }
+
+    private func fetch() throws {
+        if request.isDryRun {
+            for chunk in wanted where sourceIndex.location(of: chunk) == nil {
+                throw MissingBlobError(id: chunk.id)
+            }
+            imagined.formUnion(wanted)
+        } else {
+            do {
+                try transfer.copy(wanted)
+            } catch {
+                // Segments whose chunks are not all there must be looked at again.
+                scanned.removeAll()
+                (wanted, wantedBytes) = ([], 0)
+                throw error
+            }
+        }
+        (wanted, wantedBytes) = ([], 0)
+    }
+
+    private func commit(
+        _ snapshot: CommitRecord, _ parent: ID128?, _ root: BlobReference, isComplete: Bool, continuing: Bool
+    ) throws -> CommitRecord {
+        try session.commit(continuing: continuing) { id, hasIndex in
+            var record = snapshot
+            (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
+            (record.parent, record.original) = (parent, snapshot.originalID)
+            record.isComplete = isComplete
+            return record
+        }
+    }
+}

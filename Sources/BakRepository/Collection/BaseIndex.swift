@@ -1,0 +1,85 @@
+// BaseIndex: the index as it is once a collection has decided, written as segments for its decision to name.
+// Each segment is a range of ids. A blob is named once: where it was copied to, else in a pack that stays.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Writes a base. For one thread.
+struct BaseIndex {
+    private let repository: Repository
+    private let round: UInt64
+    /// The packs that entries may refer to.
+    private let packs: [IndexedPack]
+    private var entries: [IndexEntry] = []
+    /// The ids of the segments written so far.
+    private(set) var segments: [ID128] = []
+    /// A segment has at most this many entries.
+    private static let entriesPerSegment = 1 << 20
+
+    /// Starts the base of a round; entries refer to `packs` by their places.
+    init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
+        self.repository = repository
+        self.round = round
+        self.packs = packs
+    }
+
+    /// Adds an entry; ids increase strictly.
+    mutating func append(_ entry: IndexEntry) throws {
+        if entries.count == Self.entriesPerSegment { try writeSegment() }
+        entries.append(entry)
+    }
+
+    private mutating func writeSegment() throws {
+        let used = Set(entries.map(\.pack)).sorted { packs[Int($0)].id < packs[Int($1)].id }
+        var numbers: [UInt32: UInt32] = [:]
+        for (number, pack) in used.enumerated() { numbers[pack] = UInt32(number) }
+        for place in entries.indices { entries[place].pack = numbers[entries[place].pack]! }
+        let segment = IndexSegment(
+            session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
+        try segment.encode(repository.context).withUnsafeBytes {
+            try repository.store.stage(Layout.baseSegment(round, segment.session), $0)
+        }
+        segments.append(segment.session)
+        entries.removeAll(keepingCapacity: true)
+    }
+
+    /// Makes the base durable and visible.
+    mutating func finish() throws {
+        if !entries.isEmpty { try writeSegment() }
+        if !segments.isEmpty { try repository.store.publishStaged() }
+    }
+
+    /// Writes what `sorted` holds apart from deleted packs, with what was copied in its new place.
+    static func write(
+        _ sorted: SortedIndex, live: LiveBlobs, stored: [ID128: Int], without deleted: Set<ID128>,
+        packs newPacks: [IndexedPack], copies: [CopiedBlob], round: UInt64, _ repository: Repository,
+        onProgress: (Int) throws -> Void
+    ) throws -> [ID128] {
+        var base = BaseIndex(repository, round: round, packs: sorted.packs + newPacks)
+        let isDeleted = sorted.packs.map { deleted.contains($0.id) }
+        let isStored = sorted.packs.map { stored[$0.id] != nil }
+        var rest = copies[...]
+        var done = 0
+        try sorted.forEachBlob { position, entries in
+            done += 1
+            if done % 65536 == 0 { try onProgress(done) }
+            while let copy = rest.first, copy.position < position { rest.removeFirst() }
+            if let copy = rest.first, copy.position == position {
+                var entry = entries[0]
+                entry.pack = UInt32(sorted.packs.count + copy.pack)
+                (entry.offset, entry.storedLength) = (copy.offset, copy.storedLength)
+                return try base.append(entry)
+            }
+            let staying = entries.filter { !isDeleted[Int($0.pack)] }
+            if let entry = staying.first(where: { isStored[Int($0.pack)] }) ?? staying.first {
+                try base.append(entry)
+            } else if live.contains(position) {
+                // Cannot be; and if it were, nothing is decided.
+                throw MissingBlobError(id: entries[0].id)
+            }
+        }
+        try base.finish()
+        return base.segments
+    }
+}

@@ -1,0 +1,137 @@
+// CollectionRound: a round from its plan to its decision. Between the two every session that began before the plan
+// is decided; those that begin later know the plan and count on nothing that it condemns. So what the second mark
+// finds is all that can be needed of the condemned packs, and stays so.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Carries out one plan. For one thread.
+struct CollectionRound {
+    /// What became of a round.
+    struct Outcome {
+        var decision: CollectionDecision
+        /// Whether the decision is this program's.
+        var isOwn = true
+        /// What nothing refers to in packs that stay.
+        var unusedBytes: UInt64?
+        var rewrittenPacks = 0
+        var copiedBytes: UInt64 = 0
+        var damagedPacks = 0
+        /// Whether packs stay that should have been rewritten.
+        var isPartial = false
+    }
+
+    let repository: Repository
+    let options: PruneOptions
+    let plan: CollectionPlan
+    let origin: RecordOrigin
+    let limits: CopyLimits
+    let watch: SessionWatch
+    let faults: ProtocolFaults
+    let onEvent: (PruneEvent) -> Void
+    let shouldStop: () -> Bool
+
+    /// Decides the round, or learns what was decided. `first` is a survey from before the plan. Nil when it was
+    /// stopped while it waited: the plan stays for the next prune.
+    func run(after first: Survey?) throws -> Outcome? {
+        if try repository.collectionRounds().decided >= plan.number { return try adopted() }
+        if !faults.noWait, try !watch.settle() { return nil }
+        // Packs first: what is not among them now nobody else may bring back.
+        let stored = try repository.listPacks()
+        let survey =
+            if let first, try first.isCurrent(repository) {
+                first
+            } else { try Survey(repository, onProgress: report(.marking)) }
+        let condemned = Set(plan.condemned)
+        let usage = PackUsage(survey.sorted, survey.live, stored: stored, condemned: condemned)
+        let copier = PackCopier(repository)
+        var outcome = Outcome(
+            decision: CollectionDecision(
+                number: plan.number, origin: origin, deleted: [], base: [], superseded: []))
+        let copied = try copy(condemned, survey, usage, with: copier, &outcome)
+        let kept = Set(
+            usage.packs.filter { $0.livingBlobs > 0 && !copied.contains($0.pack.id) }.map(\.pack.id))
+        let deleted = condemned.subtracting(kept)
+        if faults.deleteBeforeDecision { for id in deleted { try repository.store.delete(Layout.pack(id)) } }
+        onEvent(.step(.indexing))
+        let base = try BaseIndex.write(
+            survey.sorted, live: survey.live, stored: stored, without: deleted, packs: copier.packs,
+            copies: copier.copies, round: plan.number, repository
+        ) { done in onEvent(.progress(done: UInt64(done), total: UInt64(survey.sorted.count))) }
+        let superseded = survey.trusted.sessions.union(survey.trusted.collections.decision?.superseded ?? [])
+        outcome.decision = CollectionDecision(
+            number: plan.number, origin: origin, deleted: Array(deleted), base: base,
+            superseded: Array(superseded))
+        outcome.unusedBytes = usage.packs.reduce(0) {
+            $0 + ($1.livingBlobs > 0 && !deleted.contains($1.pack.id) ? $1.unusedBytes : 0)
+        }
+        let bytes = outcome.decision.encode(repository.context)
+        if try repository.store.putOwn(Layout.decision(plan.number), bytes) { return outcome }
+        if faults.noDecisionRecord { return outcome }
+        // Another program's decision holds. The packs that this one wrote count nowhere and are left for the next
+        // round: a pack is deleted by a decision that names it and in no other way.
+        return try adopted()
+    }
+
+    private func adopted() throws -> Outcome {
+        Outcome(decision: try repository.collectionDecision(plan.number), isOwn: false)
+    }
+
+    /// Copies what is needed of those condemned packs that are worth it; returns the packs that were copied whole.
+    private func copy(
+        _ condemned: Set<ID128>, _ survey: Survey, _ usage: PackUsage, with copier: PackCopier,
+        _ outcome: inout Outcome
+    ) throws -> Set<ID128> {
+        let sorted = survey.sorted
+        let (places, areAll) = usage.wasteful(options.maxUnused, limits: limits) {
+            condemned.contains(usage.packs[$0].pack.id)
+        }
+        outcome.isPartial = !areAll
+        guard !places.isEmpty else { return [] }
+        onEvent(.step(.copying))
+        let isCondemned = sorted.packs.map { condemned.contains($0.id) }
+        var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [PackCopier.Wanted]()) })
+        sorted.forEachBlob { position, copies in
+            guard survey.live.contains(position) else { return }
+            let copy = usage.neededCopy(copies, condemned: isCondemned)
+            wanted[copy.pack]?.append(.init(position: position, entry: copy))
+        }
+        let total = places.reduce(0) { $0 + usage.packs[$1].livingBytes }
+        var read: UInt64 = 0
+        var copied: Set<ID128> = []
+        for place in places {
+            let pack = sorted.packs[place]
+            do {
+                let isWhole = try copier.copy(wanted[UInt32(place)]!, of: pack, shouldStop: shouldStop) {
+                    read += $0
+                    onEvent(.progress(done: min(read, total), total: total))
+                }
+                guard isWhole else {
+                    outcome.isPartial = true
+                    break
+                }
+                copied.insert(pack.id)
+                outcome.rewrittenPacks += 1
+            } catch let error as CorruptionError {
+                outcome.damagedPacks += 1
+                onEvent(.damaged(error))
+            }
+            wanted[UInt32(place)] = nil
+        }
+        try copier.finish()
+        outcome.copiedBytes = copier.copiedBytes
+        return copied
+    }
+
+    private func report(_ step: PruneStep) -> (Int, Int) throws -> Void {
+        onEvent(.step(step))
+        return { done, total in
+            if shouldStop() { throw PruneStopped() }
+            onEvent(.progress(done: UInt64(done), total: UInt64(total)))
+        }
+    }
+}
+
+/// A prune was to end before it decided anything.
+struct PruneStopped: Error {}

@@ -1,0 +1,75 @@
+// LiveBlobs: which blobs of an index the snapshots refer to, a bit for each. Memory is an eighth of a byte for each
+// blob of the repository, and a few dozen bytes for each distinct manifest segment.
+
+import BakCore
+import BakFormat
+
+/// What the snapshots refer to, by the positions that stand for blobs in a sorted index.
+struct LiveBlobs {
+    private var words: [UInt64]
+    /// How many blobs.
+    private(set) var count = 0
+
+    /// None of an index of so many entries.
+    init(entries: Int) { words = Array(repeating: 0, count: (entries + 63) / 64) }
+
+    /// Whether the blob for which the position stands is referred to.
+    func contains(_ position: Int) -> Bool { words[position / 64] >> UInt64(position % 64) & 1 == 1 }
+
+    /// Takes note that it is.
+    mutating func insert(_ position: Int) {
+        let bit: UInt64 = 1 << UInt64(position % 64)
+        if words[position / 64] & bit == 0 { count += 1 }
+        words[position / 64] |= bit
+    }
+
+    /// Marks everything that the snapshots with these roots refer to.
+    ///
+    /// Throws `MissingBlobError` when the index lacks some of it, and what reading manifests throws: whoever does
+    /// not know all that is referred to must not delete anything.
+    init(
+        _ roots: [BlobReference], _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex,
+        onProgress: (_ done: Int, _ total: Int) throws -> Void
+    ) throws {
+        self.init(entries: sorted.count)
+        let scan = ReferenceScan(repository, index)
+        var segments: [ID128: ManifestSegmentReference] = [:]
+        var seen: Set<BlobReference> = []
+        for root in roots where seen.insert(root).inserted {
+            try onProgress(0, 0)
+            try mark(root.id, sorted)
+            for segment in try scan.segments(of: root) { segments[segment.blob.id] = segment }
+        }
+        var done = 0
+        try ReferenceCache(repository.cache, repository: repository.config.id).forEach(
+            Self.inReadingOrder(segments, index),
+            scan: { segment in
+                var chunks: [ID128] = []
+                try scan.forEachChunk(of: segment) { chunks.append($0.id) }
+                return chunks
+            },
+            body: { chunks in
+                for offset in stride(from: 0, to: chunks.count, by: ID128.byteCount) {
+                    try mark(ID128(loading: chunks.baseAddress! + offset), sorted)
+                }
+                done += 1
+                try onProgress(min(done, segments.count), segments.count)
+            })
+        for segment in segments.keys { try mark(segment, sorted) }
+    }
+
+    /// Sorted by where they lie, so that packs are read from their beginning to their end.
+    private static func inReadingOrder(
+        _ segments: [ID128: ManifestSegmentReference], _ index: BlobIndex
+    ) -> [ManifestSegmentReference] {
+        segments.values.map { ($0, index.location(of: $0.blob)) }.sorted { left, right in
+            (left.1?.pack ?? .zero, left.1?.offset ?? 0, left.0.blob.id)
+                < (right.1?.pack ?? .zero, right.1?.offset ?? 0, right.0.blob.id)
+        }.map(\.0)
+    }
+
+    private mutating func mark(_ id: ID128, _ sorted: SortedIndex) throws {
+        guard let position = sorted.position(of: id) else { throw MissingBlobError(id: id) }
+        insert(position)
+    }
+}

@@ -1,0 +1,111 @@
+// PackUsage: how much of each pack is referred to, and which packs a collection would do without.
+
+import BakCore
+import BakFormat
+
+/// What of a pack is needed.
+struct PackUse {
+    let pack: IndexedPack
+    /// Whether the store has it.
+    var isStored: Bool
+    /// How many blobs are needed from here.
+    var livingBlobs = 0
+    /// Their bytes with what belongs to them.
+    var livingBytes: UInt64 = 0
+    /// The bytes that nothing refers to.
+    var unusedBytes: UInt64 { pack.size - min(pack.size, livingBytes + UInt64(PackLayout.minimumBytes)) }
+    /// How wasteful it is.
+    var unusedShare: Double { Double(unusedBytes) / Double(max(1, pack.size)) }
+}
+
+/// What of all packs is needed.
+struct PackUsage {
+    /// By the packs' places in the sorted index.
+    private(set) var packs: [PackUse]
+
+    /// What a blob costs in a pack beside its stored bytes.
+    static let blobOverhead = UInt64(PackLayout.blobHeaderBytes + PackLayout.footerEntryBytes)
+
+    /// Counts what is living. Of a blob's copies one is needed: the first in a pack that is stored and not among
+    /// `condemned`, else in one that is stored, else any.
+    init(_ sorted: SortedIndex, _ live: LiveBlobs, stored: [ID128: Int], condemned: Set<ID128> = []) {
+        var packs = sorted.packs.map { PackUse(pack: $0, isStored: stored[$0.id] != nil) }
+        let isCondemned = sorted.packs.map { condemned.contains($0.id) }
+        sorted.forEachBlob { position, copies in
+            guard live.contains(position) else { return }
+            let copy = Self.neededCopy(copies, packs, isCondemned)
+            packs[Int(copy.pack)].livingBlobs += 1
+            packs[Int(copy.pack)].livingBytes += UInt64(copy.storedLength) + Self.blobOverhead
+        }
+        self.packs = packs
+    }
+
+    /// The copy that stands for a living blob.
+    private static func neededCopy(
+        _ copies: [IndexEntry], _ packs: [PackUse], _ isCondemned: [Bool]
+    ) -> IndexEntry {
+        guard copies.count > 1 else { return copies[0] }
+        return copies.first { packs[Int($0.pack)].isStored && !isCondemned[Int($0.pack)] }
+            ?? copies.first { packs[Int($0.pack)].isStored } ?? copies[0]
+    }
+
+    /// The copy that stands for a living blob, as counted.
+    func neededCopy(_ copies: [IndexEntry], condemned: [Bool]) -> IndexEntry {
+        Self.neededCopy(copies, packs, condemned)
+    }
+
+    /// Places of packs that nothing refers to.
+    var dead: [Int] { packs.indices.filter { packs[$0].livingBlobs == 0 } }
+
+    /// How much is unused in packs that hold something living.
+    var unusedBytes: UInt64 { packs.reduce(0) { $0 + ($1.livingBlobs > 0 ? $1.unusedBytes : 0) } }
+
+    /// How many bytes may stay unused.
+    func allowedBytes(_ allowance: PruneOptions.Allowance) -> UInt64 {
+        switch allowance {
+        case .unlimited: return .max
+        case .bytes(let bytes): return bytes
+        case .percent(let percent):
+            let living = packs.reduce(UInt64(0)) { $0 + $1.livingBytes }
+            let share = min(max(percent, 0), 99) / 100
+            return UInt64(Double(living) * share / (1 - share))
+        }
+    }
+
+    /// The packs that would be rewritten so that no more than `allowance` is unused, the most wasteful first, and
+    /// whether `limits` left some out. Only packs that `isCandidate` are taken.
+    func wasteful(
+        _ allowance: PruneOptions.Allowance, limits: CopyLimits, isCandidate: (Int) -> Bool = { _ in true }
+    ) -> (places: [Int], areAll: Bool) {
+        let allowed = allowedBytes(allowance)
+        var unused = unusedBytes
+        var (bytes, blobs) = (UInt64(0), 0)
+        var chosen: [Int] = []
+        let candidates = packs.indices.filter { place in
+            let use = packs[place]
+            return use.isStored && use.livingBlobs > 0 && use.unusedBytes > 0 && isCandidate(place)
+        }.sorted { left, right in
+            let (a, b) = (packs[left], packs[right])
+            return a.unusedShare != b.unusedShare ? a.unusedShare > b.unusedShare : a.pack.id < b.pack.id
+        }
+        for place in candidates where unused > allowed {
+            let use = packs[place]
+            guard bytes + use.livingBytes <= limits.bytes,
+                chosen.isEmpty || blobs + use.livingBlobs <= limits.blobs
+            else {
+                return (chosen, false)
+            }
+            chosen.append(place)
+            bytes += use.livingBytes
+            blobs += use.livingBlobs
+            unused -= use.unusedBytes
+        }
+        return (chosen, true)
+    }
+}
+
+/// How much one round may copy.
+struct CopyLimits {
+    var bytes: UInt64
+    var blobs: Int
+}

@@ -1,0 +1,240 @@
+// Prune: gives back the space of what no snapshot refers to, beside backups and other prunes, with no lock and no
+// clock. What an earlier prune left unfinished is finished first.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Prunes one repository.
+public final class Prune {
+    private let repository: Repository
+    private let options: PruneOptions
+    private let host: String
+    private let program: String
+    private let onEvent: @Sendable (PruneEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private let faults: ProtocolFaults
+    private let deadline: UInt64?
+    private let watch: SessionWatch
+    private var report = PruneReport()
+    private var copiedBytes: UInt64 = 0
+    /// What one round copies at most: so much room is needed before anything is given back.
+    private static let roundLimits = CopyLimits(bytes: 4 << 30, blobs: 1 << 20)
+    /// What one round condemns at most.
+    private static let condemnedLimit = 1 << 20
+    /// Index segments of single sessions are taken together when there are so many.
+    private static let segmentLimit = 64
+
+    /// Prepares a prune.
+    ///
+    /// - Parameters:
+    ///   - host: the machine's name, for the records.
+    ///   - program: the program and its version, for the records.
+    ///   - onEvent: told what happens.
+    ///   - isCancelled: polled; when it turns true the prune ends as soon as it can, with all it did in effect.
+    public convenience init(
+        _ repository: Repository, _ options: PruneOptions = PruneOptions(), host: String, program: String,
+        onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.init(
+            repository, options, host: host, program: program, onEvent: onEvent, isCancelled: isCancelled,
+            faults: ProtocolFaults())
+    }
+
+    init(
+        _ repository: Repository, _ options: PruneOptions, host: String, program: String,
+        onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }, faults: ProtocolFaults
+    ) {
+        self.repository = repository
+        self.options = options
+        self.host = host
+        self.program = program
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+        self.faults = faults
+        let time = repository.time
+        let deadline = options.maxDurationNanoseconds.map { time.monotonicNanoseconds() &+ $0 }
+        self.deadline = deadline
+        watch = SessionWatch(repository, options, onEvent: onEvent) {
+            isCancelled() || deadline.map { time.monotonicNanoseconds() >= $0 } ?? false
+        }
+    }
+
+    private func shouldStop() -> Bool {
+        isCancelled() || deadline.map { repository.time.monotonicNanoseconds() >= $0 } ?? false
+    }
+
+    private var origin: RecordOrigin {
+        RecordOrigin(time: repository.time.now(), host: host, program: program)
+    }
+
+    /// Prunes. On return what the report names is gone from the store.
+    ///
+    /// Throws `RepositoryError.cannotCollect` when the store cannot do this safely, and `CorruptionError` or
+    /// `MissingBlobError` when what the snapshots refer to cannot be told; nothing is deleted then.
+    public func run() throws -> PruneReport {
+        if !options.isDryRun { try repository.expectCollectableStore() }
+        do {
+            if !options.isDryRun { try finishEarlierRounds() }
+            while try runRound() {}
+            if !options.isDryRun {
+                try repository.sweepProbes()
+                try Sweep.removeDecidedSessions(repository)
+            }
+        } catch is PruneStopped {}
+        report.wasInterrupted = isCancelled()
+        report.isPartial = report.isPartial || shouldStop()
+        report.revokedSessions = watch.revokedCount
+        return report
+    }
+
+    /// Carries out the plans and the decision that are there.
+    private func finishEarlierRounds() throws {
+        let state = try repository.collectionState()
+        if state.openPlans.isEmpty {
+            guard let decision = state.decision else { return }
+            let stored = try repository.listPacks()
+            try sweep(decision, stored: stored)
+        }
+        for plan in state.openPlans {
+            guard let outcome = try round(plan).run(after: nil) else { throw PruneStopped() }
+            try conclude(outcome)
+        }
+    }
+
+    /// How much the next round may copy.
+    private var limits: CopyLimits {
+        var limits = Self.roundLimits
+        if let most = options.maxRepackBytes {
+            limits.bytes = min(limits.bytes, most - min(most, copiedBytes))
+        }
+        return limits
+    }
+
+    private func round(_ plan: CollectionPlan) -> CollectionRound {
+        CollectionRound(
+            repository: repository, options: options, plan: plan, origin: origin, limits: limits,
+            watch: watch, faults: faults, onEvent: onEvent, shouldStop: shouldStop)
+    }
+
+    /// Plans and carries out one round; true when there is more to do.
+    private func runRound() throws -> Bool {
+        onEvent(.step(.marking))
+        let round = try repository.collectionRounds().decided
+        // In this order: a pack that is there now belongs to a session that is listed after it.
+        let stored = try repository.listPacks()
+        let named = try watch.undecided()
+        var survey = try self.survey()
+        var strays = strays(stored, survey)
+        if !strays.isEmpty, !named.isEmpty {
+            // They may belong to sessions that are still running, or to none any more.
+            if try options.isDryRun || !watch.settle() { strays = [] }
+            if !options.isDryRun, try !survey.isCurrent(repository) {
+                survey = try self.survey()
+                strays = self.strays(stored, survey).filter(strays.contains)
+            }
+        }
+        let usage = PackUsage(survey.sorted, survey.live, stored: stored)
+        let (condemned, areAll) = condemn(usage, strays, limits: limits)
+        note(stored, survey, usage)
+        report.isPartial = !areAll
+        if options.isDryRun {
+            imagine(condemned, stored, usage)
+            return false
+        }
+        guard !condemned.isEmpty || survey.trusted.sessions.count >= Self.segmentLimit else { return false }
+        let own = CollectionPlan(number: round + 1, origin: origin, condemned: condemned)
+        let plan = try put(own)
+        guard let outcome = try self.round(plan).run(after: survey) else { throw PruneStopped() }
+        try conclude(outcome)
+        if shouldStop() { return false }
+        // Another program may have left out what this one would condemn.
+        if plan != own || !outcome.isOwn { return true }
+        return !areAll && madeProgress(outcome)
+    }
+
+    private func madeProgress(_ outcome: CollectionRound.Outcome) -> Bool {
+        outcome.rewrittenPacks > 0 || outcome.decision.deleted.count >= Self.condemnedLimit
+    }
+
+    private func survey() throws -> Survey {
+        try Survey(repository, ignoring: options.isDryRun ? options.alsoForgotten : []) { done, total in
+            if self.shouldStop() { throw PruneStopped() }
+            self.onEvent(.progress(done: UInt64(done), total: UInt64(total)))
+        }
+    }
+
+    /// Packs that no counting segment names.
+    private func strays(_ stored: [ID128: Int], _ survey: Survey) -> Set<ID128> {
+        Set(stored.keys).subtracting(survey.sorted.packs.map(\.id))
+    }
+
+    /// The packs to do without, and whether they are all that there are.
+    private func condemn(
+        _ usage: PackUsage, _ strays: Set<ID128>, limits: CopyLimits
+    ) -> (packs: [ID128], areAll: Bool) {
+        let (wasteful, areAll) = usage.wasteful(options.maxUnused, limits: limits)
+        let packs =
+            (usage.dead + wasteful).map { usage.packs[$0].pack.id }
+            + strays.sorted()
+        return (Array(packs.prefix(Self.condemnedLimit)), areAll && packs.count <= Self.condemnedLimit)
+    }
+
+    /// Puts a plan; where another program's is there already, that is the round's.
+    private func put(_ plan: CollectionPlan) throws -> CollectionPlan {
+        let bytes = plan.encode(repository.context)
+        if try repository.store.putOwn(Layout.plan(plan.number), bytes) { return plan }
+        return try repository.collectionPlan(plan.number)
+    }
+
+    /// Carries out what a round decided and adds it to the report.
+    private func conclude(_ outcome: CollectionRound.Outcome) throws {
+        copiedBytes += outcome.copiedBytes
+        report.damagedPacks += outcome.damagedPacks
+        report.isPartial = report.isPartial || outcome.isPartial
+        if outcome.isOwn {
+            report.rewrittenPacks += outcome.rewrittenPacks
+            report.copiedBytes += outcome.copiedBytes
+            report.unusedBytes = outcome.unusedBytes ?? report.unusedBytes
+        }
+        try sweep(outcome.decision, stored: try repository.listPacks())
+    }
+
+    private func sweep(_ decision: CollectionDecision, stored: [ID128: Int]) throws {
+        let packs = decision.deleted.filter { stored[$0] != nil }
+        if !packs.isEmpty { onEvent(.step(.deleting)) }
+        let sweep = Sweep(
+            repository, decision,
+            onProgress: { self.onEvent(.progress(done: UInt64($0), total: UInt64($1))) },
+            shouldStop: isCancelled)
+        let isWhole = try sweep.run(packs: packs)
+        report.deletedPacks += packs.count
+        report.deletedBytes += packs.reduce(0) { $0 + UInt64(stored[$1] ?? 0) }
+        if !isWhole { throw PruneStopped() }
+    }
+
+    /// Takes down what a survey found, of the first round.
+    private func note(_ stored: [ID128: Int], _ survey: Survey, _ usage: PackUsage) {
+        report.snapshots = survey.snapshots.count
+        report.livingBlobs = survey.live.count
+        if report.packs == 0 {
+            report.packs = stored.count
+            report.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
+        }
+        report.unusedBytes = usage.unusedBytes
+    }
+
+    /// Takes down what a round would do.
+    private func imagine(_ condemned: [ID128], _ stored: [ID128: Int], _ usage: PackUsage) {
+        let condemned = Set(condemned)
+        report.deletedPacks = condemned.count
+        report.deletedBytes = condemned.reduce(0) { $0 + UInt64(stored[$1] ?? 0) }
+        for use in usage.packs where use.livingBlobs > 0 && condemned.contains(use.pack.id) {
+            report.rewrittenPacks += 1
+            report.copiedBytes += use.livingBytes
+            report.unusedBytes -= use.unusedBytes
+        }
+    }
+}

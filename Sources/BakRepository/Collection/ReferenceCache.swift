@@ -1,0 +1,145 @@
+// ReferenceCache: which chunks each manifest segment refers to, kept on this machine so that a segment is read
+// once and never again. A segment's id is a hash of its content, so what is kept can be damaged but not stale.
+//
+//   magic "bakrefs\0" 8 | version 4 | zero 4 | repository id 16
+//   then for each segment: segment id 16 | number of chunks 4 | zero 4 | checksum 8 | chunk ids 16 each, sorted
+//
+// The checksum is the first half of the XXH3-128 of segment id, number and chunk ids; what does not match it is
+// read from the store.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The chunks of segments, in a mapped file. For one thread.
+struct ReferenceCache {
+    /// The file's name in the cache.
+    static let name = "references"
+    private static let magic: UInt64 = 0x0073_6665_726b_6162  // "bakrefs"
+    private static let version: UInt32 = 1
+    private static let headBytes = 32
+
+    private let cache: any LocalCache
+    private let repository: ID128
+    private let mapped: MappedBytes?
+    /// Where each segment's row begins.
+    private var rows: [ID128: Int] = [:]
+
+    /// Maps the file. Whatever is wrong with it only costs reading.
+    init(_ cache: any LocalCache, repository: ID128) {
+        self.cache = cache
+        self.repository = repository
+        mapped = cache.map(Self.name)
+        guard let bytes = mapped?.bytes, bytes.count >= Self.headBytes,
+            bytes.loadUnaligned(as: UInt64.self).littleEndian == Self.magic,
+            bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self).littleEndian == Self.version,
+            ID128(loading: bytes.baseAddress! + 16) == repository
+        else { return }
+        var offset = Self.headBytes
+        while offset + Self.headBytes <= bytes.count {
+            let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
+            let end = offset + Self.headBytes + count * ID128.byteCount
+            guard end <= bytes.count else { break }
+            rows[ID128(loading: bytes.baseAddress! + offset)] = offset
+            offset = end
+        }
+    }
+
+    /// Hands the chunks of every segment to `body`. `scan` reads a segment that is not known; what it finds is kept
+    /// for the next time, and what no segment of these needs is dropped.
+    ///
+    /// `body` may be called more than once for a segment.
+    func forEach(
+        _ segments: [ManifestSegmentReference], scan: (ManifestSegmentReference) throws -> [ID128],
+        body: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        func visit(
+            _ segment: ManifestSegmentReference,
+            keep: (ID128, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+        ) throws {
+            if let known = chunks(of: segment.blob.id) {
+                try body(known)
+                try keep(segment.blob.id, known)
+            } else {
+                let ids = Self.encode(try scan(segment))
+                try ids.withUnsafeBytes {
+                    try body($0)
+                    try keep(segment.blob.id, $0)
+                }
+            }
+        }
+        let isWorthKeeping =
+            rows.count > 2 * segments.count || segments.contains { rows[$0.blob.id] == nil }
+        var failure: (any Error)?
+        if isWorthKeeping {
+            do {
+                return try cache.replace(Self.name) { append in
+                    try Self.header(repository).withUnsafeBytes(append)
+                    for segment in segments {
+                        do {
+                            try visit(segment) { id, chunks in
+                                try Self.row(id, chunks).withUnsafeBytes(append)
+                                try append(chunks)
+                            }
+                        } catch {
+                            failure = error
+                            throw error
+                        }
+                    }
+                }
+            } catch {
+                // A cache that cannot be written only costs time.
+                if let failure, !(failure is StoreError) { throw failure }
+            }
+        }
+        for segment in segments { try visit(segment) }
+    }
+
+    private func chunks(of segment: ID128) -> UnsafeRawBufferPointer? {
+        guard let offset = rows[segment], let bytes = mapped?.bytes else { return nil }
+        let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
+        let start = offset + Self.headBytes
+        let chunks = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + count * ID128.byteCount)])
+        let checksum = bytes.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self).littleEndian
+        return Self.checksum(segment, chunks) == checksum ? chunks : nil
+    }
+
+    private static func encode(_ ids: [ID128]) -> [UInt8] {
+        var writer = ByteWriter(reservingCapacity: ids.count * ID128.byteCount)
+        var last: ID128?
+        for id in ids.sorted() where id != last {
+            writer.id(id)
+            last = id
+        }
+        return writer.bytes
+    }
+
+    private static func checksum(_ segment: ID128, _ chunks: UnsafeRawBufferPointer) -> UInt64 {
+        var stream = ChecksumStream()
+        var head = ByteWriter()
+        head.id(segment)
+        head.integer(UInt32(chunks.count / ID128.byteCount))
+        head.bytes.withUnsafeBytes { stream.update($0) }
+        stream.update(chunks)
+        return stream.finish().high
+    }
+
+    private static func header(_ repository: ID128) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.integer(magic)
+        writer.integer(version)
+        writer.integer(UInt32(0))
+        writer.id(repository)
+        return writer.bytes
+    }
+
+    private static func row(_ segment: ID128, _ chunks: UnsafeRawBufferPointer) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.id(segment)
+        writer.integer(UInt32(chunks.count / ID128.byteCount))
+        writer.integer(UInt32(0))
+        writer.integer(checksum(segment, chunks))
+        return writer.bytes
+    }
+}

@@ -1,0 +1,89 @@
+// SessionWatch: sees to it that sessions are decided. A running session is left alone for a while and then ended
+// by a tombstone. The clock says when, never whether: what follows is safe whenever a session is ended.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Waits for sessions and ends them. For one thread.
+final class SessionWatch {
+    private let repository: Repository
+    private let options: PruneOptions
+    private let onEvent: (PruneEvent) -> Void
+    private let shouldStop: () -> Bool
+    /// When each session is ended, on the monotonic clock.
+    private var deadlines: [ID128: UInt64] = [:]
+    /// How many sessions were ended.
+    private(set) var revokedCount = 0
+    /// A session that began so long ago was given up.
+    private static let staleSeconds: Int64 = 24 * 3600
+    private static let pauseNanoseconds: UInt64 = 500_000_000
+
+    init(
+        _ repository: Repository, _ options: PruneOptions, onEvent: @escaping (PruneEvent) -> Void,
+        shouldStop: @escaping () -> Bool
+    ) {
+        self.repository = repository
+        self.options = options
+        self.onEvent = onEvent
+        self.shouldStop = shouldStop
+    }
+
+    /// The sessions that have neither committed nor been revoked.
+    func undecided() throws -> Set<ID128> {
+        // In this order: a session that commits in between is decided.
+        let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        guard !sessions.isEmpty else { return [] }
+        let outcomes = try repository.sessionOutcomes()
+        return Set(sessions.filter { !outcomes.isDecided($0) })
+    }
+
+    /// Waits until every session that is there now is decided, and decides those that take too long. False when it
+    /// was stopped before.
+    func settle() throws -> Bool {
+        var open = try undecided()
+        var hasTold = false
+        while !open.isEmpty {
+            let now = repository.time.monotonicNanoseconds()
+            for session in open.sorted() {
+                let deadline = try deadlines[session] ?? firstSight(of: session, at: now, &hasTold)
+                deadlines[session] = deadline
+                if deadline <= now { try revoke(session) }
+            }
+            let outcomes = try repository.sessionOutcomes()
+            open = open.filter { !outcomes.isDecided($0) }
+            if open.isEmpty { break }
+            if shouldStop() { return false }
+            options.pause(Self.pauseNanoseconds)
+        }
+        return true
+    }
+
+    /// When a session that is seen for the first time will be ended.
+    private func firstSight(of session: ID128, at now: UInt64, _ hasTold: inout Bool) throws -> UInt64 {
+        let record: SessionRecord
+        do {
+            record = try repository.sessionRecord(session)
+        } catch is CorruptionError { return now } catch let error as StoreError where error.kind == .notFound
+        {
+            // Its record is removed once it is decided.
+            return now &+ 1
+        }
+        guard options.graceSeconds > 0,
+            record.time.seconds > repository.time.now().seconds - Self.staleSeconds
+        else { return now }
+        if !hasTold { onEvent(.step(.waiting)) }
+        hasTold = true
+        onEvent(.waiting(record))
+        return now &+ options.graceSeconds &* 1_000_000_000
+    }
+
+    private func revoke(_ session: ID128) throws {
+        let bytes = Tombstone(session: session).encode(repository.context)
+        // Whichever is there first holds: the commit record or the tombstone.
+        let outcome = try bytes.withUnsafeBytes { try repository.store.put(Layout.snapshot(session), $0) }
+        guard outcome == .created else { return }
+        revokedCount += 1
+        onEvent(.revoked(session))
+    }
+}

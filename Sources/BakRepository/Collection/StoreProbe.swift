@@ -1,0 +1,39 @@
+// StoreProbe: whether a store can do what collections rely on. A prune beside backups is safe only where one of
+// two puts of a name loses, and where a listing shows what has been put.
+
+import BakCore
+import BakStorage
+
+extension Repository {
+    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists what it has.
+    func expectCollectableStore() throws {
+        // Another prune may sweep a probe away while it is looked for.
+        for attempt in 1...3 {
+            let fault = try faultOfStore()
+            guard let fault else { return }
+            if attempt == 3 { throw RepositoryError.cannotCollect(location: store.location, reason: fault) }
+        }
+    }
+
+    private func faultOfStore() throws -> String? {
+        let key = ObjectKey("\(Layout.collections)/probe-\(ID128(from: random))")
+        let bytes: [UInt8] = Array("probe".utf8)
+        func put() throws -> PutOutcome { try bytes.withUnsafeBytes { try store.put(key, $0) } }
+        func isListed() throws -> Bool { try store.list(Layout.collections).contains { $0.key == key } }
+        guard try put() == .created else { return "it refuses new names" }
+        if try put() == .created {
+            try store.delete(key)
+            return "it lets one object take another's place"
+        }
+        let wasListed = try isListed()
+        try store.delete(key)
+        if !wasListed { return "its listings leave out what has been put" }
+        return try isListed() ? "its listings show what has been deleted" : nil
+    }
+
+    /// Removes probes that interrupted prunes left.
+    func sweepProbes() throws {
+        for info in try store.list(Layout.collections)
+        where info.key.description.hasPrefix(Layout.collections + "/probe-") { try store.delete(info.key) }
+    }
+}

@@ -1,0 +1,77 @@
+// Survey: what counts at some moment and what of it the snapshots refer to. It is all or nothing: where a commit
+// record, an index segment or a manifest cannot be read, nobody knows what is needed, and the error says so.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// What a repository holds and needs.
+struct Survey {
+    /// The trusted index.
+    let index: BlobIndex
+    /// Its entries, sorted.
+    let sorted: SortedIndex
+    /// The segments that it was read from.
+    let trusted: TrustedSegments
+    /// The snapshots that stay.
+    let snapshots: [CommitRecord]
+    /// What they refer to.
+    let live: LiveBlobs
+    private let forgotten: Set<ID128>
+
+    /// Looks. `ignoring` are snapshots that count as forgotten.
+    init(
+        _ repository: Repository, ignoring: Set<ID128> = [],
+        onProgress: (_ done: Int, _ total: Int) throws -> Void
+    ) throws {
+        index = try BlobIndex(repository, for: .collecting)
+        sorted = try index.soundIndex()
+        trusted = index.trusted
+        forgotten = try repository.forgotten()
+        snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
+        live = try LiveBlobs(snapshots.map(\.root), repository, index, sorted, onProgress: onProgress)
+    }
+
+    /// Whether a new survey would come to the same.
+    func isCurrent(_ repository: Repository) throws -> Bool {
+        guard try repository.collectionRounds().decided == trusted.round else { return false }
+        let outcomes = try repository.sessionOutcomes()
+        return try outcomes.committed == trusted.outcomes.committed
+            && outcomes.damaged == trusted.outcomes.damaged && repository.forgotten() == forgotten
+    }
+
+    private static func readSnapshots(
+        _ repository: Repository, _ trusted: TrustedSegments, without forgotten: Set<ID128>
+    ) throws -> [CommitRecord] {
+        for id in trusted.outcomes.damaged.subtracting(forgotten).sorted() {
+            throw CorruptionError(
+                object: Layout.snapshot(id).description, offset: 0, reason: "it is cut short")
+        }
+        // A commit record that lost its end could pass for a tombstone in a listing.
+        for id in trusted.outcomes.revoked.sorted() { try repository.expectTombstone(id) }
+        let superseded = Set(trusted.collections.decision?.superseded ?? [])
+        return try trusted.outcomes.committed.subtracting(forgotten).sorted().map { id in
+            let record = try repository.snapshot(id)
+            if record.hasIndex, !superseded.contains(id), !trusted.sessions.contains(id) {
+                throw CorruptionError(
+                    object: Layout.indexSegment(id).description, offset: 0,
+                    reason: "the index segment is missing")
+            }
+            return record
+        }
+    }
+}
+
+extension Repository {
+    /// Every pack that is in the store, and its size.
+    func listPacks() throws -> [ID128: Int] {
+        var packs: [ID128: Int] = [:]
+        for folder in Layout.packFolders {
+            for info in try store.list(folder) {
+                guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else { continue }
+                packs[id] = info.size
+            }
+        }
+        return packs
+    }
+}

@@ -1,0 +1,64 @@
+// Sweep: carries out the newest decision. Everything here may be done twice, by several programs at once, and be
+// interrupted anywhere: what a decision names for deletion nothing counts on any more.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Deletes what a decision left behind. For one thread.
+struct Sweep {
+    private let repository: Repository
+    private let decision: CollectionDecision
+    private let onProgress: (_ done: Int, _ total: Int) -> Void
+    private let shouldStop: () -> Bool
+
+    init(
+        _ repository: Repository, _ decision: CollectionDecision,
+        onProgress: @escaping (_ done: Int, _ total: Int) -> Void, shouldStop: @escaping () -> Bool
+    ) {
+        self.repository = repository
+        self.decision = decision
+        self.onProgress = onProgress
+        self.shouldStop = shouldStop
+    }
+
+    /// Deletes index segments that no longer count, then those of `packs` that the decision names, then what is
+    /// left of decided sessions. False when it was stopped before the end.
+    func run(packs: [ID128]) throws -> Bool {
+        let outcomes = try repository.sessionOutcomes()
+        let segments = try supersededSegments(outcomes)
+        let total = segments.count + packs.count
+        var done = 0
+        for key in segments + packs.map(Layout.pack) {
+            if shouldStop() { return false }
+            try repository.store.delete(key)
+            done += 1
+            onProgress(done, total)
+        }
+        try Self.removeDecidedSessions(repository)
+        return true
+    }
+
+    private func supersededSegments(_ outcomes: SessionOutcomes) throws -> [ObjectKey] {
+        let (base, superseded) = (Set(decision.base), Set(decision.superseded))
+        return try repository.store.list(Layout.index).map(\.key).filter { key in
+            if let (round, id) = Layout.baseSegment(in: key) {
+                // Of a later round it may be what another program is about to decide.
+                return round < decision.number || (round == decision.number && !base.contains(id))
+            }
+            guard let session = Layout.id(in: key) else { return false }
+            return superseded.contains(session) || outcomes.revoked.contains(session)
+        }
+    }
+
+    /// Removes the records of sessions that are decided: they are there to be found until then.
+    static func removeDecidedSessions(_ repository: Repository) throws {
+        // In this order: what is decided when the sessions were listed is decided for good.
+        let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        guard !sessions.isEmpty else { return }
+        let outcomes = try repository.sessionOutcomes()
+        for session in sessions where outcomes.isDecided(session) {
+            try repository.store.delete(Layout.session(session))
+        }
+    }
+}

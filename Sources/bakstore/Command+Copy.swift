@@ -1,0 +1,160 @@
+// `bakstore copy`: snapshots from one repository to another.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func copy(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let source = try RepositoryAccess.openSource(invocation, context: context)
+        let destination = try destination(of: source, invocation, context)
+        guard source.repository.config.id != destination.repository.config.id else {
+            throw UsageError("--from-repo and --repo are one repository", command: .copy)
+        }
+        destination.removeStaleTemporaries()
+        let (all, unreadable) = try source.repository.snapshots()
+        for snapshot in unreadable {
+            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
+        }
+        var chosen = try choose(all, invocation, source.repository, now: context.clock.now())
+        if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
+        var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
+        request.isDryRun = invocation.has(.dryRun)
+        request.workerCount = max(2, Machine.processorCount)
+        let reporter = context.progress(for: invocation)
+        let output = CopyOutput(invocation, context, reporter)
+        defer { reporter.finish() }
+        let report = try SnapshotCopy(
+            request, from: source.repository, to: destination.repository, onEvent: output.note,
+            isCancelled: context.isInterrupted
+        ).run(chosen)
+        reporter.finish()
+        try output.summarize(report, chosen.count)
+        if report.wasInterrupted { return .interrupted }
+        if report.failed > 0 || !unreadable.isEmpty { return .damage }
+        return report.failedFiles > 0 ? .incomplete : .done
+    }
+
+    /// The repository to copy to. One that is not there is not made: whether it shall recognise the same content is
+    /// decided when it is made.
+    private static func destination(
+        of source: RepositoryAccess, _ invocation: Invocation, _ context: CommandContext
+    ) throws -> RepositoryAccess {
+        do {
+            return try RepositoryAccess.open(invocation, context: context)
+        } catch RepositoryError.noRepository(let location) {
+            throw CommandFailure(
+                code: .noRepository,
+                message: "there is no repository at \(location) to copy to; make one with: bakstore init "
+                    + "--repo \(location) --from-repo \(source.location.path) --copy-chunker-params")
+        }
+    }
+}
+
+/// What a copy says while it runs and at its end. Called from any thread.
+private final class CopyOutput: @unchecked Sendable {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let reporter: ProgressReporter
+
+    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
+        self.invocation = invocation
+        self.context = context
+        self.reporter = reporter
+    }
+
+    @Sendable func note(_ event: CopyEvent) {
+        switch event {
+        case .begun(let snapshot, let number, let total):
+            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+            let text =
+                "snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))"
+            reporter.whileCleared { context.remark(text) }
+        case .copied(let snapshot, let copy):
+            say("copied", "copied \(name(snapshot)) as \(copy.short)", snapshot, copy)
+        case .skipped(let snapshot, let copy):
+            guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
+            say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
+        case .failed(let snapshot, let reason):
+            reporter.whileCleared {
+                context.complain(
+                    "snapshot \(snapshot.id.short) was not copied: \(reason)", reason: reason, during: "copy",
+                    item: Array(snapshot.id.description.utf8))
+            }
+        case .fileFailed(let snapshot, let path, let reason):
+            let name = Formatting.name(path.absolute)
+            reporter.whileCleared {
+                context.complain(
+                    "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason,
+                    during: "copy", item: path.absolute)
+            }
+        case .progress(let bytes):
+            reporter.update {
+                var progress = Progress()
+                progress.bytes = bytes
+                return progress
+            }
+        }
+    }
+
+    private func name(_ snapshot: CommitRecord) -> String {
+        let paths = snapshot.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
+        return "\(snapshot.id.short) (\(context.text(snapshot.time)), \(paths))"
+    }
+
+    private func say(_ type: String, _ text: String, _ snapshot: CommitRecord, _ copy: ID128) {
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                try? context.printJSON { json in
+                    json.member("message_type", type)
+                    json.member("snapshot_id", snapshot.id.description)
+                    json.member("copy_id", copy.description)
+                }
+            } else if !invocation.has(.quiet) {
+                try? context.print(Formatting.line(text))
+            }
+        }
+    }
+
+    func summarize(_ report: CopyReport, _ chosen: Int) throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                json.member("snapshots_chosen", chosen)
+                json.member("snapshots_copied", report.copied)
+                json.member("snapshots_skipped", report.skipped)
+                json.member("snapshots_failed", report.failed)
+                json.member("files_failed", report.failedFiles)
+                json.member("data_added", report.addedBytes)
+                json.member("data_added_packed", report.addedStoredBytes)
+                json.member("is_verbatim", report.isVerbatim)
+                json.member("dry_run", invocation.has(.dryRun))
+                json.member("total_duration", reporter.secondsElapsed)
+            }
+        }
+        if invocation.has(.quiet) { return }
+        let isDry = invocation.has(.dryRun)
+        var line = Formatting.count(UInt64(report.copied), "snapshot", "snapshots")
+        line += isDry ? " would be copied" : " copied"
+        if report.skipped > 0 { line += ", \(Formatting.count(UInt64(report.skipped))) copied before" }
+        if report.failed > 0 { line += ", \(Formatting.count(UInt64(report.failed))) FAILED" }
+        line += "; \(Formatting.size(report.addedBytes)) new"
+        if !isDry { line += ", \(Formatting.size(report.addedStoredBytes)) stored" }
+        try context.print("\(line); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if report.failedFiles > 0 {
+            let files = Formatting.count(report.failedFiles, "item", "items")
+            try context.print("\(files) could not be read and are not in the copies")
+        }
+        if !report.isVerbatim, report.copied > 0 {
+            try context.print(
+                "the repositories cut and name content differently, so files were read and stored anew (see init "
+                    + "--copy-chunker-params)")
+        }
+        if report.wasInterrupted {
+            try context.print("interrupted before the end; the same command goes on from here")
+        }
+        if isDry { try context.print("nothing was stored, as this was a dry run") }
+    }
+}

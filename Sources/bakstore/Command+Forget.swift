@@ -1,0 +1,11 @@
+// `bakstore forget`: removes snapshots, by name or by rules.
+
+import BakRepository
+
+extension Commands {
+    static func forget(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let access = try RepositoryAccess.open(invocation, context: context)
+        let request = try RetentionRequest(invocation, access.repository, context)
+        return try remove(request, thenPrune: invocation.has(.prune), access, invocation, context)
+    }
+}

@@ -1,0 +1,87 @@
+// `bakstore prune`: gives space back, after removing snapshots where rules are given.
+
+import BakCore
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func prune(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let access = try RepositoryAccess.open(invocation, context: context)
+        let removes = invocation.hasRules || invocation.has(.unsafeAllowRemoveAll)
+        let request = removes ? try RetentionRequest(invocation, access.repository, context) : nil
+        return try remove(request, thenPrune: true, access, invocation, context)
+    }
+
+    /// Says what is decided, removes it, and gives the space back where that is wanted.
+    static func remove(
+        _ request: RetentionRequest?, thenPrune prunes: Bool, _ access: RepositoryAccess,
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        let isDryRun = invocation.has(.dryRun)
+        let decisions = request.map { RetentionOutput(invocation, context, $0) }
+        try decisions?.show()
+        let removed = request?.removed ?? []
+        if !isDryRun, !removed.isEmpty {
+            try access.repository.forget(removed, host: Machine.hostName, program: programName)
+        }
+        guard prunes else {
+            try decisions?.summarize()
+            return request?.unreadable.isEmpty ?? true ? .done : .damage
+        }
+        if let decisions, !invocation.has(.json), !invocation.has(.quiet) {
+            try context.print(decisions.summary)
+        }
+        if !isDryRun { access.removeStaleTemporaries() }
+        let reporter = context.progress(for: invocation)
+        let output = PruneOutput(invocation, context, reporter)
+        defer { reporter.finish() }
+        var options = PruneOptions(invocation)
+        options.alsoForgotten = isDryRun ? Set(removed) : []
+        let prune = Prune(
+            access.repository, options, host: Machine.hostName, program: programName, onEvent: output.note,
+            isCancelled: context.isInterrupted)
+        let report = try prune.run()
+        reporter.finish()
+        try output.summarize(report, decisions)
+        if report.wasInterrupted { return .interrupted }
+        return report.damagedPacks > 0 || !(request?.unreadable.isEmpty ?? true) ? .damage : .done
+    }
+}
+
+extension PruneOptions {
+    /// What an invocation allows.
+    init(_ invocation: Invocation) {
+        self.init()
+        if let allowance = invocation.text(.maxUnused).flatMap(Allowance.parse) { maxUnused = allowance }
+        maxRepackBytes = invocation.size(.maxRepackSize)
+        maxDurationNanoseconds = invocation.seconds(.maxDuration).map {
+            $0.multipliedClamped(by: 1_000_000_000)
+        }
+        isDryRun = invocation.has(.dryRun)
+        pause = { nanoseconds in
+            let monitor = Monitor()
+            monitor.locked { monitor.wait(milliseconds: Int(clamping: nanoseconds / 1_000_000)) }
+        }
+    }
+}
+
+extension UInt64 {
+    /// The product, or the largest number.
+    fileprivate func multipliedClamped(by factor: UInt64) -> UInt64 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
+    }
+}
+
+extension PruneOptions.Allowance {
+    /// Parses `5%`, `0`, `10G` or `unlimited`.
+    static func parse(_ text: String) -> PruneOptions.Allowance? {
+        if text == "unlimited" { return .unlimited }
+        guard text.hasSuffix("%") else { return ByteSize.parse(text).map { .bytes($0) } }
+        let number = text.dropLast()
+        guard number.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2e }),
+            let share = Double(number), share < 100
+        else { return nil }
+        return .percent(share)
+    }
+}

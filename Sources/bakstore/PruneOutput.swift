@@ -1,0 +1,114 @@
+// PruneOutput: what a prune says while it runs and at its end, for people and as JSON.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Prints a prune's events and its report. Called from the prune's thread.
+final class PruneOutput: @unchecked Sendable {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let reporter: ProgressReporter
+    private let monitor = Monitor()
+    private var step = PruneStep.marking
+
+    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
+        self.invocation = invocation
+        self.context = context
+        self.reporter = reporter
+    }
+
+    // MARK: While it runs
+
+    /// Takes an event of the prune.
+    @Sendable func note(_ event: PruneEvent) {
+        switch event {
+        case .step(let next):
+            monitor.locked { step = next }
+            if invocation.verbosity >= 1 { reporter.whileCleared { context.remark(next.rawValue) } }
+        case .progress(let done, let total): show(done, of: total)
+        case .waiting(let session):
+            reporter.whileCleared {
+                context.remark(
+                    Formatting.line(
+                        "a backup that began on \(session.host) at \(context.text(session.time)) has not ended; waiting a little"
+                    ))
+            }
+        case .revoked(let session):
+            guard invocation.verbosity >= 1 else { return }
+            reporter.whileCleared {
+                context.remark(
+                    "session \(session.short) is ended; if its backup still runs, it goes on under a new one")
+            }
+        case .damaged(let error):
+            reporter.whileCleared { context.complain("\(error); the pack stays as it is") }
+        }
+    }
+
+    private func show(_ done: UInt64, of total: UInt64) {
+        reporter.update {
+            var progress = Progress()
+            let step = monitor.locked { self.step }
+            progress.step = step.rawValue
+            progress.countsObjects = step != .copying
+            progress.bytes = done
+            progress.totalBytes = total
+            progress.totalsAreFinal = true
+            return progress
+        }
+    }
+
+    // MARK: At the end
+
+    /// Prints the summary; `decisions` are those that came before.
+    func summarize(_ report: PruneReport, _ decisions: RetentionOutput?) throws {
+        let isDryRun = invocation.has(.dryRun)
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                decisions?.members(of: &json)
+                json.member("packs", report.packs)
+                json.member("packs_size", report.packBytes)
+                json.member("packs_deleted", report.deletedPacks)
+                json.member("packs_rewritten", report.rewrittenPacks)
+                json.member("packs_damaged", report.damagedPacks)
+                json.member("bytes_deleted", report.deletedBytes)
+                json.member("bytes_copied", report.copiedBytes)
+                json.member("bytes_freed", report.freedBytes)
+                json.member("bytes_unused", report.unusedBytes)
+                json.member("sessions_ended", report.revokedSessions)
+                json.member("is_partial", report.isPartial)
+                json.member("total_duration", reporter.secondsElapsed)
+                if isDryRun { json.member("dry_run", true) }
+            }
+        }
+        if invocation.has(.quiet) { return }
+        try context.print(
+            freed(report, isDryRun) + "; " + Formatting.duration(seconds: reporter.secondsElapsed))
+        if report.unusedBytes > 0 {
+            let left = report.packBytes - min(report.packBytes, report.freedBytes)
+            try context.print(
+                "\(Formatting.size(report.unusedBytes)) that no snapshot needs \(isDryRun ? "would stay" : "stays") in packs "
+                    + "(\(Formatting.percent(report.unusedBytes, of: left)) of the repository; see --max-unused)"
+            )
+        }
+        if report.wasInterrupted {
+            try context.print("interrupted; what is done counts, and the next prune goes on from there")
+        } else if report.isPartial {
+            try context.print("a limit was reached; the next prune goes on from there")
+        }
+    }
+
+    private func freed(_ report: PruneReport, _ isDryRun: Bool) -> String {
+        guard report.deletedPacks > 0 else { return "no space to give back" }
+        let packs = Formatting.count(UInt64(report.deletedPacks), "pack", "packs")
+        var text = "\(Formatting.size(report.freedBytes)) \(isDryRun ? "would be freed" : "freed"): "
+        text += "\(packs) \(isDryRun ? "would be deleted" : "deleted")"
+        if report.rewrittenPacks > 0 {
+            text += ", of which \(Formatting.count(UInt64(report.rewrittenPacks))) hold "
+            text +=
+                "\(Formatting.size(report.copiedBytes)) that \(isDryRun ? "would be" : "was") copied first"
+        }
+        return text
+    }
+}

@@ -1,0 +1,139 @@
+// RetentionOutput: what becomes of each snapshot and why, for people and as JSON.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Prints decisions.
+struct RetentionOutput {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let request: RetentionRequest
+
+    init(_ invocation: Invocation, _ context: CommandContext, _ request: RetentionRequest) {
+        self.invocation = invocation
+        self.context = context
+        self.request = request
+    }
+
+    /// Prints the decisions of every group, and what should be known beside them.
+    func show() throws {
+        for (group, decisions) in request.groups {
+            if invocation.has(.json) {
+                try showJSON(group, decisions)
+            } else if !invocation.has(.quiet) {
+                try showTable(group, decisions)
+            }
+        }
+        for id in request.removedUnreadable {
+            context.remark("snapshot \(id.short), which cannot be read, is given up")
+        }
+        if request.futureCount > 0 {
+            let snapshots = Formatting.count(UInt64(request.futureCount), "snapshot is", "snapshots are")
+            context.remark(
+                "\(snapshots) dated in the future, kept, and counted for no rule; is the clock right?")
+        }
+        for snapshot in request.unreadable {
+            context.complain("snapshot \(snapshot.id.short) cannot be read and stays: \(snapshot.error)")
+        }
+        if request.leftAlone > 0, invocation.operands.isEmpty, let profile = invocation.profile,
+            SnapshotFilter(invocation).isEmpty
+        {
+            let others = Formatting.count(UInt64(request.leftAlone), "snapshot", "snapshots")
+            context.remark(
+                "\(others) of another device or of other paths left alone: the rules of profile '\(profile.name)' are for what it backs up"
+            )
+        }
+    }
+
+    private func showTable(_ group: SnapshotGroup, _ decisions: [RetentionDecision]) throws {
+        try context.print(Formatting.line(title(group)))
+        var table = TextTable([.left, .left, .left, .left], header: ["", "ID", "Time", "Why"])
+        for decision in decisions {
+            let snapshot = decision.snapshot
+            var why = decision.reasons.map(\.description).joined(separator: ", ")
+            if !snapshot.tags.isEmpty { why += "  [\(snapshot.tags.joined(separator: ", "))]" }
+            table.append([
+                decision.isKept ? "keep" : "remove", snapshot.id.short, context.text(snapshot.time),
+                Formatting.line(why),
+            ])
+        }
+        for line in table.lines() { try context.print(line) }
+        try context.print("")
+    }
+
+    private func title(_ group: SnapshotGroup) -> String {
+        var parts: [String] = []
+        if let host = group.host { parts.append("host \(host)") }
+        if let device = group.device { parts.append("device \(device)") }
+        if let paths = group.paths {
+            parts.append(paths.map { Formatting.name($0.absolute) }.joined(separator: ", "))
+        }
+        if let tags = group.tags {
+            parts.append(tags.isEmpty ? "no tags" : "tags \(tags.joined(separator: ", "))")
+        }
+        return parts.isEmpty ? "all snapshots:" : parts.joined(separator: "; ") + ":"
+    }
+
+    private func showJSON(_ group: SnapshotGroup, _ decisions: [RetentionDecision]) throws {
+        try context.printJSON { json in
+            json.member("message_type", "forget_group")
+            if let host = group.host { json.member("host", host) }
+            if let device = group.device { json.member("device", device) }
+            if let paths = group.paths { json.member("paths", bytes: paths.map(\.absolute)) }
+            if let tags = group.tags { json.array("tags") { for tag in tags { $0.element(tag) } } }
+            for (name, isKept) in [("keep", true), ("remove", false)] {
+                json.array(name) { array in
+                    for decision in decisions where decision.isKept == isKept {
+                        array.elementObject { $0.members(of: decision.snapshot, context) }
+                    }
+                }
+            }
+            for (name, isKept) in [("reasons", true), ("remove_reasons", false)] {
+                json.array(name) { array in
+                    for decision in decisions where decision.isKept == isKept {
+                        array.elementObject { entry in
+                            entry.object("snapshot") { $0.members(of: decision.snapshot, context) }
+                            entry.array("matches") { matches in
+                                for reason in decision.reasons { matches.element(reason.description) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Prints the summary of a removal that no prune follows.
+    func summarize() throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                members(of: &json)
+                if invocation.has(.dryRun) { json.member("dry_run", true) }
+            }
+        }
+        if invocation.has(.quiet) { return }
+        let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
+        try context.print(summary + (isWhole ? "" : "; their space comes back with: bakstore prune"))
+    }
+
+    /// The numbers of the summary, as members of a JSON object.
+    func members(of json: inout JSONWriter) {
+        json.member("snapshots_kept", request.keptCount)
+        json.member("snapshots_removed", request.removed.count)
+        json.member("snapshots_left_alone", request.leftAlone)
+    }
+
+    /// The summary as a sentence, such as `2 snapshots removed, 5 stay`.
+    var summary: String {
+        let removed = request.removed.count
+        let stay = request.keptCount + request.leftAlone + request.unreadable.count
+        let staying = "\(Formatting.count(UInt64(stay))) \(stay == 1 ? "stays" : "stay")"
+        if removed == 0 {
+            return "no snapshot \(invocation.has(.dryRun) ? "would be" : "is") removed; \(staying)"
+        }
+        let snapshots = Formatting.count(UInt64(removed), "snapshot", "snapshots")
+        return "\(snapshots) \(invocation.has(.dryRun) ? "would be removed" : "removed"); \(staying)"
+    }
+}

@@ -1,0 +1,161 @@
+// RetentionRequest: from the words of `forget` and `prune` to a decision for each snapshot.
+//
+// Always holds: rules that come from a profile decide only about what that profile backs up, unless flags choose
+// snapshots; a repository may hold what other profiles keep by other rules.
+
+import BakCore
+import BakFormat
+import BakPosix
+import BakRepository
+
+/// What is kept and removed of a repository's snapshots.
+struct RetentionRequest {
+    /// The decisions, group by group.
+    private(set) var groups: [(group: SnapshotGroup, decisions: [RetentionDecision])] = []
+    /// Snapshots that are to be removed although their record cannot be read.
+    private(set) var removedUnreadable: [ID128] = []
+    /// Snapshots that nothing was decided about.
+    private(set) var leftAlone = 0
+    /// Records that cannot be read and stay.
+    private(set) var unreadable: [UnreadableSnapshot]
+    private let all: [CommitRecord]
+
+    /// Every snapshot that goes.
+    var removed: [ID128] {
+        groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
+    }
+
+    /// How many snapshots stay by decision.
+    var keptCount: Int { groups.flatMap(\.decisions).filter(\.isKept).count }
+
+    /// How many stay because their date lies in the future.
+    var futureCount: Int { groups.flatMap(\.decisions).filter { $0.reasons.contains(.inTheFuture) }.count }
+
+    /// Decides what an invocation asks for.
+    init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
+        (all, unreadable) = try repository.snapshots()
+        if !invocation.operands.isEmpty {
+            try removeNamed(invocation.operands)
+            return
+        }
+        let filter = SnapshotFilter(invocation)
+        var chosen = all.filter(filter.takes)
+        if let scope = try ProfileScope(invocation, context), filter.isEmpty {
+            chosen = chosen.filter(scope.takes)
+        }
+        leftAlone = all.count - chosen.count
+        let mayRemoveAll = invocation.has(.unsafeAllowRemoveAll)
+        let grouping =
+            invocation.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
+        if !invocation.hasRules, mayRemoveAll {
+            groups = SnapshotGroup.divide(chosen, by: grouping).map { group, snapshots in
+                (group, snapshots.map { RetentionDecision($0, isKept: false, [.unwanted]) })
+            }
+            return
+        }
+        var retention = Retention(
+            try policy(invocation), now: context.clock.now(), localOffset: context.localOffset)
+        retention.grouping = grouping
+        retention.mayRemoveAll = mayRemoveAll
+        groups = retention.decide(chosen, among: all)
+    }
+
+    private func policy(_ invocation: Invocation) throws -> RetentionPolicy {
+        var policy = RetentionPolicy()
+        for (flag, period) in Flags.counted {
+            policy.counts[period] = invocation.text(flag).flatMap(KeepCount.parse)
+        }
+        for (flag, period) in Flags.within {
+            policy.spans[period] = invocation.text(flag).flatMap { RetentionSpan($0) }
+        }
+        policy.tagSets = invocation.allTexts(.keepTag).map { $0.split(separator: ",").map(String.init) }
+        for name in invocation.allTexts(.keepID) {
+            policy.ids.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
+        }
+        return policy
+    }
+
+    private mutating func removeNamed(_ operands: [[UInt8]]) throws {
+        var named: Set<ID128> = []
+        for operand in operands {
+            let name = String(decoding: operand, as: UTF8.self)
+            do {
+                named.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
+            } catch is CorruptionError {
+                // A damaged record keeps a prune from knowing what is needed; it can be given up by its id.
+                let matches = unreadable.filter { $0.id.description.hasPrefix(name) }
+                guard let damaged = matches.first, matches.count == 1 else {
+                    throw RepositoryError.ambiguousSnapshot(name: name, matches: matches.map(\.id.short))
+                }
+                removedUnreadable.append(damaged.id)
+                unreadable.removeAll { $0.id == damaged.id }
+            }
+        }
+        groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault).map {
+            ($0, $1.map { RetentionDecision($0, isKept: false, [.unwanted]) })
+        }
+        leftAlone = all.count - named.count
+    }
+}
+
+extension Invocation {
+    /// Whether there is a rule that can remove something.
+    var hasRules: Bool {
+        Flags.counted.contains { text($0.flag).flatMap(KeepCount.parse) ?? 0 > 0 }
+            || Flags.within.contains { has($0.flag) } || has(.keepTag)
+    }
+
+    /// What is wrong with a choice of snapshots to remove; nil when nothing is.
+    var retentionComplaint: String? {
+        if command == .forget, !has(.prune) {
+            let pruning = [FlagName.maxUnused, .maxRepackSize, .maxDuration]
+            if let flag = pruning.first(where: { has($0) && !profileFlags.contains($0) }) {
+                return "--\(flag.rawValue) is for a prune; add --prune"
+            }
+        }
+        let choosing = Flags.choosing.map(\.name).filter(has)
+        if !operands.isEmpty {
+            let extra =
+                (Flags.rules + [.keepID, .groupBy, .unsafeAllowRemoveAll]).filter {
+                    has($0) && !profileFlags.contains($0)
+                } + choosing
+            return extra.first.map {
+                "--\($0.rawValue) chooses among all snapshots; do not name any beside it"
+            }
+        }
+        if hasRules { return nil }
+        if has(.unsafeAllowRemoveAll) {
+            return choosing.isEmpty
+                ? "--unsafe-allow-remove-all without a rule needs a choice, such as --device NAME" : nil
+        }
+        guard command == .forget else {
+            let extra = ([.keepID, .groupBy] + choosing).filter { has($0) && !profileFlags.contains($0) }
+            return extra.first.map { "--\($0.rawValue) needs a rule beside it, such as --keep-daily 7" }
+        }
+        return "without a rule nothing is removed; name snapshots, or give rules such as --keep-daily 7"
+    }
+}
+
+/// What a profile backs up: snapshots of its device and exactly its paths.
+private struct ProfileScope {
+    private let device: String
+    private let paths: Set<[UInt8]>
+
+    /// Nil when no rule comes from a profile, or from one without paths, whose rules are for all snapshots.
+    init?(_ invocation: Invocation, _ context: CommandContext) throws {
+        guard let profile = invocation.profile, !profile.paths.isEmpty,
+            Flags.rules.contains(where: invocation.profileFlags.contains)
+        else { return nil }
+        device = profile.text(.device) ?? context.environment.device ?? Machine.hostName
+        // As a backup records them, also while their disk is not there.
+        let tree = try FileTree(roots: profile.paths)
+        let found = (tree.roots + tree.missing.map(\.path)).sorted { PathOrder.precedes($0, $1) }
+        var roots: [[UInt8]] = []
+        for path in found where roots.last.map({ !PathOrder.isAtOrBeneath(path, $0) }) ?? true {
+            roots.append(path)
+        }
+        paths = Set(roots)
+    }
+
+    func takes(_ record: CommitRecord) -> Bool { record.device == device && Set(record.paths) == paths }
+}

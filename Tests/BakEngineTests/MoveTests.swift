@@ -1,0 +1,98 @@
+import BakEngine
+import Glibc
+import Testing
+
+/// What was moved is not read again, as long as nothing says that it may have changed.
+@Suite struct MoveTests {
+    /// Folders of files of every size of content, settled and backed up.
+    private static func benchWithAlbums() throws -> Workbench {
+        let bench = try Workbench(minimum: 64, maximum: 192)
+        try bench.shell(
+            """
+            mkdir -p albums/2024/may albums/2025 other
+            for i in $(seq 40); do head -c $((i * 300)) /dev/urandom > albums/2024/photo$i; done
+            for i in $(seq 30); do echo small $i > albums/2024/may/note$i; done
+            head -c 600000 /dev/urandom > albums/2024/may/many-chunks
+            ln -s photo1 albums/2024/link && ln albums/2024/photo2 albums/2024/may/second-name
+            for i in $(seq 20); do head -c 900 /dev/urandom > albums/2025/photo$i; done
+            """)
+        usleep(50_000)
+        try bench.backup()
+        return bench
+    }
+
+    private static func expectEverythingComesBack(_ bench: Workbench) throws {
+        let restored = try bench.restore()
+        #expect(try bench.differences(bench.folder + "/source", restored).isEmpty)
+    }
+
+    @Test(arguments: [
+        "mv albums/2024 other/renamed", "mv albums pictures", "mv albums/2024 albums/2023",
+        "mv albums/2024/may other && mv albums/2024 albums/a && mv albums/2025 albums/2024",
+        "mv albums/2024 t && mv albums/2025 albums/2024 && mv t albums/2025",
+    ])
+    func movedFoldersAreNotRead(command: String) throws {
+        let bench = try Self.benchWithAlbums()
+        try bench.shell(command)
+        let report = try bench.backup()
+        #expect(report.counters.readBytes == 0)
+        let moved = command.contains("2025") || command.contains("pictures") ? 92 : 72
+        #expect(report.movedFiles == moved)
+        #expect(report.counters.unmodifiedFiles == 92 && report.counters.files == 92)
+        #expect(report.counters.newFiles == 0 && report.counters.changedFiles == 0)
+        try Self.expectEverythingComesBack(bench)
+        // The next backup finds them where they are.
+        usleep(50_000)
+        let next = try bench.backup()
+        #expect(next.movedFiles == 0 && next.counters.readBytes == 0 && next.counters.unmodifiedFiles == 92)
+    }
+
+    @Test func changesInAMovedFolderAreRead() throws {
+        let bench = try Self.benchWithAlbums()
+        // One changed in place with its old time, as some tools do; one new; one with another mode.
+        try bench.shell(
+            """
+            mv albums/2024 albums/new && cd albums/new && cp -p photo3 ../../reference
+            printf X | dd of=photo3 bs=1 conv=notrunc 2>/dev/null && touch -r ../../reference photo3
+            echo fresh > fresh && chmod 600 photo4 && rm ../../reference
+            """)
+        let report = try bench.backup()
+        #expect(report.counters.readBytes == 900 + 1200 + 6)
+        #expect(report.counters.newFiles == 3 && report.movedFiles == 70)
+        try Self.expectEverythingComesBack(bench)
+    }
+
+    @Test func aFileMovedByItselfIsReadUnlessItsCtimeIsToBeIgnored() throws {
+        let move = "for i in $(seq 5 15); do mv albums/2024/photo$i other/picture$i; done"
+        let bench = try Self.benchWithAlbums()
+        try bench.shell(move)
+        let report = try bench.backup()
+        #expect(report.movedFiles == 0 && report.counters.newFiles == 11)
+        #expect(report.counters.readBytes == (5...15).reduce(0) { $0 + UInt64($1) * 300 })
+        #expect(report.counters.addedBlobs < 11, "parts of the manifest, and no content")
+
+        let other = try Self.benchWithAlbums()
+        try other.shell(move)
+        let ignoring = try other.backup { $0.ignoresCtime = true }
+        #expect(ignoring.movedFiles == 11 && ignoring.counters.readBytes == 0)
+        #expect(ignoring.counters.unmodifiedFiles == 92)
+        try Self.expectEverythingComesBack(other)
+    }
+
+    @Test func withoutAParentEverythingIsRead() throws {
+        let bench = try Self.benchWithAlbums()
+        try bench.shell("mv albums/2024 albums/new")
+        let report = try bench.backup { $0.parent = .none }
+        #expect(report.movedFiles == 0 && report.counters.newFiles == 92)
+        try Self.expectEverythingComesBack(bench)
+    }
+
+    /// What is copied has inodes of its own, however much else is alike.
+    @Test func copiesAreNotTakenForMoves() throws {
+        let bench = try Self.benchWithAlbums()
+        try bench.shell("cp -a albums/2024 albums/copy")
+        let report = try bench.backup { $0.ignoresCtime = true }
+        #expect(report.movedFiles == 0 && report.counters.newFiles == 72)
+        try Self.expectEverythingComesBack(bench)
+    }
+}

@@ -1,0 +1,101 @@
+// The entry point of the fuzzer of container hints: the input is a file, cut as a whole and as it is read in pieces.
+// Both must give the same chunks, and the chunks must be the file. Built by `tools/fuzz` alone.
+
+import BakChunking
+import Glibc
+
+private let chunkers: ChunkerSet = {
+    let key = ChunkerKey(secret: (0..<ChunkerKey.secretByteCount).map { UInt8(truncatingIfNeeded: $0 &* 37) })
+    return ChunkerSet(
+        general: Chunker(parameters: ChunkerParameters(minimum: 256, maximum: 768)!, key: key),
+        media: Chunker(parameters: ChunkerParameters(minimum: 1024, maximum: 3072)!, key: key))
+}()
+
+/// Shorter files have no hints.
+private let leastBytes = 8 << 10
+
+/// The chunks of a file of which `step` more bytes are read whenever the cutter asks for them.
+private func chunks(_ file: UnsafeRawBufferPointer, step: Int) -> [ContentChunk] {
+    var cutter = ContentCutter(chunkers)
+    var chunks: [ContentChunk] = []
+    var start = 0
+    var filled = min(step, file.count)
+    while start < file.count {
+        let rest = UnsafeRawBufferPointer(rebasing: file[start..<filled])
+        if let chunk = cutter.nextChunk(in: rest, isLast: filled == file.count) {
+            precondition(chunk.byteCount > 0 && chunk.byteCount <= rest.count, "a chunk of no bytes")
+            chunks.append(chunk)
+            start += chunk.byteCount
+        } else {
+            precondition(filled < file.count, "the last bytes are not cut")
+            filled = min(filled + step, file.count)
+        }
+    }
+    precondition(chunks.count <= file.count / 128 + 40, "too many chunks")
+    return chunks
+}
+
+/// Called by libFuzzer with each input (https://llvm.org/docs/LibFuzzer.html).
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    guard let data, count > 0 else { return 0 }
+    var file = Array(UnsafeBufferPointer(start: data, count: count))
+    // What is read in a piece is decided by the input, too.
+    let step = 1 + Int(file[count - 1]) * 8
+    while file.count < leastBytes { file.append(UInt8(truncatingIfNeeded: file.count &* 89)) }
+    file.withUnsafeBytes { file in
+        precondition(chunks(file, step: file.count) == chunks(file, step: step), "reads decide the cuts")
+    }
+    return 0
+}
+
+/// Called by libFuzzer before the first input: fills an empty corpus with the beginning of every container.
+@_cdecl("LLVMFuzzerInitialize")
+public func initializeFuzzer(
+    _ argumentCount: UnsafeMutablePointer<CInt>?,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
+) -> CInt {
+    guard let folder = getenv("BAKSTORE_FUZZ_CORPUS").map({ String(cString: $0) }) else { return 0 }
+    let exif = "\u{0}\u{40}Exif\0\0II*\0\u{8}\0\0\0\u{1}\0\u{3e}\u{12}\u{7}\0\0\u{8}\0\0\u{40}\0\0\0\0\0\0\0"
+    let beginnings: [(String, [UInt8])] = [
+        ("jpeg", [0xff, 0xd8, 0xff, 0xe1] + Array(exif.utf8) + [0xff, 0xda, 0, 2]),
+        (
+            "mpf",
+            [0xff, 0xd8, 0xff, 0xe2, 0, 8] + Array("MPF\0II".utf8) + [
+                0xff, 0xda, 0, 2, 0xff, 0xd9, 0xff, 0xd8,
+            ]
+        ),
+        ("heic", Array("\0\0\0\u{10}ftypheic\0\0\0\0\0\0\0\u{10}mdatabcdefgh\0\0\0\u{40}meta\0\0\0\0".utf8)),
+        ("items", Array("\0\0\0\u{10}iinf\0\0\0\0\0\u{1}\0\0\0\u{15}infe\u{2}\0\0\0\0\u{1}\0\0Exif\0".utf8)),
+        ("film", Array("\0\0\0\u{10}ftypisom\0\0\0\0\0\0\0\u{18}moov\0\0\0\u{10}trak\0\0\0\u{8}stco".utf8)),
+        ("png", [0x89] + Array("PNG\r\n\u{1a}\n\0\0\0\u{1}IHDRx1234\0\0\0\u{8}IDAT".utf8)),
+        ("webp", Array("RIFF\0\0\0\0WEBPVP8X\u{2}\0\0\0abVP8 \u{8}\0\0\0".utf8)),
+        ("tiff", Array("II*\0\u{8}\0\0\0\u{1}\0\u{11}\u{1}\u{4}\0\u{1}\0\0\0\u{40}\0\0\0\0\0\0\0".utf8)),
+        ("raf", Array("FUJIFILMCCD-RAW ".utf8)),
+        ("zip", Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 26)),
+        ("mp3", Array("ID3\u{3}\0\0\0\0\u{10}\0APIC\0\0\u{10}\0\0\0".utf8)),
+        ("flac", Array("fLaC\0\0\0\u{4}abcd\u{6}\0\u{18}\0".utf8)),
+    ]
+    for (name, bytes) in beginnings {
+        guard let file = fopen("\(folder)/\(name)", "w") else { continue }
+        fwrite(bytes, 1, bytes.count, file)
+        fclose(file)
+    }
+    return 0
+}
+
+// libFuzzer's own entry, as a library has it. SwiftPM wants an executable's main under the name below.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runFuzzer(
+    _ argumentCount: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+    _ oneInput: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// Hands the command line to libFuzzer.
+@_cdecl("fuzz_hints_main")
+public func fuzzMain(_ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> CInt
+{
+    var (count, arguments) = (count, arguments)
+    return runFuzzer(&count, &arguments) { fuzzOneInput($0, $1) }
+}

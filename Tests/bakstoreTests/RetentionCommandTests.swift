@@ -1,0 +1,209 @@
+// `forget` and `tag` from words to what is left.
+
+import BakCore
+import Foundation
+import Testing
+
+@testable import bakstore
+
+@Suite(.serialized) struct RetentionCommandTests {
+    let home: Home
+
+    init() throws { home = try Home() }
+
+    /// Backs up at these times.
+    private func back(_ path: String, at times: [String], _ more: String...) {
+        for time in times {
+            var words = ["backup", path, "--time", time] + more
+            if !more.contains("--device") { words += ["--device", "laptop"] }
+            #expect(home.run(words: words).code == .done, "\(words)")
+        }
+    }
+
+    private func times() -> [String] {
+        home.run("snapshots").output.split(separator: "\n").dropFirst(2).dropLast().map {
+            String($0.split(separator: " ")[1...2].joined(separator: " ").dropLast(3))
+        }
+    }
+
+    private func ids() -> [String] {
+        home.run("snapshots").output.split(separator: "\n").dropFirst(2).dropLast().map {
+            String($0.prefix(8))
+        }
+    }
+
+    @Test func rulesRemoveWhatTheySay() {
+        back(
+            "~/photos", at: ["2025-01-01 08:00", "2025-01-01 09:00", "2025-01-02 08:00", "2025-01-03 08:00"])
+        let dry = home.run("forget", "--keep-daily", "2", "-n")
+        #expect(dry.code == .done && dry.output.contains("2 snapshots would be removed; 2 stay\n"))
+        #expect(dry.output.hasPrefix("device laptop; \(home.path)/photos:\n"))
+        #expect(dry.output.contains("2025-01-02 08:00:00  daily snapshot\n"))
+        #expect(dry.output.contains("2025-01-01 09:00:00  no rule keeps it\n"))
+        #expect(times().count == 4)
+        let run = home.run("forget", "--keep-daily=2")
+        #expect(
+            run.output.hasSuffix("2 snapshots removed; 2 stay; their space comes back with: bakstore prune\n")
+        )
+        #expect(times() == ["2025-01-02 08:00", "2025-01-03 08:00"])
+        #expect(home.run("forget", "--keep-daily=2").output.hasSuffix("no snapshot is removed; 2 stay\n"))
+        #expect(home.run("forget", "--keep-last=1", "-q").output.isEmpty)
+        #expect(
+            home.run("restore", "latest", "-t", "~/out").code == .done
+                && home.has("out\(home.path)/photos/a.jpg"))
+    }
+
+    @Test func namedSnapshotsGo() throws {
+        back("~/photos", at: ["2025-01-01", "2025-01-02", "2025-01-03"])
+        let all = ids()
+        #expect(home.run("forget", all[0], "nothere").code == .failed)
+        let two = home.run("forget", all[0], "latest~1")
+        #expect(two.output.contains("2 snapshots removed; 1 stays"), "\(two)")
+        #expect(ids() == [all[2]])
+        #expect(home.run("forget", all[0]).error.contains("there is no snapshot \(all[0])"))
+        #expect(home.run("forget", "latest").code == .done && ids().isEmpty)
+    }
+
+    @Test func withoutARuleNothingGoes() {
+        back("~/photos", at: ["2025-01-01", "2025-01-02"])
+        for words in [
+            ["forget"], ["forget", "--keep-last", "0"], ["forget", "--device", "laptop"],
+            ["forget", "latest", "--keep-last", "1"], ["forget", "latest", "--tag", "x"],
+            ["forget", "--unsafe-allow-remove-all"], ["forget", "--keep-id", "latest"], ["forget", "--prun"],
+            ["forget", "--keep-within", "7x"], ["forget", "--keep-last", "-2"],
+            ["forget", "--keep-last", "1", "--group-by", "name"], ["tag", "latest"],
+        ] {
+            #expect(home.run(words: words).code == .usage, "\(words)")
+        }
+        #expect(home.run("forget", "--keep-last", "1", "--keep-id", "nothere").code == .failed)
+        #expect(ids().count == 2)
+        let all = home.run("forget", "--device", "laptop", "--unsafe-allow-remove-all")
+        #expect(all.code == .done && ids().isEmpty)
+    }
+
+    @Test func choicesAndGroups() {
+        back("~/photos", at: ["2025-01-01", "2025-01-02"])
+        back("~/photos/sub", at: ["2025-01-03", "2025-01-04"], "--tag", "t")
+        back("~/photos", at: ["2025-01-05", "2025-01-06"], "--device", "phone")
+        func kept(_ words: String...) -> String {
+            let line = home.run(words: ["forget", "-n"] + words).output.split(separator: "\n").last ?? ""
+            return String(line.split(separator: ";").last!.dropFirst().prefix { $0.isNumber })
+        }
+        #expect(kept("--keep-last", "1") == "3")
+        #expect(kept("--keep-last", "1", "--group-by", "none") == "1")
+        #expect(kept("--keep-last", "1", "--group-by", "device") == "2")
+        #expect(kept("--keep-last", "1", "--group-by", "paths,tags") == "2")
+        #expect(kept("--keep-last", "1", "-d", "phone") == "5")
+        #expect(kept("--keep-last", "1", "--tag", "t") == "5")
+        #expect(kept("--keep-last", "1", "--path", "\(home.path)/photos") == "4")
+        #expect(kept("--keep-last", "unlimited") == "6")
+        #expect(kept("--keep-tag", "t", "--group-by", "none") == "3")
+        #expect(kept("--keep-within", "36h", "--group-by", "none") == "2")
+        #expect(kept("--keep-last", "1", "--group-by", "none", "--keep-id", "latest~3") == "2")
+    }
+
+    @Test func theRulesOfAProfileAreForWhatItBacksUp() throws {
+        try home.write(
+            ".config/bakstore/config.toml",
+            """
+            [profile.photos]
+            repository = "~/repo"
+            paths = ["~/photos/sub", "~/photos", "~/gone"]
+            device = "laptop"
+            keep-daily = 1
+            keep-tag = ["x"]
+
+            [profile.all]
+            repository = "~/repo"
+            keep-last = 1
+            group-by = "none"
+            """)
+        home.variables["BAKSTORE_REPOSITORY"] = home.path + "/repo"
+        home.run("init")
+        back("~/photos", at: ["2025-01-01", "2025-01-02"])
+        back("~/photos", at: ["2025-01-01", "2025-01-02"], "--device", "phone")
+        let none = home.run("forget", "-P", "photos", "-n")
+        #expect(none.output.contains("no snapshot would be removed; 4 stay"))
+        #expect(none.error.contains("the rules of profile 'photos' are for what it backs up"))
+        try home.write("gone/c.jpg", "c")
+        back("~/photos", at: ["2025-01-03", "2025-01-04"], "~/gone")
+        try FileManager.default.removeItem(atPath: home.path + "/gone")
+        let some = home.run("forget", "-P", "photos", "-n")
+        #expect(some.output.contains("1 snapshot would be removed; 5 stay"))
+        #expect(
+            home.run("forget", "-P", "photos", "-n", "--device", "phone").output.contains("1 snapshot would"))
+        #expect(
+            home.run("forget", "-P", "all", "-n").output.contains("5 snapshots would be removed; 1 stays"))
+        #expect(home.run("forget", "-P", "all", "-n", "--keep-last", "0").code == .usage)
+        #expect(
+            home.run("forget", "-P", "photos", "latest", "-n").output.contains("1 snapshot would be removed"))
+    }
+
+    @Test func futureAndDamagedSnapshotsStay() throws {
+        back("~/photos", at: ["2025-01-01", "2025-01-02", "2095-01-01"])
+        let future = home.run("forget", "--keep-last", "1", "-n")
+        #expect(future.output.contains("1 snapshot would be removed; 2 stay"))
+        #expect(future.error.contains("1 snapshot is dated in the future, kept, and counted for no rule"))
+        let all = ids()
+        let folder = home.path + "/" + Home.defaultRepository + "/snapshots"
+        let name = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasPrefix(all[1]) })
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + name))
+        bytes[bytes.count / 2] ^= 1
+        try FileManager.default.removeItem(atPath: folder + "/" + name)
+        try bytes.write(to: URL(fileURLWithPath: folder + "/" + name))
+        let damaged = home.run("forget", "--keep-last", "1")
+        #expect(
+            damaged.code == .damage && damaged.error.contains("snapshot \(all[1]) cannot be read and stays"))
+        #expect(damaged.output.contains("no snapshot is removed; 3 stay"))
+        let given = home.run("forget", all[1])
+        #expect(
+            given.code == .done
+                && given.error.contains("snapshot \(all[1]), which cannot be read, is given up"))
+        #expect(home.run("snapshots").code == .done && ids() == [all[0], all[2]])
+    }
+
+    @Test func decisionsAsJSONHaveResticsNames() throws {
+        back("~/photos", at: ["2025-01-01", "2025-01-02"])
+        let lines = home.run("forget", "--keep-last", "1", "--json", "-n").output.split(separator: "\n")
+        let objects = try lines.map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+        #expect(objects.map { $0["message_type"] as? String } == ["forget_group", "summary"])
+        let group = objects[0]
+        #expect(group["device"] as? String == "laptop" && group["host"] == nil && group["tags"] == nil)
+        #expect(group["paths"] as? [String] == [home.path + "/photos"])
+        let (keep, remove) = (group["keep"] as? [[String: Any]], group["remove"] as? [[String: Any]])
+        #expect(keep?.count == 1 && remove?.count == 1)
+        let reasons = try #require(group["reasons"] as? [[String: Any]])
+        #expect(reasons.map { $0["matches"] as? [String] } == [["last snapshot"]])
+        #expect((reasons[0]["snapshot"] as? [String: Any])?["id"] as? String == keep?[0]["id"] as? String)
+        let removed = try #require(group["remove_reasons"] as? [[String: Any]])
+        #expect(removed.map { $0["matches"] as? [String] } == [["no rule keeps it"]])
+        #expect(objects[1]["snapshots_removed"] as? Int == 1 && objects[1]["dry_run"] as? Bool == true)
+    }
+
+    @Test func tagsAreChanged() throws {
+        back("~/photos", at: ["2025-01-01", "2025-01-02"], "--tag", "a,b")
+        let before = ids()
+        #expect(
+            home.run("tag", "latest", "--add", "c,a", "-n").output.contains(
+                "[a, b, c]\n1 snapshot would be changed"))
+        #expect(ids() == before)
+        let run = home.run("tag", "latest", "--remove", "b", "--add", "c")
+        let after = ids()
+        #expect(run.output == "\(before[1]) is now \(after[1])  [a, c]\n1 snapshot changed\n")
+        #expect(after[0] == before[0] && times() == ["2025-01-01 00:00", "2025-01-02 00:00"])
+        #expect(
+            home.run("tag", "--add", "c").output.hasSuffix("1 snapshot changed, 1 had these tags already\n"))
+        #expect(home.run("snapshots", "--tag", "c").output.hasSuffix("2 snapshots\n"))
+        #expect(home.run("tag", "--tag", "b", "--set=").output.contains("no tags\n1 snapshot changed"))
+        let json = home.run("tag", "--set", "x", "--json").output.split(separator: "\n")
+        #expect(json.count == 3 && json[2].contains(#""changed_snapshots":2"#))
+        #expect(home.run("check", "--read-data").code == .done)
+        #expect(home.run("restore", "latest", "-t", "~/out").code == .done)
+        #expect(home.run("backup", "~/photos", "--device", "laptop").output.contains("2 unchanged"))
+        #expect(home.run("tag", "latest", "--add", String(repeating: "x", count: 2000)).code == .failed)
+        #expect(ids().count == 3)
+    }
+}
