@@ -213,6 +213,10 @@ def after_kill(bench, name, arguments, promise, is_done, draw):
         bench.expect(0, *bench.backup(0))
         bench.expect_restored('latest', 0)
         return
+    if name == 'forget':
+        # What is marked already is not there to be marked again.
+        left = [snapshot for snapshot in bench.snapshots() if snapshot in arguments]
+        arguments = ['forget', *left] if left else ['snapshots']
     if not is_done:
         bench.expect(0, *arguments)
     if name.startswith('backup'):
