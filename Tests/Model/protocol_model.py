@@ -163,13 +163,13 @@ class Model:
             record = (session, 'C', wanted)
             if self.mutation == 'plain_put_commit':
                 others = F(row for row in store[SNAPSHOTS] if row[0] != session)
-                yield change(store, SNAPSHOTS=others | {record}), ('end', attempt, F(), None)
+                yield change(store, SNAPSHOTS=others | {record}), ('end', 0, F(), None)
                 return
             snapshots = put(store[SNAPSHOTS], record)
             if find(snapshots, session)[1] == 'T' and attempt + 1 < self.attempts:
                 yield store, (self.order[0], attempt + 1, own, None)
             else:
-                yield change(store, SNAPSHOTS=snapshots), ('end', attempt, F(), None)
+                yield change(store, SNAPSHOTS=snapshots), ('end', 0, F(), None)
 
     def begin(self, store, number, session, place, attempt, own, known):
         then = self.next[place]
@@ -343,7 +343,9 @@ class Model:
             elif victims:
                 yield change(store, PACKS=store[PACKS] - {victims[0]}), (round_, place, known)
             else:
-                yield store, (round_ + 1, 'start', None)
+                # A session's record is there to be found undecided, and no more.
+                open_ = F(row for row in store[SESSIONS] if not find(store[SNAPSHOTS], row))
+                yield change(store, SESSIONS=open_), (round_ + 1, 'start', None)
 
     def run(self, limit):
         """Searches depth first, in an order that no actor is ahead in; returns the verdict, the number of states
