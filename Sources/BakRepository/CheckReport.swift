@@ -116,6 +116,9 @@ public struct CheckReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
+    /// What makes up for it, in the order in which it is to be done.
+    public var repairsInOrder: [Repair] { Repair.allCases.filter(repairs.contains) }
+
     /// Whether nothing is wrong.
     public var isClean: Bool {
         damagedObjects == 0 && unreadableObjects == 0 && affectedFiles == 0 && affectedSnapshots == 0

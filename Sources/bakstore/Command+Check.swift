@@ -154,9 +154,12 @@ private final class CheckOutput: @unchecked Sendable {
         }.joined(separator: ", ")
         let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
         let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
-        try context.print(
-            "DAMAGE: \(found); \(files) affected in \(snapshots). All else can be restored. This repository does "
-                + "not heal: back up what you still have into a new one")
+        try context.print("DAMAGE: \(found); \(files) affected in \(snapshots). All else can be restored")
+        guard !report.repairs.isEmpty else { return }
+        var steps = report.repairsInOrder.map { invocation.commandLine("repair \($0.rawValue)", context) }
+        // What the sources still have heals the snapshots, too.
+        if report.repairs.contains(.snapshots) { steps.insert("back up again", at: steps.count - 1) }
+        try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }
 
     private func printJSON(_ report: CheckReport) throws {
@@ -178,6 +181,11 @@ private final class CheckOutput: @unchecked Sendable {
             json.member("unsupported_objects", report.unsupportedObjects)
             json.member("affected_files", report.affectedFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
+            json.array("repairs") { array in
+                for repair in report.repairsInOrder {
+                    array.element(invocation.commandLine("repair \(repair.rawValue)", context))
+                }
+            }
             json.member("total_duration", reporter.secondsElapsed)
         }
     }

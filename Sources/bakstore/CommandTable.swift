@@ -4,7 +4,7 @@
 /// The commands by their main spelling.
 enum CommandName: String, CaseIterable {
     case initialize = "init"
-    case backup, snapshots, ls, restore, cat, copy, stats, check, forget, prune, tag, version, help
+    case backup, snapshots, ls, restore, cat, copy, stats, check, repair, forget, prune, tag, version, help
 }
 
 /// How many operands a command takes.
@@ -76,7 +76,7 @@ enum CommandTable {
             example: ("bakstore snapshots --device phone --latest 3", "shows the phone's last three")),
         Command(
             name: .ls, summary: "list the files of a snapshot", operands: "SNAPSHOT[:PATH]",
-            operandCount: .exactly(1), flags: Flags.list,
+            operandCount: .exactly(1), flags: Flags.list, conflicts: [(.long, .groups)],
             example: ("bakstore ls -l latest:home/me/Pictures", "lists one folder of the newest snapshot")),
         Command(
             name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
@@ -115,6 +115,15 @@ enum CommandTable {
                 reads all that can be read in that time.
                 """,
             example: ("bakstore check --read-data", "reads and verifies everything that is stored")),
+        Command(
+            name: .repair, summary: "bring back what is not lost after damage",
+            operands: "index | packs [PACK...] | snapshots", operandCount: .between(1, .max),
+            flags: Flags.repair,
+            notes: """
+                check says which of the three is needed. Nothing that is there is changed or deleted; what is still lost
+                is named, and the exit code is then 4.
+                """,
+            example: ("bakstore repair packs -n", "says what could be saved out of damaged packs")),
         Command(
             name: .forget, summary: "remove snapshots, by name or by rules", operands: "[SNAPSHOT...]",
             operandCount: .any, flags: Flags.forget,

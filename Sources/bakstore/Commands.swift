@@ -24,6 +24,7 @@ enum Commands {
         case .cat: try cat(invocation, context: context)
         case .copy: try copy(invocation, context: context)
         case .stats: try stats(invocation, context: context)
+        case .repair: try repair(invocation, context: context)
         case .check: try check(invocation, context: context)
         case .forget: try forget(invocation, context: context)
         case .prune: try prune(invocation, context: context)

@@ -327,18 +327,9 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let packs = fixture.keys("packs")
         for key in fixture.keys("index") { fixture.store[key] = nil }
         fixture.cache[IndexTable.cacheName] = nil
-        var options = PruneOptions()
-        options.graceSeconds = 0
-        let replacement = IndexReplacement(repository, options, host: "h", program: "p")
-        let decision = try replacement.run { stored, add in
-            #expect(stored.count == packs.count)
-            for (pack, size) in stored {
-                let (kind, blobs) = try repository.packFooter(pack)
-                let indexed = IndexedPack(id: pack, size: UInt64(size), kind: kind)
-                try add(IndexSegment(session: fixture.random.id(), contents: [(indexed, blobs)]))
-            }
-        }
-        #expect(decision?.number == 2 && decision?.base.count == packs.count)
+        let report = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
+        #expect(report.packs == packs.count && report.foundBlobs > 0 && report.isWhole)
+        #expect(try repository.collectionState().decision?.number == 2)
         let expected = [(new, [second, plain]), (later, [shared])]
         try fixture.expectWhole(expected, isTidy: false)
         try fixture.forget(later)

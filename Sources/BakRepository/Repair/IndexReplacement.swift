@@ -1,0 +1,62 @@
+// IndexReplacement: a collection's round that deletes nothing and puts another index in the place of all that is
+// trusted so far.
+//
+// It need not wait for running sessions: what they count on stays where it is, and those that count on something
+// which the new index does not name any more learn of the round before they commit, and store it again.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Replaces the trusted index. For one thread.
+struct IndexReplacement {
+    private let repository: Repository
+    private let origin: RecordOrigin
+    /// The sessions whose own segments count no more.
+    private let superseded: Set<ID128>
+    /// The round that it decides.
+    let round: UInt64
+    /// Packs that were decided to be deleted, as far as decisions can be read; some may be there still.
+    let deletedPacks: Set<ID128>
+
+    /// Begins with what `trusted` says counts now.
+    init(_ repository: Repository, _ trusted: TrustedSegments, _ request: RepairRequest) throws {
+        self.repository = repository
+        origin = RecordOrigin(time: repository.time.now(), host: request.host, program: request.program)
+        round = trusted.round + 1
+        if !request.isDryRun { try repository.expectCollectableStore() }
+        var deleted: Set<ID128> = []
+        var superseded = trusted.outcomes.committed.union(trusted.outcomes.damaged)
+        for info in try repository.store.list(Layout.collections) {
+            guard let (number, isDecision) = Layout.round(in: info.key), isDecision,
+                number <= trusted.round
+            else { continue }
+            do {
+                let decision = try repository.collectionDecision(number)
+                deleted.formUnion(decision.deleted)
+                superseded.formUnion(decision.superseded)
+            } catch is CorruptionError {
+                // Its packs hold nothing that is needed, or copies: to name one is no loss.
+            }
+        }
+        deletedPacks = deleted
+        self.superseded = superseded
+    }
+
+    /// Puts the decision that these segments are the index. False when another program decided the round before,
+    /// so that all must be looked at again; the segments are gone then.
+    func decide(_ base: [ID128]) throws -> Bool {
+        let plan = CollectionPlan(number: round, origin: origin, condemned: [])
+        // Another program's plan serves as well: what it condemned is not deleted.
+        _ = try plan.encode(repository.context).withUnsafeBytes {
+            try repository.store.put(Layout.plan(round), $0)
+        }
+        let decision = CollectionDecision(
+            number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
+        if try repository.store.putOwn(Layout.decision(round), decision.encode(repository.context)) {
+            return true
+        }
+        for id in base { try repository.store.delete(Layout.baseSegment(round, id)) }
+        return false
+    }
+}

@@ -1,0 +1,240 @@
+// RepairIndex: makes the index anew from the packs that are there. A pack whose own list of blobs is whole says what
+// it holds; of another the old index is believed as far as it can be read, and what it does not name is searched for.
+//
+// The new index is gathered as the table of the local cache is, so that memory does not grow with it.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Repairs the index.
+public final class RepairIndex {
+    private let repository: Repository
+    private let request: RepairRequest
+    private let onEvent: @Sendable (RepairEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private var report = RepairReport()
+    /// How often other programs may get in the way.
+    private static let attempts = 10
+
+    /// Prepares a repair.
+    public init(
+        _ repository: Repository, _ request: RepairRequest,
+        onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.repository = repository
+        self.request = request
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+    }
+
+    /// Repairs.
+    public func run() throws -> RepairReport {
+        for _ in 0..<Self.attempts {
+            report = RepairReport()
+            if let done = try attempt() { return done }
+        }
+        throw RepositoryError.cannotCollect(
+            location: repository.store.location, reason: "other programs keep changing the index")
+    }
+
+    /// One try; nil when another program has changed the index meanwhile.
+    private func attempt() throws -> RepairReport? {
+        onEvent(.step("index"))
+        let onEvent = onEvent
+        let old = try BlobIndex(repository, rebuilding: true) { error in
+            self.report.wasNeeded = true
+            onEvent(.damage(object: error.object, reason: error.reason))
+        }
+        let replacement = try IndexReplacement(repository, old.trusted, request)
+        try noteMissingSegments(old.trusted)
+        onEvent(.step("packs"))
+        let gathered = try gather(old, without: replacement.deletedPacks)
+        if isCancelled() {
+            report.wasInterrupted = true
+            return report
+        }
+        let (new, before) = (gathered.sorted, try old.soundIndex())
+        compare(before, new)
+        if report.wasNeeded, !request.isDryRun {
+            var base = BaseIndex(repository, round: replacement.round, packs: new.packs)
+            // Of several copies any serves: which of them are whole is for the repair of packs to say.
+            try new.forEachBlob { _, copies in try base.append(copies[0]) }
+            try base.finish()
+            guard try replacement.decide(base.segments) else { return nil }
+        }
+        onEvent(.step("manifests"))
+        let now = report.wasNeeded && !request.isDryRun ? try BlobIndex(repository) : old
+        // What a dry run does not put into the index it does not miss either.
+        if !request.isDryRun || !report.wasNeeded {
+            try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
+                now, DamagedBlobs(), &report)
+        }
+        return report
+    }
+
+    /// Segments that committed sessions should have, and plans and decisions that cannot be read.
+    private func noteMissingSegments(_ trusted: TrustedSegments) throws {
+        let superseded = Set(trusted.collections.decision?.superseded ?? [])
+        for id in trusted.outcomes.committed.subtracting(superseded).sorted() {
+            guard !trusted.sessions.contains(id), let record = try? repository.snapshot(id), record.hasIndex
+            else { continue }
+            report.wasNeeded = true
+            onEvent(
+                .damage(
+                    object: Layout.indexSegment(id).description, reason: "the index segment is missing"))
+        }
+        for number in trusted.collections.rounds.open {
+            do { _ = try repository.collectionPlan(number) } catch let error as CorruptionError {
+                report.wasNeeded = true
+                onEvent(.damage(object: error.object, reason: error.reason))
+            }
+        }
+    }
+
+    // MARK: What the packs hold
+
+    private func gather(_ old: BlobIndex, without deleted: Set<ID128>) throws -> GatheredIndex {
+        let listed = try repository.listPacks().filter { !deleted.contains($0.key) }.sorted {
+            $0.key < $1.key
+        }
+        report.packs = listed.count
+        let gathered = GatheredIndex(repository)
+        let salvage = PackSalvage(repository)
+        var silent: [ID128: (size: Int, entries: [IndexEntry])] = [:]
+        for (number, (pack, size)) in listed.enumerated() {
+            if isCancelled() { return gathered }
+            onEvent(.progress(done: UInt64(number), total: UInt64(listed.count)))
+            if let (kind, blobs) = try salvage.footer(of: pack, size: size) {
+                try gathered.add(IndexedPack(id: pack, size: UInt64(size), kind: kind), blobs)
+            } else {
+                silent[pack] = (size, [])
+            }
+        }
+        guard !silent.isEmpty else { return gathered }
+        onEvent(.step("damaged packs"))
+        let sorted = try old.soundIndex()
+        var known: [ID128: IndexedPack] = [:]
+        for pack in sorted.packs where silent[pack.id] != nil { known[pack.id] = pack }
+        sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
+        for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !isCancelled() {
+            onEvent(
+                .damage(object: Layout.pack(pack).description, reason: "its list of blobs cannot be read"))
+            report.damagedPacks += 1
+            try add(pack, size, entries, known[pack], to: gathered, salvage)
+        }
+        return gathered
+    }
+
+    /// Adds a pack that does not say itself what it holds.
+    private func add(
+        _ pack: ID128, _ size: Int, _ entries: [IndexEntry], _ known: IndexedPack?,
+        to gathered: GatheredIndex,
+        _ salvage: PackSalvage
+    ) throws {
+        let found = try salvage.search(pack, size: size)
+        guard let kind = known?.kind ?? found?.kind else { return }
+        var blobs: [ID128: BlobRecord] = [:]
+        // What the old index says stays, whole or not: how a damaged blob can be read is known from it.
+        for entry in entries {
+            blobs[entry.id] = BlobRecord(
+                id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
+                storedLength: entry.storedLength, codec: .raw, storedChecksum: 0)
+        }
+        // Beyond the size that the index knows there is nothing of this pack's own.
+        let limit = known.map { Int($0.size) - PackLayout.tailBytes } ?? size
+        for blob in (found?.blobs ?? []).reversed() where found?.kind == kind && blob.endOffset <= limit {
+            blobs[blob.id] = blob
+        }
+        let end = blobs.values.reduce(size) { max($0, $1.endOffset + PackLayout.tailBytes) }
+        // The index knows its size from when it was whole; else it is at least what it must be to hold them.
+        let bytes = known?.size ?? UInt64(end)
+        try gathered.add(IndexedPack(id: pack, size: bytes, kind: kind), Array(blobs.values))
+    }
+
+    // MARK: What is new
+
+    private func compare(_ old: SortedIndex, _ new: SortedIndex) {
+        func has(_ index: SortedIndex, _ entry: IndexEntry, in pack: ID128) -> Bool {
+            index.copies(of: entry.id).contains { copy in
+                index.packs[Int(copy.pack)].id == pack && copy.offset == entry.offset
+                    && copy.rawLength == entry.rawLength && copy.storedLength == entry.storedLength
+            }
+        }
+        new.forEachBlob { _, copies in if old.position(of: copies[0].id) == nil { report.foundBlobs += 1 } }
+        old.forEachBlob { _, copies in
+            if new.position(of: copies[0].id) == nil {
+                report.lostBlobs += 1
+            } else if !copies.contains(where: { has(new, $0, in: old.packs[Int($0.pack)].id) }) {
+                // It lies elsewhere than the index says.
+                report.foundBlobs += 1
+            }
+        }
+        if report.foundBlobs + report.lostBlobs > 0 { report.wasNeeded = true }
+    }
+}
+
+/// An index that is gathered pack by pack.
+private final class GatheredIndex {
+    private let repository: Repository
+    private let cache: RenamedCache
+    private var table: IndexTable?
+    private var overlay = IndexOverlay()
+    private var pending: [IndexSegment] = []
+    private var pendingEntries = 0
+    /// So many entries are sorted at a time, and so many kept in memory.
+    private static let batchEntries = 1 << 16
+    private static let overlayEntries = 1 << 20
+
+    init(_ repository: Repository) {
+        self.repository = repository
+        cache = RenamedCache(repository.cache)
+    }
+
+    /// Adds what a pack holds.
+    func add(_ pack: IndexedPack, _ blobs: [BlobRecord]) throws {
+        pending.append(
+            IndexSegment(session: ID128(from: repository.random), contents: [(pack, blobs)]))
+        pendingEntries += blobs.count
+        if pendingEntries >= Self.batchEntries { merge() }
+    }
+
+    private func merge() {
+        guard !pending.isEmpty else { return }
+        overlay.add(pending)
+        (pending, pendingEntries) = ([], 0)
+        guard overlay.entries.count >= Self.overlayEntries,
+            let merged = try? IndexTable.write(
+                merging: table, overlay, repository: repository.config.id, to: cache),
+            merged.isSound()
+        else { return }
+        (table, overlay) = (merged, IndexOverlay())
+    }
+
+    deinit { if table != nil { cache.clear() } }
+
+    /// All that was added.
+    var sorted: SortedIndex {
+        merge()
+        return SortedIndex(table: table, overlay: overlay)
+    }
+}
+
+/// The cache of a repository, where the index table has another name.
+private final class RenamedCache: LocalCache {
+    private let cache: any LocalCache
+
+    init(_ cache: any LocalCache) { self.cache = cache }
+
+    func map(_ name: String) -> MappedBytes? { cache.map(name + ".rebuilt") }
+
+    func replace(
+        _ name: String,
+        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
+    ) throws { try cache.replace(name + ".rebuilt", write) }
+
+    /// Gives the room back.
+    func clear() { try? replace(IndexTable.cacheName) { _ in } }
+}

@@ -1,0 +1,195 @@
+// RepairPacks: takes what is still whole out of damaged packs. It is copied to new packs, and a new index names it
+// there, names good copies elsewhere, and does not name what is lost: so the next backup that still has that stores
+// it again. The damaged packs stay, for a prune to remove.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Repairs packs.
+public final class RepairPacks {
+    private let repository: Repository
+    private let request: RepairRequest
+    private let onEvent: @Sendable (RepairEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private var report = RepairReport()
+    /// How often other programs may get in the way.
+    private static let attempts = 10
+
+    /// Prepares a repair of the packs that the request names, or of all.
+    public init(
+        _ repository: Repository, _ request: RepairRequest,
+        onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.repository = repository
+        self.request = request
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+    }
+
+    /// Repairs. Throws `CorruptionError` when the index is not whole: that is to be repaired first.
+    public func run() throws -> RepairReport {
+        for _ in 0..<Self.attempts {
+            report = RepairReport()
+            if let done = try attempt() { return done }
+        }
+        throw RepositoryError.cannotCollect(
+            location: repository.store.location, reason: "other programs keep changing the index")
+    }
+
+    /// One try; nil when another program has changed the index meanwhile.
+    private func attempt() throws -> RepairReport? {
+        let index = try BlobIndex(repository, rebuilding: true)
+        onEvent(.step("packs"))
+        let damaged = try findDamaged(index)
+        if isCancelled() { return interrupted() }
+        report.wasNeeded = !damaged.isEmpty
+        let writer = SalvageWriter(repository, isDryRun: request.isDryRun)
+        var lost = DamagedBlobs()
+        if !damaged.isEmpty {
+            onEvent(.step("salvage"))
+            try salvage(damaged, index, writer, &lost)
+            if isCancelled() { return interrupted() }
+            try writer.finish()
+            (report.salvagedBlobs, report.writtenBytes) = (writer.copies.count, writer.writtenBytes)
+            if !request.isDryRun, try !replaceIndex(index, without: damaged, writer) { return nil }
+        }
+        onEvent(.step("manifests"))
+        // A dry run looks with the eyes of the old index, which names what is lost.
+        let now = request.isDryRun || damaged.isEmpty ? index : try BlobIndex(repository)
+        try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
+            now, lost, &report)
+        return report
+    }
+
+    private func interrupted() -> RepairReport {
+        report.wasInterrupted = true
+        return report
+    }
+
+    // MARK: What is damaged
+
+    private func findDamaged(_ index: BlobIndex) throws -> [CountedPack] {
+        let census = try PackCensus(repository.store, index) { _ in }
+        let chosen = Set(request.packs)
+        let packs = census.packs.filter { chosen.isEmpty || chosen.contains($0.id) }
+        report.packs = packs.count
+        let present = packs.filter { $0.storedBytes != nil }
+        let onEvent = onEvent
+        let run = PackCheckRun(
+            repository, index, ReadLog(repository.cache, repository: repository.config.id), census,
+            chosenBytes: present.reduce(0) { $0 + $1.indexed.size },
+            onEvent: { event in
+                guard case .progress(let done, let total) = event else { return }
+                onEvent(.progress(done: done, total: total))
+            }, isCancelled: isCancelled)
+        run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
+        if let failure = run.failure { throw failure }
+        var faulty: Set<ID128> = []
+        for (pack, found, _) in run.faulty where found.cause != .newerProgram {
+            if found.isContradicted { report.needsIndexRepair = true } else { faulty.insert(pack.id) }
+            for reason in found.words { note(pack.id, reason) }
+        }
+        let damaged = packs.filter { pack in
+            guard let size = pack.storedBytes else {
+                note(pack.id, "the pack is missing")
+                return true
+            }
+            if size != pack.indexed.size {
+                note(pack.id, "it has \(size) bytes, the index says \(pack.indexed.size)")
+                return true
+            }
+            return faulty.contains(pack.id)
+        }
+        report.damagedPacks = damaged.count
+        return damaged
+    }
+
+    private func note(_ pack: ID128, _ reason: String) {
+        onEvent(.damage(object: Layout.pack(pack).description, reason: reason))
+    }
+
+    // MARK: What is whole
+
+    /// Copies what is whole in the damaged packs and in no other; what is not is `lost`.
+    private func salvage(
+        _ damaged: [CountedPack], _ index: BlobIndex, _ writer: SalvageWriter, _ lost: inout DamagedBlobs
+    ) throws {
+        let sorted = try index.soundIndex()
+        let isDamaged = Set(damaged.map(\.id))
+        let isBad = sorted.packs.map { isDamaged.contains($0.id) }
+        var wanted: [ID128: [(position: Int, entry: IndexEntry)]] = [:]
+        sorted.forEachBlob { position, copies in
+            guard copies.allSatisfy({ isBad[Int($0.pack)] }) else { return }
+            for copy in copies {
+                wanted[sorted.packs[Int(copy.pack)].id, default: []].append((position, copy))
+            }
+        }
+        let salvage = PackSalvage(repository)
+        var saved: Set<Int> = []
+        var doubtful: [(position: Int, location: BlobLocation)] = []
+        for (number, pack) in damaged.enumerated() where !isCancelled() {
+            onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
+            let items = (wanted[pack.id] ?? []).sorted { $0.entry.offset < $1.entry.offset }
+            let size = Int(pack.storedBytes ?? 0)
+            var rows: [UInt32: BlobRecord] = [:]
+            // A longer pack still has its footer where it was.
+            let footerSize = min(size, Int(pack.indexed.size))
+            for row in try salvage.footer(of: pack.id, size: footerSize)?.blobs ?? [] {
+                rows[row.offset] = row
+            }
+            var whole = 0
+            for (position, entry) in items {
+                if saved.contains(position) {
+                    whole += 1
+                } else if let form = try salvage.blob(entry, rows[entry.offset], of: pack.indexed, size: size)
+                {
+                    try writer.append(form, of: entry, kind: pack.indexed.kind, position: position)
+                    saved.insert(position)
+                    whole += 1
+                } else {
+                    let location = BlobLocation(
+                        pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
+                    doubtful.append((position, location))
+                }
+            }
+            onEvent(.salvaged(pack: pack.id, blobs: whole, of: items.count))
+        }
+        var lostPositions: Set<Int> = []
+        for (position, location) in doubtful where !saved.contains(position) {
+            lost.blobs.insert(location)
+            lostPositions.insert(position)
+        }
+        report.lostBlobs = lostPositions.count
+    }
+
+    // MARK: The index
+
+    /// Decides an index that names the good copies; false when another program has decided one meanwhile.
+    private func replaceIndex(
+        _ index: BlobIndex, without damaged: [CountedPack], _ writer: SalvageWriter
+    ) throws -> Bool {
+        let sorted = try index.soundIndex()
+        let isDamaged = Set(damaged.map(\.id))
+        let isBad = sorted.packs.map { isDamaged.contains($0.id) }
+        let replacement = try IndexReplacement(repository, index.trusted, request)
+        var base = BaseIndex(repository, round: replacement.round, packs: sorted.packs + writer.packs)
+        var rest = writer.copies[...]
+        try sorted.forEachBlob { position, copies in
+            if let copy = rest.first, copy.position == position {
+                rest.removeFirst()
+                var entry = copies[0]
+                entry.pack = UInt32(sorted.packs.count + copy.pack)
+                (entry.offset, entry.storedLength) = (copy.offset, copy.storedLength)
+                try base.append(entry)
+            } else if let copy = copies.first(where: { !isBad[Int($0.pack)] }) {
+                try base.append(copy)
+            }
+        }
+        try base.finish()
+        if try replacement.decide(base.segments) { return true }
+        try writer.discard()
+        return false
+    }
+}

@@ -1,0 +1,102 @@
+// What a repair tells while it works, and what it did.
+
+import BakCore
+import BakFormat
+
+/// Something that happens while a repair works.
+public enum RepairEvent: Sendable {
+    /// A step begins.
+    case step(String)
+    /// So much of the step is done, in bytes or objects.
+    case progress(done: UInt64, total: UInt64)
+    /// An object is damaged, missing or cannot be read.
+    case damage(object: String, reason: String)
+    /// Of a damaged pack so many blobs are whole, of all that the index has there.
+    case salvaged(pack: ID128, blobs: Int, of: Int)
+    /// A file of a snapshot is still lost.
+    case lostFile(snapshot: ID128, path: [UInt8], reason: String)
+    /// A snapshot cannot be read, or not as a whole.
+    case lostSnapshot(snapshot: ID128, reason: String)
+    /// A snapshot stands beside a damaged one, with all of it that is left; nil in a dry run. `isNew` is false when an
+    /// earlier repair made it.
+    case replaced(snapshot: ID128, by: ID128?, lostFiles: Int, isNew: Bool)
+}
+
+/// What a repair did.
+public struct RepairReport: Sendable, Equatable {
+    /// Packs looked at.
+    public var packs = 0
+    /// Packs that are damaged or missing.
+    public var damagedPacks = 0
+    /// Blobs that the index names now and did not before.
+    public var foundBlobs = 0
+    /// Blobs that the index named and does not name any more: they are lost, and the next backup that still has them
+    /// stores them again.
+    public var lostBlobs = 0
+    /// Blobs copied out of damaged packs.
+    public var salvagedBlobs = 0
+    /// The bytes of the packs that they were copied to.
+    public var writtenBytes: UInt64 = 0
+    /// Snapshots that were made beside damaged ones.
+    public var newSnapshots = 0
+    /// Files that are still lost, counted in each snapshot that has them.
+    public var lostFiles = 0
+    /// Snapshots that lack files or cannot be read.
+    public var affectedSnapshots = 0
+    /// Whether the index does not say what packs say themselves, so that it is to be repaired first.
+    public var needsIndexRepair = false
+    /// Whether anything was wrong.
+    public var wasNeeded = false
+    /// Whether the user ended it before its end; nothing was changed then.
+    public var wasInterrupted = false
+
+    /// Makes an empty report.
+    public init() {}
+
+    /// Whether everything that snapshots refer to is there.
+    public var isWhole: Bool { lostFiles == 0 && affectedSnapshots == 0 && !needsIndexRepair }
+}
+
+/// What a repair needs to know.
+public struct RepairRequest: Sendable {
+    /// The machine's name, for the records.
+    public var host: String
+    /// The program and its version.
+    public var program: String
+    /// How many packs are read at once.
+    public var workerCount = 2
+    /// Whether to change nothing and only report.
+    public var isDryRun = false
+    /// The packs to look at; empty for all.
+    public var packs: [ID128] = []
+
+    /// Makes a request with the defaults.
+    public init(host: String, program: String) { (self.host, self.program) = (host, program) }
+}
+
+/// Files that snapshots have lost, found in their manifests.
+struct LossFinder {
+    let repository: Repository
+    let onEvent: (RepairEvent) -> Void
+    let isCancelled: () -> Bool
+
+    /// Names what the snapshots lack and adds it to the report.
+    func find(_ index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport) throws {
+        let (readable, unreadable) = try repository.snapshots()
+        for snapshot in unreadable {
+            report.affectedSnapshots += 1
+            onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
+        }
+        let onEvent = onEvent
+        let checker = ManifestChecker(repository, index, damage) { snapshot, path, reason in
+            onEvent(.lostFile(snapshot: snapshot, path: path, reason: reason))
+        }
+        for snapshot in readable where !isCancelled() {
+            let (files, failure) = try checker.check(snapshot)
+            guard files > 0 || failure != nil else { continue }
+            report.lostFiles += files
+            report.affectedSnapshots += 1
+            if let failure { onEvent(.lostSnapshot(snapshot: snapshot.id, reason: failure)) }
+        }
+    }
+}

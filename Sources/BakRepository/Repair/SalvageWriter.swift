@@ -1,0 +1,69 @@
+// SalvageWriter: packs of blobs that were found whole in damaged ones. They are not coded again.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Fills packs with salvaged blobs. For one thread.
+final class SalvageWriter {
+    private let repository: Repository
+    private let isDryRun: Bool
+    private var builders: [ObjectKind: (builder: PackBuilder, positions: [Int])] = [:]
+    /// The new packs.
+    private(set) var packs: [IndexedPack] = []
+    /// Where each blob lies in them.
+    private(set) var copies: [CopiedBlob] = []
+    /// The new packs' bytes.
+    private(set) var writtenBytes: UInt64 = 0
+
+    init(_ repository: Repository, isDryRun: Bool) {
+        self.repository = repository
+        self.isDryRun = isDryRun
+    }
+
+    /// Adds a blob that has been verified; `position` stands for it in the index.
+    func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind, position: Int) throws {
+        if builders[kind] == nil {
+            let builder = PackBuilder(
+                kind: kind, targetBytes: repository.config.packBytes, sealer: repository.context.sealer)
+            builder.reset(id: ID128(from: repository.random))
+            builders[kind] = (builder, [])
+        }
+        let builder = builders[kind]!.builder
+        if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
+        {
+            try close(kind)
+        }
+        builder.append(id: entry.id, rawLength: Int(entry.rawLength), compressed: compressed)
+        builders[kind]!.positions.append(position)
+    }
+
+    private func close(_ kind: ObjectKind) throws {
+        guard let (builder, positions) = builders[kind], !builder.isEmpty else { return }
+        let (pack, blobs, bytes) = builder.finish()
+        if !isDryRun { try repository.store.stage(Layout.pack(pack.id), bytes) }
+        for (blob, position) in zip(blobs, positions) {
+            copies.append(
+                CopiedBlob(
+                    position: position, pack: packs.count, offset: blob.offset,
+                    storedLength: blob.storedLength))
+        }
+        packs.append(pack)
+        writtenBytes += pack.size
+        builder.reset(id: ID128(from: repository.random))
+        builders[kind]!.positions = []
+    }
+
+    /// Makes all of it durable and visible.
+    func finish() throws {
+        for kind in builders.keys.sorted(by: { $0.rawValue < $1.rawValue }) { try close(kind) }
+        if !packs.isEmpty, !isDryRun { try repository.store.publishStaged() }
+        copies.sort { $0.position < $1.position }
+    }
+
+    /// Removes them again, when nothing has come to refer to them.
+    func discard() throws {
+        for pack in packs where !isDryRun { try repository.store.delete(Layout.pack(pack.id)) }
+    }
+}

@@ -1,0 +1,257 @@
+// `bakstore repair`: brings back what is not lost, and names what is. Nothing that is there is changed or deleted.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func repair(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let words = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
+        guard let kind = Repair(rawValue: words[0]) else {
+            throw UsageError(
+                "cannot repair '\(words[0])'; repair index, packs or snapshots", command: .repair)
+        }
+        guard kind == .packs || words.count == 1 else {
+            throw UsageError("repair \(kind.rawValue) takes no further operands", command: .repair)
+        }
+        var request = RepairRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
+        request.isDryRun = invocation.has(.dryRun)
+        request.workerCount = max(2, Machine.processorCount)
+        request.packs = try words.dropFirst().map { word in
+            // As a check names them, too.
+            guard let id = ID128(word.split(separator: "/").last ?? "") else {
+                throw UsageError("'\(Formatting.line(word))' is no pack's id", command: .repair)
+            }
+            return id
+        }
+        let access = try RepositoryAccess.open(invocation, context: context)
+        access.removeStaleTemporaries()
+        let reporter = context.progress(for: invocation)
+        let output = RepairOutput(invocation, context, reporter, kind)
+        defer { reporter.finish() }
+        let report: RepairReport
+        do {
+            report = try run(kind, access.repository, request, output, context)
+        } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
+            throw CommandFailure(
+                code: .damage,
+                message: "\(error); first run: \(invocation.commandLine("repair index", context))")
+        }
+        reporter.finish()
+        try output.summarize(report)
+        if report.wasInterrupted { return .interrupted }
+        return report.isWhole ? .done : .damage
+    }
+
+    private static func run(
+        _ kind: Repair, _ repository: Repository, _ request: RepairRequest, _ output: RepairOutput,
+        _ context: CommandContext
+    ) throws -> RepairReport {
+        switch kind {
+        case .index:
+            try RepairIndex(
+                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+            ).run()
+        case .packs:
+            try RepairPacks(
+                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+            ).run()
+        case .snapshots:
+            try RepairSnapshots(
+                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+            ).run()
+        }
+    }
+}
+
+extension Invocation {
+    /// A command line for the same repository, to copy.
+    func commandLine(_ words: String, _ context: CommandContext) -> String {
+        guard let repo = text(.repo) else { return "bakstore \(words)" }
+        let isPlain = repo.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."),
+                UInt8(ascii: "_"), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+        let quoted =
+            "'" + repo.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+            + "'"
+        return "bakstore \(words) --repo \(isPlain ? repo : quoted)"
+    }
+}
+
+/// What a repair says while it runs and at its end. Called from any thread.
+private final class RepairOutput: @unchecked Sendable {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let reporter: ProgressReporter
+    private let kind: Repair
+
+    init(
+        _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter, _ kind: Repair
+    ) {
+        self.invocation = invocation
+        self.context = context
+        self.reporter = reporter
+        self.kind = kind
+    }
+
+    @Sendable func note(_ event: RepairEvent) {
+        switch event {
+        case .step(let step):
+            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+            reporter.whileCleared { context.remark("looking at \(step)") }
+        case .progress(let done, let total):
+            reporter.update {
+                var progress = Progress()
+                (progress.bytes, progress.totalBytes) = (done, total)
+                progress.totalsAreFinal = true
+                return progress
+            }
+        case .damage(let object, let reason):
+            say("damage", "\(object): \(reason)") { json in
+                json.member("object", object)
+                json.member("reason", reason)
+            }
+        case .salvaged(let pack, let blobs, let total):
+            say(
+                "salvaged",
+                "packs/\(pack.description.prefix(2))/\(pack): \(blobs) of \(total) blobs are whole"
+            ) {
+                json in
+                json.member("pack", pack.description)
+                json.member("blobs", blobs)
+                json.member("total_blobs", total)
+            }
+        case .lostFile(let snapshot, let path, let reason):
+            say("lost_file", "snapshot \(snapshot.short): LOST \(Formatting.name(path.absolute)): \(reason)")
+            {
+                json in
+                json.member("snapshot_id", snapshot.description)
+                json.member("item", bytes: path.absolute)
+                json.member("reason", reason)
+            }
+        case .lostSnapshot(let snapshot, let reason):
+            say("lost_snapshot", "snapshot \(snapshot.short): \(reason)") { json in
+                json.member("snapshot_id", snapshot.description)
+                json.member("reason", reason)
+            }
+        case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
+        }
+    }
+
+    private func replaced(_ snapshot: ID128, _ copy: ID128?, _ lostFiles: Int, _ isNew: Bool) {
+        let files = Formatting.count(UInt64(lostFiles), "file", "files")
+        let made =
+            copy.map { isNew ? "made \($0.short) from it" : "\($0.short) was made from it before" }
+            ?? "a snapshot would be made from it"
+        let advice =
+            "; when it is not needed any more: \(invocation.commandLine("forget \(snapshot.short)", context))"
+        say("replaced", "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)") {
+            json in
+            json.member("snapshot_id", snapshot.description)
+            if let copy { json.member("new_snapshot_id", copy.description) }
+            json.member("lost_files", lostFiles)
+            json.member("is_new", isNew)
+        }
+    }
+
+    private func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                try? context.printJSON { json in
+                    json.member("message_type", type)
+                    build(&json)
+                }
+            } else {
+                try? context.print(Formatting.line(text))
+            }
+        }
+    }
+
+    // MARK: The end
+
+    func summarize(_ report: RepairReport) throws {
+        if invocation.has(.json) { return try printJSON(report) }
+        if invocation.has(.quiet) { return }
+        if report.wasInterrupted {
+            return try context.print(
+                "interrupted before the end; nothing was changed but for what is told above")
+        }
+        guard report.wasNeeded else {
+            try context.print("nothing to repair")
+            return try printRest(report)
+        }
+        let isDry = invocation.has(.dryRun)
+        let would = isDry ? "would be " : ""
+        func count(_ number: Int, _ singular: String, _ plural: String) -> String {
+            Formatting.count(UInt64(number), singular, plural)
+        }
+        switch kind {
+        case .index:
+            try context.print(
+                "the index \(would)made anew from \(count(report.packs, "pack", "packs")): "
+                    + "\(count(report.foundBlobs, "blob", "blobs")) found again, "
+                    + "\(count(report.lostBlobs, "blob", "blobs")) lost")
+        case .packs:
+            try context.print(
+                "\(count(report.damagedPacks, "damaged pack", "damaged packs")) of \(Formatting.count(UInt64(report.packs))): "
+                    + "\(count(report.salvagedBlobs, "blob", "blobs")) \(would)copied out of them "
+                    + "(\(Formatting.size(report.writtenBytes))), \(count(report.lostBlobs, "blob", "blobs")) lost"
+            )
+        case .snapshots:
+            try context.print(
+                "\(count(report.newSnapshots, "snapshot", "snapshots")) \(would)made beside damaged ones")
+        }
+        try printRest(report)
+        if isDry { try context.print("nothing was changed, as this was a dry run") }
+    }
+
+    /// What is still lost, and what to do about it.
+    private func printRest(_ report: RepairReport) throws {
+        if report.needsIndexRepair {
+            try context.print(
+                "the index does not say what packs hold; run: \(invocation.commandLine("repair index", context))"
+            )
+        }
+        guard report.lostFiles > 0 || report.affectedSnapshots > 0 else {
+            if report.isWhole { try context.print("no snapshot lacks anything") }
+            return
+        }
+        let files = Formatting.count(UInt64(report.lostFiles), "file", "files")
+        let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
+        try context.print("STILL LOST: \(files) in \(snapshots)")
+        if kind == .snapshots { return }
+        let next =
+            kind == .index ? "repair packs" : "repair snapshots"
+        try context.print(
+            "what you still have is stored again by the next backup; then run: "
+                + invocation.commandLine(next, context))
+    }
+
+    private func printJSON(_ report: RepairReport) throws {
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("repaired", kind.rawValue)
+            json.member("was_needed", report.wasNeeded)
+            json.member("dry_run", invocation.has(.dryRun))
+            json.member("packs", report.packs)
+            json.member("damaged_packs", report.damagedPacks)
+            json.member("found_blobs", report.foundBlobs)
+            json.member("lost_blobs", report.lostBlobs)
+            json.member("salvaged_blobs", report.salvagedBlobs)
+            json.member("bytes_written", report.writtenBytes)
+            json.member("new_snapshots", report.newSnapshots)
+            json.member("lost_files", report.lostFiles)
+            json.member("affected_snapshots", report.affectedSnapshots)
+            json.member("needs_index_repair", report.needsIndexRepair)
+            json.member("total_duration", reporter.secondsElapsed)
+        }
+    }
+}
