@@ -37,7 +37,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
     /// How many seeds, how many states, each of the short form unless the environment says otherwise.
     private static let seedCount = number("BAKSTORE_SIMULATION_SEEDS") ?? 60
     private static let isLong = number("BAKSTORE_SIMULATION_SEEDS") != nil
-    private static let stateLimit = number("BAKSTORE_SIMULATION_STATES") ?? 1500
+    private static let stateLimit = number("BAKSTORE_SIMULATION_STATES") ?? 8000
 
     @Test func seededFleetsLoseNothing() {
         let random = TestSeed.random("fleets")
