@@ -25,6 +25,8 @@ public final class BlobReader {
     private let stored = ScratchBuffer()
     private let opened = ScratchBuffer()
     private let content = ScratchBuffer()
+    /// The last pack's name, for errors: to spell it for each blob would allocate.
+    private var lastPack: (id: ID128, name: String)?
 
     /// Makes a reader of a repository's blobs.
     public init(_ repository: Repository) { self.repository = repository }
@@ -89,7 +91,7 @@ public final class BlobReader {
         precondition(start >= 0 && end <= range.count)
         let bytes = UnsafeRawBufferPointer(rebasing: range[start..<end])
         let header = try PackLayout.blobHeader(
-            bytes, pack: Layout.pack(location.pack).description, offset: location.offset)
+            bytes, pack: name(of: location.pack), offset: location.offset)
         guard header.id == reference.id, header.rawLength == reference.length,
             header.storedLength == location.storedLength
         else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
@@ -142,6 +144,13 @@ public final class BlobReader {
         } catch {
             throw damage(header, in: pack, error.description)
         }
+    }
+
+    private func name(of pack: ID128) -> String {
+        if let lastPack, lastPack.id == pack { return lastPack.name }
+        let name = Layout.pack(pack).description
+        lastPack = (pack, name)
+        return name
     }
 
     private func damage(_ header: BlobRecord, in pack: ID128, _ reason: String) -> CorruptionError {
