@@ -41,10 +41,14 @@ struct UnmodifiedRun: Sendable {
 /// A regular file that a worker reads.
 final class FileJob: @unchecked Sendable {
     let path: [UInt8]
+    let inode: UInt64
     /// What the worker made of the file; guarded by the run's monitor.
     fileprivate var result: IngestResult?
 
-    init(path: [UInt8]) { self.path = path }
+    init(path: [UInt8], inode: UInt64) {
+        self.path = path
+        self.inode = inode
+    }
 }
 
 /// The queues between the threads of one backup. All are bounded, so memory does not grow with the number of files.

@@ -33,8 +33,10 @@ public struct BackupRequest: Sendable {
     public var isDryRun = false
     /// How chunks are compressed; nil for the repository's default.
     public var compression: CompressionMode?
-    /// How many files are read at once.
+    /// How many threads compute at once; each has an open pack in memory.
     public var workerCount = 2
+    /// How many files are read at once; nil for what suits the source's medium.
+    public var readConcurrency: Int?
     /// A checkpoint is committed after this many new stored bytes, or after a twentieth of what the run has
     /// added if that is more.
     public var checkpointBytes = 128 << 20

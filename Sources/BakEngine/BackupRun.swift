@@ -92,14 +92,25 @@ public final class Backup: Sendable {
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
             onEvent: onEvent, onEntry: onEntry, startTime: request.time ?? repository.time.now())
         let settling = Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds)
-        let makeIngester = try ingesters(request, session, settling, assembler, flow, progress)
-        let workers = (0..<max(1, request.workerCount)).map { _ in worker(makeIngester(), flow, progress) }
-        let assemblerWork = UncheckedBox { try assembler.run(makeIngester: makeIngester) }
+        let manner = ReadingManner(
+            tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency)
+        let makeIngester = try ingesters(request, manner, settling, assembler, flow, progress) {
+            session.added.storedBytes
+        }
+        let compression = request.compression ?? repository.config.compression
+        // More threads than processors wait for reads most of the time: they take turns at the open packs.
+        let writers = (0..<max(1, request.workerCount)).map { _ in
+            session.makeWriter(.chunkPack, compression: compression)
+        }
+        let workers = (0..<manner.threads).map { number in
+            worker(makeIngester(writers[number % writers.count]), flow, progress)
+        }
+        let assemblerWork = UncheckedBox { try assembler.run { makeIngester(writers[0]) } }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
         let comparer = ParentComparer(
             parents, request: request, repository: repository, index: session.index,
             makesRuns: onEntry == nil)
-        let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow))
+        let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow, isByInode: manner.isByInode))
         let makerThread = Thread { maker.value.makeSteps() }
         let walk = SourceWalk(
             tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
@@ -121,26 +132,28 @@ public final class Backup: Sendable {
         return report
     }
 
-    /// What makes a reader of files with a pack of its own.
+    /// What makes a reader of files that stores them with a writer.
     private func ingesters(
-        _ request: BackupRequest, _ session: BackupSession, _ settling: Settling,
-        _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard
-    ) throws -> () -> FileIngester {
+        _ request: BackupRequest, _ manner: ReadingManner, _ settling: Settling,
+        _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard,
+        storedBytes: @escaping () -> Int
+    ) throws -> (BlobWriter) -> FileIngester {
         let chunkers = try ChunkerSet(repository.config)
-        let compression = request.compression ?? repository.config.compression
-        return { [tree, repository] in
+        let source =
+            manner.readers < manner.threads ? GatedTree(tree, readers: manner.readers) : tree
+        return { [repository] writer in
             FileIngester(
-                tree: tree, writer: session.makeWriter(.chunkPack, compression: compression),
-                chunkers: chunkers, inlineBytes: repository.config.inlineBytes, settling: settling,
+                tree: source, writer: writer, chunkers: chunkers,
+                inlineBytes: repository.config.inlineBytes, settling: settling,
                 shouldStop: {
                     assembler.noteProgress()
                     return flow.state.shouldStop()
                 },
                 onRead: { count in
-                    let storedBytes = session.added.storedBytes
+                    let stored = UInt64(storedBytes())
                     progress.update {
                         $0.readBytes &+= UInt64(count)
-                        $0.storedBytes = UInt64(storedBytes)
+                        $0.storedBytes = stored
                     }
                 })
         }

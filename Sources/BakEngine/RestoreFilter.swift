@@ -15,6 +15,9 @@ public enum RestoreDecision: Sendable {
 public struct RestoreFilter: Sendable {
     private var includes: PatternTrail
     private var excludes: PatternTrail
+    /// Files of these groups are included, too.
+    private var groups: ChosenGroups?
+    private var includesGroupsOnly = false
 
     /// Makes a filter. In both lists the last pattern that matches decides.
     public init(includes: [PathPattern] = [], excludes: [PathPattern] = []) {
@@ -24,6 +27,14 @@ public struct RestoreFilter: Sendable {
 
     /// Whether nothing is ever left out.
     public var isEmpty: Bool { includes.patterns.isEmpty && excludes.patterns.isEmpty }
+
+    /// A filter that includes the files which belong together with one of those in `groups`, too; with `only`
+    /// nothing else.
+    func including(_ groups: ChosenGroups, only: Bool) -> RestoreFilter {
+        var filter = self
+        (filter.groups, filter.includesGroupsOnly) = (groups, only)
+        return filter
+    }
 
     /// Decides about the entry at `path`, and names the pattern that left it out, if one did. Cheapest in the
     /// order of the snapshot, correct in any.
@@ -38,6 +49,8 @@ public struct RestoreFilter: Sendable {
                 mayHoldWanted ? .onlyAsAncestor : .exclude, .pattern(pattern.text, origin: pattern.origin)
             )
         }
+        if !isFolder, groups?.contains(path) == true { return (.include, nil) }
+        if includesGroupsOnly { return (.exclude, nil) }
         guard !includes.patterns.isEmpty else { return (.include, nil) }
         if let index = includes.lastMatch(path, isFolder: isFolder), !includes.patterns[index].isNegated {
             return (.include, nil)

@@ -31,6 +31,8 @@ final class RestorePass {
     private var madeFolder: [UInt8]?
     /// The window that is being carried out while the next is planned.
     private var running: RunningPlan?
+    /// Makes the windows before that one durable.
+    private var earlySync: EarlySync?
     /// The file whose continuations are being taken: where its next extent begins.
     private var openFile: (file: PendingFile, offset: UInt64)?
 
@@ -81,6 +83,7 @@ final class RestorePass {
         defer {
             // Left open by an error or an interruption.
             running?.abandon()
+            try? earlySync?.finish()
             openFile?.file.abandon()
             for file in plan.files { file.abandon() }
         }
@@ -93,13 +96,14 @@ final class RestorePass {
             case .entry(let entry): try restore(entry, to: path, decision)
             }
         }
-        if noteInterruption() { return }
+        if noteInterruption() { return try finishEarlySync() }
         guard found || request.subpath.isEmpty else {
             throw SnapshotPathError.notInSnapshot(request.subpath, request.snapshot.id)
         }
         try closeOpenFile()
         try carryOutPlan()
         try finishRunningPlan()
+        try finishEarlySync()
     }
 
     private func noteInterruption() -> Bool {
@@ -385,12 +389,27 @@ final class RestorePass {
 
     /// Begins to carry out what is planned, once the window before is done.
     private func carryOutPlan() throws {
-        try finishRunningPlan()
+        if running != nil {
+            try finishRunningPlan()
+            try beginEarlySync()
+        }
         let plan = self.plan
         self.plan = RestorePlan(fileLimit: request.filesTogether)
         running = RunningPlan(
             plan, repository, index, FileFinisher(board: board, onEvent: onEvent),
             workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
+    }
+
+    private func beginEarlySync() throws {
+        guard let target, earlySync?.isDone != false else { return }
+        try finishEarlySync()
+        earlySync = EarlySync(target)
+    }
+
+    private func finishEarlySync() throws {
+        let last = earlySync
+        earlySync = nil
+        try last?.finish()
     }
 
     private func finishRunningPlan() throws {

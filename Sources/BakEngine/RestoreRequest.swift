@@ -24,6 +24,8 @@ public struct RestoreRequest: Sendable {
     public var subpath: [UInt8]
     /// What to do with files that are there already.
     public var overwrite = Overwrite.always
+    /// Whether what belongs together with a wanted file (a Live Photo's film, a sidecar) is wanted as well.
+    public var takesGroups = false
     /// Whether to write nothing and only tell.
     public var isDryRun = false
     /// How many packs are read at once.

@@ -44,6 +44,7 @@ public final class Restore: Sendable {
     public func run(_ request: RestoreRequest, progress: RestoreBoard = RestoreBoard()) throws
         -> RestoreReport
     {
+        let (request, filter) = request.takesGroups ? try withGroups(request) : (request, filter)
         let pass = RestorePass(
             repository: repository, index: index, target: request.isDryRun ? nil : target, existing: target,
             request: request, filter: filter, board: progress, onEvent: onEvent, isCancelled: isCancelled)
@@ -53,6 +54,43 @@ public final class Restore: Sendable {
             try target.synchronize()
         }
         return progress.report
+    }
+
+    /// The request and the filter that also take what belongs together with what is wanted.
+    private func withGroups(_ request: RestoreRequest) throws -> (RestoreRequest, RestoreFilter) {
+        var groups = ChosenGroups()
+        var chooser = filter
+        var request = request
+        let reader = try ManifestReader(
+            request.snapshot, repository: repository, index: index, from: request.subpath)
+        while let record = try nextReadable(of: reader), !isCancelled() {
+            guard case .entry(let entry) = record else { continue }
+            guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
+                if PathOrder.precedes(request.subpath, entry.path) { break }
+                continue
+            }
+            let isFolder = entry.stat.type == .directory
+            guard chooser.decide(entry.path, isFolder: isFolder).decision == .include, !isFolder else {
+                continue
+            }
+            groups.insert(entry.path)
+            guard entry.path == request.subpath, !groups.isEmpty else { continue }
+            // A single file: what belongs to it lies in its folder, and comes back beside it.
+            request.subpath = PathOrder.split(entry.path).folder
+            return (request, filter.including(groups, only: true))
+        }
+        return (request, filter.including(groups, only: false))
+    }
+
+    /// The next record; what cannot be read is passed over, and told of when it is to be restored.
+    private func nextReadable(of reader: ManifestReader) throws -> ManifestRecord? {
+        while true {
+            do {
+                return try reader.next()
+            } catch let error where error is CorruptionError || error is MissingBlobError {
+                _ = reader.skipSegment()
+            }
+        }
     }
 }
 

@@ -19,6 +19,10 @@ final class StepMaker {
     private var run = UnmodifiedRun()
     private var batch: [FileJob] = []
     private var batchBytes: UInt64 = 0
+    /// Whether files are read in the order of their inodes, as far as they are at hand together.
+    private let isByInode: Bool
+    /// With `isByInode`: the files of the steps at hand.
+    private var unordered: [(job: FileJob, bytes: UInt64)] = []
     /// The first name of each file with names still to come, and how many have come.
     private var links: [InodeKey: (first: FileJob, names: UInt32)] = [:]
 
@@ -26,8 +30,12 @@ final class StepMaker {
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
 
-    init(_ tree: any SourceTree, _ comparer: ParentComparer, _ settling: Settling, _ flow: BackupFlow) {
+    init(
+        _ tree: any SourceTree, _ comparer: ParentComparer, _ settling: Settling, _ flow: BackupFlow,
+        isByInode: Bool
+    ) {
         self.tree = tree
+        self.isByInode = isByInode
         self.comparer = comparer
         self.settling = settling
         self.flow = flow
@@ -43,8 +51,8 @@ final class StepMaker {
                 case .unseen: preconditionFailure("it has been looked at")
                 }
             }
-            // What is in hand waits no longer than the walk does.
-            if flow.found.isEmpty { flush() }
+            // What is in hand waits no longer than the walk does, except for company.
+            if flow.found.isEmpty, !isByInode { flush() }
         }
         flush()
     }
@@ -69,12 +77,31 @@ final class StepMaker {
             links[key] = names + 1 < stat.linkCount ? (first, names + 1) : nil
             return append(.link(path: path, to: first, stat, change))
         }
-        let job = FileJob(path: path)
+        let job = FileJob(path: path, inode: stat.inode)
         if stat.linkCount > 1 { links[key] = (job, 1) }
+        let bytes = min(stat.size, Self.batchByteLimit)
+        if isByInode {
+            unordered.append((job, bytes))
+            append(.file(job, change))
+        } else {
+            let isFull = addToBatch(job, bytes)
+            append(.file(job, change))
+            if isFull { flush() }
+        }
+    }
+
+    /// True when the batch should be handed on.
+    private func addToBatch(_ job: FileJob, _ bytes: UInt64) -> Bool {
         batch.append(job)
-        batchBytes = batchBytes &+ min(stat.size, Self.batchByteLimit)
-        append(.file(job, change))
-        if batch.count >= Self.batchFiles || batchBytes >= Self.batchByteLimit { flush() }
+        batchBytes += bytes
+        return batch.count >= Self.batchFiles || batchBytes >= Self.batchByteLimit
+    }
+
+    private func pushBatch() {
+        guard !batch.isEmpty else { return }
+        flow.jobs.push(batch)
+        batch = []
+        batchBytes = 0
     }
 
     private func addSpecial(
@@ -112,11 +139,10 @@ final class StepMaker {
 
     private func flush() {
         closeRun()
-        if !batch.isEmpty {
-            flow.jobs.push(batch)
-            batch.removeAll(keepingCapacity: false)
-            batchBytes = 0
-        }
+        for (job, bytes) in unordered.sorted(by: { $0.job.inode < $1.job.inode })
+        where addToBatch(job, bytes) { pushBatch() }
+        unordered = []
+        pushBatch()
         guard !steps.isEmpty else { return }
         flow.steps.push(steps)
         steps = []

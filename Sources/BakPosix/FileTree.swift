@@ -17,6 +17,7 @@ public final class FileTree: SourceTree {
     /// written. A walk reports them first.
     public let missing: [(path: [UInt8], reason: SourceError)]
     public let timestampGranularityNanoseconds: UInt64
+    public let medium: SourceMedium
 
     public var topDevice: UInt64? { (try? top.descriptor.status()).map { UInt64($0.st_dev) } }
 
@@ -43,6 +44,11 @@ public final class FileTree: SourceTree {
             kept.append(root)
         }
         self.roots = kept
+        let media = kept.map { MediumProbe.medium([UInt8(ascii: "/")] + $0) }
+        // What a slow medium needs does a fast one little harm.
+        medium =
+            media.contains(.rotational)
+            ? .rotational : media.first(where: { $0 != .solidState }) ?? .solidState
         timestampGranularityNanoseconds = kept.map(Self.granularity).max() ?? Self.kernelTick
         do throws(Errno) {
             top = FixedFolder(try Descriptor.open("/", linux_O_PATH.flag | O_DIRECTORY))
@@ -205,17 +211,12 @@ extension FileTree {
 
     /// How coarse the timestamps are on the file system that holds `root`.
     private static func granularity(_ root: [UInt8]) -> UInt64 {
-        var system = statfs()
-        let result = withCPath([UInt8(ascii: "/")] + root) { statfs($0, &system) }
-        guard result == 0 else { return kernelTick }
-        switch UInt32(truncatingIfNeeded: system.f_type) {
-        case 0x4d44, 0x2011_bab0:  // vfat, exfat
+        switch MediumProbe.fileSystemType([UInt8(ascii: "/")] + root) {
+        case 0x4d44?, 0x2011_bab0?:  // vfat, exfat
             return 2_000_000_000
-        case 0x482b, 0x4244:  // HFS+, HFS
+        case 0x482b?, 0x4244?:  // HFS+, HFS
             return 1_000_000_000
-        case 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, 0x6573_5546, 0x00c3_6400,
-            0x5346_414f, 0x7375_7245:  // NFS, CIFS, SMB 2, SMB, 9P, FUSE, Ceph, AFS, Coda
-            return 1_000_000_000
+        case let type? where MediumProbe.networkTypes.contains(type): return 1_000_000_000
         default: return kernelTick
         }
     }

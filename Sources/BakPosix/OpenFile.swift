@@ -9,15 +9,15 @@ import Glibc
 final class OpenFile: SourceFile {
     private var file: Descriptor?
     private let tree: FileTree
+    /// Whether this file was not in memory before and need not be afterwards.
+    private let dropsPages: Bool
 
     init(_ file: Descriptor, size: off_t, of tree: FileTree) {
         self.file = file
         self.tree = tree
-        // For a small file the calls cost more than they gain.
-        guard size >= 1 << 20 else { return }
-        posix_fadvise(file.number, 0, 0, POSIX_FADV_SEQUENTIAL)
-        // A backup's reads must not push out of memory what the machine's user works with.
-        posix_fadvise(file.number, 0, 0, POSIX_FADV_NOREUSE)
+        let isLarge = size >= PageCache.smallestFile
+        dropsPages = isLarge && !PageCache.holdsBeginning(of: file.number, size: Int(size))
+        if isLarge { posix_fadvise(file.number, 0, 0, POSIX_FADV_SEQUENTIAL) }
     }
 
     func stat() throws(SourceError) -> FileStat {
@@ -37,7 +37,10 @@ final class OpenFile: SourceFile {
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
         do throws(Errno) {
-            return try readAll(try number, buffer, at: offset)
+            let number = try number
+            let count = try readAll(number, buffer, at: offset)
+            if dropsPages { PageCache.drop(number, from: offset, count: count) }
+            return count
         } catch {
             throw SourceError(error, "read")
         }
@@ -62,7 +65,11 @@ final class OpenFile: SourceFile {
         }
     }
 
-    func close() { file = nil }
+    func close() {
+        // What was read ahead, and the pages that two reads shared.
+        if dropsPages, let file { PageCache.drop(file.number) }
+        file = nil
+    }
 
     private var number: Int32 {
         get throws(Errno) {

@@ -233,8 +233,7 @@ public final class BackupSession {
                 bytes throws(CorruptionError) in
                 try CommitRecord(decoding: bytes, object: "", id: id, context: repository.context)
             }
-            if mustVerify { try verify(record.root, packs) }
-            if try putCommit(bytes) { return record }
+            if try !mustVerify || isWhole(record.root, packs), try putCommit(bytes) { return record }
             // A collection ended the session. What it stored is there; begin another that refers to it.
             id = try registerNext()
             mustVerify = true
@@ -249,10 +248,17 @@ public final class BackupSession {
         return try repository.store.putOwn(key, bytes)
     }
 
-    private func verify(_ root: BlobReference, _ packs: [SealedPack]) throws {
+    /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.
+    private func isWhole(_ root: BlobReference, _ packs: [SealedPack]) throws -> Bool {
         do {
             try expectAll(of: root)
-        } catch is MissingBlobError { throw revoked(packs) }
+            return true
+        } catch is MissingBlobError {
+            throw revoked(packs)
+        } catch let error as CorruptionError {
+            guard try repository.sessionOutcomes().revoked.contains(id) else { throw error }
+            return false
+        }
     }
 
     private func revoked(_ packs: [SealedPack]) -> RepositoryError {

@@ -1,13 +1,12 @@
-// BlobWriter: names content, and stores it in its own open pack if the repository does not have it. One
-// belongs to each worker, so that payload bytes never cross threads.
+// BlobWriter: names content, and stores it in its own open pack if the repository does not have it. Payload bytes
+// never cross threads: whoever has them compresses them into the pack.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Stores blobs of one kind. Used by one thread at a time; a commit closes its pack from another, under
-/// the lock.
+/// Stores blobs of one kind. May be used from any thread; those that share one take turns after naming.
 public final class BlobWriter: @unchecked Sendable {
     /// What a writer has added.
     public struct Added: Equatable, Sendable {

@@ -45,16 +45,21 @@ public enum Layout {
     public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {
         let parts = key.description.dropFirst(index.utf8.count + 1).split(
             separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let round = UInt64(parts[0]), let id = ID128(parts[1]),
-            baseSegment(round, id) == key
+        guard parts.count == 2, let round = UInt64(parts[0]), (1...lastRound).contains(round),
+            let id = ID128(parts[1]), baseSegment(round, id) == key
         else { return nil }
         return (round, id)
     }
 
+    /// No round has a higher number.
+    static let lastRound: UInt64 = 1 << 62
+
     /// The round of a plan or decision; nil when the key names something else.
     static func round(in key: ObjectKey) -> (number: UInt64, isDecision: Bool)? {
         let parts = key.description.dropFirst(collections.utf8.count + 1).split(separator: ".")
-        guard parts.count == 2, let number = UInt64(parts[0]), number > 0 else { return nil }
+        guard parts.count == 2, let number = UInt64(parts[0]), (1...lastRound).contains(number) else {
+            return nil
+        }
         if key == plan(number) { return (number, false) }
         return key == decision(number) ? (number, true) : nil
     }

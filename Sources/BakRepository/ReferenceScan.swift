@@ -38,6 +38,34 @@ final class ReferenceScan {
         }
     }
 
+    /// The chunks of each of some segments, which as many threads read as there are scans.
+    static func chunks(
+        of segments: ArraySlice<ManifestSegmentReference>, _ scans: [ReferenceScan]
+    ) throws -> [[ID128]] {
+        guard scans.count > 1, segments.count > scans.count else { return try scans[0].chunks(of: segments) }
+        let share = (segments.count + scans.count - 1) / scans.count
+        let shares = stride(from: segments.startIndex, to: segments.endIndex, by: share).map {
+            SharedScan(segments[$0..<min($0 + share, segments.endIndex)])
+        }
+        let threads = zip(scans, shares).map { scan, shared in
+            shared.scan = scan
+            return Thread {
+                guard let scan = shared.scan else { return }
+                shared.result = Result { try scan.chunks(of: shared.segments) }
+            }
+        }
+        for thread in threads { thread.join() }
+        return try shares.flatMap { try $0.result?.get() ?? [] }
+    }
+
+    private func chunks(of segments: ArraySlice<ManifestSegmentReference>) throws -> [[ID128]] {
+        try segments.map { segment in
+            var chunks: [ID128] = []
+            try forEachChunk(of: segment) { chunks.append($0.id) }
+            return chunks
+        }
+    }
+
     /// Throws `MissingBlobError` unless everything that the manifest refers to may be counted on.
     func expectAll(of root: BlobReference) throws {
         guard index.holds(root) else { throw MissingBlobError(id: root.id) }
@@ -50,4 +78,13 @@ final class ReferenceScan {
             if let missing { throw MissingBlobError(id: missing) }
         }
     }
+}
+
+/// One thread's part of several segments. It is used by the thread until that is joined, and then by who joined it.
+private final class SharedScan: @unchecked Sendable {
+    let segments: ArraySlice<ManifestSegmentReference>
+    var scan: ReferenceScan?
+    var result: Result<[[ID128]], any Error>?
+
+    init(_ segments: ArraySlice<ManifestSegmentReference>) { self.segments = segments }
 }

@@ -61,8 +61,17 @@ public protocol OpenFolder: AnyObject, Sendable {
     func stat(ofEntryAt path: [UInt8]) throws(SourceError) -> FileStat
 }
 
-/// A tree of files to back up. `walk` and `walkAhead` run on one
-/// thread; every other call may come from any.
+/// What a source's files lie on, as far as it decides how to read them.
+public enum SourceMedium: Sendable {
+    /// Any place is as near as any other; also where nothing is known.
+    case solidState
+    /// A disk whose head has to go from place to place.
+    case rotational
+    /// Another machine, whose answers take their time.
+    case network
+}
+
+/// A tree of files to back up. `walk` and `walkAhead` run on one thread; every other call may come from any.
 public protocol SourceTree: AnyObject, Sendable {
     /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
     /// are absolute without the leading slash. Symbolic links are not followed. An ancestor of a root
@@ -89,6 +98,9 @@ public protocol SourceTree: AnyObject, Sendable {
     /// Whether it can be read a second time, as a pipe cannot.
     var isRepeatable: Bool { get }
 
+    /// What most of its files lie on.
+    var medium: SourceMedium { get }
+
     /// How long, in nanoseconds, two changes on this file's medium may carry one timestamp.
     var timestampGranularityNanoseconds: UInt64 { get }
 }
@@ -96,6 +108,7 @@ public protocol SourceTree: AnyObject, Sendable {
 extension SourceTree {
     public var topDevice: UInt64? { nil }
     public var isRepeatable: Bool { true }
+    public var medium: SourceMedium { .solidState }
 
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }

@@ -90,7 +90,8 @@ extension Commands {
         request.skipsIfUnchanged = invocation.has(.skipIfUnchanged)
         request.isDryRun = invocation.has(.dryRun)
         request.compression = invocation.compression
-        request.workerCount = invocation.count(.readConcurrency) ?? max(2, Machine.processorCount)
+        request.workerCount = max(2, Machine.processorCount)
+        request.readConcurrency = invocation.count(.readConcurrency)
         return request
     }
 

@@ -17,15 +17,21 @@ extension Commands {
             subject.path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [subject.path]
         for place in places {
             var found = false
+            var grouper = invocation.has(.groups) ? AssetGrouper() : nil
             try forEachEntry(of: record, at: place, repository, index) { entry in
                 if context.isInterrupted() { return false }
                 found = true
                 if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
-                    try printEntry(entry, invocation, context)
+                    if grouper == nil {
+                        try printEntry(entry, invocation, context)
+                    } else if entry.stat.type == .regular {
+                        for group in grouper!.add(entry.path) { try printGroup(group, invocation, context) }
+                    }
                     try context.expectReader()
                 }
                 return true
             }
+            for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
             if context.isInterrupted() { return .interrupted }
             guard found || place.isEmpty else { throw SnapshotPathError.notInSnapshot(place, record.id) }
         }
@@ -53,6 +59,24 @@ extension Commands {
         if recursively { return true }
         let rest = entry.path.dropFirst(place.isEmpty ? 0 : place.count + 1)
         return !rest.contains(UInt8(ascii: "/"))
+    }
+
+    private static func printGroup(
+        _ group: AssetGroup, _ invocation: Invocation, _ context: CommandContext
+    ) throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "group")
+                json.member("kind", group.kind)
+                json.array("items") { array in
+                    for path in group.paths {
+                        array.elementObject { $0.member("path", bytes: path.absolute) }
+                    }
+                }
+            }
+        }
+        let paths = group.paths.map { Formatting.name($0.absolute) }
+        try context.print("\(group.kind)  \(paths.joined(separator: "  "))")
     }
 
     private static func printEntry(

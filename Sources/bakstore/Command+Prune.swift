@@ -57,6 +57,7 @@ extension PruneOptions {
         maxDurationNanoseconds = invocation.seconds(.maxDuration).map {
             $0.multipliedClamped(by: 1_000_000_000)
         }
+        workerCount = max(2, Machine.processorCount)
         isDryRun = invocation.has(.dryRun)
         pause = { nanoseconds in
             let monitor = Monitor()

@@ -16,6 +16,7 @@ extension Commands {
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
         request.isDryRun = invocation.has(.dryRun)
+        request.takesGroups = invocation.has(.withGroup)
         request.workerCount = max(2, Machine.processorCount)
         let path = invocation.text(.target) ?? ""
         // A dry run makes nothing, not even the target's folder.

@@ -1,4 +1,4 @@
-// `bakstore stats`: how much a snapshot or the repository holds.
+// `bakstore stats`: how much a snapshot or the repository holds, before and after deduplication and compression.
 
 import BakCore
 import BakEngine
@@ -8,22 +8,188 @@ import BakRepository
 extension Commands {
     static func stats(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        if let operand = invocation.operands.first {
-            let record = try repository.findSnapshot(String(decoding: operand, as: UTF8.self))
-            try printStats(of: record, invocation, context)
+        let (records, unreadable) = try repository.snapshots()
+        for snapshot in unreadable {
+            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
+        }
+        let chosen = try invocation.operands.first.map {
+            try repository.findSnapshot(String(decoding: $0, as: UTF8.self))
+        }
+        let index = try BlobIndex(repository) { context.complain("\($0)") }
+        let reporter = context.progress(for: invocation)
+        defer { reporter.finish() }
+        func gather(_ snapshots: [CommitRecord]) throws -> RepositoryStats {
+            try StatsRun(
+                repository, index,
+                onProgress: { done, total in
+                    reporter.update {
+                        var progress = Progress()
+                        (progress.files, progress.totalFiles) = (UInt64(done), UInt64(total))
+                        return progress
+                    }
+                }, isCancelled: context.isInterrupted
+            ).run(snapshots)
+        }
+        let all = try gather(records)
+        let output = StatsOutput(invocation, context, all, records)
+        if let chosen {
+            // What it holds by itself, whatever others have of it.
+            let own = records.count == 1 ? all : try gather([chosen])
+            reporter.finish()
+            if context.isInterrupted() { return .interrupted }
+            try output.show(chosen, own)
         } else {
-            try printStats(of: repository, invocation, context)
+            reporter.finish()
+            if context.isInterrupted() { return .interrupted }
+            try output.show()
+        }
+        guard all.missing == 0, unreadable.isEmpty else {
+            context.complain("something is missing and not counted; run: bakstore check")
+            return .damage
         }
         return .done
     }
+}
 
-    private static func printStats(
-        of record: CommitRecord, _ invocation: Invocation, _ context: CommandContext
-    ) throws {
+/// Shows statistics.
+private struct StatsOutput {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let all: RepositoryStats
+    private let records: [CommitRecord]
+    /// A table names so many types; the rest are taken together.
+    private static let typesShown = 12
+
+    init(
+        _ invocation: Invocation, _ context: CommandContext, _ all: RepositoryStats, _ records: [CommitRecord]
+    ) {
+        self.invocation = invocation
+        self.context = context
+        self.all = all
+        self.records = records
+    }
+
+    private static func ratio(_ part: UInt64, _ whole: UInt64) -> Double {
+        whole > 0 ? Double(part) / Double(whole) : 0
+    }
+
+    // MARK: The repository
+
+    func show() throws {
+        if invocation.has(.json) { return try printJSON() }
+        var table = TextTable([.left, .right])
+        table.append(["snapshots", Formatting.count(UInt64(records.count))])
+        table.append(["files of all snapshots together", Formatting.count(all.files)])
+        table.append(["their size", Formatting.size(all.bytes)])
+        table.append(["different content among them", Formatting.size(all.needed.rawBytes)])
+        table.append(["stored after compression", Formatting.size(all.needed.storedBytes)])
+        table.append(["of it lists of files", Formatting.size(all.manifests.storedBytes)])
+        table.append(["chunks and lists", Formatting.count(UInt64(all.needed.blobs))])
+        table.append(["packs", Formatting.count(UInt64(all.packs))])
+        table.append(["size of the packs", Formatting.size(all.packBytes)])
+        table.append(["of it not needed by any snapshot", Formatting.size(all.unusedBytes)])
+        try print(table)
+        if all.bytes > 0 {
+            let share = Formatting.percent(all.packBytes, of: all.bytes)
+            try context.print("stored: \(share) of what the snapshots hold")
+        }
+        try print(types: all)
+        try printSnapshots()
+    }
+
+    private func print(_ table: TextTable) throws {
+        for line in table.lines() { try context.print(line) }
+    }
+
+    private func print(types stats: RepositoryStats) throws {
+        guard !stats.types.isEmpty else { return }
+        var table = TextTable(
+            [.left, .right, .right, .right, .right],
+            header: ["Type", "Files", "Size", "Different", "Stored"])
+        func row(_ name: String, _ types: some Sequence<TypeStats>) -> [String] {
+            var sum = TypeStats(type: name)
+            for type in types {
+                sum.files &+= type.files
+                sum.bytes &+= type.bytes
+                sum.chunks.rawBytes += type.chunks.rawBytes
+                sum.chunks.storedBytes += type.chunks.storedBytes
+            }
+            return [
+                name, Formatting.count(sum.files), Formatting.size(sum.bytes),
+                Formatting.size(sum.chunks.rawBytes), Formatting.size(sum.chunks.storedBytes),
+            ]
+        }
+        for type in stats.types.prefix(Self.typesShown) {
+            table.append(row(type.type.isEmpty ? "(none)" : "." + type.type, [type]))
+        }
+        let rest = stats.types.dropFirst(Self.typesShown)
+        if !rest.isEmpty { table.append(row("\(rest.count) others", rest)) }
+        try context.print("")
+        try print(table)
+    }
+
+    private func printSnapshots() throws {
+        guard !records.isEmpty else { return }
+        var table = TextTable(
+            [.left, .left, .left, .right, .right],
+            header: ["Snapshot", "Time", "Device", "Size", "Alone"])
+        for record in records {
+            table.append([
+                record.id.short, context.text(record.time), Formatting.line(record.device),
+                Formatting.size(record.counters.bytes),
+                Formatting.size(all.alone[record.id]?.storedBytes ?? 0),
+            ])
+        }
+        try context.print("")
+        try print(table)
+        try context.print("Alone: what forgetting that snapshot only would free")
+    }
+
+    private func printJSON() throws {
+        try context.printJSON { json in
+            json.member("message_type", "stats")
+            json.member("snapshots_count", records.count)
+            json.member("total_file_count", all.files)
+            json.member("total_restore_size", all.bytes)
+            json.member("total_blob_count", all.needed.blobs)
+            json.member("total_uncompressed_size", all.needed.rawBytes)
+            json.member("total_size", all.needed.storedBytes)
+            json.member("manifest_size", all.manifests.storedBytes)
+            json.member("pack_count", all.packs)
+            json.member("pack_size", all.packBytes)
+            json.member("unused_size", all.unusedBytes)
+            json.member("compression_ratio", Self.ratio(all.needed.rawBytes, all.needed.storedBytes))
+            json.members(ofTypes: all)
+            json.array("snapshots") { array in
+                for record in records {
+                    let alone = all.alone[record.id] ?? BlobSizes()
+                    array.elementObject { json in
+                        json.member("id", record.id.description)
+                        json.member("total_restore_size", record.counters.bytes)
+                        json.member("alone_uncompressed_size", alone.rawBytes)
+                        json.member("alone_size", alone.storedBytes)
+                        json.member("alone_blob_count", alone.blobs)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: One snapshot
+
+    func show(_ record: CommitRecord, _ own: RepositoryStats) throws {
+        let alone = all.alone[record.id] ?? BlobSizes()
         if invocation.has(.json) {
             return try context.printJSON { json in
                 json.member("message_type", "stats")
                 json.members(of: record, context)
+                json.member("total_restore_size", own.bytes)
+                json.member("total_blob_count", own.needed.blobs)
+                json.member("total_uncompressed_size", own.needed.rawBytes)
+                json.member("total_size", own.needed.storedBytes)
+                json.member("alone_uncompressed_size", alone.rawBytes)
+                json.member("alone_size", alone.storedBytes)
+                json.members(ofTypes: own)
             }
         }
         let counters = record.counters
@@ -33,50 +199,28 @@ extension Commands {
         table.append(["folders", Formatting.count(counters.folders)])
         table.append(["links and special files", Formatting.count(counters.others)])
         table.append(["size of the files", Formatting.size(counters.bytes)])
+        table.append(["different content among them", Formatting.size(own.needed.rawBytes)])
+        table.append(["stored after compression", Formatting.size(own.needed.storedBytes)])
+        table.append(["of it in no other snapshot", Formatting.size(alone.storedBytes)])
         table.append(["new content it brought", Formatting.size(counters.addedBytes)])
         table.append(["stored for it", Formatting.size(counters.addedStoredBytes)])
-        for line in table.lines() { try context.print(line) }
+        try print(table)
+        try print(types: own)
     }
+}
 
-    private static func printStats(
-        of repository: Repository, _ invocation: Invocation, _ context: CommandContext
-    ) throws {
-        let records = try repository.snapshots().readable
-        let index = try BlobIndex(repository)
-        var rawBytes: UInt64 = 0
-        var storedBytes: UInt64 = 0
-        try index.forEach { entry, _ in
-            rawBytes += UInt64(entry.rawLength)
-            storedBytes += UInt64(entry.storedLength)
-        }
-        let packBytes = index.packs.reduce(0) { $0 + $1.size }
-        let sourceBytes = records.reduce(0) { $0 &+ $1.counters.bytes }
-        func ratio(_ part: UInt64, _ whole: UInt64) -> Double { whole > 0 ? Double(part) / Double(whole) : 0 }
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "stats")
-                json.member("snapshots_count", records.count)
-                json.member("total_restore_size", sourceBytes)
-                json.member("total_blob_count", index.count)
-                json.member("total_uncompressed_size", rawBytes)
-                json.member("total_size", storedBytes)
-                json.member("pack_count", index.packs.count)
-                json.member("pack_size", packBytes)
-                json.member("compression_ratio", ratio(rawBytes, storedBytes))
+extension JSONWriter {
+    fileprivate mutating func members(ofTypes stats: RepositoryStats) {
+        array("types") { array in
+            for type in stats.types {
+                array.elementObject { json in
+                    json.member("extension", type.type)
+                    json.member("file_count", type.files)
+                    json.member("total_restore_size", type.bytes)
+                    json.member("total_uncompressed_size", type.chunks.rawBytes)
+                    json.member("total_size", type.chunks.storedBytes)
+                }
             }
-        }
-        var table = TextTable([.left, .right])
-        table.append(["snapshots", Formatting.count(UInt64(records.count))])
-        table.append(["files of all snapshots together", Formatting.size(sourceBytes)])
-        table.append(["different content among them", Formatting.size(rawBytes)])
-        table.append(["stored after compression", Formatting.size(storedBytes)])
-        table.append(["packs", Formatting.count(UInt64(index.packs.count))])
-        table.append(["size of the packs", Formatting.size(packBytes)])
-        table.append(["blobs", Formatting.count(UInt64(index.count))])
-        for line in table.lines() { try context.print(line) }
-        if sourceBytes > 0 {
-            try context.print(
-                "stored: \(Formatting.percent(packBytes, of: sourceBytes)) of what the snapshots hold")
         }
     }
 }

@@ -76,7 +76,7 @@ enum CommandTable {
             example: ("bakstore snapshots --device phone --latest 3", "shows the phone's last three")),
         Command(
             name: .ls, summary: "list the files of a snapshot", operands: "SNAPSHOT[:PATH]",
-            operandCount: .exactly(1), flags: Flags.list,
+            operandCount: .exactly(1), flags: Flags.list, conflicts: [(.long, .groups)],
             example: ("bakstore ls -l latest:home/me/Pictures", "lists one folder of the newest snapshot")),
         Command(
             name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",

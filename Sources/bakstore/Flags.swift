@@ -28,7 +28,8 @@ enum FlagName: String, CaseIterable {
     case skipIfUnchanged = "skip-if-unchanged"
     case readConcurrency = "read-concurrency"
     case dryRun = "dry-run"
-    case long, recursive
+    case long, recursive, groups
+    case withGroup = "with-group"
     case target, overwrite
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
@@ -250,7 +251,9 @@ enum Flags {
         Flag(.ignoreCtime, help: "do not look at the inode's change time"),
         Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
         Flag(.skipIfUnchanged, help: "make no snapshot when nothing has changed"),
-        Flag(.readConcurrency, nil, .count(1...64), help: "how many files are read at once, 1 to 64"),
+        Flag(
+            .readConcurrency, nil, .count(1...64),
+            help: "how many files are read at once, 1 to 64 (default: as suits the disk)"),
         compression, dryRun,
     ]
 
@@ -283,6 +286,7 @@ enum Flags {
     static let list: [Flag] = [
         Flag(.long, "l", help: "show permissions, owner, size and time"),
         Flag(.recursive, "R", help: "show what lies beneath as well"),
+        Flag(.groups, help: "show only files that belong together: live photos, raw and JPEG, sidecars"),
     ]
 
     static let restore: [Flag] = [
@@ -290,6 +294,8 @@ enum Flags {
         Flag(.include, nil, .pattern, repeatable: true, help: "restore only what matches the pattern"),
         Flag(.iinclude, nil, .pattern, repeatable: true, help: "like --include, upper and lower case alike"),
         exclude, iexclude,
+        Flag(
+            .withGroup, help: "also restore what belongs together with a file: a live photo's film, sidecars"),
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),

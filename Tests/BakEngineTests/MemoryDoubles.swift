@@ -244,6 +244,15 @@ final class MemoryTarget: RestoreTarget {
 
     private let made = Mutex<[[UInt8]: Item]>([:])
     private let asked = Mutex(0)
+    private let synchronized = Mutex(0)
+    /// Which call of `synchronize` fails; 0 for none.
+    private let failingSync: Int
+
+    /// An empty target.
+    init(failingSync: Int = 0) { self.failingSync = failingSync }
+
+    /// How often it was made durable.
+    var syncCount: Int { synchronized.withLock { $0 } }
 
     /// How often it was asked what stands at a path.
     var statCount: Int { asked.withLock { $0 } }
@@ -302,7 +311,15 @@ final class MemoryTarget: RestoreTarget {
         -> [String]
     { [] }
 
-    func synchronize() throws(TargetError) {}
+    func synchronize() throws(TargetError) {
+        let number = synchronized.withLock {
+            $0 += 1
+            return $0
+        }
+        guard number != failingSync else {
+            throw TargetError(operation: "sync", message: "lost", isFatal: true)
+        }
+    }
 }
 
 private final class MemoryFile: RestoreFile {

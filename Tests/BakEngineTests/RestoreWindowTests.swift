@@ -52,4 +52,22 @@ import Testing
         #expect(target.items[Array("s/3/12".utf8)] == .file([1]))
         #expect(target.statCount == 30 + 7)
     }
+
+    @Test func nothingIsCalledDurableAfterASyncHasFailed() throws {
+        let bench = try MemoryBench()
+        let snapshot = try #require(try bench.backup(Self.tree()).snapshot)
+        let index = try BlobIndex(bench.repository)
+        var request = RestoreRequest(snapshot: snapshot)
+        request.filesTogether = 7
+        let sound = MemoryTarget()
+        _ = try Restore(bench.repository, index: index, to: sound).run(request)
+        // Beside the one at the end there was one while windows were still to come.
+        #expect(sound.syncCount > 1)
+        for failing in 1...2 {
+            let target = MemoryTarget(failingSync: failing)
+            #expect(throws: TargetError.self) {
+                try Restore(bench.repository, index: index, to: target).run(request)
+            }
+        }
+    }
 }

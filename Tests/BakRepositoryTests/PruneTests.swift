@@ -25,7 +25,7 @@ extension Fixture {
         let chunks = session.makeWriter(.chunkPack, compression: .auto)
         let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
         for (number, content) in contents.enumerated() {
-            try manifest.append(file(Array("file\(number)".utf8), try chunks.store(content)))
+            try manifest.append(file(Array("file\(10000 + number)".utf8), try chunks.store(content)))
         }
         let root = try manifest.storeRoot()
         return try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
@@ -109,6 +109,28 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         #expect(report.copiedBytes < UInt64(shared.count + 2000), "copied as compressed")
         #expect(report.freedBytes > UInt64(first.count))
         try fixture.expectWhole([(new, [shared, plain])])
+    }
+
+    @Test func anIndexOfATableAndMoreIsRewritten() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        // More than goes into memory, and a little on top of it.
+        func contents(_ numbers: Range<Int>) -> [[UInt8]] {
+            numbers.map { number in [UInt8(number >> 8), UInt8(number & 255), 1] }
+        }
+        let old = try fixture.backup(contents(0..<6000))
+        _ = try BlobIndex(try fixture.open())
+        #expect(fixture.cache[IndexTable.cacheName] != nil)
+        let next = try fixture.backup(contents(3000..<6500))
+        let last = try fixture.backup(contents(2000..<2010) + contents(6400..<6600))
+        try fixture.forget(old)
+        // Several threads read the manifests; the outcome is that of one.
+        let report = try fixture.prune { $0.workerCount = 3 }
+        #expect(report.rewrittenPacks > 0 && report.unusedBytes == 0)
+        #expect(report.livingBlobs > 3600)
+        try fixture.expectWhole([
+            (next, contents(3000..<6500)), (last, contents(2000..<2010) + contents(6400..<6600)),
+        ])
     }
 
     @Test func chunksAndManifestsStayApart() throws {
@@ -314,28 +336,6 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         try fixture.prune()
         #expect(fixture.keys("index").count == 1)
         try fixture.expectWhole(snapshots)
-    }
-
-    @Test func anIndexThatWasMadeAnewCountsFromThenOn() throws {
-        let fixture = Fixture()
-        let repository = try fixture.create()
-        let old = try fixture.backup([first])
-        let new = try fixture.backup([second, plain])
-        try fixture.forget(old)
-        try fixture.prune()
-        let later = try fixture.backup([shared])
-        let packs = fixture.keys("packs")
-        for key in fixture.keys("index") { fixture.store[key] = nil }
-        fixture.cache[IndexTable.cacheName] = nil
-        let report = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
-        #expect(report.packs == packs.count && report.foundBlobs > 0 && report.isWhole)
-        #expect(try repository.collectionState().decision?.number == 2)
-        let expected = [(new, [second, plain]), (later, [shared])]
-        try fixture.expectWhole(expected, isTidy: false)
-        try fixture.forget(later)
-        try fixture.prune()
-        try fixture.expectWhole([(new, [second, plain])])
-        #expect(fixture.keys("index").count == 1)
     }
 
     @Test func anUnchangedManifestIsReadOnce() throws {

@@ -60,8 +60,15 @@ final class Explorer {
     private var following: [ProcessTrees.Node: ProcessTrees.Node] = [:]
     private var outcome = Outcome()
     private var checked = HashSet64()
-    /// Whether a read may also be tried after the deletion of what it reads.
-    var triesLateReads = true
+    /// How finely processes are interleaved.
+    enum Grain {
+        /// At every operation.
+        case operations
+        /// At every change and where reading begins: what a process reads between two changes of its own it reads
+        /// at one moment.
+        case changes
+    }
+    var grain = Grain.operations
     /// A process's failure that is none of the protocol's.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
     /// What is wrong with a store at any moment.
@@ -111,7 +118,7 @@ final class Explorer {
         outcome.isExhausted = stack.isEmpty && outcome.violation == nil
         if outcome.violation != nil { outcome.trace = try trace(stack.map(\.state)) }
         (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
-        // What `isSettled` counts on.
+        // Their listings are answered without a look.
         let strays = universe.keys.filter {
             $0.description.hasPrefix("packs/") && !$0.description.hasPrefix(OneFolderRandom.packFolder)
         }
@@ -148,7 +155,7 @@ final class Explorer {
             next.deferred &= ~(1 << actor)
             let reply = next.image.apply(operation, universe)
             next.places[actor] = trees.child(state.places[actor], reply)
-            result += try settled(next, actor)
+            result += try settled(next, actor, isReading: !operation.isMutation)
         }
         if let shuffle {
             for index in result.indices.dropFirst() { result.swapAt(index, shuffle(0..<index + 1)) }
@@ -157,7 +164,7 @@ final class Explorer {
     }
 
     /// Goes on with an actor as far as no one else can make a difference.
-    private func settled(_ start: State, _ actor: Int) throws -> [State] {
+    private func settled(_ start: State, _ actor: Int, isReading: Bool = false) throws -> [State] {
         var late: [State] = []
         var state = start
         while state.places[actor] >= 0, outcome.violation == nil {
@@ -170,8 +177,11 @@ final class Explorer {
                 state.places[actor] = following[trees.root(of: state.places[actor])] ?? -1
                 continue
             case .operation(let operation):
-                guard let isSettled = isSettled(operation, state, actor) else { return late + [state] }
-                if !isSettled, triesLateReads {
+                let goesOn = isReading && grain == .changes && !operation.isMutation
+                guard let isSettled = goesOn ? true : isSettled(operation, state, actor) else {
+                    return late + [state]
+                }
+                if !isSettled, grain == .operations {
                     var waiting = state
                     waiting.deferred |= 1 << actor
                     late.append(waiting)
@@ -187,9 +197,6 @@ final class Explorer {
     /// may be deleted is false.
     private func isSettled(_ operation: StoreOperation, _ state: State, _ actor: Int) -> Bool? {
         switch operation {
-        case .list(let folder):
-            let name = universe.folders[Int(folder)]
-            return name.hasPrefix("packs/") && name != OneFolderRandom.packFolder ? true : nil
         case .size(let key), .read(let key, _, _):
             guard state.image[key] != nil else { return nil }
             let folder = universe.folders[Int(universe.folderOfKey[Int(key)])]

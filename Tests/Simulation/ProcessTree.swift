@@ -25,7 +25,7 @@ struct Process: Sendable {
     var run: @Sendable (Surroundings) throws -> Void
 }
 
-/// Ids whose packs lie in one folder, so that the other folders' listings need not be interleaved with anything.
+/// Ids whose packs lie in one folder, so that the other 255 need no listing.
 struct OneFolderRandom: RandomSource {
     let base: SeededRandom
 
@@ -37,6 +37,9 @@ struct OneFolderRandom: RandomSource {
 
     /// The one folder of packs.
     static let packFolder = "packs/00"
+
+    /// Whether a folder of packs is one in which there never is any.
+    static func isEmpty(_ folder: String) -> Bool { folder.hasPrefix("packs/") && folder != packFolder }
 }
 
 /// The trees of all processes of an exploration.

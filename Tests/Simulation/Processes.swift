@@ -24,27 +24,125 @@ extension Process {
             random: ForwardedRandom(base: surroundings.random))
     }
 
-    /// Backs up the files with the given numbers.
+    /// Backs up the files with the given numbers; `onCommit` is told of the snapshot.
+    ///
+    /// - Parameters:
+    ///   - hasParent: whether files of the newest snapshot are taken over, as a second backup does.
+    ///   - checkpoint: after how many files a partial snapshot is committed.
     static func backup(
-        _ numbers: [Int], onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
+        _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil,
+        faults: ProtocolFaults = ProtocolFaults(),
+        onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
     ) -> Process {
         Process(name: "backup") { surroundings in
             let repository = try surroundings.open()
-            let session = try BackupSession(repository, host: "host", program: "test")
-            let chunks = session.makeWriter(.chunkPack, compression: .off)
-            let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
-            for number in numbers {
-                let chunk = try Contents.bytes(number).withUnsafeBytes {
-                    try chunks.store($0, isCompressed: false)
-                }
-                try manifest.append(Contents.entry(number, chunk))
+            var kept = BackupSession.KeptPacks()
+            // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
+            for attempt in 1... {
+                let session = try BackupSession(
+                    repository, host: "host", program: "test", keeping: kept, faults: faults)
+                do {
+                    let run = BackupOfNumbers(repository, session, onCommit)
+                    return try run.run(numbers, hasParent: hasParent, checkpoint: checkpoint)
+                } catch RepositoryError.sessionRevoked where attempt < 20 { kept = session.keptPacks }
             }
-            let root = try manifest.storeRoot()
-            onCommit(
-                try session.commit(continuing: false) {
-                    Contents.record($0, numbers, hasIndex: $1, root: root, at: repository.time.now())
-                })
         }
+    }
+
+    /// Prunes until nothing is unused.
+    static func prune(
+        graceSeconds: UInt64 = 0, faults: ProtocolFaults = ProtocolFaults(),
+        onReport: @escaping @Sendable (PruneReport) -> Void = { _ in }
+    ) -> Process {
+        Process(name: "prune") { surroundings in
+            var options = PruneOptions()
+            options.maxUnused = .bytes(0)
+            options.graceSeconds = graceSeconds
+            options.pause = surroundings.pause
+            let prune = Prune(
+                try surroundings.open(), options, host: "host", program: "test", faults: faults)
+            onReport(try prune.run())
+        }
+    }
+
+    /// Forgets the snapshots that `choose` picks.
+    static func forget(_ choose: @escaping @Sendable ([CommitRecord]) -> [ID128]) -> Process {
+        Process(name: "forget") { surroundings in
+            let repository = try surroundings.open()
+            let chosen = choose(try repository.snapshots().readable)
+            if !chosen.isEmpty { try repository.forget(chosen, host: "host", program: "test") }
+        }
+    }
+
+    /// Reads every snapshot; what cannot be read must be a snapshot that was forgotten meanwhile.
+    static func read(onFault: @escaping @Sendable (String) -> Void) -> Process {
+        Process(name: "read") { surroundings in
+            let repository = try surroundings.open()
+            let snapshots = try repository.snapshots().readable
+            let index = try BlobIndex(repository)
+            for snapshot in snapshots {
+                do {
+                    if let fault = try Contents.fault(in: snapshot, repository, index) { onFault(fault) }
+                } catch let error where !(error is StoreError) {
+                    guard try !repository.forgotten().contains(snapshot.id) else { continue }
+                    onFault("snapshot \(snapshot.id.short): \(error)")
+                }
+            }
+        }
+    }
+}
+
+/// One try at a backup.
+private struct BackupOfNumbers {
+    private let repository: Repository
+    private let session: BackupSession
+    private let onCommit: (CommitRecord) -> Void
+
+    init(_ repository: Repository, _ session: BackupSession, _ onCommit: @escaping (CommitRecord) -> Void) {
+        (self.repository, self.session, self.onCommit) = (repository, session, onCommit)
+    }
+
+    func run(_ numbers: [Int], hasParent: Bool, checkpoint: Int?) throws {
+        let known = hasParent ? try parentEntries() : [:]
+        let chunks = session.makeWriter(.chunkPack, compression: .off)
+        let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
+        for (place, number) in numbers.enumerated() {
+            if place == checkpoint {
+                try commit(Array(numbers.prefix(place)), try manifest.storeRoot(), continuing: true)
+            }
+            if let chunk = known[number], session.index.holds(chunk) {
+                try manifest.append(Contents.entry(number, chunk))
+                continue
+            }
+            let chunk = try Contents.bytes(number).withUnsafeBytes {
+                try chunks.store($0, isCompressed: false)
+            }
+            try manifest.append(Contents.entry(number, chunk))
+        }
+        try commit(numbers, try manifest.storeRoot(), continuing: false)
+    }
+
+    private func commit(_ numbers: [Int], _ root: BlobReference, continuing: Bool) throws {
+        let record = try session.commit(continuing: continuing) {
+            Contents.record($0, numbers, hasIndex: $1, root: root, at: repository.time.now())
+        }
+        onCommit(record)
+    }
+
+    /// The chunks of the newest snapshot's files. One that cannot be read is no parent.
+    private func parentEntries() throws -> [Int: BlobReference] {
+        var known: [Int: BlobReference] = [:]
+        guard let parent = try repository.snapshots().readable.last else { return known }
+        do {
+            let reader = try ManifestReader(parent, repository: repository, index: session.index)
+            while case .entry(let entry)? = try reader.next() {
+                guard case .extents(let extents) = entry.content, case .chunk(let chunk)? = extents.first,
+                    let number = Int(String(decoding: entry.path.dropFirst(4), as: UTF8.self))
+                else { continue }
+                known[number - 1000] = chunk
+            }
+        } catch let error where !(error is StoreError) {}
+        return known
     }
 }
 

@@ -64,8 +64,8 @@ struct BaseIndex {
         try sorted.forEachBlob { position, entries in
             done += 1
             if done % 65536 == 0 { try onProgress(done) }
-            while let copy = rest.first, copy.position < position { rest.removeFirst() }
-            if let copy = rest.first, copy.position == position {
+            if let copy = rest.first, copy.id == entries[0].id {
+                rest.removeFirst()
                 var entry = entries[0]
                 entry.pack = UInt32(sorted.packs.count + copy.pack)
                 (entry.offset, entry.storedLength) = (copy.offset, copy.storedLength)

@@ -35,14 +35,33 @@ struct CollectionRound {
     /// Decides the round, or learns what was decided. `first` is a survey from before the plan. Nil when it was
     /// stopped while it waited: the plan stays for the next prune.
     func run(after first: Survey?) throws -> Outcome? {
-        if try repository.collectionRounds().decided >= plan.number { return try adopted() }
+        if try isDecided() { return try adopted() }
+        do {
+            return try decide(after: first)
+        } catch let error as PruneStopped {
+            throw error
+        } catch {
+            // What another program decided and deleted is missing here.
+            guard try isDecided() else { throw error }
+            return try adopted()
+        }
+    }
+
+    private func isDecided() throws -> Bool {
+        try repository.collectionRounds().decided >= plan.number
+    }
+
+    private func decide(after first: Survey?) throws -> Outcome? {
         if !faults.noWait, try !watch.settle() { return nil }
         // Packs first: what is not among them now nobody else may bring back.
         let stored = try repository.listPacks()
         let survey =
             if let first, try first.isCurrent(repository) {
                 first
-            } else { try Survey(repository, onProgress: report(.marking)) }
+            } else {
+                try Survey.take(
+                    repository, workerCount: options.workerCount, onProgress: report(.marking))
+            }
         let condemned = Set(plan.condemned)
         let usage = PackUsage(survey.sorted, survey.live, stored: stored, condemned: condemned)
         let copier = PackCopier(repository)
@@ -91,11 +110,11 @@ struct CollectionRound {
         guard !places.isEmpty else { return [] }
         onEvent(.step(.copying))
         let isCondemned = sorted.packs.map { condemned.contains($0.id) }
-        var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [PackCopier.Wanted]()) })
+        var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [IndexEntry]()) })
         sorted.forEachBlob { position, copies in
             guard survey.live.contains(position) else { return }
             let copy = usage.neededCopy(copies, condemned: isCondemned)
-            wanted[copy.pack]?.append(.init(position: position, entry: copy))
+            wanted[copy.pack]?.append(copy)
         }
         let total = places.reduce(0) { $0 + usage.packs[$1].livingBytes }
         var read: UInt64 = 0
@@ -114,6 +133,7 @@ struct CollectionRound {
                 copied.insert(pack.id)
                 outcome.rewrittenPacks += 1
             } catch let error as CorruptionError {
+                if try isDecided() { throw error }
                 outcome.damagedPacks += 1
                 onEvent(.damaged(error))
             }

@@ -29,25 +29,21 @@ struct LiveBlobs {
     /// not know all that is referred to must not delete anything.
     init(
         _ roots: [BlobReference], _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex,
-        onProgress: (_ done: Int, _ total: Int) throws -> Void
+        workerCount: Int, onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         self.init(entries: sorted.count)
-        let scan = ReferenceScan(repository, index)
+        let scans = (0..<max(1, workerCount)).map { _ in ReferenceScan(repository, index) }
         var segments: [ID128: ManifestSegmentReference] = [:]
         var seen: Set<BlobReference> = []
         for root in roots where seen.insert(root).inserted {
             try onProgress(0, 0)
             try mark(root.id, sorted)
-            for segment in try scan.segments(of: root) { segments[segment.blob.id] = segment }
+            for segment in try scans[0].segments(of: root) { segments[segment.blob.id] = segment }
         }
         var done = 0
         try ReferenceCache(repository.cache, repository: repository.config.id).forEach(
             Self.inReadingOrder(segments, index),
-            scan: { segment in
-                var chunks: [ID128] = []
-                try scan.forEachChunk(of: segment) { chunks.append($0.id) }
-                return chunks
-            },
+            scan: { try ReferenceScan.chunks(of: $0, scans) },
             body: { chunks in
                 for offset in stride(from: 0, to: chunks.count, by: ID128.byteCount) {
                     try mark(ID128(loading: chunks.baseAddress! + offset), sorted)

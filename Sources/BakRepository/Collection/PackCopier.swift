@@ -7,8 +7,7 @@ import BakStorage
 
 /// Where a blob lies after it was copied.
 struct CopiedBlob {
-    /// The position that stands for it in the sorted index.
-    var position: Int
+    var id: ID128
     /// The place of its new pack among the copier's.
     var pack: Int
     var offset: UInt32
@@ -17,20 +16,12 @@ struct CopiedBlob {
 
 /// Fills new packs from old ones. For one thread.
 final class PackCopier {
-    /// A blob that is wanted of a pack.
-    struct Wanted {
-        var position: Int
-        var entry: IndexEntry
-    }
-
     private let repository: Repository
     private let reader: BlobReader
     private var builders: [ObjectKind: PackBuilder] = [:]
-    /// What lies in the open pack of each kind, in order.
-    private var open: [ObjectKind: [Int]] = [:]
     /// The new packs.
     private(set) var packs: [IndexedPack] = []
-    /// What was copied to them.
+    /// What was copied to them; sorted by id once it is finished.
     private(set) var copies: [CopiedBlob] = []
     /// The new packs' bytes so far.
     private(set) var copiedBytes: UInt64 = 0
@@ -48,12 +39,12 @@ final class PackCopier {
     ///
     /// Throws `CorruptionError` when one of them cannot be read.
     func copy(
-        _ wanted: [Wanted], of pack: IndexedPack, shouldStop: () -> Bool, onRead: (UInt64) -> Void
+        _ wanted: [IndexEntry], of pack: IndexedPack, shouldStop: () -> Bool, onRead: (UInt64) -> Void
     ) throws -> Bool {
-        var rest = wanted.sorted { $0.entry.offset < $1.entry.offset }[...]
+        var rest = wanted.sorted { $0.offset < $1.offset }[...]
         while let first = rest.first {
             if shouldStop() { return false }
-            let start = Int(first.entry.offset)
+            let start = Int(first.offset)
             var end = start
             let together = rest.prefix { blob in
                 let location = location(of: blob, in: pack)
@@ -68,7 +59,7 @@ final class PackCopier {
             rest = rest.dropFirst(together.count)
             let bytes = try reader.readRange(of: pack.id, start..<end)
             for blob in together {
-                let reference = BlobReference(id: blob.entry.id, length: blob.entry.rawLength)
+                let reference = BlobReference(id: blob.id, length: blob.rawLength)
                 let (compressed, _) = try reader.verify(
                     reference, at: location(of: blob, in: pack), kind: pack.kind, in: bytes,
                     rangeOffset: start)
@@ -79,18 +70,17 @@ final class PackCopier {
         return true
     }
 
-    private func location(of blob: Wanted, in pack: IndexedPack) -> BlobLocation {
-        BlobLocation(pack: pack.id, offset: blob.entry.offset, storedLength: blob.entry.storedLength)
+    private func location(of blob: IndexEntry, in pack: IndexedPack) -> BlobLocation {
+        BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
     }
 
-    private func append(_ blob: Wanted, _ compressed: Compressed, kind: ObjectKind) throws {
+    private func append(_ blob: IndexEntry, _ compressed: Compressed, kind: ObjectKind) throws {
         let builder = builder(for: kind)
         if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
         {
             try close(kind)
         }
-        builder.append(id: blob.entry.id, rawLength: Int(blob.entry.rawLength), compressed: compressed)
-        open[kind, default: []].append(blob.position)
+        builder.append(id: blob.id, rawLength: Int(blob.rawLength), compressed: compressed)
     }
 
     private func builder(for kind: ObjectKind) -> PackBuilder {
@@ -106,13 +96,11 @@ final class PackCopier {
         guard let builder = builders[kind], !builder.isEmpty else { return }
         let (pack, blobs, bytes) = builder.finish()
         try repository.store.stage(Layout.pack(pack.id), bytes)
-        for (blob, position) in zip(blobs, open[kind] ?? []) {
+        for blob in blobs {
             copies.append(
                 CopiedBlob(
-                    position: position, pack: packs.count, offset: blob.offset,
-                    storedLength: blob.storedLength))
+                    id: blob.id, pack: packs.count, offset: blob.offset, storedLength: blob.storedLength))
         }
-        open[kind] = []
         packs.append(pack)
         copiedBytes += pack.size
         builder.reset(id: ID128(from: repository.random))
@@ -122,6 +110,6 @@ final class PackCopier {
     func finish() throws {
         for kind in [ObjectKind.chunkPack, .manifestPack] { try close(kind) }
         if !packs.isEmpty { try repository.store.publishStaged() }
-        copies.sort { $0.position < $1.position }
+        copies.sort { $0.id < $1.id }
     }
 }

@@ -160,7 +160,10 @@ public final class Prune {
     }
 
     private func survey() throws -> Survey {
-        try Survey(repository, ignoring: options.isDryRun ? options.alsoForgotten : []) { done, total in
+        try Survey.take(
+            repository, ignoring: options.isDryRun ? options.alsoForgotten : [],
+            workerCount: options.workerCount
+        ) { done, total in
             if self.shouldStop() { throw PruneStopped() }
             self.onEvent(.progress(done: UInt64(done), total: UInt64(total)))
         }

@@ -25,6 +25,8 @@ public struct PruneOptions: Sendable {
     /// How long a running backup is left alone before its session is ended, in seconds. It then goes on under a
     /// new one.
     public var graceSeconds: UInt64 = 30
+    /// How many threads read manifests.
+    public var workerCount = 1
     /// Whether to work everything out and change nothing.
     public var isDryRun = false
     /// Snapshots that a dry run takes for forgotten.

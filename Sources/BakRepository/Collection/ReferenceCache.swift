@@ -19,6 +19,8 @@ struct ReferenceCache {
     private static let magic: UInt64 = 0x0073_6665_726b_6162  // "bakrefs"
     private static let version: UInt32 = 1
     private static let headBytes = 32
+    /// So many segments are read together.
+    private static let batchSegments = 64
 
     private let cache: any LocalCache
     private let repository: ID128
@@ -46,26 +48,34 @@ struct ReferenceCache {
         }
     }
 
-    /// Hands the chunks of every segment to `body`. `scan` reads a segment that is not known; what it finds is kept
-    /// for the next time, and what no segment of these needs is dropped.
+    /// Hands the chunks of every segment to `body`. `scan` reads some segments that are not known; what it finds is
+    /// kept for the next time, and what no segment of these needs is dropped.
     ///
     /// `body` may be called more than once for a segment.
     func forEach(
-        _ segments: [ManifestSegmentReference], scan: (ManifestSegmentReference) throws -> [ID128],
+        _ segments: [ManifestSegmentReference],
+        scan: (ArraySlice<ManifestSegmentReference>) throws -> [[ID128]],
         body: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        func visit(
-            _ segment: ManifestSegmentReference,
-            keep: (ID128, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
-        ) throws {
-            if let known = chunks(of: segment.blob.id) {
+        func visitAll(keep: (ID128, UnsafeRawBufferPointer) throws -> Void = { _, _ in }) throws {
+            var unknown: [ManifestSegmentReference] = []
+            for segment in segments {
+                guard let known = chunks(of: segment.blob.id) else {
+                    unknown.append(segment)
+                    continue
+                }
                 try body(known)
                 try keep(segment.blob.id, known)
-            } else {
-                let ids = Self.encode(try scan(segment))
-                try ids.withUnsafeBytes {
-                    try body($0)
-                    try keep(segment.blob.id, $0)
+            }
+            var rest = unknown[...]
+            while !rest.isEmpty {
+                let batch = rest.prefix(Self.batchSegments)
+                rest = rest.dropFirst(batch.count)
+                for (segment, ids) in zip(batch, try scan(batch)) {
+                    try Self.encode(ids).withUnsafeBytes {
+                        try body($0)
+                        try keep(segment.blob.id, $0)
+                    }
                 }
             }
         }
@@ -76,16 +86,14 @@ struct ReferenceCache {
             do {
                 return try cache.replace(Self.name) { append in
                     try Self.header(repository).withUnsafeBytes(append)
-                    for segment in segments {
-                        do {
-                            try visit(segment) { id, chunks in
-                                try Self.row(id, chunks).withUnsafeBytes(append)
-                                try append(chunks)
-                            }
-                        } catch {
-                            failure = error
-                            throw error
+                    do {
+                        try visitAll { id, chunks in
+                            try Self.row(id, chunks).withUnsafeBytes(append)
+                            try append(chunks)
                         }
+                    } catch {
+                        failure = error
+                        throw error
                     }
                 }
             } catch {
@@ -93,7 +101,7 @@ struct ReferenceCache {
                 if let failure, !(failure is StoreError) { throw failure }
             }
         }
-        for segment in segments { try visit(segment) }
+        try visitAll()
     }
 
     private func chunks(of segment: ID128) -> UnsafeRawBufferPointer? {

@@ -75,7 +75,7 @@ final class SessionWatch {
         if !hasTold { onEvent(.step(.waiting)) }
         hasTold = true
         onEvent(.waiting(record))
-        return now &+ options.graceSeconds &* 1_000_000_000
+        return now &+ min(options.graceSeconds, 1 << 30) &* 1_000_000_000
     }
 
     private func revoke(_ session: ID128) throws {

@@ -19,9 +19,28 @@ struct Survey {
     let live: LiveBlobs
     private let forgotten: Set<ID128>
 
-    /// Looks. `ignoring` are snapshots that count as forgotten.
-    init(
-        _ repository: Repository, ignoring: Set<ID128> = [],
+    /// Looks, again and again while others get in the way: what another collection removed is missing here, and a
+    /// listing that takes several calls may show a snapshot and not the one before it that it counts on. `ignoring`
+    /// are snapshots that count as forgotten.
+    static func take(
+        _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
+        onProgress: (_ done: Int, _ total: Int) throws -> Void
+    ) throws -> Survey {
+        while true {
+            let before = try Listed(repository)
+            do {
+                return try Survey(
+                    repository, ignoring: ignoring, workerCount: workerCount, onProgress: onProgress)
+            } catch let error as PruneStopped {
+                throw error
+            } catch {
+                guard try Listed(repository) != before else { throw error }
+            }
+        }
+    }
+
+    private init(
+        _ repository: Repository, ignoring: Set<ID128>, workerCount: Int,
         onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         index = try BlobIndex(repository, for: .collecting)
@@ -29,15 +48,17 @@ struct Survey {
         trusted = index.trusted
         forgotten = try repository.forgotten()
         snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
-        live = try LiveBlobs(snapshots.map(\.root), repository, index, sorted, onProgress: onProgress)
+        live = try LiveBlobs(
+            snapshots.map(\.root), repository, index, sorted, workerCount: workerCount,
+            onProgress: onProgress)
     }
 
     /// Whether a new survey would come to the same.
     func isCurrent(_ repository: Repository) throws -> Bool {
-        guard try repository.collectionRounds().decided == trusted.round else { return false }
-        let outcomes = try repository.sessionOutcomes()
-        return try outcomes.committed == trusted.outcomes.committed
-            && outcomes.damaged == trusted.outcomes.damaged && repository.forgotten() == forgotten
+        try Listed(repository)
+            == Listed(
+                round: trusted.round, committed: trusted.outcomes.committed,
+                damaged: trusted.outcomes.damaged, forgotten: forgotten)
     }
 
     private static func readSnapshots(
@@ -59,6 +80,23 @@ struct Survey {
             }
             return record
         }
+    }
+}
+
+/// What a survey depends on, as listings show it.
+private struct Listed: Equatable {
+    var round: UInt64
+    var committed: Set<ID128>
+    var damaged: Set<ID128>
+    var forgotten: Set<ID128>
+}
+
+extension Listed {
+    init(_ repository: Repository) throws {
+        round = try repository.collectionRounds().decided
+        let outcomes = try repository.sessionOutcomes()
+        (committed, damaged) = (outcomes.committed, outcomes.damaged)
+        forgotten = try repository.forgotten()
     }
 }
 

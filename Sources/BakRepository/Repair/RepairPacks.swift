@@ -145,7 +145,7 @@ public final class RepairPacks {
                     whole += 1
                 } else if let form = try salvage.blob(entry, rows[entry.offset], of: pack.indexed, size: size)
                 {
-                    try writer.append(form, of: entry, kind: pack.indexed.kind, position: position)
+                    try writer.append(form, of: entry, kind: pack.indexed.kind)
                     saved.insert(position)
                     whole += 1
                 } else {
@@ -176,8 +176,8 @@ public final class RepairPacks {
         let replacement = try IndexReplacement(repository, index.trusted, request)
         var base = BaseIndex(repository, round: replacement.round, packs: sorted.packs + writer.packs)
         var rest = writer.copies[...]
-        try sorted.forEachBlob { position, copies in
-            if let copy = rest.first, copy.position == position {
+        try sorted.forEachBlob { _, copies in
+            if let copy = rest.first, copy.id == copies[0].id {
                 rest.removeFirst()
                 var entry = copies[0]
                 entry.pack = UInt32(sorted.packs.count + copy.pack)

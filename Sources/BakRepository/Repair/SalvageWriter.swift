@@ -9,10 +9,10 @@ import BakStorage
 final class SalvageWriter {
     private let repository: Repository
     private let isDryRun: Bool
-    private var builders: [ObjectKind: (builder: PackBuilder, positions: [Int])] = [:]
+    private var builders: [ObjectKind: PackBuilder] = [:]
     /// The new packs.
     private(set) var packs: [IndexedPack] = []
-    /// Where each blob lies in them.
+    /// Where each blob lies in them; sorted by id once it is finished.
     private(set) var copies: [CopiedBlob] = []
     /// The new packs' bytes.
     private(set) var writtenBytes: UInt64 = 0
@@ -22,44 +22,41 @@ final class SalvageWriter {
         self.isDryRun = isDryRun
     }
 
-    /// Adds a blob that has been verified; `position` stands for it in the index.
-    func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind, position: Int) throws {
+    /// Adds a blob that has been verified.
+    func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind) throws {
         if builders[kind] == nil {
             let builder = PackBuilder(
                 kind: kind, targetBytes: repository.config.packBytes, sealer: repository.context.sealer)
             builder.reset(id: ID128(from: repository.random))
-            builders[kind] = (builder, [])
+            builders[kind] = builder
         }
-        let builder = builders[kind]!.builder
+        let builder = builders[kind]!
         if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
         {
             try close(kind)
         }
         builder.append(id: entry.id, rawLength: Int(entry.rawLength), compressed: compressed)
-        builders[kind]!.positions.append(position)
     }
 
     private func close(_ kind: ObjectKind) throws {
-        guard let (builder, positions) = builders[kind], !builder.isEmpty else { return }
+        guard let builder = builders[kind], !builder.isEmpty else { return }
         let (pack, blobs, bytes) = builder.finish()
         if !isDryRun { try repository.store.stage(Layout.pack(pack.id), bytes) }
-        for (blob, position) in zip(blobs, positions) {
+        for blob in blobs {
             copies.append(
                 CopiedBlob(
-                    position: position, pack: packs.count, offset: blob.offset,
-                    storedLength: blob.storedLength))
+                    id: blob.id, pack: packs.count, offset: blob.offset, storedLength: blob.storedLength))
         }
         packs.append(pack)
         writtenBytes += pack.size
         builder.reset(id: ID128(from: repository.random))
-        builders[kind]!.positions = []
     }
 
     /// Makes all of it durable and visible.
     func finish() throws {
         for kind in builders.keys.sorted(by: { $0.rawValue < $1.rawValue }) { try close(kind) }
         if !packs.isEmpty, !isDryRun { try repository.store.publishStaged() }
-        copies.sort { $0.position < $1.position }
+        copies.sort { $0.id < $1.id }
     }
 
     /// Removes them again, when nothing has come to refer to them.

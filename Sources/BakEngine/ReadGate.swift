@@ -1,0 +1,132 @@
+// ReadGate: lets only so many files of a source be read at the same time, while more threads compute. Two readers make
+// a spinning disk's head go to and fro.
+
+import BakCore
+import BakStorage
+
+/// How a backup reads its source.
+struct ReadingManner: Equatable, Sendable {
+    /// How many threads read and compute.
+    var threads: Int
+    /// How many of them may read at a time.
+    var readers: Int
+    /// Whether files are read in the order of their inodes, near to which their content lies.
+    var isByInode: Bool
+
+    /// Readers where each read waits for another machine.
+    private static let networkReaders = 8
+
+    /// The manner for a medium: what `asked` says, or what suits it.
+    init(_ medium: SourceMedium, processors: Int, asked: Int?) {
+        let usual =
+            switch medium {
+            case .rotational: 1
+            case .solidState: processors
+            case .network: max(processors, Self.networkReaders)
+            }
+        readers = max(1, asked ?? usual)
+        threads = max(readers, processors)
+        isByInode = medium == .rotational
+    }
+}
+
+/// Counts readers.
+private final class ReadGate: Sendable {
+    private let monitor = Monitor()
+    private nonisolated(unsafe) var free: Int
+
+    init(_ readers: Int) { free = readers }
+
+    func enter() {
+        monitor.locked {
+            while free == 0 { monitor.wait() }
+            free -= 1
+        }
+    }
+
+    func leave() {
+        monitor.locked {
+            free += 1
+            monitor.signalAll()
+        }
+    }
+}
+
+/// A source of which only so many files are read at a time.
+final class GatedTree: SourceTree {
+    private let tree: any SourceTree
+    private let gate: ReadGate
+
+    /// Lets `readers` files of `tree` be read at a time.
+    init(_ tree: any SourceTree, readers: Int) {
+        self.tree = tree
+        gate = ReadGate(readers)
+    }
+
+    var topDevice: UInt64? { tree.topDevice }
+    var isRepeatable: Bool { tree.isRepeatable }
+    var medium: SourceMedium { tree.medium }
+    var timestampGranularityNanoseconds: UInt64 { tree.timestampGranularityNanoseconds }
+
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
+    func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walkAhead(visit) }
+
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        try tree.attributes(path, stat)
+    }
+
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
+        tree.names(uid: uid, gid: gid)
+    }
+
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+        gate.enter()
+        do throws(SourceError) {
+            return GatedFile(try tree.open(path), gate)
+        } catch {
+            gate.leave()
+            throw error
+        }
+    }
+
+    /// A file that holds its place from the open to the end of the first read, and again for each read after that.
+    private final class GatedFile: SourceFile {
+        private let file: any SourceFile
+        private let gate: ReadGate
+        private var holdsPlace = true
+
+        init(_ file: any SourceFile, _ gate: ReadGate) {
+            self.file = file
+            self.gate = gate
+        }
+
+        deinit { leave() }
+
+        private func leave() {
+            if holdsPlace { gate.leave() }
+            holdsPlace = false
+        }
+
+        var hasKnownSize: Bool { file.hasKnownSize }
+        var earlierFindings: EarlierFindings? { file.earlierFindings }
+
+        func stat() throws(SourceError) -> FileStat { try file.stat() }
+        func attributes() throws(SourceError) -> FileAttributes { try file.attributes() }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+            if !holdsPlace { gate.enter() }
+            holdsPlace = true
+            defer { leave() }
+            return try file.read(into: buffer, at: offset)
+        }
+
+        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
+            try file.nextData(from: offset, size: size)
+        }
+
+        func close() {
+            leave()
+            file.close()
+        }
+    }
+}

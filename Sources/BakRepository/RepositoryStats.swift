@@ -1,0 +1,288 @@
+// RepositoryStats: how much snapshots hold before and after deduplication and compression, by type of file, and what
+// each snapshot alone holds, which is what forgetting it would free.
+//
+// Memory is three bits for each blob and some dozens of bytes for each distinct manifest segment. A segment that several
+// snapshots share is read once, any other twice.
+
+import BakCore
+import BakFormat
+
+/// How much some blobs come to.
+public struct BlobSizes: Equatable, Sendable {
+    /// How many.
+    public var blobs = 0
+    /// Their bytes before compression.
+    public var rawBytes: UInt64 = 0
+    /// Their bytes as stored, with what describes them.
+    public var storedBytes: UInt64 = 0
+
+    /// None.
+    public init() {}
+
+    mutating func add(_ entry: IndexEntry) {
+        blobs += 1
+        rawBytes += UInt64(entry.rawLength)
+        storedBytes += UInt64(entry.storedLength) + PackUsage.blobOverhead
+    }
+}
+
+/// Regular files of one type.
+public struct TypeStats: Equatable, Sendable {
+    /// The files' extension in lower case; empty for none.
+    public var type: String
+    /// Files, counted in each snapshot that has them.
+    public var files: UInt64 = 0
+    /// Their bytes.
+    public var bytes: UInt64 = 0
+    /// Their distinct chunks; a chunk that files of several types have counts for one of them.
+    public var chunks = BlobSizes()
+
+    /// None of a type.
+    public init(type: String) { self.type = type }
+}
+
+/// What a repository or some snapshots hold.
+public struct RepositoryStats: Equatable, Sendable {
+    /// Files, counted in each snapshot that has them.
+    public var files: UInt64 = 0
+    /// Their bytes: what restoring all of the snapshots would give.
+    public var bytes: UInt64 = 0
+    /// The distinct blobs that the snapshots need, lists of files among them.
+    public var needed = BlobSizes()
+    /// The same for lists of files alone.
+    public var manifests = BlobSizes()
+    /// By type, the largest in the repository first.
+    public var types: [TypeStats] = []
+    /// What each snapshot alone holds.
+    public var alone: [ID128: BlobSizes] = [:]
+    /// Packs in the store.
+    public var packs = 0
+    /// Their bytes.
+    public var packBytes: UInt64 = 0
+    /// The bytes of packs that no snapshot needs.
+    public var unusedBytes: UInt64 = 0
+    /// Parts of snapshots that cannot be read or are missing, and are therefore not counted.
+    public var missing = 0
+}
+
+/// Gathers the statistics of snapshots. For one thread.
+public final class StatsRun {
+    private let repository: Repository
+    private let index: BlobIndex
+    private let sorted: SortedIndex
+    private let reader: BlobReader
+    private let onProgress: (_ done: Int, _ total: Int) -> Void
+    private let isCancelled: () -> Bool
+    private var stats = RepositoryStats()
+    private var types: [String: TypeStats] = [:]
+    /// What some snapshot refers to, and what several do.
+    private var seen: LiveBlobs
+    private var several: LiveBlobs
+    private var segments: [ID128: SegmentUse] = [:]
+    /// How many types are told apart; files of others are taken together.
+    private static let mostTypes = 4096
+
+    /// A manifest segment, and who has it.
+    private struct SegmentUse {
+        var reference: ManifestSegmentReference
+        /// The only snapshot that has it, by its place; nil when there are several.
+        var snapshot: Int?
+        var uses: UInt64
+    }
+
+    /// Prepares. `onProgress` is told how many of all segments have been read.
+    public init(
+        _ repository: Repository, _ index: BlobIndex,
+        onProgress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
+        isCancelled: @escaping () -> Bool = { false }
+    ) throws {
+        self.repository = repository
+        self.index = index
+        self.onProgress = onProgress
+        self.isCancelled = isCancelled
+        sorted = try index.soundIndex()
+        reader = BlobReader(repository)
+        seen = LiveBlobs(entries: sorted.count)
+        several = LiveBlobs(entries: sorted.count)
+    }
+
+    /// Gathers what `snapshots` hold. What is damaged is left out and counted as missing.
+    public func run(_ snapshots: [CommitRecord]) throws -> RepositoryStats {
+        try findSegments(of: snapshots)
+        var own: [[SegmentUse]] = Array(repeating: [], count: snapshots.count)
+        var shared: [SegmentUse] = []
+        for use in segments.values.sorted(by: { $0.reference.blob.id < $1.reference.blob.id }) {
+            if let place = use.snapshot { own[place].append(use) } else { shared.append(use) }
+        }
+        let total = shared.count + 2 * own.reduce(0) { $0 + $1.count }
+        var done = 0
+        func step() {
+            done += 1
+            onProgress(done, total)
+        }
+        for use in shared where !isCancelled() {
+            try scan(use) { type, position, entry in
+                several.insert(position)
+                count(position, entry, type)
+            }
+            step()
+        }
+        for place in own.indices {
+            var mine = LiveBlobs(entries: sorted.count)
+            for use in own[place] where !isCancelled() {
+                try scan(use) { type, position, entry in
+                    guard !mine.contains(position) else { return }
+                    mine.insert(position)
+                    if seen.contains(position) { several.insert(position) }
+                    count(position, entry, type)
+                }
+                step()
+            }
+        }
+        var counted = LiveBlobs(entries: sorted.count)
+        for (place, snapshot) in snapshots.enumerated() {
+            for use in own[place] where !isCancelled() {
+                try scan(use, countingFiles: false) { _, position, entry in
+                    guard !several.contains(position), !counted.contains(position) else { return }
+                    counted.insert(position)
+                    stats.alone[snapshot.id, default: BlobSizes()].add(entry)
+                }
+                step()
+            }
+        }
+        try countPacks()
+        stats.types = types.values.sorted {
+            ($1.chunks.storedBytes, $0.type) < ($0.chunks.storedBytes, $1.type)
+        }
+        return stats
+    }
+
+    // MARK: Manifests
+
+    private func findSegments(of snapshots: [CommitRecord]) throws {
+        var roots: [ID128: (place: Int?, reference: BlobReference)] = [:]
+        for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
+            stats.alone[snapshot.id] = BlobSizes()
+            let isShared = roots[snapshot.root.id] != nil
+            roots[snapshot.root.id] = (isShared ? nil : place, snapshot.root)
+            guard let root = try readRoot(snapshot) else { continue }
+            for reference in root.segments {
+                if var use = segments[reference.blob.id] {
+                    use.uses += 1
+                    if use.snapshot != place { use.snapshot = nil }
+                    segments[reference.blob.id] = use
+                } else {
+                    segments[reference.blob.id] = SegmentUse(reference: reference, snapshot: place, uses: 1)
+                }
+            }
+        }
+        let uses =
+            roots.values.map { ($0.place, $0.reference) }
+            + segments.values.map { ($0.snapshot, $0.reference.blob) }
+        for (place, blob) in uses {
+            guard let position = sorted.position(of: blob.id) else { continue }
+            let entry = sorted.entry(at: position)
+            seen.insert(position)
+            stats.needed.add(entry)
+            stats.manifests.add(entry)
+            if let place { stats.alone[snapshots[place].id]?.add(entry) }
+        }
+    }
+
+    private func readRoot(_ snapshot: CommitRecord) throws -> ManifestRoot? {
+        do {
+            let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
+            return try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            stats.missing += 1
+            return nil
+        }
+    }
+
+    /// Hands every chunk that a segment refers to to `body`, with the type of the file.
+    private func scan(
+        _ use: SegmentUse, countingFiles: Bool = true,
+        _ body: (_ type: String, _ position: Int, _ entry: IndexEntry) -> Void
+    ) throws {
+        do {
+            let blob = use.reference.blob
+            let bytes = try reader.read(blob, kind: .manifestPack, index: index)
+            let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(blob.id)")
+            var type = Self.type(of: use.reference.firstPath)
+            while let kind = try decoder.advance() {
+                if kind == .entry {
+                    type = Self.type(of: decoder.path)
+                    if countingFiles, decoder.fields.stat.type == .regular {
+                        countFile(type, decoder.fields.stat.size, use.uses)
+                    }
+                }
+                _ = try decoder.allExtents { extent in
+                    guard case .chunk(let chunk) = extent else { return true }
+                    if let position = sorted.position(of: chunk.id) {
+                        body(type, position, sorted.entry(at: position))
+                    } else if countingFiles {
+                        stats.missing += 1
+                    }
+                    return true
+                }
+            }
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            if countingFiles { stats.missing += 1 }
+        }
+    }
+
+    // MARK: Counting
+
+    private func countFile(_ type: String, _ bytes: UInt64, _ uses: UInt64) {
+        let (total, overflow) = bytes.multipliedReportingOverflow(by: uses)
+        let size = overflow ? UInt64.max : total
+        stats.files &+= uses
+        stats.bytes &+= size
+        let name = known(type)
+        types[name, default: TypeStats(type: name)].files &+= uses
+        types[name, default: TypeStats(type: name)].bytes &+= size
+    }
+
+    /// Counts a chunk that is met for the first time.
+    private func count(_ position: Int, _ entry: IndexEntry, _ type: String) {
+        guard !seen.contains(position) else { return }
+        seen.insert(position)
+        stats.needed.add(entry)
+        let name = known(type)
+        types[name, default: TypeStats(type: name)].chunks.add(entry)
+    }
+
+    private func known(_ type: String) -> String {
+        types[type] != nil || types.count < Self.mostTypes ? type : ""
+    }
+
+    /// The extension of a file's name, when it looks like one.
+    private static func type(of path: [UInt8]) -> String {
+        let name = path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
+        guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else { return "" }
+        let letters = name[(dot + 1)...]
+        guard (1...10).contains(letters.count) else { return "" }
+        var type: [UInt8] = []
+        for letter in letters {
+            switch letter {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                type.append(letter)
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): type.append(letter | 0x20)
+            default: return ""
+            }
+        }
+        return String(decoding: type, as: UTF8.self)
+    }
+
+    private func countPacks() throws {
+        let stored = try repository.listPacks()
+        stats.packs = stored.count
+        stats.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
+        var strays = Set(stored.keys)
+        for use in PackUsage(sorted, seen, stored: stored).packs where use.isStored {
+            strays.remove(use.pack.id)
+            stats.unusedBytes += use.livingBlobs > 0 ? use.unusedBytes : use.pack.size
+        }
+        for stray in strays { stats.unusedBytes += UInt64(stored[stray] ?? 0) }
+    }
+}

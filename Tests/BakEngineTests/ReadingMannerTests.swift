@@ -1,0 +1,111 @@
+// How many files are read at once, and in which order, by what they lie on.
+
+import BakCore
+import BakEngine
+import BakStorage
+import Testing
+
+/// A source that counts who reads at the same time.
+private final class WatchedTree: SourceTree {
+    let tree: FakeTree
+    let medium: SourceMedium
+    private let monitor = Monitor()
+    private nonisolated(unsafe) var reading = 0
+    private nonisolated(unsafe) var mostReading = 0
+
+    init(_ tree: FakeTree, on medium: SourceMedium) {
+        self.tree = tree
+        self.medium = medium
+    }
+
+    /// The most files that were read at the same time.
+    var most: Int { monitor.locked { mostReading } }
+
+    var timestampGranularityNanoseconds: UInt64 { tree.timestampGranularityNanoseconds }
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        try tree.attributes(path, stat)
+    }
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { tree.names(uid: uid, gid: gid) }
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try tree.open(path), self) }
+
+    private final class File: SourceFile {
+        let file: any SourceFile
+        let tree: WatchedTree
+
+        init(_ file: any SourceFile, _ tree: WatchedTree) {
+            self.file = file
+            self.tree = tree
+        }
+
+        func stat() throws(SourceError) -> FileStat { try file.stat() }
+        func attributes() throws(SourceError) -> FileAttributes { try file.attributes() }
+        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
+            try file.nextData(from: offset, size: size)
+        }
+        func close() { file.close() }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+            tree.monitor.locked {
+                tree.reading += 1
+                tree.mostReading = max(tree.mostReading, tree.reading)
+                // Long enough for others to come in, if they may.
+                tree.monitor.wait(milliseconds: 2)
+            }
+            defer { tree.monitor.locked { tree.reading -= 1 } }
+            return try file.read(into: buffer, at: offset)
+        }
+    }
+}
+
+@Suite struct ReadingMannerTests {
+    /// Files whose inodes go the other way than their names, in one folder.
+    private static func tree(_ count: Int) -> FakeTree {
+        var random = SeededRandom(5)
+        return FakeTree(
+            [.other("s", .directory)]
+                + (100..<100 + count).map { number in
+                    var file = FakeEntry.file("s/\(number)", random.bytes(2000))
+                    file.stat.inode = UInt64(1000 - number)
+                    return file
+                })
+    }
+
+    private func most(_ medium: SourceMedium, asked: Int?, processors: Int = 2) throws -> Int {
+        let bench = try MemoryBench()
+        let tree = WatchedTree(Self.tree(300), on: medium)
+        let report = try bench.backup(tree) {
+            $0.workerCount = processors
+            $0.readConcurrency = asked
+        }
+        #expect(report.counters.files == 300 && report.counters.failedItems == 0)
+        return tree.most
+    }
+
+    @Test func theMediumDecidesAndTheUserOverrides() throws {
+        #expect(try most(.rotational, asked: nil) == 1)
+        #expect(try most(.rotational, asked: 3) == 3)
+        #expect(try most(.solidState, asked: nil) == 2)
+        #expect(try most(.solidState, asked: 1) == 1)
+        #expect(try most(.network, asked: nil) == 8)
+        #expect(try most(.network, asked: 2, processors: 4) == 2)
+    }
+
+    @Test func aSpinningDiskIsReadByInode() throws {
+        let bench = try MemoryBench()
+        let files = Self.tree(100)
+        _ = try bench.backup(WatchedTree(files, on: .rotational)) { $0.workerCount = 1 }
+        let opened = files.opened.withLock { $0 }.filter { $0.starts(with: "s/1".utf8) }
+        #expect(
+            opened.count == 100 && opened == opened.sorted { $0.lexicographicallyPrecedes($1) }.reversed())
+    }
+
+    @Test(arguments: [SourceMedium.rotational, .network])
+    func theSnapshotIsTheSame(medium: SourceMedium) throws {
+        let bench = try MemoryBench()
+        let plain = try #require(try bench.backup(Self.tree(300)).snapshot)
+        let other = try #require(
+            try bench.backup(WatchedTree(Self.tree(300), on: medium)) { $0.parent = .none }.snapshot)
+        #expect(plain.root == other.root)
+    }
+}

@@ -1,0 +1,58 @@
+// What a source's files lie on, from a copy of how /sys looks.
+
+import BakStorage
+import Glibc
+import Testing
+
+@testable import BakPosix
+
+extension PosixTests {
+    @Suite struct MediumProbeTests {
+        let scratch = Scratch()
+
+        /// Makes a device of that place under `devices`, linked to by number as the system does.
+        private func device(_ number: String, _ place: String, rotational: String?) {
+            var folder = ""
+            for component in place.split(separator: "/") {
+                folder += (folder.isEmpty ? "" : "/") + component
+                mkdir(scratch[folder], 0o755)
+            }
+            if let rotational {
+                scratch.folder("\(place)/queue")
+                scratch.write("\(place)/queue/rotational", rotational)
+            }
+            mkdir(scratch["numbers"], 0o755)
+            symlink("../\(place)", scratch["numbers/\(number)"])
+        }
+
+        private func medium(_ number: String) -> SourceMedium? {
+            MediumProbe.medium(ofDevice: number, in: scratch["numbers"])
+        }
+
+        @Test func disksAndPartitionsAreToldApart() {
+            device("8:0", "devices/ata1/block/sda", rotational: "1\n")
+            device("8:1", "devices/ata1/block/sda/sda1", rotational: nil)
+            device("259:0", "devices/nvme/nvme0n1", rotational: "0\n")
+            device("259:1", "devices/nvme/nvme0n1/nvme0n1p1", rotational: nil)
+            device("252:0", "devices/virtual/dm-0", rotational: "1\n")
+            #expect(medium("8:0") == .rotational && medium("8:1") == .rotational)
+            #expect(medium("259:0") == .solidState && medium("259:1") == .solidState)
+            #expect(medium("252:0") == .rotational)
+        }
+
+        @Test func aHypervisorIsNotBelievedAndOddThingsAreUnknown() {
+            device("253:0", "devices/pci0/virtio3/block/vda", rotational: "1\n")
+            device("7:0", "devices/virtual/loop0", rotational: nil)
+            device("7:1", "devices/virtual/loop1", rotational: "")
+            #expect(medium("253:0") == .solidState)
+            #expect(medium("7:0") == nil && medium("9:9") == nil)
+            #expect(medium("7:1") == .solidState)
+        }
+
+        @Test func everyPathHasAMedium() {
+            // No block device has these; the kernel's own file systems are no network either.
+            #expect(MediumProbe.medium(Array("/proc".utf8)) == .solidState)
+            #expect(MediumProbe.medium(Array("/no such path".utf8)) == .solidState)
+        }
+    }
+}

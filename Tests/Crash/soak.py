@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Backups, prunes, forgetting and restores of one repository at once, for a while, one of them killed each second.
+
+Three machines back up trees that change between their backups; two prune; one forgets at random; one restores.
+Whatever is killed is begun anew. Afterwards a check of all data must find nothing, every snapshot that was reported
+stored and is not forgotten must be there, every snapshot must be restored as its tree was, and a last prune must
+leave nothing to give back.
+
+Usage: soak.py --program FILE [--seconds N] [--seed N]
+"""
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+KILLED = -9
+MACHINES = 3
+# How many snapshots there are about.
+KEPT = 12
+
+
+def catalogue(folder):
+    """What a tree holds: paths and hashes."""
+    rows = {}
+    for path, _, names in os.walk(folder):
+        for name in names:
+            file = os.path.join(path, name)
+            with open(file, 'rb') as stream:
+                rows[os.path.relpath(file, folder)] = hashlib.sha256(stream.read()).hexdigest()
+    return rows
+
+
+class Soak:
+    def __init__(self, program, folder, seed):
+        self.program = program
+        self.folder = folder
+        self.seed = seed
+        self.lock = threading.Lock()
+        self.running = {}
+        self.is_over = False
+        self.failures = []
+        # Trees by the tag of their snapshot, and the snapshots that were reported or may have been forgotten.
+        self.trees = {}
+        self.reported = set()
+        self.forgotten = set()
+        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'killed'], 0)
+
+    def run(self, name, *arguments, is_killed=True):
+        """Runs the program; returns its exit code and what it printed."""
+        environment = {
+            'HOME': self.folder, 'PATH': os.environ['PATH'], 'TZ': 'UTC',
+            'BAKSTORE_CACHE_DIR': os.path.join(self.folder, 'cache-' + name),
+            'BAKSTORE_REPOSITORY': os.path.join(self.folder, 'repo'),
+        }
+        with subprocess.Popen(
+                [self.program, *arguments], env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            if is_killed:
+                with self.lock:
+                    self.running[name] = process
+            output, errors = process.communicate()
+            with self.lock:
+                self.running.pop(name, None)
+        if process.returncode == KILLED:
+            self.counts['killed'] += 1
+        elif process.returncode == 0:
+            self.counts[arguments[0]] = self.counts.get(arguments[0], 0) + 1
+        return process.returncode, output, errors
+
+    def fail(self, what):
+        with self.lock:
+            self.failures.append(what)
+
+    def expect(self, codes, name, *arguments, **options):
+        code, output, errors = self.run(name, *arguments, **options)
+        if code not in codes:
+            self.fail(f'{" ".join(arguments)} ends with {code}: {errors}{output}')
+        return code, output
+
+    def snapshots(self, name, **options):
+        code, output = self.expect((0, KILLED), name, 'snapshots', '--json', **options)
+        rows = [json.loads(line) for line in output.splitlines()] if code == 0 else []
+        return [row for row in rows if row['message_type'] == 'snapshot' and row['is_complete']]
+
+    # --- What each does until it is over ---
+
+    def back_up(self, number):
+        draw = random.Random(self.seed * 100 + number)
+        name = f'machine{number}'
+        source = os.path.join(self.folder, name)
+        os.mkdir(source)
+        run = 0
+        while not self.is_over:
+            for _ in range(draw.randint(1, 8)):
+                path = os.path.join(source, f'file{draw.randint(0, 20):02}')
+                if os.path.exists(path) and draw.random() < 0.3:
+                    os.remove(path)
+                else:
+                    # Some content is on several machines, and comes and goes.
+                    content = random.Random(draw.randint(0, 60)).randbytes(draw.choice([300, 20_000, 600_000]))
+                    with open(path, 'wb') as file:
+                        file.write(content)
+            run += 1
+            time.sleep(draw.random() / 5)
+            tag = f'{name}-{run}'
+            with self.lock:
+                self.trees[tag] = catalogue(source)
+            code, output = self.expect((0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force')
+            if code == 0:
+                rows = [json.loads(line) for line in output.splitlines()]
+                (snapshot,) = [row['snapshot_id'] for row in rows if row.get('snapshot_id')]
+                with self.lock:
+                    self.reported.add(snapshot)
+
+    def prune(self, number):
+        while not self.is_over:
+            self.expect((0, KILLED), f'prune{number}', 'prune', '--max-unused', '0', '--quiet')
+
+    def forget(self):
+        draw = random.Random(self.seed * 100 + 50)
+        while not self.is_over:
+            time.sleep(0.3)
+            rows = self.snapshots('forget')
+            if len(rows) <= KEPT:
+                continue
+            chosen = [row['id'] for row in draw.sample(rows, len(rows) - KEPT)]
+            with self.lock:
+                self.forgotten.update(chosen)
+            self.expect((0, KILLED), 'forget', 'forget', *chosen)
+
+    def restore(self):
+        draw = random.Random(self.seed * 100 + 60)
+        while not self.is_over:
+            time.sleep(0.2)
+            rows = self.snapshots('restore')
+            if rows:
+                self.restore_one('restore', draw.choice(rows))
+
+    def restore_one(self, name, row, is_killed=True):
+        target = os.path.join(self.folder, 'target-' + name)
+        shutil.rmtree(target, ignore_errors=True)
+        code, output, errors = self.run(name, 'restore', row['id'], '-t', target, is_killed=is_killed)
+        if code == KILLED:
+            return
+        with self.lock:
+            # Its chunks may be gone once it is forgotten.
+            if row['id'] in self.forgotten:
+                return
+            tree = self.trees[row['tags'][0]]
+        found = target + os.path.join(self.folder, row['tags'][0].split('-')[0])
+        if code != 0:
+            self.fail(f'restore {row["id"]} ends with {code}: {errors}{output}')
+        elif catalogue(found) != tree:
+            self.fail(f'{row["id"]} is not restored as it was')
+
+    def kill(self):
+        draw = random.Random(self.seed * 100 + 70)
+        while not self.is_over:
+            time.sleep(1)
+            with self.lock:
+                if self.running:
+                    self.running[draw.choice(sorted(self.running))].kill()
+
+    # --- All of it ---
+
+    def soak(self, seconds):
+        self.expect((0,), 'init', 'init', '--pack-size', '1M', is_killed=False)
+        jobs = [(self.back_up, number) for number in range(MACHINES)] + [(self.prune, 0), (self.prune, 1)]
+        jobs += [(self.forget,), (self.restore,), (self.kill,)]
+        threads = [threading.Thread(target=self.guard, args=job) for job in jobs]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.failures:
+            time.sleep(0.1)
+        self.is_over = True
+        for thread in threads:
+            thread.join()
+
+    def guard(self, job, *arguments):
+        try:
+            job(*arguments)
+        except Exception as error:  # A thread that ends must not pass for one that found nothing.
+            self.fail(f'{job.__name__}: {error!r}')
+
+    def look(self):
+        """What must hold afterwards."""
+        self.expect((0,), 'look', 'check', '--read-data', is_killed=False)
+        rows = self.snapshots('look', is_killed=False)
+        lost = self.reported - self.forgotten - {row['id'] for row in rows}
+        if lost:
+            self.fail(f'snapshots are lost: {lost}')
+        for row in rows:
+            self.forgotten.discard(row['id'])
+            self.restore_one('look', row, is_killed=False)
+        for _ in range(2):
+            self.expect((0,), 'look', 'prune', '--max-unused', '0', is_killed=False)
+        self.expect((0,), 'look', 'check', '--read-data', is_killed=False)
+        _, output = self.expect((0,), 'look', 'prune', '--max-unused', '0', '--dry-run', '--json', is_killed=False)
+        summary = json.loads(output.splitlines()[-1])
+        if summary.get('deleted_packs', summary.get('packs_deleted', 0)):
+            self.fail(f'there still is something to prune: {summary}')
+        return len(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Backs up, prunes, forgets, restores and kills.')
+    parser.add_argument('--program', required=True)
+    parser.add_argument('--seconds', type=int, default=600)
+    parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        soak = Soak(os.path.abspath(options.program), os.path.realpath(folder), options.seed)
+        soak.soak(options.seconds)
+        kept = soak.look() if not soak.failures else 0
+        print(f'seed {options.seed}: ' + ', '.join(f'{count} {what}' for what, count in soak.counts.items()))
+        if soak.failures:
+            for failure in soak.failures[:5]:
+                print(f'soak.py: FAILED: {failure[:2000]}', file=sys.stderr)
+            keep = os.environ.get('BAKSTORE_SOAK_KEEP')
+            if keep:
+                shutil.copytree(folder, keep, symlinks=True)
+            sys.exit(1)
+        if soak.counts['killed'] < options.seconds // 4 or soak.counts['prune'] == 0:
+            sys.exit('soak.py: FAILED: too little happened')
+        print(f'{kept} snapshots are as they were')
+
+
+main()

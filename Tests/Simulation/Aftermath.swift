@@ -1,0 +1,81 @@
+// Aftermath: what must hold once no one does anything any more: a prune that nobody disturbs succeeds, keeps what
+// must be kept, and leaves no garbage.
+
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+
+@testable import BakRepository
+
+/// Looks at a store that is left alone.
+enum Aftermath {
+    /// What is wrong, or nil.
+    static func fault(_ start: StoreImage, _ universe: Universe) -> String? {
+        do {
+            var image = start
+            let store = ActorStore(universe) { image.apply($0, universe) }
+            let before = try Oracle.open(store).snapshots().readable.map(\.id)
+            for round in 1...2 {
+                let report = try prune(store, seed: UInt64(round))
+                if report.isPartial { return "prune \(round) leaves something undone" }
+                if round == 2, report.deletedPacks > 0 { return "the second prune still finds something" }
+                if let fault = Oracle.fault(image, universe) { return "after prune \(round): \(fault)" }
+            }
+            let repository = try Oracle.open(store)
+            let after = try repository.snapshots().readable.map(\.id)
+            if after != before { return "prune changed the snapshots from \(before) to \(after)" }
+            return try garbage(repository)
+        } catch { return "an undisturbed prune: \(error)" }
+    }
+
+    private static func prune(_ store: any ObjectStore, seed: UInt64) throws -> PruneReport {
+        var options = PruneOptions()
+        options.maxUnused = .bytes(0)
+        options.graceSeconds = 0
+        let repository = try Repository.open(
+            store, cache: MemoryCache(), time: SimulatedTime(),
+            random: OneFolderRandom(base: SeededRandom(seed: 77_000 + seed)))
+        return try Prune(repository, options, host: "host", program: "test").run()
+    }
+
+    /// What is damaged, or what is there and nothing needs, or nil.
+    private static func garbage(_ repository: Repository) throws -> String? {
+        let index = try BlobIndex(repository, rebuilding: true)
+        var packs = Set(index.packs.map(\.id))
+        for folder in Layout.packFolders {
+            for info in try repository.store.list(folder) {
+                guard let id = Layout.id(in: info.key), packs.remove(id) != nil else {
+                    return "\(info.key) is left over"
+                }
+            }
+        }
+        if let lost = packs.first { return "the index names pack \(lost), which is gone" }
+        let living = try livingBlobs(repository, index)
+        var dead = 0
+        try index.forEach { entry, _ in if !living.contains(entry.id) { dead += 1 } }
+        if dead > 0 { return "\(dead) blobs are left that nothing refers to" }
+        // A session that was given up stays as long as nothing is to be gained by ending it.
+        let outcomes = try repository.sessionOutcomes()
+        let sessions = try repository.store.list(Layout.sessions).filter {
+            outcomes.isDecided(Layout.id(in: $0.key)!)
+        }
+        let probes = try repository.store.list(Layout.collections).filter {
+            Layout.round(in: $0.key) == nil
+        }
+        return (sessions + probes).first.map { "\($0.key) is left over" }
+    }
+
+    private static func livingBlobs(_ repository: Repository, _ index: BlobIndex) throws -> Set<ID128> {
+        let scan = ReferenceScan(repository, index)
+        var living: Set<ID128> = []
+        for snapshot in try repository.snapshots().readable {
+            living.insert(snapshot.root.id)
+            for segment in try scan.segments(of: snapshot.root) {
+                living.insert(segment.blob.id)
+                try scan.forEachChunk(of: segment) { living.insert($0.id) }
+            }
+        }
+        return living
+    }
+}

@@ -1,0 +1,129 @@
+// Fleet: four writers, two collectors, one who forgets and one who reads, in one seeded interleaving with what may go
+// wrong: requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
+// calls each of which may fail.
+
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+
+@testable import BakRepository
+
+/// One run of many processes.
+struct Fleet {
+    let seed: UInt64
+    var faults = ProtocolFaults()
+    /// Whether the last operations are kept, to be looked at.
+    var isTraced = false
+
+    /// What a run came to.
+    struct Outcome {
+        var violations: [String] = []
+        var trace: [String] = []
+        var operations = 0
+        var commits = 0
+        var deletedPacks = 0
+        var copiedBytes: UInt64 = 0
+    }
+
+    /// What processes told of, under the scheduler's one turn.
+    private final class Ledger: @unchecked Sendable {
+        var committed: [ID128] = []
+        var forgotten: Set<ID128> = []
+        var deletedPacks = 0
+        var copiedBytes: UInt64 = 0
+    }
+
+    /// Runs it.
+    func run() -> Outcome {
+        let random = SeededRandom(seed: seed)
+        // A third of the runs without faults, so that more of them come far.
+        let rates =
+            switch random.number(0...2) {
+            case 0: FaultRates(clockJump: 50)
+            case 1: FaultRates(loss: 300, kill: 400, clockJump: 50)
+            default: FaultRates(loss: 60, kill: 80, clockJump: 20)
+            }
+        let scheduler = Scheduler(seed: random.next(), rates: rates) { universe in
+            do {
+                return try StoreImage.after(StoreImage(), universe, seed: 1) { surroundings in
+                    try Process.initialize.run(surroundings)
+                    try Process.backup([1, 2, 3]).run(surroundings)
+                    try Process.backup([1, 4]).run(surroundings)
+                }
+            } catch { preconditionFailure("\(error)") }
+        }
+        scheduler.isTraced = isTraced
+        let ledger = Ledger()
+        scheduler.run(actors(random, ledger, scheduler)) { _, error in
+            switch error {
+            case is StoreError, RepositoryError.sessionRevoked, RepositoryError.cannotCollect: true
+            default: false
+            }
+        }
+        var outcome = Outcome(violations: scheduler.violations)
+        look(scheduler, ledger, &outcome)
+        outcome.trace = scheduler.trace
+        outcome.operations = scheduler.operationCount
+        outcome.commits = ledger.committed.count
+        (outcome.deletedPacks, outcome.copiedBytes) = (ledger.deletedPacks, ledger.copiedBytes)
+        return outcome
+    }
+
+    /// Looks at what is left when all are done.
+    private func look(_ scheduler: Scheduler, _ ledger: Ledger, _ outcome: inout Outcome) {
+        let (image, universe) = (scheduler.image, scheduler.universe)
+        if let fault = Oracle.fault(image, universe) { outcome.violations.append(fault) }
+        do {
+            let repository = try Oracle.open(ActorStore.alone(image, universe))
+            let there = Set(try repository.snapshots().readable.map(\.id))
+            let forgotten = try repository.forgotten()
+            for id in ledger.committed where !there.contains(id) && !forgotten.contains(id) {
+                outcome.violations.append("snapshot \(id.short) was reported stored and is not there")
+            }
+            for id in ledger.forgotten where there.contains(id) {
+                outcome.violations.append("snapshot \(id.short) was forgotten and is there")
+            }
+        } catch { outcome.violations.append("the repository: \(error)") }
+        if let fault = Aftermath.fault(image, universe) { outcome.violations.append(fault) }
+    }
+
+    private func actors(_ random: SeededRandom, _ ledger: Ledger, _ scheduler: Scheduler) -> [[Process]] {
+        let faults = faults
+        var actors: [[Process]] = (0..<4).map { _ in
+            (0..<random.number(1...2)).map { _ in
+                let numbers = Set((0..<random.number(1...4)).map { _ in random.number(1...7) }).sorted()
+                return .backup(
+                    numbers, hasParent: random.oneIn(2),
+                    checkpoint: random.oneIn(4) ? random.number(1...2) : nil, faults: faults
+                ) { ledger.committed.append($0.id) }
+            }
+        }
+        for _ in 0..<2 {
+            let grace: UInt64 = [0, 0, 3, 30][random.number(0...3)]
+            actors.append(
+                (0..<random.number(1...3)).map { _ in
+                    .prune(graceSeconds: grace, faults: faults) { report in
+                        ledger.deletedPacks += report.deletedPacks
+                        ledger.copiedBytes += report.copiedBytes
+                    }
+                })
+        }
+        actors.append(
+            (0..<random.number(1...4)).map { _ in
+                let place = random.number(0...5)
+                nonisolated(unsafe) var chosen: [ID128] = []
+                return Process(name: "forget") { surroundings in
+                    let forget = Process.forget { snapshots in
+                        chosen = snapshots.isEmpty ? [] : [snapshots[place % snapshots.count].id]
+                        return chosen
+                    }
+                    try forget.run(surroundings)
+                    ledger.forgotten.formUnion(chosen)
+                }
+            })
+        actors.append(
+            Array(repeating: .read { scheduler.report("a reader: \($0)") }, count: random.number(1...3)))
+        return actors
+    }
+}

@@ -1,0 +1,94 @@
+// The store protocol over the real code: nothing is lost in any interleaving, and each step that is left out is found.
+// The long forms run with tools/simulate.
+
+import Glibc
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+/// A number from the environment.
+private func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
+
+/// A protocol with one step left out.
+struct BrokenProtocol: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    let faults: ProtocolFaults
+
+    init(_ name: String, _ breakIt: (inout ProtocolFaults) -> Void) {
+        testDescription = name
+        var faults = ProtocolFaults()
+        breakIt(&faults)
+        self.faults = faults
+    }
+
+    static let all = [
+        BrokenProtocol("the index is read before the session is there") { $0.readBeforeRegister = true },
+        BrokenProtocol("condemned packs are looked up after the index") { $0.indexBeforeCollections = true },
+        BrokenProtocol("no session is waited for") { $0.noWait = true },
+        BrokenProtocol("a commit takes a tombstone's place") { $0.plainPutCommit = true },
+        BrokenProtocol("a writer counts on condemned packs") { $0.ignoreCondemned = true },
+        BrokenProtocol("who loses the decision deletes its own way") { $0.noDecisionRecord = true },
+        BrokenProtocol("packs go before the copies' index counts") { $0.deleteBeforeDecision = true },
+    ]
+}
+
+@Suite struct ProtocolTests {
+    /// How many seeds, how many states, each of the short form unless the environment says otherwise.
+    private static let seedCount = number("BAKSTORE_SIMULATION_SEEDS") ?? 60
+    private static let isLong = number("BAKSTORE_SIMULATION_SEEDS") != nil
+    private static let stateLimit = number("BAKSTORE_SIMULATION_STATES") ?? 8000
+
+    @Test func seededFleetsLoseNothing() {
+        let random = TestSeed.random("fleets")
+        var (operations, deleted, copied) = (0, 0, UInt64(0))
+        for done in 0..<Self.seedCount {
+            let seed = random.next()
+            let outcome = Fleet(seed: seed).run()
+            #expect(outcome.violations.isEmpty, "fleet \(seed)")
+            operations += outcome.operations
+            deleted += outcome.deletedPacks
+            copied += outcome.copiedBytes
+            if Self.isLong, done % 10_000 == 9_999 { print("\(done + 1) fleets") }
+        }
+        print(
+            "\(Self.seedCount) fleets: \(operations) operations, \(deleted) packs deleted, \(copied) bytes copied"
+        )
+        // They came far enough to be worth something.
+        #expect(operations > 300 * Self.seedCount)
+        #expect(deleted > Self.seedCount / 2)
+        #expect(copied > 0)
+    }
+
+    @Test(arguments: BrokenProtocol.all)
+    func whatIsLostWithoutAStepIsFound(_ broken: BrokenProtocol) {
+        let found = (0..<1000).first { seed in
+            let outcome = Fleet(seed: UInt64(seed), faults: broken.faults).run()
+            return outcome.violations.contains { $0.hasPrefix("snapshot") || $0.hasPrefix("the repository") }
+        }
+        #expect(found != nil)
+    }
+
+    @Test func everyInterleavingOfABackupAndAPruneLosesNothing() throws {
+        try explore(ProtocolCase(writers: [[2]], collectors: [1]), "1 writer, 1 prune, at every operation")
+    }
+
+    @Test(.enabled(if: Self.isLong))
+    func everyInterleavingOfTwoBackupsAndTwoPrunesLosesNothing() throws {
+        for (writers, collectors) in [([[2], [1]], [1]), ([[2]], [1, 1]), ([[2], [1]], [1, 1])] {
+            let what = "\(writers.count) writers, \(collectors.count) prunes, at every change"
+            try explore(
+                ProtocolCase(writers: writers, collectors: collectors, grain: .changes), what)
+        }
+    }
+
+    private func explore(_ protocolCase: ProtocolCase, _ what: String) throws {
+        // Cut short, the search goes everywhere a little: its order is drawn.
+        let seed = Self.isLong ? nil : TestSeed.random(what).next()
+        let outcome = try protocolCase.explore(limit: Self.stateLimit, seed: seed)
+        let extent = outcome.isExhausted ? "all" : "the first"
+        print("\(what): \(extent) \(outcome.states) states, \(outcome.images) stores, \(outcome.ends) ends")
+        #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
+        #expect(outcome.isExhausted || outcome.states >= Self.stateLimit)
+    }
+}
