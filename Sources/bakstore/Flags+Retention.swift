@@ -56,9 +56,12 @@ extension Flags {
             return Flag(flag, nil, .keepCount, help: "keep \(what); N may be unlimited")
         }
         + within.map { flag, period in
-            let what = period == .last ? "all snapshots" : "the newest snapshot of each \(period.unit)"
+            let isWhole = period == .last
             return Flag(
-                flag, nil, span, help: "keep \(what) within this time before the newest, such as 1y6m")
+                flag, nil, span,
+                help: isWhole
+                    ? "keep all snapshots within this time before the newest, such as 1y6m or 30d"
+                    : "keep the newest snapshot of each \(period.unit) within that time")
         } + [
             Flag(
                 .keepTag, nil, .text("TAG[,TAG]"), repeatable: true, help: "keep those with all of these tags"
