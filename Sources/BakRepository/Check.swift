@@ -111,7 +111,10 @@ public final class RepositoryCheck {
             guard let id = Layout.id(in: info.key) else { continue }
             do {
                 _ = try repository.sessionRecord(id)
-            } catch let error as CorruptionError { note(error) }
+            } catch var error as CorruptionError {
+                if error.cause == .damage { error.reason += "; prune removes it" }
+                note(error)
+            }
         }
         return readable
     }
@@ -148,6 +151,7 @@ public final class RepositoryCheck {
                 try repository.expectForgetMarker(id)
             } catch let error as CorruptionError { note(error) }
         }
+        let decided = try repository.collectionRounds().decided
         for info in try repository.store.list(Layout.collections) {
             guard let (number, isDecision) = Layout.round(in: info.key) else {
                 onEvent(.unused(object: info.key.description, reason: "it is no plan and no decision"))
@@ -160,6 +164,10 @@ public final class RepositoryCheck {
                     _ = try repository.collectionPlan(number)
                 }
             } catch let error as CorruptionError {
+                if number < decided || (number == decided && !isDecision) {
+                    onEvent(.unused(object: info.key.description, reason: "a later round counts: \(error)"))
+                    continue
+                }
                 note(error)
                 report.repairs.insert(.index)
             }

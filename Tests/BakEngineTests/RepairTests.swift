@@ -236,6 +236,25 @@ import Testing
         #expect(without == withFooter)
     }
 
+    @Test func aDamagedCommitRecordIsMadeUpFor() throws {
+        let bench = try Self.prepared()
+        let originals = try bench.repository.snapshots().readable
+        for (generation, original) in originals.enumerated() {
+            var objects = bench.store.contents
+            objects[Layout.snapshot(original.id)]![120] ^= 1
+            let repository = try MemoryBench.open(MemoryStore(objects))
+            let outcome = try Self.repair(repository)
+            let copy = try repository.snapshot(try #require(outcome.replaced[original.id]))
+            #expect(!copy.isComplete && copy.root == original.root && copy.counters.files == 5)
+            let isRight = try MemoryBench.restore(repository, copy).items == Self.tree(generation).expected
+            #expect(isRight)
+            // A second time the same snapshot is named.
+            #expect(try Self.repair(repository, [.snapshots]).replaced[original.id] == copy.id)
+            try repository.forget([original.id], host: "h", program: "p")
+            #expect(try MemoryBench.check(repository).report.isClean)
+        }
+    }
+
     @Test func aGoodCopyWinsOverADamagedOne() throws {
         // Two runs that did not know of each other stored the same.
         let bench = try MemoryBench()

@@ -124,8 +124,10 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let next = try fixture.backup(contents(3000..<6500))
         let last = try fixture.backup(contents(2000..<2010) + contents(6400..<6600))
         try fixture.forget(old)
-        let report = try fixture.prune()
+        // Several threads read the manifests; the outcome is that of one.
+        let report = try fixture.prune { $0.workerCount = 3 }
         #expect(report.rewrittenPacks > 0 && report.unusedBytes == 0)
+        #expect(report.livingBlobs > 3600)
         try fixture.expectWhole([
             (next, contents(3000..<6500)), (last, contents(2000..<2010) + contents(6400..<6600)),
         ])

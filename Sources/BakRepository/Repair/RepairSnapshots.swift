@@ -41,12 +41,45 @@ public final class RepairSnapshots {
         }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty
         for snapshot in unreadable {
-            report.affectedSnapshots += 1
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
+            if let record = try recover(snapshot, index) {
+                damaged.append(record)
+            } else {
+                report.affectedSnapshots += 1
+            }
         }
         if !damaged.isEmpty, !isCancelled() { try replace(damaged, among: readable, index, lost) }
         report.wasInterrupted = isCancelled()
         return report
+    }
+
+    /// What can be said of a snapshot whose commit record is damaged, when its session still shows which list of files
+    /// it committed. It counts as partial: whether it was complete is lost.
+    private func recover(_ snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
+        if (snapshot.error as? CorruptionError)?.needsNewerProgram == true { return nil }
+        let segment: IndexSegment
+        do {
+            segment = try repository.indexSegment(snapshot.id)
+        } catch is CorruptionError { return nil } catch let error as StoreError where error.kind == .notFound
+        {
+            return nil
+        }
+        let reader = BlobReader(repository)
+        for entry in segment.entries where segment.packs[Int(entry.pack)].kind == .manifestPack {
+            let reference = BlobReference(id: entry.id, length: entry.rawLength)
+            // A session stores one root, and no list of files can be taken for one.
+            guard let bytes = try? reader.read(reference, kind: .manifestPack, index: index),
+                let root = try? ManifestRoot(decoding: bytes, object: ""), let first = root.segments.first
+            else { continue }
+            let session = try? repository.sessionRecord(snapshot.id)
+            let top = first.firstPath.prefix { $0 != UInt8(ascii: "/") }
+            return CommitRecord(
+                id: snapshot.id, time: session?.time ?? Timestamp(seconds: 0),
+                endTime: repository.time.now(), host: session?.host ?? "", device: session?.host ?? "",
+                user: "", program: session?.program ?? "", paths: [Array(top)], tags: [], parent: nil,
+                isComplete: false, hasIndex: true, root: reference, counters: SnapshotCounters())
+        }
+        return nil
     }
 
     /// The packs that are not there, or not as long as they were: what is in them may not be had.
