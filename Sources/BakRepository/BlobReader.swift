@@ -31,7 +31,7 @@ public final class BlobReader {
     /// Makes a reader of a repository's blobs.
     public init(_ repository: Repository) { self.repository = repository }
 
-    /// Reads a blob. The bytes are valid until the next call. Where one copy is damaged another serves, and
+    /// Reads a blob. The bytes are valid until the next call, and while the reader is held. Where one copy is damaged another serves, and
     /// where a collection has moved blobs meanwhile they are looked up again.
     ///
     /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
@@ -56,6 +56,12 @@ public final class BlobReader {
             }
             throw error
         }
+    }
+
+    /// Reads a blob as bytes of the caller's own: what `read` returns goes with the reader, which the compiler may
+    /// let go of right after the call that is its last use.
+    public func copy(of reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws -> [UInt8] {
+        try withExtendedLifetime(self) { Array(try read(reference, kind: kind, index: index)) }
     }
 
     private func read(

@@ -119,7 +119,6 @@ extension Commands {
     private static func printChunk(_ id: ID128, _ repository: Repository, _ context: CommandContext) throws {
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         guard let (reference, kind) = index.blob(id) else { throw MissingBlobError(id: id) }
-        let bytes = try BlobReader(repository).read(reference, kind: kind, index: index)
-        try context.write(Array(bytes))
+        try context.write(BlobReader(repository).copy(of: reference, kind: kind, index: index))
     }
 }

@@ -141,7 +141,7 @@ import Testing
             return
         }
         #expect(decoded == entries(chunk))
-        let content = Array(try BlobReader(repository).read(chunk, kind: .chunkPack, index: index))
+        let content = try BlobReader(repository).copy(of: chunk, kind: .chunkPack, index: index)
         #expect(content == Array("golden".utf8))
     }
 

@@ -200,7 +200,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
             Issue.record("no entry")
             return
         }
-        let content = Array(try BlobReader(repository).read(chunk, kind: .chunkPack, index: index))
+        let content = try BlobReader(repository).copy(of: chunk, kind: .chunkPack, index: index)
         #expect(content == shared)
     }
 
