@@ -31,7 +31,8 @@ public final class BlobReader {
     /// Makes a reader of a repository's blobs.
     public init(_ repository: Repository) { self.repository = repository }
 
-    /// Reads a blob. The bytes are valid until the next call, and while the reader is held. Where one copy is damaged another serves, and
+    /// Reads a blob. The bytes are valid until the next call, and while the reader is held. Where one copy is
+    /// damaged another serves, and
     /// where a collection has moved blobs meanwhile they are looked up again.
     ///
     /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
