@@ -32,8 +32,7 @@ public final class BlobReader {
     public init(_ repository: Repository) { self.repository = repository }
 
     /// Reads a blob. The bytes are valid until the next call, and while the reader is held. Where one copy is
-    /// damaged another serves, and
-    /// where a collection has moved blobs meanwhile they are looked up again.
+    /// damaged another serves, and where a collection has moved blobs meanwhile they are looked up again.
     ///
     /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
     /// when what lies there is not it, and `StoreError`.
