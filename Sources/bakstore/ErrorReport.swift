@@ -55,7 +55,7 @@ struct ErrorReport: Equatable {
         case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
-            .ambiguousSnapshot, .sessionRevoked,
+            .ambiguousSnapshot, .keepsChanging, .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }
