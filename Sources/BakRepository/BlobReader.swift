@@ -109,7 +109,7 @@ public final class BlobReader {
     func verify(
         _ header: BlobRecord, payload compressed: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
-        if repository.context.sealer.method == .none {
+        if !repository.isEncrypted {
             guard PackLayout.storedChecksum(compressed, codec: header.codec) == header.storedChecksum else {
                 throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
             }

@@ -8,6 +8,7 @@ import BakRepository
 
 extension Commands {
     static func check(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        if invocation.has(.withoutKey) { return try checkWithoutKey(invocation, context) }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let reporter = context.progress(for: invocation)
         let output = CheckOutput(invocation, context, reporter)
@@ -35,6 +36,30 @@ extension Commands {
                     + "needs them")
         }
         return .done
+    }
+}
+
+extension Commands {
+    fileprivate static func checkWithoutKey(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        let location = try RepositoryAccess.locate(invocation, context: context)
+        let store = try RepositoryAccess.store(location)
+        guard try Repository.sealMethod(of: store) != .none else {
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")
+        }
+        let reporter = context.progress(for: invocation)
+        let output = CheckOutput(invocation, context, reporter)
+        defer { reporter.finish() }
+        let report = try KeylessCheck(
+            store, readsData: invocation.has(.readData), onEvent: output.note,
+            isCancelled: context.isInterrupted
+        ).run()
+        reporter.finish()
+        try output.summarize(report, readsData: invocation.has(.readData))
+        if report.wasInterrupted { return .interrupted }
+        return report.damagedObjects > 0 ? .damage : .done
     }
 }
 
@@ -134,6 +159,34 @@ private final class CheckOutput: @unchecked Sendable {
             return try context.print(isAll ? "no damage found" : "no damage found in the rest")
         }
         try printDamage(report)
+    }
+
+    func summarize(_ report: KeylessReport, readsData: Bool) throws {
+        let unchecked =
+            "not checked without the password: whether anything is missing, and "
+            + (readsData ? "" : "what packs hold (see --read-data), and ") + "what snapshots need"
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                json.member("objects", report.objects)
+                json.member("packs", report.packs)
+                json.member("bytes_stored", report.packBytes)
+                json.member("bytes_verified", report.verifiedBytes)
+                json.member("num_errors", report.damagedObjects)
+                json.member("unchecked", unchecked)
+                json.member("total_duration", reporter.secondsElapsed)
+            }
+        }
+        if invocation.has(.quiet) { return }
+        var looked = "looked at \(Formatting.count(UInt64(report.packs), "pack", "packs")) and "
+        looked += Formatting.count(UInt64(report.objects), "other object", "other objects")
+        if readsData { looked += "; read and verified \(Formatting.size(report.verifiedBytes))" }
+        try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if report.wasInterrupted { return try context.print("interrupted before the end") }
+        try context.print(unchecked)
+        guard report.damagedObjects > 0 else { return try context.print("no damage found") }
+        let damaged = Formatting.count(UInt64(report.damagedObjects), "object", "objects")
+        try context.print("DAMAGE: \(damaged); check with the password says what that affects")
     }
 
     /// How much has been read since when, in this check and those before it.

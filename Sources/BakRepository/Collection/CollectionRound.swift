@@ -63,7 +63,9 @@ struct CollectionRound {
                     repository, workerCount: options.workerCount, onProgress: report(.marking))
             }
         let condemned = Set(plan.condemned)
-        let usage = PackUsage(survey.sorted, survey.live, stored: stored, condemned: condemned)
+        let usage = PackUsage(
+            survey.sorted, survey.live, stored: stored, condemned: condemned, isSealed: repository.isEncrypted
+        )
         let copier = PackCopier(repository)
         var outcome = Outcome(
             decision: CollectionDecision(
