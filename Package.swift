@@ -79,7 +79,11 @@ let package = Package(
             path: "Tests/Simulation", swiftSettings: settings),
         tests(
             "BakEngineTests",
-            of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
+            of: [
+                "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakChunking",
+                "BakStorage",
+                "BakCore",
+            ]),
         tests(
             "BenchmarkTests",
             of: [
