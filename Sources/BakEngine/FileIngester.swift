@@ -97,11 +97,11 @@ final class FileIngester {
     func ingest(_ path: [UInt8]) throws -> IngestResult {
         let file: any SourceFile
         let before: FileStat
+        let start = settling.now()
         do {
             file = try tree.open(path)
         } catch { return .failed(error) }
         defer { file.close() }
-        let start = settling.now()
         do {
             before = try file.stat()
         } catch { return .failed(error) }
@@ -112,7 +112,7 @@ final class FileIngester {
             var notes: [String] = []
             var attributes = FileAttributes()
             do {
-                attributes = try file.attributes()
+                attributes = try file.attributes(before)
             } catch {
                 notes.append(error.description)
                 (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)

@@ -111,7 +111,9 @@ final class GatedTree: SourceTree {
         var earlierFindings: EarlierFindings? { file.earlierFindings }
 
         func stat() throws(SourceError) -> FileStat { try file.stat() }
-        func attributes() throws(SourceError) -> FileAttributes { try file.attributes() }
+        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
+            try file.attributes(stat)
+        }
 
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
             if !holdsPlace { gate.enter() }

@@ -194,7 +194,7 @@ private final class SnapshotSourceFile: SourceFile {
         return stat
     }
 
-    func attributes() throws(SourceError) -> FileAttributes { entry.attributes }
+    func attributes(_ stat: FileStat) -> FileAttributes { entry.attributes }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
         if case .inline(let content) = entry.content {

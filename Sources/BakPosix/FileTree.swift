@@ -86,10 +86,10 @@ public final class FileTree: SourceTree {
         } catch {
             throw SourceError(error, "open")
         }
-        guard status.format == S_IFREG else {
+        guard let stat = FileStat(status), stat.type == .regular else {
             throw SourceError(operation: "open", message: "it is no regular file any more")
         }
-        return OpenFile(file, size: status.st_size, of: self)
+        return OpenFile(file, stat, of: self)
     }
 
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {

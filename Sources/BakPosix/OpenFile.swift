@@ -11,16 +11,21 @@ final class OpenFile: SourceFile {
     private let tree: FileTree
     /// Whether this file was not in memory before and need not be afterwards.
     private let dropsPages: Bool
+    /// The stat that the opening took, for who asks first.
+    private var opening: FileStat?
 
-    init(_ file: Descriptor, size: off_t, of tree: FileTree) {
+    /// Takes over a regular file that was opened just now with this stat.
+    init(_ file: Descriptor, _ opening: FileStat, of tree: FileTree) {
         self.file = file
+        self.opening = opening
         self.tree = tree
-        let isLarge = size >= PageCache.smallestFile
-        dropsPages = isLarge && !PageCache.holdsBeginning(of: file.number, size: Int(size))
+        let isLarge = opening.size >= PageCache.smallestFile
+        dropsPages = isLarge && !PageCache.holdsBeginning(of: file.number, size: opening.size)
         if isLarge { posix_fadvise(file.number, 0, 0, POSIX_FADV_SEQUENTIAL) }
     }
 
     func stat() throws(SourceError) -> FileStat {
+        if let opening = opening.take() { return opening }
         do throws(Errno) {
             guard let stat = FileStat(try fileStatus(try number)) else { throw Errno(code: EINVAL) }
             return stat
@@ -29,9 +34,13 @@ final class OpenFile: SourceFile {
         }
     }
 
-    func attributes() throws(SourceError) -> FileAttributes {
-        let stat = try stat()
-        let holder = AttributeHolder(file!.number, isPathOnly: false)
+    func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
+        let holder: AttributeHolder
+        do throws(Errno) {
+            holder = AttributeHolder(try number, isPathOnly: false)
+        } catch {
+            throw SourceError(error, "read the extended attributes")
+        }
         return try tree.attributes(holder, uid: stat.uid, gid: stat.gid)
     }
 

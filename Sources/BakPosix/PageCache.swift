@@ -6,14 +6,14 @@ import Glibc
 
 enum PageCache {
     /// Below this the calls cost more than they gain.
-    static let smallestFile = 1 << 20
+    static let smallestFile: UInt64 = 1 << 20
 
     /// How much of a file's beginning tells whether the file is in memory, in bytes.
-    private static let sampleBytes = 1 << 20
+    private static let sampleBytes: UInt64 = 1 << 20
 
     /// Whether any of a file's beginning is in memory; yes where the system does not tell.
-    static func holdsBeginning(of file: Int32, size: Int) -> Bool {
-        let count = min(size, sampleBytes)
+    static func holdsBeginning(of file: Int32, size: UInt64) -> Bool {
+        let count = Int(min(size, sampleBytes))
         guard count > 0, let start = mmap(nil, count, PROT_READ, MAP_SHARED, file, 0), start != MAP_FAILED
         else {
             return true

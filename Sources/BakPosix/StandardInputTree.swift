@@ -83,7 +83,7 @@ public final class StandardInputTree: SourceTree {
 
         func stat() -> FileStat { tree.stat }
 
-        func attributes() -> FileAttributes { tree.attributes }
+        func attributes(_ stat: FileStat) -> FileAttributes { tree.attributes }
 
         func read(
             into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64

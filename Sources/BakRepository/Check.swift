@@ -1,6 +1,10 @@
 // Check: finds and names damage. It trusts nothing but the store: the index is read anew, every pack that
 // it names is compared with its own footer, and every manifest with the index.
 //
+// A collection beside it moves and deletes packs and segments. So what is found wrong with them is held back until
+// all have been looked at, and told only when no collection was decided meanwhile; else they are looked at again.
+// From then on what is missing is missing, unless its snapshot was forgotten.
+//
 // Memory: the index table is mapped; what grows are some dozens of bytes for each pack and each distinct
 // manifest segment, and the lists of what is damaged.
 
@@ -20,6 +24,15 @@ public final class RepositoryCheck {
     private var damage = DamagedBlobs()
     private var told: Set<String> = []
     private var faultyObjects: [CorruptionError.Cause: Set<String>] = [:]
+    /// What was found and is not told yet.
+    private var held: [CheckEvent] = []
+    /// When packs had been read before this check, and with what it has read itself.
+    private var firstLog = ReadLog()
+    private var log = ReadLog()
+    /// The packs that it has read and found whole.
+    private var readPacks: Set<ID128> = []
+    /// How often collections may get in the way.
+    private static let attempts = 100
     /// Packs with damage that the index must explain are explained together, in one pass over the index for
     /// so many of their blobs.
     private static let blobsPerPass = 1 << 20
@@ -47,6 +60,41 @@ public final class RepositoryCheck {
 
     /// Checks. Throws only when the store itself cannot be listed or read.
     public func run() throws -> CheckReport {
+        firstLog = ReadLog(repository.cache, repository: repository.config.id)
+        log = firstLog
+        for _ in 0..<Self.attempts {
+            (report, damage, told, faultyObjects, held) = (CheckReport(), DamagedBlobs(), [], [:], [])
+            let round = try repository.collectionRounds().decided
+            do {
+                let (snapshots, index) = try checkObjects()
+                if try repository.collectionRounds().decided == round {
+                    return try conclude(snapshots, index)
+                }
+            } catch let error as StoreError where error.kind == .notFound {
+                guard try repository.collectionRounds().decided != round else { throw error }
+            }
+            if isCancelled() {
+                report = CheckReport()
+                report.wasInterrupted = true
+                return report
+            }
+        }
+        throw RepositoryError.keepsChanging(location: repository.store.location)
+    }
+
+    /// Tells what was found wrong with objects and looks for what it affects.
+    private func conclude(_ snapshots: [CommitRecord], _ index: BlobIndex) throws -> CheckReport {
+        for event in held { onEvent(event) }
+        held = []
+        onEvent(.step("manifests"))
+        try checkManifests(snapshots, index)
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0 { report.repairs.insert(.snapshots) }
+        report.wasInterrupted = isCancelled()
+        return report
+    }
+
+    /// Looks at everything but what manifests say.
+    private func checkObjects() throws -> ([CommitRecord], BlobIndex) {
         onEvent(.step("snapshots"))
         let snapshots = try checkSnapshots()
         onEvent(.step("index"))
@@ -59,15 +107,11 @@ public final class RepositoryCheck {
         try checkCollections()
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
-            onEvent(.unused(object: key.description, reason: "it is not named as a pack is"))
+            held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
         }
         checkListing(census)
         try checkPacks(census, index)
-        onEvent(.step("manifests"))
-        try checkManifests(snapshots, index)
-        if report.affectedFiles > 0 || report.affectedSnapshots > 0 { report.repairs.insert(.snapshots) }
-        report.wasInterrupted = isCancelled()
-        return report
+        return (snapshots, index)
     }
 
     private func note(_ error: CorruptionError) {
@@ -81,9 +125,9 @@ public final class RepositoryCheck {
         (report.damagedObjects, report.unreadableObjects) = (count(.damage), count(.medium))
         report.unsupportedObjects = count(.newerProgram)
         switch cause {
-        case .damage: onEvent(.damage(object: object, reason: reason))
-        case .medium: onEvent(.unreadable(object: object, reason: reason))
-        case .newerProgram: onEvent(.unsupported(object: object, reason: reason))
+        case .damage: held.append(.damage(object: object, reason: reason))
+        case .medium: held.append(.unreadable(object: object, reason: reason))
+        case .newerProgram: held.append(.unsupported(object: object, reason: reason))
         }
     }
 
@@ -98,7 +142,7 @@ public final class RepositoryCheck {
                 if error.needsNewerProgram { continue }
             }
             report.affectedSnapshots += 1
-            onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
+            held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
         let superseded = Set((try? repository.collectionState().decision?.superseded) ?? [])
@@ -114,6 +158,8 @@ public final class RepositoryCheck {
             } catch var error as CorruptionError {
                 if error.cause == .damage { error.reason += "; prune removes it" }
                 note(error)
+            } catch let error as StoreError where error.kind == .notFound {
+                // Decided meanwhile, and removed.
             }
         }
         return readable
@@ -135,7 +181,7 @@ public final class RepositoryCheck {
             } else {
                 reason = "it is not named as an index segment is"
             }
-            onEvent(.unused(object: info.key.description, reason: reason))
+            held.append(.unused(object: info.key.description, reason: reason))
         }
     }
 
@@ -143,18 +189,26 @@ public final class RepositoryCheck {
     private func checkCollections() throws {
         for info in try repository.store.list(Layout.forgotten) {
             guard let id = Layout.id(in: info.key) else {
-                onEvent(
+                held.append(
                     .unused(object: info.key.description, reason: "it is not named as a forget marker is"))
                 continue
             }
             do {
                 try repository.expectForgetMarker(id)
-            } catch let error as CorruptionError { note(error) }
+            } catch let error as CorruptionError {
+                // Its name has said already what it is there for.
+                report.harmlessObjects += 1
+                held.append(
+                    .harmless(
+                        object: error.object,
+                        reason: "at byte \(error.offset): \(error.reason); its snapshot stays forgotten"))
+            }
         }
         let decided = try repository.collectionRounds().decided
         for info in try repository.store.list(Layout.collections) {
             guard let (number, isDecision) = Layout.round(in: info.key) else {
-                onEvent(.unused(object: info.key.description, reason: "it is no plan and no decision"))
+                held.append(
+                    .unused(object: info.key.description, reason: "it is no plan and no decision"))
                 continue
             }
             do {
@@ -165,7 +219,8 @@ public final class RepositoryCheck {
                 }
             } catch let error as CorruptionError {
                 if number < decided || (number == decided && !isDecision) {
-                    onEvent(.unused(object: info.key.description, reason: "a later round counts: \(error)"))
+                    held.append(
+                        .unused(object: info.key.description, reason: "a later round counts: \(error)"))
                     continue
                 }
                 note(error)
@@ -199,9 +254,10 @@ public final class RepositoryCheck {
 
     /// Verifies the chosen packs as a whole and of the others what says what they hold.
     private func checkPacks(_ census: PackCensus, _ index: BlobIndex) throws {
-        let log = ReadLog(repository.cache, repository: repository.config.id)
         var chosen: [CountedPack] = []
-        if case .readData(let subset) = depth { chosen = census.choose(subset, log) }
+        if case .readData(let subset) = depth { chosen = census.choose(subset, firstLog) }
+        let done = chosen.filter { readPacks.contains($0.id) }
+        chosen.removeAll { readPacks.contains($0.id) }
         let isChosen = Set(chosen.map(\.id))
         let others = census.packs.filter { $0.storedBytes != nil && !isChosen.contains($0.id) }
         let run = PackCheckRun(
@@ -210,11 +266,14 @@ public final class RepositoryCheck {
         run.verify(
             chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
             workerCount: workerCount)
+        log = run.log
+        readPacks.formUnion(run.wholePacks)
         if let failure = run.failure { throw failure }
-        (report.verifiedPacks, report.verifiedBytes) = (run.verifiedPacks, run.verifiedBytes)
+        report.verifiedPacks = run.verifiedPacks + done.count
+        report.verifiedBytes = run.verifiedBytes + done.reduce(0) { $0 + $1.indexed.size }
         report.ranOutOfTime = run.ranOutOfTime
         for pack in census.packs {
-            guard let seconds = run.log.seconds[pack.id] else { continue }
+            guard let seconds = log.seconds[pack.id] else { continue }
             report.everReadBytes += pack.indexed.size
             report.readSince = min(
                 report.readSince ?? Timestamp(seconds: seconds), Timestamp(seconds: seconds))
@@ -264,11 +323,13 @@ public final class RepositoryCheck {
         }
         for snapshot in snapshots {
             if isCancelled() { return }
-            let (files, failure) = try checker.check(snapshot)
-            guard failure != nil || files > 0 else { continue }
+            let found = try checker.check(snapshot)
+            if found.isClean { continue }
             report.affectedSnapshots += 1
-            report.affectedFiles += files
-            if let failure { onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure)) }
+            report.affectedFiles += found.files
+            if let failure = found.failure {
+                onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure))
+            }
         }
     }
 }

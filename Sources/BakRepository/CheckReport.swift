@@ -58,6 +58,8 @@ public enum CheckEvent: Sendable {
     case affectedFile(snapshot: ID128, path: [UInt8], reason: String)
     /// A snapshot cannot be read, or not as a whole.
     case affectedSnapshot(snapshot: ID128, reason: String)
+    /// An object is damaged, and nothing that is needed is lost by it.
+    case harmless(object: String, reason: String)
     /// Something is there that nothing refers to; it does no harm.
     case unused(object: String, reason: String)
     /// So many of so many bytes of packs have been verified.
@@ -104,6 +106,8 @@ public struct CheckReport: Sendable, Equatable {
     public var unreadableObjects = 0
     /// Objects made by a newer program.
     public var unsupportedObjects = 0
+    /// Damaged objects by which nothing is lost, beside those above.
+    public var harmlessObjects = 0
     /// Files that cannot be restored as they were, counted in each snapshot that has them.
     public var affectedFiles = 0
     /// Snapshots that have such files or cannot be read.

@@ -7,6 +7,7 @@ import BakStorage
 
 extension Repository {
     /// Marks snapshots as not wanted any more. On return the marks are durable; space comes back with a prune.
+    /// Those that are marked already stay so.
     ///
     /// Throws `RepositoryError.noSuchSnapshot` before anything is marked when one of them is not there.
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
@@ -15,17 +16,50 @@ extension Repository {
             throw RepositoryError.noSuchSnapshot(name: id.description)
         }
         let origin = RecordOrigin(time: time.now(), host: host, program: program)
-        for id in snapshots {
-            let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
-            try RepositoryError.refuseUnreadable("the forget marker", bytes) {
-                bytes throws(CorruptionError) in
-                try ForgetMarker(decoding: bytes, object: "", snapshot: id, context: context)
-            }
+        let ids = Set(snapshots).subtracting(try forgotten()).sorted()
+        let markers = try ids.map { try encodedMarker(of: $0, origin) }
+        if ids.count > 1, try putTogether(ids, markers) { return }
+        for (id, bytes) in zip(ids, markers) {
             _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
         }
     }
 
-    /// The snapshots that are marked as not wanted any more.
+    private func encodedMarker(of snapshot: ID128, _ origin: RecordOrigin) throws -> [UInt8] {
+        let bytes = ForgetMarker(snapshot: snapshot, origin: origin).encode(context)
+        try RepositoryError.refuseUnreadable("the forget marker", bytes) { bytes throws(CorruptionError) in
+            try ForgetMarker(decoding: bytes, object: "", snapshot: snapshot, context: context)
+        }
+        return bytes
+    }
+
+    /// Puts markers with one barrier for all of them. False when another program has put one of them, which serves
+    /// as well; some may not be there then.
+    private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
+        for (id, bytes) in zip(ids, markers) {
+            try bytes.withUnsafeBytes { try store.stage(Layout.forget(id), $0) }
+        }
+        do {
+            try store.publishStaged()
+            return true
+        } catch {
+            guard error.kind == .alreadyExists else { throw error }
+            return false
+        }
+    }
+
+    /// Whether a snapshot is marked as not wanted any more.
+    func isForgotten(_ snapshot: ID128) throws -> Bool {
+        do {
+            _ = try store.size(of: Layout.forget(snapshot))
+            return true
+        } catch {
+            guard error.kind == .notFound else { throw error }
+            return false
+        }
+    }
+
+    /// The snapshots that are marked as not wanted any more. A marker's name says all that counts: what it forgets
+    /// a prune may have deleted already, so that nothing which happens to its content may bring the snapshot back.
     public func forgotten() throws -> Set<ID128> {
         Set(try store.list(Layout.forgotten).compactMap { Layout.id(in: $0.key) })
     }

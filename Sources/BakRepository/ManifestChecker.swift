@@ -7,6 +7,17 @@
 import BakCore
 import BakFormat
 
+/// What a snapshot lacks.
+struct ManifestFindings {
+    /// How many files are affected.
+    var files = 0
+    /// Why its list of files cannot be read as a whole, if it cannot.
+    var failure: String?
+
+    /// Whether it lacks nothing.
+    var isClean: Bool { files == 0 && failure == nil }
+}
+
 /// Checks manifests against the index and what is known to be damaged. For one thread.
 final class ManifestChecker {
     /// What a segment says, apart from the segments around it.
@@ -33,6 +44,7 @@ final class ManifestChecker {
         var foundBytes: UInt64
     }
 
+    private let repository: Repository
     private let index: BlobIndex
     private let damage: DamagedBlobs
     private let reader: BlobReader
@@ -42,31 +54,59 @@ final class ManifestChecker {
     private var snapshot = ID128.zero
     private var lastPath: [UInt8]?
     private var fileCount = 0
+    /// The round of the index when the snapshot was last found to be wanted still.
+    private var wantedRound: UInt64?
 
     /// Makes a checker; `onFile` is told of files that cannot be restored as they were.
     init(
         _ repository: Repository, _ index: BlobIndex, _ damage: DamagedBlobs,
         onFile: @escaping (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
     ) {
+        self.repository = repository
         self.index = index
         self.damage = damage
         self.onFile = onFile
         reader = BlobReader(repository)
     }
 
-    /// Checks a snapshot's manifest; returns how many files are affected, and why it cannot be read as a whole if
-    /// it cannot. Throws when the store fails.
-    func check(_ snapshot: CommitRecord) throws -> (files: Int, failure: String?) {
-        (self.snapshot, lastPath, fileCount) = (snapshot.id, nil, 0)
-        let root: ManifestRoot
+    /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
+    /// Throws when the store fails.
+    func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
+        (self.snapshot, lastPath, fileCount, wantedRound) = (snapshot.id, nil, 0, nil)
         do {
-            let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
-            root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+            let failure = try failure(of: snapshot)
+            return ManifestFindings(files: fileCount, failure: failure)
+        } catch is SnapshotForgotten { return ManifestFindings() }
+    }
+
+    /// Something was found wrong in a snapshot that is not wanted any more.
+    private struct SnapshotForgotten: Error {}
+
+    /// Throws when the snapshot has been forgotten. Whatever the index has lost since a round that found it there
+    /// was decided without it.
+    private func expectWanted() throws {
+        let round = index.trusted.round
+        guard wantedRound != round else { return }
+        if try repository.isForgotten(snapshot) { throw SnapshotForgotten() }
+        wantedRound = round
+    }
+
+    /// Tells of affected files; returns why not all of them can be told.
+    private func failure(of snapshot: CommitRecord) throws -> String? {
+        do {
+            return try checkFiles(of: snapshot)
         } catch let error as CorruptionError {
-            return (0, "its list of files cannot be read: \(error)")
+            try expectWanted()
+            return "its list of files cannot be read: \(error)"
         } catch let error as MissingBlobError {
-            return (0, "its list of files is missing: \(error)")
+            try expectWanted()
+            return "its list of files is missing: \(error)"
         }
+    }
+
+    private func checkFiles(of snapshot: CommitRecord) throws -> String? {
+        let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
+        let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
         var failure: String?
         var open: OpenFile?
         for reference in root.segments {
@@ -83,11 +123,12 @@ final class ManifestChecker {
                 segment: reference, sizeBytes: summary.lastSizeBytes, foundBytes: summary.lastFoundBytes)
         }
         try close(open)
-        return (fileCount, failure)
+        return failure
     }
 
-    private func tell(_ path: [UInt8], _ reason: String) {
+    private func tell(_ path: [UInt8], _ reason: String) throws {
         guard path != lastPath else { return }
+        try expectWanted()
         lastPath = path
         fileCount += 1
         onFile(snapshot, path, reason)
@@ -98,7 +139,7 @@ final class ManifestChecker {
         let bytes = try reader.read(file.segment.blob, kind: .manifestPack, index: index)
         let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(file.segment.blob.id)")
         while try decoder.advance() != nil {}
-        tell(decoder.path, Self.wrongLength(file.foundBytes, of: file.sizeBytes))
+        try tell(decoder.path, Self.wrongLength(file.foundBytes, of: file.sizeBytes))
     }
 
     private static func wrongLength(_ found: UInt64, of size: UInt64) -> String {
@@ -121,7 +162,10 @@ final class ManifestChecker {
         } catch let error as MissingBlobError {
             failure = "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
         }
-        if failure != nil { summary.isClean = false }
+        if failure != nil {
+            try expectWanted()
+            summary.isClean = false
+        }
         summaries[reference.blob.id] = summary
         return (summary, failure)
     }
@@ -137,7 +181,7 @@ final class ManifestChecker {
             summary.recordCount += 1
             if kind == .entry {
                 if summary.hasEntry, summary.lastFoundBytes != summary.lastSizeBytes {
-                    tell(path, Self.wrongLength(summary.lastFoundBytes, of: summary.lastSizeBytes))
+                    try tell(path, Self.wrongLength(summary.lastFoundBytes, of: summary.lastSizeBytes))
                     summary.isClean = false
                 }
                 path = decoder.path
@@ -158,7 +202,7 @@ final class ManifestChecker {
                 return fault == nil
             }
             guard let fault else { continue }
-            tell(path, fault)
+            try tell(path, fault)
             summary.isClean = false
         }
         guard summary.recordCount == reference.recordCount else {

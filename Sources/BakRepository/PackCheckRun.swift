@@ -22,6 +22,8 @@ final class PackCheckRun: @unchecked Sendable {
     private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
     /// What ended the pass.
     private(set) var failure: (any Error)?
+    /// Packs that were read as a whole and have nothing wrong.
+    private(set) var wholePacks: [ID128] = []
     /// Packs that were read as a whole, and their bytes.
     private(set) var verifiedPacks = 0
     private(set) var verifiedBytes: UInt64 = 0
@@ -83,6 +85,7 @@ final class PackCheckRun: @unchecked Sendable {
             verifiedPacks += 1
             verifiedBytes += pack.indexed.size
             guard found.isClean else { return }
+            wholePacks.append(pack.id)
             log.note(pack.id, at: repository.time.now())
             let now = repository.time.monotonicNanoseconds()
             guard now &- logWrittenAt >= Self.logIntervalNanoseconds else { return }

@@ -17,6 +17,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case ambiguousSnapshot(name: String, matches: [String])
     /// The store lacks what a prune beside backups relies on.
     case cannotCollect(location: String, reason: String)
+    /// Other programs have changed the index again and again.
+    case keepsChanging(location: String)
     /// A collection ended the session, and something that it refers to is gone.
     case sessionRevoked(ID128)
     /// Something could not be stored before, and the session cannot be committed any more.
@@ -42,6 +44,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
             "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
         case .cannotCollect(let location, let reason):
             "\(location) cannot be pruned, because \(reason); backups and restores work"
+        case .keepsChanging(let location):
+            "prunes or repairs keep changing \(location); try again when they are done"
         case .sessionRevoked(let session):
             "a prune ended session \(session.short) before it was stored; run the backup again"
         case .sessionFailed(let session):

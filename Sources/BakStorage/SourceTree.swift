@@ -141,11 +141,11 @@ public protocol SourceFile: AnyObject {
     /// What was found out when the copy was made; nil for a file that is read from where it lives.
     var earlierFindings: EarlierFindings? { get }
 
-    /// The file's stat now.
+    /// The file's stat: the first time it is asked for as it was no earlier than the opening began, later as it is now.
     func stat() throws(SourceError) -> FileStat
 
-    /// Names, and extended attributes with ACLs.
-    func attributes() throws(SourceError) -> FileAttributes
+    /// Names for the owner and group in `stat`, and extended attributes with ACLs.
+    func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes
 
     /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int

@@ -71,6 +71,7 @@ private final class CheckOutput: @unchecked Sendable {
                 json.member("snapshot_id", snapshot.description)
                 json.member("reason", reason)
             }
+        case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say("unused", "\(object) is not used: \(reason)") { json in
@@ -129,8 +130,8 @@ private final class CheckOutput: @unchecked Sendable {
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
         guard !report.isClean else {
-            return try context.print(
-                report.unsupportedObjects > 0 ? "no damage found in the rest" : "no damage found")
+            let isAll = report.unsupportedObjects == 0 && report.harmlessObjects == 0
+            return try context.print(isAll ? "no damage found" : "no damage found in the rest")
         }
         try printDamage(report)
     }
@@ -179,6 +180,7 @@ private final class CheckOutput: @unchecked Sendable {
             json.member("num_errors", report.damagedObjects)
             json.member("unreadable_objects", report.unreadableObjects)
             json.member("unsupported_objects", report.unsupportedObjects)
+            json.member("harmless_objects", report.harmlessObjects)
             json.member("affected_files", report.affectedFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
             json.array("repairs") { array in

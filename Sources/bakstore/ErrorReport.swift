@@ -52,7 +52,8 @@ struct ErrorReport: Equatable {
         switch error {
         case .noRepository: (.noRepository, error.description)
         case .cannotCollect: (.storeUnable, error.description)
-        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .sessionRevoked,
+        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .keepsChanging,
+            .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }

@@ -28,6 +28,9 @@ struct RetentionOutput {
         for id in request.removedUnreadable {
             context.remark("snapshot \(id.short), which cannot be read, is given up")
         }
+        for id in request.removedBefore {
+            context.remark("snapshot \(id.short) was removed before; there is nothing to do")
+        }
         if request.futureCount > 0 {
             let snapshots = Formatting.count(UInt64(request.futureCount), "snapshot is", "snapshots are")
             context.remark(

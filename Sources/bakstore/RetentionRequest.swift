@@ -14,6 +14,8 @@ struct RetentionRequest {
     private(set) var groups: [(group: SnapshotGroup, decisions: [RetentionDecision])] = []
     /// Snapshots that are to be removed although their record cannot be read.
     private(set) var removedUnreadable: [ID128] = []
+    /// Snapshots that were named and had been removed before.
+    private(set) var removedBefore: [ID128] = []
     /// Snapshots that nothing was decided about.
     private(set) var leftAlone = 0
     /// Records that cannot be read and stay.
@@ -35,7 +37,7 @@ struct RetentionRequest {
     init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
         (all, unreadable) = try repository.snapshots()
         if !invocation.operands.isEmpty {
-            try removeNamed(invocation.operands)
+            try removeNamed(invocation.operands, repository)
             return
         }
         let filter = SnapshotFilter(invocation)
@@ -75,7 +77,7 @@ struct RetentionRequest {
         return policy
     }
 
-    private mutating func removeNamed(_ operands: [[UInt8]]) throws {
+    private mutating func removeNamed(_ operands: [[UInt8]], _ repository: Repository) throws {
         var named: Set<ID128> = []
         for operand in operands {
             let name = String(decoding: operand, as: UTF8.self)
@@ -89,6 +91,13 @@ struct RetentionRequest {
                 }
                 removedUnreadable.append(damaged.id)
                 unreadable.removeAll { $0.id == damaged.id }
+            } catch RepositoryError.noSuchSnapshot {
+                // Done already, as after a `forget` that was interrupted.
+                let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
+                guard let known = matches.first, matches.count == 1 else {
+                    throw RepositoryError.noSuchSnapshot(name: name)
+                }
+                removedBefore.append(known)
             }
         }
         groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault).map {

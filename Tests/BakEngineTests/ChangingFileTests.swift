@@ -37,7 +37,9 @@ private final class MeddledTree: SourceTree {
             self.onRead = onRead
         }
         func stat() throws(SourceError) -> FileStat { try file.stat() }
-        func attributes() throws(SourceError) -> FileAttributes { try file.attributes() }
+        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
+            try file.attributes(stat)
+        }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
             onRead(offset)
             return try file.read(into: buffer, at: offset)

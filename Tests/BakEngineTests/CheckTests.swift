@@ -60,6 +60,23 @@ import Testing
         #expect(told >= 2)
     }
 
+    @Test func aDamagedForgetMarkerIsToldOfAndStillForgets() throws {
+        let bench = try Self.prepared()
+        let snapshot = try #require(try bench.repository.snapshots().readable.first)
+        try bench.repository.forget([snapshot.id], host: "h", program: "p")
+        let whole = bench.store.contents
+        for damaged in [[], [UInt8](repeating: 0, count: 100)] {
+            var objects = whole
+            objects[Layout.forget(snapshot.id)] = damaged
+            let repository = try MemoryBench.open(MemoryStore(objects))
+            let (report, events) = try MemoryBench.check(repository)
+            #expect(report.isClean && report.harmlessObjects == 1)
+            let told = events.compactMap { if case .harmless(let object, _) = $0 { object } else { nil } }
+            #expect(told == ["forget/\(snapshot.id)"])
+            #expect(try repository.snapshots().readable.isEmpty)
+        }
+    }
+
     @Test func aDamagedPackCountsOnce() throws {
         let bench = try Self.prepared()
         var objects = bench.store.contents

@@ -13,7 +13,7 @@ final class FaultyStore: ObjectStore {
 
     let location = "faulty"
     private let base: any ObjectStore
-    private let recorded = Mutex<[Call]>([])
+    private let recorded = Mutex<(calls: [Call], mutating: Int)>(([], 0))
     private let fault: @Sendable (_ number: Int, _ mutatingNumber: Int, Call) -> StoreError.Kind?
 
     /// `fault` is asked before each call, with the call's number and its number among the mutating ones.
@@ -26,13 +26,14 @@ final class FaultyStore: ObjectStore {
     }
 
     /// The calls so far.
-    var calls: [Call] { recorded.withLock { $0 } }
+    var calls: [Call] { recorded.withLock { $0.calls } }
 
     private func note(_ operation: String, _ object: String) throws(StoreError) {
         let call = Call(operation: operation, object: object)
-        let (number, mutating) = recorded.withLock { calls in
-            calls.append(call)
-            return (calls.count, calls.count { $0.isMutating })
+        let (number, mutating) = recorded.withLock { recorded in
+            recorded.calls.append(call)
+            if call.isMutating { recorded.mutating += 1 }
+            return (recorded.calls.count, recorded.mutating)
         }
         guard let kind = fault(number, mutating, call) else { return }
         throw StoreError(kind: kind, operation: operation, object: object, message: "injected")

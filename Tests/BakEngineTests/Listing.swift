@@ -25,7 +25,7 @@ struct Listing {
             if stat.type == .regular {
                 let file = try tree.open(path)
                 defer { file.close() }
-                attributes = try file.attributes()
+                attributes = try file.attributes(stat)
                 words += " content \(try Self.checksum(of: file, size: stat.size))"
             } else {
                 attributes = try tree.attributes(path, stat)

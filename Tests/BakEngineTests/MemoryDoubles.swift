@@ -215,7 +215,7 @@ private final class FakeFile: SourceFile {
         return entry.replacement?.stat ?? entry.stat
     }
 
-    func attributes() throws(SourceError) -> FileAttributes {
+    func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
         if entry.fault == "attributes" { throw FakeTree.error("read the extended attributes of") }
         return entry.attributes
     }

@@ -39,7 +39,9 @@ private final class WatchedTree: SourceTree {
         }
 
         func stat() throws(SourceError) -> FileStat { try file.stat() }
-        func attributes() throws(SourceError) -> FileAttributes { try file.attributes() }
+        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
+            try file.attributes(stat)
+        }
         func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
             try file.nextData(from: offset, size: size)
         }

@@ -46,7 +46,7 @@ private final class StreamTree: SourceTree {
         init(_ tree: StreamTree) { self.tree = tree }
         var hasKnownSize: Bool { false }
         func stat() -> FileStat { tree.stat }
-        func attributes() -> FileAttributes { FileAttributes() }
+        func attributes(_ stat: FileStat) -> FileAttributes { FileAttributes() }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
             #expect(offset == position)
             if let failsAt = tree.failsAt, offset + UInt64(buffer.count) > failsAt {

@@ -298,7 +298,7 @@ extension PosixTests {
             #expect(stat.type == .regular && stat.size == 3 << 20 && stat.linkCount == 1)
             #expect(stat.mtime == Timestamp(seconds: -2, nanoseconds: 750_000_000))
             #expect(stat.allocatedBytes < 1 << 20)
-            let attributes = try source.attributes()
+            let attributes = try source.attributes(stat)
             #expect(
                 attributes.extendedAttributes.map { String(decoding: $0.name, as: UTF8.self) } == [
                     "user.a", "user.b",

@@ -266,6 +266,11 @@ extension PosixTests {
             #expect(scratch.names("out/target") == ["f"])
         }
 
+        private func extendedAttributes(of tree: FileTree) throws -> [ExtendedAttribute] {
+            let file = try tree.open(tree.roots[0])
+            return try file.attributes(file.stat()).extendedAttributes
+        }
+
         @Test func attributesAndACLsComeBack() throws {
             let target = try target()
             // Version 2; user:: rw-, user 7 r--, group:: r--, mask r--, other ---.
@@ -287,8 +292,7 @@ extension PosixTests {
             let notes = try made.finish(stat(.regular, mode: 0o640), attributes)
             if !notes.isEmpty { return skip(because: "the file system refuses: \(notes)") }
             let tree = try FileTree(roots: [scratch.bytes("out/target/f")])
-            #expect(
-                try tree.open(tree.roots[0]).attributes().extendedAttributes == attributes.extendedAttributes)
+            #expect(try extendedAttributes(of: tree) == attributes.extendedAttributes)
             // What was inherited from a folder's default ACL goes unless it was stored.
             try target.makeFolder(bytes("d"))
             attributes.extendedAttributes = [
@@ -297,7 +301,7 @@ extension PosixTests {
             #expect(try target.setMetadata(bytes("d"), stat(.directory, mode: 0o755), attributes) == [])
             try file(target, "d/plain", "x", mode: 0o664)
             let plain = try FileTree(roots: [scratch.bytes("out/target/d/plain")])
-            #expect(try plain.open(plain.roots[0]).attributes().extendedAttributes == [])
+            #expect(try extendedAttributes(of: plain) == [])
             #expect(scratch.status("out/target/d/plain")!.st_mode & 0o777 == 0o664)
             attributes.extendedAttributes = [ExtendedAttribute(name: bytes("bad.name"), value: [])]
             #expect(try target.setMetadata(bytes("d"), stat(.directory, mode: 0o755), attributes).count == 1)

@@ -96,6 +96,31 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         #expect(fixture.keys("gc") == ["gc/1.decision", "gc/1.plan"])
     }
 
+    /// A listing that takes several calls may show a snapshot and not the one before it that it counts on, where both
+    /// were put meanwhile.
+    @Test func aListingThatMissesASnapshotLosesNothing() throws {
+        for missing in 1...4 {
+            let fixture = Fixture()
+            _ = try fixture.create()
+            let old = try fixture.backup([first])
+            let one = try fixture.backup([shared, second])
+            let two = try fixture.backup([shared, plain])
+            try fixture.forget(old)
+            // So many listings are from before both, and one from while they came.
+            let paged = PagedStore(
+                fixture.store,
+                hiding: { $0 <= missing ? (($0 < missing) ? [one.id, two.id] : [one.id]) : [] })
+            var options = PruneOptions()
+            options.graceSeconds = 0
+            let repository = try Repository.open(
+                paged, cache: fixture.cache, time: fixture.time, random: fixture.random)
+            let report = try Prune(repository, options, host: "host", program: "test").run()
+            #expect(paged.listings > missing)
+            #expect(report.snapshots == 2, "\(missing)")
+            try fixture.expectWhole([(one, [shared, second]), (two, [shared, plain])])
+        }
+    }
+
     @Test func wastefulPacksAreRewritten() throws {
         let fixture = Fixture()
         _ = try fixture.create()
@@ -401,4 +426,38 @@ private final class Counter: @unchecked Sendable {
             return count
         }
     }
+}
+
+/// A store whose first listings of snapshots leave some out.
+private final class PagedStore: ObjectStore, @unchecked Sendable {
+    private let store: SimulatedStore
+    private let hiding: (Int) -> [ID128]
+    private(set) var listings = 0
+    var location: String { store.location }
+
+    init(_ store: SimulatedStore, hiding: @escaping (Int) -> [ID128]) {
+        (self.store, self.hiding) = (store, hiding)
+    }
+
+    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        let all = try store.list(folder)
+        guard folder == Layout.snapshots else { return all }
+        listings += 1
+        let hidden = hiding(listings).map(Layout.snapshot)
+        return all.filter { !hidden.contains($0.key) }
+    }
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        try store.put(key, bytes)
+    }
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try store.stage(key, bytes)
+    }
+    func publishStaged() throws(StoreError) { try store.publishStaged() }
+    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
+    func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        try store.read(key, at: offset, into: buffer)
+    }
+    func delete(_ key: ObjectKey) throws(StoreError) { try store.delete(key) }
 }

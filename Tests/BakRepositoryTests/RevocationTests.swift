@@ -121,6 +121,42 @@ extension Fixture {
         #expect(try contents(snapshot, try fixture.open()) == smallContents)
     }
 
+    /// Revoked twice, and before it can look at its list of files after the second time, that has been deleted.
+    @Test func aRunThatLostItsManifestWhileItLookedBeginsAgain() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        var round: UInt64 = 0
+        // Before its first commit record a tombstone; before the index segment of the session after it a tombstone
+        // for that as well, and its list of files goes with a round.
+        let thief = Thief(fixture.store) { key in
+            guard let session = Layout.id(in: ObjectKey(key)) else { return false }
+            if round == 0, key.hasPrefix("snapshots/") {
+                try fixture.revoke(session)
+                round = 1
+            } else if round == 1, key.hasPrefix("index/") {
+                let packs = fixture.store.keys.filter {
+                    $0.hasPrefix("packs/") && fixture.store[$0]![8] == ObjectKind.manifestPack.rawValue
+                }.compactMap { Layout.id(in: ObjectKey($0)) }
+                #expect(packs.count == 1)
+                try fixture.revoke(session)
+                try fixture.plan(1, condemning: packs)
+                try fixture.decide(1, deleting: packs)
+                return true
+            }
+            return false
+        }
+        let stolen = try Repository.open(
+            thief, cache: fixture.cache, time: fixture.time, random: fixture.random)
+        let run = try begin(stolen, smallContents)
+        thief.isArmed = true
+        // Not damage: a collection took it.
+        #expect(throws: RepositoryError.self) { try commit(run) }
+        #expect(!thief.isArmed)
+        #expect(run.session.damagedPacks.isEmpty)
+        let snapshot = try commit(try begin(stolen, smallContents, keeping: run.session.keptPacks))
+        #expect(try contents(snapshot, try fixture.open()) == smallContents)
+    }
+
     @Test func aCheckpointedRunNoticesWhatWasTakenMeanwhile() throws {
         let fixture = Fixture()
         let repository = try fixture.create()

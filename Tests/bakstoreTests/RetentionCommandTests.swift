@@ -60,7 +60,13 @@ import Testing
         let two = home.run("forget", all[0], "latest~1")
         #expect(two.output.contains("2 snapshots removed; 1 stays"), "\(two)")
         #expect(ids() == [all[2]])
-        #expect(home.run("forget", all[0]).error.contains("there is no snapshot \(all[0])"))
+        let again = home.run("forget", all[0], all[2])
+        #expect(again.code == .done && again.error.contains("snapshot \(all[0]) was removed before"))
+        #expect(again.output.contains("1 snapshot removed; 0 stay"), "\(again)")
+        let onlyAgain = home.run("forget", all[0])
+        #expect(onlyAgain.code == .done && onlyAgain.output.contains("no snapshot is removed"))
+        #expect(home.run("forget", "00000000").error.contains("there is no snapshot 00000000"))
+        back("~/photos", at: ["2025-01-04"])
         #expect(home.run("forget", "latest").code == .done && ids().isEmpty)
     }
 

@@ -1,8 +1,8 @@
 // IndexReplacement: a collection's round that deletes nothing and puts another index in the place of all that is
 // trusted so far.
 //
-// It need not wait for running sessions: what they count on stays where it is, and those that count on something
-// which the new index does not name any more learn of the round before they commit, and store it again.
+// It need not wait for running sessions: what they count on stays where it is. Where the new index does not name
+// something any more, those that began before are ended: they go on under new sessions, and store it again.
 
 import BakCore
 import BakFormat
@@ -58,5 +58,43 @@ struct IndexReplacement {
         }
         for id in base { try repository.store.delete(Layout.baseSegment(round, id)) }
         return false
+    }
+
+    /// Ends every session that is not decided. Its backup, if it runs, learns that the index has changed, and looks
+    /// up again what it refers to before it commits.
+    func endSessions() throws {
+        var options = PruneOptions()
+        options.graceSeconds = 0
+        _ = try SessionWatch(repository, options, onEvent: { _ in }, shouldStop: { false }).settle()
+    }
+}
+
+/// A base that names every copy of a blob which may be whole: who tells them apart decides what is deleted. Segments
+/// name a blob once, so there are as many layers of them as there are copies.
+struct ReplacementIndex {
+    private let repository: Repository
+    private let round: UInt64
+    private let packs: [IndexedPack]
+    private var layers: [BaseIndex] = []
+
+    /// Starts the base of a round; entries refer to `packs` by their places.
+    init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
+        (self.repository, self.round, self.packs) = (repository, round, packs)
+    }
+
+    /// Adds the copies of a blob; ids increase strictly.
+    mutating func append(_ copies: [IndexEntry]) throws {
+        for (layer, copy) in copies.enumerated() {
+            if layer == layers.count {
+                layers.append(BaseIndex(repository, round: round, packs: packs))
+            }
+            try layers[layer].append(copy)
+        }
+    }
+
+    /// Makes it durable and visible; returns its segments.
+    mutating func finish() throws -> [ID128] {
+        for layer in layers.indices { try layers[layer].finish() }
+        return layers.flatMap(\.segments)
     }
 }

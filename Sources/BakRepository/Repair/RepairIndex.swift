@@ -36,8 +36,7 @@ public final class RepairIndex {
             report = RepairReport()
             if let done = try attempt() { return done }
         }
-        throw RepositoryError.cannotCollect(
-            location: repository.store.location, reason: "other programs keep changing the index")
+        throw RepositoryError.keepsChanging(location: repository.store.location)
     }
 
     /// One try; nil when another program has changed the index meanwhile.
@@ -59,11 +58,10 @@ public final class RepairIndex {
         let (new, before) = (gathered.sorted, try old.soundIndex())
         compare(before, new)
         if report.wasNeeded, !request.isDryRun {
-            var base = BaseIndex(repository, round: replacement.round, packs: new.packs)
-            // Of several copies any serves: which of them are whole is for the repair of packs to say.
-            try new.forEachBlob { _, copies in try base.append(copies[0]) }
-            try base.finish()
-            guard try replacement.decide(base.segments) else { return nil }
+            var base = ReplacementIndex(repository, round: replacement.round, packs: new.packs)
+            try new.forEachBlob { _, copies in try base.append(copies) }
+            guard try replacement.decide(try base.finish()) else { return nil }
+            if report.lostBlobs > 0 { try replacement.endSessions() }
         }
         onEvent(.step("manifests"))
         let now = report.wasNeeded && !request.isDryRun ? try BlobIndex(repository) : old

@@ -34,8 +34,7 @@ public final class RepairPacks {
             report = RepairReport()
             if let done = try attempt() { return done }
         }
-        throw RepositoryError.cannotCollect(
-            location: repository.store.location, reason: "other programs keep changing the index")
+        throw RepositoryError.keepsChanging(location: repository.store.location)
     }
 
     /// One try; nil when another program has changed the index meanwhile.
@@ -174,7 +173,8 @@ public final class RepairPacks {
         let isDamaged = Set(damaged.map(\.id))
         let isBad = sorted.packs.map { isDamaged.contains($0.id) }
         let replacement = try IndexReplacement(repository, index.trusted, request)
-        var base = BaseIndex(repository, round: replacement.round, packs: sorted.packs + writer.packs)
+        var base = ReplacementIndex(
+            repository, round: replacement.round, packs: sorted.packs + writer.packs)
         var rest = writer.copies[...]
         try sorted.forEachBlob { _, copies in
             if let copy = rest.first, copy.id == copies[0].id {
@@ -182,13 +182,15 @@ public final class RepairPacks {
                 var entry = copies[0]
                 entry.pack = UInt32(sorted.packs.count + copy.pack)
                 (entry.offset, entry.storedLength) = (copy.offset, copy.storedLength)
-                try base.append(entry)
-            } else if let copy = copies.first(where: { !isBad[Int($0.pack)] }) {
-                try base.append(copy)
+                try base.append([entry])
+            } else {
+                try base.append(copies.filter { !isBad[Int($0.pack)] })
             }
         }
-        try base.finish()
-        if try replacement.decide(base.segments) { return true }
+        if try replacement.decide(try base.finish()) {
+            if report.lostBlobs > 0 { try replacement.endSessions() }
+            return true
+        }
         try writer.discard()
         return false
     }

@@ -92,11 +92,11 @@ struct LossFinder {
             onEvent(.lostFile(snapshot: snapshot, path: path, reason: reason))
         }
         for snapshot in readable where !isCancelled() {
-            let (files, failure) = try checker.check(snapshot)
-            guard files > 0 || failure != nil else { continue }
-            report.lostFiles += files
+            let found = try checker.check(snapshot)
+            if found.isClean { continue }
+            report.lostFiles += found.files
             report.affectedSnapshots += 1
-            if let failure { onEvent(.lostSnapshot(snapshot: snapshot.id, reason: failure)) }
+            if let failure = found.failure { onEvent(.lostSnapshot(snapshot: snapshot.id, reason: failure)) }
         }
     }
 }

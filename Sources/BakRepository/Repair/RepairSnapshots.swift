@@ -36,8 +36,7 @@ public final class RepairSnapshots {
         let checker = ManifestChecker(repository, index, lost) { _, _, _ in }
         var damaged: [CommitRecord] = []
         for snapshot in readable where !isCancelled() {
-            let (files, failure) = try checker.check(snapshot)
-            if files > 0 || failure != nil { damaged.append(snapshot) }
+            if try !checker.check(snapshot).isClean { damaged.append(snapshot) }
         }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty
         for snapshot in unreadable {
