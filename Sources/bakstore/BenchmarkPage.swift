@@ -111,7 +111,8 @@ struct BenchmarkPage {
         let largest = max(report.types.first?.bytes ?? 1, 1)
         let rows = report.types.map { row in
             [
-                "<i class=\"\(row.type.group.rawValue)\"></i>\(row.type.name)", Formatting.count(row.files),
+                "<i class=\"\(row.type.group.rawValue)\"></i>\(Self.capitalised(row.type.name))",
+                Formatting.count(row.files),
                 Formatting.size(row.bytes) + bar(row.type.group.rawValue, row.bytes, of: largest),
                 Formatting.percent(row.bytes, of: total), Formatting.size(row.duplicateBytes),
                 Formatting.size(row.storedBytes),
@@ -126,7 +127,7 @@ struct BenchmarkPage {
             \(legend.joined(separator: "\n"))
             </ul>
             </div>
-            \(table(["Type", "Files", "Size", "Share", "Same again", "Stored"], rows))
+            \(table(["Type", "Files", "Size", "Share", "Same again", "Stored"], rows, main: 2))
             <p class="quiet">Types are told by content, not by name. Stored: what is different, after compression.</p>
             </section>
             """
@@ -168,8 +169,8 @@ struct BenchmarkPage {
         """
         <section>
         <h2>What other chunks would take</h2>
-        <p>Files are stored in chunks, each different one once. Smaller chunks find more that is the same, and cost \
-        more of them: each takes a header and a place in the index. The bars begin at nothing.</p>
+        <p>Files are stored in chunks, each different one once. Smaller chunks find more that is the same, but \
+        there are more of them, and each takes a header and a place in the index.</p>
         \(schemeTable(report.schemes, of: report.schemes.first?.bytes ?? 0))
         <p class="quiet">Compression was measured in the first line; in the others what was gained there on each type \
         of file was taken. FastCDC is how other programs cut.</p>
@@ -180,16 +181,17 @@ struct BenchmarkPage {
     private func schemeTable(_ rows: [LibraryReport.SchemeRow], of bytes: UInt64) -> String {
         let largest = max(rows.map(\.totalBytes).max() ?? 1, 1)
         return table(
-            ["Chunks", "Would take", "Share", "Average", "Different", "A core cuts"],
-            rows.map { row in
+            ["Chunks", "Would take", "Beside the first", "Share", "Average", "Different", "A core cuts"],
+            rows.enumerated().map { number, row in
                 [
                     Self.capitalised(row.scheme.title),
                     BenchmarkFindings.about(row.isEstimate) + Formatting.size(row.totalBytes)
                         + bar(row.scheme == .standard ? "stored" : "other", row.totalBytes, of: largest),
+                    number > 0 ? Self.difference(row.totalBytes, rows[0].totalBytes) : "",
                     Formatting.percent(row.totalBytes, of: bytes), Formatting.size(row.averageChunkBytes),
                     Formatting.count(row.differentChunks), row.speed,
                 ]
-            })
+            }, main: 1)
     }
 
     private func since(_ changes: LibraryReport.Changes, _ baseline: CommitRecord) -> String {
@@ -218,7 +220,7 @@ struct BenchmarkPage {
             <h2>How fast it went</h2>
             <p>\(Formatting.size(report.readBytes)) were read once and cut in \(report.schemes.count) ways in \
             \(seconds). A backup cuts in one, and several cores work at a time.</p>
-            \(table(["Stage", "On one core"], rows))
+            \(table(["Stage", "On one core"], rows, main: 1))
             </section>
             """
     }
@@ -237,7 +239,7 @@ struct BenchmarkPage {
         return """
             <section>
             <h2>The repository in detail</h2>
-            \(table(["", ""], rows))
+            \(table(["", ""], rows, main: 1))
             <p class="quiet">Made by \(programName). Nothing was stored, and nothing was sent anywhere.</p>
             </section>
             """
@@ -245,15 +247,15 @@ struct BenchmarkPage {
 
     // MARK: Pieces
 
-    /// Rows of cells, which are HTML; the first column is text, the others numbers.
-    private func table(_ header: [String], _ rows: [[String]]) -> String {
+    /// Rows of cells, which are HTML; the first column is text, the others numbers. A phone shows a row as a block: the
+    /// first cell and that of the `main` column in large, then the others.
+    private func table(_ header: [String], _ rows: [[String]], main: Int) -> String {
         let head =
             header.contains { !$0.isEmpty }
             ? "<thead><tr>\(header.map { "<th>\($0)</th>" }.joined())</tr></thead>\n" : ""
         let body = rows.map { row in
             let cells = row.enumerated().map { column, cell in
-                // A phone shows a row as a list, with the header's words beside the cells.
-                "<td data-name=\"\(column < header.count ? header[column] : "")\">\(cell)</td>"
+                "<td\(column == main ? " class=\"main\"" : "") data-name=\"\(header[column])\">\(cell)</td>"
             }
             return "<tr>\(cells.joined())</tr>"
         }
@@ -294,6 +296,10 @@ struct BenchmarkPage {
 
     private static func share(_ part: UInt64, _ whole: UInt64) -> String {
         Formatting.decimal(min(100, Double(part) / Double(max(whole, 1)) * 100), digits: 2)
+    }
+
+    private static func difference(_ size: UInt64, _ other: UInt64) -> String {
+        size >= other ? "+" + Formatting.size(size - other) : "\u{2212}" + Formatting.size(other - size)
     }
 
     private static func title(_ group: ContentType.Group) -> String {

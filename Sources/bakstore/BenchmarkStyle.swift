@@ -79,15 +79,23 @@ enum BenchmarkStyle {
           .card { padding: .75rem 1rem; }
           .ring { flex-direction: column; align-items: flex-start; gap: 1rem; }
           thead { display: none; }
-          tr { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line); }
-          tbody tr:last-child { border-bottom: 0; }
-          td, td:first-child, td:last-child {
-            display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem;
-            padding: .1rem 0; border: 0; text-align: left;
+          tr {
+            display: grid; grid-template-columns: 1fr 1fr; column-gap: 1.5rem;
+            padding: .6rem 0; border-bottom: 1px solid var(--line);
           }
-          td:first-child { font-weight: 600; justify-content: flex-start; align-items: center; gap: 0; }
-          td:not(:first-child)::before { content: attr(data-name); color: var(--quiet); }
+          tbody tr:last-child { border-bottom: 0; }
+          td, td:last-child {
+            order: 2; display: flex; justify-content: space-between; gap: .5rem;
+            padding: .05rem 0; border: 0; font-size: .85rem;
+          }
+          td::before { content: attr(data-name); color: var(--quiet); }
           td:empty { display: none; }
+          td:first-child { order: 0; display: block; grid-column: 1 / -1; font-size: 1rem; font-weight: 600; }
+          td.main {
+            order: 1; display: block; grid-column: 1 / -1; margin: -1.5rem 0 .2rem;
+            text-align: right; font-size: 1rem; font-weight: 600;
+          }
+          td:first-child::before, td.main::before { content: none; }
         }
         @media print { body { background: none; } section, .card { break-inside: avoid; } }
         """

@@ -84,7 +84,7 @@ final class LibraryWorker {
         let tried = try trier.read(file, stat)
         stat.size = tried.byteCount
         // What cannot be had of them costs the list of files a few bytes.
-        let attributes = (try? file.attributes()) ?? FileAttributes()
+        let attributes = (try? file.attributes(stat)) ?? FileAttributes()
         found.files += 1
         found.bytes &+= tried.byteCount
         found.readBytes &+= tried.readBytes
