@@ -208,6 +208,8 @@ public final class BackupSession {
         defer { for writer in writers { writer.unlock() } }
         for writer in writers { try writer.sealOpenPack() }
         guard let packs = sealed.takeAll() else { throw RepositoryError.sessionFailed(id) }
+        // From here on other threads find these packs, which are not published yet.
+        witness.vouch(for: packs)
         if !packs.isEmpty { index.publishClaims(segment(of: packs)) }
         return packs
     }

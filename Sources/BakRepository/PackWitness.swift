@@ -23,6 +23,11 @@ final class PackWitness: @unchecked Sendable {
         monitor.locked { faults.removeAll { !packs.contains($0.pack) } }
     }
 
+    /// Never looks at these packs: this run has staged them, and publishes them before it refers to them.
+    func vouch(for packs: [SealedPack]) {
+        monitor.locked { seen.formUnion(packs.map(\.pack.id)) }
+    }
+
     /// Takes note that a blob in `pack` will be referred to.
     func note(_ pack: IndexedPack) {
         let isNew = monitor.locked {

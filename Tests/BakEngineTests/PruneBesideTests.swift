@@ -87,7 +87,7 @@ import Testing
         let oldest = try #require(try repository.snapshots().readable.first)
         let pack = try #require(
             try repository.indexSegment(oldest.id).packs.first { $0.kind == .chunkPack })
-        objects[Layout.pack(pack.id)]![Int(pack.size) / 2] ^= 1
+        objects[Layout.pack(pack.id)]![400] ^= 1
         return Layout.pack(pack.id)
     }
 
@@ -100,8 +100,8 @@ import Testing
             let named = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
             #expect(Set(named) == [damaged.description], "call \(number)")
             #expect(report.damagedObjects == 1, "call \(number)")
-            // In one snapshot or in all three.
-            #expect([1, 3].contains(report.affectedSnapshots), "call \(number)")
+            // In one snapshot, in all three, or in two of which one was forgotten in time.
+            #expect((1...3).contains(report.affectedSnapshots), "call \(number)")
             #expect(report.affectedFiles == report.affectedSnapshots, "call \(number)")
         }
         #expect(calls > 280)

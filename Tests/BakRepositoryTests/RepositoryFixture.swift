@@ -5,6 +5,7 @@ import BakCore
 import BakFormat
 import BakStorage
 import TestSupport
+import Testing
 
 @testable import BakRepository
 
@@ -19,9 +20,10 @@ struct Fixture {
 
     static let classes = [ChunkClass(number: 1, minimum: 4096, average: 16384, maximum: 65536)]
 
-    func create() throws -> Repository {
+    func create(_ change: (inout Repository.Options) -> Void = { _ in }) throws -> Repository {
         var options = Repository.Options(classes: Self.classes)
         options.packBytes = 1 << 20
+        change(&options)
         return try Repository.create(in: store, options: options, cache: cache, time: time, random: random)
     }
 
@@ -95,4 +97,47 @@ func contents(_ snapshot: CommitRecord, _ repository: Repository) throws -> [[UI
         contents.append(content)
     }
     return contents
+}
+
+/// A store in which something else happens before one of its mutations.
+final class InterruptedStore: ObjectStore, @unchecked Sendable {
+    let store: SimulatedStore
+    private var mutationsLeft: Int
+    private let act: () throws -> Void
+    private(set) var hasStruck = false
+    var location: String { store.location }
+
+    init(_ store: SimulatedStore, beforeMutation mutation: Int, _ act: @escaping () throws -> Void) {
+        (self.store, mutationsLeft, self.act) = (store, mutation, act)
+    }
+
+    private func count() {
+        mutationsLeft -= 1
+        guard mutationsLeft == 0 else { return }
+        hasStruck = true
+        do { try act() } catch { Issue.record("\(error)") }
+    }
+
+    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        count()
+        return try store.put(key, bytes)
+    }
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try store.stage(key, bytes)
+    }
+    func publishStaged() throws(StoreError) {
+        count()
+        try store.publishStaged()
+    }
+    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
+    func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        try store.read(key, at: offset, into: buffer)
+    }
+    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try store.list(folder) }
+    func delete(_ key: ObjectKey) throws(StoreError) {
+        count()
+        try store.delete(key)
+    }
 }

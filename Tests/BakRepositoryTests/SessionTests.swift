@@ -88,6 +88,34 @@ import Testing
         #expect(call > 15)
     }
 
+    /// Workers go on while a checkpoint commits: what they find again then may lie in a pack that is not published yet.
+    @Test func aPackThatThisRunIsAboutToPublishIsNotMissing() throws {
+        var mutation = 0
+        var wasStruck = true
+        while wasStruck {
+            mutation += 1
+            let fixture = Fixture()
+            _ = try fixture.create()
+            nonisolated(unsafe) var again: () throws -> Void = {}
+            let store = InterruptedStore(fixture.store, beforeMutation: mutation) { try again() }
+            let repository = try Repository.open(
+                store, cache: fixture.cache, time: fixture.time, random: fixture.random)
+            let session = try fixture.session(repository)
+            let writer = session.makeWriter(.chunkPack, compression: .off)
+            let root = try writer.store([1, 2, 3])
+            again = {
+                let found = try writer.store([1, 2, 3])
+                #expect(found == root)
+            }
+            _ = try session.commit(continuing: true) { record($0, hasIndex: $1, root: root) }
+            #expect(session.damagedPacks.isEmpty, "mutation \(mutation)")
+            _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+            #expect(session.damagedPacks.isEmpty, "mutation \(mutation)")
+            wasStruck = store.hasStruck
+        }
+        #expect(mutation > 5)
+    }
+
     @Test func afterAFailureNothingIsCommitted() throws {
         let fixture = Fixture()
         let repository = try fixture.create()
