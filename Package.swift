@@ -82,7 +82,11 @@ let package = Package(
             path: "Tests/Simulation", swiftSettings: settings),
         tests(
             "BakEngineTests",
-            of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
+            of: [
+                "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakChunking",
+                "BakStorage",
+                "BakCore",
+            ]),
         tests(
             "BenchmarkTests",
             of: [
@@ -102,11 +106,8 @@ let package = Package(
 
 // The fuzzers have no main of their own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
 if Context.environment["BAKSTORE_FUZZ"] != nil {
-    func fuzzer(_ name: String, _ path: String, of dependencies: [Target.Dependency]) -> Target {
+    package.targets.append(
         .executableTarget(
-            name: name, dependencies: dependencies, path: path,
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
-    }
-    package.targets.append(fuzzer("fuzz-format", "Tests/Fuzz", of: ["TestSupport"]))
-    package.targets.append(fuzzer("fuzz-hints", "Tests/FuzzHints", of: ["BakChunking"]))
+            name: "fuzz", dependencies: ["TestSupport", "BakChunking"], path: "Tests/Fuzz",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]))
 }

@@ -22,13 +22,16 @@ struct RepositoryAccess {
         case imagine
     }
 
-    /// Opens the repository that the invocation or the environment names, or the default one.
+    /// Opens the repository that the invocation or the environment names, or the default one. With `writesNothing` its
+    /// cache on this machine stays as it is, too.
     static func open(
-        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail
+        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail,
+        writesNothing: Bool = false
     ) throws -> RepositoryAccess {
         let location = try locate(invocation, context: context)
         do {
-            return try open(location, .repository, invocation, context)
+            return try open(
+                location, .repository, invocation, context, writesNothing: writesNothing)
         } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
             // Who gives a password does not mean to store everything in the clear.
             guard context.passwordSource(.repository, invocation) == nil else {
@@ -44,9 +47,8 @@ struct RepositoryAccess {
                 repository = try create(location, options: options, context: context)
                 context.remark("made the default repository \(location.path)")
             } else {
-                repository = try Repository.create(
-                    in: ForgetfulStore(location: location.path), options: options, cache: ForgetfulCache(),
-                    time: context.clock, random: SystemRandom())
+                repository = try Repository.imagined(
+                    options, location: location.path, time: context.clock, random: SystemRandom())
                 context.remark("there is no repository yet; a backup would make \(location.path)")
             }
             return RepositoryAccess(repository: repository, location: location)
@@ -85,7 +87,7 @@ struct RepositoryAccess {
 
     private static func open(
         _ location: RepositoryLocation, _ purpose: PasswordPurpose, _ invocation: Invocation,
-        _ context: CommandContext
+        _ context: CommandContext, writesNothing: Bool = false
     ) throws -> RepositoryAccess {
         let store = try store(location)
         do {
@@ -97,9 +99,10 @@ struct RepositoryAccess {
                 throw RepositoryError.notEncrypted(location: location.path)
             }
             let repository = try Repository.open(
-                store, cache: try cache(for: location, isEncrypted: isEncrypted, context),
-                time: context.clock,
-                random: SystemRandom()
+                store,
+                cache: try cache(
+                    for: location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
+                time: context.clock, random: SystemRandom()
             ) { try context.password(purpose, of: location.path, invocation) }
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as StoreError {
@@ -142,15 +145,18 @@ struct RepositoryAccess {
     /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless
     /// they are encrypted: there it would show what they hide, and could be changed by whoever has the store.
     private static func cache(
-        for location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext
+        for location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
+        isReadOnly: Bool = false
     ) throws(UsageError) -> any LocalCache {
         guard let folder = context.environment.cacheFolder else {
-            return isEncrypted ? ForgetfulCache() : FolderCache(path: location.path + "/cache")
+            return isEncrypted
+                ? ForgetfulCache() : FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
         }
         let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
             separator: "-")
-        let cache = FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
-        guard cache.isUsable || !context.environment.isCacheFolderNamed else {
+        let cache = FolderCache(
+            path: String(decoding: folder, as: UTF8.self) + "/" + name, isReadOnly: isReadOnly)
+        guard cache.isUsable || isReadOnly || !context.environment.isCacheFolderNamed else {
             throw UsageError(
                 "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
         }
