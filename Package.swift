@@ -55,8 +55,9 @@ let package = Package(
         .executableTarget(
             name: "bakstore-benchmark",
             dependencies: [
-                "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec", "BakChunking", "BakCore",
-                "CXXHash",
+                "BakEngine", "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec",
+                "BakChunking",
+                "BakCore", "CXXHash",
             ],
             path: "Benchmarks",
             swiftSettings: settings),

@@ -41,6 +41,11 @@ struct BenchmarkFindings {
         bytes < 1 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
     }
 
+    /// How much larger than `other` a size is.
+    static func difference(_ size: UInt64, _ other: UInt64) -> String {
+        size >= other ? "+" + Formatting.size(size - other) : "\u{2212}" + Formatting.size(other - size)
+    }
+
     /// A speed on one core.
     static func speed(_ stage: LibraryReport.Stage) -> String {
         guard let rate = stage.perSecond else { return "too short to say" }

@@ -153,12 +153,13 @@ final class BenchmarkOutput: @unchecked Sendable {
     private func schemeTable(_ rows: [LibraryReport.SchemeRow], of bytes: UInt64) -> TextTable {
         var table = TextTable(
             [.left, .right, .right, .right, .right, .right, .right],
-            header: ["Chunks", "Average", "Number", "Different", "Would take", "Share", "A core cuts"])
+            header: ["Chunks", "Average", "Number", "Would take", "More", "Share", "A core cuts"])
         for row in rows {
             table.append([
                 row.scheme.title, Formatting.size(row.averageChunkBytes),
-                Formatting.count(row.differentChunks),
-                Formatting.size(row.differentBytes), Formatting.size(row.totalBytes),
+                Formatting.count(row.differentChunks), Formatting.size(row.totalBytes),
+                row.scheme == .standard
+                    ? "" : BenchmarkFindings.difference(row.totalBytes, rows[0].totalBytes),
                 Formatting.percent(row.totalBytes, of: bytes), row.speed,
             ])
         }

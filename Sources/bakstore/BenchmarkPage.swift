@@ -141,26 +141,46 @@ struct BenchmarkPage {
         }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
         let files = Formatting.count(report.duplicateFiles, "file is", "files are")
-        let groups = report.duplicates.map { group in
-            let paths = group.paths.map { "<li><code>\(Self.name($0.absolute))</code></li>" }
-            let more = group.files > UInt64(group.paths.count) ? ["<li>and others</li>"] : []
-            return """
-                <li><p><b>\(Formatting.size(group.wastedBytes))</b> <span class="quiet">\(Formatting.count(group.files)) \
-                times \(Formatting.size(group.fileBytes))</span></p>
-                <ul>\((paths + more).joined())</ul></li>
-                """
-        }
-        let named = report.duplicates.isEmpty ? "" : " Those that take most:"
+        let first = report.duplicates.prefix(Self.groupsShown).map(list)
+        let rest = report.duplicates.dropFirst(Self.groupsShown).map(list)
+        let more =
+            rest.isEmpty
+            ? ""
+            : "<details>\n<summary>\(rest.count) more</summary>\n<ol class=\"groups\" start=\"\(first.count + 1)\">\n"
+                + rest.joined(separator: "\n") + "\n</ol>\n</details>"
+        let named = first.isEmpty ? "" : " Those that take most:"
         return """
             <section>
             <h2>What is double</h2>
             <p>\(about)\(files) the same as another one, \(Formatting.size(report.duplicateBytes)) in all. \
             A repository stores each content once, so nothing need be tidied up for it.\(named)</p>
             <ol class="groups">
-            \(groups.joined(separator: "\n"))
+            \(first.joined(separator: "\n"))
             </ol>
+            \(more)
             </section>
             """
+    }
+
+    /// So many groups of equal files are there to be seen at once.
+    private static let groupsShown = 5
+
+    private func list(_ group: DuplicateGroup) -> String {
+        let paths = group.paths.map { "<li><code>\(Self.name(shortened($0.absolute)))</code></li>" }
+        let more = group.files > UInt64(group.paths.count) ? ["<li>and others</li>"] : []
+        return """
+            <li><p><b>\(Formatting.size(group.wastedBytes))</b> <span class="quiet">\(Formatting.count(group.files)) \
+            times \(Formatting.size(group.fileBytes))</span></p>
+            <ul>\((paths + more).joined())</ul></li>
+            """
+    }
+
+    /// A path from the folder that was looked at, where there is but one.
+    private func shortened(_ path: [UInt8]) -> [UInt8] {
+        guard findings.roots.count == 1, let root = findings.roots.first, path.count > root.count + 1,
+            PathOrder.isAtOrBeneath(path, root)
+        else { return path }
+        return Array(path.dropFirst(root.count + 1))
     }
 
     // MARK: Chunks
@@ -187,7 +207,7 @@ struct BenchmarkPage {
                     Self.capitalised(row.scheme.title),
                     BenchmarkFindings.about(row.isEstimate) + Formatting.size(row.totalBytes)
                         + bar(row.scheme == .standard ? "stored" : "other", row.totalBytes, of: largest),
-                    number > 0 ? Self.difference(row.totalBytes, rows[0].totalBytes) : "",
+                    number > 0 ? BenchmarkFindings.difference(row.totalBytes, rows[0].totalBytes) : "",
                     Formatting.percent(row.totalBytes, of: bytes), Formatting.size(row.averageChunkBytes),
                     Formatting.count(row.differentChunks), row.speed,
                 ]
@@ -296,10 +316,6 @@ struct BenchmarkPage {
 
     private static func share(_ part: UInt64, _ whole: UInt64) -> String {
         Formatting.decimal(min(100, Double(part) / Double(max(whole, 1)) * 100), digits: 2)
-    }
-
-    private static func difference(_ size: UInt64, _ other: UInt64) -> String {
-        size >= other ? "+" + Formatting.size(size - other) : "\u{2212}" + Formatting.size(other - size)
     }
 
     private static func title(_ group: ContentType.Group) -> String {

@@ -68,6 +68,7 @@ enum BenchmarkStyle {
         th:first-child, td:first-child { text-align: left; padding-left: 0; }
         th:last-child, td:last-child { padding-right: 0; }
         tbody tr:last-child td { border-bottom: 0; }
+        summary { cursor: pointer; color: var(--stored); margin: .6rem 0; }
         .groups { margin: 0; padding-left: 1.4rem; }
         .groups p { margin: .5rem 0 0; }
         .groups ul { margin: 0 0 .5rem; padding: 0; list-style: none; }
