@@ -26,6 +26,7 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         // Calls of the C library that Swift's Glibc module leaves out.
         .systemLibrary(name: "CLinux"),
 
@@ -34,7 +35,8 @@ let package = Package(
 
         library("BakCore", uses: []),
         library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
-        library("BakCodec", uses: ["BakCore", "CKernels", "CLZ4", "CZstd", "CXXHash", "COpenSSL"]),
+        library(
+            "BakCodec", uses: ["BakCore", "CKernels", "CLZ4", "CZstd", "CXXHash", "COpenSSL", "CArgon2"]),
         library("BakFormat", uses: ["BakCore", "BakCodec"]),
         library("BakStorage", uses: ["BakCore"]),
         library("BakPosix", uses: ["BakStorage", "BakCore", "CLinux"]),

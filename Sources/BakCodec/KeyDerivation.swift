@@ -3,12 +3,13 @@
 
 import COpenSSL
 
-/// HKDF-Expand with HMAC-SHA-256 (RFC 5869, section 2.3).
+/// HKDF with HMAC-SHA-256 (RFC 5869).
 public enum KeyDerivation {
     /// The least bytes a secret may have: the length of a SHA-256 digest.
     public static let minimumSecretBytes = 32
     /// The most bytes one call gives: 255 digests.
-    public static let maximumBytes = 255 * 32
+    public static let maximumBytes = 255 * digestBytes
+    private static let digestBytes = 32
 
     /// Derives `count` bytes from a uniformly random `secret` for the purpose that `label` names.
     public static func expand(secret: [UInt8], label: String, count: Int) -> [UInt8] {
@@ -19,25 +20,80 @@ public enum KeyDerivation {
     ///
     /// A secret under `minimumSecretBytes` or a count over `maximumBytes` is a programming error.
     public static func expand(secret: [UInt8], info: [UInt8], count: Int) -> [UInt8] {
-        precondition(secret.count >= minimumSecretBytes, "HKDF-Expand takes a secret of 32 bytes or more")
-        precondition((0...maximumBytes).contains(count), "HKDF-Expand gives at most 255 digests")
-        var output: [UInt8] = []
-        var block: [UInt8] = []
-        var number: UInt8 = 0
-        while output.count < count {
-            number += 1
-            block = hmacSHA256(key: secret, message: block + info + [number])
-            output.append(contentsOf: block.prefix(count - output.count))
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            let output = UnsafeMutableRawBufferPointer(
+                rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
+            secret.withUnsafeBytes { expand($0, info: info, into: output) }
+            filled = count
         }
-        return output
+    }
+
+    /// The same from and to memory that is wiped (RFC 5869, 2.3).
+    public static func expand(secret: SecretBytes, label: String, count: Int) -> SecretBytes {
+        SecretBytes(count: count) { output in
+            secret.withBytes { expand($0, info: Array(label.utf8), into: output) }
+        }
+    }
+
+    /// Extract and expand in one (RFC 5869, 2.2 and 2.3): `count` bytes from a secret, a salt that need not be
+    /// secret, and the context string.
+    public static func derive(
+        from secret: SecretBytes, salt: [UInt8], info: [UInt8], count: Int
+    ) -> SecretBytes {
+        SecretBytes(count: count) { output in
+            secret.withBytes { secret in
+                withUnsafeTemporaryAllocation(byteCount: digestBytes, alignment: 8) { key in
+                    defer { key.wipe() }
+                    salt.withUnsafeBytes { hmacSHA256(key: $0, message: secret, into: key) }
+                    expand(UnsafeRawBufferPointer(key), info: info, into: output)
+                }
+            }
+        }
+    }
+
+    private static func expand(
+        _ secret: UnsafeRawBufferPointer, info: [UInt8], into output: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(
+            secret.count >= minimumSecretBytes, "HKDF-Expand takes a secret of 32 bytes or more")
+        precondition(output.count <= maximumBytes, "HKDF-Expand gives at most 255 digests")
+        // The message of each round: the digest before it, the context, the round's number.
+        withUnsafeTemporaryAllocation(byteCount: digestBytes + info.count + 1, alignment: 8) { message in
+            withUnsafeTemporaryAllocation(byteCount: digestBytes, alignment: 8) { digest in
+                defer {
+                    message.wipe()
+                    digest.wipe()
+                }
+                UnsafeMutableRawBufferPointer(rebasing: message[digestBytes...]).copyBytes(from: info)
+                var (done, number) = (0, 0)
+                while done < output.count {
+                    number += 1
+                    message[message.count - 1] = UInt8(number)
+                    let start = number == 1 ? digestBytes : 0
+                    let round = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(message)[start...])
+                    hmacSHA256(key: secret, message: round, into: digest)
+                    let count = min(digestBytes, output.count - done)
+                    (output.baseAddress! + done).copyMemory(from: digest.baseAddress!, byteCount: count)
+                    message.baseAddress!.copyMemory(from: digest.baseAddress!, byteCount: digestBytes)
+                    done += count
+                }
+            }
+        }
     }
 
     /// HMAC-SHA-256 of a short message under a key that is used once (RFC 2104).
-    private static func hmacSHA256(key: [UInt8], message: [UInt8]) -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: 32)
-        let result = HMAC(
-            EVP_sha256(), key, Int32(key.count), message, message.count, &digest, nil)
+    private static func hmacSHA256(
+        key: UnsafeRawBufferPointer, message: UnsafeRawBufferPointer,
+        into digest: UnsafeMutableRawBufferPointer
+    ) {
+        // An empty key is the RFC's string of zeros; a null pointer would mean "the key before".
+        let none: [UInt8] = [0]
+        let result = none.withUnsafeBytes { none in
+            HMAC(
+                EVP_sha256(), key.count > 0 ? key.baseAddress : none.baseAddress, Int32(key.count),
+                message.baseAddress?.assumingMemoryBound(to: UInt8.self), message.count,
+                digest.baseAddress!.assumingMemoryBound(to: UInt8.self), nil)
+        }
         precondition(result != nil, "libcrypto could not compute an HMAC-SHA-256")
-        return digest
     }
 }

@@ -1,8 +1,8 @@
 // The two small objects that end something for good. `snapshots/<session>` is a session's commit record or
 // its tombstone, whichever is put first. `forget/<session>` says that a snapshot is not wanted any more.
 //
-//   tombstone body: repository id 16. It has exactly 96 bytes and a commit record has more, so that a listing
-//   tells them apart.
+//   tombstone body: repository id 16. It has exactly 96 bytes, 112 when sealed, and a commit record has
+//   more, so that a listing tells them apart.
 //   forget marker body: repository id 16 | time | host | program
 
 import BakCore
@@ -12,8 +12,13 @@ public struct Tombstone: Equatable, Sendable {
     /// The session.
     public var session: ID128
 
-    /// The length of every tombstone, and of nothing else in its folder.
+    /// The length of every tombstone of a plain repository, and of nothing else in its folder.
     public static let objectBytes = ObjectFrame.overheadBytes + ID128.byteCount
+
+    /// The same in any repository.
+    public static func objectBytes(_ context: FrameContext) -> Int {
+        objectBytes + context.sealer.method.overhead
+    }
 
     /// Makes a tombstone.
     public init(session: ID128) { self.session = session }

@@ -27,6 +27,7 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case collectionPlan = 8
     case collectionDecision = 9
     case forgetMarker = 10
+    case keySlot = 11
 
     /// What messages call it.
     public var noun: String {
@@ -41,6 +42,7 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
         case .collectionPlan: "collection plan"
         case .collectionDecision: "collection decision"
         case .forgetMarker: "forget marker"
+        case .keySlot: "key slot"
         }
     }
 }
@@ -57,12 +59,18 @@ public struct ObjectHeader: Equatable, Sendable {
     public var id: ID128
     /// How the object's byte strings are sealed.
     public var seal: SealMethod
+    /// What the object's key is derived with; empty when it is not sealed.
+    public var salt: [UInt8]
+    /// Where the salt begins in the header.
+    public static let saltOffset = 32
 
     /// Makes a header.
-    public init(kind: ObjectKind, id: ID128, seal: SealMethod) {
+    public init(kind: ObjectKind, id: ID128, seal: SealMethod = .none, salt: [UInt8] = []) {
+        precondition(salt.count == seal.saltBytes)
         self.kind = kind
         self.id = id
         self.seal = seal
+        self.salt = salt
     }
 
     /// Writes the 64 bytes.
@@ -73,6 +81,15 @@ public struct ObjectHeader: Equatable, Sendable {
         pointer.storeBytes(of: seal.rawValue, toByteOffset: 9, as: UInt8.self)
         pointer.storeBytes(of: FormatLimits.version.littleEndian, toByteOffset: 10, as: UInt16.self)
         id.store(to: pointer + 16)
+        (pointer + Self.saltOffset).copyMemory(from: salt, byteCount: salt.count)
+    }
+
+    /// The 64 bytes.
+    var bytes: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: Self.byteCount) { buffer, count in
+            store(to: buffer.baseAddress!)
+            count = Self.byteCount
+        }
     }
 
     /// Reads a header whose bytes were found whole by a checksum, and checks it against what the
@@ -103,10 +120,11 @@ public struct ObjectHeader: Equatable, Sendable {
         guard expectedID == nil || id == expectedID else {
             throw start.corruption("it is the \(kind.noun) \(id), not the one its name says")
         }
-        guard try reader.take(32).allSatisfy({ $0 == 0 }) else {
+        let salt = try reader.take(32)
+        guard seal != .none || salt.allSatisfy({ $0 == 0 }) else {
             throw start.corruption("a salt in an unsealed object")
         }
-        self.init(kind: kind, id: id, seal: seal)
+        self.init(kind: kind, id: id, seal: seal, salt: Array(salt.prefix(seal.saltBytes)))
     }
 }
 
@@ -151,6 +169,20 @@ public struct FrameContext: Sendable {
     }
 }
 
+extension Sealer {
+    /// The header of a new object, with a salt of its own.
+    public func newHeader(kind: ObjectKind, id: ID128) -> ObjectHeader {
+        ObjectHeader(kind: kind, id: id, seal: method, salt: freshSalt())
+    }
+
+    /// The seal of the object that has this header; nil in a plain repository.
+    public func seal(of header: ObjectHeader) -> ObjectSeal? {
+        header.bytes.withUnsafeBytes {
+            object(kind: header.kind.rawValue, id: header.id, salt: header.salt, header: $0)
+        }
+    }
+}
+
 /// Objects with one body: everything but packs.
 public enum ObjectFrame {
     /// The length of the checksum at the end.
@@ -160,31 +192,29 @@ public enum ObjectFrame {
 
     /// Seals `body` and puts it into its frame.
     public static func encode(kind: ObjectKind, id: ID128, body: [UInt8], sealer: Sealer) -> [UInt8] {
-        var object = [UInt8](unsafeUninitializedCapacity: overheadBytes + body.count) { buffer, count in
-            ObjectHeader(kind: kind, id: id, seal: sealer.method).store(to: buffer.baseAddress!)
-            count = ObjectHeader.byteCount
-        }
-        let seal = sealer.object(kind: kind.rawValue, id: id, salt: [])
-        let scratch = ScratchBuffer()
-        let sealed = body.withUnsafeBytes { body in
-            object.withUnsafeBytes { header in
-                Array(seal.seal(body, entry: 0, authenticating: header, scratch: scratch))
+        let header = sealer.newHeader(kind: kind, id: id)
+        let end = ObjectHeader.byteCount + body.count + sealer.method.overhead
+        return [UInt8](unsafeUninitializedCapacity: end + checksumBytes) { buffer, count in
+            let object = UnsafeMutableRawBufferPointer(buffer).baseAddress!
+            header.store(to: object)
+            body.withUnsafeBytes { body in
+                let place = object + ObjectHeader.byteCount
+                if let seal = sealer.seal(of: header) {
+                    seal.seal(body, entry: 0, into: place)
+                } else if let bytes = body.baseAddress {
+                    place.copyMemory(from: bytes, byteCount: body.count)
+                }
             }
+            Checksum.xxh3_128(UnsafeRawBufferPointer(start: object, count: end)).store(to: object + end)
+            count = end + checksumBytes
         }
-        object.append(contentsOf: sealed)
-        let checksum = object.withUnsafeBytes(Checksum.xxh3_128)
-        var writer = ByteWriter()
-        writer.id(checksum)
-        object.append(contentsOf: writer.bytes)
-        return object
     }
 
-    /// Checks the frame, opens the body and hands `read` the header and a reader over the body.
-    public static func decode<R>(
-        _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
-        sealer: Sealer,
-        _ read: (ObjectHeader, inout ByteReader) throws(CorruptionError) -> R
-    ) throws(CorruptionError) -> R {
+    /// Checks all of an object that can be checked without a key: its checksum and its header. Returns the header,
+    /// and the body as it is stored.
+    public static func frame(
+        _ bytes: UnsafeRawBufferPointer, object: String, expecting kinds: Set<ObjectKind>, id: ID128?
+    ) throws(CorruptionError) -> (header: ObjectHeader, body: UnsafeRawBufferPointer) {
         try ObjectHeader.refuseNewer(bytes, object: object) { header in
             guard bytes.count >= overheadBytes else { return false }
             var stream = ChecksumStream()
@@ -202,24 +232,44 @@ public enum ObjectFrame {
             throw CorruptionError(
                 object: object, offset: checked.count, reason: "its bytes do not match its checksum")
         }
-        var headerReader = ByteReader(checked, object: object)
-        let header = try ObjectHeader(&headerReader, expecting: [kind], id: id)
+        var reader = ByteReader(checked, object: object)
+        let header = try ObjectHeader(&reader, expecting: kinds, id: id)
+        return (header, UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...]))
+    }
+
+    /// Checks the frame, opens the body and hands `read` the header and a reader over the body.
+    public static func decode<R>(
+        _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
+        sealer: Sealer,
+        _ read: (ObjectHeader, inout ByteReader) throws(CorruptionError) -> R
+    ) throws(CorruptionError) -> R {
+        let (header, body) = try frame(bytes, object: object, expecting: [kind], id: id)
+        return try open(body, of: header, at: ObjectHeader.byteCount, object: object, sealer: sealer) {
+            reader throws(CorruptionError) in try read(header, &reader)
+        }
+    }
+
+    /// Opens a sealed body that begins at `offset` of its object, and hands `read` a reader over it.
+    static func open<R>(
+        _ sealed: UnsafeRawBufferPointer, of header: ObjectHeader, at offset: Int, object: String,
+        sealer: Sealer, _ read: (inout ByteReader) throws(CorruptionError) -> R
+    ) throws(CorruptionError) -> R {
         guard header.seal == sealer.method else {
             throw CorruptionError(object: object, offset: 9, reason: "it is not sealed as its repository is")
         }
-        let seal = sealer.object(kind: kind.rawValue, id: header.id, salt: [])
-        let headerBytes = UnsafeRawBufferPointer(rebasing: checked[..<ObjectHeader.byteCount])
-        let sealed = UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...])
-        let scratch = ScratchBuffer()
-        let body: UnsafeRawBufferPointer
-        do {
-            body = try seal.open(sealed, entry: 0, authenticating: headerBytes, scratch: scratch)
-        } catch {
-            throw CorruptionError(object: object, offset: ObjectHeader.byteCount, reason: error.description)
+        guard let seal = sealer.seal(of: header) else {
+            var reader = ByteReader(sealed, object: object, baseOffset: offset)
+            return try read(&reader)
         }
-        var reader = ByteReader(body, object: object, baseOffset: ObjectHeader.byteCount)
-        let result = try read(header, &reader)
-        withExtendedLifetime(scratch) {}
-        return result
+        let opened = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(0, sealed.count - seal.overhead), alignment: 8)
+        defer { opened.deallocate() }
+        do {
+            try seal.open(sealed, entry: 0, into: opened.baseAddress!)
+        } catch {
+            throw CorruptionError(object: object, offset: offset, reason: error.description)
+        }
+        var reader = ByteReader(UnsafeRawBufferPointer(opened), object: object, baseOffset: offset)
+        return try read(&reader)
     }
 }

@@ -18,6 +18,8 @@
 //   32  16  XXH3-128 of the object header, the footer table and bytes 0 to 31 of the tail
 //
 // The stored checksum is the XXH3-64 of the stored bytes, or 0 for a raw blob, whose id covers its bytes.
+// A sealed pack is laid out as SealedPackLayout says.
+//
 // Blobs lie without gaps from byte 64 to the footer table. Each describes itself, so that the index can be
 // rebuilt from packs alone and a scanner finds the next blob after damage.
 
@@ -89,11 +91,7 @@ public enum PackLayout {
 
     /// Writes the 48 bytes of a blob's header to `pointer`.
     public static func storeBlobHeader(_ blob: BlobRecord, to pointer: UnsafeMutableRawPointer) {
-        pointer.storeBytes(of: blobMagic.littleEndian, as: UInt32.self)
-        pointer.storeBytes(of: UInt32(blob.codec.rawValue).littleEndian, toByteOffset: 4, as: UInt32.self)
-        pointer.storeBytes(of: blob.rawLength.littleEndian, toByteOffset: 8, as: UInt32.self)
-        pointer.storeBytes(of: blob.storedLength.littleEndian, toByteOffset: 12, as: UInt32.self)
-        blob.id.store(to: pointer + 16)
+        storeBlobFields(blob, to: pointer)
         pointer.storeBytes(of: blob.storedChecksum.littleEndian, toByteOffset: 32, as: UInt64.self)
         let check = Checksum.xxh3_64(UnsafeRawBufferPointer(start: pointer, count: 40))
         pointer.storeBytes(of: check.littleEndian, toByteOffset: 40, as: UInt64.self)
@@ -115,28 +113,35 @@ public enum PackLayout {
             Checksum.xxh3_64(checked)
                 == header.loadUnaligned(fromByteOffset: 40, as: UInt64.self).littleEndian
         else { throw start.corruption("a blob's header does not match its checksum") }
+        var blob = try blobFields(&fields, offset: offset)
+        blob.storedChecksum = try fields.integer(UInt64.self)
+        try blob.validate(start)
+        return blob
+    }
+
+    /// Reads what follows the magic of a blob's header, up to its id.
+    static func blobFields(_ fields: inout ByteReader, offset: UInt32) throws(CorruptionError) -> BlobRecord {
         let codec = try codec(&fields)
         let rawLength = try fields.integer(UInt32.self)
         let storedLength = try fields.integer(UInt32.self)
-        let id = try fields.id()
-        let blob = BlobRecord(
-            id: id, offset: offset, rawLength: rawLength, storedLength: storedLength, codec: codec,
-            storedChecksum: try fields.integer(UInt64.self))
-        try blob.validate(start)
-        return blob
+        return BlobRecord(
+            id: try fields.id(), offset: offset, rawLength: rawLength, storedLength: storedLength,
+            codec: codec, storedChecksum: 0)
+    }
+
+    /// Writes the first 32 bytes of a blob's header, all but its checksums, to `pointer`.
+    static func storeBlobFields(_ blob: BlobRecord, to pointer: UnsafeMutableRawPointer) {
+        pointer.storeBytes(of: blobMagic.littleEndian, as: UInt32.self)
+        pointer.storeBytes(of: UInt32(blob.codec.rawValue).littleEndian, toByteOffset: 4, as: UInt32.self)
+        pointer.storeBytes(of: blob.rawLength.littleEndian, toByteOffset: 8, as: UInt32.self)
+        pointer.storeBytes(of: blob.storedLength.littleEndian, toByteOffset: 12, as: UInt32.self)
+        blob.id.store(to: pointer + 16)
     }
 
     /// The footer table and tail of a pack whose header, blobs and first `footerOffset` bytes are written.
     public static func encodeEnd(header: ObjectHeader, blobs: [BlobRecord], footerOffset: Int) -> [UInt8] {
         var end = ByteWriter(reservingCapacity: blobs.count * footerEntryBytes + tailBytes)
-        for blob in blobs {
-            end.id(blob.id)
-            end.integer(blob.offset)
-            end.integer(blob.rawLength)
-            end.integer(blob.storedLength)
-            end.integer(UInt32(blob.codec.rawValue))
-            end.integer(blob.storedChecksum)
-        }
+        write(blobs, to: &end)
         end.integer(tailMagic)
         end.integer(UInt32(blobs.count))
         end.integer(UInt64(footerOffset))
@@ -147,6 +152,17 @@ public enum PackLayout {
             end.id(checksum)
         }
         return end.bytes
+    }
+
+    static func write(_ blobs: [BlobRecord], to footer: inout ByteWriter) {
+        for blob in blobs {
+            footer.id(blob.id)
+            footer.integer(blob.offset)
+            footer.integer(blob.rawLength)
+            footer.integer(blob.storedLength)
+            footer.integer(UInt32(blob.codec.rawValue))
+            footer.integer(blob.storedChecksum)
+        }
     }
 
     static func endChecksum(_ header: UnsafeRawBufferPointer, _ end: UnsafeRawBufferPointer) -> ID128 {
@@ -205,6 +221,21 @@ public enum PackLayout {
         var headerReader = ByteReader(header, object: pack)
         let kind = try ObjectHeader(&headerReader, expecting: [.chunkPack, .manifestPack], id: id).kind
         let count = (end.count - tailBytes) / footerEntryBytes
+        let (blobs, blobsEnd) = try rows(&reader, count: count, footerOffset: footerOffset)
+        guard blobsEnd == footerOffset else {
+            throw start.corruption(
+                "blobs end at byte \(blobsEnd), the footer table begins at \(footerOffset)")
+        }
+        guard try reader.integer(UInt32.self) == tailMagic, try reader.integer(UInt32.self) == count,
+            try reader.integer(UInt64.self) == footerOffset, try reader.take(16).allSatisfy({ $0 == 0 })
+        else { throw start.corruption("the tail does not fit its footer table") }
+        return (kind, blobs)
+    }
+
+    /// Reads the rows of a footer table, and where the last of their blobs ends.
+    static func rows(
+        _ reader: inout ByteReader, count: Int, footerOffset: Int
+    ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {
         var blobs: [BlobRecord] = []
         blobs.reserveCapacity(count)
         var expectedOffset = ObjectHeader.byteCount
@@ -225,14 +256,7 @@ public enum PackLayout {
             expectedOffset = blob.endOffset
             blobs.append(blob)
         }
-        guard expectedOffset == footerOffset else {
-            throw start.corruption(
-                "blobs end at byte \(expectedOffset), the footer table begins at \(footerOffset)")
-        }
-        guard try reader.integer(UInt32.self) == tailMagic, try reader.integer(UInt32.self) == count,
-            try reader.integer(UInt64.self) == footerOffset, try reader.take(16).allSatisfy({ $0 == 0 })
-        else { throw start.corruption("the tail does not fit its footer table") }
-        return (kind, blobs)
+        return (blobs, expectedOffset)
     }
 
     private static func codec(_ reader: inout ByteReader) throws(CorruptionError) -> Codec {

@@ -1,9 +1,9 @@
-// The configuration of a repository: `config`, written once by init, in the common frame, never sealed.
+// The configuration of a repository: `config`, written once by init, in the common frame, sealed as every object.
 //
 //   body
 //    16  repository id
 //     8  features that a reader must know to read       8  features that a reader may ignore
-//     1  id algorithm       1  encryption: 0, none       1  number of chunk classes
+//     1  id algorithm       1  seal method, again        1  number of chunk classes
 //        each class: number 1, then minimum, average, maximum as varints, in bytes
 //    32  secret
 //        varints: target size of a pack, longest inline file; text: compression; timestamp: created
@@ -37,6 +37,8 @@ public struct RepositoryConfig: Equatable, Sendable {
     public var id: ID128
     /// How chunks are named.
     public var idAlgorithm: IDAlgorithm
+    /// How objects are sealed.
+    public var encryption = SealMethod.none
     /// The chunk sizes for each class of content.
     public var classes: [ChunkClass]
     /// 32 random bytes from which every key of the repository is derived.
@@ -71,14 +73,15 @@ public struct RepositoryConfig: Equatable, Sendable {
         self.created = created
     }
 
-    /// The whole object.
-    public func encode() -> [UInt8] {
+    /// The whole object; `sealer` is of the method that it says.
+    public func encode(_ sealer: Sealer = .plain) -> [UInt8] {
+        precondition(sealer.method == encryption)
         var body = ByteWriter()
         body.id(id)
         body.integer(UInt64(0))
         body.integer(UInt64(0))
         body.byte(idAlgorithm.rawValue)
-        body.byte(0)
+        body.byte(encryption.rawValue)
         body.byte(UInt8(classes.count))
         for chunkClass in classes {
             body.byte(chunkClass.number)
@@ -91,21 +94,31 @@ public struct RepositoryConfig: Equatable, Sendable {
         body.varint(inlineBytes)
         body.text(compression.description)
         body.timestamp(created)
-        return ObjectFrame.encode(kind: .config, id: id, body: body.bytes, sealer: .plain)
+        return ObjectFrame.encode(kind: .config, id: id, body: body.bytes, sealer: sealer)
+    }
+
+    /// What a configuration says to who has no key: the repository's id, and how it is sealed.
+    public static func frame(
+        _ bytes: UnsafeRawBufferPointer, object: String
+    ) throws(CorruptionError) -> ObjectHeader {
+        try ObjectFrame.frame(bytes, object: object, expecting: [.config], id: nil).header
     }
 
     /// Decodes and validates the whole object.
-    public init(decoding bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, sealer: Sealer = .plain
+    ) throws(CorruptionError) {
         self = try ObjectFrame.decode(
-            bytes, object: object, expecting: .config, id: nil, sealer: .plain
+            bytes, object: object, expecting: .config, id: nil, sealer: sealer
         ) { header, body throws(CorruptionError) in
             try body.expectRepository(header.id)
-            return try Self(body: &body, id: header.id)
+            return try Self(body: &body, header: header)
         }
     }
 
-    private init(body: inout ByteReader, id: ID128) throws(CorruptionError) {
-        self.id = id
+    private init(body: inout ByteReader, header: ObjectHeader) throws(CorruptionError) {
+        id = header.id
+        encryption = header.seal
         let required = try body.integer(UInt64.self)
         guard required == 0 else {
             throw .unsupported(object: body.object, "it needs features of a newer program (\(required))")
@@ -115,7 +128,12 @@ public struct RepositoryConfig: Equatable, Sendable {
             throw body.corruption("unknown id algorithm")
         }
         idAlgorithm = algorithm
-        guard try body.byte() == 0 else { throw .unsupported(object: body.object, "it is encrypted") }
+        guard try body.byte() == encryption.rawValue else {
+            throw body.corruption("another seal than in the header")
+        }
+        guard encryption == .none || idAlgorithm == .sha256 else {
+            throw body.corruption("an encrypted repository whose ids are \(idAlgorithm)")
+        }
         classes = []
         for _ in 0..<(try body.byte()) {
             let row = body

@@ -25,6 +25,8 @@ public final class BlobReader {
     private let stored = ScratchBuffer()
     private let opened = ScratchBuffer()
     private let content = ScratchBuffer()
+    /// The last pack's seal.
+    private var lastSeal: (pack: ID128, kind: ObjectKind, seal: ObjectSeal)?
     /// The last pack's name, for errors: to spell it for each blob would allocate.
     private var lastPack: (id: ID128, name: String)?
 
@@ -96,30 +98,22 @@ public final class BlobReader {
         let end = location.endOffset - rangeOffset
         precondition(start >= 0 && end <= range.count)
         let bytes = UnsafeRawBufferPointer(rebasing: range[start..<end])
-        let header = try PackLayout.blobHeader(
-            bytes, pack: name(of: location.pack), offset: location.offset)
+        let (header, payload) = try open(bytes, of: location.pack, kind: kind, offset: location.offset)
         guard header.id == reference.id, header.rawLength == reference.length,
             header.storedLength == location.storedLength
         else { throw damage(header, in: location.pack, "another blob than the index says lies here") }
-        let payload = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...])
         return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
-    /// Decodes and verifies a blob whose header has been read.
-    func decode(
-        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
-    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
-        try verify(header, payload: payload, pack: pack, kind: kind).content
-    }
-
-    /// The same, and the blob as it is compressed.
+    /// Decodes and verifies a blob whose header has been read, and that was opened if it was sealed.
     func verify(
-        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
+        _ header: BlobRecord, payload compressed: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
-        guard PackLayout.storedChecksum(payload, codec: header.codec) == header.storedChecksum else {
-            throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
+        if repository.context.sealer.method == .none {
+            guard PackLayout.storedChecksum(compressed, codec: header.codec) == header.storedChecksum else {
+                throw damage(header, in: pack, "the blob's stored bytes do not match their checksum")
+            }
         }
-        let compressed = try open(header, payload: payload, pack: pack, kind: kind)
         let plain: UnsafeRawBufferPointer
         if header.codec == .raw {
             plain = compressed
@@ -138,18 +132,34 @@ public final class BlobReader {
         return (Compressed(codec: header.codec, stored: compressed), plain)
     }
 
-    private func open(
-        _ header: BlobRecord, payload: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
-    ) throws(CorruptionError) -> UnsafeRawBufferPointer {
-        let seal = repository.context.sealer.object(kind: kind.rawValue, id: pack, salt: [])
-        do {
-            return try withUnsafeBytes(of: (header.id.high.bigEndian, header.id.low.bigEndian)) {
-                id throws(SealError) in
-                try seal.open(payload, entry: UInt64(header.offset), authenticating: id, scratch: opened)
-            }
-        } catch {
-            throw damage(header, in: pack, error.description)
+    /// The header of the blob that fills `bytes`, which begin at `offset` of the pack, and its stored bytes: opened,
+    /// if it is sealed.
+    func open(
+        _ bytes: UnsafeRawBufferPointer, of pack: ID128, kind: ObjectKind, offset: UInt32
+    ) throws -> (blob: BlobRecord, stored: UnsafeRawBufferPointer) {
+        guard let seal = try seal(of: pack, kind) else {
+            let header = try PackLayout.blobHeader(bytes, pack: name(of: pack), offset: offset)
+            return (header, UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes...]))
         }
+        do throws(CorruptionError) {
+            return try SealedPackLayout.openBlob(
+                bytes, seal: seal, pack: name(of: pack), offset: offset, scratch: opened)
+        } catch {
+            // It may be the salt in the pack's header that is damaged, and not the blob.
+            guard let other = try? repository.packSealFromEnd(pack, kind: kind) else { throw error }
+            let blob = try SealedPackLayout.openBlob(
+                bytes, seal: other, pack: name(of: pack), offset: offset, scratch: opened)
+            lastSeal = (pack, kind, other)
+            return blob
+        }
+    }
+
+    /// The seal of a pack's blobs; nil in a plain repository.
+    func seal(of pack: ID128, _ kind: ObjectKind) throws -> ObjectSeal? {
+        if let lastSeal, lastSeal.pack == pack, lastSeal.kind == kind { return lastSeal.seal }
+        guard let seal = try repository.packSeal(pack, kind: kind) else { return nil }
+        lastSeal = (pack, kind, seal)
+        return seal
     }
 
     private func name(of pack: ID128) -> String {

@@ -78,9 +78,9 @@ extension Repository {
         var outcomes = SessionOutcomes()
         for info in try store.list(Layout.snapshots) {
             guard let id = Layout.id(in: info.key) else { continue }
-            if info.size == Tombstone.objectBytes {
+            if info.size == Tombstone.objectBytes(context) {
                 outcomes.revoked.insert(id)
-            } else if info.size > Tombstone.objectBytes {
+            } else if info.size > Tombstone.objectBytes(context) {
                 outcomes.committed.insert(id)
             } else {
                 outcomes.damaged.insert(id)

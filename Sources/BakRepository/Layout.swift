@@ -18,6 +18,8 @@ public enum Layout {
     public static let forgotten = "forget"
     /// The folder of what prune writes.
     public static let collections = "gc"
+    /// The folder of key slots.
+    public static let keys = "keys"
     /// The 256 folders of packs, by the first two digits of a pack's id.
     public static let packFolders = (0..<256).map { "packs/" + String(Hex.encode([UInt8($0)])) }
 
@@ -26,6 +28,9 @@ public enum Layout {
         let name = id.description
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
     }
+
+    /// A key slot of an encrypted repository.
+    public static func keySlot(_ id: ID128) -> ObjectKey { ObjectKey("keys/\(id)") }
 
     /// What a collection means to delete.
     public static func plan(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).plan") }

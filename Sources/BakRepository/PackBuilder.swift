@@ -9,9 +9,9 @@ import BakFormat
 final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
-    private var seal: ObjectSeal
-    private let scratch = ScratchBuffer()
-    private var id = ID128.zero
+    private var header: ObjectHeader
+    /// Nil in a plain repository.
+    private var seal: ObjectSeal?
     private var buffer: UnsafeMutableRawBufferPointer
     private var used = 0
     private var blobs: [BlobRecord] = []
@@ -20,19 +20,17 @@ final class PackBuilder {
     init(kind: ObjectKind, targetBytes: Int, sealer: Sealer) {
         self.kind = kind
         self.sealer = sealer
-        seal = sealer.object(kind: kind.rawValue, id: id, salt: [])
+        header = sealer.newHeader(kind: kind, id: .zero)
         buffer = .allocate(byteCount: targetBytes + (64 << 10), alignment: 4096)
     }
 
     deinit { buffer.deallocate() }
 
-    private var header: ObjectHeader { ObjectHeader(kind: kind, id: id, seal: sealer.method) }
-
     /// Whether no blob has been appended since the last `reset`.
     var isEmpty: Bool { blobs.isEmpty }
 
-    /// The pack's length if it were closed now, in bytes.
-    var byteCount: Int { used + blobs.count * PackLayout.footerEntryBytes + PackLayout.tailBytes }
+    /// The pack's length if it were closed now, in bytes; a sealed pack is somewhat longer.
+    private var byteCount: Int { used + blobs.count * PackLayout.footerEntryBytes + PackLayout.tailBytes }
 
     /// The pack's length after a further blob of `storedBytes`.
     func byteCount(adding storedBytes: Int) -> Int {
@@ -41,41 +39,53 @@ final class PackBuilder {
 
     /// Starts an empty pack of the given name.
     func reset(id: ID128) {
-        self.id = id
         blobs.removeAll(keepingCapacity: true)
-        seal = sealer.object(kind: kind.rawValue, id: id, salt: [])
+        // A key that no other pack has: an entry's number is its offset, which every pack begins anew.
+        header = sealer.newHeader(kind: kind, id: id)
+        seal = sealer.seal(of: header)
         header.store(to: buffer.baseAddress!)
         used = ObjectHeader.byteCount
     }
 
     /// Appends a blob. The buffer grows when a single blob is larger than a whole pack should be.
     func append(id: ID128, rawLength: Int, compressed: Compressed) {
-        // A blob is sealed under its offset, which a reader of that one blob knows too.
-        let stored = withUnsafeBytes(of: (id.high.bigEndian, id.low.bigEndian)) {
-            seal.seal(compressed.stored, entry: UInt64(used), authenticating: $0, scratch: scratch)
-        }
+        let stored = compressed.stored
         reserve(byteCount(adding: stored.count))
-        let blob = BlobRecord(
+        let place = buffer.baseAddress! + used
+        var blob = BlobRecord(
             id: id, offset: UInt32(used), rawLength: UInt32(rawLength), storedLength: UInt32(stored.count),
-            codec: compressed.codec,
-            storedChecksum: PackLayout.storedChecksum(stored, codec: compressed.codec))
-        PackLayout.storeBlobHeader(blob, to: buffer.baseAddress! + used)
-        used += PackLayout.blobHeaderBytes
-        (buffer.baseAddress! + used).copyMemory(from: stored.baseAddress!, byteCount: stored.count)
-        used += stored.count
+            codec: compressed.codec, storedChecksum: 0)
+        if let seal {
+            SealedPackLayout.storeBlob(blob, stored: stored, seal: seal, to: place)
+        } else {
+            blob.storedChecksum = PackLayout.storedChecksum(stored, codec: compressed.codec)
+            PackLayout.storeBlobHeader(blob, to: place)
+            (place + PackLayout.blobHeaderBytes).copyMemory(
+                from: stored.baseAddress!, byteCount: stored.count)
+        }
+        used += PackLayout.blobHeaderBytes + stored.count
         blobs.append(blob)
     }
 
-    /// Writes footer table and tail; the bytes are the whole pack, valid until `reset`.
+    /// Writes footer table and tail; the bytes are the whole pack, valid until `reset`. Once for each pack.
     func finish() -> (pack: IndexedPack, blobs: [BlobRecord], bytes: UnsafeRawBufferPointer) {
-        let end = PackLayout.encodeEnd(
-            header: header, blobs: blobs, footerOffset: used)
-        reserve(used + end.count)
-        end.withUnsafeBytes {
-            (buffer.baseAddress! + used).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        let size: Int
+        if let seal {
+            size = SealedPackLayout.packBytes(blobsEnd: used, blobCount: blobs.count)
+            reserve(size)
+            SealedPackLayout.finish(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]), header: header, blobs: blobs,
+                blobsEnd: used, seal: seal)
+        } else {
+            let end = PackLayout.encodeEnd(header: header, blobs: blobs, footerOffset: used)
+            size = used + end.count
+            reserve(size)
+            end.withUnsafeBytes {
+                (buffer.baseAddress! + used).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            }
         }
-        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<(used + end.count)])
-        return (IndexedPack(id: id, size: UInt64(bytes.count), kind: kind), blobs, bytes)
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<size])
+        return (IndexedPack(id: header.id, size: UInt64(size), kind: kind), blobs, bytes)
     }
 
     private func reserve(_ count: Int) {

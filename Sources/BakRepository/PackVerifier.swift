@@ -78,6 +78,7 @@ final class PackVerifier {
                 (findings.needsIndex, findings.isContradicted) = (true, true)
             } else if readsData {
                 try verify(blobs, of: pack.indexed, &findings)
+                try verifyPadding(of: pack.indexed, size: size)
             }
         } catch let error as CorruptionError {
             findings.add(error)
@@ -118,6 +119,18 @@ final class PackVerifier {
                 reason: "it is a \(kind.noun), the index says otherwise")
         }
         return blobs
+    }
+
+    /// Compares with their checksums the bytes of a sealed pack that are neither blobs nor footer.
+    private func verifyPadding(of pack: IndexedPack, size: Int) throws {
+        guard repository.context.sealer.method != .none else { return }
+        func read(_ range: Range<Int>) throws -> [UInt8] { Array(try self.read(pack.id, range)) }
+        let header = try read(0..<ObjectHeader.byteCount)
+        let end = try repository.sealedPackEnd(pack.id, size: size, header: header, read: read)
+        let padding = try repository.sealedBlobs(of: end, pack.id, read: read).padding
+        for block in end.blocks(in: padding) where !padding.isEmpty {
+            try end.verify(try self.read(pack.id, end.range(ofBlock: block)), block: block)
+        }
     }
 
     private func read(_ pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {

@@ -23,17 +23,22 @@ public final class Repository: Sendable {
     public let chunkHasher: ContentHasher
     /// Names manifest segments and roots, in a domain of their own.
     public let manifestHasher: ContentHasher
+    /// What it was opened with; nil in a plain repository.
+    let unlocked: UnlockedKey?
+    /// Salts of packs that have been read.
+    let packSalts = PackSalts()
 
     private init(
-        store: any ObjectStore, config: RepositoryConfig, cache: any LocalCache, time: any TimeSource,
-        random: any RandomSource
+        store: any ObjectStore, config: RepositoryConfig, sealer: Sealer, unlocked: UnlockedKey?,
+        cache: any LocalCache, time: any TimeSource, random: any RandomSource
     ) {
         self.store = store
         self.config = config
         self.cache = cache
         self.time = time
         self.random = random
-        context = FrameContext(repository: config.id, sealer: .plain)
+        context = FrameContext(repository: config.id, sealer: sealer)
+        self.unlocked = unlocked
         chunkHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "chunk")
         manifestHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "manifest")
     }
@@ -53,6 +58,9 @@ public final class Repository: Sendable {
         /// The secret of a repository whose content is to have the same ids here; nil for a new one.
         public var secret: [UInt8]?
 
+        /// How it is encrypted; nil to store everything as it is. Ids are then HMACs, whatever `idAlgorithm` says.
+        public var encryption: Encryption?
+
         /// The defaults, but with the chunks and ids of another repository, so that both recognise the same content
         /// and one can take over what the other has stored.
         public init(like other: RepositoryConfig) {
@@ -61,6 +69,24 @@ public final class Repository: Sendable {
 
         /// The defaults with the given chunk sizes.
         public init(classes: [ChunkClass]) { self.classes = classes }
+    }
+
+    /// How a new repository is encrypted.
+    public struct Encryption: Sendable {
+        /// The cipher.
+        public var method: SealMethod
+        /// What opens its first key slot.
+        public var password: SecretBytes
+        /// What it costs to try a password.
+        public var cost: PasswordCost
+        /// What is noted of the first slot.
+        public var note: KeySlotNote
+
+        /// Encrypts with a cipher and a password.
+        public init(method: SealMethod, password: SecretBytes, cost: PasswordCost, note: KeySlotNote) {
+            precondition(method != .none)
+            (self.method, self.password, self.cost, self.note) = (method, password, cost, note)
+        }
     }
 
     /// Makes a repository in an empty store.
@@ -72,36 +98,90 @@ public final class Repository: Sendable {
     ) throws -> Repository {
         var secret = options.secret ?? [UInt8](repeating: 0, count: RepositoryConfig.secretBytes)
         if options.secret == nil { secret.withUnsafeMutableBytes { random.fill($0) } }
-        let config = RepositoryConfig(
+        var config = RepositoryConfig(
             id: ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
             secret: secret, packBytes: options.packBytes, inlineBytes: options.inlineBytes,
             compression: options.compression, created: time.now())
-        let bytes = config.encode()
+        var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
+        if let encryption = options.encryption {
+            config.encryption = encryption.method
+            config.idAlgorithm = .sha256
+            let key = SecretBytes(count: Sealer.keyBytes) { random.fill($0) }
+            sealer = Sealer(encryption.method, key: key, repository: config.id, random: random)
+            unlocked = UnlockedKey(key: key, slot: ID128(from: random))
+        }
+        let bytes = config.encode(sealer)
         try RepositoryError.refuseUnreadable("the configuration", bytes) { bytes throws(CorruptionError) in
-            try RepositoryConfig(decoding: bytes, object: "")
+            try RepositoryConfig(decoding: bytes, object: "", sealer: sealer)
+        }
+        // The key is durable before anything is sealed with it.
+        if let encryption = options.encryption, let unlocked {
+            guard !store.has(Layout.config) else {
+                throw RepositoryError.alreadyExists(location: store.location)
+            }
+            try KeySlots.put(
+                unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
+                note: encryption.note, repository: config.id, in: store, random: random)
         }
         let outcome = try bytes.withUnsafeBytes { try store.put(Layout.config, $0) }
-        guard outcome == .created else { throw RepositoryError.alreadyExists(location: store.location) }
-        return Repository(store: store, config: config, cache: cache, time: time, random: random)
+        guard outcome == .created else {
+            if let unlocked { try? store.delete(Layout.keySlot(unlocked.slot)) }
+            throw RepositoryError.alreadyExists(location: store.location)
+        }
+        return Repository(
+            store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,
+            random: random)
+    }
+
+    /// How the repository in a store is sealed, which its configuration says to who has no key.
+    ///
+    /// Throws as `open` does.
+    public static func sealMethod(of store: any ObjectStore) throws -> SealMethod {
+        try header(configBytes(store)).seal
+    }
+
+    private static func configBytes(_ store: any ObjectStore) throws -> [UInt8] {
+        do {
+            return try store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
+        } catch let error as StoreError where error.kind == .notFound {
+            throw RepositoryError.noRepository(location: store.location)
+        }
+    }
+
+    private static func header(_ config: [UInt8]) throws(CorruptionError) -> ObjectHeader {
+        try config.withUnsafeBytes { bytes in
+            Result { () throws(CorruptionError) in
+                try RepositoryConfig.frame(bytes, object: Layout.config.description)
+            }
+        }.get()
     }
 
     /// Opens the repository in a store.
     ///
-    /// Throws `RepositoryError.noRepository` when there is no configuration, `CorruptionError` when it is
-    /// damaged or from a newer program.
+    /// - Parameter password: asked for the password if the repository is encrypted.
+    ///
+    /// Throws `RepositoryError.noRepository` when there is no configuration, `wrongPassword` when the password opens
+    /// no key slot, `CorruptionError` when the configuration is damaged or from a newer program.
     public static func open(
-        _ store: any ObjectStore, cache: any LocalCache, time: any TimeSource, random: any RandomSource
+        _ store: any ObjectStore, cache: any LocalCache, time: any TimeSource, random: any RandomSource,
+        password: (() throws -> SecretBytes)? = nil
     ) throws -> Repository {
-        let bytes: [UInt8]
-        do {
-            bytes = try store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
-        } catch let error as StoreError where error.kind == .notFound {
-            throw RepositoryError.noRepository(location: store.location)
+        let bytes = try configBytes(store)
+        let header = try header(bytes)
+        var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
+        if header.seal != .none {
+            guard let password else { throw RepositoryError.passwordNeeded(location: store.location) }
+            let slots = try KeySlots(store, repository: header.id)
+            let opened = try slots.unlock(password)
+            sealer = Sealer(header.seal, key: opened.key, repository: header.id, random: random)
+            unlocked = opened
         }
         let config = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
-            try RepositoryConfig(decoding: bytes, object: Layout.config.description)
+            try RepositoryConfig(decoding: bytes, object: Layout.config.description, sealer: sealer)
         }
-        return Repository(store: store, config: config, cache: cache, time: time, random: random)
+        return Repository(
+            store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,
+            random: random)
     }
 
     /// The hasher that names the blobs of a kind of pack.
@@ -111,6 +191,9 @@ public final class Repository: Sendable {
 }
 
 extension ObjectStore {
+    /// Whether there is an object of that name, as far as the medium says.
+    func has(_ key: ObjectKey) -> Bool { (try? size(of: key)) != nil }
+
     /// Reads a whole object of at most `limit` bytes. A larger one is damage; one that the medium has lost is
     /// an error of that object alone.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {

@@ -9,6 +9,16 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case noRepository(location: String)
     /// A repository is there already.
     case alreadyExists(location: String)
+    /// It is encrypted, and there is no password to open it with.
+    case passwordNeeded(location: String)
+    /// The password opens none of the key slots; so many of them cannot be read.
+    case wrongPassword(location: String, unreadableSlots: Int)
+    /// It is encrypted, and there is no key slot that could be opened.
+    case noKeySlot(location: String)
+    /// Without this key slot nobody could open the repository any more.
+    case lastKeySlot
+    /// A password is given for a repository that is not encrypted.
+    case notEncrypted(location: String)
     /// No snapshot has this name.
     case noSuchSnapshot(name: String)
     /// There is no complete snapshot yet, and so many partial ones.
@@ -34,6 +44,16 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .noRepository(let location):
             "there is no repository at \(location); is the path right? A new one is made with: bakstore init"
         case .alreadyExists(let location): "there is a repository at \(location) already"
+        case .passwordNeeded(let location):
+            "the repository at \(location) is encrypted and there is no password; give one with --password-file"
+        case .wrongPassword(let location, let unreadable):
+            "wrong password for the repository at \(location)"
+                + (unreadable > 0 ? "; \(unreadable) of its key slots cannot be read" : "")
+        case .noKeySlot(let location):
+            "the repository at \(location) has no key slot that can be read; without one nothing can be decrypted"
+        case .lastKeySlot: "this is the last key slot; without it nobody could open the repository any more"
+        case .notEncrypted(let location):
+            "the repository at \(location) is not encrypted, but a password is given; is it the right one?"
         case .noSuchSnapshot(let name):
             "there is no snapshot \(name); list them with: bakstore snapshots"
         case .noCompleteSnapshot(let partialCount):

@@ -40,7 +40,7 @@ extension Repository {
         for info in listing {
             guard let id = Layout.id(in: info.key), !forgotten.contains(id) else { continue }
             do {
-                if info.size == Tombstone.objectBytes {
+                if info.size == Tombstone.objectBytes(context) {
                     try expectTombstone(id)
                 } else {
                     readable.append(try snapshot(id))

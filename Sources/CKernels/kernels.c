@@ -1,6 +1,11 @@
 // Which kernels this processor can run.
 #include "scan.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 size_t ck_kernels(ck_kernel kernels[ck_most_kernels]) {
     size_t count = 0;
 #if defined(__x86_64__)
@@ -18,4 +23,16 @@ size_t ck_kernels(ck_kernel kernels[ck_most_kernels]) {
 #endif
     kernels[count++] = (ck_kernel){"scalar", ck_scan_scalar};
     return count;
+}
+
+bool ck_has_aes(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul");
+#elif defined(__aarch64__)
+    const unsigned long needed = HWCAP_AES | HWCAP_PMULL;
+    return (getauxval(AT_HWCAP) & needed) == needed;
+#else
+    return false;
+#endif
 }

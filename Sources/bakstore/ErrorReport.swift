@@ -52,8 +52,10 @@ struct ErrorReport: Equatable {
         switch error {
         case .noRepository: (.noRepository, error.description)
         case .cannotCollect: (.storeUnable, error.description)
-        case .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot, .ambiguousSnapshot, .keepsChanging,
-            .sessionRevoked,
+        case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
+        case .noKeySlot: (.damage, error.description)
+        case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
+            .ambiguousSnapshot, .keepsChanging, .sessionRevoked,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }

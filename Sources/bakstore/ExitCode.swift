@@ -15,6 +15,8 @@ enum ExitCode: Int32, Sendable {
     case noRepository = 10
     /// The store cannot do what was asked: read-only, or it lacks an operation.
     case storeUnable = 11
+    /// The password is wrong, or there is none.
+    case wrongPassword = 12
     /// Interrupted by the user.
     case interrupted = 130
 }

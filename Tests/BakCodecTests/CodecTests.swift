@@ -99,19 +99,3 @@ import Testing
         }
     }
 }
-
-@Suite struct SealerTests {
-    @Test func thePlainSealPassesBytesThroughUncopied() throws {
-        let seal = Sealer.plain.object(kind: 1, id: .zero, salt: [])
-        #expect(
-            Sealer.plain.overhead == 0 && Sealer.plain.saltBytes == 0 && Sealer.plain.method.rawValue == 0)
-        let scratch = ScratchBuffer()
-        try Samples.numbered(100).withUnsafeBytes { bytes in
-            let none = UnsafeRawBufferPointer(start: nil, count: 0)
-            let stored = seal.seal(bytes, entry: 7, authenticating: none, scratch: scratch)
-            #expect(stored.baseAddress == bytes.baseAddress && stored.count == bytes.count)
-            let opened = try seal.open(stored, entry: 7, authenticating: none, scratch: scratch)
-            #expect(opened.baseAddress == bytes.baseAddress && opened.count == bytes.count)
-        }
-    }
-}

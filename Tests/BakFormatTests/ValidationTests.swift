@@ -162,7 +162,7 @@ private func indexBody(
         Breach(.config, "it belongs to repository", at: 64, [0xee]),
         Breach(.config, "features of a newer program") { configHead(&$0, required: 1) },
         Breach(.config, "unknown id algorithm") { configHead(&$0, algorithm: 9) },
-        Breach(.config, "it is encrypted") { configHead(&$0, sealed: 1) },
+        Breach(.config, "another seal than in the header") { configHead(&$0, sealed: 1) },
         Breach(.config, "no chunk sizes for general") {
             configHead(&$0)
             $0.byte(0)

@@ -14,7 +14,18 @@ import Testing
 @Suite struct GoldenTests {
     private static let testsFolder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
     private static let golden = testsFolder + "/Golden"
-    private static let versions = ["v1"]
+    private static let versions = ["v1", "v1-aes256-gcm", "v1-chacha20-poly1305"]
+
+    /// The password of the encrypted ones.
+    private static func password() -> SecretBytes { SecretBytes(copying: Array("golden password".utf8)) }
+
+    /// How a golden repository is encrypted, by its folder's name.
+    private static func encryption(_ version: String) -> Repository.Encryption? {
+        guard version != "v1", let method = SealMethod(version.dropFirst(3)) else { return nil }
+        return Repository.Encryption(
+            method: method, password: password(), cost: PasswordCost(memoryKiB: 1024, passes: 2, lanes: 2),
+            note: KeySlotNote(name: "golden", host: "host", program: "test", created: Timestamp(seconds: 3)))
+    }
 
     /// The names in a folder, sorted.
     private func names(_ folder: String) throws -> [String] {
@@ -102,9 +113,9 @@ import Testing
     }
 
     /// What today's writer makes of the golden content: no codec takes part, so that every byte is fixed.
-    private func written() throws -> SimulatedStore {
+    private func written(_ version: String) throws -> SimulatedStore {
         let fixture = Fixture(seed: 1)
-        let repository = try fixture.create()
+        let repository = try fixture.create { $0.encryption = Self.encryption(version) }
         let session = try fixture.session(repository)
         let chunk = try session.makeWriter(.chunkPack, compression: .off).store(Array("golden".utf8))
         let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .off))
@@ -116,13 +127,14 @@ import Testing
 
     @Test func everyVersionIsListed() throws { #expect(try names(Self.golden) == Self.versions) }
 
-    @Test func todaysWriterWritesTheSameBytes() throws {
-        let store = try written()
+    @Test(arguments: versions)
+    func todaysWriterWritesTheSameBytes(_ version: String) throws {
+        let store = try written(version)
         let image = store.durableImage
         if getenv("BAKSTORE_PRINT_GOLDEN") != nil {
-            for (key, bytes) in image { print("golden \(key) \(Hex.encode(bytes))") }
+            for (key, bytes) in image { print("golden \(version)/\(key) \(Hex.encode(bytes))") }
         }
-        #expect(try self.image(Self.golden + "/v1") == image)
+        #expect(try self.image(Self.golden + "/" + version) == image)
     }
 
     @Test(arguments: versions)
@@ -130,7 +142,10 @@ import Testing
         var fixture = Fixture()
         fixture.store = SimulatedStore(try image(Self.golden + "/" + version))
         fixture.store.setMode(.readOnly)
-        let repository = try fixture.open()
+        let repository = try Repository.open(
+            fixture.store, cache: fixture.cache, time: fixture.time, random: fixture.random,
+            password: Self.password)
+        #expect(repository.config.encryption == Self.encryption(version)?.method ?? .none)
         let snapshot = try repository.findSnapshot("latest")
         let index = try BlobIndex(repository)
         let reader = try ManifestReader(snapshot, repository: repository, index: index)

@@ -20,9 +20,10 @@ struct Fixture {
 
     static let classes = [ChunkClass(number: 1, minimum: 4096, average: 16384, maximum: 65536)]
 
-    func create() throws -> Repository {
+    func create(_ change: (inout Repository.Options) -> Void = { _ in }) throws -> Repository {
         var options = Repository.Options(classes: Self.classes)
         options.packBytes = 1 << 20
+        change(&options)
         return try Repository.create(in: store, options: options, cache: cache, time: time, random: random)
     }
 

@@ -7,7 +7,7 @@ import BakFormat
 /// A kind of encoded value.
 public enum FormatSpecimen: String, CaseIterable, Sendable {
     case config, session, commitRecord, indexSegment, pack, manifestSegment, manifestRoot
-    case tombstone, forgetMarker, plan, decision
+    case tombstone, forgetMarker, plan, decision, keySlot
 
     /// The ids that all specimens are made with.
     public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
@@ -46,6 +46,16 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
                 number: Self.round, origin: random.origin(), deleted: random.ids(), base: random.ids(),
                 superseded: random.ids()
             ).encode(Self.context)
+        case .keySlot:
+            let cost = PasswordCost(memoryKiB: UInt32(random.number(8...32)), passes: 1, lanes: 1)
+            let note = KeySlotNote(
+                name: random.text(upTo: 9), host: random.text(upTo: 9), program: "bakstore",
+                created: random.timestamp())
+            let slot = try? KeySlot(
+                id: Self.object, key: SecretBytes(copying: random.bytes(32)),
+                method: random.oneIn(2) ? .aes256GCM : .chaCha20Poly1305, repository: Self.repository,
+                password: SecretBytes(copying: random.bytes(4)), cost: cost, note: note, random: random)
+            return slot!.encode()
         case .pack:
             return Self.pack(
                 kind: random.oneIn(2) ? .chunkPack : .manifestPack,
@@ -130,6 +140,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
             return try CollectionDecision(
                 decoding: bytes, object: object, number: Self.round, context: context
             ).encode(context)
+        case .keySlot: return try KeySlot(decoding: bytes, object: object, id: id).encode()
         case .manifestSegment:
             let decoder = try ManifestSegmentDecoder(bytes, object: object)
             var encoder = ManifestSegmentEncoder()
@@ -173,7 +184,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
     /// Corrects the checksums of mutated bytes, so that what lies behind them is reached.
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
-        case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision:
+        case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision,
+            .keySlot:
             guard bytes.count >= ObjectFrame.checksumBytes else { return }
             Self.store(Checksum.xxh3_128, of: 0..<bytes.count - 16, at: bytes.count - 16, in: &bytes)
         case .pack:

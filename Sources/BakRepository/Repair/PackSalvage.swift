@@ -11,6 +11,7 @@ final class PackSalvage {
     private let repository: Repository
     private let reader: BlobReader
     private let window = ScratchBuffer()
+    private let opened = ScratchBuffer()
     /// Packs are searched in windows of so many bytes; the longest blob fits.
     private static let windowBytes = 2 * FormatLimits.blobBytes
     /// What the medium refuses to give is left out in pieces of so many bytes.
@@ -51,7 +52,8 @@ final class PackSalvage {
                 reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start
             ).compressed
         } catch let error as CorruptionError where error.cause == .damage {
-            // What describes the blob may be damaged, and not the blob.
+            // What describes the blob may be damaged, and not the blob; unless both are sealed as one.
+            if repository.context.sealer.method != .none { return nil }
         } catch is CorruptionError { return nil }
         let stored = try reader.readRange(
             of: pack.id, (start + PackLayout.blobHeaderBytes)..<location.endOffset)
@@ -74,6 +76,7 @@ final class PackSalvage {
         var kind: ObjectKind?
         var offset = ObjectHeader.byteCount
         let size = min(size, FormatLimits.packBytes)
+        let seals = try seals(of: pack)
         while offset + PackLayout.blobHeaderBytes < size {
             let bytes = try load(pack, offset..<min(size, offset + Self.windowBytes))
             let isLast = offset + bytes.count == size
@@ -81,13 +84,21 @@ final class PackSalvage {
             let end = isLast ? bytes.count : bytes.count / 2
             var position = 0
             while position < end {
-                guard let found = Self.nextHeader(in: bytes, from: position, upTo: end) else {
+                // Nothing in a sealed pack looks like a blob until it is opened.
+                guard
+                    let found = seals.isEmpty
+                        ? Self.nextHeader(in: bytes, from: position, upTo: end) : position
+                else {
                     position = end
                     break
                 }
                 position = found
                 let place = UnsafeRawBufferPointer(rebasing: bytes[position...])
-                if let blob = whole(place, pack, offset + position, &kind) {
+                let blob =
+                    seals.isEmpty
+                    ? whole(place, pack, offset + position, &kind)
+                    : whole(place, pack, offset + position, &kind, seals)
+                if let blob {
                     blobs.append(blob)
                     position = blob.endOffset - offset
                 } else {
@@ -117,6 +128,44 @@ final class PackSalvage {
                 } catch { continue }
             }
         } catch {}
+        return nil
+    }
+
+    /// The seals that a pack's blobs may have; none in a plain repository.
+    private func seals(of pack: ID128) throws -> [(kind: ObjectKind, seal: ObjectSeal)] {
+        guard repository.context.sealer.method != .none else { return [] }
+        var seals: [(ObjectKind, ObjectSeal)] = []
+        for kind in [ObjectKind.chunkPack, .manifestPack] {
+            for seal in [
+                try? repository.packSeal(pack, kind: kind), try? repository.packSealFromEnd(pack, kind: kind),
+            ] {
+                if let seal { seals.append((kind, seal)) }
+            }
+        }
+        return seals
+    }
+
+    /// The sealed blob that `bytes` begin with; nil when there is none.
+    private func whole(
+        _ bytes: UnsafeRawBufferPointer, _ pack: ID128, _ offset: Int, _ kind: inout ObjectKind?,
+        _ seals: [(kind: ObjectKind, seal: ObjectSeal)]
+    ) -> BlobRecord? {
+        for (candidate, seal) in seals where kind == nil || kind == candidate {
+            guard
+                let likely = SealedPackLayout.likelyBlob(bytes, seal: seal, offset: UInt32(offset)),
+                PackLayout.blobHeaderBytes + Int(likely.storedLength) <= bytes.count
+            else { continue }
+            let sealed = UnsafeRawBufferPointer(
+                rebasing: bytes[..<(PackLayout.blobHeaderBytes + Int(likely.storedLength))])
+            do throws(CorruptionError) {
+                let (blob, stored) = try SealedPackLayout.openBlob(
+                    sealed, seal: seal, pack: Layout.pack(pack).description, offset: UInt32(offset),
+                    scratch: opened)
+                _ = try reader.verify(blob, payload: stored, pack: pack, kind: candidate)
+                kind = candidate
+                return blob
+            } catch { continue }
+        }
         return nil
     }
 

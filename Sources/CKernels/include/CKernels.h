@@ -57,4 +57,7 @@ ck_hash128 ck_xxh3_128(const void *bytes, size_t count);
 ck_hash128 ck_xxh3_128_with_secret(
     const void *bytes, size_t count, const void *secret, size_t secret_count);
 
+// Whether the processor has instructions for AES and for the product that GCM needs.
+bool ck_has_aes(void);
+
 #endif

@@ -1,0 +1,93 @@
+// CipherContext: authenticated encryption through libcrypto, one direction under one key. The context is set up once
+// for each key and used for one string after another: nothing is allocated for a string.
+
+import COpenSSL
+
+/// A keyed cipher. For one thread at a time; the key is wiped with it.
+final class CipherContext {
+    static let keyBytes = 32
+    static let nonceBytes = 12
+    static let tagBytes = 16
+    private let context: OpaquePointer
+    private let isSealing: Bool
+    /// libcrypto counts in 32 bits.
+    private static let pieceBytes = 1 << 30
+
+    private static nonisolated(unsafe) let aes256GCM = EVP_CIPHER_fetch(nil, "AES-256-GCM", nil)
+    private static nonisolated(unsafe) let chaCha20Poly1305 = EVP_CIPHER_fetch(nil, "ChaCha20-Poly1305", nil)
+
+    /// Sets up a cipher for sealing or for opening.
+    init(_ method: SealMethod, key: UnsafeRawBufferPointer, isSealing: Bool) {
+        precondition(key.count == Self.keyBytes)
+        let cipher: OpaquePointer? =
+            switch method {
+            case .none: nil
+            case .aes256GCM: Self.aes256GCM
+            case .chaCha20Poly1305: Self.chaCha20Poly1305
+            }
+        guard let cipher, let context = EVP_CIPHER_CTX_new() else {
+            preconditionFailure("libcrypto does not give \(method)")
+        }
+        self.context = context
+        self.isSealing = isSealing
+        Self.require(EVP_CipherInit_ex(context, cipher, nil, key.bytes, nil, isSealing ? 1 : 0))
+    }
+
+    deinit { EVP_CIPHER_CTX_free(context) }
+
+    /// Begins a string. `authenticated` is bound to it and not encrypted.
+    func begin(nonce: UnsafeRawBufferPointer, authenticating authenticated: UnsafeRawBufferPointer) {
+        precondition(nonce.count == Self.nonceBytes)
+        Self.require(EVP_CipherInit_ex(context, nil, nil, nil, nonce.bytes, isSealing ? 1 : 0))
+        if !authenticated.isEmpty { process(authenticated, into: nil) }
+    }
+
+    /// Encrypts or decrypts the next bytes of the string. `output` has room for as many, and may be where they are.
+    func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer) {
+        process(input, into: output.assumingMemoryBound(to: UInt8.self))
+    }
+
+    private func process(_ input: UnsafeRawBufferPointer, into output: UnsafeMutablePointer<UInt8>?) {
+        var done = 0
+        while done < input.count {
+            let piece = min(Self.pieceBytes, input.count - done)
+            var written: Int32 = 0
+            Self.require(
+                EVP_CipherUpdate(
+                    context, output.map { $0 + done }, &written, input.bytes! + done, Int32(piece)))
+            done += piece
+        }
+    }
+
+    /// Ends a string that was sealed, and writes its tag.
+    func finish(tag: UnsafeMutableRawPointer) {
+        precondition(isSealing)
+        var (none, written): (UInt64, Int32) = (0, 0)
+        Self.require(withUnsafeMutableBytes(of: &none) { EVP_CipherFinal_ex(context, $0.bytes, &written) })
+        Self.require(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, Int32(Self.tagBytes), tag))
+    }
+
+    /// Ends a string that was opened; false when it is not what was sealed. The comparison takes the same time
+    /// wherever the difference is.
+    func matches(tag: UnsafeRawPointer) -> Bool {
+        precondition(!isSealing)
+        Self.require(
+            EVP_CIPHER_CTX_ctrl(
+                context, EVP_CTRL_AEAD_SET_TAG, Int32(Self.tagBytes), UnsafeMutableRawPointer(mutating: tag)))
+        var (none, written): (UInt64, Int32) = (0, 0)
+        return withUnsafeMutableBytes(of: &none) { EVP_CipherFinal_ex(context, $0.bytes, &written) } == 1
+    }
+
+    /// What is asked of libcrypto here cannot fail but for lack of memory; nothing may be stored unsealed then.
+    private static func require(_ result: Int32) {
+        precondition(result == 1, "libcrypto could not encrypt or decrypt")
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate var bytes: UnsafePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+}
+
+extension UnsafeMutableRawBufferPointer {
+    fileprivate var bytes: UnsafeMutablePointer<UInt8>? { baseAddress?.assumingMemoryBound(to: UInt8.self) }
+}

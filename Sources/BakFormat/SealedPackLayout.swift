@@ -1,0 +1,281 @@
+// The byte layout of a sealed pack: `header | sealed blob* | padding | sealed footer | block checksums | salt | tail`.
+//
+//   sealed blob   as long as a plain one: one sealed string (its overhead is 16 bytes) of the first 32 bytes of the
+//                 plain blob header and the stored bytes; its entry is its offset in the pack
+//   padding       bytes like sealed ones, so that the pack's length says little of what is in it (Padmé)
+//   sealed footer one sealed string of the plain footer table's rows; its entry is its offset
+//   block checksums   8 bytes for each block of 1 MiB, the last one shorter: the XXH3-64 of the pack's bytes up to
+//                 here. In a pack of P bytes there are ceil((P - 80) / (1 MiB + 8)) of them
+//   salt, 32      the header's once more, for the case that the header is damaged
+//   tail, 48      one sealed string of magic "tail" 4, number of blobs 4, offset of the footer 8; its entry is its
+//                 offset. Then the XXH3-128 of the header, block checksums, salt and bytes 0 to 31 of the tail
+//
+// Always holds: without the key nothing tells where a blob begins or how many there are, and every byte is covered
+// by a checksum all the same. Stored checksums in the rows are 0: what is sealed vouches for itself.
+
+import BakCodec
+import BakCore
+
+/// Encoding and decoding of the parts of a sealed pack.
+public enum SealedPackLayout {
+    private static let blobFieldBytes = 32
+    private static let tagBytes = 16
+    /// The bytes that one checksum covers.
+    public static let blockBytes = 1 << 20
+    private static let fixedEndBytes = 32 + PackLayout.tailBytes
+    /// The fewest bytes that a sealed pack can have.
+    public static let minimumBytes = ObjectHeader.byteCount + tagBytes + 8 + fixedEndBytes
+
+    // MARK: Blobs
+
+    /// Seals a blob and writes its 48 bytes and stored bytes to `pointer`.
+    public static func storeBlob(
+        _ blob: BlobRecord, stored: UnsafeRawBufferPointer, seal: ObjectSeal,
+        to pointer: UnsafeMutableRawPointer
+    ) {
+        withUnsafeTemporaryAllocation(byteCount: blobFieldBytes, alignment: 8) { fields in
+            PackLayout.storeBlobFields(blob, to: fields.baseAddress!)
+            seal.seal(UnsafeRawBufferPointer(fields), stored, entry: UInt64(blob.offset), into: pointer)
+        }
+    }
+
+    /// Opens the blob that begins at `offset` of the pack and fills `bytes`. Its stored bytes are memory of `scratch`.
+    public static func openBlob(
+        _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, pack: String, offset: UInt32,
+        scratch: ScratchBuffer
+    ) throws(CorruptionError) -> (blob: BlobRecord, stored: UnsafeRawBufferPointer) {
+        let length = bytes.count - PackLayout.blobHeaderBytes
+        guard length > 0 else {
+            throw CorruptionError(object: pack, offset: Int(offset), reason: "no blob begins here")
+        }
+        let opened = scratch.bytes(blobFieldBytes + length)
+        do {
+            try seal.open(bytes, entry: UInt64(offset), into: opened.baseAddress!)
+        } catch {
+            throw CorruptionError(object: pack, offset: Int(offset), reason: error.description)
+        }
+        let plain = UnsafeRawBufferPointer(opened)
+        let blob = try fields(plain, pack: pack, offset: offset)
+        guard blob.storedLength == length else {
+            throw CorruptionError(
+                object: pack, offset: Int(offset), reason: "a blob of \(blob.storedLength) bytes in \(length)"
+            )
+        }
+        return (blob, UnsafeRawBufferPointer(rebasing: plain[blobFieldBytes...]))
+    }
+
+    private static func fields(
+        _ bytes: UnsafeRawBufferPointer, pack: String, offset: UInt32
+    ) throws(CorruptionError) -> BlobRecord {
+        var reader = ByteReader(bytes, object: pack, baseOffset: Int(offset))
+        let start = reader
+        guard try reader.integer(UInt32.self) == PackLayout.blobMagic else {
+            throw start.corruption("no blob begins here")
+        }
+        let blob = try PackLayout.blobFields(&reader, offset: offset)
+        try blob.validate(start)
+        return blob
+    }
+
+    /// What may be a blob at `offset`, for a search: nothing vouches for it before it is opened.
+    public static func likelyBlob(
+        _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, offset: UInt32
+    ) -> BlobRecord? {
+        guard bytes.count > PackLayout.blobHeaderBytes else { return nil }
+        return withUnsafeTemporaryAllocation(byteCount: blobFieldBytes, alignment: 8) { opened in
+            seal.peek(
+                UnsafeRawBufferPointer(rebasing: bytes[..<blobFieldBytes]), entry: UInt64(offset),
+                into: opened.baseAddress!)
+            guard opened.loadUnaligned(as: UInt32.self).littleEndian == PackLayout.blobMagic else {
+                return nil
+            }
+            return try? fields(UnsafeRawBufferPointer(opened), pack: "", offset: offset)
+        }
+    }
+
+    // MARK: The end
+
+    /// How many blocks a pack of so many bytes has.
+    public static func blockCount(packBytes: Int) -> Int {
+        (packBytes - fixedEndBytes + blockBytes + 7) / (blockBytes + 8)
+    }
+
+    /// How many bytes at the end of a pack of so many bytes follow its footer.
+    public static func endBytes(packBytes: Int) -> Int {
+        fixedEndBytes + 8 * blockCount(packBytes: packBytes)
+    }
+
+    /// The length of a pack whose blobs end at `blobsEnd`: what it needs, rounded up as Padmé does (Nikitin et al.,
+    /// "Reducing metadata leakage from encrypted files and communication with PURBs", 2019).
+    public static func packBytes(blobsEnd: Int, blobCount: Int) -> Int {
+        let needed = blobsEnd + blobCount * PackLayout.footerEntryBytes + tagBytes
+        var size = padded(needed + fixedEndBytes + 8)
+        while size - endBytes(packBytes: size) < needed { size = padded(size + 1) }
+        return size
+    }
+
+    /// The least length from `count` up with no more significant bits than the length of its exponent.
+    static func padded(_ count: Int) -> Int {
+        let exponent = Int.bitWidth - 1 - count.leadingZeroBitCount
+        let significant = Int.bitWidth - exponent.leadingZeroBitCount
+        let mask = (1 << (exponent - significant)) - 1
+        return (count + mask) & ~mask
+    }
+
+    /// Writes all that follows the blobs of a pack. `pack` is the whole pack, as long as `packBytes` says; its header
+    /// and blobs are there.
+    public static func finish(
+        _ pack: UnsafeMutableRawBufferPointer, header: ObjectHeader, blobs: [BlobRecord], blobsEnd: Int,
+        seal: ObjectSeal
+    ) {
+        let start = pack.baseAddress!
+        let checksumsOffset = pack.count - endBytes(packBytes: pack.count)
+        var footer = ByteWriter(reservingCapacity: blobs.count * PackLayout.footerEntryBytes)
+        PackLayout.write(blobs, to: &footer)
+        let footerOffset = checksumsOffset - footer.count - tagBytes
+        let padding = UnsafeMutableRawBufferPointer(rebasing: pack[blobsEnd..<footerOffset])
+        padding.initializeMemory(as: UInt8.self, repeating: 0)
+        seal.cover(padding, entry: UInt64(blobsEnd))
+        footer.bytes.withUnsafeBytes {
+            seal.seal($0, entry: UInt64(footerOffset), into: start + footerOffset)
+        }
+        let covered = UnsafeRawBufferPointer(rebasing: pack[..<checksumsOffset])
+        var end = ByteWriter(reservingCapacity: pack.count - checksumsOffset)
+        for block in 0..<blockCount(packBytes: pack.count) { end.integer(blockChecksum(block, covered)) }
+        end.raw(header.salt)
+        var tail = ByteWriter()
+        tail.integer(PackLayout.tailMagic)
+        tail.integer(UInt32(blobs.count))
+        tail.integer(UInt64(footerOffset))
+        let tailOffset = checksumsOffset + end.count
+        (start + checksumsOffset).copyMemory(from: end.bytes, byteCount: end.count)
+        tail.bytes.withUnsafeBytes { seal.seal($0, entry: UInt64(tailOffset), into: start + tailOffset) }
+        let checked = UnsafeRawBufferPointer(rebasing: pack[checksumsOffset..<(pack.count - 16)])
+        header.bytes.withUnsafeBytes { PackLayout.endChecksum($0, checked) }.store(
+            to: start + pack.count - 16)
+    }
+
+    private static func blockChecksum(_ block: Int, _ covered: UnsafeRawBufferPointer) -> UInt64 {
+        Checksum.xxh3_64(.init(rebasing: covered[blockRange(block, upTo: covered.count)]))
+    }
+
+    private static func blockRange(_ block: Int, upTo end: Int) -> Range<Int> {
+        min(block * blockBytes, end)..<min((block + 1) * blockBytes, end)
+    }
+}
+
+/// The end of a sealed pack, checked as far as it can be without a key.
+public struct SealedPackEnd {
+    /// The pack's header.
+    public let header: ObjectHeader
+    private let pack: String
+    private let packBytes: Int
+    private let checksums: [UInt64]
+    private let tail: [UInt8]
+
+    /// Checks the end of a pack of `packBytes` bytes, at least `SealedPackLayout.minimumBytes`. `header` is its first
+    /// 64 bytes, `end` its last, as many as `SealedPackLayout.endBytes` says.
+    public init(
+        header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, pack: String, packBytes: Int, id: ID128
+    ) throws(CorruptionError) {
+        self.pack = pack
+        self.packBytes = packBytes
+        let count = SealedPackLayout.blockCount(packBytes: packBytes)
+        precondition(end.count == SealedPackLayout.endBytes(packBytes: packBytes))
+        var reader = ByteReader(end, object: pack, baseOffset: packBytes - end.count)
+        let start = reader
+        let checked = UnsafeRawBufferPointer(rebasing: end[..<(end.count - 16)])
+        let checksum = ID128(loading: end.baseAddress! + checked.count)
+        try ObjectHeader.refuseNewer(header, object: pack) {
+            PackLayout.endChecksum($0, checked) == checksum
+        }
+        guard PackLayout.endChecksum(header, checked) == checksum else {
+            throw start.corruption("its end and its header do not match their checksum")
+        }
+        var headerReader = ByteReader(header, object: pack)
+        self.header = try ObjectHeader(&headerReader, expecting: [.chunkPack, .manifestPack], id: id)
+        guard self.header.seal != .none else {
+            throw CorruptionError(object: pack, offset: 9, reason: "it is not sealed as its repository is")
+        }
+        var checksums: [UInt64] = []
+        for _ in 0..<count { checksums.append(try reader.integer(UInt64.self)) }
+        self.checksums = checksums
+        guard try reader.take(32).elementsEqual(self.header.salt) else {
+            throw start.corruption("the salt at its end is another than in its header")
+        }
+        tail = Array(try reader.take(32))
+    }
+
+    /// Where the checksums begin: how many bytes the blocks are together.
+    public var coveredBytes: Int { packBytes - SealedPackLayout.endBytes(packBytes: packBytes) }
+
+    /// The blocks that lie wholly or partly in a range of the pack.
+    public func blocks(in range: Range<Int>) -> Range<Int> {
+        let blockBytes = SealedPackLayout.blockBytes
+        let end = min(range.upperBound, coveredBytes)
+        return range.lowerBound
+            / blockBytes..<max(
+                range.lowerBound / blockBytes, (end + blockBytes - 1) / blockBytes)
+    }
+
+    /// Where a block lies in the pack.
+    public func range(ofBlock block: Int) -> Range<Int> {
+        let blockBytes = SealedPackLayout.blockBytes
+        return min(block * blockBytes, coveredBytes)..<min((block + 1) * blockBytes, coveredBytes)
+    }
+
+    /// Compares a block's bytes with its checksum.
+    public func verify(_ bytes: UnsafeRawBufferPointer, block: Int) throws(CorruptionError) {
+        guard Checksum.xxh3_64(bytes) == checksums[block] else {
+            throw CorruptionError(
+                object: pack, offset: range(ofBlock: block).lowerBound,
+                reason: "\(bytes.count) bytes do not match their checksum")
+        }
+    }
+
+    /// Where the footer lies, which takes the key to know, and how many blobs it lists.
+    public func footer(_ seal: ObjectSeal) throws(CorruptionError) -> (range: Range<Int>, count: Int) {
+        let offset = packBytes - PackLayout.tailBytes
+        func damage(_ reason: String) -> CorruptionError {
+            CorruptionError(object: pack, offset: offset, reason: reason)
+        }
+        var opened = [UInt8](repeating: 0, count: 16)
+        let isOpen = tail.withUnsafeBytes { tail in
+            opened.withUnsafeMutableBytes { opened in
+                do throws(SealError) {
+                    try seal.open(tail, entry: UInt64(offset), into: opened.baseAddress!)
+                    return true
+                } catch { return false }
+            }
+        }
+        guard isOpen else { throw damage(SealError().description) }
+        let (magic, count, footerOffset) = opened.withUnsafeBytes {
+            (
+                $0.loadUnaligned(as: UInt32.self).littleEndian,
+                Int($0.loadUnaligned(fromByteOffset: 4, as: UInt32.self).littleEndian),
+                $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self).littleEndian
+            )
+        }
+        guard magic == PackLayout.tailMagic, footerOffset >= ObjectHeader.byteCount,
+            footerOffset <= coveredBytes,
+            Int(footerOffset) + count * PackLayout.footerEntryBytes + 16 == coveredBytes
+        else { throw damage("a footer of \(count) blobs at byte \(footerOffset) of \(packBytes)") }
+        return (Int(footerOffset)..<coveredBytes, count)
+    }
+
+    /// Opens and checks the footer, whose range and count `footer` gave. Returns its blobs and where they end.
+    public func blobs(
+        _ footer: UnsafeRawBufferPointer, at offset: Int, count: Int, seal: ObjectSeal
+    ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {
+        let opened = UnsafeMutableRawBufferPointer.allocate(byteCount: footer.count, alignment: 8)
+        defer { opened.deallocate() }
+        do {
+            try seal.open(footer, entry: UInt64(offset), into: opened.baseAddress!)
+        } catch {
+            throw CorruptionError(object: pack, offset: offset, reason: error.description)
+        }
+        let rows = UnsafeRawBufferPointer(rebasing: opened[..<(count * PackLayout.footerEntryBytes)])
+        var reader = ByteReader(rows, object: pack, baseOffset: offset)
+        return try PackLayout.rows(&reader, count: count, footerOffset: offset)
+    }
+}

@@ -1,0 +1,156 @@
+// KeySlots: the passwords of an encrypted repository. Each slot wraps the same key under a password of its own.
+//
+// Always holds: a slot is durable before another goes, and the last slot stays. A slot of another repository, as an
+// interrupted init leaves it, is no slot of this one.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// A repository's key, and the slot that gave it.
+struct UnlockedKey: Sendable {
+    let key: SecretBytes
+    let slot: ID128
+}
+
+/// A slot as `key list` shows it.
+public struct KeySlotInfo: Sendable {
+    /// Its id.
+    public var id: ID128
+    /// What it costs to try a password; nil when the slot cannot be read.
+    public var cost: PasswordCost?
+    /// What was noted of it; nil when that cannot be read.
+    public var note: KeySlotNote?
+    /// Whether the repository was opened with it.
+    public var isCurrent: Bool
+    /// What is wrong with it.
+    public var fault: CorruptionError?
+}
+
+/// The slots of a repository whose key is not known yet.
+struct KeySlots {
+    private let store: any ObjectStore
+    /// The slots that can be read.
+    let slots: [KeySlot]
+    /// Those that cannot.
+    let unreadable: [(id: ID128, error: CorruptionError)]
+    /// To try a password on a slot takes time and memory: there are no more than so many.
+    static let most = 32
+
+    /// Reads the slots. Those of other repositories are left out.
+    init(_ store: any ObjectStore, repository: ID128) throws {
+        self.store = store
+        var slots: [KeySlot] = []
+        var unreadable: [(ID128, CorruptionError)] = []
+        for info in try store.list(Layout.keys).sorted(by: { $0.key.description < $1.key.description }) {
+            guard let id = Layout.id(in: info.key), Layout.keySlot(id) == info.key else { continue }
+            do {
+                let bytes = try store.readWhole(info.key, upTo: KeySlot.objectBytes)
+                let slot = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+                    try KeySlot(decoding: bytes, object: info.key.description, id: id)
+                }
+                if slot.repository == repository { slots.append(slot) }
+            } catch let error as CorruptionError { unreadable.append((id, error)) }
+            guard slots.count <= Self.most else {
+                throw CorruptionError(
+                    object: Layout.keys, offset: 0, reason: "it has more than \(Self.most) key slots")
+            }
+        }
+        (self.slots, self.unreadable) = (slots, unreadable)
+    }
+
+    /// The repository's key, from whichever slot the password opens. `password` is asked for once.
+    func unlock(_ password: () throws -> SecretBytes) throws -> UnlockedKey {
+        guard !slots.isEmpty else {
+            throw unreadable.first?.error ?? RepositoryError.noKeySlot(location: store.location)
+        }
+        let password = try password()
+        var changed: CorruptionError?
+        for slot in slots {
+            do {
+                let object = Layout.keySlot(slot.id).description
+                if let key = try slot.open(password, object: object) {
+                    return UnlockedKey(key: key, slot: slot.id)
+                }
+            } catch let error as CorruptionError { changed = error }
+        }
+        throw changed
+            ?? RepositoryError.wrongPassword(location: store.location, unreadableSlots: unreadable.count)
+    }
+
+    /// Puts a slot, and reads it back before anything relies on it.
+    static func put(
+        _ unlocked: UnlockedKey, _ method: SealMethod, password: SecretBytes, cost: PasswordCost,
+        note: KeySlotNote, repository: ID128, in store: any ObjectStore, random: any RandomSource
+    ) throws {
+        let bytes = try KeySlot(
+            id: unlocked.slot, key: unlocked.key, method: method, repository: repository, password: password,
+            cost: cost, note: note, random: random
+        ).encode()
+        let key = Layout.keySlot(unlocked.slot)
+        let slot = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try KeySlot(decoding: bytes, object: key.description, id: unlocked.slot)
+        }
+        guard try slot.open(password, object: key.description) == unlocked.key else {
+            throw CorruptionError(object: key.description, offset: 0, reason: "it does not open again")
+        }
+        guard try store.putOwn(key, bytes) else {
+            throw CorruptionError(object: key.description, offset: 0, reason: "another has this name")
+        }
+    }
+}
+
+extension Repository {
+    /// The slots of an encrypted repository, sorted by age; what cannot be read comes last.
+    public func keySlots() throws -> [KeySlotInfo] {
+        let found = try KeySlots(store, repository: config.id)
+        var infos = found.slots.map { slot in
+            var info = KeySlotInfo(id: slot.id, cost: slot.cost, isCurrent: slot.id == unlocked?.slot)
+            do throws(CorruptionError) {
+                info.note = try slot.note(context, object: Layout.keySlot(slot.id).description)
+            } catch { info.fault = error }
+            return info
+        }
+        infos.sort { left, right in
+            switch (left.note?.created, right.note?.created) {
+            case (let one?, let other?): one != other ? one < other : left.id < right.id
+            case (nil, nil): left.id < right.id
+            default: left.note != nil
+            }
+        }
+        return infos + found.unreadable.map { KeySlotInfo(id: $0.id, isCurrent: false, fault: $0.error) }
+    }
+
+    /// Adds a slot for a further password. Returns its id; it is durable then.
+    public func addKeySlot(
+        password: SecretBytes, cost: PasswordCost, note: KeySlotNote
+    ) throws -> ID128 {
+        guard let unlocked else { throw RepositoryError.notEncrypted(location: store.location) }
+        guard try KeySlots(store, repository: config.id).slots.count < KeySlots.most else {
+            throw RepositoryError.outsideLimits(
+                what: "a further key slot", reason: "there are \(KeySlots.most) already")
+        }
+        let id = ID128(from: random)
+        try KeySlots.put(
+            UnlockedKey(key: unlocked.key, slot: id), config.encryption, password: password, cost: cost,
+            note: note, repository: config.id, in: store, random: random)
+        return id
+    }
+
+    /// Removes a slot, so that its password does not open the repository any more. Throws
+    /// `RepositoryError.lastKeySlot` when no other slot can be read.
+    public func removeKeySlot(_ id: ID128) throws {
+        let key = Layout.keySlot(id)
+        func others() throws -> Bool {
+            try KeySlots(store, repository: config.id).slots.contains { $0.id != id }
+        }
+        guard try others() else { throw RepositoryError.lastKeySlot }
+        let bytes = try store.readWhole(key, upTo: KeySlot.objectBytes)
+        try store.delete(key)
+        // Somebody may have removed the other one meanwhile: then this one comes back.
+        guard try !others() else { return }
+        _ = try store.putOwn(key, bytes)
+        throw RepositoryError.lastKeySlot
+    }
+}

@@ -1,0 +1,215 @@
+// Encrypted repositories: a password opens them, and whatever is changed or moved in the store is refused by name.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+/// A cost for tests.
+let cheap = PasswordCost(memoryKiB: 64, passes: 1, lanes: 1)
+
+private func password(_ text: String) -> SecretBytes { SecretBytes(copying: Array(text.utf8)) }
+
+private func note(_ name: String) -> KeySlotNote {
+    KeySlotNote(name: name, host: "host", program: "test", created: Timestamp(seconds: 1))
+}
+
+extension Fixture {
+    func createEncrypted(_ method: SealMethod = .aes256GCM, _ word: String = "word") throws -> Repository {
+        try create {
+            $0.encryption = Repository.Encryption(
+                method: method, password: password(word), cost: cheap, note: note("first"))
+        }
+    }
+
+    func open(_ word: String) throws -> Repository {
+        try Repository.open(store, cache: MemoryCache(), time: time, random: random) { password(word) }
+    }
+}
+
+@Suite struct EncryptionTests {
+    private static let methods: [SealMethod] = [.aes256GCM, .chaCha20Poly1305]
+
+    @Test(arguments: methods)
+    func whatIsStoredComesBack(_ method: SealMethod) throws {
+        let fixture = Fixture()
+        let created = try fixture.createEncrypted(method)
+        #expect(created.config.encryption == method && created.config.idAlgorithm == .sha256)
+        let commits = try smallBackup(created)
+        #expect(try Repository.sealMethod(of: fixture.store) == method)
+        let opened = try fixture.open("word")
+        #expect(opened.config == created.config)
+        #expect(try contents(commits[1], opened) == smallContents)
+        #expect(try opened.snapshots().readable.map(\.id).sorted() == commits.map(\.id).sorted())
+        for (key, bytes) in fixture.store.durableImage {
+            #expect(bytes[9] == method.rawValue, "\(key)")
+            // What the plain form of anything here would contain.
+            for marker in ["file0", "blob", "host", "test", "first"] {
+                #expect(!bytes.contains(Array(marker.utf8)), "\(key) contains \(marker)")
+            }
+            let content = [UInt8](repeating: 1, count: 32)
+            #expect(!bytes.contains(content), "\(key)")
+        }
+    }
+
+    @Test func passwords() throws {
+        let fixture = Fixture()
+        _ = try smallBackup(fixture.createEncrypted())
+        let location = fixture.store.location
+        #expect(throws: RepositoryError.wrongPassword(location: location, unreadableSlots: 0)) {
+            try fixture.open("other")
+        }
+        #expect(throws: RepositoryError.passwordNeeded(location: location)) { try fixture.open() }
+        #expect(throws: RepositoryError.alreadyExists(location: location)) { try fixture.createEncrypted() }
+        #expect(fixture.store.keys.filter { $0.hasPrefix("keys/") }.count == 1)
+        // A plain repository asks for nothing.
+        let plain = Fixture(seed: 8)
+        _ = try plain.create()
+        _ = try Repository.open(plain.store, cache: plain.cache, time: plain.time, random: plain.random) {
+            Issue.record("asked for a password")
+            return password("")
+        }
+    }
+
+    @Test func slotsComeAndGo() throws {
+        let fixture = Fixture()
+        let first = try fixture.createEncrypted()
+        try smallBackup(first)
+        let firstSlot = try #require(first.keySlots().first?.id)
+        #expect(throws: RepositoryError.lastKeySlot) { try first.removeKeySlot(firstSlot) }
+        let added = try first.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
+        let second = try fixture.open("second")
+        #expect(try second.keySlots().map(\.note?.name).sorted { $0! < $1! } == ["first", "second"])
+        #expect(try second.keySlots().filter(\.isCurrent).map(\.id) == [added])
+        try second.removeKeySlot(firstSlot)
+        #expect(throws: RepositoryError.wrongPassword(location: fixture.store.location, unreadableSlots: 0)) {
+            try fixture.open("word")
+        }
+        #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
+        #expect(try fixture.open("second").snapshots().readable.count == 2)
+        // Slots of another repository, and files that are none, are no slots of this one.
+        let strange = Fixture(seed: 9)
+        _ = try strange.createEncrypted(.aes256GCM, "second")
+        for (key, bytes) in strange.store.durableImage where key.hasPrefix("keys/") {
+            _ = try bytes.withUnsafeBytes { try fixture.store.put(ObjectKey(key), $0) }
+        }
+        #expect(try fixture.open("second").keySlots().count == 1)
+        #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
+    }
+
+    /// Every way in which what is stored is used: all that a check with the key, or a look at the keys, would find.
+    private func findFault(_ store: SimulatedStore, _ random: SeededRandom) -> String? {
+        do {
+            let fixture = Fixture()
+            let repository = try Repository.open(
+                store, cache: MemoryCache(), time: fixture.time, random: random
+            ) { password("word") }
+            let slots = try repository.keySlots()
+            if let fault = slots.compactMap(\.fault).first { return "\(fault)" }
+            let found = Mutex<[String]>([])
+            let report = try RepositoryCheck(
+                repository, depth: .readData, workerCount: 1,
+                onEvent: { event in found.withLock { $0.append("\(event)") } }
+            ).run()
+            if !report.isClean { return found.withLock { $0.joined(separator: "\n") } }
+            for key in store.keys where key.hasPrefix("sessions/") {
+                _ = try repository.sessionRecord(ID128(key.dropFirst(9))!)
+            }
+            return nil
+        } catch { return "\(error)" }
+    }
+
+    @Test(arguments: methods)
+    func everyChangedByteIsRefused(_ method: SealMethod) throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted(method)
+        try tinyBackup(repository)
+        let image = fixture.store.durableImage
+        #expect(findFault(SimulatedStore(image), fixture.random) == nil)
+        let random = TestSeed.random("changed bytes \(method)")
+        var tried = 0
+        for (key, bytes) in image {
+            for place in bytes.indices {
+                var changed = image
+                changed[key]![place] ^= 1 << UInt8(random.number(0...7))
+                let fault = findFault(SimulatedStore(changed), random)
+                #expect(fault?.contains(key) == true, "\(key) byte \(place): \(fault ?? "nothing")")
+                tried += 1
+            }
+        }
+        #expect(tried == image.values.reduce(0) { $0 + $1.count } && tried > 2200)
+    }
+
+    /// Objects put in each other's places, within a repository and from another one of the same password.
+    @Test func everyMovedObjectIsRefused() throws {
+        let fixture = Fixture()
+        try smallBackup(fixture.createEncrypted())
+        let image = fixture.store.durableImage
+        let other = Fixture(seed: 10)
+        try smallBackup(other.createEncrypted())
+        var tried = 0
+        for (key, _) in image {
+            for (strangeKey, strange) in image.merging(
+                other.store.durableImage, uniquingKeysWith: { a, _ in a })
+            {
+                // A whole other repository in the same place is another repository, and no change to this one.
+                guard key != strangeKey, key != "config" || !strangeKey.hasPrefix("config") else { continue }
+                var changed = image
+                changed[key] = strange
+                let fault = findFault(SimulatedStore(changed), fixture.random)
+                let isNamed = fault?.contains(key) == true || key.hasPrefix("keys/") && fault != nil
+                #expect(isNamed, "\(strangeKey) as \(key): \(fault ?? "nothing")")
+                tried += 1
+            }
+        }
+        #expect(tried > 150)
+    }
+
+    /// The salt in a pack's header is lost: the one at the end serves.
+    @Test func aDamagedHeaderLosesNoBlob() throws {
+        let fixture = Fixture()
+        let commits = try smallBackup(fixture.createEncrypted())
+        var image = fixture.store.durableImage
+        for key in image.keys where key.hasPrefix("packs/") { image[key]![40] ^= 1 }
+        let repository = try Repository.open(
+            SimulatedStore(image), cache: MemoryCache(), time: fixture.time, random: fixture.random
+        ) { password("word") }
+        #expect(try contents(commits[1], repository) == smallContents)
+    }
+
+    /// What neither footer nor index tells, a search does.
+    @Test func salvageFindsBlobsWithoutFooterAndIndex() throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted()
+        try smallBackup(repository)
+        let index = try BlobIndex(repository)
+        let pack = try #require(index.packs.first { $0.kind == .chunkPack })
+        let (kind, blobs) = try repository.packFooter(pack.id)
+        let found = try #require(try PackSalvage(repository).search(pack.id, size: Int(pack.size)))
+        #expect(found.kind == kind && found.blobs == blobs && !blobs.isEmpty)
+    }
+}
+
+/// One small file: a repository of few bytes.
+private func tinyBackup(_ repository: Repository) throws {
+    let session = try BackupSession(repository, host: "host", program: "test")
+    let chunks = session.makeWriter(.chunkPack, compression: .off)
+    let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
+    try manifest.append(file(Array("file".utf8), try chunks.store([UInt8](repeating: 7, count: 100))))
+    let root = try manifest.storeRoot()
+    _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+}
+
+extension [UInt8] {
+    fileprivate func contains(_ part: [UInt8]) -> Bool {
+        guard count >= part.count else { return false }
+        return (0...(count - part.count)).contains { start in
+            self[start] == part[0] && self[start..<start + part.count].elementsEqual(part)
+        }
+    }
+}
