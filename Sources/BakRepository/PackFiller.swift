@@ -72,9 +72,4 @@ final class PackFiller {
         if !packs.isEmpty, !isDryRun { try repository.store.publishStaged() }
         copies.sort { $0.id < $1.id }
     }
-
-    /// Removes them again, when nothing has come to refer to them.
-    func discard() throws {
-        for pack in packs where !isDryRun { try repository.store.delete(Layout.pack(pack.id)) }
-    }
 }

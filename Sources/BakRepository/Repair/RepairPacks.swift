@@ -157,11 +157,9 @@ public final class RepairPacks: RepositoryRepair {
                 try base.append(copies.filter { !isBad[Int($0.pack)] })
             }
         }
-        if try replacement.decide(try base.finish()) {
-            if report.lostBlobs > 0 { try replacement.endSessions() }
-            return true
-        }
-        try filler.discard()
-        return false
+        // Of a round that another program decided the new packs are left to a prune: that program may have found them.
+        guard try replacement.decide(try base.finish()) else { return false }
+        if report.lostBlobs > 0 { try replacement.endSessions() }
+        return true
     }
 }
