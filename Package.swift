@@ -54,8 +54,9 @@ let package = Package(
         .executableTarget(
             name: "bakstore-benchmark",
             dependencies: [
-                "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec", "BakChunking", "BakCore",
-                "CXXHash",
+                "BakEngine", "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec",
+                "BakChunking",
+                "BakCore", "CXXHash",
             ],
             path: "Benchmarks",
             swiftSettings: settings),
@@ -81,7 +82,11 @@ let package = Package(
             path: "Tests/Simulation", swiftSettings: settings),
         tests(
             "BakEngineTests",
-            of: ["BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakStorage", "BakCore"]),
+            of: [
+                "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakChunking",
+                "BakStorage",
+                "BakCore",
+            ]),
         tests(
             "BenchmarkTests",
             of: [
@@ -100,11 +105,8 @@ let package = Package(
 
 // The fuzzers have no main of their own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
 if Context.environment["BAKSTORE_FUZZ"] != nil {
-    func fuzzer(_ name: String, _ path: String, of dependencies: [Target.Dependency]) -> Target {
+    package.targets.append(
         .executableTarget(
-            name: name, dependencies: dependencies, path: path,
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])])
-    }
-    package.targets.append(fuzzer("fuzz-format", "Tests/Fuzz", of: ["TestSupport"]))
-    package.targets.append(fuzzer("fuzz-hints", "Tests/FuzzHints", of: ["BakChunking"]))
+            name: "fuzz", dependencies: ["TestSupport", "BakChunking"], path: "Tests/Fuzz",
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]))
 }

@@ -11,6 +11,7 @@ struct Benchmark {
         .generateLibrary,
         .growth,
         .hintCost,
+        .hintBackup,
         .index,
         .kernels,
         .macro,

@@ -23,6 +23,16 @@ extension Chunker: Cutter {
     func firstCut(in bytes: UnsafeRawBufferPointer) -> Int { firstCut(in: bytes, isLast: true)! }
 }
 
+extension FastCDC: Cutter {
+    /// Makes a chunker whose gear table is drawn from `seed`.
+    init(normal: Double, seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        self.init(normal: normal, gear: (0..<Self.gearCount).map { _ in generator.next() })
+    }
+
+    func firstCut(in bytes: UnsafeRawBufferPointer) -> Int { firstCut(in: bytes, isLast: true)! }
+}
+
 /// What one pass over a data set gave.
 struct Pass {
     var chunkCount = 0

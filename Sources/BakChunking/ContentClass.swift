@@ -43,12 +43,16 @@ public struct ContentTraits: Hashable, Sendable {
 
 /// The bytes that a kind of file starts with.
 struct Signature: Sendable {
+    let type: ContentType
     let traits: ContentTraits
     private let pattern: [(value: UInt8, mask: UInt8)]
 
     /// Makes a signature from tokens separated by spaces: two hexadecimal digits, of which `.` stands for
     /// any, or text in single quotes.
-    private init(_ pattern: String, isCompressed: Bool = true, _ container: ContainerKind? = nil) {
+    private init(
+        _ type: ContentType, _ pattern: String, isCompressed: Bool = true, _ container: ContainerKind? = nil
+    ) {
+        self.type = type
         traits = ContentTraits(contentClass: .media, isCompressed: isCompressed, container: container)
         self.pattern = pattern.split(separator: " ").flatMap { token in
             token.hasPrefix("'") ? Self.text(token) : [Self.digits(token)]
@@ -77,64 +81,64 @@ struct Signature: Sendable {
         return true
     }
 
-    /// Every signature known: the one table from which sizes, codecs and hints follow. None contradicts another, so
-    /// their order is free.
+    /// Every signature known: the one table from which sizes, codecs, hints and names follow. None contradicts
+    /// another, so their order is free.
     static let all: [Signature] = [
         // Pictures.
-        Signature("FF D8 FF", .jpeg),  // JPEG
-        Signature("89 'PNG' 0D 0A 1A 0A", .png),
-        Signature("'GIF87a'"),
-        Signature("'GIF89a'"),
-        Signature("'RIFF' .. .. .. .. 'WEBP'", .riff),
-        Signature("FF 0A"),  // JPEG XL, bare codestream
-        Signature("00 00 00 0C 'JXL' 20 0D 0A 87 0A", .boxes),  // JPEG XL in boxes
-        Signature("00 00 00 0C 'jP' 20 20 0D 0A 87 0A", .boxes),  // JPEG 2000
+        Signature(.jpeg, "FF D8 FF", .jpeg),  // JPEG
+        Signature(.png, "89 'PNG' 0D 0A 1A 0A", .png),
+        Signature(.gif, "'GIF87a'"),
+        Signature(.gif, "'GIF89a'"),
+        Signature(.webp, "'RIFF' .. .. .. .. 'WEBP'", .riff),
+        Signature(.jpegXL, "FF 0A"),  // JPEG XL, bare codestream
+        Signature(.jpegXL, "00 00 00 0C 'JXL' 20 0D 0A 87 0A", .boxes),  // JPEG XL in boxes
+        Signature(.jpeg2000, "00 00 00 0C 'jP' 20 20 0D 0A 87 0A", .boxes),  // JPEG 2000
         // Raw pictures may hold plain samples: a codec should have its try.
-        Signature("'II' 2A 00", isCompressed: false, .tiff),  // TIFF, DNG, NEF, ARW, CR2
-        Signature("'MM' 00 2A", isCompressed: false, .tiff),
-        Signature("'II' 2B 00", isCompressed: false),  // BigTIFF
-        Signature("'MM' 00 2B", isCompressed: false),
-        Signature("'IIU' 00", isCompressed: false, .tiff),  // Panasonic RW2
-        Signature("'IIRO'", isCompressed: false, .tiff),  // Olympus ORF
-        Signature("'IIRS'", isCompressed: false, .tiff),
-        Signature("'MMOR'", isCompressed: false, .tiff),
-        Signature("'FUJIFILMCCD-RAW'", isCompressed: false, .raf),  // Fujifilm RAF
-        Signature("'FOVb'", isCompressed: false),  // Sigma X3F
+        Signature(.raw, "'II' 2A 00", isCompressed: false, .tiff),  // TIFF, DNG, NEF, ARW, CR2
+        Signature(.raw, "'MM' 00 2A", isCompressed: false, .tiff),
+        Signature(.raw, "'II' 2B 00", isCompressed: false),  // BigTIFF
+        Signature(.raw, "'MM' 00 2B", isCompressed: false),
+        Signature(.raw, "'IIU' 00", isCompressed: false, .tiff),  // Panasonic RW2
+        Signature(.raw, "'IIRO'", isCompressed: false, .tiff),  // Olympus ORF
+        Signature(.raw, "'IIRS'", isCompressed: false, .tiff),
+        Signature(.raw, "'MMOR'", isCompressed: false, .tiff),
+        Signature(.raw, "'FUJIFILMCCD-RAW'", isCompressed: false, .raf),  // Fujifilm RAF
+        Signature(.raw, "'FOVb'", isCompressed: false),  // Sigma X3F
         // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below
         // 16 MiB starts with a zero, which keeps prose such as "The free ..." out.
-        Signature("00 .. .. .. 'ftyp'", .boxes),
-        Signature("00 .. .. .. 'moov'", .boxes),
-        Signature("00 .. .. .. 'wide'", .boxes),
-        Signature("00 .. .. .. 'free'", .boxes),
-        Signature("00 .. .. .. 'skip'", .boxes),
-        Signature(".. .. .. .. 'mdat'", .boxes),
+        Signature(.mp4, "00 .. .. .. 'ftyp'", .boxes),
+        Signature(.quickTime, "00 .. .. .. 'moov'", .boxes),
+        Signature(.quickTime, "00 .. .. .. 'wide'", .boxes),
+        Signature(.quickTime, "00 .. .. .. 'free'", .boxes),
+        Signature(.quickTime, "00 .. .. .. 'skip'", .boxes),
+        Signature(.quickTime, ".. .. .. .. 'mdat'", .boxes),
         // Other video.
-        Signature("1A 45 DF A3"),  // Matroska, WebM
-        Signature("'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false, .riff),
-        Signature("30 26 B2 75 8E 66 CF 11"),  // ASF: WMV, WMA
-        Signature("00 00 01 BA"),  // MPEG program stream
+        Signature(.matroska, "1A 45 DF A3"),  // Matroska, WebM
+        Signature(.avi, "'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false, .riff),
+        Signature(.windowsMedia, "30 26 B2 75 8E 66 CF 11"),  // ASF: WMV, WMA
+        Signature(.mpeg, "00 00 01 BA"),  // MPEG program stream
         // Sound. A frame sync has eleven bits only, so the headers in use are listed one by one; FF FE, the
         // byte order mark of UTF-16, is none of them.
-        Signature("'ID3' 0.", .mpegAudio),
-        Signature("FF FB", .mpegAudio),  // MPEG-1 layer III
-        Signature("FF FA", .mpegAudio),
-        Signature("FF F3", .mpegAudio),  // MPEG-2 layer III
-        Signature("FF F2", .mpegAudio),
-        Signature("FF E3", .mpegAudio),  // MPEG-2.5 layer III
-        Signature("FF F1"),  // AAC ADTS
-        Signature("FF F9"),
-        Signature("'fLaC'", .flac),
-        Signature("'OggS' 00"),
+        Signature(.mp3, "'ID3' 0.", .mpegAudio),
+        Signature(.mp3, "FF FB", .mpegAudio),  // MPEG-1 layer III
+        Signature(.mp3, "FF FA", .mpegAudio),
+        Signature(.mp3, "FF F3", .mpegAudio),  // MPEG-2 layer III
+        Signature(.mp3, "FF F2", .mpegAudio),
+        Signature(.mp3, "FF E3", .mpegAudio),  // MPEG-2.5 layer III
+        Signature(.aac, "FF F1"),  // AAC ADTS
+        Signature(.aac, "FF F9"),
+        Signature(.flac, "'fLaC'", .flac),
+        Signature(.ogg, "'OggS' 00"),
         // Archives and compressed streams.
-        Signature("'PK' 03 04", .zip),  // zip, docx, apk
-        Signature("'PK' 05 06"),  // zip without members
-        Signature("'PK' 07 08"),  // split zip
-        Signature("1F 8B 08"),  // gzip
-        Signature("FD '7zXZ' 00"),
-        Signature("'BZh' 3. 31 41 59 26 53 59"),  // bzip2 with its first block
-        Signature("28 B5 2F FD"),  // zstd
-        Signature("04 22 4D 18"),  // LZ4 frame
-        Signature("'7z' BC AF 27 1C"),
-        Signature("'Rar!' 1A 07"),
+        Signature(.zip, "'PK' 03 04", .zip),  // zip, docx, apk
+        Signature(.zip, "'PK' 05 06"),  // zip without members
+        Signature(.zip, "'PK' 07 08"),  // split zip
+        Signature(.compressed, "1F 8B 08"),  // gzip
+        Signature(.compressed, "FD '7zXZ' 00"),
+        Signature(.compressed, "'BZh' 3. 31 41 59 26 53 59"),  // bzip2 with its first block
+        Signature(.compressed, "28 B5 2F FD"),  // zstd
+        Signature(.compressed, "04 22 4D 18"),  // LZ4 frame
+        Signature(.compressed, "'7z' BC AF 27 1C"),
+        Signature(.compressed, "'Rar!' 1A 07"),
     ]
 }

@@ -9,11 +9,15 @@
 public struct ChunkerSet: Sendable {
     private let general: Chunker
     private let media: Chunker
+    /// Whether a container's structure is read; only comparisons go without.
+    let readsStructure: Bool
 
-    /// Makes a set.
-    public init(general: Chunker, media: Chunker) {
+    /// Makes a set. Without `readsStructure` containers are cut by content alone, which no repository is: it is for
+    /// measuring what their structure costs and gains.
+    public init(general: Chunker, media: Chunker, readsStructure: Bool = true) {
         self.general = general
         self.media = media
+        self.readsStructure = readsStructure
     }
 
     /// The chunker for content of a class.
@@ -37,6 +41,11 @@ public struct ContentChunk: Equatable, Sendable {
     public var byteCount: Int
     /// Whether its content is known to be compressed.
     public var isCompressed: Bool
+
+    /// Makes a chunk.
+    public init(byteCount: Int, isCompressed: Bool) {
+        (self.byteCount, self.isCompressed) = (byteCount, isCompressed)
+    }
 }
 
 /// Cuts one file. Make a new one for each.
@@ -100,7 +109,7 @@ public struct ContentCutter {
         let found = ContentClass.sniff(firstBytes: bytes)
         fileTraits = found
         traits = found
-        if let kind = found.container, bytes.count >= Self.leastContainerBytes {
+        if let kind = found.container, chunkers.readsStructure, bytes.count >= Self.leastContainerBytes {
             hints = ContainerHints(kind)
             traits = .metadata
         }

@@ -37,6 +37,9 @@ public struct BackupRequest: Sendable {
     public var workerCount = 2
     /// How many files are read at once; nil for what suits the source's medium.
     public var readConcurrency: Int?
+    /// Whether containers are cut where their structure says so. Only measurements go without: what is stored then has
+    /// other chunks than what is stored with it.
+    public var readsStructure = true
     /// A checkpoint is committed after this many new stored bytes, or after a twentieth of what the run has
     /// added if that is more.
     public var checkpointBytes = 128 << 20

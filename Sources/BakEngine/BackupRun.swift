@@ -138,7 +138,7 @@ public final class Backup: Sendable {
         _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard,
         storedBytes: @escaping () -> Int
     ) throws -> (BlobWriter) -> FileIngester {
-        let chunkers = try ChunkerSet(repository.config)
+        let chunkers = try ChunkerSet(repository.config, readsStructure: request.readsStructure)
         let source =
             manner.readers < manner.threads ? GatedTree(tree, readers: manner.readers) : tree
         return { [repository] writer in

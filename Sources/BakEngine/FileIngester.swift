@@ -18,12 +18,19 @@ enum IngestResult {
     case dropped
 }
 
-extension ChunkerSet {
-    /// Makes the chunkers that the repository's configuration names.
-    init(_ config: RepositoryConfig) throws {
-        let key = ChunkerKey(
+extension ChunkerKey {
+    /// The key of a repository.
+    init(_ config: RepositoryConfig) {
+        self.init(
             secret: KeyDerivation.expand(
-                secret: config.secret, label: "bakstore chunker", count: ChunkerKey.secretByteCount))
+                secret: config.secret, label: "bakstore chunker", count: Self.secretByteCount))
+    }
+}
+
+extension ChunkerSet {
+    /// Makes the chunkers that the repository's configuration names; `readsStructure` as in `init(general:media:)`.
+    init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
+        let key = ChunkerKey(config)
         func chunker(_ contentClass: ContentClass) throws -> Chunker? {
             guard let sizes = config.classes.first(where: { $0.number == contentClass.rawValue }) else {
                 return nil
@@ -36,7 +43,8 @@ extension ChunkerSet {
         guard let general = try chunker(.general) else {
             throw CorruptionError(object: "config", offset: 0, reason: "no chunk sizes for general content")
         }
-        self.init(general: general, media: try chunker(.media) ?? general)
+        self.init(
+            general: general, media: try chunker(.media) ?? general, readsStructure: readsStructure)
     }
 }
 
@@ -62,8 +70,6 @@ final class FileIngester {
 
     /// Large enough for several of the usual chunks, so that little is moved when it is refilled.
     private static let usualBufferBytes = 8 << 20
-    /// Shorter holes are read as data, so that scattered blocks do not become scattered chunks.
-    private static let holeBytes: UInt64 = 64 << 10
 
     /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file, and `onRead` is told how
     /// many bytes a read gave.
@@ -148,7 +154,8 @@ final class FileIngester {
         while content.byteCount < stat.size {
             let data =
                 isSparse
-                ? try nextData(of: file, from: content.byteCount, stat.size) : content.byteCount..<stat.size
+                ? try file.nextStretch(from: content.byteCount, size: stat.size)
+                : content.byteCount..<stat.size
             if data.lowerBound > content.byteCount {
                 extents.append(.hole(data.lowerBound - content.byteCount))
                 cutter.skipHole(data.lowerBound - content.byteCount)
@@ -179,21 +186,6 @@ final class FileIngester {
         onRead(count)
         return Content(
             result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
-    }
-
-    /// The next stretch to store as data; it is empty at the file's end when only a hole is left.
-    private func nextData(of file: any SourceFile, from offset: UInt64, _ size: UInt64) throws -> Range<
-        UInt64
-    > {
-        guard var data = try file.nextData(from: offset, size: size) else { return size..<size }
-        while data.upperBound < size {
-            guard let next = try file.nextData(from: data.upperBound, size: size),
-                next.lowerBound - data.upperBound < Self.holeBytes
-            else { break }
-            data = data.lowerBound..<next.upperBound
-        }
-        let start = data.lowerBound - offset < Self.holeBytes ? offset : data.lowerBound
-        return start..<min(max(data.upperBound, start), size)
     }
 
     /// Stores a range of the file as chunks; returns how many bytes there were.

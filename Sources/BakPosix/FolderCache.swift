@@ -12,13 +12,16 @@ public final class FolderCache: LocalCache {
     /// The folder's path.
     public let path: String
     private let folder: Descriptor?
+    private let isReadOnly: Bool
 
-    /// Opens the folder, made when it is missing, and removes what crashed writers left there a day ago.
-    public init(path: String) {
+    /// Opens the folder, made when it is missing, and removes what crashed writers left there a day ago. When
+    /// `isReadOnly`, nothing is made or removed, and `replace` throws.
+    public init(path: String, isReadOnly: Bool = false) {
         self.path = path
-        try? Folders.create(path, mode: 0o700, durably: false)
+        self.isReadOnly = isReadOnly
+        if !isReadOnly { try? Folders.create(path, mode: 0o700, durably: false) }
         folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-        if let folder { _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600) }
+        if let folder, !isReadOnly { _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600) }
     }
 
     /// Whether there is a folder to keep files in.
@@ -43,9 +46,10 @@ public final class FolderCache: LocalCache {
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
     ) throws {
-        guard let folder, Self.isName(name) else {
+        guard let folder, !isReadOnly, Self.isName(name) else {
             throw StoreError(
-                Errno(code: folder == nil ? ENOENT : EINVAL), "write the cache file", named(name))
+                Errno(code: isReadOnly ? EROFS : folder == nil ? ENOENT : EINVAL), "write the cache file",
+                named(name))
         }
         var temporary: String?
         do {

@@ -78,8 +78,8 @@ public final class FolderTarget: RestoreTarget {
                     at: parent.number, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             }
             do throws(Errno) {
-                try system { ftruncate(file.number, length) }
-                return TargetFile(file, try file.status(), path: path, temporary: temporary, in: self)
+                return TargetFile(
+                    file, try file.status(), length: length, path: path, temporary: temporary, in: self)
             } catch {
                 if let temporary {
                     unlinkat(parent.number, temporary, 0)

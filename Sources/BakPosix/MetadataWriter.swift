@@ -23,10 +23,14 @@ struct MetadataWriter {
     }
 
     /// Sets everything. Returns what could not be set, each in words; throws when the medium fails.
-    func apply(_ stat: FileStat, _ attributes: FileAttributes) throws(Errno) -> [String] {
+    ///
+    /// `status` is what the file has now, where that is known: an owner that is right already is not set again.
+    func apply(
+        _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat? = nil
+    ) throws(Errno) -> [String] {
         var notes: [String] = []
         var mode = mode_t(stat.mode)
-        if let note = try setOwner(stat, attributes) {
+        if let note = try setOwner(stat, attributes, over: status) {
             notes.append(note)
             // A program must not run with the rights of an owner it never had.
             if type == .regular && mode & 0o6000 != 0 {
@@ -62,9 +66,12 @@ struct MetadataWriter {
 
     /// Sets the owner. The ids of the names on this system come before the numbers. A note when the owner
     /// is another afterwards.
-    private func setOwner(_ stat: FileStat, _ attributes: FileAttributes) throws(Errno) -> String? {
+    private func setOwner(
+        _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat?
+    ) throws(Errno) -> String? {
         let user = accounts.userID(attributes.userName) ?? stat.uid
         let group = accounts.groupID(attributes.groupName) ?? stat.gid
+        if let status, status.st_uid == user, status.st_gid == group { return nil }
         do throws(Errno) {
             try changeOwner(user, group)
             return nil

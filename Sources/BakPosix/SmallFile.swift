@@ -25,6 +25,50 @@ public enum SmallFile {
         }
     }
 
+    /// Throws unless `replace` could begin here: the folder is there and may be written to, and nothing but a regular
+    /// file is in the way.
+    public static func expectReplaceable(path: String) throws(SourceError) {
+        do throws(Errno) {
+            let (folder, name) = split(path)
+            var status = Glibc.stat()
+            if lstat(path, &status) == 0, status.format != S_IFREG { throw Errno(code: EEXIST) }
+            if name.isEmpty { throw Errno(code: EISDIR) }
+            try system { access(folder, W_OK | X_OK) }
+        } catch {
+            throw SourceError(error, "write \(path)")
+        }
+    }
+
+    /// Writes a file, or replaces a regular one: whoever reads it sees all of the old or all of the new.
+    public static func replace(path: String, _ bytes: [UInt8]) throws(SourceError) {
+        try expectReplaceable(path: path)
+        do throws(Errno) {
+            let (folderPath, name) = split(path)
+            let folder = try Descriptor.open(folderPath, O_RDONLY | O_DIRECTORY)
+            let (temporary, file) = try Temporary.create(in: folder.number, mode: 0o666)
+            do throws(Errno) {
+                try bytes.withUnsafeBytes { bytes in
+                    Result { () throws(Errno) in try writeAll(file.number, bytes) }
+                }.get()
+                try file.close()
+                try system { renameat(folder.number, temporary, folder.number, name) }
+            } catch {
+                unlinkat(folder.number, temporary, 0)
+                throw error
+            }
+        } catch {
+            throw SourceError(error, "write \(path)")
+        }
+    }
+
+    private static func split(_ path: String) -> (folder: String, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        return (
+            path.hasPrefix("/") && slash == path.startIndex ? "/" : String(path[..<slash]),
+            String(path[path.index(after: slash)...])
+        )
+    }
+
     private static func readToEnd(_ descriptor: Int32, _ limit: Int) throws(Errno) -> [UInt8] {
         var result: [UInt8] = []
         let part = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)

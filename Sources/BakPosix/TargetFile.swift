@@ -41,15 +41,20 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     /// The file's name until `finish`, in the same folder, when it is to replace another.
     private let temporary: String?
     private let created: stat
+    private let length: off_t
     private let serial: UInt64
     /// Set by `finish` and `abandon`, of which one is called, once.
     private var isDone = false
 
-    init(_ file: Descriptor, _ status: stat, path: [UInt8], temporary: String?, in target: FolderTarget) {
+    init(
+        _ file: Descriptor, _ status: stat, length: off_t, path: [UInt8], temporary: String?,
+        in target: FolderTarget
+    ) {
         self.target = target
         self.path = path
         self.temporary = temporary
         created = status
+        self.length = length
         serial = target.openFiles.newSerial()
         target.openFiles.add(serial, file)
     }
@@ -68,8 +73,11 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [String] {
         do throws(Errno) {
             let file = try descriptor()
+            let status = try file.status()
+            // Seldom: what is not written at the end is a hole, and each change of an inode is a transaction.
+            if status.st_size != length { try system { ftruncate(file.number, length) } }
             let notes = try MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
-                .apply(stat, attributes)
+                .apply(stat, attributes, over: status)
             target.openFiles.remove(serial)
             try file.close()
             if let temporary {

@@ -161,7 +161,7 @@ struct ArgumentParser {
             throw error("\(surplus); \(usage)")
         }
         switch command.name {
-        case .backup: try checkSources(invocation)
+        case .backup, .benchmark: try checkSources(invocation)
         case .forget, .prune:
             if let complaint = invocation.retentionComplaint { throw error(complaint) }
         case .tag:
@@ -185,7 +185,9 @@ struct ArgumentParser {
             }
         }
         if operands.isEmpty && !isStdin && !invocation.has(.filesFrom) && !invocation.has(.filesFromRaw) {
-            throw error("backup needs a PATH to back up, such as: bakstore backup ~/Pictures")
+            let (name, purpose) =
+                invocation.command == .backup ? ("backup", "back up") : ("benchmark", "look at")
+            throw error("\(name) needs a PATH to \(purpose), such as: bakstore \(name) ~/Pictures")
         }
     }
 

@@ -1,6 +1,7 @@
 // BackupSource: what a backup reads, from what the command line says: files of this machine, or the standard input.
 
 import BakCore
+import BakEngine
 import BakPosix
 import BakStorage
 
@@ -26,6 +27,26 @@ struct BackupSource {
             let files = try FileTree(roots: try Self.paths(invocation))
             if files.roots.isEmpty { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.roots)
+        }
+    }
+
+    /// Walks the source a second time, where someone watches, to know how much there is: `note` is told of each entry
+    /// and `finish` of the end, both from the thread that is returned.
+    func countTotals(
+        _ exclusions: BackupExclusions, _ reporter: ProgressReporter, _ context: CommandContext,
+        note: @escaping @Sendable (FileStat) -> Void, finish: @escaping @Sendable () -> Void
+    ) -> Thread? {
+        guard reporter.isShown, !isStream else { return nil }
+        return Thread { [roots, tree] in
+            let filter = SourceFilter(exclusions, roots: roots, tree: tree)
+            try? tree.walk { event in
+                if reporter.isFinished || context.isInterrupted() { return .stop }
+                guard case .entry(let path, let stat) = event else { return .proceed }
+                guard filter.decide(path, stat) == .include else { return .skipChildren }
+                note(stat)
+                return .proceed
+            }
+            finish()
         }
     }
 

@@ -24,7 +24,8 @@ extension Commands {
             access.repository, of: source.tree, exclusions: exclusions,
             ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,
             onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
-        let totals = countTotals(source, exclusions, reporter, output, context)
+        let totals = source.countTotals(
+            exclusions, reporter, context, note: output.noteTotal, finish: output.finishTotals)
         let board = ProgressBoard()
         let ticker = Ticker(reporter) { output.show(board.current) }
         defer {
@@ -49,7 +50,7 @@ extension Commands {
         return report.counters.failedItems > 0 ? .incomplete : .done
     }
 
-    private static func exclusions(_ invocation: Invocation) throws -> BackupExclusions {
+    static func exclusions(_ invocation: Invocation) throws -> BackupExclusions {
         var exclusions = BackupExclusions()
         for use in invocation.uses {
             switch use.name {
@@ -109,29 +110,6 @@ extension Commands {
             context.remark(
                 "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
             )
-        }
-    }
-
-    /// Walks the source a second time, where someone watches, to know how much there is.
-    private static func countTotals(
-        _ source: BackupSource, _ exclusions: BackupExclusions, _ reporter: ProgressReporter,
-        _ output: BackupOutput, _ context: CommandContext
-    ) -> Thread? {
-        guard reporter.isShown, !source.isStream else { return nil }
-        return Thread {
-            let filter = SourceFilter(exclusions, roots: source.roots, tree: source.tree)
-            try? source.tree.walk { event in
-                if reporter.isFinished || context.isInterrupted() { return .stop }
-                guard case .entry(let path, let stat) = event else { return .proceed }
-                switch filter.decide(path, stat) {
-                case .exclude: return .skipChildren
-                case .includeWithoutContents: return .skipChildren
-                case .include:
-                    output.noteTotal(stat)
-                    return .proceed
-                }
-            }
-            output.finishTotals()
         }
     }
 }

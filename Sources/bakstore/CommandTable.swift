@@ -5,6 +5,7 @@
 enum CommandName: String, CaseIterable {
     case initialize = "init"
     case backup, snapshots, ls, restore, cat, copy, stats, check, repair, forget, prune, tag, version, help
+    case benchmark
     case safeToDelete = "safe-to-delete"
 }
 
@@ -108,6 +109,17 @@ enum CommandTable {
             name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
             operandCount: .upTo(1),
             example: ("bakstore stats", "shows the space taken and what deduplication saved")),
+        Command(
+            name: .benchmark, summary: "say what a repository would make of a library",
+            operands: "PATH...", operandCount: .any, flags: Flags.benchmark,
+            notes: """
+                Everything is read once and nothing is stored; no repository is needed. With --repo its chunk sizes and
+                its compression count, else those of a new one. Ctrl-C ends it with what was found so far.
+                """,
+            example: (
+                "bakstore benchmark ~/Pictures --html report.html",
+                "shows what takes the space, what is double, and how large a backup would be"
+            )),
         Command(
             name: .check, aliases: ["verify"], summary: "look for damage in the repository",
             flags: Flags.check, conflicts: [(.readData, .readDataSubset)],

@@ -23,6 +23,7 @@ enum Commands {
         case .restore: try restore(invocation, context: context)
         case .cat: try cat(invocation, context: context)
         case .copy: try copy(invocation, context: context)
+        case .benchmark: try benchmark(invocation, context: context)
         case .stats: try stats(invocation, context: context)
         case .repair: try repair(invocation, context: context)
         case .check: try check(invocation, context: context)

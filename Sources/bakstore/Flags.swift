@@ -23,6 +23,7 @@ enum FlagName: String, CaseIterable {
     case stdin
     case stdinFilename = "stdin-filename"
     case parent, force
+    case since, html
     case ignoreCtime = "ignore-ctime"
     case ignoreInode = "ignore-inode"
     case skipIfUnchanged = "skip-if-unchanged"
@@ -262,6 +263,18 @@ enum Flags {
         .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
         .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
     ]
+
+    /// What chooses among files, and how they are read.
+    static let benchmark: [Flag] =
+        backup.filter {
+            ofFilesOnly.contains($0.name) && $0.name != .skipIfUnchanged
+                || [.readConcurrency, .compression].contains($0.name)
+        } + [
+            Flag(
+                .since, nil, .text("SNAPSHOT"),
+                help: "also say what files that changed since would cost, with container hints and without"),
+            Flag(.html, nil, .text("FILE"), help: "write a report with charts to this file, for a browser"),
+        ]
 
     static let repair: [Flag] = [dryRun]
 

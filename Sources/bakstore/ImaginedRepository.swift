@@ -1,7 +1,21 @@
 // ImaginedRepository: an empty repository that forgets what is stored in it, for a dry run before there is a real
-// one: it finds what the first backup would store.
+// one, and for measuring a library: it finds what the first backup would store.
 
+import BakCore
+import BakEngine
+import BakRepository
 import BakStorage
+
+extension Repository {
+    /// An empty repository that forgets.
+    static func imagined(
+        _ options: Options, location: String, time: any TimeSource, random: some RandomSource
+    ) throws -> Repository {
+        try create(
+            in: ForgetfulStore(location: location), options: options, cache: ForgetfulCache(), time: time,
+            random: random)
+    }
+}
 
 /// A store without objects. What is put into it is gone.
 final class ForgetfulStore: ObjectStore {

@@ -22,13 +22,15 @@ struct RepositoryAccess {
         case imagine
     }
 
-    /// Opens the repository that the invocation or the environment names, or the default one.
+    /// Opens the repository that the invocation or the environment names, or the default one. With `writesNothing` its
+    /// cache on this machine stays as it is, too.
     static func open(
-        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail
+        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail,
+        writesNothing: Bool = false
     ) throws -> RepositoryAccess {
         let location = try locate(invocation, context: context)
         do {
-            return try open(location, context: context)
+            return try open(location, context: context, writesNothing: writesNothing)
         } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
             let options = Repository.Options(classes: defaultChunkClasses)
             let repository: Repository
@@ -36,9 +38,8 @@ struct RepositoryAccess {
                 repository = try create(location, options: options, context: context)
                 context.remark("made the default repository \(location.path)")
             } else {
-                repository = try Repository.create(
-                    in: ForgetfulStore(location: location.path), options: options, cache: ForgetfulCache(),
-                    time: context.clock, random: SystemRandom())
+                repository = try Repository.imagined(
+                    options, location: location.path, time: context.clock, random: SystemRandom())
                 context.remark("there is no repository yet; a backup would make \(location.path)")
             }
             return RepositoryAccess(repository: repository, location: location)
@@ -65,9 +66,9 @@ struct RepositoryAccess {
     /// a read-only store, is for the run itself to find out.
     func removeStaleTemporaries() { _ = try? (repository.store as? LocalStore)?.removeStaleTemporaries() }
 
-    private static func open(_ location: RepositoryLocation, context: CommandContext) throws
-        -> RepositoryAccess
-    {
+    private static func open(
+        _ location: RepositoryLocation, context: CommandContext, writesNothing: Bool = false
+    ) throws -> RepositoryAccess {
         let store: LocalStore
         do {
             store = try LocalStore(path: location.path)
@@ -77,7 +78,8 @@ struct RepositoryAccess {
         }
         do {
             let repository = try Repository.open(
-                store, cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
+                store, cache: try cache(for: location, context, isReadOnly: writesNothing),
+                time: context.clock, random: SystemRandom())
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as StoreError {
             throw CommandFailure(
@@ -117,15 +119,16 @@ struct RepositoryAccess {
 
     /// The index table lies in the user's cache folder; beside the store's objects when there is none.
     private static func cache(
-        for location: RepositoryLocation, _ context: CommandContext
+        for location: RepositoryLocation, _ context: CommandContext, isReadOnly: Bool = false
     ) throws(UsageError) -> FolderCache {
         guard let folder = context.environment.cacheFolder else {
-            return FolderCache(path: location.path + "/cache")
+            return FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
         }
         let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
             separator: "-")
-        let cache = FolderCache(path: String(decoding: folder, as: UTF8.self) + "/" + name)
-        guard cache.isUsable || !context.environment.isCacheFolderNamed else {
+        let cache = FolderCache(
+            path: String(decoding: folder, as: UTF8.self) + "/" + name, isReadOnly: isReadOnly)
+        guard cache.isUsable || isReadOnly || !context.environment.isCacheFolderNamed else {
             throw UsageError(
                 "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
         }

@@ -205,6 +205,22 @@ struct ContainerCase: CustomTestStringConvertible {
         #expect(chunk?.isCompressed == false)
     }
 
+    /// Programs write the directory of a TIFF in front when they edit it, wherever it was.
+    @Test func aDirectoryThatMovesCostsOnlyItself() {
+        var generator = SeededGenerator(seed: 5)
+        let strips = [generator.bytes(9000), generator.bytes(12_000), generator.bytes(1001)]
+        let profile = generator.bytes(4380)
+        let before = ContainerKind.stripedTIFF(
+            generator.bytes(2301), strips, profile: profile, directoryComesFirst: false)
+        let tags = generator.bytes(3111)
+        let after = ContainerKind.stripedTIFF(tags, strips, profile: profile, directoryComesFirst: true)
+        let known = Set(Self.chunks(before).map { Array($0.bytes) })
+        let new = Self.chunks(after).filter { !known.contains(Array($0.bytes)) }
+        // The header, the directory, its lists, the tags and what aligns the profile.
+        let newBytes = new.reduce(0) { $0 + $1.bytes.count }
+        #expect(newBytes == after.count - profile.count - strips.reduce(0) { $0 + $1.count }, "\(newBytes)")
+    }
+
     @Test func metadataAreOfferedToACodec() {
         let chunks = Self.chunks(
             ContainerKind.png.sample(tagBytes: 5000, payloadBytes: 40_000, seed: 1).bytes)

@@ -194,6 +194,37 @@ extension ContainerKind {
         return sample
     }
 
+    /// A picture in strips with a colour profile, as programs write it: the directory in front, or behind the strips.
+    static func stripedTIFF(
+        _ tags: [UInt8], _ strips: [[UInt8]], profile: [UInt8], directoryComesFirst: Bool
+    ) -> [UInt8] {
+        let lists = strips.count * 4
+        let directoryBytes = 2 + 4 * 12 + 4
+        let payload = strips.reduce([], +)
+        let directoryAt = directoryComesFirst ? 8 : 8 + payload.count
+        let values = directoryAt + directoryBytes
+        // The tags end on an odd place, and the profile is aligned.
+        let profileAt = (values + 2 * lists + tags.count + 1) & ~1
+        let fill = [UInt8](repeating: 0, count: profileAt - values - 2 * lists - tags.count)
+        var stripAt = directoryComesFirst ? profileAt + profile.count : 8
+        var (offsets, counts): ([UInt8], [UInt8]) = ([], [])
+        for strip in strips {
+            offsets += littleEndian(UInt32(stripAt))
+            counts += littleEndian(UInt32(strip.count))
+            stripAt += strip.count
+        }
+        func entry(_ tag: UInt16, _ type: UInt16, _ count: Int, _ value: Int) -> [UInt8] {
+            littleEndian(tag) + littleEndian(type) + littleEndian(UInt32(count)) + littleEndian(UInt32(value))
+        }
+        let directory =
+            littleEndian(UInt16(4)) + entry(0x0111, 4, strips.count, values)
+            + entry(0x0117, 4, strips.count, values + lists)
+            + entry(0x02bc, 1, tags.count, values + 2 * lists) + entry(0x8773, 7, profile.count, profileAt)
+            + [0, 0, 0, 0] + offsets + counts + tags + fill + profile
+        let head = Array("II".utf8) + [42, 0] + littleEndian(UInt32(directoryAt))
+        return head + (directoryComesFirst ? directory + payload : payload + directory)
+    }
+
     private static func raf(_ tags: [UInt8], _ picture: [UInt8], _ payload: [UInt8]) -> ContainerSample {
         let inner = [0xff, 0xd8] + segment(0xe1, Array("Exif\0\0".utf8) + tags)
         let scan = segment(0xdb, [UInt8](repeating: 1, count: 65)) + segment(0xda, [1, 2, 3]) + picture

@@ -50,6 +50,17 @@ import Testing
         #expect(!Files.exists(bench.folder + "/bakstore-macro"))
     }
 
+    @Test func hintsAreWeighedInWholeBackups() throws {
+        let bench = try Bench()
+        let library = try bench.library("library", LibraryTests.media)
+        let table = try HintBackup.run(folder: library.path, scratch: bench.folder, rounds: 1).text
+        let rows = table.split(separator: "\n").dropFirst(2)
+        #expect(rows.count == 3 && rows.allSatisfy { $0.split(separator: "|").count == 5 })
+        let megabytes = rows.prefix(2).map { Double($0.split(separator: "|")[2].dropFirst().dropLast()) ?? 0 }
+        #expect(megabytes.allSatisfy { $0 > 2.5 && $0 < 3.5 }, "\(megabytes)")
+        #expect(!Files.exists(bench.folder + "/hint-backup"))
+    }
+
     @Test func metadataEditsAreMeasured() throws {
         let bench = try Bench()
         let library = try bench.library(

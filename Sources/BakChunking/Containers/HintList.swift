@@ -22,6 +22,8 @@ enum ContainerPart: Equatable {
 struct HintList {
     /// Shorter pieces are not worth a chunk of their own, unless what follows must begin one.
     static let leastPieceBytes: UInt64 = 512
+    /// What programs leave between two values, so that the second is aligned.
+    private static let mostFillBytes: UInt64 = 16
     private static let allowance: UInt64 = 16
     private static let bytesPerHint: UInt64 = 64 << 10
 
@@ -45,6 +47,18 @@ struct HintList {
         let before = hints.last { $0.offset <= offset }?.offset
         let isFar = offset - min(before ?? passed, offset) >= Self.leastPieceBytes
         if isFar || before == offset { cut(at: offset, part) }
+    }
+
+    /// Suggests a cut exactly where something begins that is moved as a whole; what fills the room between it and a cut
+    /// just before goes with what is there.
+    mutating func cutExactly(at offset: UInt64, _ part: ContainerPart) {
+        if let last = hints.lastIndex(where: { $0.offset <= offset }), hints[last].part == part,
+            offset - hints[last].offset <= Self.mostFillBytes
+        {
+            hints.remove(at: last)
+            accepted -= 1
+        }
+        cut(at: offset, part)
     }
 
     /// Sets a stretch apart from the metadata around it, as it stays when they are edited.

@@ -5,27 +5,35 @@
 struct TIFFParser: HintParser {
     /// Something to look at further on.
     private struct Place: Equatable {
-        enum Kind { case directory, firstOffset }
+        /// A directory, or a number of a list: where the first strip of a picture begins, where its last one does, and how
+        /// many bytes that has.
+        enum Kind { case directory, firstOffset, lastOffset, lastCount }
         var offset: UInt64
         var kind: Kind
+        /// How many bytes there are to look at; what a directory has is told by its first two.
+        var byteCount = 2
+        /// Whose number it is, in `lastStrips`.
+        var picture = 0
     }
 
     private static let leastPictureBytes: UInt64 = 2048
     private static let mostPlaces = 32
+    /// What an edit of metadata writes anew: XMP, IPTC, Photoshop's resources.
+    private static let edited: Set<Int> = [0x02bc, 0x83bb, 0x8649]
 
     private let start: UInt64
     private var header: TIFFHeader?
     /// What is to be looked at, ascending.
     private var places: [Place] = []
     private var seen: Set<UInt64> = []
-    private var position: UInt64
     private var directoryCount = 0
+    /// What is known of the last strip or tile of each picture with several: behind it metadata begin again.
+    private var lastStrips: [(offset: UInt64?, byteCount: UInt64?)] = []
     /// Small files are held until all is known, as their directories often come last.
     private var held: UInt64
 
     init(start: UInt64) {
         self.start = start
-        position = start
         held = start + UInt64(TIFFHeader.byteCount)
     }
 
@@ -42,10 +50,15 @@ struct TIFFParser: HintParser {
         }
         // What lies behind is gone when it was not worth holding any longer.
         if window.offset - held > ContainerHints.largestHold { held = window.offset }
-        switch places.first?.kind {
-        case .firstOffset:
+        guard let place = places.first else { return .done }
+        switch place.kind {
+        case .firstOffset, .lastOffset, .lastCount:
             places.removeFirst()
-            if let offset = window.u32(0, isLittle: header.isLittle) { picture(at: offset, &hints) }
+            let number =
+                place.byteCount == 2
+                ? window.u16(0, isLittle: header.isLittle).map { UInt64($0) }
+                : window.u32(0, isLittle: header.isLittle)
+            if let number { note(number, place, &hints) }
         case .directory:
             if directoryCount == 0 {
                 guard let count = window.u16(0, isLittle: header.isLittle), count > 0,
@@ -63,37 +76,60 @@ struct TIFFParser: HintParser {
                     follow(directory, &hints)
                 }
             }
-        case nil: return .done
         }
         return next()
     }
 
+    /// Takes a number of a list.
+    private mutating func note(_ number: UInt64, _ place: Place, _ hints: inout HintList) {
+        switch place.kind {
+        case .firstOffset: return picture(at: number, &hints)
+        case .lastOffset: lastStrips[place.picture].offset = number
+        case .lastCount: lastStrips[place.picture].byteCount = number
+        case .directory: return
+        }
+        let strip = lastStrips[place.picture]
+        if let header, let offset = strip.offset, let byteCount = strip.byteCount {
+            hints.cut(at: header.base + offset + byteCount, .metadata)
+        }
+    }
+
     private func next() -> HintRequest {
         guard let place = places.first else { return .done }
-        let directoryBytes = directoryCount > 0 ? TIFFDirectory.byteCount(directoryCount) : 2
         return .window(
-            offset: place.offset, count: place.kind == .directory ? directoryBytes : 4,
+            offset: place.offset,
+            count: directoryCount > 0 ? TIFFDirectory.byteCount(directoryCount) : place.byteCount,
             hold: min(held, place.offset))
     }
 
     /// Notes what a directory refers to.
     private mutating func follow(_ directory: TIFFDirectory, _ hints: inout HintList) {
         if directory.next != 0 { look(at: directory.next, .directory) }
+        lastStrips.append((nil, nil))
         for entry in directory.entries {
             switch entry.tag {
             case 0x8769, 0x8825: if entry.count == 1 { look(at: entry.value, .directory) }
-            case 0x014a: look(at: entry.value, entry.count == 1 ? .directory : .firstOffset)
+            case 0x014a:
+                look(
+                    at: entry.value, entry.count == 1 ? .directory : .firstOffset,
+                    byteCount: entry.count == 1 ? 2 : 4)
             case 0x0111, 0x0144:
                 if entry.isOutside {
-                    look(at: entry.value, .firstOffset)
+                    look(at: entry.value, .firstOffset, byteCount: 4)
+                    lookAtLast(of: entry, .lastOffset)
                 } else {
                     picture(at: entry.value, &hints)
                 }
+            case 0x0117, 0x0145: if entry.isOutside { lookAtLast(of: entry, .lastCount) }
             default:
-                // Previews, maker notes and profiles in one piece.
                 if entry.isOutside, entry.byteCount >= Self.leastPictureBytes, let header {
                     let offset = header.base + entry.value
-                    hints.cutIfFar(at: offset, .metadata)
+                    if Self.edited.contains(entry.tag) {
+                        hints.cutIfFar(at: offset, .metadata)
+                    } else {
+                        // Maker notes and profiles in one piece.
+                        hints.cutExactly(at: offset, .metadata)
+                    }
                     hints.cut(at: offset + entry.byteCount, .metadata)
                 }
             }
@@ -108,9 +144,21 @@ struct TIFFParser: HintParser {
         if let header { hints.cut(at: header.base + offset, .payload) }
     }
 
-    private mutating func look(at offset: UInt64, _ kind: Place.Kind) {
+    /// Looks at the last number of a list, of two or four bytes each.
+    private mutating func lookAtLast(of entry: TIFFDirectory.Entry, _ kind: Place.Kind) {
+        guard entry.type == 3 || entry.type == 4 else { return }
+        let byteCount = entry.type == 3 ? 2 : 4
+        look(
+            at: entry.value + (entry.count - 1) * UInt64(byteCount), kind, byteCount: byteCount,
+            picture: lastStrips.count - 1)
+    }
+
+    private mutating func look(
+        at offset: UInt64, _ kind: Place.Kind, byteCount: Int = 2, picture: Int = 0
+    ) {
         guard let header, places.count < Self.mostPlaces, seen.count < 2 * Self.mostPlaces else { return }
-        let place = Place(offset: header.base + offset, kind: kind)
+        let place = Place(
+            offset: header.base + offset, kind: kind, byteCount: byteCount, picture: picture)
         guard place.offset >= held, seen.insert(place.offset).inserted else { return }
         let index = places.firstIndex { $0.offset > place.offset } ?? places.count
         places.insert(place, at: index)

@@ -1,8 +1,7 @@
-// The entry point of the fuzzer of container hints: the input is a file, cut as a whole and as it is read in pieces.
-// Both must give the same chunks, and the chunks must be the file. Built by `tools/fuzz` alone.
+// Fuzzes the parsers of containers: an input is a file, cut as a whole and as it is read in pieces. Both must give the
+// same chunks, and the chunks must be the file.
 
 import BakChunking
-import Glibc
 
 private let chunkers: ChunkerSet = {
     let key = ChunkerKey(secret: (0..<ChunkerKey.secretByteCount).map { UInt8(truncatingIfNeeded: $0 &* 37) })
@@ -35,29 +34,22 @@ private func chunks(_ file: UnsafeRawBufferPointer, step: Int) -> [ContentChunk]
     return chunks
 }
 
-/// Called by libFuzzer with each input (https://llvm.org/docs/LibFuzzer.html).
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    guard let data, count > 0 else { return 0 }
-    var file = Array(UnsafeBufferPointer(start: data, count: count))
-    // What is read in a piece is decided by the input, too.
-    let step = 1 + Int(file[count - 1]) * 8
-    while file.count < leastBytes { file.append(UInt8(truncatingIfNeeded: file.count &* 89)) }
-    file.withUnsafeBytes { file in
-        precondition(chunks(file, step: file.count) == chunks(file, step: step), "reads decide the cuts")
-    }
-    return 0
+/// Cuts an input as a file; what is read in a piece is decided by the input, too.
+private func challenge(_ input: UnsafeRawBufferPointer) {
+    let step = 1 + Int(input[input.count - 1]) * 8
+    // Not a byte more than the file, so that the sanitizer sees a look beyond it.
+    let file = UnsafeMutableRawBufferPointer.allocate(byteCount: max(input.count, leastBytes), alignment: 1)
+    defer { file.deallocate() }
+    file.copyMemory(from: input)
+    for place in file.indices.dropFirst(input.count) { file[place] = UInt8(truncatingIfNeeded: place &* 89) }
+    let bytes = UnsafeRawBufferPointer(file)
+    precondition(chunks(bytes, step: file.count) == chunks(bytes, step: step), "reads decide the cuts")
 }
 
-/// Called by libFuzzer before the first input: fills an empty corpus with the beginning of every container.
-@_cdecl("LLVMFuzzerInitialize")
-public func initializeFuzzer(
-    _ argumentCount: UnsafeMutablePointer<CInt>?,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
-) -> CInt {
-    guard let folder = getenv("BAKSTORE_FUZZ_CORPUS").map({ String(cString: $0) }) else { return 0 }
+/// The beginning of every container.
+private func beginnings() -> [(name: String, bytes: [UInt8])] {
     let exif = "\u{0}\u{40}Exif\0\0II*\0\u{8}\0\0\0\u{1}\0\u{3e}\u{12}\u{7}\0\0\u{8}\0\0\u{40}\0\0\0\0\0\0\0"
-    let beginnings: [(String, [UInt8])] = [
+    return [
         ("jpeg", [0xff, 0xd8, 0xff, 0xe1] + Array(exif.utf8) + [0xff, 0xda, 0, 2]),
         (
             "mpf",
@@ -76,26 +68,9 @@ public func initializeFuzzer(
         ("mp3", Array("ID3\u{3}\0\0\0\0\u{10}\0APIC\0\0\u{10}\0\0\0".utf8)),
         ("flac", Array("fLaC\0\0\0\u{4}abcd\u{6}\0\u{18}\0".utf8)),
     ]
-    for (name, bytes) in beginnings {
-        guard let file = fopen("\(folder)/\(name)", "w") else { continue }
-        fwrite(bytes, 1, bytes.count, file)
-        fclose(file)
-    }
-    return 0
 }
 
-// libFuzzer's own entry, as a library has it. SwiftPM wants an executable's main under the name below.
-@_silgen_name("LLVMFuzzerRunDriver")
-private func runFuzzer(
-    _ argumentCount: UnsafeMutablePointer<CInt>,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
-    _ oneInput: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
-) -> CInt
-
-/// Hands the command line to libFuzzer.
-@_cdecl("fuzz_hints_main")
-public func fuzzMain(_ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> CInt
-{
-    var (count, arguments) = (count, arguments)
-    return runFuzzer(&count, &arguments) { fuzzOneInput($0, $1) }
+extension FuzzTarget {
+    /// The parsers behind `ContentCutter`.
+    static let hints = FuzzTarget(run: challenge, samples: beginnings)
 }

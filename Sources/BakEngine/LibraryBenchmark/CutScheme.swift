@@ -1,0 +1,90 @@
+// CutScheme: a way of cutting files that a benchmark tries, and one file's way through it.
+
+import BakChunking
+import BakCodec
+import BakCore
+import BakFormat
+
+/// A way of cutting files.
+public enum CutScheme: Hashable, Sendable {
+    /// As a repository does: sizes by the class of content, and restarts where a container's structure says so.
+    case standard
+    /// The same without the structure of containers.
+    case withoutHints
+    /// Chunks of one average size, in bytes, whatever the content.
+    case oneSize(average: Int)
+    /// FastCDC, level 2, of this normal size in bytes.
+    case fastCDC(normal: Int)
+
+    /// What a library is tried with.
+    public static let all: [CutScheme] =
+        [.standard] + [64, 128, 256, 512, 1024, 2048, 4096].map { .oneSize(average: $0 << 10) }
+        + [.fastCDC(normal: 128 << 10), .fastCDC(normal: 1 << 20)]
+    /// What changed files are tried with.
+    public static let forChanges: [CutScheme] = [.standard, .withoutHints, .fastCDC(normal: 1 << 20)]
+}
+
+/// The chunkers behind a scheme, for one repository's key.
+enum SchemeCutter: Sendable {
+    case content(ChunkerSet)
+    case plain(Chunker)
+    case fastCDC(FastCDC)
+
+    init(_ scheme: CutScheme, _ config: RepositoryConfig) throws {
+        switch scheme {
+        case .standard: self = .content(try ChunkerSet(config))
+        case .withoutHints: self = .content(try ChunkerSet(config, readsStructure: false))
+        case .oneSize(let average):
+            let sizes = ChunkerParameters(minimum: average / 2, maximum: average * 3 / 2)!
+            self = .plain(Chunker(parameters: sizes, key: ChunkerKey(config)))
+        case .fastCDC(let normal):
+            // Any table will do: the repository's secret makes one that is the same each time.
+            let bytes = KeyDerivation.expand(
+                secret: config.secret, label: "bakstore comparison", count: FastCDC.gearCount * 8)
+            let gear = bytes.withUnsafeBytes { bytes in
+                (0..<FastCDC.gearCount).map {
+                    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self))
+                }
+            }
+            self = .fastCDC(FastCDC(normal: Double(normal), gear: gear))
+        }
+    }
+
+    /// How many bytes suffice to find a chunk in them.
+    var bytesForAChunk: Int {
+        switch self {
+        case .content(let chunkers): chunkers.bytesForAChunk
+        case .plain(let chunker): chunker.parameters.maximum
+        case .fastCDC(let chunker): chunker.maximum
+        }
+    }
+}
+
+/// One file's way through a scheme.
+struct SchemeCursor {
+    private let cutter: SchemeCutter
+    private var content: ContentCutter?
+    /// Where the next chunk begins in the buffer.
+    var start = 0
+
+    init(_ cutter: SchemeCutter) {
+        self.cutter = cutter
+        if case .content(let chunkers) = cutter { content = ContentCutter(chunkers) }
+    }
+
+    /// The next chunk of what has been read; nil when that takes more, or at the end.
+    mutating func next(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+        switch cutter {
+        case .content: return content!.nextChunk(in: rest, isLast: isLast)
+        case .plain(let chunker): return Self.chunk(chunker.firstCut(in: rest, isLast: isLast))
+        case .fastCDC(let chunker): return Self.chunk(chunker.firstCut(in: rest, isLast: isLast))
+        }
+    }
+
+    private static func chunk(_ byteCount: Int?) -> ContentChunk? {
+        byteCount.map { ContentChunk(byteCount: $0, isCompressed: false) }
+    }
+
+    mutating func skipHole(_ byteCount: UInt64) { content?.skipHole(byteCount) }
+}

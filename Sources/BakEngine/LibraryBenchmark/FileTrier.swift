@@ -1,0 +1,223 @@
+// FileTrier: reads a file once and cuts it by several schemes at the same time.
+//
+// Every scheme has its own place in the one buffer; what all of them have passed makes room. New pieces are compressed,
+// where a scheme is to know what they take, before the buffer moves.
+
+import BakChunking
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// A scheme that is tried, and what it has come to on all threads.
+final class SchemeTrial: Sendable {
+    let scheme: CutScheme
+    let cutter: SchemeCutter
+    let tally: DistinctTally
+    /// Whether new pieces are really compressed.
+    let compresses: Bool
+
+    init(
+        _ scheme: CutScheme, _ config: RepositoryConfig, kinds: Int, slotLimit: Int, compresses: Bool
+    ) throws {
+        self.scheme = scheme
+        self.compresses = compresses
+        cutter = try SchemeCutter(scheme, config)
+        tally = DistinctTally(kinds: kinds, slotLimit: slotLimit)
+    }
+}
+
+/// What a reading of a file found.
+struct TriedFile {
+    var type = ContentType.other
+    /// What a manifest would have, by the first scheme.
+    var content = FileContent.extents([])
+    /// Its length; less than its stat's when it has shrunk.
+    var byteCount: UInt64 = 0
+    /// What was read of it, without holes.
+    var readBytes: UInt64 = 0
+    /// Names the content as a whole.
+    var digest = ID128.zero
+}
+
+/// Reads files. For one thread.
+final class FileTrier {
+    private let trials: [SchemeTrial]
+    private let hasher: ContentHasher
+    private let compressor: Compressor
+    private let inlineBytes: Int
+    private let time: any TimeSource
+    private let shouldStop: () -> Bool
+    private let onRead: (_ count: Int) -> Void
+    private let buffer: UnsafeMutableRawBufferPointer
+    private var pieces: [NamedPiece] = []
+    private var ids: [ID128] = []
+    private var fresh: [Int] = []
+    /// What reading has taken.
+    private(set) var readNanoseconds: UInt64 = 0
+
+    /// Thrown when the run is to end.
+    struct Stopped: Error {}
+
+    /// So much is read at a time: what the next level of the processor's memory holds is cut by all schemes there.
+    private static let stepBytes = 1 << 20
+    /// Room for so many steps beside the largest chunk, so that little is moved.
+    private static let stepsHeld = 8
+
+    /// Makes a trier whose first trial makes the content of manifests.
+    init(
+        _ trials: [SchemeTrial], _ config: RepositoryConfig, hasher: ContentHasher,
+        compression: CompressionMode,
+        time: any TimeSource, shouldStop: @escaping () -> Bool, onRead: @escaping (_ count: Int) -> Void
+    ) {
+        self.trials = trials
+        self.hasher = hasher
+        self.time = time
+        self.shouldStop = shouldStop
+        self.onRead = onRead
+        inlineBytes = config.inlineBytes
+        compressor = Compressor(compression)
+        let largest = trials.map(\.cutter.bytesForAChunk).max() ?? 0
+        buffer = .allocate(byteCount: largest + Self.stepsHeld * Self.stepBytes, alignment: 4096)
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// Reads a regular file of a known size and counts its pieces as of `kind`, or as of its type. Throws
+    /// `SourceError` and `Stopped`.
+    func read(_ file: any SourceFile, _ stat: FileStat, kind: Int? = nil) throws -> TriedFile {
+        if stat.size <= UInt64(inlineBytes) { return try readInline(file, stat) }
+        var tried = TriedFile()
+        var extents: [Extent] = []
+        var cursors = trials.map { SchemeCursor($0.cutter) }
+        let isSparse = stat.allocatedBytes < stat.size
+        while tried.byteCount < stat.size {
+            let data =
+                isSparse
+                ? try file.nextStretch(from: tried.byteCount, size: stat.size)
+                : tried.byteCount..<stat.size
+            let hole = data.lowerBound - tried.byteCount
+            if hole > 0 {
+                extents.append(.hole(hole))
+                for index in cursors.indices { cursors[index].skipHole(hole) }
+                tried.digest = Self.chained(tried.digest, .zero, hole)
+                tried.byteCount = data.lowerBound
+            }
+            let read = try cut(file, data, kind, &cursors, &tried, &extents)
+            tried.byteCount += read
+            tried.readBytes += read
+            if read < UInt64(data.count) { break }  // The file has shrunk.
+        }
+        tried.content = .extents(extents)
+        return tried
+    }
+
+    /// Reads what a manifest holds itself: no scheme counts it.
+    private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile {
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(stat.size)])
+        let count = stat.size > 0 ? try read(file, into: room, at: 0) : 0
+        let bytes = UnsafeRawBufferPointer(rebasing: room[..<count])
+        return TriedFile(
+            type: ContentType(firstBytes: bytes), content: .inline(Array(bytes)), byteCount: UInt64(count),
+            readBytes: UInt64(count), digest: hasher.id(of: bytes))
+    }
+
+    private func read(
+        _ file: any SourceFile, into room: UnsafeMutableRawBufferPointer, at offset: UInt64
+    ) throws -> Int {
+        let start = time.monotonicNanoseconds()
+        defer { readNanoseconds += time.monotonicNanoseconds() - start }
+        let count = try file.read(into: room, at: offset)
+        onRead(count)
+        return count
+    }
+
+    /// Cuts a range of the file by all schemes; returns how many bytes there were.
+    private func cut(
+        _ file: any SourceFile, _ range: Range<UInt64>, _ kind: Int?, _ cursors: inout [SchemeCursor],
+        _ tried: inout TriedFile, _ extents: inout [Extent]
+    ) throws -> UInt64 {
+        for index in cursors.indices { cursors[index].start = 0 }
+        var (offset, filled) = (range.lowerBound, 0)
+        while offset < range.upperBound {
+            if shouldStop() { throw Stopped() }
+            filled = makeRoom(filled, &cursors)
+            let wanted = Int(min(UInt64(Self.stepBytes), range.upperBound - offset))
+            let read = try read(
+                file, into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + wanted]),
+                at: offset)
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<(filled + read)])
+            if offset == 0 { tried.type = ContentType(firstBytes: bytes) }
+            (offset, filled) = (offset + UInt64(read), bytes.count)
+            let isLast = read < wanted || offset == range.upperBound
+            for (number, trial) in trials.enumerated() {
+                advance(trial, &cursors[number], bytes, isLast, kind ?? Int(tried.type.rawValue))
+                if number == 0 { note(in: &tried, &extents) }
+            }
+            if isLast { break }
+        }
+        return offset - range.lowerBound
+    }
+
+    /// Gives up what all schemes have passed when there is no room for another step; returns how much is left.
+    private func makeRoom(_ filled: Int, _ cursors: inout [SchemeCursor]) -> Int {
+        guard buffer.count - filled < Self.stepBytes else { return filled }
+        let passed = cursors.map(\.start).min() ?? filled
+        buffer.baseAddress!.copyMemory(from: buffer.baseAddress! + passed, byteCount: filled - passed)
+        for index in cursors.indices { cursors[index].start -= passed }
+        return filled - passed
+    }
+
+    /// Takes a scheme as far as it comes in what has been read.
+    private func advance(
+        _ trial: SchemeTrial, _ cursor: inout SchemeCursor, _ bytes: UnsafeRawBufferPointer, _ isLast: Bool,
+        _ kind: Int
+    ) {
+        let first = cursor.start
+        let begin = time.monotonicNanoseconds()
+        pieces.removeAll(keepingCapacity: true)
+        ids.removeAll(keepingCapacity: true)
+        fresh.removeAll(keepingCapacity: true)
+        while cursor.start < bytes.count, let chunk = cursor.next(in: bytes, isLast: isLast) {
+            let content = bytes[cursor.start..<cursor.start + chunk.byteCount]
+            let id = hasher.id(of: UnsafeRawBufferPointer(rebasing: content))
+            ids.append(id)
+            pieces.append(NamedPiece(id, byteCount: chunk.byteCount, isCompressed: chunk.isCompressed))
+            cursor.start += chunk.byteCount
+        }
+        let nanoseconds = time.monotonicNanoseconds() - begin
+        trial.tally.insert(pieces, kind: kind, nanoseconds: nanoseconds) { fresh.append($0) }
+        guard trial.compresses, !fresh.isEmpty else { return }
+        var (start, next) = (first, 0)
+        for place in fresh {
+            while next < place {
+                start += pieces[next].byteCount
+                next += 1
+            }
+            let piece = pieces[place]
+            let content = UnsafeRawBufferPointer(rebasing: bytes[start..<start + piece.byteCount])
+            let begin = time.monotonicNanoseconds()
+            let stored = compressor.compress(content, isCompressedContent: piece.isCompressed).stored.count
+            trial.tally.noteStored(
+                piece, kind: kind, storedBytes: stored, nanoseconds: time.monotonicNanoseconds() - begin)
+        }
+    }
+
+    /// Notes the pieces of the first scheme in what is known of the file.
+    private func note(in tried: inout TriedFile, _ extents: inout [Extent]) {
+        for (id, piece) in zip(ids, pieces) {
+            extents.append(.chunk(BlobReference(id: id, length: UInt32(piece.byteCount))))
+            tried.digest = Self.chained(tried.digest, id, UInt64(piece.byteCount))
+        }
+    }
+
+    /// The digest of what `digest` stands for and what follows it.
+    private static func chained(_ digest: ID128, _ id: ID128, _ length: UInt64) -> ID128 {
+        withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { bytes in
+            digest.store(to: bytes.baseAddress!)
+            id.store(to: bytes.baseAddress! + 16)
+            bytes.storeBytes(of: length.littleEndian, toByteOffset: 32, as: UInt64.self)
+            return Checksum.xxh3_128(UnsafeRawBufferPointer(bytes))
+        }
+    }
+}

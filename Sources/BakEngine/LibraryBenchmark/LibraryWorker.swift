@@ -1,0 +1,132 @@
+// LibraryWorker: one thread's part of a benchmark: it reads files, has them cut by every scheme, and writes the list of
+// files that a manifest would be, in the order in which it is handed them.
+
+import BakChunking
+import BakCodec
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// An entry of the walk, and how it compares with a snapshot.
+struct LibraryItem: Sendable {
+    var path: [UInt8]
+    var stat: FileStat
+    /// A further name of a file that has been handed on.
+    var isFurtherName = false
+    /// The snapshot has another content at this path.
+    var isChanged = false
+}
+
+/// What the workers of a benchmark share.
+struct LibraryShared: Sendable {
+    let trials: [SchemeTrial]
+    /// Names of whole files, by type.
+    let files: DistinctTally
+    let duplicates: DuplicateFinder
+    /// Set with a snapshot to compare with.
+    let changes: ChangeTrials?
+}
+
+/// Reads files. For one thread.
+final class LibraryWorker {
+    private let tree: any SourceTree
+    private let shared: LibraryShared
+    private let manifest: ManifestWriter
+    private let trier: FileTrier
+    private let changeTrier: FileTrier?
+    private let onFailure: (_ path: [UInt8], _ reason: String) -> Void
+    /// What has been found here.
+    private(set) var found = LibraryReport()
+    private(set) var changes = LibraryReport.Changes()
+    private(set) var types = [PieceSum](repeating: PieceSum(), count: ContentType.allCases.count)
+
+    init(
+        _ tree: any SourceTree, _ shared: LibraryShared, _ manifest: ManifestWriter, _ trier: FileTrier,
+        _ changeTrier: FileTrier?, onFailure: @escaping (_ path: [UInt8], _ reason: String) -> Void
+    ) {
+        self.tree = tree
+        self.shared = shared
+        self.manifest = manifest
+        self.trier = trier
+        self.changeTrier = changeTrier
+        self.onFailure = onFailure
+    }
+
+    /// What reading took here.
+    var readNanoseconds: UInt64 { trier.readNanoseconds }
+
+    /// Takes an item; they come in the order of paths. Throws what ends the run, and `FileTrier.Stopped`.
+    func take(_ item: LibraryItem) throws {
+        do {
+            if item.isFurtherName {
+                // Its chunks are listed with the first name; a manifest repeats them, which is left out here.
+                var stat = item.stat
+                stat.size = 0
+                try append(item.path, stat, FileAttributes(), .inline([]))
+            } else if item.stat.type == .regular {
+                try takeFile(item)
+            } else {
+                try append(item.path, item.stat, try tree.attributes(item.path, item.stat), nil)
+            }
+        } catch let error as SourceError {
+            onFailure(item.path, error.description)
+        }
+    }
+
+    /// Closes the list of files.
+    func finish() throws { _ = try manifest.storeRoot() }
+
+    private func takeFile(_ item: LibraryItem) throws {
+        let file = try tree.open(item.path)
+        defer { file.close() }
+        var stat = try file.stat()
+        let tried = try trier.read(file, stat)
+        stat.size = tried.byteCount
+        // What cannot be had of them costs the list of files a few bytes.
+        let attributes = (try? file.attributes(stat)) ?? FileAttributes()
+        found.files += 1
+        found.bytes &+= tried.byteCount
+        found.readBytes &+= tried.readBytes
+        let kind = Int((tried.byteCount == 0 ? .empty : tried.type).rawValue)
+        types[kind] += PieceSum(count: 1, bytes: tried.byteCount)
+        if tried.byteCount > 0 {
+            let whole = NamedPiece(tried.digest, byteCount: Int(clamping: tried.byteCount))
+            shared.files.insert([whole], kind: kind)
+            shared.duplicates.note(tried.digest, item.path, byteCount: tried.byteCount)
+        }
+        try append(item.path, stat, attributes, tried.byteCount == 0 ? .inline([]) : tried.content)
+        if item.isChanged, let trials = shared.changes, let changeTrier {
+            try compare(item.path, file, stat, trials, changeTrier)
+        }
+    }
+
+    /// Appends to the list of files. What no manifest takes a backup could not store either.
+    private func append(
+        _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, _ content: FileContent?
+    ) throws {
+        do {
+            try manifest.append(
+                ManifestEntry(path: path, stat: stat, attributes: attributes, content: content))
+        } catch RepositoryError.outsideLimits(_, let reason) {
+            onFailure(path, reason)
+        }
+    }
+
+    /// Cuts what the snapshot has of a file, and then what is there now.
+    private func compare(
+        _ path: [UInt8], _ file: any SourceFile, _ stat: FileStat, _ trials: ChangeTrials, _ trier: FileTrier
+    ) throws {
+        do {
+            let old = try trials.snapshot.open(path)
+            defer { old.close() }
+            _ = try trier.read(old, try old.stat(), kind: ChangeTrials.oldContent)
+        } catch is SourceError {
+            changes.unreadableFiles += 1
+            return
+        }
+        let tried = try trier.read(file, stat, kind: ChangeTrials.newContent)
+        changes.changedFiles += 1
+        changes.changedBytes &+= tried.byteCount
+    }
+}

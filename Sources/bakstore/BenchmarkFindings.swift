@@ -1,0 +1,97 @@
+// BenchmarkFindings: a benchmark's report with what its readers are told of where it comes from, and the words that the
+// table on the terminal and the page share.
+
+import BakChunking
+import BakCore
+import BakEngine
+
+/// What is printed of a benchmark.
+struct BenchmarkFindings {
+    var report: LibraryReport
+    /// What was read, absolute.
+    var roots: [[UInt8]]
+    /// What changed files were compared with.
+    var baseline: CommitRecord?
+    /// When it was found, as text.
+    var time: String
+
+    /// Bytes that more than one file or chunk has, and bytes that compression gains, with the settings that count.
+    var savedByDuplicates: UInt64 {
+        guard let standard = report.schemes.first else { return 0 }
+        return standard.bytes &- min(standard.differentBytes, standard.bytes)
+    }
+    var savedByCompression: UInt64 {
+        guard let standard = report.schemes.first else { return 0 }
+        return standard.differentBytes &- min(standard.storedBytes, standard.differentBytes)
+    }
+
+    /// Types whose files people think of together, by bytes, the largest first.
+    var groups: [(group: ContentType.Group, files: UInt64, bytes: UInt64)] {
+        ContentType.Group.allCases.map { group in
+            let rows = report.types.filter { $0.type.group == group }
+            return (group, rows.reduce(0) { $0 + $1.files }, rows.reduce(0) { $0 &+ $1.bytes })
+        }.filter { $0.files > 0 }.sorted { $0.bytes > $1.bytes }
+    }
+
+    /// `about ` before an estimate.
+    static func about(_ isEstimate: Bool) -> String { isEstimate ? "about " : "" }
+
+    /// A whole number of KiB or MiB without digits after the point.
+    static func wholeSize(_ bytes: Int) -> String {
+        bytes < 1 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
+    }
+
+    /// How much larger than `other` a size is.
+    static func difference(_ size: UInt64, _ other: UInt64) -> String {
+        size >= other ? "+" + Formatting.size(size - other) : "\u{2212}" + Formatting.size(other - size)
+    }
+
+    /// A speed on one core.
+    static func speed(_ stage: LibraryReport.Stage) -> String {
+        guard let rate = stage.perSecond else { return "too short to say" }
+        return stage.name == .walk
+            ? "\(Formatting.count(UInt64(min(rate, 0x1p62)))) entries/s"
+            : Formatting.size(UInt64(min(rate, 0x1p62))) + "/s"
+    }
+}
+
+extension CutScheme {
+    /// What people call it.
+    var title: String {
+        switch self {
+        case .standard: "as bakstore cuts"
+        case .withoutHints: "without container hints"
+        case .oneSize(let average): "\(BenchmarkFindings.wholeSize(average)) for all files"
+        case .fastCDC(let normal): "FastCDC, \(BenchmarkFindings.wholeSize(normal))"
+        }
+    }
+
+    /// The name in JSON, and the size that belongs to it.
+    var json: (name: String, bytes: Int?) {
+        switch self {
+        case .standard: ("standard", nil)
+        case .withoutHints: ("without_hints", nil)
+        case .oneSize(let average): ("one_size", average)
+        case .fastCDC(let normal): ("fastcdc", normal)
+        }
+    }
+}
+
+extension LibraryReport.Stage.Name {
+    /// What people call it.
+    var title: String {
+        switch self {
+        case .walk: "find files"
+        case .read: "read"
+        case .cut: "cut and name"
+        case .compress: "compress what is new"
+        }
+    }
+}
+
+extension LibraryReport.SchemeRow {
+    /// How fast it cuts, names and looks up on one core; empty when it did too little to say.
+    var speed: String {
+        cutNanoseconds >= 1_000_000 ? Formatting.rate(bytes, seconds: Double(cutNanoseconds) / 1e9) : ""
+    }
+}

@@ -1,0 +1,72 @@
+// `bakstore benchmark`: reads a library and says what a repository would make of it. It stores nothing: the only file
+// that it ever writes is the report that --html names.
+
+import BakCore
+import BakEngine
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func benchmark(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let exclusions = try exclusions(invocation)
+        let source = try BackupSource(invocation, context)
+        // Better now than after hours of reading.
+        if let page = invocation.text(.html) { try SmallFile.expectReplaceable(path: page) }
+        let (settings, baseline) = try settings(invocation, context)
+        let reporter = context.progress(for: invocation)
+        let output = BenchmarkOutput(invocation, context, reporter)
+        let benchmark = try LibraryBenchmark(
+            settings, of: source.tree, roots: source.roots, exclusions: exclusions, baseline: baseline,
+            onEvent: output.note, isCancelled: context.isInterrupted)
+        let totals = source.countTotals(
+            exclusions, reporter, context, note: output.noteTotal, finish: output.finishTotals)
+        let ticker = Ticker(reporter) { output.show(benchmark.progress) }
+        defer {
+            ticker.stop()
+            reporter.finish()
+            totals?.join()
+        }
+        let report = try benchmark.run(
+            workerCount: max(2, Machine.processorCount), readConcurrency: invocation.count(.readConcurrency))
+        ticker.stop()
+        reporter.finish()
+        let findings = BenchmarkFindings(
+            report: report, roots: source.roots.map(\.absolute), baseline: baseline?.snapshot,
+            time: context.text(context.clock.now()))
+        if let page = invocation.text(.html) {
+            try SmallFile.replace(path: page, Array(BenchmarkPage(findings).html.utf8))
+        }
+        try output.show(findings)
+        if report.wasInterrupted { return .interrupted }
+        return report.failedItems > 0 ? .incomplete : .done
+    }
+
+    /// An empty repository with the settings that count, and the snapshot to compare with.
+    private static func settings(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> (Repository, LibraryBaseline?) {
+        var options = Repository.Options(classes: defaultChunkClasses)
+        // Where chunks end follows from a repository's secret; one that is always the same gives the same figures.
+        options.secret = (0..<32).map { UInt8($0) }
+        var baseline: LibraryBaseline?
+        // A repository that a profile or the environment names may lie in a drawer.
+        let isNamed = invocation.has(.repo) && !invocation.profileFlags.contains(.repo)
+        if invocation.has(.since) || isNamed {
+            let repository = try RepositoryAccess.open(
+                invocation, context: context, writesNothing: true
+            ).repository
+            options = Repository.Options(like: repository.config)
+            options.compression = repository.config.compression
+            options.inlineBytes = repository.config.inlineBytes
+            baseline = try invocation.text(.since).map {
+                LibraryBaseline(try repository.findSnapshot($0), in: repository)
+            }
+        }
+        options.compression = invocation.compression ?? options.compression
+        // Only lists of files are put into packs here.
+        options.packBytes = 1 << 20
+        let imagined = try Repository.imagined(
+            options, location: "nowhere", time: context.clock, random: SystemRandom())
+        return (imagined, baseline)
+    }
+}

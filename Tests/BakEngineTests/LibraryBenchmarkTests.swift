@@ -1,0 +1,237 @@
+// What a benchmark of a library counts, beside a plain count of the same files.
+
+import BakChunking
+import BakCodec
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+import Synchronization
+import Testing
+
+@testable import BakEngine
+
+@Suite struct LibraryBenchmarkTests {
+    /// An empty repository to measure with, of the same secret as `bench`'s.
+    private static func settings(_ bench: MemoryBench) throws -> Repository {
+        try Repository.create(
+            in: MemoryStore(), options: Repository.Options(like: bench.repository.config),
+            cache: MemoryCache(), time: bench.repository.time, random: bench.repository.random)
+    }
+
+    private static func report(
+        _ bench: MemoryBench, _ tree: FakeTree, baseline: CommitRecord? = nil,
+        slotLimit: Int = LibraryBenchmark.slotLimit
+    ) throws -> LibraryReport {
+        try LibraryBenchmark(
+            settings(bench), of: tree, roots: [Array("s".utf8)],
+            baseline: baseline.map { LibraryBaseline($0, in: bench.repository) }, slotLimit: slotLimit
+        ).run(workerCount: 2)
+    }
+
+    /// A picture whose scan is `scan`, with a comment before it.
+    private static func jpeg(_ comment: [UInt8], _ scan: [UInt8]) -> [UInt8] {
+        let length = comment.count + 2
+        return [0xff, 0xd8, 0xff, 0xfe, UInt8(length >> 8), UInt8(length & 255)] + comment
+            + [0xff, 0xda, 0, 3, 1] + scan.filter { $0 != 0xff } + [0xff, 0xd9]
+    }
+
+    private static func library(_ seed: UInt64) -> [FakeEntry] {
+        var random = SeededRandom(seed)
+        let picture = jpeg(random.bytes(400), random.bytes(90_000))
+        let film = Array("\0\0\0\u{18}ftypisom0000".utf8) + random.bytes(300_000)
+        let text = Array(String(repeating: "the same line again and again\n", count: 3000).utf8)
+        return [
+            .other("s", .directory), .file("s/a.jpg", picture), .file("s/album", film),
+            .file("s/b.jpg", picture), .file("s/empty"), .file("s/film.mp4", film + random.bytes(10_000)),
+            .other("s/link", .symlink), .file("s/note", Array("small".utf8)),
+            .file("s/note-again", Array("small".utf8)), .other("s/sub", .directory),
+            .file("s/sub/a.copy", picture), .file("s/sub/text", text),
+        ]
+    }
+
+    @Test func countsWhatThereIs() throws {
+        let entries = Self.library(1)
+        let report = try Self.report(try MemoryBench(), FakeTree(entries))
+        let files = entries.filter { $0.stat.type == .regular }
+        #expect(report.files == UInt64(files.count) && report.files == 9)
+        #expect(report.bytes == files.reduce(0) { $0 + $1.stat.size } && report.readBytes == report.bytes)
+        #expect(report.folders == 2 && report.others == 1 && report.failedItems == 0)
+        #expect(!report.wasInterrupted && report.changes == nil)
+        let rows = Dictionary(uniqueKeysWithValues: report.types.map { ($0.type, $0) })
+        #expect(Set(rows.keys) == [.jpeg, .mp4, .text, .empty])
+        #expect(rows[.jpeg]?.files == 3 && rows[.mp4]?.files == 2 && rows[.text]?.files == 3)
+        #expect(rows[.empty]?.files == 1 && rows[.empty]?.bytes == 0)
+        let picture = entries[1].stat.size
+        #expect(rows[.jpeg]?.duplicateFiles == 2 && rows[.jpeg]?.duplicateBytes == 2 * picture)
+        #expect(rows[.text]?.duplicateFiles == 1 && rows[.text]?.duplicateBytes == 5)
+        #expect(report.duplicateFiles == 3 && report.duplicateBytes == 2 * picture + 5)
+        #expect(report.types.map(\.bytes) == report.types.map(\.bytes).sorted(by: >))
+        let largest = try #require(report.duplicates.first)
+        #expect(largest.files == 3 && largest.fileBytes == picture && report.duplicates.count == 2)
+        #expect(
+            largest.paths.map { String(decoding: $0, as: UTF8.self) } == [
+                "s/a.jpg", "s/b.jpg", "s/sub/a.copy",
+            ])
+        #expect(rows[.text].map { $0.storedBytes * 4 < $0.differentBytes } == true)
+    }
+
+    /// The same numbers from cutting each file by itself, as a whole.
+    @Test func chunksAreThoseOfEachScheme() throws {
+        let bench = try MemoryBench()
+        let entries = Self.library(2)
+        let report = try Self.report(bench, FakeTree(entries))
+        let config = bench.repository.config
+        #expect(report.schemes.map(\.scheme) == CutScheme.all)
+        for row in report.schemes {
+            let cutter = try SchemeCutter(row.scheme, config)
+            var known: Set<[UInt8]> = []
+            var (chunks, bytes, different) = (0, 0, 0)
+            for entry in entries where entry.content.count > config.inlineBytes {
+                entry.content.withUnsafeBytes { content in
+                    var cursor = SchemeCursor(cutter)
+                    while let chunk = cursor.next(in: content, isLast: true) {
+                        chunks += 1
+                        bytes += chunk.byteCount
+                        let piece = Array(content[cursor.start..<cursor.start + chunk.byteCount])
+                        if known.insert(piece).inserted { different += piece.count }
+                        cursor.start += chunk.byteCount
+                    }
+                }
+            }
+            #expect(row.chunks == UInt64(chunks) && row.bytes == UInt64(bytes), "\(row.scheme)")
+            #expect(row.differentChunks == UInt64(known.count), "\(row.scheme)")
+            #expect(row.differentBytes == UInt64(different) && !row.isEstimate, "\(row.scheme)")
+            #expect(row.storedBytes <= row.differentBytes && row.overheadBytes == UInt64(known.count * 120))
+            #expect(row.isCompressionMeasured == (row.scheme == .standard))
+        }
+    }
+
+    /// The projection is what a first backup then stores, but for the ends of lists that two threads write.
+    @Test func theProjectionIsWhatABackupStores() throws {
+        let bench = try MemoryBench()
+        let tree = FakeTree(Self.library(3))
+        let report = try Self.report(bench, tree)
+        let backup = try bench.backup(tree) { _ in }
+        let stats = try StatsRun(bench.repository, try BlobIndex(bench.repository) { _ in }).run(
+            [try #require(backup.snapshot)])
+        let standard = report.schemes[0]
+        let chunks = UInt64(stats.needed.blobs - stats.manifests.blobs)
+        #expect(standard.differentChunks == chunks)
+        #expect(standard.differentBytes == UInt64(stats.needed.rawBytes - stats.manifests.rawBytes))
+        let stored = UInt64(stats.needed.storedBytes - stats.manifests.storedBytes)
+        #expect(standard.storedBytes <= stored && standard.totalBytes >= stored)
+        #expect(report.metadataBytes > 0 && report.metadataBytes < UInt64(stats.manifests.storedBytes) * 3)
+    }
+
+    @Test func namesBeyondTheBoundAreEstimated() throws {
+        let bench = try MemoryBench()
+        let tree = FakeTree(Self.library(4))
+        let exact = try Self.report(bench, tree)
+        let estimate = try Self.report(bench, tree, slotLimit: 512)
+        #expect(estimate.schemes[0].isEstimate && !exact.schemes[0].isEstimate)
+        #expect(estimate.schemes[0].chunks == exact.schemes[0].chunks)
+        #expect(estimate.schemes[0].bytes == exact.schemes[0].bytes)
+        let (few, all) = (Double(estimate.schemes[0].differentBytes), Double(exact.schemes[0].differentBytes))
+        #expect(abs(few / all - 1) < 0.4, "\(few) of \(all)")
+        #expect(!estimate.areDuplicatesEstimated && estimate.duplicateBytes == exact.duplicateBytes)
+    }
+
+    @Test func whatCannotBeReadIsNamed() throws {
+        var entries = Self.library(5)
+        entries[2].fault = "read"
+        entries[4].fault = "open"
+        entries.append(.file("s/zz") { $0.fault = "stat" })
+        let failures = Mutex<[String]>([])
+        let bench = try MemoryBench()
+        let report = try LibraryBenchmark(
+            Self.settings(bench), of: FakeTree(entries), roots: [Array("s".utf8)],
+            onEvent: { event in
+                if case .failed(let path, _) = event {
+                    failures.withLock { $0.append(String(decoding: path, as: UTF8.self)) }
+                }
+            }
+        ).run(workerCount: 2)
+        #expect(failures.withLock { $0.sorted() } == ["s/album", "s/empty", "s/zz"])
+        #expect(report.failedItems == 3 && report.files == 7)
+    }
+
+    @Test func anInterruptionLeavesWhatWasRead() throws {
+        let asked = Atomic<Int>(0)
+        let bench = try MemoryBench()
+        let report = try LibraryBenchmark(
+            Self.settings(bench), of: FakeTree(Self.library(6)), roots: [Array("s".utf8)],
+            isCancelled: { asked.add(1, ordering: .relaxed).newValue > 20 }
+        ).run(workerCount: 1)
+        #expect(report.wasInterrupted && report.files < 9)
+        #expect(report.types.reduce(0) { $0 + $1.bytes } == report.bytes)
+    }
+
+    @Test func hintsSpareWhatAnEditDidNotTouch() throws {
+        let bench = try MemoryBench()
+        var random = SeededRandom(7)
+        let (scan, other) = (random.bytes(200_000), random.bytes(9000))
+        let before = FakeTree([
+            .other("s", .directory), .file("s/gone", other), .file("s/kept", random.bytes(9000)),
+            .file("s/p.jpg", Self.jpeg(Array("one".utf8), scan)),
+        ])
+        let snapshot = try #require(try bench.backup(before) { _ in }.snapshot)
+        let stored = bench.store.contents
+        let after = FakeTree([
+            .other("s", .directory), before.entries[2], .file("s/new", other),
+            .file("s/p.jpg", Self.jpeg(Array("two, longer than before".utf8), scan)) {
+                $0.stat.mtime = Timestamp(seconds: 2000)
+            },
+        ])
+        let changes = try #require(try Self.report(bench, after, baseline: snapshot).changes)
+        #expect(changes.changedFiles == 1 && changes.changedBytes == after.entries[3].stat.size)
+        #expect(changes.newFiles == 1 && changes.newBytes == 9000 && changes.unreadableFiles == 0)
+        #expect(changes.rows.map(\.scheme) == CutScheme.forChanges)
+        let different = changes.rows.map(\.differentBytes)
+        #expect(different[0] > 0 && different[0] < 2000, "\(different)")
+        #expect(different[1] > 2 * different[0] && different[2] > different[0], "\(different)")
+        #expect(bench.store.contents == stored)
+    }
+}
+
+@Suite struct DistinctTallyTests {
+    @Test func countsEachNameOnce() {
+        let tally = DistinctTally(kinds: 2, slotLimit: 1 << 12)
+        var random = SeededRandom(1)
+        let ids = (0..<1000).map { _ in ID128(high: 0, low: random.next()) }
+        var new = 0
+        for kind in [0, 1] {
+            let pieces = ids.prefix(kind == 0 ? 600 : 1000).map { NamedPiece($0, byteCount: 10) }
+            tally.insert(pieces, kind: kind) { _ in new += 1 }
+        }
+        #expect(new == 1000 && !tally.isEstimate)
+        #expect(
+            tally.estimate(kind: 0).distinct.count == 600 && tally.estimate(kind: 1).distinct.count == 400)
+        #expect(tally.estimate.all.bytes == 16_000 && tally.estimate.distinct.bytes == 10_000)
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64]) func estimatesWhatItForgot(seed: UInt64) {
+        let tally = DistinctTally(kinds: 1, slotLimit: 1 << 12)
+        var random = SeededRandom(seed)
+        var different: [UInt64] = []
+        for _ in 0..<100 {
+            let names = (0..<1000).map { _ -> UInt64 in
+                // One in five was there before, and one in ten is always the same.
+                switch random.next() % 10 {
+                case 0: return 1
+                case 1, 2:
+                    return different.isEmpty ? 1 : different[Int(random.next() % UInt64(different.count))]
+                default:
+                    different.append(random.next())
+                    return different[different.count - 1]
+                }
+            }
+            tally.insert(names.map { NamedPiece(ID128(high: 0, low: $0), byteCount: 8) }, kind: 0)
+        }
+        let estimate = tally.estimate
+        #expect(tally.isEstimate && estimate.all.count == 100_000 && estimate.all.bytes == 800_000)
+        let ratio = Double(estimate.distinct.count) / Double(different.count + 1)
+        #expect(abs(ratio - 1) < 0.08, "\(ratio)")
+        #expect(estimate.distinct.bytes == 8 * estimate.distinct.count)
+    }
+}
