@@ -64,74 +64,38 @@ extension Commands {
 }
 
 /// What a check says while it runs and at its end. Called from the check's threads.
-private final class CheckOutput: @unchecked Sendable {
+private struct CheckOutput: Sendable {
     private let invocation: Invocation
     private let context: CommandContext
     private let reporter: ProgressReporter
+    private let findings: FindingOutput
 
     init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
+        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
+        findings = FindingOutput(invocation, context, reporter)
     }
 
     @Sendable func note(_ event: CheckEvent) {
         switch event {
-        case .step(let step):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            reporter.whileCleared { context.remark("checking \(step)") }
+        case .step(let step): findings.remark("checking \(step)")
+        case .progress(let done, let total): findings.show(done, of: total)
         case .damage(let object, let reason): say("damage", object, "", reason)
         case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
         case .unsupported(let object, let reason):
             say("unsupported", object, "it was made by a newer program: ", reason)
-        case .affectedFile(let snapshot, let path, let reason):
-            say("affected_file", "snapshot \(snapshot.short): \(Formatting.name(path.absolute)): \(reason)") {
-                json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("item", bytes: path.absolute)
-                json.member("reason", reason)
-            }
-        case .affectedSnapshot(let snapshot, let reason):
-            say("affected_snapshot", "snapshot \(snapshot.short): \(reason)") { json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("reason", reason)
-            }
         case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            say("unused", "\(object) is not used: \(reason)") { json in
-                json.member("object", object)
-                json.member("reason", reason)
-            }
-        case .progress(let done, let total):
-            reporter.update {
-                var progress = Progress()
-                progress.bytes = done
-                progress.totalBytes = total
-                progress.totalsAreFinal = true
-                return progress
-            }
+            findings.say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
+        case .affectedFile(let snapshot, let path, let reason):
+            findings.say("affected_file", snapshot: snapshot, path: path, reason: reason)
+        case .affectedSnapshot(let snapshot, let reason):
+            findings.say("affected_snapshot", snapshot: snapshot, reason: reason)
         }
     }
 
     private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
-        say(type, "\(object): \(kind)\(reason)") { json in
-            json.member("object", object)
-            json.member("reason", reason)
-        }
-    }
-
-    private func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", type)
-                    build(&json)
-                }
-            } else {
-                try? context.print(Formatting.line(text))
-            }
-        }
+        findings.say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
     }
 
     // MARK: The end
