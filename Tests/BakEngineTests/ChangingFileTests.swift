@@ -8,8 +8,8 @@ import Glibc
 import Synchronization
 import Testing
 
-/// A source whose files change while they are read: `onRead` runs before each read.
-private final class MeddledTree: SourceTree {
+/// A source that something happens to while it is read: `onRead` runs before each read.
+final class MeddledTree: SourceTree {
     private let tree: FileTree
     private let onRead: @Sendable ([UInt8], UInt64) -> Void
     let topDevice: UInt64? = nil

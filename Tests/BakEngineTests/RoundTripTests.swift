@@ -116,8 +116,15 @@ import Testing
         usleep(50_000)
         let seen = Mutex(0)
         let counted = EventLog()
-        let tree = try FileTree(roots: [Array((bench.folder + "/source").utf8)])
-        let request = BackupRequest(paths: tree.roots, host: "h", device: "test", user: "u", program: "p")
+        let files = try FileTree(roots: [Array((bench.folder + "/source").utf8)])
+        // The last third in the walk's order is not read before the first half has come to the pipeline's end.
+        let tree = MeddledTree(files) { path, _ in
+            guard PathOrder.precedes(Array((bench.folder + "/source/f35").utf8.dropFirst()), path) else {
+                return
+            }
+            while seen.withLock({ $0 }) < 200 { usleep(1000) }
+        }
+        let request = BackupRequest(paths: files.roots, host: "h", device: "test", user: "u", program: "p")
         let backup = Backup(
             bench.repository, of: tree,
             onEvent: counted.note,

@@ -5,6 +5,9 @@
 // - A read of an object that is there and may yet be deleted happens either at once or after the deletion: an object
 //   is never changed, so whatever lies between makes no difference to anyone.
 // A process that stops for good is one that never moves again, which is among the interleavings.
+//
+// Where these are still too many, the search can be bounded by how often an actor is interrupted by another although
+// it could go on (context bounding: Musuvathi and Qadeer, PLDI 2007): few interruptions find nearly all faults.
 
 import BakStorage
 
@@ -38,9 +41,14 @@ final class Explorer {
         var places: SIMD8<Int32>
         /// Which actors wait for what they would read to be deleted; a bit each.
         var deferred: UInt8 = 0
+        /// Who moved last, and how often someone who could go on was interrupted; counted in a bounded search only.
+        var last: Int8 = -1
+        var interruptions: UInt8 = 0
 
         var key: UInt64 {
-            var hash = Universe.mix(image.hash, UInt64(deferred))
+            var hash = Universe.mix(
+                image.hash,
+                UInt64(deferred) | UInt64(UInt8(bitPattern: last)) << 8 | UInt64(interruptions) << 16)
             for lane in 0..<4 {
                 hash = Universe.mix(
                     hash,
@@ -69,6 +77,8 @@ final class Explorer {
         case changes
     }
     var grain = Grain.operations
+    /// How often actors may be interrupted by others; nil for any number.
+    var interruptionLimit: UInt8?
     /// A process's failure that is none of the protocol's.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
     /// What is wrong with a store at any moment.
@@ -153,6 +163,11 @@ final class Explorer {
             if isDeferred, let key = operation.readKey, state.image[key] != nil { continue }
             var next = state
             next.deferred &= ~(1 << actor)
+            if let interruptionLimit {
+                if interrupts(actor, state) { next.interruptions += 1 }
+                guard next.interruptions <= interruptionLimit else { continue }
+                next.last = Int8(actor)
+            }
             let reply = next.image.apply(operation, universe)
             next.places[actor] = trees.child(state.places[actor], reply)
             result += try settled(next, actor, isReading: !operation.isMutation)
@@ -161,6 +176,12 @@ final class Explorer {
             for index in result.indices.dropFirst() { result.swapAt(index, shuffle(0..<index + 1)) }
         }
         return result
+    }
+
+    /// Whether someone else moved last and could go on.
+    private func interrupts(_ actor: Int, _ state: State) -> Bool {
+        let last = Int(state.last)
+        return last >= 0 && last != actor && state.places[last] >= 0 && state.deferred & 1 << last == 0
     }
 
     /// Goes on with an actor as far as no one else can make a difference.

@@ -17,6 +17,8 @@ struct ProtocolCase {
     var collectors: [Int] = [1, 1]
     var faults = ProtocolFaults()
     var grain = Explorer.Grain.operations
+    /// How often actors may be interrupted by others; nil for any number.
+    var interruptionLimit: UInt8?
 
     /// Explores at most `limit` states; in a drawn order with a seed.
     func explore(limit: Int = .max, seed: UInt64? = nil) throws -> Explorer.Outcome {
@@ -52,6 +54,7 @@ struct ProtocolCase {
             }
         }
         explorer.grain = grain
+        explorer.interruptionLimit = interruptionLimit
         explorer.fault = { Oracle.fault($0, universe) }
         explorer.faultAtEnd = { Aftermath.fault($0, universe) }
         explorer.isExpected = { $0.contains("sessionRevoked") }

@@ -73,13 +73,17 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         try explore(ProtocolCase(writers: [[2]], collectors: [1]), "1 writer, 1 prune, at every operation")
     }
 
-    @Test(.enabled(if: Self.isLong))
-    func everyInterleavingOfTwoBackupsAndTwoPrunesLosesNothing() throws {
-        for (writers, collectors) in [([[2], [1]], [1]), ([[2]], [1, 1]), ([[2], [1]], [1, 1])] {
-            let what = "\(writers.count) writers, \(collectors.count) prunes, at every change"
-            try explore(
-                ProtocolCase(writers: writers, collectors: collectors, grain: .changes), what)
-        }
+    /// All of them are far more than can be seen: each is interrupted as often as the bound says.
+    @Test(
+        arguments: [(Explorer.Grain.changes, 1), (.changes, 2), (.operations, 1)] as [(Explorer.Grain, UInt8)]
+    )
+    func boundedInterleavingsOfTwoBackupsAndTwoPrunesLoseNothing(
+        grain: Explorer.Grain, interruptions: UInt8
+    ) throws {
+        try explore(
+            ProtocolCase(
+                writers: [[2], [1]], collectors: [1, 1], grain: grain, interruptionLimit: interruptions),
+            "2 writers, 2 prunes, at all \(grain), interrupted \(interruptions) times")
     }
 
     private func explore(_ protocolCase: ProtocolCase, _ what: String) throws {
