@@ -47,7 +47,8 @@ let package = Package(
         .executableTarget(
             name: "bakstore",
             dependencies: [
-                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage", "BakPosix", "BakCore",
+                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage",
+                "BakPosix", "BakCore",
             ],
             swiftSettings: settings),
 
@@ -97,7 +98,8 @@ let package = Package(
         tests(
             "bakstoreTests",
             of: [
-                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakStorage",
+                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec",
+                "BakStorage",
                 "BakPosix", "BakCore",
             ]),
     ]

@@ -65,18 +65,20 @@ extension Contender {
     /// `sync` of one file system, so that nobody else's files are waited for.
     private static func durable(_ path: String) -> Step { Step(command: Command("sync", "-f", path)) }
 
-    static func bakstore(_ program: String, log: String) -> Contender? {
+    /// bakstore; its repository encrypted with the cipher of `--encryption auto`, if that is asked for.
+    static func bakstore(_ program: String, isEncrypted: Bool = false, log: String) -> Contender? {
         guard let version = Command(program, "version").firstLine(log: log) else { return nil }
-        return Contender(name: "bakstore", version: version) { operation, place in
+        return Contender(name: isEncrypted ? "encrypted" : "bakstore", version: version) { operation, place in
             func call(_ words: String...) -> Step {
                 var command = Command(program)
                 command.words += words + ["--repo", place.repository, "--quiet"]
                 command.variables = ["BAKSTORE_CACHE_DIR": place.cache]
+                if isEncrypted { command.variables["BAKSTORE_PASSWORD"] = "benchmark" }
                 return Step(command: command)
             }
             switch operation {
             case .firstBackup:
-                var make = call("init")
+                var make = isEncrypted ? call("init", "--encryption", "auto") : call("init")
                 make.isTimed = false
                 return [make, call("backup", place.source)]
             case .unchanged, .week: return [call("backup", place.source)]

@@ -35,6 +35,7 @@ extension Subcommand {
             "--set media|small   only this library",
             "--rounds N          rounds that count (5); peers take part in the first of them",
             "--peer-rounds N     how many of these peers take part in (2); --no-peers: none",
+            "--encrypted         also bakstore with an encrypted repository",
             "--keep              does not remove them at the end: deleting many files slows down what comes next",
             "--json FILE         also as JSON",
             "--chart PATH        also as PATH.svg, and as PATH.png if rsvg-convert is on PATH",
@@ -46,6 +47,7 @@ extension Subcommand {
         scale.peerRounds = min(
             scale.rounds, try arguments.count("--peer-rounds", default: scale.peerRounds))
         let comparesPeers = !arguments.flag("--no-peers")
+        let encrypts = arguments.flag("--encrypted")
         let keeps = arguments.flag("--keep")
         let only = try arguments.value("--set").map { name in
             guard let kind = LibraryPlan.Kind(rawValue: name) else {
@@ -64,7 +66,7 @@ extension Subcommand {
         try arguments.expectEnd()
         let report = try runMacro(
             scale, only: only, bakstore: bakstore, generator: try Files.realPath("/proc/self/exe"),
-            scratch: scratch, comparesPeers: comparesPeers, keeps: keeps)
+            scratch: scratch, comparesPeers: comparesPeers, encrypts: encrypts, keeps: keeps)
         print(report.text)
         if let json { try Files.write(json, Array((report.json.text() + "\n").utf8)) }
         if let chart { try report.chart.write(chart) }
@@ -75,7 +77,7 @@ extension Subcommand {
 /// A folder in `scratch` is made, and removed unless it is kept.
 func runMacro(
     _ scale: MacroScale, only kind: LibraryPlan.Kind? = nil, bakstore: String, generator: String,
-    scratch: String, comparesPeers: Bool, keeps: Bool = false
+    scratch: String, comparesPeers: Bool, encrypts: Bool = false, keeps: Bool = false
 ) throws -> MacroReport {
     let folder = scratch + "/bakstore-macro"
     try Files.makeFolder(folder)
@@ -86,8 +88,10 @@ func runMacro(
     guard let program = try Contender.bakstore(Files.realPath(bakstore), log: log) else {
         throw UsageError(message: "'\(bakstore)' is no bakstore")
     }
+    let encrypted =
+        encrypts ? try Contender.bakstore(Files.realPath(bakstore), isEncrypted: true, log: log) : nil
     let peers = comparesPeers ? [Contender.restic(log: log), .borg(log: log)].compactMap { $0 } : []
-    let contenders = [.yardstick, program] + peers
+    let contenders = [.yardstick, program] + [encrypted].compactMap { $0 } + peers
     let results = try [scale.media, scale.small].filter { kind == nil || $0.kind == kind }.map { library in
         try MacroRun(
             library: library, contenders: contenders, rounds: scale.rounds, peerRounds: scale.peerRounds,

@@ -95,7 +95,8 @@ struct MacroRun {
     /// Whether all that is written in all rounds fits in nine tenths of what is free.
     private func hasRoom(for bytes: Int) -> Bool {
         let peers = contenders.count(where: \.isPeer)
-        let libraries = (rounds + 1) * 3 + peers * peerRounds * 2
+        // A repository and what was restored; the yardstick has only copies.
+        let libraries = (rounds + 1) * ((contenders.count - peers) * 2 - 1) + peers * peerRounds * 2
         return libraries * (bytes + library.fileCount * 4096) < Files.freeBytes(folder) / 10 * 9
     }
 

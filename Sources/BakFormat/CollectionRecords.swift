@@ -60,35 +60,16 @@ public struct CollectionPlan: Equatable, Sendable {
 
     /// The whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
-        var body = ByteWriter(reservingCapacity: 256 + condemned.count * ID128.byteCount)
-        CollectionNumber.encodeHead(number, origin, context, to: &body)
-        body.integer(UInt32(condemned.count))
-        for id in condemned { body.id(id) }
-        return ObjectFrame.encode(
-            kind: .collectionPlan, id: CollectionNumber.id(number), body: body.bytes, sealer: context.sealer)
+        RoundRecord.encode(.collectionPlan, number, origin, context, [condemned])
     }
 
     /// Decodes and validates the whole object.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {
-        self = try ObjectFrame.decode(
-            bytes, object: object, expecting: .collectionPlan, id: CollectionNumber.id(number),
-            sealer: context.sealer
-        ) { _, body throws(CorruptionError) in
-            try body.expectRepository(context.repository)
-            return try Self(body: &body, number: number)
-        }
-    }
-
-    private init(body: inout ByteReader, number: UInt64) throws(CorruptionError) {
-        try body.expectNumber(number)
-        self.number = number
-        origin = try RecordOrigin(&body)
-        let count = Int(try body.integer(UInt32.self))
-        try body.expectIDs(count)
-        condemned = try body.sortedIDs(count, "condemned packs")
-        try body.expectEnd()
+        let (origin, lists) = try RoundRecord.decode(
+            bytes, object, .collectionPlan, number, context, ["condemned packs"])
+        (self.number, self.origin, condemned) = (number, origin, lists[0])
     }
 }
 
@@ -118,54 +99,59 @@ public struct CollectionDecision: Equatable, Sendable {
 
     /// The whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
-        let lists = [deleted, base, superseded]
-        var body = ByteWriter(
-            reservingCapacity: 256 + lists.reduce(0) { $0 + $1.count } * ID128.byteCount)
-        CollectionNumber.encodeHead(number, origin, context, to: &body)
-        for list in lists { body.integer(UInt32(list.count)) }
-        for list in lists { for id in list { body.id(id) } }
-        return ObjectFrame.encode(
-            kind: .collectionDecision, id: CollectionNumber.id(number), body: body.bytes,
-            sealer: context.sealer)
+        RoundRecord.encode(
+            .collectionDecision, number, origin, context, [deleted, base, superseded])
     }
 
     /// Decodes and validates the whole object.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {
-        self = try ObjectFrame.decode(
-            bytes, object: object, expecting: .collectionDecision, id: CollectionNumber.id(number),
-            sealer: context.sealer
-        ) { _, body throws(CorruptionError) in
-            try body.expectRepository(context.repository)
-            return try Self(body: &body, number: number)
-        }
-    }
-
-    private init(body: inout ByteReader, number: UInt64) throws(CorruptionError) {
-        try body.expectNumber(number)
-        self.number = number
-        origin = try RecordOrigin(&body)
-        let deletedCount = Int(try body.integer(UInt32.self))
-        let baseCount = Int(try body.integer(UInt32.self))
-        let supersededCount = Int(try body.integer(UInt32.self))
-        try body.expectIDs(deletedCount + baseCount + supersededCount)
-        deleted = try body.sortedIDs(deletedCount, "deleted packs")
-        base = try body.sortedIDs(baseCount, "base segments")
-        superseded = try body.sortedIDs(supersededCount, "superseded sessions")
-        try body.expectEnd()
+        let (origin, lists) = try RoundRecord.decode(
+            bytes, object, .collectionDecision, number, context,
+            ["deleted packs", "base segments", "superseded sessions"])
+        (self.number, self.origin) = (number, origin)
+        (deleted, base, superseded) = (lists[0], lists[1], lists[2])
     }
 }
 
-private enum CollectionNumber {
-    static func id(_ number: UInt64) -> ID128 { ID128(high: 0, low: number) }
+/// What both have: a round, who put it, and lists of ids, the numbers of all before the first.
+private enum RoundRecord {
+    private static func id(_ number: UInt64) -> ID128 { ID128(high: 0, low: number) }
 
-    static func encodeHead(
-        _ number: UInt64, _ origin: RecordOrigin, _ context: FrameContext, to body: inout ByteWriter
-    ) {
+    static func encode(
+        _ kind: ObjectKind, _ number: UInt64, _ origin: RecordOrigin, _ context: FrameContext,
+        _ lists: [[ID128]]
+    ) -> [UInt8] {
+        var body = ByteWriter(
+            reservingCapacity: 256 + lists.reduce(0) { $0 + $1.count } * ID128.byteCount)
         body.id(context.repository)
         body.integer(number)
         origin.encode(to: &body)
+        for list in lists { body.integer(UInt32(list.count)) }
+        for list in lists { for id in list { body.id(id) } }
+        return ObjectFrame.encode(kind: kind, id: id(number), body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object; `names` say what its lists are of.
+    static func decode(
+        _ bytes: UnsafeRawBufferPointer, _ object: String, _ kind: ObjectKind, _ number: UInt64,
+        _ context: FrameContext, _ names: [String]
+    ) throws(CorruptionError) -> (RecordOrigin, [[ID128]]) {
+        try ObjectFrame.decode(
+            bytes, object: object, expecting: kind, id: id(number), sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            try body.expectNumber(number)
+            let origin = try RecordOrigin(&body)
+            var counts: [Int] = []
+            for _ in names { counts.append(Int(try body.integer(UInt32.self))) }
+            try body.expectIDs(counts.reduce(0, +))
+            var lists: [[ID128]] = []
+            for (name, count) in zip(names, counts) { lists.append(try body.sortedIDs(count, name)) }
+            try body.expectEnd()
+            return (origin, lists)
+        }
     }
 }
 

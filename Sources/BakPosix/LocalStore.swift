@@ -57,13 +57,25 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
         else { return nil }
-        if listing.count == 0 { return true }
-        guard listing.count == 1, listing.name(0).elementsEqual("tmp".utf8),
-            let temporaries = try? Descriptor.open(
-                at: folder.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
-            let leftovers = try? FolderListing(temporaries.number)
-        else { return false }
-        return (0..<leftovers.count).allSatisfy { Temporary.isTemporary(leftovers.name($0)) }
+        return (0..<listing.count).allSatisfy { index in
+            let name = listing.name(index)
+            // An encrypted repository's key is stored before the repository is made.
+            let isLeftover: (ArraySlice<UInt8>) -> Bool
+            if name.elementsEqual("tmp".utf8) {
+                isLeftover = { Temporary.isTemporary($0) }
+            } else if name.elementsEqual("keys".utf8) {
+                isLeftover = { ID128(String(decoding: $0, as: UTF8.self)) != nil }
+            } else {
+                return false
+            }
+            guard
+                let part = try? Descriptor.open(
+                    at: folder.number, String(decoding: name, as: UTF8.self),
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+                let leftovers = try? FolderListing(part.number)
+            else { return false }
+            return (0..<leftovers.count).allSatisfy { isLeftover(leftovers.name($0)) }
+        }
     }
 
     deinit { abandonStaged() }

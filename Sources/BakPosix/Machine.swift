@@ -69,6 +69,13 @@ public enum Machine {
         return String(cString: real)
     }
 
+    /// Keeps what is in memory from core dumps, and from other programs of the same user. For who holds a key.
+    public static func forbidCoreDumps() {
+        _ = linux_forbid_dumps()
+        var none = rlimit()
+        setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+    }
+
     /// Lets the process open as many files as the system allows it at most. Returns that number.
     @discardableResult
     public static func raiseOpenFileLimit() -> Int {

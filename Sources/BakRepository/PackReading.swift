@@ -49,7 +49,7 @@ extension Repository {
         _ pack: ID128, size: Int, read: (Range<Int>) throws -> [UInt8]
     ) throws -> (kind: ObjectKind, blobs: [BlobRecord]) {
         let name = Layout.pack(pack).description
-        let isSealed = context.sealer.method != .none
+        let isSealed = isEncrypted
         let least = isSealed ? SealedPackLayout.minimumBytes : PackLayout.minimumBytes
         guard size >= least, size <= FormatLimits.packBytes else {
             throw CorruptionError(object: name, offset: size, reason: "a pack of \(size) bytes")

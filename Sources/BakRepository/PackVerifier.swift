@@ -123,7 +123,7 @@ final class PackVerifier {
 
     /// Compares with their checksums the bytes of a sealed pack that are neither blobs nor footer.
     private func verifyPadding(of pack: IndexedPack, size: Int) throws {
-        guard repository.context.sealer.method != .none else { return }
+        guard repository.isEncrypted else { return }
         func read(_ range: Range<Int>) throws -> [UInt8] { Array(try self.read(pack.id, range)) }
         let header = try read(0..<ObjectHeader.byteCount)
         let end = try repository.sealedPackEnd(pack.id, size: size, header: header, read: read)

@@ -184,6 +184,9 @@ public final class Repository: Sendable {
             random: random)
     }
 
+    /// Whether what is stored is sealed.
+    public var isEncrypted: Bool { context.sealer.method != .none }
+
     /// The hasher that names the blobs of a kind of pack.
     public func hasher(for kind: ObjectKind) -> ContentHasher {
         kind == .manifestPack ? manifestHasher : chunkHasher

@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 extern int renameat2(int, const char *, int, const char *, unsigned int);
@@ -17,6 +18,7 @@ extern int sync_file_range(int, __off64_t, __off64_t, unsigned int);
 extern int syncfs(int);
 extern int sched_getaffinity(pid_t, size_t, void *);
 extern ssize_t getdents64(int, void *, size_t);
+extern int pipe2(int[2], int);
 
 enum {
     linux_O_PATH = __O_PATH,
@@ -40,3 +42,13 @@ static inline int linux_terminal_columns(int descriptor) {
     struct winsize size;
     return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
+
+// pipe2, and the environment for a new process.
+static inline int linux_pipe2(int ends[2], int flags) { return pipe2(ends, flags); }
+static inline char **linux_environment(void) {
+    extern char **environ;
+    return environ;
+}
+
+// prctl(PR_SET_DUMPABLE): neither core dumps nor a debugger of the same user.
+static inline int linux_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

@@ -150,7 +150,7 @@ struct ArgumentParser {
             let value = command.flags.first { $0.name == flag }?.value?.placeholder ?? ""
             throw error("\(command.name.rawValue) needs --\(flag.rawValue) \(value)")
         }
-        for (one, other) in command.conflicts + [(.quiet, .verbose)]
+        for (one, other) in command.conflicts + Flags.conflicts
         where invocation.has(one) && invocation.has(other) {
             throw error("--\(one.rawValue) and --\(other.rawValue) contradict each other")
         }

@@ -54,6 +54,7 @@ extension Commands {
             json.member("id", config.id.description)
             json.member("version", 1)
             json.member("id_algorithm", config.idAlgorithm.description)
+            json.member("encryption", config.encryption.description)
             json.member("compression", config.compression.description)
             json.member("pack_size", config.packBytes)
             json.member("inline_limit", config.inlineBytes)

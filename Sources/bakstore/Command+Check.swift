@@ -8,6 +8,7 @@ import BakRepository
 
 extension Commands {
     static func check(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        if invocation.has(.withoutKey) { return try checkWithoutKey(invocation, context) }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let reporter = context.progress(for: invocation)
         let output = CheckOutput(invocation, context, reporter)
@@ -38,75 +39,63 @@ extension Commands {
     }
 }
 
+extension Commands {
+    fileprivate static func checkWithoutKey(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        let location = try RepositoryAccess.locate(invocation, context: context)
+        let store = try RepositoryAccess.store(location)
+        guard try Repository.sealMethod(of: store) != .none else {
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")
+        }
+        let reporter = context.progress(for: invocation)
+        let output = CheckOutput(invocation, context, reporter)
+        defer { reporter.finish() }
+        let report = try KeylessCheck(
+            store, readsData: invocation.has(.readData), onEvent: output.note,
+            isCancelled: context.isInterrupted
+        ).run()
+        reporter.finish()
+        try output.summarize(report, readsData: invocation.has(.readData))
+        if report.wasInterrupted { return .interrupted }
+        return report.damagedObjects > 0 ? .damage : .done
+    }
+}
+
 /// What a check says while it runs and at its end. Called from the check's threads.
-private final class CheckOutput: @unchecked Sendable {
+private struct CheckOutput: Sendable {
     private let invocation: Invocation
     private let context: CommandContext
     private let reporter: ProgressReporter
+    private let findings: FindingOutput
 
     init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
+        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
+        findings = FindingOutput(invocation, context, reporter)
     }
 
     @Sendable func note(_ event: CheckEvent) {
         switch event {
-        case .step(let step):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            reporter.whileCleared { context.remark("checking \(step)") }
+        case .step(let step): findings.remark("checking \(step)")
+        case .progress(let done, let total): findings.show(done, of: total)
         case .damage(let object, let reason): say("damage", object, "", reason)
         case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
         case .unsupported(let object, let reason):
             say("unsupported", object, "it was made by a newer program: ", reason)
-        case .affectedFile(let snapshot, let path, let reason):
-            say("affected_file", "snapshot \(snapshot.short): \(Formatting.name(path.absolute)): \(reason)") {
-                json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("item", bytes: path.absolute)
-                json.member("reason", reason)
-            }
-        case .affectedSnapshot(let snapshot, let reason):
-            say("affected_snapshot", "snapshot \(snapshot.short): \(reason)") { json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("reason", reason)
-            }
         case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            say("unused", "\(object) is not used: \(reason)") { json in
-                json.member("object", object)
-                json.member("reason", reason)
-            }
-        case .progress(let done, let total):
-            reporter.update {
-                var progress = Progress()
-                progress.bytes = done
-                progress.totalBytes = total
-                progress.totalsAreFinal = true
-                return progress
-            }
+            findings.say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
+        case .affectedFile(let snapshot, let path, let reason):
+            findings.say("affected_file", snapshot: snapshot, path: path, reason: reason)
+        case .affectedSnapshot(let snapshot, let reason):
+            findings.say("affected_snapshot", snapshot: snapshot, reason: reason)
         }
     }
 
     private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
-        say(type, "\(object): \(kind)\(reason)") { json in
-            json.member("object", object)
-            json.member("reason", reason)
-        }
-    }
-
-    private func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", type)
-                    build(&json)
-                }
-            } else {
-                try? context.print(Formatting.line(text))
-            }
-        }
+        findings.say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
     }
 
     // MARK: The end
@@ -134,6 +123,34 @@ private final class CheckOutput: @unchecked Sendable {
             return try context.print(isAll ? "no damage found" : "no damage found in the rest")
         }
         try printDamage(report)
+    }
+
+    func summarize(_ report: KeylessReport, readsData: Bool) throws {
+        let unchecked =
+            "not checked without the password: whether anything is missing, and "
+            + (readsData ? "" : "what packs hold (see --read-data), and ") + "what snapshots need"
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                json.member("objects", report.objects)
+                json.member("packs", report.packs)
+                json.member("bytes_stored", report.packBytes)
+                json.member("bytes_verified", report.verifiedBytes)
+                json.member("num_errors", report.damagedObjects)
+                json.member("unchecked", unchecked)
+                json.member("total_duration", reporter.secondsElapsed)
+            }
+        }
+        if invocation.has(.quiet) { return }
+        var looked = "looked at \(Formatting.count(UInt64(report.packs), "pack", "packs")) and "
+        looked += Formatting.count(UInt64(report.objects), "other object", "other objects")
+        if readsData { looked += "; read and verified \(Formatting.size(report.verifiedBytes))" }
+        try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if report.wasInterrupted { return try context.print("interrupted before the end") }
+        try context.print(unchecked)
+        guard report.damagedObjects > 0 else { return try context.print("no damage found") }
+        let damaged = Formatting.count(UInt64(report.damagedObjects), "object", "objects")
+        try context.print("DAMAGE: \(damaged); check with the password says what that affects")
     }
 
     /// How much has been read since when, in this check and those before it.

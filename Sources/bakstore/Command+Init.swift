@@ -2,6 +2,8 @@
 
 import BakCodec
 import BakEngine
+import BakFormat
+import BakPosix
 import BakRepository
 
 extension Commands {
@@ -13,18 +15,56 @@ extension Commands {
         }
         if let size = invocation.size(.packSize) { options.packBytes = Int(size) }
         if let compression = invocation.compression { options.compression = compression }
+        options.encryption = try encryption(invocation, context)
+        if options.encryption != nil { options.idAlgorithm = .sha256 }
         let repository = try RepositoryAccess.create(location, options: options, context: context)
         if invocation.has(.json) {
             try context.printJSON { json in
                 json.member("message_type", "initialized")
                 json.member("id", repository.config.id.description)
                 json.member("repository", location.path)
+                json.member("encryption", repository.config.encryption.description)
             }
         } else if !invocation.has(.quiet) {
+            let method = repository.config.encryption
             try context.print(
-                "made repository \(repository.config.id.short) in \(Formatting.line(location.path))")
+                "made repository \(repository.config.id.short) in \(Formatting.line(location.path))"
+                    + (method == .none ? "" : ", encrypted with \(method)"))
+        }
+        if repository.config.encryption != .none {
+            context.remark(
+                "without the password nobody can read what is stored, not even you: keep it in a safe place")
         }
         return .done
+    }
+
+    private static func encryptionMethod(_ invocation: Invocation) -> SealMethod {
+        guard let name = invocation.text(.encryption) else { return .none }
+        return SealMethod(name) ?? .fastest
+    }
+
+    /// How the repository shall be encrypted; nil for not at all.
+    private static func encryption(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> Repository.Encryption? {
+        let method = encryptionMethod(invocation)
+        guard method != .none else {
+            guard context.passwordSource(.repository, invocation) == nil else {
+                throw UsageError(
+                    "a password is given, but not --encryption auto, with which it would be used",
+                    command: .initialize)
+            }
+            return nil
+        }
+        guard invocation.text(.id) != "xxh3" else {
+            throw UsageError(
+                "--id xxh3 and --encryption contradict each other: an encrypted repository names content by sha256",
+                command: .initialize)
+        }
+        Machine.forbidCoreDumps()
+        return Repository.Encryption(
+            method: method, password: try context.newPassword(.repository, invocation),
+            cost: try context.passwordCost(), note: KeySlotNote.here(nil, context))
     }
 
     /// The defaults, or with `--copy-chunker-params` what makes the repository like the one of `--from-repo`.
@@ -39,6 +79,17 @@ extension Commands {
             throw UsageError("--id and --copy-chunker-params contradict each other", command: .initialize)
         }
         let source = try RepositoryAccess.openSource(invocation, context: context).repository
+        let isEncrypted = encryptionMethod(invocation) != .none
+        guard !isEncrypted || source.config.idAlgorithm == .sha256 else {
+            throw UsageError(
+                "an encrypted repository names content by sha256 and --from-repo by xxh3; leave out --copy-chunker-params",
+                command: .initialize)
+        }
+        guard isEncrypted || source.config.encryption == .none else {
+            throw UsageError(
+                "a repository that is not encrypted would show the secret of --from-repo; leave out --copy-chunker-params",
+                command: .initialize)
+        }
         return Repository.Options(like: source.config)
     }
 }

@@ -31,9 +31,17 @@ extension Commands {
         let reporter = context.progress(for: invocation)
         let output = RepairOutput(invocation, context, reporter, kind)
         defer { reporter.finish() }
+        let repair: RepositoryRepair.Type =
+            switch kind {
+            case .index: RepairIndex.self
+            case .packs: RepairPacks.self
+            case .snapshots: RepairSnapshots.self
+            }
         let report: RepairReport
         do {
-            report = try run(kind, access.repository, request, output, context)
+            report = try repair.init(
+                access.repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+            ).run()
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
@@ -43,26 +51,6 @@ extension Commands {
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         return report.isWhole ? .done : .damage
-    }
-
-    private static func run(
-        _ kind: Repair, _ repository: Repository, _ request: RepairRequest, _ output: RepairOutput,
-        _ context: CommandContext
-    ) throws -> RepairReport {
-        switch kind {
-        case .index:
-            try RepairIndex(
-                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
-            ).run()
-        case .packs:
-            try RepairPacks(
-                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
-            ).run()
-        case .snapshots:
-            try RepairSnapshots(
-                repository, request, onEvent: output.note, isCancelled: context.isInterrupted
-            ).run()
-        }
     }
 }
 
@@ -87,61 +75,37 @@ extension Invocation {
 }
 
 /// What a repair says while it runs and at its end. Called from any thread.
-private final class RepairOutput: @unchecked Sendable {
+private struct RepairOutput: Sendable {
     private let invocation: Invocation
     private let context: CommandContext
     private let reporter: ProgressReporter
     private let kind: Repair
+    private let findings: FindingOutput
 
     init(
         _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter, _ kind: Repair
     ) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
+        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
         self.kind = kind
+        findings = FindingOutput(invocation, context, reporter)
     }
 
     @Sendable func note(_ event: RepairEvent) {
         switch event {
-        case .step(let step):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            reporter.whileCleared { context.remark("looking at \(step)") }
-        case .progress(let done, let total):
-            reporter.update {
-                var progress = Progress()
-                (progress.bytes, progress.totalBytes) = (done, total)
-                progress.totalsAreFinal = true
-                return progress
-            }
+        case .step(let step): findings.remark("looking at \(step)")
+        case .progress(let done, let total): findings.show(done, of: total)
         case .damage(let object, let reason):
-            say("damage", "\(object): \(reason)") { json in
-                json.member("object", object)
-                json.member("reason", reason)
-            }
+            findings.say("damage", object: object, "\(object): \(reason)", reason: reason)
         case .salvaged(let pack, let blobs, let total):
-            say(
-                "salvaged",
-                "packs/\(pack.description.prefix(2))/\(pack): \(blobs) of \(total) blobs are whole"
-            ) {
-                json in
+            findings.say("salvaged", "\(Layout.pack(pack)): \(blobs) of \(total) blobs are whole") { json in
                 json.member("pack", pack.description)
                 json.member("blobs", blobs)
                 json.member("total_blobs", total)
             }
         case .lostFile(let snapshot, let path, let reason):
-            say("lost_file", "snapshot \(snapshot.short): LOST \(Formatting.name(path.absolute)): \(reason)")
-            {
-                json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("item", bytes: path.absolute)
-                json.member("reason", reason)
-            }
+            findings.say("lost_file", snapshot: snapshot, "LOST ", path: path, reason: reason)
         case .lostSnapshot(let snapshot, let reason):
-            say("lost_snapshot", "snapshot \(snapshot.short): \(reason)") { json in
-                json.member("snapshot_id", snapshot.description)
-                json.member("reason", reason)
-            }
+            findings.say("lost_snapshot", snapshot: snapshot, reason: reason)
         case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
         }
     }
@@ -153,25 +117,12 @@ private final class RepairOutput: @unchecked Sendable {
             ?? "a snapshot would be made from it"
         let advice =
             "; when it is not needed any more: \(invocation.commandLine("forget \(snapshot.short)", context))"
-        say("replaced", "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)") {
-            json in
+        let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
+        findings.say("replaced", text) { json in
             json.member("snapshot_id", snapshot.description)
             if let copy { json.member("new_snapshot_id", copy.description) }
             json.member("lost_files", lostFiles)
             json.member("is_new", isNew)
-        }
-    }
-
-    private func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", type)
-                    build(&json)
-                }
-            } else {
-                try? context.print(Formatting.line(text))
-            }
         }
     }
 

@@ -7,6 +7,7 @@ enum CommandName: String, CaseIterable {
     case backup, snapshots, ls, restore, cat, copy, stats, check, repair, forget, prune, tag, version, help
     case benchmark
     case safeToDelete = "safe-to-delete"
+    case key
 }
 
 /// How many operands a command takes.
@@ -57,7 +58,10 @@ enum CommandTable {
     static let commands: [Command] = [
         Command(
             name: .initialize, summary: "make a new, empty repository", flags: Flags.initialize,
-            notes: "Without --repo the default repository is made; backup does that by itself.",
+            notes: """
+                Without --repo the default repository is made; backup does that by itself. With --encryption nothing can
+                be read without the password: keep it in a safe place.
+                """,
             example: ("bakstore init --repo /mnt/usb/backup", "makes a repository on a USB disk")),
         Command(
             name: .backup, aliases: ["create"], summary: "store files and folders as a new snapshot",
@@ -122,7 +126,9 @@ enum CommandTable {
             )),
         Command(
             name: .check, aliases: ["verify"], summary: "look for damage in the repository",
-            flags: Flags.check, conflicts: [(.readData, .readDataSubset)],
+            flags: Flags.check,
+            conflicts: [(.readData, .readDataSubset)]
+                + [.readDataSubset, .maxDuration].map { (.withoutKey, $0) },
             notes: """
                 The exit code is 4 when damage was found; what to do about it is said at the end. --max-duration alone
                 reads all that can be read in that time.
@@ -177,6 +183,16 @@ enum CommandTable {
                 beside the old one, which is then removed.
                 """,
             example: ("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")),
+        Command(
+            name: .key, summary: "list and change the passwords of an encrypted repository",
+            operands: "list | add | remove ID | passwd", operandCount: .between(1, 2), flags: Flags.key,
+            notes: """
+                A repository has one key and a slot for each password that opens it. A removed password opens it no more;
+                whoever has read the key before, or kept a copy of the slot, still can.
+                """,
+            example: (
+                "bakstore key add --name laptop", "asks for a further password that opens the repository"
+            )),
         Command(
             name: .version, summary: "print the version", example: ("bakstore version", "prints the version")),
         Command(

@@ -31,6 +31,7 @@ enum Commands {
         case .forget: try forget(invocation, context: context)
         case .prune: try prune(invocation, context: context)
         case .tag: try tag(invocation, context: context)
+        case .key: try key(invocation, context: context)
         }
     }
 

@@ -97,7 +97,9 @@ struct ConfigFile {
         }
         var uses: [FlagUse] = []
         for text in texts {
-            let value = flag.name == .excludeFile ? try absolutePath(text, entry) : Array(text.utf8)
+            let value =
+                [.excludeFile, .passwordFile].contains(flag.name)
+                ? try absolutePath(text, entry) : Array(text.utf8)
             if let complaint = kind.complaint(about: value) {
                 throw error(entry.line, "\(entry.key) '\(Formatting.name(value))': \(complaint)")
             }

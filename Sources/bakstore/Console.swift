@@ -3,8 +3,10 @@
 // Always holds: what a person watches is written at once, and everything else in blocks; what was printed before
 // a message on standard error is written before it.
 
+import BakCodec
 import BakCore
 import BakPosix
+import BakStorage
 
 /// Why output could not be written.
 enum OutputError: Error, Equatable {
@@ -29,6 +31,8 @@ protocol Console: Sendable {
     var errorIsTerminal: Bool { get }
     /// The columns of the terminal.
     var width: Int { get }
+    /// Asks the person for a password without showing it; nil when there is nobody to ask.
+    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes?
 }
 
 /// The streams of this process.
@@ -43,6 +47,11 @@ final class SystemConsole: Console, @unchecked Sendable {
     var width: Int { Terminal.messages.columns ?? 80 }
 
     var outputIsClosed: Bool { monitor.locked { failure == .closed } }
+
+    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
+        try? flushOutput()
+        return try PasswordSource.ask(question, isCancelled: isCancelled)
+    }
 
     func writeOutput(_ bytes: [UInt8]) throws(OutputError) {
         try monitor.locked { () throws(OutputError) in

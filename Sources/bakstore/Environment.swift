@@ -2,6 +2,7 @@
 // error and never silently a default.
 
 import BakChunking
+import BakCodec
 
 /// The settings that come from the environment.
 struct Environment: Sendable, Equatable {
@@ -21,6 +22,10 @@ struct Environment: Sendable, Equatable {
     var defaultRepository: [UInt8]?
     /// The file with the user's profiles; nil when the user has no home.
     var configFile: [UInt8]?
+    /// `BAKSTORE_PASSWORD`, `BAKSTORE_PASSWORD_FILE` or `BAKSTORE_PASSWORD_COMMAND`.
+    var password: PasswordSource?
+    /// The same with `BAKSTORE_FROM_PASSWORD`, for the repository of `--from-repo`.
+    var sourcePassword: PasswordSource?
     /// `HOME`, if it is an absolute path.
     var home: [UInt8]?
 
@@ -65,7 +70,27 @@ struct Environment: Sendable, Equatable {
         if let config = Self.userFolder(variable, "XDG_CONFIG_HOME", ".config") {
             configFile = config + Array("/config.toml".utf8)
         }
+        password = try Self.password("BAKSTORE_PASSWORD", value)
+        sourcePassword = try Self.password("BAKSTORE_FROM_PASSWORD", value)
         home = variable("HOME").flatMap { $0.first == UInt8(ascii: "/") ? $0 : nil }
+    }
+
+    /// Where a password is to come from.
+    private static func password(
+        _ name: String, _ value: (String) throws(UsageError) -> [UInt8]?
+    ) throws(UsageError) -> PasswordSource? {
+        var sources: [PasswordSource] = []
+        if let text = try value(name) { sources.append(.text(SecretBytes(copying: text))) }
+        if let path = try value(name + "_FILE") {
+            sources.append(.file(String(decoding: path, as: UTF8.self)))
+        }
+        if let command = try value(name + "_COMMAND") {
+            sources.append(.command(String(decoding: command, as: UTF8.self)))
+        }
+        guard sources.count <= 1 else {
+            throw UsageError("of \(name), \(name)_FILE and \(name)_COMMAND only one may be set")
+        }
+        return sources.first
     }
 
     /// The `bakstore` folder of an XDG base folder (a relative one does not count, says its specification).

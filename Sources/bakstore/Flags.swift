@@ -2,12 +2,22 @@
 //
 // Always holds: a flag of one name means the same, and takes the same kind of value, in every command.
 
+import BakCodec
 import BakCore
 import BakEngine
+import BakFormat
 import BakRepository
 
 /// The flags by their long spelling, so that a command cannot ask for one that does not exist.
 enum FlagName: String, CaseIterable {
+    case passwordFile = "password-file"
+    case passwordCommand = "password-command"
+    case fromPasswordFile = "from-password-file"
+    case fromPasswordCommand = "from-password-command"
+    case newPasswordFile = "new-password-file"
+    case newPasswordCommand = "new-password-command"
+    case encryption, name
+    case withoutKey = "without-key"
     case repo, profile, verbose, quiet, json, help, version
     case id, compression
     case packSize = "pack-size"
@@ -193,6 +203,10 @@ enum Flags {
         Flag(
             .profile, "P", .text("NAME"),
             help: "take what is not given from this profile of the configuration"),
+        Flag(.passwordFile, nil, .text("FILE"), help: "read the repository's password from a file"),
+        Flag(
+            .passwordCommand, nil, .text("COMMAND"),
+            help: "take the repository's password from what a command prints"),
         Flag(.verbose, "v", repeatable: true, help: "say more; twice: name every file"),
         Flag(.quiet, "q", help: "print nothing but errors"),
         Flag(.json, help: "write JSON, one object a line"),
@@ -210,19 +224,53 @@ enum Flags {
     private static let iexclude = Flag(
         .iexclude, nil, .pattern, repeatable: true, help: "like --exclude, upper and lower case alike")
 
-    static let initialize: [Flag] = [
+    /// For the repository of --from-repo.
+    static let sourcePassword: [Flag] = [
+        Flag(.fromPasswordFile, nil, .text("FILE"), help: "read the password of --from-repo from a file"),
         Flag(
-            .id, nil, .choice(["xxh3", "sha256"]),
-            help: "how content is named: xxh3 (default), or sha256 if strangers' files come in"),
-        Flag(
-            .packSize, nil, .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)"
-        ),
-        compression,
-        Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to be like, with --copy-chunker-params"),
-        Flag(
-            .copyChunkerParams,
-            help: "cut and name content as that one does, so that copy need not code it again"),
+            .fromPasswordCommand, nil, .text("COMMAND"),
+            help: "take the password of --from-repo from what a command prints"),
     ]
+
+    /// Pairs that contradict each other in every command.
+    static let conflicts: [(FlagName, FlagName)] = [
+        (.quiet, .verbose), (.passwordFile, .passwordCommand), (.fromPasswordFile, .fromPasswordCommand),
+        (.newPasswordFile, .newPasswordCommand),
+    ]
+
+    static let key: [Flag] = [
+        Flag(.newPasswordFile, nil, .text("FILE"), help: "add, passwd: read the new password from a file"),
+        Flag(
+            .newPasswordCommand, nil, .text("COMMAND"),
+            help: "add, passwd: take the new password from what a command prints"),
+        Flag(
+            .name, nil,
+            .parsed("NAME", expected: "must be a NAME of at most \(KeySlotNote.nameBytes) bytes, not empty") {
+                !$0.isEmpty && $0.utf8.count <= KeySlotNote.nameBytes
+            }, help: "add, passwd: what to call the key slot (default: the user's name)"),
+    ]
+
+    static let initialize: [Flag] =
+        [
+            Flag(
+                .encryption, nil, .choice(["auto"] + SealMethod.allCases.map(\.description)),
+                help:
+                    "encrypt with a password; auto takes the cipher that suits the processor (default: none)"),
+            Flag(
+                .id, nil, .choice(["xxh3", "sha256"]),
+                help: "how content is named: xxh3 (default), or sha256 if strangers' files come in"),
+            Flag(
+                .packSize, nil, .size(1 << 20...1 << 30),
+                help: "size of a stored object, 1M to 1G (default: 32M)"
+            ),
+            compression,
+            Flag(
+                .fromRepo, nil, .bytes("FOLDER"),
+                help: "the repository to be like, with --copy-chunker-params"),
+            Flag(
+                .copyChunkerParams,
+                help: "cut and name content as that one does, so that copy need not code it again"),
+        ] + sourcePassword
 
     static let backup: [Flag] = [
         tag,
@@ -283,12 +331,15 @@ enum Flags {
         + snapshots.filter { $0.name != .all } + [dryRun]
 
     /// Flags that choose among snapshots.
-    static let choosing: [Flag] = [
-        Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
-        Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
-        Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
-        Flag(.path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"),
-    ]
+    static let choosing: [Flag] =
+        [
+            Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
+            Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
+            Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
+            Flag(
+                .path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"
+            ),
+        ] + sourcePassword
 
     static let snapshots: [Flag] =
         choosing + [
@@ -316,6 +367,7 @@ enum Flags {
     ]
 
     static let check: [Flag] = [
+        Flag(.withoutKey, help: "of an encrypted repository, check what can be checked without its password"),
         Flag(.readData, help: "read and verify all stored data, not only its index"),
         Flag(
             .readDataSubset, nil, .subset,

@@ -36,6 +36,7 @@ enum ProfileKey {
                 .readConcurrency, .compression,
             ]
         ),
+        (CommandName.allCases, [.passwordFile, .passwordCommand]),
         ([.forget, .prune], Flags.rules + [.groupBy, .maxUnused, .maxRepackSize]),
     ]
 
@@ -46,7 +47,7 @@ enum ProfileKey {
     static func flag(_ key: String) -> Flag? {
         for (commands, names) in flags {
             guard let name = names.first(where: { $0.rawValue == key }) else { continue }
-            return CommandTable.command(commands[0]).flags.first { $0.name == name }
+            return CommandTable.command(commands[0]).allFlags.first { $0.name == name }
         }
         return nil
     }
@@ -99,7 +100,8 @@ extension Invocation {
         }
         let names = ProfileKey.flags.filter { $0.commands.contains(command) }.flatMap(\.flags)
         for use in profile.uses where names.contains(use.name) && !has(use.name) {
-            let isContradicted = CommandTable.command(command).conflicts.contains { one, other in
+            let conflicts = CommandTable.command(command).conflicts + Flags.conflicts
+            let isContradicted = conflicts.contains { one, other in
                 one == use.name && has(other) || other == use.name && has(one)
             }
             if !isContradicted { result.take(use) }

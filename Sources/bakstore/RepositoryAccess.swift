@@ -30,8 +30,17 @@ struct RepositoryAccess {
     ) throws -> RepositoryAccess {
         let location = try locate(invocation, context: context)
         do {
-            return try open(location, context: context, writesNothing: writesNothing)
+            return try open(
+                location, .repository, invocation, context, writesNothing: writesNothing)
         } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
+            // Who gives a password does not mean to store everything in the clear.
+            guard context.passwordSource(.repository, invocation) == nil else {
+                throw CommandFailure(
+                    code: .noRepository,
+                    message:
+                        "a password is given, and there is no repository at \(location.path); make an encrypted one "
+                        + "with: bakstore init --encryption auto")
+            }
             let options = Repository.Options(classes: defaultChunkClasses)
             let repository: Repository
             if fallback == .create {
@@ -52,7 +61,7 @@ struct RepositoryAccess {
         guard let text = String(validating: path, as: UTF8.self) else {
             throw UsageError("--from-repo \(Formatting.name(path)) is not UTF-8", command: invocation.command)
         }
-        return try open(RepositoryLocation(path: text, isDefault: false), context: context)
+        return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
     }
 
     /// Which repository the user means.
@@ -66,20 +75,35 @@ struct RepositoryAccess {
     /// a read-only store, is for the run itself to find out.
     func removeStaleTemporaries() { _ = try? (repository.store as? LocalStore)?.removeStaleTemporaries() }
 
-    private static func open(
-        _ location: RepositoryLocation, context: CommandContext, writesNothing: Bool = false
-    ) throws -> RepositoryAccess {
-        let store: LocalStore
+    /// The folder of a repository as a store.
+    static func store(_ location: RepositoryLocation) throws -> LocalStore {
         do {
-            store = try LocalStore(path: location.path)
+            return try LocalStore(path: location.path)
         } catch {
             let isAbsent = error.kind == .notFound || Machine.isFolder(location.path) == false
             throw isAbsent ? RepositoryError.noRepository(location: location.path) : error
         }
+    }
+
+    private static func open(
+        _ location: RepositoryLocation, _ purpose: PasswordPurpose, _ invocation: Invocation,
+        _ context: CommandContext, writesNothing: Bool = false
+    ) throws -> RepositoryAccess {
+        let store = try store(location)
         do {
+            let isEncrypted = try Repository.sealMethod(of: store) != .none
+            if isEncrypted {
+                Machine.forbidCoreDumps()
+            } else if context.passwordSource(purpose, invocation) != nil {
+                // It may be another one that somebody has put in the place of an encrypted one.
+                throw RepositoryError.notEncrypted(location: location.path)
+            }
             let repository = try Repository.open(
-                store, cache: try cache(for: location, context, isReadOnly: writesNothing),
-                time: context.clock, random: SystemRandom())
+                store,
+                cache: try cache(
+                    for: location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
+                time: context.clock, random: SystemRandom()
+            ) { try context.password(purpose, of: location.path, invocation) }
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as StoreError {
             throw CommandFailure(
@@ -114,15 +138,19 @@ struct RepositoryAccess {
         }
         return try Repository.create(
             in: try LocalStore.create(path: location.path), options: options,
-            cache: try cache(for: location, context), time: context.clock, random: SystemRandom())
+            cache: try cache(for: location, isEncrypted: options.encryption != nil, context),
+            time: context.clock, random: SystemRandom())
     }
 
-    /// The index table lies in the user's cache folder; beside the store's objects when there is none.
+    /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless
+    /// they are encrypted: there it would show what they hide, and could be changed by whoever has the store.
     private static func cache(
-        for location: RepositoryLocation, _ context: CommandContext, isReadOnly: Bool = false
-    ) throws(UsageError) -> FolderCache {
+        for location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
+        isReadOnly: Bool = false
+    ) throws(UsageError) -> any LocalCache {
         guard let folder = context.environment.cacheFolder else {
-            return FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
+            return isEncrypted
+                ? ForgetfulCache() : FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
         }
         let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
             separator: "-")

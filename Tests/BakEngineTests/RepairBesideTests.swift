@@ -115,6 +115,39 @@ import Testing
         #expect(wholeRuns > 10 || damage == .changedChunk && kind == .index)
     }
 
+    /// Both find something to do: a damaged pack, and one that no index names.
+    @Test func aRepairOfPacksTakesNothingFromARepairOfTheIndex() throws {
+        let (objects, originals) = try Self.prepared(.changedFooter)
+        let interrupted = MemoryStore(objects)
+        let store = FaultyStore(interrupted) { _, _, call in
+            call.operation == "put" && call.object.hasPrefix("snapshots/") ? .full : nil
+        }
+        #expect(throws: StoreError.self) { try Self.backup(store, 5) }
+        let decided = Mutex(0)
+        let calls = try Beside.eachCall(
+            of: interrupted.contents,
+            { base in
+                let report = try Self.repair(base, .index).0
+                if report.wasNeeded { decided.withLock { $0 += 1 } }
+            }
+        ) { number, store, base in
+            let (report, _) = try Self.repair(store, .packs)
+            #expect(report.damagedPacks == 1 && report.lostBlobs == 0, "call \(number)")
+            // The pack that was damaged may be named again, and no pack that is gone.
+            let (check, events) = try MemoryBench.check(try MemoryBench.open(base))
+            #expect(check.damagedObjects <= 1 && check.affectedFiles == 0, "call \(number)")
+            let missing = events.filter {
+                if case .damage(_, let reason) = $0 { reason.contains("missing") } else { false }
+            }
+            #expect(missing.isEmpty, "call \(number): \(missing)")
+            for (generation, id) in originals.enumerated() {
+                #expect(try Self.restores(base, id, generation), "call \(number)")
+            }
+        }
+        #expect(calls > 20)
+        #expect(decided.withLock { $0 } > 20)
+    }
+
     @Test(arguments: Damage.allCases, [Repair.index, .packs])
     func aRepairNamesWhatABackupBesideItLacks(damage: Damage, kind: Repair) throws {
         if damage == .lostSegment, kind == .packs { return }

@@ -182,6 +182,57 @@ extension Fixture {
         #expect(try contents(commits[1], repository) == smallContents)
     }
 
+    /// Every changed byte is found without the key, and objects in each other's places are.
+    @Test func everyChangedByteIsFoundWithoutTheKey() throws {
+        let fixture = Fixture()
+        try tinyBackup(fixture.createEncrypted())
+        let image = fixture.store.durableImage
+        func check(_ image: [String: [UInt8]]) -> (report: KeylessReport?, found: [String]) {
+            var found: [String] = []
+            let check = KeylessCheck(
+                SimulatedStore(image), readsData: true,
+                onEvent: { if case .damage(let object, _) = $0 { found.append(object) } })
+            do {
+                return (try check.run(), found)
+            } catch { return (nil, found + ["\(error)"]) }
+        }
+        let whole = check(image)
+        #expect(whole.found.isEmpty && whole.report?.packs == 2 && whole.report?.objects == image.count - 2)
+        for (key, bytes) in image {
+            for place in bytes.indices {
+                var changed = image
+                changed[key]![place] ^= 1 << UInt8(place % 8)
+                #expect(check(changed).found.contains { $0.contains(key) }, "\(key) byte \(place)")
+            }
+        }
+        for (key, strange) in [("sessions/", "snapshots/"), ("index/", "keys/"), ("packs/", "index/")] {
+            var changed = image
+            let name = try #require(image.keys.first { $0.hasPrefix(key) })
+            changed[name] = image.first { $0.key.hasPrefix(strange) }?.value
+            #expect(check(changed).found.contains { $0.contains(name) })
+        }
+    }
+
+    /// What padding adds is no waste: a prune that allows none leaves packs alone in which all is needed, and packs
+    /// that it has rewritten.
+    @Test func pruningEndsDespitePadding() throws {
+        let fixture = Fixture()
+        let commits = try smallBackup(fixture.createEncrypted())
+        func prune() throws -> PruneReport {
+            var options = PruneOptions()
+            options.maxUnused = .bytes(0)
+            return try Prune(fixture.open("word"), options, host: "host", program: "test").run()
+        }
+        let first = try prune()
+        #expect(first.rewrittenPacks == 0 && first.unusedBytes == 0)
+        try fixture.open("word").forget([commits[1].id], host: "host", program: "test")
+        let second = try prune()
+        #expect(second.deletedPacks > 0)
+        let third = try prune()
+        #expect(third.rewrittenPacks == 0 && third.deletedPacks == 0)
+        #expect(try contents(commits[0], fixture.open("word")) == Array(smallContents.prefix(2)))
+    }
+
     /// What neither footer nor index tells, a search does.
     @Test func salvageFindsBlobsWithoutFooterAndIndex() throws {
         let fixture = Fixture()

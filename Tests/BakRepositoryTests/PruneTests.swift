@@ -363,6 +363,33 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         try fixture.expectWhole(snapshots)
     }
 
+    @Test func whatVersionsOfASegmentReferToIsMarkedOnceAndAll() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        var contents = (0..<40).map { [UInt8](repeating: UInt8($0), count: 600) }
+        // Contents that come, go and come back, at both ends and between.
+        for number in 0..<12 {
+            try fixture.backup(contents)
+            contents[(number * 17) % 40] = [UInt8](repeating: UInt8(100 + number % 5), count: 600)
+            contents[number % 2 * 39] = [UInt8](repeating: UInt8(200 + number), count: 600)
+        }
+        var cold: [Int] = []
+        for isCold in [true, false, false, true] {
+            if isCold { fixture.cache[ReferenceCache.name] = nil }
+            let survey = try Survey.take(try fixture.open(), workerCount: 2) { _, _ in }
+            var marked: [Int] = []
+            survey.sorted.forEachBlob { position, _ in
+                if survey.live.contains(position) { marked.append(position) }
+            }
+            #expect(marked.count == survey.live.count)
+            if cold.isEmpty { cold = marked } else { #expect(marked == cold) }
+            // Nothing was forgotten, so all that there is is referred to.
+            var blobs = 0
+            survey.sorted.forEachBlob { _, _ in blobs += 1 }
+            #expect(marked.count == blobs)
+        }
+    }
+
     @Test func anUnchangedManifestIsReadOnce() throws {
         let fixture = Fixture()
         _ = try fixture.create()

@@ -11,6 +11,7 @@ final class Home {
     let path: String
     var variables: [String: String] = [:]
     var isInterrupted = false
+    var clock: any TimeSource = SystemTime()
 
     init() throws {
         path = NSTemporaryDirectory() + "bakstore-home-\(UUID().uuidString)"
@@ -50,7 +51,7 @@ final class Home {
         let words = words.map { Array($0.replacingOccurrences(of: "~/", with: path + "/").utf8) }
         let isInterrupted = isInterrupted
         let code = Commands.main(
-            words, terminal: terminal, clock: SystemTime(),
+            words, terminal: terminal, clock: clock,
             variable: { [variables] in variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
             isInterrupted: { isInterrupted })
         return (code, terminal.outputText, terminal.errorText)

@@ -1,3 +1,4 @@
+import BakCodec
 import BakCore
 import Testing
 
@@ -22,6 +23,15 @@ final class RecordingTerminal: Console, @unchecked Sendable {
         if let failure { throw failure }
     }
     var outputIsClosed: Bool { failure == .closed }
+    /// What a person types, one password after another; nil when nobody is there.
+    var typed: [String]?
+    var questions: [String] = []
+    func askPassword(_ question: String, isCancelled: () -> Bool) -> SecretBytes? {
+        questions.append(question)
+        guard let word = typed?.first else { return nil }
+        typed?.removeFirst()
+        return SecretBytes(copying: word.utf8)
+    }
     func writeError(_ bytes: [UInt8]) { error += bytes }
     var outputText: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: error, as: UTF8.self) }

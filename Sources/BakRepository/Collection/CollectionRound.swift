@@ -63,7 +63,9 @@ struct CollectionRound {
                     repository, workerCount: options.workerCount, onProgress: report(.marking))
             }
         let condemned = Set(plan.condemned)
-        let usage = PackUsage(survey.sorted, survey.live, stored: stored, condemned: condemned)
+        let usage = PackUsage(
+            survey.sorted, survey.live, stored: stored, condemned: condemned, isSealed: repository.isEncrypted
+        )
         let copier = PackCopier(repository)
         var outcome = Outcome(
             decision: CollectionDecision(
@@ -75,8 +77,8 @@ struct CollectionRound {
         if faults.deleteBeforeDecision { for id in deleted { try repository.store.delete(Layout.pack(id)) } }
         onEvent(.step(.indexing))
         let base = try BaseIndex.write(
-            survey.sorted, live: survey.live, stored: stored, without: deleted, packs: copier.packs,
-            copies: copier.copies, round: plan.number, repository
+            survey.sorted, live: survey.live, stored: stored, without: deleted, packs: copier.filler.packs,
+            copies: copier.filler.copies, round: plan.number, repository
         ) { done in onEvent(.progress(done: UInt64(done), total: UInt64(survey.sorted.count))) }
         let superseded = survey.trusted.sessions.union(survey.trusted.collections.decision?.superseded ?? [])
         outcome.decision = CollectionDecision(
@@ -139,8 +141,8 @@ struct CollectionRound {
             }
             wanted[UInt32(place)] = nil
         }
-        try copier.finish()
-        outcome.copiedBytes = copier.copiedBytes
+        try copier.filler.finish()
+        outcome.copiedBytes = copier.filler.writtenBytes
         return copied
     }
 

@@ -41,13 +41,12 @@ struct LiveBlobs {
             for segment in try scans[0].segments(of: root) { segments[segment.blob.id] = segment }
         }
         var done = 0
+        var lastChunks: [ID128] = []
         try ReferenceCache(repository.cache, repository: repository.config.id).forEach(
             Self.inReadingOrder(segments, index),
             scan: { try ReferenceScan.chunks(of: $0, scans) },
             body: { chunks in
-                for offset in stride(from: 0, to: chunks.count, by: ID128.byteCount) {
-                    try mark(ID128(loading: chunks.baseAddress! + offset), sorted)
-                }
+                try mark(chunks, after: &lastChunks, sorted)
                 done += 1
                 try onProgress(min(done, segments.count), segments.count)
             })
@@ -62,6 +61,23 @@ struct LiveBlobs {
             (left.1?.pack ?? .zero, left.1?.offset ?? 0, left.0.blob.id)
                 < (right.1?.pack ?? .zero, right.1?.offset ?? 0, right.0.blob.id)
         }.map(\.0)
+    }
+
+    /// Marks the sorted chunks of a segment. Those that the segment before had are marked already: to compare two
+    /// lists is far less work than to look them up, and most segments are versions of each other.
+    private mutating func mark(
+        _ chunks: UnsafeRawBufferPointer, after last: inout [ID128], _ sorted: SortedIndex
+    ) throws {
+        var ids: [ID128] = []
+        ids.reserveCapacity(chunks.count / ID128.byteCount)
+        var place = 0
+        for offset in stride(from: 0, to: chunks.count, by: ID128.byteCount) {
+            let id = ID128(loading: chunks.baseAddress! + offset)
+            while place < last.count, last[place] < id { place += 1 }
+            if place == last.count || last[place] != id { try mark(id, sorted) }
+            ids.append(id)
+        }
+        last = ids
     }
 
     private mutating func mark(_ id: ID128, _ sorted: SortedIndex) throws {

@@ -5,34 +5,19 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// Where a blob lies after it was copied.
-struct CopiedBlob {
-    var id: ID128
-    /// The place of its new pack among the copier's.
-    var pack: Int
-    var offset: UInt32
-    var storedLength: UInt32
-}
-
 /// Fills new packs from old ones. For one thread.
 final class PackCopier {
-    private let repository: Repository
     private let reader: BlobReader
-    private var builders: [ObjectKind: PackBuilder] = [:]
-    /// The new packs.
-    private(set) var packs: [IndexedPack] = []
-    /// What was copied to them; sorted by id once it is finished.
-    private(set) var copies: [CopiedBlob] = []
-    /// The new packs' bytes so far.
-    private(set) var copiedBytes: UInt64 = 0
+    /// Has the new packs, and where each blob lies in them.
+    let filler: PackFiller
     /// Blobs are read together up to this many bytes,
     private static let readBytes = 8 << 20
     /// with gaps between of at most this many.
     private static let gapBytes = 256 << 10
 
     init(_ repository: Repository) {
-        self.repository = repository
         reader = BlobReader(repository)
+        filler = PackFiller(repository)
     }
 
     /// Copies the wanted blobs of a pack. False when `shouldStop` ended it before the last.
@@ -63,7 +48,7 @@ final class PackCopier {
                 let (compressed, _) = try reader.verify(
                     reference, at: location(of: blob, in: pack), kind: pack.kind, in: bytes,
                     rangeOffset: start)
-                try append(blob, compressed, kind: pack.kind)
+                try filler.append(compressed, of: blob, kind: pack.kind)
             }
             onRead(UInt64(end - start))
         }
@@ -72,44 +57,5 @@ final class PackCopier {
 
     private func location(of blob: IndexEntry, in pack: IndexedPack) -> BlobLocation {
         BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
-    }
-
-    private func append(_ blob: IndexEntry, _ compressed: Compressed, kind: ObjectKind) throws {
-        let builder = builder(for: kind)
-        if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
-        {
-            try close(kind)
-        }
-        builder.append(id: blob.id, rawLength: Int(blob.rawLength), compressed: compressed)
-    }
-
-    private func builder(for kind: ObjectKind) -> PackBuilder {
-        if let known = builders[kind] { return known }
-        let builder = PackBuilder(
-            kind: kind, targetBytes: repository.config.packBytes, sealer: repository.context.sealer)
-        builder.reset(id: ID128(from: repository.random))
-        builders[kind] = builder
-        return builder
-    }
-
-    private func close(_ kind: ObjectKind) throws {
-        guard let builder = builders[kind], !builder.isEmpty else { return }
-        let (pack, blobs, bytes) = builder.finish()
-        try repository.store.stage(Layout.pack(pack.id), bytes)
-        for blob in blobs {
-            copies.append(
-                CopiedBlob(
-                    id: blob.id, pack: packs.count, offset: blob.offset, storedLength: blob.storedLength))
-        }
-        packs.append(pack)
-        copiedBytes += pack.size
-        builder.reset(id: ID128(from: repository.random))
-    }
-
-    /// Makes everything that was copied durable and visible.
-    func finish() throws {
-        for kind in [ObjectKind.chunkPack, .manifestPack] { try close(kind) }
-        if !packs.isEmpty { try repository.store.publishStaged() }
-        copies.sort { $0.id < $1.id }
     }
 }

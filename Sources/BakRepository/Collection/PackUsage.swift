@@ -12,8 +12,20 @@ struct PackUse {
     var livingBlobs = 0
     /// Their bytes with what belongs to them.
     var livingBytes: UInt64 = 0
+    /// Whether it is sealed: then its length is rounded up, and what that adds is not unused.
+    var isSealed = false
     /// The bytes that nothing refers to.
-    var unusedBytes: UInt64 { pack.size - min(pack.size, livingBytes + UInt64(PackLayout.minimumBytes)) }
+    var unusedBytes: UInt64 { pack.size - min(pack.size, neededBytes) }
+
+    /// The length of a pack that has only what is needed.
+    private var neededBytes: UInt64 {
+        guard isSealed else { return livingBytes + UInt64(PackLayout.minimumBytes) }
+        let rows = livingBlobs * PackLayout.footerEntryBytes
+        return UInt64(
+            SealedPackLayout.packBytes(
+                blobsEnd: ObjectHeader.byteCount + Int(livingBytes) - rows, blobCount: livingBlobs))
+    }
+
     /// How wasteful it is.
     var unusedShare: Double { Double(unusedBytes) / Double(max(1, pack.size)) }
 }
@@ -28,8 +40,13 @@ struct PackUsage {
 
     /// Counts what is living. Of a blob's copies one is needed: the first in a pack that is stored and not among
     /// `condemned`, else in one that is stored, else any.
-    init(_ sorted: SortedIndex, _ live: LiveBlobs, stored: [ID128: Int], condemned: Set<ID128> = []) {
-        var packs = sorted.packs.map { PackUse(pack: $0, isStored: stored[$0.id] != nil) }
+    init(
+        _ sorted: SortedIndex, _ live: LiveBlobs, stored: [ID128: Int], condemned: Set<ID128> = [],
+        isSealed: Bool
+    ) {
+        var packs = sorted.packs.map {
+            PackUse(pack: $0, isStored: stored[$0.id] != nil, isSealed: isSealed)
+        }
         let isCondemned = sorted.packs.map { condemned.contains($0.id) }
         sorted.forEachBlob { position, copies in
             guard live.contains(position) else { return }

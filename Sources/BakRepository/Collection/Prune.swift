@@ -136,7 +136,7 @@ public final class Prune {
                 strays = self.strays(stored, survey).filter(strays.contains)
             }
         }
-        let usage = PackUsage(survey.sorted, survey.live, stored: stored)
+        let usage = PackUsage(survey.sorted, survey.live, stored: stored, isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)
         note(stored, survey, usage)
         report.isPartial = !areAll

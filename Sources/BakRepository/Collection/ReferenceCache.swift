@@ -48,26 +48,28 @@ struct ReferenceCache {
         }
     }
 
-    /// Hands the chunks of every segment to `body`. `scan` reads some segments that are not known; what it finds is
-    /// kept for the next time, and what no segment of these needs is dropped.
+    /// Hands the chunks of every segment to `body`, those that are known in the order of their first paths: what one
+    /// refers to another version of it does, too. `scan` reads some segments that are not known, in the order in which
+    /// they come; what it finds is kept for the next time, and what no segment of these needs is dropped.
     ///
-    /// `body` may be called more than once for a segment.
+    /// `body` may be called more than once for a segment. Its chunks are sorted.
     func forEach(
         _ segments: [ManifestSegmentReference],
         scan: (ArraySlice<ManifestSegmentReference>) throws -> [[ID128]],
         body: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
+        let byPath = segments.sorted { $0.firstPath.lexicographicallyPrecedes($1.firstPath) }
         func visitAll(keep: (ID128, UnsafeRawBufferPointer) throws -> Void = { _, _ in }) throws {
-            var unknown: [ManifestSegmentReference] = []
-            for segment in segments {
+            var unknown: Set<ID128> = []
+            for segment in byPath {
                 guard let known = chunks(of: segment.blob.id) else {
-                    unknown.append(segment)
+                    unknown.insert(segment.blob.id)
                     continue
                 }
                 try body(known)
                 try keep(segment.blob.id, known)
             }
-            var rest = unknown[...]
+            var rest = segments.filter { unknown.contains($0.blob.id) }[...]
             while !rest.isEmpty {
                 let batch = rest.prefix(Self.batchSegments)
                 rest = rest.dropFirst(batch.count)

@@ -53,7 +53,7 @@ final class PackSalvage {
             ).compressed
         } catch let error as CorruptionError where error.cause == .damage {
             // What describes the blob may be damaged, and not the blob; unless both are sealed as one.
-            if repository.context.sealer.method != .none { return nil }
+            if repository.isEncrypted { return nil }
         } catch is CorruptionError { return nil }
         let stored = try reader.readRange(
             of: pack.id, (start + PackLayout.blobHeaderBytes)..<location.endOffset)
@@ -133,7 +133,7 @@ final class PackSalvage {
 
     /// The seals that a pack's blobs may have; none in a plain repository.
     private func seals(of pack: ID128) throws -> [(kind: ObjectKind, seal: ObjectSeal)] {
-        guard repository.context.sealer.method != .none else { return [] }
+        guard repository.isEncrypted else { return [] }
         var seals: [(ObjectKind, ObjectSeal)] = []
         for kind in [ObjectKind.chunkPack, .manifestPack] {
             for seal in [

@@ -9,60 +9,26 @@ import BakFormat
 import BakStorage
 
 /// Repairs the index.
-public final class RepairIndex {
-    private let repository: Repository
-    private let request: RepairRequest
-    private let onEvent: @Sendable (RepairEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
-    private var report = RepairReport()
-    /// How often other programs may get in the way.
-    private static let attempts = 10
-
-    /// Prepares a repair.
-    public init(
-        _ repository: Repository, _ request: RepairRequest,
-        onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
-    ) {
-        self.repository = repository
-        self.request = request
-        self.onEvent = onEvent
-        self.isCancelled = isCancelled
-    }
-
-    /// Repairs.
-    public func run() throws -> RepairReport {
-        for _ in 0..<Self.attempts {
-            report = RepairReport()
-            if let done = try attempt() { return done }
-        }
-        throw RepositoryError.keepsChanging(location: repository.store.location)
-    }
-
-    /// One try; nil when another program has changed the index meanwhile.
-    private func attempt() throws -> RepairReport? {
+public final class RepairIndex: RepositoryRepair {
+    override func attempt() throws -> Bool {
         onEvent(.step("index"))
-        let onEvent = onEvent
-        let old = try BlobIndex(repository, rebuilding: true) { error in
-            self.report.wasNeeded = true
-            onEvent(.damage(object: error.object, reason: error.reason))
-        }
+        let old = try BlobIndex(repository, rebuilding: true) { self.note($0.object, $0.reason) }
         let replacement = try IndexReplacement(repository, old.trusted, request)
         try noteMissingSegments(old.trusted)
         onEvent(.step("packs"))
         let gathered = try gather(old, without: replacement.deletedPacks)
-        if isCancelled() {
-            report.wasInterrupted = true
-            return report
-        }
+        if isCancelled() { return try interrupt() }
         let (new, before) = (gathered.sorted, try old.soundIndex())
         compare(before, new)
         if report.wasNeeded, !request.isDryRun {
             var base = ReplacementIndex(repository, round: replacement.round, packs: new.packs)
             try new.forEachBlob { _, copies in try base.append(copies) }
-            guard try replacement.decide(try base.finish()) else { return nil }
+            guard try replacement.decide(try base.finish()) else { return false }
             if report.lostBlobs > 0 { try replacement.endSessions() }
+        } else if try !isUndisturbed() {
+            return false
         }
+        tellHeld()
         onEvent(.step("manifests"))
         let now = report.wasNeeded && !request.isDryRun ? try BlobIndex(repository) : old
         // What a dry run does not put into the index it does not miss either.
@@ -70,7 +36,12 @@ public final class RepairIndex {
             try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
                 now, DamagedBlobs(), &report)
         }
-        return report
+        return true
+    }
+
+    private func note(_ object: String, _ reason: String) {
+        report.wasNeeded = true
+        hold(.damage(object: object, reason: reason))
     }
 
     /// Segments that committed sessions should have, and plans and decisions that cannot be read.
@@ -79,15 +50,11 @@ public final class RepairIndex {
         for id in trusted.outcomes.committed.subtracting(superseded).sorted() {
             guard !trusted.sessions.contains(id), let record = try? repository.snapshot(id), record.hasIndex
             else { continue }
-            report.wasNeeded = true
-            onEvent(
-                .damage(
-                    object: Layout.indexSegment(id).description, reason: "the index segment is missing"))
+            note(Layout.indexSegment(id).description, "the index segment is missing")
         }
         for number in trusted.collections.rounds.open {
             do { _ = try repository.collectionPlan(number) } catch let error as CorruptionError {
-                report.wasNeeded = true
-                onEvent(.damage(object: error.object, reason: error.reason))
+                note(error.object, error.reason)
             }
         }
     }
@@ -118,8 +85,7 @@ public final class RepairIndex {
         for pack in sorted.packs where silent[pack.id] != nil { known[pack.id] = pack }
         sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
         for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !isCancelled() {
-            onEvent(
-                .damage(object: Layout.pack(pack).description, reason: "its list of blobs cannot be read"))
+            hold(.damage(object: Layout.pack(pack).description, reason: "its list of blobs cannot be read"))
             report.damagedPacks += 1
             try add(pack, size, entries, known[pack], to: gathered, salvage)
         }

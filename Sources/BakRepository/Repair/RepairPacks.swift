@@ -7,64 +7,34 @@ import BakFormat
 import BakStorage
 
 /// Repairs packs.
-public final class RepairPacks {
-    private let repository: Repository
-    private let request: RepairRequest
-    private let onEvent: @Sendable (RepairEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
-    private var report = RepairReport()
-    /// How often other programs may get in the way.
-    private static let attempts = 10
-
-    /// Prepares a repair of the packs that the request names, or of all.
-    public init(
-        _ repository: Repository, _ request: RepairRequest,
-        onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
-    ) {
-        self.repository = repository
-        self.request = request
-        self.onEvent = onEvent
-        self.isCancelled = isCancelled
-    }
-
-    /// Repairs. Throws `CorruptionError` when the index is not whole: that is to be repaired first.
-    public func run() throws -> RepairReport {
-        for _ in 0..<Self.attempts {
-            report = RepairReport()
-            if let done = try attempt() { return done }
-        }
-        throw RepositoryError.keepsChanging(location: repository.store.location)
-    }
-
-    /// One try; nil when another program has changed the index meanwhile.
-    private func attempt() throws -> RepairReport? {
+public final class RepairPacks: RepositoryRepair {
+    override func attempt() throws -> Bool {
         let index = try BlobIndex(repository, rebuilding: true)
         onEvent(.step("packs"))
         let damaged = try findDamaged(index)
-        if isCancelled() { return interrupted() }
+        if isCancelled() { return try interrupt() }
         report.wasNeeded = !damaged.isEmpty
-        let writer = SalvageWriter(repository, isDryRun: request.isDryRun)
+        let filler = PackFiller(repository, isDryRun: request.isDryRun)
         var lost = DamagedBlobs()
         if !damaged.isEmpty {
             onEvent(.step("salvage"))
-            try salvage(damaged, index, writer, &lost)
-            if isCancelled() { return interrupted() }
-            try writer.finish()
-            (report.salvagedBlobs, report.writtenBytes) = (writer.copies.count, writer.writtenBytes)
-            if !request.isDryRun, try !replaceIndex(index, without: damaged, writer) { return nil }
+            try salvage(damaged, index, filler, &lost)
+            if isCancelled() { return try interrupt() }
+            try filler.finish()
+            (report.salvagedBlobs, report.writtenBytes) = (filler.copies.count, filler.writtenBytes)
         }
+        if damaged.isEmpty || request.isDryRun {
+            guard try isUndisturbed() else { return false }
+        } else if try !replaceIndex(index, without: damaged, filler) {
+            return false
+        }
+        tellHeld()
         onEvent(.step("manifests"))
         // A dry run looks with the eyes of the old index, which names what is lost.
         let now = request.isDryRun || damaged.isEmpty ? index : try BlobIndex(repository)
         try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
             now, lost, &report)
-        return report
-    }
-
-    private func interrupted() -> RepairReport {
-        report.wasInterrupted = true
-        return report
+        return true
     }
 
     // MARK: What is damaged
@@ -106,14 +76,14 @@ public final class RepairPacks {
     }
 
     private func note(_ pack: ID128, _ reason: String) {
-        onEvent(.damage(object: Layout.pack(pack).description, reason: reason))
+        hold(.damage(object: Layout.pack(pack).description, reason: reason))
     }
 
     // MARK: What is whole
 
     /// Copies what is whole in the damaged packs and in no other; what is not is `lost`.
     private func salvage(
-        _ damaged: [CountedPack], _ index: BlobIndex, _ writer: SalvageWriter, _ lost: inout DamagedBlobs
+        _ damaged: [CountedPack], _ index: BlobIndex, _ filler: PackFiller, _ lost: inout DamagedBlobs
     ) throws {
         let sorted = try index.soundIndex()
         let isDamaged = Set(damaged.map(\.id))
@@ -144,7 +114,7 @@ public final class RepairPacks {
                     whole += 1
                 } else if let form = try salvage.blob(entry, rows[entry.offset], of: pack.indexed, size: size)
                 {
-                    try writer.append(form, of: entry, kind: pack.indexed.kind)
+                    try filler.append(form, of: entry, kind: pack.indexed.kind)
                     saved.insert(position)
                     whole += 1
                 } else {
@@ -153,7 +123,7 @@ public final class RepairPacks {
                     doubtful.append((position, location))
                 }
             }
-            onEvent(.salvaged(pack: pack.id, blobs: whole, of: items.count))
+            hold(.salvaged(pack: pack.id, blobs: whole, of: items.count))
         }
         var lostPositions: Set<Int> = []
         for (position, location) in doubtful where !saved.contains(position) {
@@ -167,15 +137,15 @@ public final class RepairPacks {
 
     /// Decides an index that names the good copies; false when another program has decided one meanwhile.
     private func replaceIndex(
-        _ index: BlobIndex, without damaged: [CountedPack], _ writer: SalvageWriter
+        _ index: BlobIndex, without damaged: [CountedPack], _ filler: PackFiller
     ) throws -> Bool {
         let sorted = try index.soundIndex()
         let isDamaged = Set(damaged.map(\.id))
         let isBad = sorted.packs.map { isDamaged.contains($0.id) }
         let replacement = try IndexReplacement(repository, index.trusted, request)
         var base = ReplacementIndex(
-            repository, round: replacement.round, packs: sorted.packs + writer.packs)
-        var rest = writer.copies[...]
+            repository, round: replacement.round, packs: sorted.packs + filler.packs)
+        var rest = filler.copies[...]
         try sorted.forEachBlob { _, copies in
             if let copy = rest.first, copy.id == copies[0].id {
                 rest.removeFirst()
@@ -187,11 +157,9 @@ public final class RepairPacks {
                 try base.append(copies.filter { !isBad[Int($0.pack)] })
             }
         }
-        if try replacement.decide(try base.finish()) {
-            if report.lostBlobs > 0 { try replacement.endSessions() }
-            return true
-        }
-        try writer.discard()
-        return false
+        // Of a round that another program decided the new packs are left to a prune: that program may have found them.
+        guard try replacement.decide(try base.finish()) else { return false }
+        if report.lostBlobs > 0 { try replacement.endSessions() }
+        return true
     }
 }

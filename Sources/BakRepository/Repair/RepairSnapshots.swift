@@ -6,29 +6,12 @@ import BakFormat
 import BakStorage
 
 /// Repairs snapshots.
-public final class RepairSnapshots {
-    private let repository: Repository
-    private let request: RepairRequest
-    private let onEvent: @Sendable (RepairEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
-    private var report = RepairReport()
+public final class RepairSnapshots: RepositoryRepair {
     /// The label of the snapshots that are made.
     public static let tag = "repaired"
 
-    /// Prepares a repair.
-    public init(
-        _ repository: Repository, _ request: RepairRequest,
-        onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
-    ) {
-        self.repository = repository
-        self.request = request
-        self.onEvent = onEvent
-        self.isCancelled = isCancelled
-    }
-
-    /// Repairs. What was made before an interruption stays.
-    public func run() throws -> RepairReport {
+    /// What was made before an interruption stays.
+    override func attempt() throws -> Bool {
         let (readable, unreadable) = try repository.snapshots()
         let index = try BlobIndex(repository)
         let lost = try missingPacks(index)
@@ -38,6 +21,7 @@ public final class RepairSnapshots {
         for snapshot in readable where !isCancelled() {
             if try !checker.check(snapshot).isClean { damaged.append(snapshot) }
         }
+        guard try isUndisturbed() else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty
         for snapshot in unreadable {
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
@@ -49,7 +33,7 @@ public final class RepairSnapshots {
         }
         if !damaged.isEmpty, !isCancelled() { try replace(damaged, among: readable, index, lost) }
         report.wasInterrupted = isCancelled()
-        return report
+        return true
     }
 
     /// What can be said of a snapshot whose commit record is damaged, when its session still shows which list of files

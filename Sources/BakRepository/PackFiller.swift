@@ -1,12 +1,22 @@
-// SalvageWriter: packs of blobs that were found whole in damaged ones. They are not coded again.
+// PackFiller: well-filled packs of blobs that come from other packs. They are not coded again. Chunks and manifests are
+// kept apart.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Fills packs with salvaged blobs. For one thread.
-final class SalvageWriter {
+/// Where a blob lies after it was copied.
+struct CopiedBlob {
+    var id: ID128
+    /// The place of its new pack among the filler's.
+    var pack: Int
+    var offset: UInt32
+    var storedLength: UInt32
+}
+
+/// Fills new packs. For one thread.
+final class PackFiller {
     private let repository: Repository
     private let isDryRun: Bool
     private var builders: [ObjectKind: PackBuilder] = [:]
@@ -17,25 +27,29 @@ final class SalvageWriter {
     /// The new packs' bytes.
     private(set) var writtenBytes: UInt64 = 0
 
-    init(_ repository: Repository, isDryRun: Bool) {
+    /// Makes one that stores nothing when `isDryRun`.
+    init(_ repository: Repository, isDryRun: Bool = false) {
         self.repository = repository
         self.isDryRun = isDryRun
     }
 
     /// Adds a blob that has been verified.
     func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind) throws {
-        if builders[kind] == nil {
-            let builder = PackBuilder(
-                kind: kind, targetBytes: repository.config.packBytes, sealer: repository.context.sealer)
-            builder.reset(id: ID128(from: repository.random))
-            builders[kind] = builder
-        }
-        let builder = builders[kind]!
+        let builder = builder(for: kind)
         if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
         {
             try close(kind)
         }
         builder.append(id: entry.id, rawLength: Int(entry.rawLength), compressed: compressed)
+    }
+
+    private func builder(for kind: ObjectKind) -> PackBuilder {
+        if let known = builders[kind] { return known }
+        let builder = PackBuilder(
+            kind: kind, targetBytes: repository.config.packBytes, sealer: repository.context.sealer)
+        builder.reset(id: ID128(from: repository.random))
+        builders[kind] = builder
+        return builder
     }
 
     private func close(_ kind: ObjectKind) throws {
@@ -57,10 +71,5 @@ final class SalvageWriter {
         for kind in builders.keys.sorted(by: { $0.rawValue < $1.rawValue }) { try close(kind) }
         if !packs.isEmpty, !isDryRun { try repository.store.publishStaged() }
         copies.sort { $0.id < $1.id }
-    }
-
-    /// Removes them again, when nothing has come to refer to them.
-    func discard() throws {
-        for pack in packs where !isDryRun { try repository.store.delete(Layout.pack(pack.id)) }
     }
 }

@@ -1,0 +1,161 @@
+// PasswordInput: where passwords come from: a terminal that does not show them, a file, or another program's
+// output. They are written to memory of the caller's, who wipes it.
+
+import BakStorage
+import CLinux
+import Glibc
+
+/// Reads passwords.
+public enum PasswordInput {
+    /// Asks the person at the terminal and writes what is typed to `buffer`. Nothing of it is shown. Returns its
+    /// length; nil when there is no terminal.
+    ///
+    /// Throws when the person gives up (Ctrl-C, Ctrl-D) or `isCancelled` turns true, and when more is typed than fits.
+    public static func ask(
+        _ question: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: () -> Bool
+    ) throws(SourceError) -> Int? {
+        guard let terminal = try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY) else { return nil }
+        var before = termios()
+        guard tcgetattr(terminal.number, &before) == 0 else { return nil }
+        var quiet = before
+        // Keys come one by one and without signals: whatever ends this, the terminal is as it was before.
+        quiet.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
+        withUnsafeMutableBytes(of: &quiet.c_cc) { keys in
+            keys[Int(VMIN)] = 1
+            keys[Int(VTIME)] = 0
+        }
+        guard tcsetattr(terminal.number, TCSAFLUSH, &quiet) == 0 else { return nil }
+        defer { tcsetattr(terminal.number, TCSAFLUSH, &before) }
+        do throws(Errno) {
+            try write(question, to: terminal)
+            defer { try? write("\n", to: terminal) }
+            return try readLine(terminal, into: buffer, isCancelled: isCancelled)
+        } catch {
+            if error.code == ECANCELED {
+                throw SourceError(operation: "read the password", message: "it was not given")
+            }
+            throw SourceError(error, "read the password")
+        }
+    }
+
+    private static func write(_ text: String, to terminal: Descriptor) throws(Errno) {
+        let bytes = Array(text.utf8)
+        try bytes.withUnsafeBytes { bytes in
+            Result { () throws(Errno) in try writeAll(terminal.number, bytes) }
+        }.get()
+    }
+
+    /// Reads keys up to the end of the line.
+    private static func readLine(
+        _ terminal: Descriptor, into buffer: UnsafeMutableRawBufferPointer, isCancelled: () -> Bool
+    ) throws(Errno) -> Int {
+        var count = 0
+        while true {
+            var wait = pollfd(fd: terminal.number, events: Int16(POLLIN), revents: 0)
+            if isCancelled() { throw Errno(code: ECANCELED) }
+            // A signal that asks to stop is noticed within a part of a second.
+            guard poll(&wait, 1, 200) > 0 else { continue }
+            var key: UInt8 = 0
+            guard try system({ Glibc.read(terminal.number, &key, 1) }) == 1 else {
+                throw Errno(code: ECANCELED)
+            }
+            switch key {
+            case UInt8(ascii: "\n"), UInt8(ascii: "\r"): return count
+            case 0x03: throw Errno(code: ECANCELED)
+            case 0x04:
+                if count == 0 { throw Errno(code: ECANCELED) }
+                return count
+            case 0x08, 0x7f:
+                // A character may have several bytes.
+                while count > 0 {
+                    count -= 1
+                    if buffer[count] & 0xc0 != 0x80 { break }
+                }
+            case 0x15: count = 0
+            default:
+                guard count < buffer.count else { throw Errno(code: EFBIG) }
+                buffer[count] = key
+                count += 1
+            }
+        }
+    }
+
+    /// Reads a file that fits into `buffer`; returns its length.
+    public static func read(
+        path: String, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SourceError) -> Int {
+        do throws(Errno) {
+            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY)
+            return try readToEnd(file, into: buffer)
+        } catch {
+            throw SourceError(error, "read the password file \(path)")
+        }
+    }
+
+    private static func readToEnd(
+        _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Errno) -> Int {
+        var count = 0
+        while true {
+            // One byte more than fits would be one too many.
+            if count == buffer.count {
+                var more: UInt8 = 0
+                guard try system({ Glibc.read(file.number, &more, 1) }) == 0 else { throw Errno(code: EFBIG) }
+                return count
+            }
+            let part = try system {
+                Glibc.read(file.number, buffer.baseAddress! + count, buffer.count - count)
+            }
+            if part == 0 { return count }
+            count += part
+        }
+    }
+
+    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal.
+    public static func run(
+        _ command: String, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SourceError) -> Int {
+        let operation = "get the password by the command"
+        let (count, status): (Int, Int32)
+        do throws(Errno) {
+            (count, status) = try output(of: command, into: buffer)
+        } catch {
+            throw SourceError(error, operation)
+        }
+        guard status == 0 else {
+            let code = status & 0x7f == 0 ? "code \(status >> 8 & 0xff)" : "signal \(status & 0x7f)"
+            throw SourceError(operation: operation, message: "it ended with \(code)")
+        }
+        return count
+    }
+
+    private static func output(
+        of command: String, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(Errno) -> (count: Int, status: Int32) {
+        var ends: [Int32] = [0, 0]
+        try system { linux_pipe2(&ends, O_CLOEXEC) }
+        let output = Descriptor(ends[0])
+        let input = Descriptor(ends[1])
+        let process = try spawn(command, output: input.number)
+        // Ours must go, or the end of what the command prints is never seen.
+        try input.close()
+        let result = Result { () throws(Errno) in try readToEnd(output, into: buffer) }
+        var status: Int32 = 0
+        try system { waitpid(process, &status, 0) }
+        return (try result.get(), status)
+    }
+
+    private static func spawn(_ command: String, output: Int32) throws(Errno) -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        let words: [UnsafeMutablePointer<CChar>?] = ["sh", "-c", command].map { (word: String) in strdup(word)
+        }
+        defer { for word in words { free(word) } }
+        var process: pid_t = 0
+        let code = posix_spawn(&process, "/bin/sh", &actions, nil, words + [nil], linux_environment())
+        guard code == 0 else { throw Errno(code: code) }
+        return process
+    }
+}

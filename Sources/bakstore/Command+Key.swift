@@ -1,0 +1,150 @@
+// `bakstore key`: the passwords that open an encrypted repository.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func key(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let operands = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
+        guard let action = KeyAction(operands) else {
+            throw UsageError(
+                "key takes one of: list, add, remove ID, passwd", command: .key)
+        }
+        let access = try RepositoryAccess.open(invocation, context: context)
+        let repository = access.repository
+        guard repository.config.encryption != .none else {
+            throw CommandFailure(
+                code: .failed, message: "\(access.location.path) is not encrypted, so it has no keys")
+        }
+        switch action {
+        case .list: return try list(repository, invocation, context)
+        case .add:
+            let id = try add(repository, invocation, context)
+            try tell("added", id, "added key slot \(id.short)", invocation, context)
+        case .remove(let name):
+            let id = try find(name, repository)
+            try repository.removeKeySlot(id)
+            try tell("removed", id, "removed key slot \(id.short)", invocation, context)
+            context.remark(
+                "who knows its password and kept a copy of the repository, or of this slot, can still read what is "
+                    + "stored; to shut them out, copy to a new repository")
+        case .passwd:
+            guard let old = try repository.keySlots().first(where: \.isCurrent)?.id else {
+                throw RepositoryError.noKeySlot(location: access.location.path)
+            }
+            let id = try add(repository, invocation, context)
+            try repository.removeKeySlot(old)
+            try tell("changed", id, "changed the password; its key slot is \(id.short)", invocation, context)
+        }
+        return .done
+    }
+
+    private static func add(
+        _ repository: Repository, _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ID128 {
+        let password = try context.newPassword(.addition, invocation)
+        return try repository.addKeySlot(
+            password: password, cost: try context.passwordCost(),
+            note: KeySlotNote.here(invocation.text(.name), context))
+    }
+
+    private static func find(_ name: String, _ repository: Repository) throws -> ID128 {
+        let matches = try repository.keySlots().map(\.id).filter { $0.description.hasPrefix(name) }
+        guard !name.isEmpty, let match = matches.first else {
+            throw CommandFailure(
+                code: .failed, message: "there is no key slot \(name); list them with: bakstore key list")
+        }
+        guard matches.count == 1 else {
+            throw CommandFailure(code: .failed, message: "\(name) names several key slots; give more digits")
+        }
+        return match
+    }
+
+    private static func tell(
+        _ type: String, _ id: ID128, _ text: String, _ invocation: Invocation, _ context: CommandContext
+    ) throws {
+        if invocation.has(.json) {
+            try context.printJSON { json in
+                json.member("message_type", "key_\(type)")
+                json.member("id", id.description)
+            }
+        } else if !invocation.has(.quiet) {
+            try context.print(text)
+        }
+    }
+
+    private static func list(
+        _ repository: Repository, _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        let slots = try repository.keySlots()
+        var table = TextTable(
+            [.left, .left, .left, .left, .right], header: ["ID", "Name", "Made on", "Time", "Memory"])
+        for slot in slots {
+            if invocation.has(.json) {
+                try context.printJSON { json in
+                    json.member("message_type", "key")
+                    json.member("id", slot.id.description)
+                    json.member("current", slot.isCurrent)
+                    if let note = slot.note {
+                        json.member("name", note.name)
+                        json.member("hostname", note.host)
+                        json.member("program_version", note.program)
+                        json.member("created", context.json(note.created))
+                    }
+                    if let cost = slot.cost {
+                        json.member("memory_bytes", UInt64(cost.memoryKiB) << 10)
+                        json.member("passes", Int(cost.passes))
+                        json.member("lanes", Int(cost.lanes))
+                    }
+                }
+            } else if let note = slot.note, let cost = slot.cost {
+                table.append([
+                    (slot.isCurrent ? "*" : " ") + slot.id.short, Formatting.line(note.name),
+                    Formatting.line(note.host), context.text(note.created),
+                    Formatting.size(UInt64(cost.memoryKiB) << 10),
+                ])
+            }
+        }
+        if !invocation.has(.json) { for line in table.lines() { try context.print(line) } }
+        let faults = slots.compactMap(\.fault)
+        for fault in faults { context.complain("\(fault)") }
+        return faults.isEmpty ? .done : .damage
+    }
+}
+
+/// What is to be done with key slots.
+private enum KeyAction {
+    case list, add, passwd
+    case remove(String)
+
+    init?(_ operands: [String]) {
+        switch (operands.first, operands.count) {
+        case ("list", 1): self = .list
+        case ("add", 1): self = .add
+        case ("passwd", 1): self = .passwd
+        case ("remove", 2): self = .remove(operands[1])
+        default: return nil
+        }
+    }
+}
+
+extension KeySlotNote {
+    /// A note of a slot that is made here and now.
+    static func here(_ name: String?, _ context: CommandContext) -> KeySlotNote {
+        KeySlotNote(
+            name: name ?? Machine.userName.prefixOfBytes(nameBytes), host: Machine.hostName,
+            program: programName, created: context.clock.now())
+    }
+}
+
+extension String {
+    /// The longest beginning of at most so many bytes.
+    fileprivate func prefixOfBytes(_ count: Int) -> String {
+        var text = self
+        while text.utf8.count > count { text.removeLast() }
+        return text
+    }
+}

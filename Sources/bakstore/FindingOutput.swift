@@ -1,0 +1,72 @@
+// FindingOutput: how check and repair tell what they find: a line or a JSON object each, between which the progress is
+// shown.
+
+import BakCore
+import BakFormat
+
+/// Prints findings. Called from any thread.
+struct FindingOutput: Sendable {
+    let invocation: Invocation
+    let context: CommandContext
+    let reporter: ProgressReporter
+
+    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
+        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
+    }
+
+    /// Says what is done next, with `-v`.
+    func remark(_ step: String) {
+        guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
+        reporter.whileCleared { context.remark(step) }
+    }
+
+    /// Shows that so much of so much is done.
+    func show(_ done: UInt64, of total: UInt64) {
+        reporter.update {
+            var progress = Progress()
+            (progress.bytes, progress.totalBytes) = (done, total)
+            progress.totalsAreFinal = true
+            return progress
+        }
+    }
+
+    /// A finding as a line, or as an object of that type with the members that `build` adds.
+    func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
+        reporter.whileCleared {
+            if invocation.has(.json) {
+                try? context.printJSON { json in
+                    json.member("message_type", type)
+                    build(&json)
+                }
+            } else {
+                try? context.print(Formatting.line(text))
+            }
+        }
+    }
+
+    /// A finding about an object.
+    func say(_ type: String, object: String, _ text: String, reason: String) {
+        say(type, text) { json in
+            json.member("object", object)
+            json.member("reason", reason)
+        }
+    }
+
+    /// A finding about a snapshot.
+    func say(_ type: String, snapshot: ID128, reason: String) {
+        say(type, "snapshot \(snapshot.short): \(reason)") { json in
+            json.member("snapshot_id", snapshot.description)
+            json.member("reason", reason)
+        }
+    }
+
+    /// A finding about a file of a snapshot, which `mark` stands before.
+    func say(_ type: String, snapshot: ID128, _ mark: String = "", path: [UInt8], reason: String) {
+        let text = "snapshot \(snapshot.short): \(mark)\(Formatting.name(path.absolute)): \(reason)"
+        say(type, text) { json in
+            json.member("snapshot_id", snapshot.description)
+            json.member("item", bytes: path.absolute)
+            json.member("reason", reason)
+        }
+    }
+}

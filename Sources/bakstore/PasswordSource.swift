@@ -1,0 +1,147 @@
+// PasswordSource: where the password of a repository comes from, in this order: the command line or the profile, the
+// environment, the person at the terminal. It is never an argument, which every user of the machine could read.
+
+import BakCodec
+import BakPosix
+import BakStorage
+
+/// A password, or how to get it.
+enum PasswordSource: Equatable, Sendable {
+    case file(String)
+    case command(String)
+    case text(SecretBytes)
+
+    /// The longest password, in bytes.
+    static let limit = 4096
+
+    /// The password, or nil when it is empty.
+    func read() throws(SourceError) -> SecretBytes? {
+        switch self {
+        case .text(let secret): return secret.count > 0 ? secret : nil
+        case .file(let path):
+            return try Self.withoutNewline { buffer throws(SourceError) in
+                try PasswordInput.read(path: path, into: buffer)
+            }
+        case .command(let command):
+            return try Self.withoutNewline { buffer throws(SourceError) in
+                try PasswordInput.run(command, into: buffer)
+            }
+        }
+    }
+
+    /// A file has a newline at its end because editors put it there.
+    private static func withoutNewline(
+        _ fill: (UnsafeMutableRawBufferPointer) throws(SourceError) -> Int
+    ) throws(SourceError) -> SecretBytes? {
+        var count = 0
+        let whole = try SecretBytes(count: limit + 2) { buffer throws(SourceError) in count = try fill(buffer)
+        }
+        whole.withBytes { bytes in
+            guard count > 0, bytes[count - 1] == UInt8(ascii: "\n") else { return }
+            count -= 1
+            if count > 0, bytes[count - 1] == UInt8(ascii: "\r") { count -= 1 }
+        }
+        guard count <= limit else {
+            throw SourceError(operation: "use the password", message: "it has more than \(limit) bytes")
+        }
+        return count > 0 ? whole.prefix(count) : nil
+    }
+
+    /// Asks at the terminal; nil when there is none.
+    static func ask(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
+        var count: Int? = 0
+        let whole = try SecretBytes(count: limit) { buffer throws(SourceError) in
+            count = try PasswordInput.ask(question, into: buffer, isCancelled: isCancelled)
+        }
+        return count.map(whole.prefix)
+    }
+}
+
+/// Whose password is wanted.
+enum PasswordPurpose {
+    /// That of the repository that a command works on.
+    case repository
+    /// That of the repository that `--from-repo` names.
+    case source
+    /// A new one for a key slot.
+    case addition
+
+    fileprivate var flags: (file: FlagName, command: FlagName) {
+        switch self {
+        case .repository: (.passwordFile, .passwordCommand)
+        case .source: (.fromPasswordFile, .fromPasswordCommand)
+        case .addition: (.newPasswordFile, .newPasswordCommand)
+        }
+    }
+}
+
+extension CommandContext {
+    /// Where a password is to come from; nil when nobody said.
+    func passwordSource(_ purpose: PasswordPurpose, _ invocation: Invocation) -> PasswordSource? {
+        if let path = invocation.text(purpose.flags.file) { return .file(path) }
+        if let command = invocation.text(purpose.flags.command) { return .command(command) }
+        switch purpose {
+        case .repository: return environment.password
+        case .source: return environment.sourcePassword
+        case .addition: return nil
+        }
+    }
+
+    /// The password of a repository that is there.
+    func password(
+        _ purpose: PasswordPurpose, of location: String, _ invocation: Invocation
+    ) throws -> SecretBytes {
+        if let source = passwordSource(purpose, invocation) {
+            guard let password = try source.read() else {
+                throw CommandFailure(code: .wrongPassword, message: "the password is empty")
+            }
+            return password
+        }
+        guard
+            let password = try terminal.askPassword(
+                "password for \(Formatting.line(location)): ", isCancelled: isInterrupted)
+        else {
+            throw CommandFailure(
+                code: .wrongPassword,
+                message:
+                    "\(location) is encrypted, and there is no terminal to ask for its password; give it with "
+                    + "--\(purpose.flags.file.rawValue), --\(purpose.flags.command.rawValue) or the environment"
+            )
+        }
+        return password
+    }
+
+    /// A new password. A person types it twice.
+    func newPassword(_ purpose: PasswordPurpose, _ invocation: Invocation) throws -> SecretBytes {
+        if let source = passwordSource(purpose, invocation) {
+            guard let password = try source.read() else {
+                throw CommandFailure(code: .failed, message: "the new password is empty")
+            }
+            return password
+        }
+        guard let first = try terminal.askPassword("new password: ", isCancelled: isInterrupted) else {
+            throw CommandFailure(
+                code: .failed,
+                message: "there is no terminal to ask for the new password; give it with "
+                    + "--\(purpose.flags.file.rawValue) or --\(purpose.flags.command.rawValue)")
+        }
+        guard first.count > 0 else {
+            throw CommandFailure(code: .failed, message: "the new password is empty")
+        }
+        guard try terminal.askPassword("again: ", isCancelled: isInterrupted) == first else {
+            throw CommandFailure(code: .failed, message: "the two passwords differ; nothing was changed")
+        }
+        return first
+    }
+
+    /// What it shall cost on this machine to try a password.
+    func passwordCost() throws -> PasswordCost {
+        let password = SecretBytes(copying: [0])
+        return try PasswordCost.calibrated { cost in
+            let start = clock.monotonicNanoseconds()
+            _ = try PasswordKey(
+                password: password, salt: [UInt8](repeating: 0, count: PasswordKey.saltBytes), cost: cost)
+            return clock.monotonicNanoseconds() - start
+        }
+    }
+}
