@@ -57,25 +57,34 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
         else { return nil }
-        return (0..<listing.count).allSatisfy { index in
+        defer { withExtendedLifetime(folder) {} }
+        for index in 0..<listing.count {
             let name = listing.name(index)
-            // An encrypted repository's key is stored before the repository is made.
-            let isLeftover: (ArraySlice<UInt8>) -> Bool
             if name.elementsEqual("tmp".utf8) {
-                isLeftover = { Temporary.isTemporary($0) }
+                guard holdsOnly(Temporary.isTemporary, "tmp", in: folder.number) else { return false }
             } else if name.elementsEqual("keys".utf8) {
-                isLeftover = { ID128(String(decoding: $0, as: UTF8.self)) != nil }
+                // An encrypted repository's key is stored before the repository is made.
+                guard holdsOnly(isID, "keys", in: folder.number) else { return false }
             } else {
                 return false
             }
-            guard
-                let part = try? Descriptor.open(
-                    at: folder.number, String(decoding: name, as: UTF8.self),
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
-                let leftovers = try? FolderListing(part.number)
-            else { return false }
-            return (0..<leftovers.count).allSatisfy { isLeftover(leftovers.name($0)) }
         }
+        return true
+    }
+
+    private static func isID(_ name: ArraySlice<UInt8>) -> Bool {
+        ID128(String(decoding: name, as: UTF8.self)) != nil
+    }
+
+    /// Whether everything in a folder has a name of that kind; false when it cannot be looked into.
+    private static func holdsOnly(
+        _ isKind: (ArraySlice<UInt8>) -> Bool, _ name: String, in folder: Int32
+    ) -> Bool {
+        guard
+            let part = try? Descriptor.open(at: folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let listing = try? FolderListing(part.number)
+        else { return false }
+        return (0..<listing.count).allSatisfy { isKind(listing.name($0)) }
     }
 
     deinit { abandonStaged() }

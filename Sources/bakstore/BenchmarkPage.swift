@@ -201,7 +201,7 @@ struct BenchmarkPage {
     private func schemeTable(_ rows: [LibraryReport.SchemeRow], of bytes: UInt64) -> String {
         let largest = max(rows.map(\.totalBytes).max() ?? 1, 1)
         return table(
-            ["Chunks", "Would take", "Beside the first", "Share", "Average", "Different", "A core cuts"],
+            ["Chunks", "Would take", "More", "Share", "Average", "Different", "A core cuts"],
             rows.enumerated().map { number, row in
                 [
                     Self.capitalised(row.scheme.title),

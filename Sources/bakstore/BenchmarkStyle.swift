@@ -65,6 +65,8 @@ enum BenchmarkStyle {
         table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
         th { font-weight: 500; font-size: .85rem; color: var(--quiet); }
         th, td { text-align: right; padding: .45rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+        td { white-space: nowrap; }
+        td .bar { min-width: 5rem; }
         th:first-child, td:first-child { text-align: left; padding-left: 0; }
         th:last-child, td:last-child { padding-right: 0; }
         tbody tr:last-child td { border-bottom: 0; }
@@ -89,6 +91,7 @@ enum BenchmarkStyle {
             order: 2; display: flex; justify-content: space-between; gap: .5rem;
             padding: .05rem 0; border: 0; font-size: .85rem;
           }
+          td { white-space: normal; }
           td::before { content: attr(data-name); color: var(--quiet); }
           td:empty { display: none; }
           td:first-child { order: 0; display: block; grid-column: 1 / -1; font-size: 1rem; font-weight: 600; }

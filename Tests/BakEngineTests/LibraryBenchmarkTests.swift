@@ -137,6 +137,25 @@ import Testing
         #expect(!estimate.areDuplicatesEstimated && estimate.duplicateBytes == exact.duplicateBytes)
     }
 
+    @Test func aFileOfSeveralNamesIsReadOnce() throws {
+        var random = SeededRandom(8)
+        let content = random.bytes(5000)
+        func name(_ path: String, inode: UInt64) -> FakeEntry {
+            .file(path, content) { ($0.stat.inode, $0.stat.linkCount) = (inode, 2) }
+        }
+        let tree = FakeTree([
+            .other("s", .directory), name("s/a", inode: 7), name("s/b", inode: 8), name("s/c", inode: 7),
+        ])
+        let bench = try MemoryBench()
+        let benchmark = try LibraryBenchmark(Self.settings(bench), of: tree, roots: [Array("s".utf8)])
+        let report = try benchmark.run(workerCount: 2)
+        #expect(report.files == 2 && report.furtherNames == 1 && report.readBytes == 10_000)
+        // The other inode holds the same, but the name of the first is no copy.
+        #expect(report.duplicateFiles == 1 && report.duplicateBytes == 5000)
+        #expect(tree.opened.withLock { Set($0.map { $0.last }) } == Set("ab".utf8.map { $0 }))
+        #expect(benchmark.progress.files == 3 && benchmark.progress.bytes == 15_000)
+    }
+
     @Test func whatCannotBeReadIsNamed() throws {
         var entries = Self.library(5)
         entries[2].fault = "read"

@@ -131,12 +131,16 @@ public final class LibraryBenchmark: Sendable {
             monitor.locked {
                 current.currentPath = item.path
                 if item.stat.type == .regular { current.files += 1 }
+                // It is not read again.
+                if item.isFurtherName { current.bytes &+= item.stat.size }
             }
+            let holes = worker.holeBytes
             do {
                 try worker.take(item)
             } catch is FileTrier.Stopped {
                 return
             }
+            monitor.locked { current.bytes &+= worker.holeBytes &- holes }
         }
     }
 

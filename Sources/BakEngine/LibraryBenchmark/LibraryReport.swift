@@ -13,9 +13,9 @@ public enum LibraryEvent: Sendable {
 
 /// How far a benchmark has come.
 public struct LibraryProgress: Sendable {
-    /// Regular files that have been read.
+    /// Regular files, by all their names, that have been dealt with or are.
     public var files: UInt64 = 0
-    /// Their bytes.
+    /// Their bytes so far.
     public var bytes: UInt64 = 0
     /// What of them is different, in bytes.
     public var differentBytes: UInt64 = 0

@@ -53,6 +53,9 @@ final class LibraryWorker {
         self.onFailure = onFailure
     }
 
+    /// What did not have to be read here, because there is nothing.
+    var holeBytes: UInt64 { found.bytes &- found.readBytes }
+
     /// What reading took here.
     var readNanoseconds: UInt64 { trier.readNanoseconds }
 
