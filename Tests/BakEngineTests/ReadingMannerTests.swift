@@ -12,10 +12,13 @@ private final class WatchedTree: SourceTree {
     private let monitor = Monitor()
     private nonisolated(unsafe) var reading = 0
     private nonisolated(unsafe) var mostReading = 0
+    /// How many readers are waited for; one that waited in vain lets nobody else wait.
+    private nonisolated(unsafe) var awaited: Int
 
-    init(_ tree: FakeTree, on medium: SourceMedium) {
+    init(_ tree: FakeTree, on medium: SourceMedium, awaiting readers: Int = 0) {
         self.tree = tree
         self.medium = medium
+        awaited = readers
     }
 
     /// The most files that were read at the same time.
@@ -51,7 +54,12 @@ private final class WatchedTree: SourceTree {
             tree.monitor.locked {
                 tree.reading += 1
                 tree.mostReading = max(tree.mostReading, tree.reading)
-                // Long enough for others to come in, if they may.
+                tree.monitor.signalAll()
+                // Until all have come that should, and a little longer for those that may not.
+                for _ in 0..<100 where tree.mostReading < tree.awaited {
+                    tree.monitor.wait(milliseconds: 100)
+                }
+                if tree.mostReading < tree.awaited { tree.awaited = 0 }
                 tree.monitor.wait(milliseconds: 2)
             }
             defer { tree.monitor.locked { tree.reading -= 1 } }
@@ -73,9 +81,11 @@ private final class WatchedTree: SourceTree {
                 })
     }
 
-    private func most(_ medium: SourceMedium, asked: Int?, processors: Int = 2) throws -> Int {
+    private func mostReaders(
+        _ medium: SourceMedium, asked: Int?, processors: Int = 2, expecting readers: Int
+    ) throws -> Int {
         let bench = try MemoryBench()
-        let tree = WatchedTree(Self.tree(300), on: medium)
+        let tree = WatchedTree(Self.tree(300), on: medium, awaiting: readers)
         let report = try bench.backup(tree) {
             $0.workerCount = processors
             $0.readConcurrency = asked
@@ -85,12 +95,14 @@ private final class WatchedTree: SourceTree {
     }
 
     @Test func theMediumDecidesAndTheUserOverrides() throws {
-        #expect(try most(.rotational, asked: nil) == 1)
-        #expect(try most(.rotational, asked: 3) == 3)
-        #expect(try most(.solidState, asked: nil) == 2)
-        #expect(try most(.solidState, asked: 1) == 1)
-        #expect(try most(.network, asked: nil) == 8)
-        #expect(try most(.network, asked: 2, processors: 4) == 2)
+        let cases: [(SourceMedium, asked: Int?, processors: Int, readers: Int)] = [
+            (.rotational, nil, 2, 1), (.rotational, 3, 2, 3), (.solidState, nil, 2, 2),
+            (.solidState, 1, 2, 1), (.network, nil, 2, 8), (.network, 2, 4, 2),
+        ]
+        for (medium, asked, processors, readers) in cases {
+            let most = try mostReaders(medium, asked: asked, processors: processors, expecting: readers)
+            #expect(most == readers, "\(medium), asked for \(asked ?? 0)")
+        }
     }
 
     @Test func aSpinningDiskIsReadByInode() throws {
