@@ -279,7 +279,9 @@ public final class StatsRun {
         stats.packs = stored.count
         stats.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
         var strays = Set(stored.keys)
-        for use in PackUsage(sorted, seen, stored: stored, isSealed: repository.isEncrypted).packs
+        for use in PackUsage(
+            sorted, seen, CopyChoice(sorted.packs, stored: stored), isSealed: repository.isEncrypted
+        ).packs
         where use.isStored {
             strays.remove(use.pack.id)
             stats.unusedBytes += use.livingBlobs > 0 ? use.unusedBytes : use.pack.size

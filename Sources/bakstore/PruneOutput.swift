@@ -42,6 +42,8 @@ final class PruneOutput: @unchecked Sendable {
             }
         case .damaged(let error):
             reporter.whileCleared { context.complain("\(error); the pack stays as it is") }
+        case .damagedCopy(let error):
+            reporter.whileCleared { context.complain("\(error); another copy of what it held is kept") }
         }
     }
 

@@ -15,6 +15,8 @@ struct Fixture {
     var cache = MemoryCache()
     var time = SimulatedTime()
     var random: SeededRandom
+    /// Opens the repository, where it is encrypted and the test has set it.
+    var word: String?
 
     init(seed: UInt64 = 7) { random = SeededRandom(seed: seed) }
 
@@ -28,7 +30,10 @@ struct Fixture {
     }
 
     func open() throws -> Repository {
-        try Repository.open(store, cache: cache, time: time, random: random)
+        guard let word else { return try Repository.open(store, cache: cache, time: time, random: random) }
+        return try Repository.open(store, cache: cache, time: time, random: random) {
+            SecretBytes(copying: Array(word.utf8))
+        }
     }
 
     func session(_ repository: Repository) throws -> BackupSession {

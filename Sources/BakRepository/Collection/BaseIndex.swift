@@ -1,5 +1,6 @@
 // BaseIndex: the index as it is once a collection has decided, written as segments for its decision to name.
-// Each segment is a range of ids. A blob is named once: where it was copied to, else in a pack that stays.
+// Each segment is a range of ids. A blob is named once: where it was copied to, else in a pack that stays. Only where
+// no copy of it is whole all of them are named, in further layers of segments.
 
 import BakCore
 import BakFormat
@@ -52,13 +53,12 @@ struct BaseIndex {
 
     /// Writes what `sorted` holds apart from deleted packs, with what was copied in its new place.
     static func write(
-        _ sorted: SortedIndex, live: LiveBlobs, stored: [ID128: Int], without deleted: Set<ID128>,
+        _ sorted: SortedIndex, live: LiveBlobs, choice: CopyChoice, without deleted: Set<ID128>,
         packs newPacks: [IndexedPack], copies: [CopiedBlob], round: UInt64, _ repository: Repository,
         onProgress: (Int) throws -> Void
     ) throws -> [ID128] {
-        var base = BaseIndex(repository, round: round, packs: sorted.packs + newPacks)
+        var base = ReplacementIndex(repository, round: round, packs: sorted.packs + newPacks)
         let isDeleted = sorted.packs.map { deleted.contains($0.id) }
-        let isStored = sorted.packs.map { stored[$0.id] != nil }
         var rest = copies[...]
         var done = 0
         try sorted.forEachBlob { position, entries in
@@ -71,15 +71,19 @@ struct BaseIndex {
                 (entry.offset, entry.storedLength) = (copy.offset, copy.storedLength)
                 return try base.append(entry)
             }
-            let staying = entries.filter { !isDeleted[Int($0.pack)] }
-            if let entry = staying.first(where: { isStored[Int($0.pack)] }) ?? staying.first {
-                try base.append(entry)
-            } else if live.contains(position) {
-                // Cannot be; and if it were, nothing is decided.
+            guard live.contains(position) else {
+                if let entry = choice.best(entries.filter { !isDeleted[Int($0.pack)] }) {
+                    try base.append(entry)
+                }
+                return
+            }
+            let needed = choice.needed(entries)
+            // Cannot be; and if it were, nothing is decided.
+            if needed.contains(where: { isDeleted[Int($0.pack)] }) {
                 throw MissingBlobError(id: entries[0].id)
             }
+            try base.append(needed)
         }
-        try base.finish()
-        return base.segments
+        return try base.finish()
     }
 }

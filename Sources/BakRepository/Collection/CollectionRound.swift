@@ -17,7 +17,8 @@ struct CollectionRound {
         var unusedBytes: UInt64?
         var rewrittenPacks = 0
         var copiedBytes: UInt64 = 0
-        var damagedPacks = 0
+        /// Packs in which something could not be read.
+        var damaged: Set<ID128> = []
         /// Whether packs stay that should have been rewritten.
         var isPartial = false
     }
@@ -63,21 +64,20 @@ struct CollectionRound {
                     repository, workerCount: options.workerCount, onProgress: report(.marking))
             }
         let condemned = Set(plan.condemned)
-        let usage = PackUsage(
-            survey.sorted, survey.live, stored: stored, condemned: condemned, isSealed: repository.isEncrypted
-        )
-        let copier = PackCopier(repository)
+        var choice = CopyChoice(survey.sorted.packs, stored: stored, condemned: condemned)
         var outcome = Outcome(
             decision: CollectionDecision(
                 number: plan.number, origin: origin, deleted: [], base: [], superseded: []))
-        let copied = try copy(condemned, survey, usage, with: copier, &outcome)
+        let usage = try usage(survey, &choice, &outcome)
+        let copier = PackCopier(repository)
+        let copied = try copy(condemned, survey, usage, choice, with: copier, &outcome)
         let kept = Set(
             usage.packs.filter { $0.livingBlobs > 0 && !copied.contains($0.pack.id) }.map(\.pack.id))
         let deleted = condemned.subtracting(kept)
         if faults.deleteBeforeDecision { for id in deleted { try repository.store.delete(Layout.pack(id)) } }
         onEvent(.step(.indexing))
         let base = try BaseIndex.write(
-            survey.sorted, live: survey.live, stored: stored, without: deleted, packs: copier.filler.packs,
+            survey.sorted, live: survey.live, choice: choice, without: deleted, packs: copier.filler.packs,
             copies: copier.filler.copies, round: plan.number, repository
         ) { done in onEvent(.progress(done: UInt64(done), total: UInt64(survey.sorted.count))) }
         let superseded = survey.trusted.sessions.union(survey.trusted.collections.decision?.superseded ?? [])
@@ -92,17 +92,39 @@ struct CollectionRound {
         if faults.noDecisionRecord { return outcome }
         // Another program's decision holds. The packs that this one wrote count nowhere and are left for the next
         // round: a pack is deleted by a decision that names it and in no other way.
-        return try adopted()
+        var adopted = try adopted()
+        adopted.damaged = outcome.damaged
+        return adopted
     }
 
     private func adopted() throws -> Outcome {
         Outcome(decision: try repository.collectionDecision(plan.number), isOwn: false)
     }
 
+    /// What is needed of each pack. Where a living blob has several copies, the one that is kept is read first.
+    private func usage(_ survey: Survey, _ choice: inout CopyChoice, _ outcome: inout Outcome) throws
+        -> PackUsage
+    {
+        let (sorted, isSealed) = (survey.sorted, repository.isEncrypted)
+        let usage = PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        guard usage.severalCopies > 0 else { return usage }
+        let told = report(.verifying)
+        let verifier = DuplicateVerifier(repository, sorted) { try told($0, usage.severalCopies) }
+        try verifier.verify(&choice, survey.live)
+        guard let fault = verifier.faults.values.first else { return usage }
+        if try isDecided() { throw fault }
+        let sound = PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        for (place, error) in verifier.faults.sorted(by: { $0.key < $1.key }) {
+            outcome.damaged.insert(sorted.packs[Int(place)].id)
+            onEvent(sound.packs[Int(place)].isDamaged ? .damaged(error) : .damagedCopy(error))
+        }
+        return sound
+    }
+
     /// Copies what is needed of those condemned packs that are worth it; returns the packs that were copied whole.
     private func copy(
-        _ condemned: Set<ID128>, _ survey: Survey, _ usage: PackUsage, with copier: PackCopier,
-        _ outcome: inout Outcome
+        _ condemned: Set<ID128>, _ survey: Survey, _ usage: PackUsage, _ choice: CopyChoice,
+        with copier: PackCopier, _ outcome: inout Outcome
     ) throws -> Set<ID128> {
         let sorted = survey.sorted
         let (places, areAll) = usage.wasteful(options.maxUnused, limits: limits) {
@@ -111,12 +133,10 @@ struct CollectionRound {
         outcome.isPartial = !areAll
         guard !places.isEmpty else { return [] }
         onEvent(.step(.copying))
-        let isCondemned = sorted.packs.map { condemned.contains($0.id) }
         var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [IndexEntry]()) })
         sorted.forEachBlob { position, copies in
             guard survey.live.contains(position) else { return }
-            let copy = usage.neededCopy(copies, condemned: isCondemned)
-            wanted[copy.pack]?.append(copy)
+            for copy in choice.needed(copies) { wanted[copy.pack]?.append(copy) }
         }
         let total = places.reduce(0) { $0 + usage.packs[$1].livingBytes }
         var read: UInt64 = 0
@@ -136,7 +156,7 @@ struct CollectionRound {
                 outcome.rewrittenPacks += 1
             } catch let error as CorruptionError {
                 if try isDecided() { throw error }
-                outcome.damagedPacks += 1
+                outcome.damaged.insert(pack.id)
                 onEvent(.damaged(error))
             }
             wanted[UInt32(place)] = nil

@@ -10,10 +10,6 @@ final class PackCopier {
     private let reader: BlobReader
     /// Has the new packs, and where each blob lies in them.
     let filler: PackFiller
-    /// Blobs are read together up to this many bytes,
-    private static let readBytes = 8 << 20
-    /// with gaps between of at most this many.
-    private static let gapBytes = 256 << 10
 
     init(_ repository: Repository) {
         reader = BlobReader(repository)
@@ -26,36 +22,19 @@ final class PackCopier {
     func copy(
         _ wanted: [IndexEntry], of pack: IndexedPack, shouldStop: () -> Bool, onRead: (UInt64) -> Void
     ) throws -> Bool {
-        var rest = wanted.sorted { $0.offset < $1.offset }[...]
-        while let first = rest.first {
+        for (blobs, range) in BlobStretches(wanted.sorted { $0.offset < $1.offset }[...]) {
             if shouldStop() { return false }
-            let start = Int(first.offset)
-            var end = start
-            let together = rest.prefix { blob in
-                let location = location(of: blob, in: pack)
-                guard
-                    end == start
-                        || Int(location.offset) <= end + Self.gapBytes
-                            && location.endOffset - start <= Self.readBytes
-                else { return false }
-                end = max(end, location.endOffset)
-                return true
-            }
-            rest = rest.dropFirst(together.count)
-            let bytes = try reader.readRange(of: pack.id, start..<end)
-            for blob in together {
-                let reference = BlobReference(id: blob.id, length: blob.rawLength)
+            let bytes = try reader.readRange(of: pack.id, range)
+            for blob in blobs {
+                let location = BlobLocation(
+                    pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
                 let (compressed, _) = try reader.verify(
-                    reference, at: location(of: blob, in: pack), kind: pack.kind, in: bytes,
-                    rangeOffset: start)
+                    BlobReference(id: blob.id, length: blob.rawLength), at: location, kind: pack.kind,
+                    in: bytes, rangeOffset: range.lowerBound)
                 try filler.append(compressed, of: blob, kind: pack.kind)
             }
-            onRead(UInt64(end - start))
+            onRead(UInt64(range.count))
         }
         return true
-    }
-
-    private func location(of blob: IndexEntry, in pack: IndexedPack) -> BlobLocation {
-        BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
     }
 }

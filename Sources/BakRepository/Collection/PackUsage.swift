@@ -12,6 +12,8 @@ struct PackUse {
     var livingBlobs = 0
     /// Their bytes with what belongs to them.
     var livingBytes: UInt64 = 0
+    /// Whether a blob that is needed from here cannot be read, as far as anyone has looked.
+    var isDamaged = false
     /// Whether it is sealed: then its length is rounded up, and what that adds is not unused.
     var isSealed = false
     /// The bytes that nothing refers to.
@@ -34,41 +36,29 @@ struct PackUse {
 struct PackUsage {
     /// By the packs' places in the sorted index.
     private(set) var packs: [PackUse]
+    /// How many living blobs lie in several packs.
+    let severalCopies: Int
 
     /// What a blob costs in a pack beside its stored bytes.
     static let blobOverhead = UInt64(PackLayout.blobHeaderBytes + PackLayout.footerEntryBytes)
 
-    /// Counts what is living. Of a blob's copies one is needed: the first in a pack that is stored and not among
-    /// `condemned`, else in one that is stored, else any.
-    init(
-        _ sorted: SortedIndex, _ live: LiveBlobs, stored: [ID128: Int], condemned: Set<ID128> = [],
-        isSealed: Bool
-    ) {
-        var packs = sorted.packs.map {
-            PackUse(pack: $0, isStored: stored[$0.id] != nil, isSealed: isSealed)
+    /// Counts what is living: of each blob's copies those that `choice` needs.
+    init(_ sorted: SortedIndex, _ live: LiveBlobs, _ choice: CopyChoice, isSealed: Bool) {
+        var packs = sorted.packs.enumerated().map { place, pack in
+            PackUse(pack: pack, isStored: choice.isStored(place), isSealed: isSealed)
         }
-        let isCondemned = sorted.packs.map { condemned.contains($0.id) }
+        var severalCopies = 0
         sorted.forEachBlob { position, copies in
             guard live.contains(position) else { return }
-            let copy = Self.neededCopy(copies, packs, isCondemned)
-            packs[Int(copy.pack)].livingBlobs += 1
-            packs[Int(copy.pack)].livingBytes += UInt64(copy.storedLength) + Self.blobOverhead
+            if copies.count > 1 { severalCopies += 1 }
+            for copy in choice.needed(copies) {
+                packs[Int(copy.pack)].livingBlobs += 1
+                packs[Int(copy.pack)].livingBytes += UInt64(copy.storedLength) + Self.blobOverhead
+                if choice.isDamaged(copy) { packs[Int(copy.pack)].isDamaged = true }
+            }
         }
         self.packs = packs
-    }
-
-    /// The copy that stands for a living blob.
-    private static func neededCopy(
-        _ copies: [IndexEntry], _ packs: [PackUse], _ isCondemned: [Bool]
-    ) -> IndexEntry {
-        guard copies.count > 1 else { return copies[0] }
-        return copies.first { packs[Int($0.pack)].isStored && !isCondemned[Int($0.pack)] }
-            ?? copies.first { packs[Int($0.pack)].isStored } ?? copies[0]
-    }
-
-    /// The copy that stands for a living blob, as counted.
-    func neededCopy(_ copies: [IndexEntry], condemned: [Bool]) -> IndexEntry {
-        Self.neededCopy(copies, packs, condemned)
+        self.severalCopies = severalCopies
     }
 
     /// Places of packs that nothing refers to.
@@ -90,7 +80,8 @@ struct PackUsage {
     }
 
     /// The packs that would be rewritten so that no more than `allowance` is unused, the most wasteful first, and
-    /// whether `limits` left some out. Only packs that `isCandidate` are taken.
+    /// whether `limits` left some out. Only packs that `isCandidate` are taken, and none from which a needed blob is
+    /// known not to be readable.
     func wasteful(
         _ allowance: PruneOptions.Allowance, limits: CopyLimits, isCandidate: (Int) -> Bool = { _ in true }
     ) -> (places: [Int], areAll: Bool) {
@@ -100,7 +91,8 @@ struct PackUsage {
         var chosen: [Int] = []
         let candidates = packs.indices.filter { place in
             let use = packs[place]
-            return use.isStored && use.livingBlobs > 0 && use.unusedBytes > 0 && isCandidate(place)
+            return use.isStored && use.livingBlobs > 0 && use.unusedBytes > 0 && !use.isDamaged
+                && isCandidate(place)
         }.sorted { left, right in
             let (a, b) = (packs[left], packs[right])
             return a.unusedShare != b.unusedShare ? a.unusedShare > b.unusedShare : a.pack.id < b.pack.id

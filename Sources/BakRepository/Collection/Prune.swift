@@ -136,7 +136,9 @@ public final class Prune {
                 strays = self.strays(stored, survey).filter(strays.contains)
             }
         }
-        let usage = PackUsage(survey.sorted, survey.live, stored: stored, isSealed: repository.isEncrypted)
+        let usage = PackUsage(
+            survey.sorted, survey.live, CopyChoice(survey.sorted.packs, stored: stored),
+            isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)
         note(stored, survey, usage)
         report.isPartial = !areAll
@@ -195,7 +197,7 @@ public final class Prune {
     /// Carries out what a round decided and adds it to the report.
     private func conclude(_ outcome: CollectionRound.Outcome) throws {
         copiedBytes += outcome.copiedBytes
-        report.damagedPacks += outcome.damagedPacks
+        report.damagedPacks += outcome.damaged.count
         report.isPartial = report.isPartial || outcome.isPartial
         if outcome.isOwn {
             report.rewrittenPacks += outcome.rewrittenPacks

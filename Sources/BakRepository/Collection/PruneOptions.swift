@@ -44,6 +44,8 @@ public enum PruneStep: String, Sendable {
     case marking
     /// Waits for running backups.
     case waiting
+    /// Reads the copy to keep of blobs that lie in several packs.
+    case verifying
     /// Copies what is needed of wasteful packs.
     case copying
     /// Writes the index anew.
@@ -64,6 +66,8 @@ public enum PruneEvent: Sendable {
     case revoked(ID128)
     /// A pack that should be rewritten stays, because it cannot be read.
     case damaged(CorruptionError)
+    /// Blobs of a pack cannot be read; other copies of them are kept.
+    case damagedCopy(CorruptionError)
 }
 
 /// What a prune did, or would do.
@@ -88,7 +92,7 @@ public struct PruneReport: Sendable, Equatable {
     public var unusedBytes: UInt64 = 0
     /// Sessions that were ended.
     public var revokedSessions = 0
-    /// Packs that stay because they could not be read.
+    /// Packs in which something that is needed, or a copy of it, could not be read.
     public var damagedPacks = 0
     /// Whether a limit or the wish to stop left something for another time.
     public var isPartial = false

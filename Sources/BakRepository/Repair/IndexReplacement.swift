@@ -69,8 +69,8 @@ struct IndexReplacement {
     }
 }
 
-/// A base that names every copy of a blob which may be whole: who tells them apart decides what is deleted. Segments
-/// name a blob once, so there are as many layers of them as there are copies.
+/// A base that may name several copies of a blob: who tells them apart decides what is deleted. Segments name a blob
+/// once, so there are as many layers of them as there are copies.
 struct ReplacementIndex {
     private let repository: Repository
     private let round: UInt64
@@ -84,12 +84,15 @@ struct ReplacementIndex {
 
     /// Adds the copies of a blob; ids increase strictly.
     mutating func append(_ copies: [IndexEntry]) throws {
-        for (layer, copy) in copies.enumerated() {
-            if layer == layers.count {
-                layers.append(BaseIndex(repository, round: round, packs: packs))
-            }
-            try layers[layer].append(copy)
-        }
+        for (layer, copy) in copies.enumerated() { try append(copy, to: layer) }
+    }
+
+    /// Adds the only copy of a blob.
+    mutating func append(_ copy: IndexEntry) throws { try append(copy, to: 0) }
+
+    private mutating func append(_ copy: IndexEntry, to layer: Int) throws {
+        if layer == layers.count { layers.append(BaseIndex(repository, round: round, packs: packs)) }
+        try layers[layer].append(copy)
     }
 
     /// Makes it durable and visible; returns its segments.

@@ -1,0 +1,107 @@
+// DuplicateVerifier: reads the copy that a collection would keep of each living blob that lies in several packs. The
+// decision lets go of the other copies, so the kept one must not turn out to be damaged afterwards.
+//
+// Blobs have copies where backups stored the same at once; that is rare, and after the decision it is so no more.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Verifies the choice among copies. For one thread.
+final class DuplicateVerifier {
+    private let repository: Repository
+    private let sorted: SortedIndex
+    private let reader: BlobReader
+    private let onVerified: (_ blobs: Int) throws -> Void
+    private var blobs = 0
+    /// The first fault of each pack that has any, by the pack's place.
+    private(set) var faults: [UInt32: CorruptionError] = [:]
+    /// So many blobs are looked at together, in the order in which they lie.
+    private static let batch = 1 << 20
+
+    /// Prepares it; `onVerified` is told how many blobs are done and may throw to end it.
+    init(_ repository: Repository, _ sorted: SortedIndex, onVerified: @escaping (Int) throws -> Void) {
+        self.repository = repository
+        self.sorted = sorted
+        self.onVerified = onVerified
+        reader = BlobReader(repository)
+    }
+
+    /// Reads what `choice` would keep of living blobs with several copies. Those that are damaged it leaves out, and
+    /// reads what it would keep then. Packs that are missing are faults too.
+    func verify(_ choice: inout CopyChoice, _ live: LiveBlobs) throws {
+        var chosen: [IndexEntry] = []
+        var missing: Set<UInt32> = []
+        try sorted.forEachBlob { position, copies in
+            guard copies.count > 1, live.contains(position), let best = choice.best(copies) else { return }
+            for copy in copies where !choice.isStored(Int(copy.pack)) { missing.insert(copy.pack) }
+            chosen.append(best)
+            guard chosen.count == Self.batch else { return }
+            try settle(chosen, &choice)
+            chosen.removeAll(keepingCapacity: true)
+        }
+        try settle(chosen, &choice)
+        for place in missing.sorted() where faults[place] == nil { try expectPack(place) }
+    }
+
+    /// Verifies copies, and for each that is damaged the next of its blob.
+    private func settle(_ copies: [IndexEntry], _ choice: inout CopyChoice) throws {
+        var pending = copies
+        while !pending.isEmpty {
+            pending.sort { ($0.pack, $0.offset) < ($1.pack, $1.offset) }
+            var next: [IndexEntry] = []
+            var rest = pending[...]
+            while let first = rest.first {
+                let ofPack = rest.prefix { $0.pack == first.pack }
+                rest = rest.dropFirst(ofPack.count)
+                for (stretch, range) in BlobStretches(ofPack) {
+                    for copy in try damaged(stretch, range) {
+                        choice.leaveOut(copy)
+                        if let other = choice.best(sorted.copies(of: copy.id)) { next.append(other) }
+                    }
+                    blobs += stretch.count
+                    try onVerified(blobs)
+                }
+            }
+            pending = next
+        }
+    }
+
+    /// Those of a stretch's blobs that cannot be read.
+    private func damaged(
+        _ stretch: ArraySlice<IndexEntry>, _ range: Range<Int>
+    ) throws -> [IndexEntry] {
+        let pack = sorted.packs[Int(stretch.first!.pack)]
+        var whole: UnsafeRawBufferPointer?
+        do { whole = try reader.readRange(of: pack.id, range) } catch is CorruptionError {
+            // Some of its blobs may be readable: each is read by itself.
+        }
+        var damaged: [IndexEntry] = []
+        for copy in stretch {
+            let location = BlobLocation(pack: pack.id, offset: copy.offset, storedLength: copy.storedLength)
+            do {
+                let start = whole == nil ? Int(copy.offset) : range.lowerBound
+                let bytes = try whole ?? reader.readRange(of: pack.id, start..<location.endOffset)
+                _ = try reader.decode(
+                    BlobReference(id: copy.id, length: copy.rawLength), at: location, kind: pack.kind,
+                    in: bytes, rangeOffset: start)
+            } catch let error as CorruptionError {
+                damaged.append(copy)
+                if faults[copy.pack] == nil { faults[copy.pack] = error }
+            }
+        }
+        return damaged
+    }
+
+    /// Notes a pack that is not in the store. One that a session has published since the packs were listed is.
+    private func expectPack(_ place: UInt32) throws {
+        let key = Layout.pack(sorted.packs[Int(place)].id)
+        do {
+            _ = try repository.store.size(of: key)
+        } catch  where error.kind == .notFound {
+            faults[place] = CorruptionError(
+                object: key.description, offset: 0, reason: "the pack is missing")
+        }
+    }
+}
