@@ -17,6 +17,19 @@ func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+// libipsec-mb, which there is for x86-64 only, and without a description for pkg-config.
+#if arch(x86_64)
+    let multiBuffer: [Target.Dependency] = ["CIPsecMB"]
+    let multiBufferLinks: [LinkerSetting] = [.linkedLibrary("IPSec_MB")]
+    let multiBufferTargets: [Target] = [
+        .systemLibrary(name: "CIPsecMB", providers: [.apt(["libipsec-mb-dev"])])
+    ]
+#else
+    let multiBuffer: [Target.Dependency] = []
+    let multiBufferLinks: [LinkerSetting] = []
+    let multiBufferTargets: [Target] = []
+#endif
+
 let package = Package(
     name: "bakstore",
     products: [.executable(name: "bakstore", targets: ["bakstore"])],
@@ -31,7 +44,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
 
         // The loops over all bytes, in C, for the vector instructions of each processor.
-        .target(name: "CKernels", dependencies: ["CXXHash"]),
+        .target(
+            name: "CKernels", dependencies: ["CXXHash"] + multiBuffer, linkerSettings: multiBufferLinks),
 
         library("BakCore", uses: []),
         library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
@@ -104,6 +118,8 @@ let package = Package(
             ]),
     ]
 )
+
+package.targets += multiBufferTargets
 
 // The fuzzers have no main of their own: libFuzzer brings it. `tools/fuzz` sets the variable and the sanitizers.
 if Context.environment["BAKSTORE_FUZZ"] != nil {

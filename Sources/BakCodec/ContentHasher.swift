@@ -9,10 +9,10 @@
 //         which is injective because a length under 256 fits its byte. The detour keeps clear of XXH3's
 //         paths for inputs up to 240 bytes, whose weaknesses are published; the second secret keeps a
 //         padded input from meeting the same 256 bytes as real content.
-// sha256  HMAC-SHA-256, the first 16 bytes.
+// sha256  a tree of HMAC-SHA-256 (HMACTree.swift), the first 16 bytes.
 //
-// Secrets are expanded (RFC 5869) with the labels "bakstore id D", "bakstore short id D" (192 bytes each)
-// and "bakstore hmac id D" (32 bytes), D being the domain.
+// Secrets are expanded (RFC 5869) with the labels "bakstore id D", "bakstore short id D" (192 bytes each),
+// "bakstore leaf id D" and "bakstore root id D" (32 bytes each), D being the domain.
 
 import BakCore
 import CKernels
@@ -22,8 +22,8 @@ import COpenSSL
 public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible {
     /// Keyed XXH3-128: as fast as memory, no resistance to one who knows the secret.
     case xxh3 = 1
-    /// HMAC-SHA-256 truncated to 128 bits: resists crafted collisions.
-    case sha256 = 2
+    /// A tree of HMAC-SHA-256 truncated to 128 bits: resists crafted collisions. (2 was one HMAC, before any release.)
+    case sha256 = 3
 
     /// Parses a name as the command line and `description` spell it.
     public init?(_ name: some StringProtocol) {
@@ -47,7 +47,7 @@ public struct ContentHasher: Sendable {
 
     private enum Keyed: Sendable {
         case xxh3(XXH3Secrets)
-        case sha256(HMACStates)
+        case sha256(HMACTree)
     }
     private let keyed: Keyed
 
@@ -57,16 +57,18 @@ public struct ContentHasher: Sendable {
         switch algorithm {
         case .xxh3: keyed = .xxh3(XXH3Secrets(secret: secret, domain: domain))
         case .sha256:
-            let key = KeyDerivation.expand(secret: secret, label: "bakstore hmac id \(domain)", count: 32)
-            keyed = .sha256(HMACStates(key: key))
+            func key(_ what: String) -> [UInt8] {
+                KeyDerivation.expand(secret: secret, label: "bakstore \(what) id \(domain)", count: 32)
+            }
+            keyed = .sha256(HMACTree(leafKey: key("leaf"), rootKey: key("root")))
         }
     }
 
-    /// The id of `content`. Allocates nothing for xxh3; two digest states for sha256.
+    /// The id of `content`. Allocates nothing once each thread has called it.
     public func id(of content: UnsafeRawBufferPointer) -> ID128 {
         switch keyed {
         case .xxh3(let secrets): secrets.id(of: content)
-        case .sha256(let states): states.id(of: content)
+        case .sha256(let tree): tree.id(of: content)
         }
     }
 }
@@ -103,57 +105,5 @@ private final class XXH3Secrets: @unchecked Sendable {
             return ID128(
                 ck_xxh3_128_with_secret(padded.baseAddress, Self.paddedBytes, short, Self.secretBytes))
         }
-    }
-}
-
-/// HMAC's inner and outer SHA-256 states with the key already absorbed (RFC 2104). Each id starts from
-/// copies of them, so the states never change and threads need no lock.
-final class HMACStates: @unchecked Sendable {
-    private static let blockBytes = 64
-    private let inner: OpaquePointer
-    private let outer: OpaquePointer
-
-    init(key: [UInt8]) {
-        inner = Self.state(key: key, pad: 0x36)
-        outer = Self.state(key: key, pad: 0x5c)
-    }
-
-    deinit {
-        EVP_MD_CTX_free(inner)
-        EVP_MD_CTX_free(outer)
-    }
-
-    func id(of content: UnsafeRawBufferPointer) -> ID128 {
-        withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { digest in
-            Self.finish(inner, appending: content, into: digest)
-            Self.finish(outer, appending: UnsafeRawBufferPointer(digest), into: digest)
-            return ID128(loading: digest.baseAddress!)
-        }
-    }
-
-    /// A state that has absorbed the key, zero-padded to a block and combined with `pad`.
-    private static func state(key: [UInt8], pad: UInt8) -> OpaquePointer {
-        let block = key.map { $0 ^ pad } + repeatElement(pad, count: blockBytes - key.count)
-        let state = EVP_MD_CTX_new()
-        require(EVP_DigestInit_ex(state, EVP_sha256(), nil))
-        require(EVP_DigestUpdate(state, block, block.count))
-        return state!
-    }
-
-    /// Writes the digest of what `state` has absorbed and `bytes` after it, leaving `state` as it was.
-    private static func finish(
-        _ state: OpaquePointer, appending bytes: UnsafeRawBufferPointer,
-        into digest: UnsafeMutableRawBufferPointer
-    ) {
-        let copy = EVP_MD_CTX_new()
-        defer { EVP_MD_CTX_free(copy) }
-        require(EVP_MD_CTX_copy_ex(copy, state))
-        require(EVP_DigestUpdate(copy, bytes.baseAddress, bytes.count))
-        require(EVP_DigestFinal_ex(copy, digest.baseAddress, nil))
-    }
-
-    /// SHA-256 fails only when memory is out; an id must not be made up then.
-    private static func require(_ result: Int32) {
-        precondition(result == 1, "libcrypto could not compute a SHA-256")
     }
 }

@@ -75,9 +75,13 @@ private let answers = [
     private func publishedAnswers(_ answer: Answer) {
         let (key, nonce, authenticated) = (hex(answer.key), hex(answer.nonce), hex(answer.authenticated))
         let (plaintext, expected) = (hex(answer.plaintext), hex(answer.sealed))
-        for _ in 0..<2 {
-            let sealing = key.withUnsafeBytes { CipherContext(answer.method, key: $0, isSealing: true) }
-            let opening = key.withUnsafeBytes { CipherContext(answer.method, key: $0, isSealing: false) }
+        for usesVectors in [true, false] {
+            let (sealing, opening) = key.withUnsafeBytes {
+                (
+                    CipherContext(answer.method, key: $0, isSealing: true, usesVectors: usesVectors),
+                    CipherContext(answer.method, key: $0, isSealing: false, usesVectors: usesVectors)
+                )
+            }
             // A context is used again and again.
             for cut in [0, plaintext.count / 3, plaintext.count] {
                 var sealed = [UInt8](repeating: 0, count: expected.count)
@@ -100,6 +104,55 @@ private let answers = [
                     }
                 }
                 #expect(matches && Array(opened.dropLast()) == plaintext)
+            }
+        }
+    }
+
+    /// What one form seals the other opens, however it is cut, in its place or not; and neither opens what was changed.
+    @Test func bothFormsAgree() {
+        var generator = SplitMix64(seed: 12)
+        let key = Samples.random(32, seed: 13)
+        let forms = [true, false].map { usesVectors in
+            key.withUnsafeBytes { key in
+                [true, false].map {
+                    CipherContext(.aes256GCM, key: key, isSealing: $0, usesVectors: usesVectors)
+                }
+            }
+        }
+        for round in 0..<400 {
+            let count = round < 100 ? round : Int.random(in: 0...70_000, using: &generator)
+            let text = Samples.random(count, seed: UInt64(round))
+            let nonce = Samples.random(12, seed: UInt64(round) + 1000)
+            let authenticated = Samples.random(round % 90, seed: 3)
+            let cuts = (0..<2).map { _ in Int.random(in: 0...count, using: &generator) }.sorted()
+            func pass(_ context: CipherContext, _ bytes: inout [UInt8]) {
+                begin(context, nonce, authenticated)
+                bytes.withUnsafeMutableBytes { bytes in
+                    for (from, to) in zip([0] + cuts, cuts + [count]) where from < to {
+                        let piece = UnsafeMutableRawBufferPointer(rebasing: bytes[from..<to])
+                        context.update(UnsafeRawBufferPointer(piece), into: piece.baseAddress!)
+                    }
+                }
+            }
+            let sealed = forms.map { form in
+                var bytes = text
+                var tag = [UInt8](repeating: 0, count: 16)
+                pass(form[0], &bytes)
+                tag.withUnsafeMutableBytes { form[0].finish(tag: $0.baseAddress!) }
+                return bytes + tag
+            }
+            #expect(sealed[0] == sealed[1], "round \(round)")
+            for form in forms {
+                for flipped in [nil, Int.random(in: 0..<count + 16, using: &generator)] {
+                    var bytes = sealed[0]
+                    if let flipped { bytes[flipped] ^= 1 }
+                    let tag = Array(bytes.suffix(16))
+                    bytes.removeLast(16)
+                    pass(form[1], &bytes)
+                    let matches = tag.withUnsafeBytes { form[1].matches(tag: $0.baseAddress!) }
+                    #expect(
+                        matches == (flipped == nil) && (flipped != nil || bytes == text), "round \(round)")
+                }
             }
         }
     }

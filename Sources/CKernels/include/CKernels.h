@@ -1,6 +1,6 @@
 // CKernels: the loops that see every byte of every file, in the widest form that the processor has. All
 // forms of a loop give the same results, bit for bit; which one runs is settled once and is no part of
-// any format. Nothing here allocates, reads files or keeps anything between calls.
+// any format. Nothing here reads files, and but for what is opened nothing allocates or is kept between calls.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
@@ -59,5 +59,36 @@ ck_hash128 ck_xxh3_128_with_secret(
 
 // Whether the processor has instructions for AES and for the product that GCM needs.
 bool ck_has_aes(void);
+
+// HMAC-SHA-256 of many strings at once. `ck_many_open` gives NULL where that cannot be had. For one thread at a time;
+// closing wipes what is left of the strings.
+void *ck_many_open(void);
+void ck_many_close(void *many);
+
+// A key (RFC 2104), as SHA-256 has absorbed it: inner and outer pad combined with it, a block each.
+typedef struct {
+    uint8_t inner[32];
+    uint8_t outer[32];
+} ck_hmac_key;
+void ck_many_key(void *many, const uint8_t inner[64], const uint8_t outer[64], ck_hmac_key *key);
+
+enum { ck_most_strings = 128, ck_most_string_bytes = 65535 };
+
+// The strings are `count` bytes in pieces of `piece`, the last perhaps shorter; their tags of 32 bytes are written one
+// after the other. False when the library declines, which is an error of ours.
+bool ck_many_hmac_sha256(
+    void *many, const ck_hmac_key *key, const uint8_t *bytes, size_t count, size_t piece, uint8_t *tags);
+
+// AES-256-GCM (NIST SP 800-38D) on the widest vectors. A cipher is so many bytes at an address that 64 divides; none
+// where it cannot be had. Wiping it is the owner's affair.
+size_t ck_gcm_bytes(void);
+void ck_gcm_key(void *cipher, const uint8_t key[32]);
+// Begins a string; `authenticated` is bound to it and not encrypted.
+void ck_gcm_begin(void *cipher, const uint8_t nonce[12], const uint8_t *authenticated, size_t count);
+// The next bytes of the string, either way; `output` may be where `input` is.
+void ck_gcm_seal(void *cipher, uint8_t *output, const uint8_t *input, size_t count);
+void ck_gcm_open(void *cipher, uint8_t *output, const uint8_t *input, size_t count);
+// Ends the string with its tag, which is for the caller to compare when it was opened.
+void ck_gcm_tag(void *cipher, uint8_t tag[16]);
 
 #endif
