@@ -104,7 +104,7 @@ public final class RepositoryCheck {
         }
         report.blobs = index.count
         try noteUnusedSegments(index)
-        try checkCollections()
+        try checkCollections(index)
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
             held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
@@ -186,7 +186,7 @@ public final class RepositoryCheck {
     }
 
     /// The records of forgotten snapshots and of collections.
-    private func checkCollections() throws {
+    private func checkCollections(_ index: BlobIndex) throws {
         for info in try repository.store.list(Layout.forgotten) {
             guard let id = Layout.id(in: info.key) else {
                 held.append(
@@ -198,10 +198,15 @@ public final class RepositoryCheck {
             } catch let error as CorruptionError {
                 // Its name has said already what it is there for.
                 report.harmlessObjects += 1
+                let isThere = try repository.doubt(about: id, error, index) != nil
                 held.append(
                     .harmless(
                         object: error.object,
-                        reason: "at byte \(error.offset): \(error.reason); its snapshot stays forgotten"))
+                        reason: "at byte \(error.offset): \(error.reason); its snapshot stays forgotten"
+                            + (isThere
+                                ? ", and in place until it is removed once more: bakstore forget \(id.short)"
+                                : "")
+                    ))
             }
         }
         let decided = try repository.collectionRounds().decided

@@ -7,13 +7,17 @@ import BakStorage
 
 extension Repository {
     /// Marks snapshots as not wanted any more. On return the marks are durable; space comes back with a prune.
-    /// Those that are marked already stay so.
+    /// Those that are marked already stay so; where such a marker is damaged another one takes its place.
     ///
     /// Throws `RepositoryError.noSuchSnapshot` before anything is marked when one of them is not there.
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
         let outcomes = try sessionOutcomes()
         for id in snapshots where !outcomes.committed.contains(id) && !outcomes.damaged.contains(id) {
             throw RepositoryError.noSuchSnapshot(name: id.description)
+        }
+        for id in try forgotten().intersection(snapshots).sorted() where try faultOfMarker(id) != nil {
+            // Stopped before the next one is there, the snapshot is listed again, and can be forgotten again.
+            try store.delete(Layout.forget(id))
         }
         let origin = RecordOrigin(time: time.now(), host: host, program: program)
         let ids = Set(snapshots).subtracting(try forgotten()).sorted()
@@ -58,11 +62,14 @@ extension Repository {
         }
     }
 
-    /// The snapshots that are marked as not wanted any more. A marker's name says all that counts: what it forgets
+    /// The snapshots that are marked as not wanted any more. To hide one a marker's name is enough: what it forgets
     /// a prune may have deleted already, so that nothing which happens to its content may bring the snapshot back.
     public func forgotten() throws -> Set<ID128> {
         Set(try store.list(Layout.forgotten).compactMap { Layout.id(in: $0.key) })
     }
+
+    /// Whether a forgotten snapshot's marker cannot be read: then nothing of the snapshot is deleted.
+    public func isMarkerDamaged(_ snapshot: ID128) throws -> Bool { try faultOfMarker(snapshot) != nil }
 
     /// Throws unless a forgotten snapshot's marker is whole.
     func expectForgetMarker(_ snapshot: ID128) throws {

@@ -44,7 +44,8 @@ extension Commands {
         reporter.finish()
         try output.summarize(report, decisions)
         if report.wasInterrupted { return .interrupted }
-        return report.damagedPacks > 0 || !(request?.unreadable.isEmpty ?? true) ? .damage : .done
+        let isDamaged = report.damagedPacks > 0 || report.snapshotsInDoubt > 0
+        return isDamaged || !(request?.unreadable.isEmpty ?? true) ? .damage : .done
     }
 }
 

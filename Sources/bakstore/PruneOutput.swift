@@ -42,8 +42,19 @@ final class PruneOutput: @unchecked Sendable {
             }
         case .damaged(let error):
             reporter.whileCleared { context.complain("\(error); the pack stays as it is") }
+        case .inDoubt(let doubt): tell(doubt)
         case .damagedCopy(let error):
             reporter.whileCleared { context.complain("\(error); another copy of what it held is kept") }
+        }
+    }
+
+    /// Says what is not deleted, and how it can be.
+    private func tell(_ doubt: ForgetDoubt) {
+        let id = doubt.snapshot.id.short
+        reporter.whileCleared {
+            context.complain(
+                "\(doubt.error); nothing of its snapshot is deleted until it is removed once more, by: bakstore forget \(id)"
+            )
         }
     }
 
@@ -79,6 +90,7 @@ final class PruneOutput: @unchecked Sendable {
                 json.member("bytes_freed", report.freedBytes)
                 json.member("bytes_unused", report.unusedBytes)
                 json.member("sessions_ended", report.revokedSessions)
+                json.member("snapshots_in_doubt", report.snapshotsInDoubt)
                 json.member("is_partial", report.isPartial)
                 json.member("total_duration", reporter.secondsElapsed)
                 if isDryRun { json.member("dry_run", true) }

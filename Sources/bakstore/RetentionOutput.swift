@@ -28,6 +28,9 @@ struct RetentionOutput {
         for id in request.removedUnreadable {
             context.remark("snapshot \(id.short), which cannot be read, is given up")
         }
+        for id in request.removedAgain {
+            context.remark("snapshot \(id.short) was removed before, but the mark of it is damaged")
+        }
         for id in request.removedBefore {
             context.remark("snapshot \(id.short) was removed before; there is nothing to do")
         }

@@ -16,6 +16,8 @@ struct RetentionRequest {
     private(set) var removedUnreadable: [ID128] = []
     /// Snapshots that were named and had been removed before.
     private(set) var removedBefore: [ID128] = []
+    /// Snapshots that had been removed before, by markers that are damaged now.
+    private(set) var removedAgain: [ID128] = []
     /// Snapshots that nothing was decided about.
     private(set) var leftAlone = 0
     /// Records that cannot be read and stay.
@@ -25,6 +27,7 @@ struct RetentionRequest {
     /// Every snapshot that goes.
     var removed: [ID128] {
         groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
+            + removedAgain
     }
 
     /// How many snapshots stay by decision.
@@ -97,7 +100,11 @@ struct RetentionRequest {
                 guard let known = matches.first, matches.count == 1 else {
                     throw RepositoryError.noSuchSnapshot(name: name)
                 }
-                removedBefore.append(known)
+                if try repository.isMarkerDamaged(known) {
+                    removedAgain.append(known)
+                } else {
+                    removedBefore.append(known)
+                }
             }
         }
         groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault).map {

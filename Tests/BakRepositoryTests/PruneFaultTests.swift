@@ -96,3 +96,118 @@ import Testing
         #expect(mutation > 10)
     }
 }
+
+/// Markers that the medium has changed: the snapshot stays hidden, and nothing is deleted on their word.
+@Suite struct ForgetDoubtTests {
+    private static let kept = SeededRandom(seed: 51).bytes(40_000)
+    private static let gone = SeededRandom(seed: 52).bytes(300_000)
+
+    private static let damages: [@Sendable ([UInt8]) -> [UInt8]] = [
+        { _ in [] }, { Array($0.prefix($0.count / 2)) }, { [UInt8](repeating: 0, count: $0.count) },
+        { bytes in
+            var bytes = bytes
+            bytes[90] ^= 1
+            return bytes
+        },
+    ]
+
+    @Test func nothingIsDeletedOnTheWordOfADamagedMarker() throws {
+        for damage in Self.damages {
+            var fixture = Fixture()
+            _ = try fixture.create()
+            let old = try fixture.backup([Self.gone, Self.kept])
+            let new = try fixture.backup([Self.kept])
+            try fixture.forget(old)
+            let key = Layout.forget(old.id).description
+            let marker = try #require(fixture.store[key])
+            fixture.store[key] = damage(marker)
+            let packs = fixture.keys("packs")
+            for isDryRun in [true, false, false] {
+                let report = try fixture.prune {
+                    $0.isDryRun = isDryRun
+                    $0.maxUnused = .bytes(0)
+                }
+                #expect(report.snapshotsInDoubt == 1 && report.deletedPacks == 0 && report.snapshots == 1)
+                #expect(fixture.keys("packs") == packs)
+                #expect(try fixture.open().snapshots().readable.map(\.id) == [new.id])
+            }
+            #expect(try contents(old, try fixture.open()) == [Self.gone, Self.kept])
+            // Removed once more, it goes.
+            let image = fixture.store.durableImage
+            try fixture.forget(old)
+            #expect(try !fixture.open().isMarkerDamaged(old.id))
+            let report = try fixture.prune { $0.maxUnused = .bytes(0) }
+            #expect(report.snapshotsInDoubt == 0 && report.freedBytes > UInt64(Self.gone.count))
+            try fixture.expectWhole([(new, [Self.kept])])
+            // Without its marker, it is back.
+            fixture.store = SimulatedStore(image)
+            fixture.store[key] = nil
+            try fixture.expectWhole([(old, [Self.gone, Self.kept]), (new, [Self.kept])], isTidy: false)
+        }
+    }
+
+    @Test func aMarkerThatHasDoneItsWorkIsInNobodysWay() throws {
+        for damage in Self.damages {
+            for isKnown in [false, true] {
+                var fixture = Fixture()
+                _ = try fixture.create()
+                let old = try fixture.backup([Self.gone])
+                let new = try fixture.backup([Self.kept])
+                try fixture.forget(old)
+                let key = Layout.forget(old.id).description
+                let marker = try #require(fixture.store[key])
+                if isKnown {
+                    // This machine has seen it whole before it was damaged.
+                    try fixture.prune { $0.isDryRun = true }
+                } else {
+                    try fixture.prune()
+                    fixture.cache = MemoryCache()
+                }
+                fixture.store[key] = damage(marker)
+                #expect(try fixture.prune().snapshotsInDoubt == 0)
+                try fixture.expectWhole([(new, [Self.kept])])
+            }
+        }
+    }
+
+    @Test func whatIsLeftOfAPrunedSnapshotStays() throws {
+        // Its manifest lies in a pack that stayed, most of its content is gone.
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let old = try fixture.backup([Self.gone])
+        let new = try fixture.backup([Self.kept])
+        try fixture.forget(old)
+        let packs = try fixture.open().indexSegment(old.id).packs
+        let chunks = try #require(packs.first { $0.kind == .chunkPack })
+        let manifest = try #require(packs.first { $0.kind == .manifestPack })
+        try fixture.decide(1, deleting: [chunks.id])
+        fixture.store[Layout.forget(old.id).description]![90] ^= 1
+        let report = try fixture.prune()
+        #expect(report.snapshotsInDoubt == 1 && report.deletedPacks == 0)
+        #expect(fixture.store[Layout.pack(manifest.id).description] != nil)
+        #expect(try contents(new, try fixture.open()) == [Self.kept])
+        try fixture.forget(old)
+        #expect(try fixture.prune().deletedPacks == 1)
+        try fixture.expectWhole([(new, [Self.kept])])
+    }
+
+    @Test func aCacheOfMarkersIsNeverBelievedWhenItIsDamaged() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let old = try fixture.backup([Self.gone])
+        try fixture.backup([Self.kept])
+        try fixture.forget(old)
+        try fixture.prune { $0.isDryRun = true }
+        let file = try #require(fixture.cache["forgotten"])
+        let key = Layout.forget(old.id).description
+        fixture.store[key]![90] ^= 1
+        #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 0)
+        for offset in file.indices {
+            fixture.cache["forgotten"] = file
+            fixture.cache["forgotten"]![offset] ^= 1
+            #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 1, "byte \(offset)")
+            fixture.cache["forgotten"] = Array(file.prefix(offset))
+            #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 1, "\(offset) bytes")
+        }
+    }
+}

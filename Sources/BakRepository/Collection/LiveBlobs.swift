@@ -53,6 +53,22 @@ struct LiveBlobs {
         for segment in segments.keys { try mark(segment, sorted) }
     }
 
+    /// Marks of a manifest what is there: it may have been given up, and some of it deleted.
+    mutating func insertWhatIsThere(
+        of root: BlobReference, _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex
+    ) throws {
+        guard let position = sorted.position(of: root.id) else { return }
+        insert(position)
+        let scan = ReferenceScan(repository, index)
+        for segment in try scan.segments(of: root) {
+            guard let position = sorted.position(of: segment.blob.id) else { continue }
+            insert(position)
+            try scan.forEachChunk(of: segment) { chunk in
+                if let position = sorted.position(of: chunk.id) { insert(position) }
+            }
+        }
+    }
+
     /// Sorted by where they lie, so that packs are read from their beginning to their end.
     private static func inReadingOrder(
         _ segments: [ID128: ManifestSegmentReference], _ index: BlobIndex

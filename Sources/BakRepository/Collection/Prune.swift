@@ -18,6 +18,7 @@ public final class Prune {
     private let watch: SessionWatch
     private var report = PruneReport()
     private var copiedBytes: UInt64 = 0
+    private var toldDoubts: Set<ID128> = []
     /// What one round copies at most: so much room is needed before anything is given back.
     private static let roundLimits = CopyLimits(bytes: 4 << 30, blobs: 1 << 20)
     /// What one round condemns at most.
@@ -141,6 +142,9 @@ public final class Prune {
             isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)
         note(stored, survey, usage)
+        for doubt in survey.doubts where toldDoubts.insert(doubt.snapshot.id).inserted {
+            onEvent(.inDoubt(doubt))
+        }
         report.isPartial = !areAll
         if options.isDryRun {
             imagine(condemned, stored, usage)
@@ -224,6 +228,7 @@ public final class Prune {
     private func note(_ stored: [ID128: Int], _ survey: Survey, _ usage: PackUsage) {
         report.snapshots = survey.snapshots.count
         report.livingBlobs = survey.live.count
+        report.snapshotsInDoubt = survey.doubts.count
         if report.packs == 0 {
             report.packs = stored.count
             report.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }

@@ -68,6 +68,8 @@ public enum PruneEvent: Sendable {
     case damaged(CorruptionError)
     /// Blobs of a pack cannot be read; other copies of them are kept.
     case damagedCopy(CorruptionError)
+    /// A forgotten snapshot's marker is damaged: nothing of it is deleted. Told once for each.
+    case inDoubt(ForgetDoubt)
 }
 
 /// What a prune did, or would do.
@@ -94,6 +96,8 @@ public struct PruneReport: Sendable, Equatable {
     public var revokedSessions = 0
     /// Packs in which something that is needed, or a copy of it, could not be read.
     public var damagedPacks = 0
+    /// Forgotten snapshots of which nothing is deleted because their markers are damaged.
+    public var snapshotsInDoubt = 0
     /// Whether a limit or the wish to stop left something for another time.
     public var isPartial = false
     /// Whether it was ended early by the user.

@@ -15,6 +15,8 @@ struct Survey {
     let trusted: TrustedSegments
     /// The snapshots that stay.
     let snapshots: [CommitRecord]
+    /// Forgotten snapshots whose markers are damaged: what is there of them stays.
+    let doubts: [ForgetDoubt]
     /// What they refer to.
     let live: LiveBlobs
     private let forgotten: Set<ID128>
@@ -48,9 +50,14 @@ struct Survey {
         trusted = index.trusted
         forgotten = try repository.forgotten()
         snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
-        live = try LiveBlobs(
+        doubts = try repository.doubts(about: forgotten, index)
+        var live = try LiveBlobs(
             snapshots.map(\.root), repository, index, sorted, workerCount: workerCount,
             onProgress: onProgress)
+        for doubt in doubts {
+            try live.insertWhatIsThere(of: doubt.snapshot.root, repository, index, sorted)
+        }
+        self.live = live
     }
 
     /// Whether a new survey would come to the same.
