@@ -35,6 +35,8 @@ struct KeySlots {
     let slots: [KeySlot]
     /// Those that cannot.
     let unreadable: [(id: ID128, error: CorruptionError)]
+    /// What is wrong with one that another repository's key lies in, if there is such a one.
+    private let stranger: CorruptionError?
     /// To try a password on a slot takes time and memory: there are no more than so many.
     static let most = 32
 
@@ -43,6 +45,7 @@ struct KeySlots {
         self.store = store
         var slots: [KeySlot] = []
         var unreadable: [(ID128, CorruptionError)] = []
+        var stranger: CorruptionError?
         for info in try store.list(Layout.keys).sorted(by: { $0.key.description < $1.key.description }) {
             guard let id = Layout.id(in: info.key), Layout.keySlot(id) == info.key else { continue }
             do {
@@ -50,20 +53,25 @@ struct KeySlots {
                 let slot = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
                     try KeySlot(decoding: bytes, object: info.key.description, id: id)
                 }
-                if slot.repository == repository { slots.append(slot) }
+                if slot.repository == repository {
+                    slots.append(slot)
+                } else {
+                    stranger = CorruptionError(
+                        object: info.key.description, offset: 0, reason: "a key of another repository")
+                }
             } catch let error as CorruptionError { unreadable.append((id, error)) }
             guard slots.count <= Self.most else {
                 throw CorruptionError(
                     object: Layout.keys, offset: 0, reason: "it has more than \(Self.most) key slots")
             }
         }
-        (self.slots, self.unreadable) = (slots, unreadable)
+        (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
     }
 
     /// The repository's key, from whichever slot the password opens. `password` is asked for once.
     func unlock(_ password: () throws -> SecretBytes) throws -> UnlockedKey {
         guard !slots.isEmpty else {
-            throw unreadable.first?.error ?? RepositoryError.noKeySlot(location: store.location)
+            throw unreadable.first?.error ?? stranger ?? RepositoryError.noKeySlot(location: store.location)
         }
         let password = try password()
         var changed: CorruptionError?

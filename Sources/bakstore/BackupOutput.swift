@@ -10,11 +10,10 @@ final class BackupOutput: @unchecked Sendable {
     private let invocation: Invocation
     private let context: CommandContext
     private let reporter: ProgressReporter
+    /// What there is to read.
+    let totals = SourceTotals()
     private let monitor = Monitor()
     private var exclusions: [String: UInt64] = [:]
-    private var totalFiles: UInt64 = 0
-    private var totalBytes: UInt64 = 0
-    private var totalsAreFinal = false
     private var lastCheckpoint: CommitRecord?
 
     init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
@@ -92,33 +91,16 @@ final class BackupOutput: @unchecked Sendable {
         }
     }
 
-    /// Counts what there is to back up, so that the time left can be told.
-    @Sendable func noteTotal(_ stat: FileStat) {
-        guard stat.type == .regular else { return }
-        monitor.locked {
-            totalFiles += 1
-            totalBytes &+= stat.size
-        }
-    }
-
-    /// Says that `noteTotal` has been called for everything.
-    @Sendable func finishTotals() { monitor.locked { totalsAreFinal = true } }
-
     /// Shows how far the backup has come.
     func show(_ state: BackupProgress) {
         reporter.update {
-            var progress = Progress()
-            progress.files = state.files
-            progress.bytes = state.bytes
-            progress.newBytes = state.storedBytes
-            progress.errors = state.failedItems
-            progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
-            monitor.locked {
-                progress.totalFiles = totalFiles
-                progress.totalBytes = totalBytes
-                progress.totalsAreFinal = totalsAreFinal
+            totals.progress { progress in
+                progress.files = state.files
+                progress.bytes = state.bytes
+                progress.newBytes = state.storedBytes
+                progress.errors = state.failedItems
+                progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
             }
-            return progress
         }
     }
 

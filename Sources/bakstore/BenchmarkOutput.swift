@@ -1,7 +1,6 @@
 // BenchmarkOutput: what a benchmark says while it runs and at its end, for people and as JSON.
 
 import BakChunking
-import BakCore
 import BakEngine
 
 /// Prints a benchmark's events and findings. Called from its threads.
@@ -9,10 +8,8 @@ final class BenchmarkOutput: @unchecked Sendable {
     private let invocation: Invocation
     private let context: CommandContext
     private let reporter: ProgressReporter
-    private let monitor = Monitor()
-    private var totalFiles: UInt64 = 0
-    private var totalBytes: UInt64 = 0
-    private var totalsAreFinal = false
+    /// What there is to read.
+    let totals = SourceTotals()
 
     /// So many groups of equal files are named without -v.
     private static let duplicatesShown = 5
@@ -41,30 +38,15 @@ final class BenchmarkOutput: @unchecked Sendable {
         }
     }
 
-    @Sendable func noteTotal(_ stat: FileStat) {
-        guard stat.type == .regular else { return }
-        monitor.locked {
-            totalFiles += 1
-            totalBytes &+= stat.size
-        }
-    }
-
-    @Sendable func finishTotals() { monitor.locked { totalsAreFinal = true } }
-
     func show(_ state: LibraryProgress) {
         reporter.update {
-            var progress = Progress()
-            progress.files = state.files
-            progress.bytes = state.bytes
-            progress.newBytes = state.differentBytes
-            progress.errors = state.failedItems
-            progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
-            monitor.locked {
-                progress.totalFiles = totalFiles
-                progress.totalBytes = totalBytes
-                progress.totalsAreFinal = totalsAreFinal
+            totals.progress { progress in
+                progress.files = state.files
+                progress.bytes = state.bytes
+                progress.newBytes = state.differentBytes
+                progress.errors = state.failedItems
+                progress.currentFiles = state.currentPath.isEmpty ? [] : [state.currentPath.absolute]
             }
-            return progress
         }
     }
 

@@ -25,7 +25,7 @@ extension Commands {
             ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,
             onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
         let totals = source.countTotals(
-            exclusions, reporter, context, note: output.noteTotal, finish: output.finishTotals)
+            exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
         let board = ProgressBoard()
         let ticker = Ticker(reporter) { output.show(board.current) }
         defer {

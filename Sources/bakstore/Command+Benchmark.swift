@@ -19,7 +19,7 @@ extension Commands {
             settings, of: source.tree, roots: source.roots, exclusions: exclusions, baseline: baseline,
             onEvent: output.note, isCancelled: context.isInterrupted)
         let totals = source.countTotals(
-            exclusions, reporter, context, note: output.noteTotal, finish: output.finishTotals)
+            exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
         let ticker = Ticker(reporter) { output.show(benchmark.progress) }
         defer {
             ticker.stop()

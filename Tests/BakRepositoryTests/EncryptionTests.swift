@@ -162,8 +162,7 @@ extension Fixture {
                 var changed = image
                 changed[key] = strange
                 let fault = findFault(SimulatedStore(changed), fixture.random)
-                let isNamed = fault?.contains(key) == true || key.hasPrefix("keys/") && fault != nil
-                #expect(isNamed, "\(strangeKey) as \(key): \(fault ?? "nothing")")
+                #expect(fault?.contains(key) == true, "\(strangeKey) as \(key): \(fault ?? "nothing")")
                 tried += 1
             }
         }

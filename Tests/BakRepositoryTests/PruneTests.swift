@@ -418,28 +418,11 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
 }
 
 /// A store where the last to put an object wins.
-private final class OverwritingStore: ObjectStore, @unchecked Sendable {
-    let store: SimulatedStore
-    var location: String { store.location }
-
-    init(_ store: SimulatedStore) { self.store = store }
-
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
-        try store.delete(key)
-        return try store.put(key, bytes)
+private final class OverwritingStore: ForwardingStore, @unchecked Sendable {
+    override func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        try base.delete(key)
+        return try base.put(key, bytes)
     }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try store.stage(key, bytes)
-    }
-    func publishStaged() throws(StoreError) { try store.publishStaged() }
-    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
-    func read(
-        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(StoreError) {
-        try store.read(key, at: offset, into: buffer)
-    }
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try store.list(folder) }
-    func delete(_ key: ObjectKey) throws(StoreError) { try store.delete(key) }
 }
 
 /// Counts calls.
@@ -456,35 +439,20 @@ private final class Counter: @unchecked Sendable {
 }
 
 /// A store whose first listings of snapshots leave some out.
-private final class PagedStore: ObjectStore, @unchecked Sendable {
-    private let store: SimulatedStore
+private final class PagedStore: ForwardingStore, @unchecked Sendable {
     private let hiding: (Int) -> [ID128]
     private(set) var listings = 0
-    var location: String { store.location }
 
-    init(_ store: SimulatedStore, hiding: @escaping (Int) -> [ID128]) {
-        (self.store, self.hiding) = (store, hiding)
+    init(_ base: SimulatedStore, hiding: @escaping (Int) -> [ID128]) {
+        self.hiding = hiding
+        super.init(base)
     }
 
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
-        let all = try store.list(folder)
+    override func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        let all = try base.list(folder)
         guard folder == Layout.snapshots else { return all }
         listings += 1
         let hidden = hiding(listings).map(Layout.snapshot)
         return all.filter { !hidden.contains($0.key) }
     }
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
-        try store.put(key, bytes)
-    }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try store.stage(key, bytes)
-    }
-    func publishStaged() throws(StoreError) { try store.publishStaged() }
-    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
-    func read(
-        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(StoreError) {
-        try store.read(key, at: offset, into: buffer)
-    }
-    func delete(_ key: ObjectKey) throws(StoreError) { try store.delete(key) }
 }

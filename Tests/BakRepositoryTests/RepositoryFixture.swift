@@ -105,15 +105,14 @@ func contents(_ snapshot: CommitRecord, _ repository: Repository) throws -> [[UI
 }
 
 /// A store in which something else happens before one of its mutations.
-final class InterruptedStore: ObjectStore, @unchecked Sendable {
-    let store: SimulatedStore
+final class InterruptedStore: ForwardingStore, @unchecked Sendable {
     private var mutationsLeft: Int
     private let act: () throws -> Void
     private(set) var hasStruck = false
-    var location: String { store.location }
 
-    init(_ store: SimulatedStore, beforeMutation mutation: Int, _ act: @escaping () throws -> Void) {
-        (self.store, mutationsLeft, self.act) = (store, mutation, act)
+    init(_ base: SimulatedStore, beforeMutation mutation: Int, _ act: @escaping () throws -> Void) {
+        (mutationsLeft, self.act) = (mutation, act)
+        super.init(base)
     }
 
     private func count() {
@@ -123,26 +122,16 @@ final class InterruptedStore: ObjectStore, @unchecked Sendable {
         do { try act() } catch { Issue.record("\(error)") }
     }
 
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+    override func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         count()
-        return try store.put(key, bytes)
+        return try base.put(key, bytes)
     }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try store.stage(key, bytes)
-    }
-    func publishStaged() throws(StoreError) {
+    override func publishStaged() throws(StoreError) {
         count()
-        try store.publishStaged()
+        try base.publishStaged()
     }
-    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
-    func read(
-        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(StoreError) {
-        try store.read(key, at: offset, into: buffer)
-    }
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try store.list(folder) }
-    func delete(_ key: ObjectKey) throws(StoreError) {
+    override func delete(_ key: ObjectKey) throws(StoreError) {
         count()
-        try store.delete(key)
+        try base.delete(key)
     }
 }

@@ -235,30 +235,17 @@ extension Fixture {
 }
 
 /// A store in which something happens right before an object is put.
-private final class Thief: ObjectStore, @unchecked Sendable {
-    let store: SimulatedStore
-    let act: (String) throws -> Bool
+private final class Thief: ForwardingStore, @unchecked Sendable {
+    private let act: (String) throws -> Bool
     var isArmed = false
-    var location: String { store.location }
 
-    init(_ store: SimulatedStore, _ act: @escaping (String) throws -> Bool) {
-        (self.store, self.act) = (store, act)
+    init(_ base: SimulatedStore, _ act: @escaping (String) throws -> Bool) {
+        self.act = act
+        super.init(base)
     }
 
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+    override func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         if isArmed, (try? act(key.description)) == true { isArmed = false }
-        return try store.put(key, bytes)
+        return try base.put(key, bytes)
     }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try store.stage(key, bytes)
-    }
-    func publishStaged() throws(StoreError) { try store.publishStaged() }
-    func size(of key: ObjectKey) throws(StoreError) -> Int { try store.size(of: key) }
-    func read(
-        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(StoreError) {
-        try store.read(key, at: offset, into: buffer)
-    }
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try store.list(folder) }
-    func delete(_ key: ObjectKey) throws(StoreError) { try store.delete(key) }
 }

@@ -1,0 +1,33 @@
+// SourceTotals: how much there is to read, counted while it is read, so that the time left can be told.
+
+import BakCore
+
+/// Counts regular files and their bytes. Called from any thread.
+final class SourceTotals: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var files: UInt64 = 0
+    private var bytes: UInt64 = 0
+    private var areFinal = false
+
+    /// Counts an item.
+    @Sendable func count(_ stat: FileStat) {
+        guard stat.type == .regular else { return }
+        monitor.locked {
+            files += 1
+            bytes &+= stat.size
+        }
+    }
+
+    /// Says that everything has been counted.
+    @Sendable func finish() { monitor.locked { areFinal = true } }
+
+    /// The totals so far, on which `done` says how far the work has come.
+    func progress(_ done: (inout Progress) -> Void) -> Progress {
+        var progress = Progress()
+        monitor.locked {
+            (progress.totalFiles, progress.totalBytes, progress.totalsAreFinal) = (files, bytes, areFinal)
+        }
+        done(&progress)
+        return progress
+    }
+}

@@ -1,0 +1,27 @@
+// ForwardingStore: a store that hands every call on to another one. A test's store overrides what it is about.
+
+import BakStorage
+
+/// Forwards to `base`.
+open class ForwardingStore: ObjectStore, @unchecked Sendable {
+    /// The store behind it.
+    public let base: SimulatedStore
+    public var location: String { base.location }
+
+    /// Makes a store in front of another one.
+    public init(_ base: SimulatedStore) { self.base = base }
+
+    open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        try base.put(key, bytes)
+    }
+    open func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try base.stage(key, bytes)
+    }
+    open func publishStaged() throws(StoreError) { try base.publishStaged() }
+    open func size(of key: ObjectKey) throws(StoreError) -> Int { try base.size(of: key) }
+    open func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) { try base.read(key, at: offset, into: buffer) }
+    open func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try base.list(folder) }
+    open func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
+}
