@@ -22,10 +22,12 @@ extension Repository {
         let origin = RecordOrigin(time: time.now(), host: host, program: program)
         let ids = Set(snapshots).subtracting(try forgotten()).sorted()
         let markers = try ids.map { try encodedMarker(of: $0, origin) }
-        if ids.count > 1, try putTogether(ids, markers) { return }
-        for (id, bytes) in zip(ids, markers) {
-            _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
+        if try ids.count < 2 || !putTogether(ids, markers) {
+            for (id, bytes) in zip(ids, markers) {
+                _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
+            }
         }
+        KnownMarkers(cache, repository: config.id).add(ids)
     }
 
     private func encodedMarker(of snapshot: ID128, _ origin: RecordOrigin) throws -> [UInt8] {

@@ -15,11 +15,13 @@ import sys
 from bench import Failure, Promise
 from stories import tell
 
-# How often a cut is imagined after one call, and how many states of one story are tried.
-DRAWS = 40
+# How often a cut is imagined after one call, for each change of names that may be lost and in all, and how many states
+# of one story are tried.
+DRAWS_OF_CHANGE = 6
+DRAWS = 60
 STATES_OF_STORY = 400
 # Argon2 takes a while for each command.
-STATES_WITH_PASSWORD = 12
+STATES_WITH_PASSWORD = 8
 
 # What becomes of a write that was not synced, as a function of its bytes; None when it never came to be.
 PAGE = 4096
@@ -81,6 +83,15 @@ class Change:
         for place, (path, _) in enumerate(self.parts):
             self.is_synced[place] |= os.path.dirname(path) == folder
 
+    def put(self, names, chosen=None):
+        for place, (path, what) in enumerate(self.parts):
+            if chosen and not chosen[place]:
+                continue
+            if what is None:
+                names.pop(path, None)
+            else:
+                names[path] = what
+
 
 class Disk:
     """Files and names beneath a folder, as the calls so far have made them and as far as they were synced."""
@@ -88,8 +99,10 @@ class Disk:
     def __init__(self, root):
         self.root = root
         self.inodes = {}
-        self.count = 0
+        self.made = []
         self.names = {}
+        # What is there for good, and the changes that may be lost yet.
+        self.durable = {root: 'folder'}
         self.changes = []
 
     def each(self, calls):
@@ -99,9 +112,9 @@ class Disk:
             yield cut
 
     def make(self, path):
-        self.count += 1
-        self.change([], [(path, Inode(self.count))])
-        return self.names[path]
+        self.made.append(Inode(len(self.made)))
+        self.change([], [(path, self.made[-1])])
+        return self.made[-1]
 
     def apply(self, fields, data):
         kind, rest = fields[0], fields[1:-1]
@@ -118,6 +131,7 @@ class Disk:
                 inode.synced = len(inode.writes)
             for change in self.changes:
                 change.sync(rest[1])
+            self.settle()
         elif kind == 'mkdir':
             self.change([], [(rest[0], 'folder')])
         elif kind == 'unlink':
@@ -135,12 +149,23 @@ class Disk:
             inode = self.make(path)
             inode.writes, inode.synced = [(0, data)], 1
         self.changes[-1].sync(os.path.dirname(path))
+        self.settle()
+
+    def settle(self):
+        """Puts aside what can be lost no more, unless a change before it to the same name can."""
+        pending, touched = [], set()
+        for change in self.changes:
+            paths = {path for path, _ in change.parts}
+            if all(change.is_synced) and not paths & touched:
+                change.put(self.durable)
+            else:
+                pending.append(change)
+                touched |= paths
+        self.changes = pending
 
     def change(self, remove, add):
         self.changes.append(Change(remove, add))
-        for path in remove:
-            self.names.pop(path, None)
-        self.names.update(add)
+        self.changes[-1].put(self.names)
 
     def after_cut(self, draw):
         """What a power cut now may leave: path, inode and the shapes of its writes; a folder has neither."""
@@ -150,7 +175,7 @@ class Disk:
         pending = sum(not all(change.is_synced) for change in self.changes)
         last = draw.randint(0, pending)
         place = 0
-        names = {self.root: 'folder'}
+        names = dict(self.durable)
         for change in self.changes:
             if all(change.is_synced) or is_atomic and any(change.is_synced):
                 chosen = [True] * len(change.parts)
@@ -160,11 +185,7 @@ class Disk:
             else:
                 chosen = [is_synced or draw.random() < odds for is_synced in change.is_synced]
             place += not all(change.is_synced)
-            for (path, what), is_chosen in zip(change.parts, chosen):
-                if is_chosen and what is None:
-                    names.pop(path, None)
-                elif is_chosen:
-                    names[path] = what
+            change.put(names, chosen)
         reached = {os.path.dirname(self.root)}
         for path, what in sorted(names.items(), key=lambda row: row[0]):
             # What lies in a folder that is not there cannot be reached.
@@ -183,6 +204,7 @@ class Names:
     def __init__(self, root, calls):
         self.root = root
         self.ordinals = {}
+        self.known = {}
         for fields, _, _ in calls:
             for path in fields[1:-1]:
                 self.canonical(path)
@@ -193,6 +215,11 @@ class Names:
 
     def canonical(self, path):
         """None for what makes no state distinct."""
+        if path not in self.known:
+            self.known[path] = self.without_chance(path)
+        return self.known[path]
+
+    def without_chance(self, path):
         repository, _, rest = path[len(self.root):].strip('/').partition('/')
         if repository == 'cache' or rest == 'tmp' or rest.startswith('tmp/'):
             return None
@@ -237,9 +264,7 @@ class Recording:
         disk = Disk(self.bench.state)
         for _ in disk.each(self.calls):
             pass
-        self.totals = {
-            what.number: len(what.writes) for change in disk.changes for _, what in change.parts
-            if isinstance(what, Inode)}
+        self.totals = {inode.number: len(inode.writes) for inode in disk.made}
 
     def stage(self, cut):
         """The promise that holds when so many calls have been made."""
@@ -261,7 +286,9 @@ class Recording:
         found = []
         disk, names = Disk(self.bench.state), Names(self.bench.state, self.calls)
         for cut in disk.each(self.calls):
-            for number in range(DRAWS):
+            open_changes = sum(
+                any(names.canonical(path) for path, _ in change.parts) for change in disk.changes)
+            for number in range(min(DRAWS, DRAWS_OF_CHANGE * (1 + open_changes))):
                 draw = f'{seed} {cut} {number}'
                 key = self.key(disk.after_cut(random.Random(draw)), names)
                 # What was promised since must be found in a state that was there before, too.
@@ -319,13 +346,13 @@ def go_on(bench, promise, draw):
     if 'other' in promise.made:
         bench.expect((0,), 'copy', '--from-repo', bench.repository(), repository='other')
         bench.expect_restored('latest', 3, 'other')
-    if draw.random() < 0.5:
+    if draw.random() < 0.3:
         for repository in sorted(promise.made):
             if not is_undecided(bench, repository):
                 bench.expect((0,), 'prune', '--max-unused', '0', repository=repository)
-    after = promise.copy()
-    after.heal = []
-    after.check(bench, draw)
+        after = promise.copy()
+        after.heal = []
+        after.check(bench, draw)
 
 
 def try_states(recording, states, folder, results):

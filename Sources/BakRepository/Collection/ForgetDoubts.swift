@@ -1,7 +1,7 @@
 // ForgetDoubts: snapshots that a damaged marker forgets. They stay hidden, since a prune may have deleted what they
 // had; but nothing that is still there is deleted on the word of such a marker.
 //
-// A marker that was once found whole has said what it had to say, so this machine remembers it:
+// A marker that was put from here or once found whole has said what it had to say, so this machine remembers it:
 //
 //   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | snapshot ids 16 each, sorted | XXH3-128 of it all 16
 
@@ -63,8 +63,8 @@ extension Repository {
     }
 }
 
-/// The markers that this machine has found whole, in a file of the cache.
-private struct KnownMarkers {
+/// The markers that this machine has put or found whole, in a file of the cache.
+struct KnownMarkers {
     private static let name = "forgotten"
     private static let magic: UInt64 = 0x0065_6e6f_676b_6162  // "bakgone"
     private static let version: UInt32 = 1
@@ -89,6 +89,11 @@ private struct KnownMarkers {
         for offset in stride(from: Self.headBytes, to: end, by: ID128.byteCount) {
             ids.insert(ID128(loading: bytes.baseAddress! + offset))
         }
+    }
+
+    /// Writes the file anew with more ids.
+    func add(_ more: [ID128]) {
+        if !more.isEmpty { replace(with: ids.union(more)) }
     }
 
     /// Writes the file anew. A cache that cannot be written only costs time.
