@@ -48,6 +48,10 @@ func withCPath<Result, Failure: Error>(
     return try body(UnsafeRawPointer(copy).assumingMemoryBound(to: CChar.self))
 }
 
+/// How much one call writes. Linux takes a whole call into the page cache in pieces as large as it can get; to find
+/// those of a MiB and more can take ten times as long as the copy (decision 23).
+private let mostWritten = 256 << 10
+
 /// Writes all of `bytes`, at the descriptor's position or at `offset`.
 func writeAll(
     _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: UInt64? = nil
@@ -55,7 +59,7 @@ func writeAll(
     var done = 0
     while done < bytes.count {
         let start = bytes.baseAddress! + done
-        let count = bytes.count - done
+        let count = min(bytes.count - done, mostWritten)
         let written = try system {
             if let offset {
                 pwrite(descriptor, start, count, off_t(truncatingIfNeeded: offset) &+ done)
