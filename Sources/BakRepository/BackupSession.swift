@@ -96,6 +96,7 @@ public final class BackupSession {
         firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
         if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
         if !kept.packs.isEmpty { try takeOver(kept, state) }
+        faults.milestones.reached("begun", ["\(kept) \(id) \(rounds) \(firstRound)", index.knowledge])
     }
 
     private static func register(

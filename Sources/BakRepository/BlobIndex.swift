@@ -214,6 +214,14 @@ public final class BlobIndex: @unchecked Sendable {
 
     private var view: View { viewMonitor.locked { currentView } }
 
+    /// All that it says, claims apart, for `Milestones`.
+    var knowledge: String {
+        let view = view
+        var lines = ["\(view.excluded.sorted()) \(view.sorted.packs)"]
+        view.sorted.forEachBlob { _, copies in lines.append("\(copies)") }
+        return lines.joined(separator: "; ")
+    }
+
     // MARK: Looking up
 
     /// Finds a published blob; nil when there is none of this id and length.

@@ -36,11 +36,11 @@ extension Process {
     ) -> Process {
         Process(name: "backup") { surroundings in
             var faults = faults
-            faults.milestones = surroundings.milestones
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
             // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
             for attempt in 1... {
+                faults.milestones = surroundings.milestones.inside(["attempt \(attempt)"])
                 let session = try BackupSession(
                     repository, host: "host", program: "test", keeping: kept, faults: faults)
                 do {

@@ -84,7 +84,7 @@ public final class Prune {
             faults.milestones.reached("end")
             if !options.isDryRun {
                 try repository.sweepProbes()
-                try Sweep.removeDecidedSessions(repository, faults.milestones)
+                try Sweep.removeDecidedSessions(repository, faults.milestones.inside(["at the end"]))
             }
         } catch is PruneStopped {}
         report.wasInterrupted = isCancelled()
