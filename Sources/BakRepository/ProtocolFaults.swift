@@ -17,4 +17,6 @@ struct ProtocolFaults: Sendable {
     var noDecisionRecord = false
     /// A collection deletes before its decision is there.
     var deleteBeforeDecision = false
+    /// Told how far an actor is.
+    var milestones = Milestones()
 }

@@ -169,6 +169,33 @@ import Testing
         }
     }
 
+    @Test func aMarkerThatWasPlantedDeletesNothing() throws {
+        let other = Fixture(seed: 9)
+        let foreign = try other.create()
+        for isCopied in [true, false] {
+            var fixture = Fixture()
+            fixture.word = "word"
+            _ = try fixture.createEncrypted()
+            let old = try fixture.backup([Self.gone])
+            let gone = try fixture.backup([Self.kept, Self.gone])
+            let new = try fixture.backup([Self.kept])
+            try fixture.forget(gone)
+            fixture.cache = MemoryCache()
+            let key = Layout.forget(old.id).description
+            // Another snapshot's marker, or one that was made without the key.
+            fixture.store[key] =
+                isCopied
+                ? fixture.store[Layout.forget(gone.id).description]
+                : ForgetMarker(
+                    snapshot: old.id,
+                    origin: RecordOrigin(time: Timestamp(seconds: 1), host: "h", program: "p")
+                ).encode(foreign.context)
+            #expect(try fixture.prune { $0.maxUnused = .bytes(0) }.snapshotsInDoubt == 1)
+            fixture.store[key] = nil
+            try fixture.expectWhole([(old, [Self.gone]), (new, [Self.kept])])
+        }
+    }
+
     @Test func whatIsLeftOfAPrunedSnapshotStays() throws {
         // Its manifest lies in a pack that stayed, most of its content is gone.
         var fixture = Fixture()

@@ -1,13 +1,11 @@
-// Explorer: every interleaving of the store operations of several processes, each state visited once.
+// Explorer: every interleaving of the store operations of several processes, each state visited once. A state is what
+// the store holds and where each process is; no state is ever come to again from itself.
 //
-// A state is what the store holds and what each process has been told. Two reductions, which lose no behaviour:
-// - A call whose reply no one can change any more is done at once: it commutes with all that others do.
-// - A read of an object that is there and may yet be deleted happens either at once or after the deletion: an object
-//   is never changed, so whatever lies between makes no difference to anyone.
+// Interleavings that come to the same are tried once (Explorer+Reduction). Where even these are too many, a search can
+// be bounded by how often an actor is interrupted by another although it could go on (context bounding: Musuvathi and
+// Qadeer, PLDI 2007): few interruptions find nearly all faults.
+//
 // A process that stops for good is one that never moves again, which is among the interleavings.
-//
-// Where these are still too many, the search can be bounded by how often an actor is interrupted by another although
-// it could go on (context bounding: Musuvathi and Qadeer, PLDI 2007): few interruptions find nearly all faults.
 
 import BakStorage
 
@@ -16,19 +14,24 @@ final class Explorer {
     /// Processes that run one after the other.
     struct Actor {
         var processes: [Process]
-        /// Whether it may delete objects.
-        var deletes = false
     }
 
-    /// What others than the processes may do to the store.
-    typealias Environment = (StoreImage) -> [StoreOperation]
+    /// Something that someone may put at any time, and need not, while the store has another object.
+    struct Wish {
+        var object: StoreImage.Object
+        /// The key of the other object,
+        var needed: Universe.Key
+        /// and with which contents of it.
+        var isGranted: (Universe.Content) -> Bool = { _ in true }
+    }
 
     /// What the search found out.
     struct Outcome {
+        /// At which there is a choice, in the last pass.
         var states = 0
-        var steps = 0
+        var passes = 0
         var images = 0
-        var ends = 0
+        var ends: Set<UInt64> = []
         var histories = 0
         var runs = 0
         var isExhausted = false
@@ -36,19 +39,20 @@ final class Explorer {
         var trace: [String] = []
     }
 
-    private struct State {
+    /// What the store holds and where each process is.
+    struct State {
         var image: StoreImage
         var places: SIMD8<Int32>
-        /// Which actors wait for what they would read to be deleted; a bit each.
-        var deferred: UInt8 = 0
-        /// Who moved last, and how often someone who could go on was interrupted; counted in a bounded search only.
+        /// Who moved last, whether that was to read, and how often someone who could go on was interrupted; kept in
+        /// a bounded search only.
         var last: Int8 = -1
+        var isReading = false
         var interruptions: UInt8 = 0
 
         var key: UInt64 {
             var hash = Universe.mix(
                 image.hash,
-                UInt64(deferred) | UInt64(UInt8(bitPattern: last)) << 8 | UInt64(interruptions) << 16)
+                UInt64(UInt8(bitPattern: last)) | UInt64(interruptions) << 8 | (isReading ? 1 << 16 : 0))
             for lane in 0..<4 {
                 hash = Universe.mix(
                     hash,
@@ -59,40 +63,68 @@ final class Explorer {
         }
     }
 
-    private let universe: Universe
-    private let trees: ProcessTrees
-    private let actors: [Actor]
-    private let environment: Environment
-    /// The first node of each process of each actor, and −1 behind the last.
+    /// A state on the way to the present one.
+    private struct Frame {
+        var state: State
+        var key: UInt64
+        /// The moves from the state before.
+        var way: [Move]
+        /// What is still to be tried.
+        var moves: MoveSet
+    }
+
+    /// Which interleavings are tried.
+    enum Extent: Equatable {
+        /// All, one by one.
+        case all
+        /// All, those that come to the same once.
+        case reduced
+        /// Those in which actors are interrupted so often, where reading begins and at changes: what a process
+        /// reads between two changes of its own it reads at one moment.
+        case bounded(interruptions: UInt8)
+    }
+
+    let universe: Universe
+    let trees: ProcessTrees
+    let actors: [Actor]
+    private let wish: (Universe.Key) -> Wish?
+    /// The first node of each process of each actor.
     private var roots: [[ProcessTrees.Node]] = []
-    private var following: [ProcessTrees.Node: ProcessTrees.Node] = [:]
+    /// The first node of an actor's next process, by that of the one before.
+    private(set) var following: [ProcessTrees.Node: ProcessTrees.Node] = [:]
+    private(set) var wishes: [Wish] = []
+    private(set) var visible = VisibleChanges()
+    /// So many of the universe's keys have been looked at.
+    private var keyCount = 0
     private var outcome = Outcome()
     private var checked = HashSet64()
-    /// How finely processes are interleaved.
-    enum Grain {
-        /// At every operation.
-        case operations
-        /// At every change and where reading begins: what a process reads between two changes of its own it reads
-        /// at one moment.
-        case changes
-    }
-    var grain = Grain.operations
-    /// How often actors may be interrupted by others; nil for any number.
-    var interruptionLimit: UInt8?
+    /// The moves since the last choice.
+    private var way: [Move] = []
+    /// What was done, while a way is gone again to be told.
+    private var log: [String]?
+    var extent = Extent.reduced
     /// A process's failure that is none of the protocol's.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
     /// What is wrong with a store at any moment.
     var fault: (StoreImage) -> String? = { _ in nil }
+    /// What changes of an object may do to `fault`.
+    var effects: (Universe.Key) -> VisibleChanges.Effects = { _ in .all }
     /// What is wrong with a store once no one does anything any more.
     var faultAtEnd: (StoreImage) -> String? = { _ in nil }
-    /// Draws the order in which steps are tried; nil for a fixed one.
-    var shuffle: ((Range<Int>) -> Int)?
+    /// Told of every millionth state.
+    var onProgress: (Outcome) -> Void = { _ in }
+    /// Draws the order in which moves are tried; nil for a fixed one.
+    var draw: ((Range<Int>) -> Int)?
+    /// A move takes no more operations than this without a choice.
+    private static let chainLimit = 100_000
 
-    init(_ universe: Universe, _ actors: [Actor], environment: @escaping Environment = { _ in [] }) {
-        precondition(actors.count <= 8)
+    init(
+        _ universe: Universe, _ actors: [Actor], wish: @escaping (Universe.Key) -> Wish? = { _ in nil }
+    ) {
+        precondition(actors.count <= MoveSet.actorLimit)
         self.universe = universe
         self.actors = actors
-        self.environment = environment
+        self.wish = wish
         trees = ProcessTrees(universe)
         for (number, actor) in actors.enumerated() {
             let nodes = actor.processes.enumerated().map { index, process in
@@ -104,29 +136,19 @@ final class Explorer {
     }
 
     /// Explores from `image` until everything has been seen, something is wrong, or `limit` states are reached.
+    ///
+    /// What is left out rests on what processes may yet do. A pass that learns more of that is followed by another.
     func run(from image: StoreImage, limit: Int = .max) throws -> Outcome {
-        var places = SIMD8<Int32>(repeating: -1)
-        for (number, nodes) in roots.enumerated() { places[number] = nodes.first ?? -1 }
-        var visited = HashSet64()
-        var firsts = [State(image: image, places: places)]
-        for actor in actors.indices { firsts = try firsts.flatMap { try settled($0, actor) } }
-        var stack: [(state: State, successors: [State])] = [(State(image: image, places: places), firsts)]
-        while outcome.violation == nil, let last = stack.indices.last {
-            guard let state = stack[last].successors.popLast() else {
-                stack.removeLast()
-                continue
-            }
-            outcome.steps += 1
-            guard visited.insert(state.key) else { continue }
-            outcome.states += 1
-            check(state.image)
-            let successors = outcome.violation == nil ? try successors(of: state) : []
-            if outcome.violation == nil, successors.isEmpty { end(state.image) }
-            stack.append((state, successors))
-            if outcome.states >= limit { break }
-        }
-        outcome.isExhausted = stack.isEmpty && outcome.violation == nil
-        if outcome.violation != nil { outcome.trace = try trace(stack.map(\.state)) }
+        var start = State(image: image, places: SIMD8(repeating: -1))
+        for (number, nodes) in roots.enumerated() { start.places[number] = nodes.first ?? -1 }
+        for actor in actors.indices { try conclude(&start, actor) }
+        check(image)
+        var growth: Int
+        repeat {
+            growth = trees.growth
+            try pass(from: start, limit)
+            outcome.passes += 1
+        } while outcome.isExhausted && extent == .reduced && trees.growth > growth
         (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
         // Their listings are answered without a look.
         let strays = universe.keys.filter {
@@ -136,161 +158,162 @@ final class Explorer {
         return outcome
     }
 
+    private func pass(from start: State, _ limit: Int) throws {
+        var visited = HashSet64()
+        var (stack, onStack): ([Frame], Set<UInt64>) = ([], [])
+        outcome.states = 0
+        func enter(_ state: State) throws {
+            let key = state.key
+            guard visited.insert(key) else {
+                if onStack.contains(key) { throw SimulationFault("a state is come to from itself") }
+                return
+            }
+            outcome.states += 1
+            if outcome.states % 1_000_000 == 0 {
+                (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
+                onProgress(outcome)
+            }
+            stack.append(Frame(state: state, key: key, way: way, moves: moves(from: state)))
+            onStack.insert(key)
+        }
+        way = []
+        try enter(settled(start))
+        while outcome.violation == nil, let top = stack.indices.last, outcome.states < limit {
+            guard let move = stack[top].moves.pop(draw) else {
+                onStack.remove(stack.removeLast().key)
+                continue
+            }
+            way.removeAll(keepingCapacity: true)
+            let state = try settled(step(stack[top].state, move))
+            if outcome.violation == nil { try enter(state) }
+        }
+        outcome.isExhausted = stack.isEmpty && outcome.violation == nil
+        if outcome.violation != nil { outcome.trace = try trace(start, stack.flatMap(\.way) + way) }
+    }
+
     private func check(_ image: StoreImage) {
         guard checked.insert(image.hash) else { return }
         outcome.images += 1
-        outcome.violation = fault(image)
+        outcome.violation = outcome.violation ?? fault(image)
     }
 
     private func end(_ image: StoreImage) {
-        guard checked.insert(image.hash ^ 0x5bd1_e995_5bd1_e995) else { return }
-        outcome.ends += 1
-        outcome.violation = faultAtEnd(image).map { "at the end: " + $0 }
+        guard outcome.ends.insert(image.hash).inserted else { return }
+        outcome.violation = outcome.violation ?? faultAtEnd(image).map { "at the end: " + $0 }
     }
 
-    private func successors(of state: State) throws -> [State] {
-        var result: [State] = []
-        for operation in environment(state.image) {
-            var next = state
-            _ = next.image.apply(operation, universe)
-            result.append(next)
-        }
-        for actor in actors.indices where state.places[actor] >= 0 {
-            guard case .operation(let operation) = try trees.next(state.places[actor], state.image) else {
-                continue
-            }
-            let isDeferred = state.deferred & 1 << actor != 0
-            if isDeferred, let key = operation.readKey, state.image[key] != nil { continue }
-            var next = state
-            next.deferred &= ~(1 << actor)
-            if let interruptionLimit {
-                if interrupts(actor, state) { next.interruptions += 1 }
-                guard next.interruptions <= interruptionLimit else { continue }
-                next.last = Int8(actor)
+    // MARK: Moving
+
+    /// What a live actor does next; nil for one that is over.
+    func operation(_ actor: Int, _ state: State) -> StoreOperation? {
+        state.places[actor] < 0 ? nil : trees.operation(state.places[actor])
+    }
+
+    /// The state after a move.
+    private func step(_ state: State, _ move: Move) throws -> State {
+        var next = state
+        way.append(move)
+        switch move {
+        case .wish(let number):
+            _ = next.image.apply(.put(wishes[number].object), universe)
+            log?.append("someone: put \(universe.name(wishes[number].object.key))")
+        case .actor(let actor):
+            guard let operation = operation(actor, state) else { throw SimulationFault("no next call") }
+            if case .bounded = extent {
+                if let last = lastMove(state), !last.contains(move) { next.interruptions += 1 }
+                (next.last, next.isReading) = (Int8(actor), !operation.isMutation)
             }
             let reply = next.image.apply(operation, universe)
+            log?.append(
+                "\(actor) \(trees.name(state.places[actor])): \(operation.description(universe)) = "
+                    + reply.description(universe))
             next.places[actor] = trees.child(state.places[actor], reply)
-            result += try settled(next, actor, isReading: !operation.isMutation)
+            try conclude(&next, actor)
         }
-        if let shuffle {
-            for index in result.indices.dropFirst() { result.swapAt(index, shuffle(0..<index + 1)) }
-        }
-        return result
+        if next.image.hash != state.image.hash { check(next.image) }
+        return next
     }
 
-    /// Whether someone else moved last and could go on.
-    private func interrupts(_ actor: Int, _ state: State) -> Bool {
-        let last = Int(state.last)
-        return last >= 0 && last != actor && state.places[last] >= 0 && state.deferred & 1 << last == 0
+    /// Finds out what an actor does next.
+    private func conclude(_ state: inout State, _ actor: Int) throws {
+        while state.places[actor] >= 0, trees.operation(state.places[actor]) == nil {
+            let place = state.places[actor]
+            guard case .ended(let failure) = try trees.next(&state.places[actor], state.image) else { return }
+            log?.append("\(actor) \(trees.name(place)): ends" + (failure.map { " with \($0)" } ?? ""))
+            if let failure, !isExpected(failure) {
+                outcome.violation = "\(trees.name(place)) failed: \(failure)"
+            }
+            state.places[actor] = following[trees.root(of: place)] ?? -1
+        }
     }
 
-    /// Goes on with an actor as far as no one else can make a difference.
-    private func settled(_ start: State, _ actor: Int, isReading: Bool = false) throws -> [State] {
-        var late: [State] = []
+    /// Goes on as long as there is no choice.
+    private func settled(_ start: State) throws -> State {
         var state = start
-        while state.places[actor] >= 0, outcome.violation == nil {
-            switch try trees.next(state.places[actor], state.image) {
-            case .unknown: throw SimulationFault("a process has no next call")
-            case .ended(let failure):
-                if let failure, !isExpected(failure) {
-                    outcome.violation = "\(trees.name(state.places[actor])) failed: \(failure)"
-                }
-                state.places[actor] = following[trees.root(of: state.places[actor])] ?? -1
-                continue
-            case .operation(let operation):
-                let goesOn = isReading && grain == .changes && !operation.isMutation
-                guard let isSettled = goesOn ? true : isSettled(operation, state, actor) else {
-                    return late + [state]
-                }
-                if !isSettled, grain == .operations {
-                    var waiting = state
-                    waiting.deferred |= 1 << actor
-                    late.append(waiting)
-                }
-                let reply = state.image.apply(operation, universe)
-                state.places[actor] = trees.child(state.places[actor], reply)
-            }
+        for _ in 0..<Self.chainLimit {
+            if outcome.violation != nil { return state }
+            let moves = moves(from: state)
+            guard moves.count == 1 else { return state }
+            state = try step(state, moves.first)
         }
-        return late + [state]
+        throw SimulationFault("it does not come to an end")
     }
 
-    /// Whether a call's reply can never change; nil when it must be interleaved with what others do. A read of what
-    /// may be deleted is false.
-    private func isSettled(_ operation: StoreOperation, _ state: State, _ actor: Int) -> Bool? {
-        switch operation {
-        case .size(let key), .read(let key, _, _):
-            guard state.image[key] != nil else { return nil }
-            let folder = universe.folders[Int(universe.folderOfKey[Int(key)])]
-            guard folder.hasPrefix("packs") || folder == "index" else { return true }
-            return !actors.indices.contains {
-                $0 != actor && actors[$0].deletes && state.places[$0] >= 0
-            }
-        default: return nil
+    /// The moves that must be tried.
+    private func moves(from state: State) -> MoveSet {
+        lookAtNewKeys()
+        var live = MoveSet()
+        for actor in actors.indices where state.places[actor] >= 0 { live.insert(.actor(actor)) }
+        if live.isEmpty { end(state.image) }
+        switch extent {
+        case .reduced where !live.isEmpty: return reducedMoves(live, state)
+        case .bounded(let limit):
+            if let last = goesOn(state) { return last }
+            if state.interruptions == limit, let last = lastMove(state) { live = last }
+        default: break
         }
+        for number in wishes.indices where isEnabled(number, state.image) { live.insert(.wish(number)) }
+        return live
     }
 
-    /// Every call on the way through `states`, with its reply.
-    private func trace(_ states: [State]) throws -> [String] {
-        try zip(states, states.dropFirst()).flatMap { before, after -> [String] in
-            guard let actor = actors.indices.first(where: { before.places[$0] != after.places[$0] }) else {
-                return after.image.objects.filter { before.image[$0.key] == nil }
-                    .map { "environment: put \(universe.keys[Int($0.key)])" }
-            }
-            var lines: [String] = []
-            var (image, place) = (before.image, before.places[actor])
-            while place != after.places[actor],
-                case .operation(let operation) = try trees.next(place, image)
-            {
-                let reply = image.apply(operation, universe)
-                lines.append(
-                    "\(actor) \(trees.name(place)): \(operation.description(universe)) = \(reply.description(universe))"
-                )
-                place = trees.child(place, reply)
-            }
-            return lines + (place == after.places[actor] ? [] : ["\(actor) \(trees.name(place)): ends"])
+    /// Who moved last, unless that is over.
+    private func lastMove(_ state: State) -> MoveSet? {
+        guard state.last >= 0, state.places[Int(state.last)] >= 0 else { return nil }
+        var moves = MoveSet()
+        moves.insert(.actor(Int(state.last)))
+        return moves
+    }
+
+    /// Who reads and reads on at the same moment.
+    private func goesOn(_ state: State) -> MoveSet? {
+        guard state.isReading, operation(Int(state.last), state)?.isMutation == false else { return nil }
+        return lastMove(state)
+    }
+
+    private func lookAtNewKeys() {
+        while keyCount < universe.keys.count {
+            let key = Universe.Key(keyCount)
+            visible.add(key, effects(key))
+            if let wish = wish(key) { wishes.append(wish) }
+            keyCount += 1
         }
-    }
-}
-
-extension StoreOperation {
-    /// The key whose presence alone decides the reply.
-    var readKey: Universe.Key? {
-        switch self {
-        case .size(let key), .read(let key, _, _): key
-        default: nil
-        }
-    }
-}
-
-/// A set of hashes; eight bytes for each and little more.
-struct HashSet64 {
-    private var slots = [UInt64](repeating: 0, count: 1 << 10)
-    private(set) var count = 0
-
-    /// Adds a hash; false when it was there.
-    mutating func insert(_ hash: UInt64) -> Bool {
-        // Zero stands for an empty slot.
-        let value = max(hash, 1)
-        if count * 10 > slots.count * 7 { grow() }
-        return place(value)
+        precondition(wishes.count <= MoveSet.wishLimit)
     }
 
-    private mutating func place(_ value: UInt64) -> Bool {
-        let mask = slots.count - 1
-        var slot = Int(truncatingIfNeeded: value) & mask
-        while slots[slot] != 0 {
-            if slots[slot] == value { return false }
-            slot = (slot + 1) & mask
-        }
-        slots[slot] = value
-        count += 1
-        return true
+    /// Whether what is wished may be put now, and has not been.
+    func isEnabled(_ number: Int, _ image: StoreImage) -> Bool {
+        let wish = wishes[number]
+        guard !image.contains(wish.object.key), let content = image[wish.needed] else { return false }
+        return wish.isGranted(content)
     }
 
-    private mutating func grow() {
-        let old = slots
-        slots = [UInt64](repeating: 0, count: old.count * 2)
-        count = 0
-        for value in old where value != 0 { _ = place(value) }
+    // MARK: Telling
+
+    /// Every call on a way, with its reply.
+    private func trace(_ start: State, _ moves: [Move]) throws -> [String] {
+        log = []
+        defer { log = nil }
+        _ = try moves.reduce(start, step)
+        return log ?? []
     }
 }

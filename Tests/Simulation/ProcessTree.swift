@@ -9,6 +9,8 @@ import BakCore
 import BakStorage
 import TestSupport
 
+@testable import BakRepository
+
 /// What a process has to itself.
 struct Surroundings {
     var store: any ObjectStore
@@ -17,6 +19,8 @@ struct Surroundings {
     var random: any RandomSource
     /// To be called while it waits for others.
     var pause: @Sendable (_ nanoseconds: UInt64) -> Void = { _ in }
+    /// To be told how far it is.
+    var milestones = Milestones()
 }
 
 /// One run of the program.
@@ -50,6 +54,8 @@ final class ProcessTrees {
     enum Next: Equatable {
         case unknown
         case operation(StoreOperation)
+        /// What another history leads to just as well.
+        case same(as: Node)
         /// The process is over, well or with an error.
         case ended(failure: String?)
     }
@@ -62,14 +68,25 @@ final class ProcessTrees {
     private let universe: Universe
     private var processes: [(process: Process, seed: UInt64, root: Node)] = []
     private var nexts: [Next] = []
+    /// The same, for operations alone.
+    private var operations = ContiguousArray<StoreOperation?>()
     private var parents: [Node] = []
     private var replies: [StoreReply?] = []
     private var trees: [Int32] = []
     private var children: [Edge: Node] = [:]
+    /// The nodes at milestones, by the process and what it knows.
+    private var milestones: [[String]: Node] = [:]
+    /// Nodes that are the same as one, apart from its parent.
+    private var others: [Node: [Node]] = [:]
+    /// Whether histories are told apart for ever.
+    var ignoresMilestones = false
+    /// What each node's process may yet do, from there on, as far as that is known.
+    private var futures: [Footprints.Number] = []
+    private(set) var footprints = Footprints()
+    /// How often more became known of a future.
+    private(set) var growth = 0
     /// How often a process was run.
     private(set) var runCount = 0
-    /// A process that asks for more than this many calls is stuck.
-    private static let callLimit = 5000
 
     init(_ universe: Universe) { self.universe = universe }
 
@@ -90,12 +107,17 @@ final class ProcessTrees {
         return child
     }
 
-    /// What the process at `node` does next. When that has to be found out, the process is run to its end as if no
-    /// one else did anything any more, `image` being what it finds.
-    func next(_ node: Node, _ image: @autoclosure () -> StoreImage) throws -> Next {
+    /// Finds out what the process at `node` does next, and moves to the node that stands for all that are the same.
+    /// When it has to be found out, the process is run to its end as if no one else did anything any more, `image`
+    /// being what it finds.
+    func next(_ node: inout Node, _ image: @autoclosure () -> StoreImage) throws -> Next {
         if nexts[Int(node)] == .unknown { try run(to: node, then: image()) }
+        while case .same(let other) = nexts[Int(node)] { node = other }
         return nexts[Int(node)]
     }
+
+    /// The operation that comes next at a node where that is known.
+    func operation(_ node: Node) -> StoreOperation? { operations[Int(node)] }
 
     /// The first node of a node's process.
     func root(of node: Node) -> Node { processes[Int(trees[Int(node)])].root }
@@ -105,52 +127,168 @@ final class ProcessTrees {
 
     private func addNode(parent: Node, reply: StoreReply?, tree: Int32) -> Node {
         nexts.append(.unknown)
+        operations.append(nil)
         parents.append(parent)
         replies.append(reply)
         trees.append(tree)
+        futures.append(Footprints.none)
         return Node(nexts.count - 1)
     }
 
-    private func run(to target: Node, then image: StoreImage) throws {
-        runCount += 1
-        var history: [Node] = []
-        var place = target
+    /// The number of what the process may yet do at a node and behind it, as far as that is known.
+    func future(_ node: Node) -> Footprints.Number { futures[Int(node)] }
+
+    /// Takes down that more may be done at a node, and so at all nodes that lead there.
+    private func learn(_ footprint: Footprints.Number, at node: Node) {
+        var waiting = [node]
+        while let node = waiting.popLast() {
+            let known = futures[Int(node)]
+            let more = footprints.union(known, footprint)
+            if more == known { continue }
+            futures[Int(node)] = more
+            growth += 1
+            if parents[Int(node)] >= 0 { waiting.append(parents[Int(node)]) }
+            waiting += others[node] ?? []
+        }
+    }
+
+    // MARK: Learning
+
+    /// Takes down what comes at a node where that was not known. Nil, or what was known there instead.
+    fileprivate func note(_ next: Next, at node: Node) -> Next? {
+        if nexts[Int(node)] == .unknown {
+            nexts[Int(node)] = next
+            if case .operation(let operation) = next {
+                operations[Int(node)] = operation
+                learn(footprints.number(of: operation), at: node)
+            }
+        }
+        return nexts[Int(node)] == next ? nil : nexts[Int(node)]
+    }
+
+    /// The node of a milestone to which a process comes at `node`; nil when something else is known to come there.
+    fileprivate func milestone(at node: Node, _ knowledge: () -> [String]) -> Node? {
+        if nexts[Int(node)] == .unknown {
+            let key = [String(trees[Int(node)])] + knowledge()
+            if let milestone = milestones[key] {
+                others[milestone, default: []].append(node)
+                nexts[Int(node)] = .same(as: milestone)
+                learn(futures[Int(milestone)], at: node)
+            } else {
+                let milestone = addNode(parent: node, reply: nil, tree: trees[Int(node)])
+                milestones[key] = milestone
+                nexts[Int(node)] = .same(as: milestone)
+            }
+        }
+        guard case .same(let milestone) = nexts[Int(node)] else { return nil }
+        return milestone
+    }
+
+    /// The nodes on a way to a node, the last first; a drawn one of several.
+    private func way(to target: Node, _ random: SeededRandom?) -> [Node] {
+        var (way, place) = ([target], target)
         while parents[Int(place)] >= 0 {
-            history.append(place)
-            place = parents[Int(place)]
+            let others = random == nil ? [] : others[place] ?? []
+            let draw = others.isEmpty ? 0 : random!.number(0...others.count)
+            place = draw == 0 ? parents[Int(place)] : others[draw - 1]
+            way.append(place)
         }
+        return way
+    }
+
+    fileprivate func reply(before node: Node) -> StoreReply { replies[Int(node)]! }
+
+    private func run(to target: Node, then image: StoreImage?, past random: SeededRandom? = nil) throws {
+        runCount += 1
         let (process, seed, _) = processes[Int(trees[Int(target)])]
-        var image = image
-        var calls = 0
-        var fault: String?
-        let store = ActorStore(universe) { [self] operation in
-            calls += 1
-            if calls > Self.callLimit { fault = fault ?? "it does not come to an end" }
-            if case .unknown = nexts[Int(place)] { nexts[Int(place)] = .operation(operation) }
-            if nexts[Int(place)] != .operation(operation) {
-                fault = fault ?? "with the same replies it calls \(operation.description(universe))"
-            }
-            guard fault == nil else { return .failed(.dead) }
-            if let known = history.popLast() {
-                place = known
-                return replies[Int(known)]!
-            }
-            let reply = image.apply(operation, universe)
-            place = child(place, reply)
-            return reply
+        let run = ProcessRun(self, universe, way: way(to: target, random), image)
+        if let fault = run.run(process, seed: seed) { throw SimulationFault("\(process.name): \(fault)") }
+    }
+
+    /// Goes drawn ways to nodes that are known, milestones with another past than the first among them, and throws where
+    /// a process does not do what is known of it.
+    func audit(_ count: Int, _ random: SeededRandom) throws {
+        for _ in 0..<count {
+            let target = Node(random.number(0...nexts.count - 1))
+            if operations[Int(target)] != nil { try run(to: target, then: nil, past: random) }
         }
+    }
+}
+
+/// A process on its way along a history, and then on a store of its own.
+private final class ProcessRun {
+    private let trees: ProcessTrees
+    private let universe: Universe
+    /// Where it is, and the nodes that are to come, the next one last.
+    private var place: ProcessTrees.Node
+    private var way: [ProcessTrees.Node]
+    /// What the store holds once the way is gone; nil to go no further.
+    private var image: StoreImage?
+    private var fault: String?
+    private var isOver = false
+    private var calls = 0
+    private let cache = MemoryCache()
+    private let time = SimulatedTime()
+    /// A process that asks for more than this many calls is stuck.
+    private static let callLimit = 5000
+
+    init(_ trees: ProcessTrees, _ universe: Universe, way: [ProcessTrees.Node], _ image: StoreImage?) {
+        (self.trees, self.universe, self.way, self.image) = (trees, universe, way, image)
+        place = self.way.removeLast()
+    }
+
+    /// Runs the process; nil, or what it does else than is known.
+    func run(_ process: Process, seed: UInt64) -> String? {
+        let random = SeededRandom(seed: seed)
+        let store = ActorStore(universe) { [self] in call($0) }
+        nonisolated(unsafe) let reach: (() -> [String]) -> Void = { self.reach(random, $0) }
         var failure: String?
         do {
             try process.run(
                 Surroundings(
-                    store: store, cache: MemoryCache(), time: SimulatedTime(),
-                    random: OneFolderRandom(base: SeededRandom(seed: seed))))
+                    store: store, cache: cache, time: time, random: OneFolderRandom(base: random),
+                    milestones: Milestones { reach($0) }))
         } catch { failure = String(describing: error) }
-        if nexts[Int(place)] == .unknown { nexts[Int(place)] = .ended(failure: failure) }
-        if nexts[Int(place)] != .ended(failure: failure) {
-            fault = fault ?? "with the same replies it ends with \(failure ?? "success")"
+        if !isOver, let known = trees.note(.ended(failure: failure), at: place) {
+            fault = "with the same replies it ends with \(failure ?? "success"), not \(known)"
         }
-        if let fault { throw SimulationFault("\(process.name): \(fault)") }
+        return fault
+    }
+
+    private func call(_ operation: StoreOperation) -> StoreReply {
+        if isOver { return .failed(.dead) }
+        calls += 1
+        if let known = trees.note(.operation(operation), at: place) {
+            return stop("with the same replies it calls \(operation.description(universe)), not \(known)")
+        }
+        if calls > Self.callLimit { return stop("it does not come to an end") }
+        if let known = way.popLast() {
+            place = known
+            return trees.reply(before: known)
+        }
+        guard let reply = image?.apply(operation, universe) else { return stop(nil) }
+        place = trees.child(place, reply)
+        return reply
+    }
+
+    private func stop(_ fault: String?) -> StoreReply {
+        (self.fault, isOver) = (fault, true)
+        return .failed(.dead)
+    }
+
+    /// What it has besides what it says that it knows: how far its source of ids is, its cache and its clock.
+    private func reach(_ random: SeededRandom, _ knowledge: () -> [String]) {
+        if isOver || trees.ignoresMilestones { return }
+        let milestone = trees.milestone(at: place) {
+            let files = cache.contents.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+            return ["\(random.position) \(time.now()) \(time.monotonicNanoseconds())"] + files + knowledge()
+        }
+        guard let milestone else {
+            _ = stop("with the same replies it comes to \(knowledge())")
+            return
+        }
+        if way.last == milestone { way.removeLast() }
+        place = milestone
     }
 }
 

@@ -35,6 +35,8 @@ extension Process {
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
     ) -> Process {
         Process(name: "backup") { surroundings in
+            var faults = faults
+            faults.milestones = surroundings.milestones
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
             // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
@@ -59,6 +61,8 @@ extension Process {
             options.maxUnused = .bytes(0)
             options.graceSeconds = graceSeconds
             options.pause = surroundings.pause
+            var faults = faults
+            faults.milestones = surroundings.milestones
             let prune = Prune(
                 try surroundings.open(), options, host: "host", program: "test", faults: faults)
             onReport(try prune.run())

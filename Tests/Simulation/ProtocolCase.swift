@@ -16,9 +16,11 @@ struct ProtocolCase {
     /// How many prunes each collector runs.
     var collectors: [Int] = [1, 1]
     var faults = ProtocolFaults()
-    var grain = Explorer.Grain.operations
-    /// How often actors may be interrupted by others; nil for any number.
-    var interruptionLimit: UInt8?
+    var extent = Explorer.Extent.reduced
+    /// How many drawn ways through what was found of the processes are gone again.
+    var auditCount = 1000
+    /// Told of every millionth state.
+    var onProgress: (Explorer.Outcome) -> Void = { _ in }
 
     /// Explores at most `limit` states; in a drawn order with a seed.
     func explore(limit: Int = .max, seed: UInt64? = nil) throws -> Explorer.Outcome {
@@ -32,36 +34,46 @@ struct ProtocolCase {
             kept = second.map { Layout.snapshot($0.id) }
         }
         let context = try Oracle.open(ActorStore.alone(first, universe)).context
-        let (snapshots, forgotten) = (universe.folder(Layout.snapshots), universe.folder(Layout.forgotten))
+        let snapshots = universe.folder(Layout.snapshots)
         let explorer = Explorer(
             universe,
             writers.map { .init(processes: [.backup($0, faults: faults)]) }
-                + collectors.map {
-                    .init(processes: Array(repeating: .prune(faults: faults), count: $0), deletes: true)
-                }
-        ) { image in
+                + collectors.map { .init(processes: Array(repeating: .prune(faults: faults), count: $0)) }
+        ) { key in
             // A person may forget any snapshot at any time; Y stays.
-            let marked = Set(
-                image.list(forgotten, universe).map { Layout.id(in: universe.keys[Int($0.key)])! })
-            return image.list(snapshots, universe).compactMap { object in
-                let key = universe.keys[Int(object.key)]
-                guard key != kept, let id = Layout.id(in: key), !marked.contains(id),
-                    universe.contents[Int(object.content)].count > Tombstone.objectBytes
-                else { return nil }
-                let origin = RecordOrigin(time: Timestamp(seconds: 0), host: "host", program: "test")
-                let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
-                return .put(.init(key: universe.key(Layout.forget(id)), content: universe.content(bytes)))
+            guard universe.folderOfKey[Int(key)] == snapshots, universe.keys[Int(key)] != kept,
+                let id = Layout.id(in: universe.keys[Int(key)])
+            else { return nil }
+            let origin = RecordOrigin(time: Timestamp(seconds: 0), host: "host", program: "test")
+            let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
+            let marker = StoreImage.Object(
+                key: universe.key(Layout.forget(id)), content: universe.content(bytes))
+            return .init(object: marker, needed: key) {
+                universe.contents[Int($0)].count > Tombstone.objectBytes
             }
         }
-        explorer.grain = grain
-        explorer.interruptionLimit = interruptionLimit
+        explorer.extent = extent
+        explorer.onProgress = onProgress
+        explorer.effects = { key in
+            // What the oracle looks at. A process puts a pack or an index segment before what makes it count, so that
+            // the put itself changes nothing. To forget a snapshot ends what is wrong with it, but nobody need forget.
+            switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
+            case OneFolderRandom.packFolder, Layout.index: .deletionHarms
+            case Layout.snapshots: .all
+            case Layout.collections:
+                Layout.round(in: universe.keys[Int(key)])?.isDecision == true ? .all : []
+            default: []
+            }
+        }
         explorer.fault = { Oracle.fault($0, universe) }
         explorer.faultAtEnd = { Aftermath.fault($0, universe) }
         explorer.isExpected = { $0.contains("sessionRevoked") }
         if let seed {
             let random = SeededRandom(seed: seed)
-            explorer.shuffle = { random.number($0.lowerBound...$0.upperBound - 1) }
+            explorer.draw = { random.number($0.lowerBound...$0.upperBound - 1) }
         }
-        return try explorer.run(from: first, limit: limit)
+        let outcome = try explorer.run(from: first, limit: limit)
+        try explorer.trees.audit(auditCount, SeededRandom(seed: seed ?? 1))
+        return outcome
     }
 }

@@ -16,6 +16,8 @@ final class Universe {
     /// The number of each key's folder.
     private(set) var folderOfKey: [Int32] = []
     private(set) var folders: [String] = []
+    /// The keys of each folder.
+    private(set) var keysOfFolder: [NumberSet] = []
     private(set) var contents: [[UInt8]] = []
     private var contentHashes: [UInt64] = []
     private(set) var listings: [[StoreImage.Object]] = []
@@ -28,10 +30,12 @@ final class Universe {
         if let number = keyNumbers[key.description] { return number }
         let text = key.description
         let number = Key(keys.count)
+        precondition(keys.count < NumberSet.limit)
         keyNumbers[text] = number
         keys.append(key)
         keyHashes.append(Self.hash(Array(text.utf8)))
         folderOfKey.append(folder(text.lastIndex(of: "/").map { String(text[..<$0]) } ?? ""))
+        keysOfFolder[Int(folderOfKey[Int(number)])].insert(number)
         return number
     }
 
@@ -39,6 +43,7 @@ final class Universe {
         if let number = folderNumbers[name] { return number }
         folderNumbers[name] = Int32(folders.count)
         folders.append(name)
+        keysOfFolder.append(NumberSet())
         return Int32(folders.count - 1)
     }
 
@@ -81,6 +86,8 @@ struct StoreImage {
 
     /// Sorted by the keys' numbers.
     private(set) var objects = ContiguousArray<Object>()
+    /// Their keys.
+    private(set) var keys = NumberSet()
     /// Equal for equal objects, in whatever order they came.
     private(set) var hash: UInt64 = 0
 
@@ -100,18 +107,22 @@ struct StoreImage {
         return place < objects.count && objects[place].key == key ? objects[place].content : nil
     }
 
+    func contains(_ key: Universe.Key) -> Bool { keys.contains(key) }
+
     /// Adds an object unless its key is taken.
     mutating func insert(_ object: Object, _ universe: Universe) -> Bool {
+        if contains(object.key) { return false }
         let place = place(object.key)
-        if place < objects.count, objects[place].key == object.key { return false }
         objects.insert(object, at: place)
+        keys.insert(object.key)
         hash ^= universe.hash(object)
         return true
     }
 
     mutating func remove(_ key: Universe.Key, _ universe: Universe) {
+        guard contains(key) else { return }
         let place = place(key)
-        guard place < objects.count, objects[place].key == key else { return }
+        keys.remove(key)
         hash ^= universe.hash(objects.remove(at: place))
     }
 

@@ -11,6 +11,9 @@ public final class SeededRandom: RandomSource, RandomNumberGenerator, @unchecked
     /// Starts from `seed`.
     public init(seed: UInt64) { state = seed }
 
+    /// How far it is.
+    public var position: UInt64 { monitor.locked { state } }
+
     /// The next 64 bits.
     public func next() -> UInt64 {
         monitor.locked {

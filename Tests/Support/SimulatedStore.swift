@@ -227,6 +227,9 @@ public final class MemoryCache: LocalCache, @unchecked Sendable {
         set { monitor.locked { files[name] = newValue } }
     }
 
+    /// All files.
+    public var contents: [String: [UInt8]] { monitor.locked { files } }
+
     public func map(_ name: String) -> MappedBytes? { self[name].map { MappedBytes(copying: $0) } }
 
     public func replace(

@@ -30,6 +30,7 @@ struct CollectionRound {
     let limits: CopyLimits
     let watch: SessionWatch
     let faults: ProtocolFaults
+    let milestones: Milestones
     let onEvent: (PruneEvent) -> Void
     let shouldStop: () -> Bool
 
@@ -53,7 +54,9 @@ struct CollectionRound {
     }
 
     private func decide(after first: Survey?) throws -> Outcome? {
-        if !faults.noWait, try !watch.settle() { return nil }
+        let known = milestones.inside(["\(plan) \(limits)"])
+        if !faults.noWait, try !watch.settle(known.inside([first?.knowledge ?? ""])) { return nil }
+        known.reached("settled", [first?.knowledge ?? ""])
         // Packs first: what is not among them now nobody else may bring back.
         let stored = try repository.listPacks()
         let survey =
@@ -61,8 +64,10 @@ struct CollectionRound {
                 first
             } else {
                 try Survey.take(
-                    repository, workerCount: options.workerCount, onProgress: report(.marking))
+                    repository, workerCount: options.workerCount,
+                    known.inside(["\(stored.keys.sorted())"]), onProgress: report(.marking))
             }
+        known.reached("surveyed", ["\(stored.keys.sorted())", survey.knowledge])
         let condemned = Set(plan.condemned)
         var choice = CopyChoice(survey.sorted.packs, stored: stored, condemned: condemned)
         var outcome = Outcome(

@@ -77,12 +77,14 @@ public final class Prune {
     /// `MissingBlobError` when what the snapshots refer to cannot be told; nothing is deleted then.
     public func run() throws -> PruneReport {
         if !options.isDryRun { try repository.expectCollectableStore() }
+        faults.milestones.reached("begin")
         do {
             if !options.isDryRun { try finishEarlierRounds() }
             while try runRound() {}
+            faults.milestones.reached("end")
             if !options.isDryRun {
                 try repository.sweepProbes()
-                try Sweep.removeDecidedSessions(repository)
+                try Sweep.removeDecidedSessions(repository, faults.milestones)
             }
         } catch is PruneStopped {}
         report.wasInterrupted = isCancelled()
@@ -96,12 +98,14 @@ public final class Prune {
         let state = try repository.collectionState()
         if state.openPlans.isEmpty {
             guard let decision = state.decision else { return }
+            faults.milestones.reached("decided", ["\(decision)"])
             let stored = try repository.listPacks()
-            try sweep(decision, stored: stored)
+            try sweep(decision, stored: stored, faults.milestones)
         }
-        for plan in state.openPlans {
-            guard let outcome = try round(plan).run(after: nil) else { throw PruneStopped() }
-            try conclude(outcome)
+        for (place, plan) in state.openPlans.enumerated() {
+            let rest = faults.milestones.inside(state.openPlans[(place + 1)...].map { "\($0)" })
+            guard let outcome = try round(plan, rest).run(after: nil) else { throw PruneStopped() }
+            try conclude(outcome, rest)
         }
     }
 
@@ -114,26 +118,28 @@ public final class Prune {
         return limits
     }
 
-    private func round(_ plan: CollectionPlan) -> CollectionRound {
+    private func round(_ plan: CollectionPlan, _ milestones: Milestones) -> CollectionRound {
         CollectionRound(
             repository: repository, options: options, plan: plan, origin: origin, limits: limits,
-            watch: watch, faults: faults, onEvent: onEvent, shouldStop: shouldStop)
+            watch: watch, faults: faults, milestones: milestones, onEvent: onEvent, shouldStop: shouldStop)
     }
 
     /// Plans and carries out one round; true when there is more to do.
     private func runRound() throws -> Bool {
         onEvent(.step(.marking))
-        let round = try repository.collectionRounds().decided
+        faults.milestones.reached("round", ["\(limits)"])
+        let last = try repository.collectionRounds().decided
         // In this order: a pack that is there now belongs to a session that is listed after it.
         let stored = try repository.listPacks()
         let named = try watch.undecided()
-        var survey = try self.survey()
+        let known = faults.milestones.inside(["\(last) \(stored.keys.sorted()) \(named.isEmpty)"])
+        var survey = try self.survey(known)
         var strays = strays(stored, survey)
         if !strays.isEmpty, !named.isEmpty {
             // They may belong to sessions that are still running, or to none any more.
-            if try options.isDryRun || !watch.settle() { strays = [] }
+            if try options.isDryRun || !watch.settle(known.inside([survey.knowledge])) { strays = [] }
             if !options.isDryRun, try !survey.isCurrent(repository) {
-                survey = try self.survey()
+                survey = try self.survey(known.inside(["\(strays.sorted())"]))
                 strays = self.strays(stored, survey).filter(strays.contains)
             }
         }
@@ -151,24 +157,26 @@ public final class Prune {
             return false
         }
         guard !condemned.isEmpty || survey.trusted.sessions.count >= Self.segmentLimit else { return false }
-        let own = CollectionPlan(number: round + 1, origin: origin, condemned: condemned)
+        let own = CollectionPlan(number: last + 1, origin: origin, condemned: condemned)
+        faults.milestones.reached("planned", ["\(own) \(areAll)", survey.knowledge])
         let plan = try put(own)
-        guard let outcome = try self.round(plan).run(after: survey) else { throw PruneStopped() }
-        try conclude(outcome)
-        if shouldStop() { return false }
+        let isOther = plan != own
+        let round = self.round(plan, faults.milestones.inside(["\(isOther) \(areAll)"]))
+        guard let outcome = try round.run(after: survey) else { throw PruneStopped() }
         // Another program may have left out what this one would condemn.
-        if plan != own || !outcome.isOwn { return true }
-        return !areAll && madeProgress(outcome)
+        let isMore = isOther || !outcome.isOwn || !areAll && madeProgress(outcome)
+        try conclude(outcome, faults.milestones.inside(["\(isMore)"]))
+        return isMore && !shouldStop()
     }
 
     private func madeProgress(_ outcome: CollectionRound.Outcome) -> Bool {
         outcome.rewrittenPacks > 0 || outcome.decision.deleted.count >= Self.condemnedLimit
     }
 
-    private func survey() throws -> Survey {
+    private func survey(_ milestones: Milestones) throws -> Survey {
         try Survey.take(
             repository, ignoring: options.isDryRun ? options.alsoForgotten : [],
-            workerCount: options.workerCount
+            workerCount: options.workerCount, milestones
         ) { done, total in
             if self.shouldStop() { throw PruneStopped() }
             self.onEvent(.progress(done: UInt64(done), total: UInt64(total)))
@@ -199,7 +207,7 @@ public final class Prune {
     }
 
     /// Carries out what a round decided and adds it to the report.
-    private func conclude(_ outcome: CollectionRound.Outcome) throws {
+    private func conclude(_ outcome: CollectionRound.Outcome, _ milestones: Milestones) throws {
         copiedBytes += outcome.copiedBytes
         report.damagedPacks += outcome.damaged.count
         report.isPartial = report.isPartial || outcome.isPartial
@@ -208,14 +216,17 @@ public final class Prune {
             report.copiedBytes += outcome.copiedBytes
             report.unusedBytes = outcome.unusedBytes ?? report.unusedBytes
         }
-        try sweep(outcome.decision, stored: try repository.listPacks())
+        milestones.reached("decided", ["\(outcome.decision)"])
+        try sweep(outcome.decision, stored: try repository.listPacks(), milestones)
     }
 
-    private func sweep(_ decision: CollectionDecision, stored: [ID128: Int]) throws {
+    private func sweep(
+        _ decision: CollectionDecision, stored: [ID128: Int], _ milestones: Milestones
+    ) throws {
         let packs = decision.deleted.filter { stored[$0] != nil }
         if !packs.isEmpty { onEvent(.step(.deleting)) }
         let sweep = Sweep(
-            repository, decision,
+            repository, decision, milestones,
             onProgress: { self.onEvent(.progress(done: UInt64($0), total: UInt64($1))) },
             shouldStop: isCancelled)
         let isWhole = try sweep.run(packs: packs)

@@ -40,10 +40,11 @@ final class SessionWatch {
 
     /// Waits until every session that is there now is decided, and decides those that take too long. False when it
     /// was stopped before.
-    func settle() throws -> Bool {
+    func settle(_ milestones: Milestones = Milestones()) throws -> Bool {
         var open = try undecided()
         var hasTold = false
         while !open.isEmpty {
+            milestones.reached("waiting", ["\(open.sorted()) \(deadlines.sorted { $0.key < $1.key })"])
             let now = repository.time.monotonicNanoseconds()
             for session in open.sorted() {
                 let deadline = try deadlines[session] ?? firstSight(of: session, at: now, &hasTold)
@@ -56,6 +57,8 @@ final class SessionWatch {
             if shouldStop() { return false }
             options.pause(Self.pauseNanoseconds)
         }
+        // All that were seen are decided.
+        deadlines = [:]
         return true
     }
 

@@ -26,13 +26,15 @@ struct Survey {
     /// are snapshots that count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
-        onProgress: (_ done: Int, _ total: Int) throws -> Void
+        _ milestones: Milestones = Milestones(), onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws -> Survey {
         while true {
+            milestones.reached("survey")
             let before = try Listed(repository)
             do {
                 return try Survey(
-                    repository, ignoring: ignoring, workerCount: workerCount, onProgress: onProgress)
+                    repository, ignoring: ignoring, workerCount: workerCount,
+                    milestones.inside([before.knowledge]), onProgress: onProgress)
             } catch let error as PruneStopped {
                 throw error
             } catch {
@@ -42,12 +44,14 @@ struct Survey {
     }
 
     private init(
-        _ repository: Repository, ignoring: Set<ID128>, workerCount: Int,
+        _ repository: Repository, ignoring: Set<ID128>, workerCount: Int, _ milestones: Milestones,
         onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         index = try BlobIndex(repository, for: .collecting)
         sorted = try index.soundIndex()
         trusted = index.trusted
+        milestones.reached(
+            "index", ["\(trusted.outcomes.revoked.sorted())", Self.knowledge(sorted, trusted)])
         forgotten = try repository.forgotten()
         snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
         doubts = try repository.doubts(about: forgotten, index)
@@ -66,6 +70,24 @@ struct Survey {
             == Listed(
                 round: trusted.round, committed: trusted.outcomes.committed,
                 damaged: trusted.outcomes.damaged, forgotten: forgotten)
+    }
+
+    /// All that it says, for `Milestones`.
+    var knowledge: String {
+        var living: [Int] = []
+        sorted.forEachBlob { position, _ in if live.contains(position) { living.append(position) } }
+        return "\(living) \(forgotten.sorted()) \(Self.knowledge(sorted, trusted))"
+    }
+
+    private static func knowledge(_ sorted: SortedIndex, _ trusted: TrustedSegments) -> String {
+        var lines = ["\(trusted.round) \(sorted.packs)"]
+        sorted.forEachBlob { position, copies in lines.append("\(position) \(copies)") }
+        let superseded = trusted.collections.decision?.superseded ?? []
+        let (outcomes, sessions) = (trusted.outcomes, trusted.sessions)
+        for ids in [Set(superseded), sessions, outcomes.committed, outcomes.damaged] {
+            lines.append("\(ids.sorted())")
+        }
+        return lines.joined(separator: "; ")
     }
 
     private static func readSnapshots(
@@ -96,6 +118,10 @@ private struct Listed: Equatable {
     var committed: Set<ID128>
     var damaged: Set<ID128>
     var forgotten: Set<ID128>
+
+    var knowledge: String {
+        "\(round) \(committed.sorted()) \(damaged.sorted()) \(forgotten.sorted())"
+    }
 }
 
 extension Listed {

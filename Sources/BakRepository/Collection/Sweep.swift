@@ -9,15 +9,17 @@ import BakStorage
 struct Sweep {
     private let repository: Repository
     private let decision: CollectionDecision
+    private let milestones: Milestones
     private let onProgress: (_ done: Int, _ total: Int) -> Void
     private let shouldStop: () -> Bool
 
     init(
-        _ repository: Repository, _ decision: CollectionDecision,
+        _ repository: Repository, _ decision: CollectionDecision, _ milestones: Milestones,
         onProgress: @escaping (_ done: Int, _ total: Int) -> Void, shouldStop: @escaping () -> Bool
     ) {
         self.repository = repository
         self.decision = decision
+        self.milestones = milestones
         self.onProgress = onProgress
         self.shouldStop = shouldStop
     }
@@ -27,6 +29,7 @@ struct Sweep {
     func run(packs: [ID128]) throws -> Bool {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
+        milestones.reached("sweep", (segments + packs.map(Layout.pack)).map(\.description))
         let total = segments.count + packs.count
         var done = 0
         for key in segments + packs.map(Layout.pack) {
@@ -35,7 +38,8 @@ struct Sweep {
             done += 1
             onProgress(done, total)
         }
-        try Self.removeDecidedSessions(repository)
+        milestones.reached("swept")
+        try Self.removeDecidedSessions(repository, milestones)
         return true
     }
 
@@ -52,12 +56,14 @@ struct Sweep {
     }
 
     /// Removes the records of sessions that are decided: they are there to be found until then.
-    static func removeDecidedSessions(_ repository: Repository) throws {
+    static func removeDecidedSessions(_ repository: Repository, _ milestones: Milestones) throws {
         // In this order: what is decided when the sessions were listed is decided for good.
         let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
         guard !sessions.isEmpty else { return }
         let outcomes = try repository.sessionOutcomes()
-        for session in sessions where outcomes.isDecided(session) {
+        let decided = sessions.filter(outcomes.isDecided)
+        milestones.reached("decided sessions", ["\(decided)"])
+        for session in decided {
             try repository.store.delete(Layout.session(session))
         }
     }
