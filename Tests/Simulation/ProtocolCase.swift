@@ -16,6 +16,8 @@ struct ProtocolCase {
     /// How many prunes each collector runs.
     var collectors: [Int] = [1, 1]
     var faults = ProtocolFaults()
+    /// Whether a person forgets what may be forgotten at any time or never; else X is forgotten before anyone begins.
+    var forgetsAtAnyTime = true
     var extent = Explorer.Extent.reduced
     /// How many drawn ways through what was found of the processes are gone again.
     var auditCount = 1000
@@ -26,28 +28,35 @@ struct ProtocolCase {
     func explore(limit: Int = .max, seed: UInt64? = nil) throws -> Explorer.Outcome {
         let universe = Universe()
         var kept: ObjectKey?
-        let first = try StoreImage.after(StoreImage(), universe, seed: 1000) { surroundings in
+        var dropped: ObjectKey?
+        var first = try StoreImage.after(StoreImage(), universe, seed: 1000) { surroundings in
             try Process.initialize.run(surroundings)
-            try Process.backup([1, 2]).run(surroundings)
-            nonisolated(unsafe) var second: CommitRecord?
-            try Process.backup([1]) { second = $0 }.run(surroundings)
-            kept = second.map { Layout.snapshot($0.id) }
+            nonisolated(unsafe) var made: [ObjectKey] = []
+            try Process.backup([1, 2]) { made.append(Layout.snapshot($0.id)) }.run(surroundings)
+            try Process.backup([1]) { made.append(Layout.snapshot($0.id)) }.run(surroundings)
+            (dropped, kept) = (made.first, made.last)
         }
         let context = try Oracle.open(ActorStore.alone(first, universe)).context
         let snapshots = universe.folder(Layout.snapshots)
+        func marker(of snapshot: ObjectKey) -> StoreImage.Object? {
+            guard let id = Layout.id(in: snapshot) else { return nil }
+            let origin = RecordOrigin(time: Timestamp(seconds: 0), host: "host", program: "test")
+            let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
+            return .init(key: universe.key(Layout.forget(id)), content: universe.content(bytes))
+        }
+        if !forgetsAtAnyTime, let dropped, let marker = marker(of: dropped) {
+            _ = first.apply(.put(marker), universe)
+        }
+        let forgetsAtAnyTime = forgetsAtAnyTime
         let explorer = Explorer(
             universe,
             writers.map { .init(processes: [.backup($0, faults: faults)]) }
                 + collectors.map { .init(processes: Array(repeating: .prune(faults: faults), count: $0)) }
         ) { key in
-            // A person may forget any snapshot at any time; Y stays.
-            guard universe.folderOfKey[Int(key)] == snapshots, universe.keys[Int(key)] != kept,
-                let id = Layout.id(in: universe.keys[Int(key)])
+            // Any snapshot but Y.
+            guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
+                universe.keys[Int(key)] != kept, let marker = marker(of: universe.keys[Int(key)])
             else { return nil }
-            let origin = RecordOrigin(time: Timestamp(seconds: 0), host: "host", program: "test")
-            let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
-            let marker = StoreImage.Object(
-                key: universe.key(Layout.forget(id)), content: universe.content(bytes))
             return .init(object: marker, needed: key) {
                 universe.contents[Int($0)].count > Tombstone.objectBytes
             }

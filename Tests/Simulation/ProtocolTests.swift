@@ -78,13 +78,15 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(outcome.ends == all.ends)
     }
 
-    @Test(arguments: [(2, 1), (1, 2), (2, 2)] as [(Int, Int)])
-    func interleavingsOfSeveralLoseNothing(writers: Int, collectors: Int) throws {
+    @Test(arguments: [(2, 1), (1, 2), (2, 2)] as [(Int, Int)], [false, true])
+    func interleavingsOfSeveralLoseNothing(_ count: (writers: Int, prunes: Int), forgets: Bool) throws {
+        var few = ProtocolCase(
+            writers: Array([[2], [1]].prefix(count.writers)),
+            collectors: Array(repeating: 1, count: count.prunes))
+        few.forgetsAtAnyTime = forgets
         try explore(
-            ProtocolCase(
-                writers: Array([[2], [1]].prefix(writers)), collectors: Array(repeating: 1, count: collectors)
-            ),
-            "\(writers) writers, \(collectors) prunes")
+            few, "\(count.writers) writers, \(count.prunes) prunes, \(forgets ? "forgetting" : "X forgotten")"
+        )
     }
 
     /// What is left of many where each is interrupted as often as the bound says.
