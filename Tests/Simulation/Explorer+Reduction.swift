@@ -62,11 +62,11 @@ extension Explorer {
     }
 
     /// The smallest of the sets that `closure` finds.
-    func reducedMoves(_ live: MoveSet, _ state: State) -> MoveSet {
+    func reducedMoves(_ live: MoveSet, _ state: State) throws -> MoveSet {
         let changeable = changeable(live, state)
         var smallest = MoveSet()
         for actor in actors.indices where live.contains(.actor(actor)) {
-            let moves = closure(of: actor, live, state, changeable)
+            let moves = try closure(of: actor, live, state, changeable)
             if smallest.isEmpty || moves.count < smallest.count { smallest = moves }
             if moves.count == 1 { break }
         }
@@ -91,7 +91,7 @@ extension Explorer {
     /// that no end of all is left out because of a wish that need not come true.
     private func closure(
         of start: Int, _ live: MoveSet, _ state: State, _ changeable: Changeable
-    ) -> MoveSet {
+    ) throws -> MoveSet {
         var (found, waiting, result) = (MoveSet(), MoveSet(), MoveSet())
         func add(_ move: Move) {
             if found.contains(move) { return }
@@ -108,10 +108,14 @@ extension Explorer {
             switch move {
             case .actor(let actor):
                 result.insert(move)
-                let operation = operation(actor, state)!
-                addActors { depends(operation, on: $0, state.image, changeable) }
+                let operations = try operations(actor, state)
+                addActors { future in
+                    operations.contains { depends($0, on: future, state.image, changeable) }
+                }
                 for number in wishes.indices where !found.contains(.wish(number)) {
-                    if depends(operation, onWish: number, state.image, changeable) { add(.wish(number)) }
+                    if operations.contains(where: { depends($0, onWish: number, state.image, changeable) }) {
+                        add(.wish(number))
+                    }
                 }
             case .wish(let number):
                 let wish = wishes[number]

@@ -79,6 +79,11 @@ final class Explorer {
         case all
         /// All, those that come to the same once.
         case reduced
+        /// All where reading begins and at changes: what a process reads between two changes of its own it reads at
+        /// one moment.
+        case changes
+        /// Of these, those that come to the same once.
+        case reducedChanges
         /// Those in which actors are interrupted so often, where reading begins and at changes: what a process
         /// reads between two changes of its own it reads at one moment.
         case bounded(interruptions: UInt8)
@@ -103,6 +108,7 @@ final class Explorer {
     /// What was done, while a way is gone again to be told.
     private var log: [String]?
     var extent = Extent.reduced
+    private var isReduced: Bool { extent == .reduced || extent == .reducedChanges }
     /// A process's failure that is none of the protocol's.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
     /// What is wrong with a store at any moment.
@@ -148,7 +154,7 @@ final class Explorer {
             growth = trees.growth
             try pass(from: start, limit)
             outcome.passes += 1
-        } while outcome.isExhausted && extent == .reduced && trees.growth > growth
+        } while outcome.isExhausted && isReduced && trees.growth > growth
         (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
         // Their listings are answered without a look.
         let strays = universe.keys.filter {
@@ -173,7 +179,7 @@ final class Explorer {
                 (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
                 onProgress(outcome)
             }
-            stack.append(Frame(state: state, key: key, way: way, moves: moves(from: state)))
+            stack.append(Frame(state: state, key: key, way: way, moves: try moves(from: state)))
             onStack.insert(key)
         }
         way = []
@@ -209,6 +215,19 @@ final class Explorer {
         state.places[actor] < 0 ? nil : trees.operation(state.places[actor])
     }
 
+    /// All that an actor does in one move: an operation, or what it reads at one moment.
+    func operations(_ actor: Int, _ state: State) throws -> [StoreOperation] {
+        guard let first = operation(actor, state) else { return [] }
+        guard extent == .reducedChanges, !first.isMutation else { return [first] }
+        var (next, found) = (state, [StoreOperation]())
+        while let operation = operation(actor, next), !operation.isMutation {
+            found.append(operation)
+            next.places[actor] = trees.child(next.places[actor], next.image.apply(operation, universe))
+            try conclude(&next, actor)
+        }
+        return found
+    }
+
     /// The state after a move.
     private func step(_ state: State, _ move: Move) throws -> State {
         var next = state
@@ -229,6 +248,10 @@ final class Explorer {
                     + reply.description(universe))
             next.places[actor] = trees.child(state.places[actor], reply)
             try conclude(&next, actor)
+            if extent == .changes || extent == .reducedChanges {
+                (next.last, next.isReading) = (Int8(actor), !operation.isMutation)
+                if goesOn(next) == nil { (next.last, next.isReading) = (-1, false) }
+            }
         }
         if next.image.hash != state.image.hash { check(next.image) }
         return next
@@ -252,7 +275,7 @@ final class Explorer {
         var state = start
         for _ in 0..<Self.chainLimit {
             if outcome.violation != nil { return state }
-            let moves = moves(from: state)
+            let moves = try moves(from: state)
             guard moves.count == 1 else { return state }
             state = try step(state, moves.first)
         }
@@ -260,13 +283,15 @@ final class Explorer {
     }
 
     /// The moves that must be tried.
-    private func moves(from state: State) -> MoveSet {
+    private func moves(from state: State) throws -> MoveSet {
         lookAtNewKeys()
         var live = MoveSet()
         for actor in actors.indices where state.places[actor] >= 0 { live.insert(.actor(actor)) }
         if live.isEmpty { end(state.image) }
         switch extent {
-        case .reduced where !live.isEmpty: return reducedMoves(live, state)
+        case .reduced where !live.isEmpty: return try reducedMoves(live, state)
+        case .changes: if let last = goesOn(state) { return last }
+        case .reducedChanges where !live.isEmpty: return try goesOn(state) ?? reducedMoves(live, state)
         case .bounded(let limit):
             if let last = goesOn(state) { return last }
             if state.interruptions == limit, let last = lastMove(state) { live = last }

@@ -89,6 +89,17 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         )
     }
 
+    /// What a process reads between two changes of its own it reads at one moment: so all of two backups can be seen.
+    @Test(arguments: [(2, 1), (1, 2), (2, 2)] as [(Int, Int)], [false, true])
+    func interleavingsOfChangesLoseNothing(_ count: (writers: Int, prunes: Int), forgets: Bool) throws {
+        var few = ProtocolCase(
+            writers: Array([[2], [1]].prefix(count.writers)),
+            collectors: Array(repeating: 1, count: count.prunes), extent: .reducedChanges)
+        few.forgetsAtAnyTime = forgets
+        let who = "\(count.writers) writers, \(count.prunes) prunes"
+        try explore(few, "\(who), \(forgets ? "forgetting" : "X forgotten"), at changes")
+    }
+
     /// What is left of many where each is interrupted as often as the bound says.
     @Test(arguments: [1, 2] as [UInt8])
     func boundedInterleavingsOfTwoBackupsAndTwoPrunesLoseNothing(interruptions: UInt8) throws {
