@@ -23,8 +23,6 @@ import Synchronization
 package final class IndexTable: Sendable {
     /// The table's name in the cache.
     package static let cacheName = "index"
-    private static let magic: UInt64 = 0x7865_646e_696b_6162  // "bakindex"
-    private static let version: UInt32 = 3
     private static let blockBytes = 4096
     private static let entryBytes = 30
     private static let entriesPerBlock = 136
@@ -42,15 +40,17 @@ package final class IndexTable: Sendable {
     /// The sessions whose segments it holds.
     let sessions: Set<ID128>
 
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x7865_646e_696b_6162 /* "bakindex" */, version: 3, repository: repository)
+    }
+
     /// Takes over a mapped file; nil when it is not a whole table of this repository.
     package init?(_ mapped: MappedBytes, repository: ID128) {
         let bytes = mapped.bytes
         guard bytes.count >= Self.blockBytes,
             Checksum.xxh3_64(.init(rebasing: bytes[..<(Self.blockBytes - 8)]))
                 == bytes.integer(at: Self.blockBytes - 8),
-            bytes.integer(at: 0) == Self.magic,
-            UInt32(truncatingIfNeeded: bytes.integer(at: 8)) == Self.version,
-            ID128(loading: bytes.baseAddress! + 16) == repository
+            Self.header(repository).isAtStart(of: bytes)
         else { return nil }
         let counts = (0..<3).map { Int(truncatingIfNeeded: bytes.integer(at: 32 + 8 * $0)) }
         guard counts.allSatisfy({ (0...(1 << 40)).contains($0) }) else { return nil }
@@ -227,10 +227,7 @@ extension IndexTable {
                 entryCount += 1
             }
             var header = ByteWriter(reservingCapacity: blockBytes)
-            header.integer(magic)
-            header.integer(version)
-            header.integer(UInt32(0))
-            header.id(repository)
+            header.raw(Self.header(repository).bytes)
             for count in [entryCount, packs.count, sessions.count] { header.integer(UInt64(count)) }
             header.integer(lists.bytes.withUnsafeBytes(Checksum.xxh3_64))
             try flush(&header, to: append)

@@ -12,13 +12,15 @@ import BakStorage
 /// The packs that have been read, with the time of each.
 struct ReadLog: Equatable {
     static let cacheName = "read-log"
-    private static let magic: UInt64 = 0x7364_6165_726b_6162  // "bakreads"
-    private static let version: UInt32 = 1
-    private static let headBytes = 48
+    private static let headBytes = CacheHeader.byteCount + 16
     private static let rowBytes = 24
 
     /// When each pack was last found whole, in seconds since 1970.
     private(set) var seconds: [ID128: Int64] = [:]
+
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x7364_6165_726b_6162 /* "bakreads" */, version: 1, repository: repository)
+    }
 
     /// Starts with none.
     init() {}
@@ -31,13 +33,11 @@ struct ReadLog: Equatable {
 
     /// Reads the log; an empty one when there is none, or none that is whole.
     init(_ cache: any LocalCache, repository: ID128) {
-        guard let mapped = cache.map(Self.cacheName) else { return }
-        var reader = ByteReader(mapped.bytes, object: Self.cacheName)
+        guard let mapped = cache.map(Self.cacheName), Self.header(repository).isAtStart(of: mapped.bytes)
+        else { return }
+        var reader = ByteReader(
+            .init(rebasing: mapped.bytes[CacheHeader.byteCount...]), object: Self.cacheName)
         do {
-            guard try reader.integer(UInt64.self) == Self.magic,
-                try reader.integer(UInt32.self) == Self.version, try reader.integer(UInt32.self) == 0,
-                try reader.id() == repository
-            else { return }
             let count = try reader.integer(UInt64.self)
             let checksum = try reader.integer(UInt64.self)
             guard UInt64(reader.remaining) == count.multipliedReportingOverflow(by: UInt64(Self.rowBytes)).0,
@@ -60,10 +60,7 @@ struct ReadLog: Equatable {
             rows.integer(UInt64(bitPattern: time))
         }
         var head = ByteWriter(reservingCapacity: Self.headBytes)
-        head.integer(Self.magic)
-        head.integer(Self.version)
-        head.integer(UInt32(0))
-        head.id(repository)
+        head.raw(Self.header(repository).bytes)
         head.integer(UInt64(seconds.count))
         head.integer(rows.bytes.withUnsafeBytes(Checksum.xxh3_64))
         try? cache.replace(Self.cacheName) { append in

@@ -66,9 +66,7 @@ extension Repository {
 /// The markers that this machine has put or found whole, in a file of the cache.
 struct KnownMarkers {
     private static let name = "forgotten"
-    private static let magic: UInt64 = 0x0065_6e6f_676b_6162  // "bakgone"
-    private static let version: UInt32 = 1
-    private static let headBytes = 32
+    private static let headBytes = CacheHeader.byteCount
 
     private let cache: any LocalCache
     private let repository: ID128
@@ -82,7 +80,7 @@ struct KnownMarkers {
         let bytes = mapped.bytes
         let end = bytes.count - ID128.byteCount
         guard end >= Self.headBytes, (end - Self.headBytes) % ID128.byteCount == 0,
-            bytes.prefix(Self.headBytes).elementsEqual(Self.header(repository)),
+            Self.header(repository).isAtStart(of: bytes),
             Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
                 == ID128(loading: bytes.baseAddress! + end)
         else { return }
@@ -99,18 +97,13 @@ struct KnownMarkers {
     /// Writes the file anew. A cache that cannot be written only costs time.
     func replace(with ids: Set<ID128>) {
         var writer = ByteWriter(reservingCapacity: Self.headBytes + (ids.count + 1) * ID128.byteCount)
-        for byte in Self.header(repository) { writer.integer(byte) }
+        writer.raw(Self.header(repository).bytes)
         for id in ids.sorted() { writer.id(id) }
         writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
         try? cache.replace(Self.name) { append in try writer.bytes.withUnsafeBytes(append) }
     }
 
-    private static func header(_ repository: ID128) -> [UInt8] {
-        var writer = ByteWriter()
-        writer.integer(magic)
-        writer.integer(version)
-        writer.integer(UInt32(0))
-        writer.id(repository)
-        return writer.bytes
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x0065_6e6f_676b_6162 /* "bakgone" */, version: 1, repository: repository)
     }
 }

@@ -16,8 +16,7 @@ import BakStorage
 struct ReferenceCache {
     /// The file's name in the cache.
     static let name = "references"
-    private static let magic: UInt64 = 0x0073_6665_726b_6162  // "bakrefs"
-    private static let version: UInt32 = 1
+    /// What is before the ids of a row.
     private static let headBytes = 32
     /// So many segments are read together.
     private static let batchSegments = 64
@@ -33,12 +32,8 @@ struct ReferenceCache {
         self.cache = cache
         self.repository = repository
         mapped = cache.map(Self.name)
-        guard let bytes = mapped?.bytes, bytes.count >= Self.headBytes,
-            bytes.loadUnaligned(as: UInt64.self).littleEndian == Self.magic,
-            bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self).littleEndian == Self.version,
-            ID128(loading: bytes.baseAddress! + 16) == repository
-        else { return }
-        var offset = Self.headBytes
+        guard let bytes = mapped?.bytes, Self.header(repository).isAtStart(of: bytes) else { return }
+        var offset = CacheHeader.byteCount
         while offset + Self.headBytes <= bytes.count {
             let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
             let end = offset + Self.headBytes + count * ID128.byteCount
@@ -87,7 +82,7 @@ struct ReferenceCache {
         if isWorthKeeping {
             do {
                 return try cache.replace(Self.name) { append in
-                    try Self.header(repository).withUnsafeBytes(append)
+                    try Self.header(repository).bytes.withUnsafeBytes(append)
                     do {
                         try visitAll { id, chunks in
                             try Self.row(id, chunks).withUnsafeBytes(append)
@@ -135,13 +130,8 @@ struct ReferenceCache {
         return stream.finish().high
     }
 
-    private static func header(_ repository: ID128) -> [UInt8] {
-        var writer = ByteWriter()
-        writer.integer(magic)
-        writer.integer(version)
-        writer.integer(UInt32(0))
-        writer.id(repository)
-        return writer.bytes
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x0073_6665_726b_6162 /* "bakrefs" */, version: 1, repository: repository)
     }
 
     private static func row(_ segment: ID128, _ chunks: UnsafeRawBufferPointer) -> [UInt8] {
