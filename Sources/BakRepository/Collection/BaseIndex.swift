@@ -1,6 +1,7 @@
 // BaseIndex: the index as it is once a collection has decided, written as segments for its decision to name.
-// Each segment is a range of ids. A blob is named once: where it was copied to, else in a pack that stays. Only where
-// no copy of it is whole all of them are named, in further layers of segments.
+// Each segment is a range of ids and names a blob once. A blob is named where it was copied to, else in a pack that
+// stays. Where several copies of it are needed, since nobody can tell which is whole, there is a layer of segments
+// for each of them.
 
 import BakCore
 import BakFormat
@@ -10,45 +11,31 @@ import BakStorage
 struct BaseIndex {
     private let repository: Repository
     private let round: UInt64
-    /// The packs that entries may refer to.
     private let packs: [IndexedPack]
-    private var entries: [IndexEntry] = []
-    /// The ids of the segments written so far.
-    private(set) var segments: [ID128] = []
-    /// A segment has at most this many entries.
-    private static let entriesPerSegment = 1 << 20
+    private var layers: [Layer] = []
 
     /// Starts the base of a round; entries refer to `packs` by their places.
     init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
-        self.repository = repository
-        self.round = round
-        self.packs = packs
+        (self.repository, self.round, self.packs) = (repository, round, packs)
     }
 
-    /// Adds an entry; ids increase strictly.
-    mutating func append(_ entry: IndexEntry) throws {
-        if entries.count == Self.entriesPerSegment { try writeSegment() }
-        entries.append(entry)
+    /// Adds the copies of a blob; ids increase strictly.
+    mutating func append(_ copies: [IndexEntry]) throws {
+        for (layer, copy) in copies.enumerated() { try append(copy, to: layer) }
     }
 
-    private mutating func writeSegment() throws {
-        let used = Set(entries.map(\.pack)).sorted { packs[Int($0)].id < packs[Int($1)].id }
-        var numbers: [UInt32: UInt32] = [:]
-        for (number, pack) in used.enumerated() { numbers[pack] = UInt32(number) }
-        for place in entries.indices { entries[place].pack = numbers[entries[place].pack]! }
-        let segment = IndexSegment(
-            session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
-        try segment.encode(repository.context).withUnsafeBytes {
-            try repository.store.stage(Layout.baseSegment(round, segment.session), $0)
-        }
-        segments.append(segment.session)
-        entries.removeAll(keepingCapacity: true)
+    /// Adds the only copy of a blob.
+    mutating func append(_ copy: IndexEntry) throws { try append(copy, to: 0) }
+
+    private mutating func append(_ copy: IndexEntry, to layer: Int) throws {
+        if layer == layers.count { layers.append(Layer(repository, round: round, packs: packs)) }
+        try layers[layer].append(copy)
     }
 
-    /// Makes the base durable and visible.
-    mutating func finish() throws {
-        if !entries.isEmpty { try writeSegment() }
-        if !segments.isEmpty { try repository.store.publishStaged() }
+    /// Makes it durable and visible; returns its segments.
+    mutating func finish() throws -> [ID128] {
+        for layer in layers.indices { try layers[layer].finish() }
+        return layers.flatMap(\.segments)
     }
 
     /// Writes what `sorted` holds apart from deleted packs, with what was copied in its new place.
@@ -57,7 +44,7 @@ struct BaseIndex {
         packs newPacks: [IndexedPack], copies: [CopiedBlob], round: UInt64, _ repository: Repository,
         onProgress: (Int) throws -> Void
     ) throws -> [ID128] {
-        var base = ReplacementIndex(repository, round: round, packs: sorted.packs + newPacks)
+        var base = BaseIndex(repository, round: round, packs: sorted.packs + newPacks)
         let isDeleted = sorted.packs.map { deleted.contains($0.id) }
         var rest = copies[...]
         var done = 0
@@ -85,5 +72,50 @@ struct BaseIndex {
             try base.append(needed)
         }
         return try base.finish()
+    }
+}
+
+/// Segments that name each blob once.
+private struct Layer {
+    private let repository: Repository
+    private let round: UInt64
+    /// The packs that entries may refer to.
+    private let packs: [IndexedPack]
+    private var entries: [IndexEntry] = []
+    /// The ids of the segments written so far.
+    private(set) var segments: [ID128] = []
+    /// A segment has at most this many entries.
+    private static let entriesPerSegment = 1 << 20
+
+    init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
+        self.repository = repository
+        self.round = round
+        self.packs = packs
+    }
+
+    /// Adds an entry; ids increase strictly.
+    mutating func append(_ entry: IndexEntry) throws {
+        if entries.count == Self.entriesPerSegment { try writeSegment() }
+        entries.append(entry)
+    }
+
+    private mutating func writeSegment() throws {
+        let used = Set(entries.map(\.pack)).sorted { packs[Int($0)].id < packs[Int($1)].id }
+        var numbers: [UInt32: UInt32] = [:]
+        for (number, pack) in used.enumerated() { numbers[pack] = UInt32(number) }
+        for place in entries.indices { entries[place].pack = numbers[entries[place].pack]! }
+        let segment = IndexSegment(
+            session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
+        try segment.encode(repository.context).withUnsafeBytes {
+            try repository.store.stage(Layout.baseSegment(round, segment.session), $0)
+        }
+        segments.append(segment.session)
+        entries.removeAll(keepingCapacity: true)
+    }
+
+    /// Makes the layer durable and visible.
+    mutating func finish() throws {
+        if !entries.isEmpty { try writeSegment() }
+        if !segments.isEmpty { try repository.store.publishStaged() }
     }
 }

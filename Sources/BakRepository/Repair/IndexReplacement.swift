@@ -68,36 +68,3 @@ struct IndexReplacement {
         _ = try SessionWatch(repository, options, onEvent: { _ in }, shouldStop: { false }).settle()
     }
 }
-
-/// A base that may name several copies of a blob: who tells them apart decides what is deleted. Segments name a blob
-/// once, so there are as many layers of them as there are copies.
-struct ReplacementIndex {
-    private let repository: Repository
-    private let round: UInt64
-    private let packs: [IndexedPack]
-    private var layers: [BaseIndex] = []
-
-    /// Starts the base of a round; entries refer to `packs` by their places.
-    init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
-        (self.repository, self.round, self.packs) = (repository, round, packs)
-    }
-
-    /// Adds the copies of a blob; ids increase strictly.
-    mutating func append(_ copies: [IndexEntry]) throws {
-        for (layer, copy) in copies.enumerated() { try append(copy, to: layer) }
-    }
-
-    /// Adds the only copy of a blob.
-    mutating func append(_ copy: IndexEntry) throws { try append(copy, to: 0) }
-
-    private mutating func append(_ copy: IndexEntry, to layer: Int) throws {
-        if layer == layers.count { layers.append(BaseIndex(repository, round: round, packs: packs)) }
-        try layers[layer].append(copy)
-    }
-
-    /// Makes it durable and visible; returns its segments.
-    mutating func finish() throws -> [ID128] {
-        for layer in layers.indices { try layers[layer].finish() }
-        return layers.flatMap(\.segments)
-    }
-}

@@ -21,7 +21,7 @@ public final class RepairIndex: RepositoryRepair {
         let (new, before) = (gathered.sorted, try old.soundIndex())
         compare(before, new)
         if report.wasNeeded, !request.isDryRun {
-            var base = ReplacementIndex(repository, round: replacement.round, packs: new.packs)
+            var base = BaseIndex(repository, round: replacement.round, packs: new.packs)
             try new.forEachBlob { _, copies in try base.append(copies) }
             guard try replacement.decide(try base.finish()) else { return false }
             if report.lostBlobs > 0 { try replacement.endSessions() }

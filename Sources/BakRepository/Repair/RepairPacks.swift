@@ -143,7 +143,7 @@ public final class RepairPacks: RepositoryRepair {
         let isDamaged = Set(damaged.map(\.id))
         let isBad = sorted.packs.map { isDamaged.contains($0.id) }
         let replacement = try IndexReplacement(repository, index.trusted, request)
-        var base = ReplacementIndex(
+        var base = BaseIndex(
             repository, round: replacement.round, packs: sorted.packs + filler.packs)
         var rest = filler.copies[...]
         try sorted.forEachBlob { _, copies in
