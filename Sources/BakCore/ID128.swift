@@ -49,44 +49,55 @@ public struct ID128: Hashable, Comparable, Sendable {
 
 extension ID128: CustomStringConvertible {
     /// The id as 32 lower-case hexadecimal digits.
-    public var description: String { Hex.encode(high) + Hex.encode(low) }
+    public var description: String {
+        withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { Hex.encode($0) }
+    }
 
     /// The first eight hexadecimal digits, as people see and type them.
     public var short: String { String(description.prefix(8)) }
 
     /// Parses exactly 32 lower-case hexadecimal digits; nil for anything else.
     public init?(_ text: some StringProtocol) {
-        let digits = Array(text.utf8)
-        guard digits.count == 32,
-            let high = Hex.decode(digits[0..<16]),
-            let low = Hex.decode(digits[16..<32])
-        else { return nil }
+        let halves = text.utf8.withContiguousStorageIfAvailable(Self.halves) ?? Self.halves(Array(text.utf8))
+        guard let (high, low) = halves else { return nil }
         self.init(high: high, low: low)
+    }
+
+    private static func halves(_ digits: some RandomAccessCollection<UInt8>) -> (UInt64, UInt64)? {
+        guard digits.count == 32, let high = Hex.decode(digits.prefix(16)),
+            let low = Hex.decode(digits.suffix(16))
+        else { return nil }
+        return (high, low)
     }
 }
 
 /// Lower-case hexadecimal text.
 public enum Hex {
-    private static let digits = Array("0123456789abcdef".utf8)
-
     /// Sixteen digits for a 64-bit number.
     public static func encode(_ value: UInt64) -> String {
-        encode(withUnsafeBytes(of: value.bigEndian) { Array($0) })
+        withUnsafeBytes(of: value.bigEndian) { encode($0) }
     }
 
     /// Two digits for each byte.
-    public static func encode(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity(bytes.count * 2)
-        for byte in bytes {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+    public static func encode(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes(encode) }
+
+    /// Two digits for each byte.
+    public static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { text in
+            for (place, byte) in bytes.enumerated() {
+                text[2 * place] = digit(byte >> 4)
+                text[2 * place + 1] = digit(byte & 15)
+            }
+            return bytes.count * 2
         }
-        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
     /// The number that up to sixteen lower-case digits name; nil when a byte is not such a digit.
-    public static func decode(_ text: ArraySlice<UInt8>) -> UInt64? {
+    public static func decode(_ text: some Collection<UInt8>) -> UInt64? {
         guard !text.isEmpty, text.count <= 16 else { return nil }
         var value: UInt64 = 0
         for byte in text {

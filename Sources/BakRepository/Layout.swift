@@ -80,7 +80,8 @@ public enum Layout {
 
     /// The id in the last component of a key; nil when it is none.
     public static func id(in key: ObjectKey) -> ID128? {
-        guard let name = key.description.split(separator: "/").last else { return nil }
-        return ID128(name)
+        let text = key.description.utf8
+        let name = text.lastIndex(of: UInt8(ascii: "/")).map { text[text.index(after: $0)...] } ?? text[...]
+        return ID128(Substring(name))
     }
 }

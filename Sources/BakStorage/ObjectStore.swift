@@ -17,19 +17,24 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
 
     /// Whether `text` can be a key. Stores leave out of a listing what cannot.
     public static func isValid(_ text: String) -> Bool {
-        let components = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        return (1...4).contains(components.count)
-            && components.allSatisfy { component in
-                !component.isEmpty && component.count <= 200 && component.first != UInt8(ascii: ".")
-                    && component.allSatisfy { byte in
-                        switch byte {
-                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                            UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-                            true
-                        default: false
-                        }
-                    }
+        var text = text
+        return text.withUTF8 { bytes in
+            var (components, start) = (1, 0)
+            for (place, byte) in bytes.enumerated() {
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                    UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    break
+                case UInt8(ascii: "."):
+                    if place == start { return false }
+                case UInt8(ascii: "/"):
+                    guard (1...200).contains(place - start) else { return false }
+                    (components, start) = (components + 1, place + 1)
+                default: return false
+                }
             }
+            return (1...200).contains(bytes.count - start) && components <= 4
+        }
     }
 
     public static func < (left: ObjectKey, right: ObjectKey) -> Bool { left.description < right.description }
