@@ -87,7 +87,9 @@ public final class BackupSession {
         witness = PackWitness(repository.store)
         id = ID128(from: repository.random)
         if !isDryRun, !faults.readBeforeRegister { try Self.register(id, repository, host, program) }
-        index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage)
+        let milestones = faults.milestones.inside(["\(kept) \(id)"])
+        milestones.reached("registered")
+        index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
         // What the index was loaded with was read after the session was registered.
         let state =
             faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
@@ -96,7 +98,7 @@ public final class BackupSession {
         firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
         if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
         if !kept.packs.isEmpty { try takeOver(kept, state) }
-        faults.milestones.reached("begun", ["\(kept) \(id) \(rounds) \(firstRound)", index.knowledge])
+        milestones.reached("begun", ["\(rounds) \(firstRound)", index.knowledge])
     }
 
     private static func register(
@@ -113,16 +115,20 @@ public final class BackupSession {
     }
 
     /// Registers a further session and brings the index up to date if a collection has begun or ended since.
-    private func registerNext() throws -> ID128 {
+    private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
         try Self.register(next, repository, host, program)
         // Only now: a collection that plans later sees the session.
         let found = try repository.collectionRounds()
         guard found != rounds else { return next }
         mustVerify = true
+        let known = milestones.inside(["\(next) \(witness.knowledge)"])
+        known.reached("behind")
         let state = try repository.collectionState()
         rounds = state.rounds
-        try index.reload(excluding: try excludedPacks(state))
+        let excluded = try excludedPacks(state)
+        try index.reload(
+            excluding: excluded, known.inside(["\(rounds) \(excluded.sorted())"]))
         witness.retain(Set(index.packs.map(\.id)))
         return next
     }
@@ -194,7 +200,7 @@ public final class BackupSession {
         if isDryRun { return makeRecord(id, false) }
         var isCommitted = false
         defer { if !isCommitted { sealed.fail() } }
-        let next = continuing ? try registerNext() : nil
+        let next = continuing ? try registerNext(Milestones()) : nil
         let packs = try cut()
         try repository.store.publishStaged()
         let record = try publish(packs, makeRecord)
@@ -223,7 +229,10 @@ public final class BackupSession {
     private func publish(
         _ packs: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
-        for _ in 0..<Self.restartLimit {
+        for attempt in 0..<Self.restartLimit {
+            let milestones = faults.milestones.inside(
+                ["\(attempt) \(packs) \(makeRecord(id, !packs.isEmpty).root) \(firstRound)"])
+            milestones.reached("closed", knowledge)
             if !packs.isEmpty {
                 guard
                     try repository.store.putOwn(
@@ -236,13 +245,20 @@ public final class BackupSession {
                 bytes throws(CorruptionError) in
                 try CommitRecord(decoding: bytes, object: "", id: id, context: repository.context)
             }
-            if try !mustVerify || isWhole(record.root, packs), try putCommit(bytes) { return record }
+            let isCertain = try !mustVerify || isWhole(record.root, packs)
+            milestones.reached("verified", ["\(isCertain)"] + knowledge)
+            if try isCertain && putCommit(bytes) { return record }
             // A collection ended the session. What it stored is there; begin another that refers to it.
-            id = try registerNext()
+            id = try registerNext(milestones)
             mustVerify = true
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
         throw revoked(packs)
+    }
+
+    /// What a run that ends depends on besides what it is to commit, for `Milestones`.
+    private var knowledge: [String] {
+        ["\(id) \(rounds) \(mustVerify)", index.knowledge, witness.knowledge]
     }
 
     private func putCommit(_ bytes: [UInt8]) throws -> Bool {

@@ -79,7 +79,7 @@ public final class BlobIndex: @unchecked Sendable {
     /// The same for any purpose.
     init(
         _ repository: Repository, for purpose: Purpose, rebuilding: Bool = false,
-        onDamage: ((CorruptionError) -> Void)? = nil
+        onDamage: ((CorruptionError) -> Void)? = nil, _ milestones: Milestones = Milestones()
     ) throws {
         self.repository = repository
         self.purpose = purpose
@@ -88,15 +88,18 @@ public final class BlobIndex: @unchecked Sendable {
         shards = (0..<(1 << Self.shardBits)).map { _ in Shard() }
         loaded = TrustedSegments(
             collections: CollectionState(rounds: .init(), decision: nil, openPlans: []))
-        try load(rebuilding: rebuilding, excluding: [], onDamage: onDamage)
+        try load(rebuilding: rebuilding, excluding: [], onDamage: onDamage, milestones)
     }
 
     // MARK: Loading
 
     /// Reads the index anew from what is trusted now. Claims stay; published claims of a session that has not
     /// committed must be published again.
-    func reload(excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil) throws {
-        try load(rebuilding: false, excluding: packs, onDamage: onDamage)
+    func reload(
+        excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil,
+        _ milestones: Milestones = Milestones()
+    ) throws {
+        try load(rebuilding: false, excluding: packs, onDamage: onDamage, milestones)
     }
 
     /// Leaves these packs out of what `holds` and `claim` find.
@@ -114,7 +117,7 @@ public final class BlobIndex: @unchecked Sendable {
         guard purpose.isReading else { return false }
         let known = viewMonitor.locked { loaded.round }
         guard try repository.collectionRounds().decided != known else { return false }
-        try load(rebuilding: false, excluding: [], onDamage: nil)
+        try load(rebuilding: false, excluding: [], onDamage: nil, Milestones())
         return true
     }
 
@@ -122,12 +125,16 @@ public final class BlobIndex: @unchecked Sendable {
     var trusted: TrustedSegments { viewMonitor.locked { loaded } }
 
     private func load(
-        rebuilding: Bool, excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)?
+        rebuilding: Bool, excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)?,
+        _ milestones: Milestones
     ) throws {
         for attempt in 1... {
-            let trusted = try listTrusted(onDamage)
+            let milestones = milestones.inside(["\(attempt)"])
+            let trusted = try listTrusted(onDamage, milestones)
             do {
-                return try load(trusted, rebuilding: rebuilding, excluding: packs, onDamage)
+                return try load(
+                    trusted, rebuilding: rebuilding, excluding: packs, onDamage,
+                    milestones.inside([trusted.knowledge]))
             } catch let error as StoreError where error.kind == .notFound {
                 // Superseded and removed meanwhile: look again. Otherwise it is lost.
                 guard attempt < Self.loadAttempts,
@@ -137,10 +144,12 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    private func listTrusted(_ onDamage: ((CorruptionError) -> Void)?) throws -> TrustedSegments {
+    private func listTrusted(
+        _ onDamage: ((CorruptionError) -> Void)?, _ milestones: Milestones
+    ) throws -> TrustedSegments {
         let trusted: TrustedSegments
         do {
-            trusted = try TrustedSegments.list(repository, isReader: purpose.isReading)
+            trusted = try TrustedSegments.list(repository, isReader: purpose.isReading, milestones)
         } catch let error as CorruptionError {
             guard let onDamage else { throw error }
             onDamage(error)
@@ -160,7 +169,7 @@ public final class BlobIndex: @unchecked Sendable {
 
     private func load(
         _ trusted: TrustedSegments, rebuilding: Bool, excluding packs: Set<ID128>,
-        _ onDamage: ((CorruptionError) -> Void)?
+        _ onDamage: ((CorruptionError) -> Void)?, _ milestones: Milestones
     ) throws {
         var table =
             rebuilding
@@ -176,6 +185,7 @@ public final class BlobIndex: @unchecked Sendable {
         var pending: [IndexSegment] = []
         var pendingEntries = 0
         for id in trusted.ids.subtracting(table?.sessions ?? []).sorted() {
+            milestones.reached("segment", ["\(id) \(pending)", knowledge])
             do {
                 let segment = try repository.indexSegment(id, at: trusted.keys[id]!)
                 pending.append(segment)

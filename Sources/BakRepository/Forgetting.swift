@@ -15,12 +15,14 @@ extension Repository {
         for id in snapshots where !outcomes.committed.contains(id) && !outcomes.damaged.contains(id) {
             throw RepositoryError.noSuchSnapshot(name: id.description)
         }
-        for id in try forgotten().intersection(snapshots).sorted() where try faultOfMarker(id) != nil {
+        var marked = try forgotten()
+        for id in marked.intersection(snapshots).sorted() where try faultOfMarker(id) != nil {
             // Stopped before the next one is there, the snapshot is listed again, and can be forgotten again.
             try store.delete(Layout.forget(id))
+            marked.remove(id)
         }
         let origin = RecordOrigin(time: time.now(), host: host, program: program)
-        let ids = Set(snapshots).subtracting(try forgotten()).sorted()
+        let ids = Set(snapshots).subtracting(marked).sorted()
         let markers = try ids.map { try encodedMarker(of: $0, origin) }
         if try ids.count < 2 || !putTogether(ids, markers) {
             for (id, bytes) in zip(ids, markers) {
@@ -107,6 +109,9 @@ struct SessionOutcomes: Equatable {
     var revoked: Set<ID128> = []
     /// Those of which one cannot tell: what is there is too short for either.
     var damaged: Set<ID128> = []
+
+    /// All that it says, for `Milestones`.
+    var knowledge: String { "\(committed.sorted()) \(revoked.sorted()) \(damaged.sorted())" }
 
     /// Whether the session can neither commit nor be revoked any more.
     func isDecided(_ session: ID128) -> Bool {

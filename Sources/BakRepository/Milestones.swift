@@ -7,7 +7,7 @@ import BakCore
 /// Where milestones are told.
 struct Milestones: Sendable {
     /// Told of each; may ask what is known.
-    typealias Listener = @Sendable (_ knowledge: () -> [String]) -> Void
+    typealias Listener = @Sendable (_ name: String, _ knowledge: () -> [String]) -> Void
 
     private let listener: Listener?
     /// What the callers still know.
@@ -17,7 +17,7 @@ struct Milestones: Sendable {
 
     /// Says what is still known.
     func reached(_ name: String, _ knowledge: @autoclosure () -> [String] = []) {
-        listener?({ [name] + context + knowledge() })
+        listener?(name) { [name] + context + knowledge() }
     }
 
     /// For a part whose caller goes on with `knowledge` after it.

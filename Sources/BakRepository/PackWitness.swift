@@ -18,6 +18,9 @@ final class PackWitness: @unchecked Sendable {
     /// What is wrong with packs, in the order in which it was found.
     var found: [CorruptionError] { monitor.locked { faults.map(\.error) } }
 
+    /// All that it says, for `Milestones`.
+    var knowledge: String { monitor.locked { "\(seen.sorted()) \(faults.map(\.pack))" } }
+
     /// Leaves out what was found of all packs but these: a collection may have removed the others since.
     func retain(_ packs: Set<ID128>) {
         monitor.locked { faults.removeAll { !packs.contains($0.pack) } }

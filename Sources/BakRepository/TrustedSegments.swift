@@ -23,6 +23,11 @@ struct TrustedSegments {
     /// What should be there and is not.
     var missing: [ObjectKey] = []
 
+    /// All that it says, for `Milestones`.
+    var knowledge: String {
+        "\(collections) \(keys.sorted { $0.key < $1.key }) \(outcomes.knowledge) \(missing)"
+    }
+
     /// The segments' ids.
     var ids: Set<ID128> { Set(keys.keys) }
 
@@ -30,16 +35,21 @@ struct TrustedSegments {
     ///
     /// Throws `CorruptionError` when the newest decision cannot be read. With `isReader` a segment of a session
     /// counts also where its commit record is cut short: what it names is verified when it is read.
-    static func list(_ repository: Repository, isReader: Bool) throws -> TrustedSegments {
-        try list(repository, try repository.collectionState(), isReader: isReader)
+    static func list(
+        _ repository: Repository, isReader: Bool, _ milestones: Milestones = Milestones()
+    ) throws -> TrustedSegments {
+        milestones.reached("list")
+        return try list(repository, try repository.collectionState(), isReader: isReader, milestones)
     }
 
     private static func list(
-        _ repository: Repository, _ state: CollectionState, isReader: Bool
+        _ repository: Repository, _ state: CollectionState, isReader: Bool, _ milestones: Milestones
     ) throws -> TrustedSegments {
+        milestones.reached("listing snapshots", ["\(state)"])
         var trusted = TrustedSegments(collections: state)
         trusted.round = state.rounds.decided
         trusted.outcomes = try repository.sessionOutcomes()
+        milestones.reached("listing segments", ["\(state) \(trusted.outcomes.knowledge)"])
         var wanted = trusted.outcomes.committed
         if isReader { wanted.formUnion(trusted.outcomes.damaged) }
         if let decision = state.decision { wanted.subtract(decision.superseded) }
@@ -59,7 +69,7 @@ struct TrustedSegments {
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {
-            return try list(repository, try repository.collectionState(), isReader: isReader)
+            return try list(repository, try repository.collectionState(), isReader: isReader, milestones)
         }
         return trusted
     }

@@ -2,7 +2,9 @@
 // change goes through `perform`, one operation at a time, which is where a simulation takes hold.
 
 import BakCore
+import BakRepository
 import BakStorage
+import Glibc
 
 /// The store as one actor has it. For one thread at a time.
 final class ActorStore: ObjectStore, @unchecked Sendable {
@@ -12,6 +14,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     private var staged: [StoreImage.Object] = []
     /// How many objects a page of a listing has; nil for a listing all at once.
     private let pageCount: Int?
+    /// How many more sessions may be begun.
+    var sessionsLeft = Int.max
     /// What is put to find out what the store can do: everyone else ignores it, so no one else sees it.
     private var probes: [ObjectKey] = []
 
@@ -28,6 +32,14 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             if probes.contains(key) { return .alreadyExists }
             probes.append(key)
             return .created
+        }
+        if key.description.hasPrefix(Layout.sessions) {
+            if sessionsLeft == 0 {
+                throw StoreError(
+                    kind: .failed(errno: ECANCELED), operation: "put", object: key.description,
+                    message: "the backup gives up")
+            }
+            sessionsLeft -= 1
         }
         switch perform(.put(object(key, bytes))) {
         case .done: return .created

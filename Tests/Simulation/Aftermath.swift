@@ -35,7 +35,7 @@ enum Aftermath {
         options.graceSeconds = 0
         let repository = try Repository.open(
             store, cache: MemoryCache(), time: SimulatedTime(),
-            random: OneFolderRandom(base: SeededRandom(seed: 77_000 + seed)))
+            random: OneFolderRandom(seed: 77_000 + seed))
         return try Prune(repository, options, host: "host", program: "test").run()
     }
 

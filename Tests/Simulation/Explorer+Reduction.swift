@@ -53,6 +53,13 @@ struct VisibleChanges {
     }
 }
 
+/// Which moves must be tried with a move, at one state.
+struct Companions {
+    /// Those that have been found out.
+    var known = MoveSet()
+    var moves = ContiguousArray(repeating: MoveSet(), count: MoveSet.actorLimit + MoveSet.wishLimit)
+}
+
 extension Explorer {
     /// What the live actors and the wishes may change at all from a state on: a put of what is there and stays changes
     /// nothing, nor does the deletion of what is not there and does not come.
@@ -61,9 +68,11 @@ extension Explorer {
         var deletions: NumberSet
     }
 
-    /// The smallest of the sets that `closure` finds.
+    /// The smallest of the sets that serve. There always is an actor in it, so that no end of all is left out because
+    /// of a wish that need not come true.
     func reducedMoves(_ live: MoveSet, _ state: State) throws -> MoveSet {
         let changeable = changeable(live, state)
+        companions.known = MoveSet()
         var smallest = MoveSet()
         for actor in actors.indices where live.contains(.actor(actor)) {
             let moves = try closure(of: actor, live, state, changeable)
@@ -74,110 +83,143 @@ extension Explorer {
     }
 
     private func changeable(_ live: MoveSet, _ state: State) -> Changeable {
-        var all = Footprint()
+        var (puts, deletes) = (NumberSet(), NumberSet())
         for actor in actors.indices where live.contains(.actor(actor)) {
             _ = future(of: actor, state) { future in
-                all.formUnion(future)
+                puts.formUnion(future.puts)
+                deletes.formUnion(future.deletes)
                 return false
             }
         }
-        for wish in wishes { all.puts.insert(wish.object.key) }
-        let present = state.image.keys
-        return Changeable(
-            puts: all.puts.subtracting(present).union(all.deletes), deletions: all.puts.union(present))
+        for wish in wishes { puts.insert(wish.object.key) }
+        let present = images.keys(state.image)
+        return Changeable(puts: puts.subtracting(present).union(deletes), deletions: puts.union(present))
     }
 
-    /// The moves of the least set of actors and wishes around `start` that serves. There always is an actor in it, so
-    /// that no end of all is left out because of a wish that need not come true.
+    /// The moves of the least set of actors and wishes around `start` that serves.
     private func closure(
         of start: Int, _ live: MoveSet, _ state: State, _ changeable: Changeable
     ) throws -> MoveSet {
+        let granted = granted(state.image)
         var (found, waiting, result) = (MoveSet(), MoveSet(), MoveSet())
-        func add(_ move: Move) {
-            if found.contains(move) { return }
-            found.insert(move)
-            waiting.insert(move)
-        }
-        func addActors(_ isDependent: (Footprint) -> Bool) {
-            for other in actors.indices where live.contains(.actor(other)) && !found.contains(.actor(other)) {
-                if future(of: other, state, isDependent) { add(.actor(other)) }
-            }
-        }
-        add(.actor(start))
+        found.insert(.actor(start))
+        waiting.insert(.actor(start))
         while let move = waiting.pop() {
-            switch move {
-            case .actor(let actor):
-                result.insert(move)
-                let operations = try operations(actor, state)
-                addActors { future in
-                    operations.contains { depends($0, on: future, state.image, changeable) }
-                }
-                for number in wishes.indices where !found.contains(.wish(number)) {
-                    if operations.contains(where: { depends($0, onWish: number, state.image, changeable) }) {
-                        add(.wish(number))
+            if live.contains(move) || granted.contains(move) { result.insert(move) }
+            if !companions.known.contains(move) {
+                companions.moves[MoveSet.number(of: move)] =
+                    switch move {
+                    case .actor(let actor): try companions(of: actor, live, state, changeable)
+                    case .wish(let number): companions(ofWish: number, granted, live, state, changeable)
                     }
-                }
-            case .wish(let number):
-                let wish = wishes[number]
-                guard isEnabled(number, state.image) else {
-                    // Who may see to it that it can come true.
-                    addActors { future in
-                        future.puts.contains(wish.needed) || future.deletes.contains(wish.needed)
-                            || future.deletes.contains(wish.object.key)
-                    }
-                    for other in wishes.indices where wishes[other].object.key == wish.needed {
-                        add(.wish(other))
-                    }
-                    continue
-                }
-                result.insert(move)
-                let put = StoreOperation.put(wish.object)
-                addActors { future in
-                    future.deletes.contains(wish.needed)
-                        || depends(put, on: future, state.image, changeable)
-                }
-                for other in wishes.indices where !found.contains(.wish(other)) {
-                    if depends(put, onWish: other, state.image, changeable) { add(.wish(other)) }
-                }
+                companions.known.insert(move)
             }
+            let new = companions.moves[MoveSet.number(of: move)].subtracting(found)
+            found.formUnion(new)
+            waiting.formUnion(new)
         }
         return result
     }
 
-    /// Whether something is true of what an actor may yet do.
-    private func future(of actor: Int, _ state: State, _ test: (Footprint) -> Bool) -> Bool {
-        var place = state.places[actor]
-        while place >= 0 {
-            if test(trees.footprints[trees.future(place)]) { return true }
-            place = following[trees.root(of: place)] ?? -1
+    private func companions(
+        of actor: Int, _ live: MoveSet, _ state: State, _ changeable: Changeable
+    ) throws -> MoveSet {
+        guard let operation = trees.operation(state.places[actor]) else { return MoveSet() }
+        if operation.isMutation {
+            return dependent(on: operation, live, state, changeable, but: actor)
         }
-        return false
+        var moves = MoveSet()
+        let watched = watched(try footprint(actor, state))
+        let present = images.keys(state.image)
+        for other in actors.indices where other != actor && live.contains(.actor(other)) {
+            let isDependent = future(of: other, state) { future in
+                future.puts.subtracting(present).union(future.deletes.intersection(present))
+                    .intersects(watched)
+            }
+            if isDependent { moves.insert(.actor(other)) }
+        }
+        for (number, wish) in wishes.enumerated()
+        where watched.contains(wish.object.key) && !present.contains(wish.object.key) {
+            if mayBeGranted(wish, state.image, changeable) { moves.insert(.wish(number)) }
+        }
+        return moves
     }
 
-    /// Whether an operation depends on a wish.
-    private func depends(
-        _ operation: StoreOperation, onWish number: Int, _ image: StoreImage, _ changeable: Changeable
-    ) -> Bool {
+    private func companions(
+        ofWish number: Int, _ granted: MoveSet, _ live: MoveSet, _ state: State, _ changeable: Changeable
+    ) -> MoveSet {
         let wish = wishes[number]
-        var future = Footprint()
-        future.puts.insert(wish.object.key)
-        if case .delete(wish.needed) = operation { return true }
-        guard depends(operation, on: future, image, changeable) else { return false }
-        // One that cannot be granted any more is none.
-        return changeable.puts.contains(wish.needed) || image[wish.needed].map(wish.isGranted) ?? true
+        if granted.contains(.wish(number)) {
+            var moves = dependent(on: .put(wish.object), live, state, changeable)
+            for other in actors.indices where live.contains(.actor(other)) {
+                let mayEnd = future(of: other, state) { $0.deletes.contains(wish.needed) }
+                if mayEnd { moves.insert(.actor(other)) }
+            }
+            return moves
+        }
+        // Who may see to it that it can come true.
+        var moves = MoveSet()
+        for other in actors.indices where live.contains(.actor(other)) {
+            let mayHelp = future(of: other, state) { future in
+                future.puts.contains(wish.needed) || future.deletes.contains(wish.needed)
+                    || future.deletes.contains(wish.object.key)
+            }
+            if mayHelp { moves.insert(.actor(other)) }
+        }
+        for (other, helper) in wishes.enumerated() where helper.object.key == wish.needed {
+            moves.insert(.wish(other))
+        }
+        return moves
     }
 
-    /// Whether an operation done now comes to something else than after what someone with this future may do.
+    /// Which actors and wishes depend on a change.
+    private func dependent(
+        on change: StoreOperation, _ live: MoveSet, _ state: State, _ changeable: Changeable,
+        but actor: Int = -1
+    ) -> MoveSet {
+        var moves = MoveSet()
+        for other in actors.indices where other != actor && live.contains(.actor(other)) {
+            if future(of: other, state, { depends(change, on: $0, state.image, changeable) }) {
+                moves.insert(.actor(other))
+            }
+        }
+        for (number, wish) in wishes.enumerated() {
+            var future = Footprint()
+            future.puts.insert(wish.object.key)
+            let isDependent =
+                change == .delete(wish.needed)
+                || depends(change, on: future, state.image, changeable)
+                    && mayBeGranted(wish, state.image, changeable)
+            if isDependent { moves.insert(.wish(number)) }
+        }
+        return moves
+    }
+
+    /// Whether a wish may come true now or later; one that cannot be granted any more is none.
+    private func mayBeGranted(_ wish: Wish, _ image: StoreImages.Number, _ changeable: Changeable) -> Bool {
+        changeable.puts.contains(wish.needed) || images[image][wish.needed].map(wish.isGranted) ?? true
+    }
+
+    /// The keys whose coming and going shows in what is read and listed.
+    private func watched(_ footprint: Footprints.Number) -> NumberSet {
+        var keys = trees.footprints[footprint].reads
+        let folders = trees.footprints[footprint].lists
+        for folder in universe.folders.indices where folders.contains(Int32(folder)) {
+            keys.formUnion(universe.keysOfFolder[folder])
+        }
+        return keys
+    }
+
+    /// Whether a change made now comes to something else than after what someone with this future may do.
     private func depends(
-        _ operation: StoreOperation, on future: Footprint, _ image: StoreImage, _ changeable: Changeable
+        _ change: StoreOperation, on future: Footprint, _ image: StoreImages.Number, _ changeable: Changeable
     ) -> Bool {
-        switch operation {
-        case .size(let key), .read(let key, _, _):
-            return image.contains(key) ? future.deletes.contains(key) : future.puts.contains(key)
+        switch change {
+        case .size, .read, .list, .listPage: return false
         case .put(let object), .publish(let object):
             let key = object.key
             if future.deletes.contains(key) { return true }
-            if image.contains(key) { return false }
+            if images[image].contains(key) { return false }
             return future.puts.contains(key) || future.reads.contains(key)
                 || future.lists.contains(universe.folderOfKey[Int(key)])
                 || visible.put(
@@ -185,14 +227,11 @@ extension Explorer {
                     future.deletes.intersection(changeable.deletions))
         case .delete(let key):
             if future.puts.contains(key) { return true }
-            if !image.contains(key) { return false }
+            if !images[image].contains(key) { return false }
             return future.reads.contains(key) || future.lists.contains(universe.folderOfKey[Int(key)])
                 || visible.deletion(
                     key, meets: future.puts.intersection(changeable.puts),
                     future.deletes.intersection(changeable.deletions))
-        case .list(let folder), .listPage(let folder, _, _):
-            return future.puts.subtracting(image.keys).union(future.deletes.intersection(image.keys))
-                .intersects(universe.keysOfFolder[Int(folder)])
         }
     }
 }

@@ -41,18 +41,16 @@ final class Explorer {
 
     /// What the store holds and where each process is.
     struct State {
-        var image: StoreImage
+        var image: StoreImages.Number
         var places: SIMD8<Int32>
-        /// Who moved last, whether that was to read, and how often someone who could go on was interrupted; kept in
-        /// a bounded search only.
+        /// Who moved last, and how often someone who could go on was interrupted; kept in a bounded search only.
         var last: Int8 = -1
-        var isReading = false
         var interruptions: UInt8 = 0
 
         var key: UInt64 {
             var hash = Universe.mix(
-                image.hash,
-                UInt64(UInt8(bitPattern: last)) | UInt64(interruptions) << 8 | (isReading ? 1 << 16 : 0))
+                UInt64(UInt32(bitPattern: image)),
+                UInt64(UInt8(bitPattern: last)) | UInt64(interruptions) << 8)
             for lane in 0..<4 {
                 hash = Universe.mix(
                     hash,
@@ -61,6 +59,14 @@ final class Explorer {
             }
             return hash
         }
+    }
+
+    /// What comes of a move.
+    struct Advance {
+        var place: ProcessTrees.Node
+        var image: StoreImages.Number
+        /// What was done and asked.
+        var footprint: Footprints.Number
     }
 
     /// A state on the way to the present one.
@@ -79,13 +85,11 @@ final class Explorer {
         case all
         /// All, those that come to the same once.
         case reduced
-        /// All where reading begins and at changes: what a process reads between two changes of its own it reads at
-        /// one moment.
+        /// All at changes: what a process reads between two changes of its own it reads at one moment.
         case changes
         /// Of these, those that come to the same once.
         case reducedChanges
-        /// Those in which actors are interrupted so often, where reading begins and at changes: what a process
-        /// reads between two changes of its own it reads at one moment.
+        /// Those, at changes, in which actors are interrupted so often.
         case bounded(interruptions: UInt8)
     }
 
@@ -95,20 +99,29 @@ final class Explorer {
     private let wish: (Universe.Key) -> Wish?
     /// The first node of each process of each actor.
     private var roots: [[ProcessTrees.Node]] = []
-    /// The first node of an actor's next process, by that of the one before.
-    private(set) var following: [ProcessTrees.Node: ProcessTrees.Node] = [:]
-    private(set) var wishes: [Wish] = []
+    /// The first node of an actor's next process, by the number of the process before it.
+    private var following = ContiguousArray<ProcessTrees.Node>()
+    private(set) var images = StoreImages()
+    /// What comes of a process's move, by where it is and the store.
+    private var advances = PairTable(filler: Advance(place: -1, image: -1, footprint: Footprints.none))
+    /// What the store is once a wish has come true, by the wish's number and the store.
+    private var fulfilled = PairTable<StoreImages.Number>(filler: -1)
+    private(set) var wishes = ContiguousArray<Wish>()
+    /// Which wishes may come true in a store, of how many that there were.
+    private var grants = ContiguousArray<(wishes: MoveSet, count: Int)>()
+    /// Which moves must be tried with one, at the state that is looked at.
+    var companions = Companions()
     private(set) var visible = VisibleChanges()
     /// So many of the universe's keys have been looked at.
     private var keyCount = 0
-    private var outcome = Outcome()
-    private var checked = HashSet64()
+    private(set) var outcome = Outcome()
     /// The moves since the last choice.
     private var way: [Move] = []
     /// What was done, while a way is gone again to be told.
     private var log: [String]?
     var extent = Extent.reduced
     private var isReduced: Bool { extent == .reduced || extent == .reducedChanges }
+    private var isAtChanges: Bool { extent != .all && extent != .reduced }
     /// A process's failure that is none of the protocol's.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
     /// What is wrong with a store at any moment.
@@ -136,7 +149,7 @@ final class Explorer {
             let nodes = actor.processes.enumerated().map { index, process in
                 trees.add(process, seed: UInt64(number * 100 + index + 1))
             }
-            for (node, next) in zip(nodes, Array(nodes.dropFirst()) + [-1]) { following[node] = next }
+            following += nodes.dropFirst() + (nodes.isEmpty ? [] : [-1])
             roots.append(nodes)
         }
     }
@@ -145,10 +158,11 @@ final class Explorer {
     ///
     /// What is left out rests on what processes may yet do. A pass that learns more of that is followed by another.
     func run(from image: StoreImage, limit: Int = .max) throws -> Outcome {
-        var start = State(image: image, places: SIMD8(repeating: -1))
-        for (number, nodes) in roots.enumerated() { start.places[number] = nodes.first ?? -1 }
-        for actor in actors.indices { try conclude(&start, actor) }
-        check(image)
+        var start = State(image: number(of: image), places: SIMD8(repeating: -1))
+        for (number, nodes) in roots.enumerated() {
+            start.places[number] = nodes.first ?? -1
+            try conclude(&start.places[number], image, number)
+        }
         var growth: Int
         repeat {
             growth = trees.growth
@@ -197,34 +211,65 @@ final class Explorer {
         if outcome.violation != nil { outcome.trace = try trace(start, stack.flatMap(\.way) + way) }
     }
 
-    private func check(_ image: StoreImage) {
-        guard checked.insert(image.hash) else { return }
-        outcome.images += 1
-        outcome.violation = outcome.violation ?? fault(image)
+    /// The number of a store, which is looked at when it is come to for the first time.
+    private func number(of image: StoreImage) -> StoreImages.Number {
+        let (number, isNew) = images.number(of: image)
+        if isNew {
+            outcome.images += 1
+            outcome.violation = outcome.violation ?? fault(image)
+            grants.append((MoveSet(), 0))
+        }
+        return number
     }
 
-    private func end(_ image: StoreImage) {
-        guard outcome.ends.insert(image.hash).inserted else { return }
-        outcome.violation = outcome.violation ?? faultAtEnd(image).map { "at the end: " + $0 }
+    private func end(_ image: StoreImages.Number) {
+        guard outcome.ends.insert(images[image].hash).inserted else { return }
+        outcome.violation = outcome.violation ?? faultAtEnd(images[image]).map { "at the end: " + $0 }
     }
 
     // MARK: Moving
 
-    /// What a live actor does next; nil for one that is over.
-    func operation(_ actor: Int, _ state: State) -> StoreOperation? {
-        state.places[actor] < 0 ? nil : trees.operation(state.places[actor])
+    /// What comes of an actor's move.
+    func advance(_ actor: Int, _ state: State) throws -> Advance {
+        if log == nil, let known = advances[state.places[actor], state.image] { return known }
+        let found = try perform(actor, state)
+        if log == nil { advances.insert(state.places[actor], state.image, found) }
+        return found
     }
 
     /// All that an actor does in one move: an operation, or what it reads at one moment.
-    func operations(_ actor: Int, _ state: State) throws -> [StoreOperation] {
-        guard let first = operation(actor, state) else { return [] }
-        guard extent == .reducedChanges, !first.isMutation else { return [first] }
-        var (next, found) = (state, [StoreOperation]())
-        while let operation = operation(actor, next), !operation.isMutation {
-            found.append(operation)
-            next.places[actor] = trees.child(next.places[actor], next.image.apply(operation, universe))
-            try conclude(&next, actor)
-        }
+    private func perform(_ actor: Int, _ state: State) throws -> Advance {
+        var (place, image) = (state.places[actor], images[state.image])
+        var footprint = Footprints.none
+        repeat {
+            guard let operation = trees.operation(place) else { throw SimulationFault("no next call") }
+            footprint = trees.footprint(footprint, with: operation)
+            let reply = image.apply(operation, universe)
+            log?.append(
+                "\(actor) \(trees.name(place)): \(operation.description(universe)) = "
+                    + reply.description(universe))
+            place = trees.child(place, reply)
+            try conclude(&place, image, actor)
+            if !isAtChanges || operation.isMutation { break }
+        } while place >= 0 && trees.operation(place)?.isMutation == false
+        return Advance(place: place, image: number(of: image), footprint: footprint)
+    }
+
+    /// What an actor's next move does and asks.
+    func footprint(_ actor: Int, _ state: State) throws -> Footprints.Number {
+        let found = try advance(actor, state).footprint
+        // It fails in that move: it is told as if it had been made.
+        if outcome.violation != nil { way.append(.actor(actor)) }
+        return found
+    }
+
+    /// The store after a wish has come true.
+    private func fulfil(_ number: Int, _ image: StoreImages.Number) -> StoreImages.Number {
+        if let known = fulfilled[Int32(number), image] { return known }
+        var store = images[image]
+        _ = store.apply(.put(wishes[number].object), universe)
+        let found = self.number(of: store)
+        fulfilled.insert(Int32(number), image, found)
         return found
     }
 
@@ -234,39 +279,29 @@ final class Explorer {
         way.append(move)
         switch move {
         case .wish(let number):
-            _ = next.image.apply(.put(wishes[number].object), universe)
+            next.image = fulfil(number, state.image)
             log?.append("someone: put \(universe.name(wishes[number].object.key))")
         case .actor(let actor):
-            guard let operation = operation(actor, state) else { throw SimulationFault("no next call") }
+            let advance = try advance(actor, state)
+            (next.image, next.places[actor]) = (advance.image, advance.place)
             if case .bounded = extent {
                 if let last = lastMove(state), !last.contains(move) { next.interruptions += 1 }
-                (next.last, next.isReading) = (Int8(actor), !operation.isMutation)
-            }
-            let reply = next.image.apply(operation, universe)
-            log?.append(
-                "\(actor) \(trees.name(state.places[actor])): \(operation.description(universe)) = "
-                    + reply.description(universe))
-            next.places[actor] = trees.child(state.places[actor], reply)
-            try conclude(&next, actor)
-            if extent == .changes || extent == .reducedChanges {
-                (next.last, next.isReading) = (Int8(actor), !operation.isMutation)
-                if goesOn(next) == nil { (next.last, next.isReading) = (-1, false) }
+                next.last = Int8(actor)
             }
         }
-        if next.image.hash != state.image.hash { check(next.image) }
         return next
     }
 
     /// Finds out what an actor does next.
-    private func conclude(_ state: inout State, _ actor: Int) throws {
-        while state.places[actor] >= 0, trees.operation(state.places[actor]) == nil {
-            let place = state.places[actor]
-            guard case .ended(let failure) = try trees.next(&state.places[actor], state.image) else { return }
-            log?.append("\(actor) \(trees.name(place)): ends" + (failure.map { " with \($0)" } ?? ""))
+    private func conclude(_ place: inout ProcessTrees.Node, _ image: StoreImage, _ actor: Int) throws {
+        while place >= 0, trees.operation(place) == nil {
+            let ended = place
+            guard case .ended(let failure) = try trees.next(&place, image) else { return }
+            log?.append("\(actor) \(trees.name(ended)): ends" + (failure.map { " with \($0)" } ?? ""))
             if let failure, !isExpected(failure) {
-                outcome.violation = "\(trees.name(place)) failed: \(failure)"
+                outcome.violation = "\(trees.name(ended)) failed: \(failure)"
             }
-            state.places[actor] = following[trees.root(of: place)] ?? -1
+            place = following[trees.process(of: ended)]
         }
     }
 
@@ -288,16 +323,11 @@ final class Explorer {
         var live = MoveSet()
         for actor in actors.indices where state.places[actor] >= 0 { live.insert(.actor(actor)) }
         if live.isEmpty { end(state.image) }
-        switch extent {
-        case .reduced where !live.isEmpty: return try reducedMoves(live, state)
-        case .changes: if let last = goesOn(state) { return last }
-        case .reducedChanges where !live.isEmpty: return try goesOn(state) ?? reducedMoves(live, state)
-        case .bounded(let limit):
-            if let last = goesOn(state) { return last }
-            if state.interruptions == limit, let last = lastMove(state) { live = last }
-        default: break
+        if isReduced, !live.isEmpty { return try reducedMoves(live, state) }
+        if case .bounded(let limit) = extent, state.interruptions == limit, let last = lastMove(state) {
+            live = last
         }
-        for number in wishes.indices where isEnabled(number, state.image) { live.insert(.wish(number)) }
+        live.formUnion(granted(state.image))
         return live
     }
 
@@ -307,12 +337,6 @@ final class Explorer {
         var moves = MoveSet()
         moves.insert(.actor(Int(state.last)))
         return moves
-    }
-
-    /// Who reads and reads on at the same moment.
-    private func goesOn(_ state: State) -> MoveSet? {
-        guard state.isReading, operation(Int(state.last), state)?.isMutation == false else { return nil }
-        return lastMove(state)
     }
 
     private func lookAtNewKeys() {
@@ -325,11 +349,27 @@ final class Explorer {
         precondition(wishes.count <= MoveSet.wishLimit)
     }
 
-    /// Whether what is wished may be put now, and has not been.
-    func isEnabled(_ number: Int, _ image: StoreImage) -> Bool {
-        let wish = wishes[number]
-        guard !image.contains(wish.object.key), let content = image[wish.needed] else { return false }
-        return wish.isGranted(content)
+    /// The wishes that may come true now and have not yet.
+    func granted(_ image: StoreImages.Number) -> MoveSet {
+        let known = grants[Int(image)]
+        if known.count == wishes.count { return known.wishes }
+        var granted = MoveSet()
+        let store = images[image]
+        for (number, wish) in wishes.enumerated() where !store.contains(wish.object.key) {
+            if let content = store[wish.needed], wish.isGranted(content) { granted.insert(.wish(number)) }
+        }
+        grants[Int(image)] = (granted, wishes.count)
+        return granted
+    }
+
+    /// Whether something is true of what an actor may yet do.
+    func future(of actor: Int, _ state: State, _ test: (Footprint) -> Bool) -> Bool {
+        var place = state.places[actor]
+        while place >= 0 {
+            if test(trees.footprints[trees.future(place)]) { return true }
+            place = following[trees.process(of: place)]
+        }
+        return false
     }
 
     // MARK: Telling

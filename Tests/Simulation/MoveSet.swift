@@ -10,17 +10,24 @@ enum Move: Hashable {
 struct MoveSet: Equatable {
     /// Actors in the lowest bits, then wishes.
     private var bits: UInt64 = 0
+
+    init() {}
+    private init(bits: UInt64) { self.bits = bits }
+
     /// Actors are fewer than this,
     static let actorLimit = 8
     /// and wishes than this.
     static let wishLimit = 64 - actorLimit
 
-    private static func bit(_ move: Move) -> UInt64 {
+    /// The number of a move, below 64.
+    static func number(of move: Move) -> Int {
         switch move {
-        case .actor(let actor): 1 << UInt64(actor)
-        case .wish(let number): 1 << UInt64(actorLimit + number)
+        case .actor(let actor): actor
+        case .wish(let number): actorLimit + number
         }
     }
+
+    private static func bit(_ move: Move) -> UInt64 { 1 << UInt64(number(of: move)) }
 
     var isEmpty: Bool { bits == 0 }
     var count: Int { bits.nonzeroBitCount }
@@ -38,6 +45,8 @@ struct MoveSet: Equatable {
     mutating func remove(_ move: Move) { bits &= ~Self.bit(move) }
 
     mutating func formUnion(_ other: MoveSet) { bits |= other.bits }
+
+    func subtracting(_ other: MoveSet) -> MoveSet { MoveSet(bits: bits & ~other.bits) }
 
     /// Takes one of them away: the first, or the one that `draw` picks by its place.
     mutating func pop(_ draw: ((Range<Int>) -> Int)? = nil) -> Move? {

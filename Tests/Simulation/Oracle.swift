@@ -1,5 +1,6 @@
 // Oracle: what must hold of a store at every moment, looked at with the code that a user would restore with: every
-// committed snapshot that is not forgotten has its files, found through a freshly read trusted index.
+// committed snapshot that is not forgotten has its files, found through a freshly read trusted index, and that index
+// names nothing that is not there.
 
 import BakCodec
 import BakCore
@@ -46,7 +47,7 @@ extension StoreImage {
         try body(
             Surroundings(
                 store: store, cache: MemoryCache(), time: SimulatedTime(),
-                random: OneFolderRandom(base: SeededRandom(seed: seed))))
+                random: OneFolderRandom(seed: seed)))
         return image
     }
 }

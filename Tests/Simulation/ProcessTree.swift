@@ -29,14 +29,24 @@ struct Process: Sendable {
     var run: @Sendable (Surroundings) throws -> Void
 }
 
-/// Ids whose packs lie in one folder, so that the other 255 need no listing.
-struct OneFolderRandom: RandomSource {
-    let base: SeededRandom
+/// Ids whose packs lie in one folder, so that the other 255 need no listing. For one thread at a time.
+final class OneFolderRandom: RandomSource, @unchecked Sendable {
+    private let base: SeededRandom
+    /// How many ids were drawn or passed over.
+    private(set) var drawn = 0
+
+    init(seed: UInt64) { base = SeededRandom(seed: seed) }
 
     func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         base.fill(buffer)
+        drawn += 1
         // An id reads its first half from the first eight bytes, in the order of the processor.
         if buffer.count == 16 { buffer[UInt16(1).littleEndian == 1 ? 7 : 0] = 0 }
+    }
+
+    /// Passes over the ids up to a multiple of `count`: then it does not matter how many were drawn since the last.
+    func skip(toMultipleOf count: Int) {
+        while drawn % count != 0 { _ = ID128(from: self) }
     }
 
     /// The one folder of packs.
@@ -66,13 +76,13 @@ final class ProcessTrees {
     }
 
     private let universe: Universe
-    private var processes: [(process: Process, seed: UInt64, root: Node)] = []
-    private var nexts: [Next] = []
+    private var processes: [(process: Process, seed: UInt64)] = []
+    private var nexts = ContiguousArray<Next>()
     /// The same, for operations alone.
     private var operations = ContiguousArray<StoreOperation?>()
     private var parents: [Node] = []
     private var replies: [StoreReply?] = []
-    private var trees: [Int32] = []
+    private var trees = ContiguousArray<Int32>()
     private var children: [Edge: Node] = [:]
     /// The nodes at milestones, by the process and what it knows.
     private var milestones: [[String]: Node] = [:]
@@ -81,7 +91,7 @@ final class ProcessTrees {
     /// Whether histories are told apart for ever.
     var ignoresMilestones = false
     /// What each node's process may yet do, from there on, as far as that is known.
-    private var futures: [Footprints.Number] = []
+    private var futures = ContiguousArray<Footprints.Number>()
     private(set) var footprints = Footprints()
     /// How often more became known of a future.
     private(set) var growth = 0
@@ -94,7 +104,7 @@ final class ProcessTrees {
 
     /// Adds a process; returns its first node.
     func add(_ process: Process, seed: UInt64) -> Node {
-        processes.append((process, seed, Node(nexts.count)))
+        processes.append((process, seed))
         return addNode(parent: -1, reply: nil, tree: Int32(processes.count - 1))
     }
 
@@ -119,8 +129,13 @@ final class ProcessTrees {
     /// The operation that comes next at a node where that is known.
     func operation(_ node: Node) -> StoreOperation? { operations[Int(node)] }
 
-    /// The first node of a node's process.
-    func root(of node: Node) -> Node { processes[Int(trees[Int(node)])].root }
+    /// The number of a node's process, in the order in which they were added.
+    func process(of node: Node) -> Int { Int(trees[Int(node)]) }
+
+    /// A footprint with an operation more.
+    func footprint(_ footprint: Footprints.Number, with operation: StoreOperation) -> Footprints.Number {
+        footprints.union(footprint, footprints.number(of: operation))
+    }
 
     /// The name of the process that a node belongs to.
     func name(_ node: Node) -> String { processes[Int(trees[Int(node)])].process.name }
@@ -200,7 +215,7 @@ final class ProcessTrees {
 
     private func run(to target: Node, then image: StoreImage?, past random: SeededRandom? = nil) throws {
         runCount += 1
-        let (process, seed, _) = processes[Int(trees[Int(target)])]
+        let (process, seed) = processes[Int(trees[Int(target)])]
         let run = ProcessRun(self, universe, way: way(to: target, random), image)
         if let fault = run.run(process, seed: seed) { throw SimulationFault("\(process.name): \(fault)") }
     }
@@ -239,15 +254,15 @@ private final class ProcessRun {
 
     /// Runs the process; nil, or what it does else than is known.
     func run(_ process: Process, seed: UInt64) -> String? {
-        let random = SeededRandom(seed: seed)
+        let random = OneFolderRandom(seed: seed)
         let store = ActorStore(universe) { [self] in call($0) }
-        nonisolated(unsafe) let reach: (() -> [String]) -> Void = { self.reach(random, $0) }
+        nonisolated(unsafe) let reach: (String, () -> [String]) -> Void = { self.reach($0, random, $1) }
         var failure: String?
         do {
             try process.run(
                 Surroundings(
-                    store: store, cache: cache, time: time, random: OneFolderRandom(base: random),
-                    milestones: Milestones { reach($0) }))
+                    store: store, cache: cache, time: time, random: random,
+                    milestones: Milestones { reach($0, $1) }))
         } catch { failure = String(describing: error) }
         if !isOver, let known = trees.note(.ended(failure: failure), at: place) {
             fault = "with the same replies it ends with \(failure ?? "success"), not \(known)"
@@ -277,11 +292,13 @@ private final class ProcessRun {
     }
 
     /// What it has besides what it says that it knows: how far its source of ids is, its cache and its clock.
-    private func reach(_ random: SeededRandom, _ knowledge: () -> [String]) {
+    private func reach(_ name: String, _ random: OneFolderRandom, _ knowledge: () -> [String]) {
         if isOver || trees.ignoresMilestones { return }
+        // A backup's tries are counted, which is in what it knows.
+        if ["registered", "closed"].contains(name) { random.skip(toMultipleOf: 8) }
         let milestone = trees.milestone(at: place) {
             let files = cache.contents.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-            return ["\(random.position) \(time.now()) \(time.monotonicNanoseconds())"] + files + knowledge()
+            return ["\(random.drawn) \(time.now()) \(time.monotonicNanoseconds())"] + files + knowledge()
         }
         guard let milestone else {
             _ = stop("with the same replies it comes to \(knowledge())")

@@ -29,18 +29,22 @@ extension Process {
     /// - Parameters:
     ///   - hasParent: whether files of the newest snapshot are taken over, as a second backup does.
     ///   - checkpoint: after how many files a partial snapshot is committed.
+    ///   - sessionLimit: how many sessions it begins before it gives up.
     static func backup(
-        _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil,
+        _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
         faults: ProtocolFaults = ProtocolFaults(),
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
     ) -> Process {
         Process(name: "backup") { surroundings in
             var faults = faults
+            let store = surroundings.store as? ActorStore
+            store?.sessionsLeft = sessionLimit
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
             // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
             for attempt in 1... {
-                faults.milestones = surroundings.milestones.inside(["attempt \(attempt)"])
+                faults.milestones = surroundings.milestones.inside(
+                    ["attempt \(attempt) \(store?.sessionsLeft ?? 0)"])
                 let session = try BackupSession(
                     repository, host: "host", program: "test", keeping: kept, faults: faults)
                 do {
@@ -51,9 +55,9 @@ extension Process {
         }
     }
 
-    /// Prunes until nothing is unused.
+    /// Prunes until nothing is unused; with `isOneRound` its time is up when it has decided a round.
     static func prune(
-        graceSeconds: UInt64 = 0, faults: ProtocolFaults = ProtocolFaults(),
+        graceSeconds: UInt64 = 0, isOneRound: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
         onReport: @escaping @Sendable (PruneReport) -> Void = { _ in }
     ) -> Process {
         Process(name: "prune") { surroundings in
@@ -63,8 +67,14 @@ extension Process {
             options.pause = surroundings.pause
             var faults = faults
             faults.milestones = surroundings.milestones
+            var onEvent: @Sendable (PruneEvent) -> Void = { _ in }
+            if isOneRound, let time = surroundings.time as? SimulatedTime {
+                options.maxDurationNanoseconds = 1
+                onEvent = { if case .step(.indexing) = $0 { time.advance(seconds: 1) } }
+            }
             let prune = Prune(
-                try surroundings.open(), options, host: "host", program: "test", faults: faults)
+                try surroundings.open(), options, host: "host", program: "test", onEvent: onEvent,
+                faults: faults)
             onReport(try prune.run())
         }
     }

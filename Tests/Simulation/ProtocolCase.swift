@@ -18,6 +18,10 @@ struct ProtocolCase {
     var faults = ProtocolFaults()
     /// Whether a person forgets what may be forgotten at any time or never; else X is forgotten before anyone begins.
     var forgetsAtAnyTime = true
+    /// Whether a prune's time is up when it has decided a round.
+    var isOneRound = false
+    /// How many sessions a backup begins before it gives up.
+    var sessionLimit = Int.max
     var extent = Explorer.Extent.reduced
     /// How many drawn ways through what was found of the processes are gone again.
     var auditCount = 1000
@@ -50,8 +54,12 @@ struct ProtocolCase {
         let forgetsAtAnyTime = forgetsAtAnyTime
         let explorer = Explorer(
             universe,
-            writers.map { .init(processes: [.backup($0, faults: faults)]) }
-                + collectors.map { .init(processes: Array(repeating: .prune(faults: faults), count: $0)) }
+            writers.map { .init(processes: [.backup($0, sessionLimit: sessionLimit, faults: faults)]) }
+                + collectors.map {
+                    .init(
+                        processes: Array(repeating: .prune(isOneRound: isOneRound, faults: faults), count: $0)
+                    )
+                }
         ) { key in
             // Any snapshot but Y.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
@@ -76,7 +84,7 @@ struct ProtocolCase {
         }
         explorer.fault = { Oracle.fault($0, universe) }
         explorer.faultAtEnd = { Aftermath.fault($0, universe) }
-        explorer.isExpected = { $0.contains("sessionRevoked") }
+        explorer.isExpected = { $0.contains("sessionRevoked") || $0.contains("gives up") }
         if let seed {
             let random = SeededRandom(seed: seed)
             explorer.draw = { random.number($0.lowerBound...$0.upperBound - 1) }

@@ -102,7 +102,7 @@ final class Scheduler: @unchecked Sendable {
         let store = ActorStore(universe, pageCount: draw(1...6)) { [self] in perform($0, lane) }
         let surroundings = Surroundings(
             store: store, cache: MemoryCache(), time: lane.time,
-            random: OneFolderRandom(base: SeededRandom(seed: random.next())),
+            random: OneFolderRandom(seed: random.next()),
             pause: { [self, unowned lane] nanoseconds in
                 lane.time.advance(seconds: Int64(nanoseconds / 1_000_000_000) + 1)
                 if !lane.isDead { passTurn(from: lane) }

@@ -79,7 +79,9 @@ struct CollectionRound {
         let kept = Set(
             usage.packs.filter { $0.livingBlobs > 0 && !copied.contains($0.pack.id) }.map(\.pack.id))
         let deleted = condemned.subtracting(kept)
-        if faults.deleteBeforeDecision { for id in deleted { try repository.store.delete(Layout.pack(id)) } }
+        if faults.deleteBeforeDecision {
+            for id in deleted.sorted() { try repository.store.delete(Layout.pack(id)) }
+        }
         onEvent(.step(.indexing))
         let base = try BaseIndex.write(
             survey.sorted, live: survey.live, choice: choice, without: deleted, packs: copier.filler.packs,

@@ -22,23 +22,26 @@ struct Survey {
     private let forgotten: Set<ID128>
 
     /// Looks, again and again while others get in the way: what another collection removed is missing here, and a
-    /// listing that takes several calls may show a snapshot and not the one before it that it counts on. `ignoring`
-    /// are snapshots that count as forgotten.
+    /// listing that takes several calls may show a snapshot and not the one before it that it counts on. Throws what
+    /// is wrong when that is so while nothing changes. `ignoring` are snapshots that count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws -> Survey {
+        var before: Listed?
         while true {
+            let milestones = milestones.inside([before?.knowledge ?? "no trouble"])
             milestones.reached("survey")
-            let before = try Listed(repository)
             do {
                 return try Survey(
-                    repository, ignoring: ignoring, workerCount: workerCount,
-                    milestones.inside([before.knowledge]), onProgress: onProgress)
+                    repository, ignoring: ignoring, workerCount: workerCount, milestones,
+                    onProgress: onProgress)
             } catch let error as PruneStopped {
                 throw error
             } catch {
-                guard try Listed(repository) != before else { throw error }
+                let now = try Listed(repository)
+                guard now != before else { throw error }
+                before = now
             }
         }
     }
@@ -47,7 +50,7 @@ struct Survey {
         _ repository: Repository, ignoring: Set<ID128>, workerCount: Int, _ milestones: Milestones,
         onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
-        index = try BlobIndex(repository, for: .collecting)
+        index = try BlobIndex(repository, for: .collecting, milestones)
         sorted = try index.soundIndex()
         trusted = index.trusted
         milestones.reached(

@@ -29,14 +29,12 @@ struct Sweep {
     func run(packs: [ID128]) throws -> Bool {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
-        milestones.reached("sweep", (segments + packs.map(Layout.pack)).map(\.description))
-        let total = segments.count + packs.count
-        var done = 0
-        for key in segments + packs.map(Layout.pack) {
+        let keys = segments + packs.map(Layout.pack)
+        for (done, key) in keys.enumerated() {
+            milestones.reached("sweep", keys[done...].map(\.description))
             if shouldStop() { return false }
             try repository.store.delete(key)
-            done += 1
-            onProgress(done, total)
+            onProgress(done + 1, keys.count)
         }
         milestones.reached("swept")
         try Self.removeDecidedSessions(repository, milestones)
@@ -62,8 +60,8 @@ struct Sweep {
         guard !sessions.isEmpty else { return }
         let outcomes = try repository.sessionOutcomes()
         let decided = sessions.filter(outcomes.isDecided)
-        milestones.reached("decided sessions", ["\(decided)"])
-        for session in decided {
+        for (done, session) in decided.enumerated() {
+            milestones.reached("decided sessions", ["\(decided[done...])"])
             try repository.store.delete(Layout.session(session))
         }
     }

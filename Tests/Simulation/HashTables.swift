@@ -1,0 +1,100 @@
+// HashTables: which states a search has seen, by hashes of 64 bits, and what it found out about pairs of numbers. Both
+// are plain arrays with open addressing: a search looks something up a few million times a second.
+
+/// A set of hashes; eight bytes for each and little more.
+struct HashSet64 {
+    /// Grown one at a time, so that there is never need for twice the memory.
+    private var parts = [Part](repeating: Part(), count: 1 << Self.partBits)
+    private static let partBits: UInt64 = 6
+
+    private struct Part {
+        var slots = ContiguousArray<UInt64>(repeating: 0, count: 1 << 8)
+        var count = 0
+
+        mutating func insert(_ value: UInt64) -> Bool {
+            if count * 10 > slots.count * 7 { grow() }
+            return place(value)
+        }
+
+        private mutating func place(_ value: UInt64) -> Bool {
+            let mask = slots.count - 1
+            var slot = Int(truncatingIfNeeded: value) & mask
+            while slots[slot] != 0 {
+                if slots[slot] == value { return false }
+                slot = (slot + 1) & mask
+            }
+            slots[slot] = value
+            count += 1
+            return true
+        }
+
+        private mutating func grow() {
+            let old = slots
+            slots = ContiguousArray(repeating: 0, count: old.count * 2)
+            count = 0
+            for value in old where value != 0 { _ = place(value) }
+        }
+    }
+
+    /// Adds a hash; false when it was there.
+    mutating func insert(_ hash: UInt64) -> Bool {
+        // Zero stands for an empty slot.
+        let value = max(hash, 1)
+        return parts[Int(value >> (64 - Self.partBits))].insert(value)
+    }
+}
+
+/// Values by pairs of numbers, of which not both are -1.
+struct PairTable<Value> {
+    private var keys = ContiguousArray<UInt64>(repeating: Self.empty, count: 1 << 10)
+    private var values: ContiguousArray<Value>
+    private let filler: Value
+    private var count = 0
+    private static var empty: UInt64 { .max }
+
+    /// `filler` stands where nothing is.
+    init(filler: Value) {
+        self.filler = filler
+        values = ContiguousArray(repeating: filler, count: 1 << 10)
+    }
+
+    private static func key(_ first: Int32, _ second: Int32) -> UInt64 {
+        UInt64(UInt32(bitPattern: first)) << 32 | UInt64(UInt32(bitPattern: second))
+    }
+
+    /// Where a key is or would be.
+    private func slot(_ key: UInt64) -> Int {
+        let mask = keys.count - 1
+        var slot = Int(truncatingIfNeeded: Universe.mix(key, 0)) & mask
+        while keys[slot] != key, keys[slot] != Self.empty { slot = (slot + 1) & mask }
+        return slot
+    }
+
+    subscript(first: Int32, second: Int32) -> Value? {
+        get {
+            let key = Self.key(first, second)
+            let slot = slot(key)
+            return keys[slot] == key ? values[slot] : nil
+        }
+    }
+
+    /// Adds what is not there.
+    mutating func insert(_ first: Int32, _ second: Int32, _ value: Value) {
+        if count * 10 > keys.count * 6 { grow() }
+        put(Self.key(first, second), value)
+    }
+
+    private mutating func put(_ key: UInt64, _ value: Value) {
+        let slot = slot(key)
+        (keys[slot], values[slot]) = (key, value)
+        count += 1
+    }
+
+    private mutating func grow() {
+        let (oldKeys, oldValues) = (keys, values)
+        keys = ContiguousArray(repeating: Self.empty, count: oldKeys.count * 2)
+        values = ContiguousArray(repeating: filler, count: oldKeys.count * 2)
+        count = 0
+        for (key, value) in zip(oldKeys, oldValues) where key != Self.empty { put(key, value) }
+    }
+}
