@@ -227,8 +227,9 @@ public final class BackupSession {
 
     /// Commits what `packs` and the index hold, if need be under a session after the current one.
     private func publish(
-        _ packs: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
+        _ stored: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
+        var packs = stored
         for attempt in 0..<Self.restartLimit {
             let milestones = faults.milestones.inside(
                 ["\(attempt) \(packs) \(makeRecord(id, !packs.isEmpty).root) \(firstRound)"])
@@ -251,6 +252,9 @@ public final class BackupSession {
             // A collection ended the session. What it stored is there; begin another that refers to it.
             id = try registerNext(milestones)
             mustVerify = true
+            // Those that are condemned by now belong to no session that collections wait for. They are deleted even
+            // where a segment names them, although the run may be whole without them.
+            if !faults.nameCondemned { packs.removeAll { index.isExcluded($0.pack.id) } }
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
         throw revoked(packs)

@@ -111,6 +111,9 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
+    /// Whether a pack is left out of what is counted on.
+    func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
+
     /// Reads the index anew if a collection has decided something since: what is missing may have moved. False
     /// when there is nothing newer. Only an index that was opened for reading changes so.
     public func refreshIfCollected() throws -> Bool {

@@ -13,6 +13,8 @@ struct ProtocolFaults: Sendable {
     var plainPutCommit = false
     /// A writer counts on condemned packs.
     var ignoreCondemned = false
+    /// A writer that was revoked names its packs although they are condemned by now.
+    var nameCondemned = false
     /// A collection deletes what it would have decided, not what was decided.
     var noDecisionRecord = false
     /// A collection deletes before its decision is there.

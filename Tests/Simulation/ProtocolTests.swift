@@ -28,6 +28,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         BrokenProtocol("no session is waited for") { $0.noWait = true },
         BrokenProtocol("a commit takes a tombstone's place") { $0.plainPutCommit = true },
         BrokenProtocol("a writer counts on condemned packs") { $0.ignoreCondemned = true },
+        BrokenProtocol("a revoked writer names condemned packs") { $0.nameCondemned = true },
         BrokenProtocol("who loses the decision deletes its own way") { $0.noDecisionRecord = true },
         BrokenProtocol("packs go before the copies' index counts") { $0.deleteBeforeDecision = true },
     ]
@@ -145,7 +146,8 @@ struct SmallCase: CustomTestStringConvertible, Sendable {
     func whatIsLostWithoutAStepIsSearchedOut(_ broken: BrokenProtocol) throws {
         let faults = broken.faults
         var few = SmallCase(
-            backups: SmallCase.one, prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true
+            backups: faults.nameCondemned ? SmallCase.twins : SmallCase.one,
+            prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true
         ).protocolCase
         few.faults = faults
         let outcome = try few.explore()
