@@ -66,7 +66,6 @@ struct SmallCase: CustomTestStringConvertible, Sendable {
         SmallCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
         SmallCase(backups: one, prunes: 2, extent: .reducedChanges, sessions: 2),
         SmallCase(backups: two, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true),
-        SmallCase(backups: twins, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true),
         SmallCase(
             backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .reducedChanges, sessions: 2,
             isOneRound: true),
