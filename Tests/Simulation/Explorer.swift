@@ -80,7 +80,7 @@ final class Explorer {
     }
 
     /// Which interleavings are tried.
-    enum Extent: Equatable {
+    enum Extent: Equatable, Sendable {
         /// All, one by one.
         case all
         /// All, those that come to the same once.

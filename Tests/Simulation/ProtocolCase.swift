@@ -6,30 +6,76 @@ import BakCore
 import BakFormat
 import BakStorage
 import TestSupport
+import Testing
 
 @testable import BakRepository
 
 /// What is explored.
-struct ProtocolCase {
-    /// The files of each writer.
-    var writers: [[Int]] = [[2], [1]]
-    /// How many prunes each collector runs.
-    var collectors: [Int] = [1, 1]
-    var faults = ProtocolFaults()
+struct ProtocolCase: CustomTestStringConvertible, Sendable {
+    /// The files of each backup.
+    var backups: [[Int]]
+    var prunes: Int
     /// Whether a person forgets what may be forgotten at any time or never; else X is forgotten before anyone begins.
-    var forgetsAtAnyTime = true
+    var forgetsAtAnyTime = false
+    var extent = Explorer.Extent.reduced
+    /// How many sessions a backup begins before it gives up; nil for as many as it likes.
+    var sessions: Int?
     /// Whether a prune's time is up when it has decided a round.
     var isOneRound = false
-    /// How many sessions a backup begins before it gives up.
-    var sessionLimit = Int.max
-    var extent = Explorer.Extent.reduced
-    /// How many drawn ways through what was found of the processes are gone again.
-    var auditCount = 1000
-    /// Told of every millionth state.
-    var onProgress: (Explorer.Outcome) -> Void = { _ in }
+    var faults = ProtocolFaults()
 
-    /// Explores at most `limit` states; in a drawn order with a seed.
-    func explore(limit: Int = .max, seed: UInt64? = nil) throws -> Explorer.Outcome {
+    /// File 2 is dead in a pack that is worth rewriting once X is forgotten; 1 is in Y as well; 3 is in none.
+    static let one = [[2]]
+    static let two = [[2], [1]]
+    static let twins = [[3], [3]]
+
+    static let all = [
+        // At every operation.
+        ProtocolCase(backups: one, prunes: 1, forgetsAtAnyTime: true),
+        ProtocolCase(backups: two, prunes: 1),
+        ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
+        ProtocolCase(backups: twins, prunes: 1, sessions: 2, isOneRound: true),
+        ProtocolCase(backups: one, prunes: 2, sessions: 2, isOneRound: true),
+        ProtocolCase(backups: one, prunes: 2, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
+        ProtocolCase(backups: two, prunes: 2, sessions: 1, isOneRound: true),
+        // What a process reads between two changes of its own it reads at one moment.
+        ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, extent: .reducedChanges),
+        ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
+        ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, sessions: 2),
+        ProtocolCase(backups: two, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true),
+        ProtocolCase(
+            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .reducedChanges, sessions: 2,
+            isOneRound: true),
+        // What is left of many where each is interrupted as often as the bound says.
+        ProtocolCase(
+            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 1)),
+        ProtocolCase(
+            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 2)),
+    ]
+
+    var testDescription: String {
+        var parts = [
+            "\(backups.count) backups\(backups == Self.twins ? " of one file" : ""), \(prunes) prunes",
+            forgetsAtAnyTime ? "forgetting" : "X forgotten",
+        ]
+        switch extent {
+        case .all: parts.append("one by one")
+        case .reduced: break
+        case .changes: parts.append("at changes, one by one")
+        case .reducedChanges: parts.append("at changes")
+        case .bounded(let interruptions): parts.append("interrupted \(interruptions) times")
+        }
+        if let sessions { parts.append("\(sessions) sessions") }
+        if isOneRound { parts.append("one round") }
+        return parts.joined(separator: ", ")
+    }
+
+    /// Explores at most `limit` states; in a drawn order with a seed. `auditCount` drawn ways through what was found of
+    /// the processes are gone again. `onProgress` is told of every millionth state.
+    func explore(
+        limit: Int = .max, seed: UInt64? = nil, auditCount: Int = 1000,
+        onProgress: @escaping (Explorer.Outcome) -> Void = { _ in }
+    ) throws -> Explorer.Outcome {
         let universe = Universe()
         var kept: ObjectKey?
         var dropped: ObjectKey?
@@ -51,15 +97,11 @@ struct ProtocolCase {
         if !forgetsAtAnyTime, let dropped, let marker = marker(of: dropped) {
             _ = first.apply(.put(marker), universe)
         }
-        let forgetsAtAnyTime = forgetsAtAnyTime
         let explorer = Explorer(
             universe,
-            writers.map { .init(processes: [.backup($0, sessionLimit: sessionLimit, faults: faults)]) }
-                + collectors.map {
-                    .init(
-                        processes: Array(repeating: .prune(isOneRound: isOneRound, faults: faults), count: $0)
-                    )
-                }
+            backups.map {
+                .init(processes: [.backup($0, sessionLimit: sessions ?? .max, faults: faults)])
+            } + (0..<prunes).map { _ in .init(processes: [.prune(isOneRound: isOneRound, faults: faults)]) }
         ) { key in
             // Any snapshot but Y.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,

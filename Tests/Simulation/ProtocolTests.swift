@@ -34,76 +34,6 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
     ]
 }
 
-/// A case that the search can exhaust in its long form.
-struct SmallCase: CustomTestStringConvertible, Sendable {
-    /// The files of each backup.
-    var backups: [[Int]]
-    var prunes: Int
-    /// Whether snapshots are forgotten at any time; else X is before anyone begins.
-    var forgetsAtAnyTime = false
-    var extent = Explorer.Extent.reduced
-    /// How many sessions a backup begins before it gives up; nil for as many as it likes.
-    var sessions: Int?
-    /// Whether a prune's time is up when it has decided a round.
-    var isOneRound = false
-
-    /// File 2 is dead in a pack that is worth rewriting once X is forgotten; 1 is in Y as well; 3 is in none.
-    static let one = [[2]]
-    static let two = [[2], [1]]
-    static let twins = [[3], [3]]
-
-    static let all = [
-        // At every operation.
-        SmallCase(backups: one, prunes: 1, forgetsAtAnyTime: true),
-        SmallCase(backups: two, prunes: 1),
-        SmallCase(backups: two, prunes: 1, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
-        SmallCase(backups: twins, prunes: 1, sessions: 2, isOneRound: true),
-        SmallCase(backups: one, prunes: 2, sessions: 2, isOneRound: true),
-        SmallCase(backups: one, prunes: 2, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
-        SmallCase(backups: two, prunes: 2, sessions: 1, isOneRound: true),
-        // What a process reads between two changes of its own it reads at one moment.
-        SmallCase(backups: two, prunes: 1, forgetsAtAnyTime: true, extent: .reducedChanges),
-        SmallCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
-        SmallCase(backups: one, prunes: 2, extent: .reducedChanges, sessions: 2),
-        SmallCase(backups: two, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true),
-        SmallCase(
-            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .reducedChanges, sessions: 2,
-            isOneRound: true),
-        // What is left of many where each is interrupted as often as the bound says.
-        SmallCase(
-            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 1)),
-        SmallCase(
-            backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 2)),
-    ]
-
-    var testDescription: String {
-        var parts = [
-            "\(backups.count) backups\(backups == Self.twins ? " of one file" : ""), \(prunes) prunes",
-            forgetsAtAnyTime ? "forgetting" : "X forgotten",
-        ]
-        switch extent {
-        case .all: parts.append("one by one")
-        case .reduced: break
-        case .changes: parts.append("at changes, one by one")
-        case .reducedChanges: parts.append("at changes")
-        case .bounded(let interruptions): parts.append("interrupted \(interruptions) times")
-        }
-        if let sessions { parts.append("\(sessions) sessions") }
-        if isOneRound { parts.append("one round") }
-        return parts.joined(separator: ", ")
-    }
-
-    var protocolCase: ProtocolCase {
-        var few = ProtocolCase(
-            writers: backups, collectors: Array(repeating: 1, count: prunes),
-            extent: extent)
-        few.forgetsAtAnyTime = forgetsAtAnyTime
-        few.sessionLimit = sessions ?? .max
-        few.isOneRound = isOneRound
-        return few
-    }
-}
-
 @Suite struct ProtocolTests {
     /// How many seeds, how many states, each of the short form unless the environment says otherwise.
     private static let seedCount = number("BAKSTORE_SIMULATION_SEEDS") ?? 60
@@ -144,41 +74,37 @@ struct SmallCase: CustomTestStringConvertible, Sendable {
     @Test(arguments: BrokenProtocol.all)
     func whatIsLostWithoutAStepIsSearchedOut(_ broken: BrokenProtocol) throws {
         let faults = broken.faults
-        var few = SmallCase(
-            backups: faults.nameCondemned ? SmallCase.twins : SmallCase.one,
-            prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true
-        ).protocolCase
-        few.faults = faults
+        let few = ProtocolCase(
+            backups: faults.nameCondemned ? ProtocolCase.twins : ProtocolCase.one,
+            prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true, faults: faults)
         let outcome = try few.explore()
         let found = try #require(outcome.violation)
         #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
     }
 
     @Test func everyInterleavingOfABackupAndAPruneLosesNothing() throws {
-        var few = SmallCase(backups: SmallCase.one, prunes: 1, sessions: 2, isOneRound: true)
-        let outcome = try explore(few.protocolCase, few.testDescription, limit: .max)
+        var few = ProtocolCase(backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true)
+        let outcome = try explore(few, limit: .max)
         // With those that come to the same there are many times as many, and no other ends.
         few.extent = .all
-        let all = try explore(few.protocolCase, few.testDescription, limit: .max)
+        let all = try explore(few, limit: .max)
         #expect(outcome.ends == all.ends)
         #expect(outcome.states * 2 < all.states)
     }
 
-    @Test(arguments: SmallCase.all)
-    func interleavingsLoseNothing(_ few: SmallCase) throws {
-        try explore(few.protocolCase, few.testDescription, limit: Self.stateLimit)
+    @Test(arguments: ProtocolCase.all)
+    func interleavingsLoseNothing(_ few: ProtocolCase) throws {
+        try explore(few, limit: Self.stateLimit)
     }
 
     @discardableResult
-    private func explore(
-        _ protocolCase: ProtocolCase, _ what: String, limit: Int
-    ) throws -> Explorer.Outcome {
+    private func explore(_ few: ProtocolCase, limit: Int) throws -> Explorer.Outcome {
+        let what = few.testDescription
         // Cut short, the search goes everywhere a little: its order is drawn.
         let seed = Self.isLong ? nil : TestSeed.random(what).next()
-        var protocolCase = protocolCase
-        protocolCase.auditCount = Self.isLong ? 100_000 : 100
-        protocolCase.onProgress = { print("\(what): \(Self.summary($0))") }
-        let outcome = try protocolCase.explore(limit: limit, seed: seed)
+        let outcome = try few.explore(limit: limit, seed: seed, auditCount: Self.isLong ? 100_000 : 100) {
+            print("\(what): \(Self.summary($0))")
+        }
         print("\(what): \(outcome.isExhausted ? "all" : "the first") \(Self.summary(outcome))")
         #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
         #expect(outcome.isExhausted || outcome.states >= limit)
