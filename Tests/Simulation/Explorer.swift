@@ -114,7 +114,7 @@ final class Explorer {
     private(set) var visible = VisibleChanges()
     /// So many of the universe's keys have been looked at.
     private var keyCount = 0
-    private(set) var outcome = Outcome()
+    private var outcome = Outcome()
     /// The moves since the last choice.
     private var way: [Move] = []
     /// What was done, while a way is gone again to be told.

@@ -1,5 +1,5 @@
 // HashTables: which states a search has seen, by hashes of 64 bits, and what it found out about pairs of numbers. Both
-// are plain arrays with open addressing: a search looks something up a few million times a second.
+// are plain arrays with open addressing, for every move is looked up in them.
 
 /// A set of hashes; eight bytes for each and little more.
 struct HashSet64 {

@@ -294,7 +294,7 @@ private final class ProcessRun {
     /// What it has besides what it says that it knows: how far its source of ids is, its cache and its clock.
     private func reach(_ name: String, _ random: OneFolderRandom, _ knowledge: () -> [String]) {
         if isOver || trees.ignoresMilestones { return }
-        // A backup's tries are counted, which is in what it knows.
+        // Where a backup begins anew it makes no difference how many ids it drew before.
         if ["registered", "closed"].contains(name) { random.skip(toMultipleOf: 8) }
         let milestone = trees.milestone(at: place) {
             let files = cache.contents.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }

@@ -7,8 +7,6 @@ struct StoreImages {
     private var all = ContiguousArray<StoreImage>()
     private var numbers: [UInt64: Number] = [:]
 
-    var count: Int { all.count }
-
     subscript(number: Number) -> StoreImage {
         _read { yield all[Int(number)] }
     }
