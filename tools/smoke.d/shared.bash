@@ -96,12 +96,24 @@ is_one_line_of_error() {
         tail -n 1 errors | grep -qE '^(bakstore: .|\{"message_type":"exit_error",)'
 }
 
-# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it is that and no more a copy of bash.
+# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it hears signals. Bash starts what runs beside
+# it with SIGINT ignored: one that comes before the program has asked for it would be lost.
 begin() {
     command_line="bakstore $*"
     "$program" "$@" >output 2>errors </dev/null &
     running=$!
-    until [[ ! -e /proc/$running/exe || /proc/$running/exe -ef $program ]]; do :; done
+    until [[ ! -e /proc/$running/exe ]] || { [[ /proc/$running/exe -ef $program ]] && hears_signals; }; do :; done
+}
+# hears_signals: whether what runs has a handler of SIGTERM, the last one that bakstore installs; a copy of bash, which
+# it is at first, has one as well.
+hears_signals() {
+    local name value
+    while read -r name value; do
+        [[ $name == SigCgt: ]] || continue
+        ((16#$value >> 14 & 1))
+        return
+    done 2>/dev/null <"/proc/$running/status"
+    return 1
 }
 # until_done COMMAND...: waits for the command to succeed, or for the end of what runs.
 until_done() { until "$@"; do kill -0 "$running" 2>/dev/null || return 0; done; }
