@@ -70,20 +70,22 @@ let package = Package(
             name: "bakstore-benchmark",
             dependencies: [
                 "BakEngine", "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec",
-                "BakChunking",
-                "BakCore", "CXXHash",
+                "BakChunking", "BakCore", "CXXHash", "SeededNumbers",
             ],
             path: "Benchmarks",
             swiftSettings: settings),
 
         .systemLibrary(name: "CProcessor", path: "Tests/CProcessor"),
+        .target(name: "SeededNumbers", path: "Tests/Numbers", swiftSettings: settings),
         .target(
-            name: "TestSupport", dependencies: ["BakStorage", "BakFormat", "BakCodec", "BakCore"],
+            name: "TestSupport",
+            dependencies: ["SeededNumbers", "BakStorage", "BakFormat", "BakCodec", "BakCore"],
             path: "Tests/Support", swiftSettings: settings),
         tests("BakCoreTests", of: ["BakCore"]),
         tests(
-            "BakCodecTests", of: ["BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
-        tests("BakChunkingTests", of: ["BakChunking", "BakCore", "CKernels", "CXXHash"]),
+            "BakCodecTests",
+            of: ["SeededNumbers", "BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
+        tests("BakChunkingTests", of: ["SeededNumbers", "BakChunking", "BakCore", "CKernels", "CXXHash"]),
         tests("BakPosixTests", of: ["TestSupport", "BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(

@@ -2,6 +2,8 @@
 // which they were allocated, a table appended to, and an index in the order of its keys, whose leaves are
 // filled in place and split when they are full.
 
+import SeededNumbers
+
 /// A B-tree leaf. Cells fill the page from its end, pointers to them from its start.
 private struct Page {
     static let size = 4096
@@ -48,7 +50,7 @@ private struct Page {
 
 /// A table of messages and an index of them by conversation and time.
 struct ChatDatabase {
-    private var generator: SeededGenerator
+    private var generator: SplitMix64
     private let vocabulary: Vocabulary
     private var pages: [Page] = [Page(isTable: true), Page(isTable: false)]
     private var tablePages = [0]
@@ -58,7 +60,7 @@ struct ChatDatabase {
     private var changeCount = 0
 
     init(seed: UInt64 = 21) {
-        generator = SeededGenerator(seed: seed)
+        generator = SplitMix64(seed: seed)
         vocabulary = Vocabulary(count: 3000, &generator)
     }
 

@@ -5,6 +5,7 @@
 import BakChunking
 import BakCore
 import CXXHash
+import SeededNumbers
 
 /// Files that are backed up one after the other.
 struct DataSet {
@@ -26,7 +27,7 @@ extension Chunker: Cutter {
 extension FastCDC: Cutter {
     /// Makes a chunker whose gear table is drawn from `seed`.
     init(normal: Double, seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         self.init(normal: normal, gear: (0..<Self.gearCount).map { _ in generator.next() })
     }
 
@@ -142,7 +143,7 @@ struct DedupQuality {
             let parameters = ChunkerParameters(minimum: average / 2, maximum: average * 3 / 2)!
             let ours = PassGroup(
                 passes: (0..<scale.keyCount).map { seed in
-                    var generator = SeededGenerator(seed: UInt64(seed))
+                    var generator = SplitMix64(seed: UInt64(seed))
                     let key = ChunkerKey(secret: generator.bytes(ChunkerKey.secretByteCount))
                     return Pass(over: data, with: Chunker(parameters: parameters, key: key))
                 })

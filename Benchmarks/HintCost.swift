@@ -4,6 +4,7 @@
 
 import BakChunking
 import CXXHash
+import SeededNumbers
 
 /// Files of one kind.
 private struct HintData {
@@ -89,7 +90,7 @@ enum HintCost {
     private static let bufferBytes = 8 << 20
 
     static func run(megabytes: Int, rounds: Int) -> [HintCostRow] {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         let key = ChunkerKey(secret: generator.bytes(ChunkerKey.secretByteCount))
         let chunkers = ChunkerSet(
             general: Chunker(parameters: .general, key: key), media: Chunker(parameters: .media, key: key))

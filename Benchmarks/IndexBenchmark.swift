@@ -7,6 +7,7 @@ import BakPosix
 import BakRepository
 import BakStorage
 import Glibc
+import SeededNumbers
 
 /// Index entries with uniform ids, made in sorted order.
 struct SimulatedEntries {
@@ -23,7 +24,7 @@ struct SimulatedEntries {
     func segment(sampleCount: Int) -> (segment: IndexSegment, sample: [ID128]) {
         var total = 0.0
         forEachGap { total += $0 }
-        var random = SeededGenerator(seed: seed ^ 0x6c6f77)
+        var random = SplitMix64(seed: seed ^ 0x6c6f77)
         let packCount = (count + Self.perPack - 1) / Self.perPack
         var segment = IndexSegment(session: ID128(high: seed, low: 1), contents: [])
         segment.packs = (0..<packCount).map { number in
@@ -51,7 +52,7 @@ struct SimulatedEntries {
 
     /// One gap more than there are entries.
     private func forEachGap(_ body: (Double) -> Void) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         for _ in 0...count { body(-log(Double.random(in: 0x1p-53...1, using: &generator))) }
     }
 }
@@ -131,7 +132,7 @@ struct IndexBenchmark {
             added += count
             Benchmark.complain("index: \(added) of \(entryCount)")
         }
-        var generator = SeededGenerator(seed: 99)
+        var generator = SplitMix64(seed: 99)
         known.shuffle(using: &generator)
         let unknown = known.map { _ in ID128(high: generator.next(), low: generator.next()) }
         try look(up: known, unknown, in: cache, &result)

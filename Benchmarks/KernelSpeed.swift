@@ -4,6 +4,7 @@
 import BakChunking
 import BakCodec
 import BakCore
+import SeededNumbers
 
 /// How much to measure.
 struct KernelScale {
@@ -111,7 +112,7 @@ struct KernelSpeed {
 
     init(scale: KernelScale) {
         self.scale = scale
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         key = ChunkerKey(secret: generator.bytes(ChunkerKey.secretByteCount))
         hasher = ContentHasher(.xxh3, secret: generator.bytes(ContentHasher.secretBytes), domain: "chunk")
         bytes = generator.bytes(scale.byteCount)

@@ -1,8 +1,10 @@
 // LogData: a server's log, and the same log with some of its lines edited.
 
+import SeededNumbers
+
 enum LogData {
     static func make(_ scale: BenchmarkScale) -> DataSet {
-        var generator = SeededGenerator(seed: 31)
+        var generator = SplitMix64(seed: 31)
         let vocabulary = Vocabulary(count: 1500, &generator)
         let lines = (0..<scale.logLineCount).map { line($0, vocabulary, &generator) }
         var edited = lines
@@ -20,7 +22,7 @@ enum LogData {
     }
 
     private static func line(
-        _ number: Int, _ vocabulary: Vocabulary, _ generator: inout SeededGenerator
+        _ number: Int, _ vocabulary: Vocabulary, _ generator: inout SplitMix64
     ) -> [UInt8] {
         let seconds = number / 7
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }

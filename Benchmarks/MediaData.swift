@@ -1,6 +1,8 @@
 // MediaData: pictures before and after a tag edit, videos before and after a faststart remux. What is
 // compressed in them is random, as it is to a chunker; the structure around it is that of the formats.
 
+import SeededNumbers
+
 /// Big-endian integers as bytes.
 func bigEndianBytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
     withUnsafeBytes(of: value.bigEndian) { Array($0) }
@@ -9,7 +11,7 @@ func bigEndianBytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
 /// JPEG files.
 enum PictureData {
     static func make(_ scale: BenchmarkScale) -> DataSet {
-        var generator = SeededGenerator(seed: 41)
+        var generator = SplitMix64(seed: 41)
         var originals: [[UInt8]] = []
         var tagged: [[UInt8]] = []
         for number in 0..<scale.pictureCount {
@@ -47,7 +49,7 @@ enum PictureData {
 /// MP4 files.
 enum VideoData {
     static func make(_ scale: BenchmarkScale) -> DataSet {
-        var generator = SeededGenerator(seed: 51)
+        var generator = SplitMix64(seed: 51)
         var recorded: [[UInt8]] = []
         var remuxed: [[UInt8]] = []
         for _ in 0..<scale.videoCount {
@@ -60,7 +62,7 @@ enum VideoData {
     }
 
     /// A file with about `size` bytes of samples as it is recorded, and after a faststart remux.
-    static func file(size: Int, _ generator: inout SeededGenerator) -> (recorded: [UInt8], remuxed: [UInt8]) {
+    static func file(size: Int, _ generator: inout SplitMix64) -> (recorded: [UInt8], remuxed: [UInt8]) {
         let fileType = box("ftyp", Array("isom".utf8) + [0, 0, 2, 0] + Array("isomiso2avc1mp41".utf8))
         var samples: [UInt32] = []
         var payload: [UInt8] = []

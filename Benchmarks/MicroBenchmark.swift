@@ -6,6 +6,7 @@ import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
+import SeededNumbers
 
 /// A stage and what it did.
 struct MicroRow {
@@ -47,12 +48,12 @@ struct MicroBenchmark {
     let entryCount: Int
 
     private var random: [UInt8] {
-        var generator = SeededGenerator(seed: 61)
+        var generator = SplitMix64(seed: 61)
         return generator.bytes(byteCount)
     }
 
     private var text: [UInt8] {
-        var generator = SeededGenerator(seed: 62)
+        var generator = SplitMix64(seed: 62)
         let vocabulary = Vocabulary(count: 6000, &generator)
         var text: [UInt8] = []
         text.reserveCapacity(byteCount + 1000)
@@ -80,7 +81,7 @@ struct MicroBenchmark {
     private func cut(
         _ bytes: [UInt8], _ content: String, average: String, _ parameters: ChunkerParameters
     ) -> MicroRow {
-        var generator = SeededGenerator(seed: 63)
+        var generator = SplitMix64(seed: 63)
         let chunker = Chunker(
             parameters: parameters, key: ChunkerKey(secret: generator.bytes(ChunkerKey.secretByteCount)))
         var count = 0
@@ -140,7 +141,7 @@ struct MicroBenchmark {
         overlay.add([segment])
         let table = try IndexTable.write(merging: nil, overlay, repository: .zero, to: HeapCache())
         guard let table else { throw UsageError(message: "the index table was not written") }
-        var generator = SeededGenerator(seed: 65)
+        var generator = SplitMix64(seed: 65)
         let known = sample.shuffled(using: &generator)
         let unknown = known.map { _ in ID128(high: generator.next(), low: generator.next()) }
         var found = 0

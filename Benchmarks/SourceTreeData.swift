@@ -1,6 +1,8 @@
 // SourceTreeData: four versions of a source tree, each in one tar-like stream. Between versions work
 // concentrates in some folders: files there are edited in hunks, a few appear, vanish or are renamed.
 
+import SeededNumbers
+
 /// A source file as a list of lines.
 private struct SourceFile {
     var path: String
@@ -10,14 +12,14 @@ private struct SourceFile {
 
 /// Writes source-like text.
 private struct SourceWriter {
-    var generator = SeededGenerator(seed: 11)
+    var generator = SplitMix64(seed: 11)
     let vocabulary: Vocabulary
     let licence: [[UInt8]]
 
     init() {
         let vocabulary = Vocabulary(count: 4000, &generator)
         self.vocabulary = vocabulary
-        var generator = SeededGenerator(seed: 12)
+        var generator = SplitMix64(seed: 12)
         licence = (0..<16).map { _ in
             var line = Array("// ".utf8)
             vocabulary.append(10, to: &line, &generator)

@@ -1,18 +1,20 @@
 // LibraryContent: the bytes of a generated library's files. Structure is that of the formats; what is
 // compressed in them is random, as it is to whoever cuts or compresses it.
 
+import SeededNumbers
+
 /// Makes content. One serves for all files of a library: it keeps the vocabulary.
 struct LibraryContent {
     private let vocabulary: Vocabulary
 
     init(seed: UInt64) {
-        var generator = SeededGenerator(seed: seed ^ 0x776f_7264)
+        var generator = SplitMix64(seed: seed ^ 0x776f_7264)
         vocabulary = Vocabulary(count: 6000, &generator)
     }
 
     /// The content of a file.
     func bytes(of file: LibraryFile) -> [UInt8] {
-        var generator = SeededGenerator(seed: file.seed)
+        var generator = SplitMix64(seed: file.seed)
         switch file.form {
         case .jpeg: return picture(file, thumbnailBytes: min(file.size / 60, 20_000), &generator)
         case .thumbnail: return picture(file, thumbnailBytes: 0, &generator)
@@ -35,7 +37,7 @@ struct LibraryContent {
     }
 
     private func picture(
-        _ file: LibraryFile, thumbnailBytes: Int, _ generator: inout SeededGenerator
+        _ file: LibraryFile, thumbnailBytes: Int, _ generator: inout SplitMix64
     ) -> [UInt8] {
         let thumbnail = generator.bytes(thumbnailBytes)
         // About one byte in 256 gets a zero stuffed behind it.
@@ -43,7 +45,7 @@ struct LibraryContent {
         return [0xff, 0xd8] + PictureData.exif(description(file), thumbnail) + scan
     }
 
-    private func stillImage(_ file: LibraryFile, _ generator: inout SeededGenerator) -> [UInt8] {
+    private func stillImage(_ file: LibraryFile, _ generator: inout SplitMix64) -> [UInt8] {
         let fileType = VideoData.box("ftyp", Array("heic".utf8) + [0, 0, 0, 0] + Array("mif1heic".utf8))
         let about = VideoData.box("Exif", Array(description(file).utf8))
         let handler = VideoData.box("hdlr", [UInt8](repeating: 0, count: 8) + Array("pict".utf8))
@@ -51,7 +53,7 @@ struct LibraryContent {
         return fileType + meta + VideoData.box("mdat", generator.bytes(file.size))
     }
 
-    private func text(_ file: LibraryFile, _ generator: inout SeededGenerator) -> [UInt8] {
+    private func text(_ file: LibraryFile, _ generator: inout SplitMix64) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(file.size + 200)
         while text.count < file.size {
@@ -62,7 +64,7 @@ struct LibraryContent {
         return text
     }
 
-    private func records(_ file: LibraryFile, _ generator: inout SeededGenerator) -> [UInt8] {
+    private func records(_ file: LibraryFile, _ generator: inout SplitMix64) -> [UInt8] {
         var text = Array("[\n".utf8)
         while text.count < file.size || file.edition > 0 && text.count < file.size + 300 {
             text += Array(

@@ -2,6 +2,8 @@
 // in a week of use. It is a function of its four parameters, so the week needs no record of the first state,
 // and any file can be made again by itself.
 
+import SeededNumbers
+
 /// What a generated file is.
 enum FileForm: Sendable {
     case jpeg, heic, mp4, thumbnail, text, json
@@ -68,7 +70,7 @@ struct LibraryPlan: Sendable {
     init(kind: Kind, count: Int, bytes: Int, seed: UInt64) {
         self.kind = kind
         self.seed = seed
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         // A fiftieth of a media library is its chats, at about 230 bytes a message.
         let messageCount = kind == .media ? min(max(bytes / 50 / 230, 40), 60_000) : 0
         var files = (0..<(kind == .media ? count - 1 : count)).map { index in
@@ -101,7 +103,7 @@ struct LibraryPlan: Sendable {
     }
 
     private static func file(
-        _ index: Int, _ kind: Kind, month: Int, _ generator: inout SeededGenerator
+        _ index: Int, _ kind: Kind, month: Int, _ generator: inout SplitMix64
     ) -> LibraryFile {
         let percent = Int.random(in: 0..<100, using: &generator)
         let form: FileForm
@@ -131,7 +133,7 @@ struct LibraryPlan: Sendable {
     /// What a week of use changes: photos are added, and some files are deleted, edited and moved to albums;
     /// the chats go on. At least one of each.
     func week() -> [LibraryChange] {
-        var generator = SeededGenerator(seed: seed ^ 0x7765_656b)
+        var generator = SplitMix64(seed: seed ^ 0x7765_656b)
         var order = Array(files.indices.prefix(kind == .media ? files.count - 1 : files.count))
         order.shuffle(using: &generator)
         let removed = max(1, files.count / 200)
@@ -182,7 +184,7 @@ extension FileForm {
     }
 
     /// A size in a media library, in bytes before scaling: as those of a phone of 2024.
-    fileprivate func size(_ generator: inout SeededGenerator) -> Int {
+    fileprivate func size(_ generator: inout SplitMix64) -> Int {
         switch self {
         case .heic: generator.logNormal(median: 1_800_000, sigma: 0.4, in: 200_000..<8_000_000)
         case .mp4: generator.logNormal(median: 16_000_000, sigma: 0.9, in: 1_000_000..<100_000_000)
@@ -193,7 +195,7 @@ extension FileForm {
     }
 }
 
-extension SeededGenerator {
+extension SplitMix64 {
     /// A size whose logarithm is about normally distributed, kept in `range`.
     ///
     /// Twelve uniform numbers make a normal one (Irwin and Hall), and squaring makes the exponential function:

@@ -1,4 +1,5 @@
 import Glibc
+import SeededNumbers
 import Testing
 
 @testable import BakChunking
@@ -32,7 +33,7 @@ struct InputCase: CustomTestStringConvertible {
 
     @Test(arguments: InputCase.all)
     func productionEqualsTheReference(input: InputCase) throws {
-        var generator = SeededGenerator(seed: input.seed)
+        var generator = SplitMix64(seed: input.seed)
         // Windows of every length around a block's, and the densities at both ends.
         for (minimum, maximum) in [(64, 65), (64, 127), (100, 164), (255, 321), (64, 1000), (256, 768)] {
             let parameters = try #require(ChunkerParameters(minimum: minimum, maximum: maximum))
@@ -45,7 +46,7 @@ struct InputCase: CustomTestStringConvertible {
     }
 
     @Test func shortInputsEqualTheReference() throws {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         let parameters = try #require(ChunkerParameters(minimum: 64, maximum: 150))
         let secret = generator.bytes(ChunkerKey.secretByteCount)
         let chunker = Chunker(parameters: parameters, key: ChunkerKey(secret: secret))
@@ -68,7 +69,7 @@ struct InputCase: CustomTestStringConvertible {
     func cutsDoNotDependOnReadSizes(input: InputCase) {
         let bytes = input.bytes(Self.inputSize)
         let expected = Self.chunker.cuts(of: bytes)
-        var generator = SeededGenerator(seed: input.seed)
+        var generator = SplitMix64(seed: input.seed)
         for largestRead in [1, 100, 700, 5000] {
             let cuts = Self.cutsWhileReading(bytes, upTo: largestRead, &generator)
             #expect(cuts == expected, "reads of up to \(largestRead) bytes")
@@ -77,7 +78,7 @@ struct InputCase: CustomTestStringConvertible {
 
     /// Feeds the chunker as a reader would that gets 1 to `largestRead` bytes at a time.
     private static func cutsWhileReading(
-        _ input: [UInt8], upTo largestRead: Int, _ generator: inout SeededGenerator
+        _ input: [UInt8], upTo largestRead: Int, _ generator: inout SplitMix64
     ) -> [Int] {
         var cuts: [Int] = []
         var start = 0
@@ -104,7 +105,7 @@ struct InputCase: CustomTestStringConvertible {
         var newChunks: [Int] = []
         for seed in UInt64(1)...12 {
             let original = kind.bytes(Self.inputSize, seed: seed)
-            var generator = SeededGenerator(seed: seed)
+            var generator = SplitMix64(seed: seed)
             let place = Int.random(in: 0..<original.count - 50, using: &generator)
             let length = Int.random(in: 1...50, using: &generator)
             var edited = original
@@ -147,7 +148,7 @@ struct InputCase: CustomTestStringConvertible {
 
     @Test func everyPartOfTheSecretCounts() {
         let bytes = InputKind.random.bytes(Self.inputSize, seed: 1)
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         let secret = generator.bytes(ChunkerKey.secretByteCount)
         let original = Chunker(parameters: .small, key: ChunkerKey(secret: secret)).cuts(of: bytes)
         for changed in [16, 193, 199] {  // the hash secret, K, A
@@ -166,7 +167,7 @@ struct InputCase: CustomTestStringConvertible {
 
     /// These numbers may never change: every repository's deduplication depends on them.
     @Test func knownAnswers() throws {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SplitMix64(seed: 1)
         let key = ChunkerKey(secret: Array(0..<200))
         let small = Chunker(parameters: .small, key: key)
         #expect(

@@ -1,3 +1,4 @@
+import SeededNumbers
 import Testing
 
 @testable import BakChunking
@@ -16,7 +17,7 @@ struct ContainerCase: CustomTestStringConvertible {
         }
         + [true, false].map { isFirst in
             ContainerCase(name: "HEIC, meta \(isFirst ? "before" : "behind")") { tagBytes in
-                var generator = SeededGenerator(seed: 12)
+                var generator = SplitMix64(seed: 12)
                 let tags = InputKind.text.bytes(tagBytes, seed: UInt64(tagBytes))
                 return ContainerKind.heic(tags, generator.bytes(payloadBytes), metaComesFirst: isFirst)
             }
@@ -49,7 +50,7 @@ struct ContainerCase: CustomTestStringConvertible {
     static func chunks(
         _ bytes: [UInt8], readUpTo largestRead: Int = .max, seed: UInt64 = 1
     ) -> [(bytes: ArraySlice<UInt8>, isCompressed: Bool)] {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         var cutter = ContentCutter(chunkers)
         var chunks: [(bytes: ArraySlice<UInt8>, isCompressed: Bool)] = []
         var start = 0
@@ -111,7 +112,7 @@ struct ContainerCase: CustomTestStringConvertible {
     func damagedContainersAreCutAllTheSame(container: ContainerCase) {
         let whole = container.make(1500).bytes
         for seed in UInt64(1)...70 {
-            var generator = SeededGenerator(seed: seed)
+            var generator = SplitMix64(seed: seed)
             let bytes = Self.damaged(whole, &generator)
             let chunks = Self.chunks(bytes)
             #expect(chunks.map(\.bytes.count).reduce(0, +) == bytes.count, "seed \(seed)")
@@ -124,7 +125,7 @@ struct ContainerCase: CustomTestStringConvertible {
     }
 
     /// A part missing at the end, bytes changed, a stretch removed or doubled, or lengths set to their extremes.
-    static func damaged(_ whole: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+    static func damaged(_ whole: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         var bytes = whole
         let place = Int.random(in: 0..<bytes.count, using: &generator)
         let structure = Int.random(in: 0..<min(3000, bytes.count - 8), using: &generator)
@@ -177,7 +178,7 @@ struct ContainerCase: CustomTestStringConvertible {
     @Test(arguments: ContainerCase.all)
     func aFullBufferAlwaysGivesAChunk(container: ContainerCase) {
         var bytes = container.make(1500).bytes
-        var generator = SeededGenerator(seed: 3)
+        var generator = SplitMix64(seed: 3)
         bytes += generator.bytes(Self.chunkers.bytesForAChunk)
         // However far a container says that there is more to come.
         for place in stride(from: 0, to: 400, by: 4) {
@@ -207,7 +208,7 @@ struct ContainerCase: CustomTestStringConvertible {
 
     /// Programs write the directory of a TIFF in front when they edit it, wherever it was.
     @Test func aDirectoryThatMovesCostsOnlyItself() {
-        var generator = SeededGenerator(seed: 5)
+        var generator = SplitMix64(seed: 5)
         let strips = [generator.bytes(9000), generator.bytes(12_000), generator.bytes(1001)]
         let profile = generator.bytes(4380)
         let before = ContainerKind.stripedTIFF(

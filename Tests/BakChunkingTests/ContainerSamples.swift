@@ -1,5 +1,7 @@
 // ContainerSamples: small files of every container, made from parts, so that a test knows which part is where.
 
+import SeededNumbers
+
 @testable import BakChunking
 
 /// A file in parts: what people edit, and what stays.
@@ -29,10 +31,10 @@ extension ContainerKind {
     /// A file of this kind with about `tagBytes` of tags and `payloadBytes` of payload. The seed decides the payload,
     /// `tagBytes` the tags.
     func sample(tagBytes: Int, payloadBytes: Int, seed: UInt64) -> ContainerSample {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         let payload = generator.bytes(payloadBytes)
         let picture = generator.bytes(6000).map { $0 == 0xff ? 0xfe : $0 }
-        var tagGenerator = SeededGenerator(seed: UInt64(tagBytes))
+        var tagGenerator = SplitMix64(seed: UInt64(tagBytes))
         let tags = InputKind.text.bytes(tagBytes, seed: tagGenerator.next())
         switch self {
         case .jpeg: return Self.jpeg(tags, picture, payload)

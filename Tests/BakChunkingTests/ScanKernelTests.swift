@@ -1,5 +1,6 @@
 import CKernels
 import Glibc
+import SeededNumbers
 import Testing
 
 @testable import BakChunking
@@ -101,7 +102,7 @@ private struct GuardedMemory: ~Copyable {
 
     @Test(arguments: ScanKernel.available)
     func shortListsLoseNothing(kernel: ScanKernel) {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SplitMix64(seed: 2)
         for density in Density.all {
             let input = generator.bytes(2000)
             input.withUnsafeBytes { input in
@@ -137,7 +138,7 @@ private struct GuardedMemory: ~Copyable {
 
     @Test(arguments: ScanKernel.available, InputCase.all)
     func cutsAreTheReferences(kernel: ScanKernel, input: InputCase) throws {
-        var generator = SeededGenerator(seed: input.seed)
+        var generator = SplitMix64(seed: input.seed)
         for (minimum, maximum) in [(64, 65), (64, 127), (100, 164), (255, 321), (64, 1000), (256, 768)] {
             let parameters = try #require(ChunkerParameters(minimum: minimum, maximum: maximum))
             let secret = generator.bytes(ChunkerKey.secretByteCount)

@@ -1,38 +1,15 @@
 // Seeded inputs for the chunking tests. A test names its seed, so that a failure can be run again.
 
+import SeededNumbers
+
 @testable import BakChunking
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, seedable, good enough for test data.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + 8)
-        while bytes.count < count {
-            withUnsafeBytes(of: next().littleEndian) { bytes.append(contentsOf: $0) }
-        }
-        bytes.removeLast(bytes.count - count)
-        return bytes
-    }
-}
 
 /// The shapes of data that the properties are tried on.
 enum InputKind: CaseIterable {
     case random, zeros, text, repeatedPattern, lowEntropy
 
     func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         switch self {
         case .random: return generator.bytes(count)
         case .zeros: return [UInt8](repeating: 0, count: count)
@@ -44,7 +21,7 @@ enum InputKind: CaseIterable {
         }
     }
 
-    private static func text(_ count: Int, _ generator: inout SeededGenerator) -> [UInt8] {
+    private static func text(_ count: Int, _ generator: inout SplitMix64) -> [UInt8] {
         let words = (0..<200).map { _ in
             generator.bytes(Int.random(in: 1...9, using: &generator)).map { $0 % 26 + 97 }
         }
@@ -60,7 +37,7 @@ enum InputKind: CaseIterable {
 extension ChunkerKey {
     /// A key drawn from a seed.
     init(seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         self.init(secret: generator.bytes(Self.secretByteCount))
     }
 }

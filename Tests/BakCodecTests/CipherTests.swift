@@ -1,4 +1,5 @@
 import BakCore
+import SeededNumbers
 import Synchronization
 import Testing
 

@@ -1,5 +1,6 @@
 import BakCore
 import CKernels
+import SeededNumbers
 import Testing
 
 @testable import BakCodec

@@ -2,6 +2,7 @@
 // bytes beside the destination stay as they were.
 
 import CZstd
+import SeededNumbers
 import Testing
 
 @testable import BakCodec

@@ -1,19 +1,6 @@
 // Samples: content of many kinds, made from seeds so that a failure repeats.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, good enough for test content.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
-    }
-}
+import SeededNumbers
 
 enum Samples {
     /// The bytes that the known answers were computed over, by other implementations.
@@ -23,13 +10,7 @@ enum Samples {
 
     static func random(_ count: Int, seed: UInt64) -> [UInt8] {
         var generator = SplitMix64(seed: seed)
-        return Array(unsafeUninitializedCapacity: (count + 7) & ~7) { buffer, initialized in
-            let words = UnsafeMutableRawBufferPointer(buffer)
-            for offset in stride(from: 0, to: count, by: 8) {
-                words.storeBytes(of: generator.next(), toByteOffset: offset, as: UInt64.self)
-            }
-            initialized = count
-        }
+        return generator.bytes(count)
     }
 
     /// Blocks of random bytes, each passed through `transform`, one after another.

@@ -2,28 +2,21 @@
 
 import BakCore
 import Glibc
+import SeededNumbers
 
-/// SplitMix64 (Steele, Lea, Flood 2014) as a generator and as a source of ids. May be used from any thread.
+/// SplitMix64 as a generator and as a source of ids. May be used from any thread.
 public final class SeededRandom: RandomSource, RandomNumberGenerator, @unchecked Sendable {
     private let monitor = Monitor()
-    private var state: UInt64
+    private var numbers: SplitMix64
 
     /// Starts from `seed`.
-    public init(seed: UInt64) { state = seed }
+    public init(seed: UInt64) { numbers = SplitMix64(seed: seed) }
 
     /// How far it is.
-    public var position: UInt64 { monitor.locked { state } }
+    public var position: UInt64 { monitor.locked { numbers.position } }
 
     /// The next 64 bits.
-    public func next() -> UInt64 {
-        monitor.locked {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = state
-            mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-            return mixed ^ mixed >> 31
-        }
-    }
+    public func next() -> UInt64 { monitor.locked { numbers.next() } }
 
     public func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         for offset in buffer.indices { buffer[offset] = UInt8(truncatingIfNeeded: next()) }
