@@ -84,8 +84,7 @@ public final class RepositoryCheck {
 
     /// Tells what was found wrong with objects and looks for what it affects.
     private func conclude(_ snapshots: [CommitRecord], _ index: BlobIndex) throws -> CheckReport {
-        for event in held { onEvent(event) }
-        held = []
+        tellHeld()
         onEvent(.step("manifests"))
         try checkManifests(snapshots, index)
         if report.affectedFiles > 0 || report.affectedSnapshots > 0 { report.repairs.insert(.snapshots) }
@@ -131,6 +130,20 @@ public final class RepositoryCheck {
         }
     }
 
+    /// Damage that only shows when manifests are read: of a pack that is not read as a whole.
+    private func noteManifestDamage(_ error: CorruptionError) {
+        guard faultyObjects[error.cause]?.contains(error.object) != true else { return }
+        note(error)
+        tellHeld()
+        let isPack = ObjectKey.isValid(error.object) && Layout.pack(in: ObjectKey(error.object)) != nil
+        if isPack, error.cause != .newerProgram { report.repairs.insert(.packs) }
+    }
+
+    private func tellHeld() {
+        for event in held { onEvent(event) }
+        held = []
+    }
+
     // MARK: Small objects
 
     private func checkSnapshots() throws -> [CommitRecord] {
@@ -142,6 +155,7 @@ public final class RepositoryCheck {
                 if error.needsNewerProgram { continue }
             }
             report.affectedSnapshots += 1
+            report.unlistedSnapshots += 1
             held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
@@ -332,7 +346,9 @@ public final class RepositoryCheck {
             if found.isClean { continue }
             report.affectedSnapshots += 1
             report.affectedFiles += found.files
+            for error in found.damage { noteManifestDamage(error) }
             if let failure = found.failure {
+                report.unlistedSnapshots += 1
                 onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure))
             }
         }

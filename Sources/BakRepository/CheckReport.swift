@@ -112,6 +112,8 @@ public struct CheckReport: Sendable, Equatable {
     public var affectedFiles = 0
     /// Snapshots that have such files or cannot be read.
     public var affectedSnapshots = 0
+    /// Those of which the list of files cannot be read as a whole, so that not all affected files are counted.
+    public var unlistedSnapshots = 0
     /// What makes up for it.
     public var repairs: Set<Repair> = []
     /// Whether the user ended it before its end.

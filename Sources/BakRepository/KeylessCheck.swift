@@ -67,7 +67,7 @@ public final class KeylessCheck {
         let packs = try Layout.packFolders.flatMap { try store.list($0) }
         let total = packs.reduce(UInt64(0)) { $0 + UInt64($1.size) }
         for info in packs where !isCancelled() {
-            guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else { continue }
+            guard let id = Layout.pack(in: info.key) else { continue }
             report.packs += 1
             report.packBytes += UInt64(info.size)
             try note { try checkPack(id, info, total) }

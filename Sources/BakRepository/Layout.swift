@@ -29,6 +29,12 @@ public enum Layout {
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
     }
 
+    /// The id of a pack; nil when the key names something else.
+    public static func pack(in key: ObjectKey) -> ID128? {
+        guard let id = id(in: key), pack(id) == key else { return nil }
+        return id
+    }
+
     /// A key slot of an encrypted repository.
     public static func keySlot(_ id: ID128) -> ObjectKey { ObjectKey("keys/\(id)") }
 

@@ -13,6 +13,8 @@ struct ManifestFindings {
     var files = 0
     /// Why its list of files cannot be read as a whole, if it cannot.
     var failure: String?
+    /// What is damaged of that list.
+    var damage: [CorruptionError] = []
 
     /// Whether it lacks nothing.
     var isClean: Bool { files == 0 && failure == nil }
@@ -54,6 +56,7 @@ final class ManifestChecker {
     private var snapshot = ID128.zero
     private var lastPath: [UInt8]?
     private var fileCount = 0
+    private var damageFound: [CorruptionError] = []
     /// The round of the index when the snapshot was last found to be wanted still.
     private var wantedRound: UInt64?
 
@@ -72,10 +75,10 @@ final class ManifestChecker {
     /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
     /// Throws when the store fails.
     func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
-        (self.snapshot, lastPath, fileCount, wantedRound) = (snapshot.id, nil, 0, nil)
+        (self.snapshot, lastPath, fileCount, damageFound, wantedRound) = (snapshot.id, nil, 0, [], nil)
         do {
             let failure = try failure(of: snapshot)
-            return ManifestFindings(files: fileCount, failure: failure)
+            return ManifestFindings(files: fileCount, failure: failure, damage: damageFound)
         } catch is SnapshotForgotten { return ManifestFindings() }
     }
 
@@ -96,12 +99,17 @@ final class ManifestChecker {
         do {
             return try checkFiles(of: snapshot)
         } catch let error as CorruptionError {
-            try expectWanted()
+            try note(error)
             return "its list of files cannot be read: \(error)"
         } catch let error as MissingBlobError {
             try expectWanted()
             return "its list of files is missing: \(error)"
         }
+    }
+
+    private func note(_ error: CorruptionError) throws {
+        try expectWanted()
+        damageFound.append(error)
     }
 
     private func checkFiles(of snapshot: CommitRecord) throws -> String? {
@@ -158,14 +166,13 @@ final class ManifestChecker {
         do {
             try checkRecords(of: reference, &summary)
         } catch let error as CorruptionError {
+            try note(error)
             failure = "files from \(Self.text(reference.firstPath)) on cannot be read: \(error)"
         } catch let error as MissingBlobError {
+            try expectWanted()
             failure = "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
         }
-        if failure != nil {
-            try expectWanted()
-            summary.isClean = false
-        }
+        if failure != nil { summary.isClean = false }
         summaries[reference.blob.id] = summary
         return (summary, failure)
     }

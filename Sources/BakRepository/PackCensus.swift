@@ -28,7 +28,7 @@ struct PackCensus: Sendable {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
         for folder in Layout.packFolders {
             for info in try store.list(folder) {
-                guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else {
+                guard let id = Layout.pack(in: info.key) else {
                     onStray(info.key)
                     continue
                 }

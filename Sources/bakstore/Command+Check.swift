@@ -172,7 +172,13 @@ private struct CheckOutput: Sendable {
         }.joined(separator: ", ")
         let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
         let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
-        try context.print("DAMAGE: \(found); \(files) affected in \(snapshots). All else can be restored")
+        let unlisted = Formatting.count(UInt64(report.unlistedSnapshots), "snapshot", "snapshots")
+        let parts = [
+            found, "\(files) affected in \(snapshots)",
+            report.unlistedSnapshots > 0 ? "of \(unlisted) not all files are known" : "",
+        ]
+        let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
+        try context.print("DAMAGE: \(damage). All else can be restored")
         guard !report.repairs.isEmpty else { return }
         var steps = report.repairsInOrder.map { invocation.commandLine("repair \($0.rawValue)", context) }
         // What the sources still have heals the snapshots, too.
@@ -200,6 +206,7 @@ private struct CheckOutput: Sendable {
             json.member("harmless_objects", report.harmlessObjects)
             json.member("affected_files", report.affectedFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
+            json.member("unlisted_snapshots", report.unlistedSnapshots)
             json.array("repairs") { array in
                 for repair in report.repairsInOrder {
                     array.element(invocation.commandLine("repair \(repair.rawValue)", context))

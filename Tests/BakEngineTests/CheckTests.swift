@@ -90,6 +90,24 @@ import Testing
         #expect(report.affectedSnapshots == 1)
     }
 
+    @Test(arguments: [CheckDepth.structure, .readData])
+    func theDamagedPackOfAListOfFilesIsNamedAtAnyDepth(depth: CheckDepth) throws {
+        let bench = try Self.prepared()
+        let manifest = try #require(
+            try bench.repository.snapshots().readable.first.map {
+                try bench.repository.indexSegment($0.id).packs.first { $0.kind == .manifestPack }?.id
+            } ?? nil)
+        var objects = bench.store.contents
+        // Within the first blob, behind its header.
+        objects[Layout.pack(manifest)]![100] ^= 1
+        let (report, events) = try MemoryBench.check(try MemoryBench.open(MemoryStore(objects)), depth: depth)
+        #expect(report.damagedObjects == 1)
+        #expect(report.affectedSnapshots == 1 && report.unlistedSnapshots == 1)
+        #expect(report.repairs == [.packs, .snapshots])
+        let named = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
+        #expect(Set(named) == [Layout.pack(manifest).description])
+    }
+
     @Test func appendedBytesAffectNoFile() throws {
         let bench = try Self.prepared()
         var objects = bench.store.contents

@@ -142,7 +142,7 @@ extension Repository {
         var packs: [ID128: Int] = [:]
         for folder in Layout.packFolders {
             for info in try store.list(folder) {
-                guard let id = Layout.id(in: info.key), Layout.pack(id) == info.key else { continue }
+                guard let id = Layout.pack(in: info.key) else { continue }
                 packs[id] = info.size
             }
         }
