@@ -6,28 +6,22 @@ import BakFormat
 import BakRepository
 
 /// Collects a backup's events and prints them. Called from the backup's threads.
-final class BackupOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+final class BackupOutput: LiveOutput, @unchecked Sendable {
     /// What there is to read.
     let totals = SourceTotals()
     private let monitor = Monitor()
     private var exclusions: [String: UInt64] = [:]
     private var lastCheckpoint: CommitRecord?
 
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
-    }
-
     // MARK: While it runs
 
     /// Takes an event of the backup.
     @Sendable func note(_ event: BackupEvent) {
         switch event {
-        case .failed(let path, let reason): noteError(path, reason)
+        case .failed(let path, let reason):
+            complain(
+                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "archival",
+                item: path.absolute)
         case .changedWhileRead(let path):
             noteRemark(path, "changed while it was read; the next backup reads it again", kind: "changed")
         case .excluded(let path, let reason):
@@ -36,11 +30,10 @@ final class BackupOutput: @unchecked Sendable {
                 noteRemark(path, "left out: \(reason)", kind: "excluded")
             }
         case .parentUnreadable(let reason):
-            reporter.whileCleared { context.remark("files are read again, because \(reason)") }
+            remark("files are read again, because \(reason)")
         case .checkpoint(let record):
             monitor.locked { lastCheckpoint = record }
-            guard invocation.verbosity >= 1 else { return }
-            reporter.whileCleared { context.remark("checkpoint \(record.id.short)") }
+            if invocation.verbosity >= 1 { remark("checkpoint \(record.id.short)") }
         }
     }
 
@@ -54,25 +47,10 @@ final class BackupOutput: @unchecked Sendable {
             case .unmodified: "unmodified"
             case .moved: "moved"
             }
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", "verbose_status")
-                    json.member("action", word)
-                    json.member("item", bytes: entry.path.absolute)
-                    json.member("data_size", entry.stat.size)
-                }
-            } else {
-                try? context.print("\(word)  \(Formatting.name(entry.path.absolute))")
-            }
-        }
-    }
-
-    private func noteError(_ path: [UInt8], _ reason: String) {
-        reporter.whileCleared {
-            context.complain(
-                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "archival",
-                item: path.absolute)
+        say("verbose_status", "\(word)  \(Formatting.name(entry.path.absolute))") { json in
+            json.member("action", word)
+            json.member("item", bytes: entry.path.absolute)
+            json.member("data_size", entry.stat.size)
         }
     }
 

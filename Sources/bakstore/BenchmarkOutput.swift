@@ -4,37 +4,24 @@ import BakChunking
 import BakEngine
 
 /// Prints a benchmark's events and findings. Called from its threads.
-final class BenchmarkOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
     /// What there is to read.
     let totals = SourceTotals()
 
     /// So many groups of equal files are named without -v.
     private static let duplicatesShown = 5
 
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
-    }
-
     // MARK: While it runs
 
     @Sendable func note(_ event: LibraryEvent) {
         switch event {
         case .failed(let path, let reason):
-            reporter.whileCleared {
-                context.complain(
-                    "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "reading",
-                    item: path.absolute)
-            }
+            complain(
+                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "reading",
+                item: path.absolute)
         case .excluded(let path, let reason):
             guard invocation.verbosity >= 1 else { return }
-            reporter.whileCleared {
-                context.remark("\(Formatting.name(path.absolute)): left out: \(reason)")
-            }
+            remark("\(Formatting.name(path.absolute)): left out: \(reason)")
         }
     }
 

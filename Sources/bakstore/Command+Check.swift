@@ -64,21 +64,12 @@ extension Commands {
 }
 
 /// What a check says while it runs and at its end. Called from the check's threads.
-private struct CheckOutput: Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
-    private let findings: FindingOutput
-
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
-        findings = FindingOutput(invocation, context, reporter)
-    }
-
+private final class CheckOutput: LiveOutput, @unchecked Sendable {
     @Sendable func note(_ event: CheckEvent) {
         switch event {
-        case .step(let step): findings.remark("checking \(step)")
-        case .progress(let done, let total): findings.show(done, of: total)
+        case .step(let step):
+            if invocation.verbosity >= 1, !invocation.has(.json) { remark("checking \(step)") }
+        case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason): say("damage", object, "", reason)
         case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
         case .unsupported(let object, let reason):
@@ -86,16 +77,16 @@ private struct CheckOutput: Sendable {
         case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            findings.say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
+            say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
         case .affectedFile(let snapshot, let path, let reason):
-            findings.say("affected_file", snapshot: snapshot, path: path, reason: reason)
+            say("affected_file", snapshot: snapshot, path: path, reason: reason)
         case .affectedSnapshot(let snapshot, let reason):
-            findings.say("affected_snapshot", snapshot: snapshot, reason: reason)
+            say("affected_snapshot", snapshot: snapshot, reason: reason)
         }
     }
 
     private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
-        findings.say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
+        say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
     }
 
     // MARK: The end

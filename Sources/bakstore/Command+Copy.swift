@@ -54,42 +54,27 @@ extension Commands {
 }
 
 /// What a copy says while it runs and at its end. Called from any thread.
-private final class CopyOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
-
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
-    }
-
+private final class CopyOutput: LiveOutput, @unchecked Sendable {
     @Sendable func note(_ event: CopyEvent) {
         switch event {
         case .begun(let snapshot, let number, let total):
             guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            let text =
-                "snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))"
-            reporter.whileCleared { context.remark(text) }
+            remark("snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))")
         case .copied(let snapshot, let copy):
+            guard !invocation.has(.quiet) || invocation.has(.json) else { return }
             say("copied", "copied \(name(snapshot)) as \(copy.short)", snapshot, copy)
         case .skipped(let snapshot, let copy):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
         case .failed(let snapshot, let reason):
-            reporter.whileCleared {
-                context.complain(
-                    "snapshot \(snapshot.id.short) was not copied: \(reason)", reason: reason, during: "copy",
-                    item: Array(snapshot.id.description.utf8))
-            }
+            complain(
+                "snapshot \(snapshot.id.short) was not copied: \(reason)", reason: reason, during: "copy",
+                item: Array(snapshot.id.description.utf8))
         case .fileFailed(let snapshot, let path, let reason):
             let name = Formatting.name(path.absolute)
-            reporter.whileCleared {
-                context.complain(
-                    "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason,
-                    during: "copy", item: path.absolute)
-            }
+            complain(
+                "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason, during: "copy",
+                item: path.absolute)
         case .progress(let bytes):
             reporter.update {
                 var progress = Progress()
@@ -105,16 +90,9 @@ private final class CopyOutput: @unchecked Sendable {
     }
 
     private func say(_ type: String, _ text: String, _ snapshot: CommitRecord, _ copy: ID128) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", type)
-                    json.member("snapshot_id", snapshot.id.description)
-                    json.member("copy_id", copy.description)
-                }
-            } else if !invocation.has(.quiet) {
-                try? context.print(Formatting.line(text))
-            }
+        say(type, text) { json in
+            json.member("snapshot_id", snapshot.id.description)
+            json.member("copy_id", copy.description)
         }
     }
 

@@ -75,37 +75,33 @@ extension Invocation {
 }
 
 /// What a repair says while it runs and at its end. Called from any thread.
-private struct RepairOutput: Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+private final class RepairOutput: LiveOutput, @unchecked Sendable {
     private let kind: Repair
-    private let findings: FindingOutput
 
     init(
         _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter, _ kind: Repair
     ) {
-        (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
         self.kind = kind
-        findings = FindingOutput(invocation, context, reporter)
+        super.init(invocation, context, reporter)
     }
 
     @Sendable func note(_ event: RepairEvent) {
         switch event {
-        case .step(let step): findings.remark("looking at \(step)")
-        case .progress(let done, let total): findings.show(done, of: total)
+        case .step(let step):
+            if invocation.verbosity >= 1, !invocation.has(.json) { remark("looking at \(step)") }
+        case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason):
-            findings.say("damage", object: object, "\(object): \(reason)", reason: reason)
+            say("damage", object: object, "\(object): \(reason)", reason: reason)
         case .salvaged(let pack, let blobs, let total):
-            findings.say("salvaged", "\(Layout.pack(pack)): \(blobs) of \(total) blobs are whole") { json in
+            say("salvaged", "\(Layout.pack(pack)): \(blobs) of \(total) blobs are whole") { json in
                 json.member("pack", pack.description)
                 json.member("blobs", blobs)
                 json.member("total_blobs", total)
             }
         case .lostFile(let snapshot, let path, let reason):
-            findings.say("lost_file", snapshot: snapshot, "LOST ", path: path, reason: reason)
+            say("lost_file", snapshot: snapshot, "LOST ", path: path, reason: reason)
         case .lostSnapshot(let snapshot, let reason):
-            findings.say("lost_snapshot", snapshot: snapshot, reason: reason)
+            say("lost_snapshot", snapshot: snapshot, reason: reason)
         case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
         }
     }
@@ -118,7 +114,7 @@ private struct RepairOutput: Sendable {
         let advice =
             "; when it is not needed any more: \(invocation.commandLine("forget \(snapshot.short)", context))"
         let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
-        findings.say("replaced", text) { json in
+        say("replaced", text) { json in
             json.member("snapshot_id", snapshot.description)
             if let copy { json.member("new_snapshot_id", copy.description) }
             json.member("lost_files", lostFiles)

@@ -62,10 +62,7 @@ extension Commands {
 }
 
 /// What a restore says while it runs and at its end. Called from the restore's threads.
-private final class RestoreOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+private final class RestoreOutput: LiveOutput, @unchecked Sendable {
     private let snapshot: CommitRecord
     private let target: String
 
@@ -73,11 +70,9 @@ private final class RestoreOutput: @unchecked Sendable {
         _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter,
         _ snapshot: CommitRecord, _ target: String
     ) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
         self.snapshot = snapshot
         self.target = target
+        super.init(invocation, context, reporter)
     }
 
     @Sendable func note(_ event: RestoreEvent) {
@@ -99,27 +94,18 @@ private final class RestoreOutput: @unchecked Sendable {
     private func say(
         _ action: String, _ path: [UInt8], _ text: String, size: UInt64? = nil, reason: String? = nil
     ) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", "verbose_status")
-                    json.member("action", action)
-                    json.member("item", bytes: path.absolute)
-                    if let size { json.member("size", size) }
-                    if let reason { json.member("reason", reason) }
-                }
-            } else {
-                try? context.print("\(text)  \(Formatting.name(path.absolute))")
-            }
+        say("verbose_status", "\(text)  \(Formatting.name(path.absolute))") { json in
+            json.member("action", action)
+            json.member("item", bytes: path.absolute)
+            if let size { json.member("size", size) }
+            if let reason { json.member("reason", reason) }
         }
     }
 
     private func complain(_ path: [UInt8], _ text: String) {
-        reporter.whileCleared {
-            context.complain(
-                "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
-                item: path.absolute)
-        }
+        complain(
+            "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
+            item: path.absolute)
     }
 
     func show(_ report: RestoreReport) {

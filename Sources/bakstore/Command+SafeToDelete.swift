@@ -29,18 +29,9 @@ extension Commands {
 }
 
 /// What the check says while it runs and at its end.
-private final class DeletionOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+private final class DeletionOutput: LiveOutput, @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
-
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
-    }
 
     @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes &+= bytes } }
 
@@ -63,20 +54,11 @@ private final class DeletionOutput: @unchecked Sendable {
     }
 
     private func say(_ path: [UInt8], isSafe: Bool, _ text: String, snapshot: ID128? = nil) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", "file")
-                    json.member("item", bytes: path.absolute)
-                    json.member("is_safe", isSafe)
-                    if let snapshot { json.member("snapshot_id", snapshot.description) }
-                    if !isSafe { json.member("reason", text) }
-                }
-            } else {
-                try? context.print(
-                    "\(isSafe ? "safe" : "keep")  \(Formatting.name(path.absolute)): \(Formatting.line(text))"
-                )
-            }
+        say("file", "\(isSafe ? "safe" : "keep")  \(Formatting.name(path.absolute)): \(text)") { json in
+            json.member("item", bytes: path.absolute)
+            json.member("is_safe", isSafe)
+            if let snapshot { json.member("snapshot_id", snapshot.description) }
+            if !isSafe { json.member("reason", text) }
         }
     }
 

@@ -105,7 +105,9 @@ enum Formatting {
 
     /// Text of ours or the system's that may hold pieces of names: like `name`, but backslashes stay.
     static func line(_ text: String) -> String {
-        text.unicodeScalars.map { $0 == "\\" ? "\\" : visible($0) }.joined()
+        // Most lines are plain, and a verbose run has one for each file.
+        if text.utf8.allSatisfy({ (0x20..<0x7f).contains($0) }) { return text }
+        return text.unicodeScalars.map { $0 == "\\" ? "\\" : visible($0) }.joined()
     }
 
     /// `drwxr-xr-x`, as `ls -l` shows a type and its permission bits.

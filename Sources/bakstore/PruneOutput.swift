@@ -5,18 +5,9 @@ import BakFormat
 import BakRepository
 
 /// Prints a prune's events and its report. Called from the prune's thread.
-final class PruneOutput: @unchecked Sendable {
-    private let invocation: Invocation
-    private let context: CommandContext
-    private let reporter: ProgressReporter
+final class PruneOutput: LiveOutput, @unchecked Sendable {
     private let monitor = Monitor()
     private var step = PruneStep.marking
-
-    init(_ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter) {
-        self.invocation = invocation
-        self.context = context
-        self.reporter = reporter
-    }
 
     // MARK: While it runs
 
@@ -25,40 +16,30 @@ final class PruneOutput: @unchecked Sendable {
         switch event {
         case .step(let next):
             monitor.locked { step = next }
-            if invocation.verbosity >= 1 { reporter.whileCleared { context.remark(next.rawValue) } }
+            if invocation.verbosity >= 1 { remark(next.rawValue) }
         case .progress(let done, let total): show(done, of: total)
         case .waiting(let session):
-            reporter.whileCleared {
-                context.remark(
-                    Formatting.line(
-                        "a backup that began on \(session.host) at \(context.text(session.time)) has not ended; waiting a little"
-                    ))
-            }
+            remark(
+                "a backup that began on \(session.host) at \(context.text(session.time)) has not ended; waiting a little"
+            )
         case .revoked(let session):
             guard invocation.verbosity >= 1 else { return }
-            reporter.whileCleared {
-                context.remark(
-                    "session \(session.short) is ended; if its backup still runs, it goes on under a new one")
-            }
-        case .damaged(let error):
-            reporter.whileCleared { context.complain("\(error); the pack stays as it is") }
+            remark("session \(session.short) is ended; if its backup still runs, it goes on under a new one")
+        case .damaged(let error): complain("\(error); the pack stays as it is")
         case .inDoubt(let doubt): tell(doubt)
-        case .damagedCopy(let error):
-            reporter.whileCleared { context.complain("\(error); another copy of what it held is kept") }
+        case .damagedCopy(let error): complain("\(error); another copy of what it held is kept")
         }
     }
 
     /// Says what is not deleted, and how it can be.
     private func tell(_ doubt: ForgetDoubt) {
         let id = doubt.snapshot.id.short
-        reporter.whileCleared {
-            context.complain(
-                "\(doubt.error); nothing of its snapshot is deleted until it is removed once more, by: bakstore forget \(id)"
-            )
-        }
+        complain(
+            "\(doubt.error); nothing of its snapshot is deleted until it is removed once more, by: bakstore forget \(id)"
+        )
     }
 
-    private func show(_ done: UInt64, of total: UInt64) {
+    override func show(_ done: UInt64, of total: UInt64) {
         reporter.update {
             var progress = Progress()
             let step = monitor.locked { self.step }

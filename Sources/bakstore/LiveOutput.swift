@@ -1,11 +1,11 @@
-// FindingOutput: how check and repair tell what they find: a line or a JSON object each, between which the progress is
-// shown.
+// LiveOutput: how a command tells what it does while its progress is shown: a line or a JSON object each, before which
+// the live line is taken away.
 
 import BakCore
 import BakFormat
 
-/// Prints findings. Called from any thread.
-struct FindingOutput: Sendable {
+/// What the outputs of single commands have in common. Called from any thread.
+class LiveOutput: @unchecked Sendable {
     let invocation: Invocation
     let context: CommandContext
     let reporter: ProgressReporter
@@ -14,23 +14,7 @@ struct FindingOutput: Sendable {
         (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
     }
 
-    /// Says what is done next, with `-v`.
-    func remark(_ step: String) {
-        guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-        reporter.whileCleared { context.remark(step) }
-    }
-
-    /// Shows that so much of so much is done.
-    func show(_ done: UInt64, of total: UInt64) {
-        reporter.update {
-            var progress = Progress()
-            (progress.bytes, progress.totalBytes) = (done, total)
-            progress.totalsAreFinal = true
-            return progress
-        }
-    }
-
-    /// A finding as a line, or as an object of that type with the members that `build` adds.
+    /// Says something on standard output, as a line or as an object of that type with the members that `build` adds.
     func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
         reporter.whileCleared {
             if invocation.has(.json) {
@@ -44,6 +28,30 @@ struct FindingOutput: Sendable {
         }
     }
 
+    /// Says on standard error what is good to know.
+    func remark(_ line: String) { reporter.whileCleared { context.remark(line) } }
+
+    /// Says on standard error what is wrong.
+    func complain(_ line: String) { reporter.whileCleared { context.complain(line) } }
+
+    /// Says on standard error what is wrong with an item.
+    func complain(_ line: String, reason: String, during: String, item: [UInt8]) {
+        reporter.whileCleared { context.complain(line, reason: reason, during: during, item: item) }
+    }
+
+    /// Shows that so much of so much is done.
+    func show(_ done: UInt64, of total: UInt64) {
+        reporter.update {
+            var progress = Progress()
+            (progress.bytes, progress.totalBytes) = (done, total)
+            progress.totalsAreFinal = true
+            return progress
+        }
+    }
+}
+
+/// What checks and repairs find.
+extension LiveOutput {
     /// A finding about an object.
     func say(_ type: String, object: String, _ text: String, reason: String) {
         say(type, text) { json in
