@@ -10,8 +10,8 @@
 //                          then for each block the first 8 bytes of its first id, as a little-endian number
 //
 // 30.2 bytes a blob and 32 a pack. Ids are uniform, so a look-up guesses the block from the id's first bits,
-// corrects the guess among the blocks' first ids, which lie close together, and touches one block. The checksum
-// of a block is verified before the first hit in it is believed.
+// corrects the guess among the blocks' first ids, which lie close together, and guesses again within the block. The
+// checksum of a block is verified before the first hit in it is believed.
 
 import BakCodec
 import BakCore
@@ -100,15 +100,13 @@ package final class IndexTable: Sendable {
     func position(of id: ID128) -> Int? {
         guard count > 0, let block = blockThatMayHold(id) else { return nil }
         let start = block * Self.entriesPerBlock
-        var low = start
-        var high = min(low + Self.entriesPerBlock, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if self.id(at: middle) < id { low = middle + 1 } else { high = middle }
-        }
-        guard low < min(start + Self.entriesPerBlock, count), self.id(at: low) == id, isValid(low) else {
-            return nil
-        }
+        let end = min(start + Self.entriesPerBlock, count)
+        let width = (end < count ? head(block + 1) : .max) &- head(block)
+        let share = width > 0 ? Double(id.high &- head(block)) / Double(width) : 0
+        var low = Self.partitionPoint(
+            of: start..<end, near: start + Int(min(share, 1) * Double(end - start)), step: 2
+        ) { self.id(at: $0) < id }
+        guard low < end, self.id(at: low) == id, isValid(low) else { return nil }
         // Copies of one blob may begin in the block before.
         while low > 0, low <= start, self.id(at: low - 1) == id, isValid(low - 1) { low -= 1 }
         return low
@@ -145,34 +143,60 @@ package final class IndexTable: Sendable {
             && (0..<count).allSatisfy { Int(entry(at: $0).pack) < packs.count }
     }
 
-    /// The last block whose first id is not above `id`: a guess by proportion, then a gallop to bracket it,
-    /// then bisection.
+    /// The first eight bytes of a block's first id, as a number.
+    private func head(_ block: Int) -> UInt64 {
+        mapped.bytes.integer(at: headsOffset + block * Self.headBytes)
+    }
+
+    /// The last block whose first id is not above `id`.
     private func blockThatMayHold(_ id: ID128) -> Int? {
         let blocks = Self.blockCount(count)
-        func isAbove(_ number: Int) -> Bool {
-            mapped.bytes.integer(at: headsOffset + number * Self.headBytes) > id.high
-        }
-        if isAbove(0) { return nil }
-        var low = Int(id.high.multipliedFullWidth(by: UInt64(blocks)).high)
-        var high = low + 1
-        var step = 1
-        while isAbove(low) {
-            high = low
-            low = max(0, low - step)
-            step *= 2
-        }
-        step = 1
-        while high < blocks, !isAbove(high) {
-            low = high
-            high = min(blocks, high + step)
-            step *= 2
-        }
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if isAbove(middle) { high = middle } else { low = middle }
-        }
+        let guess = Int(id.high.multipliedFullWidth(by: UInt64(blocks)).high)
+        let next = Self.partitionPoint(of: 0..<blocks, near: guess, step: 8) { head($0) <= id.high }
+        guard next > 0 else { return nil }
+        var block = next - 1
         // Ids that begin alike may fill several blocks.
-        while low > 0, ID128(loading: block(low)) > id { low -= 1 }
+        while block > 0, head(block) == id.high, ID128(loading: self.block(block)) > id { block -= 1 }
+        return block
+    }
+
+    /// The first place of a range that is not below what is looked for, or the range's end: from a guess, in steps that
+    /// double (Bentley and Yao, Information Processing Letters 5(3), 1976), then by bisection. Wherever the
+    /// guess is, and in whatever order the places are, it ends within the range.
+    private static func partitionPoint(
+        of range: Range<Int>, near guess: Int, step: Int, isBelow: (Int) -> Bool
+    ) -> Int {
+        var (low, high) = (range.lowerBound, range.upperBound)
+        var step = step
+        var probe = min(max(guess, low), high - 1)
+        // All before `low` is below, nothing from `high` on is.
+        if isBelow(probe) {
+            low = probe + 1
+            while low < high {
+                probe = min(low + step, high) - 1
+                guard isBelow(probe) else {
+                    high = probe
+                    break
+                }
+                low = probe + 1
+                step *= 2
+            }
+        } else {
+            high = probe
+            while low < high {
+                probe = max(high - step, low)
+                guard !isBelow(probe) else {
+                    low = probe + 1
+                    break
+                }
+                high = probe
+                step *= 2
+            }
+        }
+        while low < high {
+            let middle = (low + high) / 2
+            if isBelow(middle) { low = middle + 1 } else { high = middle }
+        }
         return low
     }
 }

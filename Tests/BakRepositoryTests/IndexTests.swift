@@ -49,17 +49,37 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         #expect(table.isSound())
     }
 
-    @Test func idsThatAreNotUniformAreFound() throws {
-        let random = SeededRandom(seed: 5)
+    /// Ids as no hash gives them, for which every guess of a look-up is wrong.
+    @Test(arguments: 0..<8)
+    func idsThatAreNotUniformAreFound(shape: Int) throws {
+        let random = TestSeed.random("index of uneven ids, \(shape)")
         var segment = segment(random, entries: 3000)
+        let bases = (0..<4).map { _ in random.next() }
         for number in segment.entries.indices {
-            segment.entries[number].id = ID128(high: 3, low: UInt64(number) * 2)
+            let high: UInt64 =
+                switch shape {
+                case 0: 3
+                case 1: .max
+                case 2: UInt64(number)
+                case 3: .max - UInt64(3000 - number)
+                case 4: number < 2999 ? 0 : .max
+                case 5: number < 1 ? 0 : .max - 1
+                case 6: bases[random.number(0...3)]
+                default: bases[random.number(0...3)] &+ UInt64(random.number(0...200))
+                }
+            segment.entries[number].id = ID128(high: high, low: UInt64(number) * 2)
         }
+        segment.entries.sort { $0.id < $1.id }
         let table = try #require(
             try IndexTable.write(merging: nil, overlay([segment]), repository: .zero, to: MemoryCache()))
-        for entry in segment.entries {
+        for (number, entry) in segment.entries.enumerated() {
+            #expect(table.position(of: entry.id) == number)
             #expect(table.find(entry.id) == entry)
-            #expect(table.find(ID128(high: 3, low: entry.id.low + 1)) == nil)
+            #expect(table.find(ID128(high: entry.id.high, low: entry.id.low + 1)) == nil)
+        }
+        for id in [ID128.zero, ID128(high: .max, low: .max), ID128(high: bases[0] &+ 50, low: 7)] {
+            let isThere = segment.entries.contains { $0.id == id }
+            #expect((table.find(id) != nil) == isThere)
         }
     }
 
