@@ -43,7 +43,7 @@ enum ProgressLine {
     static func text(_ progress: Progress, seconds: Double, width: Int) -> String {
         var parts: [String] = progress.step.map { [$0] } ?? []
         let amount = { progress.countsObjects ? Formatting.count($0) : Formatting.size($0) }
-        if let total = progress.totalBytes, progress.totalsAreFinal {
+        if let total = progress.totalBytes, total > 0, progress.totalsAreFinal {
             parts.append(Formatting.percent(progress.bytes, of: total))
             parts.append("\(amount(progress.bytes)) of \(amount(total))")
         } else {

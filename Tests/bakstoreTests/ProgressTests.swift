@@ -83,6 +83,13 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         #expect(!json.contains("remaining"))
     }
 
+    @Test func nothingToDoHasNoShare() {
+        var none = Progress(totalBytes: 0, totalsAreFinal: true)
+        #expect(ProgressLine.text(none, seconds: 0, width: 80) == "0 B  0.0 s")
+        (none.step, none.countsObjects) = ("marking", true)
+        #expect(ProgressLine.text(none, seconds: 0, width: 80) == "marking  0  0.0 s")
+    }
+
     @Test func jsonHasResticsNames() {
         let line = String(decoding: ProgressLine.json(progress, seconds: 10.5), as: UTF8.self)
         #expect(
