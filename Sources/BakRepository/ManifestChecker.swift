@@ -55,8 +55,7 @@ final class ManifestChecker {
     /// The snapshot that is looked at, and the file that was told of last.
     private var snapshot = ID128.zero
     private var lastPath: [UInt8]?
-    private var fileCount = 0
-    private var damageFound: [CorruptionError] = []
+    private var findings = ManifestFindings()
     /// The round of the index when the snapshot was last found to be wanted still.
     private var wantedRound: UInt64?
 
@@ -75,10 +74,10 @@ final class ManifestChecker {
     /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
     /// Throws when the store fails.
     func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
-        (self.snapshot, lastPath, fileCount, damageFound, wantedRound) = (snapshot.id, nil, 0, [], nil)
+        (self.snapshot, lastPath, findings, wantedRound) = (snapshot.id, nil, ManifestFindings(), nil)
         do {
-            let failure = try failure(of: snapshot)
-            return ManifestFindings(files: fileCount, failure: failure, damage: damageFound)
+            findings.failure = try failure(of: snapshot)
+            return findings
         } catch is SnapshotForgotten { return ManifestFindings() }
     }
 
@@ -109,7 +108,7 @@ final class ManifestChecker {
 
     private func note(_ error: CorruptionError) throws {
         try expectWanted()
-        damageFound.append(error)
+        findings.damage.append(error)
     }
 
     private func checkFiles(of snapshot: CommitRecord) throws -> String? {
@@ -138,7 +137,7 @@ final class ManifestChecker {
         guard path != lastPath else { return }
         try expectWanted()
         lastPath = path
-        fileCount += 1
+        findings.files += 1
         onFile(snapshot, path, reason)
     }
 

@@ -67,8 +67,7 @@ extension Commands {
 private final class CheckOutput: LiveOutput, @unchecked Sendable {
     @Sendable func note(_ event: CheckEvent) {
         switch event {
-        case .step(let step):
-            if invocation.verbosity >= 1, !invocation.has(.json) { remark("checking \(step)") }
+        case .step(let step): tellStep("checking \(step)")
         case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason): say("damage", object, "", reason)
         case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)

@@ -58,8 +58,7 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
     @Sendable func note(_ event: CopyEvent) {
         switch event {
         case .begun(let snapshot, let number, let total):
-            guard invocation.verbosity >= 1, !invocation.has(.json) else { return }
-            remark("snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))")
+            tellStep("snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))")
         case .copied(let snapshot, let copy):
             guard !invocation.has(.quiet) || invocation.has(.json) else { return }
             say("copied", "copied \(name(snapshot)) as \(copy.short)", snapshot, copy)

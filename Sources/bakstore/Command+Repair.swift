@@ -87,8 +87,7 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
 
     @Sendable func note(_ event: RepairEvent) {
         switch event {
-        case .step(let step):
-            if invocation.verbosity >= 1, !invocation.has(.json) { remark("looking at \(step)") }
+        case .step(let step): tellStep("looking at \(step)")
         case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason):
             say("damage", object: object, "\(object): \(reason)", reason: reason)

@@ -28,6 +28,11 @@ class LiveOutput: @unchecked Sendable {
         }
     }
 
+    /// Says what is done next, with `-v`; as JSON the progress does.
+    func tellStep(_ line: String) {
+        if invocation.verbosity >= 1, !invocation.has(.json) { remark(line) }
+    }
+
     /// Says on standard error what is good to know.
     func remark(_ line: String) { reporter.whileCleared { context.remark(line) } }
 
