@@ -58,11 +58,14 @@ public struct ManifestEntry: Equatable, Sendable {
     /// The file was read so soon after a change that another could carry the same timestamps: the next
     /// backup reads it again.
     public var isUnsettled: Bool
+    /// In an archive: when a backup first missed the entry, which its source has no more; nil while the source
+    /// has it.
+    public var goneSince: Timestamp?
 
     /// Makes an entry.
     public init(
         path: [UInt8], stat: FileStat, attributes: FileAttributes, content: FileContent?,
-        changedWhileRead: Bool = false, isUnsettled: Bool = false
+        changedWhileRead: Bool = false, isUnsettled: Bool = false, goneSince: Timestamp? = nil
     ) {
         self.path = path
         self.stat = stat
@@ -70,6 +73,7 @@ public struct ManifestEntry: Equatable, Sendable {
         self.content = content
         self.changedWhileRead = changedWhileRead
         self.isUnsettled = isUnsettled
+        self.goneSince = goneSince
     }
 }
 
@@ -78,7 +82,9 @@ extension ManifestEntry {
     public var fault: String? {
         if let fault = Self.fault(ofPath: path[...]) { return fault }
         if stat.mode > 0o7777 { return "mode \(String(stat.mode, radix: 8))" }
-        if stat.mtime.nanoseconds > 999_999_999 || stat.ctime.nanoseconds > 999_999_999 {
+        if stat.mtime.nanoseconds > 999_999_999 || stat.ctime.nanoseconds > 999_999_999
+            || goneSince.map({ $0.nanoseconds > 999_999_999 }) == true
+        {
             return "a time of over 10^9 nanoseconds"
         }
         if attributes.userName.count > FormatLimits.nameBytes

@@ -1,19 +1,21 @@
 // A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. Paths and what
 // repeats from entry to entry are coded against the entry before in the same segment.
 //
-//   segment  = version 1 (1 byte) | number of records (varint) | record*
+//   segment  = version (1 byte) | number of records (varint) | record*
 //   record   = 1 entry | 2 extents
 //   entry    = shared prefix length with the path before | suffix | type 1 | flags 1 | mode
 //              | owner unless flag 1: uid, gid, user, group | mtime | ctime
 //              | device unless flag 2 | inode | link count if flag 4
 //              | by type: regular: size, content; symlink: target; device node: represented device
 //              | extended attributes if flag 8: count, (name, value)*
+//              | time since when it is gone if flag 64
 //   content  = 0 bytes | 1 extents
 //   extents  = count | (length * 2 + (1 for a hole), id unless a hole)*
 //
 // Numbers are varints, strings have a varint length before them. Flag 16: changed while it was read; flag 32:
-// read so soon after a change that another could carry the same timestamps. `ManifestEntry.fault` holds the
-// rules that go beyond the grammar, for writers and readers alike.
+// read so soon after a change that another could carry the same timestamps; flag 64: gone from the source of an
+// archive. A segment with gone entries has version 2, any other version 1: a reader that does not know them refuses
+// it by its version. `ManifestEntry.fault` holds the rules that go beyond the grammar, for writers and readers alike.
 
 import BakCore
 
@@ -24,7 +26,8 @@ enum EntryFlag {
     static let extendedAttributes: UInt8 = 8
     static let changedWhileRead: UInt8 = 16
     static let unsettled: UInt8 = 32
-    static let known: UInt8 = 63
+    static let gone: UInt8 = 64
+    static let known: UInt8 = 127
 }
 
 enum RecordTag {
@@ -49,6 +52,7 @@ public struct EntryRun: Sendable {
     public private(set) var count = 0
     fileprivate(set) var records: [UInt8] = []
     fileprivate(set) var last = EntryContext()
+    fileprivate var hasGone = false
 
     /// Starts with none.
     public init() {}
@@ -63,6 +67,7 @@ public struct EntryRun: Sendable {
     /// the first of a run must be the one after that with which the new segment ends.
     public mutating func append(_ decoder: ManifestSegmentDecoder) {
         count += 1
+        if decoder.fields.goneSince != nil { hasGone = true }
         records.append(contentsOf: decoder.storedRecord)
         decoder.copyContext(to: &last)
     }
@@ -72,6 +77,7 @@ public struct EntryRun: Sendable {
 public struct ManifestSegmentEncoder {
     private var records = ByteWriter()
     private var previous: EntryContext?
+    private var hasGone = false
     /// How many records have been appended.
     public private(set) var recordCount = 0
     /// The first entry's path; for a segment that begins with a continuation, the path it continues.
@@ -79,6 +85,8 @@ public struct ManifestSegmentEncoder {
 
     /// The version byte at the start of a segment.
     static let version: UInt8 = 1
+    /// The same of a segment with gone entries.
+    static let versionWithGone: UInt8 = 2
 
     /// Starts an empty segment.
     public init() {}
@@ -109,13 +117,14 @@ public struct ManifestSegmentEncoder {
         precondition(recordCount > 0, "a run follows an entry")
         records.raw(run.records)
         recordCount += run.count
+        if run.hasGone { hasGone = true }
         previous = run.last
     }
 
     /// The segment.
     public func finish() -> [UInt8] {
         var segment = ByteWriter(reservingCapacity: records.count + 8)
-        segment.byte(Self.version)
+        segment.byte(hasGone ? Self.versionWithGone : Self.version)
         segment.varint(recordCount)
         segment.raw(records.bytes)
         return segment.bytes
@@ -139,6 +148,10 @@ public struct ManifestSegmentEncoder {
         if !attributes.extendedAttributes.isEmpty { flags |= EntryFlag.extendedAttributes }
         if entry.changedWhileRead { flags |= EntryFlag.changedWhileRead }
         if entry.isUnsettled { flags |= EntryFlag.unsettled }
+        if entry.goneSince != nil {
+            flags |= EntryFlag.gone
+            hasGone = true
+        }
         records.byte(stat.type.rawValue)
         records.byte(flags)
         records.varint(stat.mode)
@@ -161,6 +174,7 @@ public struct ManifestSegmentEncoder {
                 records.byteString(attribute.value)
             }
         }
+        if let goneSince = entry.goneSince { records.timestamp(goneSince) }
     }
 
     private mutating func appendByType(_ entry: ManifestEntry) {

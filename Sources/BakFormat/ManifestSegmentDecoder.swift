@@ -23,6 +23,8 @@ public final class ManifestSegmentDecoder {
         public var changedWhileRead = false
         /// The file was read too soon after a change.
         public var isUnsettled = false
+        /// When a backup first missed it; nil unless it is gone from the source of an archive.
+        public var goneSince: Timestamp?
         /// Whether it is a regular file whose content is a list of extents.
         public var hasExtents: Bool { form == .extents }
         fileprivate var form = ContentForm.none
@@ -46,6 +48,9 @@ public final class ManifestSegmentDecoder {
     @exclusivity(unchecked) private var userName: [UInt8] = []
     @exclusivity(unchecked) private var groupName: [UInt8] = []
     @exclusivity(unchecked) private var hasEntry = false
+    /// Whether the segment's version says that it has gone entries, and whether one has come.
+    private let announcesGone: Bool
+    @exclusivity(unchecked) private var hasGone = false
     /// Where the last record stands, and where its extents do.
     @exclusivity(unchecked) private var record = 0..<0
     @exclusivity(unchecked) private var extents = 0..<0
@@ -59,7 +64,8 @@ public final class ManifestSegmentDecoder {
             throw reader.corruption("a manifest segment of \(bytes.count) bytes")
         }
         let version = try reader.byte()
-        guard version == ManifestSegmentEncoder.version else {
+        announcesGone = version == ManifestSegmentEncoder.versionWithGone
+        guard announcesGone || version == ManifestSegmentEncoder.version else {
             throw .unsupported(object: object, "it has manifest version \(version)")
         }
         recordsLeft = try reader.count(upTo: reader.remaining, "the number of records")
@@ -69,6 +75,7 @@ public final class ManifestSegmentDecoder {
     public func advance() throws(CorruptionError) -> RecordKind? {
         guard recordsLeft > 0 else {
             try reader.expectEnd()
+            if announcesGone != hasGone { throw reader.corruption("a version for gone entries, and none") }
             return nil
         }
         recordsLeft -= 1
@@ -146,7 +153,8 @@ public final class ManifestSegmentDecoder {
         }
         return ManifestEntry(
             path: path, stat: fields.stat, attributes: attributes, content: content,
-            changedWhileRead: fields.changedWhileRead, isUnsettled: fields.isUnsettled)
+            changedWhileRead: fields.changedWhileRead, isUnsettled: fields.isUnsettled,
+            goneSince: fields.goneSince)
     }
 
     /// The extents of the last record.
@@ -203,6 +211,11 @@ public final class ManifestSegmentDecoder {
         }
         try readContent(&new, record)
         if flags & EntryFlag.extendedAttributes != 0 { try readAttributes(&new, record) }
+        if flags & EntryFlag.gone != 0 {
+            guard announcesGone else { throw start.corruption("a gone entry in a segment without them") }
+            new.goneSince = try reader.timestamp()
+            hasGone = true
+        }
         fields = new
     }
 

@@ -83,6 +83,10 @@ public struct SnapshotCounters: Equatable, Sendable {
     public var failedItems: UInt64 = 0
     /// Files that changed while they were read.
     public var changingFiles: UInt64 = 0
+    /// Of the regular files in an archive, those that its source has no more.
+    public var goneFiles: UInt64 = 0
+    /// Regular files that the parent still had and the source has no more.
+    public var newlyGoneFiles: UInt64 = 0
 
     /// Makes counters of zero.
     public init() {}
@@ -99,6 +103,9 @@ public struct SnapshotCounters: Equatable, Sendable {
     init(_ reader: inout ByteReader) throws(CorruptionError) {
         for field in Self.fields { self[keyPath: field] = try reader.varint() }
     }
+
+    /// Whether anything is gone; the two counts of that are stored only then.
+    var tellsOfGone: Bool { goneFiles > 0 || newlyGoneFiles > 0 }
 }
 
 /// A snapshot: what was backed up, when, by whom, and the root of its manifest.
@@ -133,6 +140,13 @@ public struct CommitRecord: Equatable, Sendable {
     public var counters: SnapshotCounters
     /// The snapshot that this one was first made as, when it is a copy of one.
     public var original: ID128?
+    /// Whether it carries over what its parent had and the source has no more.
+    public var isArchive = false
+    /// The numbers of those `paths` of which most files were gone, so that the source may not have been connected;
+    /// increasing.
+    public var doubtfulPaths: [Int] = []
+    /// The `originalID`s of earlier snapshots whose doubts this one ends, as it found the same; increasing.
+    public var confirmed: [ID128] = []
 
     /// The id that the snapshot and its copies have in common.
     public var originalID: ID128 { original ?? id }
@@ -177,10 +191,7 @@ public struct CommitRecord: Equatable, Sendable {
         body.id(root.id)
         body.varint(root.length)
         counters.encode(to: &body)
-        if let original {
-            body.byte(Self.originalTag)
-            body.id(original)
-        }
+        encodeFields(to: &body)
         return ObjectFrame.encode(kind: .commitRecord, id: id, body: body.bytes, sealer: context.sealer)
     }
 
@@ -219,19 +230,89 @@ public struct CommitRecord: Equatable, Sendable {
             id: try body.id(),
             length: UInt32(try body.count(upTo: FormatLimits.blobBytes, "the root's length")))
         counters = try SnapshotCounters(&body)
-        if !body.isAtEnd {
-            let start = body
-            guard try body.byte() == Self.originalTag else { throw start.corruption("an unknown last field") }
-            original = try body.id()
-        }
+        try decodeFields(&body)
         try body.expectEnd()
     }
+}
 
-    /// Stands before the one field that may be left out.
-    private static let originalTag: UInt8 = 1
+/// The fields that may be left out: each begins with its tag, and tags increase.
+extension CommitRecord {
+    private enum FieldTag: UInt8 {
+        case original = 1
+        case archive = 2
+        case gone = 3
+        case doubts = 4
+        case confirmed = 5
+    }
+
+    private func encodeFields(to body: inout ByteWriter) {
+        if let original {
+            body.byte(FieldTag.original.rawValue)
+            body.id(original)
+        }
+        if isArchive { body.byte(FieldTag.archive.rawValue) }
+        if counters.tellsOfGone {
+            body.byte(FieldTag.gone.rawValue)
+            body.varint(counters.goneFiles)
+            body.varint(counters.newlyGoneFiles)
+        }
+        if !doubtfulPaths.isEmpty {
+            body.byte(FieldTag.doubts.rawValue)
+            body.varint(doubtfulPaths.count)
+            for number in doubtfulPaths { body.varint(number) }
+        }
+        if !confirmed.isEmpty {
+            body.byte(FieldTag.confirmed.rawValue)
+            body.varint(confirmed.count)
+            for id in confirmed { body.id(id) }
+        }
+    }
+
+    private mutating func decodeFields(_ body: inout ByteReader) throws(CorruptionError) {
+        var last: UInt8 = 0
+        while !body.isAtEnd {
+            let start = body
+            let byte = try body.byte()
+            guard let tag = FieldTag(rawValue: byte) else { throw start.corruption("an unknown last field") }
+            guard byte > last else { throw start.corruption("fields are not sorted") }
+            last = byte
+            switch tag {
+            case .original: original = try body.id()
+            case .archive: isArchive = true
+            case .gone:
+                counters.goneFiles = try body.varint()
+                counters.newlyGoneFiles = try body.varint()
+                guard counters.tellsOfGone else { throw start.corruption("nothing is gone") }
+            case .doubts:
+                for _ in 0..<(try body.filledCount("the number of doubts")) {
+                    let number = try body.count(upTo: max(0, paths.count - 1), "a doubtful path's number")
+                    guard doubtfulPaths.last.map({ $0 < number }) ?? !paths.isEmpty else {
+                        throw start.corruption("doubtful paths are not sorted")
+                    }
+                    doubtfulPaths.append(number)
+                }
+            case .confirmed:
+                for _ in 0..<(try body.filledCount("the number of confirmed snapshots")) {
+                    let id = try body.id()
+                    guard confirmed.last.map({ $0 < id }) ?? true else {
+                        throw start.corruption("confirmed snapshots are not sorted")
+                    }
+                    confirmed.append(id)
+                }
+            }
+        }
+    }
 }
 
 extension ByteReader {
+    /// Reads how many elements follow: at least one, each of a byte or more.
+    fileprivate mutating func filledCount(_ what: String) throws(CorruptionError) -> Int {
+        let start = self
+        let count = try count(upTo: remaining, what)
+        if count == 0 { throw start.corruption("\(what) is 0") }
+        return count
+    }
+
     /// Reads a byte that is 0 or 1.
     mutating func flag(_ what: String) throws(CorruptionError) -> Bool {
         let start = self

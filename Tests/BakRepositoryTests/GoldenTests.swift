@@ -14,14 +14,16 @@ import Testing
 @Suite struct GoldenTests {
     private static let testsFolder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
     private static let golden = testsFolder + "/Golden"
-    private static let versions = ["v1", "v1-aes256-gcm", "v1-chacha20-poly1305"]
+    private static let versions = ["v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305"]
 
     /// The password of the encrypted ones.
     private static func password() -> SecretBytes { SecretBytes(copying: Array("golden password".utf8)) }
 
     /// How a golden repository is encrypted, by its folder's name.
     private static func encryption(_ version: String) -> Repository.Encryption? {
-        guard version != "v1", let method = SealMethod(version.dropFirst(3)) else { return nil }
+        guard version != "v1", version != "v1-archive", let method = SealMethod(version.dropFirst(3)) else {
+            return nil
+        }
         return Repository.Encryption(
             method: method, password: password(), cost: PasswordCost(memoryKiB: 1024, passes: 2, lanes: 2),
             note: KeySlotNote(name: "golden", host: "host", program: "test", created: Timestamp(seconds: 3)))
@@ -69,8 +71,8 @@ import Testing
         return image
     }
 
-    /// One entry of each kind and form, in order.
-    private func entries(_ chunk: BlobReference) -> [ManifestEntry] {
+    /// One entry of each kind and form, in order; in an archive some of them are gone.
+    private func entries(_ chunk: BlobReference, _ version: String) -> [ManifestEntry] {
         func entry(_ path: String, _ type: FileType, _ change: (inout ManifestEntry) -> Void = { _ in })
             -> ManifestEntry
         {
@@ -87,7 +89,7 @@ import Testing
             change(&entry)
             return entry
         }
-        return [
+        var entries = [
             entry("a", .directory) {
                 $0.attributes.extendedAttributes = [
                     ExtendedAttribute(name: Array("user.x".utf8), value: [0, 255])
@@ -110,6 +112,22 @@ import Testing
             entry("a/pipe", .fifo) { $0.stat.device = 7 },
             entry("a/socket", .socket) { $0.stat.uid = 0 },
         ]
+        if version == "v1-archive" {
+            entries[0].goneSince = Timestamp(seconds: -1, nanoseconds: 1)
+            entries[3].goneSince = Timestamp(seconds: 1_800_000_000)
+            entries[4].goneSince = Timestamp(seconds: 1_800_000_000, nanoseconds: 999_999_999)
+        }
+        return entries
+    }
+
+    /// What the record of an archive says beyond that of any snapshot.
+    private func addArchiveFields(_ record: inout CommitRecord) {
+        record.paths = [Array("a".utf8)]
+        record.isArchive = true
+        record.counters.goneFiles = 2
+        record.counters.newlyGoneFiles = 300
+        record.doubtfulPaths = [0]
+        record.confirmed = [ID128(high: 1, low: 2), ID128(high: 3, low: 4)]
     }
 
     /// What today's writer makes of the golden content: no codec takes part, so that every byte is fixed.
@@ -119,9 +137,13 @@ import Testing
         let session = try fixture.session(repository)
         let chunk = try session.makeWriter(.chunkPack, compression: .off).store(Array("golden".utf8))
         let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .off))
-        for entry in entries(chunk) { try manifest.append(entry) }
+        for entry in entries(chunk, version) { try manifest.append(entry) }
         let root = try manifest.storeRoot()
-        _ = try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        _ = try session.commit(continuing: false) {
+            var record = record($0, hasIndex: $1, root: root)
+            if version == "v1-archive" { addArchiveFields(&record) }
+            return record
+        }
         return fixture.store
     }
 
@@ -155,7 +177,12 @@ import Testing
             Issue.record("no chunk")
             return
         }
-        #expect(decoded == entries(chunk))
+        #expect(decoded == entries(chunk, version))
+        if version == "v1-archive" {
+            var expected = snapshot
+            addArchiveFields(&expected)
+            #expect(snapshot == expected)
+        }
         let content = try BlobReader(repository).copy(of: chunk, kind: .chunkPack, index: index)
         #expect(content == Array("golden".utf8))
     }

@@ -72,7 +72,7 @@ extension SeededRandom {
         }
         return ManifestEntry(
             path: path, stat: stat, attributes: attributes, content: content, changedWhileRead: oneIn(9),
-            isUnsettled: oneIn(9))
+            isUnsettled: oneIn(9), goneSince: oneIn(9) ? timestamp() : nil)
     }
 
     private func fileContent() -> (FileContent, UInt64) {
@@ -120,6 +120,13 @@ extension SeededRandom {
             tags: (0..<number(0...4)).map { _ in text(upTo: 12) }, parent: oneIn(2) ? self.id() : nil,
             isComplete: oneIn(2), hasIndex: oneIn(2), root: reference(), counters: counters)
         if oneIn(3) { record.original = self.id() }
+        record.isArchive = oneIn(3)
+        if oneIn(3) {
+            record.counters.goneFiles = UInt64(number(0...9))
+            record.counters.newlyGoneFiles = next() >> 20
+        }
+        record.doubtfulPaths = record.paths.indices.filter { _ in oneIn(4) }
+        if oneIn(3) { record.confirmed = Set(ids()).sorted() }
         return record
     }
 
