@@ -2,8 +2,9 @@
 // backup would; its content is looked for in the complete snapshots, whatever its path there; and every chunk of it is
 // read back from the store and verified.
 //
-// Always holds: a file is called safe only after all of its content has come back from the store. Nothing is stored,
-// and nothing is ever deleted. Memory grows with the number of files that are asked about.
+// Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot that
+// stays for good has it, and only when it has not changed since it was read. Nothing is ever deleted. Memory grows with the
+// number of files that are asked about.
 
 import BakChunking
 import BakCore
@@ -11,12 +12,37 @@ import BakFormat
 import BakRepository
 import BakStorage
 
-/// What a check for deletion tells while it runs, from its thread.
-public enum DeletionEvent: Sendable {
-    /// The file's content is in this complete snapshot and has been read back.
-    case safe(path: [UInt8], snapshot: ID128)
-    /// It must be kept.
-    case unsafe(path: [UInt8], reason: String)
+/// Why a file must be kept.
+public enum DeletionReason: Equatable, Sendable {
+    /// It could not be read, with the reason.
+    case unreadable(String)
+    /// It changed while it was read, or after that.
+    case changed
+    /// No complete snapshot has its content.
+    case notStored
+    /// What a snapshot has of it is damaged, with what was found.
+    case damaged(snapshot: ID128, String)
+    /// The snapshots that have its content do not stay.
+    case notForGood(Staying)
+    /// The repository is on its disk.
+    case sameDisk
+}
+
+/// What was found out about one file.
+public struct DeletionVerdict: Sendable {
+    /// The file.
+    public var path: [UInt8]
+    /// What was read of it, in bytes.
+    public var byteCount: UInt64 = 0
+    /// Of the snapshots that have its content, the one that stays for longest.
+    public var snapshot: ID128?
+    /// How long that one stays.
+    public var staying: Staying?
+    /// Why it must be kept; nothing when it is safe.
+    public var reasons: [DeletionReason] = []
+
+    /// True if the file may be deleted.
+    public var isSafe: Bool { reasons.isEmpty }
 }
 
 /// What a check for deletion found.
@@ -26,19 +52,42 @@ public struct DeletionReport: Sendable {
     public var safeBytes: UInt64 = 0
     /// Files that must be kept, and what could not be looked at.
     public var unsafeFiles: UInt64 = 0
+    /// Of these, files that a snapshot has which does not stay, and their bytes.
+    public var passingFiles: UInt64 = 0
+    public var passingBytes: UInt64 = 0
     /// Links and special files, which have no content.
     public var otherItems: UInt64 = 0
     /// What has been read of the files, and read back from the store, in bytes.
     public var readBytes: UInt64 = 0
+    /// The paths that were asked about and have no file at or beneath them.
+    public var emptyRoots: [[UInt8]] = []
+    /// True if it is not known of some file whether the repository is on its disk.
+    public var hasUnknownDisk = false
     /// Whether the user ended it before its end: what was not called safe is not.
     public var wasInterrupted = false
+
+    /// True if everything that was asked about may be deleted, and there was something.
+    public var isAllSafe: Bool {
+        unsafeFiles == 0 && safeFiles > 0 && emptyRoots.isEmpty && !wasInterrupted
+    }
+}
+
+/// On which terms a file counts as safe.
+public struct DeletionTerms {
+    /// How long each snapshot stays; one that is not named here stays for good.
+    public var staying: [ID128: Staying] = [:]
+    /// Whether the repository is on the disk of the file at that path; nil when that is not known.
+    public var isOnRepositoryDisk: (_ path: [UInt8]) -> Bool? = { _ in false }
+
+    /// Everything stays, and no file is on the repository's disk.
+    public init() {}
 }
 
 /// Checks files against one repository. For one thread.
 public final class DeletionCheck {
     private struct File {
         var path: [UInt8]
-        var byteCount: UInt64
+        var stat: FileStat
     }
 
     /// A file of a snapshot, as far as its records have been read.
@@ -61,7 +110,8 @@ public final class DeletionCheck {
     private let repository: Repository
     private let tree: any SourceTree
     private let roots: [[UInt8]]
-    private let onEvent: (DeletionEvent) -> Void
+    private let terms: DeletionTerms
+    private let onVerdict: (DeletionVerdict) -> Void
     private let onRead: @Sendable (_ count: UInt64) -> Void
     private let isCancelled: @Sendable () -> Bool
     private var report = DeletionReport()
@@ -69,51 +119,94 @@ public final class DeletionCheck {
     private var pending: [FileContent: [File]] = [:]
     private var pendingSizes: Set<UInt64> = []
     /// Why content that a snapshot has is not safe.
-    private var faults: [FileContent: String] = [:]
+    private var faults: [FileContent: DeletionReason] = [:]
     private var verified: Set<BlobReference> = []
+    private var verdicts: [DeletionVerdict] = []
+    /// Whether the repository is on the disk of a file system, by the file system's device number.
+    private var diskRelations: [UInt64: Bool?] = [:]
+    private var rootsWithFiles: Set<[UInt8]> = []
 
     /// Prepares a check of what lies at `roots` of `tree`.
     ///
     /// - Parameters:
-    ///   - onEvent: told of each file.
+    ///   - terms: how long the snapshots stay, and what is on the repository's disk.
+    ///   - onVerdict: told of each file, in the order of their paths, when everything has been looked at.
     ///   - onRead: told how many bytes have been read, of files or of the store.
     ///   - isCancelled: polled; when it turns true the check ends.
     public init(
         _ repository: Repository, of tree: any SourceTree, roots: [[UInt8]],
-        onEvent: @escaping (DeletionEvent) -> Void,
+        terms: DeletionTerms = DeletionTerms(), onVerdict: @escaping (DeletionVerdict) -> Void,
         onRead: @escaping @Sendable (_ count: UInt64) -> Void = { _ in },
         isCancelled: @escaping @Sendable () -> Bool = { false }
     ) {
         self.repository = repository
         self.tree = tree
         self.roots = roots
-        self.onEvent = onEvent
+        self.terms = terms
+        self.onVerdict = onVerdict
         self.onRead = onRead
         self.isCancelled = isCancelled
     }
 
-    /// Checks. Throws failures of the repository; what concerns one file is an event.
+    /// Checks. Throws failures of the repository; what concerns one file is a verdict.
     public func run() throws -> DeletionReport {
         // Nothing of a dry run reaches the store; its index leaves out what a prune is about to remove.
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         try readFiles(session)
-        let snapshots = try repository.snapshots().readable.filter(\.isComplete)
         let reader = BlobReader(repository)
-        for snapshot in snapshots.reversed() where !pending.isEmpty && !isCancelled() {
+        for snapshot in try longestStayingFirst() where !pending.isEmpty && !isCancelled() {
             try look(into: snapshot, session.index, reader)
         }
         report.wasInterrupted = isCancelled()
         if report.wasInterrupted { return report }
-        let rest = pending.flatMap { content, files in files.map { (path: $0.path, fault: faults[content]) } }
-        for (path, fault) in rest.sorted(by: { PathOrder.precedes($0.path, $1.path) }) {
-            keep(path, fault ?? "no complete snapshot has its content")
+        for (content, files) in pending {
+            for file in files {
+                keep(file.path, faults[content] ?? .notStored, byteCount: file.stat.size)
+            }
+        }
+        report.emptyRoots = roots.filter { !rootsWithFiles.contains($0) }
+        verdicts.sort { PathOrder.precedes($0.path, $1.path) }
+        let forgotten = try repository.forgotten()
+        for var verdict in verdicts {
+            if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
+                // Somebody has removed it meanwhile. Another may have the content, but that one was not read.
+                (verdict.staying, verdict.reasons) = (.ruledOut, [.notForGood(.ruledOut)])
+            }
+            count(verdict)
         }
         return report
     }
 
-    private func keep(_ path: [UInt8], _ reason: String) {
-        report.unsafeFiles += 1
-        onEvent(.unsafe(path: path, reason: reason))
+    /// The complete snapshots in the order in which they are looked into, so that the first that has a file's content
+    /// is the one that keeps it for longest.
+    private func longestStayingFirst() throws -> [CommitRecord] {
+        let newestFirst = try repository.snapshots().readable.filter(\.isComplete).reversed()
+        func staying(_ snapshot: CommitRecord) -> Staying {
+            terms.staying[snapshot.id] ?? .forGood(.noRules)
+        }
+        return newestFirst.enumerated().sorted { one, other in
+            let (left, right) = (staying(one.element), staying(other.element))
+            if left.isShorter(than: right) { return false }
+            return right.isShorter(than: left) || one.offset < other.offset
+        }.map(\.element)
+    }
+
+    private func keep(_ path: [UInt8], _ reason: DeletionReason, byteCount: UInt64 = 0) {
+        verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
+    }
+
+    private func count(_ verdict: DeletionVerdict) {
+        if verdict.isSafe {
+            report.safeFiles += 1
+            report.safeBytes &+= verdict.byteCount
+        } else {
+            report.unsafeFiles += 1
+            if verdict.staying?.isForGood == false {
+                report.passingFiles += 1
+                report.passingBytes &+= verdict.byteCount
+            }
+        }
+        onVerdict(verdict)
     }
 
     /// Reads every file and notes what it is made of.
@@ -127,11 +220,12 @@ public final class DeletionCheck {
         try tree.walk { event in
             if isCancelled() { return .stop }
             switch event.seen {
-            case .failure(let path, let error): keep(path, error.description)
+            case .failure(let path, let error): keep(path, .unreadable(error.description))
             case .entry(let path, let stat):
                 // The folders above what was asked about are none of it.
-                guard roots.contains(where: { PathOrder.isAtOrBeneath(path, $0) }) else { break }
+                guard let root = roots.first(where: { PathOrder.isAtOrBeneath(path, $0) }) else { break }
                 if stat.type == .regular {
+                    rootsWithFiles.insert(root)
                     note(try ingester.ingest(path), path)
                 } else if stat.type != .directory {
                     report.otherItems += 1
@@ -145,13 +239,13 @@ public final class DeletionCheck {
     private func note(_ result: IngestResult, _ path: [UInt8]) {
         switch result {
         case .dropped: break
-        case .failed(let error): keep(path, error.description)
+        case .failed(let error): keep(path, .unreadable(error.description))
         case .stored(let entry, let readBytes, _):
             report.readBytes += readBytes
             guard !entry.changedWhileRead, let content = entry.content else {
-                return keep(path, "it changed while it was read")
+                return keep(path, .changed, byteCount: entry.stat.size)
             }
-            pending[content, default: []].append(File(path: path, byteCount: entry.stat.size))
+            pending[content, default: []].append(File(path: path, stat: entry.stat))
             pendingSizes.insert(entry.stat.size)
         }
     }
@@ -190,18 +284,43 @@ public final class DeletionCheck {
     private func settle(
         _ candidate: Candidate?, in snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader
     ) throws {
-        guard let candidate, let files = pending[candidate.content], files[0].byteCount == candidate.byteCount
+        guard let candidate, let files = pending[candidate.content], files[0].stat.size == candidate.byteCount
         else { return }
         if let fault = try readBack(candidate.extents, index, reader) {
-            faults[candidate.content] =
-                "what is stored of it in snapshot \(snapshot.id.short) is damaged: \(fault)"
+            faults[candidate.content] = .damaged(snapshot: snapshot.id, fault)
             return
         }
         pending[candidate.content] = nil
-        for file in files {
-            report.safeFiles += 1
-            report.safeBytes &+= file.byteCount
-            onEvent(.safe(path: file.path, snapshot: snapshot.id))
+        for file in files { judge(file, in: snapshot) }
+    }
+
+    /// Says whether a file may go whose content is in `snapshot`, and has been read back.
+    private func judge(_ file: File, in snapshot: CommitRecord) {
+        let staying = terms.staying[snapshot.id] ?? .forGood(.noRules)
+        var verdict = DeletionVerdict(
+            path: file.path, byteCount: file.stat.size, snapshot: snapshot.id, staying: staying)
+        if !staying.isForGood { verdict.reasons.append(.notForGood(staying)) }
+        let isOnDisk = diskRelations[file.stat.device] ?? terms.isOnRepositoryDisk(file.path)
+        diskRelations[file.stat.device] = .some(isOnDisk)
+        if isOnDisk == true { verdict.reasons.append(.sameDisk) }
+        if isOnDisk == nil { report.hasUnknownDisk = true }
+        if let fault = changeSinceRead(file) { verdict.reasons = [fault] }
+        verdicts.append(verdict)
+    }
+
+    /// What happened to a file since it was read, which may be long ago; nil when it is as it was.
+    private func changeSinceRead(_ file: File) -> DeletionReason? {
+        do {
+            let open = try tree.open(file.path)
+            defer { open.close() }
+            let stat = try open.stat()
+            // Where a file has content in spite of its size, its size is none to compare.
+            let isAsItWas =
+                stat.mtime == file.stat.mtime && stat.ctime == file.stat.ctime
+                && (stat.size == file.stat.size || stat.size == 0)
+            return isAsItWas ? nil : .changed
+        } catch {
+            return .unreadable(error.description)
         }
     }
 

@@ -80,8 +80,8 @@ public struct Retention: Sendable {
     public var grouping = SnapshotGrouping.byDefault
     /// Whether a group may lose its newest snapshot.
     public var mayRemoveAll = false
-    private let now: Timestamp
-    private let localOffset: @Sendable (Timestamp) -> Int
+    let now: Timestamp
+    let localOffset: @Sendable (Timestamp) -> Int
 
     /// Makes the application of a policy.
     ///
@@ -108,7 +108,8 @@ public struct Retention: Sendable {
         }
     }
 
-    private func decide(group snapshots: [CommitRecord], _ superseded: Set<ID128>) -> [RetentionDecision] {
+    /// Decides for one group's snapshots, oldest first.
+    func decide(group snapshots: [CommitRecord], _ superseded: Set<ID128>) -> [RetentionDecision] {
         if policy.isEmpty { return snapshots.map { RetentionDecision($0, isKept: true, [.noRules]) } }
         let past = snapshots.filter { $0.time <= now }
         let complete = past.filter(\.isComplete)
@@ -162,12 +163,19 @@ public struct Retention: Sendable {
     }
 
     private func tagReasons(_ snapshot: CommitRecord) -> [RetentionReason] {
-        policy.tagSets.filter { wanted in
-            wanted.isEmpty ? snapshot.tags.isEmpty : Set(wanted).isSubset(of: snapshot.tags)
-        }.map { .tagged($0) }
+        policy.tagSets.filter { Self.has(snapshot, $0) }.map { .tagged($0) }
     }
 
-    private func civil(_ time: Timestamp) -> CivilTime {
+    /// Labels of `snapshot` for which a rule keeps it; nil when none does.
+    func tagsThatKeep(_ snapshot: CommitRecord) -> [String]? {
+        policy.tagSets.first { Self.has(snapshot, $0) }
+    }
+
+    private static func has(_ snapshot: CommitRecord, _ wanted: [String]) -> Bool {
+        wanted.isEmpty ? snapshot.tags.isEmpty : Set(wanted).isSubset(of: snapshot.tags)
+    }
+
+    func civil(_ time: Timestamp) -> CivilTime {
         CivilTime(time, offsetSeconds: localOffset(time))
     }
 }

@@ -1,4 +1,5 @@
-// `bakstore safe-to-delete`: says which files a backup has, down to the last byte read back. It deletes nothing.
+// `bakstore safe-to-delete`: says which files a backup has, down to the last byte read back, and keeps by all rules that
+// are known. It deletes nothing.
 
 import BakCore
 import BakEngine
@@ -9,7 +10,11 @@ import BakRepository
 extension Commands {
     static func safeToDelete(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try BackupSource(invocation, context)
-        let repository = try RepositoryAccess.open(invocation, context: context).repository
+        let access = try RepositoryAccess.open(invocation, context: context)
+        let rules = try KnownRules(invocation, access, context)
+        if let complaint = rules.complaint {
+            context.complain("the profiles cannot be read, so their rules are not known: \(complaint)")
+        }
         let reporter = context.progress(for: invocation)
         let output = DeletionOutput(invocation, context, reporter)
         let ticker = Ticker(reporter, output.show)
@@ -18,13 +23,31 @@ extension Commands {
             reporter.finish()
         }
         let report = try DeletionCheck(
-            repository, of: source.tree, roots: source.roots, onEvent: output.note, onRead: output.count,
+            access.repository, of: source.tree, roots: source.roots,
+            terms: terms(invocation, access, rules), onVerdict: output.note, onRead: output.count,
             isCancelled: context.isInterrupted
         ).run()
         ticker.stop()
-        try output.summarize(report)
+        try output.summarize(report, rules)
         if report.wasInterrupted { return .interrupted }
-        return report.unsafeFiles > 0 ? .incomplete : .done
+        return report.isAllSafe && rules.complaint == nil ? .done : .incomplete
+    }
+
+    private static func terms(
+        _ invocation: Invocation, _ access: RepositoryAccess, _ rules: KnownRules
+    ) -> DeletionTerms {
+        var terms = DeletionTerms()
+        terms.staying = rules.staying
+        if invocation.has(.sameDiskIsFine) { return terms }
+        terms.isOnRepositoryDisk = { path in
+            let file = "/" + String(decoding: path, as: UTF8.self)
+            return switch Disks().relation(of: access.location.path, to: file) {
+            case .same: true
+            case .different: false
+            case .unknown: nil
+            }
+        }
+        return terms
     }
 }
 
@@ -32,6 +55,10 @@ extension Commands {
 private final class DeletionOutput: LiveOutput, @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
+    /// Files that must be kept, by the reason in words, with the first few paths of each.
+    private var kept: [(reason: String, count: UInt64, paths: [[UInt8]])] = []
+    /// So many files of one reason are named without `-v`.
+    private static let namedFiles = 10
 
     @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes &+= bytes } }
 
@@ -44,45 +71,126 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
         }
     }
 
-    func note(_ event: DeletionEvent) {
-        switch event {
-        case .safe(let path, let snapshot):
-            guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            say(path, isSafe: true, "in snapshot \(snapshot.short)", snapshot: snapshot)
-        case .unsafe(let path, let reason): say(path, isSafe: false, reason)
+    /// Takes a verdict. Without `-v` what has one reason is told together, at the end.
+    func note(_ verdict: DeletionVerdict) {
+        let reason = verdict.reasons.map(text).joined(separator: "; ")
+        if invocation.verbosity >= 1 || invocation.has(.json) { return say(verdict, reason) }
+        if verdict.isSafe { return }
+        let place = kept.firstIndex { $0.reason == reason } ?? kept.count
+        if place == kept.count { kept.append((reason, 0, [])) }
+        kept[place].count += 1
+        if kept[place].paths.count <= Self.namedFiles { kept[place].paths.append(verdict.path) }
+    }
+
+    private func say(_ verdict: DeletionVerdict, _ reason: String) {
+        let path = Formatting.name(verdict.path.absolute)
+        let text =
+            verdict.isSafe
+            ? "safe  \(path): in snapshot \(verdict.snapshot?.short ?? ""), which stays\(why(verdict.staying))"
+            : "keep  \(path): \(reason)"
+        say("file", text) { json in
+            json.member("item", bytes: verdict.path.absolute)
+            json.member("is_safe", verdict.isSafe)
+            if let snapshot = verdict.snapshot { json.member("snapshot_id", snapshot.description) }
+            if case .until(let time, _) = verdict.staying {
+                json.member(
+                    "kept_until", CivilTime.rfc3339(time, offsetSeconds: context.localOffset(time)))
+            }
+            if !verdict.isSafe { json.member("reason", reason) }
         }
     }
 
-    private func say(_ path: [UInt8], isSafe: Bool, _ text: String, snapshot: ID128? = nil) {
-        say("file", "\(isSafe ? "safe" : "keep")  \(Formatting.name(path.absolute)): \(text)") { json in
-            json.member("item", bytes: path.absolute)
-            json.member("is_safe", isSafe)
-            if let snapshot { json.member("snapshot_id", snapshot.description) }
-            if !isSafe { json.member("reason", text) }
+    private func why(_ staying: Staying?) -> String {
+        guard case .forGood(let reason) = staying else { return "" }
+        return switch reason {
+        case .noRules: " because no rule removes it"
+        case .tagged(let tags):
+            tags.isEmpty ? " because it has no tag" : " by its tag \(tags.joined(separator: ","))"
+        case .named: " by its id"
+        case .archive: " as an archive, whose files every later archive has as well"
+        case .unlimited(let period): " by the rule --keep-\(period.rawValue) unlimited"
         }
     }
 
-    func summarize(_ report: DeletionReport) throws {
+    private func text(_ reason: DeletionReason) -> String {
+        switch reason {
+        case .unreadable(let error): error
+        case .changed: "it changed while it was looked at; back it up again"
+        case .notStored: "no complete snapshot has its content"
+        case .damaged(let snapshot, let fault):
+            "what is stored of it in snapshot \(snapshot.short) is damaged: \(fault)"
+        case .notForGood(let staying):
+            "\(until(staying)); back it up with --archive to keep it"
+        case .sameDisk:
+            "the repository is on the same disk, and is lost with it; if that is fine, say --same-disk-is-fine"
+        }
+    }
+
+    private func until(_ staying: Staying) -> String {
+        switch staying {
+        case .forGood: "kept"
+        case .ruledOut: "no snapshot that has it stays; the next prune by the rules removes it"
+        case .until(_, 0?): "kept until the next backup, then the rules remove it"
+        case .until(let time, let backups?):
+            "kept for \(Formatting.count(UInt64(backups), "further backup", "further backups")), "
+                + "about until \(date(time)), then the rules remove it"
+        case .until(let time, nil): "kept until \(date(time)), then the rules remove it"
+        }
+    }
+
+    private func date(_ time: Timestamp) -> String {
+        String(CivilTime(time, offsetSeconds: context.localOffset(time)).text.prefix(10))
+    }
+
+    // MARK: At the end
+
+    func summarize(_ report: DeletionReport, _ rules: KnownRules) throws {
         reporter.finish()
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
-                json.member("files_safe", report.safeFiles)
-                json.member("bytes_safe", report.safeBytes)
-                json.member("files_unsafe", report.unsafeFiles)
-                json.member("items_without_content", report.otherItems)
-                json.member("bytes_read", report.readBytes)
-                json.member("is_all_safe", report.unsafeFiles == 0 && !report.wasInterrupted)
+        for (reason, count, paths) in kept {
+            if count <= UInt64(Self.namedFiles) {
+                for path in paths {
+                    try context.print(Formatting.line("keep  \(Formatting.name(path.absolute)): \(reason)"))
+                }
+            } else {
+                let files = Formatting.count(count, "file", "files")
+                try context.print(
+                    Formatting.line(
+                        "keep  \(files), the first \(Formatting.name(paths[0].absolute)) (-v names each): \(reason)"
+                    ))
             }
         }
-        if invocation.has(.quiet) { return }
+        if report.hasUnknownDisk {
+            context.remark(
+                "it cannot be found out whether the repository is on the same disk as the files; if it is, keep them"
+            )
+        }
+        if invocation.has(.json) { return try summarizeJSON(report, rules) }
         if report.wasInterrupted {
+            if invocation.has(.quiet) { return }
             return try context.print("interrupted; nothing was found out about the rest")
         }
+        for root in report.emptyRoots {
+            context.complain(
+                "there is no file in \(Formatting.name(root.absolute)), so nothing is known to be safe; "
+                    + "is it the right place, and is its disk connected?")
+        }
+        if !invocation.has(.quiet) { try summarizeText(report, rules) }
+    }
+
+    private func summarizeText(_ report: DeletionReport, _ rules: KnownRules) throws {
         let safe = Formatting.count(report.safeFiles, "file", "files")
-        try context.print(
-            "\(safe), \(Formatting.size(report.safeBytes)), can be deleted: complete snapshots have them, and they were read back"
-        )
+        if report.safeFiles > 0 {
+            try context.print(
+                "\(safe), \(Formatting.size(report.safeBytes)), can be deleted: complete snapshots that stay have them, and they were read back"
+            )
+            try context.print(
+                rules.origins.isEmpty
+                    ? "this holds as long as no snapshot is forgotten: there are no rules that would remove one"
+                    : "this holds by the rules of \(rules.origins.joined(separator: ", ")), as long as they stay what they are"
+            )
+        } else {
+            try context.print("no file can be deleted")
+        }
         if report.unsafeFiles > 0 {
             let kept = Formatting.count(report.unsafeFiles, "item", "items")
             try context.print("\(kept) must be kept; the reasons are above")
@@ -91,6 +199,23 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
             let others = Formatting.count(
                 report.otherItems, "link or special file", "links and special files")
             try context.print("\(others) were not looked at")
+        }
+    }
+
+    private func summarizeJSON(_ report: DeletionReport, _ rules: KnownRules) throws {
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("files_safe", report.safeFiles)
+            json.member("bytes_safe", report.safeBytes)
+            json.member("files_unsafe", report.unsafeFiles)
+            json.member("files_kept_for_a_time", report.passingFiles)
+            json.member("bytes_kept_for_a_time", report.passingBytes)
+            json.member("items_without_content", report.otherItems)
+            json.member("bytes_read", report.readBytes)
+            json.member("paths_without_files", bytes: report.emptyRoots.map(\.absolute))
+            json.array("rules_of") { for origin in rules.origins { $0.element(origin) } }
+            json.member("is_disk_unknown", report.hasUnknownDisk)
+            json.member("is_all_safe", report.isAllSafe && rules.complaint == nil)
         }
     }
 }

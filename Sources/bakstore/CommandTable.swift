@@ -145,10 +145,12 @@ enum CommandTable {
             example: ("bakstore repair packs -n", "says what could be saved out of damaged packs")),
         Command(
             name: .safeToDelete, summary: "say which files a backup has, so that they may be deleted",
-            operands: "PATH...", operandCount: .between(1, Int.max),
+            operands: "PATH...", operandCount: .between(1, Int.max), flags: Flags.deletion,
             notes: """
-                Each file is read, its content looked for in the complete snapshots, and read back and verified. The exit
-                code is 0 only when all may be deleted; what must be kept is listed. Nothing is deleted.
+                Each file is read, its content looked for in the complete snapshots, and read back and verified. A file is
+                safe only if a snapshot that has it stays by the rules given here and those of every profile of
+                this repository. The exit code is 0 only when all may be deleted; what must be kept is listed, with
+                the date until which it is kept. Nothing is deleted.
                 """,
             example: (
                 "bakstore safe-to-delete /media/phone/DCIM",

@@ -76,6 +76,14 @@ extension Flags {
             Flag(.unsafeAllowRemoveAll, help: "let the rules remove even the newest snapshot of a group")
         ]
 
+    /// The rules that content must outlast to be safe to delete.
+    static let deletion: [Flag] =
+        retention.filter { rules.contains($0.name) || [.keepID, .groupBy].contains($0.name) } + [
+            Flag(
+                .sameDiskIsFine,
+                help: "count files as safe although the repository is on their disk and goes with it")
+        ]
+
     /// How a prune gives space back.
     static let pruning: [Flag] = [
         Flag(

@@ -63,6 +63,7 @@ enum FlagName: String, CaseIterable {
     case keepID = "keep-id"
     case groupBy = "group-by"
     case unsafeAllowRemoveAll = "unsafe-allow-remove-all"
+    case sameDiskIsFine = "same-disk-is-fine"
     case prune
     case maxUnused = "max-unused"
     case maxRepackSize = "max-repack-size"

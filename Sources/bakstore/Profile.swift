@@ -37,7 +37,8 @@ enum ProfileKey {
             ]
         ),
         (CommandName.allCases, [.passwordFile, .passwordCommand]),
-        ([.forget, .prune], Flags.rules + [.groupBy, .maxUnused, .maxRepackSize]),
+        ([.forget, .prune, .safeToDelete], Flags.rules + [.groupBy]),
+        ([.forget, .prune], [.maxUnused, .maxRepackSize]),
     ]
 
     /// Every key.
@@ -54,6 +55,22 @@ enum ProfileKey {
 }
 
 extension Environment {
+    /// Every profile of this user; nil when there is no configuration.
+    func profiles(
+        readFile: (_ path: String) throws(SourceError) -> [UInt8]
+    ) throws(UsageError) -> [Profile]? {
+        guard let configFile else { return nil }
+        let path = String(decoding: configFile, as: UTF8.self)
+        let bytes: [UInt8]
+        do throws(SourceError) {
+            bytes = try readFile(path)
+        } catch {
+            guard error.isNotFound else { throw UsageError(error.description) }
+            return nil
+        }
+        return try ConfigFile(bytes, path: path, home: home).profiles
+    }
+
     /// The profile that an invocation takes what it leaves open from; nil for none. That is the one that it names; or
     /// `default`, if there is one and nobody has named a repository: who names another repository than the profile's
     /// does not mean the rules that belong to that one.
@@ -67,20 +84,15 @@ extension Environment {
             throw UsageError("HOME is not set, so there is no configuration with a profile")
         }
         let path = String(decoding: configFile, as: UTF8.self)
-        let bytes: [UInt8]
-        do throws(SourceError) {
-            bytes = try readFile(path)
-        } catch {
-            guard error.isNotFound else { throw UsageError(error.description) }
+        guard let profiles = try profiles(readFile: readFile) else {
             guard let wanted else { return nil }
             throw UsageError(
                 "there is no profile '\(wanted)', because there is no file \(path); it would have a table [profile.\(wanted)]"
             )
         }
-        let file = try ConfigFile(bytes, path: path, home: home)
-        if let profile = file.profiles.first(where: { $0.name == wanted ?? "default" }) { return profile }
+        if let profile = profiles.first(where: { $0.name == wanted ?? "default" }) { return profile }
         guard let wanted else { return nil }
-        let names = file.profiles.map(\.name)
+        let names = profiles.map(\.name)
         let near = Suggestion.nearest(to: wanted, among: names).map { "did you mean \($0)?" }
         let known = names.isEmpty ? "it has none" : "it has \(names.joined(separator: ", "))"
         throw UsageError("\(path) has no profile '\(wanted)'; \(near ?? known)")

@@ -59,25 +59,11 @@ struct RetentionRequest {
             return
         }
         var retention = Retention(
-            try policy(invocation), now: context.clock.now(), localOffset: context.localOffset)
+            try RetentionPolicy(invocation, among: all, unreadable), now: context.clock.now(),
+            localOffset: context.localOffset)
         retention.grouping = grouping
         retention.mayRemoveAll = mayRemoveAll
         groups = retention.decide(chosen, among: all)
-    }
-
-    private func policy(_ invocation: Invocation) throws -> RetentionPolicy {
-        var policy = RetentionPolicy()
-        for (flag, period) in Flags.counted {
-            policy.counts[period] = invocation.text(flag).flatMap(KeepCount.parse)
-        }
-        for (flag, period) in Flags.within {
-            policy.spans[period] = invocation.text(flag).flatMap { RetentionSpan($0) }
-        }
-        policy.tagSets = invocation.allTexts(.keepTag).map { $0.split(separator: ",").map(String.init) }
-        for name in invocation.allTexts(.keepID) {
-            policy.ids.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
-        }
-        return policy
     }
 
     private mutating func removeNamed(_ operands: [[UInt8]], _ repository: Repository) throws {
@@ -111,6 +97,25 @@ struct RetentionRequest {
             ($0, $1.map { RetentionDecision($0, isKept: false, [.unwanted]) })
         }
         leftAlone = all.count - named.count
+    }
+}
+
+extension RetentionPolicy {
+    /// The rules of an invocation; `--keep-id` names snapshots among these.
+    init(
+        _ invocation: Invocation, among all: [CommitRecord], _ unreadable: [UnreadableSnapshot]
+    ) throws {
+        self.init()
+        for (flag, period) in Flags.counted {
+            counts[period] = invocation.text(flag).flatMap(KeepCount.parse)
+        }
+        for (flag, period) in Flags.within {
+            spans[period] = invocation.text(flag).flatMap { RetentionSpan($0) }
+        }
+        tagSets = invocation.allTexts(.keepTag).map { $0.split(separator: ",").map(String.init) }
+        for name in invocation.allTexts(.keepID) {
+            ids.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
+        }
     }
 }
 
@@ -153,7 +158,7 @@ extension Invocation {
 }
 
 /// What a profile backs up: snapshots of its device and exactly its paths.
-private struct ProfileScope {
+struct ProfileScope {
     private let device: String
     private let paths: Set<[UInt8]>
 

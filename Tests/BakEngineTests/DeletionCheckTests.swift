@@ -15,21 +15,24 @@ import Testing
     private struct Outcome {
         var report: DeletionReport?
         var safe: [String] = []
-        var reasons: [String: String] = [:]
+        var reasons: [String: [DeletionReason]] = [:]
     }
 
-    private func check(_ bench: Workbench, _ folder: String) throws -> Outcome {
+    private func check(
+        _ bench: Workbench, _ folder: String, _ terms: DeletionTerms = DeletionTerms()
+    ) throws -> Outcome {
         let tree = try FileTree(roots: [Array("\(bench.folder)/\(folder)".utf8)])
         var outcome = Outcome()
         func name(_ path: [UInt8]) -> String {
             String(decoding: path, as: UTF8.self).split(separator: "/").last.map { String($0) } ?? ""
         }
         outcome.report = try DeletionCheck(
-            bench.repository, of: tree, roots: tree.roots,
-            onEvent: { event in
-                switch event {
-                case .safe(let path, _): outcome.safe.append(name(path))
-                case .unsafe(let path, let reason): outcome.reasons[name(path)] = reason
+            bench.repository, of: tree, roots: tree.roots, terms: terms,
+            onVerdict: { verdict in
+                if verdict.isSafe {
+                    outcome.safe.append(name(verdict.path))
+                } else {
+                    outcome.reasons[name(verdict.path)] = verdict.reasons
                 }
             }
         ).run()
@@ -61,7 +64,7 @@ import Testing
         try bench.shell("printf x >> dcim/many-chunks && printf Small > dcim/c && cp dcim/a dcim/copy")
         let outcome = try check(bench, "source")
         #expect(Set(outcome.reasons.keys) == ["many-chunks", "c"])
-        #expect(outcome.reasons.values.allSatisfy { $0.contains("no complete snapshot") })
+        #expect(outcome.reasons.values.allSatisfy { $0 == [.notStored] })
         #expect(outcome.report?.safeFiles == 5 && outcome.report?.unsafeFiles == 2)
     }
 
@@ -83,7 +86,10 @@ import Testing
             """)
         let outcome = try check(bench, "source")
         #expect(outcome.safe == ["two"])
-        #expect(outcome.reasons["one"]?.contains("damaged") == true)
+        guard case .damaged? = outcome.reasons["one"]?.first else {
+            Issue.record("\(outcome.reasons)")
+            return
+        }
     }
 
     @Test func anInterruptedCheckCallsNothingElseSafe() throws {
@@ -93,9 +99,95 @@ import Testing
         let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
         var events = 0
         let report = try DeletionCheck(
-            bench.repository, of: tree, roots: tree.roots, onEvent: { _ in events += 1 },
+            bench.repository, of: tree, roots: tree.roots, onVerdict: { _ in events += 1 },
             isCancelled: { true }
         ).run()
         #expect(report.wasInterrupted && events == 0 && report.safeFiles == 0)
+    }
+
+    @Test func onlyASnapshotThatStaysMakesAFileSafe() throws {
+        let bench = try Workbench()
+        try bench.shell("printf both > both && printf first > first")
+        let first = try #require(try bench.backup().snapshot)
+        try bench.shell("rm first && printf second > second")
+        let second = try #require(try bench.backup().snapshot)
+        try bench.shell("printf first > first")
+        let end = Timestamp(seconds: 4_000_000_000)
+        var terms = DeletionTerms()
+        terms.staying = [first.id: .until(end, backups: nil), second.id: .forGood(.named)]
+        let outcome = try check(bench, "source", terms)
+        #expect(outcome.safe == ["both", "second"])
+        #expect(outcome.reasons == ["first": [.notForGood(.until(end, backups: nil))]])
+        #expect(outcome.report?.passingFiles == 1 && outcome.report?.passingBytes == 5)
+        terms.staying[second.id] = .ruledOut
+        #expect(try check(bench, "source", terms).safe.isEmpty)
+    }
+
+    @Test func aFileOnTheRepositorysDiskIsNotSafe() throws {
+        let bench = try Workbench()
+        try bench.shell("printf one > one && printf two > two")
+        try bench.backup()
+        var asked = 0
+        var terms = DeletionTerms()
+        terms.isOnRepositoryDisk = { _ in
+            asked += 1
+            return true
+        }
+        let outcome = try check(bench, "source", terms)
+        #expect(outcome.reasons == ["one": [.sameDisk], "two": [.sameDisk]])
+        #expect(asked == 1)
+        terms.isOnRepositoryDisk = { _ in nil }
+        let unknown = try check(bench, "source", terms)
+        #expect(unknown.safe.count == 2 && unknown.report?.hasUnknownDisk == true)
+    }
+
+    @Test func nothingIsNotAllSafe() throws {
+        let bench = try Workbench()
+        try bench.shell("printf one > one")
+        try bench.backup()
+        for make in [
+            "mkdir ../none", "mkdir ../links && ln -s ../source/one ../links/l && mkfifo ../links/f",
+        ] {
+            try bench.shell(make)
+            let report = try check(bench, make.contains("none") ? "none" : "links").report
+            #expect(report?.isAllSafe == false && report?.emptyRoots.count == 1 && report?.unsafeFiles == 0)
+        }
+        #expect(try check(bench, "source").report?.isAllSafe == true)
+    }
+
+    @Test func aFileThatChangesAfterItWasReadIsNotSafe() throws {
+        let bench = try Workbench()
+        try bench.shell("printf one > one && printf two > two")
+        try bench.backup()
+        let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
+        var verdicts: [DeletionVerdict] = []
+        let change = Once { try? bench.shell("printf ONE > one; rm two") }
+        var terms = DeletionTerms()
+        // It is asked when everything has been read.
+        terms.isOnRepositoryDisk = { _ in
+            change.run()
+            return false
+        }
+        let report = try DeletionCheck(
+            bench.repository, of: tree, roots: tree.roots, terms: terms, onVerdict: { verdicts.append($0) }
+        ).run()
+        #expect(report.safeFiles == 0 && report.unsafeFiles == 2)
+        #expect(verdicts.first?.reasons == [.changed])
+        guard case .unreadable? = verdicts.last?.reasons.first else {
+            Issue.record("\(verdicts)")
+            return
+        }
+    }
+}
+
+/// Something that is done the first time it is asked for.
+private final class Once {
+    private var body: (() -> Void)?
+
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    func run() {
+        body?()
+        body = nil
     }
 }

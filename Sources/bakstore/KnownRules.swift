@@ -1,0 +1,73 @@
+// KnownRules: every set of rules that this machine knows of for a repository, and how long its snapshots stay by them.
+//
+// Always holds: a snapshot is said to stay for good only if each set that decides about it keeps it for good. What is given
+// on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own.
+
+import BakCore
+import BakFormat
+import BakPosix
+import BakRepository
+import BakStorage
+
+/// The rules for one repository.
+struct KnownRules {
+    /// How long each complete snapshot stays.
+    private(set) var staying: [ID128: Staying] = [:]
+    /// Whose rules there are, such as `profile 'phone'`.
+    private(set) var origins: [String] = []
+    /// Why the profiles are not known, when they cannot be read.
+    private(set) var complaint: String?
+
+    init(_ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext) throws {
+        let (all, unreadable) = try access.repository.snapshots()
+        var sources: [(origin: String, words: Invocation)] = []
+        if invocation.hasRules {
+            let profile = invocation.profile.map { "profile '\($0.name)'" }
+            let isGiven = Flags.rules.contains { invocation.has($0) && !invocation.profileFlags.contains($0) }
+            let origin = [
+                isGiven ? "this command line" : nil, isGiven && !invocation.takesRules ? nil : profile,
+            ]
+            sources.append((origin.compactMap(\.self).joined(separator: " and "), invocation))
+        }
+        do throws(UsageError) {
+            sources += try Self.otherProfiles(invocation, access, context)
+        } catch {
+            complaint = error.message
+        }
+        for (origin, words) in sources {
+            var retention = Retention(
+                try RetentionPolicy(words, among: all, unreadable), now: context.clock.now(),
+                localOffset: context.localOffset)
+            retention.grouping = words.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
+            let scope = try ProfileScope(words, context)
+            let forecast = retention.forecast(all.filter { scope?.takes($0) ?? true })
+            staying.merge(forecast) { $0.orShorter($1) }
+            origins.append(origin)
+        }
+    }
+
+    /// The other profiles that have rules for this repository, as the words of a prune with each.
+    private static func otherProfiles(
+        _ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext
+    ) throws(UsageError) -> [(origin: String, words: Invocation)] {
+        let profiles = try context.environment.profiles { path throws(SourceError) in
+            try SmallFile.read(path: path, limit: ConfigFile.sizeLimit)
+        }
+        let place = Machine.realPath(access.location.path)
+        return (profiles ?? []).filter { $0.name != invocation.profile?.name }.compactMap { profile in
+            // One that names no repository can be used with any.
+            if let path = profile.repository,
+                Machine.realPath(String(decoding: path, as: UTF8.self)) != place
+            {
+                return nil
+            }
+            let words = Invocation(command: .prune).completed(by: profile)
+            return words.hasRules ? ("profile '\(profile.name)'", words) : nil
+        }
+    }
+}
+
+extension Invocation {
+    /// True if some of its rules come from its profile.
+    fileprivate var takesRules: Bool { Flags.rules.contains(where: profileFlags.contains) }
+}
