@@ -42,9 +42,14 @@ public final class SecretBytes: Sendable {
     }
 
     /// The first bytes, as a secret of their own.
-    public func prefix(_ length: Int) -> SecretBytes {
-        precondition(length <= count)
-        return SecretBytes(count: length) { $0.copyMemory(from: .init(start: memory, count: length)) }
+    public func prefix(_ length: Int) -> SecretBytes { part(0..<length) }
+
+    /// Some of the bytes, as a secret of their own.
+    public func part(_ range: Range<Int>) -> SecretBytes {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        return SecretBytes(count: range.count) { buffer in
+            buffer.copyMemory(from: .init(start: memory + range.lowerBound, count: range.count))
+        }
     }
 }
 

@@ -4,128 +4,28 @@
 
 import BakCore
 
-/// What a file is to its group.
-public enum AssetRole: UInt8, Sendable, CaseIterable {
-    /// JPEG, HEIC, PNG and the like.
-    case picture
-    /// What a camera's sensor gave.
-    case raw
-    /// A film.
-    case film
-    /// Edits or tags beside a file: XMP, AAE.
-    case sidecar
-    /// What a Takeout archive says of a file.
-    case takeout
-}
-
-/// A file's name as a part of a group.
-public struct AssetName: Hashable, Sendable {
-    /// The same for all files of a group, in one folder.
-    public let key: [UInt8]
-    /// What the file is to the group.
-    public let role: AssetRole
-
-    /// Reads a file's name; nil when it is no part of any group.
-    public init?(_ name: some Sequence<UInt8>) {
-        var key = name.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
-        guard let ending = Self.takeEnding(from: &key), let role = Self.roles[ending] else { return nil }
-        self.role = role
-        if role == .takeout { Self.takeTakeoutEnding(from: &key) }
-        if role == .takeout || role == .sidecar {
-            // Both may follow the whole name of the file that they belong to; a Takeout note always does.
-            var inner = key
-            if let ending = Self.takeEnding(from: &inner), let media = Self.roles[ending], media.isMedia {
-                key = inner
-            } else if role == .takeout {
-                return nil
-            }
-        }
-        self.key = Self.withoutVariant(key)
-        if self.key.isEmpty { return nil }
-    }
-
-    private static let roles: [String: AssetRole] = {
-        let names: [AssetRole: String] = [
-            .picture: "jpg jpeg heic heif avif png webp gif tif tiff jxl",
-            .raw: "dng cr2 cr3 crw nef nrw arw sr2 srf raf orf rw2 pef srw 3fr erf kdc dcr mrw x3f raw",
-            .film: "mov mp4 m4v 3gp avi mts m2ts mp",
-            .sidecar: "xmp aae thm lrv dop pp3",
-            .takeout: "json",
-        ]
-        return names.reduce(into: [:]) { roles, entry in
-            for name in entry.value.split(separator: " ") { roles[String(name)] = entry.key }
-        }
-    }()
-
-    /// Takes off what follows the last dot.
-    private static func takeEnding(from name: inout [UInt8]) -> String? {
-        guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > 0, name.count - dot <= 6 else {
-            return nil
-        }
-        defer { name.removeSubrange(dot...) }
-        return String(decoding: name[(dot + 1)...], as: UTF8.self)
-    }
-
-    /// `photo.jpg.supplemental-metadata(2)`, of which long names keep only a part, to `photo(2).jpg`.
-    private static func takeTakeoutEnding(from name: inout [UInt8]) {
-        let number = takeNumber(from: &name)
-        if let dot = name.lastIndex(of: UInt8(ascii: ".")),
-            "supplemental-metadata".utf8.starts(with: name[(dot + 1)...])
-        {
-            name.removeSubrange(dot...)
-        }
-        guard !number.isEmpty, let dot = name.lastIndex(of: UInt8(ascii: ".")) else { return name += number }
-        name.insert(contentsOf: number, at: dot)
-    }
-
-    /// Takes off `(2)` and the like.
-    private static func takeNumber(from name: inout [UInt8]) -> [UInt8] {
-        guard name.last == UInt8(ascii: ")"), let open = name.lastIndex(of: UInt8(ascii: "(")),
-            name.count - open > 2,
-            name[(open + 1)..<(name.count - 1)].allSatisfy({ (0x30...0x39).contains($0) })
-        else { return [] }
-        defer { name.removeSubrange(open...) }
-        return Array(name[open...])
-    }
-
-    /// The name of what was photographed: without the marks of edits and of pictures with a film inside.
-    private static func withoutVariant(_ key: [UInt8]) -> [UInt8] {
-        var key = key
-        for mark in ["-edited", ".mp", "_cover", ".mp~2", "~2"] where key.hasSuffix(mark) {
-            key.removeLast(mark.utf8.count)
-            break
-        }
-        // An iPhone's edited copy of IMG_1234 is IMG_E1234, and its notes are IMG_O1234.
-        if key.starts(with: "img_e".utf8) || key.starts(with: "img_o".utf8), key.count > 5,
-            (0x30...0x39).contains(key[5])
-        {
-            key.remove(at: 4)
-        }
-        return key
-    }
-}
-
-extension AssetRole {
-    fileprivate var isMedia: Bool { self == .picture || self == .raw || self == .film }
-}
-
-extension [UInt8] {
-    fileprivate func hasSuffix(_ text: String) -> Bool {
-        count > text.utf8.count && suffix(text.utf8.count).elementsEqual(text.utf8)
-    }
-}
-
 /// Files that belong together.
 public struct AssetGroup: Sendable {
     /// Their paths, in the order of the snapshot.
     public var paths: [[UInt8]] = []
     fileprivate var roles: Set<AssetRole> = []
+    fileprivate var isBurst = false
+    /// The starts of long names of pictures and films in it.
+    fileprivate var starts: Set<[UInt8]> = []
+
+    fileprivate mutating func add(_ path: [UInt8], _ asset: AssetName) {
+        paths.append(path)
+        roles.insert(asset.role)
+        isBurst = isBurst || asset.isBurst
+        if let start = asset.startOfLongName { starts.insert(start) }
+    }
 
     /// Whether there is something to belong to.
     fileprivate var isGroup: Bool { paths.count > 1 && roles.contains(where: \.isMedia) }
 
     /// What people call it.
     public var kind: String {
+        if isBurst { return "burst" }
         if roles.contains(.raw), roles.contains(.picture) { return "raw and picture" }
         if roles.contains(.film), roles.contains(.picture) { return "live photo" }
         if roles.contains(.takeout) { return "with Takeout notes" }
@@ -139,6 +39,20 @@ public struct AssetGrouper {
         var path: [UInt8]
         var groups: [[UInt8]: AssetGroup] = [:]
         var keys: [[UInt8]] = []
+
+        /// Adds Takeout notes of which the name is only the start of a picture's to that one's group, if there is but one.
+        mutating func bringNotesHome() {
+            var hosts: [[UInt8]: [[UInt8]]] = [:]
+            for key in keys {
+                for start in groups[key]?.starts ?? [] { hosts[start, default: []].append(key) }
+            }
+            for (start, hosts) in hosts where hosts.count == 1 && hosts[0] != start {
+                guard let note = groups[start], note.roles == [.takeout] else { continue }
+                groups[hosts[0]]?.paths += note.paths
+                groups[hosts[0]]?.roles.insert(.takeout)
+                groups[start] = nil
+            }
+        }
     }
 
     private var folders: [Folder] = []
@@ -155,8 +69,7 @@ public struct AssetGrouper {
         if folders.last?.path != folder { folders.append(Folder(path: folder)) }
         let last = folders.count - 1
         if folders[last].groups[asset.key] == nil { folders[last].keys.append(asset.key) }
-        folders[last].groups[asset.key, default: AssetGroup()].paths.append(path)
-        folders[last].groups[asset.key]?.roles.insert(asset.role)
+        folders[last].groups[asset.key, default: AssetGroup()].add(path, asset)
         return left
     }
 
@@ -169,6 +82,8 @@ public struct AssetGrouper {
 
     private mutating func leave(_ folder: Folder) -> [AssetGroup] {
         folders.removeLast()
+        var folder = folder
+        folder.bringNotesHome()
         return folder.keys.compactMap { folder.groups[$0] }.filter(\.isGroup)
     }
 }
@@ -189,17 +104,30 @@ struct ChosenGroups: Sendable {
     var isEmpty: Bool { keys.isEmpty }
 
     mutating func insert(_ path: [UInt8]) {
-        if let key = Self.key(path) { keys.insert(key) }
+        let (folder, name) = PathOrder.split(path)
+        guard let asset = AssetName(name) else { return }
+        keys.insert(Self.key(folder, asset.key, .ofGroup))
+        // A note that knows but the start of a long name, and such a name, choose each other; two such names do not.
+        if let start = asset.startOfLongName { keys.insert(Self.key(folder, start, .ofMedia)) }
+        if asset.role == .takeout { keys.insert(Self.key(folder, asset.key, .ofNote)) }
     }
 
-    func contains(_ path: [UInt8]) -> Bool { !keys.isEmpty && Self.key(path).map(keys.contains) == true }
-
-    private static func key(_ path: [UInt8]) -> Int? {
+    func contains(_ path: [UInt8]) -> Bool {
+        if keys.isEmpty { return false }
         let (folder, name) = PathOrder.split(path)
-        guard let asset = AssetName(name) else { return nil }
+        guard let asset = AssetName(name) else { return false }
+        if keys.contains(Self.key(folder, asset.key, .ofGroup)) { return true }
+        if asset.role == .takeout { return keys.contains(Self.key(folder, asset.key, .ofMedia)) }
+        return asset.startOfLongName.map { keys.contains(Self.key(folder, $0, .ofNote)) } == true
+    }
+
+    private enum Purpose { case ofGroup, ofMedia, ofNote }
+
+    private static func key(_ folder: [UInt8], _ key: [UInt8], _ purpose: Purpose) -> Int {
         var hasher = Hasher()
+        hasher.combine(purpose)
         hasher.combine(folder)
-        hasher.combine(asset.key)
+        hasher.combine(key)
         return hasher.finalize()
     }
 }

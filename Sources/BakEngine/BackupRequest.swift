@@ -120,6 +120,8 @@ public enum BackupEvent: Sendable {
     case changedWhileRead(path: [UInt8])
     /// An item was left out on purpose.
     case excluded(path: [UInt8], reason: String)
+    /// A line of an ignore file matches nothing, or hardly what was meant.
+    case ignoreFile(remark: String)
     /// A parent snapshot or a part of the index could not be used, so files are read again.
     case parentUnreadable(reason: String)
     /// A partial snapshot was committed, so that an interruption from here on costs little.

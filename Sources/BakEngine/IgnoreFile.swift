@@ -2,28 +2,24 @@
 // lines and lines that begin with '#' are none; spaces at the end do not count unless a backslash precedes
 // them; "\#" and "\!" begin a pattern with that character.
 
+import BakCore
+
 /// A pattern list's lines.
 enum PatternLines {
-    /// The patterns of `bytes` with their line numbers, counted from 1.
-    static func split(_ bytes: [UInt8]) -> [(number: Int, pattern: [UInt8])] {
-        var lines: [(Int, [UInt8])] = []
-        // A byte-order mark is no part of the first pattern.
-        let mark: [UInt8] = [0xef, 0xbb, 0xbf]
-        let content = bytes.starts(with: mark) ? bytes.dropFirst(mark.count) : bytes[...]
-        for (index, line) in content.split(
-            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
-        ).enumerated() {
-            let pattern = trimmed(line)
-            if !pattern.isEmpty, pattern.first != UInt8(ascii: "#") {
-                lines.append((index + 1, Array(pattern)))
-            }
+    /// The patterns of `bytes` with their lines.
+    ///
+    /// Throws if it is no UTF-8 text.
+    static func split(_ bytes: [UInt8]) throws(TextFault) -> [TextLine] {
+        var lines: [TextLine] = []
+        for var line in try TextLines.split(bytes) {
+            line.bytes = Array(trimmed(line.bytes[...]))
+            if !line.bytes.isEmpty, line.bytes.first != UInt8(ascii: "#") { lines.append(line) }
         }
         return lines
     }
 
     private static func trimmed(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var line = line
-        if line.last == UInt8(ascii: "\r") { line.removeLast() }
         while let last = line.last, last == UInt8(ascii: " ") || last == UInt8(ascii: "\t") {
             let backslashes = line.dropLast().reversed().prefix { $0 == UInt8(ascii: "\\") }.count
             if backslashes % 2 == 1 { break }
@@ -34,18 +30,17 @@ enum PatternLines {
 }
 
 extension PathPattern {
-    /// Compiles the lines of an `--exclude-file`; throws for the first that is malformed.
+    /// Compiles the lines of an `--exclude-file`.
     ///
-    /// - Parameter origin: the file as messages name it.
-    public static func list(_ bytes: [UInt8], origin: String, ignoringCase: Bool = false)
-        throws(PatternError) -> [PathPattern]
-    {
-        var patterns: [PathPattern] = []
-        for line in PatternLines.split(bytes) {
-            patterns.append(
-                try PathPattern(line.pattern, origin: "\(origin):\(line.number)", ignoringCase: ignoringCase))
-        }
-        return patterns
+    /// - Parameters:
+    ///   - origin: the file as messages name it.
+    ///   - expand: what a line stands for.
+    ///
+    /// Throws `PatternError` for the first line that is malformed, `TextFault` if the file is no UTF-8 text.
+    public static func list(
+        _ bytes: [UInt8], origin: String, expand: (_ line: [UInt8], _ origin: String) throws -> PathPattern
+    ) throws -> [PathPattern] {
+        try PatternLines.split(bytes).map { try expand($0.bytes, "\(origin):\($0.number)") }
     }
 }
 
@@ -57,14 +52,30 @@ struct IgnoreRules: Sendable {
     static let maximumBytes = 1 << 20
 
     private let patterns: [PathPattern]
+    /// Lines that match nothing, or hardly what was meant, and why.
+    let remarks: [String]
 
     /// Compiles a file. A malformed line matches nothing, as in git: more is backed up rather than less.
     ///
     /// - Parameter path: the file's path as messages name it.
     init(_ bytes: [UInt8], path: String) {
-        patterns = PatternLines.split(bytes).compactMap { line in
-            try? PathPattern(gitignore: line.pattern, origin: "\(path):\(line.number)")
+        var patterns: [PathPattern] = []
+        var remarks: [String] = []
+        do throws(TextFault) {
+            for line in try PatternLines.split(bytes) {
+                let origin = "\(path):\(line.number)"
+                do throws(PatternError) {
+                    let pattern = try PathPattern(gitignore: line.bytes, origin: origin)
+                    if let doubt = pattern.doubt { remarks.append("\(origin): \(pattern.quoted) \(doubt)") }
+                    patterns.append(pattern)
+                } catch {
+                    remarks.append("\(origin): \(error), so it leaves nothing out")
+                }
+            }
+        } catch {
+            remarks.append("\(path): \(error); it leaves nothing out")
         }
+        (self.patterns, self.remarks) = (patterns, remarks)
     }
 
     /// The last rule that matches a path, given relative to the file's folder; nil when none does.

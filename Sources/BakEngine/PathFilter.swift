@@ -116,6 +116,8 @@ public struct PathFilter: Sendable {
     private var trail: PatternTrail
     private var cursor = PathCursor()
     private var levels: [Level] = []
+    /// What is to be said of the ignore files that were met since it was last taken.
+    private var remarks: [String] = []
     /// The device of each root that the walk has come to.
     private var rootDevices: [[UInt8]: UInt64] = [:]
 
@@ -159,6 +161,12 @@ public struct PathFilter: Sendable {
         return .include
     }
 
+    /// Takes what is to be said of the ignore files that were met: lines that match nothing.
+    public mutating func takeRemarks() -> [String] {
+        defer { remarks = [] }
+        return remarks
+    }
+
     /// The pattern with the last word on the current path.
     private mutating func lastMatch(_ path: [UInt8], isFolder: Bool, top: Int) -> PathPattern? {
         if let index = trail.lastMatch(path, isFolder: isFolder, below: top) { return trail.patterns[index] }
@@ -173,7 +181,7 @@ public struct PathFilter: Sendable {
     }
 
     /// Looks at the folder of the first `depth` components of the current path.
-    private func level(depth: Int, _ readStart: FileStartReader) -> Level {
+    private mutating func level(depth: Int, _ readStart: FileStartReader) -> Level {
         let folder = Array(cursor.components[..<depth].joined(separator: [UInt8(ascii: "/")]))
         var level = Level()
         if depth > 0, levels[depth - 1].isInside {
@@ -193,7 +201,9 @@ public struct PathFilter: Sendable {
             let file = PathOrder.join(folder, IgnoreRules.fileName)
             let limit = IgnoreRules.maximumBytes
             if let bytes = readStart(file, limit + 1), bytes.count <= limit, !bytes.isEmpty {
-                level.ignoreRules = IgnoreRules(bytes, path: "/" + String(decoding: file, as: UTF8.self))
+                let rules = IgnoreRules(bytes, path: "/" + String(decoding: file, as: UTF8.self))
+                remarks += rules.remarks
+                level.ignoreRules = rules
             }
         }
         return level

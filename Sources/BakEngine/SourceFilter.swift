@@ -26,6 +26,9 @@ public final class SourceFilter {
         filter.decide(path, stat) { path, count in start(of: path, count) }
     }
 
+    /// Takes what is to be said of the ignore files that were met.
+    func takeRemarks() -> [String] { filter.takeRemarks() }
+
     private func start(of path: [UInt8], _ count: Int) -> [UInt8]? {
         guard let file = try? tree.open(path) else { return nil }
         defer { file.close() }

@@ -94,6 +94,7 @@ final class SourceWalk {
     }
 
     private func flush() {
+        for remark in filter.takeRemarks() { onEvent(.ignoreFile(remark: remark)) }
         // Whoever has less to do looks at what is unseen: this thread, while the next has blocks to go on with.
         if !flow.found.isEmpty {
             for index in block.events.indices { block.events[index] = block.events[index].seen }

@@ -53,6 +53,11 @@ public struct ObjectHeader: Equatable, Sendable {
     public static let byteCount = 64
     static let magic: UInt64 = 0x6572_6f74_736b_6162  // "bakstore"
 
+    /// Whether `bytes` begin as those of every object do, whatever follows.
+    public static func isOurs(_ bytes: [UInt8]) -> Bool {
+        bytes.starts(with: withUnsafeBytes(of: magic.littleEndian, Array.init))
+    }
+
     /// What the object is.
     public var kind: ObjectKind
     /// The id that the object's name says too.

@@ -1,8 +1,8 @@
 // FileTree: files and folders of this machine as the source of a backup.
 //
-// Always holds: no symbolic link is followed in or beneath a root, by the walk or by an open; what is not
-// a regular file is never opened for reading; a path is visited once, in PathOrder. The root of
-// everything ("/") is no entry itself, even where it is the root asked for.
+// Always holds: no symbolic link is followed in or beneath a root, by the walk or by an open (one that was named is
+// two roots: the link, and what it leads to); what is not a regular file is never opened for reading; a path is
+// visited once, in PathOrder. The root of everything ("/") is no entry itself, even where it is the root asked for.
 
 import BakCore
 import BakStorage
@@ -14,8 +14,10 @@ public final class FileTree: SourceTree {
     /// What is backed up: absolute paths without the leading slash, in PathOrder, none beneath another.
     public let roots: [[UInt8]]
     /// What was asked for and cannot be found, with the reason: absolute paths like `roots`, but as they were
-    /// written. A walk reports them first.
+    /// written, or where a link among them leads. A walk reports them first.
     public let missing: [(path: [UInt8], reason: SourceError)]
+    /// Whether nothing that was asked for can be found: at most links to it are there.
+    public let isAllMissing: Bool
     public let timestampGranularityNanoseconds: UInt64
     public let medium: SourceMedium
 
@@ -24,20 +26,18 @@ public final class FileTree: SourceTree {
     let top: FixedFolder
     private let accounts = AccountNames()
 
-    /// Resolves `roots`, each a path relative to the working folder or absolute. The folder that holds a
-    /// root is resolved through symbolic links; the root itself is taken as it is, so a symbolic link is
-    /// stored as one (unless a slash is written behind it). Leaves out what lies beneath another.
+    /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is a
+    /// link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
         var missing: [(path: [UInt8], reason: SourceError)] = []
         for root in roots {
-            do {
-                resolved.append(try Self.resolve(root))
-            } catch {
-                missing.append((Self.absolute(root), error))
-            }
+            let found = ResolvedRoot(root)
+            resolved += found.paths
+            if let failure = found.failure { missing.append(failure) }
         }
         self.missing = missing
+        isAllMissing = missing.count == roots.count
         resolved.sort(by: { PathOrder.precedes($0, $1) })
         var kept: [[UInt8]] = []
         for root in resolved where kept.last.map({ !PathOrder.isAtOrBeneath(root, $0) }) ?? true {
@@ -168,44 +168,6 @@ extension SourceError {
 // MARK: - Roots
 
 extension FileTree {
-    /// The absolute path of a root without its leading slash.
-    private static func resolve(_ root: [UInt8]) throws(SourceError) -> [UInt8] {
-        let slash = UInt8(ascii: "/")
-        guard !root.isEmpty, !root.contains(0) else {
-            throw SourceError(operation: "find it", message: "that is no path")
-        }
-        let name = root[((root.lastIndex(of: slash) ?? -1) + 1)...]
-        do throws(Errno) {
-            // With a slash or dots at its end a path stands for the folder that it leads to.
-            if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
-                return try realPath(root)
-            }
-            let parent = try realPath(
-                name.startIndex == 0 ? [UInt8(ascii: ".")] : Array(root[..<name.startIndex]))
-            let path = PathOrder.join(parent, Array(name))
-            _ = try withCPath([slash] + path) { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }
-            return path
-        } catch {
-            throw SourceError(error, "find it")
-        }
-    }
-
-    /// The absolute path of what cannot be resolved, without its leading slash.
-    private static func absolute(_ root: [UInt8]) -> [UInt8] {
-        let slash = UInt8(ascii: "/")
-        if root.first == slash { return Array(root.dropFirst()) }
-        return PathOrder.join((try? realPath([UInt8(ascii: ".")])) ?? [], root)
-    }
-
-    /// `realpath` without the leading slash.
-    private static func realPath(_ path: [UInt8]) throws(Errno) -> [UInt8] {
-        try withCPath(path) { path throws(Errno) in
-            guard let real = realpath(path, nil) else { throw Errno(code: errno) }
-            defer { free(real) }
-            return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)).dropFirst())
-        }
-    }
-
     /// Local file systems take the time from the kernel's tick, which is 10 ms at the slowest.
     private static let kernelTick: UInt64 = 10_000_000
 

@@ -56,6 +56,44 @@ public enum Machine {
         return first.st_dev == second.st_dev
     }
 
+    /// Whether there is something of that path, be it a link that leads nowhere.
+    public static func isThere(_ path: [UInt8]) -> Bool {
+        guard !path.contains(0) else { return false }
+        return (try? withCPath(path) { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }) != nil
+    }
+
+    /// The names in a folder; nil when there is none or it cannot be listed.
+    public static func names(inFolder path: String) -> [[UInt8]]? {
+        guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
+            let listing = try? FolderListing(folder.number)
+        else { return nil }
+        defer { withExtendedLifetime(folder) {} }
+        return (0..<listing.count).map { Array(listing.name($0)) }
+    }
+
+    /// The folder at `path`, or the nearest one above it that is there.
+    public static func nearestFolder(_ path: String) -> String {
+        var path = path
+        while isFolder(path) != true {
+            guard let slash = path.lastIndex(of: "/") else { return "." }
+            if slash == path.startIndex { return "/" }
+            path = String(path[..<slash])
+        }
+        return path
+    }
+
+    /// Where the file system is mounted that an existing path lies on; nil when it cannot be looked at.
+    public static func mountPoint(of path: String) -> String? {
+        guard var place = realPath(path) else { return nil }
+        while place != "/" {
+            let parent = place.lastIndex(of: "/").map { String(place[..<$0]) } ?? ""
+            let above = parent.isEmpty ? "/" : parent
+            guard areOnOneDevice(place, above) == true else { return place }
+            place = above
+        }
+        return place
+    }
+
     /// Whether a path leads to a folder; nil when there is nothing or it cannot be looked at.
     public static func isFolder(_ path: String) -> Bool? {
         var status = Glibc.stat()

@@ -61,6 +61,16 @@ public enum SmallFile {
         }
     }
 
+    /// Does as `replace` does, in a folder that is made for this user if it is not there.
+    public static func replaceMakingFolder(path: String, _ bytes: [UInt8]) throws(SourceError) {
+        do throws(Errno) {
+            try Folders.create(split(path).folder, mode: 0o700, durably: false)
+        } catch {
+            throw SourceError(error, "write \(path)")
+        }
+        try replace(path: path, bytes)
+    }
+
     private static func split(_ path: String) -> (folder: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return (".", path) }
         return (

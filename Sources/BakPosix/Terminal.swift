@@ -7,8 +7,8 @@ import Glibc
 public struct StreamError: Error, Equatable {
     /// The system's words.
     public let message: String
-    /// Whether nobody reads any more what is written, as behind `| head`.
-    public let isClosedPipe: Bool
+    /// Whether nobody reads any more what is written, as behind `| head` or on a terminal that was closed.
+    public let isClosed: Bool
 }
 
 /// A standard stream of the process.
@@ -20,6 +20,12 @@ public enum Terminal: Int32, Sendable {
 
     /// Whether a person watches it.
     public var isInteractive: Bool { isatty(rawValue) == 1 }
+
+    /// Whether it leads to a device of characters, as a terminal is one.
+    private var isDevice: Bool {
+        var status = stat()
+        return fstat(rawValue, &status) == 0 && status.format == S_IFCHR
+    }
 
     /// Whether a person types what is read.
     public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
@@ -37,7 +43,9 @@ public enum Terminal: Int32, Sendable {
                 Result { () throws(Errno) in try writeAll(rawValue, bytes) }
             }.get()
         } catch {
-            throw StreamError(message: error.message, isClosedPipe: error.code == EPIPE)
+            // A terminal that has hung up is none any more, and answers EIO.
+            throw StreamError(
+                message: error.message, isClosed: error.code == EPIPE || error.code == EIO && isDevice)
         }
     }
 

@@ -141,11 +141,35 @@ public final class Repository: Sendable {
     }
 
     private static func configBytes(_ store: any ObjectStore) throws -> [UInt8] {
+        let bytes: [UInt8]
         do {
-            return try store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
+            bytes = try store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
         } catch let error as StoreError where error.kind == .notFound {
             throw RepositoryError.noRepository(location: store.location)
+        } catch let error as CorruptionError where !holdsSnapshots(store) {
+            // Too large to be ours, and nothing else speaks for a repository.
+            guard (try? startsAsOurs(store)) == true else {
+                throw RepositoryError.notBakstore(location: store.location)
+            }
+            throw error
         }
+        // Before any checksum: what is not ours at all is not called damaged. Where snapshots are, it is.
+        guard ObjectHeader.isOurs(bytes) || holdsSnapshots(store) else {
+            throw RepositoryError.notBakstore(location: store.location)
+        }
+        return bytes
+    }
+
+    private static func startsAsOurs(_ store: any ObjectStore) throws -> Bool {
+        var start = [UInt8](repeating: 0, count: ObjectHeader.byteCount)
+        try start.withUnsafeMutableBytes { try store.read(Layout.config, at: 0, into: $0) }
+        return ObjectHeader.isOurs(start)
+    }
+
+    /// Whether something has been committed in the store, as its names say.
+    private static func holdsSnapshots(_ store: any ObjectStore) -> Bool {
+        guard let listing = try? store.list(Layout.snapshots) else { return false }
+        return listing.contains { Layout.id(in: $0.key) != nil }
     }
 
     private static func header(_ config: [UInt8]) throws(CorruptionError) -> ObjectHeader {

@@ -7,6 +7,8 @@ import BakFormat
 public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is no repository at this place.
     case noRepository(location: String)
+    /// There is a configuration at this place, and it is another program's.
+    case notBakstore(location: String)
     /// A repository is there already.
     case alreadyExists(location: String)
     /// It is encrypted, and there is no password to open it with.
@@ -42,7 +44,10 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .noRepository(let location):
-            "there is no repository at \(location); is the path right? A new one is made with: bakstore init"
+            "there is no repository at \(location); is its disk connected, and the path right? "
+                + "If it is to be a new one: bakstore init"
+        case .notBakstore(let location):
+            "\(location) is no bakstore repository: the file config there is of another program; is the path right?"
         case .alreadyExists(let location): "there is a repository at \(location) already"
         case .passwordNeeded(let location):
             "the repository at \(location) is encrypted and there is no password; give one with --password-file"

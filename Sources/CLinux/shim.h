@@ -1,6 +1,7 @@
 // Linux calls that Swift's Glibc module leaves out: what glibc declares for _GNU_SOURCE only, and
 // `syscall`, whose variable arguments Swift cannot pass. Declarations and casts, no logic.
 #include <fcntl.h>
+#include <signal.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/random.h>
@@ -52,3 +53,9 @@ static inline char **linux_environment(void) {
 
 // prctl(PR_SET_DUMPABLE): neither core dumps nor a debugger of the same user.
 static inline int linux_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+// Whether a signal is ignored: Swift cannot compare a handler with SIG_IGN.
+static inline int linux_is_ignored(int number) {
+    struct sigaction now;
+    return sigaction(number, 0, &now) == 0 && now.sa_handler == SIG_IGN;
+}

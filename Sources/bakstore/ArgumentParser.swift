@@ -120,7 +120,7 @@ struct ArgumentParser {
         if let complaint = kind.complaint(about: value) {
             throw error("\(spelling) \(quoted(value)): \(complaint)")
         }
-        uses.append(FlagUse(name: flag.name, value: value))
+        uses.append(FlagUse(name: flag.name, value: kind.meaning(of: value)))
     }
 
     private func finish(

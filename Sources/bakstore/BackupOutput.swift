@@ -29,6 +29,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             if invocation.verbosity >= 1 || invocation.has(.json) {
                 noteRemark(path, "left out: \(reason)", kind: "excluded")
             }
+        case .ignoreFile(let text): remark(text)
         case .parentUnreadable(let reason):
             remark("files are read again, because \(reason)")
         case .checkpoint(let record):

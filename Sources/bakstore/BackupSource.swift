@@ -25,7 +25,7 @@ struct BackupSource {
             roots = [name]
         } else {
             let files = try FileTree(roots: try Self.paths(invocation))
-            if files.roots.isEmpty { throw Self.nothingThere(files.missing) }
+            if files.isAllMissing { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.roots)
         }
     }
@@ -61,9 +61,14 @@ struct BackupSource {
 
     /// The operands, and the paths that files list.
     private static func paths(_ invocation: Invocation) throws -> [[UInt8]] {
-        var paths = invocation.operands
+        var paths: [[UInt8]] = []
+        for operand in invocation.operands { paths.append(try path(operand, "PATH", invocation)) }
         for file in invocation.allBytes(.filesFrom) {
-            paths += lines(try readFile(file, .filesFrom)).filter { $0.first != UInt8(ascii: "#") }
+            let origin = "--files-from \(Formatting.name(file))"
+            for line in try lines(try readFile(file, .filesFrom), origin, invocation)
+            where !line.bytes.isEmpty && line.bytes.first != UInt8(ascii: "#") {
+                paths.append(try path(line.bytes, "\(origin):\(line.number)", invocation))
+            }
         }
         for file in invocation.allBytes(.filesFromRaw) {
             paths += try readFile(file, .filesFromRaw).split(separator: 0).map(Array.init)
@@ -74,10 +79,26 @@ struct BackupSource {
         return paths
     }
 
-    private static func lines(_ text: [UInt8]) -> [[UInt8]] {
-        text.split(separator: UInt8(ascii: "\n")).map {
-            Array($0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0)
-        }.filter { !$0.isEmpty }
+    private static func lines(
+        _ text: [UInt8], _ origin: String, _ invocation: Invocation
+    ) throws(UsageError) -> [TextLine] {
+        do throws(TextFault) {
+            return try TextLines.split(text)
+        } catch {
+            throw UsageError("\(origin): \(error)", command: invocation.command)
+        }
+    }
+
+    /// What is there is what is meant, whatever its name looks like.
+    private static func path(
+        _ text: [UInt8], _ origin: String, _ invocation: Invocation
+    ) throws(UsageError) -> [UInt8] {
+        if Machine.isThere(text) { return text }
+        if let complaint = PlaceName.objection(to: text) {
+            throw UsageError(
+                "\(origin) '\(Formatting.name(text))': \(complaint)", command: invocation.command)
+        }
+        return PlaceName.path(text)
     }
 
     /// Reads a file that a flag names; `-` is the standard input.

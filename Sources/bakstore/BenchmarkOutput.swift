@@ -19,6 +19,7 @@ final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
             complain(
                 "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "reading",
                 item: path.absolute)
+        case .ignoreFile(let text): remark(text)
         case .excluded(let path, let reason):
             guard invocation.verbosity >= 1 else { return }
             remark("\(Formatting.name(path.absolute)): left out: \(reason)")
@@ -41,7 +42,6 @@ final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
 
     func show(_ findings: BenchmarkFindings) throws {
         if invocation.has(.json) { return try context.printJSON { $0.members(of: findings) } }
-        if invocation.has(.quiet) { return }
         let report = findings.report
         if report.wasInterrupted { try context.print("interrupted; this is what was read until then") }
         try printHeadline(findings)
@@ -56,7 +56,7 @@ final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
     private func print(_ table: TextTable, _ title: String? = nil) throws {
         try context.print("")
         if let title { try context.print(title) }
-        for line in table.lines() { try context.print(line) }
+        try context.print(table)
     }
 
     private func printHeadline(_ findings: BenchmarkFindings) throws {

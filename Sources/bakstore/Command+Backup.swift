@@ -9,8 +9,8 @@ import BakStorage
 
 extension Commands {
     static func backup(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
-        let exclusions = try exclusions(invocation)
         let source = try BackupSource(invocation, context)
+        let exclusions = try exclusions(invocation, source, context)
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfSharedDisk(access, source, context)
@@ -50,18 +50,23 @@ extension Commands {
         return report.counters.failedItems > 0 ? .incomplete : .done
     }
 
-    static func exclusions(_ invocation: Invocation) throws -> BackupExclusions {
+    static func exclusions(
+        _ invocation: Invocation, _ source: BackupSource, _ context: CommandContext
+    ) throws -> BackupExclusions {
         var exclusions = BackupExclusions()
+        let reader = PatternReader(
+            home: context.environment.home, folder: Machine.realPath(".").map { Array($0.utf8) },
+            roots: source.roots, remark: { context.remark($0) })
         for use in invocation.uses {
             switch use.name {
             case .exclude, .iexclude:
                 exclusions.patterns.append(
-                    try PathPattern(
+                    try reader.read(
                         use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == .iexclude))
             case .excludeFile:
-                exclusions.patterns += try PathPattern.list(
+                exclusions.patterns += try reader.list(
                     try BackupSource.readFile(use.value, .excludeFile),
-                    origin: "--exclude-file \(Formatting.name(use.value))")
+                    name: "--exclude-file \(Formatting.name(use.value))")
             case .excludeIfPresent: FolderMark(use.value).map { exclusions.marks.append($0) }
             default: break
             }
@@ -96,13 +101,15 @@ extension Commands {
         return request
     }
 
-    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk.
+    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk. To be told once is enough.
     private static func warnOfSharedDisk(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
+        guard !source.isStream, (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true else {
+            return
+        }
         let shared =
-            !source.isStream
-            && source.roots.contains { root in
+            source.roots.contains { root in
                 Machine.areOnOneDevice(access.location.path, "/" + String(decoding: root, as: UTF8.self))
                     == true
             }

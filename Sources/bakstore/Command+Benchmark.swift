@@ -8,8 +8,8 @@ import BakRepository
 
 extension Commands {
     static func benchmark(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
-        let exclusions = try exclusions(invocation)
         let source = try BackupSource(invocation, context)
+        let exclusions = try exclusions(invocation, source, context)
         // Better now than after hours of reading.
         if let page = invocation.text(.html) { try SmallFile.expectReplaceable(path: page) }
         let (settings, baseline) = try settings(invocation, context)
@@ -37,6 +37,9 @@ extension Commands {
             try SmallFile.replace(path: page, Array(BenchmarkPage(findings).html.utf8))
         }
         try output.show(findings)
+        if let page = invocation.text(.html) {
+            context.remark("wrote the report \(page); open it in a browser")
+        }
         if report.wasInterrupted { return .interrupted }
         return report.failedItems > 0 ? .incomplete : .done
     }

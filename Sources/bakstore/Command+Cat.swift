@@ -26,10 +26,11 @@ extension Commands {
         case .index(let name): try printIndex(try repository.indexSegment(try id(name)), context)
         case .pack(let name): try printPack(try id(name), repository, context)
         case .chunk(let name): try printChunk(try id(name), repository, context)
-        case .file(let path):
-            let record = try repository.findSnapshot(path.snapshot)
+        case .file(let subject):
+            let record = try repository.findSnapshot(subject.snapshot)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
-            try SnapshotFile(path.path, in: record, repository: repository, index: index).read { bytes in
+            let path = try subject.path(in: record, repository, index)
+            try SnapshotFile(path, in: record, repository: repository, index: index).read { bytes in
                 try context.write(Array(bytes))
                 try context.expectReader()
                 if context.isInterrupted() {

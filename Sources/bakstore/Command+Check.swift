@@ -44,8 +44,8 @@ extension Commands {
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> ExitCode {
         let location = try RepositoryAccess.locate(invocation, context: context)
-        let store = try RepositoryAccess.store(location)
-        guard try Repository.sealMethod(of: store) != .none else {
+        let (store, method) = try RepositoryAccess.recognizedStore(location, context)
+        guard method != .none else {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")
         }

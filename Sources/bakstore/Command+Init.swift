@@ -17,7 +17,8 @@ extension Commands {
         if let compression = invocation.compression { options.compression = compression }
         options.encryption = try encryption(invocation, context)
         if options.encryption != nil { options.idAlgorithm = .sha256 }
-        let repository = try RepositoryAccess.create(location, options: options, context: context)
+        let repository = try RepositoryAccess.create(
+            location, options: options, context: context, isSure: invocation.has(.yes))
         if invocation.has(.json) {
             try context.printJSON { json in
                 json.member("message_type", "initialized")
@@ -28,13 +29,15 @@ extension Commands {
         } else if !invocation.has(.quiet) {
             let method = repository.config.encryption
             try context.print(
-                "made repository \(repository.config.id.short) in \(Formatting.line(location.path))"
-                    + (method == .none ? "" : ", encrypted with \(method)"))
+                "made repository \(repository.config.id.short) in \(Formatting.line(location.path)), "
+                    + (method == .none ? "not encrypted" : "encrypted with \(method)"))
         }
-        if repository.config.encryption != .none {
-            context.remark(
-                "without the password nobody can read what is stored, not even you: keep it in a safe place")
-        }
+        context.remark(
+            repository.config.encryption == .none
+                ? "whoever has its disk can read it; one that only a password opens is made with: "
+                    + "bakstore init --encryption auto, in another folder"
+                : "without the password nobody can read what is stored, not even you: keep it in a safe place"
+        )
         return .done
     }
 

@@ -81,7 +81,7 @@ extension Commands {
     ) throws -> ExitCode {
         let slots = try repository.keySlots()
         var table = TextTable(
-            [.left, .left, .left, .left, .right], header: ["ID", "Name", "Made on", "Time", "Memory"])
+            [.left, .path, .path, .left, .right], header: ["ID", "Name", "Made on", "Time", "Memory"])
         for slot in slots {
             if invocation.has(.json) {
                 try context.printJSON { json in
@@ -108,7 +108,7 @@ extension Commands {
                 ])
             }
         }
-        if !invocation.has(.json) { for line in table.lines() { try context.print(line) } }
+        if !invocation.has(.json) { try context.print(table) }
         let faults = slots.compactMap(\.fault)
         for fault in faults { context.complain("\(fault)") }
         return faults.isEmpty ? .done : .damage

@@ -13,8 +13,8 @@ extension Commands {
         let record = try repository.findSnapshot(subject.snapshot)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
-        let places =
-            subject.path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [subject.path]
+        let path = try subject.path(in: record, repository, index)
+        let places = path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [path]
         for place in places {
             var found = false
             var grouper = invocation.has(.groups) ? AssetGrouper() : nil
@@ -94,10 +94,17 @@ extension Commands {
         let group = name(entry.attributes.groupName, entry.stat.gid)
         let size = Formatting.count(entry.stat.size)
         let padding = String(repeating: " ", count: max(0, 15 - size.count))
-        var line = "\(Formatting.permissions(entry.stat.type, mode: entry.stat.mode)) \(owner) \(group) "
-        line += "\(padding)\(size) \(context.text(entry.stat.mtime)) \(path)"
-        if entry.stat.type == .symlink { line += " -> \(Formatting.name(entry.attributes.linkTarget))" }
-        try context.print(line)
+        let permissions = Formatting.permissions(entry.stat.type, mode: entry.stat.mode)
+        let time = context.text(entry.stat.mtime)
+        let target = entry.stat.type == .symlink ? " -> \(Formatting.name(entry.attributes.linkTarget))" : ""
+        // On a narrow terminal columns go before the path does.
+        try context.print(
+            path + target,
+            behind: [
+                "\(permissions) \(owner) \(group) \(padding)\(size) \(time) ",
+                "\(permissions) \(padding)\(size) \(time) ",
+                "\(padding)\(size) \(time) ", "\(padding)\(size) ",
+            ])
     }
 
     private static func name(_ name: [UInt8], _ number: UInt32) -> String {

@@ -22,6 +22,7 @@ extension Commands {
         // A dry run makes nothing, not even the target's folder.
         let target = request.isDryRun && Machine.realPath(path) == nil ? nil : try openTarget(path)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
+        request.subpath = try subject.path(in: request.snapshot, repository, index)
 
         let reporter = context.progress(for: invocation)
         let output = RestoreOutput(invocation, context, reporter, request.snapshot, path)

@@ -58,7 +58,7 @@ extension Commands {
             return try context.print(isFiltered ? "no snapshot is like that" : "no snapshots")
         }
         var table = TextTable(
-            [.left, .left, .left, .right, .right, .left],
+            [.left, .left, .left, .right, .right, .path],
             header: ["ID", "Time", "Device", "Files", "Size", "Paths"])
         for record in records {
             var paths = record.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
@@ -73,7 +73,7 @@ extension Commands {
                 Formatting.line(paths),
             ])
         }
-        for line in table.lines() { try context.print(line) }
+        try context.print(table)
         if !invocation.has(.quiet) {
             try context.print(Formatting.count(UInt64(records.count), "snapshot", "snapshots"))
         }

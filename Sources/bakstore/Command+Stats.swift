@@ -98,7 +98,7 @@ private struct StatsOutput {
     }
 
     private func print(_ table: TextTable) throws {
-        for line in table.lines() { try context.print(line) }
+        try context.print(table)
     }
 
     private func print(types stats: RepositoryStats) throws {

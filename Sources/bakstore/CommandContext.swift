@@ -5,6 +5,8 @@ import BakCore
 /// The world as a command sees it.
 struct CommandContext: Sendable {
     var terminal: any Console
+    /// For content that goes out as it is.
+    var plainTerminal: any Console
     var environment: Environment
     var clock: any TimeSource
     /// Seconds east of UTC at a moment.
@@ -17,13 +19,37 @@ struct CommandContext: Sendable {
     var isJSON = false
 
     /// Prints a line on standard output. When nobody reads it any more, nothing happens.
-    func print(_ line: String) throws { try write(Array("\(line)\n".utf8)) }
+    func print(_ line: String) throws { try write(Array("\(line)\n".utf8), to: terminal) }
+
+    /// Prints a table on standard output, no wider than the terminal.
+    func print(_ table: TextTable) throws {
+        for line in table.lines(width: terminal.outputWidth, isASCII: terminal.isASCII) { try print(line) }
+    }
+
+    /// Prints a line that ends with a path, no wider than the terminal. `starts` are the columns before it, from all of
+    /// them down to the fewest.
+    func print(_ path: String, behind starts: [String]) throws {
+        guard let width = terminal.outputWidth else { return try print(starts[0] + path) }
+        let (path, starts) =
+            terminal.isASCII ? (Formatting.ascii(path), starts.map(Formatting.ascii)) : (path, starts)
+        let mark = TextWidth.mark(terminal.isASCII)
+        let room = { (start: String) in width - TextWidth.of(start) }
+        let start = starts.first { room($0) >= min(TextWidth.of(path), 16) } ?? starts[starts.count - 1]
+        try print(
+            TextWidth.cut(
+                start + TextWidth.cutWithin(path, to: max(0, room(start)), mark: mark), to: width, mark: mark)
+        )
+    }
 
     /// Prints a JSON object on standard output.
-    func printJSON(_ build: (inout JSONWriter) -> Void) throws { try write(JSONWriter.line(build)) }
+    func printJSON(_ build: (inout JSONWriter) -> Void) throws {
+        try write(JSONWriter.line(build), to: terminal)
+    }
 
     /// Writes bytes to standard output as they are; throws when they cannot be written.
-    func write(_ bytes: [UInt8]) throws(OutputError) {
+    func write(_ bytes: [UInt8]) throws(OutputError) { try write(bytes, to: plainTerminal) }
+
+    private func write(_ bytes: [UInt8], to terminal: any Console) throws(OutputError) {
         do {
             try terminal.writeOutput(bytes)
         } catch .closed {

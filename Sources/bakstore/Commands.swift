@@ -49,7 +49,9 @@ enum Commands {
                 return try environment.complete(invocation)
             }
             let context = CommandContext(
-                terminal: terminal, environment: try known ?? Environment(variable), clock: clock,
+                terminal: Environment.isASCII(variable)
+                    ? ASCIIConsole(base: terminal, isJSON: invocation.has(.json)) : terminal,
+                plainTerminal: terminal, environment: try known ?? Environment(variable), clock: clock,
                 localOffset: localOffset, isInterrupted: isInterrupted, isQuiet: invocation.has(.quiet),
                 isJSON: invocation.has(.json))
             let code = try run(invocation, context: context)
@@ -66,6 +68,8 @@ enum Commands {
             let report = ErrorReport(error)
             // The flag is looked for among the words, because they may be what could not be parsed.
             let asJSON = words.prefix { !$0.elementsEqual("--".utf8) }.contains(Array("--json".utf8))
+            let terminal: any Console =
+                Environment.isASCII(variable) ? ASCIIConsole(base: terminal, isJSON: asJSON) : terminal
             terminal.writeError(report.line(asJSON: asJSON))
             return report.code
         }

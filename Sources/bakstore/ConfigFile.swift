@@ -19,7 +19,13 @@ struct ConfigFile {
     init(_ bytes: [UInt8], path: String, home: [UInt8]?) throws(UsageError) {
         self.path = path
         self.home = home
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        let content: ArraySlice<UInt8>
+        do throws(TextFault) {
+            content = try TextLines.withoutMark(bytes)
+        } catch {
+            throw UsageError("\(path): \(error)")
+        }
+        guard let text = String(validating: content, as: UTF8.self) else {
             throw UsageError("\(path) is not UTF-8")
         }
         let tables: [TOMLTable]
@@ -110,8 +116,13 @@ struct ConfigFile {
 
     /// A path that means the same wherever the command is run.
     private func absolutePath(_ text: String, _ entry: TOMLEntry) throws(UsageError) -> [UInt8] {
-        if text.hasPrefix("/") { return Array(text.utf8) }
-        guard text == "~" || text.hasPrefix("~/") else {
+        let isOfHome = text == "~" || text.hasPrefix("~/")
+        if !isOfHome, let complaint = PlaceName.objection(to: Array(text.utf8)) {
+            throw error(entry.line, "\(entry.key) '\(Formatting.name(Array(text.utf8)))': \(complaint)")
+        }
+        let path = PlaceName.path(Array(text.utf8))
+        if path.first == UInt8(ascii: "/") { return path }
+        guard isOfHome else {
             throw error(
                 entry.line,
                 "\(entry.key) '\(Formatting.name(Array(text.utf8)))': must begin with / or with ~/")

@@ -29,10 +29,46 @@ protocol Console: Sendable {
     var outputIsClosed: Bool { get }
     var outputIsTerminal: Bool { get }
     var errorIsTerminal: Bool { get }
-    /// The columns of the terminal.
+    /// The columns of the terminal that standard error leads to.
     var width: Int { get }
+    /// The columns of the terminal that standard output leads to; nil where lines may be as long as they like.
+    var outputWidth: Int? { get }
+    /// Whether nothing but ASCII is printed.
+    var isASCII: Bool { get }
     /// Asks the person for a password without showing it; nil when there is nobody to ask.
     func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes?
+}
+
+extension Console {
+    var outputWidth: Int? { nil }
+    var isASCII: Bool { false }
+}
+
+/// Another console for people who have chosen a locale that knows nothing but ASCII.
+struct ASCIIConsole: Console {
+    let base: any Console
+    /// Whether lines are JSON.
+    let isJSON: Bool
+
+    var isASCII: Bool { true }
+    var outputIsClosed: Bool { base.outputIsClosed }
+    var outputIsTerminal: Bool { base.outputIsTerminal }
+    var errorIsTerminal: Bool { base.errorIsTerminal }
+    var width: Int { base.width }
+    var outputWidth: Int? { base.outputWidth }
+
+    func writeOutput(_ bytes: [UInt8]) throws(OutputError) { try base.writeOutput(converted(bytes)) }
+    func flushOutput() throws(OutputError) { try base.flushOutput() }
+    func writeError(_ bytes: [UInt8]) { base.writeError(converted(bytes)) }
+    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
+        try base.askPassword(Formatting.ascii(question), isCancelled: isCancelled)
+    }
+
+    private func converted(_ bytes: [UInt8]) -> [UInt8] {
+        isJSON
+            ? Formatting.asciiJSON(bytes)
+            : Array(Formatting.ascii(String(decoding: bytes, as: UTF8.self)).utf8)
+    }
 }
 
 /// The streams of this process.
@@ -44,7 +80,18 @@ final class SystemConsole: Console, @unchecked Sendable {
     private var failure: OutputError?
     private static let blockBytes = 64 << 10
 
-    var width: Int { Terminal.messages.columns ?? 80 }
+    var width: Int { Self.columns(of: .messages) }
+    var outputWidth: Int? { outputIsTerminal ? Self.columns(of: .output) : nil }
+
+    /// What the terminal says, or COLUMNS where that is less or it says nothing.
+    private static func columns(of stream: Terminal) -> Int {
+        let named = Machine.variable("COLUMNS").flatMap { Int(String(decoding: $0, as: UTF8.self)) }
+        let wanted = named.flatMap { $0 > 0 ? $0 : nil }
+        return max(minimumColumns, [stream.columns, wanted].compactMap { $0 }.min() ?? 80)
+    }
+
+    /// Nobody reads what is narrower.
+    private static let minimumColumns = 20
 
     var outputIsClosed: Bool { monitor.locked { failure == .closed } }
 
@@ -78,7 +125,7 @@ final class SystemConsole: Console, @unchecked Sendable {
             do throws(StreamError) {
                 try Terminal.output.write(waiting)
             } catch {
-                failure = error.isClosedPipe ? .closed : .failed(error.message)
+                failure = error.isClosed ? .closed : .failed(error.message)
             }
         }
         if let failure { throw failure }

@@ -3,6 +3,7 @@
 
 import BakChunking
 import BakCodec
+import BakCore
 
 /// The settings that come from the environment.
 struct Environment: Sendable, Equatable {
@@ -18,6 +19,8 @@ struct Environment: Sendable, Equatable {
     var device: String?
     /// `BAKSTORE_PROGRESS_FPS`: how often a live line is drawn, at most, in a second.
     var progressFPS = 10.0
+    /// Where this machine remembers what was used on it; nil when the user has no home.
+    var stateFolder: [UInt8]?
     /// The repository of those who name none; nil when the user has no home.
     var defaultRepository: [UInt8]?
     /// The file with the user's profiles; nil when the user has no home.
@@ -61,9 +64,11 @@ struct Environment: Sendable, Equatable {
                 throw UsageError("BAKSTORE_KERNEL '\(text)' must be one of \(names)")
             }
         }
-        let cache = try value("BAKSTORE_CACHE_DIR")
+        var cache = try value("BAKSTORE_CACHE_DIR")
+        if let named = cache { cache = try Self.place(named, "BAKSTORE_CACHE_DIR") }
         isCacheFolderNamed = cache != nil
         cacheFolder = cache ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
+        stateFolder = Self.userFolder(variable, "XDG_STATE_HOME", ".local/state")
         if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
             defaultRepository = data + Array("/default".utf8)
         }
@@ -75,6 +80,26 @@ struct Environment: Sendable, Equatable {
         home = variable("HOME").flatMap { $0.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
+    /// Whether `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set, names a locale without UTF-8. Where none is set nobody
+    /// has chosen.
+    static func isASCII(_ variable: (String) -> [UInt8]?) -> Bool {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = variable(name), !value.isEmpty else { continue }
+            let locale = String(decoding: value, as: UTF8.self).lowercased()
+            return !locale.hasSuffix("utf-8") && !locale.hasSuffix("utf8") && !locale.contains("utf-8@")
+                && !locale.contains("utf8@")
+        }
+        return false
+    }
+
+    /// A file or folder of this machine; `origin` says where it was written.
+    static func place(_ text: [UInt8], _ origin: String) throws(UsageError) -> [UInt8] {
+        if let complaint = PlaceName.objection(to: text) {
+            throw UsageError("\(origin) '\(Formatting.name(text))': \(complaint)")
+        }
+        return PlaceName.path(text)
+    }
+
     /// Where a password is to come from.
     private static func password(
         _ name: String, _ value: (String) throws(UsageError) -> [UInt8]?
@@ -82,7 +107,7 @@ struct Environment: Sendable, Equatable {
         var sources: [PasswordSource] = []
         if let text = try value(name) { sources.append(.text(SecretBytes(copying: text))) }
         if let path = try value(name + "_FILE") {
-            sources.append(.file(String(decoding: path, as: UTF8.self)))
+            sources.append(.file(String(decoding: try place(path, name + "_FILE"), as: UTF8.self)))
         }
         if let command = try value(name + "_COMMAND") {
             sources.append(.command(String(decoding: command, as: UTF8.self)))
@@ -109,13 +134,21 @@ struct Environment: Sendable, Equatable {
     func repository(
         for invocation: Invocation, readFile: ([UInt8]) -> [UInt8]?
     ) throws(UsageError) -> RepositoryLocation {
-        var path = invocation.bytes(.repo) ?? repository
+        var path = invocation.bytes(.repo)
+        if path == nil, let named = repository { path = try Self.place(named, "BAKSTORE_REPOSITORY") }
         if path == nil, let file = repositoryFile {
-            guard let line = readFile(file)?.split(separator: UInt8(ascii: "\n")).first else {
-                throw UsageError(
-                    "BAKSTORE_REPOSITORY_FILE: cannot read a repository from \(Formatting.name(file))")
+            let name = "BAKSTORE_REPOSITORY_FILE"
+            let bytes = readFile(try Self.place(file, name))
+            let line: TextLine?
+            do throws(TextFault) {
+                line = try bytes.map(TextLines.split)?.first { !$0.bytes.isEmpty }
+            } catch {
+                throw UsageError("\(name): \(Formatting.name(file)): \(error)")
             }
-            path = line.last == UInt8(ascii: "\r") ? line.dropLast() : Array(line)
+            guard let line else {
+                throw UsageError("\(name): cannot read a repository from \(Formatting.name(file))")
+            }
+            path = try Self.place(line.bytes, "\(name): \(Formatting.name(file)):\(line.number)")
         }
         let isDefault = path == nil
         guard let path = path ?? defaultRepository else {

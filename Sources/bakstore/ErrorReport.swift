@@ -50,7 +50,7 @@ struct ErrorReport: Equatable {
 
     private static func report(_ error: RepositoryError) -> (ExitCode, String) {
         switch error {
-        case .noRepository: (.noRepository, error.description)
+        case .noRepository, .notBakstore: (.noRepository, error.description)
         case .cannotCollect: (.storeUnable, error.description)
         case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)

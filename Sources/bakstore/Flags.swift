@@ -68,6 +68,7 @@ enum FlagName: String, CaseIterable {
     case maxUnused = "max-unused"
     case maxRepackSize = "max-repack-size"
     case add, remove, set
+    case yes
 }
 
 /// What a flag's value must be.
@@ -76,6 +77,8 @@ enum ValueKind: Sendable {
     case bytes(String)
     /// UTF-8 text that is not empty.
     case text(String)
+    /// A file or folder of this machine; with `isText`, of a name in UTF-8.
+    case place(String, isText: Bool = false)
     /// A size within a range of bytes.
     case size(ClosedRange<UInt64>)
     /// A whole number within a range.
@@ -102,7 +105,7 @@ enum ValueKind: Sendable {
     /// The value's name in help.
     var placeholder: String {
         switch self {
-        case .bytes(let name), .text(let name): name
+        case .bytes(let name), .text(let name), .place(let name, _): name
         case .size: "SIZE"
         case .count: "N"
         case .duration: "DURATION"
@@ -123,6 +126,9 @@ enum ValueKind: Sendable {
         switch self {
         case .bytes(let name): return value.isEmpty ? "must be a \(name), not empty" : nil
         case .text(let name): return (text ?? "").isEmpty ? "must be a \(name) in UTF-8, not empty" : nil
+        case .place(let name, let isText):
+            if value.isEmpty { return "must be a \(name), not empty" }
+            return isText && text == nil ? "must be a \(name) in UTF-8" : PlaceName.objection(to: value)
         case .size(let range):
             guard let size = text.flatMap(ByteSize.parse) else {
                 return "must be a size such as 500K, 1.5M or 2GiB"
@@ -164,6 +170,13 @@ enum ValueKind: Sendable {
     }
 }
 
+extension ValueKind {
+    /// What a value that there is no complaint about stands for.
+    func meaning(of value: [UInt8]) -> [UInt8] {
+        if case .place = self { PlaceName.path(value) } else { value }
+    }
+}
+
 extension [String] {
     /// `a, b or c`.
     var joinedAsChoice: String {
@@ -200,16 +213,18 @@ struct Flag: Sendable {
 /// The flags of each command.
 enum Flags {
     static let global: [Flag] = [
-        Flag(.repo, "r", .bytes("FOLDER"), help: "the repository; without it, the default one of this user"),
+        Flag(.repo, "r", .place("FOLDER"), help: "the repository; without it, the default one of this user"),
         Flag(
             .profile, "P", .text("NAME"),
             help: "take what is not given from this profile of the configuration"),
-        Flag(.passwordFile, nil, .text("FILE"), help: "read the repository's password from a file"),
+        Flag(
+            .passwordFile, nil, .place("FILE", isText: true),
+            help: "read the repository's password from a file"),
         Flag(
             .passwordCommand, nil, .text("COMMAND"),
             help: "take the repository's password from what a command prints"),
         Flag(.verbose, "v", repeatable: true, help: "say more; twice: name every file"),
-        Flag(.quiet, "q", help: "print nothing but errors"),
+        Flag(.quiet, "q", help: "print nothing but errors, and what was asked for"),
         Flag(.json, help: "write JSON, one object a line"),
         Flag(.help, "h", help: "explain the command and exit"),
         Flag(.version, help: "print the version and exit"),
@@ -227,7 +242,9 @@ enum Flags {
 
     /// For the repository of --from-repo.
     static let sourcePassword: [Flag] = [
-        Flag(.fromPasswordFile, nil, .text("FILE"), help: "read the password of --from-repo from a file"),
+        Flag(
+            .fromPasswordFile, nil, .place("FILE", isText: true),
+            help: "read the password of --from-repo from a file"),
         Flag(
             .fromPasswordCommand, nil, .text("COMMAND"),
             help: "take the password of --from-repo from what a command prints"),
@@ -240,7 +257,9 @@ enum Flags {
     ]
 
     static let key: [Flag] = [
-        Flag(.newPasswordFile, nil, .text("FILE"), help: "add, passwd: read the new password from a file"),
+        Flag(
+            .newPasswordFile, nil, .place("FILE", isText: true),
+            help: "add, passwd: read the new password from a file"),
         Flag(
             .newPasswordCommand, nil, .text("COMMAND"),
             help: "add, passwd: take the new password from what a command prints"),
@@ -266,11 +285,12 @@ enum Flags {
             ),
             compression,
             Flag(
-                .fromRepo, nil, .bytes("FOLDER"),
+                .fromRepo, nil, .place("FOLDER"),
                 help: "the repository to be like, with --copy-chunker-params"),
             Flag(
                 .copyChunkerParams,
                 help: "cut and name content as that one does, so that copy need not code it again"),
+            Flag(.yes, "y", help: "make it where another repository was, which is not there now"),
         ] + sourcePassword
 
     static let backup: [Flag] = [
@@ -280,7 +300,7 @@ enum Flags {
         Flag(.time, nil, .time, help: "the time to record instead of now"),
         exclude, iexclude,
         Flag(
-            .excludeFile, nil, .bytes("FILE"), repeatable: true,
+            .excludeFile, nil, .place("FILE"), repeatable: true,
             help: "read patterns to leave out, one a line"),
         Flag(.excludeCaches, help: "leave out what lies in folders with a CACHEDIR.TAG"),
         Flag(
@@ -289,10 +309,10 @@ enum Flags {
         Flag(.excludeLargerThan, nil, .size(0...UInt64.max), help: "leave out files larger than this"),
         Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
         Flag(
-            .filesFrom, nil, .bytes("FILE"), repeatable: true,
+            .filesFrom, nil, .place("FILE"), repeatable: true,
             help: "read paths to back up, one a line; - is standard input"),
         Flag(
-            .filesFromRaw, nil, .bytes("FILE"), repeatable: true,
+            .filesFromRaw, nil, .place("FILE"), repeatable: true,
             help: "the same, each path ended by a NUL byte"),
         Flag(.stdin, help: "back up standard input as one file"),
         Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
@@ -322,14 +342,16 @@ enum Flags {
             Flag(
                 .since, nil, .text("SNAPSHOT"),
                 help: "also say what files that changed since would cost, with container hints and without"),
-            Flag(.html, nil, .text("FILE"), help: "write a report with charts to this file, for a browser"),
+            Flag(
+                .html, nil, .place("FILE", isText: true),
+                help: "write a report with charts to this file, for a browser"),
         ]
 
     static let repair: [Flag] = [dryRun]
 
     static let copy: [Flag] =
-        [Flag(.fromRepo, nil, .bytes("FOLDER"), help: "the repository to copy from (needed)")]
-        + snapshots.filter { $0.name != .all } + [dryRun]
+        [Flag(.fromRepo, nil, .place("FOLDER"), help: "the repository to copy from (needed)")]
+        + sourcePassword + snapshots.filter { $0.name != .all } + [dryRun]
 
     /// Flags that choose among snapshots.
     static let choosing: [Flag] =
@@ -338,9 +360,9 @@ enum Flags {
             Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
             Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
             Flag(
-                .path, nil, .bytes("PATH"), repeatable: true, help: "only those that hold this backed-up path"
+                .path, nil, .place("PATH"), repeatable: true, help: "only those that hold this backed-up path"
             ),
-        ] + sourcePassword
+        ]
 
     static let snapshots: [Flag] =
         choosing + [
@@ -355,7 +377,7 @@ enum Flags {
     ]
 
     static let restore: [Flag] = [
-        Flag(.target, "t", .bytes("FOLDER"), help: "where to restore to (needed)"),
+        Flag(.target, "t", .place("FOLDER"), help: "where to restore to (needed)"),
         Flag(.include, nil, .pattern, repeatable: true, help: "restore only what matches the pattern"),
         Flag(.iinclude, nil, .pattern, repeatable: true, help: "like --include, upper and lower case alike"),
         exclude, iexclude,

@@ -2,6 +2,7 @@
 // environment, the person at the terminal. It is never an argument, which every user of the machine could read.
 
 import BakCodec
+import BakCore
 import BakPosix
 import BakStorage
 
@@ -29,22 +30,30 @@ enum PasswordSource: Equatable, Sendable {
         }
     }
 
-    /// A file has a newline at its end because editors put it there.
+    /// A file has a newline at its end, and a byte-order mark in front, because editors put them there.
     private static func withoutNewline(
         _ fill: (UnsafeMutableRawBufferPointer) throws(SourceError) -> Int
     ) throws(SourceError) -> SecretBytes? {
         var count = 0
-        let whole = try SecretBytes(count: limit + 2) { buffer throws(SourceError) in count = try fill(buffer)
+        let whole = try SecretBytes(count: limit + 5) { buffer throws(SourceError) in count = try fill(buffer)
+        }
+        var start = 0
+        do throws(TextFault) {
+            start = try whole.withBytes { bytes throws(TextFault) in
+                try TextLines.markLength(bytes[..<count])
+            }
+        } catch {
+            throw SourceError(operation: "use the password", message: "\(error)")
         }
         whole.withBytes { bytes in
             guard count > 0, bytes[count - 1] == UInt8(ascii: "\n") else { return }
             count -= 1
             if count > 0, bytes[count - 1] == UInt8(ascii: "\r") { count -= 1 }
         }
-        guard count <= limit else {
+        guard count - start <= limit else {
             throw SourceError(operation: "use the password", message: "it has more than \(limit) bytes")
         }
-        return count > 0 ? whole.prefix(count) : nil
+        return count > start ? whole.part(start..<count) : nil
     }
 
     /// Asks at the terminal; nil when there is none.

@@ -39,31 +39,60 @@ struct Progress: Equatable, Sendable {
 
 /// The renderings of progress.
 enum ProgressLine {
-    /// One line of at most `width` places. What matters most stands first, as the end is cut.
-    static func text(_ progress: Progress, seconds: Double, width: Int) -> String {
-        var parts: [String] = progress.step.map { [$0] } ?? []
+    /// How much a part of the line matters; where there is no room the least goes first.
+    private enum Weight: Int, CaseIterable {
+        case file, new, rate, files, elapsed, amount, step, errors, percent, left
+    }
+
+    /// One line of at most `width` places. Where it is too long the least important part goes first, and the time that is
+    /// left never does.
+    static func text(_ progress: Progress, seconds: Double, width: Int, isASCII: Bool = false) -> String {
+        var parts = parts(progress, seconds)
+        if isASCII { for index in parts.indices { parts[index].text = Formatting.ascii(parts[index].text) } }
+        let mark = TextWidth.mark(isASCII)
+        let length = { (parts: [(weight: Weight, text: String)]) in
+            parts.reduce(-2) { $0 + 2 + TextWidth.of($1.text) }
+        }
+        for weight in Weight.allCases where weight != .left && length(parts) > width {
+            guard let index = parts.firstIndex(where: { $0.weight == weight }) else { continue }
+            // A name or a step may still say something when it is cut.
+            let room = width - length(parts) + TextWidth.of(parts[index].text)
+            if weight == .file || weight == .step, room >= 8 {
+                parts[index].text = TextWidth.cut(parts[index].text, to: room, mark: mark)
+            } else if parts.count > 1 {
+                parts.remove(at: index)
+            }
+        }
+        return TextWidth.cut(parts.map(\.text).joined(separator: "  "), to: width, mark: mark)
+    }
+
+    /// The parts of the line, in their order.
+    private static func parts(_ progress: Progress, _ seconds: Double) -> [(weight: Weight, text: String)] {
+        var parts: [(weight: Weight, text: String)] = []
+        if let step = progress.step { parts.append((.step, step)) }
         let amount = { progress.countsObjects ? Formatting.count($0) : Formatting.size($0) }
         if let total = progress.totalBytes, total > 0, progress.totalsAreFinal {
-            parts.append(Formatting.percent(progress.bytes, of: total))
-            parts.append("\(amount(progress.bytes)) of \(amount(total))")
+            parts.append((.percent, Formatting.percent(progress.bytes, of: total)))
+            parts.append((.amount, "\(amount(progress.bytes)) of \(amount(total))"))
         } else {
-            parts.append(amount(progress.bytes))
+            parts.append((.amount, amount(progress.bytes)))
         }
-        if let files = progress.files { parts.append(Formatting.count(files, "file", "files")) }
+        if let files = progress.files { parts.append((.files, Formatting.count(files, "file", "files"))) }
         // The seconds are those of all steps.
         let isWhole = progress.step == nil
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
-        if !rate.isEmpty, isWhole { parts.append(rate) }
+        if !rate.isEmpty, isWhole { parts.append((.rate, rate)) }
         if isWhole, let left = progress.secondsRemaining(after: seconds), left > 0 {
-            parts.append("\(Formatting.duration(seconds: left)) left")
+            parts.append((.left, "\(Formatting.duration(seconds: left)) left"))
         } else {
-            parts.append(Formatting.duration(seconds: seconds))
+            parts.append((.elapsed, Formatting.duration(seconds: seconds)))
         }
-        if let new = progress.newBytes { parts.append("\(Formatting.size(new)) new") }
-        if progress.errors > 0 { parts.append(Formatting.count(progress.errors, "error", "errors")) }
-        var line = parts.joined(separator: "  ")
-        if let file = progress.currentFiles.first { line += "  " + Formatting.name(file) }
-        return TextWidth.cut(line, to: width)
+        if let new = progress.newBytes { parts.append((.new, "\(Formatting.size(new)) new")) }
+        if progress.errors > 0 {
+            parts.append((.errors, Formatting.count(progress.errors, "error", "errors")))
+        }
+        if let file = progress.currentFiles.first { parts.append((.file, Formatting.name(file))) }
+        return parts
     }
 
     /// A `status` object with restic's field names.
@@ -141,7 +170,8 @@ final class ProgressReporter: @unchecked Sendable {
                 try? terminal.flushOutput()
             } else {
                 // The last column stays free: some terminals break the line when it is filled.
-                let line = ProgressLine.text(progress(), seconds: seconds, width: terminal.width - 1)
+                let line = ProgressLine.text(
+                    progress(), seconds: seconds, width: terminal.width - 1, isASCII: terminal.isASCII)
                 terminal.writeError(Array("\r\u{1b}[K\(line)".utf8))
                 isDrawn = true
             }

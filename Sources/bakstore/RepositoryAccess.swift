@@ -1,5 +1,6 @@
 // RepositoryAccess: from what a user says to an open repository, in one place for all commands.
 
+import BakCodec
 import BakCore
 import BakEngine
 import BakPosix
@@ -33,6 +34,7 @@ struct RepositoryAccess {
             return try open(
                 location, .repository, invocation, context, writesNothing: writesNothing)
         } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
+            if let absence = context.absence(of: location) { throw absence }
             // Who gives a password does not mean to store everything in the clear.
             guard context.passwordSource(.repository, invocation) == nil else {
                 throw CommandFailure(
@@ -45,7 +47,7 @@ struct RepositoryAccess {
             let repository: Repository
             if fallback == .create {
                 repository = try create(location, options: options, context: context)
-                context.remark("made the default repository \(location.path)")
+                context.remark("made the default repository \(location.path), not encrypted")
             } else {
                 repository = try Repository.imagined(
                     options, location: location.path, time: context.clock, random: SystemRandom())
@@ -89,9 +91,9 @@ struct RepositoryAccess {
         _ location: RepositoryLocation, _ purpose: PasswordPurpose, _ invocation: Invocation,
         _ context: CommandContext, writesNothing: Bool = false
     ) throws -> RepositoryAccess {
-        let store = try store(location)
         do {
-            let isEncrypted = try Repository.sealMethod(of: store) != .none
+            let (store, method) = try recognizedStore(location, context)
+            let isEncrypted = method != .none
             if isEncrypted {
                 Machine.forbidCoreDumps()
             } else if context.passwordSource(purpose, invocation) != nil {
@@ -104,6 +106,7 @@ struct RepositoryAccess {
                     for: location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
                 time: context.clock, random: SystemRandom()
             ) { try context.password(purpose, of: location.path, invocation) }
+            if !writesNothing { context.remember(repository.config.id, at: location) }
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as StoreError {
             throw CommandFailure(
@@ -120,10 +123,43 @@ struct RepositoryAccess {
         }
     }
 
-    /// Makes a repository in a new or empty folder, or one where this was begun before.
+    /// The folder of a repository as a store, and how it is sealed; throws what is to be said if there is none in it, or
+    /// another program's.
+    static func recognizedStore(
+        _ location: RepositoryLocation, _ context: CommandContext
+    ) throws -> (store: LocalStore, method: SealMethod) {
+        do {
+            let store = try store(location)
+            return (store, try Repository.sealMethod(of: store))
+        } catch {
+            if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
+            if case RepositoryError.notBakstore = error,
+                let entry = KnownRepositories(folder: context.environment.stateFolder).entry(
+                    at: location.path)
+            {
+                throw CommandFailure(
+                    code: .damage,
+                    message:
+                        "\(location.path): its file config is damaged or another program's, and the repository "
+                        + "\(entry.id.prefix(8)) was here; nothing can be read without that file, so put back a copy of it"
+                )
+            }
+            if case RepositoryError.noRepository = error, !location.isDefault,
+                let absence = context.absence(of: location)
+            {
+                throw absence
+            }
+            throw error
+        }
+    }
+
+    /// Makes a repository in a new or empty folder, or one where this was begun before. `isSure` says that the user knows
+    /// that a repository was there.
     static func create(
-        _ location: RepositoryLocation, options: Repository.Options, context: CommandContext
+        _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
+        isSure: Bool = false
     ) throws -> Repository {
+        if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
         if Machine.isFolder(location.path) == false {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is no folder; name a new or empty one")
@@ -136,10 +172,22 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
         }
-        return try Repository.create(
+        if !isSure,
+            let entry = KnownRepositories(folder: context.environment.stateFolder).entry(at: location.path),
+            KnownRepositories.mayBeHidden(entry, by: location.path)
+        {
+            throw CommandFailure(
+                code: .failed,
+                message:
+                    "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its "
+                    + "disk connected? To make a new one there all the same, add --yes")
+        }
+        let repository = try Repository.create(
             in: try LocalStore.create(path: location.path), options: options,
             cache: try cache(for: location, isEncrypted: options.encryption != nil, context),
             time: context.clock, random: SystemRandom())
+        context.remember(repository.config.id, at: location)
+        return repository
     }
 
     /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless

@@ -54,7 +54,7 @@ struct RetentionOutput {
 
     private func showTable(_ group: SnapshotGroup, _ decisions: [RetentionDecision]) throws {
         try context.print(Formatting.line(title(group)))
-        var table = TextTable([.left, .left, .left, .left], header: ["", "ID", "Time", "Why"])
+        var table = TextTable([.left, .left, .left, .path], header: ["", "ID", "Time", "Why"])
         for decision in decisions {
             let snapshot = decision.snapshot
             var why = decision.reasons.map(\.description).joined(separator: ", ")
@@ -64,7 +64,7 @@ struct RetentionOutput {
                 Formatting.line(why),
             ])
         }
-        for line in table.lines() { try context.print(line) }
+        try context.print(table)
         try context.print("")
     }
 

@@ -26,7 +26,11 @@ struct SnapshotFilter: Equatable {
         (hosts.isEmpty || hosts.contains(record.host))
             && (devices.isEmpty || devices.contains(record.device))
             && paths.allSatisfy { wanted in
-                record.paths.contains { PathOrder.isAtOrBeneath(wanted, $0) }
+                let printed = Formatting.unescaped(wanted)
+                return record.paths.contains { path in
+                    PathOrder.isAtOrBeneath(wanted, path)
+                        || printed.map { PathOrder.isAtOrBeneath($0, path) } == true
+                }
             }
             && (tagSets.isEmpty || tagSets.contains { Set($0).isSubset(of: record.tags) })
     }

@@ -1,7 +1,8 @@
-import BakEngine
 import BakPosix
 import BakRepository
 import Testing
+
+@testable import BakEngine
 
 @Suite struct AssetGroupTests {
     private func key(_ name: String) -> String? {
@@ -22,6 +23,29 @@ import Testing
             "a.jpg", "a.jpg.json", "a-edited.jpg", "a.jpg.supplemental-metadata.json",
             "a.jpg.supplemental-me.json",
         ],
+        ["IMG_9881.HEIC", "IMG_9881_HEVC.MOV", "IMG_9881.JPG", "IMG_9881-edited.heic", "IMG_9881_O.AAE"],
+        ["IMG_9881(1).HEIC", "IMG_9881_HEVC(1).MOV", "IMG_9881-edited(1).HEIC", "IMG_E9881(1).HEIC"],
+        [
+            "Peanut Butter Balls.jpg", "Peanut Butter Balls.supplemental-metadata.json",
+            "Peanut Butter Balls-bearbeitet.jpg", "Peanut Butter Balls.jpg.suppl.json",
+            "Peanut Butter Balls.supplemental-metad.json", "Peanut Butter Balls.jpg..json",
+        ],
+        [
+            "PXL_20230102_030405678.RAW-01.COVER.jpg", "PXL_20230102_030405678.RAW-02.ORIGINAL.dng",
+            "PXL_20230102_030405678.RAW-01.MP.COVER.jpg", "PXL_20230102_030405678.MP4",
+            "PXL_20230102_030405678.MP",
+            "PXL_20230102_030405678.PORTRAIT.jpg", "PXL_20230102_030405678~3.jpg",
+            "PXL_20230102_030405678.RAW-01.COVER.jpg.supplemental-metadata.json",
+            "PXL_20230102_030405678.jpg.xmp",
+        ],
+        ["00000IMG_00000_BURST20181229213517346.jpg", "00001IMG_00001_BURST20181229213517346_COVER.jpg"],
+        ["IMG_20190102_030405_BURST001_COVER.jpg", "IMG_20190102_030405_BURST012.jpg"],
+        ["DSC_0001_BURST20150101120000123.JPG", "DSC_0002_BURST20150101120000123.JPG"],
+        [
+            String(repeating: "a", count: 44) + ".jpg", String(repeating: "a", count: 44) + ".j.json",
+            String(repeating: "a", count: 44) + "-edited.jpg",
+        ],
+        [String(repeating: "a", count: 46) + ".jpg", String(repeating: "a", count: 46) + ".json"],
         ["a(2).jpg", "a.jpg(2).json", "a.jpg.supplemental-metadata(2).json", "a(2).jpg.json"],
     ])
     func belongTogether(names: [String]) {
@@ -33,8 +57,17 @@ import Testing
         #expect(key("IMG_1234.HEIC") != key("IMG_1235.HEIC"))
         #expect(key("a.jpg") != key("a(2).jpg"))
         #expect(key("IMG_Easter.jpg") == "img_easter")
+        #expect(key("PXL_20230102_030405678.jpg") != key("PXL_20230102_030405679.jpg"))
+        #expect(key("IMG_1234_HEVC.jpg") != key("IMG_1234.jpg"))
+        #expect(key("a-edited(1).jpg") != key("a.jpg"))
+        #expect(key("outburst20190102030405678.jpg") == "outburst20190102030405678")
+        #expect(
+            key("00000IMG_00000_BURST20181229213517346.jpg")
+                != key("00000IMG_00000_BURST20181229213517347.jpg"))
         #expect(key("trip.one.jpg") != key("trip.two.jpg"))
         for name in [
+            "photo.json", "photo.s.json", "photo.supp.json", "settings.metadata.json",
+            String(repeating: "b", count: 45) + ".json",
             "notes.txt", "package.json", "archive.tar.json", ".jpg", "jpg", "", "photo.", "a.longending",
         ] {
             #expect(key(name) == nil, "\(name)")
@@ -58,6 +91,30 @@ import Testing
                 "live photo: a/IMG_1.HEIC a/IMG_1.MOV", "raw and picture: a/sub/IMG_1.JPG a/sub/IMG_1.DNG",
                 "with sidecar: top.jpg top.xmp",
             ])
+    }
+
+    /// Takeout cuts a name at 47 and that of its notes at 46.
+    @Test func notesOfLongNames() {
+        let start = String(repeating: "x", count: 46)
+        func groups(_ names: [String]) -> [String] {
+            var grouper = AssetGrouper()
+            let groups = names.flatMap { grouper.add(Array($0.utf8)) } + grouper.finish()
+            return groups.map { group in
+                group.paths.map { String(decoding: $0.dropFirst(46), as: UTF8.self) }.joined(separator: " ")
+            }
+        }
+        #expect(groups(["\(start)y.jpg", "\(start).json"]) == ["y.jpg .json"])
+        #expect(groups(["\(start)y(1).jpg", "\(start)(1).json"]) == ["y(1).jpg (1).json"])
+        #expect(groups(["\(start)y.jpg", "\(start)z.jpg", "\(start).json"]).isEmpty)
+        #expect(groups(["\(start)yy.jpg", "\(start).json"]).isEmpty)
+        var chosen = ChosenGroups()
+        chosen.insert(Array("\(start)y.jpg".utf8))
+        #expect(chosen.contains(Array("\(start).json".utf8)))
+        #expect(!chosen.contains(Array("\(start)z.jpg".utf8)))
+        chosen = ChosenGroups()
+        chosen.insert(Array("\(start).json".utf8))
+        #expect(chosen.contains(Array("\(start)y.jpg".utf8)))
+        #expect(!chosen.contains(Array("other/\(start)y.jpg".utf8)))
     }
 
     @Test func groupsComeBackTogether() throws {

@@ -110,7 +110,9 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
 
     @Test func readsPatternFiles() throws {
         let text = "\u{feff}*.a  \r\n# comment\n\n  \nb\\ \n\\#c\n!d"
-        let list = try PathPattern.list(bytes(text), origin: "--exclude-file x")
+        let list = try PathPattern.list(bytes(text), origin: "--exclude-file x") {
+            try PathPattern($0, origin: $1)
+        }
         #expect(list.map { String(decoding: $0.text, as: UTF8.self) } == ["*.a", "b\\ ", "\\#c", "!d"])
         #expect(list[1].origin == "--exclude-file x:5")
         #expect(list.map(\.isNegated) == [false, false, false, true])

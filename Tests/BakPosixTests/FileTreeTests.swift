@@ -74,19 +74,56 @@ extension PosixTests {
             #expect(first == Array("tmp".utf8))
         }
 
-        @Test func rootsAreResolvedButKeptAsLinks() throws {
+        @Test func rootsAreFollowedAndKeptAsLinks() throws {
             scratch.folder("real")
             scratch.write("real/f", "x")
             symlink("real", scratch["link"])
-            symlink("nowhere", scratch["dangling"])
-            #expect(try walked(tree("link")) == ["link"])
+            #expect(try walked(tree("link")) == ["link", "real", "real/f"])
+            #expect(try !tree("link").isAllMissing)
             #expect(try walked(tree("link/")) == ["real", "real/f"])
             #expect(try walked(tree("link/f")) == ["real", "real/f"])
-            #expect(try walked(tree("dangling")) == ["dangling"])
             #expect(try walked(tree("real/../real/.")) == ["real", "real/f"])
             let here = try FileTree(roots: [Array("Package.swift".utf8)])
             #expect(String(decoding: here.roots[0], as: UTF8.self).hasSuffix("/Package.swift"))
             #expect(try FileTree(roots: [Array("/".utf8), Array("/tmp".utf8)]).roots == [[]])
+        }
+
+        @Test func chainsOfLinksAreFollowedToTheirEnd() throws {
+            scratch.folder("real")
+            scratch.folder("b")
+            scratch.write("real/f")
+            symlink("../real", scratch["b/second"])
+            symlink(scratch["b"] + "/second", scratch["first"])
+            symlink("real/f", scratch["file"])
+            symlink("b/../real/", scratch["slash"])
+            #expect(try walked(tree("first")) == ["b", "b/second", "first", "real", "real/f"])
+            #expect(try walked(tree("file")) == ["file", "real", "real/f"])
+            #expect(try walked(tree("slash")) == ["real", "real/f", "slash"])
+            #expect(try walked(tree("first/f")) == ["real", "real/f"])
+            // Both ways to one folder are kept, and what they lead to is walked once.
+            #expect(try walked(tree("file", "slash", "real")) == ["file", "real", "real/f", "slash"])
+            for number in 0..<40 { symlink(number == 0 ? "real" : "n\(number - 1)", scratch["n\(number)"]) }
+            #expect(try tree("n38").missing.isEmpty)
+        }
+
+        @Test func linksThatLeadNowhereAreNamed() throws {
+            scratch.folder("r")
+            symlink("nowhere/x", scratch["dangling"])
+            symlink("self", scratch["self"])
+            symlink("two", scratch["one"])
+            symlink("one", scratch["two"])
+            symlink("r/../r/gone", scratch["gone"])
+            for (name, leads) in [
+                ("dangling", "nowhere/x"), ("self", "self"), ("one", "one"), ("gone", "r/gone"),
+            ] {
+                let tree = try tree(name)
+                #expect(tree.isAllMissing)
+                #expect(tree.missing.map(\.path) == [Array(scratch.bytes(leads).dropFirst())], "\(name)")
+                #expect(tree.missing[0].reason.message.contains("the link /"), "\(tree.missing[0].reason)")
+                // The link itself is there, and is kept.
+                #expect(tree.roots.contains(Array(scratch.bytes(name).dropFirst())))
+            }
+            #expect(try !tree("r", "self").isAllMissing)
         }
 
         @Test func whatIsMissingFailsAndTheRestIsWalked() throws {

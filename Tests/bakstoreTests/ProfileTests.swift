@@ -219,7 +219,10 @@ import Testing
             ("[profile.x]\nexlude = ['x']", "2: unknown key exlude; did you mean exclude?"),
             ("[profile.x]\nrepository = ['x']", "2: repository must be a folder's path in quotes"),
             ("[profile.x]\nrepository = 'x'", "2: repository 'x': must begin with / or with ~/"),
-            ("[profile.x]\nrepository = '~you/x'", "2: repository '~you/x': must begin with / or with ~/"),
+            (
+                "[profile.x]\nrepository = '~you/x'",
+                "2: repository '~you/x': begins with a ~ that no shell has replaced; write the path in full, or ./~you/x for a folder here"
+            ),
             ("[profile.x]\npaths = '/x'", "2: paths must be an array of paths, such as [\"~/Pictures\"]"),
             ("[profile.x]\npaths = []", "2: paths must be an array of paths, such as [\"~/Pictures\"]"),
             ("[profile.x]\npaths = [\n'/a', 'b']", "2: paths 'b': must begin with / or with ~/"),

@@ -11,6 +11,7 @@ final class RecordingTerminal: Console, @unchecked Sendable {
     var outputIsTerminal = false
     var errorIsTerminal = true
     var width = 80
+    var outputWidth: Int?
     var failure: OutputError?
     var flushedBytes = 0
 
@@ -63,7 +64,7 @@ final class ManualClock: TimeSource, @unchecked Sendable {
                 == "25.0 %  1.0 GiB of 4.0 GiB  1,204 files  102.4 MiB/s  30.0 s left  1.0 MiB new  1 error  home/a\\x1b.jpg"
         )
         let short = ProgressLine.text(progress, seconds: 10, width: 12)
-        #expect(short == "25.0 %  1.0…")
+        #expect(short == "30.0 s left")
         var open = progress
         open.totalsAreFinal = false
         #expect(ProgressLine.text(open, seconds: 0, width: 40).hasPrefix("1.0 GiB  1,204 files  0.0 s"))
@@ -135,8 +136,8 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         let terminal = RecordingTerminal()
         terminal.errorIsTerminal = words.count > 1
         let context = CommandContext(
-            terminal: terminal, environment: try Environment { _ in nil }, clock: ManualClock(),
-            localOffset: { _ in 0 })
+            terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
+            clock: ManualClock(), localOffset: { _ in 0 })
         let line = try ArgumentParser.parse(words.map { Array($0.utf8) })
         let reporter = context.progress(for: line)
         reporter.update { progress }

@@ -9,6 +9,8 @@ public enum LibraryEvent: Sendable {
     case failed(path: [UInt8], reason: String)
     /// An item was left out on purpose.
     case excluded(path: [UInt8], reason: String)
+    /// A line of an ignore file matches nothing, or hardly what was meant.
+    case ignoreFile(remark: String)
 }
 
 /// How far a benchmark has come.

@@ -125,6 +125,7 @@ final class LibraryWalk {
     }
 
     private func flush() {
+        for remark in filter.takeRemarks() { onEvent(.ignoreFile(remark: remark)) }
         guard !batch.isEmpty else { return }
         let begin = time.monotonicNanoseconds()
         queue.push(batch)

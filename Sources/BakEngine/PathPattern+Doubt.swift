@@ -1,0 +1,76 @@
+// PathPattern+Doubt: patterns that can match nothing, or hardly what was meant by them. A pattern that matches nothing
+// leaves nothing out, and only a zero would tell.
+
+import BakCore
+
+extension PathPattern {
+    /// The pattern in quotes, for messages.
+    public var quoted: String { "'\(String(decoding: text, as: UTF8.self))'" }
+
+    /// Why the pattern matches nothing or something else than was meant, wherever it is used; nil if nothing is to be
+    /// said against it. What follows is the end of a message: `'../x' matches nothing, because ...`.
+    public var doubt: String? {
+        let body = isNegated ? text.dropFirst() : text[...]
+        let components = body.split(separator: UInt8(ascii: "/"))
+        guard let first = components.first else { return nil }
+        if components.contains(where: { $0.elementsEqual("..".utf8) }) {
+            return "matches nothing, because no path that is backed up holds '..'"
+        }
+        if first.first == UInt8(ascii: "~"), components.count > 1 {
+            return "matches only a folder with that name: ~ is not replaced here; write the path in full"
+        }
+        if Self.isVariable(first) {
+            return
+                "matches only a file with that name: variables are not replaced here; write the path in full"
+        }
+        // A blank that a backslash stands before is meant.
+        switch body.dropLast().last == UInt8(ascii: "\\") ? nil : body.last {
+        case UInt8(ascii: " "), UInt8(ascii: "\t"):
+            return "ends with a blank, which counts as part of the name"
+        case UInt8(ascii: "\r"):
+            return
+                "ends with a carriage return, which counts as part of the name; was it taken from a Windows file?"
+        default: break
+        }
+        if body.first == UInt8(ascii: " ") { return "begins with a blank, which counts as part of the name" }
+        if hasBackslashBeforeLetter(body) {
+            return "holds a \\, which takes the next character as it is; between folders write /"
+        }
+        return nil
+    }
+
+    /// Why the pattern can match nothing at or beneath `roots`, absolute paths without the leading slash.
+    public func doubt(beneath roots: [[UInt8]]) -> String? {
+        if let doubt { return doubt }
+        let canMatch = roots.contains { root in
+            let folded = ignoresCase ? CaseFolding.fold(root) : root
+            let components = folded.split(separator: UInt8(ascii: "/"))
+            return components.isEmpty || mayMatchBeneath(components[...])
+                || matches(components[...], isFolder: true)
+        }
+        guard !canMatch, let root = roots.first else { return nil }
+        let name = "/" + String(decoding: root, as: UTF8.self)
+        return "matches nothing, because it lies outside of \(name)"
+            + (roots.count > 1 ? " and the other paths" : "")
+    }
+
+    private static func isVariable(_ component: ArraySlice<UInt8>) -> Bool {
+        guard component.first == UInt8(ascii: "$"), component.count > 1 else { return false }
+        return component.dropFirst().allSatisfy { byte in
+            (0x61...0x7a).contains(byte | 0x20) || (0x30...0x39).contains(byte) || "_{}".utf8.contains(byte)
+        }
+    }
+
+    private func hasBackslashBeforeLetter(_ body: ArraySlice<UInt8>) -> Bool {
+        var isEscaped = false
+        for byte in body {
+            if isEscaped {
+                isEscaped = false
+                if (0x61...0x7a).contains(byte | 0x20) || (0x30...0x39).contains(byte) { return true }
+            } else {
+                isEscaped = byte == UInt8(ascii: "\\")
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,114 @@
+// ResolvedRoot: from a path that a user named to what is backed up for it.
+//
+// Always holds: a symbolic link that was named is followed to its end, however many links that takes; each link on the
+// way is a root of its own, so that a restore brings back the way as well. What no link was named for has one root.
+
+import BakCore
+import BakStorage
+import Glibc
+
+/// What a named path stands for.
+struct ResolvedRoot {
+    /// The links on the way and what they lead to: absolute, without the leading slash.
+    private(set) var paths: [[UInt8]] = []
+    /// What cannot be found, and why; it is the named path, or where the last link leads.
+    private(set) var failure: (path: [UInt8], reason: SourceError)?
+
+    /// As many links as the kernel follows.
+    private static let mostLinks = 40
+    private static let slash = UInt8(ascii: "/")
+
+    /// Resolves a path relative to the working folder or absolute.
+    init(_ root: [UInt8]) {
+        guard !root.isEmpty, !root.contains(0) else {
+            failure = (
+                Self.absolute(root), SourceError(operation: "find it", message: "that is no path")
+            )
+            return
+        }
+        var next = root
+        do throws(Errno) {
+            while true {
+                let (path, isLink) = try Self.look(at: next)
+                if paths.count == Self.mostLinks || isLink && paths.contains(path) {
+                    throw Errno(code: ELOOP)
+                }
+                paths.append(path)
+                guard isLink else { return }
+                next = try Self.target(of: path)
+            }
+        } catch {
+            fail(error, looking: next)
+        }
+    }
+
+    private mutating func fail(_ error: Errno, looking path: [UInt8]) {
+        guard let link = paths.last else {
+            failure = (Self.absolute(path), SourceError(error, "find it"))
+            return
+        }
+        let name = "/" + String(decoding: link, as: UTF8.self)
+        failure = (
+            Self.absolute(path),
+            SourceError(
+                operation: "find it",
+                message: error.code == ELOOP
+                    ? "the link \(name) leads in a circle" : "\(error.message), where the link \(name) leads",
+                isNotFound: error.isNotFound)
+        )
+    }
+
+    /// A path with all but its last component resolved, and whether that is a link.
+    private static func look(at path: [UInt8]) throws(Errno) -> (path: [UInt8], isLink: Bool) {
+        let name = path[((path.lastIndex(of: slash) ?? -1) + 1)...]
+        // With a slash or dots at its end a path stands for the folder that it leads to.
+        if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
+            return (try realPath(path), false)
+        }
+        let parent = try realPath(
+            name.startIndex == 0 ? [UInt8(ascii: ".")] : Array(path[..<name.startIndex]))
+        let whole = PathOrder.join(parent, Array(name))
+        let status = try withCPath([slash] + whole) { path throws(Errno) in
+            try linkStatus(at: AT_FDCWD, path)
+        }
+        return (whole, status.format == S_IFLNK)
+    }
+
+    /// Where a link leads: absolute, with its leading slash.
+    private static func target(of link: [UInt8]) throws(Errno) -> [UInt8] {
+        var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = try target.withUnsafeMutableBytes { buffer in
+            Result { () throws(Errno) in
+                try withCPath([slash] + link) { path throws(Errno) in
+                    try system { readlink(path, buffer.baseAddress!, buffer.count) }
+                }
+            }
+        }.get()
+        target.removeSubrange(count...)
+        if target.first == slash { return target }
+        let folder = link.lastIndex(of: slash).map { link[..<$0] + [slash] } ?? []
+        return [slash] + folder + target
+    }
+
+    /// The absolute path of what cannot be resolved, without its leading slash: as far as it leads somewhere without
+    /// links, beyond that as it was written.
+    private static func absolute(_ root: [UInt8]) -> [UInt8] {
+        guard root.first == slash else {
+            return PathOrder.join((try? realPath([UInt8(ascii: ".")])) ?? [], root)
+        }
+        let name = root[((root.lastIndex(of: slash) ?? -1) + 1)...]
+        if name.startIndex > 1, !name.isEmpty, let parent = try? realPath(Array(root[..<name.startIndex])) {
+            return PathOrder.join(parent, Array(name))
+        }
+        return Array(root.dropFirst())
+    }
+
+    /// `realpath` without the leading slash.
+    private static func realPath(_ path: [UInt8]) throws(Errno) -> [UInt8] {
+        try withCPath(path) { path throws(Errno) in
+            guard let real = realpath(path, nil) else { throw Errno(code: errno) }
+            defer { free(real) }
+            return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)).dropFirst())
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// ForeignRepository: folders that hold the backups of another program, told by the files that it makes there.
+
+import BakPosix
+
+/// Another program's repository.
+enum ForeignRepository {
+    /// The program whose repository lies in `folder`, with its article; nil if it is none that is known here.
+    static func program(in folder: String) -> String? {
+        guard let names = Machine.names(inFolder: folder) else { return nil }
+        let has = { (name: String) in names.contains { $0.elementsEqual(name.utf8) } }
+        let hasAny = { (start: String) in names.contains { $0.starts(with: start.utf8) } }
+        if hasAny("kopia.repository") || hasAny("kopia.blobcfg") { return "a kopia repository" }
+        if begins("\(folder)/config", with: "[repository]")
+            || begins("\(folder)/README", with: "This is a Borg Backup repository")
+        {
+            return "a borg repository"
+        }
+        if has("config"), ["data", "keys", "snapshots"].allSatisfy(has),
+            Machine.isFolder("\(folder)/data") == true
+        {
+            return "a restic (or rustic) repository"
+        }
+        if has("config"), has("chunks"), has("snapshots") { return "a duplicacy storage" }
+        if hasAny("duplicati-") { return "a Duplicati backup" }
+        if hasAny("duplicity-full") || hasAny("duplicity-inc") { return "a duplicity backup" }
+        if has("rdiff-backup-data") { return "an rdiff-backup repository" }
+        return nil
+    }
+
+    private static func begins(_ path: String, with text: String) -> Bool {
+        // A larger file is none of those that are looked for.
+        guard let bytes = try? SmallFile.read(path: path, limit: 64 << 10) else { return false }
+        let start = bytes.drop { [0x20, 0x09, 0x0a, 0x0d].contains($0) }
+        return start.starts(with: text.utf8)
+    }
+
+    /// What to say to who wants to use such a folder; nil if it is none.
+    static func refusal(_ location: String) -> CommandFailure? {
+        program(in: location).map { program in
+            CommandFailure(
+                code: .noRepository,
+                message:
+                    "\(location) is \(program), which bakstore does not read; use that program for it, or name "
+                    + "another folder with --repo. To bring its files here, restore them with it and back them up"
+            )
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// PatternReader: patterns as users write them, on the command line, in files and in profiles, to patterns for whole paths.
+// What a shell would have replaced, had there been no quotes, is replaced here: the home folder and `./`. What can match
+// nothing is told.
+
+import BakCore
+import BakEngine
+import BakPosix
+
+/// Reads the patterns of one command.
+struct PatternReader {
+    /// Takes the place of `~/` and `$HOME/`.
+    let home: [UInt8]?
+    /// Takes the place of `./`; nil where patterns are no paths of this machine's.
+    let folder: [UInt8]?
+    /// What the patterns choose from: absolute paths without the leading slash.
+    let roots: [[UInt8]]
+    /// Told of each pattern that can match nothing, in one line.
+    let remark: (String) -> Void
+
+    private static let slash = UInt8(ascii: "/")
+
+    /// Compiles a pattern; `origin` says where it was written.
+    ///
+    /// Throws `PatternError` if it is malformed.
+    func read(_ text: [UInt8], origin: String, ignoringCase: Bool = false) throws(PatternError) -> PathPattern
+    {
+        let pattern = try PathPattern(expanded(text), origin: origin, ignoringCase: ignoringCase)
+        guard let doubt = pattern.doubt(beneath: roots) else { return pattern }
+        if let real = realized(pattern.text) {
+            let other = try PathPattern(real, origin: origin, ignoringCase: ignoringCase)
+            if other.doubt(beneath: roots) == nil { return other }
+        }
+        remark("\(origin) \(pattern.quoted) \(doubt)")
+        return pattern
+    }
+
+    /// Compiles the patterns of a file; `name` is what messages call it.
+    func list(_ bytes: [UInt8], name: String) throws -> [PathPattern] {
+        do {
+            return try PathPattern.list(bytes, origin: name) { line, origin in
+                do throws(PatternError) {
+                    return try read(line, origin: origin)
+                } catch {
+                    throw UsageError("\(origin): \(error)")
+                }
+            }
+        } catch let fault as TextFault {
+            throw UsageError("\(name): \(fault)")
+        }
+    }
+
+    private func expanded(_ text: [UInt8]) -> [UInt8] {
+        let (sign, body) = Self.split(text)
+        for start in ["~", "$HOME", "${HOME}"] {
+            guard let home, body.starts(with: start.utf8) else { continue }
+            let rest = body.dropFirst(start.utf8.count)
+            if rest.isEmpty || rest.first == Self.slash {
+                return Array(sign) + Self.literal(home) + Array(rest)
+            }
+        }
+        if let folder, body.starts(with: "./".utf8),
+            body.contains(where: { $0 != Self.slash && $0 != UInt8(ascii: ".") })
+        {
+            return Array(sign) + Self.literal(folder) + Array(body.dropFirst())
+        }
+        return text
+    }
+
+    /// The same pattern for the folder that a symbolic link in it leads to: paths are backed up without links in them. Nil
+    /// where there is none.
+    private func realized(_ text: [UInt8]) -> [UInt8]? {
+        let (sign, body) = Self.split(text)
+        guard body.first == Self.slash else { return nil }
+        let components = body.split(separator: Self.slash)
+        let plain = components.prefix { !$0.contains { #"*?[\"#.utf8.contains($0) } }
+        for count in stride(from: plain.count, to: 0, by: -1) {
+            let path = [Self.slash] + Array(plain.prefix(count).joined(separator: [Self.slash]))
+            guard let text = String(validating: path, as: UTF8.self), let real = Machine.realPath(text) else {
+                continue
+            }
+            if real.utf8.elementsEqual(path) { return nil }
+            var pattern = Array(sign) + Self.literal(Array(real.utf8))
+            for component in components.dropFirst(count) { pattern += [Self.slash] + Array(component) }
+            if body.last == Self.slash { pattern.append(Self.slash) }
+            return pattern
+        }
+        return nil
+    }
+
+    private static func split(_ text: [UInt8]) -> (sign: ArraySlice<UInt8>, body: ArraySlice<UInt8>) {
+        text.first == UInt8(ascii: "!") ? (text[..<1], text[1...]) : (text[..<0], text[...])
+    }
+
+    /// A path as a pattern that matches it alone.
+    private static func literal(_ path: [UInt8]) -> [UInt8] {
+        path.flatMap { #"*?[]\"#.utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
+    }
+}

@@ -1,0 +1,135 @@
+// PlaceName: whether what a user wrote names a file or folder of this machine. The one place that tells a path from an
+// address of another machine, of another program or of another system, wherever it was written: on the command line, in
+// the environment, in a profile, in a list.
+//
+// Always holds: a path that begins with `/` (but not `//`) or with `./` names what it says, whatever else is in it.
+
+/// The reading of a path as a user writes it.
+enum PlaceName {
+    /// Why `text` is no path of this machine and what to write instead; nil if it is one. What follows is the middle of
+    /// a message: `'s3:x': is an address ...`.
+    static func objection(to text: [UInt8]) -> String? {
+        let name = Formatting.name(text)
+        if let rest = fileURL(text) {
+            guard !rest.isEmpty, !rest.contains(0) else { return "names no file; write its path" }
+            return rest.starts(with: "/".utf8) ? nil : objection(to: rest)
+        }
+        if let complaint = unexpanded(text, name) { return complaint }
+        if text.starts(with: "//".utf8), text.count > 2, text[2] != UInt8(ascii: "/") {
+            return "is an address in a network; mount the share and name the folder where it is mounted, "
+                + "or write one / in front if it is a folder of this machine"
+        }
+        if text.starts(with: #"\\"#.utf8) {
+            return "is an address in a network; mount the share and name the folder where it is mounted"
+        }
+        guard let colon = text.firstIndex(of: UInt8(ascii: ":")), colon > 0,
+            text[..<colon].allSatisfy(isOfAddress)
+        else { return nil }
+        if colon == 1, isLetter(text[0]) {
+            return "is a path of Windows; name the folder where that drive is mounted, such as /mnt/"
+                + String(decoding: [text[0] | 0x20], as: UTF8.self) + ", or write ./\(name) for a folder here"
+        }
+        let scheme = String(decoding: text[..<colon], as: UTF8.self)
+        return "is an address of another machine or program; \(advice(scheme)) and name the folder "
+            + "where it is mounted, or write ./\(name) for a name with a colon in it"
+    }
+
+    /// The path that `text` names: without a `file:` in front. Ask for an objection first.
+    static func path(_ text: [UInt8]) -> [UInt8] { fileURL(text) ?? text }
+
+    // MARK: What a shell would have replaced
+
+    private static func unexpanded(_ text: [UInt8], _ name: String) -> String? {
+        let first =
+            text.split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
+            .first.map(Array.init) ?? []
+        let hasMore = first.count < text.count
+        if first == [UInt8(ascii: "~")] {
+            return "begins with a ~ that no shell has replaced; write your home folder's path in full, "
+                + "or leave the quotes and the = before it away"
+        }
+        if first.first == UInt8(ascii: "~"), hasMore {
+            return
+                "begins with a ~ that no shell has replaced; write the path in full, or ./\(name) for a folder here"
+        }
+        if isVariable(first) {
+            return "begins with a variable that no shell has replaced; write the path in full, "
+                + "or ./\(name) for a name that begins with a $"
+        }
+        return nil
+    }
+
+    /// `$HOME`, `${HOME}`, `%USERPROFILE%`.
+    private static func isVariable(_ part: [UInt8]) -> Bool {
+        var word = part[...]
+        if word.first == UInt8(ascii: "%") {
+            guard let end = word.dropFirst().firstIndex(of: UInt8(ascii: "%")) else { return false }
+            word = word[1..<end]
+        } else if word.first == UInt8(ascii: "$") {
+            word = word.dropFirst()
+            if word.first == UInt8(ascii: "{"), word.last == UInt8(ascii: "}") {
+                word = word.dropFirst().dropLast()
+            } else if word.first == UInt8(ascii: "(") {
+                return true
+            }
+        } else {
+            return false
+        }
+        guard let start = word.first, isLetter(start) || start == UInt8(ascii: "_") else { return false }
+        return word.allSatisfy { isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
+    }
+
+    // MARK: Addresses
+
+    /// What a `file:` address names; nil if it is none, or one of another machine.
+    private static func fileURL(_ text: [UInt8]) -> [UInt8]? {
+        let scheme = Array("file:".utf8)
+        guard text.count >= scheme.count,
+            zip(text, scheme).allSatisfy({ $0 == $1 || isLetter($1) && $0 | 0x20 == $1 })
+        else { return nil }
+        let rest = Array(text.dropFirst(scheme.count))
+        guard rest.starts(with: "//".utf8) else { return rest }
+        for host in ["//localhost/", "///"] where rest.starts(with: host.utf8) {
+            return withoutPercents(rest.dropFirst(host.utf8.count - 1))
+        }
+        return nil
+    }
+
+    /// `My%20Pictures` to `My Pictures`, as addresses are written.
+    private static func withoutPercents(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = text
+        while let byte = rest.popFirst() {
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            if byte == UInt8(ascii: "%"), digits.utf8.count == 2, !digits.hasPrefix("+"),
+                !digits.hasPrefix("-"),
+                let value = UInt8(digits, radix: 16)
+            {
+                result.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                result.append(byte)
+            }
+        }
+        return result
+    }
+
+    private static func advice(_ scheme: String) -> String {
+        switch scheme.lowercased() {
+        case "sftp", "ssh", "scp": "mount it with sshfs"
+        case "s3", "b2", "rclone", "gs", "azure", "swift", "webdav", "dav", "davs", "ftp", "http", "https":
+            "mount it with rclone mount"
+        case "smb", "cifs", "nfs", "afp": "mount the share"
+        case _ where scheme.contains("@"): "mount it with sshfs"
+        default: "mount it, such as with sshfs or rclone mount,"
+        }
+    }
+
+    /// Whether a byte can stand in a scheme, a user's name or a machine's.
+    private static func isOfAddress(_ byte: UInt8) -> Bool {
+        isLetter(byte) || isDigit(byte) || "+-._@[]%".utf8.contains(byte)
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7a).contains(byte | 0x20) }
+    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+}

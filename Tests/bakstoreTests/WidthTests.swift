@@ -1,0 +1,135 @@
+// What is shown on a terminal: never wider than it, in ASCII where the locale knows nothing else, and read back as it
+// was printed.
+
+import BakCore
+import Testing
+
+@testable import bakstore
+
+@Suite struct WidthTests {
+    static let widths = [20, 40, 41, 60, 79, 80, 100, 132, 200]
+
+    @Test(arguments: widths) func helpFitsAndLosesNoWord(width: Int) {
+        var texts = [(HelpText(width).overview(), HelpText(nil).overview())]
+        for command in CommandTable.commands {
+            texts.append((HelpText(width).command(command), HelpText(nil).command(command)))
+        }
+        for (text, wide) in texts {
+            for line in text.split(separator: "\n") {
+                #expect(TextWidth.of(String(line)) <= width, "\(line)")
+            }
+            // The order of words in a table's rows is kept as well.
+            let words = { (text: String) in
+                text.filter { !$0.isWhitespace }
+            }
+            #expect(words(text) == words(wide))
+        }
+    }
+
+    @Test(arguments: widths) func tablesFitAndPathsGiveWay(width: Int) {
+        var table = TextTable([.left, .right, .path], header: ["ID", "Size", "Paths"])
+        table.append(["9190aeca", "2.9 GiB", "/home/me/Pictures/2026/Summer/写真/😀/the last of all.jpg"])
+        table.append(["x", "1 B", "/a"])
+        for isASCII in [false, true] {
+            let lines = table.lines(width: width, isASCII: isASCII)
+            #expect(lines.count == 4)
+            for line in lines {
+                #expect(TextWidth.of(line) <= width, "\(line)")
+                if isASCII { #expect(line.utf8.allSatisfy { $0 < 0x80 }) }
+            }
+            if width >= 40 {
+                #expect(lines[2].contains("9190aeca") && lines[2].contains("2.9 GiB"))
+                #expect(lines[2].hasPrefix("9190aeca  2.9 GiB  /") && lines[2].hasSuffix(".jpg"))
+            }
+        }
+        #expect(table.lines() == table.lines(width: 1000))
+    }
+
+    @Test func theMiddleOfAPathGivesWay() {
+        #expect(TextWidth.cutWithin("/home/me/a.jpg", to: 14) == "/home/me/a.jpg")
+        #expect(TextWidth.cutWithin("/home/me/a.jpg", to: 10) == "/ho…/a.jpg")
+        #expect(TextWidth.cutWithin("/home/me/a.jpg", to: 10, mark: "...") == "/h...a.jpg")
+        #expect(TextWidth.cutWithin("写真写真写真", to: 7) == "写…写真")
+        for width in 0..<20 {
+            #expect(TextWidth.of(TextWidth.cutWithin("/写真/abc/def/ghi.jpg", to: width)) <= width)
+            #expect(TextWidth.of(TextWidth.cut("/写真/abc/def/ghi.jpg", to: width)) <= width)
+        }
+    }
+
+    /// Every combination of what can be in a live line, at every width: it fits, and as long as anything fits, the time
+    /// left is in it.
+    @Test func theLiveLineNeverLosesTheTimeLeft() {
+        for mask in 0..<64 {
+            var progress = Progress(bytes: 1 << 30)
+            if mask & 1 != 0 { progress.files = 1_234_567 }
+            (progress.totalBytes, progress.totalsAreFinal) = (4 << 30, true)
+            if mask & 2 != 0 { progress.newBytes = 123 << 20 }
+            if mask & 4 != 0 { progress.errors = 12 }
+            if mask & 8 != 0 { progress.currentFiles = [Array("home/me/Pictures/写真/x.jpg".utf8)] }
+            let isASCII = mask & 16 != 0
+            let seconds = mask & 32 != 0 ? 4000.0 : 10
+            for width in 0...200 {
+                let line = ProgressLine.text(progress, seconds: seconds, width: width, isASCII: isASCII)
+                #expect(TextWidth.of(line) <= width)
+                if width >= 14 { #expect(line.contains(" left"), "\(width) \(line)") }
+                if width >= 40 { #expect(line.contains("25.0 %"), "\(width) \(line)") }
+                if isASCII { #expect(line.utf8.allSatisfy { $0 < 0x80 }) }
+            }
+        }
+    }
+
+    @Test func localesWithoutUTF8AreASCII() {
+        func isASCII(_ variables: [String: String]) -> Bool {
+            Environment.isASCII { variables[$0].map { Array($0.utf8) } }
+        }
+        for name in ["C", "POSIX", "de_DE", "de_DE.ISO-8859-1", "de_DE@euro"] {
+            #expect(isASCII(["LANG": name]) && isASCII(["LC_ALL": name, "LANG": "de_DE.UTF-8"]))
+            #expect(isASCII(["LC_CTYPE": name, "LC_ALL": ""]))
+        }
+        for name in ["C.UTF-8", "de_DE.utf8", "en_US.UTF-8", "ca_ES.UTF-8@valencia"] {
+            #expect(!isASCII(["LANG": name]) && !isASCII(["LC_ALL": name, "LANG": "C"]))
+        }
+        #expect(!isASCII([:]) && !isASCII(["LANG": ""]))
+    }
+
+    @Test func asciiTextAndJSON() {
+        #expect(Formatting.ascii("a … b — c · 3×4 “x” é 😀") == #"a ... b - c - 3x4 "x" \u{e9} \u{1f600}"#)
+        #expect(
+            String(decoding: Formatting.asciiJSON(Array("{\"a\":\"é😀\"}\n".utf8)), as: UTF8.self)
+                == #"{"a":"\u00e9\ud83d\ude00"}"# + "\n")
+    }
+
+    /// Names of random bytes and characters, printed in both ways, are read back as they were.
+    @Test func namesAreReadBackAsPrinted() {
+        var numbers = Numbers(state: 11)
+        let pieces: [[UInt8]] = [
+            [0x5c], [0x5c, 0x6e], [0x0a], [0x1b], [0xff], [0xc3], Array("é".utf8), Array("😀".utf8),
+            Array("\u{202e}".utf8),
+            Array("\u{e000}".utf8), Array("a".utf8), Array("/".utf8), Array("{".utf8), Array("x41".utf8),
+            Array("e\u{301}".utf8),
+        ]
+        for _ in 0..<5000 {
+            let name = (0..<Int.random(in: 1...8, using: &numbers)).flatMap { _ in
+                pieces.randomElement(using: &numbers)!
+            }
+            for printed in [Formatting.name(name), Formatting.ascii(Formatting.name(name))] {
+                let typed = Array(printed.utf8)
+                #expect((Formatting.unescaped(typed) ?? typed) == name, "\(printed)")
+            }
+        }
+        for bad in [
+            #"\"#, #"\q"#, #"\x"#, #"\x4"#, #"\xzz"#, #"\u{}"#, #"\u{110000}"#, #"\u41"#, #"\u{-1}"#,
+            #"\u{41"#,
+        ] {
+            #expect(Formatting.unescaped(Array(bad.utf8)) == nil, "\(bad)")
+        }
+    }
+
+    private struct Numbers: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return state ^ state >> 33
+        }
+    }
+}
