@@ -41,9 +41,13 @@ final class Descriptor: @unchecked Sendable {
         do throws(Errno) {
             try system { fsync(number) }
         } catch {
-            guard [EINVAL, ENOTSUP, ENOSYS].contains(error.code) else { throw error }
+            // EBADF, EISDIR: it wants a file that is open for writing.
+            guard Self.lacksSync(error) || error.code == EBADF || error.code == EISDIR else { throw error }
         }
     }
+
+    /// Whether a sync failed because the file system has no such call, and not because something was lost.
+    static func lacksSync(_ error: Errno) -> Bool { [EINVAL, ENOTSUP, ENOSYS].contains(error.code) }
 
     /// What the system knows of the open file.
     func status() throws(Errno) -> stat { try fileStatus(number) }

@@ -21,7 +21,11 @@ public final class FolderCache: LocalCache {
         self.isReadOnly = isReadOnly
         if !isReadOnly { try? Folders.create(path, mode: 0o700, durably: false) }
         folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-        if let folder, !isReadOnly { _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600) }
+        if let folder, !isReadOnly {
+            _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600)
+            // Its time says when it was used last.
+            _ = futimens(folder.number, nil)
+        }
     }
 
     /// Whether there is a folder to keep files in.
@@ -56,6 +60,7 @@ public final class FolderCache: LocalCache {
             let output = try attempt(name) { () throws(Errno) in
                 let (made, file) = try Temporary.create(in: folder.number)
                 temporary = made
+                Sharing.inheritOwner(file, from: folder)
                 return BufferedOutput(file)
             }
             try write { bytes throws(StoreError) in

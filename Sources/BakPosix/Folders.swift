@@ -10,16 +10,27 @@ enum Folders {
         var parent = path.hasPrefix("/") ? "/" : "."
         for component in path.split(separator: "/") where component != "." {
             let folder = parent + "/" + component
-            if mkdir(folder, mode) == 0 {
-                if durably {
-                    try Descriptor.open(parent, O_RDONLY | O_DIRECTORY).synchronizeFolder()
+            if !isFolder(folder) {
+                let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
+                // Before anything is made: a medium that cannot sync a folder then is taken as it is.
+                let syncs = durably && above.map { fsync($0.number) == 0 } == true
+                if mkdir(folder, mode) == 0 {
+                    if let above { inheritOwner(folder, above) }
+                    if syncs { try above?.synchronizeFolder() }
+                } else {
+                    let code = errno
+                    // A read-only or foreign parent answers EROFS or EACCES although the folder is there.
+                    guard isFolder(folder) else { throw Errno(code: code == EEXIST ? ENOTDIR : code) }
                 }
-            } else {
-                let code = errno
-                // A read-only or foreign parent answers EROFS or EACCES although the folder is there.
-                guard isFolder(folder) else { throw Errno(code: code == EEXIST ? ENOTDIR : code) }
             }
             parent = folder
+        }
+    }
+
+    /// What root makes in a user's folder is that user's.
+    private static func inheritOwner(_ folder: String, _ above: Descriptor) {
+        if let made = try? Descriptor.open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
+            Sharing.inheritOwner(made, from: above)
         }
     }
 

@@ -106,8 +106,7 @@ extension LocalStore {
         var folders: [ObjectKey: Descriptor] = [:]
         var openFolders: [Substring: Descriptor] = [:]
         for object in waiting {
-            let text = object.key.description
-            let name = text[..<(text.lastIndex(of: "/") ?? text.startIndex)]
+            let name = Self.folder(of: object.key)[...]
             if openFolders[name] == nil {
                 let folder = try openFolder(of: object.key)
                 openFolders[name] = folder
@@ -115,7 +114,8 @@ extension LocalStore {
             }
         }
         for object in waiting {
-            guard try publish(object) == .created else {
+            guard let folder = openFolders[Self.folder(of: object.key)[...]] else { continue }
+            guard try publish(object, in: folder) == .created else {
                 throw StoreError(Errno(code: EEXIST), "publish", object.key.description)
             }
             published += 1
@@ -139,6 +139,7 @@ extension LocalStore {
         do throws(Errno) {
             let folder = try temporaries()
             let (name, file) = try Temporary.create(in: folder.number)
+            sharing().apply(to: file, isFolder: false)
             do throws(Errno) {
                 try writeAll(file.number, bytes)
             } catch {
@@ -165,46 +166,17 @@ extension LocalStore {
     func synchronize(_ object: StagedObject) throws(StoreError) {
         guard let file = object.file else { return }
         do throws(Errno) {
-            try system { fsync(file.number) }
+            do throws(Errno) {
+                try system { fsync(file.number) }
+            } catch {
+                // A medium that knows no such call for a file may know it for all of them, or writes at once.
+                guard Descriptor.lacksSync(error) else { throw error }
+                _ = syncfs(file.number)
+            }
             try file.close()
         } catch {
             throw StoreError(error, "sync", object.key.description, isWriting: true)
         }
-    }
-
-    /// Gives a durable file its object's name unless that is taken; the temporary is gone in any case
-    /// when this returns.
-    func publish(_ object: StagedObject) throws(StoreError) -> PutOutcome {
-        let (key, name) = (object.key.description, object.temporary)
-        do throws(Errno) {
-            let folder = try temporaries()
-            do throws(Errno) {
-                try system {
-                    renameat2(folder.number, name, root.number, key, UInt32(linux_RENAME_NOREPLACE))
-                }
-            } catch {
-                guard error.code == EINVAL || error.code == ENOSYS else { throw error }
-                try link(name, in: folder, to: key)
-            }
-            return .created
-        } catch {
-            guard error.code == EEXIST else { throw StoreError(error, "publish", key, isWriting: true) }
-            discard(object)
-            return .alreadyExists
-        }
-    }
-
-    /// What a file system without RENAME_NOREPLACE offers: a second name, then the first one removed.
-    func link(_ name: String, in folder: Descriptor, to key: String) throws(Errno) {
-        do throws(Errno) {
-            try system { linkat(folder.number, name, root.number, key, 0) }
-        } catch {
-            // A network file system may repeat a request whose reply was lost and then find its own link.
-            guard error.code == EEXIST, try linkStatus(at: folder.number, name).st_nlink == 2 else {
-                throw error
-            }
-        }
-        unlinkat(folder.number, name, 0)
     }
 
     /// Removes an object's temporary, if it still is there.

@@ -1,8 +1,8 @@
 // LocalStore: a repository's objects as files of one folder, a key being a path in it.
 //
 // Always holds: a file under an object's name is whole and was synced before it got that name; names are
-// given with "fail if taken", so no object is ever overwritten; what is being written lives in `tmp/`
-// under names that cannot be keys. A sync that failed is never tried again: that object is given up.
+// given with "fail if taken" or under a claim, so no object is ever overwritten; what is being written lives in
+// `tmp/` under names that cannot be keys. A sync that failed is never tried again: that object is given up.
 // Every call is relative to the descriptor of the folder opened at first, so a store whose folder is
 // moved stays itself and one whose drive was swapped fails.
 
@@ -26,10 +26,30 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var isPublishing = false
     /// Why staged objects were lost since the last publishing; it must not succeed then.
     var stagingFailure: StoreError?
+    /// How objects get their names, once that is known.
+    var way: Naming?
     private var temporaryFolder: Descriptor?
+    private var knownSharing: Sharing?
+    /// Whether folders could be synced before anything was written; nil while that is not known.
+    private var syncsFolders: Bool?
     private var existingFolders: Set<String> = []
     private var durableFolders: Set<String> = []
     private var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
+
+    /// File systems whose inode numbers stay as they are: ext2 to ext4, XFS, Btrfs, F2FS, tmpfs.
+    private static let steadyTypes: Set<UInt32> = [
+        0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994,
+    ]
+
+    public var place: String {
+        var system = statfs()
+        if fstatfs(root.number, &system) == 0, let status = try? root.status(),
+            Self.steadyTypes.contains(UInt32(truncatingIfNeeded: system.f_type))
+        {
+            return "\(system.f_fsid.__val.0) \(system.f_fsid.__val.1) \(status.st_ino)"
+        }
+        return Machine.realPath(location) ?? location
+    }
 
     /// Opens the store in an existing folder.
     public init(path: String) throws(StoreError) {
@@ -41,14 +61,18 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Makes the folder, and those above it, where they are missing, durably, and opens the store in it.
+    /// Makes the folder, and those above it, where they are missing, durably, opens the store in it and finds out how
+    /// objects get their names there.
     public static func create(path: String) throws(StoreError) -> LocalStore {
         do throws(Errno) {
             try Folders.create(path, mode: 0o700, durably: true)
         } catch {
             throw StoreError(error, "make the folder", path, isWriting: true)
         }
-        return try LocalStore(path: path)
+        let store = try LocalStore(path: path)
+        // A store that cannot be written to says so when it is.
+        _ = try? store.prepareNaming()
+        return store
     }
 
     /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store
@@ -62,6 +86,13 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             let name = listing.name(index)
             if name.elementsEqual("tmp".utf8) {
                 guard holdsOnly(Temporary.isTemporary, "tmp", in: folder.number) else { return false }
+            } else if name.elementsEqual(ClaimNames.folder.utf8) {
+                let isClaim = { (name: ArraySlice<UInt8>) in
+                    ClaimNames.key(ofClaim: String(decoding: name, as: UTF8.self)) != nil
+                }
+                guard holdsOnly(isClaim, ClaimNames.folder, in: folder.number) else { return false }
+            } else if name.elementsEqual(unguardedMark.utf8) {
+                continue
             } else if name.elementsEqual("keys".utf8) {
                 // An encrypted repository's key is stored before the repository is made.
                 guard holdsOnly(isID, "keys", in: folder.number) else { return false }
@@ -94,7 +125,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         do {
             try synchronize(object)
             let folder = try openFolder(of: key)
-            let outcome = try publish(object)
+            let outcome = try publish(object, in: folder, bytes)
             // A name that another process took may not be durable yet; who learns of it may rely on it.
             try synchronizeFolders([key: folder])
             return outcome
@@ -173,6 +204,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     {
         do throws(Errno) {
             guard let folder = try openListed("tmp") else { return 0 }
+            try tidyClaims(olderThanSeconds: seconds)
             return try Temporary.sweep(folder.number, olderThanSeconds: seconds)
         } catch {
             throw StoreError(error, "tidy", "tmp")
@@ -186,7 +218,9 @@ extension LocalStore {
     /// The folder `tmp`, made when it is missing.
     func temporaries() throws(Errno) -> Descriptor {
         if let known = monitor.locked({ temporaryFolder }) { return known }
-        if mkdirat(root.number, "tmp", 0o700) != 0, errno != EEXIST { throw Errno(code: errno) }
+        try sharing().makeFolder("tmp", in: root)
+        // Before anything is written: what fails then is the call and not the medium.
+        monitor.locked { syncsFolders = fsync(root.number) == 0 }
         let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         monitor.locked { temporaryFolder = opened }
         return opened
@@ -204,18 +238,37 @@ extension LocalStore {
         }
     }
 
-    /// Opens the folder that `key` goes to, made with those above it when it is missing.
+    /// Whose new files and folders are.
+    func sharing() -> Sharing {
+        if let known = monitor.locked({ knownSharing }) { return known }
+        let sharing = Sharing(root: root)
+        monitor.locked { knownSharing = sharing }
+        return sharing
+    }
+
+    /// Makes the names in a folder durable. A medium that could not do so before it was written to is taken as it is.
+    func synchronize(folder: Descriptor) throws(Errno) {
+        do throws(Errno) {
+            try folder.synchronizeFolder()
+        } catch {
+            guard !error.isFull, monitor.locked({ syncsFolders }) == false else { throw error }
+        }
+    }
+
+    /// Opens the folder that `key` goes to, made with those above it when it is missing. No symbolic link is followed:
+    /// what root writes and gives away must lie in the store.
     func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
         let folder = Self.folder(of: key)
         do throws(Errno) {
-            if !monitor.locked({ existingFolders.contains(folder) }) {
-                for path in Self.lineage(folder) where !path.isEmpty {
-                    if mkdirat(root.number, path, 0o700) != 0, errno != EEXIST { throw Errno(code: errno) }
-                }
-                monitor.locked { _ = existingFolders.insert(folder) }
+            let isKnown = monitor.locked { existingFolders.contains(folder) }
+            var opened = try Descriptor.open(at: root.number, ".", O_RDONLY | O_DIRECTORY)
+            for component in folder.split(separator: "/") {
+                if !isKnown { try sharing().makeFolder(String(component), in: opened) }
+                opened = try Descriptor.open(
+                    at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             }
-            return try Descriptor.open(
-                at: root.number, folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY)
+            if !isKnown { monitor.locked { _ = existingFolders.insert(folder) } }
+            return opened
         } catch {
             throw StoreError(error, "make the folder of", key.description, isWriting: true)
         }
@@ -238,7 +291,7 @@ extension LocalStore {
             }
             for (folder, descriptor) in opened {
                 path = folder
-                try descriptor.synchronizeFolder()
+                try synchronize(folder: descriptor)
             }
         } catch {
             throw StoreError(error, "sync the folder", path.isEmpty ? location : path, isWriting: true)
@@ -246,9 +299,14 @@ extension LocalStore {
         monitor.locked { durableFolders.formUnion(fresh) }
     }
 
-    private static func folder(of key: ObjectKey) -> String {
+    static func folder(of key: ObjectKey) -> String {
         let text = key.description
         return text.lastIndex(of: "/").map { String(text[..<$0]) } ?? ""
+    }
+
+    static func lastComponent(of key: ObjectKey) -> String {
+        let text = key.description
+        return text.lastIndex(of: "/").map { String(text[text.index(after: $0)...]) } ?? text
     }
 
     /// The folder and all above it, from the store's own ("") down.

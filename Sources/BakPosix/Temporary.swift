@@ -42,12 +42,30 @@ enum Temporary {
         var removed = 0
         for index in 0..<listing.count where isTemporary(listing.name(index)) {
             removed += listing.withName(index) { name in
-                guard let status = try? linkStatus(at: folder, name), status.format == S_IFREG,
+                guard let status = try? linkStatus(at: folder, name),
                     Int64(status.st_mtim.tv_sec) < oldest
                 else { return 0 }
-                return unlinkat(folder, name, 0) == 0 ? 1 : 0
+                switch status.format {
+                case S_IFREG: return unlinkat(folder, name, 0) == 0 ? 1 : 0
+                case S_IFDIR: return removeFolder(name, in: folder) ? 1 : 0
+                default: return 0
+                }
             }
         }
         return removed
+    }
+
+    /// Removes a folder of temporaries that was to become a claim. It is taken first: its maker, were it still there,
+    /// must not publish what is half removed.
+    private static func removeFolder(_ path: UnsafePointer<CChar>, in folder: Int32) -> Bool {
+        let taken = name()
+        guard renameat(folder, path, folder, taken) == 0,
+            let opened = try? Descriptor.open(at: folder, taken, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let listing = try? FolderListing(opened.number)
+        else { return false }
+        for index in 0..<listing.count where isTemporary(listing.name(index)) {
+            listing.withName(index) { _ = unlinkat(opened.number, $0, 0) }
+        }
+        return unlinkat(folder, taken, AT_REMOVEDIR) == 0
     }
 }

@@ -1,9 +1,35 @@
 // CacheHeader: what files of the cache begin with, so that one of another kind, another version or another repository
-// is not taken for what it is not.
+// is not taken for what it is not. Copies of a repository have one id and so one cache: what a file says must be true
+// of all of them, because it follows from content that is named by hashes or random ids, or it has a name of its own
+// for each place.
 //
 //   magic 8 | version 4 | zero 4 | repository id 16
 
+import BakCodec
 import BakCore
+import BakStorage
+
+/// The files of a repository's cache.
+public enum CacheFiles {
+    private static let magics: [(name: String, start: String)] = [
+        (IndexTable.cacheName, "bakindex"), (ReferenceCache.name, "bakrefs\0"),
+        (ReadLog.cacheName, "bakreads"), (KnownMarkers.cacheName, "bakgone\0"),
+    ]
+
+    /// True if a file with that name and those first bytes is one of a cache.
+    public static func isOne(_ name: String, _ start: some Sequence<UInt8>) -> Bool {
+        magics.contains { file in
+            (name == file.name || name.hasPrefix(file.name + "-")) && start.starts(with: file.start.utf8)
+        }
+    }
+}
+
+extension Repository {
+    /// The name of a cache file that is about this copy of the repository and no other.
+    package func cacheNameHere(_ name: String) -> String {
+        name + "-" + Hex.encode(Array(store.place.utf8).withUnsafeBytes(Checksum.xxh3_64))
+    }
+}
 
 /// The first bytes of a file in the cache.
 struct CacheHeader {

@@ -60,7 +60,7 @@ public final class RepositoryCheck {
 
     /// Checks. Throws only when the store itself cannot be listed or read.
     public func run() throws -> CheckReport {
-        firstLog = ReadLog(repository.cache, repository: repository.config.id)
+        firstLog = ReadLog(repository)
         log = firstLog
         for _ in 0..<Self.attempts {
             (report, damage, told, faultyObjects, held) = (CheckReport(), DamagedBlobs(), [], [:], [])

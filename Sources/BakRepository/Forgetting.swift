@@ -29,7 +29,7 @@ extension Repository {
                 _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
             }
         }
-        KnownMarkers(cache, repository: config.id).add(ids)
+        KnownMarkers(self).add(ids)
     }
 
     private func encodedMarker(of snapshot: ID128, _ origin: RecordOrigin) throws -> [UInt8] {

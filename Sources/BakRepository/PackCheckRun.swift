@@ -64,7 +64,7 @@ final class PackCheckRun: @unchecked Sendable {
             }
         }
         for thread in threads { thread.join() }
-        if verifiedPacks > 0 { log.write(to: repository.cache, repository: repository.config.id) }
+        if verifiedPacks > 0 { log.write(for: repository) }
     }
 
     private func noteRead(_ bytes: Int) {
@@ -90,7 +90,7 @@ final class PackCheckRun: @unchecked Sendable {
             let now = repository.time.monotonicNanoseconds()
             guard now &- logWrittenAt >= Self.logIntervalNanoseconds else { return }
             logWrittenAt = now
-            log.write(to: repository.cache, repository: repository.config.id)
+            log.write(for: repository)
         }
     }
 }

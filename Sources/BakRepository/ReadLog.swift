@@ -1,5 +1,6 @@
 // ReadLog: when this machine last read each pack and found it whole. It lets a check go on where an earlier one
-// ended, and say how much has been read since when. It lies in the cache: without it a check begins anew.
+// ended, and say how much has been read since when. It lies in the cache: without it a check begins anew. Each copy of
+// a repository has its own: one that was read says nothing of another's disk.
 //
 //   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8
 //   row   pack id 16 | seconds since 1970 8
@@ -32,8 +33,9 @@ struct ReadLog: Equatable {
     mutating func keep(_ isPack: (ID128) -> Bool) { seconds = seconds.filter { isPack($0.key) } }
 
     /// Reads the log; an empty one when there is none, or none that is whole.
-    init(_ cache: any LocalCache, repository: ID128) {
-        guard let mapped = cache.map(Self.cacheName), Self.header(repository).isAtStart(of: mapped.bytes)
+    init(_ repository: Repository) {
+        guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)),
+            Self.header(repository.config.id).isAtStart(of: mapped.bytes)
         else { return }
         var reader = ByteReader(
             .init(rebasing: mapped.bytes[CacheHeader.byteCount...]), object: Self.cacheName)
@@ -53,17 +55,17 @@ struct ReadLog: Equatable {
     }
 
     /// Writes the log. A cache that cannot be written costs only what it would have spared.
-    func write(to cache: any LocalCache, repository: ID128) {
+    func write(for repository: Repository) {
         var rows = ByteWriter(reservingCapacity: seconds.count * Self.rowBytes)
         for (pack, time) in seconds.sorted(by: { $0.key < $1.key }) {
             rows.id(pack)
             rows.integer(UInt64(bitPattern: time))
         }
         var head = ByteWriter(reservingCapacity: Self.headBytes)
-        head.raw(Self.header(repository).bytes)
+        head.raw(Self.header(repository.config.id).bytes)
         head.integer(UInt64(seconds.count))
         head.integer(rows.bytes.withUnsafeBytes(Checksum.xxh3_64))
-        try? cache.replace(Self.cacheName) { append in
+        try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
             try head.bytes.withUnsafeBytes(append)
             try rows.bytes.withUnsafeBytes(append)
         }

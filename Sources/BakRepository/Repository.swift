@@ -58,6 +58,9 @@ public final class Repository: Sendable {
         /// The secret of a repository whose content is to have the same ids here; nil for a new one.
         public var secret: [UInt8]?
 
+        /// The id of the new repository; nil for a random one.
+        public var id: ID128?
+
         /// How it is encrypted; nil to store everything as it is. Ids are then HMACs, whatever `idAlgorithm` says.
         public var encryption: Encryption?
 
@@ -99,7 +102,7 @@ public final class Repository: Sendable {
         var secret = options.secret ?? [UInt8](repeating: 0, count: RepositoryConfig.secretBytes)
         if options.secret == nil { secret.withUnsafeMutableBytes { random.fill($0) } }
         var config = RepositoryConfig(
-            id: ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
+            id: options.id ?? ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
             secret: secret, packBytes: options.packBytes, inlineBytes: options.inlineBytes,
             compression: options.compression, created: time.now())
         var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
@@ -139,6 +142,11 @@ public final class Repository: Sendable {
     public static func sealMethod(of store: any ObjectStore) throws -> SealMethod {
         try header(configBytes(store)).seal
     }
+
+    /// The id of the repository in a store, which its configuration says to who has no key.
+    ///
+    /// Throws as `open` does.
+    public static func id(of store: any ObjectStore) throws -> ID128 { try header(configBytes(store)).id }
 
     private static func configBytes(_ store: any ObjectStore) throws -> [UInt8] {
         let bytes: [UInt8]

@@ -72,7 +72,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Begins to store an object whose durability can wait for `publishStaged`. It must not be visible
-    /// before it is durable. `bytes` may be reused when the call returns.
+    /// before it is durable. `bytes` may be reused when the call returns. The name must be one that nobody else
+    /// stores something else under: a random one, or one under which any writer's object serves.
     func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError)
 
     /// Makes every staged object durable, then visible. On return all of them are both; on an error
@@ -91,6 +92,18 @@ public protocol ObjectStore: AnyObject, Sendable {
 
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
+
+    /// True if of several puts of one name exactly one wins, whoever makes them. Where it is false a name is looked at
+    /// before it is given, and two who do so at once may both take it.
+    var guardsNames: Bool { get }
+
+    /// What tells this place from any other that this machine may see, such as a copy of the same repository.
+    var place: String { get }
+}
+
+extension ObjectStore {
+    public var guardsNames: Bool { true }
+    public var place: String { location }
 }
 
 /// A failure of the medium: what was tried on which object, and what the system said.

@@ -103,7 +103,8 @@ struct RepositoryAccess {
             let repository = try Repository.open(
                 store,
                 cache: try cache(
-                    for: location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
+                    of: try Repository.id(of: store), location, isEncrypted: isEncrypted, context,
+                    isReadOnly: writesNothing),
                 time: context.clock, random: SystemRandom()
             ) { try context.password(purpose, of: location.path, invocation) }
             if !writesNothing { context.remember(repository.config.id, at: location) }
@@ -182,31 +183,38 @@ struct RepositoryAccess {
                     "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its "
                     + "disk connected? To make a new one there all the same, add --yes")
         }
+        var options = options
+        let id = ID128(from: SystemRandom())
+        options.id = id
+        let cache = try cache(of: id, location, isEncrypted: options.encryption != nil, context)
         let repository = try Repository.create(
-            in: try LocalStore.create(path: location.path), options: options,
-            cache: try cache(for: location, isEncrypted: options.encryption != nil, context),
+            in: try LocalStore.create(path: location.path), options: options, cache: cache,
             time: context.clock, random: SystemRandom())
         context.remember(repository.config.id, at: location)
         return repository
     }
 
+    /// A cache that has not been used for so long is removed.
+    private static let unusedCacheSeconds: Int64 = 180 * 24 * 3600
+
     /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless
     /// they are encrypted: there it would show what they hide, and could be changed by whoever has the store.
     private static func cache(
-        for location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
+        of id: ID128, _ location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
         isReadOnly: Bool = false
     ) throws(UsageError) -> any LocalCache {
         guard let folder = context.environment.cacheFolder else {
             return isEncrypted
                 ? ForgetfulCache() : FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
         }
-        let name = (Machine.realPath(location.path) ?? location.path).split(separator: "/").joined(
-            separator: "-")
-        let cache = FolderCache(
-            path: String(decoding: folder, as: UTF8.self) + "/" + name, isReadOnly: isReadOnly)
+        let base = String(decoding: folder, as: UTF8.self)
+        let cache = FolderCache(path: "\(base)/\(id)", isReadOnly: isReadOnly)
         guard cache.isUsable || isReadOnly || !context.environment.isCacheFolderNamed else {
             throw UsageError(
                 "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
+        }
+        if !isReadOnly {
+            FolderCache.sweep(in: base, unusedForSeconds: unusedCacheSeconds, CacheFiles.isOne)
         }
         return cache
     }

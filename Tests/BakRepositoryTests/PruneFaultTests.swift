@@ -226,15 +226,16 @@ import Testing
         try fixture.forget(old)
         fixture.cache = MemoryCache()
         try fixture.prune { $0.isDryRun = true }
-        let file = try #require(fixture.cache["forgotten"])
+        let name = try #require(fixture.cache.contents.keys.first { $0.hasPrefix("forgotten-") })
+        let file = try #require(fixture.cache[name])
         let key = Layout.forget(old.id).description
         fixture.store[key]![90] ^= 1
         #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 0)
         for offset in file.indices {
-            fixture.cache["forgotten"] = file
-            fixture.cache["forgotten"]![offset] ^= 1
+            fixture.cache[name] = file
+            fixture.cache[name]![offset] ^= 1
             #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 1, "byte \(offset)")
-            fixture.cache["forgotten"] = Array(file.prefix(offset))
+            fixture.cache[name] = Array(file.prefix(offset))
             #expect(try fixture.prune { $0.isDryRun = true }.snapshotsInDoubt == 1, "\(offset) bytes")
         }
     }

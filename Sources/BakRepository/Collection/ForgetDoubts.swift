@@ -21,7 +21,7 @@ public struct ForgetDoubt: Sendable {
 extension Repository {
     /// Those of the forgotten snapshots that are in doubt, in the order of their ids.
     func doubts(about forgotten: Set<ID128>, _ index: BlobIndex) throws -> [ForgetDoubt] {
-        let known = KnownMarkers(cache, repository: config.id)
+        let known = KnownMarkers(self)
         var doubts: [ForgetDoubt] = []
         var whole = known.ids.intersection(forgotten)
         for id in forgotten.subtracting(whole).sorted() {
@@ -63,24 +63,22 @@ extension Repository {
     }
 }
 
-/// The markers that this machine has put or found whole, in a file of the cache.
+/// The markers that this machine has put or found whole in this copy of the repository, in a file of the cache.
 struct KnownMarkers {
-    private static let name = "forgotten"
+    static let cacheName = "forgotten"
     private static let headBytes = CacheHeader.byteCount
 
-    private let cache: any LocalCache
-    private let repository: ID128
+    private let repository: Repository
     private(set) var ids: Set<ID128> = []
 
     /// Reads the file. Whatever is wrong with it only costs reading.
-    init(_ cache: any LocalCache, repository: ID128) {
-        self.cache = cache
+    init(_ repository: Repository) {
         self.repository = repository
-        guard let mapped = cache.map(Self.name) else { return }
+        guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)) else { return }
         let bytes = mapped.bytes
         let end = bytes.count - ID128.byteCount
         guard end >= Self.headBytes, (end - Self.headBytes) % ID128.byteCount == 0,
-            Self.header(repository).isAtStart(of: bytes),
+            Self.header(repository.config.id).isAtStart(of: bytes),
             Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
                 == ID128(loading: bytes.baseAddress! + end)
         else { return }
@@ -97,10 +95,12 @@ struct KnownMarkers {
     /// Writes the file anew. A cache that cannot be written only costs time.
     func replace(with ids: Set<ID128>) {
         var writer = ByteWriter(reservingCapacity: Self.headBytes + (ids.count + 1) * ID128.byteCount)
-        writer.raw(Self.header(repository).bytes)
+        writer.raw(Self.header(repository.config.id).bytes)
         for id in ids.sorted() { writer.id(id) }
         writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
-        try? cache.replace(Self.name) { append in try writer.bytes.withUnsafeBytes(append) }
+        try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
+            try writer.bytes.withUnsafeBytes(append)
+        }
     }
 
     private static func header(_ repository: ID128) -> CacheHeader {

@@ -47,7 +47,7 @@ public final class RepairPacks: RepositoryRepair {
         let present = packs.filter { $0.storedBytes != nil }
         let onEvent = onEvent
         let run = PackCheckRun(
-            repository, index, ReadLog(repository.cache, repository: repository.config.id), census,
+            repository, index, ReadLog(repository), census,
             chosenBytes: present.reduce(0) { $0 + $1.indexed.size },
             onEvent: { event in
                 guard case .progress(let done, let total) = event else { return }

@@ -1,0 +1,142 @@
+// How a store gives names: each way keeps the promise of put-if-absent over threads and stores, the way is noted for
+// everyone, and what crashed writers leave is cleared away.
+
+import BakCore
+import BakStorage
+import Glibc
+import Testing
+
+@testable import BakPosix
+
+extension PosixTests {
+    @Suite struct NamingTests {
+        let scratch = Scratch(inMemory: true)
+
+        /// A store in which names are given in that way, as another machine would open it, too.
+        func store(_ way: Naming) throws -> LocalStore {
+            let store = try LocalStore.create(path: scratch["store"])
+            switch way {
+            case .claim: scratch.folder("store/claims")
+            case .unguarded: scratch.write("store/unguarded", "")
+            case .rename, .link: store.monitor.locked { store.way = way }
+            }
+            return store
+        }
+
+        func text(_ store: LocalStore, _ key: String) throws -> String {
+            var bytes = [UInt8](repeating: 0, count: try store.size(of: ObjectKey(key)))
+            try bytes.withUnsafeMutableBytes { try store.read(ObjectKey(key), at: 0, into: $0) }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+
+        @Test(arguments: [Naming.rename, .link, .claim, .unguarded])
+        func aTakenNameStaysAsItIs(way: Naming) throws {
+            let store = try store(way)
+            #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .created)
+            #expect(try withBytes("two") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyExists)
+            // The same content is no reason to have won.
+            #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyExists)
+            #expect(try text(store, "gc/1.plan") == "one")
+            #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
+            try withBytes("three") { try store.stage(ObjectKey("gc/1.plan"), $0) }
+            #expect(throws: StoreError.self) { try store.publishStaged() }
+            try withBytes("four") { try store.stage(ObjectKey("packs/ab/4"), $0) }
+            try store.publishStaged()
+            #expect(try text(store, "gc/1.plan") == "one")
+            #expect(try text(store, "packs/ab/4") == "four")
+            #expect(scratch.names("store/tmp").isEmpty)
+            if way == .claim { #expect(scratch.names("store/claims").isEmpty) }
+            #expect(store.guardsNames == (way != .unguarded))
+            #expect(store.naming == way)
+        }
+
+        @Test(arguments: [Naming.rename, .link, .claim])
+        func oneOfManyPutsWins(way: Naming) throws {
+            _ = try store(way)
+            let monitor = Monitor()
+            nonisolated(unsafe) var winners: [Int: [Int]] = [:]
+            let threads = try (0..<4).map { thread in
+                // Each with a store of its own, as processes have.
+                let store = try LocalStore(path: scratch["store"])
+                if way == .link { store.monitor.locked { store.way = .link } }
+                return Thread {
+                    for index in 0..<60 {
+                        let outcome = try! withBytes("\(thread)") {
+                            try store.put(ObjectKey("n/\(index)"), $0)
+                        }
+                        if outcome == .created {
+                            monitor.locked { winners[index, default: []].append(thread) }
+                        }
+                    }
+                }
+            }
+            threads.forEach { $0.join() }
+            let store = try LocalStore(path: scratch["store"])
+            for index in 0..<60 {
+                #expect(winners[index]?.count == 1)
+                #expect(try text(store, "n/\(index)") == "\(winners[index]?.first ?? -1)")
+            }
+            #expect(scratch.names("store/tmp").isEmpty)
+            if way == .claim { #expect(scratch.names("store/claims").isEmpty) }
+        }
+
+        @Test func claimsThatAreMadeByAnotherAreFound() throws {
+            let store = try LocalStore.create(path: scratch["store"])
+            _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
+            #expect(store.naming == .rename)
+            scratch.folder("store/claims")
+            // Another has claimed the name, and was stopped.
+            let token = Temporary.name()
+            scratch.write("store/tmp/" + token, "theirs")
+            scratch.folder("store/claims/gc+2.plan")
+            scratch.write("store/claims/gc+2.plan/" + token, "")
+            #expect(try withBytes("mine") { try store.put(ObjectKey("gc/2.plan"), $0) } == .alreadyExists)
+            #expect(try text(store, "gc/2.plan") == "theirs")
+            #expect(store.naming == .claim)
+            #expect(scratch.names("store/claims").isEmpty)
+        }
+
+        @Test func oldClaimsAreClearedAway() throws {
+            let store = try store(.claim)
+            _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
+            func claim(_ name: String, _ content: String?, isOld: Bool = true) {
+                let token = Temporary.name()
+                if let content { scratch.write("store/tmp/" + token, content) }
+                scratch.folder("store/claims/" + name)
+                scratch.write("store/claims/\(name)/\(token)", "")
+                let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+                if isOld { utimensat(AT_FDCWD, scratch["store/claims/" + name], past, 0) }
+            }
+            claim("gc+1.plan", "lost")
+            claim("gc+2.plan", nil)
+            claim("gc+3.plan", "waits")
+            claim("gc+4.plan", nil, isOld: false)
+            try store.removeStaleTemporaries()
+            #expect(scratch.names("store/claims") == ["gc+3.plan", "gc+4.plan"])
+            #expect(try text(store, "gc/1.plan") == "a")
+            #expect(scratch.names("store/gc") == ["1.plan"])
+        }
+
+        @Test func aFolderThatWasToBecomeAClaimIsSwept() throws {
+            let store = try store(.claim)
+            let name = Temporary.name()
+            scratch.folder("store/tmp/" + name)
+            scratch.write("store/tmp/\(name)/" + Temporary.name(), "")
+            #expect(try store.removeStaleTemporaries() == 0)
+            let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+            utimensat(AT_FDCWD, scratch["store/tmp/" + name], past, 0)
+            #expect(try store.removeStaleTemporaries() == 1)
+            #expect(scratch.names("store/tmp").isEmpty)
+        }
+
+        @Test func aStoreIsNotWrittenThroughALink() throws {
+            let store = try LocalStore.create(path: scratch["store"])
+            scratch.folder("elsewhere")
+            symlink("../elsewhere", scratch["store/gc"])
+            #expect(throws: StoreError.self) {
+                _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
+            }
+            #expect(scratch.names("elsewhere").isEmpty)
+        }
+    }
+}
