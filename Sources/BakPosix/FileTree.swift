@@ -16,6 +16,8 @@ public final class FileTree: SourceTree {
     /// What was asked for and cannot be found, with the reason: absolute paths like `roots`, but as they were
     /// written, or where a link among them leads. A walk reports them first.
     public let missing: [(path: [UInt8], reason: SourceError)]
+    /// Those of the roots that are links which were named, or on the way from one.
+    public let links: Set<[UInt8]>
     /// Whether nothing that was asked for can be found: at most links to it are there.
     public let isAllMissing: Bool
     public let timestampGranularityNanoseconds: UInt64
@@ -30,13 +32,16 @@ public final class FileTree: SourceTree {
     /// link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
+        var links: Set<[UInt8]> = []
         var missing: [(path: [UInt8], reason: SourceError)] = []
         for root in roots {
             let found = ResolvedRoot(root)
             resolved += found.paths
+            links.formUnion(found.links)
             if let failure = found.failure { missing.append(failure) }
         }
         self.missing = missing
+        self.links = links
         isAllMissing = missing.count == roots.count
         resolved.sort(by: { PathOrder.precedes($0, $1) })
         var kept: [[UInt8]] = []

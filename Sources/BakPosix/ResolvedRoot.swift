@@ -11,6 +11,8 @@ import Glibc
 struct ResolvedRoot {
     /// The links on the way and what they lead to: absolute, without the leading slash.
     private(set) var paths: [[UInt8]] = []
+    /// The links among them.
+    var links: ArraySlice<[UInt8]> { failure == nil ? paths.dropLast() : paths[...] }
     /// What cannot be found, and why; it is the named path, or where the last link leads.
     private(set) var failure: (path: [UInt8], reason: SourceError)?
 

@@ -11,6 +11,9 @@ struct BackupSource {
     let tree: any SourceTree
     /// The paths that are backed up, absolute without the leading slash.
     let roots: [[UInt8]]
+    /// Those of them that are not only the way to another one.
+    var places: [[UInt8]] { roots.filter { !links.contains($0) } }
+    private let links: Set<[UInt8]>
     /// Whether it is the standard input, which has no place, no size and no second reading.
     let isStream: Bool
 
@@ -22,11 +25,11 @@ struct BackupSource {
             let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
-            roots = [name]
+            (roots, links) = ([name], [])
         } else {
             let files = try FileTree(roots: try Self.paths(invocation))
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
-            (tree, roots) = (files, files.roots)
+            (tree, roots, links) = (files, files.roots, files.links)
         }
     }
 

@@ -9,7 +9,7 @@ import BakRepository
 extension Commands {
     static func restore(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let subject = try SnapshotPath(invocation.operands[0], command: .restore)
-        let filter = try restoreFilter(invocation)
+        let filter = try restoreFilter(invocation, context)
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         var request = RestoreRequest(
             snapshot: try repository.findSnapshot(subject.snapshot), subpath: subject.path)
@@ -51,10 +51,15 @@ extension Commands {
         }
     }
 
-    private static func restoreFilter(_ invocation: Invocation) throws -> RestoreFilter {
+    private static func restoreFilter(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> RestoreFilter {
+        // A pattern may name a folder above what was backed up, so none lies outside of it.
+        let reader = PatternReader(
+            home: context.environment.home, folder: nil, roots: [[]], remark: { context.remark($0) })
         func patterns(_ exact: FlagName, _ folded: FlagName) throws -> [PathPattern] {
             try invocation.uses.filter { $0.name == exact || $0.name == folded }.map { use in
-                try PathPattern(use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == folded)
+                try reader.read(use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == folded)
             }
         }
         return RestoreFilter(
