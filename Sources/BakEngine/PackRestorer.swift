@@ -15,12 +15,18 @@ struct FileFinisher: Sendable {
     ///
     /// Throws fatal failures of the target only.
     func finish(_ file: PendingFile) throws(TargetError) {
-        let result: Result<[String], FileFailure>
+        let result: Result<[MetadataNote], FileFailure>
         do {
             result = try file.finish()
         } catch {
             file.abandon()
             if error.isFatal { throw error }
+            if error.kind == .taken {
+                return fail(
+                    file,
+                    "the target takes its name for one that is there already and stays; restore it into another folder"
+                )
+            }
             return fail(file, error.description)
         }
         switch result {
@@ -30,10 +36,17 @@ struct FileFinisher: Sendable {
                 $0.files += 1
                 $0.bytes &+= file.entry.stat.size
                 $0.processedBytes &+= file.unwrittenBytes
-                if !notes.isEmpty { $0.notes += 1 }
             }
-            for note in notes { onEvent(.note(path: file.path, reason: note)) }
+            note(file.path, notes)
             onEvent(.restored(file.entry))
+        }
+    }
+
+    /// Tells what could not be set of an entry.
+    func note(_ path: [UInt8], _ notes: [MetadataNote]) {
+        if notes.contains(where: { !$0.isExpected }) { board.update { $0.notes += 1 } }
+        for note in notes {
+            onEvent(.note(path: path, reason: note.reason, isExpected: note.isExpected))
         }
     }
 

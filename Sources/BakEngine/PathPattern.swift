@@ -111,6 +111,12 @@ public struct PathPattern: Hashable, Sendable {
         return parts[part...].allSatisfy { $0 == .anyComponents }
     }
 
+    /// Whether the pattern matches the entry at `path` as a whole.
+    func matches(_ path: [UInt8], isFolder: Bool) -> Bool {
+        let names = (ignoresCase ? CaseFolding.fold(path) : path).split(separator: UInt8(ascii: "/"))
+        return matches(names[...], isFolder: isFolder)
+    }
+
     /// Whether something beneath the folder with these components could match. Errs towards yes.
     func mayMatchBeneath(_ components: ArraySlice<ArraySlice<UInt8>>) -> Bool {
         for (part, component) in zip(parts, components) {

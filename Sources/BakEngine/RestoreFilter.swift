@@ -28,6 +28,9 @@ public struct RestoreFilter: Sendable {
     /// Whether nothing is ever left out.
     public var isEmpty: Bool { includes.patterns.isEmpty && excludes.patterns.isEmpty }
 
+    /// The patterns that something should match.
+    var includesToMatch: [PathPattern] { includes.patterns.filter { !$0.isNegated } }
+
     /// A filter that includes the files which belong together with one of those in `groups`, too; with `only`
     /// nothing else.
     func including(_ groups: ChosenGroups, only: Bool) -> RestoreFilter {

@@ -11,12 +11,9 @@ import BakStorage
 
 /// One restore's state on its main thread.
 final class RestorePass {
-    private let repository: Repository
-    private let index: BlobIndex
+    private let selection: RestoreSelection
     private let target: (any RestoreTarget)?
     private let existing: (any RestoreTarget)?
-    private let request: RestoreRequest
-    private var filter: RestoreFilter
     private let board: RestoreBoard
     private let onEvent: @Sendable (RestoreEvent) -> Void
     private let isCancelled: @Sendable () -> Bool
@@ -25,10 +22,12 @@ final class RestorePass {
     private var firstNames: [LinkKey: PendingFile] = [:]
     /// Names that become links in the second pass.
     private var laterNames: [LaterName] = []
-    /// The folder that the last entry went into, which is there with all above it.
-    private var readyFolder: [UInt8] = []
-    /// The uppermost folder above the last entry that this restore has made: nothing can be in the way beneath it.
-    private var madeFolder: [UInt8]?
+    /// The folders that the last entry went into, and what is known of the names there.
+    private var names = TargetNames()
+    /// Folders that are one with another entry's.
+    private var sharedFolders: Set<[UInt8]> = []
+    /// The folder of the snapshot that the target stands for.
+    private var topEntry: ManifestEntry?
     /// The window that is being carried out while the next is planned.
     private var running: RunningPlan?
     /// Makes the windows before that one durable.
@@ -36,19 +35,7 @@ final class RestorePass {
     /// The file whose continuations are being taken: where its next extent begins.
     private var openFile: (file: PendingFile, offset: UInt64)?
 
-    /// Names are linked only if they were one file in one state: a file may change between the reading of
-    /// its first name and the next.
-    private struct LinkKey: Hashable {
-        var inode: InodeKey
-        var size: UInt64
-        var mtime: Timestamp
-        var ctime: Timestamp
-
-        init(_ stat: FileStat) {
-            inode = InodeKey(device: stat.device, inode: stat.inode)
-            (size, mtime, ctime) = (stat.size, stat.mtime, stat.ctime)
-        }
-    }
+    private var request: RestoreRequest { selection.request }
 
     private struct LaterName {
         var path: [UInt8]
@@ -58,19 +45,14 @@ final class RestorePass {
     }
 
     init(
-        repository: Repository, index: BlobIndex, target: (any RestoreTarget)?,
-        existing: (any RestoreTarget)?,
-        request: RestoreRequest, filter: RestoreFilter,
+        _ selection: RestoreSelection, target: (any RestoreTarget)?, existing: (any RestoreTarget)?,
         board: RestoreBoard, onEvent: @escaping @Sendable (RestoreEvent) -> Void,
         isCancelled: @escaping @Sendable () -> Bool
     ) {
-        self.repository = repository
-        self.index = index
+        self.selection = selection
         self.target = target
         self.existing = existing
-        self.request = request
-        plan = RestorePlan(fileLimit: request.filesTogether)
-        self.filter = filter
+        plan = RestorePlan(fileLimit: selection.request.filesTogether)
         self.board = board
         self.onEvent = onEvent
         self.isCancelled = isCancelled
@@ -87,13 +69,14 @@ final class RestorePass {
             openFile?.file.abandon()
             for file in plan.files { file.abandon() }
         }
-        try forEachWanted(isTelling: true) { record, path, decision in
+        names.enter(try folder([], isNew: existing == nil))
+        try forEachWanted(isTelling: true) { item in
             found = true
-            if case .entry = record { try closeOpenFile() }
+            if case .entry = item.record { try closeOpenFile() }
             if plan.isFull { try carryOutPlan() }
-            switch record {
+            switch item.record {
             case .continuation(let extents): add(extents)
-            case .entry(let entry): try restore(entry, to: path, decision)
+            case .entry(let entry): try restore(entry, to: item.path, item.decision)
             }
         }
         if noteInterruption() { return try finishEarlySync() }
@@ -114,6 +97,8 @@ final class RestorePass {
 
     func linkAndFinishFolders() throws {
         guard let target, !noteInterruption() else { return }
+        // Links that a target refused, and the copy that further names are tried with.
+        var copies: [ObjectIdentifier: [UInt8]] = [:]
         for link in laterNames {
             if noteInterruption() { return }
             // What has the first name now may be an older file.
@@ -121,16 +106,19 @@ final class RestorePass {
                 fail(link.path, "another name of this file could not be restored")
                 continue
             }
+            var notes: [MetadataNote] = []
             try perItem(link.path) { () throws(TargetError) in
-                try target.makeHardLink(link.path, to: link.first.path, replacing: link.isReplacing)
+                notes = try makeName(link, target, &copies)
             } then: {
                 board.update {
                     $0.files += 1
                     $0.processedBytes &+= link.entry.stat.size
                 }
+                note(link.path, notes)
                 onEvent(.restored(link.entry))
             }
         }
+        target.tidy()
         var open: [(path: [UInt8], entry: ManifestEntry)] = []
         func close(downTo path: [UInt8]) throws {
             while let last = open.last, !PathOrder.isAtOrBeneath(path, last.path) {
@@ -138,20 +126,42 @@ final class RestorePass {
                 try finishFolder(last.path, last.entry, target)
             }
         }
-        try forEachWanted(isTelling: false) { record, path, decision in
-            guard case .entry(let entry) = record, entry.stat.type == .directory, !path.isEmpty else {
-                return
-            }
-            try close(downTo: path)
-            open.append((path, entry))
+        try forEachWanted(isTelling: false) { item in
+            guard case .entry(let entry) = item.record, entry.stat.type == .directory, !item.path.isEmpty
+            else { return }
+            try close(downTo: item.path)
+            open.append((item.path, entry))
         }
         while let last = open.popLast() { try finishFolder(last.path, last.entry, target) }
     }
 
+    /// Gives a file a further name, or the name a copy of the file where the target refuses links.
+    private func makeName(
+        _ link: LaterName, _ target: any RestoreTarget, _ copies: inout [ObjectIdentifier: [UInt8]]
+    ) throws(TargetError) -> [MetadataNote] {
+        let key = ObjectIdentifier(link.first)
+        // A file may have all the names that it can have; its copy has not.
+        for existing in [link.first.path, copies[key]].compactMap({ $0 }) {
+            do throws(TargetError) {
+                try target.makeHardLink(link.path, to: existing, replacing: link.isReplacing)
+                return []
+            } catch {
+                guard error.kind == .refusesLinks else { throw error }
+            }
+        }
+        let notes = try target.copyFile(
+            link.path, from: link.first.path, link.entry.stat, link.entry.attributes,
+            replacing: link.isReplacing)
+        copies[key] = link.path
+        board.update { $0.copiedLinks += 1 }
+        return notes
+    }
+
     private func finishFolder(_ path: [UInt8], _ entry: ManifestEntry, _ target: any RestoreTarget) throws {
         // A folder that was waiting for content that never came does not exist, and need not.
-        guard let stat = try? target.stat(path), stat.type == .directory else { return }
-        var notes: [String] = []
+        guard !sharedFolders.contains(path), let stat = try? target.stat(path), stat.type == .directory
+        else { return }
+        var notes: [MetadataNote] = []
         try perItem(path) { () throws(TargetError) in
             notes = try target.setMetadata(path, entry.stat, entry.attributes)
         } then: {
@@ -159,70 +169,35 @@ final class RestorePass {
         }
     }
 
-    /// Hands over every record at or beneath the wanted path that the filter does not exclude, with its
-    /// path at the target. Segments that cannot be read are failed items, if `isTelling`.
-    private func forEachWanted(
-        isTelling: Bool, _ body: (ManifestRecord, [UInt8], RestoreDecision) throws -> Void
-    ) throws {
-        let reader = try ManifestReader(
-            request.snapshot, repository: repository, index: index, from: request.subpath)
-        var excluded: [UInt8]?
-        var last: (path: [UInt8], decision: RestoreDecision)?
-        var stripped = request.subpath.count + (request.subpath.isEmpty ? 0 : 1)
-        while let record = try next(of: reader, isTelling) {
-            if noteInterruption() { return }
-            guard case .entry(let entry) = record else {
-                if let last { try body(record, last.path, last.decision) }
-                continue
-            }
-            last = nil
-            guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
-                if PathOrder.precedes(request.subpath, entry.path) { return }
-                continue
-            }
-            if let folder = excluded, PathOrder.isAtOrBeneath(entry.path, folder) { continue }
-            excluded = nil
-            var decision = filter.decide(entry.path, isFolder: entry.stat.type == .directory).decision
-            if entry.path == request.subpath {
-                // The wanted folder is the target itself; a wanted file keeps its name.
-                if entry.stat.type == .directory {
-                    decision = .onlyAsAncestor
-                } else {
-                    stripped = (entry.path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1
-                    decision = .include
-                }
-            }
-            if decision == .exclude {
-                excluded = entry.path
-                continue
-            }
-            // A damaged repository may put entries beneath a file.
-            let path = Array(entry.path.dropFirst(stripped))
-            guard !path.isEmpty || entry.stat.type == .directory else { continue }
-            last = (path, decision)
-            try body(record, path, decision)
-        }
+    /// Makes the target what the folder was that it stands for, however the restore has ended.
+    func finishTop() {
+        guard let target, let topEntry else { return }
+        note([], target.finishTop(topEntry.stat, topEntry.attributes))
     }
 
-    private func next(of reader: ManifestReader, _ isTelling: Bool) throws -> ManifestRecord? {
-        while true {
-            do {
-                return try reader.next()
-            } catch let error where error is CorruptionError || error is MissingBlobError {
-                let from = reader.skipSegment()
-                if isTelling { fail(from, "files from here on are not restored: \(error)") }
-            }
+    /// Hands over every record that is wanted. Segments that cannot be read are failed items, if `isTelling`.
+    private func forEachWanted(
+        isTelling: Bool, _ body: (RestoreSelection.Item) throws -> Void
+    ) throws {
+        try selection.forEach { path, reason in
+            if isTelling { fail(path, "files from here on are not restored: \(reason)") }
+        } _: { item in
+            if noteInterruption() { return false }
+            try body(item)
+            return true
         }
     }
 
     // MARK: Entries
 
     private func restore(_ entry: ManifestEntry, to path: [UInt8], _ decision: RestoreDecision) throws {
+        if path.isEmpty, !entry.path.isEmpty { topEntry = entry }
         if entry.stat.type == .directory, decision == .onlyAsAncestor { return }
-        guard try makeFolders(above: path) else { return }
+        guard try enterFolders(above: path) else { return }
         switch entry.stat.type {
         case .directory:
-            if try makeFolder(path) {
+            if try perItem(path, { () throws(TargetError) in try enter(path) }) {
+                if sharedFolders.contains(path) { return }
                 board.update { $0.folders += 1 }
                 onEvent(.restored(entry))
             }
@@ -233,36 +208,71 @@ final class RestorePass {
 
     /// Makes what is missing of the folders above an entry: those that are wanted only as ancestors, and those
     /// that the manifest lacks. False when one cannot be made, which is told of as the entry's failure.
-    private func makeFolders(above path: [UInt8]) throws -> Bool {
-        guard let target, let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
-        let parent = Array(path[..<slash])
-        if parent == readyFolder { return true }
+    private func enterFolders(above path: [UInt8]) throws -> Bool {
+        names.move(to: path)
+        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
+        if names.current?.path.count == slash { return true }
         for end in path.indices where path[end] == UInt8(ascii: "/") {
             let folder = Array(path[..<end])
-            if PathOrder.isAtOrBeneath(readyFolder, folder), !readyFolder.isEmpty { continue }
-            guard try perItem(path, { () throws(TargetError) in try make(folder, target) }) else {
-                readyFolder = []
-                return false
-            }
+            if names.contains(folder) { continue }
+            guard try perItem(path, { () throws(TargetError) in try enter(folder) }) else { return false }
         }
-        readyFolder = parent
         return true
     }
 
-    private func makeFolder(_ path: [UInt8]) throws -> Bool {
-        guard let target else { return true }
-        return try perItem(path) { () throws(TargetError) in try make(path, target) }
+    /// Makes a folder unless it is there, and learns what stands in it.
+    private func enter(_ path: [UInt8]) throws(TargetError) {
+        if names.contains(path) { return }
+        var isNew = existing == nil
+        if let target {
+            isNew = try target.makeFolder(path)
+        } else if let existing {
+            let found = try existing.stat(path)
+            if let found, found.type != .directory {
+                throw TargetError(operation: "make the folder", message: "something else has this name there")
+            }
+            isNew = found == nil
+        }
+        let other = try claim(path, isThere: !isNew)
+        var entered = try folder(path, isNew: isNew)
+        if let other {
+            entered.isShared = true
+            sharedFolders.insert(path)
+            fail(path, "\(Self.meeting(other)); what is in it goes there, too, and replaces nothing")
+        }
+        names.enter(entered)
     }
 
-    private func make(_ folder: [UInt8], _ target: any RestoreTarget) throws(TargetError) {
-        let isNew = try target.makeFolder(folder)
-        if let madeFolder, PathOrder.isAtOrBeneath(folder, madeFolder) { return }
-        madeFolder = isNew ? folder : nil
+    /// Notes that an entry goes to a path. Returns the entry of this restore that stands there already, if so.
+    private func claim(_ path: [UInt8], isThere: Bool) throws(TargetError) -> [UInt8]? {
+        guard let existing, let current = names.current else { return nil }
+        if current.isNew, !current.isShared { return isThere ? [] : nil }
+        let name = Array(path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...])
+        return try names.claim(name, isThere: isThere, existing)
+    }
+
+    /// What is known of a folder, whose own leftovers are swept when it was there before.
+    private func folder(_ path: [UInt8], isNew: Bool) throws(TargetError) -> TargetNames.Folder {
+        guard !isNew, let existing else { return TargetNames.folder(path, holding: []) }
+        var found: [[UInt8]] = []
+        do throws(TargetError) {
+            try existing.list(path, sweeping: target != nil) { found.append(Array($0)) }
+        } catch {
+            if error.isFatal { throw error }
+            // It may be written to all the same.
+            return TargetNames.Folder(path: path, isNew: false, isListed: false)
+        }
+        return TargetNames.folder(path, holding: found)
+    }
+
+    private static func meeting(_ other: [UInt8]) -> String {
+        let name = other.isEmpty ? "another entry" : "'\(String(decoding: other, as: UTF8.self))'"
+        return "the target takes its name for that of \(name), which is there already"
     }
 
     private func restoreSpecial(_ entry: ManifestEntry, to path: [UInt8]) throws {
         guard let replacing = try mayWrite(entry, path) else { return }
-        var notes: [String] = []
+        var notes: [MetadataNote] = []
         try perItem(path) { () throws(TargetError) in
             if let target {
                 notes = try target.makeSpecial(path, entry.stat, entry.attributes, replacing: replacing)
@@ -334,7 +344,7 @@ final class RestorePass {
                 break
             }
             if case .chunk(let reference) = extent {
-                if let location = index.location(of: reference) {
+                if let location = selection.index.location(of: reference) {
                     plan.add(reference, at: location, of: file, fileOffset: offset)
                 } else {
                     file.fail("\(MissingBlobError(id: reference.id))")
@@ -360,26 +370,32 @@ final class RestorePass {
     /// Whether an entry may be put at `path`: true to replace what is there, false when nothing is, nil
     /// when what is there stays.
     private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Bool? {
-        if let madeFolder, PathOrder.isAtOrBeneath(path, madeFolder) { return false }
+        // Nothing was in a folder that is new, and the target itself sees to it that nothing comes to stand twice.
+        guard let existing, let current = names.current, !current.isNew || current.isShared else {
+            return false
+        }
         var found: FileStat?
-        guard try perItem(path, { () throws(TargetError) in found = try existing?.stat(path) }) else {
+        var other: [UInt8]?
+        let isKnown = try perItem(path) { () throws(TargetError) in
+            found = try existing.stat(path)
+            other = try claim(path, isThere: found != nil)
+        }
+        guard isKnown else { return nil }
+        if let other {
+            fail(path, "\(Self.meeting(other)) and stays; restore it into another folder")
             return nil
         }
-        guard let there = found else { return false }
-        let reason: String? =
-            switch request.overwrite {
-            case .always: nil
-            case .never: "it exists"
-            case .ifNewer: entry.stat.mtime > there.mtime ? nil : "it is not older"
-            case .ifChanged:
-                there.type == entry.stat.type && there.size == entry.stat.size
-                    && there.mtime == entry.stat.mtime
-                    ? "it is unchanged" : nil
-            }
+        guard let found else { return false }
+        let reason = request.overwrite.reasonToKeep(found, against: entry.stat) { time in
+            guard let target, found.type == .regular else { return time.cut(like: found.mtime) }
+            return target.rendered(time, at: path, device: found.device)
+        }
         guard let reason else { return true }
         board.update {
             $0.kept += 1
-            if entry.stat.type == .regular { $0.processedBytes &+= entry.stat.size }
+            guard entry.stat.type == .regular else { return }
+            $0.processedBytes &+= entry.stat.size
+            $0.keptBytes &+= entry.stat.size
         }
         onEvent(.kept(path: path, reason: reason))
         return nil
@@ -396,7 +412,7 @@ final class RestorePass {
         let plan = self.plan
         self.plan = RestorePlan(fileLimit: request.filesTogether)
         running = RunningPlan(
-            plan, repository, index, FileFinisher(board: board, onEvent: onEvent),
+            plan, selection.repository, selection.index, FileFinisher(board: board, onEvent: onEvent),
             workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
     }
 
@@ -441,9 +457,22 @@ final class RestorePass {
         onEvent(.failed(path: path, reason: reason))
     }
 
-    private func note(_ path: [UInt8], _ notes: [String]) {
-        guard !notes.isEmpty else { return }
-        board.update { $0.notes += 1 }
-        for note in notes { onEvent(.note(path: path, reason: note)) }
+    private func note(_ path: [UInt8], _ notes: [MetadataNote]) {
+        FileFinisher(board: board, onEvent: onEvent).note(path, notes)
+    }
+}
+
+extension Timestamp {
+    /// The time cut to the largest usual step that `other` could have been cut to: where nothing may be tried.
+    func cut(like other: Timestamp) -> Timestamp {
+        var cut = self
+        if let step = [UInt32(10_000_000), 1_000_000, 1_000, 100].first(where: { other.nanoseconds % $0 == 0 }
+        ) {
+            cut.nanoseconds -= cut.nanoseconds % step
+        }
+        guard other.nanoseconds == 0 else { return cut }
+        cut.nanoseconds = 0
+        if other.seconds == cut.seconds - 1, other.seconds % 2 == 0 { cut.seconds -= 1 }
+        return cut
     }
 }

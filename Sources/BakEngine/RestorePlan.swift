@@ -68,7 +68,7 @@ final class PendingFile: @unchecked Sendable {
     }
 
     /// Puts the file in its place, or removes it when it failed. Returns what could not be set.
-    func finish() throws(TargetError) -> Result<[String], FileFailure> {
+    func finish() throws(TargetError) -> Result<[MetadataNote], FileFailure> {
         guard let file = try open() else {
             abandon()
             return .failure(FileFailure(reason: monitor.locked { failure } ?? "not restored"))

@@ -15,6 +15,24 @@ public struct RestoreRequest: Sendable {
         case ifNewer = "if-newer"
         /// Keep it.
         case never
+
+        /// Why what is there stays; nil to replace it. Times are compared as the target keeps them.
+        ///
+        /// - Parameter rendered: what the target makes of a time.
+        func reasonToKeep(
+            _ found: FileStat, against stat: FileStat, rendered: (Timestamp) -> Timestamp
+        ) -> String? {
+            switch self {
+            case .always: nil
+            case .never: "it exists"
+            case .ifNewer:
+                stat.mtime > found.mtime && rendered(stat.mtime) > found.mtime ? nil : "it is not older"
+            case .ifChanged:
+                found.type == stat.type && found.size == stat.size
+                    && (found.mtime == stat.mtime || rendered(stat.mtime) == found.mtime)
+                    ? "it is unchanged" : nil
+            }
+        }
     }
 
     /// The snapshot.
@@ -48,8 +66,8 @@ public enum RestoreEvent: Sendable {
     case kept(path: [UInt8], reason: String)
     /// An entry could not be restored; the exit code says so.
     case failed(path: [UInt8], reason: String)
-    /// An entry is restored except for a part of its metadata.
-    case note(path: [UInt8], reason: String)
+    /// An entry is restored except for a part of its metadata; the exit code says so unless that was to be expected.
+    case note(path: [UInt8], reason: String, isExpected: Bool)
 }
 
 /// What a restore did.
@@ -66,9 +84,16 @@ public struct RestoreReport: Sendable {
     public var processedBytes: UInt64 = 0
     /// Entries that stayed as they were at the target.
     public var kept: UInt64 = 0
+    /// Content of the regular files among them.
+    public var keptBytes: UInt64 = 0
+    /// Further names of files that came back as files of their own, as the target refuses links.
+    public var copiedLinks: UInt64 = 0
+    /// Regular files that the restore was asked for, and their content: known once a restore has ended early.
+    public var wantedFiles: UInt64 = 0
+    public var wantedBytes: UInt64 = 0
     /// Entries that could not be restored.
     public var failed: UInt64 = 0
-    /// Entries with metadata that could not be set.
+    /// Entries with metadata that could not be set, other than what was to be expected.
     public var notes: UInt64 = 0
     /// Whether the user ended it before its end.
     public var wasInterrupted = false

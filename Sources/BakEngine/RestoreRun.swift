@@ -45,14 +45,30 @@ public final class Restore: Sendable {
         -> RestoreReport
     {
         let (request, filter) = request.takesGroups ? try withGroups(request) : (request, filter)
+        let selection = RestoreSelection(request, filter, repository: repository, index: index)
         let pass = RestorePass(
-            repository: repository, index: index, target: request.isDryRun ? nil : target, existing: target,
-            request: request, filter: filter, board: progress, onEvent: onEvent, isCancelled: isCancelled)
-        try pass.restoreEntries()
-        if !request.isDryRun, let target {
-            try pass.linkAndFinishFolders()
-            try target.synchronize()
+            selection, target: request.isDryRun ? nil : target, existing: target, board: progress,
+            onEvent: onEvent, isCancelled: isCancelled)
+        guard !request.isDryRun, let target else {
+            try pass.restoreEntries()
+            return progress.report
         }
+        defer { target.close() }
+        do {
+            try pass.restoreEntries()
+            try pass.linkAndFinishFolders()
+        } catch {
+            pass.finishTop()
+            guard let error = error as? TargetError, error.isFatal else { throw error }
+            // What is whole should stay so, and the user wants to know how much is missing.
+            try? target.synchronize()
+            if let need = try? selection.need() {
+                progress.update { ($0.wantedFiles, $0.wantedBytes) = (need.files, need.bytes) }
+            }
+            throw error
+        }
+        pass.finishTop()
+        try target.synchronize()
         return progress.report
     }
 

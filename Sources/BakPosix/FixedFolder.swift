@@ -45,16 +45,6 @@ struct FixedFolder {
         return try openPiece(folder, rest, flags)
     }
 
-    /// Opens the folder that holds `path` for use as the base of further calls, and gives the last
-    /// component.
-    func openParent(
-        of path: [UInt8]
-    ) throws(Errno) -> (folder: Descriptor, name: ArraySlice<UInt8>) {
-        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return (descriptor, path[...]) }
-        let folder = try open(path[..<slash], linux_O_PATH.flag | O_DIRECTORY)
-        return (folder, path[(slash + 1)...])
-    }
-
     /// Where the next piece of a path ends; nil when the rest is one piece.
     private func cut<Path: BidirectionalCollection<UInt8>>(_ path: Path) -> Path.Index?
     where Path.SubSequence == Path {

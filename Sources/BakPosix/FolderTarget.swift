@@ -3,8 +3,9 @@
 // Always holds: a path is refused unless each of its components is a plain name; parents are opened
 // beneath the target without following a symbolic link, and only then the last component is touched,
 // relative to its parent's descriptor and without following it either. So whatever a repository says, and
-// whatever another process swaps meanwhile, nothing is made or changed outside. Something new is private
-// (0600, 0700) until it gets its own mode, and a folder that is in the way is never removed.
+// whatever another process swaps meanwhile, nothing is made or changed outside of folders that lay in the target.
+// Whatever is made is made under a temporary name and renamed when it is whole, private (0600, 0700) until it
+// gets its own mode; a folder that is in the way is never removed.
 
 import BakCore
 import BakStorage
@@ -13,15 +14,19 @@ import Glibc
 
 /// A restore target in a folder of this machine.
 ///
-/// Owners are given by name where this system knows the name, else by number. What an ordinary user may
-/// not set (owners, some attributes) is reported in words and is no failure.
+/// Owners are given by name where this system knows the name, else by number. What cannot be set of an entry's
+/// metadata is reported in words and is no failure.
 public final class FolderTarget: RestoreTarget {
     /// The folder's path.
     public let path: String
 
-    let top: FixedFolder
+    let folders: TargetFolders
     let accounts = AccountNames()
-    let openFiles = OpenFiles(capacity: 200)
+    let openFiles: OpenFiles
+    let medium = TargetMedium()
+    private let probes = TimeProbes()
+    /// What a kill would leave in the top, so that the next restore looks for more.
+    private let trace = Trace()
 
     /// Opens the folder, made private to its owner when it is missing.
     public convenience init(path: String) throws(TargetError) {
@@ -31,14 +36,51 @@ public final class FolderTarget: RestoreTarget {
     /// The same with the way to resolve paths chosen.
     init(path: String, usesOpenat2: Bool) throws(TargetError) {
         self.path = path
+        // Where few descriptors are allowed, the repository needs some, too.
+        let spare = max(0, Machine.openFileLimit - 32)
+        openFiles = OpenFiles(capacity: min(200, max(2, spare / 4)))
         do throws(Errno) {
+            let isNew = Machine.isFolder(path) == nil
             try Folders.create(path, mode: 0o700, durably: false)
-            let folder = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-            top = FixedFolder(folder, usesOpenat2: usesOpenat2)
+            let (folder, lent) = try TargetFolders.openTop(path)
+            folders = TargetFolders(
+                FixedFolder(folder, usesOpenat2: usesOpenat2), capacity: min(32, max(2, spare / 16)))
+            folders.noteTop(lent: lent)
+            trace.monitor.locked { trace.isOwn = isNew }
         } catch {
             throw TargetError(
-                operation: "open the folder \(path)", message: error.message, isFatal: true)
+                operation: "open the folder \(path)", message: error.message, kind: .gone)
         }
+    }
+
+    deinit { close() }
+
+    /// How many bytes there is room for in a folder, or where it would be made; nil where the system does not say.
+    public static func freeBytes(near path: String) -> UInt64? {
+        var folder = Array(path.utf8)
+        while true {
+            let place = folder.isEmpty ? [UInt8(ascii: ".")] : folder
+            if let opened = try? withCPath(
+                place,
+                { name throws(Errno) in
+                    try Descriptor.open(at: AT_FDCWD, name, linux_O_PATH.flag | O_DIRECTORY)
+                })
+            {
+                return freeBytes(on: opened)
+            }
+            guard !folder.isEmpty else { return nil }
+            while folder.last == UInt8(ascii: "/") { folder.removeLast() }
+            let slash = folder.lastIndex(of: UInt8(ascii: "/"))
+            folder = slash.map { $0 == 0 ? [UInt8(ascii: "/")] : Array(folder[..<$0]) } ?? []
+        }
+    }
+
+    private static func freeBytes(on folder: Descriptor) -> UInt64? {
+        var system = statvfs()
+        guard fstatvfs(folder.number, &system) == 0, system.f_blocks > 0 else { return nil }
+        let blocks = geteuid() == 0 ? system.f_bfree : system.f_bavail
+        let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(system.f_frsize))
+        return overflow ? nil : bytes
     }
 
     public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
@@ -51,7 +93,7 @@ public final class FolderTarget: RestoreTarget {
 
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
-        try attempt("make the folder", path) { parent, name throws(Errno) in
+        try attempt("make the folder", path, isContent: true) { parent, name throws(Errno) in
             do throws(Errno) {
                 try system { mkdirat(parent.number, name, 0o700) }
                 return true
@@ -66,26 +108,17 @@ public final class FolderTarget: RestoreTarget {
     public func createFile(
         _ path: [UInt8], size: UInt64, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
-        try attempt("create", path) { parent, name throws(Errno) -> TargetFile in
+        leaveTrace()
+        return try attempt("create", path, isContent: true) { parent, name throws(Errno) -> TargetFile in
             guard let length = off_t(exactly: size) else { throw Errno(code: EFBIG) }
-            var temporary: String?
-            let file: Descriptor
-            if replacing {
-                try self.refuseFolder(parent, name)
-                (temporary, file) = try Temporary.create(in: parent.number)
-            } else {
-                file = try Descriptor.open(
-                    at: parent.number, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-            }
+            if replacing { try self.refuseFolder(parent, name) }
+            let (temporary, file) = try RestoreTemporary.create(in: parent.number)
             do throws(Errno) {
                 return TargetFile(
-                    file, try file.status(), length: length, path: path, temporary: temporary, in: self)
+                    file, try file.status(), length: length, path: path, temporary: temporary,
+                    isReplacing: replacing, in: self)
             } catch {
-                if let temporary {
-                    unlinkat(parent.number, temporary, 0)
-                } else {
-                    unlinkat(parent.number, name, 0)
-                }
+                _ = withCPath(temporary) { unlinkat(parent.number, $0, 0) }
                 throw error
             }
         }
@@ -93,17 +126,21 @@ public final class FolderTarget: RestoreTarget {
 
     public func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
-    ) throws(TargetError) -> [String] {
-        try attempt("create", path) { parent, name throws(Errno) -> [String] in
-            try self.makeNamed(parent, name, replacing: replacing) { name throws(Errno) -> [String] in
+    ) throws(TargetError) -> [MetadataNote] {
+        leaveTrace()
+        return try attempt("create", path) { parent, name throws(Errno) -> [MetadataNote] in
+            if replacing { try self.refuseFolder(parent, name) }
+            return try self.makeBeside(parent, name, isReplacing: replacing) {
+                name throws(Errno) -> [MetadataNote] in
                 try Self.makeNode(parent, name, stat, attributes.linkTarget)
                 let made = try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_NOFOLLOW)
                 // What another process put there instead must not get this entry's rights.
-                guard let found = FileStat(try made.status()), found.type == stat.type,
+                let status = try made.status()
+                guard let found = FileStat(status), found.type == stat.type,
                     found.representedDevice == stat.representedDevice || !Self.isDevice(stat)
                 else { throw Errno(code: ESTALE) }
-                return try MetadataWriter(made.number, stat.type, isPathOnly: true, self.accounts)
-                    .apply(stat, attributes)
+                return MetadataWriter(made.number, stat.type, isPathOnly: true, self.accounts)
+                    .apply(stat, attributes, over: status)
             }
         }
     }
@@ -111,21 +148,37 @@ public final class FolderTarget: RestoreTarget {
     public func makeHardLink(
         _ path: [UInt8], to existing: [UInt8], replacing: Bool
     ) throws(TargetError) {
-        let source = try attempt("link to", existing) { parent, _ throws(Errno) in parent }
-        let sourceName = existing[((existing.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
-        try attempt("link", path) { parent, name throws(Errno) in
-            try self.makeNamed(parent, name, replacing: replacing) { name throws(Errno) in
+        let (source, sourceName) = try attempt("link to", existing) { parent, _ throws(Errno) in
+            (parent, existing[((existing.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...])
+        }
+        if replacing { leaveTrace() }
+        var isRefused = false
+        do throws(TargetError) {
+            try attempt("link", path) { parent, name throws(Errno) in
                 // Without AT_SYMLINK_FOLLOW a symbolic link gets the second name itself.
-                _ = try withCPath(sourceName) { sourceName throws(Errno) in
-                    try system { linkat(source.number, sourceName, parent.number, name, 0) }
+                let link = { (name: UnsafePointer<CChar>) throws(Errno) in
+                    do throws(Errno) {
+                        _ = try withCPath(sourceName) { sourceName throws(Errno) in
+                            try system { linkat(source.number, sourceName, parent.number, name, 0) }
+                        }
+                    } catch {
+                        isRefused = ![EEXIST, ENOENT, EACCES, ENOSPC, EDQUOT, EROFS].contains(error.code)
+                        throw error
+                    }
                 }
+                guard replacing else { return try link(name) }
+                try self.refuseFolder(parent, name)
+                try self.makeBeside(parent, name, isReplacing: true, link)
             }
+        } catch {
+            guard isRefused, !error.isFatal else { throw error }
+            throw TargetError(operation: error.operation, message: error.message, kind: .refusesLinks)
         }
     }
 
     public func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
-    ) throws(TargetError) -> [String] {
+    ) throws(TargetError) -> [MetadataNote] {
         try attempt("set the metadata of", path) { parent, name throws(Errno) in
             let flags = O_DIRECTORY | O_NOFOLLOW
             // A folder that its owner may not read is reached without reading it.
@@ -134,89 +187,132 @@ public final class FolderTarget: RestoreTarget {
                 if let readable { readable } else {
                     try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | flags)
                 }
-            return try MetadataWriter(
+            let notes = MetadataWriter(
                 folder.number, .directory, isPathOnly: readable == nil, self.accounts
             ).apply(stat, attributes)
+            self.folders.keepMode(path)
+            return notes
         }
+    }
+
+    public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp {
+        probes.rendered(time, at: path, device: device, in: folders) ?? time
+    }
+
+    public func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] {
+        tidy()
+        let top = folders.top.descriptor
+        let writer = MetadataWriter(top.number, .directory, isPathOnly: false, accounts)
+        if trace.monitor.locked({ trace.isOwn }) {
+            folders.keepMode([])
+            return writer.apply(stat, attributes)
+        }
+        guard let status = try? top.status(),
+            (folders.lentMode([]) ?? status.st_mode & 0o7777) == mode_t(stat.mode),
+            status.st_uid == accounts.userID(attributes.userName) ?? stat.uid,
+            status.st_gid == accounts.groupID(attributes.groupName) ?? stat.gid
+        else { return [] }
+        return writer.applyTime(stat, over: status)
     }
 
     public func synchronize() throws(TargetError) {
         do throws(Errno) {
-            try system { syncfs(top.descriptor.number) }
+            try system { syncfs(folders.top.descriptor.number) }
         } catch {
-            throw TargetError(operation: "sync", message: error.message, isFatal: true)
+            throw TargetError(operation: "sync", message: error.message, kind: .gone, place: path)
+        }
+    }
+
+    public func tidy() {
+        probes.removeAll(in: folders)
+        if let name = trace.monitor.locked({ trace.name.take() }) {
+            _ = withCPath(name) { unlinkat(folders.top.descriptor.number, $0, 0) }
+        }
+    }
+
+    public func close() {
+        tidy()
+        folders.putBack()
+    }
+}
+
+// MARK: - What killed restores left
+
+extension FolderTarget {
+    /// What a restore leaves in the top while it runs.
+    private final class Trace: @unchecked Sendable {
+        let monitor = Monitor()
+        var name: [UInt8]?
+        var isLeft = false
+        var isOwn = false
+    }
+
+    /// Leaves an empty temporary in the top, which `close` removes: where it is found later, a restore was killed, and
+    /// what else it left may lie anywhere beneath.
+    private func leaveTrace() {
+        trace.monitor.locked {
+            if trace.isLeft { return }
+            trace.isLeft = true
+            // Where the top cannot be written to, each folder is looked through when it is used.
+            trace.name = (try? RestoreTemporary.create(in: folders.top.descriptor.number))?.name
+        }
+    }
+
+    public func list(
+        _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
+    ) throws(TargetError) {
+        do throws(Errno) {
+            let folder = try folders.open(path, givingRights: sweeping)
+            var isEmpty = true
+            var abandoned: [[UInt8]] = []
+            try RestoreTemporary.list(folder.number, isShared: medium.isShared(folder.number)) { name in
+                isEmpty = false
+                visit(name)
+            } abandoned: { name in
+                abandoned.append(Array(name))
+            }
+            if path.isEmpty, isEmpty || !abandoned.isEmpty { trace.monitor.locked { trace.isOwn = true } }
+            guard sweeping, !abandoned.isEmpty else { return }
+            // What marks the top goes last: until then the next restore looks again.
+            if path.isEmpty, let device = try? folder.status().st_dev { sweepBeneath(device) }
+            remove(abandoned, in: folder)
+        } catch {
+            throw failure(error, "list", path)
+        }
+    }
+
+    private func remove(_ names: [[UInt8]], in folder: Descriptor) {
+        for name in names { _ = withCPath(name) { unlinkat(folder.number, $0, 0) } }
+    }
+
+    /// Sweeps every folder beneath the top that lies on its device. What cannot be looked into is left as it is.
+    private func sweepBeneath(_ device: dev_t) {
+        var left: [[UInt8]] = [[]]
+        while let path = left.popLast() {
+            guard let folder = try? folders.top.open(path, O_RDONLY | O_DIRECTORY),
+                let status = try? folder.status(), status.st_dev == device,
+                let listing = try? FolderListing(folder.number)
+            else { continue }
+            for index in 0..<listing.count where !listing.isNoFolder(index) {
+                let isFolder = listing.withName(index) { name in
+                    (try? linkStatus(at: folder.number, name))?.format == S_IFDIR
+                }
+                if isFolder { left.append(PathOrder.join(path, Array(listing.name(index)))) }
+            }
+            guard !path.isEmpty, lseek(folder.number, 0, SEEK_SET) == 0 else { continue }
+            var abandoned: [[UInt8]] = []
+            try? RestoreTemporary.list(folder.number, isShared: medium.isShared(folder.number)) { _ in
+            } abandoned: {
+                abandoned.append(Array($0))
+            }
+            remove(abandoned, in: folder)
         }
     }
 }
 
-// MARK: - Names
+// MARK: - Special files
 
 extension FolderTarget {
-    /// Runs `body` with the open parent of `path` and its last component.
-    func attempt<Result>(
-        _ operation: String, _ path: [UInt8],
-        _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result,
-        onNotFound: (() -> Result)? = nil
-    ) throws(TargetError) -> Result {
-        if let fault = Self.fault(in: path) { throw TargetError(operation: operation, message: fault) }
-        do throws(Errno) {
-            let (parent, name) = try top.openParent(of: path)
-            return try withCPath(name) { name throws(Errno) in try body(parent, name) }
-        } catch {
-            if error.isNotFound, let onNotFound, !isGone { return onNotFound() }
-            throw failure(error, operation)
-        }
-    }
-
-    /// A failed system call as the seam's error.
-    func failure(_ error: Errno, _ operation: String) -> TargetError {
-        let isFatal =
-            switch error.code {
-            case ENOSPC, EDQUOT, EIO, EROFS, ENODEV, ENXIO: true
-            case ENOENT: isGone
-            default: false
-            }
-        let message =
-            switch error.code {
-            case ELOOP: "a symbolic link is in the way"
-            case EISDIR: "a folder is in the way"
-            default: error.message
-            }
-        return TargetError(operation: operation, message: message, isFatal: isFatal)
-    }
-
-    /// Whether the target folder itself was removed.
-    private var isGone: Bool { (try? top.descriptor.status().st_nlink) ?? 0 == 0 }
-
-    /// Why `path` may not be used; nil when each component is a plain name.
-    private static func fault(in path: [UInt8]) -> String? {
-        for component in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            if component.isEmpty { return "the path has an empty component" }
-            if component.elementsEqual(".".utf8) || component.elementsEqual("..".utf8) {
-                return "the path has the component \"\(String(decoding: component, as: UTF8.self))\""
-            }
-            if component.contains(0) { return "the path has a NUL byte" }
-            if component.count > 255 { return "the path has a name of \(component.count) bytes, over 255" }
-        }
-        return nil
-    }
-
-    /// Makes something under `name` or, when replacing, under a temporary name that then takes its place.
-    private func makeNamed<Result>(
-        _ parent: Descriptor, _ name: UnsafePointer<CChar>, replacing: Bool,
-        _ make: (UnsafePointer<CChar>) throws(Errno) -> Result
-    ) throws(Errno) -> Result {
-        guard replacing else { return try make(name) }
-        let temporary = Temporary.name()
-        return try withCPath(temporary.utf8) { temporary throws(Errno) in
-            // Gone after a rename, except that renaming one of two names of an inode to the other does nothing.
-            defer { unlinkat(parent.number, temporary, 0) }
-            let result = try make(temporary)
-            try system { renameat(parent.number, temporary, parent.number, name) }
-            return result
-        }
-    }
-
     /// Makes a symbolic link, FIFO, socket or device node that only its owner may use.
     private static func makeNode(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>, _ stat: FileStat, _ linkTarget: [UInt8]
@@ -236,12 +332,5 @@ extension FolderTarget {
 
     private static func isDevice(_ stat: FileStat) -> Bool {
         stat.type == .characterDevice || stat.type == .blockDevice
-    }
-
-    /// Throws when a folder has the name.
-    private func refuseFolder(_ parent: Descriptor, _ name: UnsafePointer<CChar>) throws(Errno) {
-        if let status = try? linkStatus(at: parent.number, name), status.format == S_IFDIR {
-            throw Errno(code: EISDIR)
-        }
     }
 }

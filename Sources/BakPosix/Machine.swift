@@ -114,6 +114,13 @@ public enum Machine {
         setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     }
 
+    /// How many files this process may have open at once.
+    static var openFileLimit: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     /// Lets the process open as many files as the system allows it at most. Returns that number.
     @discardableResult
     public static func raiseOpenFileLimit() -> Int {

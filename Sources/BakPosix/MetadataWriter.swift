@@ -22,24 +22,27 @@ struct MetadataWriter {
         path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
     }
 
-    /// Sets everything. Returns what could not be set, each in words; throws when the medium fails.
+    /// Sets everything. Returns what could not be set: whatever a call answers, it concerns this file alone.
     ///
     /// `status` is what the file has now, where that is known: an owner that is right already is not set again.
     func apply(
         _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat? = nil
-    ) throws(Errno) -> [String] {
-        var notes: [String] = []
+    ) -> [MetadataNote] {
+        var notes: [MetadataNote] = []
         var mode = mode_t(stat.mode)
-        if let note = try setOwner(stat, attributes, over: status) {
+        let status = status ?? (try? fileStatus(descriptor))
+        if let note = setOwner(stat, attributes, over: status) {
             notes.append(note)
             // A program must not run with the rights of an owner it never had.
             if type == .regular && mode & 0o6000 != 0 {
                 mode &= ~0o6000
-                notes.append("set-uid and set-gid not set: the owner differs")
+                notes.append(
+                    MetadataNote(
+                        "set-uid and set-gid not set: the owner differs", isExpected: note.isExpected))
             }
         }
         if type != .symlink {
-            try note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
+            note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
                 _ = try system { path.map { chmod($0, mode) } ?? fchmod(descriptor, mode) }
                 // An ordinary user's set-gid for a foreign group is dropped without an error.
                 if mode & 0o6000 != 0, try fileStatus(descriptor).st_mode & 0o7777 != mode {
@@ -47,28 +50,41 @@ struct MetadataWriter {
                 }
             }
         }
-        try setExtendedAttributes(attributes.extendedAttributes, &notes)
-        try note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime) }
+        setExtendedAttributes(attributes.extendedAttributes, &notes)
+        note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime, status) }
         return notes
     }
 
-    /// Runs a step; a failure that concerns this file alone becomes a note.
+    /// Sets the time alone.
+    func applyTime(_ stat: FileStat, over status: Glibc.stat) -> [MetadataNote] {
+        var notes: [MetadataNote] = []
+        note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime, status) }
+        return notes
+    }
+
+    /// Runs a step; its failure becomes a note.
     private func note(
-        _ notes: inout [String], _ what: @autoclosure () -> String, _ step: () throws(Errno) -> Void
-    ) throws(Errno) {
+        _ notes: inout [MetadataNote], _ what: @autoclosure () -> String, isPrivileged: Bool = false,
+        _ step: () throws(Errno) -> Void
+    ) {
         do throws(Errno) {
             try step()
         } catch {
-            if error.code == EIO || error.code == EROFS { throw error }
-            notes.append("\(what()) not set: \(error.message)")
+            notes.append(
+                MetadataNote(
+                    "\(what()) not set: \(error.message)",
+                    isExpected: isPrivileged && Self.isForbidden(error)))
         }
     }
+
+    /// Whether an ordinary user is told that this is not for ordinary users.
+    private static func isForbidden(_ error: Errno) -> Bool { error.code == EPERM && linux_file_user() != 0 }
 
     /// Sets the owner. The ids of the names on this system come before the numbers. A note when the owner
     /// is another afterwards.
     private func setOwner(
         _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat?
-    ) throws(Errno) -> String? {
+    ) -> MetadataNote? {
         let user = accounts.userID(attributes.userName) ?? stat.uid
         let group = accounts.groupID(attributes.groupName) ?? stat.gid
         if let status, status.st_uid == user, status.st_gid == group { return nil }
@@ -76,12 +92,13 @@ struct MetadataWriter {
             try changeOwner(user, group)
             return nil
         } catch {
-            if error.code == EIO || error.code == EROFS { throw error }
             // An ordinary user may still give a file to a group of theirs.
             try? changeOwner(UInt32.max, group)
-            let status = try fileStatus(descriptor)
-            if status.st_uid == user && status.st_gid == group { return nil }
-            return "owner \(user):\(group) not set: \(error.message)"
+            if let status = try? fileStatus(descriptor), status.st_uid == user, status.st_gid == group {
+                return nil
+            }
+            return MetadataNote(
+                "owner \(user):\(group) not set: \(error.message)", isExpected: Self.isForbidden(error))
         }
     }
 
@@ -90,8 +107,8 @@ struct MetadataWriter {
     }
 
     private func setExtendedAttributes(
-        _ attributes: [ExtendedAttribute], _ notes: inout [String]
-    ) throws(Errno) {
+        _ attributes: [ExtendedAttribute], _ notes: inout [MetadataNote]
+    ) {
         let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
         if type != .symlink {
             // A new file may have inherited an ACL from the folder it was made in.
@@ -103,19 +120,24 @@ struct MetadataWriter {
             }
         }
         for attribute in attributes {
-            // A full inode answers ENOSPC here, which says nothing about the medium.
-            try note(&notes, "extended attribute \(String(decoding: attribute.name, as: UTF8.self))") {
-                () throws(Errno) in
+            // These two belong to the administrator wherever a file has them.
+            let isPrivileged = ["security.", "trusted."].contains { attribute.name.starts(with: $0.utf8) }
+            note(
+                &notes, "extended attribute \(String(decoding: attribute.name, as: UTF8.self))",
+                isPrivileged: isPrivileged
+            ) { () throws(Errno) in
                 guard !attribute.name.contains(0) else { throw Errno(code: EINVAL) }
                 try holder.set(attribute.name, attribute.value)
             }
         }
     }
 
-    /// Sets the time of the last change; the access time stays.
-    private func setTime(_ time: Timestamp) throws(Errno) {
-        // UTIME_OMIT
-        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), time.systemValue]
+    /// Sets the time of the last change; the access time stays what it is.
+    private func setTime(_ time: Timestamp, _ status: Glibc.stat?) throws(Errno) {
+        // UTIME_OMIT for the access time would say the same, but FUSE daemons of the second generation answer it with
+        // success and set neither.
+        let access = status?.st_atim ?? timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)
+        let times = [access, time.systemValue]
         if let path {
             do throws(Errno) {
                 try system { utimensat(descriptor, "", times, linux_AT_EMPTY_PATH.flag) }

@@ -1,6 +1,9 @@
 // TargetFile: a regular file being restored. It need not stay open: OpenFiles keeps the few descriptors
-// used last, and a file is opened again by its path, with the same care as at first, and must then still
+// used last, and a file is opened again by its temporary name, with the same care as at first, and must then still
 // be the inode that was created.
+//
+// Some media take content only from a file's beginning to its end, and no holes. What comes out of order then waits
+// in a spool on this machine and is appended at the end.
 
 import BakCore
 import BakStorage
@@ -11,9 +14,13 @@ import Glibc
 final class OpenFiles: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: RecentlyUsed<UInt64, Descriptor>
+    private let capacity: Int
     private var lastSerial: UInt64 = 0
 
-    init(capacity: Int) { recent = RecentlyUsed(capacity: capacity) }
+    init(capacity: Int) {
+        self.capacity = capacity
+        recent = RecentlyUsed(capacity: capacity)
+    }
 
     /// A number for a new file.
     func newSerial() -> UInt64 {
@@ -38,21 +45,31 @@ final class OpenFiles: @unchecked Sendable {
 final class TargetFile: RestoreFile, @unchecked Sendable {
     private let target: FolderTarget
     private let path: [UInt8]
-    /// The file's name until `finish`, in the same folder, when it is to replace another.
-    private let temporary: String?
+    /// The file's name until `finish`, in the same folder.
+    private let temporary: [UInt8]
+    private let isReplacing: Bool
     private let created: stat
     private let length: off_t
     private let serial: UInt64
     /// Set by `finish` and `abandon`, of which one is called, once.
     private var isDone = false
 
+    private let monitor = Monitor()
+    /// How much of the file is written without a gap from its beginning.
+    private var end: UInt64 = 0
+    /// Whether something is written behind a gap.
+    private var isScattered = false
+    private var writesUnderWay = 0
+    private var spool: Descriptor?
+
     init(
-        _ file: Descriptor, _ status: stat, length: off_t, path: [UInt8], temporary: String?,
-        in target: FolderTarget
+        _ file: Descriptor, _ status: stat, length: off_t, path: [UInt8], temporary: [UInt8],
+        isReplacing: Bool, in target: FolderTarget
     ) {
         self.target = target
         self.path = path
         self.temporary = temporary
+        self.isReplacing = isReplacing
         created = status
         self.length = length
         serial = target.openFiles.newSerial()
@@ -63,42 +80,124 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
         do throws(Errno) {
-            let file = try descriptor()
-            try writeAll(file.number, bytes, at: offset)
+            if target.medium.takesContentInOrder { return try writeInOrder(bytes, at: offset) }
+            monitor.locked { writesUnderWay += 1 }
+            do throws(Errno) {
+                let file = try descriptor()
+                try writeAll(file.number, bytes, at: offset)
+            } catch {
+                endWrite(nil)
+                guard offset > 0, [ESPIPE, EPERM, EINVAL, ENOTSUP].contains(error.code) else { throw error }
+                target.medium.takesContentInOrder = true
+                return try writeInOrder(bytes, at: offset)
+            }
+            endWrite(offset..<offset + UInt64(bytes.count))
         } catch {
-            throw target.failure(error, "write")
+            throw target.failure(error, "write", path, isContent: true)
         }
     }
 
-    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [String] {
+    private func endWrite(_ range: Range<UInt64>?) {
+        monitor.locked {
+            writesUnderWay -= 1
+            if writesUnderWay == 0 { monitor.signalAll() }
+            guard let range else { return }
+            if range.lowerBound == end { end = range.upperBound } else { isScattered = true }
+        }
+    }
+
+    /// Writes what follows on the content so far; the rest goes to the spool.
+    private func writeInOrder(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Errno) {
+        try monitor.locked { () throws(Errno) in
+            while writesUnderWay > 0 { monitor.wait() }
+            if isScattered { throw Errno(code: ESPIPE) }
+            if spool == nil, offset == end {
+                let file = try descriptor()
+                try writeAll(file.number, bytes, at: offset)
+                end += UInt64(bytes.count)
+                return
+            }
+            let waiting: Descriptor
+            if let spool { waiting = spool } else { waiting = try Self.makeSpool() }
+            spool = waiting
+            try writeAll(waiting.number, bytes, at: offset)
+        }
+    }
+
+    /// A file of this machine that has no name.
+    private static func makeSpool() throws(Errno) -> Descriptor {
+        var failure = Errno(code: ENOENT)
+        for folder in ["/var/tmp", "/tmp"] {
+            do throws(Errno) {
+                return Descriptor(
+                    try system { open(folder, O_RDWR | linux_O_TMPFILE.flag | O_CLOEXEC, 0o600) })
+            } catch { failure = error }
+        }
+        throw failure
+    }
+
+    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         do throws(Errno) {
             let file = try descriptor()
             let status = try file.status()
-            // Seldom: what is not written at the end is a hole, and each change of an inode is a transaction.
-            if status.st_size != length { try system { ftruncate(file.number, length) } }
-            let notes = try MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
+            try complete(file, status)
+            let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
                 .apply(stat, attributes, over: status)
             target.openFiles.remove(serial)
+            spool = nil
             try file.close()
-            if let temporary {
-                try withEntry { parent, name throws(Errno) in
-                    _ = try system { renameat(parent.number, temporary, parent.number, name) }
+            try target.folders.withParent(of: path) { parent, name throws(Errno) in
+                try withCPath(temporary) { temporary throws(Errno) in
+                    try target.put(parent, temporary, name, isReplacing: isReplacing)
                 }
             }
             isDone = true
+            target.medium.countSuccess()
             return notes
         } catch {
             abandon()
-            throw target.failure(error, "finish")
+            throw target.failure(error, "finish", path, isContent: true)
+        }
+    }
+
+    /// Appends what waits in the spool and gives the file its length.
+    private func complete(_ file: Descriptor, _ status: Glibc.stat) throws(Errno) {
+        if let spool {
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 8)
+            defer { buffer.deallocate() }
+            while true {
+                let count = try readAll(spool.number, buffer, at: end)
+                if count == 0 { break }
+                try writeAll(file.number, UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: end)
+                end += UInt64(count)
+            }
+        }
+        // Seldom: what is not written at the end is a hole, and each change of an inode is a transaction.
+        if target.medium.takesContentInOrder && end == length || status.st_size == length { return }
+        do throws(Errno) {
+            try system { ftruncate(file.number, length) }
+        } catch {
+            guard [ESPIPE, EPERM, EINVAL, ENOTSUP, ENOSYS].contains(error.code), !isScattered else {
+                throw error
+            }
+            let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 8)
+            defer { zeros.deallocate() }
+            zeros.initializeMemory(as: UInt8.self, repeating: 0)
+            while end < length {
+                let count = min(UInt64(length) - end, UInt64(zeros.count))
+                try writeAll(file.number, UnsafeRawBufferPointer(rebasing: zeros[..<Int(count)]), at: end)
+                end += count
+            }
         }
     }
 
     func abandon() {
         guard !isDone else { return }
         isDone = true
+        spool = nil
         target.openFiles.remove(serial)
-        try? withEntry { parent, name throws(Errno) in
-            try withCPath(currentName) { name throws(Errno) in
+        try? target.folders.withParent(of: path) { parent, _ throws(Errno) in
+            try withCPath(temporary) { name throws(Errno) in
                 // What took the name meanwhile is not ours to remove.
                 guard try linkStatus(at: parent.number, name).isSameFile(as: created) else { return }
                 _ = try system { unlinkat(parent.number, name, 0) }
@@ -106,29 +205,72 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// The name that the file has now.
-    private var currentName: [UInt8] {
-        temporary.map { Array($0.utf8) }
-            ?? Array(path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...])
-    }
-
-    private func withEntry(
-        _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Void
-    ) throws(Errno) {
-        let (parent, name) = try target.top.openParent(of: path)
-        try withCPath(name) { name throws(Errno) in try body(parent, name) }
-    }
-
     private func descriptor() throws(Errno) -> Descriptor {
         if let open = target.openFiles.find(serial) { return open }
         precondition(!isDone, "a file is written to after it was finished")
-        let (parent, _) = try target.top.openParent(of: path)
-        let file = try withCPath(currentName) { name throws(Errno) in
-            // O_NONBLOCK: a FIFO in the file's place must not make the restore wait.
-            try Descriptor.open(at: parent.number, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+        let file = try target.folders.withParent(of: path) { parent, _ throws(Errno) in
+            try withCPath(temporary) { name throws(Errno) in
+                // O_NONBLOCK: a FIFO in the file's place must not make the restore wait.
+                try Descriptor.open(at: parent.number, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+            }
         }
         guard try file.status().isSameFile(as: created) else { throw Errno(code: ESTALE) }
         target.openFiles.add(serial, file)
         return file
+    }
+}
+
+// MARK: - Copies
+
+extension FolderTarget {
+    public func copyFile(
+        _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
+        replacing: Bool
+    ) throws(TargetError) -> [MetadataNote] {
+        let source = try attempt("copy", existing) { parent, name throws(Errno) in
+            try Self.openToRead(parent, name)
+        }
+        let file = try createFile(path, size: stat.size, replacing: replacing)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 8)
+        defer { buffer.deallocate() }
+        var offset: UInt64 = 0
+        while offset < stat.size {
+            let count: Int
+            do throws(Errno) {
+                count = try readAll(source.number, buffer, at: offset)
+                // Another process has changed what was restored just now.
+                if count == 0 || UInt64(count) > stat.size - offset { throw Errno(code: ESTALE) }
+            } catch {
+                file.abandon()
+                throw failure(error, "copy", existing)
+            }
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            // Zeros stay a hole where the medium has holes.
+            if medium.takesContentInOrder || bytes.contains(where: { $0 != 0 }) {
+                try file.write(bytes, at: offset)
+            }
+            offset += UInt64(count)
+        }
+        return try file.finish(stat, attributes)
+    }
+
+    /// Opens a file that was restored; one that its owner may not read by a right that is lent for the moment.
+    private static func openToRead(
+        _ parent: Descriptor, _ name: UnsafePointer<CChar>
+    ) throws(Errno) -> Descriptor {
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+        do throws(Errno) {
+            return try Descriptor.open(at: parent.number, name, flags)
+        } catch {
+            guard error.code == EACCES,
+                let reached = try? Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_NOFOLLOW),
+                let status = try? reached.status(), status.st_uid == linux_file_user(),
+                status.format == S_IFREG
+            else { throw error }
+            let path = "/proc/self/fd/\(reached.number)"
+            guard chmod(path, status.st_mode & 0o7777 | 0o400) == 0 else { throw error }
+            defer { chmod(path, status.st_mode & 0o7777) }
+            return Descriptor(try system { open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC) })
+        }
     }
 }

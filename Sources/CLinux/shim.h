@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/random.h>
+#include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ extern int pipe2(int[2], int);
 enum {
     linux_O_PATH = __O_PATH,
     linux_O_NOATIME = __O_NOATIME,
+    linux_O_TMPFILE = __O_TMPFILE,
     linux_SEEK_DATA = 3,
     linux_SEEK_HOLE = 4,
     linux_RENAME_NOREPLACE = 1,
@@ -50,6 +52,9 @@ static inline char **linux_environment(void) {
     extern char **environ;
     return environ;
 }
+
+// setfsuid(-1), which changes nothing: the user whose files the calling thread may use.
+static inline uid_t linux_file_user(void) { return (uid_t)setfsuid((uid_t)-1); }
 
 // prctl(PR_SET_DUMPABLE): neither core dumps nor a debugger of the same user.
 static inline int linux_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

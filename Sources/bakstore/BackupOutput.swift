@@ -10,6 +10,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     /// What there is to read.
     let totals = SourceTotals()
     private let monitor = Monitor()
+    private let failures = ReasonTally(toldEach: 20)
+    private let changing = ReasonTally(toldEach: 3)
     private var exclusions: [String: UInt64] = [:]
     private var lastCheckpoint: CommitRecord?
 
@@ -20,10 +22,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         switch event {
         case .failed(let path, let reason):
             complain(
-                "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason, during: "archival",
-                item: path.absolute)
+                failures, "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason,
+                during: "archival", item: path.absolute)
         case .changedWhileRead(let path):
-            noteRemark(path, "changed while it was read; the next backup reads it again", kind: "changed")
+            let text = "changed while it was read; the next backup reads it again"
+            if changing.add(text, path) || invocation.verbosity >= 1 || invocation.has(.json) {
+                noteRemark(path, text, kind: "changed")
+            }
         case .excluded(let path, let reason):
             monitor.locked { exclusions[reason, default: 0] += 1 }
             if invocation.verbosity >= 1 || invocation.has(.json) {
@@ -88,6 +93,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     /// Prints the summary.
     func summarize(_ report: BackupReport) throws {
         reporter.finish()
+        tellRest(failures, Self.more)
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
         if invocation.has(.quiet) { return }

@@ -5,6 +5,7 @@ import BakEngine
 import BakFormat
 import BakPosix
 import BakRepository
+import BakStorage
 
 extension Commands {
     static func restore(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
@@ -19,10 +20,21 @@ extension Commands {
         request.takesGroups = invocation.has(.withGroup)
         request.workerCount = max(2, Machine.processorCount)
         let path = invocation.text(.target) ?? ""
-        // A dry run makes nothing, not even the target's folder.
-        let target = request.isDryRun && Machine.realPath(path) == nil ? nil : try openTarget(path)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         request.subpath = try subject.path(in: request.snapshot, repository, index)
+        let selection = RestoreSelection(request, filter, repository: repository, index: index)
+        let miss = filter.isEmpty && request.subpath.isEmpty ? nil : try selection.unmatched()
+        if let miss {
+            context.complain(try explain(miss, selection))
+            // Nothing is made for nothing.
+            if miss.isEverything { return .incomplete }
+        }
+        let isThere = Machine.realPath(path) != nil
+        if !request.isDryRun, !invocation.has(.ignoreFreeSpace) {
+            try expectRoom(selection, path, isThere ? try openTarget(path) : nil)
+        }
+        // A dry run makes nothing, not even the target's folder.
+        let target = request.isDryRun && !isThere ? nil : try openTarget(path)
 
         let reporter = context.progress(for: invocation)
         let output = RestoreOutput(invocation, context, reporter, request.snapshot, path)
@@ -35,11 +47,65 @@ extension Commands {
             ticker.stop()
             reporter.finish()
         }
-        let report = try restore.run(request, progress: board)
+        let report: RestoreReport
+        do {
+            report = try restore.run(request, progress: board)
+        } catch let error as TargetError where error.isFatal {
+            ticker.stop()
+            output.tellRest()
+            throw CommandFailure(code: .failed, message: ended(error, board.report))
+        }
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
-        return report.failed > 0 ? .incomplete : .done
+        return report.failed > 0 || report.notes > 0 || miss != nil ? .incomplete : .done
+    }
+
+    /// What of a request is not in the snapshot, and what may have been meant.
+    private static func explain(_ miss: RestoreMiss, _ selection: RestoreSelection) throws -> String {
+        let snapshot = "snapshot \(selection.snapshot.id.short)"
+        var line: String
+        if let path = miss.path {
+            line = "\(Formatting.name(path.absolute)) is not in \(snapshot)"
+        } else if miss.patterns.isEmpty {
+            line = "the patterns leave nothing of \(snapshot)"
+        } else {
+            let patterns = miss.patterns.map { "'\(Formatting.name($0))'" }.joined(separator: ", ")
+            line = "nothing in \(snapshot) matches \(patterns)"
+        }
+        if miss.isEverything { line += "; nothing was restored" }
+        if let near = try selection.nearest(to: miss) {
+            return line + ". Did you mean \(Formatting.name(near.absolute))?"
+        }
+        return line + "; see what there is with: bakstore ls -R \(selection.snapshot.id.short)"
+    }
+
+    /// Throws when the target says that it has not the room for what is to be restored.
+    private static func expectRoom(
+        _ selection: RestoreSelection, _ path: String, _ target: FolderTarget?
+    ) throws {
+        guard let free = FolderTarget.freeBytes(near: path),
+            let missing = try selection.missingRoom(of: free, over: target)
+        else { return }
+        throw CommandFailure(
+            code: .failed,
+            message:
+                "\(path) has \(Formatting.size(free)) free, and \(Formatting.size(missing)) more are needed; "
+                + "nothing was restored. Make room, choose a part with --include, or try all the same with "
+                + "--ignore-free-space")
+    }
+
+    /// What a failure of the target means for the user.
+    private static func ended(_ error: TargetError, _ report: RestoreReport) -> String {
+        let files = report.files + report.kept
+        let missing = report.wantedFiles - min(report.wantedFiles, files)
+        let bytes = report.wantedBytes - min(report.wantedBytes, report.bytes &+ report.keptBytes)
+        let advice = error.kind == .full ? "make room there" : "see to the target"
+        return "\(error.description); \(Formatting.count(report.files)) of "
+            + "\(Formatting.count(report.wantedFiles, "file", "files")) (\(Formatting.size(report.bytes))) "
+            + (report.kept > 0 ? "and \(Formatting.count(report.kept)) kept as they were " : "")
+            + "are whole there, \(Formatting.count(missing)) (\(Formatting.size(bytes))) are missing; "
+            + "\(advice), then run the same command with --overwrite if-changed"
     }
 
     private static func openTarget(_ path: String) throws -> FolderTarget {
@@ -71,6 +137,8 @@ extension Commands {
 private final class RestoreOutput: LiveOutput, @unchecked Sendable {
     private let snapshot: CommitRecord
     private let target: String
+    private let failures = ReasonTally(toldEach: 20)
+    private let notes = ReasonTally(toldEach: 0)
 
     init(
         _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter,
@@ -92,8 +160,11 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         case .kept(let path, let reason):
             guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
             say("kept", path, "kept: \(reason)", reason: reason)
-        case .failed(let path, let reason): complain(path, "not restored: \(reason)")
-        case .note(let path, let reason): complain(path, "restored, but \(reason)")
+        case .failed(let path, let reason): complain(failures, path, "not restored: \(reason)")
+        case .note(let path, let reason, let isExpected):
+            // An ordinary user gives nothing away to others, and knows it.
+            if isExpected, invocation.verbosity < 1 { return }
+            complain(notes, path, "restored, but \(reason)")
         }
     }
 
@@ -108,10 +179,22 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         }
     }
 
-    private func complain(_ path: [UInt8], _ text: String) {
+    private func complain(_ tally: ReasonTally, _ path: [UInt8], _ text: String) {
         complain(
-            "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
+            tally, "\(Formatting.name(path.absolute)): \(text)", reason: text, during: "restore",
             item: path.absolute)
+    }
+
+    /// Says how many items were not named one by one.
+    func tellRest() {
+        reporter.finish()
+        tellRest(failures, Self.more)
+        tellRest(notes) { rest in
+            let item = Formatting.name(rest.example.absolute)
+            if rest.count == 1 { return "\(item): \(rest.reason)" }
+            return
+                "\(Formatting.count(rest.count, "item", "items")) \(rest.reason), \(item) first (-v names each)"
+        }
     }
 
     func show(_ report: RestoreReport) {
@@ -131,7 +214,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
     }
 
     func summarize(_ report: RestoreReport) throws {
-        reporter.finish()
+        tellRest()
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) {
             return try context.printJSON { json in
@@ -141,6 +224,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
                 json.member("others_restored", report.others)
                 json.member("bytes_restored", report.bytes)
                 json.member("files_skipped", report.kept)
+                json.member("links_copied", report.copiedLinks)
                 json.member("items_failed", report.failed)
                 json.member("items_with_notes", report.notes)
                 json.member("total_duration", seconds)
@@ -155,13 +239,12 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         line += invocation.has(.dryRun) ? "would be restored to" : "restored and verified to"
         line += " \(Formatting.line(target)); \(Formatting.duration(seconds: seconds))"
         try context.print(line)
-        if report.files + report.folders + report.others + report.kept + report.failed == 0,
-            !report.wasInterrupted
-        {
-            try context.print("nothing in the snapshot is like what was asked for")
-        }
         if report.kept > 0 {
             try context.print("\(Formatting.count(report.kept, "item", "items")) kept as they were")
+        }
+        if report.copiedLinks > 0 {
+            let names = Formatting.count(report.copiedLinks, "further name", "further names")
+            try context.print("\(names) of files came back as copies, as the target refuses hard links")
         }
         if report.failed > 0 {
             let items = Formatting.count(report.failed, "item", "items")

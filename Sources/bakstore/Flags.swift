@@ -42,6 +42,7 @@ enum FlagName: String, CaseIterable {
     case long, recursive, groups
     case withGroup = "with-group"
     case target, overwrite
+    case ignoreFreeSpace = "ignore-free-space"
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
     case maxDuration = "max-duration"
@@ -386,6 +387,7 @@ enum Flags {
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),
+        Flag(.ignoreFreeSpace, help: "begin even if the target says that it has not the room"),
         dryRun,
     ]
 

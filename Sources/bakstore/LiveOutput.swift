@@ -44,6 +44,27 @@ class LiveOutput: @unchecked Sendable {
         reporter.whileCleared { context.complain(line, reason: reason, during: during, item: item) }
     }
 
+    /// Says what is wrong with an item, if it is among the first few with that reason; `tellRest` counts the others.
+    ///
+    /// - Parameter text: the line, of which `reason` is what it has in common with others.
+    func complain(_ tally: ReasonTally, _ text: String, reason: String, during: String, item: [UInt8]) {
+        let isTold = tally.add(reason, item)
+        if isTold || invocation.verbosity >= 1 || invocation.has(.json) {
+            complain(text, reason: reason, during: during, item: item)
+        }
+    }
+
+    /// Says how many items were not told one by one, a line for each reason. `line` makes it of a count and an example.
+    func tellRest(_ tally: ReasonTally, _ line: (ReasonTally.Line) -> String) {
+        if invocation.verbosity >= 1 || invocation.has(.json) { return }
+        for rest in tally.untold { complain(line(rest)) }
+    }
+
+    /// The line for items that were named up to here and others that were not.
+    static func more(_ rest: ReasonTally.Line) -> String {
+        "... and \(Formatting.count(rest.untold)) more: \(rest.reason) (-v names each)"
+    }
+
     /// Shows that so much of so much is done.
     func show(_ done: UInt64, of total: UInt64) {
         reporter.update {

@@ -296,11 +296,35 @@ final class MemoryTarget: RestoreTarget {
     }
 
     func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
-        throws(TargetError) -> [String]
+        throws(TargetError) -> [MetadataNote]
     {
         set(path, .other(stat.type))
         return []
     }
+
+    func list(
+        _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
+    ) throws(TargetError) {
+        for item in items.keys where item != path && PathOrder.isAtOrBeneath(item, path) {
+            let name = item[(path.isEmpty ? 0 : path.count + 1)...]
+            if !name.contains(UInt8(ascii: "/")) { visit(name) }
+        }
+    }
+
+    func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp { time }
+
+    func copyFile(
+        _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
+        replacing: Bool
+    ) throws(TargetError) -> [MetadataNote] {
+        guard let item = items[existing] else { throw TargetError(operation: "copy", message: "absent") }
+        set(path, item)
+        return []
+    }
+
+    func tidy() {}
+    func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] { [] }
+    func close() {}
 
     func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
         guard let item = items[existing] else { throw TargetError(operation: "link", message: "absent") }
@@ -308,7 +332,7 @@ final class MemoryTarget: RestoreTarget {
     }
 
     func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
-        -> [String]
+        -> [MetadataNote]
     { [] }
 
     func synchronize() throws(TargetError) {
@@ -317,7 +341,7 @@ final class MemoryTarget: RestoreTarget {
             return $0
         }
         guard number != failingSync else {
-            throw TargetError(operation: "sync", message: "lost", isFatal: true)
+            throw TargetError(operation: "sync", message: "lost", kind: .gone)
         }
     }
 }
@@ -340,7 +364,7 @@ private final class MemoryFile: RestoreFile {
         bytes.withLock { $0.replaceSubrange(Int(offset)..<(Int(offset) + copy.count), with: copy) }
     }
 
-    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [String] {
+    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         let whole = bytes.withLock { $0 }
         target.set(path, .file(whole))
         return []

@@ -1,0 +1,69 @@
+// Likeness: names that people and some file systems take for one: alike but for case, for how letters are composed
+// (é as one character or as e with an accent), and for dots and spaces at the end.
+
+import BakCore
+
+/// A path or pattern, compared by what its letters are.
+struct Likeness {
+    private let components: [[Character]]
+    private let isAnchored: Bool
+
+    /// Takes a path, or a pattern with `*`, `?` and `**`.
+    init(_ text: [UInt8]) {
+        let slash = UInt8(ascii: "/")
+        isAnchored = text.first == slash
+        components = text.split(separator: slash).map { Self.letters($0) }
+    }
+
+    /// Whether a path is like it: as a whole, or by its last components.
+    func matches(_ path: [UInt8]) -> Bool {
+        let names = path.split(separator: UInt8(ascii: "/"))
+        guard !components.isEmpty, names.count >= components.count,
+            !isAnchored || names.count == components.count
+        else { return false }
+        return zip(components.reversed(), names.reversed()).allSatisfy { pattern, name in
+            Self.fits(Self.letters(name)[...], pattern[...])
+        }
+    }
+
+    /// A number that names which are alike share.
+    static func key(_ name: some BidirectionalCollection<UInt8>) -> Int {
+        var hasher = Hasher()
+        if name.contains(where: { $0 >= 0x80 }) {
+            // Characters compare by canonical equivalence, and hash so.
+            for letter in letters(name) { hasher.combine(letter) }
+        } else {
+            let tail = name.reversed().prefix { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: " ") }.count
+            for byte in name.prefix(name.count - tail) {
+                hasher.combine((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
+            }
+        }
+        return hasher.finalize()
+    }
+
+    private static func letters(_ name: some Collection<UInt8>) -> [Character] {
+        var letters = Array(String(decoding: name, as: UTF8.self).lowercased())
+        while letters.count > 1, letters.last == "." || letters.last == " " { letters.removeLast() }
+        return letters
+    }
+
+    private static func fits(_ name: ArraySlice<Character>, _ pattern: ArraySlice<Character>) -> Bool {
+        // The last star gives way, one letter at a time.
+        var (place, part) = (name.startIndex, pattern.startIndex)
+        var star: (place: Int, part: Int)?
+        while place < name.endIndex {
+            if part < pattern.endIndex, pattern[part] == "*" {
+                star = (place, part)
+                part += 1
+            } else if part < pattern.endIndex, pattern[part] == "?" || pattern[part] == name[place] {
+                (place, part) = (place + 1, part + 1)
+            } else if let last = star {
+                star = (last.place + 1, last.part)
+                (place, part) = (last.place + 1, last.part + 1)
+            } else {
+                return false
+            }
+        }
+        return pattern[part...].allSatisfy { $0 == "*" }
+    }
+}

@@ -1,0 +1,233 @@
+// RestoreSelection: the entries of a snapshot that a restore is asked for, in the order of the manifest, each with
+// its path at the target. Every pass over them goes through here, so that all see the same.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+
+/// What a restore is asked for.
+public struct RestoreSelection {
+    /// A record of the manifest that is wanted.
+    struct Item {
+        var record: ManifestRecord
+        /// Where it goes, beneath the target; empty for the folder whose content goes right into the target.
+        var path: [UInt8]
+        var decision: RestoreDecision
+    }
+
+    let repository: Repository
+    let index: BlobIndex
+    let request: RestoreRequest
+    let filter: RestoreFilter
+
+    /// Describes the entries at or beneath the request's path that the filter does not exclude.
+    public init(
+        _ request: RestoreRequest, _ filter: RestoreFilter, repository: Repository, index: BlobIndex
+    ) {
+        (self.request, self.filter, self.repository, self.index) = (request, filter, repository, index)
+    }
+
+    /// Hands over every record that is wanted until `body` returns false.
+    ///
+    /// - Parameter onDamage: told from which path on, and why, a part of the manifest cannot be read.
+    func forEach(
+        onDamage: ([UInt8], String) -> Void = { _, _ in }, _ body: (Item) throws -> Bool
+    ) throws {
+        let reader = try ManifestReader(
+            request.snapshot, repository: repository, index: index, from: request.subpath)
+        var filter = self.filter
+        var excluded: [UInt8]?
+        var last: Item?
+        var stripped = request.subpath.count + (request.subpath.isEmpty ? 0 : 1)
+        while let record = try next(of: reader, onDamage) {
+            guard case .entry(let entry) = record else {
+                last?.record = record
+                if let last, try !body(last) { return }
+                continue
+            }
+            last = nil
+            guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
+                if PathOrder.precedes(request.subpath, entry.path) { return }
+                continue
+            }
+            if let folder = excluded, PathOrder.isAtOrBeneath(entry.path, folder) { continue }
+            excluded = nil
+            let isFolder = entry.stat.type == .directory
+            var decision = filter.decide(entry.path, isFolder: isFolder).decision
+            if entry.path == request.subpath {
+                // The wanted folder is the target itself; a wanted file keeps its name.
+                if isFolder {
+                    decision = .onlyAsAncestor
+                } else {
+                    stripped = (entry.path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1
+                    decision = .include
+                }
+            }
+            if decision == .exclude {
+                excluded = entry.path
+                continue
+            }
+            // A damaged repository may put entries beneath a file.
+            let path = Array(entry.path.dropFirst(stripped))
+            guard !path.isEmpty || isFolder else { continue }
+            let item = Item(record: record, path: path, decision: decision)
+            last = item
+            if try !body(item) { return }
+        }
+    }
+
+    private func next(
+        of reader: ManifestReader, _ onDamage: ([UInt8], String) -> Void
+    ) throws -> ManifestRecord? {
+        while true {
+            do {
+                return try reader.next()
+            } catch let error where error is CorruptionError || error is MissingBlobError {
+                onDamage(reader.skipSegment(), "\(error)")
+            }
+        }
+    }
+
+    /// The snapshot.
+    public var snapshot: CommitRecord { request.snapshot }
+
+    // MARK: Without a match
+
+    /// What of the request means nothing in the snapshot. Reads until everything has a match.
+    public func unmatched() throws -> RestoreMiss? {
+        var includes = filter.includesToMatch
+        var isFound = false
+        var isAnyWanted = false
+        try forEach { item in
+            guard case .entry(let entry) = item.record else { return true }
+            isFound = true
+            // A folder that is itself the answer is one, also when it is empty.
+            if item.decision == .include || filter.isEmpty { isAnyWanted = true }
+            let isFolder = entry.stat.type == .directory
+            includes.removeAll { $0.matches(entry.path, isFolder: isFolder) }
+            return !(isAnyWanted && includes.isEmpty)
+        }
+        if !isFound { return RestoreMiss(path: request.subpath, patterns: []) }
+        if isAnyWanted && includes.isEmpty { return nil }
+        return RestoreMiss(
+            patterns: includes.map(\.text), isEverything: !isAnyWanted)
+    }
+
+    /// A path of the snapshot that differs from what was asked for only by case or by how its letters are composed.
+    public func nearest(to miss: RestoreMiss) throws -> [UInt8]? {
+        let likenesses = ([miss.path].compactMap { $0 } + miss.patterns).map(Likeness.init)
+        let all = RestoreSelection(
+            RestoreRequest(snapshot: request.snapshot), RestoreFilter(), repository: repository, index: index)
+        var found: [UInt8]?
+        try all.forEach { item in
+            if case .entry(let entry) = item.record,
+                likenesses.contains(where: { $0.matches(entry.path) })
+            {
+                found = entry.path
+            }
+            return found == nil
+        }
+        return found
+    }
+}
+
+/// What was asked for and is not in the snapshot.
+public struct RestoreMiss: Sendable, Equatable {
+    /// The path, if it is that.
+    public var path: [UInt8]?
+    /// The patterns that nothing matches.
+    public var patterns: [[UInt8]]
+    /// Whether nothing at all is left to restore.
+    public var isEverything = true
+}
+
+/// How much a restore has to write.
+struct RestoreNeed: Equatable {
+    /// Regular files that are wanted and would be written, further names included.
+    var files: UInt64 = 0
+    /// The sizes of all but further names.
+    var bytes: UInt64 = 0
+    /// The content without holes and further names.
+    var content: UInt64 = 0
+    /// What is freed where existing files are replaced.
+    var freed: UInt64 = 0
+
+    /// How much more room the target needs than it has.
+    func missing(of free: UInt64) -> UInt64 {
+        let needed = content > freed ? content - freed : 0
+        return needed > free ? needed - free : 0
+    }
+}
+
+extension RestoreSelection {
+    /// How much more room than `free` bytes is needed; nil if there is enough. Holes and further names of a file need
+    /// none, and what is replaced is counted.
+    ///
+    /// - Parameter existing: the target, if it is there already.
+    public func missingRoom(of free: UInt64, over existing: (any RestoreTarget)?) throws -> UInt64? {
+        // What is all of it cannot be less than a part; only when that is too much the files are counted.
+        guard snapshot.counters.bytes > free else { return nil }
+        let need = try need { entry, path in
+            guard let found = try? existing?.stat(path) else { return nil }
+            let reason = request.overwrite.reasonToKeep(found, against: entry.stat) {
+                $0.cut(like: found.mtime)
+            }
+            return (found, reason != nil)
+        }
+        let missing = need.missing(of: free)
+        return missing > 0 ? missing : nil
+    }
+
+    /// Adds up what has to be written over what `existing` answers: nil for nothing there, what is there otherwise, and
+    /// whether it stays.
+    func need(
+        existing: (ManifestEntry, [UInt8]) -> (found: FileStat, isKept: Bool)? = { _, _ in nil }
+    ) throws -> RestoreNeed {
+        var need = RestoreNeed()
+        var seen: Set<LinkKey> = []
+        var isCounted = false
+        func add(_ extents: [Extent]) {
+            for case .chunk(let reference) in extents { need.content &+= UInt64(reference.length) }
+        }
+        try forEach { item in
+            switch item.record {
+            case .continuation(let extents): if isCounted { add(extents) }
+            case .entry(let entry):
+                isCounted = false
+                guard entry.stat.type == .regular else { break }
+                if let (found, isKept) = existing(entry, item.path) {
+                    if isKept { break }
+                    if found.type == .regular, found.linkCount == 1 {
+                        need.freed &+= min(found.size, found.allocatedBytes)
+                    }
+                }
+                need.files += 1
+                if entry.stat.linkCount > 1, !seen.insert(LinkKey(entry.stat)).inserted { break }
+                isCounted = true
+                need.bytes &+= entry.stat.size
+                switch entry.content {
+                case .inline(let bytes): need.content &+= UInt64(bytes.count)
+                case .extents(let extents): add(extents)
+                case nil: break
+                }
+            }
+            return true
+        }
+        return need
+    }
+}
+
+/// Names are linked only if they were one file in one state: a file may change between the reading of
+/// its first name and the next.
+struct LinkKey: Hashable {
+    private var inode: InodeKey
+    private var size: UInt64
+    private var mtime: Timestamp
+    private var ctime: Timestamp
+
+    init(_ stat: FileStat) {
+        inode = InodeKey(device: stat.device, inode: stat.inode)
+        (size, mtime, ctime) = (stat.size, stat.mtime, stat.ctime)
+    }
+}

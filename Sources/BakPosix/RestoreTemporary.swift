@@ -1,0 +1,151 @@
+// RestoreTemporary: the names that a restore gives to what is not whole yet, and which of them have no owner any more.
+//
+// A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
+// when it began (26), and a count (32). So any process can tell whether the one that made it still runs:
+// exactly on the same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner. What a
+// running restore has made is never called abandoned; what is of another name is never touched.
+
+import BakCore
+import CLinux
+import Glibc
+import Synchronization
+
+/// The process that a temporary belongs to.
+struct TemporaryOwner: Equatable {
+    var machine: UInt64
+    var boot: UInt64
+    var namespace: UInt64
+    var process: UInt64
+    var start: UInt64
+
+    /// This process.
+    static let current = TemporaryOwner(
+        machine: tag(of: identity(), bits: 20),
+        boot: tag(of: file("/proc/sys/kernel/random/boot_id"), bits: 16),
+        namespace: tag(of: link("/proc/self/ns/pid"), bits: 12), process: UInt64(getpid()) & 0x3f_ffff,
+        start: (startTime(of: "self") ?? 0) & 0x3ff_ffff)
+
+    /// True if it still runs, as far as can be known: of what may be another's the answer is yes.
+    ///
+    /// - Parameter isShared: whether several machines may have the folder open.
+    func mayRun(isShared: Bool, from here: TemporaryOwner = .current) -> Bool? {
+        guard machine == here.machine else { return nil }
+        // A machine that has booted since runs nothing of before; its number could be another's, too.
+        guard boot == here.boot else { return isShared || boot == 0 || here.boot == 0 ? nil : false }
+        guard namespace == here.namespace else { return nil }
+        if kill(pid_t(process), 0) != 0, errno == ESRCH { return false }
+        guard start != 0, let found = Self.startTime(of: String(process)) else { return true }
+        return found & 0x3ff_ffff == start
+    }
+
+    /// When a process began, in ticks since the boot; nil when the system does not say.
+    private static func startTime(of process: String) -> UInt64? {
+        let text = file("/proc/\(process)/stat")
+        // The name in parentheses may hold anything; 19 fields follow it before the time.
+        guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = text[(end + 1)...].split(separator: UInt8(ascii: " "))
+        return fields.count > 19 ? UInt64(String(decoding: fields[19], as: UTF8.self)) : nil
+    }
+
+    private static func identity() -> [UInt8] {
+        let id = file("/etc/machine-id")
+        return id.isEmpty ? Array(Machine.hostName.utf8) : id
+    }
+
+    private static func file(_ path: String) -> [UInt8] {
+        (try? SmallFile.read(path: path, limit: 4096)) ?? []
+    }
+
+    private static func link(_ path: String) -> [UInt8] {
+        var target = [UInt8](repeating: 0, count: 256)
+        let count = readlink(path, &target, target.count)
+        return Array(target.prefix(max(0, count)))
+    }
+
+    /// FNV-1a, cut to so many bits; 0 only for nothing.
+    private static func tag(of bytes: [UInt8], bits: UInt64) -> UInt64 {
+        if bytes.isEmpty { return 0 }
+        let hash = bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return max(1, hash >> (64 - bits))
+    }
+}
+
+enum RestoreTemporary {
+    /// What a name begins with.
+    static let prefix = Array(".bakstore-restore-".utf8)
+
+    /// How long what has an unknown owner must be untouched.
+    private static let longestPauseSeconds: Int64 = 24 * 3600
+
+    private static let lastCount = Atomic<UInt32>(0)
+    private static let digits = Array("0123456789abcdef".utf8)
+
+    /// A fresh name.
+    static func name(of owner: TemporaryOwner = .current) -> [UInt8] {
+        let count = UInt64(lastCount.wrappingAdd(1, ordering: .relaxed).newValue)
+        let high = owner.machine << 44 | owner.boot << 28 | owner.namespace << 16 | owner.process >> 6
+        let low = (owner.process & 0x3f) << 58 | owner.start << 32 | count
+        var name = prefix
+        name.reserveCapacity(prefix.count + 32)
+        for half in [high, low] {
+            for shift in stride(from: UInt64(60), through: 0, by: -4) {
+                name.append(digits[Int(half >> shift & 15)])
+            }
+        }
+        return name
+    }
+
+    /// Who made a temporary of this name; nil for any other name.
+    static func owner(of name: ArraySlice<UInt8>) -> TemporaryOwner? {
+        guard name.starts(with: prefix),
+            let id = ID128(String(decoding: name.dropFirst(prefix.count), as: UTF8.self))
+        else { return nil }
+        return TemporaryOwner(
+            machine: id.high >> 44, boot: id.high >> 28 & 0xffff, namespace: id.high >> 16 & 0xfff,
+            process: (id.high & 0xffff) << 6 | id.low >> 58, start: id.low >> 32 & 0x3ff_ffff)
+    }
+
+    /// Makes a new file in `folder` for writing.
+    static func create(in folder: Int32) throws(Errno) -> (name: [UInt8], file: Descriptor) {
+        while true {
+            let name = name()
+            do throws(Errno) {
+                let file = try withCPath(name) { name throws(Errno) in
+                    try Descriptor.open(
+                        at: folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+                }
+                return (name, file)
+            } catch {
+                guard error.code == EEXIST else { throw error }
+            }
+        }
+    }
+
+    /// Hands over the names in an open folder, and sorts out what restores without a process have left: a name that is
+    /// abandoned goes to `abandoned`.
+    static func list(
+        _ folder: Int32, isShared: Bool, _ visit: (ArraySlice<UInt8>) -> Void,
+        abandoned: (ArraySlice<UInt8>) -> Void
+    ) throws(Errno) {
+        let listing = try FolderListing(folder)
+        for index in 0..<listing.count {
+            let name = listing.name(index)
+            guard let owner = owner(of: name) else {
+                visit(name)
+                continue
+            }
+            let status = listing.withName(index) { path in try? linkStatus(at: folder, path) }
+            let isAbandoned = isAbandoned(owner, status, isShared: isShared)
+            if isAbandoned { abandoned(name) }
+        }
+    }
+
+    private static func isAbandoned(
+        _ owner: TemporaryOwner, _ status: stat?, isShared: Bool
+    ) -> Bool {
+        guard let status, status.format != S_IFDIR else { return false }
+        if let mayRun = owner.mayRun(isShared: isShared) { return !mayRun }
+        let last = max(status.st_mtim.tv_sec, status.st_ctim.tv_sec)
+        return Int64(last) < SystemTime().now().seconds - longestPauseSeconds
+    }
+}

@@ -1,0 +1,170 @@
+// TargetFolders: the folders beneath a restore target, opened for use as the base of further calls.
+//
+// Always holds: a folder is opened beneath the target without following a symbolic link. Few are kept open, those used
+// last. A folder that belongs to the user and lacks rights that its owner may give is given them for as long as
+// the restore lasts; `putBack` takes them away again unless the folder has got a mode of its own meanwhile.
+
+import BakCore
+import CLinux
+import Glibc
+
+/// The open folders of a target. May be used from any thread.
+final class TargetFolders: @unchecked Sendable {
+    let top: FixedFolder
+    private let monitor = Monitor()
+    private var recent: RecentlyUsed<[UInt8], Descriptor>
+    private let capacity: Int
+    /// The modes of the folders that were given rights.
+    private var lent: [[UInt8]: mode_t] = [:]
+
+    private static let allRights: mode_t = 0o700
+
+    /// Keeps at most `capacity` folders open beside the top.
+    init(_ top: FixedFolder, capacity: Int) {
+        self.top = top
+        self.capacity = capacity
+        recent = RecentlyUsed(capacity: capacity)
+    }
+
+    /// Opens the folder at `path` to be the target's top, giving its owner the rights that are missing. The second
+    /// result is the mode that it had, if it was changed.
+    static func openTop(_ path: String) throws(Errno) -> (folder: Descriptor, lent: mode_t?) {
+        do throws(Errno) {
+            return (try Descriptor.open(path, O_RDONLY | O_DIRECTORY), nil)
+        } catch {
+            guard error.code == EACCES else { throw error }
+            let reached = try Descriptor.open(path, linux_O_PATH.flag | O_DIRECTORY)
+            guard let mode = lendRights(reached) else { throw error }
+            return (try Descriptor.open(path, O_RDONLY | O_DIRECTORY), mode)
+        }
+    }
+
+    /// Notes that the top was given rights.
+    func noteTop(lent mode: mode_t?) { if let mode { monitor.locked { lent[[]] = mode } } }
+
+    /// Runs `body` with the open parent of `path` and its last component. Repeats it once where a descriptor was out of
+    /// date, too many were open, or a folder on the way lacked rights that its owner may give.
+    ///
+    /// - Parameter expectsMissing: whether ENOENT is an answer like any other.
+    func withParent<Result>(
+        of path: [UInt8], expectsMissing: Bool = false,
+        _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        do throws(Errno) {
+            return try once(path, body)
+        } catch {
+            switch error.code {
+            case ENOENT, ESTALE, ENOTDIR:
+                if expectsMissing { throw error }
+                guard forgetIfGone(Self.folder(of: path)) else { throw error }
+            case EMFILE, ENFILE: forgetAll()
+            case EACCES: guard lendRights(to: Self.folder(of: path)) else { throw error }
+            default: throw error
+            }
+            return try once(path, body)
+        }
+    }
+
+    /// Opens the folder at `path` for reading; the top itself when it is empty.
+    func open(_ path: [UInt8], givingRights: Bool) throws(Errno) -> Descriptor {
+        do throws(Errno) {
+            return try top.open(path, O_RDONLY | O_DIRECTORY)
+        } catch {
+            guard error.code == EACCES, givingRights, lendRights(to: path[...]) else { throw error }
+            return try top.open(path, O_RDONLY | O_DIRECTORY)
+        }
+    }
+
+    /// Notes that the folder has its own mode now.
+    func keepMode(_ path: [UInt8]) { monitor.locked { lent[path] = nil } }
+
+    /// The mode that a folder had before it was given rights; nil for one that was not.
+    func lentMode(_ path: [UInt8]) -> mode_t? { monitor.locked { lent[path] } }
+
+    /// Takes the rights back that were lent.
+    func putBack() {
+        forgetAll()
+        let modes = monitor.locked {
+            defer { lent = [:] }
+            return lent
+        }
+        // From the deepest up: a folder is reached through those above it.
+        for (path, mode) in modes.sorted(by: { $0.key.count > $1.key.count }) {
+            guard let folder = try? top.open(path, linux_O_PATH.flag | O_DIRECTORY),
+                let status = try? folder.status(), status.st_mode & 0o7777 == mode | Self.allRights
+            else { continue }
+            chmod("/proc/self/fd/\(folder.number)", mode)
+        }
+    }
+
+    private static func folder(of path: [UInt8]) -> ArraySlice<UInt8> {
+        path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)]
+    }
+
+    private func once<Result>(
+        _ path: [UInt8], _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result
+    ) throws(Errno) -> Result {
+        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else {
+            return try withCPath(path) { name throws(Errno) in try body(top.descriptor, name) }
+        }
+        let key = Array(path[..<slash])
+        let folder: Descriptor
+        if let known = monitor.locked({ recent[key] }) {
+            folder = known
+        } else {
+            folder = try top.open(key, linux_O_PATH.flag | O_DIRECTORY)
+            // What falls out is closed after the lock is given back, or by a thread that still uses it.
+            let evicted = monitor.locked { recent.insert(key, folder) }
+            _ = evicted
+        }
+        return try withCPath(path[(slash + 1)...]) { name throws(Errno) in try body(folder, name) }
+    }
+
+    /// Drops the descriptor of a folder that was removed. True if there was one.
+    private func forgetIfGone(_ folder: ArraySlice<UInt8>) -> Bool {
+        let key = Array(folder)
+        guard let known = monitor.locked({ recent[key] }) else { return false }
+        if let status = try? known.status(), status.st_nlink > 0 { return false }
+        monitor.locked { recent.remove(key) }
+        return true
+    }
+
+    /// Closes all folders but the top.
+    func forgetAll() {
+        let dropped = monitor.locked {
+            defer { recent = RecentlyUsed(capacity: capacity) }
+            return recent
+        }
+        _ = dropped
+    }
+
+    /// Gives the owner, if that is this user, all rights to the folders on the way to `path` and to that folder. True if
+    /// that changed anything.
+    private func lendRights(to path: ArraySlice<UInt8>) -> Bool {
+        var hasChanged = false
+        func lend(_ folder: Descriptor, _ key: [UInt8]) {
+            guard let mode = Self.lendRights(folder) else { return }
+            hasChanged = true
+            monitor.locked { if lent[key] == nil { lent[key] = mode } }
+        }
+        lend(top.descriptor, [])
+        var end = path.startIndex
+        while end < path.endIndex {
+            end = path[end...].dropFirst().firstIndex(of: UInt8(ascii: "/")) ?? path.endIndex
+            let key = Array(path[..<end])
+            guard let folder = try? top.open(key, linux_O_PATH.flag | O_DIRECTORY) else { return hasChanged }
+            lend(folder, key)
+        }
+        return hasChanged
+    }
+
+    /// Gives the owner all rights to an open folder. Returns the mode that it had; nil if nothing was to be changed or
+    /// it is another user's.
+    private static func lendRights(_ folder: Descriptor) -> mode_t? {
+        guard let status = try? folder.status(), status.st_uid == linux_file_user(),
+            status.st_mode & allRights != allRights
+        else { return nil }
+        let mode = status.st_mode & 0o7777
+        return chmod("/proc/self/fd/\(folder.number)", mode | allRights) == 0 ? mode : nil
+    }
+}

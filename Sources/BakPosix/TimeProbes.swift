@@ -1,0 +1,55 @@
+// TimeProbes: what a target makes of a modification time. File systems keep times in steps of up to two seconds; the
+// step is not asked for but seen, on an empty temporary that gets the time in the way a restored file does.
+
+import BakCore
+import CLinux
+import Glibc
+
+/// An empty file for each device of a target. May be used from any thread.
+final class TimeProbes: @unchecked Sendable {
+    private struct Probe {
+        /// The temporary's path.
+        var path: [UInt8]
+        /// Nil where none could be made.
+        var file: Descriptor?
+    }
+
+    private let monitor = Monitor()
+    private var probes: [UInt64: Probe] = [:]
+
+    /// The time as it would be kept beside `path`; nil where that cannot be seen.
+    func rendered(
+        _ time: Timestamp, at path: [UInt8], device: UInt64, in folders: TargetFolders
+    ) -> Timestamp? {
+        monitor.locked {
+            let probe = probes[device] ?? make(beside: path, in: folders)
+            probes[device] = probe
+            guard let file = probe.file, let before = try? file.status() else { return nil }
+            let times = [before.st_atim, time.systemValue]
+            guard futimens(file.number, times) == 0, let after = try? file.status() else { return nil }
+            return Timestamp(after.st_mtim)
+        }
+    }
+
+    private func make(beside path: [UInt8], in folders: TargetFolders) -> Probe {
+        let made = try? folders.withParent(of: path) { parent, _ throws(Errno) in
+            try RestoreTemporary.create(in: parent.number)
+        }
+        guard let made else { return Probe(path: [], file: nil) }
+        let folder = Array(path[..<(path.lastIndex(of: UInt8(ascii: "/")) ?? 0)])
+        return Probe(path: PathOrder.join(folder, made.name), file: made.file)
+    }
+
+    /// Removes the files.
+    func removeAll(in folders: TargetFolders) {
+        let made = monitor.locked {
+            defer { probes = [:] }
+            return probes.values
+        }
+        for probe in made where probe.file != nil {
+            try? folders.withParent(of: probe.path) { parent, name throws(Errno) in
+                _ = try system { unlinkat(parent.number, name, 0) }
+            }
+        }
+    }
+}
