@@ -124,6 +124,8 @@ public enum BackupEvent: Sendable {
     case ignoreFile(remark: String)
     /// A parent snapshot or a part of the index could not be used, so files are read again.
     case parentUnreadable(reason: String)
+    /// The clock says that this run is before the snapshot that it comes after.
+    case clockBehind(CommitRecord)
     /// A partial snapshot was committed, so that an interruption from here on costs little.
     case checkpoint(CommitRecord)
 }

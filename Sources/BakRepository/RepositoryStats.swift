@@ -107,8 +107,12 @@ public final class StatsRun {
     }
 
     /// Gathers what `snapshots` hold. What is damaged is left out and counted as missing.
-    public func run(_ snapshots: [CommitRecord]) throws -> RepositoryStats {
-        try findSegments(of: snapshots)
+    ///
+    /// - Parameter listed: the snapshots of which files are counted; nil for all. The others only hold what they need.
+    public func run(
+        _ snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>? = nil
+    ) throws -> RepositoryStats {
+        try findSegments(of: snapshots, countingFilesOf: listed)
         var own: [[SegmentUse]] = Array(repeating: [], count: snapshots.count)
         var shared: [SegmentUse] = []
         for use in segments.values.sorted(by: { $0.reference.blob.id < $1.reference.blob.id }) {
@@ -159,20 +163,24 @@ public final class StatsRun {
 
     // MARK: Manifests
 
-    private func findSegments(of snapshots: [CommitRecord]) throws {
+    private func findSegments(
+        of snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>?
+    ) throws {
         var roots: [ID128: (place: Int?, reference: BlobReference)] = [:]
         for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
             stats.alone[snapshot.id] = BlobSizes()
             let isShared = roots[snapshot.root.id] != nil
             roots[snapshot.root.id] = (isShared ? nil : place, snapshot.root)
             guard let root = try readRoot(snapshot) else { continue }
+            let uses: UInt64 = listed?.contains(snapshot.id) == false ? 0 : 1
             for reference in root.segments {
                 if var use = segments[reference.blob.id] {
-                    use.uses += 1
+                    use.uses += uses
                     if use.snapshot != place { use.snapshot = nil }
                     segments[reference.blob.id] = use
                 } else {
-                    segments[reference.blob.id] = SegmentUse(reference: reference, snapshot: place, uses: 1)
+                    segments[reference.blob.id] = SegmentUse(
+                        reference: reference, snapshot: place, uses: uses)
                 }
             }
         }

@@ -55,13 +55,20 @@ extension Retention {
     /// Looks ahead until it has decided about so many snapshots, one as often as it was decided about.
     private static let decisionsAhead = 200_000
 
-    /// How long each complete snapshot of `chosen` stays. The work for each group is bounded.
+    /// How long each complete snapshot of `chosen` stays. The work for each group is bounded. Without an `order` it
+    /// follows from `chosen`.
     public func forecast(
-        _ chosen: [CommitRecord], backupsAhead: Int = Self.backupsAhead
+        _ chosen: [CommitRecord], _ order: SnapshotOrder? = nil, backupsAhead: Int = Self.backupsAhead
     ) -> [ID128: Staying] {
+        let order = order ?? SnapshotOrder(chosen, now: now)
         var forecast: [ID128: Staying] = [:]
-        let archives = newestArchives(among: chosen)
-        for (_, snapshots) in SnapshotGroup.divide(chosen.filter(\.isComplete), by: grouping) {
+        let archives = newestArchives(among: chosen, order)
+        for (_, group) in SnapshotGroup.divide(chosen.filter(\.isComplete), by: grouping, order) {
+            let snapshots = group.map { snapshot in
+                var snapshot = snapshot
+                if snapshot.time <= now { snapshot.time = order.time(of: snapshot) }
+                return snapshot
+            }
             var open: Set<ID128> = []
             let lasting = lastingReasons(snapshots)
             for snapshot in snapshots {
@@ -78,9 +85,9 @@ extension Retention {
 
     /// The archives from which the next ones go on. No rule takes the newest snapshot of its device and paths, unless groups
     /// are larger than that.
-    private func newestArchives(among chosen: [CommitRecord]) -> Set<ID128> {
+    private func newestArchives(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
-        let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault)
+        let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
         let newest = groups.compactMap(\.snapshots.last).filter { $0.isArchive && $0.time <= now }
         return Set(newest.map(\.id))
     }
@@ -130,12 +137,12 @@ extension Retention {
                 at = backup == 1 ? pace.first : Timestamp(seconds: at.seconds + pace.stepSeconds)
                 var next = newest
                 (next.id, next.time, next.endTime) = (ID128(high: .max, low: UInt64(backup)), at, at)
-                left.append(next)
-                left.sort(by: CommitRecord.isOlder)
+                // What is dated in the future comes after it.
+                left.insert(next, at: left.lastIndex { $0.time <= at }.map { $0 + 1 } ?? 0)
             }
             var retention = Retention(policy, now: at, localOffset: localOffset)
             retention.grouping = grouping
-            let kept = Set(retention.decide(group: left, []).filter(\.isKept).map(\.snapshot.id))
+            let kept = Set(retention.decide(group: left, [], \.time).filter(\.isKept).map(\.snapshot.id))
             left.removeAll { !kept.contains($0.id) }
             for id in open where !kept.contains(id) {
                 forecast[id] =

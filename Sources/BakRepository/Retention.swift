@@ -2,8 +2,8 @@
 //
 // Always holds: whatever one policy keeps, a policy with more or weaker rules keeps; the order in which snapshots are
 // given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no
-// rule, so that a wrong clock cannot push out what is right; the newest snapshot of a group is kept unless
-// the caller says otherwise.
+// rule, so that a wrong clock cannot push out what is right; which snapshot is newer, and of which day it is, follows the
+// chain of parents where dates contradict it; the newest snapshot of a group is kept unless the caller says otherwise.
 
 import BakCore
 import BakFormat
@@ -98,26 +98,29 @@ public struct Retention: Sendable {
     }
 
     /// Decides for each of `chosen`, which are some or all of the repository's snapshots `all`. The decisions of a
-    /// group are oldest first.
+    /// group are oldest first. Without an `order` it follows from `all`.
     public func decide(
-        _ chosen: [CommitRecord], among all: [CommitRecord]
+        _ chosen: [CommitRecord], among all: [CommitRecord], _ order: SnapshotOrder? = nil
     ) -> [(group: SnapshotGroup, decisions: [RetentionDecision])] {
-        let superseded = CommitRecord.supersededPartials(among: all, now: now)
-        return SnapshotGroup.divide(chosen, by: grouping).map { group, snapshots in
-            (group, decide(group: snapshots, superseded))
+        let order = order ?? SnapshotOrder(all, now: now)
+        let superseded = CommitRecord.supersededPartials(among: all, now: now, order)
+        return SnapshotGroup.divide(chosen, by: grouping, order).map { group, snapshots in
+            (group, decide(group: snapshots, superseded, order.time))
         }
     }
 
-    /// Decides for one group's snapshots, oldest first.
-    func decide(group snapshots: [CommitRecord], _ superseded: Set<ID128>) -> [RetentionDecision] {
+    /// Decides for one group's snapshots, oldest first, of which `time` tells when each was made.
+    func decide(
+        group snapshots: [CommitRecord], _ superseded: Set<ID128>, _ time: (CommitRecord) -> Timestamp
+    ) -> [RetentionDecision] {
         if policy.isEmpty { return snapshots.map { RetentionDecision($0, isKept: true, [.noRules]) } }
         let past = snapshots.filter { $0.time <= now }
         let complete = past.filter(\.isComplete)
         var reasons: [ID128: [RetentionReason]] = [:]
         let newestFirst = Array(complete.reversed())
         for period in RetentionPeriod.allCases {
-            keepCounted(newestFirst, period, &reasons)
-            keepRecent(newestFirst, period, &reasons)
+            keepCounted(newestFirst, period, time, &reasons)
+            keepRecent(newestFirst, period, time, &reasons)
         }
         let newest = mayRemoveAll ? nil : (complete.last ?? past.last)?.id
         return snapshots.map { snapshot in
@@ -136,12 +139,14 @@ public struct Retention: Sendable {
     /// Keeps the newest of each of so many periods; and the oldest of all while the count is not used up, so that the
     /// history is as long as it can be while it grows.
     private func keepCounted(
-        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ reasons: inout [ID128: [RetentionReason]]
+        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
+        _ reasons: inout [ID128: [RetentionReason]]
     ) {
         var left = policy.counts[period] ?? 0
         var seen: Set<RetentionPeriod.Bucket> = []
         for (position, snapshot) in newestFirst.enumerated() where left > 0 {
-            let isNew = seen.insert(period.bucket(civil(snapshot.time), position: position)).inserted
+            let isNew = seen.insert(period.bucket(civil(time(snapshot)), position: position))
+                .inserted
             guard isNew || position == newestFirst.count - 1 else { continue }
             reasons[snapshot.id, default: []].append(isNew ? .counted(period) : .oldest(period))
             left -= 1
@@ -150,13 +155,14 @@ public struct Retention: Sendable {
 
     /// Keeps the newest of each period that lies within the rule's span before the newest of all.
     private func keepRecent(
-        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ reasons: inout [ID128: [RetentionReason]]
+        _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
+        _ reasons: inout [ID128: [RetentionReason]]
     ) {
         guard let span = policy.spans[period], let newest = newestFirst.first else { return }
-        let start = span.start(endingAt: newest.time, localOffset: localOffset)
+        let start = span.start(endingAt: time(newest), localOffset: localOffset)
         var seen: Set<RetentionPeriod.Bucket> = []
-        for (position, snapshot) in newestFirst.enumerated() where snapshot.time > start {
-            if seen.insert(period.bucket(civil(snapshot.time), position: position)).inserted {
+        for (position, snapshot) in newestFirst.enumerated() where time(snapshot) > start {
+            if seen.insert(period.bucket(civil(time(snapshot)), position: position)).inserted {
                 reasons[snapshot.id, default: []].append(.within(period, span))
             }
         }

@@ -44,10 +44,10 @@ public struct SnapshotGroup: Hashable, Sendable {
 
     /// The snapshots of each group, oldest first; the groups by host, device, paths and tags.
     public static func divide(
-        _ snapshots: [CommitRecord], by grouping: SnapshotGrouping
+        _ snapshots: [CommitRecord], by grouping: SnapshotGrouping, _ order: SnapshotOrder
     ) -> [(group: SnapshotGroup, snapshots: [CommitRecord])] {
         let groups = Dictionary(grouping: snapshots) { SnapshotGroup(of: $0, by: grouping) }
-        return groups.map { ($0, $1.sorted(by: CommitRecord.isOlder)) }.sorted { $0.group < $1.group }
+        return groups.map { ($0, $1.sorted(by: order.precedes)) }.sorted { $0.group < $1.group }
     }
 
     static func < (left: SnapshotGroup, right: SnapshotGroup) -> Bool {
@@ -62,8 +62,8 @@ public struct SnapshotGroup: Hashable, Sendable {
 }
 
 extension CommitRecord {
-    /// The order of snapshots in time. Those of one run carry one time: its checkpoints come in their order, before
-    /// what completes them.
+    /// The order of snapshots by their dates. Those of one run carry one time: its checkpoints come in their order,
+    /// before what completes them. `SnapshotOrder` is the order that counts.
     public static func isOlder(_ left: CommitRecord, _ right: CommitRecord) -> Bool {
         if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
         return (left.time, left.endTime, left.id) < (right.time, right.endTime, right.id)
@@ -71,8 +71,11 @@ extension CommitRecord {
 
     /// The partial snapshots among `all` that say nothing more: a later complete one of the same device and paths
     /// has made up for them, or they are checkpoints that their run went on from. A snapshot dated after `now`
-    /// makes up for nothing, because nobody knows when it was made.
-    public static func supersededPartials(among all: [CommitRecord], now: Timestamp) -> Set<ID128> {
+    /// makes up for nothing, because nobody knows when it was made. Without an `order` it follows from `all`.
+    public static func supersededPartials(
+        among all: [CommitRecord], now: Timestamp, _ order: SnapshotOrder? = nil
+    ) -> Set<ID128> {
+        let order = order ?? SnapshotOrder(all, now: now)
         struct Run: Hashable {
             var group: SnapshotGroup
             var time: Timestamp
@@ -80,7 +83,7 @@ extension CommitRecord {
         var completed: Set<SnapshotGroup> = []
         var followed: Set<Run> = []
         var superseded: Set<ID128> = []
-        for snapshot in all.sorted(by: isOlder).reversed() where snapshot.time <= now {
+        for snapshot in all.sorted(by: order.precedes).reversed() where snapshot.time <= now {
             let group = SnapshotGroup(of: snapshot)
             if snapshot.isComplete {
                 completed.insert(group)

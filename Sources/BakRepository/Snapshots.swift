@@ -12,6 +12,16 @@ public struct UnreadableSnapshot: Sendable {
     public var error: any Error
 }
 
+/// The snapshots of a repository that are not forgotten.
+public struct SnapshotList: Sendable {
+    /// Those that can be read, oldest first.
+    public var readable: [CommitRecord]
+    /// Those that cannot.
+    public var unreadable: [UnreadableSnapshot]
+    /// The order in which they were made.
+    public var order: SnapshotOrder
+}
+
 extension Repository {
     /// Reads one snapshot's commit record.
     public func snapshot(_ id: ID128) throws -> CommitRecord {
@@ -31,8 +41,14 @@ extension Repository {
         }
     }
 
-    /// Every snapshot that is not forgotten, oldest first, and those whose record is damaged.
+    /// Every snapshot that is not forgotten, oldest first, and those whose record cannot be read.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
+        let list = try snapshotList()
+        return (list.readable, list.unreadable)
+    }
+
+    /// The same with the order in which they were made. One record that cannot be read leaves the others alone.
+    public func snapshotList() throws -> SnapshotList {
         var readable: [CommitRecord] = []
         var unreadable: [UnreadableSnapshot] = []
         let listing = try store.list(Layout.snapshots)
@@ -47,10 +63,14 @@ extension Repository {
                 }
             } catch let error as CorruptionError {
                 unreadable.append(UnreadableSnapshot(id: id, error: error))
+            } catch let error as StoreError where error.concernsOneObject {
+                unreadable.append(UnreadableSnapshot(id: id, error: error))
             }
         }
-        readable.sort(by: CommitRecord.isOlder)
-        return (readable, unreadable)
+        let hidden = forgotten.intersection(listing.compactMap { Layout.id(in: $0.key) })
+        let order = SnapshotOrder(
+            readable, through: forgottenAncestors(of: readable, among: hidden), now: time.now())
+        return SnapshotList(readable: order.sorted, unreadable: unreadable, order: order)
     }
 
     /// Finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth before
@@ -73,7 +93,12 @@ extension Repository {
             guard back < complete.count else { throw RepositoryError.noSuchSnapshot(name: name) }
             return complete[complete.count - 1 - back]
         }
-        let matches = readable.filter { $0.id.description.hasPrefix(name) }
+        var matches = readable.filter { $0.id.description.hasPrefix(name) }
+        let isDamaged = unreadable.contains { $0.id.description.hasPrefix(name) }
+        // A snapshot that was tagged, copied or taken back is known by its first id, too.
+        if matches.isEmpty, !isDamaged {
+            matches = readable.filter { $0.originalID.description.hasPrefix(name) }
+        }
         if matches.count == 1, !name.isEmpty { return matches[0] }
         if let damaged = unreadable.first(where: { $0.id.description.hasPrefix(name) }), matches.isEmpty {
             throw damaged.error

@@ -147,5 +147,12 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         return false
     }
 
+    /// True if the error says something of this object alone, such as that this user may not read it (EACCES, EPERM,
+    /// EISDIR, ELOOP).
+    public var concernsOneObject: Bool {
+        if case .failed(let number) = kind { return [13, 1, 21, 40].contains(number) }
+        return false
+    }
+
     public var description: String { "cannot \(operation) \(object): \(message)" }
 }

@@ -37,6 +37,10 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         case .ignoreFile(let text): remark(text)
         case .parentUnreadable(let reason):
             remark("files are read again, because \(reason)")
+        case .clockBehind(let parent):
+            remark(
+                "the clock is behind: snapshot \(parent.id.short) was made before this one and is dated \(context.text(parent.time)); is the clock right? Snapshots are put in the order in which they were made"
+            )
         case .checkpoint(let record):
             monitor.locked { lastCheckpoint = record }
             if invocation.verbosity >= 1 { remark("checkpoint \(record.id.short)") }

@@ -27,7 +27,7 @@ extension Commands {
         case .pack(let name): try printPack(try id(name), repository, context)
         case .chunk(let name): try printChunk(try id(name), repository, context)
         case .file(let subject):
-            let record = try repository.findSnapshot(subject.snapshot)
+            let record = try context.findSnapshot(subject.snapshot, in: repository)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
             try SnapshotFile(path, in: record, repository: repository, index: index).read { bytes in

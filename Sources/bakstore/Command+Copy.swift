@@ -14,11 +14,12 @@ extension Commands {
             throw UsageError("--from-repo and --repo are one repository", command: .copy)
         }
         destination.removeStaleTemporaries()
-        let (all, unreadable) = try source.repository.snapshots()
+        let list = try source.repository.snapshotList()
+        let unreadable = list.unreadable
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
-        var chosen = try choose(all, invocation, source.repository, now: context.clock.now())
+        var chosen = try choose(list, invocation, now: context.clock.now())
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)

@@ -13,7 +13,7 @@ extension Commands {
         let filter = try restoreFilter(invocation, context)
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         var request = RestoreRequest(
-            snapshot: try repository.findSnapshot(subject.snapshot), subpath: subject.path)
+            snapshot: try context.findSnapshot(subject.snapshot, in: repository), subpath: subject.path)
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
         request.isDryRun = invocation.has(.dryRun)

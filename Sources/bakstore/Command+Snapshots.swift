@@ -7,8 +7,10 @@ import BakRepository
 extension Commands {
     static func snapshots(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let (all, unreadable) = try repository.snapshots()
-        let chosen = try choose(all, invocation, repository, now: context.clock.now())
+        let list = try repository.snapshotList()
+        let (all, unreadable) = (list.readable, list.unreadable)
+        let chosen = try choose(list, invocation, now: context.clock.now())
+        context.noteMisdated(list.order)
         if invocation.has(.json) {
             for record in chosen {
                 try context.printJSON { json in
@@ -27,17 +29,19 @@ extension Commands {
 
     /// The snapshots that operands name or flags ask for.
     static func choose(
-        _ all: [CommitRecord], _ invocation: Invocation, _ repository: Repository, now: Timestamp
+        _ list: SnapshotList, _ invocation: Invocation, now: Timestamp
     ) throws -> [CommitRecord] {
+        let all = list.readable
         var chosen = all
         if !invocation.operands.isEmpty {
             let wanted = Set(
                 try invocation.operands.map {
-                    try repository.findSnapshot(String(decoding: $0, as: UTF8.self)).id
+                    let name = String(decoding: $0, as: UTF8.self)
+                    return try Repository.findSnapshot(name, among: all, list.unreadable).id
                 })
             chosen = chosen.filter { wanted.contains($0.id) }
         } else if !invocation.has(.all) {
-            let superseded = CommitRecord.supersededPartials(among: all, now: now)
+            let superseded = CommitRecord.supersededPartials(among: all, now: now, list.order)
             chosen = all.filter { !superseded.contains($0.id) }
         }
         let filter = SnapshotFilter(invocation)

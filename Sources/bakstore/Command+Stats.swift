@@ -8,12 +8,15 @@ import BakRepository
 extension Commands {
     static func stats(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let (records, unreadable) = try repository.snapshots()
+        let list = try repository.snapshotList()
+        let (records, unreadable) = (list.readable, list.unreadable)
+        let superseded = CommitRecord.supersededPartials(
+            among: records, now: context.clock.now(), list.order)
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
         let chosen = try invocation.operands.first.map {
-            try repository.findSnapshot(String(decoding: $0, as: UTF8.self))
+            try Repository.findSnapshot(String(decoding: $0, as: UTF8.self), among: records, unreadable)
         }
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         let reporter = context.progress(for: invocation)
@@ -28,10 +31,14 @@ extension Commands {
                         return progress
                     }
                 }, isCancelled: context.isInterrupted
-            ).run(snapshots)
+            ).run(
+                snapshots,
+                countingFilesOf: Set(snapshots.map(\.id)).subtracting(chosen == nil ? superseded : []))
         }
         let all = try gather(records)
-        let output = StatsOutput(invocation, context, all, records)
+        // The same that `snapshots` lists.
+        let output = StatsOutput(
+            invocation, context, all, records.filter { !superseded.contains($0.id) }, superseded.count)
         if let chosen {
             // What it holds by itself, whatever others have of it.
             let own = records.count == 1 ? all : try gather([chosen])
@@ -57,16 +64,21 @@ private struct StatsOutput {
     private let context: CommandContext
     private let all: RepositoryStats
     private let records: [CommitRecord]
+    /// How many partial snapshots are left out, which only hold what they need.
+    private let supersededCount: Int
     /// A table names so many types; the rest are taken together.
     private static let typesShown = 12
 
     init(
-        _ invocation: Invocation, _ context: CommandContext, _ all: RepositoryStats, _ records: [CommitRecord]
+        _ invocation: Invocation, _ context: CommandContext, _ all: RepositoryStats,
+        _ records: [CommitRecord],
+        _ supersededCount: Int
     ) {
         self.invocation = invocation
         self.context = context
         self.all = all
         self.records = records
+        self.supersededCount = supersededCount
     }
 
     private static func ratio(_ part: UInt64, _ whole: UInt64) -> Double {
@@ -79,6 +91,11 @@ private struct StatsOutput {
         if invocation.has(.json) { return try printJSON() }
         var table = TextTable([.left, .right])
         table.append(["snapshots", Formatting.count(UInt64(records.count))])
+        if supersededCount > 0 {
+            table.append([
+                "interrupted ones that later ones made up for", Formatting.count(UInt64(supersededCount)),
+            ])
+        }
         table.append(["files of all snapshots together", Formatting.count(all.files)])
         table.append(["their size", Formatting.size(all.bytes)])
         table.append(["different content among them", Formatting.size(all.needed.rawBytes)])
@@ -149,6 +166,7 @@ private struct StatsOutput {
         try context.printJSON { json in
             json.member("message_type", "stats")
             json.member("snapshots_count", records.count)
+            json.member("superseded_count", supersededCount)
             json.member("total_file_count", all.files)
             json.member("total_restore_size", all.bytes)
             json.member("total_blob_count", all.needed.blobs)

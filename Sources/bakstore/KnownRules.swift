@@ -19,7 +19,8 @@ struct KnownRules {
     private(set) var complaint: String?
 
     init(_ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext) throws {
-        let (all, unreadable) = try access.repository.snapshots()
+        let list = try access.repository.snapshotList()
+        let (all, unreadable) = (list.readable, list.unreadable)
         var sources: [(origin: String, words: Invocation)] = []
         if invocation.hasRules {
             let profile = invocation.profile.map { "profile '\($0.name)'" }
@@ -40,7 +41,7 @@ struct KnownRules {
                 localOffset: context.localOffset)
             retention.grouping = words.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
             let scope = try ProfileScope(words, context)
-            let forecast = retention.forecast(all.filter { scope?.takes($0) ?? true })
+            let forecast = retention.forecast(all.filter { scope?.takes($0) ?? true }, list.order)
             staying.merge(forecast) { $0.orShorter($1) }
             origins.append(origin)
         }

@@ -3,6 +3,7 @@
 import BakCore
 import BakEngine
 import BakFormat
+import BakRepository
 
 extension CommandContext {
     /// A moment as a table shows it: local time, without fractions.
@@ -15,6 +16,31 @@ extension CommandContext {
     func json(_ time: Timestamp) -> String {
         guard CivilTime.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
         return CivilTime.rfc3339(time, offsetSeconds: localOffset(time))
+    }
+}
+
+extension CommandContext {
+    /// Finds a snapshot by what a person types, and says what is odd about the choice of `latest`.
+    func findSnapshot(_ name: String, in repository: Repository) throws -> CommitRecord {
+        let list = try repository.snapshotList()
+        if name.hasPrefix("latest") {
+            noteMisdated(list.order)
+            for snapshot in list.unreadable {
+                complain("snapshot \(snapshot.id.short) cannot be read and is left out: \(snapshot.error)")
+            }
+        }
+        return try Repository.findSnapshot(name, among: list.readable, list.unreadable)
+    }
+
+    /// Names snapshots with dates that cannot be right, in one line.
+    func noteMisdated(_ order: SnapshotOrder) {
+        guard let last = order.misdated.last else { return }
+        let more = order.misdated.count - 1
+        let others = more > 0 ? " (and \(Formatting.count(UInt64(more), "other", "others")))" : ""
+        let instead = last.effective.map { ", though others tell that it was made about \(text($0))" }
+        remark(
+            "snapshot \(last.snapshot.id.short) is dated \(text(last.snapshot.time))\(instead ?? ", which has not come yet")\(others): a clock was wrong; snapshots are put in the order in which they were made"
+        )
     }
 }
 

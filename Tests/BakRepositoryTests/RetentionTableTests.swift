@@ -220,12 +220,12 @@ private let cases: [Case] = [
         }
         #expect(
             words == [
+                "f+ has no tags; dated in the future",
                 "a+ daily snapshot; monthly within 1y; has tags [x]",
                 "e- partial, and a later one has made up for it",
                 "b+ within 1d; has no tags; to be kept by its id",
                 "c+ within 1d; daily snapshot; has no tags",
                 "d+ last snapshot; within 1d; daily snapshot; monthly within 1y; has no tags",
-                "f+ has no tags; dated in the future",
             ])
     }
 
@@ -248,7 +248,8 @@ private let cases: [Case] = [
         #expect(kept(.host) == [2, 4])
         #expect(kept(.tags) == [3, 4])
         #expect(kept([.host, .device, .paths, .tags]) == [2, 3, 4])
-        let groups = SnapshotGroup.divide(list, by: .byDefault)
+        let order = SnapshotOrder(list, now: moment("2030-01-01"))
+        let groups = SnapshotGroup.divide(list, by: .byDefault, order)
         #expect(groups.map(\.group.device) == ["laptop", "phone", "phone"])
         #expect(groups.map { $0.snapshots.map(\.id.low) } == [[3], [4], [1, 2]])
     }

@@ -1,0 +1,101 @@
+// AncestryCache: what forgotten snapshots say of their places in chains of parents. Records of forgotten snapshots stay in
+// the store for ever, and never change: this machine reads each of them once.
+//
+//   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
+//   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | zero 4
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The rows that this machine has read, in a file of the cache.
+struct AncestryCache {
+    private static let name = "ancestry"
+    private static let rowBytes = 64
+
+    private let cache: any LocalCache
+    private let repository: ID128
+    private(set) var rows: [ID128: Ancestry] = [:]
+
+    /// Reads the file. Whatever is wrong with it only costs reading.
+    init(_ cache: any LocalCache, repository: ID128) {
+        self.cache = cache
+        self.repository = repository
+        guard let mapped = cache.map(Self.name) else { return }
+        let bytes = mapped.bytes
+        let (start, end) = (CacheHeader.byteCount, bytes.count - ID128.byteCount)
+        guard end >= start, (end - start) % Self.rowBytes == 0,
+            Self.header(repository).isAtStart(of: bytes),
+            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+                == ID128(loading: bytes.baseAddress! + end)
+        else { return }
+        for offset in stride(from: start, to: end, by: Self.rowBytes) {
+            var row = ByteReader(
+                UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + Self.rowBytes)]),
+                object: Self.name)
+            if let member = try? Self.decode(&row) { rows[member.id] = member }
+        }
+    }
+
+    /// Writes the file anew with more rows. A cache that cannot be written only costs time.
+    func add(_ more: [Ancestry]) {
+        guard !more.isEmpty else { return }
+        var all = rows
+        for member in more { all[member.id] = member }
+        var writer = ByteWriter(
+            reservingCapacity: CacheHeader.byteCount + all.count * Self.rowBytes + ID128.byteCount)
+        writer.raw(Self.header(repository).bytes)
+        for member in all.values.sorted(by: { $0.id < $1.id }) {
+            for id in [member.id, member.original, member.parent ?? .zero] { writer.id(id) }
+            writer.integer(member.time.seconds)
+            writer.integer(member.time.nanoseconds)
+            writer.integer(UInt32(0))
+        }
+        writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
+        try? cache.replace(Self.name) { append in try writer.bytes.withUnsafeBytes(append) }
+    }
+
+    private static func decode(_ row: inout ByteReader) throws(CorruptionError) -> Ancestry {
+        let (id, original, parent) = (try row.id(), try row.id(), try row.id())
+        let (seconds, nanoseconds) = (try row.integer(Int64.self), try row.integer(UInt32.self))
+        return Ancestry(
+            id: id, original: original, parent: parent == .zero ? nil : parent,
+            time: Timestamp(seconds: seconds, nanoseconds: nanoseconds))
+    }
+
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x0000_6e69_6b6b_6162 /* "bakkin" */, version: 1, repository: repository)
+    }
+}
+
+extension Repository {
+    /// The forgotten snapshots through which the chains of `records` go on. A chain ends where a record is gone or cannot
+    /// be read.
+    func forgottenAncestors(of records: [CommitRecord], among forgotten: Set<ID128>) -> [Ancestry] {
+        let known = Set(records.flatMap { [$0.id, $0.originalID] })
+        var rest = records.compactMap(\.parent).filter { !known.contains($0) && forgotten.contains($0) }
+        guard !rest.isEmpty else { return [] }
+        let cached = AncestryCache(cache, repository: config.id)
+        var found: [ID128: Ancestry] = [:]
+        var fresh: [Ancestry] = []
+        while let id = rest.popLast() {
+            guard found[id] == nil else { continue }
+            let member: Ancestry
+            if let row = cached.rows[id] {
+                member = row
+            } else if let record = try? snapshot(id) {
+                member = Ancestry(record)
+                fresh.append(member)
+            } else {
+                continue
+            }
+            found[id] = member
+            if let parent = member.parent, !known.contains(parent), forgotten.contains(parent) {
+                rest.append(parent)
+            }
+        }
+        cached.add(fresh)
+        return Array(found.values)
+    }
+}
