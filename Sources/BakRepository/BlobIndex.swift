@@ -42,6 +42,7 @@ public final class BlobIndex: @unchecked Sendable {
         case collecting
 
         var isReading: Bool { if case .reading = self { true } else { false } }
+        var isStoring: Bool { if case .storing = self { true } else { false } }
     }
 
     private let repository: Repository
@@ -152,7 +153,7 @@ public final class BlobIndex: @unchecked Sendable {
     ) throws -> TrustedSegments {
         let trusted: TrustedSegments
         do {
-            trusted = try TrustedSegments.list(repository, isReader: purpose.isReading, milestones)
+            trusted = try TrustedSegments.list(repository, isStoring: purpose.isStoring, milestones)
         } catch let error as CorruptionError {
             guard let onDamage else { throw error }
             onDamage(error)

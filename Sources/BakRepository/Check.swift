@@ -87,7 +87,11 @@ public final class RepositoryCheck {
         tellHeld()
         onEvent(.step("manifests"))
         try checkManifests(snapshots, index)
-        if report.affectedFiles > 0 || report.affectedSnapshots > 0 { report.repairs.insert(.snapshots) }
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0 {
+            report.repairs.insert(.snapshots)
+            // What is missing may lie whole in a pack that the index does not name.
+            if report.unusedPacks > 0 { report.repairs.insert(.index) }
+        }
         report.wasInterrupted = isCancelled()
         return report
     }

@@ -11,7 +11,8 @@ extension Repository {
     ///
     /// Throws `RepositoryError.noSuchSnapshot` before anything is marked when one of them is not there.
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
-        let outcomes = try sessionOutcomes()
+        var outcomes = try sessionOutcomes()
+        try unmaskDamagedRecords(&outcomes, among: snapshots)
         for id in snapshots where !outcomes.committed.contains(id) && !outcomes.damaged.contains(id) {
             throw RepositoryError.noSuchSnapshot(name: id.description)
         }
@@ -98,6 +99,32 @@ extension Repository {
             }
         }
         return outcomes
+    }
+}
+
+extension Repository {
+    /// A commit record that was cut to the length of a tombstone passes for one in a listing. Reads those of `sessions`
+    /// that do, and counts what is no tombstone as damaged.
+    func unmaskDamagedRecords(
+        _ outcomes: inout SessionOutcomes, among sessions: some Sequence<ID128>
+    ) throws {
+        for session in sessions where outcomes.revoked.contains(session) {
+            guard try !isTombstone(session) else { continue }
+            outcomes.revoked.remove(session)
+            outcomes.damaged.insert(session)
+        }
+    }
+
+    /// True if a session's tombstone is whole, or not there any more.
+    private func isTombstone(_ session: ID128) throws -> Bool {
+        do {
+            try expectTombstone(session)
+            return true
+        } catch is CorruptionError {
+            return false
+        } catch let error as StoreError where error.kind == .notFound {
+            return true
+        }
     }
 }
 

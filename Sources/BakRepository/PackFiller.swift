@@ -12,7 +12,15 @@ struct CopiedBlob {
     /// The place of its new pack among the filler's.
     var pack: Int
     var offset: UInt32
+    var rawLength: UInt32
     var storedLength: UInt32
+
+    /// Its entry in an index whose packs are some others, `firstPack` many, and then the filler's.
+    func entry(firstPack: Int) -> IndexEntry {
+        IndexEntry(
+            id: id, pack: UInt32(firstPack + pack), offset: offset, rawLength: rawLength,
+            storedLength: storedLength)
+    }
 }
 
 /// Fills new packs. For one thread.
@@ -59,7 +67,8 @@ final class PackFiller {
         for blob in blobs {
             copies.append(
                 CopiedBlob(
-                    id: blob.id, pack: packs.count, offset: blob.offset, storedLength: blob.storedLength))
+                    id: blob.id, pack: packs.count, offset: blob.offset, rawLength: blob.rawLength,
+                    storedLength: blob.storedLength))
         }
         packs.append(pack)
         writtenBytes += pack.size

@@ -33,17 +33,18 @@ struct TrustedSegments {
 
     /// Lists what counts, beginning with what `gc/` says.
     ///
-    /// Throws `CorruptionError` when the newest decision cannot be read. With `isReader` a segment of a session
-    /// counts also where its commit record is cut short: what it names is verified when it is read.
+    /// Throws `CorruptionError` when the newest decision cannot be read. A session with a damaged record counts for readers
+    /// and collections alike: who knows its segment deletes its packs only together with that. Nobody stores by what
+    /// it names (`isStoring`), as a damaged tombstone looks the same.
     static func list(
-        _ repository: Repository, isReader: Bool, _ milestones: Milestones = Milestones()
+        _ repository: Repository, isStoring: Bool, _ milestones: Milestones = Milestones()
     ) throws -> TrustedSegments {
         milestones.reached("list")
-        return try list(repository, try repository.collectionState(), isReader: isReader, milestones)
+        return try list(repository, try repository.collectionState(), isStoring: isStoring, milestones)
     }
 
     private static func list(
-        _ repository: Repository, _ state: CollectionState, isReader: Bool, _ milestones: Milestones
+        _ repository: Repository, _ state: CollectionState, isStoring: Bool, _ milestones: Milestones
     ) throws -> TrustedSegments {
         milestones.reached("listing snapshots", ["\(state)"])
         var trusted = TrustedSegments(collections: state)
@@ -51,10 +52,13 @@ struct TrustedSegments {
         trusted.outcomes = try repository.sessionOutcomes()
         milestones.reached("listing segments", ["\(state) \(trusted.outcomes.knowledge)"])
         var wanted = trusted.outcomes.committed
-        if isReader { wanted.formUnion(trusted.outcomes.damaged) }
+        let listed = try repository.store.list(Layout.index)
+        try repository.unmaskDamagedRecords(
+            &trusted.outcomes, among: listed.lazy.compactMap { Layout.id(in: $0.key) })
+        if !isStoring { wanted.formUnion(trusted.outcomes.damaged) }
         if let decision = state.decision { wanted.subtract(decision.superseded) }
         let base = Set(state.decision?.base ?? [])
-        for info in try repository.store.list(Layout.index) {
+        for info in listed {
             if let (round, id) = Layout.baseSegment(in: info.key) {
                 if round == trusted.round, base.contains(id) { trusted.keys[id] = info.key }
             } else if let session = Layout.id(in: info.key), wanted.contains(session) {
@@ -69,7 +73,7 @@ struct TrustedSegments {
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {
-            return try list(repository, try repository.collectionState(), isReader: isReader, milestones)
+            return try list(repository, try repository.collectionState(), isStoring: isStoring, milestones)
         }
         return trusted
     }
@@ -81,7 +85,10 @@ struct TrustedSegments {
             round: rounds.decided,
             collections: CollectionState(rounds: rounds, decision: nil, openPlans: []))
         trusted.outcomes = try repository.sessionOutcomes()
-        for info in try repository.store.list(Layout.index) {
+        let listed = try repository.store.list(Layout.index)
+        try repository.unmaskDamagedRecords(
+            &trusted.outcomes, among: listed.lazy.compactMap { Layout.id(in: $0.key) })
+        for info in listed {
             if let (_, id) = Layout.baseSegment(in: info.key) {
                 trusted.keys[id] = info.key
             } else if let session = Layout.id(in: info.key), !trusted.outcomes.revoked.contains(session) {

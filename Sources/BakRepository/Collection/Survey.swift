@@ -98,10 +98,14 @@ struct Survey {
     ) throws -> [CommitRecord] {
         for id in trusted.outcomes.damaged.subtracting(forgotten).sorted() {
             throw CorruptionError(
-                object: Layout.snapshot(id).description, offset: 0, reason: "it is cut short")
+                object: Layout.snapshot(id).description, offset: 0,
+                reason: "it is cut short; where no copy of it is left, give the snapshot up with: "
+                    + "bakstore forget \(id.short)")
         }
         // A commit record that lost its end could pass for a tombstone in a listing.
-        for id in trusted.outcomes.revoked.sorted() { try repository.expectTombstone(id) }
+        for id in trusted.outcomes.revoked.subtracting(forgotten).sorted() {
+            try repository.expectTombstone(id)
+        }
         let superseded = Set(trusted.collections.decision?.superseded ?? [])
         return try trusted.outcomes.committed.subtracting(forgotten).sorted().map { id in
             let record = try repository.snapshot(id)

@@ -43,7 +43,11 @@ struct Sweep {
 
     private func supersededSegments(_ outcomes: SessionOutcomes) throws -> [ObjectKey] {
         let (base, superseded) = (Set(decision.base), Set(decision.superseded))
-        return try repository.store.list(Layout.index).map(\.key).filter { key in
+        let listed = try repository.store.list(Layout.index).map(\.key)
+        var outcomes = outcomes
+        // Nothing is deleted on the word of a damaged record.
+        try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { Layout.id(in: $0) })
+        return listed.filter { key in
             if let (round, id) = Layout.baseSegment(in: key) {
                 // Of a later round it may be what another program is about to decide.
                 return round < decision.number || (round == decision.number && !base.contains(id))

@@ -16,14 +16,15 @@ public final class RepairIndex: RepositoryRepair {
         let replacement = try IndexReplacement(repository, old.trusted, request)
         try noteMissingSegments(old.trusted)
         onEvent(.step("packs"))
-        let gathered = try gather(old, without: replacement.deletedPacks)
-        if isCancelled() { return try interrupt() }
+        let stored = try repository.listPacks()
+        let gathered = try gather(old, stored.filter { !replacement.deletedPacks.contains($0.key) })
         let (new, before) = (gathered.sorted, try old.soundIndex())
-        compare(before, new)
+        let rescued = PackFiller(repository, isDryRun: request.isDryRun)
+        try rescue(stored.filter { replacement.deletedPacks.contains($0.key) }, before, new, to: rescued)
+        if isCancelled() { return try interrupt() }
+        compare(before, new, rescued)
         if report.wasNeeded, !request.isDryRun {
-            var base = BaseIndex(repository, round: replacement.round, packs: new.packs)
-            try new.forEachBlob { _, copies in try base.append(copies) }
-            guard try replacement.decide(try base.finish()) else { return false }
+            guard try replacement.decide(try writeBase(new, rescued, replacement.round)) else { return false }
             if report.lostBlobs > 0 { try replacement.endSessions() }
         } else if try !isUndisturbed() {
             return false
@@ -61,10 +62,8 @@ public final class RepairIndex: RepositoryRepair {
 
     // MARK: What the packs hold
 
-    private func gather(_ old: BlobIndex, without deleted: Set<ID128>) throws -> GatheredIndex {
-        let listed = try repository.listPacks().filter { !deleted.contains($0.key) }.sorted {
-            $0.key < $1.key
-        }
+    private func gather(_ old: BlobIndex, _ stored: [ID128: Int]) throws -> GatheredIndex {
+        let listed = stored.sorted { $0.key < $1.key }
         report.packs = listed.count
         let gathered = GatheredIndex(repository)
         let salvage = PackSalvage(repository)
@@ -118,9 +117,57 @@ public final class RepairIndex: RepositoryRepair {
         try gathered.add(IndexedPack(id: pack, size: bytes, kind: kind), Array(blobs.values))
     }
 
+    // MARK: What came back
+
+    /// Copies out of packs that were decided to be deleted what is nowhere else.
+    private func rescue(
+        _ returned: [ID128: Int], _ old: SortedIndex, _ new: SortedIndex, to filler: PackFiller
+    ) throws {
+        guard !returned.isEmpty, !isCancelled() else { return }
+        // What lies in packs that the old index does not name may be needed to read lists of files.
+        var strays: [ID128: [BlobRecord]] = [:]
+        let isKnown = Set(old.packs.map(\.id))
+        new.forEach { _, entry in
+            let pack = new.packs[Int(entry.pack)].id
+            guard !isKnown.contains(pack) else { return }
+            strays[pack, default: []].append(
+                BlobRecord(
+                    id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
+                    storedLength: entry.storedLength, codec: .raw, storedChecksum: 0))
+        }
+        let contents = new.packs.compactMap { pack in strays[pack.id].map { (pack, $0) } }
+        let segment = IndexSegment(session: ID128(from: repository.random), contents: contents)
+        let copied = try ReturnedPacks(repository, returned, isCancelled: isCancelled).rescue(
+            without: new, strays: contents.isEmpty ? [] : [segment], to: filler)
+        for (pack, blobs) in copied { hold(.salvaged(pack: pack, blobs: blobs, of: blobs)) }
+        report.salvagedBlobs = filler.copies.count
+        report.writtenBytes = filler.writtenBytes
+    }
+
+    /// Writes the new index: what the packs hold, and what was copied.
+    private func writeBase(
+        _ new: SortedIndex, _ rescued: PackFiller, _ round: UInt64
+    ) throws -> [ID128] {
+        var base = BaseIndex(repository, round: round, packs: new.packs + rescued.packs)
+        var rest = rescued.copies[...]
+        func appendRescued(before id: ID128?) throws {
+            while let copy = rest.first, id.map({ copy.id < $0 }) ?? true {
+                rest.removeFirst()
+                try base.append(copy.entry(firstPack: new.packs.count))
+            }
+        }
+        try new.forEachBlob { _, copies in
+            try appendRescued(before: copies[0].id)
+            try base.append(copies)
+        }
+        try appendRescued(before: nil)
+        return try base.finish()
+    }
+
     // MARK: What is new
 
-    private func compare(_ old: SortedIndex, _ new: SortedIndex) {
+    private func compare(_ old: SortedIndex, _ new: SortedIndex, _ rescued: PackFiller) {
+        let saved = Set(rescued.copies.map(\.id))
         func has(_ index: SortedIndex, _ entry: IndexEntry, in pack: ID128) -> Bool {
             index.copies(of: entry.id).contains { copy in
                 index.packs[Int(copy.pack)].id == pack && copy.offset == entry.offset
@@ -129,6 +176,7 @@ public final class RepairIndex: RepositoryRepair {
         }
         new.forEachBlob { _, copies in if old.position(of: copies[0].id) == nil { report.foundBlobs += 1 } }
         old.forEachBlob { _, copies in
+            if saved.contains(copies[0].id) { return }
             if new.position(of: copies[0].id) == nil {
                 report.lostBlobs += 1
             } else if !copies.contains(where: { has(new, $0, in: old.packs[Int($0.pack)].id) }) {
@@ -136,6 +184,7 @@ public final class RepairIndex: RepositoryRepair {
                 report.foundBlobs += 1
             }
         }
+        report.foundBlobs += saved.count
         if report.foundBlobs + report.lostBlobs > 0 { report.wasNeeded = true }
     }
 }
