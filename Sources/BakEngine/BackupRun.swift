@@ -70,6 +70,7 @@ public final class Backup: Sendable {
             let session = try BackupSession(
                 repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
                 keeping: kept, onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
+            defer { session.close() }
             do {
                 return try run(request, session, progress)
             } catch RepositoryError.sessionRevoked(let id)
@@ -87,10 +88,12 @@ public final class Backup: Sendable {
     ) throws -> BackupReport {
         let parents = try openParents(request, session)
         let flow = BackupFlow(RunState(isCancelled: isCancelled))
+        let startTime = request.time ?? repository.time.now()
+        noteClock(startTime, request, parents)
         let assembler = ManifestAssembler(
-            session: session, request: request, parent: parents.first?.snapshot, flow: flow,
+            session: session, request: request, parent: recordedParent(request, parents), flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
-            onEvent: onEvent, onEntry: onEntry, startTime: request.time ?? repository.time.now())
+            onEvent: onEvent, onEntry: onEntry, startTime: startTime)
         let settling = Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds)
         let manner = ReadingManner(
             tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency)
@@ -175,19 +178,45 @@ public final class Backup: Sendable {
         }
     }
 
+    /// The parent that the commit record names. One that is dated after what the user says the snapshot is of serves to
+    /// be compared with, but the snapshot does not come after it.
+    private func recordedParent(_ request: BackupRequest, _ parents: [ParentCursor]) -> CommitRecord? {
+        guard let parent = parents.first?.snapshot else { return nil }
+        if case .latest = request.parent, let time = request.time, parent.time > time { return nil }
+        return parent
+    }
+
+    /// Clocks that differ by less than this are nothing to tell of.
+    private static let toleratedSeconds: Int64 = 3600
+
+    /// Says so if the clock contradicts the snapshot that this one comes after.
+    private func noteClock(_ start: Timestamp, _ request: BackupRequest, _ parents: [ParentCursor]) {
+        guard request.time == nil, let parent = parents.first?.snapshot,
+            parent.time.seconds.subtractingReportingOverflow(start.seconds).partialValue
+                > Self.toleratedSeconds
+        else { return }
+        onEvent(.clockBehind(parent))
+    }
+
     private func openParents(_ request: BackupRequest, _ session: BackupSession) throws -> [ParentCursor] {
         let candidates: [CommitRecord]
         switch request.parent {
         case .none: candidates = []
         case .snapshot(let id): candidates = [try repository.snapshot(id)]
         case .latest:
-            let (all, unreadable) = try repository.snapshots()
-            for snapshot in unreadable { onEvent(.parentUnreadable(reason: "\(snapshot.error)")) }
-            let related = all.filter { $0.device == request.device && Set($0.paths) == Set(request.paths) }
+            let list = try repository.snapshotList()
+            for snapshot in list.unreadable { onEvent(.parentUnreadable(reason: "\(snapshot.error)")) }
+            var related = list.readable.filter {
+                $0.device == request.device && Set($0.paths) == Set(request.paths)
+            }
+            // Who names a date says where in the history the snapshot belongs.
+            if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
+                related.removeAll { list.order.time(of: $0) > time }
+            }
             let complete = related.last { $0.isComplete }
-            // A run's own checkpoints carry its time: once it is complete they say nothing more.
+            // A run's own checkpoints come before what completes it: they say nothing more then.
             let partial = related.last { partial in
-                !partial.isComplete && complete.map { $0.time < partial.time } ?? true
+                !partial.isComplete && complete.map { list.order.precedes($0, partial) } ?? true
             }
             candidates = [partial, complete].compactMap { $0 }
         }

@@ -135,14 +135,16 @@ public final class SnapshotCopy {
         let sourceIndex = try BlobIndex(source)
         let session = try BackupSession(
             destination, host: request.host, program: request.program, isDryRun: request.isDryRun)
+        defer { session.close() }
         let copiedBytes = copiedBytes
         let onEvent = onEvent
+        let ancestors = try source.snapshotList().order
         let copy = VerbatimCopy(
             request, from: source, index: sourceIndex, to: session,
             onCopied: { onEvent(.progress(bytes: copiedBytes.add($0))) }, isCancelled: isCancelled)
         for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
-            let parent = snapshot.parent.flatMap { copies[$0]?.id }
+            let parent = ancestors.firstAncestor(of: snapshot) { copies[$0]?.id }
             do {
                 let isLast = number == snapshots.count - 1
                 if let made = try copy.copy(snapshot, parent: parent, continuing: !isLast) {

@@ -30,6 +30,23 @@ public enum Terminal: Int32, Sendable {
     /// Whether a person types what is read.
     public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
 
+    /// Reads a line that a person types; nil at the end of input, on an error, or when `isCancelled` turns true.
+    public static func readLine(isCancelled: () -> Bool) -> String? {
+        var line: [UInt8] = []
+        while !isCancelled() {
+            var wait = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            // A signal that asks to stop is noticed within a part of a second.
+            guard poll(&wait, 1, 200) > 0 else { continue }
+            var byte: UInt8 = 0
+            let count = read(STDIN_FILENO, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1, line.count < 1024 else { return nil }
+            if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
+            line.append(byte)
+        }
+        return nil
+    }
+
     /// Its width in columns; nil when it is no terminal or does not say.
     public var columns: Int? {
         let columns = linux_terminal_columns(rawValue)

@@ -53,6 +53,8 @@ public final class BackupSession {
     private let firstRound: UInt64
     /// Whether what the run refers to may have been condemned before its session was registered.
     private var mustVerify = false
+    /// The sessions that are registered and not decided, and whether a commit of each was tried.
+    private var open: [ID128: Bool] = [:]
     /// How often in a row a collection may end a session.
     private static let restartLimit = 32
 
@@ -86,18 +88,24 @@ public final class BackupSession {
         self.faults = faults
         witness = PackWitness(repository.store)
         id = ID128(from: repository.random)
-        if !isDryRun, !faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+        if !isDryRun { open[id] = false }
         let milestones = faults.milestones.inside(["\(kept) \(id)"])
-        milestones.reached("registered")
-        index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
-        // What the index was loaded with was read after the session was registered.
-        let state =
-            faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
-        if !faults.ignoreCondemned { index.exclude(state.condemned) }
-        rounds = state.rounds
-        firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
-        if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
-        if !kept.packs.isEmpty { try takeOver(kept, state) }
+        do {
+            if !isDryRun, !faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+            milestones.reached("registered")
+            index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
+            // What the index was loaded with was read after the session was registered.
+            let state =
+                faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
+            if !faults.ignoreCondemned { index.exclude(state.condemned) }
+            rounds = state.rounds
+            firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
+            if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+            if !kept.packs.isEmpty { try takeOver(kept, state) }
+        } catch {
+            if !isDryRun { try? repository.store.delete(Layout.session(id)) }
+            throw error
+        }
         milestones.reached("begun", ["\(rounds) \(firstRound)", index.knowledge])
     }
 
@@ -117,6 +125,7 @@ public final class BackupSession {
     /// Registers a further session and brings the index up to date if a collection has begun or ended since.
     private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
+        open[next] = false
         try Self.register(next, repository, host, program)
         // Only now: a collection that plans later sees the session.
         let found = try repository.collectionRounds()
@@ -267,8 +276,39 @@ public final class BackupSession {
 
     private func putCommit(_ bytes: [UInt8]) throws -> Bool {
         let key = Layout.snapshot(id)
+        open[id] = true
         if faults.plainPutCommit { try repository.store.delete(key) }
-        return try repository.store.putOwn(key, bytes)
+        let isCommitted = try repository.store.putOwn(key, bytes)
+        // Either the record or a tombstone is there.
+        open[id] = nil
+        return isCommitted
+    }
+
+    // MARK: Closing
+
+    /// Ends what is not decided, so that no prune waits for it. For every end of a run; after the last commit there
+    /// is nothing left to do. What the run stored and did not commit is left to a prune.
+    ///
+    /// A session that never tried to commit cannot do so any more: its record alone is removed. Where a commit was
+    /// tried and failed the record may have arrived, or be on its way: a tombstone decides. If the store takes neither,
+    /// the session stays open, as after a crash.
+    public func close() {
+        for (session, hasTried) in open.sorted(by: { $0.key < $1.key }) {
+            do {
+                if hasTried, !faults.closeWithoutTombstone { try revoke(session) }
+                try repository.store.delete(Layout.session(session))
+                open[session] = nil
+            } catch {
+                // Why the run ended matters more, and is told by whoever closes it.
+                continue
+            }
+        }
+        sealed.fail()
+    }
+
+    private func revoke(_ session: ID128) throws {
+        let tombstone = Tombstone(session: session).encode(repository.context)
+        _ = try tombstone.withUnsafeBytes { try repository.store.put(Layout.snapshot(session), $0) }
     }
 
     /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.

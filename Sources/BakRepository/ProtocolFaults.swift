@@ -19,6 +19,10 @@ struct ProtocolFaults: Sendable {
     var noDecisionRecord = false
     /// A collection deletes before its decision is there.
     var deleteBeforeDecision = false
+    /// A session that failed while it committed is closed without a tombstone.
+    var closeWithoutTombstone = false
+    /// A forgotten snapshot is taken back without a look at what is left of it.
+    var takeBackUnchecked = false
     /// Told how far an actor is.
     var milestones = Milestones()
 }

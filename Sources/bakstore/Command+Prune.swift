@@ -21,6 +21,7 @@ extension Commands {
         let decisions = request.map { RetentionOutput(invocation, context, $0) }
         try decisions?.show()
         let removed = request?.removed ?? []
+        if let request { try RemovalConsent(invocation, context).expect(request) }
         if !isDryRun, !removed.isEmpty {
             try access.repository.forget(removed, host: Machine.hostName, program: programName)
         }

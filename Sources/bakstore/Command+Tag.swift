@@ -41,12 +41,14 @@ extension Commands {
     ) throws -> Bool {
         let (host, program) = (Machine.hostName, programName)
         let session = try BackupSession(repository, host: host, program: program)
+        defer { session.close() }
         for (position, change) in changes.enumerated() {
             if context.isInterrupted() { return false }
             try session.expectAll(of: change.snapshot.root)
             let record = try session.commit(continuing: position < changes.count - 1) { id, hasIndex in
                 var record = change.snapshot
                 (record.id, record.hasIndex, record.tags) = (id, hasIndex, change.tags)
+                record.original = change.snapshot.originalID
                 return record
             }
             try repository.forget([change.snapshot.id], host: host, program: program)

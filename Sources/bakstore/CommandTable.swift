@@ -161,7 +161,9 @@ enum CommandTable {
             operandCount: .any, flags: Flags.forget,
             notes: """
                 A snapshot stays when any rule keeps it; without a rule nothing is removed. --dry-run says for each
-                snapshot what would become of it and why. Space comes back with prune.
+                snapshot what would become of it and why. Space comes back with prune. Until then --undo takes back
+                what is named, or what was removed last. The last snapshot of a device and paths goes only after a
+                question, or with --yes.
                 """,
             example: (
                 "bakstore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 -n",

@@ -35,6 +35,9 @@ protocol Console: Sendable {
     var outputWidth: Int? { get }
     /// Whether nothing but ASCII is printed.
     var isASCII: Bool { get }
+    /// Asks the person a question and returns the line that is typed; nil when there is nobody to ask or the person gives
+    /// up.
+    func ask(_ question: String, isCancelled: () -> Bool) -> String?
     /// Asks the person for a password without showing it; nil when there is nobody to ask.
     func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes?
 }
@@ -98,6 +101,12 @@ final class SystemConsole: Console, @unchecked Sendable {
     func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
         try? flushOutput()
         return try PasswordSource.ask(question, isCancelled: isCancelled)
+    }
+
+    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
+        guard Terminal.inputIsInteractive, errorIsTerminal else { return nil }
+        writeError(Array(question.utf8))
+        return Terminal.readLine(isCancelled: isCancelled)
     }
 
     func writeOutput(_ bytes: [UInt8]) throws(OutputError) {

@@ -73,7 +73,8 @@ extension Flags {
                     SnapshotGrouping.parse($0) != nil
                 }, help: "apply the rules to each device,paths (default), tags, host, or to all: none"),
         ] + choosing + [
-            Flag(.unsafeAllowRemoveAll, help: "let the rules remove even the newest snapshot of a group")
+            Flag(.unsafeAllowRemoveAll, help: "let the rules remove even the newest snapshot of a group"),
+            Flag(.yes, "y", help: "do not ask before the last snapshot of a device and paths goes"),
         ]
 
     /// The rules that content must outlast to be safe to delete.
@@ -102,7 +103,10 @@ extension Flags {
     ]
 
     static let forget: [Flag] =
-        retention + [Flag(.prune, help: "give the space back, too, as prune does")] + pruning + [dryRun]
+        retention + [
+            Flag(.undo, help: "take back snapshots that were removed, until a prune makes it final"),
+            Flag(.prune, help: "give the space back, too, as prune does"),
+        ] + pruning + [dryRun]
 
     static let prune: [Flag] = pruning + retention + [dryRun]
 

@@ -65,7 +65,7 @@ enum FlagName: String, CaseIterable {
     case groupBy = "group-by"
     case unsafeAllowRemoveAll = "unsafe-allow-remove-all"
     case sameDiskIsFine = "same-disk-is-fine"
-    case prune
+    case prune, undo
     case maxUnused = "max-unused"
     case maxRepackSize = "max-repack-size"
     case add, remove, set

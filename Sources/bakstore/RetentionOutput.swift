@@ -34,6 +34,7 @@ struct RetentionOutput {
         for id in request.removedBefore {
             context.remark("snapshot \(id.short) was removed before; there is nothing to do")
         }
+        if invocation.operands.isEmpty, request.futureCount == 0 { context.noteMisdated(request.order) }
         if request.futureCount > 0 {
             let snapshots = Formatting.count(UInt64(request.futureCount), "snapshot is", "snapshots are")
             context.remark(
@@ -122,6 +123,7 @@ struct RetentionOutput {
         if invocation.has(.quiet) { return }
         let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
         try context.print(summary + (isWhole ? "" : "; their space comes back with: bakstore prune"))
+        if !isWhole { context.remark("until then they are taken back by: bakstore forget --undo") }
     }
 
     /// The numbers of the summary, as members of a JSON object.

@@ -23,12 +23,37 @@ struct RetentionRequest {
     /// Records that cannot be read and stay.
     private(set) var unreadable: [UnreadableSnapshot]
     private let all: [CommitRecord]
+    /// The order in which the snapshots were made.
+    let order: SnapshotOrder
 
     /// Every snapshot that goes.
     var removed: [ID128] {
         groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
             + removedAgain
     }
+
+    /// True if no snapshot stays, readable or not.
+    var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
+
+    /// The last snapshot of each group that would have none any more: of a device and paths, where snapshots are named;
+    /// of a group of the rules, or a device, where rules choose.
+    var emptiedGroups: [CommitRecord] {
+        let gone = Set(removed)
+        guard !gone.isEmpty else { return [] }
+        var last: [ID128: CommitRecord] = [:]
+        for grouping in groupings {
+            for (_, snapshots) in SnapshotGroup.divide(all, by: grouping, order) {
+                // Of what was interrupted nobody relies on a part, where there is a whole.
+                let whole = snapshots.filter(\.isComplete)
+                let needed = whole.isEmpty ? snapshots : whole
+                guard let newest = needed.last, needed.allSatisfy({ gone.contains($0.id) }) else { continue }
+                last[newest.id] = newest
+            }
+        }
+        return last.values.sorted { order.precedes($1, $0) }
+    }
+
+    private var groupings: [SnapshotGrouping] = [.byDefault]
 
     /// How many snapshots stay by decision.
     var keptCount: Int { groups.flatMap(\.decisions).filter(\.isKept).count }
@@ -38,7 +63,8 @@ struct RetentionRequest {
 
     /// Decides what an invocation asks for.
     init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
-        (all, unreadable) = try repository.snapshots()
+        let list = try repository.snapshotList()
+        (all, unreadable, order) = (list.readable, list.unreadable, list.order)
         if !invocation.operands.isEmpty {
             try removeNamed(invocation.operands, repository)
             return
@@ -52,8 +78,9 @@ struct RetentionRequest {
         let mayRemoveAll = invocation.has(.unsafeAllowRemoveAll)
         let grouping =
             invocation.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
+        groupings = [grouping, .device]
         if !invocation.hasRules, mayRemoveAll {
-            groups = SnapshotGroup.divide(chosen, by: grouping).map { group, snapshots in
+            groups = SnapshotGroup.divide(chosen, by: grouping, order).map { group, snapshots in
                 (group, snapshots.map { RetentionDecision($0, isKept: false, [.unwanted]) })
             }
             return
@@ -63,7 +90,7 @@ struct RetentionRequest {
             localOffset: context.localOffset)
         retention.grouping = grouping
         retention.mayRemoveAll = mayRemoveAll
-        groups = retention.decide(chosen, among: all)
+        groups = retention.decide(chosen, among: all, order)
     }
 
     private mutating func removeNamed(_ operands: [[UInt8]], _ repository: Repository) throws {
@@ -93,7 +120,7 @@ struct RetentionRequest {
                 }
             }
         }
-        groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault).map {
+        groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault, order).map {
             ($0, $1.map { RetentionDecision($0, isKept: false, [.unwanted]) })
         }
         leftAlone = all.count - named.count
@@ -132,6 +159,14 @@ extension Invocation {
             let pruning = [FlagName.maxUnused, .maxRepackSize, .maxDuration]
             if let flag = pruning.first(where: { has($0) && !profileFlags.contains($0) }) {
                 return "--\(flag.rawValue) is for a prune; add --prune"
+            }
+        }
+        if has(.undo) {
+            let extra =
+                (Flags.rules + [.keepID, .groupBy, .unsafeAllowRemoveAll, .prune])
+                + Flags.choosing.map(\.name)
+            return extra.first { has($0) && !profileFlags.contains($0) }.map {
+                "--undo takes back what was removed; --\($0.rawValue) makes no sense beside it"
             }
         }
         let choosing = Flags.choosing.map(\.name).filter(has)

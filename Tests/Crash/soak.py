@@ -133,7 +133,7 @@ class Soak:
             chosen = [row['id'] for row in draw.sample(rows, len(rows) - KEPT)]
             with self.lock:
                 self.forgotten.update(chosen)
-            self.expect((0, KILLED), 'forget', 'forget', *chosen)
+            self.expect((0, KILLED), 'forget', 'forget', *chosen, '--yes')
 
     def restore(self):
         draw = random.Random(self.seed * 100 + 60)

@@ -8,10 +8,15 @@ Chunks are 'A' and 'B'. At the start the pack P0 holds both; snapshot X refers t
 A. Writer 0 backs up B and writer 1 A: once X is forgotten, what writer 0 wants is the dead part of a pack that is
 worth repacking. A revoked writer begins once more under another session and keeps its packs.
 
+With --closing a writer may give up at any point: before it tried to commit it removes its session's record; when the reply
+to its commit record is lost, which may arrive at any later time, it puts a tombstone first. With --undo N some take X back
+once it is forgotten: they commit what it had under a session of their own, if all of it can be counted on.
+
 After each step, for every chunk of every committed snapshot that is not forgotten: the trusted index has it, and
 every pack where the trusted index has it exists, whichever of them a reader takes.
 
 Usage: protocol_model.py [--mutation NAME] [--writers N] [--collectors N] [--rounds N] [--attempts N] [--states N]
+                         [--undo N] [--closing]
 Mutation "none" must end with "exhausted", every other one with "VIOLATION". --all tries each of those.
 """
 import argparse
@@ -29,6 +34,8 @@ MUTATIONS = {
     'ignore_condemned': 'a writer refers to packs that a plan condemns',
     'plain_put_commit': 'the commit record overwrites a tombstone',
     'reuse_unchecked': 'a revoked writer counts on its packs whatever was decided meanwhile',
+    'close_without_tombstone': 'a writer that lost the reply to its commit removes its session and puts no tombstone',
+    'undo_unchecked': 'X is taken back without a look at what is left of it',
     # Collectors
     'no_wait': 'sessions that have not ended are neither waited for nor revoked',
     'no_decision_record': 'who loses the race for the decision deletes by its own list',
@@ -116,8 +123,10 @@ def fault(store):
 
 
 class Model:
-    def __init__(self, mutation, writers, collectors, rounds, attempts):
+    def __init__(self, mutation, writers, collectors, rounds, attempts, undo=0, closing=False):
         self.mutation = mutation
+        self.writers = writers
+        self.closing = closing
         self.rounds = rounds
         self.attempts = attempts
         order = ['reg', 'gc', 'lst', 'idx']
@@ -129,7 +138,8 @@ class Model:
         self.next = dict(zip(order, order[1:] + ['store']))
         self.first = (
             first_store(),
-            tuple((order[0], 0, F(), None) for _ in range(writers)),
+            tuple((order[0], 0, F(), None) for _ in range(writers)) + tuple(
+                ('asleep', 0, F(), None) for _ in range(undo)),
             tuple((1, 'start', None) for _ in range(collectors)),
         )
 
@@ -149,8 +159,13 @@ class Model:
 
     def write(self, store, number, place, attempt, own, known):
         session = f'w{number}.{attempt}'
-        wanted = WANTED[number]
-        if place in self.order:
+        wanted = self.wanted(number)
+        if self.closing and number < self.writers:
+            yield from self.close(store, session, place, attempt, own, known, wanted)
+        if place == 'asleep':
+            if 'X' in store[FORGOTTEN]:
+                yield store, (self.order[0], attempt, own, None)
+        elif place in self.order:
             yield from self.begin(store, number, session, place, attempt, own, known)
         elif place == 'store':
             pack = ('P' + session, wanted)
@@ -170,6 +185,29 @@ class Model:
                 yield store, (self.order[0], attempt + 1, own, None)
             else:
                 yield change(store, SNAPSHOTS=snapshots), ('end', 0, F(), None)
+
+    def wanted(self, number):
+        return WANTED[number] if number < self.writers else 'AB'
+
+    def close(self, store, session, place, attempt, own, known, wanted):
+        """A writer that gives up; its commit record may be on its way, and then it arrives at any time or never."""
+        record = (session, 'C', wanted)
+        if place in ('store', 'index', 'commit'):
+            after = change(store, SESSIONS=store[SESSIONS] - {session})
+            yield after, ('end', 0, F(), None)
+        if place == 'commit':
+            careless = self.mutation == 'close_without_tombstone'
+            yield store, ('closed' if careless else 'closing', attempt, F(), record)
+        elif place == 'closing':
+            # Both are put-if-absent: the record, should it arrive first, holds.
+            tombstone = put(store[SNAPSHOTS], (session, 'T', ''))
+            yield change(store, SNAPSHOTS=tombstone), ('closed', attempt, F(), known)
+            yield change(store, SNAPSHOTS=put(store[SNAPSHOTS], known)), ('closed', attempt, F(), known)
+        elif place == 'closed':
+            after = change(store, SESSIONS=store[SESSIONS] - {session})
+            yield after, ('late', attempt, F(), known)
+        elif place == 'late':
+            yield change(store, SNAPSHOTS=put(store[SNAPSHOTS], known)), ('end', 0, F(), None)
 
     def begin(self, store, number, session, place, attempt, own, known):
         then = self.next[place]
@@ -222,10 +260,14 @@ class Model:
             else:
                 yield store, self.known(number, attempt, own, visible, usable)
 
-    @staticmethod
-    def known(number, attempt, own, visible, usable):
+    def known(self, number, attempt, own, visible, usable):
         """What a writer does that has read the index: what is there need not be stored."""
-        wanted = WANTED[number]
+        wanted = self.wanted(number)
+        if number >= self.writers:
+            is_there = all(any(chunk in pack[1] for pack in visible) for chunk in wanted)
+            if is_there or self.mutation == 'undo_unchecked':
+                return ('commit', attempt, own, None)
+            return ('end', 0, F(), None)
         if any(wanted in pack[1] for pack in visible):
             return ('commit', attempt, own, None)
         return ('index', attempt, own, usable) if usable else ('store', attempt, own, None)
@@ -393,10 +435,13 @@ def print_trace(states):
 
 def check(options, mutation, writers, collectors):
     start = time.time()
-    model = Model(mutation, writers, collectors, options.rounds, options.attempts)
+    closing = options.closing or mutation == 'close_without_tombstone'
+    undo = max(options.undo, 1 if mutation == 'undo_unchecked' else 0)
+    model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing)
     verdict, count, trace = model.run(options.states)
     print(
-        f'{mutation}, {writers} writers, {collectors} collectors: {verdict}; {count} states, '
+        f'{mutation}, {writers} writers, {collectors} collectors{f", {undo} undo" if undo else ""}'
+        f'{", closing" if closing else ""}: {verdict}; {count} states, '
         f'{time.time() - start:.0f} s', flush=True)
     if options.trace:
         print_trace(trace)
@@ -412,6 +457,8 @@ def main():
     parser.add_argument('--collectors', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=2)
     parser.add_argument('--attempts', type=int, default=2, help='how often a writer begins')
+    parser.add_argument('--undo', type=int, default=0, help='how many take X back')
+    parser.add_argument('--closing', action='store_true', help='writers may give up')
     parser.add_argument('--states', type=int, default=100_000_000)
     options = parser.parse_args()
     if options.all:

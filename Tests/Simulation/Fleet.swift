@@ -1,4 +1,4 @@
-// Fleet: four writers, two collectors, one who forgets and one who reads, in one seeded interleaving with what may go
+// Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded interleaving with what may go
 // wrong: requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
 // calls each of which may fail.
 
@@ -95,7 +95,8 @@ struct Fleet {
                 let numbers = Set((0..<random.number(1...4)).map { _ in random.number(1...7) }).sorted()
                 return .backup(
                     numbers, hasParent: random.oneIn(2),
-                    checkpoint: random.oneIn(4) ? random.number(1...2) : nil, faults: faults
+                    checkpoint: random.oneIn(4) ? random.number(1...2) : nil, closes: random.oneIn(2),
+                    faults: faults
                 ) { ledger.committed.append($0.id) }
             }
         }
@@ -120,6 +121,14 @@ struct Fleet {
                     }
                     try forget.run(surroundings)
                     ledger.forgotten.formUnion(chosen)
+                }
+            })
+        actors.append(
+            (0..<random.number(1...3)).map { _ in
+                let place = random.number(0...5)
+                return .takeBack(faults: faults, onCommit: { ledger.committed.append($0.id) }) { repository in
+                    let all = try repository.forgottenSnapshots()
+                    return all.isEmpty ? nil : all[place % all.count].snapshot
                 }
             })
         actors.append(

@@ -30,9 +30,10 @@ extension Process {
     ///   - hasParent: whether files of the newest snapshot are taken over, as a second backup does.
     ///   - checkpoint: after how many files a partial snapshot is committed.
     ///   - sessionLimit: how many sessions it begins before it gives up.
+    ///   - closes: whether it closes its sessions at its end, as `Backup` does, whatever ended it.
     static func backup(
         _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
-        faults: ProtocolFaults = ProtocolFaults(),
+        closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
     ) -> Process {
         Process(name: "backup") { surroundings in
@@ -47,6 +48,7 @@ extension Process {
                     ["attempt \(attempt) \(store?.sessionsLeft ?? 0)"])
                 let session = try BackupSession(
                     repository, host: "host", program: "test", keeping: kept, faults: faults)
+                defer { if closes { session.close() } }
                 do {
                     let run = BackupOfNumbers(repository, session, onCommit)
                     return try run.run(numbers, hasParent: hasParent, checkpoint: checkpoint)
@@ -85,6 +87,22 @@ extension Process {
             let repository = try surroundings.open()
             let chosen = choose(try repository.snapshots().readable)
             if !chosen.isEmpty { try repository.forget(chosen, host: "host", program: "test") }
+        }
+    }
+
+    /// Takes a snapshot back if it is forgotten; `choose` picks one of those that may be.
+    static func takeBack(
+        faults: ProtocolFaults = ProtocolFaults(),
+        onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in },
+        _ choose: @escaping @Sendable (Repository) throws -> CommitRecord?
+    ) -> Process {
+        Process(name: "take back") { surroundings in
+            let repository = try surroundings.open()
+            guard let chosen = try choose(repository) else { return }
+            var faults = faults
+            faults.milestones = surroundings.milestones
+            let outcome = try repository.takeBack(chosen, host: "host", program: "test", faults: faults)
+            if case .back(let record) = outcome { onCommit(record) }
         }
     }
 

@@ -22,6 +22,10 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
     var sessions: Int?
     /// Whether a prune's time is up when it has decided a round.
     var isOneRound = false
+    /// How many take X back, which is forgotten before anyone begins.
+    var takers = 0
+    /// Whether backups close their sessions at their end.
+    var closes = false
     var faults = ProtocolFaults()
 
     /// File 2 is dead in a pack that is worth rewriting once X is forgotten; 1 is in Y as well; 3 is in none.
@@ -38,6 +42,9 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(backups: one, prunes: 2, sessions: 2, isOneRound: true),
         ProtocolCase(backups: one, prunes: 2, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
         ProtocolCase(backups: two, prunes: 2, sessions: 1, isOneRound: true),
+        ProtocolCase(backups: [], prunes: 1, forgetsAtAnyTime: true, takers: 1),
+        ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, takers: 1),
+        ProtocolCase(backups: one, prunes: 1, sessions: 1, isOneRound: true, closes: true),
         // What a process reads between two changes of its own it reads at one moment.
         ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, extent: .reducedChanges),
         ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
@@ -46,6 +53,10 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(
             backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .reducedChanges, sessions: 2,
             isOneRound: true),
+        ProtocolCase(backups: [], prunes: 2, extent: .reducedChanges, isOneRound: true, takers: 2),
+        ProtocolCase(
+            backups: one, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true, takers: 1,
+            closes: true),
         // What is left of many where each is interrupted as often as the bound says.
         ProtocolCase(
             backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 1)),
@@ -65,9 +76,22 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         case .reducedChanges: parts.append("at changes")
         case .bounded(let interruptions): parts.append("interrupted \(interruptions) times")
         }
+        if takers > 0 { parts.append("\(takers) taking back") }
+        if closes { parts.append("closing") }
         if let sessions { parts.append("\(sessions) sessions") }
         if isOneRound { parts.append("one round") }
         return parts.joined(separator: ", ")
+    }
+
+    private func actors(takingBack snapshot: ID128?) -> [Explorer.Actor] {
+        let backups: [Process] = backups.map {
+            .backup($0, sessionLimit: sessions ?? .max, closes: closes, faults: faults)
+        }
+        let takers: [Process] = (0..<takers).map { _ in
+            .takeBack(faults: faults) { try snapshot.map($0.snapshot) }
+        }
+        let prunes: [Process] = (0..<prunes).map { _ in .prune(isOneRound: isOneRound, faults: faults) }
+        return (backups + takers + prunes).map { .init(processes: [$0]) }
     }
 
     /// Explores at most `limit` states; in a drawn order with a seed. `auditCount` drawn ways through what was found of
@@ -94,15 +118,10 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
             let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
             return .init(key: universe.key(Layout.forget(id)), content: universe.content(bytes))
         }
-        if !forgetsAtAnyTime, let dropped, let marker = marker(of: dropped) {
+        if !forgetsAtAnyTime || takers > 0, let dropped, let marker = marker(of: dropped) {
             _ = first.apply(.put(marker), universe)
         }
-        let explorer = Explorer(
-            universe,
-            backups.map {
-                .init(processes: [.backup($0, sessionLimit: sessions ?? .max, faults: faults)])
-            } + (0..<prunes).map { _ in .init(processes: [.prune(isOneRound: isOneRound, faults: faults)]) }
-        ) { key in
+        let explorer = Explorer(universe, actors(takingBack: dropped.flatMap(Layout.id))) { key in
             // Any snapshot but Y.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
                 universe.keys[Int(key)] != kept, let marker = marker(of: universe.keys[Int(key)])

@@ -31,6 +31,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         BrokenProtocol("a revoked writer names condemned packs") { $0.nameCondemned = true },
         BrokenProtocol("who loses the decision deletes its own way") { $0.noDecisionRecord = true },
         BrokenProtocol("packs go before the copies' index counts") { $0.deleteBeforeDecision = true },
+        BrokenProtocol("a snapshot is taken back without a look") { $0.takeBackUnchecked = true },
     ]
 }
 
@@ -76,7 +77,8 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         let faults = broken.faults
         let few = ProtocolCase(
             backups: faults.nameCondemned ? ProtocolCase.twins : ProtocolCase.one,
-            prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true, faults: faults)
+            prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true,
+            takers: faults.takeBackUnchecked ? 1 : 0, faults: faults)
         let outcome = try few.explore()
         let found = try #require(outcome.violation)
         #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
@@ -93,6 +95,13 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         let all = try explore(few, limit: .max)
         #expect(outcome.ends == all.ends)
         #expect(outcome.states * 2 < all.states)
+    }
+
+    /// What was taken back is whole in every interleaving with a prune, and stays so.
+    @Test func everyInterleavingOfATakingBackAndAPruneLosesNothing() throws {
+        let outcome = try explore(
+            ProtocolCase(backups: [], prunes: 1, isOneRound: true, takers: 1), limit: .max)
+        #expect(outcome.isExhausted && outcome.ends.count > 1)
     }
 
     @Test(arguments: ProtocolCase.all)

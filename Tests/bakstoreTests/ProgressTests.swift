@@ -33,6 +33,12 @@ final class RecordingTerminal: Console, @unchecked Sendable {
         typed?.removeFirst()
         return SecretBytes(copying: word.utf8)
     }
+    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
+        questions.append(question)
+        guard let answer = typed?.first else { return nil }
+        typed?.removeFirst()
+        return answer
+    }
     func writeError(_ bytes: [UInt8]) { error += bytes }
     var outputText: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: error, as: UTF8.self) }

@@ -90,7 +90,7 @@ import Testing
         try makeHistory()
         #expect(home.run("prune", "-n").output.hasPrefix("no space"))
         #expect(home.run("prune", "-P", "p").output.contains("2 snapshots removed; 1 stays"))
-        #expect(home.run("forget", "latest", "-P", "p").code == .done)
+        #expect(home.run("forget", "latest", "-P", "p", "--yes").code == .done)
     }
 
     @Test func interruptedItSaysSo() throws {

@@ -69,8 +69,8 @@ final class SessionWatch {
             record = try repository.sessionRecord(session)
         } catch is CorruptionError { return now } catch let error as StoreError where error.kind == .notFound
         {
-            // Its record is removed once it is decided.
-            return now &+ 1
+            // It is decided, or its run has ended without a commit. A tombstone says so, if nothing else does.
+            return now
         }
         guard options.graceSeconds > 0,
             record.time.seconds > repository.time.now().seconds - Self.staleSeconds

@@ -80,6 +80,7 @@ public final class RepairSnapshots: RepositoryRepair {
     ) throws {
         let session = try BackupSession(
             repository, host: request.host, program: request.program, isDryRun: request.isDryRun)
+        defer { session.close() }
         let blobs = session.makeWriter(.manifestPack, compression: .auto)
         for (number, snapshot) in damaged.enumerated() where !isCancelled() {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))

@@ -1,0 +1,48 @@
+// RemovalConsent: what a removal would leave without any snapshot, and the question whether that is meant.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Asks before the last snapshot of something goes.
+struct RemovalConsent {
+    private let invocation: Invocation
+    private let context: CommandContext
+
+    init(_ invocation: Invocation, _ context: CommandContext) {
+        (self.invocation, self.context) = (invocation, context)
+    }
+
+    /// Throws unless the last snapshots of their groups that a request would remove may go.
+    func expect(_ request: RetentionRequest) throws {
+        guard !invocation.has(.dryRun), !invocation.has(.yes) else { return }
+        let losses = request.emptiedGroups
+        guard !losses.isEmpty else { return }
+        let all =
+            request.removesAll
+            ? "all snapshots of this repository" : "the last snapshot of \(name(losses[0]))"
+        let more =
+            losses.count > 1 && !request.removesAll
+            ? " and \(Formatting.count(UInt64(losses.count - 1), "other", "others"))" : ""
+        let loss =
+            "this removes \(all)\(more); after the next prune none of its files can be restored from here"
+        if invocation.has(.json) { throw refusal(loss) }
+        guard let answer = context.terminal.ask("\(loss). Remove? [y/N] ", isCancelled: context.isInterrupted)
+        else { throw refusal(loss) }
+        guard ["y", "yes"].contains(answer.lowercased()) else {
+            throw CommandFailure(code: .failed, message: "nothing was removed")
+        }
+    }
+
+    private func refusal(_ loss: String) -> CommandFailure {
+        CommandFailure(code: .failed, message: "\(loss); nothing was removed; if this is meant, add --yes")
+    }
+
+    /// `phone, /DCIM (3 files, 1.2 MB, of 2025-01-01 10:00:00)`.
+    private func name(_ last: CommitRecord) -> String {
+        let paths = last.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
+        let files = Formatting.count(last.counters.files, "file", "files")
+        return
+            "\(last.device), \(paths) (\(last.id.short): \(files), \(Formatting.size(last.counters.bytes)), of \(context.text(last.time)))"
+    }
+}
