@@ -11,7 +11,7 @@ import BakStorage
 
 /// The rows that this machine has read, in a file of the cache.
 struct AncestryCache {
-    private static let name = "ancestry"
+    static let cacheName = "ancestry"
     private static let rowBytes = 64
 
     private let cache: any LocalCache
@@ -22,7 +22,7 @@ struct AncestryCache {
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository
-        guard let mapped = cache.map(Self.name) else { return }
+        guard let mapped = cache.map(Self.cacheName) else { return }
         let bytes = mapped.bytes
         let (start, end) = (CacheHeader.byteCount, bytes.count - ID128.byteCount)
         guard end >= start, (end - start) % Self.rowBytes == 0,
@@ -33,7 +33,7 @@ struct AncestryCache {
         for offset in stride(from: start, to: end, by: Self.rowBytes) {
             var row = ByteReader(
                 UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + Self.rowBytes)]),
-                object: Self.name)
+                object: Self.cacheName)
             if let member = try? Self.decode(&row) { rows[member.id] = member }
         }
     }
@@ -53,7 +53,7 @@ struct AncestryCache {
             writer.integer(UInt32(0))
         }
         writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
-        try? cache.replace(Self.name) { append in try writer.bytes.withUnsafeBytes(append) }
+        try? cache.replace(Self.cacheName) { append in try writer.bytes.withUnsafeBytes(append) }
     }
 
     private static func decode(_ row: inout ByteReader) throws(CorruptionError) -> Ancestry {

@@ -160,7 +160,10 @@ public final class RepositoryCheck {
             }
             report.affectedSnapshots += 1
             report.unlistedSnapshots += 1
-            held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read"))
+            // Damage of the record is told of above.
+            let why = snapshot.error is CorruptionError ? "" : ": \(snapshot.error)"
+            held.append(
+                .affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read\(why)"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
         let superseded = Set((try? repository.collectionState().decision?.superseded) ?? [])

@@ -33,7 +33,9 @@ extension Commands {
         }
         try summarize(done, of: chosen.count, invocation, context)
         if isDamaged { return .damage }
-        return isFinal ? .failed : .done
+        guard isFinal else { return .done }
+        let rest = Formatting.count(UInt64(chosen.count - done), "snapshot", "snapshots")
+        throw CommandFailure(code: .failed, message: "\(rest) could not be taken back")
     }
 
     /// The snapshots that operands name; without any, those that the last run of forget or prune removed.

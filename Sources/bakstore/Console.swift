@@ -66,6 +66,9 @@ struct ASCIIConsole: Console {
     func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
         try base.askPassword(Formatting.ascii(question), isCancelled: isCancelled)
     }
+    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
+        base.ask(Formatting.ascii(question), isCancelled: isCancelled)
+    }
 
     private func converted(_ bytes: [UInt8]) -> [UInt8] {
         isJSON

@@ -39,7 +39,8 @@ public final class RepairSnapshots: RepositoryRepair {
     /// What can be said of a snapshot whose commit record is damaged, when its session still shows which list of files
     /// it committed. It counts as partial: whether it was complete is lost.
     private func recover(_ snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
-        if (snapshot.error as? CorruptionError)?.needsNewerProgram == true { return nil }
+        // What this program or this user cannot read others may.
+        guard let error = snapshot.error as? CorruptionError, !error.needsNewerProgram else { return nil }
         let segment: IndexSegment
         do {
             segment = try repository.indexSegment(snapshot.id)
