@@ -16,8 +16,8 @@ public final class FileTree: SourceTree {
     /// What was asked for and cannot be found, with the reason: absolute paths like `roots`, but as they were
     /// written, or where a link among them leads. A walk reports them first.
     public let missing: [(path: [UInt8], reason: SourceError)]
-    /// Those of the roots that are links which were named, or on the way from one.
-    public let links: Set<[UInt8]>
+    /// The roots but for links that were named, or are on the way from one that was.
+    public let places: [[UInt8]]
     /// Whether nothing that was asked for can be found: at most links to it are there.
     public let isAllMissing: Bool
     public let timestampGranularityNanoseconds: UInt64
@@ -41,7 +41,6 @@ public final class FileTree: SourceTree {
             if let failure = found.failure { missing.append(failure) }
         }
         self.missing = missing
-        self.links = links
         isAllMissing = missing.count == roots.count
         resolved.sort(by: { PathOrder.precedes($0, $1) })
         var kept: [[UInt8]] = []
@@ -49,6 +48,7 @@ public final class FileTree: SourceTree {
             kept.append(root)
         }
         self.roots = kept
+        places = kept.filter { !links.contains($0) }
         let media = kept.map { MediumProbe.medium([UInt8(ascii: "/")] + $0) }
         // What a slow medium needs does a fast one little harm.
         medium =

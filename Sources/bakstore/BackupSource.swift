@@ -9,11 +9,9 @@ import BakStorage
 struct BackupSource {
     /// The files.
     let tree: any SourceTree
-    /// The paths that are backed up, absolute without the leading slash.
+    /// The paths that are backed up, absolute without the leading slash. A link that was named is none of them, but the way
+    /// to one.
     let roots: [[UInt8]]
-    /// Those of them that are not only the way to another one.
-    var places: [[UInt8]] { roots.filter { !links.contains($0) } }
-    private let links: Set<[UInt8]>
     /// Whether it is the standard input, which has no place, no size and no second reading.
     let isStream: Bool
 
@@ -25,11 +23,11 @@ struct BackupSource {
             let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
-            (roots, links) = ([name], [])
+            roots = [name]
         } else {
             let files = try FileTree(roots: try Self.paths(invocation))
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
-            (tree, roots, links) = (files, files.roots, files.links)
+            (tree, roots) = (files, files.places)
         }
     }
 

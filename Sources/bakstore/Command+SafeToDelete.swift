@@ -23,7 +23,7 @@ extension Commands {
             reporter.finish()
         }
         let report = try DeletionCheck(
-            access.repository, of: source.tree, roots: source.places,
+            access.repository, of: source.tree, roots: source.roots,
             terms: terms(invocation, access, rules), onVerdict: output.note, onRead: output.count,
             isCancelled: context.isInterrupted
         ).run()

@@ -205,7 +205,7 @@ struct ProfileScope {
         device = profile.text(.device) ?? context.environment.device ?? Machine.hostName
         // As a backup records them, also while their disk is not there.
         let tree = try FileTree(roots: profile.paths)
-        let found = (tree.roots + tree.missing.map(\.path)).sorted { PathOrder.precedes($0, $1) }
+        let found = (tree.places + tree.missing.map(\.path)).sorted { PathOrder.precedes($0, $1) }
         var roots: [[UInt8]] = []
         for path in found where roots.last.map({ !PathOrder.isAtOrBeneath(path, $0) }) ?? true {
             roots.append(path)

@@ -115,6 +115,52 @@ import Testing
         }
     }
 
+    /// A link that is named is followed by every command that reads files, and patterns are understood behind it.
+    @Test func linksThatAreNamedAreFollowed() throws {
+        let files = FileManager.default
+        try files.createSymbolicLink(atPath: home.path + "/link", withDestinationPath: "photos")
+        try files.createSymbolicLink(atPath: home.path + "/chain", withDestinationPath: home.path + "/link")
+        try files.createSymbolicLink(atPath: home.path + "/gone", withDestinationPath: "nowhere")
+        let first = home.run("backup", "~/link")
+        #expect(first.code == .done && first.output.contains("2 new files"), "\(first.error)")
+        #expect(home.run("backup", "~/chain").output.contains("2 unchanged"))
+        #expect(home.run("backup", "~/photos").output.contains("2 unchanged"))
+        #expect(home.run("backup", "~/link", "~/chain").output.contains("2 unchanged"))
+        #expect(home.run("ls", "latest:~/chain").output == "\(home.path)/chain\n")
+        #expect(home.run("check", "--read-data").code == .done)
+        #expect(home.run("ls", "-R", "latest").output.contains("\(home.path)/photos/sub/b.jpg"))
+        let safe = home.run("safe-to-delete", "~/chain", "--same-disk-is-fine")
+        #expect(
+            safe.code == .done && safe.output.contains("2 files") && !safe.output.contains("link"),
+            "\(safe.output)")
+        #expect(home.run("benchmark", "~/link").output.contains("2 files"))
+        for pattern in ["~/link/sub", "~/photos/sub", "~/chain/sub/b.jpg", "~/link/s*/b.jpg"] {
+            let dry = home.run("backup", "-n", "-f", "~/link", "--exclude", pattern)
+            #expect(dry.output.contains("1 new file,"), "\(pattern) \(dry.output) \(dry.error)")
+            #expect(!dry.error.contains("matches nothing"))
+        }
+        let gone = home.run("backup", "~/gone")
+        #expect(
+            gone.code == .failed && gone.error.contains("where the link \(home.path)/gone leads"),
+            "\(gone.error)")
+        let some = home.run("backup", "~/photos", "~/gone")
+        #expect(
+            some.code == .incomplete && some.error.contains("skipped \(home.path)/nowhere"), "\(some.error)")
+        try home.write("profile", "")
+        try home.write(
+            ".config/bakstore/config.toml",
+            "[profile.default]\npaths = ['~/link']\nkeep-last = 1\nexclude = ['~/link/sub', '$HOME/elsewhere']\n"
+        )
+        let profile = home.run("backup")
+        #expect(
+            profile.code == .done && profile.error.contains("elsewhere' matches nothing"), "\(profile.error)")
+        // Its rules are for what it backs up, also while that is not there.
+        let kept = home.run("forget", "-n")
+        #expect(kept.code == .done && kept.output.contains(" would"), "\(kept.output) \(kept.error)")
+        try files.moveItem(atPath: home.path + "/photos", toPath: home.path + "/away")
+        #expect(home.run("forget", "-n").output == kept.output)
+    }
+
     /// With -q a command that does something says nothing, and one that only answers nothing but the answer.
     @Test func quietMeansTheSameEverywhere() throws {
         for line in [
