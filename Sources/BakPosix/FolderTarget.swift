@@ -24,6 +24,8 @@ public final class FolderTarget: RestoreTarget {
     let accounts = AccountNames()
     let openFiles: OpenFiles
     let medium = TargetMedium()
+    /// True if the target's file system is a program (FUSE): files get other numbers while nothing has them open.
+    let isProgram: Bool
     private let probes = TimeProbes()
     /// What a kill would leave in the top, so that the next restore looks for more.
     private let trace = Trace()
@@ -46,6 +48,7 @@ public final class FolderTarget: RestoreTarget {
             folders = TargetFolders(
                 FixedFolder(folder, usesOpenat2: usesOpenat2), capacity: min(32, max(2, spare / 16)))
             folders.noteTop(lent: lent)
+            isProgram = MediumProbe.isProgram(folder.number)
             trace.monitor.locked { trace.isOwn = isNew }
         } catch {
             throw TargetError(

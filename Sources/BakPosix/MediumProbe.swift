@@ -20,6 +20,12 @@ enum MediumProbe {
         return UInt32(truncatingIfNeeded: system.f_type)
     }
 
+    /// True if a program is the file system (FUSE) that holds an open folder.
+    static func isProgram(_ folder: Int32) -> Bool {
+        var system = statfs()
+        return fstatfs(folder, &system) == 0 && UInt32(truncatingIfNeeded: system.f_type) == 0x6573_5546
+    }
+
     /// What `path`, which exists, lies on.
     static func medium(_ path: [UInt8]) -> SourceMedium {
         if let status = try? withCPath(path, { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }),

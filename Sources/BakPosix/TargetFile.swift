@@ -145,9 +145,11 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 .apply(stat, attributes, over: status)
             target.openFiles.remove(serial)
             spool = nil
+            let shown = target.isProgram ? try file.status().st_mtim : nil
             try file.close()
             try target.folders.withParent(of: path) { parent, name throws(Errno) in
                 try withCPath(temporary) { temporary throws(Errno) in
+                    if let shown { Self.keepTime(parent, temporary, shown, stat.mtime) }
                     try target.put(parent, temporary, name, isReplacing: isReplacing)
                 }
             }
@@ -158,6 +160,17 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             abandon()
             throw target.failure(error, "finish", path, isContent: true)
         }
+    }
+
+    /// Gives a closed file its time once more where closing has given it another: fusefat does so after each write.
+    private static func keepTime(
+        _ parent: Descriptor, _ name: UnsafePointer<CChar>, _ shown: timespec, _ time: Timestamp
+    ) {
+        guard let status = try? linkStatus(at: parent.number, name),
+            Timestamp(status.st_mtim) != Timestamp(shown)
+        else { return }
+        let times = [status.st_atim, time.systemValue]
+        utimensat(parent.number, name, times, AT_SYMLINK_NOFOLLOW)
     }
 
     /// Appends what waits in the spool and gives the file its length.
@@ -198,8 +211,10 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         target.openFiles.remove(serial)
         try? target.folders.withParent(of: path) { parent, _ throws(Errno) in
             try withCPath(temporary) { name throws(Errno) in
-                // What took the name meanwhile is not ours to remove.
-                guard try linkStatus(at: parent.number, name).isSameFile(as: created) else { return }
+                // FUSE may show the file with another number than it was made with, after a rename that was refused.
+                // What has another name as well is not ours to remove.
+                let status = try linkStatus(at: parent.number, name)
+                guard status.isSameFile(as: created) || status.st_nlink <= 1 else { return }
                 _ = try system { unlinkat(parent.number, name, 0) }
             }
         }
@@ -214,7 +229,12 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 try Descriptor.open(at: parent.number, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
             }
         }
-        guard try file.status().isSameFile(as: created) else { throw Errno(code: ESTALE) }
+        let status = try file.status()
+        // FUSE gives a file another number once nothing has remembered it for a while; a second name is foreign.
+        guard
+            status.isSameFile(as: created)
+                || target.isProgram && status.st_dev == created.st_dev && status.st_nlink <= 1
+        else { throw Errno(code: ESTALE) }
         target.openFiles.add(serial, file)
         return file
     }

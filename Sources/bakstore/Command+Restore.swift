@@ -190,7 +190,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         reporter.finish()
         tellRest(failures, Self.more)
         tellRest(notes) { rest in
-            let item = Formatting.name(rest.example.absolute)
+            let item = Formatting.name(rest.example)
             if rest.count == 1 { return "\(item): \(rest.reason)" }
             return
                 "\(Formatting.count(rest.count, "item", "items")) \(rest.reason), \(item) first (-v names each)"

@@ -404,6 +404,19 @@ extension PosixTests {
             others.forEach { $0.abandon() }
         }
 
+        /// FUSE shows a file with another number after a rename that it refused.
+        @Test func aTemporaryWithAnotherNumberIsRemoved() throws {
+            let target = try target()
+            let file = try target.createFile(bytes("file"), size: 4, replacing: false)
+            let temporary = "out/target/" + scratch.names("out/target").sorted()[1]
+            let number = try #require(scratch.status(temporary)).st_ino
+            scratch.write(temporary + "-copy", "half")
+            rename(scratch[temporary + "-copy"], scratch[temporary])
+            #expect(scratch.status(temporary)?.st_ino != number)
+            file.abandon()
+            #expect(scratch.status(temporary) == nil)
+        }
+
         @Test func aFullOrVanishedTargetIsFatal() throws {
             let isFatal: (any Error) -> Bool = { ($0 as? TargetError)?.isFatal == true }
             let gone = try target()
