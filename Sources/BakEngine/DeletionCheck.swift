@@ -61,6 +61,8 @@ public struct DeletionReport: Sendable {
     public var readBytes: UInt64 = 0
     /// The paths that were asked about and have no file at or beneath them.
     public var emptyRoots: [[UInt8]] = []
+    /// Why it could not be remembered in the repository what was called safe; nil when it is.
+    public var vouchFailure: StoreError?
     /// True if it is not known of some file whether the repository is on its disk.
     public var hasUnknownDisk = false
     /// Whether the user ended it before its end: what was not called safe is not.
@@ -79,7 +81,10 @@ public struct DeletionTerms {
     /// Whether the repository is on the disk of the file at that path; nil when that is not known.
     public var isOnRepositoryDisk: (_ path: [UInt8]) -> Bool? = { _ in false }
 
-    /// Everything stays, and no file is on the repository's disk.
+    /// Who asks, for the repository to remember what was called safe; nil when it need not.
+    public var origin: RecordOrigin?
+
+    /// Everything stays, no file is on the repository's disk, and nothing is remembered.
     public init() {}
 }
 
@@ -122,6 +127,8 @@ public final class DeletionCheck {
     private var faults: [FileContent: DeletionReason] = [:]
     private var verified: Set<BlobReference> = []
     private var verdicts: [DeletionVerdict] = []
+    /// What is remembered of the files that are safe, by the snapshot that has them.
+    private var vouches: [ID128: [Vouch.File]] = [:]
     /// Whether the repository is on the disk of a file system, by the file system's device number.
     private var diskRelations: [UInt64: Bool?] = [:]
     private var rootsWithFiles: Set<[UInt8]> = []
@@ -166,6 +173,7 @@ public final class DeletionCheck {
         }
         report.emptyRoots = roots.filter { !rootsWithFiles.contains($0) }
         verdicts.sort { PathOrder.precedes($0.path, $1.path) }
+        try remember()
         let forgotten = try repository.forgotten()
         for var verdict in verdicts {
             if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
@@ -193,6 +201,16 @@ public final class DeletionCheck {
 
     private func keep(_ path: [UInt8], _ reason: DeletionReason, byteCount: UInt64 = 0) {
         verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
+    }
+
+    /// Remembers what is called safe before it is called so.
+    private func remember() throws {
+        guard let origin = terms.origin, !vouches.isEmpty else { return }
+        do {
+            try repository.vouch(for: vouches, origin)
+        } catch let error as StoreError {
+            report.vouchFailure = error
+        }
     }
 
     private func count(_ verdict: DeletionVerdict) {
@@ -291,11 +309,12 @@ public final class DeletionCheck {
             return
         }
         pending[candidate.content] = nil
-        for file in files { judge(file, in: snapshot) }
+        let fingerprint = candidate.content.fingerprint
+        for file in files { judge(file, fingerprint, in: snapshot) }
     }
 
     /// Says whether a file may go whose content is in `snapshot`, and has been read back.
-    private func judge(_ file: File, in snapshot: CommitRecord) {
+    private func judge(_ file: File, _ fingerprint: ID128, in snapshot: CommitRecord) {
         let staying = terms.staying[snapshot.id] ?? .forGood(.noRules)
         var verdict = DeletionVerdict(
             path: file.path, byteCount: file.stat.size, snapshot: snapshot.id, staying: staying)
@@ -305,6 +324,9 @@ public final class DeletionCheck {
         if isOnDisk == true { verdict.reasons.append(.sameDisk) }
         if isOnDisk == nil { report.hasUnknownDisk = true }
         if let fault = changeSinceRead(file) { verdict.reasons = [fault] }
+        if verdict.isSafe {
+            vouches[snapshot.id, default: []].append(Vouch.File(content: fingerprint, path: file.path))
+        }
         verdicts.append(verdict)
     }
 

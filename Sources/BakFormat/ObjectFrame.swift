@@ -28,6 +28,7 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case collectionDecision = 9
     case forgetMarker = 10
     case keySlot = 11
+    case vouch = 12
 
     /// What messages call it.
     public var noun: String {
@@ -43,6 +44,7 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
         case .collectionDecision: "collection decision"
         case .forgetMarker: "forget marker"
         case .keySlot: "key slot"
+        case .vouch: "vouch"
         }
     }
 }

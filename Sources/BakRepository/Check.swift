@@ -230,6 +230,15 @@ public final class RepositoryCheck {
                     ))
             }
         }
+        for error in try repository.vouches().unreadable {
+            report.harmlessObjects += 1
+            held.append(
+                .harmless(
+                    object: error.object,
+                    reason:
+                        "at byte \(error.offset): \(error.reason); what it said to be safe to delete is not known any more"
+                ))
+        }
         let decided = try repository.collectionRounds().decided
         for info in try repository.store.list(Layout.collections) {
             guard let (number, isDecision) = Layout.round(in: info.key) else {

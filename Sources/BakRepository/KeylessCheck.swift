@@ -52,7 +52,7 @@ public final class KeylessCheck {
         let folders: [(String, Set<ObjectKind>)] = [
             (Layout.keys, [.keySlot]), (Layout.sessions, [.session]),
             (Layout.snapshots, [.commitRecord, .tombstone]), (Layout.index, [.indexSegment]),
-            (Layout.forgotten, [.forgetMarker]),
+            (Layout.forgotten, [.forgetMarker]), (Layout.vouched, [.vouch]),
             (Layout.collections, [.collectionPlan, .collectionDecision]),
         ]
         for (folder, kinds) in folders {

@@ -16,6 +16,8 @@ public enum Layout {
     public static let index = "index"
     /// The folder of forget markers.
     public static let forgotten = "forget"
+    /// The folder of what was called safe to delete.
+    public static let vouched = "vouched"
     /// The folder of what prune writes.
     public static let collections = "gc"
     /// The folder of key slots.
@@ -51,6 +53,9 @@ public enum Layout {
 
     /// The mark of a snapshot that is not wanted any more.
     public static func forget(_ snapshot: ID128) -> ObjectKey { ObjectKey("forget/\(snapshot)") }
+
+    /// A vouch.
+    public static func vouch(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id)") }
 
     /// The round and id of a base segment; nil when the key names something else.
     public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {

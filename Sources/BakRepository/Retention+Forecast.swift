@@ -1,8 +1,8 @@
 // Retention+Forecast: how long snapshots will stay. What stays for good is argued from the rules alone, whenever the
 // next backups come; until when the others stay is found by deciding again and again over backups as they have come so far.
 //
-// Always holds: what is said to stay for good is kept by every later decision by the same rules, as long as the backups
-// of the future are dated in the future; a date is one at which the snapshot was still kept.
+// Always holds: what is said to stay for good is kept by every later decision by the same rules, as long as later
+// backups of the group have later dates; a date is one at which the snapshot was still kept.
 
 import BakCore
 import BakFormat
@@ -105,7 +105,9 @@ extension Retention {
             var seen: Set<RetentionPeriod.Bucket> = []
             for (position, snapshot) in newestFirst.enumerated() {
                 let bucket = period.bucket(civil(snapshot.time), position: position)
-                let isLast = seen.insert(bucket).inserted && (period == .last || isOver(bucket, period))
+                let isLast =
+                    seen.insert(bucket).inserted
+                    && (period == .last || isOver(bucket, period, newestFirst[0]))
                 if isLast || position == newestFirst.count - 1 { reasons[snapshot.id] = .unlimited(period) }
             }
         }
@@ -116,10 +118,13 @@ extension Retention {
         return reasons
     }
 
-    /// Whether no later moment lies in a period that a past one lies in. A clock change may take the date back by an hour.
-    private func isOver(_ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod) -> Bool {
+    /// Whether no backup after the newest one lies in a period. The clock does not matter, as the next backup may be dated
+    /// right behind the newest; a clock change may take the date back by an hour.
+    private func isOver(
+        _ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod, _ newest: CommitRecord
+    ) -> Bool {
         [0, 3600].allSatisfy {
-            period.bucket(civil(Timestamp(seconds: now.seconds - $0)), position: 0) != bucket
+            period.bucket(civil(Timestamp(seconds: newest.time.seconds &- $0)), position: 0) != bucket
         }
     }
 

@@ -22,9 +22,14 @@ extension Commands {
         try decisions?.show()
         let removed = request?.removed ?? []
         if let request { try RemovalConsent(invocation, context).expect(request) }
+        let vouched =
+            prunes || !removed.isEmpty
+            ? try VouchedRemoval(access.repository, removing: removed, invocation, context) : nil
+        try vouched?.expect()
         if !isDryRun, !removed.isEmpty {
             try access.repository.forget(removed, host: Machine.hostName, program: programName)
         }
+        if !isDryRun { try vouched?.settle() }
         guard prunes else {
             try decisions?.summarize()
             return request?.unreadable.isEmpty ?? true ? .done : .damage

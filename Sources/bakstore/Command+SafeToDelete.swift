@@ -24,7 +24,7 @@ extension Commands {
         }
         let report = try DeletionCheck(
             access.repository, of: source.tree, roots: source.roots,
-            terms: terms(invocation, access, rules), onVerdict: output.note, onRead: output.count,
+            terms: terms(invocation, access, rules, context), onVerdict: output.note, onRead: output.count,
             isCancelled: context.isInterrupted
         ).run()
         ticker.stop()
@@ -34,9 +34,10 @@ extension Commands {
     }
 
     private static func terms(
-        _ invocation: Invocation, _ access: RepositoryAccess, _ rules: KnownRules
+        _ invocation: Invocation, _ access: RepositoryAccess, _ rules: KnownRules, _ context: CommandContext
     ) -> DeletionTerms {
         var terms = DeletionTerms()
+        terms.origin = RecordOrigin(time: context.clock.now(), host: Machine.hostName, program: programName)
         terms.staying = rules.staying
         if invocation.has(.sameDiskIsFine) { return terms }
         terms.isOnRepositoryDisk = { path in
@@ -158,6 +159,11 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
                         "keep  \(files), the first \(Formatting.name(paths[0].absolute)) (-v names each): \(reason)"
                     ))
             }
+        }
+        if let failure = report.vouchFailure {
+            context.complain(
+                "the repository could not remember what is safe, so forget and prune will not ask before they remove it: \(failure)"
+            )
         }
         if report.hasUnknownDisk {
             context.remark(

@@ -74,7 +74,7 @@ extension Flags {
                 }, help: "apply the rules to each device,paths (default), tags, host, or to all: none"),
         ] + choosing + [
             Flag(.unsafeAllowRemoveAll, help: "let the rules remove even the newest snapshot of a group"),
-            Flag(.yes, "y", help: "do not ask before the last snapshot of a device and paths goes"),
+            Flag(.yes, "y", help: "do not ask before something is lost that people may rely on"),
         ]
 
     /// The rules that content must outlast to be safe to delete.

@@ -25,7 +25,7 @@ struct Breach: CustomTestStringConvertible {
         let kinds: [FormatSpecimen: ObjectKind] = [
             .config: .config, .session: .session, .commitRecord: .commitRecord, .indexSegment: .indexSegment,
             .tombstone: .tombstone, .forgetMarker: .forgetMarker, .plan: .collectionPlan,
-            .decision: .collectionDecision,
+            .decision: .collectionDecision, .vouch: .vouch,
         ]
         let id =
             switch kind {

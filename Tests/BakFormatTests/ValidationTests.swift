@@ -141,12 +141,38 @@ private func indexBody(
         }
     }
 
+    private static func vouchHead(
+        _ writer: inout ByteWriter, files: [String],
+        content: (Int) -> ID128 = { ID128(high: 0, low: UInt64($0)) }
+    ) {
+        writer.timestamp(Timestamp(seconds: 0))
+        for text in ["host", "program"] { writer.text(text) }
+        writer.id(FormatSpecimen.object)
+        writer.varint(files.count)
+        for (number, file) in files.enumerated() {
+            writer.id(content(number))
+            writer.byteString(Array(file.utf8))
+        }
+    }
+
     private static let recordBreaches: [Breach] = [
         Breach(.tombstone, "left over") { $0.byte(0) },
         Breach(.tombstone, "its kind is 10", at: 8, [ObjectKind.forgetMarker.rawValue]),
         Breach(.forgetMarker, "host") { writer in
             writer.timestamp(Timestamp(seconds: 0))
             writer.text(String(repeating: "h", count: 1025))
+        },
+        Breach(.vouch, "files are not sorted") {
+            vouchHead(&$0, files: ["a", "b"], content: { _ in .zero })
+        },
+        Breach(.vouch, "an impossible component") { vouchHead(&$0, files: [""]) },
+        Breach(.vouch, "over the limit") { writer in
+            vouchHead(&writer, files: [])
+            writer.bytes[writer.bytes.count - 1] = 1
+        },
+        Breach(.vouch, "left over") { writer in
+            vouchHead(&writer, files: ["a"])
+            writer.byte(0)
         },
         Breach(.plan, "of round 13") { head(&$0, round: 13) },
         Breach(.plan, "2 ids do not fill 16 bytes") { writer in

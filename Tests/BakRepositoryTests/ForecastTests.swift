@@ -81,6 +81,8 @@ import Testing
         for _ in 0..<200 {
             let zone = zones[random.number(0...3)]
             var now = moment("2025-03-\(random.number(1...31)) \(random.number(0...23)):30")
+            // Some tell the dates of their backups, which the clock is far ahead of.
+            let ahead = random.oneIn(2) ? 0 : Int64(random.number(0...800 * 86400))
             var id: UInt64 = 0
             func make(_ time: Timestamp) -> CommitRecord {
                 id += 1
@@ -101,7 +103,8 @@ import Testing
             if rules.isEmpty { continue }
             let grouping = random.oneIn(4) ? SnapshotGrouping(rawValue: random.number(0...15)) : .byDefault
             func retention() -> Retention {
-                var retention = Retention(rules, now: now, localOffset: zone.offset)
+                let clock = Timestamp(seconds: now.seconds + ahead)
+                var retention = Retention(rules, now: clock, localOffset: zone.offset)
                 retention.grouping = grouping
                 return retention
             }

@@ -7,7 +7,7 @@ import BakFormat
 /// A kind of encoded value.
 public enum FormatSpecimen: String, CaseIterable, Sendable {
     case config, session, commitRecord, indexSegment, pack, manifestSegment, manifestRoot
-    case tombstone, forgetMarker, plan, decision, keySlot
+    case tombstone, forgetMarker, plan, decision, keySlot, vouch
 
     /// The ids that all specimens are made with.
     public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
@@ -56,6 +56,12 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
                 method: random.oneIn(2) ? .aes256GCM : .chaCha20Poly1305, repository: Self.repository,
                 password: SecretBytes(copying: random.bytes(4)), cost: cost, note: note, random: random)
             return slot!.encode()
+        case .vouch:
+            let files = random.paths(random.number(0...4)).map { Vouch.File(content: random.id(), path: $0) }
+            return Vouch(
+                id: Self.object, origin: random.origin(), snapshot: random.id(),
+                files: Vouch.parts(files).first ?? []
+            ).encode(Self.context)
         case .pack:
             return Self.pack(
                 kind: random.oneIn(2) ? .chunkPack : .manifestPack,
@@ -141,6 +147,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
                 decoding: bytes, object: object, number: Self.round, context: context
             ).encode(context)
         case .keySlot: return try KeySlot(decoding: bytes, object: object, id: id).encode()
+        case .vouch:
+            return try Vouch(decoding: bytes, object: object, id: id, context: context).encode(context)
         case .manifestSegment:
             let decoder = try ManifestSegmentDecoder(bytes, object: object)
             var encoder = ManifestSegmentEncoder()
@@ -185,7 +193,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
         case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision,
-            .keySlot:
+            .keySlot, .vouch:
             guard bytes.count >= ObjectFrame.checksumBytes else { return }
             Self.store(Checksum.xxh3_128, of: 0..<bytes.count - 16, at: bytes.count - 16, in: &bytes)
         case .pack:

@@ -121,4 +121,38 @@ import Testing
         #expect(answer.output.split(separator: "\n").count < 8)
         #expect(ask("~/photos", "-v").output.split(separator: "\n").count > 31)
     }
+
+    @Test func whatWasCalledSafeIsNotRemovedUnasked() throws {
+        for number in 0..<5 { try home.write("photos/more/\(number).jpg", "content \(number)") }
+        back()
+        #expect(ask("~/photos").code == .done)
+        try FileManager.default.removeItem(atPath: home.path + "/photos/a.jpg")
+        back()
+        // The dry run names it; the rules alone do not remove it; another rule that keeps it does not ask.
+        let dry = home.run("forget", "--keep-last", "1", "-n")
+        #expect(dry.code == .done && dry.error.contains("a.jpg: called safe to delete on 20"), "\(dry)")
+        for words in [
+            ["forget", "--keep-last", "1"], ["prune", "--keep-last", "1"], ["forget", "latest~1"],
+        ] {
+            let refused = home.run(words: words)
+            #expect(refused.code == .failed, "\(words) \(refused)")
+            #expect(
+                refused.error.contains("1 file that safe-to-delete called safe, last on 20"), "\(refused)")
+            #expect(refused.error.contains("in no snapshot after this; nothing was removed"), "\(refused)")
+        }
+        #expect(home.run("forget", "--keep-last", "2").code == .done)
+        let json = home.run("forget", "--keep-last", "1", "--json", "-n")
+        #expect(json.output.contains("\"message_type\":\"vouched_file\""))
+        // A prune without rules removes nothing.
+        #expect(home.run("prune").code == .done)
+        #expect(home.run("forget", "--keep-last", "1", "--yes").code == .done)
+        // Who has said yes is not asked again, and sub/b.jpg relies on the snapshot that is left.
+        back()
+        let next = home.run("forget", "--keep-last", "1")
+        #expect(next.code == .done && !next.error.contains("called safe"), "\(next)")
+        try FileManager.default.removeItem(atPath: home.path + "/photos/sub/b.jpg")
+        try home.write("photos/c.jpg", "three")
+        back()
+        #expect(home.run("prune", "--keep-last", "1").error.contains("b.jpg: called safe"))
+    }
 }

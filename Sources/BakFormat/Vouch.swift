@@ -1,0 +1,130 @@
+// A vouch: `vouched/<id>` says which content was called safe to delete because one snapshot has it. Whoever removes that
+// snapshot can then say what would be lost. In the common frame.
+//
+//   body    repository id 16 | origin: time, host, program | snapshot id 16 | number of files (varint) | file*
+//   file    fingerprint of its content 16 | its path, with a varint length before it
+//
+// Fingerprints increase strictly: of several files with one content one is named. A fingerprint is the XXH3-128 of the
+// content as a manifest has it: `0`, then the bytes of inline content; or `1`, then length * 2 + (1 for a hole) as a
+// varint, and the id unless it is a hole, of every extent.
+
+import BakCodec
+import BakCore
+
+/// Says what was called safe to delete because of one snapshot.
+public struct Vouch: Equatable, Sendable {
+    /// Content that was called safe, under one of the paths where it was seen.
+    public struct File: Equatable, Sendable {
+        /// The `FileContent.fingerprint`.
+        public var content: ID128
+        /// An absolute path without its leading slash.
+        public var path: [UInt8]
+
+        /// Makes one.
+        public init(content: ID128, path: [UInt8]) {
+            (self.content, self.path) = (content, path)
+        }
+    }
+
+    /// The vouch's own id.
+    public var id: ID128
+    /// Who said so, and when.
+    public var origin: RecordOrigin
+    /// The snapshot that has the content.
+    public var snapshot: ID128
+    /// By increasing fingerprint.
+    public var files: [File]
+
+    /// Vouches of at most so many bytes of files fit their object.
+    private static let fileBytes = FormatLimits.recordBytes - (64 << 10)
+
+    /// Makes a vouch; `files` sorted, each content once.
+    public init(id: ID128, origin: RecordOrigin, snapshot: ID128, files: [File]) {
+        (self.id, self.origin, self.snapshot, self.files) = (id, origin, snapshot, files)
+    }
+
+    /// Divides files into parts that each fit one vouch: sorted, each content once.
+    public static func parts(_ files: [File]) -> [[File]] {
+        var parts: [[File]] = []
+        var bytes = Self.fileBytes
+        var last: ID128?
+        for file in files.sorted(by: { $0.content < $1.content }) where file.content != last {
+            last = file.content
+            let size = ID128.byteCount + 10 + file.path.count
+            if bytes + size > Self.fileBytes {
+                parts.append([])
+                bytes = 0
+            }
+            parts[parts.count - 1].append(file)
+            bytes += size
+        }
+        return parts
+    }
+
+    /// The whole object.
+    public func encode(_ context: FrameContext) -> [UInt8] {
+        var body = ByteWriter()
+        body.id(context.repository)
+        origin.encode(to: &body)
+        body.id(snapshot)
+        body.varint(files.count)
+        for file in files {
+            body.id(file.content)
+            body.byteString(file.path)
+        }
+        return ObjectFrame.encode(kind: .vouch, id: id, body: body.bytes, sealer: context.sealer)
+    }
+
+    /// Decodes and validates the whole object.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
+    ) throws(CorruptionError) {
+        self = try ObjectFrame.decode(
+            bytes, object: object, expecting: .vouch, id: id, sealer: context.sealer
+        ) { _, body throws(CorruptionError) in
+            try body.expectRepository(context.repository)
+            return try Self(body: &body, id: id)
+        }
+    }
+
+    private init(body: inout ByteReader, id: ID128) throws(CorruptionError) {
+        self.id = id
+        origin = try RecordOrigin(&body)
+        snapshot = try body.id()
+        files = []
+        for _ in 0..<(try body.count(upTo: body.remaining / ID128.byteCount, "the number of files")) {
+            let start = body
+            let content = try body.id()
+            guard files.last.map({ $0.content < content }) ?? true else {
+                throw start.corruption("its files are not sorted")
+            }
+            let path = try body.byteString(upTo: FormatLimits.pathBytes, "a path")
+            if let fault = ManifestEntry.fault(ofPath: path[...]) { throw start.corruption(fault) }
+            files.append(File(content: content, path: path))
+        }
+        try body.expectEnd()
+    }
+}
+
+extension FileContent {
+    /// What tells content from other content of the same repository, in 16 bytes.
+    public var fingerprint: ID128 {
+        var bytes = ByteWriter()
+        switch self {
+        case .inline(let content):
+            bytes.byte(0)
+            bytes.raw(content)
+        case .extents(let extents):
+            bytes.byte(1)
+            for extent in extents {
+                switch extent {
+                case .hole(let length): bytes.varint(length << 1 | 1)
+                case .chunk(let reference):
+                    bytes.varint(UInt64(reference.length) << 1)
+                    bytes.id(reference.id)
+                }
+            }
+        }
+        return bytes.bytes.withUnsafeBytes(Checksum.xxh3_128)
+    }
+}

@@ -1,0 +1,196 @@
+// Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine, removes the
+// snapshots that have it without being told.
+//
+// Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
+// content which a snapshot still has.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Content that was called safe and that no snapshot would have any more.
+public struct EndangeredFile: Equatable, Sendable {
+    /// A path where it was seen.
+    public var path: [UInt8]
+    /// When it was called safe.
+    public var time: Timestamp
+    /// The snapshot that has it.
+    public var snapshot: ID128
+}
+
+/// What becomes of vouches when only some snapshots stay.
+public struct VouchOutlook: Sendable {
+    /// What would be in no snapshot any more, by path.
+    public internal(set) var endangered: [EndangeredFile] = []
+    /// Vouches that cannot be read: what they said is not known.
+    public internal(set) var unreadable: [CorruptionError] = []
+    /// Vouches whose snapshot does not stay.
+    var outdated: [Vouch] = []
+    /// What of them other snapshots have.
+    var moved: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
+
+    /// Nothing was called safe.
+    public init() {}
+}
+
+extension Repository {
+    /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that the
+    /// same question asked again stores nothing. On return it is durable.
+    public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
+        var known: [ID128: Set<ID128>] = [:]
+        for vouch in try vouches().readable where files[vouch.snapshot] != nil {
+            known[vouch.snapshot, default: []].formUnion(vouch.files.map(\.content))
+        }
+        for (snapshot, files) in files.sorted(by: { $0.key < $1.key }) {
+            let known = known[snapshot] ?? []
+            try put(files.filter { !known.contains($0.content) }, snapshot, origin)
+        }
+    }
+
+    private func put(_ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin) throws {
+        for part in Vouch.parts(files) {
+            let vouch = Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: part)
+            try vouch.encode(context).withUnsafeBytes { bytes in
+                _ = try store.put(Layout.vouch(vouch.id), bytes)
+            }
+        }
+    }
+
+    /// Whether anything was called safe to delete that is remembered.
+    public func hasVouches() throws -> Bool { try !store.list(Layout.vouched).isEmpty }
+
+    /// Every vouch, and what is wrong with those that cannot be read.
+    func vouches() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
+        var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
+        for info in try store.list(Layout.vouched) {
+            guard let id = Layout.id(in: info.key) else { continue }
+            do {
+                vouches.readable.append(try vouch(id))
+            } catch let error as CorruptionError {
+                vouches.unreadable.append(error)
+            } catch let error as StoreError where error.kind == .notFound {
+                // Another program has just put others in its place, or dropped it.
+            }
+        }
+        return vouches
+    }
+
+    func vouch(_ id: ID128) throws -> Vouch {
+        let key = Layout.vouch(id)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try Vouch(decoding: bytes, object: key.description, id: id, context: context)
+        }
+    }
+
+    /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of files
+    /// are read only when a snapshot does not stay that something relies on.
+    public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
+        var outlook = VouchOutlook()
+        let complete = staying.filter(\.isComplete)
+        let ids = Set(complete.map(\.id))
+        let vouches = try vouches()
+        outlook.unreadable = vouches.unreadable
+        outlook.outdated = vouches.readable.filter { !ids.contains($0.snapshot) }
+        if outlook.outdated.isEmpty { return outlook }
+        var search = ContentSearch(
+            Set(outlook.outdated.flatMap { $0.files.map(\.content) }), BlobReader(self),
+            try BlobIndex(self))
+        for snapshot in complete.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
+        for vouch in outlook.outdated {
+            var moved: [ID128: [Vouch.File]] = [:]
+            for file in vouch.files {
+                if let snapshot = search.found[file.content] {
+                    moved[snapshot, default: []].append(file)
+                } else {
+                    outlook.endangered.append(
+                        EndangeredFile(path: file.path, time: vouch.origin.time, snapshot: vouch.snapshot))
+                }
+            }
+            outlook.moved += moved.map { ($0.key, vouch.origin, $0.value) }
+        }
+        outlook.endangered.sort { PathOrder.precedes($0.path, $1.path) }
+        return outlook
+    }
+
+    /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what
+    /// none has is given up.
+    public func settle(_ outlook: VouchOutlook) throws {
+        for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
+        for vouch in outlook.outdated { try store.delete(Layout.vouch(vouch.id)) }
+    }
+}
+
+/// Looks for content in snapshots. A segment that two of them share is read once. For one thread.
+private struct ContentSearch {
+    /// What has not been found.
+    private(set) var wanted: Set<ID128>
+    /// The snapshot in which the rest was.
+    private(set) var found: [ID128: ID128] = [:]
+    private let reader: BlobReader
+    private let index: BlobIndex
+    /// Segments that have been read, each with the one that came before it: a file may go over a boundary.
+    private var seen: Set<[ID128]> = []
+    /// The content of the last file that was read, as far as it has been.
+    private var content: FileContent?
+
+    init(_ wanted: Set<ID128>, _ reader: BlobReader, _ index: BlobIndex) {
+        (self.wanted, self.reader, self.index) = (wanted, reader, index)
+    }
+
+    /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of is
+    /// not found.
+    mutating func look(into snapshot: CommitRecord) throws {
+        guard
+            let segments = try passingDamage({
+                let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
+                return try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)").segments
+            })
+        else { return }
+        let steps = segments.indices.map { place in
+            [place > 0 ? segments[place - 1].blob.id : .zero, segments[place].blob.id]
+        }
+        content = nil
+        for place in segments.indices {
+            // The last file of a segment that is left out must not go on in one that is not.
+            let isKnown = seen.contains(steps[place])
+            if isKnown, place + 1 == segments.count || seen.contains(steps[place + 1]) {
+                content = nil
+            } else if try passingDamage({ try read(segments[place], in: snapshot) }) != nil {
+                seen.insert(steps[place])
+            } else {
+                content = nil
+            }
+        }
+        note(in: snapshot)
+    }
+
+    private mutating func read(_ segment: ManifestSegmentReference, in snapshot: CommitRecord) throws {
+        let bytes = try reader.read(segment.blob, kind: .manifestPack, index: index)
+        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(segment.blob.id)")
+        while let record = try decoder.next() {
+            switch record {
+            case .entry(let entry):
+                note(in: snapshot)
+                content = entry.stat.type == .regular ? entry.content : nil
+            case .continuation(let more):
+                if case .extents(let extents) = content { content = .extents(extents + more) }
+            }
+        }
+    }
+
+    /// Notes that a snapshot has the last file that was read.
+    private mutating func note(in snapshot: CommitRecord) {
+        guard let content, let known = wanted.remove(content.fingerprint) else { return }
+        found[known] = snapshot.id
+    }
+
+    private func passingDamage<Value>(_ body: () throws -> Value) throws -> Value? {
+        do {
+            return try body()
+        } catch let error where error is CorruptionError || error is MissingBlobError {
+            return nil
+        }
+    }
+}

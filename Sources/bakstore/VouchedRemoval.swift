@@ -1,0 +1,93 @@
+// VouchedRemoval: what safe-to-delete called safe and no snapshot would have any more, said before snapshots go.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// The content that a removal would take from those who rely on it.
+struct VouchedRemoval {
+    private let invocation: Invocation
+    private let context: CommandContext
+    private let repository: Repository
+    private let outlook: VouchOutlook
+    /// Whether snapshots are removed; else a prune is about to make an earlier removal final.
+    private let removes: Bool
+    /// So many files are named without `-v`.
+    private static let namedFiles = 10
+
+    init(
+        _ repository: Repository, removing removed: [ID128], _ invocation: Invocation,
+        _ context: CommandContext
+    ) throws {
+        (self.repository, self.invocation, self.context) = (repository, invocation, context)
+        removes = !removed.isEmpty
+        guard try repository.hasVouches() else {
+            outlook = VouchOutlook()
+            return
+        }
+        let gone = Set(removed)
+        outlook = try repository.outlook(
+            ifOnly: try repository.snapshots().readable.filter { !gone.contains($0.id) })
+    }
+
+    /// Names what would be lost. Throws unless it may be.
+    func expect() throws {
+        for error in outlook.unreadable {
+            context.complain("\(error); what it said to be safe to delete is not known any more")
+        }
+        let files = outlook.endangered
+        guard let last = files.map(\.time).max() else { return }
+        try name(files)
+        let count = UInt64(files.count)
+        let loss =
+            "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(count == 1 ? "is" : "are") "
+            + (removes
+                ? "in no snapshot after this"
+                : "only in snapshots that were removed, and this makes it final")
+        if invocation.has(.dryRun) || invocation.has(.yes) { return context.remark(loss) }
+        let advice =
+            removes
+            ? "to keep them, add a tag to a snapshot that has them and keep it by --keep-tag"
+            : "to keep them, take the snapshot back: bakstore forget --undo \(files[0].snapshot.short)"
+        let refusal = CommandFailure(
+            code: .failed,
+            message: "\(loss); nothing was removed; \(advice); if they may be lost, add --yes")
+        if invocation.has(.json) { throw refusal }
+        guard let answer = context.terminal.ask("\(loss). Go on? [y/N] ", isCancelled: context.isInterrupted)
+        else { throw refusal }
+        guard ["y", "yes"].contains(answer.lowercased()) else {
+            throw CommandFailure(code: .failed, message: "nothing was removed; \(advice)")
+        }
+    }
+
+    /// Takes note that the snapshots have been removed.
+    func settle() throws { try repository.settle(outlook) }
+
+    private func name(_ files: [EndangeredFile]) throws {
+        let isJSON = invocation.has(.json)
+        let named = isJSON || invocation.verbosity >= 1 ? files.count : Self.namedFiles
+        for file in files.prefix(named) {
+            if isJSON {
+                try context.printJSON { json in
+                    json.member("message_type", "vouched_file")
+                    json.member("item", bytes: file.path.absolute)
+                    json.member(
+                        "called_safe",
+                        CivilTime.rfc3339(file.time, offsetSeconds: context.localOffset(file.time)))
+                    json.member("snapshot_id", file.snapshot.description)
+                }
+            } else {
+                context.remark(
+                    "\(Formatting.name(file.path.absolute)): called safe to delete on \(date(file.time)), because snapshot \(file.snapshot.short) has it"
+                )
+            }
+        }
+        if files.count > named {
+            context.remark("and \(Formatting.count(UInt64(files.count - named))) more; -v names each")
+        }
+    }
+
+    private func date(_ time: Timestamp) -> String {
+        String(CivilTime(time, offsetSeconds: context.localOffset(time)).text.prefix(10))
+    }
+}

@@ -1,0 +1,147 @@
+// What was called safe to delete, and what a removal of snapshots would make of it.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+import Testing
+
+@Suite struct VouchingTests {
+    /// Asks about the source folder; what is called safe is remembered.
+    @discardableResult
+    private func ask(_ bench: Workbench, _ change: (inout DeletionTerms) -> Void = { _ in }) throws
+        -> DeletionReport
+    {
+        let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
+        var terms = DeletionTerms()
+        terms.origin = RecordOrigin(time: Timestamp(seconds: 1000), host: "test", program: "test")
+        change(&terms)
+        return try DeletionCheck(
+            bench.repository, of: tree, roots: tree.roots, terms: terms, onVerdict: { _ in }
+        ).run()
+    }
+
+    /// The names of what would be lost without these snapshots.
+    private func lost(_ bench: Workbench, without removed: CommitRecord?...) throws -> [String] {
+        let gone = Set(removed.compactMap { $0?.id })
+        let staying = try bench.repository.snapshots().readable.filter { !gone.contains($0.id) }
+        return try bench.repository.outlook(ifOnly: staying).endangered.map { file in
+            String(decoding: file.path, as: UTF8.self).split(separator: "/").last.map { String($0) } ?? ""
+        }
+    }
+
+    private func vouches(_ bench: Workbench) throws -> Int { try bench.store.list(Layout.vouched).count }
+
+    @Test func contentThatNothingElseHasIsNamed() throws {
+        let bench = try Workbench(minimum: 64, maximum: 192)
+        // One with more extents than a record of the list of files holds, one inline, one with holes.
+        try bench.shell(
+            """
+            printf a > a && head -c 700000 /dev/urandom > long && printf same > s1 && printf same > s2 &&
+            truncate -s 100000 hole && printf x >> hole
+            """)
+        let first = try bench.backup().snapshot
+        #expect(try ask(bench).isAllSafe)
+        #expect(try lost(bench) == [])
+        #expect(try lost(bench, without: first) == ["a", "hole", "long", "s1"])
+        // The same question again has nothing new to remember.
+        let count = try vouches(bench)
+        try ask(bench)
+        #expect(try vouches(bench) == count && count == 1)
+        // A later snapshot has all but one.
+        try bench.shell("rm a s1 && touch new && mkdir sub && mv long sub/elsewhere")
+        let second = try bench.backup().snapshot
+        #expect(try lost(bench, without: first) == ["a"])
+        #expect(try lost(bench, without: first, second) == ["a", "hole", "long", "s1"])
+        #expect(try lost(bench, without: second) == [])
+    }
+
+    @Test func whatAnotherSnapshotHasReliesOnThatOneThen() throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a && printf b > b")
+        let first = try #require(try bench.backup().snapshot)
+        try ask(bench)
+        try bench.shell("rm a")
+        let second = try #require(try bench.backup().snapshot)
+        let outlook = try bench.repository.outlook(ifOnly: [second])
+        #expect(outlook.endangered.map(\.snapshot) == [first.id])
+        #expect(outlook.endangered.first?.time == Timestamp(seconds: 1000))
+        try bench.repository.forget([first.id], host: "test", program: "test")
+        try bench.repository.settle(outlook)
+        // What was given up is not asked about again, and b relies on the second one.
+        #expect(try lost(bench) == [])
+        #expect(try lost(bench, without: second) == ["b"])
+        #expect(try vouches(bench) == 1)
+        // Stopped between the two steps of settling, everything is remembered twice, and nothing too little.
+        try bench.repository.settle(outlook)
+        #expect(try lost(bench, without: second) == ["b"])
+    }
+
+    @Test func onlyWhatIsSafeIsRemembered() throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        let first = try #require(try bench.backup().snapshot)
+        try bench.shell("printf b > b")
+        try ask(bench) { $0.staying[first.id] = .ruledOut }
+        #expect(try vouches(bench) == 0)
+        try ask(bench) { $0.isOnRepositoryDisk = { _ in true } }
+        #expect(try vouches(bench) == 0)
+        #expect(try ask(bench).safeFiles == 1)
+        #expect(try lost(bench, without: first) == ["a"])
+    }
+
+    @Test func aDamagedVouchIsToldOfAndStopsNothing() throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        let first = try #require(try bench.backup().snapshot)
+        try ask(bench)
+        try bench.shell(
+            "cd ../repository/vouched && chmod u+w * && for f in *; do printf x | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done"
+        )
+        let outlook = try bench.repository.outlook(ifOnly: [])
+        #expect(outlook.endangered.isEmpty && outlook.unreadable.count == 1)
+        let report = try RepositoryCheck(
+            bench.repository, depth: .structure, workerCount: 1, onEvent: { _ in }, isCancelled: { false }
+        ).run()
+        #expect(report.isClean && report.harmlessObjects == 1)
+        // What is not known any more is remembered anew.
+        try ask(bench)
+        #expect(try lost(bench, without: first) == ["a"])
+    }
+
+    @Test func aRepositoryThatCannotRememberSaysSo() throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        try bench.backup()
+        let faulty = FaultyStore(bench.store) { _, _, call in
+            call.object.hasPrefix("vouched/") ? .readOnly : nil
+        }
+        let repository = try Repository.open(
+            faulty, cache: MemoryCache(), time: SystemTime(), random: SystemRandom())
+        let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
+        var terms = DeletionTerms()
+        terms.origin = RecordOrigin(time: Timestamp(seconds: 1), host: "", program: "")
+        let report = try DeletionCheck(
+            repository, of: tree, roots: tree.roots, terms: terms, onVerdict: { _ in }
+        ).run()
+        #expect(report.isAllSafe && report.vouchFailure?.kind == .readOnly)
+    }
+
+    @Test func manyFilesAreSeveralVouches() throws {
+        let files = (0..<300).map { number in
+            Vouch.File(
+                content: ID128(high: 0, low: UInt64(number / 2)),
+                path: Array(repeating: UInt8(ascii: "p"), count: 60_000))
+        }
+        let parts = Vouch.parts(files.shuffled())
+        #expect(parts.count > 1 && parts.flatMap(\.self).map(\.content.low) == Array(0..<150))
+        let context = FrameContext(repository: .zero, sealer: .plain)
+        for part in parts {
+            let origin = RecordOrigin(time: Timestamp(seconds: 1), host: "", program: "")
+            let bytes = Vouch(id: .zero, origin: origin, snapshot: .zero, files: part).encode(context)
+            #expect(bytes.count < FormatLimits.recordBytes)
+        }
+        #expect(Vouch.parts([]).isEmpty)
+    }
+}
