@@ -12,6 +12,9 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// Why the bytes cannot be used.
     public private(set) var cause = Cause.damage
 
+    /// True if the system does not let this user read them; others may.
+    public private(set) var isRefused = false
+
     /// Why stored bytes cannot be used.
     public enum Cause: Sendable {
         /// They are not what was stored.
@@ -40,9 +43,12 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     }
 
     /// Makes the error of bytes that the medium does not give; `reason` is what the system says.
-    public static func unreadable(object: String, offset: Int, reason: String) -> CorruptionError {
+    public static func unreadable(
+        object: String, offset: Int, reason: String, isRefused: Bool = false
+    ) -> CorruptionError {
         var error = CorruptionError(object: object, offset: offset, reason: reason)
         error.cause = .medium
+        error.isRefused = isRefused
         return error
     }
 
@@ -51,7 +57,10 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
         switch cause {
         case .damage: "\(object) is damaged at byte \(offset): \(reason)"
         case .newerProgram: "\(object) cannot be read by this program: \(reason); use a newer bakstore"
-        case .medium: "\(object) cannot be read at byte \(offset): \(reason)"
+        case .medium:
+            isRefused
+                ? "\(object) cannot be read: \(reason)"
+                : "\(object) cannot be read at byte \(offset): \(reason)"
         }
     }
 }

@@ -185,7 +185,7 @@ extension LocalStore {
                 }
             }
         } catch {
-            guard error.code == EEXIST else { throw StoreError(error, "publish", key, isWriting: true) }
+            guard error.code == EEXIST else { throw failure(error, "publish", key, isWriting: true) }
             discard(object)
             return .alreadyExists
         }

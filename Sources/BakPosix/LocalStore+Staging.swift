@@ -148,7 +148,7 @@ extension LocalStore {
             }
             return StagedObject(key: key, temporary: name, file: file)
         } catch {
-            throw StoreError(error, "write", key.description, isWriting: true)
+            throw failure(error, "write", key.description, isWriting: true)
         }
     }
 

@@ -63,13 +63,22 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
 
     /// Makes the folder, and those above it, where they are missing, durably, opens the store in it and finds out how
     /// objects get their names there.
-    public static func create(path: String) throws(StoreError) -> LocalStore {
+    ///
+    /// - Parameter isShared: whether the folder's group may use the store as its owner does.
+    public static func create(path: String, isShared: Bool = false) throws(StoreError) -> LocalStore {
         do throws(Errno) {
             try Folders.create(path, mode: 0o700, durably: true)
         } catch {
             throw StoreError(error, "make the folder", path, isWriting: true)
         }
         let store = try LocalStore(path: path)
+        if isShared {
+            do throws(Errno) {
+                try Sharing.shareWithGroup(store.root)
+            } catch {
+                throw StoreError(error, "share with its group the folder", path, isWriting: true)
+            }
+        }
         // A store that cannot be written to says so when it is.
         _ = try? store.prepareNaming()
         return store
@@ -91,7 +100,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                     ClaimNames.key(ofClaim: String(decoding: name, as: UTF8.self)) != nil
                 }
                 guard holdsOnly(isClaim, ClaimNames.folder, in: folder.number) else { return false }
-            } else if name.elementsEqual(unguardedMark.utf8) {
+            } else if name.elementsEqual(unguardedMark.utf8) || name.elementsEqual(reserveFolder.utf8) {
                 continue
             } else if name.elementsEqual("keys".utf8) {
                 // An encrypted repository's key is stored before the repository is made.
@@ -141,7 +150,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
             return Int(status.st_size)
         } catch {
-            throw StoreError(error, "look up", key.description)
+            throw failure(error, "look up", key.description)
         }
     }
 
@@ -154,7 +163,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             count = try readAll(file.number, buffer, at: UInt64(offset))
             size = count == buffer.count ? 0 : Int(try file.status().st_size)
         } catch {
-            throw StoreError(error, "read", key.description)
+            throw failure(error, "read", key.description)
         }
         guard count == buffer.count else {
             throw StoreError.short(key, size: size, wanted: offset + buffer.count)
@@ -182,7 +191,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             }
             return objects
         } catch {
-            throw StoreError(error, "list", folder)
+            throw failure(error, "list", folder)
         }
     }
 
@@ -192,7 +201,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             try system { unlinkat(root.number, key.description, 0) }
         } catch {
             guard error.code != ENOENT else { return }
-            throw StoreError(error, "delete", key.description, isWriting: true)
+            throw failure(error, "delete", key.description, isWriting: true)
         }
     }
 
@@ -227,7 +236,7 @@ extension LocalStore {
     }
 
     /// Opens a folder to list it; nil when it does not exist.
-    private func openListed(_ folder: String) throws(Errno) -> Descriptor? {
+    func openListed(_ folder: String) throws(Errno) -> Descriptor? {
         do throws(Errno) {
             return try Descriptor.open(
                 at: root.number, folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -270,7 +279,7 @@ extension LocalStore {
             if !isKnown { monitor.locked { _ = existingFolders.insert(folder) } }
             return opened
         } catch {
-            throw StoreError(error, "make the folder of", key.description, isWriting: true)
+            throw failure(error, "make the folder of", key.description, isWriting: true)
         }
     }
 
@@ -344,6 +353,62 @@ extension LocalStore {
 }
 
 // MARK: - Failures
+
+extension LocalStore {
+    /// What a failed call on an object means, with whose the object is and what to do where the user may not do it.
+    func failure(
+        _ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false
+    ) -> StoreError {
+        var failure = StoreError(error, operation, object, isWriting: isWriting)
+        if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
+        return failure
+    }
+
+    /// The group of the store's folder.
+    public var groupName: String {
+        guard let status = try? root.status() else { return "" }
+        let name = AccountNames().group(status.st_gid)
+        return name.isEmpty ? String(status.st_gid) : String(decoding: name, as: UTF8.self)
+    }
+
+    /// Whose an object is, or the nearest folder above it that can be looked at, and how to make it usable again.
+    private func advice(on object: String) -> String {
+        var (path, found) = (object.isEmpty ? "." : object, try? root.status())
+        while true {
+            if let status = try? linkStatus(at: root.number, path) {
+                found = status
+                break
+            }
+            guard let slash = path.lastIndex(of: "/") else { break }
+            path = String(path[..<slash])
+        }
+        guard let found else { return "" }
+        let names = AccountNames()
+        func name(_ name: [UInt8], _ number: UInt32) -> String {
+            name.isEmpty ? String(number) : String(decoding: name, as: UTF8.self)
+        }
+        func user(_ id: uid_t) -> String { name(names.user(id), id) }
+        let folder = "'" + (Machine.realPath(location) ?? location) + "'"
+        let model = (try? linkStatus(at: root.number, "config")) ?? found
+        if sharing().fileMode & 0o060 == 0o060 {
+            let group = name(names.group(model.st_gid), model.st_gid)
+            return
+                "; it belongs to \(user(found.st_uid)), and the repository is shared by the group \(group): be a member of "
+                + "it, or run: sudo chgrp -R \(group) \(folder) && sudo chmod -R g+rwX \(folder)"
+        }
+        if found.st_uid == geteuid() {
+            return "; it is yours, but its mode does not let you: run: chmod -R u+rwX \(folder)"
+        }
+        if model.st_uid == geteuid() {
+            let group = name(names.group(model.st_gid), model.st_gid)
+            return
+                "; it belongs to \(user(found.st_uid)): run: sudo chown -R \(user(model.st_uid)):\(group) \(folder)"
+        }
+        return
+            "; it belongs to \(user(found.st_uid)), and the repository to \(user(model.st_uid)): if it is to be yours, run: "
+            + "sudo chown -R \(user(geteuid())) \(folder)"
+    }
+}
 
 extension StoreError {
     /// What a failed call on an object means to a caller.

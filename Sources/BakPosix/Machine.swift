@@ -121,6 +121,12 @@ public enum Machine {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Lets files and folders that are made be used by their owner, whatever the mask of the process says.
+    public static func keepOwnersRights() {
+        let mask = umask(0o077)
+        umask(mask & 0o077)
+    }
+
     /// Lets the process open as many files as the system allows it at most. Returns that number.
     @discardableResult
     public static func raiseOpenFileLimit() -> Int {

@@ -46,6 +46,20 @@ struct Sharing: Equatable {
         }
     }
 
+    /// Lets a store's folder be used by its group, and gives what is made in it to that group.
+    static func shareWithGroup(_ root: Descriptor) throws(Errno) {
+        let mode = try root.status().st_mode & 0o7777
+        let wanted = mode | 0o2070
+        if mode != wanted {
+            let result = fchmod(root.number, wanted)
+            let code = errno
+            // A medium without modes may let everyone in as it is.
+            guard try root.status().st_mode & 0o070 == 0o070 else {
+                throw Errno(code: result == 0 ? ENOTSUP : code)
+            }
+        }
+    }
+
     /// Sets owner and mode of a file or folder that was just made.
     func apply(to descriptor: Descriptor, isFolder: Bool) {
         if owner != nil || group != nil {

@@ -97,6 +97,7 @@ public final class BackupSession {
             // What the index was loaded with was read after the session was registered.
             let state =
                 faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
+            if !isDryRun { try Self.expectNoPrune(state, repository) }
             if !faults.ignoreCondemned { index.exclude(state.condemned) }
             rounds = state.rounds
             firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
@@ -122,6 +123,14 @@ public final class BackupSession {
         }
     }
 
+    /// In a store that does not guard names no backup may run beside a prune. Each puts what the other looks for before
+    /// it looks, a session or a plan, so that one of them at least sees the other.
+    private static func expectNoPrune(_ state: CollectionState, _ repository: Repository) throws {
+        guard repository.store.guardsNames || state.openPlans.isEmpty else {
+            throw RepositoryError.pruneUnderWay(location: repository.store.location)
+        }
+    }
+
     /// Registers a further session and brings the index up to date if a collection has begun or ended since.
     private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
@@ -134,6 +143,7 @@ public final class BackupSession {
         let known = milestones.inside(["\(next) \(witness.knowledge)"])
         known.reached("behind")
         let state = try repository.collectionState()
+        try Self.expectNoPrune(state, repository)
         rounds = state.rounds
         let excluded = try excludedPacks(state)
         try index.reload(
@@ -308,7 +318,8 @@ public final class BackupSession {
 
     private func revoke(_ session: ID128) throws {
         let tombstone = Tombstone(session: session).encode(repository.context)
-        _ = try tombstone.withUnsafeBytes { try repository.store.put(Layout.snapshot(session), $0) }
+        // Where the run ended because the store is full, there is a reserve for this.
+        _ = try tombstone.withUnsafeBytes { try repository.store.putFromReserve(Layout.snapshot(session), $0) }
     }
 
     /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.

@@ -27,7 +27,7 @@ extension Repository {
         let markers = try ids.map { try encodedMarker(of: $0, origin) }
         if try ids.count < 2 || !putTogether(ids, markers) {
             for (id, bytes) in zip(ids, markers) {
-                _ = try bytes.withUnsafeBytes { try store.put(Layout.forget(id), $0) }
+                _ = try bytes.withUnsafeBytes { try store.putFromReserve(Layout.forget(id), $0) }
             }
         }
         KnownMarkers(self).add(ids)
@@ -42,16 +42,16 @@ extension Repository {
     }
 
     /// Puts markers with one barrier for all of them. False when another program has put one of them, which serves
-    /// as well; some may not be there then.
+    /// as well, or when the store is full; some may not be there then.
     private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
-        for (id, bytes) in zip(ids, markers) {
-            try bytes.withUnsafeBytes { try store.stage(Layout.forget(id), $0) }
-        }
         do {
+            for (id, bytes) in zip(ids, markers) {
+                try bytes.withUnsafeBytes { try store.stage(Layout.forget(id), $0) }
+            }
             try store.publishStaged()
             return true
-        } catch {
-            guard error.kind == .alreadyExists else { throw error }
+        } catch let error as StoreError {
+            guard error.kind == .alreadyExists || error.kind == .full else { throw error }
             return false
         }
     }

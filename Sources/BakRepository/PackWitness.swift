@@ -52,7 +52,8 @@ final class PackWitness: @unchecked Sendable {
         } catch  where error.kind == .notFound {
             reason = "it is missing"
         } catch {
-            return .unreadable(object: key.description, offset: 0, reason: error.message)
+            return .unreadable(
+                object: key.description, offset: 0, reason: error.message, isRefused: error.isRefused)
         }
         return CorruptionError(object: key.description, offset: 0, reason: reason)
     }

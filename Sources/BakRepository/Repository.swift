@@ -251,9 +251,13 @@ extension ObjectStore {
         }
     }
 
-    /// Puts an object that no one else puts under this name with these bytes. False: another's is there.
-    func putOwn(_ key: ObjectKey, _ bytes: [UInt8]) throws -> Bool {
-        if try bytes.withUnsafeBytes({ try put(key, $0) }) == .created { return true }
+    /// Puts an object that no one else puts under this name with these bytes. False: another's is there. With
+    /// `fromReserve` a full store gives up its reserve for it.
+    func putOwn(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws -> Bool {
+        let outcome = try bytes.withUnsafeBytes {
+            fromReserve ? try putFromReserve(key, $0) : try put(key, $0)
+        }
+        if outcome == .created { return true }
         // The reply to a first try may have been lost.
         return try readWhole(key, upTo: max(bytes.count, FormatLimits.recordBytes)) == bytes
     }

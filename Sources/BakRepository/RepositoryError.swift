@@ -29,6 +29,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case ambiguousSnapshot(name: String, matches: [String])
     /// The store lacks what a prune beside backups relies on.
     case cannotCollect(location: String, reason: String)
+    /// A prune is under way or was interrupted, in a store that cannot keep backups and prunes apart.
+    case pruneUnderWay(location: String)
     /// Other programs have changed the index again and again.
     case keepsChanging(location: String)
     /// A collection ended the session, and something that it refers to is gone.
@@ -69,6 +71,9 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
             "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
         case .cannotCollect(let location, let reason):
             "\(location) cannot be pruned, because \(reason); backups and restores work"
+        case .pruneUnderWay(let location):
+            "a prune of \(location) is under way or was interrupted, and its disk cannot keep backups and prunes apart; "
+                + "when nothing else is running, end it with: bakstore prune --alone"
         case .keepsChanging(let location):
             "prunes or repairs keep changing \(location); try again when they are done"
         case .sessionRevoked(let session):

@@ -93,6 +93,13 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
 
+    /// Stores a small object as `put` does. It is one without which no room could be made or no session ended: where
+    /// the store is full, a reserve is given up for it.
+    func putFromReserve(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
+
+    /// Sets the reserve aside again, as far as there is room for it.
+    func renewReserve()
+
     /// True if of several puts of one name exactly one wins, whoever makes them. Where it is false a name is looked at
     /// before it is given, and two who do so at once may both take it.
     var guardsNames: Bool { get }
@@ -102,6 +109,10 @@ public protocol ObjectStore: AnyObject, Sendable {
 }
 
 extension ObjectStore {
+    public func putFromReserve(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
+    public func renewReserve() {}
     public var guardsNames: Bool { true }
     public var place: String { location }
 }
@@ -139,6 +150,12 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         self.operation = operation
         self.object = object
         self.message = message
+    }
+
+    /// True if the system does not let this user do it (EPERM, EACCES).
+    public var isRefused: Bool {
+        if case .failed(let number) = kind { return [1, 13].contains(number) }
+        return false
     }
 
     /// Whether the medium has lost these bytes (EIO, EBADMSG, EUCLEAN), while it may well have others.

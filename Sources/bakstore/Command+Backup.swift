@@ -34,6 +34,7 @@ extension Commands {
             totals?.join()
         }
         let report = try backup.run(request, progress: board)
+        if !request.isDryRun { access.repository.store.renewReserve() }
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }

@@ -18,7 +18,9 @@ extension Commands {
         options.encryption = try encryption(invocation, context)
         if options.encryption != nil { options.idAlgorithm = .sha256 }
         let repository = try RepositoryAccess.create(
-            location, options: options, context: context, isSure: invocation.has(.yes))
+            location, options: options, context: context, isSure: invocation.has(.yes),
+            isShared: invocation.has(.shared))
+        let store = repository.store as? LocalStore
         if invocation.has(.json) {
             try context.printJSON { json in
                 json.member("message_type", "initialized")
@@ -30,7 +32,14 @@ extension Commands {
             let method = repository.config.encryption
             try context.print(
                 "made repository \(repository.config.id.short) in \(Formatting.line(location.path)), "
+                    + (invocation.has(.shared)
+                        ? "shared with the group \(store?.groupName ?? "")" + ", " : "")
                     + (method == .none ? "not encrypted" : "encrypted with \(method)"))
+        }
+        if store?.naming == .unguarded {
+            context.remark(
+                "this disk cannot keep several programs apart: backups are safe, but prune it only when nothing else is "
+                    + "running, with: bakstore prune --alone")
         }
         context.remark(
             repository.config.encryption == .none

@@ -47,6 +47,7 @@ extension Commands {
             access.repository, options, host: Machine.hostName, program: programName, onEvent: output.note,
             isCancelled: context.isInterrupted)
         let report = try prune.run()
+        if !isDryRun { access.repository.store.renewReserve() }
         reporter.finish()
         try output.summarize(report, decisions)
         if report.wasInterrupted { return .interrupted }
@@ -66,6 +67,7 @@ extension PruneOptions {
         }
         workerCount = max(2, Machine.processorCount)
         isDryRun = invocation.has(.dryRun)
+        isAlone = invocation.has(.alone)
         pause = { nanoseconds in
             let monitor = Monitor()
             monitor.locked { monitor.wait(milliseconds: Int(clamping: nanoseconds / 1_000_000)) }

@@ -18,6 +18,7 @@ extension Commands {
         }
         var request = RepairRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
+        request.isAlone = invocation.has(.alone)
         request.workerCount = max(2, Machine.processorCount)
         request.packs = try words.dropFirst().map { word in
             // As a check names them, too.

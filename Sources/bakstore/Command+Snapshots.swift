@@ -24,7 +24,7 @@ extension Commands {
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
-        return unreadable.isEmpty ? .done : .damage
+        return ExitCode.of(unreadable)
     }
 
     /// The snapshots that operands name or flags ask for.

@@ -29,8 +29,9 @@ struct ErrorReport: Equatable {
         case let error as PatternError: (code, message) = (.usage, error.description)
         case let error as RepositoryError: (code, message) = Self.report(error)
         case let error as CorruptionError:
-            code = error.needsNewerProgram ? .failed : .damage
-            message = error.description + (error.needsNewerProgram ? "" : "; run: bakstore check")
+            let isWhole = error.needsNewerProgram || error.isRefused
+            code = isWhole ? .failed : .damage
+            message = error.description + (isWhole ? "" : "; run: bakstore check")
         case let error as MissingBlobError:
             (code, message) = (.damage, error.description + "; run: bakstore check")
         case let error as StoreError: (code, message) = Self.report(error)
@@ -51,7 +52,7 @@ struct ErrorReport: Equatable {
     private static func report(_ error: RepositoryError) -> (ExitCode, String) {
         switch error {
         case .noRepository, .notBakstore: (.noRepository, error.description)
-        case .cannotCollect: (.storeUnable, error.description)
+        case .cannotCollect, .pruneUnderWay: (.storeUnable, error.description)
         case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,

@@ -1,5 +1,8 @@
 // ExitCode: the program's exit codes. They are restic's, and part of the interface: scripts rely on them.
 
+import BakCore
+import BakRepository
+
 enum ExitCode: Int32, Sendable {
     /// Everything asked for was done.
     case done = 0
@@ -19,4 +22,11 @@ enum ExitCode: Int32, Sendable {
     case wrongPassword = 12
     /// Interrupted by the user.
     case interrupted = 130
+
+    /// What to end with where records of snapshots could not be read: those that this user may not read are whole.
+    static func of(_ unreadable: [UnreadableSnapshot]) -> ExitCode {
+        if unreadable.isEmpty { return .done }
+        let areRefused = unreadable.allSatisfy { ($0.error as? CorruptionError)?.isRefused == true }
+        return areRefused ? .incomplete : .damage
+    }
 }

@@ -100,6 +100,7 @@ extension Flags {
         Flag(
             .maxDuration, nil, .duration,
             help: "work for at most so long, such as 30m; the next prune goes on from there"),
+        alone,
     ]
 
     static let forget: [Flag] =

@@ -70,6 +70,7 @@ enum FlagName: String, CaseIterable {
     case maxRepackSize = "max-repack-size"
     case add, remove, set
     case yes
+    case alone, shared
 }
 
 /// What a flag's value must be.
@@ -273,6 +274,7 @@ enum Flags {
 
     static let initialize: [Flag] =
         [
+            Flag(.shared, help: "let the members of the folder's group use the repository, too"),
             Flag(
                 .encryption, nil, .choice(["auto"] + SealMethod.allCases.map(\.description)),
                 help:
@@ -348,7 +350,10 @@ enum Flags {
                 help: "write a report with charts to this file, for a browser"),
         ]
 
-    static let repair: [Flag] = [dryRun]
+    static let alone = Flag(
+        .alone, help: "no other program uses the repository now: for disks that cannot keep several apart")
+
+    static let repair: [Flag] = [alone, dryRun]
 
     static let copy: [Flag] =
         [Flag(.fromRepo, nil, .place("FOLDER"), help: "the repository to copy from (needed)")]

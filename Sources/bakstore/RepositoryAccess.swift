@@ -158,7 +158,7 @@ struct RepositoryAccess {
     /// that a repository was there.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
-        isSure: Bool = false
+        isSure: Bool = false, isShared: Bool = false
     ) throws -> Repository {
         if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
         if Machine.isFolder(location.path) == false {
@@ -188,8 +188,10 @@ struct RepositoryAccess {
         options.id = id
         let cache = try cache(of: id, location, isEncrypted: options.encryption != nil, context)
         let repository = try Repository.create(
-            in: try LocalStore.create(path: location.path), options: options, cache: cache,
+            in: try LocalStore.create(path: location.path, isShared: isShared), options: options,
+            cache: cache,
             time: context.clock, random: SystemRandom())
+        repository.store.renewReserve()
         context.remember(repository.config.id, at: location)
         return repository
     }

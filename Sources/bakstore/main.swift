@@ -6,6 +6,7 @@ import Glibc
 Terminal.reserveNumbers()
 Interruption.install()
 Machine.raiseOpenFileLimit()
+Machine.keepOwnersRights()
 let code = Commands.main(
     Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
     variable: Machine.variable, localOffset: Machine.utcOffsetSeconds,

@@ -48,6 +48,41 @@ extension PosixTests {
             #expect(scratch.names("c") == ["index"])
         }
 
+        @Test func cachesThatNobodyNeedsAreSwept() throws {
+            let (old, used, empty) = ("00", "11", "22")
+            func folder(_ id: String) -> String { "c/" + String(repeating: id, count: 16) }
+            scratch.folder("c")
+            for name in [
+                folder(old), folder(used), folder(empty), "c/home-me-backup", "c/mine", "c/mixed", "c/deep",
+            ] {
+                scratch.folder(name)
+            }
+            for name in [folder(old), folder(used), "c/home-me-backup", "c/mixed", "c/deep"] {
+                scratch.write(name + "/index", "ours")
+            }
+            scratch.write(folder(old) + "/" + Temporary.name(), "half")
+            scratch.write("c/mine/index", "mine")
+            scratch.write("c/mixed/letter", "ours")
+            scratch.folder("c/deep/er")
+            symlink("mine", scratch["c/link"])
+            let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+            for name in [folder(old), folder(empty), "c/mine", "c/mixed", "c/deep"] {
+                utimensat(AT_FDCWD, scratch[name], past, 0)
+            }
+            let count = FolderCache.sweep(in: scratch["c"], unusedForSeconds: 1000) { name, start in
+                name == "index" && start.elementsEqual("ours".utf8)
+            }
+            #expect(count == 3)
+            #expect(
+                scratch.names("c")
+                    == [String(folder(used).dropFirst(2)), "deep", "link", "mine", "mixed"].sorted())
+            // To open one is to use it.
+            utimensat(AT_FDCWD, scratch[folder(used)], past, 0)
+            withExtendedLifetime(FolderCache(path: scratch[folder(used)])) {}
+            #expect(FolderCache.sweep(in: scratch["c"], unusedForSeconds: 1000) { _, _ in true } == 2)
+            #expect(scratch.names(folder(used)) == ["index"])
+        }
+
         @Test func anUnusableFolderFindsNothing() throws {
             scratch.write("file")
             let cache = FolderCache(path: scratch["file/c"])

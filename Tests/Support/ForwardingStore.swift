@@ -7,6 +7,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     /// The store behind it.
     public let base: SimulatedStore
     public var location: String { base.location }
+    public var guardsNames: Bool { base.guardsNames }
 
     /// Makes a store in front of another one.
     public init(_ base: SimulatedStore) { self.base = base }

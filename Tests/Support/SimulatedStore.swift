@@ -56,6 +56,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     private var callsSinceFault = 0
     private var mutationsSinceFault = 0
     private var hasCrashed = false
+    private var isGuarding = true
 
     /// Makes an empty store.
     public init() {}
@@ -82,6 +83,9 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     }
     /// Sets what is refused from now on.
     public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
+    /// Sets whether it says that of several puts at once one wins.
+    public func setGuardsNames(_ guards: Bool) { monitor.locked { isGuarding = guards } }
+    public var guardsNames: Bool { monitor.locked { isGuarding } }
     /// Whether the fault that was set has struck.
     public var hasFaultStruck: Bool {
         monitor.locked {

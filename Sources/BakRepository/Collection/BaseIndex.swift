@@ -86,6 +86,8 @@ private struct Layer {
     private(set) var segments: [ID128] = []
     /// A segment has at most this many entries.
     private static let entriesPerSegment = 1 << 20
+    /// A segment of at most so many bytes is put at once.
+    private static let smallBytes = 256 << 10
 
     init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
         self.repository = repository
@@ -106,8 +108,14 @@ private struct Layer {
         for place in entries.indices { entries[place].pack = numbers[entries[place].pack]! }
         let segment = IndexSegment(
             session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
-        try segment.encode(repository.context).withUnsafeBytes {
-            try repository.store.stage(Layout.baseSegment(round, segment.session), $0)
+        let key = Layout.baseSegment(round, segment.session)
+        try segment.encode(repository.context).withUnsafeBytes { bytes in
+            if bytes.count <= Self.smallBytes {
+                // A full store can give up its reserve for one that is small.
+                _ = try repository.store.putFromReserve(key, bytes)
+            } else {
+                try repository.store.stage(key, bytes)
+            }
         }
         segments.append(segment.session)
         entries.removeAll(keepingCapacity: true)

@@ -95,7 +95,9 @@ struct CollectionRound {
             $0 + ($1.livingBlobs > 0 && !deleted.contains($1.pack.id) ? $1.unusedBytes : 0)
         }
         let bytes = outcome.decision.encode(repository.context)
-        if try repository.store.putOwn(Layout.decision(plan.number), bytes) { return outcome }
+        if try repository.store.putOwn(Layout.decision(plan.number), bytes, fromReserve: true) {
+            return outcome
+        }
         if faults.noDecisionRecord { return outcome }
         // Another program's decision holds. The packs that this one wrote count nowhere and are left for the next
         // round: a pack is deleted by a decision that names it and in no other way.

@@ -76,7 +76,7 @@ public final class Prune {
     /// Throws `RepositoryError.cannotCollect` when the store cannot do this safely, and `CorruptionError` or
     /// `MissingBlobError` when what the snapshots refer to cannot be told; nothing is deleted then.
     public func run() throws -> PruneReport {
-        if !options.isDryRun { try repository.expectCollectableStore() }
+        if !options.isDryRun { try repository.expectCollectableStore(isAlone: options.isAlone) }
         faults.milestones.reached("begin")
         do {
             if !options.isDryRun { try finishEarlierRounds() }
@@ -207,7 +207,7 @@ public final class Prune {
     /// Puts a plan; where another program's is there already, that is the round's.
     private func put(_ plan: CollectionPlan) throws -> CollectionPlan {
         let bytes = plan.encode(repository.context)
-        if try repository.store.putOwn(Layout.plan(plan.number), bytes) { return plan }
+        if try repository.store.putOwn(Layout.plan(plan.number), bytes, fromReserve: true) { return plan }
         return try repository.collectionPlan(plan.number)
     }
 

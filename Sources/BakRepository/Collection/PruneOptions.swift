@@ -29,6 +29,8 @@ public struct PruneOptions: Sendable {
     public var workerCount = 1
     /// Whether to work everything out and change nothing.
     public var isDryRun = false
+    /// Whether the user says that no other program writes. A store that does not guard names needs that.
+    public var isAlone = false
     /// Snapshots that a dry run takes for forgotten.
     public var alsoForgotten: Set<ID128> = []
     /// Lets so many nanoseconds pass.

@@ -13,6 +13,9 @@ final class SessionWatch {
     private let shouldStop: () -> Bool
     /// When each session is ended, on the monotonic clock.
     private var deadlines: [ID128: UInt64] = [:]
+    /// In a store that does not guard names, the sessions that were there at first: no program is behind them, as the
+    /// user says. One that comes later belongs to a backup, which a tombstone could rob of its snapshot.
+    private var abandoned: Set<ID128>?
     /// How many sessions were ended.
     private(set) var revokedCount = 0
     /// A session that began so long ago was given up.
@@ -33,9 +36,10 @@ final class SessionWatch {
     func undecided() throws -> Set<ID128> {
         // In this order: a session that commits in between is decided.
         let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
-        guard !sessions.isEmpty else { return [] }
-        let outcomes = try repository.sessionOutcomes()
-        return Set(sessions.filter { !outcomes.isDecided($0) })
+        let outcomes = sessions.isEmpty ? SessionOutcomes() : try repository.sessionOutcomes()
+        let open = Set(sessions.filter { !outcomes.isDecided($0) })
+        if !repository.store.guardsNames, abandoned == nil { abandoned = open }
+        return open
     }
 
     /// Waits until every session that is there now is decided, and decides those that take too long. False when it
@@ -82,9 +86,16 @@ final class SessionWatch {
     }
 
     private func revoke(_ session: ID128) throws {
+        if let abandoned, !abandoned.contains(session) {
+            throw RepositoryError.cannotCollect(
+                location: repository.store.location,
+                reason: "a backup has begun meanwhile; when it is done, prune again")
+        }
         let bytes = Tombstone(session: session).encode(repository.context)
         // Whichever is there first holds: the commit record or the tombstone.
-        let outcome = try bytes.withUnsafeBytes { try repository.store.put(Layout.snapshot(session), $0) }
+        let outcome = try bytes.withUnsafeBytes {
+            try repository.store.putFromReserve(Layout.snapshot(session), $0)
+        }
         guard outcome == .created else { return }
         revokedCount += 1
         onEvent(.revoked(session))

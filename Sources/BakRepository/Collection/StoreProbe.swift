@@ -5,8 +5,16 @@ import BakCore
 import BakStorage
 
 extension Repository {
-    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists what it has.
-    func expectCollectableStore() throws {
+    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists what it has. One that
+    /// cannot refuse where two put at once will do if no other program writes (`isAlone`).
+    func expectCollectableStore(isAlone: Bool) throws {
+        guard store.guardsNames || isAlone else {
+            throw RepositoryError.cannotCollect(
+                location: store.location,
+                reason:
+                    "its disk cannot keep several programs apart; when no backup and no other prune is running, "
+                    + "say so with --alone")
+        }
         // Another prune may sweep a probe away while it is looked for.
         for attempt in 1...3 {
             let fault = try faultOfStore()
@@ -18,7 +26,7 @@ extension Repository {
     private func faultOfStore() throws -> String? {
         let key = ObjectKey("\(Layout.collections)/probe-\(ID128(from: random))")
         let bytes: [UInt8] = Array("probe".utf8)
-        func put() throws -> PutOutcome { try bytes.withUnsafeBytes { try store.put(key, $0) } }
+        func put() throws -> PutOutcome { try bytes.withUnsafeBytes { try store.putFromReserve(key, $0) } }
         func isListed() throws -> Bool { try store.list(Layout.collections).contains { $0.key == key } }
         guard try put() == .created else { return "it refuses new names" }
         if try put() == .created {

@@ -24,7 +24,7 @@ struct IndexReplacement {
         self.repository = repository
         origin = RecordOrigin(time: repository.time.now(), host: request.host, program: request.program)
         round = trusted.round + 1
-        if !request.isDryRun { try repository.expectCollectableStore() }
+        if !request.isDryRun { try repository.expectCollectableStore(isAlone: request.isAlone) }
         var deleted: Set<ID128> = []
         var superseded = trusted.outcomes.committed.union(trusted.outcomes.damaged)
         for info in try repository.store.list(Layout.collections) {

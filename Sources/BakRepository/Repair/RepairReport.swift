@@ -67,6 +67,8 @@ public struct RepairRequest: Sendable {
     public var workerCount = 2
     /// Whether to change nothing and only report.
     public var isDryRun = false
+    /// Whether the user says that no other program writes.
+    public var isAlone = false
     /// The packs to look at; empty for all.
     public var packs: [ID128] = []
 
