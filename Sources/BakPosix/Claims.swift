@@ -16,7 +16,7 @@ import BakCore
 import BakStorage
 import Glibc
 
-/// The calls that claims are made of. Each is one step, which others see as a whole or not at all. Paths are relative
+/// The calls that claims and locks are made of. Each is one step, which others see as a whole or not at all. Paths are relative
 /// to the store's folder.
 protocol ClaimFolder {
     /// True if there is something at the path.
@@ -41,6 +41,8 @@ protocol ClaimFolder {
 enum ClaimNames {
     /// The folder of claims. Where it is there, everyone who puts objects claims their names.
     static let folder = "claims"
+    /// The folder of locks. Where it is there, everyone who puts objects locks their names.
+    static let locks = "locks"
     /// The folder of what is not yet published.
     static let temporaries = "tmp"
 
@@ -48,6 +50,9 @@ enum ClaimNames {
     static func claim(on key: String) -> String {
         folder + "/" + key.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "+")
     }
+
+    /// The lock on a key.
+    static func lock(on key: String) -> String { locks + claim(on: key).dropFirst(folder.utf8.count) }
 
     /// The key that a claim is on; nil when the name is none of a claim.
     static func key(ofClaim name: String) -> String? {

@@ -1,6 +1,6 @@
 // Naming: how a store gives an object its name so that of several writers one wins. Which way is taken is the store's
 // own affair and must be the same for everyone who writes to it: a store with a folder `claims` is written with claims,
-// one with a file `unguarded` has nothing better than to look first, and any other by a call that refuses names
+// one with a folder `locks` with locks, one with a file `unguarded` has nothing better than to look first, and any other by a call that refuses names
 // that are taken. Calls are tried out in `tmp/` before they are relied upon where a file system may do as it likes.
 
 import BakCore
@@ -16,6 +16,8 @@ public enum Naming: Sendable {
     case link
     /// By a claim on the name, see `Claims`.
     case claim
+    /// Under a lock on the name, see `Locks`.
+    case lock
     /// By looking whether the name is free: of two who look at once both may take it.
     case unguarded
 }
@@ -42,7 +44,7 @@ extension LocalStore {
 
     /// The way to name the next object.
     func currentNaming() throws(Errno) -> Naming {
-        if let known = monitor.locked({ way }), known == .claim || known == .unguarded { return known }
+        if let known = monitor.locked({ way }), known != .rename, known != .link { return known }
         // Another machine may have found out since that it has no better way.
         if let settled = try settledNaming() { return remember(settled) }
         if let known = monitor.locked({ way }) { return known }
@@ -58,6 +60,7 @@ extension LocalStore {
     /// The way that is noted in the store.
     private func settledNaming() throws(Errno) -> Naming? {
         if try isThere(ClaimNames.folder, S_IFDIR) { return .claim }
+        if try isThere(ClaimNames.locks, S_IFDIR) { return .lock }
         return try isThere(Self.unguardedMark, S_IFREG) ? .unguarded : nil
     }
 
@@ -95,6 +98,11 @@ extension LocalStore {
             try synchronize(folder: root)
             return .claim
         }
+        if try refusesSecondFolder() {
+            try sharing().makeFolder(ClaimNames.locks, in: root)
+            try synchronize(folder: root)
+            return .lock
+        }
         let mark = try Descriptor.open(
             at: root.number, Self.unguardedMark, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
         sharing().apply(to: mark, isFolder: false)
@@ -127,6 +135,14 @@ extension LocalStore {
         }
         guard try firstByte(second) == 2, call(first, free) == 0 else { return false }
         return try firstByte(free) == 1
+    }
+
+    /// True if a folder that is there is not made again.
+    private func refusesSecondFolder() throws(Errno) -> Bool {
+        let (folder, name) = (claimFolder(), ClaimNames.content(Temporary.name()))
+        try folder.makeFolder(name)
+        defer { try? folder.removeFolder(name) }
+        return (try? folder.makeFolder(name)) == nil
     }
 
     private func firstByte(_ name: String) throws(Errno) -> UInt8? {
@@ -205,17 +221,44 @@ extension LocalStore {
             }
         case .link: try link(temporary, to: name, in: folder)
         case .claim:
-            guard let bytes else { fallthrough }
+            guard let bytes else { return try lookAndName(temporary, name, in: folder) }
             return try Claims(claimFolder()).publish(temporary, as: key) { () throws(Errno) in
                 try holds(bytes, name, in: folder)
             }
+        case .lock:
+            guard bytes != nil else { return try lookAndName(temporary, name, in: folder) }
+            var pauses = 0
+            return try Locks(claimFolder()).publish(temporary, as: key) {
+                pauses += 1
+                usleep(Self.lockPauseMicroseconds)
+                return pauses < Self.lockPauses
+            }
         case .unguarded:
-            if (try? linkStatus(at: folder.number, name)) != nil { throw Errno(code: EEXIST) }
-            try system { renameat(temporaries.number, temporary, folder.number, name) }
+            _ = try lookAndName(temporary, name, in: folder)
             // Another may have put something in its place since.
             if let bytes, try !holds(bytes, name, in: folder) { return .alreadyExists }
         }
         return .created
+    }
+
+    /// Gives a name that nobody else uses, or that nothing can guard.
+    private func lookAndName(
+        _ temporary: String, _ name: String, in folder: Descriptor
+    ) throws(Errno) -> PutOutcome {
+        let temporaries = try temporaries()
+        if (try? linkStatus(at: folder.number, name)) != nil { throw Errno(code: EEXIST) }
+        try system { renameat(temporaries.number, temporary, folder.number, name) }
+        return .created
+    }
+
+    /// So often, and for so long each time, a lock is waited for.
+    private static let (lockPauses, lockPauseMicroseconds) = (100, UInt32(100_000))
+
+    public func breakLocks() {
+        let folder = claimFolder()
+        for name in (try? folder.names(in: ClaimNames.locks)) ?? [] {
+            try? folder.removeFolder(ClaimNames.locks + "/" + name)
+        }
     }
 
     /// What a file system without RENAME_NOREPLACE offers: a second name, then the first one removed.

@@ -95,11 +95,13 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             let name = listing.name(index)
             if name.elementsEqual("tmp".utf8) {
                 guard holdsOnly(Temporary.isTemporary, "tmp", in: folder.number) else { return false }
-            } else if name.elementsEqual(ClaimNames.folder.utf8) {
+            } else if let part = [ClaimNames.folder, ClaimNames.locks].first(where: {
+                name.elementsEqual($0.utf8)
+            }) {
                 let isClaim = { (name: ArraySlice<UInt8>) in
                     ClaimNames.key(ofClaim: String(decoding: name, as: UTF8.self)) != nil
                 }
-                guard holdsOnly(isClaim, ClaimNames.folder, in: folder.number) else { return false }
+                guard holdsOnly(isClaim, part, in: folder.number) else { return false }
             } else if name.elementsEqual(unguardedMark.utf8) || name.elementsEqual(reserveFolder.utf8) {
                 continue
             } else if name.elementsEqual("keys".utf8) {
@@ -361,6 +363,11 @@ extension LocalStore {
     ) -> StoreError {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
+        if error.code == EBUSY {
+            failure.message +=
+                "; another program is storing it, or was killed while it did: when nothing else is running, run: "
+                + "bakstore prune --alone"
+        }
         return failure
     }
 

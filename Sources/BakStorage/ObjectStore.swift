@@ -104,6 +104,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// before it is given, and two who do so at once may both take it.
     var guardsNames: Bool { get }
 
+    /// Removes locks on names that programs left which were killed. Only for a user who says that no other one is running.
+    func breakLocks()
+
     /// What tells this place from any other that this machine may see, such as a copy of the same repository.
     var place: String { get }
 }
@@ -113,6 +116,7 @@ extension ObjectStore {
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
     public func renewReserve() {}
+    public func breakLocks() {}
     public var guardsNames: Bool { true }
     public var place: String { location }
 }

@@ -36,6 +36,11 @@ extension Commands {
                         ? "shared with the group \(store?.groupName ?? "")" + ", " : "")
                     + (method == .none ? "not encrypted" : "encrypted with \(method)"))
         }
+        if store?.naming == .lock {
+            context.remark(
+                "this disk has nothing but locks to keep several programs apart: after one was killed at a bad moment, "
+                    + "another may ask you to run: bakstore prune --alone")
+        }
         if store?.naming == .unguarded {
             context.remark(
                 "this disk cannot keep several programs apart: backups are safe, but prune it only when nothing else is "

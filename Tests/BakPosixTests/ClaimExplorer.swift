@@ -33,7 +33,7 @@ enum ClaimReply: Hashable {
 /// The folder: files with their content, and folders.
 struct ClaimImage: Hashable {
     var files: [String: String] = [:]
-    var folders: Set<String> = ["tmp", "claims"]
+    var folders: Set<String> = ["tmp", "claims", "locks"]
     /// What of `files` outside of `claims` would be there after the power was gone.
     var durable: [String: String] = [:]
 
@@ -157,6 +157,7 @@ final class ClaimExplorer {
     }
 
     private let count: Int
+    private let locks: Bool
     private let omitted: ClaimRule?
     private let replacesEmpty: Bool
     private let refusal: Int32
@@ -174,15 +175,18 @@ final class ClaimExplorer {
 
     /// - Parameters:
     ///   - count: how many processes put at once. One more comes when they have ended or were stopped.
+    ///   - locks: whether names are locked instead of claimed; who finds a lock gives up.
     ///   - replacesEmpty: whether a folder may take the place of an empty one, as POSIX has it.
     ///   - refusal: what the medium says where it refuses.
     ///   - losesReplies: whether a reply may be lost, so that a request is made twice.
     ///   - cutsPower: whether the power may go.
     init(
-        count: Int, omitting rule: ClaimRule? = nil, replacesEmpty: Bool = true, refusal: Int32 = ENOTEMPTY,
+        count: Int, locks: Bool = false, omitting rule: ClaimRule? = nil, replacesEmpty: Bool = true,
+        refusal: Int32 = ENOTEMPTY,
         losesReplies: Bool = false, cutsPower: Bool = false
     ) {
         (self.count, omitted, self.replacesEmpty) = (count, rule, replacesEmpty)
+        self.locks = locks
         (self.refusal, self.losesReplies, self.cutsPower) = (refusal, losesReplies, cutsPower)
         for number in 0...count {
             nodes.append(run(number, []))
@@ -206,9 +210,12 @@ final class ClaimExplorer {
         let claims = Claims(folder, omitting: omitted) { Self.maker(number) }
         var node = Node(replies: replies)
         do throws(Errno) {
-            let outcome = try claims.publish(token, as: Self.key) { () throws(Errno) in
-                try folder.call(.read(Self.key)) == .text("\(number)")
-            }
+            let outcome =
+                locks
+                ? try Locks(folder, omitting: omitted).publish(token, as: Self.key) { false }
+                : try claims.publish(token, as: Self.key) { () throws(Errno) in
+                    try folder.call(.read(Self.key)) == .text("\(number)")
+                }
             try folder.makeDurable(Self.key, without: token)
             if folder.next == nil { node.end = .success(outcome) }
         } catch {
@@ -324,6 +331,8 @@ final class ClaimExplorer {
             if let before = found.files[Self.key], image.files[Self.key] != before {
                 fault = "\(before) was overwritten by the last"
             }
+            let isLocked = found.folders.contains(ClaimNames.lock(on: Self.key))
+            if locks, isLocked, nodes[place].end == .failure(Errno(code: EBUSY)) { continue }
             guard case .success = nodes[place].end, image.files[Self.key] != nil else {
                 fault = "the last one did not come through: \(String(describing: nodes[place].end))"
                 return

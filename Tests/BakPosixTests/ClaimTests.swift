@@ -36,6 +36,18 @@ import Testing
         explore(ClaimExplorer(count: 2), junk: [claim + "/.DS_Store", claim + "/Thumbs.db"])
     }
 
+    @Test func locksLetOneOfThreeWin() {
+        explore(ClaimExplorer(count: 3, locks: true))
+        explore(ClaimExplorer(count: 2, locks: true, losesReplies: true, cutsPower: true))
+    }
+
+    @Test(arguments: [ClaimRule.claimFirst, .lookAgain])
+    func everyRuleOfLocksIsNeeded(rule: ClaimRule) {
+        let explorer = ClaimExplorer(count: 2, locks: true, omitting: rule)
+        explorer.explore()
+        #expect(explorer.fault != nil, "without the rule \(rule) nothing goes wrong")
+    }
+
     @Test(arguments: ClaimRule.allCases)
     func everyRuleIsNeeded(rule: ClaimRule) {
         let explorer = ClaimExplorer(count: 3, omitting: rule)

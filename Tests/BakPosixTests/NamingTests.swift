@@ -17,6 +17,7 @@ extension PosixTests {
             let store = try LocalStore.create(path: scratch["store"])
             switch way {
             case .claim: scratch.folder("store/claims")
+            case .lock: scratch.folder("store/locks")
             case .unguarded: scratch.write("store/unguarded", "")
             case .rename, .link: store.monitor.locked { store.way = way }
             }
@@ -29,7 +30,7 @@ extension PosixTests {
             return String(decoding: bytes, as: UTF8.self)
         }
 
-        @Test(arguments: [Naming.rename, .link, .claim, .unguarded])
+        @Test(arguments: [Naming.rename, .link, .claim, .lock, .unguarded])
         func aTakenNameStaysAsItIs(way: Naming) throws {
             let store = try store(way)
             #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .created)
@@ -46,11 +47,12 @@ extension PosixTests {
             #expect(try text(store, "packs/ab/4") == "four")
             #expect(scratch.names("store/tmp").isEmpty)
             if way == .claim { #expect(scratch.names("store/claims").isEmpty) }
+            if way == .lock { #expect(scratch.names("store/locks").isEmpty) }
             #expect(store.guardsNames == (way != .unguarded))
             #expect(store.naming == way)
         }
 
-        @Test(arguments: [Naming.rename, .link, .claim])
+        @Test(arguments: [Naming.rename, .link, .claim, .lock])
         func oneOfManyPutsWins(way: Naming) throws {
             _ = try store(way)
             let monitor = Monitor()
@@ -94,6 +96,22 @@ extension PosixTests {
             #expect(try text(store, "gc/2.plan") == "theirs")
             #expect(store.naming == .claim)
             #expect(scratch.names("store/claims").isEmpty)
+        }
+
+        @Test func aLockOfOneThatWasKilledIsBrokenOnlyOnTheUsersWord() throws {
+            let store = try store(.lock)
+            _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
+            scratch.folder("store/locks/gc+2.plan")
+            let claims = Locks(store.claimFolder())
+            let object = try withBytes("b") { try store.writeTemporary(ObjectKey("gc/2.plan"), $0) }
+            #expect(throws: Errno(code: EBUSY)) {
+                try claims.publish(object.temporary, as: "gc/2.plan") { false }
+            }
+            try store.removeStaleTemporaries(olderThanSeconds: 0)
+            #expect(scratch.names("store/locks") == ["gc+2.plan"])
+            store.breakLocks()
+            #expect(try withBytes("b") { try store.put(ObjectKey("gc/2.plan"), $0) } == .created)
+            #expect(scratch.names("store/locks").isEmpty)
         }
 
         @Test func oldClaimsAreClearedAway() throws {

@@ -1,6 +1,7 @@
 // A medium that lacks calls, preloaded into the program that is tested. MEDIUM lists what is answered, as "call=errno"
 // separated by commas. Beside calls by name there are: `fsyncdir` and `fsyncfile`; `statfs`, which answers zeros whatever
-// its number is; `foldersreplace`, with which a folder takes the place of one that is not empty.
+// its number is; `foldersreplace`, with which a folder takes the place of one that is not empty; `mkdirtwice`, with which
+// a folder that is there may be made again.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -57,6 +58,11 @@ int renameat(int from, const char *path, int to, const char *other) {
         empty(to, other);
     if (refuses("renameat")) return -1;
     return REAL(renameat)(from, path, to, other);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode) {
+    int result = REAL(mkdirat)(folder, path, mode);
+    return result && errno == EEXIST && answer("mkdirtwice") ? 0 : result;
 }
 
 int fsync(int file) {

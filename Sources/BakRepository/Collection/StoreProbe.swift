@@ -15,6 +15,7 @@ extension Repository {
                     "its disk cannot keep several programs apart; when no backup and no other prune is running, "
                     + "say so with --alone")
         }
+        if isAlone { store.breakLocks() }
         // Another prune may sweep a probe away while it is looked for.
         for attempt in 1...3 {
             let fault = try faultOfStore()
