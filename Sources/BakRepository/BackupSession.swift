@@ -319,7 +319,9 @@ public final class BackupSession {
     private func revoke(_ session: ID128) throws {
         let tombstone = Tombstone(session: session).encode(repository.context)
         // Where the run ended because the store is full, there is a reserve for this.
-        _ = try tombstone.withUnsafeBytes { try repository.store.putFromReserve(Layout.snapshot(session), $0) }
+        _ = try tombstone.withUnsafeBytes {
+            try repository.store.putFromReserve(Layout.snapshot(session), $0)
+        }
     }
 
     /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.
