@@ -16,6 +16,8 @@ enum Step: Sendable {
     case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change)
     /// An item that could not be read.
     case failure(path: [UInt8], SourceError)
+    /// What the entry of the step before lacks.
+    case shortfall(path: [UInt8], SourceError)
 }
 
 /// Entries that are as a parent has them, and what they come to.
@@ -42,12 +44,15 @@ struct UnmodifiedRun: Sendable {
 final class FileJob: @unchecked Sendable {
     let path: [UInt8]
     let inode: UInt64
+    /// The fingerprint of the parent's entry, where that only asked to be read once more.
+    let recorded: Int?
     /// What the worker made of the file; guarded by the run's monitor.
     fileprivate var result: IngestResult?
 
-    init(path: [UInt8], inode: UInt64) {
+    init(path: [UInt8], inode: UInt64, recorded: Int?) {
         self.path = path
         self.inode = inode
+        self.recorded = recorded
     }
 }
 

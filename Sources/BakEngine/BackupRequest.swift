@@ -116,6 +116,9 @@ public enum BackupEvent: Sendable {
 
     /// An item could not be read, or not as a whole; the exit code says so.
     case failed(path: [UInt8], reason: String)
+    /// An item is stored, but not with all that belongs to it; the exit code says so, and so does every backup until it
+    /// can be read as a whole.
+    case incomplete(path: [UInt8], reason: String)
     /// A file changed while it was read.
     case changedWhileRead(path: [UInt8])
     /// An item was left out on purpose.

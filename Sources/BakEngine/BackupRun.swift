@@ -21,7 +21,7 @@ public final class Backup: Sendable {
     private let repository: Repository
     private let tree: any SourceTree
     private let exclusions: BackupExclusions
-    private let ownFolder: [UInt8]?
+    private let ownFolder: OwnFolder?
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let isCancelled: @Sendable () -> Bool
@@ -38,7 +38,7 @@ public final class Backup: Sendable {
     ///   - isCancelled: polled; when it turns true the run ends with a partial snapshot.
     public init(
         _ repository: Repository, of tree: any SourceTree,
-        exclusions: BackupExclusions = BackupExclusions(), ownFolder: [UInt8]? = nil,
+        exclusions: BackupExclusions = BackupExclusions(), ownFolder: OwnFolder? = nil,
         onEvent: @escaping @Sendable (BackupEvent) -> Void = { _ in },
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)? = nil,
         isCancelled: @escaping @Sendable () -> Bool = { false }
@@ -94,9 +94,10 @@ public final class Backup: Sendable {
             session: session, request: request, parent: recordedParent(request, parents), flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
             onEvent: onEvent, onEntry: onEntry, startTime: startTime)
-        let settling = Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds)
+        let settling = Settling(time: repository.time, tree: tree)
         let manner = ReadingManner(
-            tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency)
+            tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
+            mostOpenFiles: tree.mostOpenFiles)
         let makeIngester = try ingesters(request, manner, settling, assembler, flow, progress) {
             session.added.storedBytes
         }
@@ -111,13 +112,19 @@ public final class Backup: Sendable {
         let assemblerWork = UncheckedBox { try assembler.run { makeIngester(writers[0]) } }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
         let comparer = ParentComparer(
-            parents, request: request, repository: repository, index: session.index,
+            parents, of: tree, request: request, repository: repository, index: session.index,
             makesRuns: onEntry == nil)
-        let maker = UncheckedBox(StepMaker(tree, comparer, settling, flow, isByInode: manner.isByInode))
+        let maker = UncheckedBox(
+            StepMaker(
+                tree, comparer, settling, flow, isByInode: manner.isByInode,
+                believesLinks: !request.ignoresInode))
         let makerThread = Thread { maker.value.makeSteps() }
+        let mark = request.isDryRun ? Layout.config : Layout.session(session.id)
         let walk = SourceWalk(
             tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
-            ownFolder: ownFolder, onEvent: onEvent)
+            isOwnFolder: { [ownFolder, tree] path, stat in
+                ownFolder?.isSeen(at: path, stat, in: tree, mark: mark) == true
+            }, onEvent: onEvent)
         flow.guarding { try walk.run() }
         flow.found.close()
         makerThread.join()

@@ -93,6 +93,8 @@ public final class DeletionCheck {
     private struct File {
         var path: [UInt8]
         var stat: FileStat
+        /// The size that was shown of it, which need not be its content's.
+        var shownBytes: UInt64
     }
 
     /// A file of a snapshot, as far as its records have been read.
@@ -233,18 +235,20 @@ public final class DeletionCheck {
         let ingester = FileIngester(
             tree: tree, writer: session.makeWriter(.chunkPack, compression: .off),
             chunkers: try ChunkerSet(repository.config), inlineBytes: repository.config.inlineBytes,
-            settling: Settling(time: repository.time, granularity: tree.timestampGranularityNanoseconds),
+            settling: Settling(time: repository.time, tree: tree),
             shouldStop: isCancelled, onRead: { onRead(UInt64($0)) })
         try tree.walk { event in
             if isCancelled() { return .stop }
             switch event.seen {
-            case .failure(let path, let error): keep(path, .unreadable(error.description))
+            case .failure(let path, let error):
+                if error.endsRun { throw error }
+                keep(path, .unreadable(error.description))
             case .entry(let path, let stat):
                 // The folders above what was asked about are none of it.
                 guard let root = roots.first(where: { PathOrder.isAtOrBeneath(path, $0) }) else { break }
                 if stat.type == .regular {
                     rootsWithFiles.insert(root)
-                    note(try ingester.ingest(path), path)
+                    try note(try ingester.ingest(path), path)
                 } else if stat.type != .directory {
                     report.otherItems += 1
                 }
@@ -254,16 +258,20 @@ public final class DeletionCheck {
         }
     }
 
-    private func note(_ result: IngestResult, _ path: [UInt8]) {
+    private func note(_ result: IngestResult, _ path: [UInt8]) throws {
         switch result {
         case .dropped: break
-        case .failed(let error): keep(path, .unreadable(error.description))
-        case .stored(let entry, let readBytes, _):
+        case .failed(let error):
+            if error.endsRun { throw error }
+            keep(path, .unreadable(error.description))
+        case .stored(let entry, let readBytes, let shortfalls):
             report.readBytes += readBytes
+            if let shortfall = shortfalls.content { return keep(path, .unreadable(shortfall.description)) }
             guard !entry.changedWhileRead, let content = entry.content else {
                 return keep(path, .changed, byteCount: entry.stat.size)
             }
-            pending[content, default: []].append(File(path: path, stat: entry.stat))
+            pending[content, default: []].append(
+                File(path: path, stat: entry.stat, shownBytes: shortfalls.shownBytes))
             pendingSizes.insert(entry.stat.size)
         }
     }
@@ -336,10 +344,9 @@ public final class DeletionCheck {
             let open = try tree.open(file.path)
             defer { open.close() }
             let stat = try open.stat()
-            // Where a file has content in spite of its size, its size is none to compare.
             let isAsItWas =
                 stat.mtime == file.stat.mtime && stat.ctime == file.stat.ctime
-                && (stat.size == file.stat.size || stat.size == 0)
+                && stat.size == file.shownBytes
             return isAsItWas ? nil : .changed
         } catch {
             return .unreadable(error.description)

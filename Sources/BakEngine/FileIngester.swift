@@ -1,5 +1,8 @@
 // FileIngester: one worker's way from an open file to chunk references: read, sniff, cut, store. It owns
 // its buffer and its writer, so payload bytes stay on one thread and nothing is allocated per chunk.
+//
+// Always holds: what a read gives is the content, whatever size stat shows. A file without a size is read all the same;
+// what comes after the size that is shown is stored too, unless the file is growing; and what is missing of it is told.
 
 import BakChunking
 import BakCodec
@@ -10,12 +13,25 @@ import BakStorage
 
 /// What became of a file that was to be read.
 enum IngestResult {
-    /// It is stored; `notes` are what could not be read of it.
-    case stored(ManifestEntry, readBytes: UInt64, notes: [String])
+    /// It is stored, as far as it could be read.
+    case stored(ManifestEntry, readBytes: UInt64, Shortfalls)
     /// It could not be read.
     case failed(SourceError)
     /// It was not finished, because the run is ending.
     case dropped
+}
+
+/// How a file that is stored differs from what it should be.
+struct Shortfalls: Sendable {
+    /// The size that was shown of it, in bytes.
+    var shownBytes: UInt64 = 0
+    /// It gave less than it should have.
+    var content: SourceError?
+    /// Not all attributes could be read.
+    var attributes: SourceError?
+
+    /// What it lacks, as far as there is anything.
+    var all: [SourceError] { [content, attributes].compactMap { $0 } }
 }
 
 extension ChunkerKey {
@@ -109,18 +125,17 @@ final class FileIngester {
             var content = file.hasKnownSize ? try readContent(of: file, before) : try readStream(file)
             let after = try file.stat()
             var stat = before
-            var notes: [String] = []
-            var attributes = FileAttributes()
-            do {
-                attributes = try file.attributes(before)
-            } catch {
-                notes.append(error.description)
-                (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+            var shortfalls = Shortfalls(shownBytes: before.size)
+            let attributes = attributes(of: file, before, &shortfalls)
+            let changed = file.hasKnownSize && !after.isUnchanged(since: before)
+            if file.hasKnownSize, !changed, content.byteCount < before.size,
+                !tree.evidence(path, before).hasNominalSizes
+            {
+                shortfalls.content = SourceError(
+                    operation: "read all of it",
+                    message:
+                        "it gave \(content.byteCount) of the \(before.size) bytes that it is said to have")
             }
-            let changed =
-                file.hasKnownSize
-                && (after.size != before.size || after.mtime != before.mtime || after.ctime != before.ctime
-                    || content.byteCount != before.size)
             stat.size = content.byteCount
             if stat.size == 0 { content.result = .inline([]) }
             let earlier = file.earlierFindings
@@ -128,14 +143,30 @@ final class FileIngester {
                 path: path, stat: stat, attributes: attributes, content: content.result,
                 changedWhileRead: changed || earlier?.changedWhileRead == true,
                 // Times say nothing of what a stream will hold the next time.
-                isUnsettled: earlier?.isUnsettled
-                    ?? (!file.hasKnownSize || settling.isUnsettled(before, readFrom: start)))
-            return .stored(entry, readBytes: content.readBytes, notes: notes)
+                isUnsettled: !shortfalls.all.isEmpty
+                    || earlier?.isUnsettled
+                        ?? (!file.hasKnownSize || settling.isUnsettled(path, before, readFrom: start))
+            )
+            return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {
             // A stream that waits for more fails when the run is to end.
             return !file.hasKnownSize && shouldStop() ? .dropped : .failed(error)
         } catch is Stopped {
             return .dropped
+        }
+    }
+
+    private func attributes(
+        of file: any SourceFile, _ stat: FileStat, _ shortfalls: inout Shortfalls
+    ) -> FileAttributes {
+        do {
+            return try file.attributes(stat)
+        } catch {
+            shortfalls.attributes = error
+            if let read = error.readAttributes { return read }
+            var names = FileAttributes()
+            (names.userName, names.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+            return names
         }
     }
 
@@ -161,7 +192,8 @@ final class FileIngester {
                 cutter.skipHole(data.lowerBound - content.byteCount)
                 content.byteCount = data.lowerBound
             }
-            let read = try storeRange(of: file, data, &cutter, &extents)
+            let end = data.upperBound == stat.size ? stat : nil
+            let read = try storeRange(of: file, data, endOf: end, &cutter, &extents)
             content.byteCount += read
             content.readBytes += read
             if read < UInt64(data.count) { break }  // The file has shrunk.
@@ -174,39 +206,61 @@ final class FileIngester {
     private func readStream(_ file: any SourceFile) throws -> Content {
         var extents: [Extent] = []
         var cutter = ContentCutter(chunkers)
-        let count = try storeRange(of: file, 0..<UInt64.max, &cutter, &extents)
+        let count = try storeRange(of: file, 0..<UInt64.max, endOf: nil, &cutter, &extents)
         // Who ends this run may have ended the writer too: then this end is not the content's.
         if shouldStop() { throw Stopped() }
         return Content(result: .extents(extents), byteCount: count, readBytes: count)
     }
 
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> Content {
-        let slice = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(stat.size)])
-        let count = stat.size == 0 ? 0 : try file.read(into: slice, at: 0)
+        // One byte more than there should be shows whether stat told the truth.
+        var slice = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
+        var count = try file.read(into: slice, at: 0)
+        if count > stat.size {
+            if try !file.stat().isUnchanged(since: stat) {
+                count = Int(stat.size)
+            } else {
+                slice = UnsafeMutableRawBufferPointer(rebasing: buffer[...inlineBytes])
+                count = try file.read(into: slice, at: 0)
+                if count > inlineBytes { return try readStream(file) }
+            }
+        }
         onRead(count)
         return Content(
             result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
     }
 
-    /// Stores a range of the file as chunks; returns how many bytes there were.
+    /// Stores a range of the file as chunks; returns how many bytes there were. A range that ends where `stat` says that
+    /// the file does goes on to where it really ends, unless the file is growing.
     private func storeRange(
-        of file: any SourceFile, _ range: Range<UInt64>, _ cutter: inout ContentCutter,
-        _ extents: inout [Extent]
+        of file: any SourceFile, _ range: Range<UInt64>, endOf stat: FileStat?,
+        _ cutter: inout ContentCutter, _ extents: inout [Extent]
     ) throws -> UInt64 {
         var offset = range.lowerBound
+        // One byte more than there should be shows whether stat told the truth.
+        var end = stat.map { $0.size + 1 } ?? range.upperBound
         var filled = 0
         var atEnd = range.isEmpty
         while !atEnd || filled > 0 {
             while !atEnd, filled < buffer.count {
                 if shouldStop() { throw Stopped() }
-                let wanted = Int(min(UInt64(buffer.count - filled), range.upperBound - offset))
+                let wanted = Int(min(UInt64(buffer.count - filled), end - offset))
                 let read = try file.read(
                     into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + wanted)]),
                     at: offset)
                 onRead(read)
                 filled += read
                 offset += UInt64(read)
-                atEnd = read < wanted || offset == range.upperBound
+                if let stat, offset == stat.size + 1, end == offset {
+                    if try file.stat().isUnchanged(since: stat) {
+                        end = .max
+                    } else {
+                        filled -= 1
+                        offset -= 1
+                        end = offset
+                    }
+                }
+                atEnd = read < wanted || offset == end
             }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
             var start = 0

@@ -53,10 +53,14 @@ final class ManifestAssembler: @unchecked Sendable {
                 switch step {
                 case .run(let run): record(run)
                 case .entry(let entry, let change): try record(entry, change)
-                case .failure(let path, let error): fail(path, error.description)
+                case .failure(let path, let error):
+                    if error.endsRun { throw error }
+                    fail(path, error.description)
+                case .shortfall(let path, let error): try fallShort(path, error)
                 case .link(let path, let first, let stat, let change):
                     try recordLink(path, first, stat, change, makeIngester)
-                case .file(let job, let change): try record(try awaitResult(of: job), job.path, change)
+                case .file(let job, let change):
+                    try record(try awaitResult(of: job), job.path, change, recorded: job.recorded)
                 }
             }
             showProgress()
@@ -73,18 +77,24 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    private func record(_ result: IngestResult, _ path: [UInt8], _ change: BackupEvent.Change) throws {
+    /// Records what became of a file; `recorded` is the fingerprint of the entry that it may be the same as.
+    private func record(
+        _ result: IngestResult, _ path: [UInt8], _ change: BackupEvent.Change, recorded: Int? = nil
+    ) throws {
         switch result {
         case .dropped: return
-        case .failed(let error): fail(path, error.description)
-        case .stored(let entry, let readBytes, let notes):
+        case .failed(let error):
+            if error.endsRun { throw error }
+            fail(path, error.description)
+        case .stored(let entry, let readBytes, let shortfalls):
             counters.readBytes += readBytes
-            for note in notes { fail(path, note) }
+            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
             if entry.changedWhileRead {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
             }
-            try record(entry, change)
+            let isAsBefore = recorded.map { $0 == entry.fingerprint } == true
+            try record(entry, isAsBefore ? .unmodified : change)
         }
     }
 
@@ -94,10 +104,11 @@ final class ManifestAssembler: @unchecked Sendable {
         _ path: [UInt8], _ first: FileJob, _ stat: FileStat, _ change: BackupEvent.Change,
         _ makeIngester: () -> FileIngester
     ) throws {
-        if case .stored(var entry, _, _) = flow.result(of: first), entry.stat.device == stat.device,
-            entry.stat.inode == stat.inode
+        if case .stored(var entry, _, let shortfalls) = flow.result(of: first),
+            entry.stat.withoutAllocation == stat.withoutAllocation
         {
             entry.path = path
+            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
             return try record(entry, change)
         }
         if flow.state.shouldStop() { return }
@@ -160,6 +171,13 @@ final class ManifestAssembler: @unchecked Sendable {
     private func fail(_ path: [UInt8], _ reason: String) {
         counters.failedItems += 1
         onEvent(.failed(path: path, reason: reason))
+    }
+
+    /// Tells of what a stored entry lacks.
+    private func fallShort(_ path: [UInt8], _ error: SourceError) throws {
+        if error.endsRun { throw error }
+        counters.failedItems += 1
+        onEvent(.incomplete(path: path, reason: error.description))
     }
 
     private func checkpointIfDue() throws {

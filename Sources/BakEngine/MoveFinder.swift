@@ -2,11 +2,11 @@
 // inode, and what lies in it keeps its own, with all of its times: so the folder is looked up among the parent's
 // folders by its inode, and beneath it the parent's manifest is read from the old path on, in step with the walk.
 //
-// A file that was moved by itself has a new ctime, which could hide a change of its content, and is read. Where
-// ctime is to be ignored, files are looked up by their inodes as well.
+// A file that was moved by itself has a new ctime, which could hide a change of its content, and is read.
 //
-// Always holds: nothing is claimed here. Whoever asks compares the old entry with what is there, by the rules for an
-// entry that was not moved. Memory is taken only once something seems to have been moved, and is bounded.
+// Always holds: nothing is claimed here. The caller compares the old entry with what is there, by stricter rules than
+// for an entry that was not moved. Where ctime may be a copy of mtime it says nothing: an entry is handed over only if
+// its own ctime or that of the folder that was moved is another time than its mtime. Memory is taken only once something seems to have been moved, and is bounded.
 
 import BakCore
 import BakFormat
@@ -21,12 +21,15 @@ final class MoveFinder {
     private final class Folder {
         let path: [UInt8]
         let key: InodeKey
+        /// Whether ctime is seen to be a time of its own, as a move makes it.
+        let hasCtime: Bool
         /// Where parents have it; nil until somebody asks.
         var origins: [Origin]?
 
-        init(_ path: [UInt8], _ key: InodeKey) {
+        init(_ path: [UInt8], _ stat: FileStat) {
             self.path = path
-            self.key = key
+            key = InodeKey(stat)
+            hasCtime = stat.ctime != stat.mtime
         }
     }
 
@@ -46,7 +49,6 @@ final class MoveFinder {
     private let snapshots: [CommitRecord]
     private let repository: Repository
     private let index: BlobIndex
-    private let looksForFiles: Bool
     /// What came into being later than any parent cannot be in one.
     private let latest: Timestamp?
     /// Nil until it is needed.
@@ -57,28 +59,27 @@ final class MoveFinder {
     /// More inodes than this are not remembered.
     private static let mostInodes = 1 << 20
 
-    /// Prepares to look into `snapshots`; with `looksForFiles` for files that were moved by themselves, too.
-    init(_ snapshots: [CommitRecord], repository: Repository, index: BlobIndex, looksForFiles: Bool) {
+    /// Prepares to look into `snapshots`.
+    init(_ snapshots: [CommitRecord], repository: Repository, index: BlobIndex) {
         self.snapshots = snapshots
         self.repository = repository
         self.index = index
-        self.looksForFiles = looksForFiles
         latest = snapshots.map(\.endTime).max()
     }
 
     /// Notes a folder that no parent has where it is now.
     func enter(_ path: [UInt8], _ stat: FileStat) {
         leave(for: path)
-        folders.append(Folder(path, InodeKey(stat)))
+        folders.append(Folder(path, stat))
     }
 
     /// The old entry that stands for what is now at `path` and was not changed after `time`.
     func entry(
-        for path: [UInt8], _ stat: FileStat, unchangedSince time: Timestamp, judge: Judge
+        for path: [UInt8], unchangedSince time: Timestamp, judge: Judge
     ) -> ManifestEntry? {
         leave(for: path)
         guard let latest, time <= latest else { return nil }
-        guard var entry = entryInMovedFolder(path, judge) ?? movedFile(stat, judge) else { return nil }
+        guard var entry = entryInMovedFolder(path, judge) else { return nil }
         entry.path = path
         return entry
     }
@@ -97,22 +98,12 @@ final class MoveFinder {
         for folder in folders.reversed() {
             for origin in origins(of: folder) {
                 let old = origin.path + path[folder.path.count...]
-                if let segment = origin.cursor.entry(at: old), let entry = judge(segment, origin.cursor) {
-                    return entry
-                }
+                guard let segment = origin.cursor.entry(at: old),
+                    folder.hasCtime || segment.fields.stat.ctime != segment.fields.stat.mtime,
+                    let entry = judge(segment, origin.cursor)
+                else { continue }
+                return entry
             }
-        }
-        return nil
-    }
-
-    private func movedFile(_ stat: FileStat, _ judge: Judge) -> ManifestEntry? {
-        guard looksForFiles, stat.type == .regular else { return nil }
-        readParents()
-        for number in snapshots.indices {
-            guard let cursor = cursor(at: InodeKey(stat), in: number), let segment = cursor.segment,
-                let entry = judge(segment, cursor)
-            else { continue }
-            return entry
         }
         return nil
     }
@@ -139,10 +130,8 @@ final class MoveFinder {
             var parent = Parent()
             let reader = try? ManifestReader(snapshot, repository: repository, index: index)
             while let kind = try? reader?.advance(), parent.segments.count < Self.mostInodes {
-                guard kind == .entry, let reader, let stat = reader.segment?.fields.stat,
-                    stat.type == .directory || looksForFiles && stat.type == .regular
-                else { continue }
-                parent.segments[InodeKey(stat)] = reader.segmentNumber
+                guard kind == .entry, let reader, let stat = reader.segment?.fields.stat else { continue }
+                if stat.type == .directory { parent.segments[InodeKey(stat)] = reader.segmentNumber }
             }
             return parent
         }

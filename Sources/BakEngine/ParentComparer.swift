@@ -4,13 +4,15 @@
 import BakCore
 import BakFormat
 import BakRepository
+import BakStorage
 
 /// Compares a walk with parent snapshots. For one thread, in the order of the walk.
 final class ParentComparer {
     /// How an entry compares.
     enum Outcome {
-        /// No parent has it, or none has it as it is.
-        case differs(BackupEvent.Change)
+        /// No parent has it, or none has it as it is. `recorded` is the fingerprint of an entry that only asked to be
+        /// read once more.
+        case differs(BackupEvent.Change, recorded: Int? = nil)
         /// The parent's entry stands for it.
         case same(ManifestEntry)
         /// The parent's entry stands for it, and it has been added to the run.
@@ -20,6 +22,7 @@ final class ParentComparer {
     }
 
     private let parents: [ParentCursor]
+    private let tree: any SourceTree
     private let request: BackupRequest
     private let index: BlobIndex
     private let makesRuns: Bool
@@ -32,16 +35,16 @@ final class ParentComparer {
     /// Compares with `parents`, of which the first that has an entry as it is stands for it. Without `makesRuns`
     /// every entry is handed out.
     init(
-        _ parents: [ParentCursor], request: BackupRequest, repository: Repository, index: BlobIndex,
+        _ parents: [ParentCursor], of tree: any SourceTree, request: BackupRequest, repository: Repository,
+        index: BlobIndex,
         makesRuns: Bool
     ) {
         self.parents = parents
+        self.tree = tree
         self.request = request
         self.index = index
         self.makesRuns = makesRuns
-        moves = MoveFinder(
-            parents.map(\.snapshot), repository: repository, index: index,
-            looksForFiles: request.ignoresCtime)
+        moves = MoveFinder(parents.map(\.snapshot), repository: repository, index: index)
     }
 
     /// Compares an entry; `run` is what it may be added to.
@@ -50,11 +53,13 @@ final class ParentComparer {
         place = nil
         var change = BackupEvent.Change.new
         var isInPlace = false
+        var recorded: Int?
         for parent in parents {
             guard let segment = parent.entry(at: path) else { continue }
             change = .changed
             guard stands(segment, for: stat) else {
                 isInPlace = isInPlace || InodeKey(segment.fields.stat) == InodeKey(stat)
+                recorded = recorded ?? fingerprint(segment, ifAsItWas: stat)
                 continue
             }
             let found = parent.place
@@ -73,17 +78,23 @@ final class ParentComparer {
             return .same(entry)
         }
         if let entry = moved(path, stat) { return .moved(entry) }
-        if stat.type == .directory, !isInPlace { moves.enter(path, stat) }
-        return .differs(change)
+        if stat.type == .directory, !isInPlace, believesMoves(path, stat) { moves.enter(path, stat) }
+        return .differs(change, recorded: recorded)
+    }
+
+    /// True if device, inode and ctime can say that what is at `path` was elsewhere before.
+    private func believesMoves(_ path: [UInt8], _ stat: FileStat) -> Bool {
+        !parents.isEmpty && !request.ignoresInode && !request.ignoresCtime
+            && tree.evidence(path, stat).hasIdentity
     }
 
     /// The entry that stands for what was moved to `path`.
     private func moved(_ path: [UInt8], _ stat: FileStat) -> ManifestEntry? {
-        let time = request.ignoresCtime ? stat.mtime : stat.ctime
-        return moves.entry(for: path, stat, unchangedSince: time) { segment, parent in
+        moves.entry(for: path, unchangedSince: stat.ctime) { segment, parent in
             let old = segment.fields.stat
-            // Inodes are compared whatever the request: nothing else says that this is the same file.
-            guard InodeKey(old) == InodeKey(stat), stands(segment, for: stat),
+            // Nothing else says that this is the same file, and as it was.
+            guard InodeKey(old) == InodeKey(stat), old.ctime == stat.ctime, believesMoves(path, stat),
+                stands(segment, for: stat),
                 var entry = whole(segment, of: parent)
             else { return nil }
             entry.stat = stat
@@ -95,6 +106,12 @@ final class ParentComparer {
     private func stands(_ segment: ManifestSegmentDecoder, for stat: FileStat) -> Bool {
         isSame(segment.fields.stat, stat) && !segment.fields.changedWhileRead && !segment.fields.isUnsettled
             && hasContent(segment)
+    }
+
+    /// The fingerprint of an entry that the next reading may find to be as it was.
+    private func fingerprint(_ segment: ManifestSegmentDecoder, ifAsItWas stat: FileStat) -> Int? {
+        guard stat.type == .regular, segment.isComplete, isSame(segment.fields.stat, stat) else { return nil }
+        return (try? segment.entry())?.fingerprint
     }
 
     /// Whether the entry can be taken over as it is stored. Where a segment may end it cannot: the next would
@@ -132,5 +149,30 @@ final class ParentComparer {
     private func isStored(_ extent: Extent) -> Bool {
         if case .chunk(let reference) = extent { return index.holds(reference) }
         return true
+    }
+}
+
+extension ManifestEntry {
+    /// Tells entries apart by what a user can see of them; for counting alone. It differs from run to run.
+    var fingerprint: Int {
+        var hasher = Hasher()
+        hasher.combine(stat.withoutAllocation)
+        hasher.combine(attributes)
+        hasher.combine(content)
+        return hasher.finalize()
+    }
+}
+
+extension FileStat {
+    /// The stat without what is not stored, and may change while nothing else does.
+    var withoutAllocation: FileStat {
+        var stat = self
+        stat.allocatedBytes = 0
+        return stat
+    }
+
+    /// True if nothing says that the file has changed since it looked like `before`.
+    func isUnchanged(since before: FileStat) -> Bool {
+        size == before.size && mtime == before.mtime && ctime == before.ctime
     }
 }

@@ -16,16 +16,17 @@ struct ReadingManner: Equatable, Sendable {
     /// Readers where each read waits for another machine.
     private static let networkReaders = 8
 
-    /// The manner for a medium: what `asked` says, or what suits it.
-    init(_ medium: SourceMedium, processors: Int, asked: Int?) {
+    /// The manner for a medium: what `asked` says, or what suits it, with no more than `mostOpenFiles` files open.
+    init(_ medium: SourceMedium, processors: Int, asked: Int?, mostOpenFiles: Int = .max) {
         let usual =
             switch medium {
             case .rotational: 1
             case .solidState: processors
             case .network: max(processors, Self.networkReaders)
             }
-        readers = max(1, asked ?? usual)
-        threads = max(readers, processors)
+        // Each thread has a file open.
+        threads = min(max(1, asked ?? usual, processors), max(1, mostOpenFiles))
+        readers = min(max(1, asked ?? usual), threads)
         isByInode = medium == .rotational
     }
 }
@@ -66,7 +67,7 @@ final class GatedTree: SourceTree {
     var topDevice: UInt64? { tree.topDevice }
     var isRepeatable: Bool { tree.isRepeatable }
     var medium: SourceMedium { tree.medium }
-    var timestampGranularityNanoseconds: UInt64 { tree.timestampGranularityNanoseconds }
+    var mostOpenFiles: Int { tree.mostOpenFiles }
 
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
     func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walkAhead(visit) }
@@ -74,6 +75,8 @@ final class GatedTree: SourceTree {
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         try tree.attributes(path, stat)
     }
+
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
 
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
         tree.names(uid: uid, gid: gid)

@@ -287,7 +287,7 @@ final class RestorePass {
     private func restoreFile(_ entry: ManifestEntry, to path: [UInt8]) throws {
         guard let replacing = try mayWrite(entry, path) else { return }
         if entry.stat.linkCount > 1 {
-            if let first = firstNames[LinkKey(entry.stat)] {
+            if let first = firstNames[LinkKey(entry)] {
                 if target == nil { return countUnwritten(entry, bytes: 0) }
                 let later = LaterName(
                     path: path, first: first, entry: withoutContent(entry), isReplacing: replacing)
@@ -296,7 +296,7 @@ final class RestorePass {
         }
         let file = PendingFile(
             path: path, entry: withoutContent(entry), target: target, isReplacing: replacing)
-        if entry.stat.linkCount > 1 { firstNames[LinkKey(entry.stat)] = file }
+        if entry.stat.linkCount > 1 { firstNames[LinkKey(entry)] = file }
         if target == nil { return countUnwritten(entry, bytes: entry.stat.size) }
         switch entry.content {
         case .inline(let bytes):

@@ -203,7 +203,7 @@ extension RestoreSelection {
                     }
                 }
                 need.files += 1
-                if entry.stat.linkCount > 1, !seen.insert(LinkKey(entry.stat)).inserted { break }
+                if entry.stat.linkCount > 1, !seen.insert(LinkKey(entry)).inserted { break }
                 isCounted = true
                 need.bytes &+= entry.stat.size
                 switch entry.content {
@@ -219,14 +219,18 @@ extension RestoreSelection {
 }
 
 /// Names are linked only if they were one file in one state: a file may change between the reading of
-/// its first name and the next.
+/// its first name and the next, and some media give two files one number.
 struct LinkKey: Hashable {
     private var inode: InodeKey
     private var size: UInt64
     private var mtime: Timestamp
     private var ctime: Timestamp
+    /// A hash of the content in the entry's own record.
+    private var content: Int
 
-    init(_ stat: FileStat) {
+    init(_ entry: ManifestEntry) {
+        let stat = entry.stat
+        content = entry.content.hashValue
         inode = InodeKey(device: stat.device, inode: stat.inode)
         (size, mtime, ctime) = (stat.size, stat.mtime, stat.ctime)
     }

@@ -1,32 +1,44 @@
 // Settling: whether timestamps can tell a change that comes after a read from one that came before it.
 
 import BakCore
+import BakStorage
 
 /// Judges timestamps against the clock. May be used from any thread.
 struct Settling: Sendable {
     private let time: any TimeSource
-    private let granularity: UInt64
+    private let tree: any SourceTree
     /// The coarsest timestamps in use: FAT's.
     private static let coarsest: UInt64 = 2_000_000_000
+    /// A page of a file that a program changes through a memory map may be dirty for so long: what the program changes
+    /// in it meanwhile changes no time. Linux writes pages that are 30 s old, looking every 5 s; this is twice that.
+    private static let dirtyPage: UInt64 = 60_000_000_000
+    /// How far another machine's clock, or FAT's time without a zone, may be ahead of this one's.
+    private static let foreignClock: UInt64 = 86_400_000_000_000
 
-    /// A judge for a source whose timestamps are `granularity` nanoseconds apart, or coarser where both of a
-    /// file's have no fraction of a second: it may lie on another medium than the source's root.
-    init(time: any TimeSource, granularity: UInt64) {
+    /// A judge for the files of a source, whose media say how coarse their timestamps are.
+    init(time: any TimeSource, tree: any SourceTree) {
         self.time = time
-        self.granularity = granularity
+        self.tree = tree
     }
 
     /// The time to hand to `isUnsettled`, asked for before the first byte is read.
     func now() -> Timestamp { time.now() }
 
-    /// Whether something changed so shortly before `start`, when it began to be read, that a change after
-    /// the read could leave the same timestamps. Those of a change in the future are never trusted.
-    func isUnsettled(_ stat: FileStat, readFrom start: Timestamp) -> Bool {
+    /// True if the entry at `path` changed so shortly before `start`, when it began to be read, that a change after the
+    /// read could leave the same timestamps: its content within a minute, anything else of it within the medium's
+    /// granularity, which is taken as FAT's where neither time has a fraction of a second. A ctime of the future is
+    /// never trusted, except where it is a copy of mtime; an mtime of the future is, because someone has set it.
+    func isUnsettled(_ path: [UInt8], _ stat: FileStat, readFrom start: Timestamp) -> Bool {
+        let evidence = tree.evidence(path, stat)
         let isCoarse = stat.ctime.nanoseconds == 0 && stat.mtime.nanoseconds == 0
-        let granularity = isCoarse ? max(granularity, Self.coarsest) : granularity
-        let settled = start.subtracting(nanoseconds: granularity)
-        return stat.ctime >= settled
-            || (stat.mtime >= settled && stat.mtime <= start.adding(nanoseconds: granularity))
+        let granularity = max(evidence.granularityNanoseconds, isCoarse ? Self.coarsest : 0)
+        let window = stat.type == .regular ? max(granularity, Self.dirtyPage) : granularity
+        let ahead = evidence.hasIdentity ? window : max(window, Self.foreignClock)
+        let isYoung =
+            stat.mtime >= start.subtracting(nanoseconds: window)
+            && stat.mtime <= start.adding(nanoseconds: ahead)
+        let ctimeTells = evidence.hasIdentity || stat.ctime != stat.mtime
+        return isYoung || ctimeTells && stat.ctime >= start.subtracting(nanoseconds: granularity)
     }
 }
 

@@ -204,8 +204,11 @@ public final class SnapshotCopy {
         let run = Backup(
             destination, of: tree, exclusions: exclusions,
             onEvent: { event in
-                guard case .failed(let path, let reason) = event else { return }
-                onEvent(.fileFailed(snapshot, path: path, reason: reason))
+                switch event {
+                case .failed(let path, let reason), .incomplete(let path, let reason):
+                    onEvent(.fileFailed(snapshot, path: path, reason: reason))
+                default: break
+                }
             },
             onEntry: { _, _ in onEvent(.progress(bytes: before + board.current.bytes)) },
             isCancelled: isCancelled)

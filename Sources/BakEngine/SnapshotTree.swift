@@ -19,7 +19,6 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private static let recentSegments = 8
 
     let topDevice: UInt64? = nil
-    let timestampGranularityNanoseconds: UInt64 = 1
 
     /// Opens the list of a snapshot's files.
     ///

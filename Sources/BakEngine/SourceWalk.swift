@@ -15,7 +15,8 @@ struct WalkBlock: Sendable {
 final class SourceWalk {
     private let tree: any SourceTree
     private let filter: SourceFilter
-    private let ownFolder: [UInt8]?
+    /// Whether a folder is the repository's own.
+    private let isOwnFolder: (_ path: [UInt8], FileStat) -> Bool
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let flow: BackupFlow
     private let settling: Settling
@@ -33,13 +34,14 @@ final class SourceWalk {
 
     init(
         _ tree: any SourceTree, _ settling: Settling, _ flow: BackupFlow, filter: SourceFilter,
-        ownFolder: [UInt8]?, onEvent: @escaping @Sendable (BackupEvent) -> Void
+        isOwnFolder: @escaping (_ path: [UInt8], FileStat) -> Bool,
+        onEvent: @escaping @Sendable (BackupEvent) -> Void
     ) {
         self.tree = tree
         self.settling = settling
         self.flow = flow
         self.filter = filter
-        self.ownFolder = ownFolder
+        self.isOwnFolder = isOwnFolder
         self.onEvent = onEvent
         block = WalkBlock(start: settling.now())
     }
@@ -64,7 +66,7 @@ final class SourceWalk {
             let mayWait = folderCount <= Self.blockFolders
             return take(mayWait ? event : event.seen, path, filter.decide(unseen: path))
         case .entry(let path, let stat):
-            return take(event, path, path == ownFolder ? nil : filter.decide(path, stat))
+            return take(event, path, isOwnFolder(path, stat) ? nil : filter.decide(path, stat))
         }
     }
 

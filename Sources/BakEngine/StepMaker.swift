@@ -2,7 +2,9 @@
 // entry where nothing changed, a file for a worker where something did, a further name of a file that is read
 // already.
 //
-// Always holds: a file is handed to the workers before the step that waits for it is handed on.
+// Always holds: a file is handed to the workers before the step that waits for it is handed on. Two names are one file
+// only on a medium that numbers each file once, and only if all that stat shows of them is the same; any other name is
+// read.
 
 import BakCore
 import BakFormat
@@ -23,8 +25,9 @@ final class StepMaker {
     private let isByInode: Bool
     /// With `isByInode`: the files of the steps at hand.
     private var unordered: [(job: FileJob, bytes: UInt64)] = []
-    /// The first name of each file with names still to come, and how many have come.
-    private var links: [InodeKey: (first: FileJob, names: UInt32)] = [:]
+    /// The first name of each file with names still to come, what it is, and how many have come.
+    private var links: [InodeKey: (first: FileJob, stat: FileStat, names: UInt32)] = [:]
+    private let believesLinks: Bool
 
     private static let blockSteps = 1024
     private static let batchFiles = 32
@@ -32,9 +35,10 @@ final class StepMaker {
 
     init(
         _ tree: any SourceTree, _ comparer: ParentComparer, _ settling: Settling, _ flow: BackupFlow,
-        isByInode: Bool
+        isByInode: Bool, believesLinks: Bool
     ) {
         self.tree = tree
+        self.believesLinks = believesLinks
         self.isByInode = isByInode
         self.comparer = comparer
         self.settling = settling
@@ -62,23 +66,26 @@ final class StepMaker {
         case .inRun: run.count(stat)
         case .same(let entry): append(.entry(entry, .unmodified))
         case .moved(let entry): append(.entry(entry, .moved))
-        case .differs(let change):
+        case .differs(let change, let recorded):
             if stat.type == .regular {
-                addFile(path, stat, change)
+                addFile(path, stat, change, recorded)
             } else {
                 addSpecial(path, stat, change, start)
             }
         }
     }
 
-    private func addFile(_ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change) {
+    private func addFile(
+        _ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change, _ recorded: Int?
+    ) {
+        let mayBeLink = believesLinks && stat.linkCount > 1 && tree.evidence(path, stat).hasIdentity
         let key = InodeKey(stat)
-        if stat.linkCount > 1, let (first, names) = links[key] {
-            links[key] = names + 1 < stat.linkCount ? (first, names + 1) : nil
-            return append(.link(path: path, to: first, stat, change))
+        if mayBeLink, let known = links[key], known.stat == stat.withoutAllocation {
+            links[key] = known.names + 1 < stat.linkCount ? (known.first, known.stat, known.names + 1) : nil
+            return append(.link(path: path, to: known.first, stat, change))
         }
-        let job = FileJob(path: path, inode: stat.inode)
-        if stat.linkCount > 1 { links[key] = (job, 1) }
+        let job = FileJob(path: path, inode: stat.inode, recorded: recorded)
+        if mayBeLink { links[key] = (job, stat.withoutAllocation, 1) }
         let bytes = min(stat.size, Self.batchByteLimit)
         if isByInode {
             unordered.append((job, bytes))
@@ -107,22 +114,26 @@ final class StepMaker {
     private func addSpecial(
         _ path: [UInt8], _ stat: FileStat, _ change: BackupEvent.Change, _ start: Timestamp
     ) {
-        var attributes = FileAttributes()
+        var attributes: FileAttributes?
         var failure: SourceError?
         do {
             attributes = try tree.attributes(path, stat)
         } catch {
             failure = error
-            (attributes.userName, attributes.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+            attributes = error.readAttributes
+            // What lies in a folder could not be restored without the folder.
+            if attributes == nil, stat.type == .directory {
+                var names = FileAttributes()
+                (names.userName, names.groupName) = tree.names(uid: stat.uid, gid: stat.gid)
+                attributes = names
+            }
         }
-        // What lies in a folder could not be restored without the folder.
-        if failure == nil || stat.type == .directory {
-            let entry = ManifestEntry(
-                path: path, stat: stat, attributes: attributes, content: nil,
-                isUnsettled: failure != nil || settling.isUnsettled(stat, readFrom: start))
-            append(.entry(entry, change))
-        }
-        if let failure { append(.failure(path: path, failure)) }
+        guard let attributes else { return append(.failure(path: path, failure!)) }
+        let entry = ManifestEntry(
+            path: path, stat: stat, attributes: attributes, content: nil,
+            isUnsettled: failure != nil || settling.isUnsettled(path, stat, readFrom: start))
+        append(.entry(entry, change))
+        if let failure { append(.shortfall(path: path, failure)) }
     }
 
     private func append(_ step: Step) {

@@ -18,14 +18,14 @@ final class Descriptor: @unchecked Sendable {
 
     /// Opens `path`, relative to the working folder; close-on-exec is always set.
     static func open(_ path: String, _ flags: Int32) throws(Errno) -> Descriptor {
-        Descriptor(try system { Glibc.open(path, flags | O_CLOEXEC) })
+        Descriptor(try OpenFileBudget.open { Glibc.open(path, flags | O_CLOEXEC) })
     }
 
     /// Opens `path` relative to the folder `folder`; close-on-exec is always set.
     static func open(
         at folder: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, mode: mode_t = 0
     ) throws(Errno) -> Descriptor {
-        Descriptor(try system { openat(folder, path, flags | O_CLOEXEC, mode) })
+        Descriptor(try OpenFileBudget.open { openat(folder, path, flags | O_CLOEXEC, mode) })
     }
 
     /// Closes it now and reports what the system has to say. For the only holder, who then lets go.

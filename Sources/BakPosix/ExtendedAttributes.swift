@@ -82,32 +82,50 @@ struct AttributeHolder {
 }
 
 extension AttributeHolder {
-    /// What reading all attributes failed with.
-    enum ReadFailure: Error {
+    /// What reading attributes failed with.
+    enum ReadFailure: Error, Equatable {
         case system(Errno, attribute: String?)
         case tooLarge
     }
 
     /// How many bytes the names and values of one file may have together.
     static let sizeLimit = 4 << 20
+    /// What can be asked for by name where the names cannot be listed, as on XFS when they take over 64 KiB.
+    private static let wellKnown = [
+        "security.capability", "system.posix_acl_access", "system.posix_acl_default",
+    ]
 
-    /// All attributes, sorted by name. One that vanishes meanwhile is left out.
-    func all() throws(ReadFailure) -> [ExtendedAttribute] {
-        let list: [UInt8]
-        do throws(Errno) { list = try names() } catch { throw .system(error, attribute: nil) }
+    /// All attributes that can be read, sorted by name, and the first failure of one that cannot. One that vanishes
+    /// meanwhile is left out.
+    func all() -> (attributes: [ExtendedAttribute], failure: ReadFailure?) {
+        var failure: ReadFailure?
+        var list: [ArraySlice<UInt8>]
+        do throws(Errno) {
+            list = try names().split(separator: 0)
+        } catch {
+            failure = .system(error, attribute: nil)
+            list = Self.wellKnown.map { Array($0.utf8)[...] }
+        }
         var attributes: [ExtendedAttribute] = []
         var total = 0
-        for name in list.split(separator: 0) {
+        for name in list {
             do throws(Errno) {
                 let value = try withCPath(name) { name throws(Errno) in try self.value(name) }
                 guard let value else { continue }
-                attributes.append(ExtendedAttribute(name: Array(name), value: value))
                 total += name.count + value.count
+                if total > Self.sizeLimit { return (attributes.sorted(), .tooLarge) }
+                attributes.append(ExtendedAttribute(name: Array(name), value: value))
             } catch {
-                throw .system(error, attribute: String(decoding: name, as: UTF8.self))
+                // What the file system does not support is not there.
+                if failure == nil, error.code != ENOTSUP {
+                    failure = .system(error, attribute: String(decoding: name, as: UTF8.self))
+                }
             }
-            if total > Self.sizeLimit { throw .tooLarge }
         }
-        return attributes.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+        return (attributes.sorted(), failure)
     }
+}
+
+extension [ExtendedAttribute] {
+    fileprivate func sorted() -> Self { sorted { $0.name.lexicographicallyPrecedes($1.name) } }
 }

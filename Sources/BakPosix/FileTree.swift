@@ -20,13 +20,14 @@ public final class FileTree: SourceTree {
     public let places: [[UInt8]]
     /// Whether nothing that was asked for can be found: at most links to it are there.
     public let isAllMissing: Bool
-    public let timestampGranularityNanoseconds: UInt64
     public let medium: SourceMedium
+    public let mostOpenFiles = OpenFileBudget.share(.max)
 
     public var topDevice: UInt64? { (try? top.descriptor.status()).map { UInt64($0.st_dev) } }
 
     let top: FixedFolder
     private let accounts = AccountNames()
+    private let devices = DeviceTable()
 
     /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is a
     /// link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
@@ -54,7 +55,6 @@ public final class FileTree: SourceTree {
         medium =
             media.contains(.rotational)
             ? .rotational : media.first(where: { $0 != .solidState }) ?? .solidState
-        timestampGranularityNanoseconds = kept.map(Self.granularity).max() ?? Self.kernelTick
         do throws(Errno) {
             top = FixedFolder(try Descriptor.open("/", linux_O_PATH.flag | O_DIRECTORY))
         } catch {
@@ -94,7 +94,20 @@ public final class FileTree: SourceTree {
         guard let stat = FileStat(status), stat.type == .regular else {
             throw SourceError(operation: "open", message: "it is no regular file any more")
         }
-        return OpenFile(file, stat, of: self)
+        return OpenFile(file, path, stat, of: self)
+    }
+
+    public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence {
+        devices.evidence(of: stat.device) { fileSystemType(at: path, device: stat.device) }
+    }
+
+    /// The kind of file system of the entry at `path`; nil when it cannot be asked, or the entry is on another
+    /// device by now.
+    private func fileSystemType(at path: [UInt8], device: UInt64) -> UInt32? {
+        guard let entry = try? top.open(path, linux_O_PATH.flag), let status = try? entry.status(),
+            UInt64(status.st_dev) == device
+        else { return nil }
+        return MediumProbe.fileSystemType(entry)
     }
 
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
@@ -105,35 +118,57 @@ public final class FileTree: SourceTree {
         } catch {
             throw SourceError(error, "open")
         }
-        var attributes = try attributes(
-            AttributeHolder(entry.number, isPathOnly: true), uid: stat.uid, gid: stat.gid)
-        if stat.type == .symlink { attributes.linkTarget = try linkTarget(entry.number) }
-        return attributes
+        // What a link is without its target is nothing; without its attributes it is still a link.
+        let target = stat.type == .symlink ? try linkTarget(entry.number) : []
+        do {
+            var attributes = try attributes(
+                AttributeHolder(entry.number, isPathOnly: true), path, stat)
+            attributes.linkTarget = target
+            return attributes
+        } catch {
+            var error = error
+            error.readAttributes?.linkTarget = target
+            throw error
+        }
     }
 
     public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
         (accounts.user(uid), accounts.group(gid))
     }
 
-    /// Names and extended attributes.
+    /// Names and extended attributes of the entry at `path`.
     func attributes(
-        _ holder: AttributeHolder, uid: UInt32, gid: UInt32
+        _ holder: AttributeHolder, _ path: [UInt8], _ stat: FileStat
     ) throws(SourceError) -> FileAttributes {
         var attributes = FileAttributes()
-        (attributes.userName, attributes.groupName) = names(uid: uid, gid: gid)
-        do throws(AttributeHolder.ReadFailure) {
-            attributes.extendedAttributes = try holder.all()
-        } catch {
-            switch error {
-            case .system(let errno, let attribute):
-                throw SourceError(errno, "read the extended attribute\(attribute.map { " \($0)" } ?? "s")")
-            case .tooLarge:
-                throw SourceError(
-                    operation: "read the extended attributes",
-                    message: "they take over \(AttributeHolder.sizeLimit) bytes")
-            }
+        (attributes.userName, attributes.groupName) = names(uid: stat.uid, gid: stat.gid)
+        let (found, failure) = holder.all()
+        attributes.extendedAttributes = found
+        guard let failure, !hasNoAttributes(failure, path, stat) else { return attributes }
+        var error: SourceError
+        switch failure {
+        case .system(let errno, let attribute):
+            error = SourceError(errno, "read the extended attribute\(attribute.map { " \($0)" } ?? "s")")
+        case .tooLarge:
+            error = SourceError(
+                operation: "read the extended attributes",
+                message: "they take over \(AttributeHolder.sizeLimit) bytes")
         }
-        return attributes
+        error.readAttributes = attributes
+        throw error
+    }
+
+    /// True if the medium has no attributes at all and says so by EIO, as a FUSE file system may (rclone does): then
+    /// the entry's folder answers the same.
+    private func hasNoAttributes(
+        _ failure: AttributeHolder.ReadFailure, _ path: [UInt8], _ stat: FileStat
+    ) -> Bool {
+        guard case .system(let errno, nil) = failure, errno.code == EIO,
+            fileSystemType(at: path, device: stat.device) == MediumProbe.fuse,
+            let slash = path.lastIndex(of: UInt8(ascii: "/")),
+            let folder = try? top.open(path[..<slash], linux_O_PATH.flag | O_DIRECTORY)
+        else { return false }
+        return AttributeHolder(folder.number, isPathOnly: true).all().failure == failure
     }
 
     private func linkTarget(_ link: Int32) throws(SourceError) -> [UInt8] {
@@ -167,24 +202,9 @@ extension SourceError {
     /// A failed system call.
     init(_ error: Errno, _ operation: String) {
         self.init(operation: operation, message: error.message, isNotFound: error.isNotFound)
-    }
-}
-
-// MARK: - Roots
-
-extension FileTree {
-    /// Local file systems take the time from the kernel's tick, which is 10 ms at the slowest.
-    private static let kernelTick: UInt64 = 10_000_000
-
-    /// How coarse the timestamps are on the file system that holds `root`.
-    private static func granularity(_ root: [UInt8]) -> UInt64 {
-        switch MediumProbe.fileSystemType([UInt8(ascii: "/")] + root) {
-        case 0x4d44?, 0x2011_bab0?:  // vfat, exfat
-            return 2_000_000_000
-        case 0x482b?, 0x4244?:  // HFS+, HFS
-            return 1_000_000_000
-        case let type? where MediumProbe.networkTypes.contains(type): return 1_000_000_000
-        default: return kernelTick
-        }
+        guard error.isOutOfNumbers else { return }
+        endsRun = true
+        message +=
+            "; allow this program more open files (ulimit -n), or let other programs close theirs, and run it again"
     }
 }

@@ -64,7 +64,7 @@ struct FixedFolder {
             // A link at the end is what O_PATH | O_NOFOLLOW asks for; where a folder is wanted it is ELOOP.
             how.flags = UInt64(flags | O_CLOEXEC | (flags & O_DIRECTORY == 0 ? O_NOFOLLOW : 0))
             how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
-            return Descriptor(try system { linux_openat2(folder.number, path, &how) })
+            return Descriptor(try OpenFileBudget.open { linux_openat2(folder.number, path, &how) })
         }
     }
 

@@ -17,7 +17,7 @@ struct StagedObject {
 
 extension LocalStore {
     /// How many staged objects may wait with their file open.
-    private static let openStagedLimit = 64
+    private static let openStagedLimit = OpenFileBudget.share(64)
 
     public func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
         let object = try writeTemporary(key, bytes)

@@ -100,6 +100,12 @@ public enum Machine {
         return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
     }
 
+    /// What the system shows of what a path leads to; nil when there is nothing or it cannot be looked at.
+    public static func status(_ path: String) -> FileStat? {
+        var status = Glibc.stat()
+        return stat(path, &status) == 0 ? FileStat(status) : nil
+    }
+
     /// The absolute path without symbolic links of an existing file or folder; nil when there is none.
     public static func realPath(_ path: String) -> String? {
         guard let real = realpath(path, nil) else { return nil }

@@ -6,10 +6,13 @@ import CLinux
 import Glibc
 
 enum MediumProbe {
+    /// The kind of every file system that a program of this machine provides.
+    static let fuse: UInt32 = 0x6573_5546
+
     /// File systems whose files another machine holds, by the `f_type` of statfs(2): NFS, CIFS, SMB 2, SMB, 9P,
     /// FUSE, Ceph, AFS, Coda.
     static let networkTypes: Set<UInt32> = [
-        0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, 0x6573_5546, 0x00c3_6400, 0x5346_414f,
+        0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, fuse, 0x00c3_6400, 0x5346_414f,
         0x7375_7245,
     ]
 
@@ -23,7 +26,14 @@ enum MediumProbe {
     /// True if a program is the file system (FUSE) that holds an open folder.
     static func isProgram(_ folder: Int32) -> Bool {
         var system = statfs()
-        return fstatfs(folder, &system) == 0 && UInt32(truncatingIfNeeded: system.f_type) == 0x6573_5546
+        return fstatfs(folder, &system) == 0 && UInt32(truncatingIfNeeded: system.f_type) == fuse
+    }
+
+    /// The kind of file system that an open file is on; nil when it cannot be asked.
+    static func fileSystemType(_ file: Descriptor) -> UInt32? {
+        var system = statfs()
+        guard fstatfs(file.number, &system) == 0 else { return nil }
+        return UInt32(truncatingIfNeeded: system.f_type)
     }
 
     /// What `path`, which exists, lies on.

@@ -9,14 +9,19 @@ import Glibc
 final class OpenFile: SourceFile {
     private var file: Descriptor?
     private let tree: FileTree
+    private let path: [UInt8]
+    /// The size that the opening saw.
+    private let size: UInt64
     /// Whether this file was not in memory before and need not be afterwards.
     private let dropsPages: Bool
     /// The stat that the opening took, for who asks first.
     private var opening: FileStat?
 
     /// Takes over a regular file that was opened just now with this stat.
-    init(_ file: Descriptor, _ opening: FileStat, of tree: FileTree) {
+    init(_ file: Descriptor, _ path: [UInt8], _ opening: FileStat, of tree: FileTree) {
         self.file = file
+        self.path = path
+        size = opening.size
         self.opening = opening
         self.tree = tree
         let isLarge = opening.size >= PageCache.smallestFile
@@ -41,13 +46,13 @@ final class OpenFile: SourceFile {
         } catch {
             throw SourceError(error, "read the extended attributes")
         }
-        return try tree.attributes(holder, uid: stat.uid, gid: stat.gid)
+        return try tree.attributes(holder, path, stat)
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
         do throws(Errno) {
             let number = try number
-            let count = try readAll(number, buffer, at: offset)
+            let count = try readAll(number, buffer, at: offset, expectedEnd: size)
             if dropsPages { PageCache.drop(number, from: offset, count: count) }
             return count
         } catch {

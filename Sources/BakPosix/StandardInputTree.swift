@@ -12,7 +12,6 @@ import Synchronization
 public final class StandardInputTree: SourceTree {
     /// The file's name, as the path that is backed up.
     public let roots: [[UInt8]]
-    public let timestampGranularityNanoseconds: UInt64 = 1
     public let isRepeatable = false
 
     private let stat: FileStat

@@ -73,9 +73,11 @@ func writeAll(
     }
 }
 
-/// Fills `buffer` from `offset` on, as far as the file goes; returns how many bytes were there.
+/// Fills `buffer` from `offset` on, as far as the file goes; returns how many bytes were there. A read that comes back
+/// short just where the file is expected to end is not repeated to see that it does.
 func readAll(
-    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64,
+    expectedEnd: UInt64? = nil
 ) throws(Errno) -> Int {
     var done = 0
     while done < buffer.count {
@@ -84,6 +86,7 @@ func readAll(
         let read = try system { pread(descriptor, start, count, off_t(truncatingIfNeeded: offset) &+ done) }
         if read == 0 { break }
         done += read
+        if read < count, offset &+ UInt64(done) == expectedEnd { break }
     }
     return done
 }

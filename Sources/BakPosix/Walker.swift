@@ -11,7 +11,7 @@ import Glibc
 
 struct Walker {
     /// How many levels keep their folder open.
-    private static let openLevels = 64
+    private static let openLevels = OpenFileBudget.share(64)
 
     /// A folder being walked. A class: to look into a struct in an array copied it for each entry.
     private final class Level {
@@ -65,7 +65,7 @@ struct Walker {
         _ tree: FileTree, isAhead: Bool, _ visit: @escaping (WalkEvent) throws -> WalkDecision
     ) {
         self.tree = tree
-        self.isAhead = isAhead
+        self.isAhead = isAhead && OpenFileBudget.isAmple
         self.visit = visit
     }
 
@@ -79,7 +79,7 @@ struct Walker {
                 isEverything
                 ? try list(tree.top.descriptor, ".") : namesLeading(to: tree.roots[...], below: [])
         } catch {
-            _ = try visit(.failure(path: [], SourceError(error, "list")))
+            _ = try report(error, "list", [])
             return
         }
         levels = [
@@ -115,7 +115,7 @@ struct Walker {
             guard let known = FileStat(status) else { throw Errno(code: EINVAL) }
             stat = known
         } catch {
-            return try visit(.failure(path: path, SourceError(error, "look up"))) != .stop
+            return try report(error, "look up", path)
         }
         switch try visit(.entry(path: path, stat: stat)) {
         case .stop: return false
@@ -126,9 +126,17 @@ struct Walker {
         do throws(Errno) {
             try enter(level, index, path, stat)
         } catch {
-            return try visit(.failure(path: path, SourceError(error, "list"))) != .stop
+            return try report(error, "list", path)
         }
         return true
+    }
+
+    /// Tells of what cannot be read. False to stop.
+    private func report(_ error: Errno, _ operation: String, _ path: [UInt8]) throws -> Bool {
+        let failure = SourceError(error, operation)
+        // The rest of the walk would be lost, an entry at a time.
+        if failure.endsRun { throw failure }
+        return try visit(.failure(path: path, failure)) != .stop
     }
 
     /// Makes the folder `index` of the deepest level the deepest level.
@@ -174,10 +182,7 @@ struct Walker {
                     return true
                 } catch {
                     // What is left of this level cannot be reached, which must not pass in silence.
-                    let failure = SourceError(error, "return to the folder")
-                    guard try visit(.failure(path: levels[depth].path, failure)) != .stop else {
-                        return false
-                    }
+                    guard try report(error, "return to the folder", levels[depth].path) else { return false }
                 }
             }
             levels.removeLast()

@@ -10,6 +10,10 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     public var message: String
     /// Whether the item was not there (any more).
     public var isNotFound: Bool
+    /// True if the process, not the item, is at fault, as when no more files may be opened: the run ends.
+    public var endsRun = false
+    /// What could be read of the attributes when only a part of them failed.
+    public var readAttributes: FileAttributes?
 
     /// Makes the error.
     public init(operation: String, message: String, isNotFound: Bool = false) {
@@ -71,6 +75,27 @@ public enum SourceMedium: Sendable {
     case network
 }
 
+/// What a medium's numbers and times are worth as evidence of what a file is and of whether it changed.
+public struct MediumEvidence: Sendable, Equatable {
+    /// True if device and inode name one file for as long as it exists, and ctime tells every change of it. Where it is
+    /// false, numbers may be given out anew or twice, and ctime may be a copy of mtime.
+    public var hasIdentity: Bool
+    /// How long two changes may carry one timestamp, in nanoseconds.
+    public var granularityNanoseconds: UInt64
+    /// True if the sizes shown are placeholders, as in /proc and /sys.
+    public var hasNominalSizes: Bool
+
+    /// Makes a judgement.
+    public init(hasIdentity: Bool, granularityNanoseconds: UInt64, hasNominalSizes: Bool = false) {
+        self.hasIdentity = hasIdentity
+        self.granularityNanoseconds = granularityNanoseconds
+        self.hasNominalSizes = hasNominalSizes
+    }
+
+    /// The judgement of a medium that nothing is known of: nothing is believed, and times may be as coarse as FAT's.
+    public static let none = MediumEvidence(hasIdentity: false, granularityNanoseconds: 2_000_000_000)
+}
+
 /// A tree of files to back up. `walk` and `walkAhead` run on one thread; every other call may come from any.
 public protocol SourceTree: AnyObject, Sendable {
     /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
@@ -85,7 +110,8 @@ public protocol SourceTree: AnyObject, Sendable {
     /// Opens a regular file without following a symbolic link anywhere in its path.
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
 
-    /// Reads the variable-size metadata of an entry that is not a regular file.
+    /// Reads the variable-size metadata of an entry that is not a regular file. Throws when a part of it cannot be read;
+    /// the error's `readAttributes` are the rest.
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes
 
     /// The owner's and group's names for numeric ids; empty when unknown. Answers are cached.
@@ -101,14 +127,20 @@ public protocol SourceTree: AnyObject, Sendable {
     /// What most of its files lie on.
     var medium: SourceMedium { get }
 
-    /// How long, in nanoseconds, two changes on this file's medium may carry one timestamp.
-    var timestampGranularityNanoseconds: UInt64 { get }
+    /// What the numbers and times of the medium with the entry at `path` are worth. Answers are cached by device, so a
+    /// call costs next to nothing.
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence
+
+    /// How many of its files may be open at a time.
+    var mostOpenFiles: Int { get }
 }
 
 extension SourceTree {
     public var topDevice: UInt64? { nil }
     public var isRepeatable: Bool { true }
     public var medium: SourceMedium { .solidState }
+    public var mostOpenFiles: Int { .max }
+    public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }
@@ -144,7 +176,8 @@ public protocol SourceFile: AnyObject {
     /// The file's stat: the first time it is asked for as it was no earlier than the opening began, later as it is now.
     func stat() throws(SourceError) -> FileStat
 
-    /// Names for the owner and group in `stat`, and extended attributes with ACLs.
+    /// Names for the owner and group in `stat`, and extended attributes with ACLs. Throws when a part of it cannot be
+    /// read; the error's `readAttributes` are the rest.
     func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes
 
     /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there.

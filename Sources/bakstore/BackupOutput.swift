@@ -11,9 +11,12 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     let totals = SourceTotals()
     private let monitor = Monitor()
     private let failures = ReasonTally(toldEach: 20)
+    private let shortfalls = ReasonTally(toldEach: 20)
     private let changing = ReasonTally(toldEach: 3)
     private var exclusions: [String: UInt64] = [:]
     private var lastCheckpoint: CommitRecord?
+    /// Items that are stored and lack something.
+    private var incompleteItems: UInt64 = 0
 
     // MARK: While it runs
 
@@ -23,6 +26,12 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         case .failed(let path, let reason):
             complain(
                 failures, "skipped \(Formatting.name(path.absolute)): \(reason)", reason: reason,
+                during: "archival", item: path.absolute)
+        case .incomplete(let path, let reason):
+            monitor.locked { incompleteItems += 1 }
+            let name = Formatting.name(path.absolute)
+            complain(
+                shortfalls, "\(name) is stored, but not as a whole: \(reason)", reason: reason,
                 during: "archival", item: path.absolute)
         case .changedWhileRead(let path):
             let text = "changed while it was read; the next backup reads it again"
@@ -98,6 +107,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     func summarize(_ report: BackupReport) throws {
         reporter.finish()
         tellRest(failures, Self.more)
+        tellRest(shortfalls, Self.more)
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
         if invocation.has(.quiet) { return }
@@ -129,10 +139,14 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             lines.append(
                 "\(Formatting.count(counters.changingFiles, "file", "files")) changed while being read")
         }
-        if counters.failedItems > 0 {
-            lines.append(
-                "\(Formatting.count(counters.failedItems, "item", "items")) could not be read; the reasons are above"
-            )
+        let incomplete = monitor.locked { incompleteItems }
+        if counters.failedItems > incomplete {
+            let items = Formatting.count(counters.failedItems - incomplete, "item", "items")
+            lines.append("\(items) could not be read; the reasons are above")
+        }
+        if incomplete > 0 {
+            let items = Formatting.count(incomplete, "item is", "items are")
+            lines.append("\(items) stored, but not as a whole; the reasons are above")
         }
         return lines + outcome(report)
     }

@@ -19,7 +19,9 @@ extension Commands {
 
         let reporter = context.progress(for: invocation)
         let output = BackupOutput(invocation, context, reporter)
-        let repositoryFolder = Machine.realPath(access.location.path).map { Array($0.utf8.dropFirst()) }
+        let repositoryFolder = Machine.realPath(access.location.path).map {
+            OwnFolder(path: Array($0.utf8.dropFirst()), stat: Machine.status($0))
+        }
         let backup = Backup(
             access.repository, of: source.tree, exclusions: exclusions,
             ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,

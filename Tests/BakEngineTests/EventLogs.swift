@@ -11,13 +11,14 @@ final class EventLog: Sendable {
 
     var all: [BackupEvent] { events.withLock { $0 } }
 
-    /// Failures as "path: reason".
+    /// What could not be read, or not as a whole, as "path: reason".
     var failures: [String] {
         all.compactMap {
-            if case .failed(let path, let reason) = $0 {
-                return "\(String(decoding: path, as: UTF8.self)): \(reason)"
+            switch $0 {
+            case .failed(let path, let reason), .incomplete(let path, let reason):
+                "\(String(decoding: path, as: UTF8.self)): \(reason)"
+            default: nil
             }
-            return nil
         }
     }
 }

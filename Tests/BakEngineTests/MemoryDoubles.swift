@@ -114,7 +114,8 @@ struct FakeEntry: Sendable {
     var stat: FileStat
     var content: [UInt8] = []
     var attributes = FileAttributes()
-    /// What fails: "stat", "read", "attributes", "open" or "list", and for reads from which offset.
+    /// What fails: "stat", "read", "attributes", "an attribute" beside `attributes`, "open" or "list", and for reads from
+    /// which offset.
     var fault: String?
     var faultOffset: UInt64 = 0
     /// What `open` finds at the path in the entry's place.
@@ -145,16 +146,27 @@ struct FakeEntry: Sendable {
     }
 }
 
+extension FakeEntry {
+    /// The failure that leaves `attributes`.
+    fileprivate var partError: SourceError {
+        var error = FakeTree.error("read an extended attribute of")
+        error.readAttributes = attributes
+        return error
+    }
+}
+
 /// A source in memory; it walks its entries in the order given.
 final class FakeTree: SourceTree {
     let entries: [FakeEntry]
     let topDevice: UInt64?
-    let timestampGranularityNanoseconds: UInt64 = 10_000_000
+    /// What the numbers and times of each device are worth; those of any other are those of a disk of this machine.
+    let media: [UInt64: MediumEvidence]
     /// Paths that were opened.
     let opened = Mutex<[[UInt8]]>([])
 
-    init(_ entries: [FakeEntry], topDevice: UInt64? = nil) {
+    init(_ entries: [FakeEntry], topDevice: UInt64? = nil, media: [UInt64: MediumEvidence] = [:]) {
         self.entries = entries
+        self.media = media
         self.topDevice = topDevice
     }
 
@@ -199,10 +211,15 @@ final class FakeTree: SourceTree {
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         let entry = try entry(path)
         if entry.fault == "attributes" { throw Self.error("read the extended attributes of") }
+        if entry.fault == "an attribute" { throw entry.partError }
         return entry.attributes
     }
 
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { (Array("u".utf8), []) }
+
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence {
+        media[stat.device] ?? MediumEvidence(hasIdentity: true, granularityNanoseconds: 10_000_000)
+    }
 }
 
 private final class FakeFile: SourceFile {
@@ -217,6 +234,7 @@ private final class FakeFile: SourceFile {
 
     func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
         if entry.fault == "attributes" { throw FakeTree.error("read the extended attributes of") }
+        if entry.fault == "an attribute" { throw entry.partError }
         return entry.attributes
     }
 

@@ -24,7 +24,7 @@ private final class WatchedTree: SourceTree {
     /// The most files that were read at the same time.
     var most: Int { monitor.locked { mostReading } }
 
-    var timestampGranularityNanoseconds: UInt64 { tree.timestampGranularityNanoseconds }
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         try tree.attributes(path, stat)

@@ -47,7 +47,7 @@ import Testing
     @Test func anUnchangedTreeStoresNextToNothingAndReadsNothing() throws {
         let bench = try Workbench()
         try bench.shell(Self.makeTree)
-        usleep(50_000)  // Let the files settle: a change within a clock tick would be read again.
+        try bench.settle()
         let first = try bench.backup()
         let before = try bench.storedBytes
         let second = try bench.backup()
@@ -60,8 +60,9 @@ import Testing
 
     @Test func changesAreFoundAndBothSnapshotsComeBack() throws {
         let bench = try Workbench()
-        try bench.shell(Self.makeTree + "\ncp -a . ../before")
-        usleep(50_000)
+        try bench.shell(Self.makeTree)
+        try bench.settle()
+        try bench.shell("cp -a . ../before")
         try bench.backup()
         try bench.shell(
             """
@@ -82,7 +83,7 @@ import Testing
     func anyNumberOfWorkersGivesOneManifest(workers: Int) throws {
         let bench = try Workbench()
         try bench.shell(Self.makeTree + "\nfor i in $(seq 300); do seq $i $((i * 7)) > empty/$i; done")
-        usleep(50_000)
+        try bench.settle()
         let first = try bench.backup { $0.workerCount = workers }
         let second = try bench.backup {
             $0.parent = .none
@@ -103,7 +104,7 @@ import Testing
     @Test func aFileOfManyChunksFillsSeveralRecords() throws {
         let bench = try Workbench(minimum: 64, maximum: 192)
         try bench.shell("head -c 600000 /dev/urandom > many && printf tail > zz")
-        usleep(50_000)
+        try bench.settle()
         try bench.backup()
         let second = try bench.backup()
         #expect(second.counters.readBytes == 0)
@@ -113,7 +114,7 @@ import Testing
     @Test func anInterruptedRunLeavesAPartialSnapshotAndLittleToRepeat() throws {
         let bench = try Workbench()
         try bench.shell("for i in $(seq 400); do head -c 20000 /dev/urandom > f$i; done")
-        usleep(50_000)
+        try bench.settle()
         let seen = Mutex(0)
         let counted = EventLog()
         let files = try FileTree(roots: [Array((bench.folder + "/source").utf8)])

@@ -11,6 +11,16 @@ import BakStorage
 import Glibc
 import Synchronization
 
+/// A clock two minutes ahead: files made a moment ago are old enough for their times to be trusted.
+struct LaterTime: TimeSource {
+    func now() -> Timestamp {
+        var now = SystemTime().now()
+        now.seconds += 120
+        return now
+    }
+    func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
+}
+
 /// A temporary folder for one test.
 final class Workbench: Sendable {
     let folder: String
@@ -19,7 +29,7 @@ final class Workbench: Sendable {
 
     init(
         packBytes: Int = 1 << 20, idAlgorithm: IDAlgorithm = .xxh3, minimum: Int = 4 << 10,
-        maximum: Int = 12 << 10
+        maximum: Int = 12 << 10, time: any TimeSource = SystemTime()
     ) throws {
         var template = Array("/tmp/bakstore-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure(message: "mkdtemp: errno \(errno)") }
@@ -35,7 +45,7 @@ final class Workbench: Sendable {
         options.packBytes = packBytes
         options.idAlgorithm = idAlgorithm
         repository = try Repository.create(
-            in: store, options: options, cache: FolderCache(path: folder + "/cache"), time: SystemTime(),
+            in: store, options: options, cache: FolderCache(path: folder + "/cache"), time: time,
             random: SystemRandom())
     }
 
@@ -49,6 +59,13 @@ final class Workbench: Sendable {
     func shell(_ command: String) throws {
         let status = run("cd \(folder)/source && \(command)")
         guard status == 0 else { throw Failure(message: "\(command): \(status)") }
+    }
+
+    /// Gives what was changed within the last minute an older time, and waits for the clock's next tick: a file that a
+    /// backup reads sooner after its change the next backup reads again.
+    func settle() throws {
+        try shell("find . -newermt '-1 minute' -exec touch -h -d '-2 minutes' {} +")
+        usleep(50_000)
     }
 
     /// Backs up the source folder.

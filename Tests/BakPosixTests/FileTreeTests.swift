@@ -371,7 +371,12 @@ extension PosixTests {
             let tree = try tree("")
             #expect(tree.names(uid: 0, gid: 0) == (Array("root".utf8), Array("root".utf8)))
             #expect(tree.names(uid: 4_000_000_000, gid: 4_000_000_000) == ([], []))
-            #expect(tree.timestampGranularityNanoseconds >= 10_000_000)
+            let root = Array(scratch.bytes("").dropFirst())
+            var stat = FileStat(type: .directory)
+            stat.device = UInt64(scratch.status("")!.st_dev)
+            #expect(tree.evidence(root, stat).granularityNanoseconds >= 10_000_000)
+            stat.device = 0xffff_ffff
+            #expect(tree.evidence(root, stat) == .none, "it is on another device by now")
         }
 
         @Test func descriptorsDoNotLeak() throws {

@@ -14,7 +14,6 @@ import Testing
 /// Files of this machine, the folders above them without what others change of them meanwhile.
 private final class StillTree: SourceTree {
     let files: FileTree
-    var timestampGranularityNanoseconds: UInt64 { files.timestampGranularityNanoseconds }
 
     init(_ files: FileTree) { self.files = files }
 
@@ -26,6 +25,7 @@ private final class StillTree: SourceTree {
         }
     }
 
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { files.evidence(path, stat) }
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { try files.open(path) }
 
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {

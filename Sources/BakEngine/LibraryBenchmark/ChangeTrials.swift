@@ -43,12 +43,12 @@ struct ChangeTrials: Sendable {
     }
 
     /// Compares a walk with the snapshot. For one thread, in the order of the walk.
-    func makeComparer() throws -> ParentComparer {
+    func makeComparer(of tree: any SourceTree) throws -> ParentComparer {
         let parent = try ParentCursor(
             baseline.snapshot, repository: baseline.repository, index: session.value.index)
         let request = BackupRequest(paths: [], host: "", device: "", user: "", program: "")
         return ParentComparer(
-            [parent], request: request, repository: baseline.repository, index: session.value.index,
+            [parent], of: tree, request: request, repository: baseline.repository, index: session.value.index,
             makesRuns: false)
     }
 

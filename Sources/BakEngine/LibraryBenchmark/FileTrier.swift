@@ -83,10 +83,17 @@ final class FileTrier {
 
     deinit { buffer.deallocate() }
 
-    /// Reads a regular file of a known size and counts its pieces as of `kind`, or as of its type. Throws
-    /// `SourceError` and `Stopped`.
+    /// Reads a regular file and counts its pieces as of `kind`, or as of its type: what stat shows of it or, where stat
+    /// shows less than a read gives, all of it. Throws `SourceError` and `Stopped`.
     func read(_ file: any SourceFile, _ stat: FileStat, kind: Int? = nil) throws -> TriedFile {
-        if stat.size <= UInt64(inlineBytes) { return try readInline(file, stat) }
+        if stat.size <= UInt64(inlineBytes) {
+            if let tried = try readInline(file, stat) { return tried }
+            var whole = stat
+            // No file system holds a larger one, and the file ends where a read says so.
+            whole.size = UInt64(Int64.max)
+            whole.allocatedBytes = whole.size
+            return try read(file, whole, kind: kind)
+        }
         var tried = TriedFile()
         var extents: [Extent] = []
         var cursors = trials.map { SchemeCursor($0.cutter) }
@@ -112,10 +119,15 @@ final class FileTrier {
         return tried
     }
 
-    /// Reads what a manifest holds itself: no scheme counts it.
-    private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile {
-        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(stat.size)])
-        let count = stat.size > 0 ? try read(file, into: room, at: 0) : 0
+    /// Reads what a manifest holds itself: no scheme counts it. Nil when there is too much for that, whatever stat shows.
+    private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile? {
+        var room = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
+        var count = try read(file, into: room, at: 0)
+        if count > stat.size {
+            room = UnsafeMutableRawBufferPointer(rebasing: buffer[...inlineBytes])
+            count = try read(file, into: room, at: 0)
+            if count > inlineBytes { return nil }
+        }
         let bytes = UnsafeRawBufferPointer(rebasing: room[..<count])
         return TriedFile(
             type: ContentType(firstBytes: bytes), content: .inline(Array(bytes)), byteCount: UInt64(count),

@@ -81,7 +81,9 @@ public final class LibraryBenchmark: Sendable {
     ///   - readConcurrency: how many files are read at once; nil for what suits the medium.
     public func run(workerCount: Int, readConcurrency: Int? = nil) throws -> LibraryReport {
         let begin = repository.time.monotonicNanoseconds()
-        let manner = ReadingManner(tree.medium, processors: max(1, workerCount), asked: readConcurrency)
+        let manner = ReadingManner(
+            tree.medium, processors: max(1, workerCount), asked: readConcurrency,
+            mostOpenFiles: tree.mostOpenFiles)
         let source = manner.readers < manner.threads ? GatedTree(tree, readers: manner.readers) : tree
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         let queue = BoundedQueue<[LibraryItem]>(capacity: 64)
@@ -99,7 +101,7 @@ public final class LibraryBenchmark: Sendable {
         let walk = UncheckedBox(
             LibraryWalk(
                 tree, queue, state, filter: SourceFilter(exclusions, roots: roots, tree: tree), roots: roots,
-                comparer: try shared.changes?.makeComparer(), time: repository.time, onEvent: note))
+                comparer: try shared.changes?.makeComparer(of: tree), time: repository.time, onEvent: note))
         state.guarding { try walk.value.run() }
         queue.close()
         for thread in threads { thread.join() }

@@ -17,8 +17,8 @@ final class LibraryWalk {
     private let onEvent: (LibraryEvent) -> Void
     private var batch: [LibraryItem] = []
     private var batchBytes: UInt64 = 0
-    /// How many names are still to come of a file with several.
-    private var links: [InodeKey: UInt32] = [:]
+    /// How many names are still to come of a file with several, and what it is.
+    private var links: [InodeKey: (stat: FileStat, names: UInt32)] = [:]
     private var waitNanoseconds: UInt64 = 0
     private var entries: UInt64 = 0
     /// What has been found here.
@@ -51,6 +51,7 @@ final class LibraryWalk {
             if state.shouldStop() { return .stop }
             switch event.seen {
             case .failure(let path, let error):
+                if error.endsRun { throw error }
                 onEvent(.failed(path: path, reason: error.description))
                 return .proceed
             case .entry(let path, let stat): return visit(path, stat)
@@ -85,7 +86,7 @@ final class LibraryWalk {
         entries += 1
         var item = LibraryItem(path: path, stat: stat)
         switch stat.type {
-        case .regular: item.isFurtherName = isFurtherName(stat)
+        case .regular: item.isFurtherName = isFurtherName(path, stat)
         // The folders above what was asked about are in a manifest, but not in the library.
         case .directory:
             if roots.contains(where: { PathOrder.isAtOrBeneath(path, $0) }) { report.folders += 1 }
@@ -98,14 +99,14 @@ final class LibraryWalk {
         if batch.count >= Self.batchFiles || batchBytes >= Self.batchByteLimit { flush() }
     }
 
-    private func isFurtherName(_ stat: FileStat) -> Bool {
-        guard stat.linkCount > 1 else { return false }
+    private func isFurtherName(_ path: [UInt8], _ stat: FileStat) -> Bool {
+        guard stat.linkCount > 1, tree.evidence(path, stat).hasIdentity else { return false }
         let key = InodeKey(stat)
-        guard let left = links[key] else {
-            links[key] = stat.linkCount - 1
+        guard let known = links[key], known.stat == stat.withoutAllocation else {
+            links[key] = (stat.withoutAllocation, stat.linkCount - 1)
             return false
         }
-        links[key] = left > 1 ? left - 1 : nil
+        links[key] = known.names > 1 ? (known.stat, known.names - 1) : nil
         return true
     }
 
@@ -113,9 +114,10 @@ final class LibraryWalk {
         guard let comparer else { return }
         var run = EntryRun()
         let outcome = comparer.compare(item.path, item.stat, &run)
-        guard item.stat.type == .regular, !item.isFurtherName, case .differs(let change) = outcome else {
-            return
-        }
+        // What a backup would only read once more has not changed as far as anyone can tell.
+        guard item.stat.type == .regular, !item.isFurtherName,
+            case .differs(let change, recorded: nil) = outcome
+        else { return }
         if change == .changed {
             item.isChanged = true
         } else {

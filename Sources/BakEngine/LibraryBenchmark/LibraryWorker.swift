@@ -70,10 +70,21 @@ final class LibraryWorker {
             } else if item.stat.type == .regular {
                 try takeFile(item)
             } else {
-                try append(item.path, item.stat, try tree.attributes(item.path, item.stat), nil)
+                try append(item.path, item.stat, try attributes(item), nil)
             }
         } catch let error as SourceError {
+            if error.endsRun { throw error }
             onFailure(item.path, error.description)
+        }
+    }
+
+    /// What can be had of an entry's attributes; fewer of them cost the list of files a few bytes.
+    private func attributes(_ item: LibraryItem) throws(SourceError) -> FileAttributes {
+        do {
+            return try tree.attributes(item.path, item.stat)
+        } catch {
+            guard let read = error.readAttributes else { throw error }
+            return read
         }
     }
 

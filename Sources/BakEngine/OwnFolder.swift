@@ -1,0 +1,37 @@
+// OwnFolder: the repository's own folder, which no backup into it may store, as a walk may meet it: under its path, or
+// under another where a folder or a disk is mounted twice.
+//
+// Always holds: a folder that only looks like it is stored. Where numbers can be had twice, the folder must hold what
+// this run has just put into the repository.
+
+import BakCore
+import BakRepository
+import BakStorage
+
+/// Where the repository's folder is, and what it is.
+public struct OwnFolder: Sendable {
+    /// Its path, absolute without the leading slash.
+    public var path: [UInt8]
+    /// What the system shows of it; nil when it cannot be asked.
+    public var stat: FileStat?
+
+    /// Describes a repository's folder.
+    public init(path: [UInt8], stat: FileStat?) {
+        self.path = path
+        self.stat = stat
+    }
+
+    /// True if a folder that the walk has met is this one. `mark` is an object that only this repository has.
+    func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey) -> Bool {
+        if path == self.path { return true }
+        guard let stat, found.type == .directory else { return false }
+        let isSameNumber = found.inode == stat.inode
+        if isSameNumber, found.device == stat.device, tree.evidence(path, found).hasIdentity { return true }
+        // Another way to it may show other numbers, but hardly another time.
+        guard isSameNumber || found.mtime.seconds == stat.mtime.seconds,
+            let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
+        else { return false }
+        file.close()
+        return true
+    }
+}

@@ -1,0 +1,284 @@
+// What a source's numbers and sizes say is weighed against what else is known: on media that have no identity nothing is
+// one file because of its number, and what a read gives is the content whatever size is shown.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@Suite struct IdentityTests {
+    private static let disk = MediumEvidence(hasIdentity: true, granularityNanoseconds: 10_000_000)
+
+    /// A file with two names, as far as its numbers say.
+    private static func name(
+        _ path: String, _ content: [UInt8], _ change: (inout FileStat) -> Void = { _ in }
+    ) -> FakeEntry {
+        .file(path, content) {
+            ($0.stat.inode, $0.stat.linkCount) = (4711, 2)
+            change(&$0.stat)
+        }
+    }
+
+    /// Backs up and restores; returns what was read.
+    private static func roundTrip(
+        _ tree: FakeTree, _ change: (inout BackupRequest) -> Void = { _ in }
+    ) throws -> BackupReport {
+        let bench = try MemoryBench()
+        let report = try bench.backup(tree, EventLog(), change)
+        let target = try MemoryBench.restore(bench.repository, try #require(report.snapshot))
+        #expect(target.items == tree.expected)
+        return report
+    }
+
+    // MARK: Hard links
+
+    /// Whatever tells two files with one number apart, both are read and come back.
+    @Test(arguments: 0..<7)
+    func namesOfOneNumberThatDifferAreTwoFiles(difference: Int) throws {
+        let changes: [(inout FileStat) -> Void] = [
+            { $0.size = 5 }, { $0.mtime.nanoseconds += 1 }, { $0.ctime.seconds += 1 }, { $0.mode = 0o600 },
+            { $0.linkCount = 3 }, { $0.uid = 7 }, { $0.device = 2 },
+        ]
+        let content: [UInt8] = difference == 0 ? [5, 6, 7, 8, 9] : [5, 6, 7, 8]
+        let report = try Self.roundTrip(
+            FakeTree([
+                .other("s", .directory), Self.name("s/a", [1, 2, 3, 4]),
+                Self.name("s/b", content, changes[difference]),
+            ]))
+        #expect(report.counters.readBytes == UInt64(4 + content.count))
+    }
+
+    @Test func namesOfOneFileAreReadOnceWhereNumbersCount() throws {
+        let entries = [.other("s", .directory), Self.name("s/a", [1, 2]), Self.name("s/b", [1, 2])]
+        #expect(try Self.roundTrip(FakeTree(entries)).counters.readBytes == 2)
+        #expect(try Self.roundTrip(FakeTree(entries)) { $0.ignoresCtime = true }.counters.readBytes == 2)
+        #expect(try Self.roundTrip(FakeTree(entries)) { $0.ignoresInode = true }.counters.readBytes == 4)
+        #expect(try Self.roundTrip(FakeTree(entries, media: [1: .none])).counters.readBytes == 4)
+    }
+
+    /// Nothing but the content differs, as on a server that shows two disks as one.
+    @Test func filesThatOnlyTheirContentTellsApartComeBackApart() throws {
+        for size in [4, 100, 5000] {
+            var random = SeededRandom(UInt64(size))
+            let contents = [random.bytes(size), random.bytes(size)]
+            let tree = FakeTree(
+                [.other("s", .directory), Self.name("s/a", contents[0]), Self.name("s/b", contents[1])],
+                media: [1: .none])
+            #expect(try Self.roundTrip(tree).counters.readBytes == UInt64(2 * size))
+        }
+    }
+
+    // MARK: Moves
+
+    /// A folder and its file before and after; the numbers stay, the content does not.
+    private static func albums(_ name: String, _ text: String, isCopy: Bool, folderCtime: Int64)
+        -> [FakeEntry]
+    {
+        [
+            .other("s", .directory) { $0.stat.inode = 2 },
+            .other("s/\(name)", .directory) {
+                $0.stat.inode = 3
+                $0.stat.ctime.seconds = folderCtime
+            },
+            .file("s/\(name)/note", Array(text.utf8)) {
+                $0.stat.inode = 4
+                if !isCopy { $0.stat.ctime.seconds += 1 }
+            },
+        ]
+    }
+
+    /// Numbers are given out anew, and ctime is a copy of mtime: another album is not the old one moved.
+    @Test(arguments: [
+        (MediumEvidence.none, true, false, false), (.none, false, false, false), (.none, true, true, false),
+        (disk, true, false, false), (disk, true, true, false), (disk, false, true, true),
+    ])
+    func anotherFolderWithTheNumberIsRead(
+        medium: MediumEvidence, isCopy: Bool, ignoresCtime: Bool, ignoresInode: Bool
+    ) throws {
+        let bench = try MemoryBench()
+        let before = Self.albums("A", "Summer", isCopy: isCopy, folderCtime: 1000)
+        let after = Self.albums("B", "Winter", isCopy: isCopy, folderCtime: 1000)
+        try bench.backup(FakeTree(before, media: [1: medium]))
+        let tree = FakeTree(after, media: [1: medium])
+        let report = try bench.backup(tree) {
+            ($0.ignoresCtime, $0.ignoresInode) = (ignoresCtime, ignoresInode)
+        }
+        #expect(report.movedFiles == 0)
+        let target = try MemoryBench.restore(bench.repository, try #require(report.snapshot))
+        #expect(target.items == tree.expected)
+    }
+
+    @Test func aFolderIsFollowedWhereCtimeIsSeenToLive() throws {
+        let bench = try MemoryBench()
+        try bench.backup(FakeTree(Self.albums("A", "Summer", isCopy: false, folderCtime: 1000)))
+        let report = try bench.backup(
+            FakeTree(Self.albums("B", "Summer", isCopy: false, folderCtime: 1005)))
+        #expect(report.movedFiles == 1 && report.counters.readBytes == 0)
+    }
+
+    // MARK: Sizes
+
+    /// Content of every kind of length, shown as empty, too short or too long.
+    @Test(arguments: [0, 1, 63, 64, 65, 5000, 300_000])
+    func whatAReadGivesIsStored(count: Int) throws {
+        var random = SeededRandom(UInt64(count + 1))
+        let content = random.bytes(count)
+        for shown in Set([0, 1, 64, count / 2, max(0, count - 1)]) where shown <= count {
+            let bench = try MemoryBench()
+            let tree = FakeTree([
+                .other("s", .directory),
+                .file("s/f", content) {
+                    $0.stat.size = UInt64(shown)
+                    $0.stat.allocatedBytes = 0
+                },
+            ])
+            let events = EventLog()
+            let report = try bench.backup(tree, events)
+            #expect(events.all.isEmpty, "\(count) bytes, \(shown) shown: \(events.all)")
+            let snapshot = try #require(report.snapshot)
+            #expect(report.counters.bytes == UInt64(count) && report.counters.changingFiles == 0)
+            #expect(try MemoryBench.restore(bench.repository, snapshot).items == tree.expected)
+            // It is not called unchanged because it shows what it showed before.
+            let again = try bench.backup(tree)
+            #expect(again.counters.readBytes == (shown == count ? 0 : UInt64(count)))
+            // The content is known whatever size is shown.
+            let honest = FakeTree([.other("s", .directory), .file("s/f", content)])
+            #expect(try bench.backup(honest) { $0.parent = .none }.counters.addedBytes < 2000)
+            for asked in [tree, honest] {
+                let outcome = try DeletionCheck(
+                    bench.repository, of: asked, roots: [Array("s".utf8)], onVerdict: { _ in }
+                ).run()
+                #expect(outcome.safeFiles == 1 && outcome.unsafeFiles == 0, "\(count), \(shown) shown")
+            }
+        }
+    }
+
+    @Test(arguments: [(64, 65), (0, 5000), (4000, 5000), (299_999, 300_000)])
+    func whatAFileDoesNotGiveIsTold(count: Int, shown: UInt64) throws {
+        let bench = try MemoryBench()
+        var random = SeededRandom(UInt64(count + 1))
+        let tree = FakeTree([
+            .other("s", .directory), .file("s/f", random.bytes(count)) { $0.stat.size = shown },
+        ])
+        for _ in 0..<2 {
+            let events = EventLog()
+            let report = try bench.backup(tree, events)
+            #expect(events.failures.count == 1 && report.counters.failedItems == 1)
+            #expect(report.counters.files == 1 && report.counters.bytes == UInt64(count))
+            #expect(report.counters.readBytes >= UInt64(count))
+        }
+        let check = try DeletionCheck(
+            bench.repository, of: tree, roots: [Array("s".utf8)], onVerdict: { _ in }
+        ).run()
+        #expect(check.safeFiles == 0 && check.unsafeFiles == 1)
+        // In /proc and /sys a size says nothing.
+        let nominal = MediumEvidence(hasIdentity: false, granularityNanoseconds: 1, hasNominalSizes: true)
+        let events = EventLog()
+        try bench.backup(FakeTree(tree.entries, media: [1: nominal]), events)
+        #expect(events.failures.isEmpty)
+    }
+
+    /// A log that is written to is stored as it was when it was opened, and not as long as it grows.
+    @Test func aGrowingFileEndsWhereItEnded() throws {
+        for size in [0, 40, 1000] {
+            let bench = try MemoryBench()
+            let tree = FakeTree([.other("s", .directory), .file("s/log", [UInt8](repeating: 7, count: size))])
+            let events = EventLog()
+            let report = try bench.backup(GrowingTree(tree), events)
+            #expect(report.counters.bytes == UInt64(size) && report.counters.changingFiles == 1)
+            #expect(events.failures.isEmpty)
+        }
+    }
+
+    // MARK: What is lacking
+
+    /// The content is stored, the rest is asked for again and told of again, by every backup.
+    @Test(arguments: ["attributes", "an attribute"])
+    func anEntryWithoutAllAttributesIsReadAgain(fault: String) throws {
+        let bench = try MemoryBench()
+        let kept = ExtendedAttribute(name: Array("user.kept".utf8), value: [1])
+        func tree(_ fault: String?) -> FakeTree {
+            FakeTree([
+                .other("s", .directory) { $0.fault = fault },
+                .file("s/f", [1, 2, 3]) {
+                    $0.fault = fault
+                    $0.attributes.extendedAttributes = [kept]
+                },
+            ])
+        }
+        for _ in 0..<3 {
+            let events = EventLog()
+            let report = try bench.backup(tree(fault), events)
+            #expect(events.failures.count == 2 && report.counters.failedItems == 2)
+            #expect(events.all.allSatisfy { if case .incomplete = $0 { true } else { false } })
+            #expect(report.counters.files == 1 && report.counters.folders == 1)
+            let entry = try #require(try bench.entry("s/f", of: report))
+            #expect(entry.attributes.extendedAttributes == (fault == "an attribute" ? [kept] : []))
+        }
+        let whole = try bench.backup(tree(nil))
+        #expect(whole.counters.failedItems == 0 && whole.counters.readBytes == 3)
+        #expect(try bench.backup(tree(nil)).counters.readBytes == 0)
+    }
+
+    @Test func aLinkWithoutItsAttributesIsALink() throws {
+        let bench = try MemoryBench()
+        let tree = FakeTree([
+            .other("s", .directory),
+            .other("s/link", .symlink) {
+                $0.fault = "an attribute"
+                $0.attributes.linkTarget = Array("there".utf8)
+            },
+        ])
+        let report = try bench.backup(tree)
+        #expect(report.counters.failedItems == 1 && report.counters.others == 1)
+        #expect(try bench.entry("s/link", of: report)?.attributes.linkTarget == Array("there".utf8))
+    }
+}
+
+extension MemoryBench {
+    /// A snapshot's entry.
+    fileprivate func entry(_ path: String, of report: BackupReport) throws -> ManifestEntry? {
+        let snapshot = try #require(report.snapshot)
+        let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
+        while let record = try reader.next() {
+            if case .entry(let entry) = record, entry.path == Array(path.utf8) { return entry }
+        }
+        return nil
+    }
+}
+
+/// A source whose files grow by a byte with every look at them.
+private final class GrowingTree: SourceTree {
+    let tree: FakeTree
+    init(_ tree: FakeTree) { self.tree = tree }
+    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
+    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try tree.open(path)) }
+    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+        try tree.attributes(path, stat)
+    }
+    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { tree.names(uid: uid, gid: gid) }
+    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
+
+    private final class File: SourceFile {
+        let file: any SourceFile
+        var growth: UInt64 = 0
+        init(_ file: any SourceFile) { self.file = file }
+        func stat() throws(SourceError) -> FileStat {
+            var stat = try file.stat()
+            stat.size += growth
+            growth += 1
+            return stat
+        }
+        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes { try file.attributes(stat) }
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+            for index in buffer.indices { buffer[index] = 7 }
+            return buffer.count
+        }
+        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
+            offset..<size
+        }
+        func close() { file.close() }
+    }
+}

@@ -1,0 +1,89 @@
+// Stands in for media that say strange things of their files. Loaded before the C library (LD_PRELOAD); the environment says
+// what is shown:
+//
+//   SHOWN_INODES="real=shown,real=shown"  the files that are shown as others than they are, and their numbers
+//   SHOWN_CTIME=mtime                     their ctime is a copy of their mtime
+//   SHOWN_LINKS=n, SHOWN_SIZE=n           how many names the regular ones have, and their size
+//   SHOWN_TYPE=magic                      the kind of every file system
+//   FAILING="call=errno,call=errno"       calls that fail
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/types.h>
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static void show(struct stat *s) {
+    const char *list = getenv("SHOWN_INODES");
+    while (list && *list) {
+        char *end;
+        unsigned long real = strtoul(list, &end, 10);
+        if (*end != '=') return;
+        unsigned long shown = strtoul(end + 1, &end, 10);
+        if (s->st_ino == real) {
+            s->st_ino = shown;
+            if (getenv("SHOWN_CTIME")) s->st_ctim = s->st_mtim;
+            if (!S_ISREG(s->st_mode)) return;
+            if (getenv("SHOWN_LINKS")) s->st_nlink = strtoul(getenv("SHOWN_LINKS"), 0, 10);
+            if (getenv("SHOWN_SIZE")) s->st_size = strtol(getenv("SHOWN_SIZE"), 0, 10);
+            return;
+        }
+        if (*end != ',') return;
+        list = end + 1;
+    }
+}
+
+static int fails(const char *call) {
+    size_t length = strlen(call);
+    for (const char *list = getenv("FAILING"); list && *list; list = strchr(list, ',') ? strchr(list, ',') + 1 : "")
+        if (!strncmp(list, call, length) && list[length] == '=') {
+            errno = atoi(list + length + 1);
+            return 1;
+        }
+    return 0;
+}
+
+int fstatat(int folder, const char *path, struct stat *s, int flags) {
+    int result = REAL(fstatat)(folder, path, s, flags);
+    if (!result) show(s);
+    return result;
+}
+
+int fstat(int file, struct stat *s) {
+    int result = REAL(fstat)(file, s);
+    if (!result) show(s);
+    return result;
+}
+
+int statfs(const char *path, struct statfs *s) {
+    int result = REAL(statfs)(path, s);
+    if (!result && getenv("SHOWN_TYPE")) s->f_type = strtoul(getenv("SHOWN_TYPE"), 0, 0);
+    return result;
+}
+
+int fstatfs(int file, struct statfs *s) {
+    int result = REAL(fstatfs)(file, s);
+    if (!result && getenv("SHOWN_TYPE")) s->f_type = strtoul(getenv("SHOWN_TYPE"), 0, 0);
+    return result;
+}
+
+ssize_t flistxattr(int file, char *list, size_t size) {
+    return fails("flistxattr") ? -1 : REAL(flistxattr)(file, list, size);
+}
+
+ssize_t listxattr(const char *path, char *list, size_t size) {
+    return fails("listxattr") ? -1 : REAL(listxattr)(path, list, size);
+}
+
+ssize_t fgetxattr(int file, const char *name, void *value, size_t size) {
+    return fails("fgetxattr") ? -1 : REAL(fgetxattr)(file, name, value, size);
+}
+
+ssize_t getxattr(const char *path, const char *name, void *value, size_t size) {
+    return fails("getxattr") ? -1 : REAL(getxattr)(path, name, value, size);
+}
