@@ -46,6 +46,8 @@ public struct BackupRequest: Sendable {
 
     /// The snapshot that the source is a copy of, by the id under which it was first made.
     public var original: ID128?
+    /// The snapshot that this one comes after, whatever it is compared with; nil for the one it is compared with.
+    public var predecessor: ID128?
     /// Whether the source is known to lack something, so that the snapshot is not complete.
     public var isPartial = false
 

@@ -201,7 +201,7 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            (record.parent, record.hasIndex) = (parent?.id, hasIndex)
+            (record.parent, record.hasIndex) = (request.predecessor ?? parent?.id, hasIndex)
             record.isComplete = isComplete && !request.isPartial
             record.counters = counters
             return record

@@ -160,13 +160,17 @@ public final class SnapshotCopy {
 
     private func copyFiles(_ snapshots: [CommitRecord]) throws {
         let index = try BlobIndex(source)
+        let ancestors = try source.snapshotList().order
         var before: CommitRecord?
         for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
             do {
                 let tree = try SnapshotTree(snapshot, repository: source, index: index)
                 let parent = try parent(of: snapshot, before, index)
-                if let made = try copyFiles(of: tree, snapshot, parent: parent) {
+                let predecessor = ancestors.firstAncestor(of: snapshot) { copies[$0]?.id }
+                if let made = try copyFiles(
+                    of: tree, snapshot, parent: parent, after: predecessor)
+                {
                     note(snapshot, copiedAs: made)
                     before = snapshot
                 }
@@ -187,13 +191,15 @@ public final class SnapshotCopy {
     }
 
     private func copyFiles(
-        of tree: SnapshotTree, _ snapshot: CommitRecord, parent: BackupRequest.ParentChoice
+        of tree: SnapshotTree, _ snapshot: CommitRecord, parent: BackupRequest.ParentChoice,
+        after predecessor: ID128?
     ) throws -> CommitRecord? {
         var backup = BackupRequest(
             paths: snapshot.paths, host: snapshot.host, device: snapshot.device, user: snapshot.user,
             program: snapshot.program)
         (backup.tags, backup.time, backup.parent) = (snapshot.tags, snapshot.time, parent)
         (backup.original, backup.isPartial) = (snapshot.originalID, !snapshot.isComplete)
+        backup.predecessor = predecessor
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
         backup.checkpointBytes = request.checkpointBytes
         var exclusions = BackupExclusions()
