@@ -17,9 +17,13 @@ public enum SmallFile {
     }
 
     /// Reads the standard input to its end, at most `limit` bytes.
-    public static func readStandardInput(limit: Int) throws(SourceError) -> [UInt8] {
+    ///
+    /// Throws when it cannot be read, when there is more, and soon after `isCancelled` turns true.
+    public static func readStandardInput(
+        limit: Int, isCancelled: () -> Bool
+    ) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
-            return try readToEnd(STDIN_FILENO, limit)
+            return try readToEnd(STDIN_FILENO, limit, waiting: isCancelled)
         } catch {
             throw SourceError(error, "read the standard input")
         }
@@ -79,11 +83,16 @@ public enum SmallFile {
         )
     }
 
-    private static func readToEnd(_ descriptor: Int32, _ limit: Int) throws(Errno) -> [UInt8] {
+    private static func readToEnd(
+        _ descriptor: Int32, _ limit: Int, waiting isCancelled: () -> Bool = { false }
+    ) throws(Errno) -> [UInt8] {
         var result: [UInt8] = []
         let part = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
         defer { part.deallocate() }
         while true {
+            // A signal that asks to stop is noticed within a part of a second.
+            var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            while poll(&wait, 1, 200) <= 0 { if isCancelled() { throw Errno(code: ECANCELED) } }
             let count = try system { Glibc.read(descriptor, part.baseAddress, part.count) }
             if count == 0 { return result }
             guard result.count + count <= limit else { throw Errno(code: EFBIG) }

@@ -25,7 +25,7 @@ struct BackupSource {
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
             roots = [name]
         } else {
-            let files = try FileTree(roots: try Self.paths(invocation))
+            let files = try FileTree(roots: try Self.paths(invocation, context))
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.places)
         }
@@ -61,18 +61,18 @@ struct BackupSource {
     }
 
     /// The operands, and the paths that files list.
-    private static func paths(_ invocation: Invocation) throws -> [[UInt8]] {
+    private static func paths(_ invocation: Invocation, _ context: CommandContext) throws -> [[UInt8]] {
         var paths: [[UInt8]] = []
         for operand in invocation.operands { paths.append(try path(operand, "PATH", invocation)) }
         for file in invocation.allBytes(.filesFrom) {
             let origin = "--files-from \(Formatting.name(file))"
-            for line in try lines(try readFile(file, .filesFrom), origin, invocation)
+            for line in try lines(try readFile(file, .filesFrom, context), origin, invocation)
             where !line.bytes.isEmpty && line.bytes.first != UInt8(ascii: "#") {
                 paths.append(try path(line.bytes, "\(origin):\(line.number)", invocation))
             }
         }
         for file in invocation.allBytes(.filesFromRaw) {
-            paths += try readFile(file, .filesFromRaw).split(separator: 0).map(Array.init)
+            paths += try readFile(file, .filesFromRaw, context).split(separator: 0).map(Array.init)
         }
         guard !paths.isEmpty else {
             throw CommandFailure(code: .failed, message: "the list of files to back up is empty")
@@ -94,22 +94,26 @@ struct BackupSource {
     private static func path(
         _ text: [UInt8], _ origin: String, _ invocation: Invocation
     ) throws(UsageError) -> [UInt8] {
-        if Machine.isThere(text) { return text }
-        if let complaint = PlaceName.objection(to: text) {
+        let (place, complaint) = (PlaceName.path(text), PlaceName.objection(to: text))
+        if complaint == nil && place == text || Machine.isThere(text) { return text }
+        if let complaint {
             throw UsageError(
                 "\(origin) '\(Formatting.name(text))': \(complaint)", command: invocation.command)
         }
-        return PlaceName.path(text)
+        return place
     }
 
     /// Reads a file that a flag names; `-` is the standard input.
-    static func readFile(_ path: [UInt8], _ flag: FlagName) throws(UsageError) -> [UInt8] {
+    static func readFile(_ path: [UInt8], _ flag: FlagName, _ context: CommandContext) throws -> [UInt8] {
         do throws(SourceError) {
             let limit = 64 << 20
             return path == [UInt8(ascii: "-")]
-                ? try SmallFile.readStandardInput(limit: limit)
+                ? try SmallFile.readStandardInput(limit: limit, isCancelled: context.isInterrupted)
                 : try SmallFile.read(path: String(decoding: path, as: UTF8.self), limit: limit)
         } catch {
+            if context.isInterrupted() {
+                throw CommandFailure(code: .interrupted, message: "interrupted before anything was read")
+            }
             throw UsageError("--\(flag.rawValue): \(error)", command: .backup)
         }
     }

@@ -68,7 +68,7 @@ extension Commands {
                         use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == .iexclude))
             case .excludeFile:
                 exclusions.patterns += try reader.list(
-                    try BackupSource.readFile(use.value, .excludeFile),
+                    try BackupSource.readFile(use.value, .excludeFile, context),
                     name: "--exclude-file \(Formatting.name(use.value))")
             case .excludeIfPresent: FolderMark(use.value).map { exclusions.marks.append($0) }
             default: break

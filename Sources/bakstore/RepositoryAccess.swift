@@ -173,16 +173,7 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
         }
-        if !isSure,
-            let entry = KnownRepositories(folder: context.environment.stateFolder).entry(at: location.path),
-            KnownRepositories.mayBeHidden(entry, by: location.path)
-        {
-            throw CommandFailure(
-                code: .failed,
-                message:
-                    "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its "
-                    + "disk connected? To make a new one there all the same, add --yes")
-        }
+        if !isSure { try expectNothingHidden(location, context) }
         var options = options
         let id = ID128(from: SystemRandom())
         options.id = id
@@ -194,6 +185,28 @@ struct RepositoryAccess {
         repository.store.renewReserve()
         context.remember(repository.config.id, at: location)
         return repository
+    }
+
+    /// Throws unless a new repository hides none that was there, or the user says that it may.
+    private static func expectNothingHidden(
+        _ location: RepositoryLocation, _ context: CommandContext
+    ) throws {
+        guard let entry = KnownRepositories(folder: context.environment.stateFolder).entry(at: location.path),
+            KnownRepositories.mayBeHidden(entry, by: location.path)
+        else { return }
+        let absence =
+            "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its disk "
+            + "connected?"
+        let question = "\(Formatting.line(absence)) Make a new one there all the same? [y/N] "
+        guard !context.isJSON,
+            let answer = context.terminal.ask(question, isCancelled: context.isInterrupted)
+        else {
+            throw CommandFailure(
+                code: .failed, message: "\(absence) To make a new one there all the same, add --yes")
+        }
+        guard ["y", "yes"].contains(answer.lowercased()) else {
+            throw CommandFailure(code: .failed, message: "nothing was made")
+        }
     }
 
     /// A cache that has not been used for so long is removed.

@@ -78,6 +78,11 @@ import Testing
         let made = home.run("init", "--repo", "~/disk/backup")
         #expect(
             made.code == .failed && made.error.contains("--yes") && !home.has("disk/backup"), "\(made.error)")
+        let terminal = RecordingTerminal()
+        terminal.typed = ["n"]
+        let asked = home.run("init", "--repo", "~/disk/backup", terminal: terminal)
+        #expect(asked.code == .failed && !home.has("disk/backup"))
+        #expect(terminal.questions.first?.contains("is its disk connected? Make a new one") == true)
         #expect(home.run("init", "--repo", "~/disk/backup", "--yes").code == .done)
         // A folder that was deleted is no disk that is away.
         try files.removeItem(atPath: home.path + "/away")
