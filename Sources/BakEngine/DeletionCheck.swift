@@ -190,7 +190,12 @@ public final class DeletionCheck {
     /// The complete snapshots in the order in which they are looked into, so that the first that has a file's content
     /// is the one that keeps it for longest.
     private func longestStayingFirst() throws -> [CommitRecord] {
-        let newestFirst = try repository.snapshots().readable.filter(\.isComplete).reversed()
+        let all = try repository.snapshots().readable
+        let confirmed = Set(all.flatMap(\.confirmed))
+        // One that is in doubt may turn out to be none that counts.
+        let newestFirst = all.filter {
+            $0.isComplete && ($0.doubtfulPaths.isEmpty || confirmed.contains($0.originalID))
+        }.reversed()
         func staying(_ snapshot: CommitRecord) -> Staying {
             terms.staying[snapshot.id] ?? .forGood(.noRules)
         }

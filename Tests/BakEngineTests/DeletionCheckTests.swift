@@ -1,5 +1,6 @@
 import BakCore
 import BakEngine
+import BakFormat
 import BakPosix
 import BakRepository
 import Glibc
@@ -121,6 +122,29 @@ import Testing
         #expect(outcome.report?.passingFiles == 1 && outcome.report?.passingBytes == 5)
         terms.staying[second.id] = .ruledOut
         #expect(try check(bench, "source", terms).safe.isEmpty)
+    }
+
+    @Test func aSnapshotInDoubtMakesNothingSafe() throws {
+        let bench = try Workbench()
+        /// Puts a changed form of a snapshot in its place.
+        func replace(_ record: CommitRecord?, _ change: (inout CommitRecord) -> Void) throws -> ID128 {
+            var other = try #require(record)
+            (other.id, other.hasIndex) = (ID128(from: bench.repository.random), false)
+            change(&other)
+            _ = try other.encode(bench.repository.context).withUnsafeBytes {
+                try bench.store.put(Layout.snapshot(other.id), $0)
+            }
+            try bench.repository.forget([try #require(record).id], host: "test", program: "test")
+            return other.id
+        }
+        try bench.shell("printf one > one && printf two > two")
+        let doubtful = try replace(try bench.backup().snapshot) { $0.doubtfulPaths = [0] }
+        #expect(try check(bench, "source").reasons == ["one": [.notStored], "two": [.notStored]])
+        // The next one, which lacks a file, confirms it.
+        try bench.shell("rm one")
+        _ = try replace(try bench.backup().snapshot) { $0.confirmed = [doubtful] }
+        try bench.shell("printf one > one")
+        #expect(try check(bench, "source").safe == ["one", "two"])
     }
 
     @Test func aFileOnTheRepositorysDiskIsNotSafe() throws {
