@@ -32,7 +32,7 @@ extension Commands {
         if !isDryRun { try vouched?.settle() }
         guard prunes else {
             try decisions?.summarize()
-            return request?.unreadable.isEmpty ?? true ? .done : .damage
+            return ExitCode.of(request?.unreadable ?? [])
         }
         if let decisions, !invocation.has(.json), !invocation.has(.quiet) {
             try context.print(decisions.summary)
@@ -52,7 +52,7 @@ extension Commands {
         try output.summarize(report, decisions)
         if report.wasInterrupted { return .interrupted }
         let isDamaged = report.damagedPacks > 0 || report.snapshotsInDoubt > 0
-        return isDamaged || !(request?.unreadable.isEmpty ?? true) ? .damage : .done
+        return isDamaged ? .damage : ExitCode.of(request?.unreadable ?? [])
     }
 }
 
