@@ -26,7 +26,7 @@ public struct OwnFolder: Sendable {
         if path == self.path { return true }
         guard let stat, found.type == .directory else { return false }
         let isSameNumber = found.inode == stat.inode
-        if isSameNumber, found.device == stat.device, tree.evidence(path, found).hasIdentity { return true }
+        if tree.evidence(path, found).hasIdentity { return isSameNumber && found.device == stat.device }
         // Another way to it may show other numbers, but hardly another time.
         guard isSameNumber || found.mtime.seconds == stat.mtime.seconds,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
