@@ -1,0 +1,383 @@
+// Targets that take two names for one, or refuse some entries: nothing is replaced by another entry, what can come back
+// does, and what cannot is named.
+
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import BakEngine
+
+/// A target in memory that folds names, and refuses what a test says.
+private final class PickyTarget: RestoreTarget {
+    let inner = MemoryTarget()
+    /// What the medium takes a path for.
+    let fold: @Sendable ([UInt8]) -> [UInt8]
+    /// The error of an operation on a path, if it is refused.
+    let refuse: @Sendable (String, [UInt8]) -> TargetError?
+
+    init(
+        fold: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 },
+        refuse: @escaping @Sendable (String, [UInt8]) -> TargetError? = { _, _ in nil }
+    ) { (self.fold, self.refuse) = (fold, refuse) }
+
+    private func expect(_ operation: String, _ path: [UInt8]) throws(TargetError) {
+        if let error = refuse(operation, path) { throw error }
+    }
+
+    /// What is there has the name that it was made with.
+    private let spelling = Mutex<[[UInt8]: [UInt8]]>([:])
+
+    private func spell(_ path: [UInt8]) {
+        let folded = fold(path)
+        spelling.withLock { if $0[folded] == nil { $0[folded] = path } }
+    }
+
+    func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? { try inner.stat(fold(path)) }
+
+    func list(
+        _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
+    ) throws(TargetError) {
+        let folded = fold(path)
+        let spellings = spelling.withLock { $0 }
+        try inner.list(folded, sweeping: sweeping) { name in
+            let whole = PathOrder.join(folded, Array(name))
+            visit((spellings[whole] ?? whole)[((folded.isEmpty ? 0 : folded.count + 1))...])
+        }
+    }
+
+    func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
+        try expect("folder", path)
+        spell(path)
+        return try inner.makeFolder(fold(path))
+    }
+
+    func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile {
+        try expect("file", path)
+        return PickyFile(try inner.createFile(fold(path), size: size, replacing: true)) {
+            () throws(TargetError) in
+            if !replacing, self.inner.items[self.fold(path)] != nil {
+                throw TargetError(operation: "finish", message: "taken", kind: .taken)
+            }
+            self.spell(path)
+        }
+    }
+
+    func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
+        throws(TargetError) -> [MetadataNote]
+    {
+        try expect("special", path)
+        if !replacing, inner.items[fold(path)] != nil {
+            throw TargetError(operation: "create", message: "taken", kind: .taken)
+        }
+        spell(path)
+        return try inner.makeSpecial(fold(path), stat, attributes, replacing: replacing)
+    }
+
+    func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
+        try expect("link", path)
+        if !replacing, inner.items[fold(path)] != nil {
+            throw TargetError(operation: "link", message: "taken", kind: .taken)
+        }
+        spell(path)
+        try inner.makeHardLink(fold(path), to: fold(existing), replacing: replacing)
+    }
+
+    func copyFile(
+        _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
+        replacing: Bool
+    ) throws(TargetError) -> [MetadataNote] {
+        try expect("copy", path)
+        return try inner.copyFile(fold(path), from: fold(existing), stat, attributes, replacing: replacing)
+    }
+
+    func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
+        -> [MetadataNote]
+    {
+        try expect("metadata", path)
+        return []
+    }
+
+    func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp { time }
+    func tidy() {}
+    func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] { [] }
+    func synchronize() throws(TargetError) {}
+    func close() {}
+}
+
+private final class PickyFile: RestoreFile {
+    private let inner: any RestoreFile
+    private let beforeFinish: @Sendable () throws(TargetError) -> Void
+
+    init(_ inner: any RestoreFile, _ beforeFinish: @escaping @Sendable () throws(TargetError) -> Void) {
+        (self.inner, self.beforeFinish) = (inner, beforeFinish)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
+        try inner.write(bytes, at: offset)
+    }
+
+    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
+        try beforeFinish()
+        return try inner.finish(stat, attributes)
+    }
+
+    func abandon() { inner.abandon() }
+}
+
+@Suite struct RestoreNamesTests {
+    private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    private func restore(
+        _ bench: MemoryBench, _ snapshot: CommitRecord, to target: PickyTarget,
+        _ mode: RestoreRequest.Overwrite = .always, _ log: RestoreLog = RestoreLog()
+    ) throws -> RestoreReport {
+        var request = RestoreRequest(snapshot: snapshot)
+        request.overwrite = mode
+        return try Restore(
+            bench.repository, index: try BlobIndex(bench.repository), to: target, onEvent: log.note
+        ).run(request)
+    }
+
+    /// Cases: by letters, by composition, by a short name, and by a folding that nothing here knows of.
+    static let foldings: [(String, String, @Sendable ([UInt8]) -> [UInt8])] = [
+        ("IMG.JPG", "img.jpg", { Array(String(decoding: $0, as: UTF8.self).lowercased().utf8) }),
+        (
+            "cafe\u{301}", "caf\u{e9}",
+            { Array(String(decoding: $0, as: UTF8.self).replacing("e\u{301}", with: "\u{e9}").utf8) }
+        ),
+        (
+            "LONGNA~1", "longname.jpeg",
+            {
+                String(decoding: $0, as: UTF8.self).hasSuffix("LONGNA~1")
+                    ? Array($0.dropLast(8)) + Array("longname.jpeg".utf8) : $0
+            }
+        ),
+        ("a", "b", { path in path.map { $0 == UInt8(ascii: "a") ? UInt8(ascii: "b") : $0 } }),
+    ]
+
+    @Test(arguments: 0..<4, RestoreRequest.Overwrite.allCases)
+    func twoEntriesNeverMeet(folding: Int, mode: RestoreRequest.Overwrite) throws {
+        let (one, two, fold) = Self.foldings[folding]
+        let bench = try MemoryBench()
+        let tree = FakeTree([
+            .file(one, [1, 1]), .file(two, [2]), .other("zz", .directory), .file("zz/\(one)", [3]),
+            .file("zz/\(two)", [4]), .other("zz\(one)", .directory), .file("zz\(one)/x", [5]),
+            .other("zz\(two)", .directory), .file("zz\(two)/x", [6]), .file("zz\(two)/y", [7]),
+        ])
+        let snapshot = try #require(try bench.backup(tree).snapshot)
+        let target = PickyTarget(fold: fold)
+        for turn in 0..<3 {
+            let log = RestoreLog()
+            let report = try restore(bench, snapshot, to: target, mode, log)
+            // Two files, the file in the folder that is one with another, and that folder itself.
+            #expect(report.failed == 4, "turn \(turn): \(log.failures)")
+            #expect(target.inner.items[fold(bytes(one))] == .file([1, 1]))
+            #expect(target.inner.items[fold(bytes("zz/" + one))] == .file([3]))
+            #expect(target.inner.items[fold(bytes("zz\(one)/x"))] == .file([5]))
+            #expect(target.inner.items[fold(bytes("zz\(two)/y"))] == .file([7]))
+            // Something of another's in the top, so that nothing in it is new.
+            target.inner.set(bytes("stranger"), .file([9]))
+        }
+    }
+
+    @Test(arguments: RestoreRequest.Overwrite.allCases)
+    func aTargetThatTellsThemApartKeepsBoth(mode: RestoreRequest.Overwrite) throws {
+        let bench = try MemoryBench()
+        let tree = FakeTree([
+            .file("IMG.JPG", [1]), .file("img.jpg", [2]), .other("x", .directory), .other("X", .directory),
+            .file("x/a", [3]), .file("X/a", [4]),
+        ])
+        let snapshot = try #require(
+            try bench.backup(FakeTree(tree.entries.sorted { PathOrder.precedes($0.path, $1.path) })).snapshot)
+        let target = PickyTarget()
+        target.inner.set(bytes("img.jpg"), .file([8]))
+        for _ in 0..<2 {
+            let log = RestoreLog()
+            let report = try restore(bench, snapshot, to: target, mode, log)
+            #expect(report.failed == 0, "\(log.failures)")
+        }
+        #expect(target.inner.items[bytes("IMG.JPG")] == .file([1]))
+        #expect(target.inner.items[bytes("X/a")] == .file([4]))
+        #expect(target.inner.items[bytes("x/a")] == .file([3]))
+    }
+
+    @Test(arguments: ["folder", "file", "special", "link", "metadata"])
+    func arefusalIsTheEntrysUnlessFatal(operation: String) throws {
+        for isFatal in [false, true] {
+            let bench = try HostileManifest()
+            var linked = bench.entry("d/f", .regular) {
+                ($0.stat.linkCount, $0.stat.inode, $0.stat.size, $0.content) = (2, 5, 1, .inline([1]))
+            }
+            let first = linked
+            linked.path = bytes("d/g")
+            let snapshot = try bench.commit([
+                bench.entry("d", .directory), first, linked, bench.entry("d/l", .fifo),
+                bench.file("z", size: 50, [.chunk(bench.chunk)]),
+            ])
+            let refused: [String: String] = [
+                "folder": "d", "file": "d/f", "special": "d/l", "link": "d/g", "metadata": "d",
+            ]
+            let path = bytes(refused[operation]!)
+            let target = PickyTarget(refuse: { made, at in
+                made == operation && at == path
+                    ? TargetError(operation: made, message: "no", kind: isFatal ? .full : .entry) : nil
+            })
+            let log = RestoreLog()
+            if isFatal {
+                #expect(throws: TargetError.self) {
+                    try restore(bench.bench, snapshot, to: target, .always, log)
+                }
+                continue
+            }
+            let report = try restore(bench.bench, snapshot, to: target, .always, log)
+            #expect(report.failed > 0)
+            #expect(
+                log.failures.contains { $0.hasPrefix(refused[operation]! + ": ") || operation == "folder" },
+                "\(log.failures)")
+            #expect(target.inner.items[bytes("z")] == .file(HostileManifest.chunkBytes))
+        }
+    }
+
+    @Test func namesThatGetNoLinkAreCopies() throws {
+        let bench = try HostileManifest()
+        func named(_ path: String) -> ManifestEntry {
+            bench.entry(path, .regular) {
+                ($0.stat.linkCount, $0.stat.inode, $0.stat.size, $0.content) = (4, 5, 1, .inline([1]))
+            }
+        }
+        let snapshot = try bench.commit(["a", "b", "c", "d"].map(named))
+        let target = PickyTarget(refuse: { made, _ in
+            made == "link" ? TargetError(operation: "link", message: "no", kind: .refusesLinks) : nil
+        })
+        let report = try restore(bench.bench, snapshot, to: target)
+        #expect(report.files == 4 && report.copiedLinks == 3 && report.failed == 0)
+        #expect(target.inner.items.values.allSatisfy { $0 == .file([1]) } && target.inner.items.count == 4)
+    }
+
+    @Test func likenessIsWhatFileSystemsFold() {
+        for (one, other) in [
+            ("IMG.JPG", "img.jpg"), ("café", "cafe\u{301}"), ("a", "a."), ("a", "a "), ("É", "e\u{301}"),
+        ] {
+            #expect(Likeness.key(bytes(one)) == Likeness.key(bytes(other)), "\(one) \(other)")
+        }
+        for (one, other) in [("a", "b"), ("a1", "a"), ("é", "e")] {
+            #expect(Likeness.key(bytes(one)) != Likeness.key(bytes(other)), "\(one) \(other)")
+        }
+        #expect(Likeness(bytes("CAFE\u{301}*.JPG")).matches(bytes("home/me/café-2.jpg")))
+        #expect(Likeness(bytes("/Home/me")).matches(bytes("home/me")))
+        #expect(!Likeness(bytes("/Home/me")).matches(bytes("home/me/x")))
+        #expect(!Likeness(bytes("x")).matches(bytes("xx")))
+    }
+
+    @Test func whatIsNeededIsCountedLow() throws {
+        let bench = try HostileManifest()
+        func named(_ path: String) -> ManifestEntry {
+            bench.file(path, size: 150, [.hole(100), .chunk(bench.chunk)])
+        }
+        let linked = ["k", "l"].map { name in
+            bench.entry(name, .regular) {
+                ($0.stat.linkCount, $0.stat.inode, $0.stat.size, $0.content) = (2, 5, 3, .inline([1, 2, 3]))
+            }
+        }
+        let snapshot = try bench.commit([named("a"), named("b")] + linked + [bench.entry("s", .symlink)])
+        let repository = bench.bench.repository
+        let index = try BlobIndex(repository)
+        let selection = RestoreSelection(
+            RestoreRequest(snapshot: snapshot), RestoreFilter(), repository: repository, index: index)
+        #expect(try selection.need() == RestoreNeed(files: 4, bytes: 303, content: 103, freed: 0))
+        var there = FileStat(type: .regular)
+        (there.size, there.allocatedBytes, there.linkCount) = (40, 4096, 1)
+        let replaced = try selection.need { entry, _ in entry.path == [97] ? (there, false) : nil }
+        #expect(replaced.freed == 40 && replaced.missing(of: 60) == 3 && replaced.missing(of: 63) == 0)
+        let kept = try selection.need { entry, _ in entry.path == [97] ? (there, true) : nil }
+        #expect(kept.content == 53 && kept.files == 3)
+    }
+
+    @Test func whatMatchesNothingIsNamed() throws {
+        let bench = try MemoryBench()
+        let tree = FakeTree([
+            .other("d", .directory), .file("d/one.jpg", [1]), .file("d/Café.png", [2]),
+            .other("e", .directory),
+        ])
+        let snapshot = try #require(try bench.backup(tree).snapshot)
+        let index = try BlobIndex(bench.repository)
+        func miss(_ sub: String, _ includes: [String] = [], _ excludes: [String] = []) throws -> (
+            RestoreMiss?, [UInt8]?
+        ) {
+            func patterns(_ texts: [String]) throws -> [PathPattern] {
+                try texts.map { try PathPattern(bytes($0), origin: "test") }
+            }
+            let selection = RestoreSelection(
+                RestoreRequest(snapshot: snapshot, subpath: bytes(sub)),
+                RestoreFilter(includes: try patterns(includes), excludes: try patterns(excludes)),
+                repository: bench.repository, index: index)
+            let miss = try selection.unmatched()
+            return (miss, try miss.flatMap { try selection.nearest(to: $0) })
+        }
+        for (sub, includes, excludes) in [
+            ("", ["*.jpg"], []), ("d", [], []), ("e", [], []), ("d/one.jpg", [], []), ("", ["d"], []),
+            ("", ["!*.gif", "*.jpg"], []), ("", [], ["*.jpg"]), ("", ["*.png", "d/one.*"], ["nothing"]),
+        ] as [(String, [String], [String])] {
+            #expect(try miss(sub, includes, excludes).0 == nil, "\(sub) \(includes) \(excludes)")
+        }
+        let whole = try miss("", ["*.gif"])
+        #expect(whole.0 == RestoreMiss(patterns: [bytes("*.gif")]) && whole.1 == nil)
+        #expect(try miss("", ["ONE.JPG"]).1 == bytes("d/one.jpg"))
+        #expect(try miss("", ["cafe\u{301}.png"]).1 == bytes("d/Café.png"))
+        #expect(try miss("D").1 == bytes("d"))
+        #expect(try miss("x").0?.path == bytes("x"))
+        #expect(try miss("", [], ["*"]).0?.isEverything == true)
+        #expect(try miss("", ["*.jpg"], ["d"]).0?.isEverything == true)
+        #expect(
+            try miss("", ["*.jpg", "*.gif"]).0 == RestoreMiss(patterns: [bytes("*.gif")], isEverything: false)
+        )
+    }
+
+    @Test func timesAreComparedInTheTargetsSteps() {
+        var stat = FileStat(type: .regular)
+        stat.size = 5
+        let random = TestSeed.random("timesAreComparedInTheTargetsSteps")
+        for step in [1, 100, 1_000, 10_000_000, 1_000_000_000, 2_000_000_000] as [Int64] {
+            func kept(_ time: Timestamp) -> Timestamp {
+                if step >= 1_000_000_000 {
+                    let seconds = step / 1_000_000_000
+                    return Timestamp(seconds: time.seconds / seconds * seconds)
+                }
+                return Timestamp(
+                    seconds: time.seconds, nanoseconds: time.nanoseconds / UInt32(step) * UInt32(step))
+            }
+            for _ in 0..<200 {
+                stat.mtime = Timestamp(
+                    seconds: Int64(random.number(0...2_000_000_000)),
+                    nanoseconds: UInt32(random.number(0...999_999_999)))
+                var there = stat
+                there.mtime = kept(stat.mtime)
+                for mode in [RestoreRequest.Overwrite.ifChanged, .ifNewer] {
+                    #expect(
+                        mode.reasonToKeep(there, against: stat, rendered: kept) != nil,
+                        "step \(step)")
+                }
+                #expect(
+                    stat.mtime.cut(like: there.mtime) == there.mtime || step == 1,
+                    "step \(step)")
+                // A step earlier is another file.
+                var earlier = there
+                earlier.mtime.seconds -= max(1, step / 1_000_000_000)
+                #expect(
+                    RestoreRequest.Overwrite.ifChanged.reasonToKeep(earlier, against: stat, rendered: kept)
+                        == nil)
+                #expect(
+                    RestoreRequest.Overwrite.ifNewer.reasonToKeep(earlier, against: stat, rendered: kept)
+                        == nil)
+                there.size += 1
+                #expect(
+                    RestoreRequest.Overwrite.ifChanged.reasonToKeep(there, against: stat, rendered: kept)
+                        == nil)
+            }
+        }
+    }
+}
