@@ -386,11 +386,22 @@ final class RestorePass {
             return nil
         }
         guard let found else { return false }
-        let reason = request.overwrite.reasonToKeep(found, against: entry.stat) { time in
+        let rendered = { [target] (time: Timestamp) in
             guard let target, found.type == .regular else { return time.cut(like: found.mtime) }
             return target.rendered(time, at: path, device: found.device)
         }
+        let reason = request.overwrite.reasonToKeep(found, against: entry.stat, rendered: rendered)
         guard let reason else { return true }
+        let unchanged = RestoreRequest.Overwrite.ifChanged
+        if entry.stat.type == .regular, entry.stat.linkCount > 1, firstNames[LinkKey(entry.stat)] == nil,
+            unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
+        {
+            // Further names become links to it: a restore that was killed may have come as far as here.
+            let kept = PendingFile(
+                path: path, entry: withoutContent(entry), target: target, isReplacing: false)
+            kept.keep()
+            firstNames[LinkKey(entry.stat)] = kept
+        }
         board.update {
             $0.kept += 1
             guard entry.stat.type == .regular else { return }

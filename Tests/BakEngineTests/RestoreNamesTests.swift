@@ -258,6 +258,31 @@ private final class PickyFile: RestoreFile {
         #expect(target.inner.items.values.allSatisfy { $0 == .file([1]) } && target.inner.items.count == 4)
     }
 
+    @Test(arguments: RestoreRequest.Overwrite.allCases)
+    func furtherNamesOfAFileThatStaysAreLinks(mode: RestoreRequest.Overwrite) throws {
+        let bench = try HostileManifest()
+        func named(_ path: String) -> ManifestEntry {
+            bench.entry(path, .regular) {
+                ($0.stat.linkCount, $0.stat.inode, $0.stat.size, $0.content) = (2, 5, 1, .inline([1]))
+                $0.stat.mtime = Timestamp(seconds: 0)
+            }
+        }
+        let snapshot = try bench.commit(["a", "b"].map(named))
+        let links = Mutex(0)
+        for isLike in [true, false] {
+            let target = PickyTarget(refuse: { made, _ in
+                if made == "link" { links.withLock { $0 += 1 } }
+                return nil
+            })
+            // What stands there already: what the target kept, or something else of the user's.
+            target.inner.set(bytes("a"), .file(isLike ? [1] : [2, 2]))
+            _ = try restore(bench.bench, snapshot, to: target, mode)
+            #expect(target.inner.items[bytes("b")] == .file([1]))
+        }
+        // Never to something else: that file is replaced before, or the name is one of its own.
+        #expect(links.withLock { $0 } == (mode == .always || mode == .ifChanged ? 2 : 1))
+    }
+
     @Test func likenessIsWhatFileSystemsFold() {
         for (one, other) in [
             ("IMG.JPG", "img.jpg"), ("café", "cafe\u{301}"), ("a", "a."), ("a", "a "), ("É", "e\u{301}"),
