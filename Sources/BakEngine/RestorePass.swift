@@ -393,14 +393,14 @@ final class RestorePass {
         let reason = request.overwrite.reasonToKeep(found, against: entry.stat, rendered: rendered)
         guard let reason else { return true }
         let unchanged = RestoreRequest.Overwrite.ifChanged
-        if entry.stat.type == .regular, entry.stat.linkCount > 1, firstNames[LinkKey(entry.stat)] == nil,
+        if entry.stat.type == .regular, entry.stat.linkCount > 1, firstNames[LinkKey(entry)] == nil,
             unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
         {
             // Further names become links to it: a restore that was killed may have come as far as here.
             let kept = PendingFile(
                 path: path, entry: withoutContent(entry), target: target, isReplacing: false)
             kept.keep()
-            firstNames[LinkKey(entry.stat)] = kept
+            firstNames[LinkKey(entry)] = kept
         }
         board.update {
             $0.kept += 1
