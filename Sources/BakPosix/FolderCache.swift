@@ -24,7 +24,8 @@ public final class FolderCache: LocalCache {
         if let folder, !isReadOnly {
             _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600)
             // Its time says when it was used last.
-            _ = futimens(folder.number, nil)
+            let now = SystemTime().now().systemValue
+            _ = futimens(folder.number, [now, now])
         }
     }
 

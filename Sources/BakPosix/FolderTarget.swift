@@ -203,13 +203,18 @@ public final class FolderTarget: RestoreTarget {
     }
 
     public func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] {
-        tidy()
+        probes.removeAll(in: folders)
         let top = folders.top.descriptor
         let writer = MetadataWriter(top.number, .directory, isPathOnly: false, accounts)
         if trace.monitor.locked({ trace.isOwn }) {
             folders.keepMode([])
-            return writer.apply(stat, attributes)
+            let notes = writer.apply(stat, attributes)
+            // The trace goes when the next restore would know the folder by its mode and owner; that changed the time.
+            removeTrace()
+            guard let status = try? top.status() else { return notes }
+            return notes + writer.applyTime(stat, over: status).filter { !notes.contains($0) }
         }
+        removeTrace()
         guard let status = try? top.status(),
             (folders.lentMode([]) ?? status.st_mode & 0o7777) == mode_t(stat.mode),
             status.st_uid == accounts.userID(attributes.userName) ?? stat.uid,
@@ -226,8 +231,9 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    public func tidy() {
-        probes.removeAll(in: folders)
+    public func tidy() { probes.removeAll(in: folders) }
+
+    private func removeTrace() {
         if let name = trace.monitor.locked({ trace.name.take() }) {
             _ = withCPath(name) { unlinkat(folders.top.descriptor.number, $0, 0) }
         }
@@ -235,6 +241,7 @@ public final class FolderTarget: RestoreTarget {
 
     public func close() {
         tidy()
+        removeTrace()
         folders.putBack()
     }
 }

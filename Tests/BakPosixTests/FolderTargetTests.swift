@@ -194,7 +194,7 @@ extension PosixTests {
             let given = try target.createFile(bytes("f"), size: 3, replacing: true)
             given.abandon()
             _ = try target.createFile(bytes("g"), size: 3, replacing: false)
-            target.tidy()
+            target.close()
             #expect(scratch.names("out/target") == ["f"], "a file that is let go of unfinished is removed")
             try target.makeFolder(bytes("d"))
             try target.makeFolder(bytes("d/e"))
@@ -252,7 +252,7 @@ extension PosixTests {
             try target.makeHardLink(bytes("g"), to: bytes("f"), replacing: true)
             try file(target, "h", "other")
             try target.makeHardLink(bytes("h"), to: bytes("f"), replacing: true)
-            target.tidy()
+            target.close()
             #expect(scratch.status("out/target/f")!.st_nlink == 3)
             #expect(scratch.names("out/target") == ["f", "g", "h"])
             #expect(throws: TargetError.self) {
@@ -270,7 +270,7 @@ extension PosixTests {
             #expect(throws: TargetError.self) {
                 try target.createFile(bytes("g"), size: .max, replacing: false)
             }
-            target.tidy()
+            target.close()
             #expect(scratch.names("out/target") == ["f"])
         }
 
@@ -381,7 +381,7 @@ extension PosixTests {
                 for file in files { _ = try file.finish(stat(.regular), FileAttributes()) }
                 let expected = "0123".map { String(repeating: $0, count: 1000) }.joined()
                 for index in 0..<500 { #expect(scratch.read("out/target/\(index)") == expected) }
-                target.tidy()
+                target.close()
                 #expect(scratch.names("out/target").count == 500)
             }
             #expect(scratch.openDescriptors() == before)
