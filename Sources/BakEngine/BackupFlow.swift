@@ -12,8 +12,8 @@ enum Step: Sendable {
     case entry(ManifestEntry, BackupEvent.Change)
     /// A regular file that a worker reads.
     case file(FileJob, BackupEvent.Change)
-    /// A further name of the file of a step before.
-    case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change)
+    /// A further name of the file of a step before; `recorded` as a job's.
+    case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change, recorded: Int?)
     /// An item that could not be read.
     case failure(path: [UInt8], SourceError)
     /// What the entry of the step before lacks.

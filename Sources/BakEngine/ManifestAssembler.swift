@@ -57,8 +57,8 @@ final class ManifestAssembler: @unchecked Sendable {
                     if error.endsRun { throw error }
                     fail(path, error.description)
                 case .shortfall(let path, let error): try fallShort(path, error)
-                case .link(let path, let first, let stat, let change):
-                    try recordLink(path, first, stat, change, makeIngester)
+                case .link(let path, let first, let stat, let change, let recorded):
+                    try recordLink(path, first, stat, change, recorded, makeIngester)
                 case .file(let job, let change):
                     try record(try awaitResult(of: job), job.path, change, recorded: job.recorded)
                 }
@@ -93,28 +93,34 @@ final class ManifestAssembler: @unchecked Sendable {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
             }
-            let isAsBefore = recorded.map { $0 == entry.fingerprint } == true
-            try record(entry, isAsBefore ? .unmodified : change)
+            try record(entry, kind(of: entry, change, recorded))
         }
+    }
+
+    /// What an entry counts as that has been read: unmodified if the parent's only asked to be read once more.
+    private func kind(
+        of entry: ManifestEntry, _ change: BackupEvent.Change, _ recorded: Int?
+    ) -> BackupEvent.Change {
+        recorded != nil && recorded == entry.fingerprint ? .unmodified : change
     }
 
     /// A further name takes over what the first name's reading gave, if that was this file. The first name
     /// may have vanished, or stand for another file by the time it was read: then this one is read too.
     private func recordLink(
         _ path: [UInt8], _ first: FileJob, _ stat: FileStat, _ change: BackupEvent.Change,
-        _ makeIngester: () -> FileIngester
+        _ recorded: Int?, _ makeIngester: () -> FileIngester
     ) throws {
         if case .stored(var entry, _, let shortfalls) = flow.result(of: first),
             entry.stat.withoutAllocation == stat.withoutAllocation
         {
             entry.path = path
             for shortfall in shortfalls.all { try fallShort(path, shortfall) }
-            return try record(entry, change)
+            return try record(entry, kind(of: entry, change, recorded))
         }
         if flow.state.shouldStop() { return }
         let ingester = spareIngester ?? makeIngester()
         spareIngester = ingester
-        try record(try ingester.ingest(path), path, change)
+        try record(try ingester.ingest(path), path, change, recorded: recorded)
     }
 
     private func record(_ entry: ManifestEntry, _ change: BackupEvent.Change) throws {

@@ -82,7 +82,7 @@ final class StepMaker {
         let key = InodeKey(stat)
         if mayBeLink, let known = links[key], known.stat == stat.withoutAllocation {
             links[key] = known.names + 1 < stat.linkCount ? (known.first, known.stat, known.names + 1) : nil
-            return append(.link(path: path, to: known.first, stat, change))
+            return append(.link(path: path, to: known.first, stat, change, recorded: recorded))
         }
         let job = FileJob(path: path, inode: stat.inode, recorded: recorded)
         if mayBeLink { links[key] = (job, stat.withoutAllocation, 1) }
