@@ -38,9 +38,19 @@ struct AttributeHolder {
                 path.map { listxattr($0, buffer, count) } ?? flistxattr(descriptor, buffer, count)
             }
         } catch {
-            guard error.code == ENOTSUP || error.code == ENOSYS else { throw error }
+            guard error.code == ENOTSUP || error.code == ENOSYS || error.code == EIO && isWithout else {
+                throw error
+            }
             return []
         }
+    }
+
+    /// True if a program is the file system (FUSE) and fails at a name that no file has, too: `rclone mount` says EIO where
+    /// it has no attributes at all.
+    private var isWithout: Bool {
+        let name = "user.bakstore.none"
+        let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
+        return count < 0 && errno == EIO && MediumProbe.isProgram(descriptor)
     }
 
     /// Sets one attribute.

@@ -149,8 +149,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             try file.close()
             try target.folders.withParent(of: path) { parent, name throws(Errno) in
                 try withCPath(temporary) { temporary throws(Errno) in
-                    if let shown { Self.keepTime(parent, temporary, shown, stat.mtime) }
                     try target.put(parent, temporary, name, isReplacing: isReplacing)
+                    if let shown { Self.keepTime(parent, name, shown, stat.mtime) }
                 }
             }
             isDone = true
@@ -162,7 +162,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Gives a closed file its time once more where closing has given it another: fusefat does so after each write.
+    /// Gives a file its time once more where its new name has given it another: fusefat does so with each rename.
     private static func keepTime(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>, _ shown: timespec, _ time: Timestamp
     ) {

@@ -182,3 +182,25 @@ tried() {
     rm -f -- "$1/.try" "$1/.try.2" 2>/dev/null || true
     return "$status"
 }
+
+# --- Files on a medium ---
+
+# rewrite FILE: gives it the content of standard input, which is as long as its own; in place, and as a whole where a
+# medium writes no file but from its beginning.
+rewrite() {
+    cat >rewritten
+    dd if=rewritten of="$1" conv=notrunc status=none 2>/dev/null || cat rewritten >"$1"
+    # fusefat leaves a file its old time, and nothing could see such an edit.
+    (($(date +%s) - $(stat -c %Y "$1") < 5)) || printf '%s\0' "$1" | dated now
+}
+
+# dated TIME: sets the time of the files that are named on standard input, each ended by a NUL byte. touch(1) opens them
+# for writing, which not every medium allows to a file that is whole.
+dated() { perl -0 -ne 'BEGIN { $time = `date -u -d "$ARGV[0]" +%s`; shift } chomp; utime $time, $time, $_ or die "$_: $!\n"' "$1"; }
+
+# contents FOLDER: what a restore from this medium must bring back: names, types, sizes, times to the second, contents.
+contents() (
+    cd -- "$1"
+    find . -type f -printf '%P\t%s %Ts\0' -o -type d -printf '%P\td\0' -o -printf '%P\t%y %l\0' | sort -z
+    find . -type f -print0 | sort -z | xargs -0 -r sha256sum -z --
+)
