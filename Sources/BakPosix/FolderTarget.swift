@@ -96,7 +96,8 @@ public final class FolderTarget: RestoreTarget {
 
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
-        try attempt("make the folder", path, isContent: true) { parent, name throws(Errno) in
+        leaveTrace()
+        return try attempt("make the folder", path, isContent: true) { parent, name throws(Errno) in
             do throws(Errno) {
                 try system { mkdirat(parent.number, name, 0o700) }
                 return true
@@ -234,8 +235,10 @@ public final class FolderTarget: RestoreTarget {
     public func tidy() { probes.removeAll(in: folders) }
 
     private func removeTrace() {
-        if let name = trace.monitor.locked({ trace.name.take() }) {
-            _ = withCPath(name) { unlinkat(folders.top.descriptor.number, $0, 0) }
+        guard let name = trace.monitor.locked({ trace.name.take() }) else { return }
+        // The top may have got a mode by now with which its owner cannot do that.
+        try? folders.withParent(of: name) { top, name throws(Errno) in
+            _ = try system { unlinkat(top.number, name, 0) }
         }
     }
 

@@ -126,6 +126,24 @@ extension PosixTests {
             #expect(isLike(killed) == [true, true])
         }
 
+        @Test func noTraceStaysInATopThatMayNotBeWrittenTo() throws {
+            chmod(scratch.path, 0o777)
+            _ = try asOrdinaryUser { () throws in
+                let target = try FolderTarget(path: scratch["t"])
+                try target.makeFolder(Array("d".utf8))
+                #expect(scratch.names("t").count == 2, "the mark comes before everything else")
+                var stat = FileStat(type: .directory)
+                stat.mode = 0o555
+                (stat.uid, stat.gid) = (scratch.status("t")!.st_uid, scratch.status("t")!.st_gid)
+                stat.mtime = Timestamp(seconds: 1_000_000_000)
+                #expect(target.finishTop(stat, FileAttributes()) == [])
+                target.close()
+                #expect(scratch.names("t") == ["d"])
+                #expect(scratch.status("t")!.st_mode & 0o7777 == 0o555)
+                #expect(scratch.status("t")!.st_mtim.tv_sec == 1_000_000_000)
+            }
+        }
+
         @Test func rightsThatTheUserMayGiveAreLentAndTakenBack() throws {
             chmod(scratch.path, 0o777)
             _ = try asOrdinaryUser { () throws in
