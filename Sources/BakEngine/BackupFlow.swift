@@ -14,19 +14,28 @@ enum Step: Sendable {
     case file(FileJob, BackupEvent.Change)
     /// A further name of the file of a step before; `recorded` as a job's.
     case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change, recorded: Int?)
-    /// An item that could not be read.
-    case failure(path: [UInt8], SourceError)
+    /// An item that could not be read. With a type, an archive goes on with what a parent has of that type.
+    case failure(path: [UInt8], SourceError, else: FileType?)
+    /// An entry that an archive carries over.
+    case carried(ManifestEntry)
+    /// An entry that an archive should carry over, and cannot.
+    case lost(path: [UInt8], reason: String)
     /// What the entry of the step before lacks.
     case shortfall(path: [UInt8], SourceError)
 }
 
-/// Entries that are as a parent has them, and what they come to.
+/// Entries that are as a parent has them, and what they come to. Some may have been carried over.
 struct UnmodifiedRun: Sendable {
     var entries = EntryRun()
     var files: UInt64 = 0
     var bytes: UInt64 = 0
     var folders: UInt64 = 0
     var others: UInt64 = 0
+    /// Of the files, those that were carried over, and their bytes.
+    var carriedFiles: UInt64 = 0
+    var carriedBytes: UInt64 = 0
+    /// Of these, those that are gone.
+    var goneFiles: UInt64 = 0
 
     /// Counts the entry that has been added to `entries`.
     mutating func count(_ stat: FileStat) {
@@ -37,6 +46,15 @@ struct UnmodifiedRun: Sendable {
         case .directory: folders += 1
         default: others += 1
         }
+    }
+
+    /// Counts an entry that has been carried over.
+    mutating func countCarried(_ stat: FileStat, isGone: Bool) {
+        count(stat)
+        guard stat.type == .regular else { return }
+        carriedFiles += 1
+        carriedBytes &+= stat.size
+        if isGone { goneFiles += 1 }
     }
 }
 
@@ -66,6 +84,8 @@ final class BackupFlow: @unchecked Sendable {
     let jobs = BoundedQueue<[FileJob]>(capacity: 16)
     /// What ends the run.
     let state: RunState
+    /// Whether the walk has gone to its end; set before `found` is closed.
+    var hasWalkedAll = false
     private let monitor = Monitor()
     /// The job that the assembler waits for; guarded by the monitor.
     private var awaited: FileJob?

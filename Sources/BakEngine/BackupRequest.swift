@@ -44,8 +44,13 @@ public struct BackupRequest: Sendable {
     /// added if that is more.
     public var checkpointBytes = 128 << 20
 
-    /// The snapshot that the source is a copy of, by the id under which it was first made.
-    public var original: ID128?
+    /// Whether the snapshot is an archive.
+    public var archive = ArchiveChoice.asBefore
+    /// Whether it is meant when a path has no files any more, or less than half of them.
+    public var allowsEmpty = false
+
+    /// The snapshot that the source is a copy of.
+    var copied: SnapshotTree?
     /// The snapshot that this one comes after, whatever it is compared with; nil for the one it is compared with.
     public var predecessor: ID128?
     /// Whether the source is known to lack something, so that the snapshot is not complete.
@@ -61,6 +66,16 @@ public struct BackupRequest: Sendable {
         case none
     }
 
+    /// Whether a backup carries over what its source has no more.
+    public enum ArchiveChoice: Sendable {
+        /// If the latest complete snapshot of the same device and paths is one.
+        case asBefore
+        /// From now on.
+        case yes
+        /// Not any more.
+        case no
+    }
+
     /// Makes a request with the defaults.
     public init(paths: [[UInt8]], host: String, device: String, user: String, program: String) {
         self.paths = paths
@@ -74,12 +89,10 @@ public struct BackupRequest: Sendable {
 extension BackupRequest {
     /// The commit record of a complete run that stored nothing.
     func record(id: ID128, time: Timestamp, endTime: Timestamp, root: BlobReference) -> CommitRecord {
-        var record = CommitRecord(
+        CommitRecord(
             id: id, time: time, endTime: endTime, host: host, device: device, user: user, program: program,
             paths: paths, tags: tags, parent: nil, isComplete: true, hasIndex: false, root: root,
             counters: SnapshotCounters())
-        record.original = original
-        return record
     }
 
     /// Throws unless a commit record can hold what the request says: a record that no reader takes would
@@ -89,8 +102,8 @@ extension BackupRequest {
         let bytes = record(
             id: .zero, time: time ?? epoch, endTime: epoch, root: BlobReference(id: .zero, length: 1)
         ).encode(context)
-        // Counters and parent come on top.
-        guard bytes.count + 1024 <= FormatLimits.recordBytes else {
+        // Counters, parent and doubts come on top.
+        guard bytes.count + 1024 + 4 * paths.count <= FormatLimits.recordBytes else {
             throw .outsideLimits(
                 what: "the commit record",
                 reason: "it has \(paths.count) paths of \(bytes.count) bytes together")
@@ -123,6 +136,8 @@ public enum BackupEvent: Sendable {
     case incomplete(path: [UInt8], reason: String)
     /// A file changed while it was read.
     case changedWhileRead(path: [UInt8])
+    /// A file that the parent has is not there any more.
+    case gone(path: [UInt8])
     /// An item was left out on purpose.
     case excluded(path: [UInt8], reason: String)
     /// A line of an ignore file matches nothing, or hardly what was meant.
@@ -169,6 +184,12 @@ public struct BackupReport: Sendable {
     public var wasUnchanged = false
     /// Packs that the snapshot needs and that are missing or not as they were stored: not all of it can be restored.
     public var damagedPacks: [CorruptionError] = []
+    /// Whether the snapshot is an archive.
+    public var isArchive = false
+    /// Whether the latest complete snapshot of the same device and paths is one, and how many gone files it has.
+    public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
+    /// What the source may lack.
+    public var doubts = SourceDoubts()
     /// Entries left out on purpose.
     public var excludedItems: UInt64 = 0
 }

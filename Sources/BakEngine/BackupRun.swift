@@ -86,14 +86,23 @@ public final class Backup: Sendable {
     private func run(
         _ request: BackupRequest, _ session: BackupSession, _ progress: ProgressBoard
     ) throws -> BackupReport {
-        let parents = try openParents(request, session)
+        let parents = try BackupParents(request, repository, session.index, onEvent)
         let flow = BackupFlow(RunState(isCancelled: isCancelled))
         let startTime = request.time ?? repository.time.now()
-        noteClock(startTime, request, parents)
+        noteClock(startTime, request, parents.parent)
+        let compression = request.compression ?? repository.config.compression
+        // More threads than processors wait for reads most of the time: they take turns at the open packs.
+        let writers = (0..<max(1, request.workerCount)).map { _ in
+            session.makeWriter(.chunkPack, compression: compression)
+        }
+        let carrying =
+            parents.isArchive
+            ? ArchiveCarrying(repository, session.index, writers[0], flow.state, time: startTime) : nil
         let assembler = ManifestAssembler(
-            session: session, request: request, parent: recordedParent(request, parents), flow: flow,
+            session: session, request: request, parent: parents.recordedParent, flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
-            onEvent: onEvent, onEntry: onEntry, startTime: startTime)
+            onEvent: onEvent, onEntry: onEntry, startTime: startTime,
+            earlier: carrying.map { EarlierEntries(parents.followed, $0) }, isArchive: parents.isArchive)
         let settling = Settling(time: repository.time, tree: tree)
         let manner = ReadingManner(
             tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
@@ -101,19 +110,14 @@ public final class Backup: Sendable {
         let makeIngester = try ingesters(request, manner, settling, assembler, flow, progress) {
             session.added.storedBytes
         }
-        let compression = request.compression ?? repository.config.compression
-        // More threads than processors wait for reads most of the time: they take turns at the open packs.
-        let writers = (0..<max(1, request.workerCount)).map { _ in
-            session.makeWriter(.chunkPack, compression: compression)
-        }
         let workers = (0..<manner.threads).map { number in
             worker(makeIngester(writers[number % writers.count]), flow, progress)
         }
         let assemblerWork = UncheckedBox { try assembler.run { makeIngester(writers[0]) } }
         let assemblerThread = Thread { flow.guarding { try assemblerWork.value() } }
         let comparer = ParentComparer(
-            parents, of: tree, request: request, repository: repository, index: session.index,
-            makesRuns: onEntry == nil)
+            parents.tracks, of: tree, request: request, repository: repository, index: session.index,
+            makesRuns: onEntry == nil, carrying: carrying, onEvent: onEvent)
         let maker = UncheckedBox(
             StepMaker(
                 tree, comparer, settling, flow, isByInode: manner.isByInode,
@@ -128,15 +132,17 @@ public final class Backup: Sendable {
         flow.guarding { try walk.run() }
         flow.found.close()
         makerThread.join()
+        flow.guarding { try parents.expectFollowed() }
         flow.jobs.close()
         flow.steps.close()
         for worker in workers { worker.join() }
         assemblerThread.join()
         if let failure = flow.state.failure { throw failure }
-        for parent in parents {
-            if let failure = parent.failure { onEvent(.parentUnreadable(reason: "\(failure)")) }
-        }
-        var report = try assembler.finish()
+        parents.tellFailures(onEvent)
+        let tally = maker.value.tally
+        var report = try assembler.finish(
+            tally, flow.hasWalkedAll ? parents.doubts(tally, isMeant: request.allowsEmpty) : SourceDoubts())
+        report.earlierArchive = parents.earlierArchive
         report.excludedItems = walk.excludedItems
         report.damagedPacks = session.damagedPacks
         return report
@@ -185,56 +191,16 @@ public final class Backup: Sendable {
         }
     }
 
-    /// The parent that the commit record names. One that is dated after what the user says the snapshot is of serves to
-    /// be compared with, but the snapshot does not come after it.
-    private func recordedParent(_ request: BackupRequest, _ parents: [ParentCursor]) -> CommitRecord? {
-        guard let parent = parents.first?.snapshot else { return nil }
-        if case .latest = request.parent, let time = request.time, parent.time > time { return nil }
-        return parent
-    }
-
     /// Clocks that differ by less than this are nothing to tell of.
     private static let toleratedSeconds: Int64 = 3600
 
     /// Says so if the clock contradicts the snapshot that this one comes after.
-    private func noteClock(_ start: Timestamp, _ request: BackupRequest, _ parents: [ParentCursor]) {
-        guard request.time == nil, let parent = parents.first?.snapshot,
+    private func noteClock(_ start: Timestamp, _ request: BackupRequest, _ parent: CommitRecord?) {
+        guard request.time == nil, let parent,
             parent.time.seconds.subtractingReportingOverflow(start.seconds).partialValue
                 > Self.toleratedSeconds
         else { return }
         onEvent(.clockBehind(parent))
-    }
-
-    private func openParents(_ request: BackupRequest, _ session: BackupSession) throws -> [ParentCursor] {
-        let candidates: [CommitRecord]
-        switch request.parent {
-        case .none: candidates = []
-        case .snapshot(let id): candidates = [try repository.snapshot(id)]
-        case .latest:
-            let list = try repository.snapshotList()
-            for snapshot in list.unreadable { onEvent(.parentUnreadable(reason: "\(snapshot.error)")) }
-            var related = list.readable.filter {
-                $0.device == request.device && Set($0.paths) == Set(request.paths)
-            }
-            // Who names a date says where in the history the snapshot belongs.
-            if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
-                related.removeAll { list.order.time(of: $0) > time }
-            }
-            let complete = related.last { $0.isComplete }
-            // A run's own checkpoints come before what completes it: they say nothing more then.
-            let partial = related.last { partial in
-                !partial.isComplete && complete.map { list.order.precedes($0, partial) } ?? true
-            }
-            candidates = [partial, complete].compactMap { $0 }
-        }
-        return candidates.compactMap { snapshot in
-            do {
-                return try ParentCursor(snapshot, repository: repository, index: session.index)
-            } catch {
-                onEvent(.parentUnreadable(reason: "\(error)"))
-                return nil
-            }
-        }
     }
 }
 

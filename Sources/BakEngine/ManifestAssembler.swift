@@ -17,9 +17,15 @@ final class ManifestAssembler: @unchecked Sendable {
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let startTime: Timestamp
+    private let isArchive: Bool
     private var counters = SnapshotCounters()
+    private var doubts = SourceDoubts()
     /// Of the unmodified ones.
     private var movedFiles: UInt64 = 0
+    /// Bytes of files that an archive carried over.
+    private var carriedBytes: UInt64 = 0
+    /// Of an archive: what parents have of files that could not be read.
+    private let earlier: EarlierEntries?
     private var recordedEntries = 0
     private var lastPath: [UInt8] = []
     private var spareIngester: FileIngester?
@@ -28,7 +34,7 @@ final class ManifestAssembler: @unchecked Sendable {
         session: BackupSession, request: BackupRequest, parent: CommitRecord?, flow: BackupFlow,
         blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?,
-        startTime: Timestamp
+        startTime: Timestamp, earlier: EarlierEntries?, isArchive: Bool
     ) {
         self.session = session
         self.request = request
@@ -39,6 +45,8 @@ final class ManifestAssembler: @unchecked Sendable {
         self.onEvent = onEvent
         self.onEntry = onEntry
         self.startTime = startTime
+        self.earlier = earlier
+        self.isArchive = isArchive
     }
 
     /// Called by workers between reads: shows progress and lets a waiting assembler commit a checkpoint.
@@ -53,10 +61,13 @@ final class ManifestAssembler: @unchecked Sendable {
                 switch step {
                 case .run(let run): record(run)
                 case .entry(let entry, let change): try record(entry, change)
-                case .failure(let path, let error):
+                case .failure(let path, let error, let type):
                     if error.endsRun { throw error }
                     fail(path, error.description)
+                    if let type { try carryEarlier(path, type) }
                 case .shortfall(let path, let error): try fallShort(path, error)
+                case .carried(let entry): try carry(entry)
+                case .lost(let path, let reason): fail(path, "the archive lacks it from here on: \(reason)")
                 case .link(let path, let first, let stat, let change, let recorded):
                     try recordLink(path, first, stat, change, recorded, makeIngester)
                 case .file(let job, let change):
@@ -86,6 +97,7 @@ final class ManifestAssembler: @unchecked Sendable {
         case .failed(let error):
             if error.endsRun { throw error }
             fail(path, error.description)
+            try carryEarlier(path, .regular)
         case .stored(let entry, let readBytes, let shortfalls):
             counters.readBytes += readBytes
             for shortfall in shortfalls.all { try fallShort(path, shortfall) }
@@ -123,19 +135,32 @@ final class ManifestAssembler: @unchecked Sendable {
         try record(try ingester.ingest(path), path, change, recorded: recorded)
     }
 
-    private func record(_ entry: ManifestEntry, _ change: BackupEvent.Change) throws {
+    /// Appends an entry to the manifest; false if that cannot be.
+    private func append(_ entry: ManifestEntry) throws -> Bool {
         // What no reader could take would cost the manifest's other entries too.
-        if let fault = entry.fault { return fail(entry.path, "the repository cannot hold it: \(fault)") }
+        if let fault = entry.fault {
+            fail(entry.path, "the repository cannot hold it: \(fault)")
+            return false
+        }
         guard recordedEntries == 0 || PathOrder.precedes(lastPath, entry.path) else {
-            return fail(entry.path, "the source named it out of order or twice")
+            fail(entry.path, "the source named it out of order or twice")
+            return false
         }
         lastPath = entry.path
         try manifest.append(entry)
         recordedEntries += 1
+        return true
+    }
+
+    private func record(_ found: ManifestEntry, _ change: BackupEvent.Change) throws {
+        var entry = found
+        if let copied = request.copied { entry.goneSince = try copied.goneSince(entry.path) }
+        guard try append(entry) else { return }
         switch entry.stat.type {
         case .regular:
             counters.files += 1
             counters.bytes &+= entry.stat.size
+            if entry.goneSince != nil { counters.goneFiles += 1 }
             switch change {
             case .new: counters.newFiles += 1
             case .changed: counters.changedFiles += 1
@@ -152,12 +177,36 @@ final class ManifestAssembler: @unchecked Sendable {
         onEntry?(entry, change)
     }
 
+    /// Goes on with what a parent has of a file that could not be read.
+    private func carryEarlier(_ path: [UInt8], _ type: FileType) throws {
+        switch try earlier?.entry(at: path, type) {
+        case .success(let entry): try carry(entry)
+        case .failure(let loss): fail(path, "the archive lacks it from here on: \(loss.reason)")
+        case nil: break
+        }
+    }
+
+    private func carry(_ entry: ManifestEntry) throws {
+        guard try append(entry) else { return }
+        switch entry.stat.type {
+        case .regular:
+            counters.files += 1
+            counters.bytes &+= entry.stat.size
+            carriedBytes &+= entry.stat.size
+            if entry.goneSince != nil { counters.goneFiles += 1 }
+        case .directory: counters.folders += 1
+        default: counters.others += 1
+        }
+    }
+
     private func record(_ run: UnmodifiedRun) {
         manifest.append(run.entries)
         recordedEntries += run.entries.count
         lastPath = run.entries.lastPath
         counters.files += run.files
-        counters.unmodifiedFiles += run.files
+        counters.unmodifiedFiles += run.files - run.carriedFiles
+        counters.goneFiles += run.goneFiles
+        carriedBytes &+= run.carriedBytes
         counters.bytes &+= run.bytes
         counters.folders += run.folders
         counters.others += run.others
@@ -166,8 +215,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private func showProgress() {
         let stored = session.added.storedBytes
         progress.update {
-            $0.files = counters.files
-            $0.unreadBytes = counters.bytes &- counters.readBytes
+            $0.files = counters.newFiles + counters.changedFiles + counters.unmodifiedFiles
+            $0.unreadBytes = counters.bytes &- carriedBytes &- counters.readBytes
             $0.storedBytes = UInt64(stored)
             $0.failedItems = counters.failedItems
             $0.currentPath = lastPath
@@ -209,21 +258,28 @@ final class ManifestAssembler: @unchecked Sendable {
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
             (record.parent, record.hasIndex) = (request.predecessor ?? parent?.id, hasIndex)
             record.isComplete = isComplete && !request.isPartial
+            record.isArchive = isArchive
+            record.doubtfulPaths = doubts.shrunken.map(\.number)
+            record.confirmed = doubts.confirmed
             record.counters = counters
+            if let copied = request.copied { copied.complete(&record) }
             return record
         }
     }
 
-    /// Commits, once all threads have ended.
-    func finish() throws -> BackupReport {
+    /// Commits, once all threads have ended; `doubts` is what the walk leaves open.
+    func finish(_ tally: SourceTally, _ doubts: SourceDoubts) throws -> BackupReport {
+        counters.newlyGoneFiles = tally.newlyGoneFiles
+        self.doubts = doubts
         var report = BackupReport()
+        (report.isArchive, report.doubts) = (isArchive, doubts)
         report.parent = parent?.id
         report.wasInterrupted = flow.state.wasCancelled
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
             if request.skipsIfUnchanged, !report.wasInterrupted, root == parent?.root,
-                parent?.isComplete == true
+                parent?.isComplete == true, parent?.isArchive == isArchive, doubts.isEmpty
             {
                 report.wasUnchanged = true
             } else {

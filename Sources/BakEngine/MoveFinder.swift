@@ -130,8 +130,12 @@ final class MoveFinder {
             var parent = Parent()
             let reader = try? ManifestReader(snapshot, repository: repository, index: index)
             while let kind = try? reader?.advance(), parent.segments.count < Self.mostInodes {
-                guard kind == .entry, let reader, let stat = reader.segment?.fields.stat else { continue }
-                if stat.type == .directory { parent.segments[InodeKey(stat)] = reader.segmentNumber }
+                // Of what is gone only the content is worth something: its inode may be another file's.
+                guard kind == .entry, let reader, let fields = reader.segment?.fields,
+                    fields.goneSince == nil,
+                    fields.stat.type == .directory
+                else { continue }
+                parent.segments[InodeKey(fields.stat)] = reader.segmentNumber
             }
             return parent
         }

@@ -1,5 +1,6 @@
 // ParentComparer: says which entries are as a parent snapshot has them. An entry stands for what is there
-// only as a whole: with all its extents, each of which the repository still has.
+// only as a whole: with all its extents, each of which the repository still has. `ParentComparer+Missed` says what
+// becomes of the parents' entries that the walk does not meet.
 
 import BakCore
 import BakFormat
@@ -21,42 +22,57 @@ final class ParentComparer {
         case moved(ManifestEntry)
     }
 
-    private let parents: [ParentCursor]
+    let tracks: [ParentTrack]
+    let makesRuns: Bool
+    /// What an archive carries over, and how; nil when the snapshot is none.
+    let carrying: ArchiveCarrying?
+    let onEvent: @Sendable (BackupEvent) -> Void
+    let index: BlobIndex
     private let tree: any SourceTree
     private let request: BackupRequest
-    private let index: BlobIndex
-    private let makesRuns: Bool
     private let moves: MoveFinder
     /// Where the entry before came from; nil when it was no parent's.
-    private var place: ParentCursor.Place?
+    var place: ParentCursor.Place?
     /// The length of the runs since the last entry that was not part of one.
-    private var runBytes = 0
+    var runBytes = 0
+    /// What goes on under another name, from here on.
+    var displaced: [DisplacedEntries] = []
+    /// What the walk met and missed.
+    var tally: SourceTally
 
-    /// Compares with `parents`, of which the first that has an entry as it is stands for it. Without `makesRuns`
-    /// every entry is handed out.
+    /// Compares with those of `tracks` that are for it, of which the first that has an entry as it is stands for it.
+    /// Without `makesRuns` every entry is handed out.
     init(
-        _ parents: [ParentCursor], of tree: any SourceTree, request: BackupRequest, repository: Repository,
-        index: BlobIndex,
-        makesRuns: Bool
+        _ tracks: [ParentTrack], of tree: any SourceTree, request: BackupRequest, repository: Repository,
+        index: BlobIndex, makesRuns: Bool, carrying: ArchiveCarrying?,
+        onEvent: @escaping @Sendable (BackupEvent) -> Void
     ) {
-        self.parents = parents
+        self.tracks = tracks
         self.tree = tree
         self.request = request
         self.index = index
         self.makesRuns = makesRuns
-        moves = MoveFinder(parents.map(\.snapshot), repository: repository, index: index)
+        self.carrying = carrying
+        self.onEvent = onEvent
+        tally = SourceTally(roots: request.paths)
+        moves = MoveFinder(
+            tracks.filter { $0.uses.contains(.comparing) }.map(\.snapshot), repository: repository,
+            index: index)
     }
 
-    /// Compares an entry; `run` is what it may be added to.
+    /// Compares an entry, after `seek` with its path and all that it was told to take; `run` is what it may be added
+    /// to.
     func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
+        note(path, stat)
         let before = place
         place = nil
         var change = BackupEvent.Change.new
         var isInPlace = false
         var recorded: Int?
-        for parent in parents {
-            guard let segment = parent.entry(at: path) else { continue }
-            change = .changed
+        for track in tracks where track.standing == .found && track.uses.contains(.comparing) {
+            let parent = track.cursor
+            guard let segment = parent.segment else { continue }
+            if segment.fields.goneSince == nil { change = .changed }
             guard stands(segment, for: stat) else {
                 isInPlace = isInPlace || InodeKey(segment.fields.stat) == InodeKey(stat)
                 recorded = recorded ?? fingerprint(segment, ifAsItWas: stat)
@@ -71,7 +87,7 @@ final class ParentComparer {
             }
             let oldDevice = segment.fields.stat.device
             guard var entry = whole(segment, of: parent) else { continue }
-            entry.stat = stat
+            (entry.stat, entry.goneSince) = (stat, nil)
             // What comes after it is coded against it: against its device, and only if a manifest takes it.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
             runBytes = 0
@@ -84,7 +100,7 @@ final class ParentComparer {
 
     /// True if device, inode and ctime can say that what is at `path` was elsewhere before.
     private func believesMoves(_ path: [UInt8], _ stat: FileStat) -> Bool {
-        !parents.isEmpty && !request.ignoresInode && !request.ignoresCtime
+        !tracks.isEmpty && !request.ignoresInode && !request.ignoresCtime
             && tree.evidence(path, stat).hasIdentity
     }
 
@@ -97,7 +113,7 @@ final class ParentComparer {
                 stands(segment, for: stat),
                 var entry = whole(segment, of: parent)
             else { return nil }
-            entry.stat = stat
+            (entry.stat, entry.goneSince) = (stat, nil)
             return entry
         }
     }
@@ -118,8 +134,13 @@ final class ParentComparer {
     /// begin with it.
     private func mayJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8], _ stat: FileStat) -> Bool {
         let old = segment.fields.stat
-        return makesRuns && segment.isComplete && old.device == stat.device && old.inode == stat.inode
-            && old.ctime == stat.ctime && runBytes < ManifestWriter.longestRunBytes
+        return old.device == stat.device && old.inode == stat.inode && old.ctime == stat.ctime
+            && segment.fields.goneSince == nil && canJoinRun(segment, path)
+    }
+
+    /// Whether a stored record can be part of a run.
+    func canJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8]) -> Bool {
+        makesRuns && segment.isComplete && runBytes < ManifestWriter.longestRunBytes
             && !ManifestWriter.isBoundary(path)
     }
 
@@ -132,7 +153,7 @@ final class ParentComparer {
     }
 
     /// Whether the repository still has what the entry's own record refers to; if not, reading the file heals it.
-    private func hasContent(_ segment: ManifestSegmentDecoder) -> Bool {
+    func hasContent(_ segment: ManifestSegmentDecoder) -> Bool {
         let hasAll = try? segment.allExtents(isStored)
         return hasAll == true
     }

@@ -23,8 +23,10 @@ final class ParentCursor {
     let snapshot: CommitRecord
     private let reader: ManifestReader
     /// What the cursor stands at; nil at the end.
-    private var kind: ManifestSegmentDecoder.RecordKind?
+    private(set) var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
+    /// Whether the entry that the cursor stands at has been dealt with.
+    var isDealtWith = false
 
     /// Opens the snapshot's manifest at its first entry, or not after the first that does not precede `path`.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
@@ -47,8 +49,8 @@ final class ParentCursor {
 
     /// Moves on to the entry of an inode, within the segments up to `last`; false when it is not there.
     func moves(to key: InodeKey, through last: Int) -> Bool {
-        while let kind, let stat = reader.segment?.fields.stat, reader.segmentNumber <= last {
-            if kind == .entry, InodeKey(stat) == key { return true }
+        while let kind, let fields = reader.segment?.fields, reader.segmentNumber <= last {
+            if kind == .entry, fields.goneSince == nil, InodeKey(fields.stat) == key { return true }
             advance()
         }
         return false
@@ -91,9 +93,11 @@ final class ParentCursor {
         return entry
     }
 
-    private func advance() {
+    /// Goes on to the next record.
+    func advance() {
         do {
             kind = try reader.advance()
+            if kind == .entry { isDealtWith = false }
         } catch {
             failure = error
             kind = nil

@@ -44,6 +44,8 @@ public struct RestoreRequest: Sendable {
     public var overwrite = Overwrite.always
     /// Whether what belongs together with a wanted file (a Live Photo's film, a sidecar) is wanted as well.
     public var takesGroups = false
+    /// Whether what the source of an archive has no more is left out.
+    public var leavesOutGone = false
     /// Whether to write nothing and only tell.
     public var isDryRun = false
     /// How many packs are read at once.

@@ -47,6 +47,7 @@ public struct RestoreSelection {
                 continue
             }
             last = nil
+            if request.leavesOutGone, entry.goneSince != nil { continue }
             guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
                 if PathOrder.precedes(request.subpath, entry.path) { return }
                 continue

@@ -198,7 +198,7 @@ public final class SnapshotCopy {
             paths: snapshot.paths, host: snapshot.host, device: snapshot.device, user: snapshot.user,
             program: snapshot.program)
         (backup.tags, backup.time, backup.parent) = (snapshot.tags, snapshot.time, parent)
-        (backup.original, backup.isPartial) = (snapshot.originalID, !snapshot.isComplete)
+        (backup.copied, backup.isPartial) = (tree, !snapshot.isComplete)
         backup.predecessor = predecessor
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
         backup.checkpointBytes = request.checkpointBytes

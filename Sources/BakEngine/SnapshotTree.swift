@@ -65,6 +65,21 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
 
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { ([], []) }
 
+    // MARK: What a copy takes over
+
+    /// Since when the entry of a path is gone from the source of an archive; nil when it is not.
+    func goneSince(_ path: [UInt8]) throws -> Timestamp? {
+        snapshot.isArchive ? try entry(path).goneSince : nil
+    }
+
+    /// Enters what the snapshot's record says of it beyond what a backup of its files finds out.
+    func complete(_ record: inout CommitRecord) {
+        record.original = snapshot.originalID
+        (record.isArchive, record.doubtfulPaths) = (snapshot.isArchive, snapshot.doubtfulPaths)
+        record.confirmed = snapshot.confirmed
+        record.counters.newlyGoneFiles = snapshot.counters.newlyGoneFiles
+    }
+
     // MARK: Finding entries
 
     /// The entry of a path with all of its extents.

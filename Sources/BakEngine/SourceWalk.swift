@@ -9,6 +9,9 @@ struct WalkBlock: Sendable {
     /// A time before the first stat of the block was taken.
     let start: Timestamp
     var events: [WalkEvent] = []
+    /// What was left out, each before the event of that number. Of a folder whose contents are left out the event
+    /// comes before.
+    var leftOut: [(number: Int, path: [UInt8])] = []
 }
 
 /// Walks the source of one backup. For one thread.
@@ -48,11 +51,16 @@ final class SourceWalk {
 
     /// Walks to the end, or until the run ends.
     func run() throws {
+        var hasStopped = false
         try tree.walkAhead { event in
-            if flow.state.shouldStop() { return .stop }
+            if flow.state.shouldStop() {
+                hasStopped = true
+                return .stop
+            }
             return visit(filter.needsStats ? event.seen : event)
         }
         flush()
+        flow.hasWalkedAll = !hasStopped
     }
 
     private func visit(_ event: WalkEvent) -> WalkDecision {
@@ -88,6 +96,8 @@ final class SourceWalk {
     private func exclude(_ path: [UInt8], _ reason: String) {
         excludedItems += 1
         onEvent(.excluded(path: path, reason: reason))
+        block.leftOut.append((block.events.count, path))
+        if block.leftOut.count >= Self.blockEvents { flush() }
     }
 
     private func append(_ event: WalkEvent) {
@@ -101,7 +111,7 @@ final class SourceWalk {
         if !flow.found.isEmpty {
             for index in block.events.indices { block.events[index] = block.events[index].seen }
         }
-        if !block.events.isEmpty { flow.found.push(block) }
+        if !block.events.isEmpty || !block.leftOut.isEmpty { flow.found.push(block) }
         (lastFolder, folderCount) = (nil, 0)
         block = WalkBlock(start: settling.now())
         block.events.reserveCapacity(Self.blockEvents)

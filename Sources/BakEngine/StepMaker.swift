@@ -48,20 +48,50 @@ final class StepMaker {
     /// Takes blocks until the queue is closed and empty.
     func makeSteps() {
         while let block = flow.found.pop() {
-            for event in block.events {
+            var leftOut = block.leftOut[...]
+            for (number, event) in block.events.enumerated() {
+                while let next = leftOut.first, next.number <= number {
+                    passBy(.through(next.path, .leftOut))
+                    leftOut.removeFirst()
+                }
                 switch event.seen {
-                case .failure(let path, let error): append(.failure(path: path, error))
+                case .failure(let path, let error):
+                    passBy(.through(path, .unread))
+                    append(.failure(path: path, error, else: nil))
                 case .entry(let path, let stat): add(path, stat, block.start)
                 case .unseen: preconditionFailure("it has been looked at")
                 }
             }
+            for next in leftOut { passBy(.through(next.path, .leftOut)) }
             // What is in hand waits no longer than the walk does, except for company.
             if flow.found.isEmpty, !isByInode { flush() }
         }
+        if flow.hasWalkedAll { passBy(.end) }
         flush()
     }
 
+    /// What the walk has met and missed.
+    var tally: SourceTally { comparer.tally }
+
+    /// Takes what the parents have up to there and the walk does not meet.
+    private func passBy(_ limit: ParentComparer.Limit) {
+        comparer.seek(through: limit)
+        takeMissed(limit)
+    }
+
+    private func takeMissed(_ limit: ParentComparer.Limit) {
+        while let missed = comparer.takeMissed(limit, &run.entries) {
+            switch missed {
+            case .dropped: break
+            case .inRun(let stat, let isGone): run.countCarried(stat, isGone: isGone)
+            case .carried(let entry): append(.carried(entry))
+            case .lost(let path, let reason): append(.lost(path: path, reason: reason))
+            }
+        }
+    }
+
     private func add(_ path: [UInt8], _ stat: FileStat, _ start: Timestamp) {
+        if comparer.seek(path) { takeMissed(.before(path)) }
         switch comparer.compare(path, stat, &run.entries) {
         case .inRun: run.count(stat)
         case .same(let entry): append(.entry(entry, .unmodified))
@@ -128,7 +158,7 @@ final class StepMaker {
                 attributes = names
             }
         }
-        guard let attributes else { return append(.failure(path: path, failure!)) }
+        guard let attributes else { return append(.failure(path: path, failure!, else: stat.type)) }
         let entry = ManifestEntry(
             path: path, stat: stat, attributes: attributes, content: nil,
             isUnsettled: failure != nil || settling.isUnsettled(path, stat, readFrom: start))

@@ -71,9 +71,26 @@ public final class FileTree: SourceTree {
     }
 
     private func walk(isAhead: Bool, _ visit: (WalkEvent) throws -> WalkDecision) throws {
-        for (path, reason) in missing {
-            guard try visit(.failure(path: path, reason)) != .stop else { return }
+        if missing.isEmpty { return try walkRoots(isAhead: isAhead, visit) }
+        var left = missing.sorted { PathOrder.precedes($0.path, $1.path) }[...]
+        var hasStopped = false
+        func tellMissing(before path: [UInt8]?) throws -> WalkDecision {
+            while let next = left.first, path.map({ PathOrder.precedes(next.path, $0) }) ?? true {
+                left.removeFirst()
+                if try visit(.failure(path: next.path, next.reason)) == .stop { return .stop }
+            }
+            return .proceed
         }
+        try walkRoots(isAhead: isAhead) { event in
+            let told = try tellMissing(before: event.path)
+            let decision = told == .stop ? told : try visit(event)
+            if decision == .stop { hasStopped = true }
+            return decision
+        }
+        if !hasStopped { _ = try tellMissing(before: nil) }
+    }
+
+    private func walkRoots(isAhead: Bool, _ visit: (WalkEvent) throws -> WalkDecision) throws {
         try withoutActuallyEscaping(visit) { visit in
             var walker = Walker(self, isAhead: isAhead, visit)
             try walker.run()

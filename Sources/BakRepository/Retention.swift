@@ -2,8 +2,10 @@
 //
 // Always holds: whatever one policy keeps, a policy with more or weaker rules keeps; the order in which snapshots are
 // given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no
-// rule, so that a wrong clock cannot push out what is right; which snapshot is newer, and of which day it is, follows the
-// chain of parents where dates contradict it; the newest snapshot of a group is kept unless the caller says otherwise.
+// rule, so that a wrong clock cannot push out what is right; nor does what is in doubt, so that a disk that was not
+// connected cannot; which snapshot is newer, and of which day it is, follows the chain of parents where dates contradict
+// it; the newest snapshot of a group is kept, and the newest archive of a device and paths, unless the caller says
+// otherwise.
 
 import BakCore
 import BakFormat
@@ -26,6 +28,10 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
     case inTheFuture
     /// Not complete, and nothing has made up for it.
     case unfinished
+    /// Most files were missing when it was made, and nothing has shown yet whether that was meant.
+    case doubtful
+    /// The newest archive of its device and paths, although there are later snapshots that are none.
+    case archive
     /// There is no rule.
     case noRules
     /// No rule keeps it.
@@ -47,6 +53,8 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
         case .newest: "newest of its group"
         case .inTheFuture: "dated in the future"
         case .unfinished: "partial, and none has made up for it"
+        case .doubtful: "in doubt, as most files were missing"
+        case .archive: "newest archive of its device and paths"
         case .noRules: "policy is empty"
         case .ruledOut: "no rule keeps it"
         case .superseded: "partial, and a later one has made up for it"
@@ -103,26 +111,47 @@ public struct Retention: Sendable {
         _ chosen: [CommitRecord], among all: [CommitRecord], _ order: SnapshotOrder? = nil
     ) -> [(group: SnapshotGroup, decisions: [RetentionDecision])] {
         let order = order ?? SnapshotOrder(all, now: now)
-        let superseded = CommitRecord.supersededPartials(among: all, now: now, order)
+        let ordered = all.sorted(by: order.precedes).filter { $0.time <= now }
+        let doubts = SnapshotDoubts(among: ordered)
+        // What may lack files makes up for nothing.
+        let superseded = CommitRecord.supersededPartials(
+            among: all.filter { !doubts.standing.contains($0.id) }, now: now, order)
+        let archives = mayRemoveAll ? [] : newestArchives(ordered, doubts)
         return SnapshotGroup.divide(chosen, by: grouping, order).map { group, snapshots in
-            (group, decide(group: snapshots, superseded, order.time))
+            (group, decide(group: snapshots, superseded, order.time, doubts, archives))
         }
     }
 
-    /// Decides for one group's snapshots, oldest first, of which `time` tells when each was made.
+    /// The newest archive of each device and paths: what it has of deleted files, later snapshots may not have.
+    private func newestArchives(_ ordered: [CommitRecord], _ doubts: SnapshotDoubts) -> Set<ID128> {
+        var (newest, soundest): ([SnapshotGroup: ID128], [SnapshotGroup: ID128]) = ([:], [:])
+        for snapshot in ordered
+        where snapshot.isArchive && snapshot.isComplete && !doubts.standing.contains(snapshot.id) {
+            let group = SnapshotGroup(of: snapshot)
+            newest[group] = snapshot.id
+            if !doubts.refuted.contains(snapshot.id) { soundest[group] = snapshot.id }
+        }
+        return Set(newest.values).union(soundest.values)
+    }
+
+    /// Decides for one group's snapshots, oldest first, of which `time` tells when each was made; without doubts each
+    /// counts for what it is, and without `archives` none stays because it is one.
     func decide(
-        group snapshots: [CommitRecord], _ superseded: Set<ID128>, _ time: (CommitRecord) -> Timestamp
+        group snapshots: [CommitRecord], _ superseded: Set<ID128>, _ time: (CommitRecord) -> Timestamp,
+        _ doubts: SnapshotDoubts = SnapshotDoubts(among: []), _ archives: Set<ID128> = []
     ) -> [RetentionDecision] {
         if policy.isEmpty { return snapshots.map { RetentionDecision($0, isKept: true, [.noRules]) } }
         let past = snapshots.filter { $0.time <= now }
-        let complete = past.filter(\.isComplete)
-        var reasons: [ID128: [RetentionReason]] = [:]
-        let newestFirst = Array(complete.reversed())
-        for period in RetentionPeriod.allCases {
-            keepCounted(newestFirst, period, time, &reasons)
-            keepRecent(newestFirst, period, time, &reasons)
+        let complete = past.filter { $0.isComplete && !doubts.standing.contains($0.id) }
+        let sound = complete.filter { !doubts.refuted.contains($0.id) }
+        var reasons = reasons(sound, time)
+        // What turned out to lack files takes no place from others. It stays where the rules keep it beside them.
+        if sound.count < complete.count {
+            reasons.merge(self.reasons(complete, time).filter { doubts.refuted.contains($0.key) }) { one, _ in
+                one
+            }
         }
-        let newest = mayRemoveAll ? nil : (complete.last ?? past.last)?.id
+        let newest = mayRemoveAll ? nil : (sound.last ?? complete.last ?? past.last)?.id
         return snapshots.map { snapshot in
             var found = reasons[snapshot.id] ?? []
             found += tagReasons(snapshot)
@@ -130,10 +159,25 @@ public struct Retention: Sendable {
             if snapshot.time > now { found.append(.inTheFuture) }
             let isSuperseded = superseded.contains(snapshot.id)
             if !snapshot.isComplete, snapshot.time <= now, !isSuperseded { found.append(.unfinished) }
+            if doubts.standing.contains(snapshot.id) { found.append(.doubtful) }
+            if found.isEmpty, archives.contains(snapshot.id), snapshot.id != newest { found.append(.archive) }
             if found.isEmpty, snapshot.id == newest { found.append(.newest) }
             if !found.isEmpty { return RetentionDecision(snapshot, isKept: true, found) }
             return RetentionDecision(snapshot, isKept: false, [isSuperseded ? .superseded : .ruledOut])
         }
+    }
+
+    /// What rules of periods and spans keep of complete snapshots, oldest first.
+    private func reasons(
+        _ complete: [CommitRecord], _ time: (CommitRecord) -> Timestamp
+    ) -> [ID128: [RetentionReason]] {
+        var reasons: [ID128: [RetentionReason]] = [:]
+        let newestFirst = Array(complete.reversed())
+        for period in RetentionPeriod.allCases {
+            keepCounted(newestFirst, period, time, &reasons)
+            keepRecent(newestFirst, period, time, &reasons)
+        }
+        return reasons
     }
 
     /// Keeps the newest of each of so many periods; and the oldest of all while the count is not used up, so that the

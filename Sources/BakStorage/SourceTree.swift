@@ -33,6 +33,13 @@ public enum WalkEvent: Sendable {
     case unseen(path: [UInt8], in: any OpenFolder)
     /// An item, or a folder's list, that could not be read. A folder was announced as an entry before.
     case failure(path: [UInt8], SourceError)
+
+    /// The path that it is about.
+    public var path: [UInt8] {
+        switch self {
+        case .entry(let path, _), .unseen(let path, _), .failure(let path, _): path
+        }
+    }
 }
 
 /// What a walk does after an entry.

@@ -38,6 +38,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             if changing.add(text, path) || invocation.verbosity >= 1 || invocation.has(.json) {
                 noteRemark(path, text, kind: "changed")
             }
+        case .gone(let path):
+            if invocation.verbosity >= 1 {
+                say("verbose_status", "gone  \(Formatting.name(path.absolute))") { json in
+                    json.member("action", "gone")
+                    json.member("item", bytes: path.absolute)
+                }
+            }
         case .excluded(let path, let reason):
             monitor.locked { exclusions[reason, default: 0] += 1 }
             if invocation.verbosity >= 1 || invocation.has(.json) {
@@ -108,10 +115,39 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         reporter.finish()
         tellRest(failures, Self.more)
         tellRest(shortfalls, Self.more)
+        for doubt in report.doubts.shrunken { tell(doubt) }
+        tellArchive(report)
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
         if invocation.has(.quiet) { return }
         for line in summaryLines(report, seconds: seconds) { try context.print(line) }
+    }
+
+    /// Says that a path of the backup may not be what it was. Also where nothing but errors is wanted.
+    private func tell(_ doubt: SourceDoubts.Shrunken) {
+        let path = Formatting.name(doubt.path.absolute)
+        let had = Formatting.count(doubt.before, "file", "files")
+        let gone = Formatting.count(doubt.before - doubt.now, "is", "are")
+        let reason =
+            doubt.now == 0
+            ? "it had \(had) and has none now" : "it had \(had), of which \(gone) gone"
+        complain(
+            "\(path): \(reason). Is its disk mounted? The earlier snapshots have these files. If this is meant, "
+                + "run the backup again with --allow-empty; until then no retention rule counts this snapshot",
+            reason: reason, during: "comparison", item: doubt.path.absolute)
+    }
+
+    private func tellArchive(_ report: BackupReport) {
+        guard let earlier = report.earlierArchive else { return }
+        if !report.isArchive {
+            guard earlier.goneFiles > 0 else { return }
+            let files = Formatting.count(earlier.goneFiles, "gone file is", "gone files are")
+            remark(
+                "the archive has ended: \(files) in snapshot \(earlier.snapshot.id.short), and not in this one"
+            )
+        } else if !invocation.has(.archive) {
+            remark("this goes on as an archive, as before; --no-archive would end it")
+        }
     }
 
     private func summaryLines(_ report: BackupReport, seconds: Double) -> [String] {
@@ -132,6 +168,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
                 + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
         )
+        // A file that was moved has not gone.
+        let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
+        if gone > 0 {
+            let files = Formatting.count(gone, "file has", "files have")
+            let rest = report.isArchive ? "; the archive keeps \(gone == 1 ? "it" : "them")" : ""
+            lines.append("\(files) gone since the last backup\(rest)")
+        }
         for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {
             lines.append("left out \(Formatting.count(count, "item", "items")): \(Formatting.line(reason))")
         }
@@ -187,7 +230,9 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             json.member("data_blobs", counters.addedBlobs)
             json.member("data_added", counters.addedBytes)
             json.member("data_added_packed", counters.addedStoredBytes)
-            json.member("total_files_processed", counters.files)
+            json.member("files_gone", counters.newlyGoneFiles)
+            json.member("files_gone_kept", counters.goneFiles)
+            json.member("total_files_processed", counters.files - counters.goneFiles)
             json.member("total_bytes_processed", counters.bytes)
             json.member("total_duration", seconds)
             json.member("bytes_read", counters.readBytes)
@@ -197,6 +242,18 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             if let snapshot = report.snapshot {
                 json.member("snapshot_id", snapshot.id.description)
                 json.member("is_complete", snapshot.isComplete)
+            }
+            if report.isArchive { json.member("archive", true) }
+            if !report.doubts.shrunken.isEmpty {
+                json.array("doubtful_paths") { array in
+                    for doubt in report.doubts.shrunken {
+                        array.elementObject { json in
+                            json.member("path", bytes: doubt.path.absolute)
+                            json.member("files_before", doubt.before)
+                            json.member("files_now", doubt.now)
+                        }
+                    }
+                }
             }
             if let parent = report.parent { json.member("parent_id", parent.description) }
             if invocation.has(.dryRun) { json.member("dry_run", true) }

@@ -12,6 +12,8 @@ struct BackupSource {
     /// The paths that are backed up, absolute without the leading slash. A link that was named is none of them, but the way
     /// to one.
     let roots: [[UInt8]]
+    /// Paths that were asked for and are not there.
+    let missing: [[UInt8]]
     /// Whether it is the standard input, which has no place, no size and no second reading.
     let isStream: Bool
 
@@ -23,11 +25,12 @@ struct BackupSource {
             let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
-            roots = [name]
+            (roots, missing) = ([name], [])
         } else {
             let files = try FileTree(roots: try Self.paths(invocation, context))
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.places)
+            missing = files.missing.map(\.path)
         }
     }
 

@@ -14,7 +14,7 @@ extension Commands {
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfSharedDisk(access, source, context)
-        let request = try request(invocation, source.roots, access.repository, context)
+        let request = try request(invocation, source, access.repository, context)
         if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
@@ -50,7 +50,7 @@ extension Commands {
                 message: "\(packs) that this snapshot needs cannot be used, so not all of it can be restored "
                     + "(\(first.object): \(first.reason)); run: bakstore check")
         }
-        return report.counters.failedItems > 0 ? .incomplete : .done
+        return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
     }
 
     static func exclusions(
@@ -80,12 +80,26 @@ extension Commands {
         return exclusions
     }
 
+    /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows those
+    /// that have it, and what is missing is noticed; one that never was there may be a slip.
+    private static func paths(
+        _ source: BackupSource, of device: String, _ repository: Repository
+    ) throws -> [[UInt8]] {
+        guard !source.missing.isEmpty else { return source.roots }
+        let all = (source.roots + source.missing).sorted { PathOrder.precedes($0, $1) }
+        let isKnown = try repository.snapshots().readable.contains {
+            $0.device == device && Set($0.paths) == Set(all)
+        }
+        return isKnown ? all : source.roots
+    }
+
     private static func request(
-        _ invocation: Invocation, _ roots: [[UInt8]], _ repository: Repository, _ context: CommandContext
+        _ invocation: Invocation, _ source: BackupSource, _ repository: Repository, _ context: CommandContext
     ) throws -> BackupRequest {
         let host = invocation.text(.host) ?? Machine.hostName
+        let device = invocation.text(.device) ?? context.environment.device ?? host
         var request = BackupRequest(
-            paths: roots, host: host, device: invocation.text(.device) ?? context.environment.device ?? host,
+            paths: try paths(source, of: device, repository), host: host, device: device,
             user: Machine.userName, program: programName)
         request.tags = invocation.tags
         request.time = invocation.time?.timestamp(localOffset: context.localOffset)
@@ -97,6 +111,10 @@ extension Commands {
         request.ignoresInode = invocation.has(.ignoreInode)
         request.ignoresCtime = invocation.has(.ignoreCtime) || invocation.has(.ignoreInode)
         request.skipsIfUnchanged = invocation.has(.skipIfUnchanged)
+        request.archive =
+            invocation.has(.archive)
+            ? .yes : invocation.has(.noArchive) || invocation.has(.stdin) ? .no : .asBefore
+        request.allowsEmpty = invocation.has(.allowEmpty)
         request.isDryRun = invocation.has(.dryRun)
         request.compression = invocation.compression
         request.workerCount = max(2, Machine.processorCount)

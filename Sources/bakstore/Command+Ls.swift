@@ -21,6 +21,7 @@ extension Commands {
             try forEachEntry(of: record, at: place, repository, index) { entry in
                 if context.isInterrupted() { return false }
                 found = true
+                if entry.goneSince != nil, invocation.has(.withoutGone) { return true }
                 if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
                     if grouper == nil {
                         try printEntry(entry, invocation, context)
@@ -33,7 +34,9 @@ extension Commands {
             }
             for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
             if context.isInterrupted() { return .interrupted }
-            guard found || place.isEmpty else { throw SnapshotPathError.notInSnapshot(place, record.id) }
+            guard found || subject.path.isEmpty else {
+                throw SnapshotPathError.notInSnapshot(place, record.id)
+            }
         }
         return .done
     }
@@ -89,6 +92,7 @@ extension Commands {
             }
         }
         let path = Formatting.name(entry.path.absolute)
+        let gone = entry.goneSince.map { "  (gone since \(context.text($0)))" } ?? ""
         guard invocation.has(.long) else { return try context.print(path) }
         let owner = name(entry.attributes.userName, entry.stat.uid)
         let group = name(entry.attributes.groupName, entry.stat.gid)
@@ -99,7 +103,7 @@ extension Commands {
         let target = entry.stat.type == .symlink ? " -> \(Formatting.name(entry.attributes.linkTarget))" : ""
         // On a narrow terminal columns go before the path does.
         try context.print(
-            path + target,
+            path + target + gone,
             behind: [
                 "\(permissions) \(owner) \(group) \(padding)\(size) \(time) ",
                 "\(permissions) \(padding)\(size) \(time) ",

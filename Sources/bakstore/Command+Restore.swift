@@ -14,6 +14,7 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         var request = RestoreRequest(
             snapshot: try context.findSnapshot(subject.snapshot, in: repository), subpath: subject.path)
+        request.leavesOutGone = invocation.has(.withoutGone)
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
         request.isDryRun = invocation.has(.dryRun)

@@ -19,7 +19,8 @@ extension Commands {
                 }
             }
         } else {
-            try printTable(chosen, isFiltered: chosen.count < all.count, invocation, context)
+            let doubtful = SnapshotDoubts(among: all).standing
+            try printTable(chosen, doubtful, isFiltered: chosen.count < all.count, invocation, context)
         }
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
@@ -55,7 +56,8 @@ extension Commands {
     }
 
     private static func printTable(
-        _ records: [CommitRecord], isFiltered: Bool, _ invocation: Invocation, _ context: CommandContext
+        _ records: [CommitRecord], _ doubtful: Set<ID128>, isFiltered: Bool, _ invocation: Invocation,
+        _ context: CommandContext
     ) throws {
         guard !records.isEmpty else {
             guard !invocation.has(.quiet) else { return }
@@ -67,6 +69,11 @@ extension Commands {
         for record in records {
             var paths = record.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
             if !record.isComplete { paths += "  (partial)" }
+            if record.isArchive {
+                let gone = record.counters.goneFiles
+                paths += gone > 0 ? "  (archive, \(Formatting.count(gone)) gone)" : "  (archive)"
+            }
+            if doubtful.contains(record.id) { paths += "  (in doubt: most files were missing)" }
             if record.counters.failedItems > 0 {
                 paths += "  (\(Formatting.count(record.counters.failedItems, "item", "items")) missing)"
             }

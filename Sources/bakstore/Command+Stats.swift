@@ -214,6 +214,9 @@ private struct StatsOutput {
         var table = TextTable([.left, .right])
         table.append(["snapshot", record.id.short])
         table.append(["files", Formatting.count(counters.files)])
+        if record.isArchive {
+            table.append(["of them gone from the source", Formatting.count(counters.goneFiles)])
+        }
         table.append(["folders", Formatting.count(counters.folders)])
         table.append(["links and special files", Formatting.count(counters.others)])
         table.append(["size of the files", Formatting.size(counters.bytes)])

@@ -5,7 +5,7 @@
 enum CommandName: String, CaseIterable {
     case initialize = "init"
     case backup, snapshots, ls, restore, cat, copy, stats, check, repair, forget, prune, tag, version, help
-    case benchmark
+    case benchmark, archive
     case safeToDelete = "safe-to-delete"
     case key
 }
@@ -66,11 +66,11 @@ enum CommandTable {
         Command(
             name: .backup, aliases: ["create"], summary: "store files and folders as a new snapshot",
             operands: "PATH...", operandCount: .any, flags: Flags.backup,
-            conflicts: [(.force, .parent), (.force, .skipIfUnchanged)]
+            conflicts: [(.force, .parent), (.force, .skipIfUnchanged), (.archive, .noArchive)]
                 + Flags.ofFilesOnly.map { (.stdin, $0) },
             notes: """
                 What could not be read is listed with its reason, and the exit code is then 3. What patterns, sizes
-                and .bakignore files left out is counted at the end; -v names it.
+                and .bakignore files left out is counted at the end; -v names it, and what has gone since the last backup.
                 """,
             example: (
                 "bakstore backup ~/Pictures --exclude '*.tmp' --tag photos",
@@ -187,6 +187,17 @@ enum CommandTable {
                 beside the old one, which is then removed.
                 """,
             example: ("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")),
+        Command(
+            name: .archive, summary: "take gone files out of an archive",
+            operands: "remove SNAPSHOT:PATH...", operandCount: .between(1, .max), flags: Flags.archive,
+            notes: """
+                backup --archive keeps what its source has no more. What is removed here is missing from a new snapshot,
+                which the next backup goes on from; earlier snapshots still have it, as long as they stay.
+                """,
+            example: (
+                "bakstore archive remove latest:home/me/Pictures/blurred.jpg",
+                "drops one photo that was deleted long ago"
+            )),
         Command(
             name: .key, summary: "list and change the passwords of an encrypted repository",
             operands: "list | add | remove ID | passwd", operandCount: .between(1, 2), flags: Flags.key,

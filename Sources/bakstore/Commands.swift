@@ -32,6 +32,7 @@ enum Commands {
         case .prune: try prune(invocation, context: context)
         case .tag: try tag(invocation, context: context)
         case .key: try key(invocation, context: context)
+        case .archive: try archive(invocation, context: context)
         }
     }
 

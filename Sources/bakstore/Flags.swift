@@ -37,6 +37,10 @@ enum FlagName: String, CaseIterable {
     case ignoreCtime = "ignore-ctime"
     case ignoreInode = "ignore-inode"
     case skipIfUnchanged = "skip-if-unchanged"
+    case archive
+    case noArchive = "no-archive"
+    case allowEmpty = "allow-empty"
+    case withoutGone = "without-gone"
     case readConcurrency = "read-concurrency"
     case dryRun = "dry-run"
     case long, recursive, groups
@@ -324,6 +328,9 @@ enum Flags {
         Flag(.ignoreCtime, help: "do not look at the inode's change time"),
         Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
         Flag(.skipIfUnchanged, help: "make no snapshot when nothing has changed"),
+        Flag(.archive, help: "keep what is not there any more, marked as gone; later backups go on so"),
+        Flag(.noArchive, help: "end the archive: keep only what is there"),
+        Flag(.allowEmpty, help: "it is meant that a PATH has no files any more, or less than half of them"),
         Flag(
             .readConcurrency, nil, .count(1...64),
             help: "how many files are read at once, 1 to 64 (default: as suits the disk)"),
@@ -333,13 +340,24 @@ enum Flags {
     /// Flags of backup that choose among files: with --stdin there is nothing to choose.
     static let ofFilesOnly: [FlagName] = [
         .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
-        .excludeLargerThan, .oneFileSystem, .skipIfUnchanged,
+        .excludeLargerThan, .oneFileSystem, .skipIfUnchanged, .archive, .noArchive,
+    ]
+
+    /// Flags of backup that mean nothing where nothing is stored.
+    private static let ofStoringOnly: [FlagName] = [.skipIfUnchanged, .archive, .noArchive]
+
+    static let withoutGone = Flag(
+        .withoutGone, help: "of an archive, leave out what its source has no more")
+
+    static let archive: [Flag] = [
+        Flag(.force, "f", help: "also what the source still has: it comes back with the next backup"),
+        Flag(.yes, "y", help: "do not ask"), dryRun,
     ]
 
     /// What chooses among files, and how they are read.
     static let benchmark: [Flag] =
         backup.filter {
-            ofFilesOnly.contains($0.name) && $0.name != .skipIfUnchanged
+            ofFilesOnly.contains($0.name) && !ofStoringOnly.contains($0.name)
                 || [.readConcurrency, .compression].contains($0.name)
         } + [
             Flag(
@@ -380,6 +398,7 @@ enum Flags {
         Flag(.long, "l", help: "show permissions, owner, size and time"),
         Flag(.recursive, "R", help: "show what lies beneath as well"),
         Flag(.groups, help: "show only files that belong together: live photos, raw and JPEG, sidecars"),
+        withoutGone,
     ]
 
     static let restore: [Flag] = [
@@ -393,7 +412,7 @@ enum Flags {
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),
         Flag(.ignoreFreeSpace, help: "begin even if the target says that it has not the room"),
-        dryRun,
+        withoutGone, dryRun,
     ]
 
     static let check: [Flag] = [

@@ -33,7 +33,7 @@ enum ProfileKey {
             [
                 .device, .tag, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
                 .excludeLargerThan, .oneFileSystem, .ignoreCtime, .ignoreInode, .skipIfUnchanged,
-                .readConcurrency, .compression,
+                .readConcurrency, .compression, .archive, .allowEmpty,
             ]
         ),
         (CommandName.allCases, [.passwordFile, .passwordCommand]),

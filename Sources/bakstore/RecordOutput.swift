@@ -29,7 +29,9 @@ extension CommandContext {
                 complain("snapshot \(snapshot.id.short) cannot be read and is left out: \(snapshot.error)")
             }
         }
-        return try Repository.findSnapshot(name, among: list.readable, list.unreadable)
+        let record = try Repository.findSnapshot(name, among: list.readable, list.unreadable)
+        noteDoubts(about: record, among: list.readable)
+        return record
     }
 
     /// Names snapshots with dates that cannot be right, in one line.
@@ -49,6 +51,17 @@ extension [UInt8] {
     var absolute: [UInt8] { [UInt8(ascii: "/")] + self }
 }
 
+extension CommandContext {
+    /// Says that a snapshot which a command uses may lack files.
+    private func noteDoubts(about record: CommitRecord, among all: [CommitRecord]) {
+        guard SnapshotDoubts(among: all).standing.contains(record.id) else { return }
+        let paths = record.doubtfulPaths.map { Formatting.name(record.paths[$0].absolute) }
+        remark(
+            "snapshot \(record.id.short) is in doubt: most files of \(paths.joined(separator: ", ")) were missing when "
+                + "it was made. Earlier snapshots may have them; list them with: bakstore snapshots")
+    }
+}
+
 extension JSONWriter {
     /// A snapshot's members, under restic's names where it has them.
     mutating func members(of record: CommitRecord, _ context: CommandContext) {
@@ -65,11 +78,17 @@ extension JSONWriter {
         if let parent = record.parent { member("parent", parent.description) }
         member("tree", record.root.id.description)
         member("is_complete", record.isComplete)
+        if record.isArchive { member("archive", true) }
+        if !record.doubtfulPaths.isEmpty {
+            member("doubtful_paths", bytes: record.doubtfulPaths.map { record.paths[$0].absolute })
+        }
         object("summary") { json in
             let counters = record.counters
             json.member("files_new", counters.newFiles)
             json.member("files_changed", counters.changedFiles)
             json.member("files_unmodified", counters.unmodifiedFiles)
+            json.member("files_gone", counters.newlyGoneFiles)
+            json.member("files_gone_kept", counters.goneFiles)
             json.member("data_added", counters.addedBytes)
             json.member("data_added_packed", counters.addedStoredBytes)
             json.member("total_files_processed", counters.files)
@@ -95,6 +114,7 @@ extension JSONWriter {
         member("inode", entry.stat.inode)
         if entry.stat.type == .symlink { member("linktarget", bytes: entry.attributes.linkTarget) }
         if entry.changedWhileRead { member("changed_while_read", true) }
+        if let goneSince = entry.goneSince { member("gone", context.json(goneSince)) }
     }
 }
 

@@ -48,8 +48,9 @@ struct ChangeTrials: Sendable {
             baseline.snapshot, repository: baseline.repository, index: session.value.index)
         let request = BackupRequest(paths: [], host: "", device: "", user: "", program: "")
         return ParentComparer(
-            [parent], of: tree, request: request, repository: baseline.repository, index: session.value.index,
-            makesRuns: false)
+            [ParentTrack(parent, .comparing, rootCount: 1)], of: tree, request: request,
+            repository: baseline.repository, index: session.value.index, makesRuns: false, carrying: nil,
+            onEvent: { _ in })
     }
 
     /// What each scheme would store.

@@ -113,6 +113,7 @@ final class LibraryWalk {
     private func compare(_ item: inout LibraryItem) {
         guard let comparer else { return }
         var run = EntryRun()
+        comparer.pass(to: item.path)
         let outcome = comparer.compare(item.path, item.stat, &run)
         // What a backup would only read once more has not changed as far as anyone can tell.
         guard item.stat.type == .regular, !item.isFurtherName,

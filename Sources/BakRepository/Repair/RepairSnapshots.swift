@@ -234,6 +234,7 @@ private final class ManifestRewriter {
         case .regular:
             counters.files += 1
             counters.bytes &+= entry.stat.size
+            if entry.goneSince != nil { counters.goneFiles += 1 }
         case .directory:
             counters.folders += 1
             folders.append(entry.path)
@@ -244,6 +245,7 @@ private final class ManifestRewriter {
     /// Enters what there is and what is not.
     func count(in record: inout SnapshotCounters) {
         (record.files, record.bytes) = (counters.files, counters.bytes)
+        record.goneFiles = counters.goneFiles
         (record.folders, record.others) = (counters.folders, counters.others)
         record.failedItems &+= UInt64(lostFiles)
     }

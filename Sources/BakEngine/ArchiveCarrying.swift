@@ -1,0 +1,105 @@
+// ArchiveCarrying: how an archive takes over entries that its source has no more, whose content cannot be read again
+// from there.
+//
+// Always holds: an entry that is handed out has all of its content where the backup may count on it. What lies only in
+// packs that a collection is about to delete is stored anew.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// Takes entries over. May be used from any thread.
+final class ArchiveCarrying: Sendable {
+    /// Why an entry cannot go on.
+    struct Loss: Error {
+        var reason: String
+    }
+
+    /// What the backup first misses is gone since then.
+    let time: Timestamp
+    private let repository: Repository
+    private let index: BlobIndex
+    private let writer: UncheckedBox<BlobWriter>
+    private let state: RunState
+
+    init(
+        _ repository: Repository, _ index: BlobIndex, _ writer: BlobWriter, _ state: RunState,
+        time: Timestamp
+    ) {
+        (self.repository, self.index, self.state, self.time) = (repository, index, state, time)
+        self.writer = UncheckedBox(writer)
+    }
+
+    /// Ends the run if what it must carry over cannot be read.
+    func guarding(_ body: () throws -> Void) { state.guarding(body) }
+
+    /// The entry that a cursor stands at, with one name and all of its content.
+    func entry(_ segment: ManifestSegmentDecoder, of cursor: ParentCursor) -> Result<ManifestEntry, Loss> {
+        let isComplete = segment.isComplete
+        guard var entry = isComplete ? try? segment.entry() : cursor.whole(segment) else {
+            return .failure(Loss(reason: "the list of files does not say all of its content"))
+        }
+        if entry.stat.type != .directory { entry.stat.linkCount = 1 }
+        guard case .extents(let extents) = entry.content else { return .success(entry) }
+        for case .chunk(let reference) in extents where !index.holds(reference) {
+            do {
+                let reader = BlobReader(repository)
+                try withExtendedLifetime(reader) {
+                    let bytes = try reader.read(reference, kind: .chunkPack, index: index)
+                    _ = try writer.value.store(bytes, isCompressed: false)
+                }
+            } catch  where error is CorruptionError || error is MissingBlobError {
+                return .failure(Loss(reason: "its content cannot be read from the repository: \(error)"))
+            } catch {
+                guarding { throw error }
+                return .failure(Loss(reason: "\(error)"))
+            }
+        }
+        return .success(entry)
+    }
+
+    /// What a parent has at and beneath a path that something else has taken.
+    func displaced(_ snapshot: CommitRecord, at path: [UInt8]) throws -> DisplacedEntries {
+        try DisplacedEntries(snapshot, repository: repository, index: index, at: path, mark: mark)
+    }
+
+    /// A cursor over a parent for entries that turn out not to be readable.
+    func cursor(_ snapshot: CommitRecord, from path: [UInt8]) throws -> ParentCursor {
+        try ParentCursor(snapshot, repository: repository, index: index, from: path)
+    }
+
+    /// Ends the name of what goes on beside what has taken its place.
+    private var mark: String {
+        // Beyond the calendar only the number of seconds tells one from another.
+        guard CivilTime.calendar.contains(time.seconds) else { return "~gone-\(time.seconds)" }
+        let civil = CivilTime(time, offsetSeconds: 0)
+        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let day = "\(civil.year)-\(two(civil.month))-\(two(civil.day))"
+        return "~gone-\(day)-\(two(civil.hour))\(two(civil.minute))\(two(civil.second))"
+    }
+}
+
+/// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the walk.
+final class EarlierEntries {
+    private let carrying: ArchiveCarrying
+    private let snapshots: [CommitRecord]
+    private var cursors: [ParentCursor]?
+
+    /// Looks into `snapshots`, the newest first.
+    init(_ snapshots: [CommitRecord], _ carrying: ArchiveCarrying) {
+        (self.snapshots, self.carrying) = (snapshots, carrying)
+    }
+
+    /// The entry of a path, if a parent has it and it is of that type.
+    func entry(at path: [UInt8], _ type: FileType) throws -> Result<ManifestEntry, ArchiveCarrying.Loss>? {
+        let cursors = try cursors ?? snapshots.map { try carrying.cursor($0, from: path) }
+        self.cursors = cursors
+        for cursor in cursors {
+            let segment = cursor.entry(at: path)
+            if let failure = cursor.failure { throw failure }
+            guard let segment, segment.fields.stat.type == type else { continue }
+            return carrying.entry(segment, of: cursor)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,144 @@
+// ArchiveRemoval: a new snapshot of an archive without some of what its source has no more. The next backup goes on from
+// it. Nothing that is stored is changed or deleted.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// What to take out of an archive.
+public struct ArchiveRemovalRequest: Sendable {
+    /// The snapshot to go on from: the latest complete one of its device and paths.
+    public var snapshot: CommitRecord
+    /// What goes, with all that lies beneath.
+    public var paths: [[UInt8]]
+    /// Whether what the source still had goes as well.
+    public var takesPresent = false
+    /// Whether to store nothing and only report.
+    public var isDryRun = false
+    /// The machine's name, for the session's record.
+    public var host: String
+    /// The program and its version.
+    public var program: String
+
+    /// Makes a request with the defaults.
+    public init(snapshot: CommitRecord, paths: [[UInt8]], host: String, program: String) {
+        (self.snapshot, self.paths, self.host, self.program) = (snapshot, paths, host, program)
+    }
+}
+
+/// What a removal came to.
+public struct ArchiveRemovalReport: Sendable {
+    /// Files that are not in the new snapshot any more.
+    public var files: UInt64 = 0
+    /// Their bytes.
+    public var bytes: UInt64 = 0
+    /// Folders, links and special files that are not in it any more.
+    public var others: UInt64 = 0
+    /// Files that were named and stay, because the source still had them.
+    public var presentFiles: UInt64 = 0
+    /// Paths that the snapshot does not have.
+    public var unknownPaths: [[UInt8]] = []
+    /// The new snapshot; nil when there is none.
+    public var snapshot: CommitRecord?
+
+    /// Whether nothing is removed.
+    public var isEmpty: Bool { files == 0 && others == 0 }
+
+    /// Makes an empty report.
+    public init() {}
+}
+
+/// Takes gone entries out of an archive. For one thread.
+public final class ArchiveRemoval {
+    private let repository: Repository
+    private let request: ArchiveRemovalRequest
+    private let paths: [[UInt8]]
+    private var report = ArchiveRemovalReport()
+    private var counters = SnapshotCounters()
+    private var found: Set<[UInt8]> = []
+
+    /// Prepares a removal.
+    public init(_ request: ArchiveRemovalRequest, from repository: Repository) {
+        self.request = request
+        self.repository = repository
+        paths = Array(Set(request.paths)).sorted { PathOrder.precedes($0, $1) }
+    }
+
+    /// Commits the new snapshot, unless nothing is removed or it is a dry run.
+    ///
+    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, and `StoreError`.
+    public func run() throws -> ArchiveRemovalReport {
+        // Whether there is anything to do is known before a session begins.
+        try write(to: nil, try BlobIndex(repository))
+        report.unknownPaths = paths.filter { !found.contains($0) }
+        guard !request.isDryRun, !report.isEmpty, report.unknownPaths.isEmpty else { return report }
+        (counters, found) = (SnapshotCounters(), [])
+        let counted = report
+        let session = try BackupSession(repository, host: request.host, program: request.program)
+        defer { session.close() }
+        try session.expectAll(of: request.snapshot.root)
+        let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
+        try write(to: manifest, session.index)
+        report = counted
+        let root = try manifest.storeRoot()
+        report.snapshot = try session.commit(continuing: false) { id, hasIndex in
+            let now = repository.time.now()
+            var record = request.snapshot
+            (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
+            (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
+            (record.parent, record.original, record.confirmed) = (request.snapshot.id, nil, [])
+            (record.host, record.program) = (request.host, request.program)
+            record.counters = counters
+            return record
+        }
+        return report
+    }
+
+    /// Writes what stays, and counts what stays and what goes.
+    private func write(to manifest: ManifestWriter?, _ index: BlobIndex) throws {
+        let reader = try ManifestReader(request.snapshot, repository: repository, index: index)
+        var open: ManifestEntry?
+        while let record = try reader.next() {
+            switch record {
+            case .continuation(let more):
+                guard case .extents(let extents)? = open?.content else { continue }
+                open?.content = .extents(extents + more)
+            case .entry(let entry):
+                if let open { try manifest?.append(open) }
+                open = takes(entry) ? nil : entry
+                if open != nil { count(entry) }
+            }
+        }
+        if let open { try manifest?.append(open) }
+    }
+
+    /// Whether an entry goes.
+    private func takes(_ entry: ManifestEntry) -> Bool {
+        let naming = paths.filter { PathOrder.isAtOrBeneath(entry.path, $0) }
+        guard !naming.isEmpty else { return false }
+        found.formUnion(naming)
+        let isFile = entry.stat.type == .regular
+        guard entry.goneSince != nil || request.takesPresent else {
+            if isFile { report.presentFiles += 1 }
+            return false
+        }
+        if isFile {
+            report.files += 1
+            report.bytes &+= entry.stat.size
+        } else {
+            report.others += 1
+        }
+        return true
+    }
+
+    private func count(_ entry: ManifestEntry) {
+        switch entry.stat.type {
+        case .regular:
+            counters.files += 1
+            counters.bytes &+= entry.stat.size
+            if entry.goneSince != nil { counters.goneFiles += 1 }
+        case .directory: counters.folders += 1
+        default: counters.others += 1
+        }
+    }
+}

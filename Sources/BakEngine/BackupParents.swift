@@ -1,0 +1,153 @@
+// BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there was.
+//
+// Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
+// complete one and, of each interrupted run after it, what it committed last.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// The parents of one backup.
+final class BackupParents {
+    /// Every parent, the newest first but one that was asked for before all others.
+    let tracks: [ParentTrack]
+    /// Whether the backup is an archive.
+    let isArchive: Bool
+    /// What the backup goes on from.
+    let parent: CommitRecord?
+    /// What its record names as its parent. One that is dated after what the user says the snapshot is of serves to be
+    /// compared with, but the snapshot does not come after it.
+    let recordedParent: CommitRecord?
+    /// The latest complete snapshot of the same device and paths.
+    private let latest: ParentTrack?
+    /// The latest of these that is not in doubt.
+    private let trusted: ParentTrack?
+
+    /// Chooses and opens them.
+    init(
+        _ request: BackupRequest, _ repository: Repository, _ index: BlobIndex,
+        _ onEvent: (BackupEvent) -> Void
+    ) throws {
+        // A copy is what its original is: its parent only spares reading.
+        let chain =
+            request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
+        isArchive = request.isArchive(after: chain.latest)
+        var uses: [(snapshot: CommitRecord, uses: ParentTrack.Uses)] = []
+        func add(_ snapshot: CommitRecord?, _ more: ParentTrack.Uses) {
+            guard let snapshot else { return }
+            if let place = uses.firstIndex(where: { $0.snapshot.id == snapshot.id }) {
+                uses[place].uses.formUnion(more)
+            } else {
+                uses.append((snapshot, more))
+            }
+        }
+        var chainUses: ParentTrack.Uses = .following
+        switch request.parent {
+        case .latest: chainUses.insert(.comparing)
+        case .snapshot(let id):
+            let asked = try repository.snapshot(id)
+            // What an archive has is what its chain has, and no older snapshot, out of which things may have been taken.
+            let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
+            add(asked, isFollowed ? [.comparing, .following] : .comparing)
+            if !isArchive { chainUses = [] }
+        case .none: break
+        }
+        for partial in isArchive ? chain.partials : Array(chain.partials.prefix(1)) {
+            add(partial, chainUses)
+        }
+        add(chain.latest, chainUses)
+        add(chain.trusted, chainUses.subtracting(.following))
+        let rootCount = SourceTally(roots: request.paths).roots.count
+        let isArchive = isArchive
+        tracks = try uses.compactMap { snapshot, uses in
+            do {
+                let cursor = try ParentCursor(snapshot, repository: repository, index: index)
+                return ParentTrack(cursor, uses, rootCount: rootCount)
+            } catch {
+                if isArchive, uses.contains(.following) { throw error }
+                if uses.contains(.comparing) { onEvent(.parentUnreadable(reason: "\(error)")) }
+                return nil
+            }
+        }
+        latest = tracks.first { $0.snapshot.id == chain.latest?.id }
+        trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
+        parent =
+            tracks.first { $0.uses.contains(.comparing) }?.snapshot ?? (isArchive ? latest?.snapshot : nil)
+        recordedParent = parent.flatMap { parent in
+            if case .latest = request.parent, let time = request.time, parent.time > time { return nil }
+            return parent
+        }
+    }
+
+    /// What an archive carries over from, the newest first.
+    var followed: [CommitRecord] { tracks.filter { $0.uses.contains(.following) }.map(\.snapshot) }
+
+    /// The latest complete snapshot if it is an archive, with the number of its files that are gone.
+    var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)? {
+        latest.flatMap { $0.snapshot.isArchive ? ($0.snapshot, $0.snapshot.counters.goneFiles) : nil }
+    }
+
+    /// Throws if an archive cannot go on, because it is not known what a parent has.
+    func expectFollowed() throws {
+        guard isArchive else { return }
+        for track in tracks where track.uses.contains(.following) {
+            if let failure = track.cursor.failure { throw failure }
+        }
+    }
+
+    /// Tells of parents that were no help, so that files were read again.
+    func tellFailures(_ onEvent: (BackupEvent) -> Void) {
+        for track in tracks where track.uses.contains(.comparing) {
+            if let failure = track.cursor.failure { onEvent(.parentUnreadable(reason: "\(failure)")) }
+        }
+    }
+
+    /// What the source may lack, after a whole walk.
+    func doubts(_ tally: SourceTally, isMeant: Bool) -> SourceDoubts {
+        SourceDoubts(tally, latest: latest, trusted: trusted, isMeant: isMeant)
+    }
+}
+
+extension BackupRequest {
+    /// Whether the backup is an archive, if that is the latest complete snapshot before it.
+    fileprivate func isArchive(after latest: CommitRecord?) -> Bool {
+        if copied != nil { return false }
+        return switch archive {
+        case .yes: true
+        case .no: false
+        case .asBefore: latest?.isArchive == true
+        }
+    }
+}
+
+/// The snapshots of one device and paths that matter to the next backup.
+private struct Chain {
+    /// Of each interrupted run after `latest`, what it committed last; the newest first.
+    var partials: [CommitRecord] = []
+    /// The latest complete one.
+    var latest: CommitRecord?
+    /// The latest complete one that is not in doubt.
+    var trusted: CommitRecord?
+
+    init() {}
+
+    init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
+        let list = try repository.snapshotList()
+        for snapshot in list.unreadable { onEvent(.parentUnreadable(reason: "\(snapshot.error)")) }
+        var related = list.readable.filter {
+            $0.device == request.device && Set($0.paths) == Set(request.paths)
+        }
+        // Who names a date says where in the history the snapshot belongs.
+        if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
+            related.removeAll { list.order.time(of: $0) > time }
+        }
+        let doubts = SnapshotDoubts(among: related)
+        latest = related.last(where: \.isComplete)
+        trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
+        // A run's own checkpoints come before what completes it: they say nothing more then.
+        for partial in related.reversed() where !partial.isComplete {
+            if let latest, list.order.precedes(partial, latest) { break }
+            if partials.last?.time != partial.time { partials.append(partial) }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+// What becomes of the parents' entries that a walk does not meet. An archive carries them over: what was looked for and
+// is not there any more as gone; what could not be read, or a rule leaves out, as it was, because nothing is known of it.
+//
+// Always holds: every entry that a followed parent has at or beneath a path of the backup is met, or taken here, in the
+// order of the walk; nothing is called gone before the walk has gone past it.
+
+import BakCore
+import BakFormat
+
+extension ParentComparer {
+    /// Why the walk has not met an entry.
+    enum Absence {
+        /// The source has it no more.
+        case gone
+        /// It could not be read.
+        case unread
+        /// A rule leaves it out.
+        case leftOut
+    }
+
+    /// Up to where entries that the walk has not met are taken.
+    enum Limit {
+        /// Before a path that the walk has met.
+        case before([UInt8])
+        /// Up to a path and all beneath it, which are not met for that reason.
+        case through([UInt8], Absence)
+        /// All that is left.
+        case end
+    }
+
+    /// What becomes of such an entry.
+    enum Missed {
+        /// It does not go on.
+        case dropped
+        /// It has been added to the run as it is stored.
+        case inRun(FileStat, isGone: Bool)
+        /// It goes on as this entry.
+        case carried(ManifestEntry)
+        /// It should go on, but its content cannot be had.
+        case lost(path: [UInt8], reason: String)
+    }
+
+    /// Moves the parents to a path that the walk has met. True when they have entries before it that the walk has
+    /// missed: `takeMissed` takes them, before the path is compared.
+    func seek(_ path: [UInt8]) -> Bool {
+        var hasMissed = false
+        for track in tracks {
+            track.seek(path)
+            if track.standing == .missed { hasMissed = true }
+        }
+        return hasMissed || !displaced.isEmpty
+    }
+
+    /// Moves the parents to a path and takes what they have before it; for a comparison that carries nothing over.
+    func pass(to path: [UInt8]) {
+        var run = EntryRun()
+        if seek(path) { while takeMissed(.before(path), &run) != nil {} }
+    }
+
+    /// Moves the parents through a path that the walk will not meet, or to their end.
+    func seek(through limit: Limit) {
+        if case .through(let path, .unread) = limit { tally.noteUnread(path) }
+        for track in tracks { seek(track, limit) }
+    }
+
+    /// Takes the next entry that the walk has missed; nil when there is none within the limit that was sought.
+    func takeMissed(_ limit: Limit, _ run: inout EntryRun) -> Missed? {
+        var first: (track: ParentTrack, path: [UInt8])?
+        for track in tracks where track.standing == .missed {
+            guard let path = track.cursor.segment?.path else { continue }
+            guard let lowest = first else {
+                first = (track, path)
+                continue
+            }
+            // Where several have a path, the newest that is followed speaks for it.
+            let isFollowed = track.uses.contains(.following) && !lowest.track.uses.contains(.following)
+            if PathOrder.precedes(path, lowest.path) || path == lowest.path && isFollowed {
+                first = (track, path)
+            }
+        }
+        if let other = nextDisplaced(limit, before: first?.path) { return take(other) }
+        guard let (track, path) = first else { return nil }
+        let absence = absence(of: path, limit)
+        let root = tally.root(of: path)
+        for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
+            if let root, absence != .leftOut { same.countFile(beneath: root) }
+            // Others at this path are older.
+            if same !== track { leave(same, limit) }
+        }
+        let missed = take(track, path, absence, hasRoot: root != nil, &run)
+        leave(track, limit)
+        return missed
+    }
+
+    private func seek(_ track: ParentTrack, _ limit: Limit) {
+        switch limit {
+        case .before(let path): track.seek(path)
+        case .through(let path, _): track.seek(through: path)
+        case .end: track.seek(through: nil)
+        }
+    }
+
+    private func leave(_ track: ParentTrack, _ limit: Limit) {
+        track.take()
+        seek(track, limit)
+    }
+
+    private func absence(of path: [UInt8], _ limit: Limit) -> Absence {
+        if case .through(let end, let absence) = limit, PathOrder.isAtOrBeneath(path, end) { return absence }
+        return .gone
+    }
+
+    private func take(
+        _ track: ParentTrack, _ path: [UInt8], _ absence: Absence, hasRoot: Bool, _ run: inout EntryRun
+    ) -> Missed {
+        if let passedBy = track.passedBy, PathOrder.isAtOrBeneath(path, passedBy) { return .dropped }
+        guard track.uses.contains(.following), hasRoot || tally.isAboveRoot(path),
+            let segment = track.cursor.segment
+        else { return .dropped }
+        let fields = segment.fields
+        let isNewlyGone = absence == .gone && fields.goneSince == nil
+        if isNewlyGone, fields.stat.type == .regular { noteGone(path) }
+        guard let carrying else { return .dropped }
+        let before = place
+        let found = track.cursor.place
+        place = nil
+        // A further name of a file says which file by its inode, which may be another file's by now.
+        let hasOneName = fields.stat.linkCount == 1 || fields.stat.type == .directory
+        if let before, found.follows(before), !isNewlyGone, hasOneName, canJoinRun(segment, path),
+            hasContent(segment)
+        {
+            place = found
+            runBytes += segment.storedRecord.count
+            run.append(segment)
+            return .inRun(fields.stat, isGone: fields.goneSince != nil)
+        }
+        switch carrying.entry(segment, of: track.cursor) {
+        case .failure(let loss): return .lost(path: path, reason: loss.reason)
+        case .success(var entry):
+            if isNewlyGone { entry.goneSince = carrying.time }
+            place = found
+            runBytes = 0
+            return .carried(entry)
+        }
+    }
+
+    private func noteGone(_ path: [UInt8]) {
+        tally.newlyGoneFiles += 1
+        onEvent(.gone(path: path))
+    }
+
+    // MARK: What another type has taken the place of
+
+    /// Counts what is at a path of the walk, and sees to what parents have there of another type.
+    func note(_ path: [UInt8], _ stat: FileStat) {
+        let root = tally.count(path, stat)
+        for track in tracks where track.standing == .found {
+            track.countFile(beneath: root)
+            guard let old = track.cursor.segment?.fields, old.stat.type != stat.type,
+                track.uses.contains(.following)
+            else { continue }
+            guard let carrying else {
+                if old.stat.type == .regular, old.goneSince == nil { noteGone(path) }
+                continue
+            }
+            carrying.guarding {
+                displaced.append(try carrying.displaced(track.snapshot, at: path))
+                track.passedBy = path
+            }
+        }
+    }
+
+    /// The displaced entries whose next one comes before `path` and within the limit.
+    private func nextDisplaced(_ limit: Limit, before path: [UInt8]?) -> DisplacedEntries? {
+        guard !displaced.isEmpty else { return nil }
+        displaced.removeAll { entries in
+            guard entries.path == nil else { return false }
+            if let failure = entries.failure { carrying?.guarding { throw failure } }
+            return true
+        }
+        let next = displaced.min { PathOrder.precedes($0.path ?? [], $1.path ?? []) }
+        guard let next, let new = next.path else { return nil }
+        if let path, !PathOrder.precedes(new, path) { return nil }
+        switch limit {
+        case .before(let end): return PathOrder.precedes(new, end) ? next : nil
+        case .through(let end, _):
+            return PathOrder.precedes(new, end) || PathOrder.isAtOrBeneath(new, end) ? next : nil
+        case .end: return next
+        }
+    }
+
+    private func take(_ entries: DisplacedEntries) -> Missed {
+        place = nil
+        guard let carrying, let path = entries.path, let (segment, cursor) = entries.entry else {
+            return .dropped
+        }
+        defer { entries.advance() }
+        if segment.fields.goneSince == nil, segment.fields.stat.type == .regular { noteGone(path) }
+        switch carrying.entry(segment, of: cursor) {
+        case .failure(let loss): return .lost(path: path, reason: loss.reason)
+        case .success(var entry):
+            entry.path = path
+            entry.goneSince = entry.goneSince ?? carrying.time
+            return .carried(entry)
+        }
+    }
+}

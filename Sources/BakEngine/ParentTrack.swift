@@ -1,0 +1,128 @@
+// ParentTrack: a parent snapshot in step with the walk, with what the walk does not meet of it. The walk misses an
+// entry once it has gone past the entry's path.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// A parent of a backup. For one thread, in the order of the walk.
+final class ParentTrack {
+    /// Where the track stands with regard to a path of the walk.
+    enum Standing {
+        /// At an entry before it that the walk has missed.
+        case missed
+        /// At its entry.
+        case found
+        /// The parent does not have it.
+        case absent
+    }
+
+    /// What a parent is for.
+    struct Uses: OptionSet {
+        let rawValue: Int
+        /// Its entries may stand for files that need not be read.
+        static let comparing = Uses(rawValue: 1)
+        /// What it has and the source has no more is gone; an archive carries it over.
+        static let following = Uses(rawValue: 2)
+    }
+
+    let cursor: ParentCursor
+    let uses: Uses
+    /// Where the track stands with regard to the path that was sought last.
+    private(set) var standing = Standing.absent
+    /// The regular files that the parent has beneath each root, without those that a rule leaves out now.
+    var fileCounts: [UInt64]
+    /// What is beneath this path is dealt with elsewhere.
+    var passedBy: [UInt8]?
+
+    var snapshot: CommitRecord { cursor.snapshot }
+
+    init(_ cursor: ParentCursor, _ uses: Uses, rootCount: Int) {
+        (self.cursor, self.uses) = (cursor, uses)
+        fileCounts = Array(repeating: 0, count: rootCount)
+    }
+
+    /// Moves to the first entry that is not dealt with and before `path`, or else to `path`, whose entry then counts
+    /// as dealt with.
+    func seek(_ path: [UInt8]) {
+        guard let segment = next() else {
+            standing = .absent
+            return
+        }
+        if segment.path == path {
+            (standing, cursor.isDealtWith) = (.found, true)
+        } else {
+            standing = PathOrder.precedes(segment.path, path) ? .missed : .absent
+        }
+    }
+
+    /// Moves to the first entry that is not dealt with and before `path`, at it or beneath it; nil for any entry.
+    func seek(through path: [UInt8]?) {
+        guard let segment = next() else {
+            standing = .absent
+            return
+        }
+        let isWithin =
+            path.map { PathOrder.precedes(segment.path, $0) || PathOrder.isAtOrBeneath(segment.path, $0) }
+            ?? true
+        standing = isWithin ? .missed : .absent
+    }
+
+    /// Counts the entry that the track stands at, if the parent's source had it as a file.
+    func countFile(beneath root: Int) {
+        guard let fields = cursor.segment?.fields, fields.stat.type == .regular, fields.goneSince == nil
+        else { return }
+        fileCounts[root] += 1
+    }
+
+    /// Says that the entry which the track stands at is dealt with.
+    func take() { cursor.isDealtWith = true }
+
+    /// The segment that stands at the next entry which is not dealt with.
+    private func next() -> ManifestSegmentDecoder? {
+        while let kind = cursor.kind {
+            if kind == .entry, !cursor.isDealtWith { return cursor.segment }
+            cursor.advance()
+        }
+        return nil
+    }
+}
+
+/// A gone folder, or a gone file, whose path something of another type has taken: an archive goes on with it under
+/// another name.
+final class DisplacedEntries {
+    private let cursor: ParentCursor
+    private let old: [UInt8]
+    private let new: [UInt8]
+
+    /// The entry at and beneath `path` in a parent's manifest, under a name with `mark` at its end.
+    init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, at path: [UInt8], mark: String)
+        throws
+    {
+        cursor = try ParentCursor(snapshot, repository: repository, index: index, from: path)
+        old = path
+        let name = (path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1
+        new =
+            path[..<name] + path[name...].prefix(FormatLimits.nameBytes - mark.utf8.count) + Array(mark.utf8)
+        _ = cursor.entry(at: path)
+    }
+
+    /// The path that the entry goes on under; nil at the end.
+    var path: [UInt8]? {
+        guard let segment = cursor.segment, PathOrder.isAtOrBeneath(segment.path, old) else { return nil }
+        return new + segment.path[old.count...]
+    }
+
+    /// The segment that stands at the entry, and the cursor.
+    var entry: (segment: ManifestSegmentDecoder, cursor: ParentCursor)? {
+        cursor.segment.map { ($0, cursor) }
+    }
+
+    /// Goes on to the next entry.
+    func advance() {
+        repeat { cursor.advance() } while cursor.kind == .continuation
+    }
+
+    /// What keeps the list from being read to its end.
+    var failure: (any Error)? { cursor.failure }
+}

@@ -1,0 +1,127 @@
+// SourceDoubts: whether a source has what it had. A disk that is not mounted leaves an empty folder, which looks as if
+// everything had been deleted.
+//
+// Always holds: files that a rule leaves out are counted neither before nor now.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// What a walk met, by the paths of the backup.
+struct SourceTally {
+    /// The paths, sorted, without those that lie beneath others, with their numbers in the request.
+    let roots: [(path: [UInt8], number: Int)]
+    /// The regular files that the walk met at and beneath each.
+    private(set) var fileCounts: [UInt64]
+    /// Regular files that a parent's source had and this one has no more.
+    var newlyGoneFiles: UInt64 = 0
+    /// Whether something at or beneath each root could not be read.
+    private(set) var isUnread: [Bool]
+    /// The root that the walk has come to.
+    private var current = 0
+
+    init(roots paths: [[UInt8]]) {
+        var roots: [(path: [UInt8], number: Int)] = []
+        for (number, path) in paths.enumerated().sorted(by: { PathOrder.precedes($0.element, $1.element) })
+        where roots.last.map({ !PathOrder.isAtOrBeneath(path, $0.path) }) ?? true {
+            roots.append((path, number))
+        }
+        if roots.isEmpty { roots = [([], 0)] }
+        self.roots = roots
+        fileCounts = Array(repeating: 0, count: roots.count)
+        isUnread = Array(repeating: false, count: roots.count)
+    }
+
+    /// Notes what could not be read: a root is not what it seems if it, or something in it or above it, is not there to
+    /// be looked at.
+    mutating func noteUnread(_ path: [UInt8]) {
+        if let root = root(of: path) { return isUnread[root] = true }
+        for (place, root) in roots.enumerated() where PathOrder.isAtOrBeneath(root.path, path) {
+            isUnread[place] = true
+        }
+    }
+
+    /// Counts an entry of the walk and returns which root it belongs to, by its place among `roots`.
+    mutating func count(_ path: [UInt8], _ stat: FileStat) -> Int {
+        while current + 1 < roots.count, !PathOrder.precedes(path, roots[current + 1].path) { current += 1 }
+        if stat.type == .regular { fileCounts[current] += 1 }
+        return current
+    }
+
+    /// The root that a path is at or beneath, by its place among `roots`.
+    func root(of path: [UInt8]) -> Int? {
+        var (low, high) = (0, roots.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if PathOrder.precedes(path, roots[middle].path) { high = middle } else { low = middle + 1 }
+        }
+        return low > 0 && PathOrder.isAtOrBeneath(path, roots[low - 1].path) ? low - 1 : nil
+    }
+
+    /// Whether a root lies beneath a path.
+    func isAboveRoot(_ path: [UInt8]) -> Bool {
+        roots.contains { PathOrder.isAtOrBeneath($0.path, path) }
+    }
+}
+
+/// What a source may lack, and which earlier doubts it ends.
+public struct SourceDoubts: Sendable {
+    /// A path of the backup that has none of its files any more, or less than half of them.
+    public struct Shrunken: Sendable {
+        /// The path.
+        public var path: [UInt8]
+        /// Its number in the request.
+        public var number: Int
+        /// How many files it had.
+        public var before: UInt64
+        /// How many it has.
+        public var now: UInt64
+    }
+
+    /// The paths in doubt.
+    public private(set) var shrunken: [Shrunken] = []
+    /// The `originalID`s of snapshots that were in doubt and are not any more, as they were right.
+    public private(set) var confirmed: [ID128] = []
+
+    /// Whether there is nothing to say.
+    public var isEmpty: Bool { shrunken.isEmpty && confirmed.isEmpty }
+
+    /// No doubts.
+    public init() {}
+
+    /// Compares what a whole walk met with what parents have.
+    ///
+    /// - Parameters:
+    ///   - tally: what the walk met.
+    ///   - latest: the latest complete snapshot of the same device and paths.
+    ///   - trusted: the latest of them that is not in doubt; `latest` unless that is.
+    ///   - isMeant: whether the user says that what is there is right.
+    init(_ tally: SourceTally, latest: ParentTrack?, trusted: ParentTrack?, isMeant: Bool) {
+        guard let latest else { return }
+        var shrunken: [Shrunken] = []
+        for (place, root) in tally.roots.enumerated() {
+            let before = (trusted ?? latest).fileCounts[place]
+            let now = tally.fileCounts[place]
+            guard before > 0, now < before, before - now > now else { continue }
+            shrunken.append(Shrunken(path: root.path, number: root.number, before: before, now: now))
+        }
+        guard latest !== trusted else {
+            self.shrunken = isMeant ? [] : shrunken.sorted { $0.number < $1.number }
+            return
+        }
+        // The latest is in doubt: does this walk find the same?
+        let doubted = latest.snapshot.doubtfulPaths.map { latest.snapshot.paths[$0] }
+        let agreed = tally.roots.enumerated().filter { place, root in
+            guard doubted.contains(root.path) else { return false }
+            let (before, now) = (latest.fileCounts[place], tally.fileCounts[place])
+            if trusted != nil, !shrunken.contains(where: { $0.path == root.path }) { return false }
+            if tally.isUnread[place] { return isMeant }
+            return isMeant || (before <= now && now - before <= before)
+                || (now < before && before - now <= now)
+        }.map(\.element.path)
+        if doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
+        self.shrunken =
+            isMeant
+            ? [] : shrunken.filter { !agreed.contains($0.path) }.sorted { $0.number < $1.number }
+    }
+}

@@ -1,0 +1,138 @@
+// `bakstore archive remove`: takes what was deleted long ago out of an archive.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func archive(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        guard invocation.operands[0].elementsEqual("remove".utf8), invocation.operands.count > 1 else {
+            throw UsageError("archive takes: remove SNAPSHOT:PATH...", command: .archive)
+        }
+        let repository = try RepositoryAccess.open(invocation, context: context).repository
+        var request = try removal(
+            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository,
+            context)
+        request.takesPresent = invocation.has(.force)
+        // First what there is to remove, then the question, then the removal.
+        request.isDryRun = true
+        let plan = try ArchiveRemoval(request, from: repository).run()
+        if let unknown = plan.unknownPaths.first {
+            throw SnapshotPathError.notInSnapshot(unknown, request.snapshot.id)
+        }
+        guard !plan.isEmpty else {
+            throw CommandFailure(
+                code: .failed,
+                message: "nothing was removed, because the source still has all of it; "
+                    + "leave it out of the backup first, and then add --force")
+        }
+        if invocation.has(.dryRun) {
+            try show(plan, request.snapshot, invocation, context)
+            return .done
+        }
+        try expectConsent(plan, invocation, context)
+        request.isDryRun = false
+        try show(
+            try ArchiveRemoval(request, from: repository).run(), request.snapshot, invocation, context)
+        return .done
+    }
+
+    /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name.
+    private static func removal(
+        _ operands: [SnapshotPath], _ repository: Repository, _ context: CommandContext
+    ) throws -> ArchiveRemovalRequest {
+        let (all, unreadable) = try repository.snapshots()
+        var latest: CommitRecord?
+        for operand in operands {
+            guard !operand.path.isEmpty else {
+                throw UsageError("name what is to be removed as SNAPSHOT:PATH", command: .archive)
+            }
+            let named = try Repository.findSnapshot(operand.snapshot, among: all, unreadable)
+            let group = SnapshotGroup(of: named)
+            guard let last = all.last(where: { $0.isComplete && SnapshotGroup(of: $0) == group }),
+                last.isArchive
+            else {
+                throw CommandFailure(
+                    code: .failed,
+                    message: "snapshot \(named.id.short) is of no archive; "
+                        + "to remove a whole snapshot: bakstore forget \(named.id.short)")
+            }
+            guard latest == nil || latest?.id == last.id else {
+                throw CommandFailure(
+                    code: .failed, message: "these snapshots are of several archives; name one at a time")
+            }
+            if last.id != named.id {
+                context.remark(
+                    "it is removed from \(last.id.short), the latest snapshot of this archive; earlier ones keep it"
+                )
+            }
+            latest = last
+        }
+        guard let latest else { throw UsageError("name what is to be removed", command: .archive) }
+        return ArchiveRemovalRequest(
+            snapshot: latest, paths: operands.map(\.path), host: Machine.hostName, program: programName)
+    }
+
+    private static func expectConsent(
+        _ plan: ArchiveRemovalReport, _ invocation: Invocation, _ context: CommandContext
+    ) throws {
+        guard !invocation.has(.yes) else { return }
+        let loss =
+            "this removes \(text(plan)) from the archive; "
+            + "once earlier snapshots are forgotten and pruned, they are lost"
+        guard !invocation.has(.json),
+            let answer = context.terminal.ask(
+                "\(loss). Remove? [y/N] ", isCancelled: context.isInterrupted)
+        else {
+            throw CommandFailure(code: .failed, message: "\(loss). If this is meant, add --yes")
+        }
+        guard ["y", "yes"].contains(answer.lowercased()) else {
+            throw CommandFailure(code: .failed, message: "nothing was removed")
+        }
+    }
+
+    private static func text(_ report: ArchiveRemovalReport) -> String {
+        var parts: [String] = []
+        if report.files > 0 {
+            parts.append(
+                "\(Formatting.count(report.files, "file", "files")) of \(Formatting.size(report.bytes))")
+        }
+        if report.others > 0 {
+            parts.append(
+                Formatting.count(report.others, "folder or special file", "folders and special files"))
+        }
+        return parts.joined(separator: " and ")
+    }
+
+    private static func show(
+        _ report: ArchiveRemovalReport, _ old: CommitRecord, _ invocation: Invocation,
+        _ context: CommandContext
+    ) throws {
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                json.member("old_snapshot_id", old.id.description)
+                if let made = report.snapshot { json.member("snapshot_id", made.id.description) }
+                json.member("files_removed", report.files)
+                json.member("bytes_removed", report.bytes)
+                json.member("others_removed", report.others)
+                json.member("files_kept_as_present", report.presentFiles)
+                if invocation.has(.dryRun) { json.member("dry_run", true) }
+            }
+        }
+        guard !invocation.has(.quiet) else { return }
+        let verb = invocation.has(.dryRun) ? "would be removed" : "removed"
+        try context.print("\(verb): \(text(report))")
+        if report.presentFiles > 0 {
+            try context.print(
+                "\(Formatting.count(report.presentFiles, "file stays", "files stay")), because the source still has them; --force takes them too"
+            )
+        }
+        if let made = report.snapshot {
+            try context.print(
+                "snapshot \(made.id.short) is without them, and the next backup goes on from it")
+        }
+    }
+}

@@ -1,0 +1,184 @@
+// Doubts: a path that has none of its files any more, or less than half of them, may be a disk that is not mounted.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@Suite struct SourceDoubtTests {
+    /// So many files in each of the folders; a number below 0 is a folder that cannot be listed.
+    private static func tree(_ counts: KeyValuePairs<String, Int>, generation: Int = 0) -> FakeTree {
+        var entries: [FakeEntry] = []
+        for (folder, count) in counts {
+            entries.append(.other(folder, .directory) { if count < 0 { $0.fault = "list" } })
+            for number in 0..<max(0, count) {
+                entries.append(
+                    .file("\(folder)/\(number).jpg", Array("\(folder) \(number) \(generation)".utf8)))
+            }
+        }
+        return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
+    }
+
+    /// Backs up two paths and says which of them are in doubt.
+    private func doubted(
+        _ bench: MemoryBench, _ a: Int, _ b: Int, at time: Int64, generation: Int = 0,
+        _ change: (inout BackupRequest) -> Void = { _ in }
+    ) throws -> String {
+        let report = try bench.archive(Self.tree(["a": a, "b": b], generation: generation), at: time) {
+            $0.paths = [Array("b".utf8), Array("a".utf8)]
+            $0.archive = .asBefore
+            change(&$0)
+        }
+        let record = try #require(report.snapshot)
+        #expect(
+            record.doubtfulPaths.map { record.paths[$0] } == report.doubts.shrunken.map(\.path))
+        return report.doubts.shrunken.map { String(decoding: $0.path, as: UTF8.self) }.sorted().joined()
+    }
+
+    private func standing(_ bench: MemoryBench) throws -> [Int64] {
+        let all = try bench.repository.snapshots().readable
+        let doubts = SnapshotDoubts(among: all)
+        return all.filter { doubts.standing.contains($0.id) }.map(\.time.seconds)
+    }
+
+    @Test(arguments: [
+        (1, 0, true), (5, 0, true), (5, 5, false), (5, 3, false), (5, 2, true), (10, 5, false),
+        (10, 4, true), (2, 1, false), (3, 1, true), (0, 0, false), (0, 9, false), (4, 9, false),
+        (1000, 500, false), (1000, 499, true), (3, -1, true),
+    ])
+    func moreThanHalf(_ before: Int, _ now: Int, _ isInDoubt: Bool) throws {
+        for parent in [BackupRequest.ParentChoice.latest, .none] {
+            for isArchive in [false, true] {
+                let bench = try MemoryBench()
+                let archive: BackupRequest.ArchiveChoice = isArchive ? .yes : .no
+                _ = try doubted(bench, before, 7, at: 1) { $0.archive = archive }
+                let found = try doubted(bench, now, 7, at: 2) { ($0.parent, $0.archive) = (parent, archive) }
+                #expect(found == (isInDoubt ? "a" : ""))
+                #expect(try standing(bench) == (isInDoubt ? [2] : []))
+            }
+        }
+    }
+
+    @Test func theNextBackupAgreesOrRefutes() throws {
+        for isArchive in [false, true] {
+            let archive: BackupRequest.ArchiveChoice = isArchive ? .yes : .no
+            func bench() throws -> MemoryBench {
+                let bench = try MemoryBench()
+                _ = try doubted(bench, 20, 20, at: 1) { $0.archive = archive }
+                #expect(try doubted(bench, 0, 20, at: 2) { $0.archive = archive } == "a")
+                #expect(try standing(bench) == [2])
+                return bench
+            }
+            // The same again: it was meant.
+            let same = try bench()
+            #expect(try doubted(same, 0, 20, at: 3) == "")
+            #expect(try standing(same) == [])
+            #expect(try doubted(same, 0, 20, at: 4) == "")
+            // The files are back: the doubt was right.
+            let back = try bench()
+            #expect(try doubted(back, 20, 20, at: 3) == "")
+            #expect(try standing(back) == [])
+            let all = try back.repository.snapshots().readable
+            #expect(SnapshotDoubts(among: all).refuted == [all[1].id])
+            // Some of the files are back: neither.
+            let some = try bench()
+            #expect(try doubted(some, 5, 20, at: 3) == "a")
+            #expect(try standing(some) == [2, 3])
+            #expect(try doubted(some, 5, 20, at: 4) == "")
+            #expect(try standing(some) == [])
+            // The other one is gone, too.
+            let other = try bench()
+            #expect(try doubted(other, 0, 0, at: 3) == "b")
+            #expect(try standing(other) == [3])
+            #expect(try doubted(other, 0, 0, at: 4) == "")
+            #expect(try standing(other) == [])
+            // The other one instead.
+            let instead = try bench()
+            #expect(try doubted(instead, 20, 0, at: 3) == "b")
+            #expect(try standing(instead) == [2, 3])
+            // The folder cannot even be read: that agrees to nothing.
+            let unread = try bench()
+            #expect(try doubted(unread, -1, 20, at: 3) == "a")
+            #expect(try standing(unread) == [2, 3])
+            // It is said to be meant.
+            let meant = try bench()
+            #expect(try doubted(meant, 0, 20, at: 3) { $0.allowsEmpty = true } == "")
+            #expect(try standing(meant) == [])
+            // Nothing has changed, and yet that is news.
+            let unchanged = try bench()
+            #expect(try doubted(unchanged, 0, 20, at: 3) { $0.skipsIfUnchanged = true } == "")
+            #expect(try standing(unchanged) == [])
+        }
+    }
+
+    /// What comes back after a doubt need not be read again.
+    @Test func whatComesBackIsNotReadAgain() throws {
+        for isArchive in [false, true] {
+            let bench = try MemoryBench()
+            func back(_ a: Int, at time: Int64) throws -> BackupReport {
+                try bench.archive(Self.tree(["a": a, "b": 20]), at: time) {
+                    $0.paths = [Array("a".utf8), Array("b".utf8)]
+                    $0.archive = isArchive ? .yes : .no
+                }
+            }
+            _ = try back(20, at: 1)
+            _ = try back(0, at: 2)
+            let report = try back(20, at: 3)
+            #expect(report.counters.unmodifiedFiles == 40 && report.counters.readBytes == 0)
+        }
+    }
+
+    @Test func theFirstSnapshotAndOtherPathsAreNoDoubt() throws {
+        let bench = try MemoryBench()
+        #expect(try doubted(bench, 0, 0, at: 1) == "")
+        _ = try doubted(bench, 9, 9, at: 2)
+        let alone = try bench.archive(Self.tree(["a": 0]), at: 3) { $0.paths = [Array("a".utf8)] }
+        #expect(alone.doubts.isEmpty && alone.snapshot?.doubtfulPaths == [])
+    }
+
+    /// What a rule leaves out now has not gone.
+    @Test func aNewRuleIsNoDoubt() throws {
+        let bench = try MemoryBench()
+        try bench.archive(Self.tree(["s": 20]), at: 1) { $0.archive = .no }
+        for patterns in [["*.jpg"], ["/s/1?.jpg", "/s/2.jpg"], ["/s"]] {
+            let report = try bench.archive(
+                Self.tree(["s": 20]), at: 2, excluding: patterns
+            ) { $0.archive = .no }
+            #expect(report.doubts.isEmpty && report.counters.newlyGoneFiles == 0)
+        }
+    }
+
+    /// An interruption is no doubt, whatever it did not come to.
+    @Test func anInterruptedRunIsNoDoubt() throws {
+        for isArchive in [false, true] {
+            let bench = try MemoryBench()
+            try bench.archive(Self.tree(["s": 200]), at: 1) { $0.archive = isArchive ? .yes : .no }
+            for stops in stride(from: 1, to: 400, by: 37) {
+                let report = try bench.archive(
+                    Self.tree(["s": 190], generation: stops), at: 2, stoppingAfter: stops
+                ) { $0.archive = isArchive ? .yes : .no }
+                #expect(report.doubts.isEmpty)
+                guard report.wasInterrupted, let partial = report.snapshot, isArchive else { continue }
+                // Nothing behind the place of the interruption is called gone.
+                let gone = try bench.archived(partial).filter { $0.value.goneSince != nil }
+                #expect(gone.count <= 10)
+            }
+        }
+    }
+
+    /// A moved file has not gone, though its old name has; the names of what has gone are told.
+    @Test func whatHasGoneIsCountedAndNamed() throws {
+        let bench = try MemoryBench()
+        try bench.archive(Self.tree(["s": 9]), at: 1) { $0.archive = .no }
+        let events = EventLog()
+        let report = try bench.archive(Self.tree(["s": 6]), at: 2, events) { $0.archive = .no }
+        let gone = events.all.compactMap { event -> String? in
+            if case .gone(let path) = event { String(decoding: path, as: UTF8.self) } else { nil }
+        }
+        #expect(gone == ["s/6.jpg", "s/7.jpg", "s/8.jpg"])
+        #expect(report.counters.newlyGoneFiles == 3 && report.snapshot?.counters.newlyGoneFiles == 3)
+        #expect(report.snapshot?.counters.goneFiles == 0)
+    }
+}
