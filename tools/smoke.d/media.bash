@@ -10,6 +10,9 @@ all_media=(exfat-fuse fusefat ntfs-3g vfat exfat ext4 xfs btrfs sshfs sshfs-noli
 # Small, so that they can be filled. xfs makes none under 300 MB, btrfs none under 109.
 media_size() { case $1 in xfs) echo 300M ;; btrfs) echo 150M ;; *) echo 100M ;; esac; }
 
+# Set where content is sent after it was called synced.
+sends_later=
+
 # place MEDIUM: where it is mounted.
 place() { printf '%s/mnt/%s' "$work" "$1"; }
 # is_image MEDIUM: whether it is a file system in a file.
@@ -99,7 +102,7 @@ plug() {
     sshfs*) sshfs "${reach[@]}" "root@127.0.0.1:$work/far/$1" "$at" 2>medium.log ;;
     rclone) rclone mount --config /dev/null --daemon "$work/far/$1" "$at" 2>medium.log ;;
     rclone-cached)
-        rclone mount --config /dev/null --daemon --vfs-cache-mode writes --vfs-write-back 0s \
+        rclone mount --config /dev/null --daemon --vfs-cache-mode writes --vfs-write-back 1s \
             --cache-dir "$work/rclone-cache" "$work/far/$1" "$at" 2>medium.log
         ;;
     *) mount -o loop -t "$1" "$image" "$at" 2>medium.log ;;
@@ -110,9 +113,20 @@ plug() {
     done
     mountpoint -q "$at" && mounted+=("$at")
 }
+# until_sent MEDIUM: waits a while until the other end has what a mount that sends later shows.
+until_sent() {
+    local try
+    [[ $sends_later ]] || return 0
+    for try in {1..100}; do
+        [[ $(comm -23 <(sizes_in "$(place "$1")") <(sizes_in "$work/far/$1")) ]] || return 0
+        sleep 0.1
+    done
+}
+sizes_in() { find "$1" -type f -printf '%s\n' | sort; }
 # unplug MEDIUM: as a careful user does it.
 unplug() {
     local try
+    until_sent "$1"
     for try in {1..250}; do
         umount -- "$(place "$1")" 2>medium.log && break
         sleep 0.02
@@ -147,6 +161,16 @@ until_gone() {
 
 # --- What a medium can do ---
 
+# keeps_what_is_synced MEDIUM: whether content is where it belongs once a sync has returned. A rclone cache sends it later.
+keeps_what_is_synced() {
+    local status=0
+    ! is_image "$1" || return 0
+    noise synced 300000 >synced
+    dd if=synced of="$(place "$1")/.synced" conv=fsync status=none
+    cmp -s synced "$work/far/$1/.synced" || status=1 sends_later=yes
+    rm "$(place "$1")/.synced"
+    return "$status"
+}
 # can_link FOLDER, can_symlink FOLDER, ...: tried with a name of its own.
 can_link() { tried "$1" 'echo x >"$0" && ln "$0" "$0.2" && test "$(stat -c %h "$0")" = 2'; }
 can_copy_link() { tried "$1" 'echo x >"$0" && ln "$0" "$0.2"'; }
