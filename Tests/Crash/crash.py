@@ -84,7 +84,7 @@ def after_kill(bench, step, arguments, promise, is_done, draw):
     if command == 'forget':
         # What is marked already is not there to be marked again.
         left = [snapshot for snapshot in bench.snapshots() if snapshot in arguments]
-        arguments = ['forget', *left] if left else ['snapshots']
+        arguments = ['forget', '--yes', *left] if left else ['snapshots']
     if not is_done:
         bench.expect((0,), *arguments)
     if command == 'backup':

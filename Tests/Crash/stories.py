@@ -21,15 +21,15 @@ class Step:
 
 def init(*options, repository='repo'):
     return Step(
-        f'init {repository}', lambda promise: ['init', '--pack-size', '1M', *options], repository,
+        f'init {repository}', lambda promise: ['init', '--yes', '--pack-size', '1M', *options], repository,
         end=lambda promise: promise.made.add(repository))
 
 
 def forget(pick, repository='repo'):
     """`pick` chooses among the kept ones, oldest first."""
     return Step(
-        'forget', lambda promise: ['forget', *pick(promise.of(repository))], repository,
-        begin=lambda promise, arguments: promise.let_go(arguments[1:], repository))
+        'forget', lambda promise: ['forget', '--yes', *pick(promise.of(repository))], repository,
+        begin=lambda promise, arguments: promise.let_go(arguments[2:], repository))
 
 
 def prune(*options, repository='repo'):
