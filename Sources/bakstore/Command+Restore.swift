@@ -26,7 +26,10 @@ extension Commands {
         let selection = RestoreSelection(request, filter, repository: repository, index: index)
         let miss = filter.isEmpty && request.subpath.isEmpty ? nil : try selection.unmatched()
         if let miss {
-            context.complain(try explain(miss, selection))
+            let said = try explain(miss, selection)
+            // As `ls` and `cat` have it: one thing was named, and there is none.
+            if miss.path != nil { throw CommandFailure(code: .failed, message: said) }
+            context.complain(said)
             // Nothing is made for nothing.
             if miss.isEverything { return .incomplete }
         }
