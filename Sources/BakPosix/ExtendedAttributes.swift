@@ -53,6 +53,16 @@ struct AttributeHolder {
         return count < 0 && errno == EIO && MediumProbe.isProgram(descriptor)
     }
 
+    /// The ACL that what is made in a folder gets.
+    static let listHandedDown = "system.posix_acl_default"
+
+    /// Whether a folder may hand down an ACL: no only where the file system says so.
+    var mayHandDownList: Bool {
+        let name = Self.listHandedDown
+        let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
+        return count >= 0 || errno != ENODATA && errno != ENOTSUP
+    }
+
     /// Sets one attribute.
     func set(_ name: [UInt8], _ value: [UInt8]) throws(Errno) {
         try withCPath(name) { name throws(Errno) in
@@ -102,7 +112,7 @@ extension AttributeHolder {
     static let sizeLimit = 4 << 20
     /// What can be asked for by name where the names cannot be listed, as on XFS when they take over 64 KiB.
     private static let wellKnown = [
-        "security.capability", "system.posix_acl_access", "system.posix_acl_default",
+        "security.capability", "system.posix_acl_access", listHandedDown,
     ]
 
     /// All attributes that can be read, sorted by name, and the first failure of one that cannot. One that vanishes

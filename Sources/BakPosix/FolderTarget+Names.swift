@@ -105,12 +105,18 @@ extension FolderTarget {
 
     /// Why `path` may not be used; nil when each component is a plain name. How long a name may be is the medium's.
     private static func fault(in path: [UInt8]) -> String? {
-        for component in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            if component.isEmpty { return "the path has an empty component" }
-            if component.elementsEqual(".".utf8) || component.elementsEqual("..".utf8) {
-                return "the path has the component \"\(String(decoding: component, as: UTF8.self))\""
+        let (dot, slash) = (UInt8(ascii: "."), UInt8(ascii: "/"))
+        var start = 0
+        for index in 0...path.count {
+            if index < path.count, path[index] != slash {
+                if path[index] == 0 { return "the path has a NUL byte" }
+                continue
             }
-            if component.contains(0) { return "the path has a NUL byte" }
+            if index == start { return "the path has an empty component" }
+            if index - start <= 2, path[start..<index].allSatisfy({ $0 == dot }) {
+                return "the path has the component \"\(index - start == 1 ? "." : "..")\""
+            }
+            start = index + 1
         }
         return nil
     }

@@ -25,8 +25,10 @@ struct MetadataWriter {
     /// Sets everything. Returns what could not be set: whatever a call answers, it concerns this file alone.
     ///
     /// `status` is what the file has now, where that is known: an owner that is right already is not set again.
+    /// Where `mayHaveInherited` is false, the file was made in a folder that hands down no ACL.
     func apply(
-        _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat? = nil
+        _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat? = nil,
+        mayHaveInherited: Bool = true
     ) -> [MetadataNote] {
         var notes: [MetadataNote] = []
         var mode = mode_t(stat.mode)
@@ -50,6 +52,7 @@ struct MetadataWriter {
                 }
             }
         }
+        if mayHaveInherited { removeInherited(attributes.extendedAttributes) }
         setExtendedAttributes(attributes.extendedAttributes, &notes)
         note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime, status) }
         return notes
@@ -106,19 +109,23 @@ struct MetadataWriter {
         try system { fchownat(descriptor, "", user, group, linux_AT_EMPTY_PATH.flag) }
     }
 
+    /// Removes the ACL that a new file may have from the folder it was made in.
+    private func removeInherited(_ attributes: [ExtendedAttribute]) {
+        if type == .symlink { return }
+        let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
+        for name in ["system.posix_acl_access", AttributeHolder.listHandedDown]
+        where (type == .directory || name != AttributeHolder.listHandedDown)
+            && !attributes.contains(where: { $0.name.elementsEqual(name.utf8) })
+        {
+            holder.remove(name)
+        }
+    }
+
     private func setExtendedAttributes(
         _ attributes: [ExtendedAttribute], _ notes: inout [MetadataNote]
     ) {
+        if attributes.isEmpty { return }
         let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
-        if type != .symlink {
-            // A new file may have inherited an ACL from the folder it was made in.
-            for name in ["system.posix_acl_access", "system.posix_acl_default"]
-            where (type == .directory || name.hasSuffix("access"))
-                && !attributes.contains(where: { $0.name.elementsEqual(name.utf8) })
-            {
-                holder.remove(name)
-            }
-        }
         for attribute in attributes {
             // These two belong to the administrator wherever a file has them.
             let isPrivileged = ["security.", "trusted."].contains { attribute.name.starts(with: $0.utf8) }

@@ -80,11 +80,26 @@ enum RestoreTemporary {
     private static let lastCount = Atomic<UInt32>(0)
     private static let digits = Array("0123456789abcdef".utf8)
 
-    /// A fresh name.
-    static func name(of owner: TemporaryOwner = .current) -> [UInt8] {
-        let count = UInt64(lastCount.wrappingAdd(1, ordering: .relaxed).newValue)
+    /// A name of this process without its count.
+    private static let ownName = name(of: .current, count: 0)
+
+    /// A fresh name of this process. Of the digits only the count's are written, since each file has a name.
+    static func name() -> [UInt8] {
+        let count = lastCount.wrappingAdd(1, ordering: .relaxed).newValue
+        var name = ownName
+        let last = name.count - 1
+        for place in 0..<8 { name[last - place] = digits[Int(count >> UInt32(4 * place) & 15)] }
+        return name
+    }
+
+    /// A fresh name of a process.
+    static func name(of owner: TemporaryOwner) -> [UInt8] {
+        name(of: owner, count: lastCount.wrappingAdd(1, ordering: .relaxed).newValue)
+    }
+
+    private static func name(of owner: TemporaryOwner, count: UInt32) -> [UInt8] {
         let high = owner.machine << 44 | owner.boot << 28 | owner.namespace << 16 | owner.process >> 6
-        let low = (owner.process & 0x3f) << 58 | owner.start << 32 | count
+        let low = (owner.process & 0x3f) << 58 | owner.start << 32 | UInt64(count)
         var name = prefix
         name.reserveCapacity(prefix.count + 32)
         for half in [high, low] {

@@ -9,13 +9,14 @@ import BakCore
 import BakStorage
 import CLinux
 import Glibc
+import Synchronization
 
 /// The descriptors of files being restored, at most `capacity` beside those in use at the moment.
 final class OpenFiles: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: RecentlyUsed<UInt64, Descriptor>
     private let capacity: Int
-    private var lastSerial: UInt64 = 0
+    private let lastSerial = Atomic<UInt64>(0)
 
     init(capacity: Int) {
         self.capacity = capacity
@@ -23,12 +24,7 @@ final class OpenFiles: @unchecked Sendable {
     }
 
     /// A number for a new file.
-    func newSerial() -> UInt64 {
-        monitor.locked {
-            lastSerial += 1
-            return lastSerial
-        }
-    }
+    func newSerial() -> UInt64 { lastSerial.wrappingAdd(1, ordering: .relaxed).newValue }
 
     func find(_ serial: UInt64) -> Descriptor? { monitor.locked { recent[serial] } }
 
@@ -50,6 +46,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     private let isReplacing: Bool
     private let created: stat
     private let length: off_t
+    /// Whether the folder may have handed down an ACL when the file was made.
+    private let mayHaveInherited: Bool
     private let serial: UInt64
     /// Set by `finish` and `abandon`, of which one is called, once.
     private var isDone = false
@@ -72,6 +70,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         self.isReplacing = isReplacing
         created = status
         self.length = length
+        mayHaveInherited = target.folders.mayInheritList(path)
         serial = target.openFiles.newSerial()
         target.openFiles.add(serial, file)
     }
@@ -139,10 +138,11 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         do throws(Errno) {
             let file = try descriptor()
-            let status = try file.status()
-            try complete(file, status)
+            // Its owner and access time are those it was made with, unless a program keeps the files.
+            let status = target.isProgram ? try file.status() : created
+            try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
-                .apply(stat, attributes, over: status)
+                .apply(stat, attributes, over: status, mayHaveInherited: mayHaveInherited)
             target.openFiles.remove(serial)
             spool = nil
             let shown = target.isProgram ? try file.status().st_mtim : nil
@@ -173,8 +173,12 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         utimensat(parent.number, name, times, AT_SYMLINK_NOFOLLOW)
     }
 
-    /// Appends what waits in the spool and gives the file its length.
-    private func complete(_ file: Descriptor, _ status: Glibc.stat) throws(Errno) {
+    /// Whether all of it was written by calls that succeeded, from the beginning to the end.
+    private var isWritten: Bool { monitor.locked { spool == nil && !isScattered && end == length } }
+
+    /// Appends what waits in the spool and gives the file its length, which it has if it `isWhole`.
+    private func complete(_ file: Descriptor, isWhole: Bool) throws(Errno) {
+        if isWhole { return }
         if let spool {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 8)
             defer { buffer.deallocate() }
@@ -186,7 +190,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             }
         }
         // Seldom: what is not written at the end is a hole, and each change of an inode is a transaction.
-        if target.medium.takesContentInOrder && end == length || status.st_size == length { return }
+        if target.medium.takesContentInOrder && end == length { return }
+        if try file.status().st_size == length { return }
         do throws(Errno) {
             try system { ftruncate(file.number, length) }
         } catch {

@@ -7,12 +7,31 @@
 import BakCore
 import CLinux
 import Glibc
+import Synchronization
+
+/// An open folder, and what is known of it for as long as it stays open.
+private final class OpenFolder: Sendable {
+    let descriptor: Descriptor
+    /// Whether it may hand down an ACL to what is made in it: 0 until asked, 1 no, 2 yes.
+    private let handing = Atomic<UInt8>(0)
+
+    init(_ descriptor: Descriptor) { self.descriptor = descriptor }
+
+    var mayHandDownList: Bool {
+        let known = handing.load(ordering: .relaxed)
+        if known != 0 { return known == 2 }
+        let answer = AttributeHolder(descriptor.number, isPathOnly: true).mayHandDownList
+        handing.store(answer ? 2 : 1, ordering: .relaxed)
+        return answer
+    }
+}
 
 /// The open folders of a target. May be used from any thread.
 final class TargetFolders: @unchecked Sendable {
     let top: FixedFolder
     private let monitor = Monitor()
-    private var recent: RecentlyUsed<[UInt8], Descriptor>
+    private var recent: RecentlyUsed<[UInt8], OpenFolder>
+    private let topFolder: OpenFolder
     private let capacity: Int
     /// The modes of the folders that were given rights.
     private var lent: [[UInt8]: mode_t] = [:]
@@ -22,6 +41,7 @@ final class TargetFolders: @unchecked Sendable {
     /// Keeps at most `capacity` folders open beside the top.
     init(_ top: FixedFolder, capacity: Int) {
         self.top = top
+        topFolder = OpenFolder(top.descriptor)
         self.capacity = capacity
         recent = RecentlyUsed(capacity: capacity)
     }
@@ -75,8 +95,13 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Notes that the folder has its own mode now.
-    func keepMode(_ path: [UInt8]) { monitor.locked { lent[path] = nil } }
+    /// Notes that the folder has its own mode now, and maybe an ACL to hand down.
+    func keepMode(_ path: [UInt8]) {
+        monitor.locked {
+            lent[path] = nil
+            recent.remove(path)
+        }
+    }
 
     /// The mode that a folder had before it was given rights; nil for one that was not.
     func lentMode(_ path: [UInt8]) -> mode_t? { monitor.locked { lent[path] } }
@@ -104,27 +129,30 @@ final class TargetFolders: @unchecked Sendable {
     private func once<Result>(
         _ path: [UInt8], _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result
     ) throws(Errno) -> Result {
-        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else {
-            return try withCPath(path) { name throws(Errno) in try body(top.descriptor, name) }
-        }
-        let key = Array(path[..<slash])
-        let folder: Descriptor
-        if let known = monitor.locked({ recent[key] }) {
-            folder = known
-        } else {
-            folder = try top.open(key, linux_O_PATH.flag | O_DIRECTORY)
-            // What falls out is closed after the lock is given back, or by a thread that still uses it.
-            let evicted = monitor.locked { recent.insert(key, folder) }
-            _ = evicted
-        }
-        return try withCPath(path[(slash + 1)...]) { name throws(Errno) in try body(folder, name) }
+        let folder = try openFolder(of: path)
+        let name = path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
+        return try withCPath(name) { name throws(Errno) in try body(folder.descriptor, name) }
     }
+
+    private func openFolder(of path: [UInt8]) throws(Errno) -> OpenFolder {
+        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return topFolder }
+        let key = Array(path[..<slash])
+        if let known = monitor.locked({ recent[key] }) { return known }
+        let folder = OpenFolder(try top.open(key, linux_O_PATH.flag | O_DIRECTORY))
+        // What falls out is closed after the lock is given back, or by a thread that still uses it.
+        let evicted = monitor.locked { recent.insert(key, folder) }
+        _ = evicted
+        return folder
+    }
+
+    /// Whether the folder that `path` lies in may hand down an ACL to what is made there. Asked once a folder.
+    func mayInheritList(_ path: [UInt8]) -> Bool { (try? openFolder(of: path))?.mayHandDownList ?? true }
 
     /// Drops the descriptor of a folder that was removed. True if there was one.
     private func forgetIfGone(_ folder: ArraySlice<UInt8>) -> Bool {
         let key = Array(folder)
         guard let known = monitor.locked({ recent[key] }) else { return false }
-        if let status = try? known.status(), status.st_nlink > 0 { return false }
+        if let status = try? known.descriptor.status(), status.st_nlink > 0 { return false }
         monitor.locked { recent.remove(key) }
         return true
     }

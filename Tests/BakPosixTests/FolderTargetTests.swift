@@ -303,6 +303,7 @@ extension PosixTests {
             #expect(try extendedAttributes(of: tree) == attributes.extendedAttributes)
             // What was inherited from a folder's default ACL goes unless it was stored.
             try target.makeFolder(bytes("d"))
+            try file(target, "d/before", "x", mode: 0o664)
             attributes.extendedAttributes = [
                 ExtendedAttribute(name: bytes("system.posix_acl_default"), value: list)
             ]
