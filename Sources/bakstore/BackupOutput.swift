@@ -133,7 +133,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             ? "it had \(had) and has none now" : "it had \(had), of which \(gone) gone"
         complain(
             "\(path): \(reason). Is its disk mounted? The earlier snapshots have these files. If this is meant, "
-                + "run the backup again with --allow-empty; until then no retention rule counts this snapshot",
+                + "run the backup again with --allow-empty. No retention rule counts this snapshot until then, or until "
+                + "the next backup finds the same",
             reason: reason, during: "comparison", item: doubt.path.absolute)
     }
 

@@ -12,9 +12,8 @@ extension Commands {
             throw UsageError("archive takes: remove SNAPSHOT:PATH...", command: .archive)
         }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        var request = try removal(
-            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository,
-            context)
+        var (request, namesEarlier) = try removal(
+            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository)
         request.takesPresent = invocation.has(.force)
         // First what there is to remove, then the question, then the removal.
         request.isDryRun = true
@@ -28,6 +27,11 @@ extension Commands {
                 message: "nothing was removed, because the source still has all of it; "
                     + "leave it out of the backup first, and then add --force")
         }
+        if namesEarlier {
+            context.remark(
+                "it is removed from \(request.snapshot.id.short), the latest snapshot of this archive; earlier ones keep it"
+            )
+        }
         if invocation.has(.dryRun) {
             try show(plan, request.snapshot, invocation, context)
             return .done
@@ -39,12 +43,14 @@ extension Commands {
         return .done
     }
 
-    /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name.
+    /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name;
+    /// with it, whether any names an earlier one.
     private static func removal(
-        _ operands: [SnapshotPath], _ repository: Repository, _ context: CommandContext
-    ) throws -> ArchiveRemovalRequest {
+        _ operands: [SnapshotPath], _ repository: Repository
+    ) throws -> (request: ArchiveRemovalRequest, namesEarlier: Bool) {
         let (all, unreadable) = try repository.snapshots()
         var latest: CommitRecord?
+        var namesEarlier = false
         for operand in operands {
             guard !operand.path.isEmpty else {
                 throw UsageError("name what is to be removed as SNAPSHOT:PATH", command: .archive)
@@ -56,23 +62,22 @@ extension Commands {
             else {
                 throw CommandFailure(
                     code: .failed,
-                    message: "snapshot \(named.id.short) is of no archive; "
+                    message: (named.isArchive
+                        ? "the archive of snapshot \(named.id.short) has ended, and no backup goes on from it; "
+                        : "snapshot \(named.id.short) is of no archive; ")
                         + "to remove a whole snapshot: bakstore forget \(named.id.short)")
             }
             guard latest == nil || latest?.id == last.id else {
                 throw CommandFailure(
                     code: .failed, message: "these snapshots are of several archives; name one at a time")
             }
-            if last.id != named.id {
-                context.remark(
-                    "it is removed from \(last.id.short), the latest snapshot of this archive; earlier ones keep it"
-                )
-            }
+            if last.id != named.id { namesEarlier = true }
             latest = last
         }
         guard let latest else { throw UsageError("name what is to be removed", command: .archive) }
-        return ArchiveRemovalRequest(
+        let request = ArchiveRemovalRequest(
             snapshot: latest, paths: operands.map(\.path), host: Machine.hostName, program: programName)
+        return (request, namesEarlier)
     }
 
     private static func expectConsent(
@@ -83,8 +88,7 @@ extension Commands {
             "this removes \(text(plan)) from the archive; "
             + "once earlier snapshots are forgotten and pruned, they are lost"
         guard !invocation.has(.json),
-            let answer = context.terminal.ask(
-                "\(loss). Remove? [y/N] ", isCancelled: context.isInterrupted)
+            let answer = try context.ask("\(loss). Remove? [y/N] ")
         else {
             throw CommandFailure(code: .failed, message: "\(loss). If this is meant, add --yes")
         }

@@ -104,3 +104,29 @@ struct CommandContext: Sendable {
         return ProgressReporter(style: style, terminal: terminal, clock: clock, fps: environment.progressFPS)
     }
 }
+
+// MARK: - Questions
+
+extension CommandContext {
+    /// Asks at the terminal; nil when there is none. Throws when the user interrupts instead of answering.
+    func ask(_ question: String) throws -> String? {
+        let answer = terminal.ask(question, isCancelled: isInterrupted)
+        try expectNoInterruption()
+        return answer
+    }
+
+    /// Asks for a password as `ask` does.
+    func askPassword(_ question: String) throws -> SecretBytes? {
+        do {
+            return try terminal.askPassword(question, isCancelled: isInterrupted)
+        } catch {
+            try expectNoInterruption()
+            throw error
+        }
+    }
+
+    private func expectNoInterruption() throws {
+        guard isInterrupted() else { return }
+        throw CommandFailure(code: .interrupted, message: "interrupted; nothing was changed")
+    }
+}

@@ -107,8 +107,7 @@ extension CommandContext {
             return password
         }
         guard
-            let password = try terminal.askPassword(
-                "password for \(Formatting.line(location)): ", isCancelled: isInterrupted)
+            let password = try askPassword("password for \(Formatting.line(location)): ")
         else {
             throw CommandFailure(
                 code: .wrongPassword,
@@ -128,7 +127,7 @@ extension CommandContext {
             }
             return password
         }
-        guard let first = try terminal.askPassword("new password: ", isCancelled: isInterrupted) else {
+        guard let first = try askPassword("new password: ") else {
             throw CommandFailure(
                 code: .failed,
                 message: "there is no terminal to ask for the new password; give it with "
@@ -137,7 +136,7 @@ extension CommandContext {
         guard first.count > 0 else {
             throw CommandFailure(code: .failed, message: "the new password is empty")
         }
-        guard try terminal.askPassword("again: ", isCancelled: isInterrupted) == first else {
+        guard try askPassword("again: ") == first else {
             throw CommandFailure(code: .failed, message: "the two passwords differ; nothing was changed")
         }
         return first

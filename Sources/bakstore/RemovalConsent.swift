@@ -27,7 +27,7 @@ struct RemovalConsent {
         let loss =
             "this removes \(all)\(more); after the next prune none of its files can be restored from here"
         if invocation.has(.json) { throw refusal(loss) }
-        guard let answer = context.terminal.ask("\(loss). Remove? [y/N] ", isCancelled: context.isInterrupted)
+        guard let answer = try context.ask("\(loss). Remove? [y/N] ")
         else { throw refusal(loss) }
         guard ["y", "yes"].contains(answer.lowercased()) else {
             throw CommandFailure(code: .failed, message: "nothing was removed")

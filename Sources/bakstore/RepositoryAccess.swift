@@ -199,7 +199,7 @@ struct RepositoryAccess {
             + "connected?"
         let question = "\(Formatting.line(absence)) Make a new one there all the same? [y/N] "
         guard !context.isJSON,
-            let answer = context.terminal.ask(question, isCancelled: context.isInterrupted)
+            let answer = try context.ask(question)
         else {
             throw CommandFailure(
                 code: .failed, message: "\(absence) To make a new one there all the same, add --yes")

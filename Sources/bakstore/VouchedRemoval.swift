@@ -53,7 +53,7 @@ struct VouchedRemoval {
             code: .failed,
             message: "\(loss); nothing was removed; \(advice); if they may be lost, add --yes")
         if invocation.has(.json) { throw refusal }
-        guard let answer = context.terminal.ask("\(loss). Go on? [y/N] ", isCancelled: context.isInterrupted)
+        guard let answer = try context.ask("\(loss). Go on? [y/N] ")
         else { throw refusal }
         guard ["y", "yes"].contains(answer.lowercased()) else {
             throw CommandFailure(code: .failed, message: "nothing was removed; \(advice)")

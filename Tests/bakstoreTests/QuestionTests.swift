@@ -1,0 +1,29 @@
+import BakCore
+import Testing
+
+@testable import bakstore
+
+/// Questions at the terminal, and what an interruption there means.
+struct QuestionTests {
+    private func context(_ typed: [String]?, isInterrupted: Bool) throws -> CommandContext {
+        let terminal = RecordingTerminal()
+        terminal.typed = typed
+        return CommandContext(
+            terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
+            clock: ManualClock(),
+            localOffset: { _ in 0 }, isInterrupted: { isInterrupted })
+    }
+
+    @Test func anAnswerAndAnAbsentTerminalAreTold() throws {
+        #expect(try context(["y"], isInterrupted: false).ask("Go on?") == "y")
+        #expect(try context(nil, isInterrupted: false).ask("Go on?") == nil)
+        #expect(try context(nil, isInterrupted: false).askPassword("password: ") == nil)
+        #expect(try context(["word"], isInterrupted: false).askPassword("password: ") != nil)
+    }
+
+    @Test(arguments: [nil, ["y"]]) func anInterruptionIsNoAnswer(typed: [String]?) throws {
+        let context = try context(typed, isInterrupted: true)
+        let end = #expect(throws: CommandFailure.self) { try context.ask("Go on?") }
+        #expect(end?.code == .interrupted && end?.message.contains("--yes") == false)
+    }
+}
