@@ -166,7 +166,7 @@ public final class FolderTarget: RestoreTarget {
                             try system { linkat(source.number, sourceName, parent.number, name, 0) }
                         }
                     } catch {
-                        isRefused = ![EEXIST, ENOENT, EACCES, ENOSPC, EDQUOT, EROFS].contains(error.code)
+                        isRefused = ![EEXIST, ENOENT, ENOSPC, EDQUOT, EROFS].contains(error.code)
                         throw error
                     }
                 }
@@ -228,6 +228,8 @@ public final class FolderTarget: RestoreTarget {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
         } catch {
+            // A medium without the call; files were sent on their way one by one.
+            guard ![ENOSYS, EINVAL, ENOTSUP].contains(error.code) else { return }
             throw TargetError(operation: "sync", message: error.message, kind: .gone, place: path)
         }
     }

@@ -142,6 +142,9 @@ private struct Chains {
     private var nodes: [ID128: Int] = [:]
     /// The effective time of a node about which nothing is known.
     static let unknownTime = Timestamp(seconds: .min)
+    /// A clock without a battery begins in 1970 or 1980. However many dates before 1990 a chain has, a later one is
+    /// believed over them.
+    private static let clocksBegin: Int64 = 631_152_000
 
     /// The checkpoints of a run and what completes them have one parent and one time.
     private struct Run: Hashable {
@@ -251,7 +254,10 @@ private struct Chains {
         var ends: [Int] = []
         var predecessors: [Int?] = Array(repeating: nil, count: dates.count)
         var first: Int?
-        for (place, date) in dates.enumerated() where range.contains(date) {
+        let isBelievable = { (date: Timestamp) in range.contains(date) && date.seconds >= Self.clocksBegin }
+        let hasBelievable = dates.contains(where: isBelievable)
+        for (place, date) in dates.enumerated()
+        where hasBelievable ? isBelievable(date) : range.contains(date) {
             var (low, high) = (0, ends.count)
             while low < high {
                 let middle = (low + high) / 2

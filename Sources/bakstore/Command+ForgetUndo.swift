@@ -61,11 +61,17 @@ extension Commands {
                 $0.snapshot.id.description.hasPrefix(name)
                     || $0.snapshot.originalID.description.hasPrefix(name)
             }
+            // What was taken back and removed again has several records; they are one snapshot, of which the last counts.
+            let unknown = Timestamp(seconds: .min)
+            if let last = matches.max(by: { ($0.origin?.time ?? unknown) < ($1.origin?.time ?? unknown) }),
+                matches.allSatisfy({ $0.snapshot.originalID == last.snapshot.originalID })
+            {
+                return last
+            }
             if matches.count > 1 {
                 throw RepositoryError.ambiguousSnapshot(
                     name: name, matches: matches.prefix(5).map(\.snapshot.id.short))
             }
-            if let match = matches.first { return match }
             if let there = try? Repository.findSnapshot(name, among: present.readable, present.unreadable) {
                 throw CommandFailure(
                     code: .failed, message: "snapshot \(name) is there, as \(there.id.short)")

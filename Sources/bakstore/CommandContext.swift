@@ -1,5 +1,6 @@
 // CommandContext: what a command may use of the world besides its invocation. Tests pass their own.
 
+import BakCodec
 import BakCore
 
 /// The world as a command sees it.

@@ -118,6 +118,24 @@ import Testing
         }
     }
 
+    /// A clock that begins in 1970 at every other start has as many dates as the right one, and they agree.
+    @Test func datesBeforeClocksBeginAreNotBelievedOverLaterOnes() {
+        let made = (0..<9).map { number in
+            let day = start.seconds + Int64(number) * 86400
+            var record = snapshot(
+                UInt64(number), Timestamp(seconds: number % 2 == 0 ? day : Int64(number) * 3600))
+            record.parent = number > 0 ? ID128(high: 0, low: UInt64(number - 1)) : nil
+            return record
+        }
+        let order = SnapshotOrder(made.reversed(), now: Timestamp(seconds: start.seconds + 10_000_000))
+        #expect(order.sorted.map(\.id) == made.map(\.id))
+        for number in made.indices {
+            let right = made[number - number % 2]
+            #expect(order.time(of: made[number]) == right.time, "snapshot \(number)")
+        }
+        #expect(Set(order.misdated.map(\.snapshot.id)) == Set([1, 3, 5, 7].map { made[$0].id }))
+    }
+
     @Test func aTaggedOrCopiedSnapshotStaysInItsPlace() {
         var made = draw(random(0), wrongOneIn: 2).filter { $0.device == "d0" }
         while made.count < 4 {
