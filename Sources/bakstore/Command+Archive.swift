@@ -88,11 +88,11 @@ extension Commands {
             "this removes \(text(plan)) from the archive; "
             + "once earlier snapshots are forgotten and pruned, they are lost"
         guard !invocation.has(.json),
-            let answer = try context.ask("\(loss). Remove? [y/N] ")
+            let agrees = try context.agrees(to: "\(loss). Remove?")
         else {
             throw CommandFailure(code: .failed, message: "\(loss). If this is meant, add --yes")
         }
-        guard ["y", "yes"].contains(answer.lowercased()) else {
+        guard agrees else {
             throw CommandFailure(code: .failed, message: "nothing was removed")
         }
     }

@@ -109,14 +109,15 @@ struct CommandContext: Sendable {
 // MARK: - Questions
 
 extension CommandContext {
-    /// Asks at the terminal; nil when there is none. Throws when the user interrupts instead of answering.
-    func ask(_ question: String) throws -> String? {
-        let answer = terminal.ask(question, isCancelled: isInterrupted)
+    /// Whether the user agrees; nil when there is no terminal to ask at. Throws when the user interrupts instead of
+    /// answering.
+    func agrees(to question: String) throws -> Bool? {
+        let answer = terminal.ask("\(question) [y/N] ", isCancelled: isInterrupted)
         try expectNoInterruption()
-        return answer
+        return answer.map { ["y", "yes"].contains($0.lowercased()) }
     }
 
-    /// Asks for a password as `ask` does.
+    /// Asks for a password as `agrees` does.
     func askPassword(_ question: String) throws -> SecretBytes? {
         do {
             return try terminal.askPassword(question, isCancelled: isInterrupted)

@@ -27,9 +27,9 @@ struct RemovalConsent {
         let loss =
             "this removes \(all)\(more); after the next prune none of its files can be restored from here"
         if invocation.has(.json) { throw refusal(loss) }
-        guard let answer = try context.ask("\(loss). Remove? [y/N] ")
+        guard let agrees = try context.agrees(to: "\(loss). Remove?")
         else { throw refusal(loss) }
-        guard ["y", "yes"].contains(answer.lowercased()) else {
+        guard agrees else {
             throw CommandFailure(code: .failed, message: "nothing was removed")
         }
     }

@@ -197,14 +197,14 @@ struct RepositoryAccess {
         let absence =
             "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its disk "
             + "connected?"
-        let question = "\(Formatting.line(absence)) Make a new one there all the same? [y/N] "
+        let question = "\(Formatting.line(absence)) Make a new one there all the same?"
         guard !context.isJSON,
-            let answer = try context.ask(question)
+            let agrees = try context.agrees(to: question)
         else {
             throw CommandFailure(
                 code: .failed, message: "\(absence) To make a new one there all the same, add --yes")
         }
-        guard ["y", "yes"].contains(answer.lowercased()) else {
+        guard agrees else {
             throw CommandFailure(code: .failed, message: "nothing was made")
         }
     }

@@ -53,9 +53,9 @@ struct VouchedRemoval {
             code: .failed,
             message: "\(loss); nothing was removed; \(advice); if they may be lost, add --yes")
         if invocation.has(.json) { throw refusal }
-        guard let answer = try context.ask("\(loss). Go on? [y/N] ")
+        guard let agrees = try context.agrees(to: "\(loss). Go on?")
         else { throw refusal }
-        guard ["y", "yes"].contains(answer.lowercased()) else {
+        guard agrees else {
             throw CommandFailure(code: .failed, message: "nothing was removed; \(advice)")
         }
     }

@@ -15,15 +15,16 @@ struct QuestionTests {
     }
 
     @Test func anAnswerAndAnAbsentTerminalAreTold() throws {
-        #expect(try context(["y"], isInterrupted: false).ask("Go on?") == "y")
-        #expect(try context(nil, isInterrupted: false).ask("Go on?") == nil)
+        #expect(try context(["y"], isInterrupted: false).agrees(to: "Go on?") == true)
+        #expect(try context(["n"], isInterrupted: false).agrees(to: "Go on?") == false)
+        #expect(try context(nil, isInterrupted: false).agrees(to: "Go on?") == nil)
         #expect(try context(nil, isInterrupted: false).askPassword("password: ") == nil)
         #expect(try context(["word"], isInterrupted: false).askPassword("password: ") != nil)
     }
 
     @Test(arguments: [nil, ["y"]]) func anInterruptionIsNoAnswer(typed: [String]?) throws {
         let context = try context(typed, isInterrupted: true)
-        let end = #expect(throws: CommandFailure.self) { try context.ask("Go on?") }
+        let end = #expect(throws: CommandFailure.self) { try context.agrees(to: "Go on?") }
         #expect(end?.code == .interrupted && end?.message.contains("--yes") == false)
     }
 }
