@@ -126,10 +126,21 @@ hears_signals() {
 until_done() { until "$@"; do kill -0 "$running" 2>/dev/null || return 0; done; }
 # has_stored REPOSITORY: whether a backup has written a pack, of which 1 MiB is the smallest.
 has_stored() { [[ $(find "$1/tmp" -size +500k 2>/dev/null) ]]; }
-# signal SIGNAL...: sends them to what runs, if it still does.
+# signal SIGNAL...: sends them to what runs, if it still does. After STOP it stands still: the system only asks the threads
+# to stop, and what one of them still did would belong to neither side of the moment.
 signal() {
     local name
-    for name in "$@"; do kill -s "$name" "$running" 2>/dev/null || true; done
+    for name in "$@"; do
+        kill -s "$name" "$running" 2>/dev/null || continue
+        [[ $name != STOP ]] || until stands_still; do :; done
+    done
+}
+# stands_still: whether every thread of what runs has stopped, or ended.
+stands_still() {
+    local state
+    for state in $(cat "/proc/$running/task/"*/stat 2>/dev/null | sed 's/.*) \(.\) .*/\1/'); do
+        [[ $state == [TtZX] ]] || return 1
+    done
 }
 # stop SIGNAL...: sends them while it stands still, so that it cannot be over before the last of them.
 stop() {
