@@ -133,7 +133,7 @@ private struct Chain {
 
     init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
         let list = try repository.snapshotList()
-        for snapshot in list.unreadable { onEvent(.parentUnreadable(reason: "\(snapshot.error)")) }
+        for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
         var related = list.readable.filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }

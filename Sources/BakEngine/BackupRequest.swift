@@ -144,6 +144,8 @@ public enum BackupEvent: Sendable {
     case ignoreFile(remark: String)
     /// A parent snapshot or a part of the index could not be used, so files are read again.
     case parentUnreadable(reason: String)
+    /// A snapshot cannot be read. It may have been the one to compare with.
+    case snapshotUnreadable(UnreadableSnapshot)
     /// The clock says that this run is before the snapshot that it comes after.
     case clockBehind(CommitRecord)
     /// A partial snapshot was committed, so that an interruption from here on costs little.

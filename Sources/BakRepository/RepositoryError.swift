@@ -23,8 +23,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case notEncrypted(location: String)
     /// No snapshot has this name.
     case noSuchSnapshot(name: String)
-    /// There is no complete snapshot yet, and so many partial ones.
-    case noCompleteSnapshot(partialCount: Int)
+    /// There is no complete snapshot that can be read; so many are partial, and of so many nothing is known.
+    case noCompleteSnapshot(partialCount: Int, unreadableCount: Int = 0)
     /// Several snapshots begin so.
     case ambiguousSnapshot(name: String, matches: [String])
     /// The store lacks what a prune beside backups relies on.
@@ -63,10 +63,12 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
             "the repository at \(location) is not encrypted, but a password is given; is it the right one?"
         case .noSuchSnapshot(let name):
             "there is no snapshot \(name); list them with: bakstore snapshots"
-        case .noCompleteSnapshot(let partialCount):
-            partialCount == 0
-                ? "there is no snapshot yet; make one with: bakstore backup PATH"
-                : "only interrupted backups are there yet; list them with: bakstore snapshots, and name one by its id"
+        case .noCompleteSnapshot(let partialCount, let unreadableCount):
+            unreadableCount > 0
+                ? "no complete snapshot can be read; look for what is damaged with: bakstore check"
+                : partialCount == 0
+                    ? "there is no snapshot yet; make one with: bakstore backup PATH"
+                    : "only interrupted backups are there yet; list them with: bakstore snapshots, and name one by its id"
         case .ambiguousSnapshot(let name, let matches):
             "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
         case .cannotCollect(let location, let reason):

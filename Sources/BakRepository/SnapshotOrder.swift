@@ -120,6 +120,20 @@ public struct SnapshotOrder: Sendable {
         return nil
     }
 
+    /// The ids on the chains of parents above some snapshots, as far as the chains are known.
+    public func ancestors(of snapshots: some Sequence<CommitRecord>) -> Set<ID128> {
+        var found: Set<ID128> = []
+        for snapshot in snapshots {
+            var next = snapshot.parent
+            while let id = next, found.insert(id).inserted {
+                let original = originals[id] ?? id
+                found.insert(original)
+                next = parents[original]
+            }
+        }
+        return found
+    }
+
     /// When a snapshot was made, as far as its chain and its date tell. Rules that look at days use this time.
     public func time(of snapshot: CommitRecord) -> Timestamp {
         guard let time = keys[snapshot.id]?.effective, time != Chains.unknownTime else {

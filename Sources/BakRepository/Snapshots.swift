@@ -1,4 +1,4 @@
-// The repository's snapshots: reading their commit records and finding one by what a person types.
+// The repository's snapshots: reading their commit records. `SnapshotList+Names` finds one by what a person types.
 
 import BakCore
 import BakFormat
@@ -71,46 +71,5 @@ extension Repository {
         let order = SnapshotOrder(
             readable, through: forgottenAncestors(of: readable, among: hidden), now: time.now())
         return SnapshotList(readable: order.sorted, unreadable: unreadable, order: order)
-    }
-
-    /// Finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth before
-    /// the latest. `latest` counts complete snapshots only.
-    public func findSnapshot(_ name: String) throws -> CommitRecord {
-        let (readable, unreadable) = try snapshots()
-        return try Self.findSnapshot(name, among: readable, unreadable)
-    }
-
-    /// The same among snapshots that are known already, oldest first. A name that only a damaged record has throws
-    /// that record's error.
-    public static func findSnapshot(
-        _ name: String, among readable: [CommitRecord], _ unreadable: [UnreadableSnapshot]
-    ) throws -> CommitRecord {
-        if let back = Self.stepsBack(name) {
-            let complete = readable.filter(\.isComplete)
-            guard !complete.isEmpty else {
-                throw RepositoryError.noCompleteSnapshot(partialCount: readable.count)
-            }
-            guard back < complete.count else { throw RepositoryError.noSuchSnapshot(name: name) }
-            return complete[complete.count - 1 - back]
-        }
-        var matches = readable.filter { $0.id.description.hasPrefix(name) }
-        let isDamaged = unreadable.contains { $0.id.description.hasPrefix(name) }
-        // A snapshot that was tagged, copied or taken back is known by its first id, too.
-        if matches.isEmpty, !isDamaged {
-            matches = readable.filter { $0.originalID.description.hasPrefix(name) }
-        }
-        if matches.count == 1, !name.isEmpty { return matches[0] }
-        if let damaged = unreadable.first(where: { $0.id.description.hasPrefix(name) }), matches.isEmpty {
-            throw damaged.error
-        }
-        guard matches.count > 1 else { throw RepositoryError.noSuchSnapshot(name: name) }
-        throw RepositoryError.ambiguousSnapshot(name: name, matches: matches.prefix(5).map(\.id.short))
-    }
-
-    /// N for `latest~N`, 0 for `latest`, nil for anything else.
-    private static func stepsBack(_ name: String) -> Int? {
-        if name == "latest" { return 0 }
-        guard name.hasPrefix("latest~"), let steps = Int(name.dropFirst(7)), steps >= 0 else { return nil }
-        return steps
     }
 }

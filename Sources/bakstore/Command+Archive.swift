@@ -13,7 +13,8 @@ extension Commands {
         }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         var (request, namesEarlier) = try removal(
-            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository)
+            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository,
+            invocation, context)
         request.takesPresent = invocation.has(.force)
         // First what there is to remove, then the question, then the removal.
         request.isDryRun = true
@@ -46,20 +47,22 @@ extension Commands {
     /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name;
     /// with it, whether any names an earlier one.
     private static func removal(
-        _ operands: [SnapshotPath], _ repository: Repository
+        _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
+        _ context: CommandContext
     ) throws -> (request: ArchiveRemovalRequest, namesEarlier: Bool) {
-        let (all, unreadable) = try repository.snapshots()
+        let list = try repository.snapshotList()
         var latest: CommitRecord?
         var namesEarlier = false
         for operand in operands {
             guard !operand.path.isEmpty else {
                 throw UsageError("name what is to be removed as SNAPSHOT:PATH", command: .archive)
             }
-            let named = try Repository.findSnapshot(operand.snapshot, among: all, unreadable)
+            let named = try context.findSnapshot(operand.snapshot, in: list, invocation)
             let group = SnapshotGroup(of: named)
-            guard let last = all.last(where: { $0.isComplete && SnapshotGroup(of: $0) == group }),
-                last.isArchive
-            else {
+            let last = try list.latest(
+                0, "the latest of its archive", skippingDamaged: invocation.has(.skipDamaged),
+                where: { SnapshotGroup(of: $0) == group })
+            guard last.isArchive else {
                 throw CommandFailure(
                     code: .failed,
                     message: (named.isArchive

@@ -104,7 +104,7 @@ extension Commands {
         request.tags = invocation.tags
         request.time = invocation.time?.timestamp(localOffset: context.localOffset)
         if let name = invocation.text(.parent) {
-            request.parent = .snapshot(try repository.findSnapshot(name).id)
+            request.parent = .snapshot(try context.findSnapshot(name, in: repository, invocation).id)
         } else if invocation.has(.force) {
             request.parent = .none
         }

@@ -62,7 +62,8 @@ extension Commands {
             options.compression = repository.config.compression
             options.inlineBytes = repository.config.inlineBytes
             baseline = try invocation.text(.since).map {
-                LibraryBaseline(try repository.findSnapshot($0), in: repository)
+                LibraryBaseline(
+                    try context.findSnapshot($0, in: repository, invocation), in: repository)
             }
         }
         options.compression = invocation.compression ?? options.compression

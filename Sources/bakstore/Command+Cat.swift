@@ -13,7 +13,7 @@ extension Commands {
         switch subject {
         case .config: try printConfig(repository, context)
         case .snapshot(let name):
-            let record = try repository.findSnapshot(name)
+            let record = try context.findSnapshot(name, in: repository, invocation)
             try context.printJSON { $0.members(of: record, context) }
         case .session(let name):
             let record = try repository.sessionRecord(try id(name))
@@ -27,7 +27,7 @@ extension Commands {
         case .pack(let name): try printPack(try id(name), repository, context)
         case .chunk(let name): try printChunk(try id(name), repository, context)
         case .file(let subject):
-            let record = try context.findSnapshot(subject.snapshot, in: repository)
+            let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
             try SnapshotFile(path, in: record, repository: repository, index: index).read { bytes in

@@ -19,7 +19,7 @@ extension Commands {
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
-        var chosen = try choose(list, invocation, now: context.clock.now())
+        var chosen = try choose(list, invocation, context)
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)

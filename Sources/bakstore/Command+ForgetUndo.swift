@@ -72,7 +72,7 @@ extension Commands {
                 throw RepositoryError.ambiguousSnapshot(
                     name: name, matches: matches.prefix(5).map(\.snapshot.id.short))
             }
-            if let there = try? Repository.findSnapshot(name, among: present.readable, present.unreadable) {
+            if let there = try? present.find(name, skippingDamaged: true) {
                 throw CommandFailure(
                     code: .failed, message: "snapshot \(name) is there, as \(there.id.short)")
             }

@@ -10,7 +10,7 @@ extension Commands {
     static func ls(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let subject = try SnapshotPath(invocation.operands[0], command: .ls)
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let record = try context.findSnapshot(subject.snapshot, in: repository)
+        let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
         let path = try subject.path(in: record, repository, index)

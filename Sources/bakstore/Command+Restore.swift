@@ -13,7 +13,8 @@ extension Commands {
         let filter = try restoreFilter(invocation, context)
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         var request = RestoreRequest(
-            snapshot: try context.findSnapshot(subject.snapshot, in: repository), subpath: subject.path)
+            snapshot: try context.findSnapshot(subject.snapshot, in: repository, invocation),
+            subpath: subject.path)
         request.leavesOutGone = invocation.has(.withoutGone)
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always

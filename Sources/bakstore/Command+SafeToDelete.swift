@@ -15,6 +15,7 @@ extension Commands {
         if let complaint = rules.complaint {
             context.complain("the profiles cannot be read, so their rules are not known: \(complaint)")
         }
+        context.complain(about: rules.unreadable)
         let reporter = context.progress(for: invocation)
         let output = DeletionOutput(invocation, context, reporter)
         let ticker = Ticker(reporter, output.show)

@@ -9,7 +9,7 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let list = try repository.snapshotList()
         let (all, unreadable) = (list.readable, list.unreadable)
-        let chosen = try choose(list, invocation, now: context.clock.now())
+        let chosen = try choose(list, invocation, context)
         context.noteMisdated(list.order)
         if invocation.has(.json) {
             for record in chosen {
@@ -30,7 +30,7 @@ extension Commands {
 
     /// The snapshots that operands name or flags ask for.
     static func choose(
-        _ list: SnapshotList, _ invocation: Invocation, now: Timestamp
+        _ list: SnapshotList, _ invocation: Invocation, _ context: CommandContext
     ) throws -> [CommitRecord] {
         let all = list.readable
         var chosen = all
@@ -38,11 +38,11 @@ extension Commands {
             let wanted = Set(
                 try invocation.operands.map {
                     let name = String(decoding: $0, as: UTF8.self)
-                    return try Repository.findSnapshot(name, among: all, list.unreadable).id
+                    return try context.findSnapshot(name, in: list, invocation).id
                 })
             chosen = chosen.filter { wanted.contains($0.id) }
         } else if !invocation.has(.all) {
-            let superseded = CommitRecord.supersededPartials(among: all, now: now, list.order)
+            let superseded = CommitRecord.supersededPartials(among: all, now: context.clock.now(), list.order)
             chosen = all.filter { !superseded.contains($0.id) }
         }
         let filter = SnapshotFilter(invocation)

@@ -16,7 +16,7 @@ extension Commands {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
         let chosen = try invocation.operands.first.map {
-            try Repository.findSnapshot(String(decoding: $0, as: UTF8.self), among: records, unreadable)
+            try context.findSnapshot(String(decoding: $0, as: UTF8.self), in: list, invocation)
         }
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         let reporter = context.progress(for: invocation)

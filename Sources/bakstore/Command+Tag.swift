@@ -9,14 +9,15 @@ import BakRepository
 extension Commands {
     static func tag(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let (all, unreadable) = try repository.snapshots()
+        let list = try repository.snapshotList()
+        let all = list.readable
         let filter = SnapshotFilter(invocation)
         var chosen = all.filter(filter.takes)
         if !invocation.operands.isEmpty {
             let named = Set(
                 try invocation.operands.map { operand in
                     let name = String(decoding: operand, as: UTF8.self)
-                    return try Repository.findSnapshot(name, among: all, unreadable).id
+                    return try context.findSnapshot(name, in: list, invocation).id
                 })
             chosen = all.filter { named.contains($0.id) }
         }
@@ -31,7 +32,10 @@ extension Commands {
             guard try commit(changes, repository, invocation, context) else { return .interrupted }
         }
         try summarize(changes.count, of: chosen.count, invocation, context)
-        return .done
+        // What tags they have, and so whether they were meant, is not known.
+        guard invocation.operands.isEmpty else { return .done }
+        context.complain(about: list.unreadable)
+        return ExitCode.of(list.unreadable)
     }
 
     /// Commits each snapshot with its new tags; false when interrupted.

@@ -96,7 +96,7 @@ enum CommandTable {
         Command(
             name: .cat, summary: "print a file of a snapshot, or a part of the repository",
             operands: "SNAPSHOT:PATH | config | snapshot ID | index ID | pack ID | session ID | chunk ID",
-            operandCount: .between(1, 2),
+            operandCount: .between(1, 2), flags: [Flags.skipDamaged],
             example: ("bakstore cat latest:home/me/notes.txt", "prints a file as it was")),
         Command(
             name: .copy, summary: "copy snapshots from another repository", operands: "[SNAPSHOT...]",
@@ -111,7 +111,7 @@ enum CommandTable {
             )),
         Command(
             name: .stats, summary: "show how much a snapshot or the repository holds", operands: "[SNAPSHOT]",
-            operandCount: .upTo(1),
+            operandCount: .upTo(1), flags: [Flags.skipDamaged],
             example: ("bakstore stats", "shows the space taken and what deduplication saved")),
         Command(
             name: .benchmark, summary: "say what a repository would make of a library",

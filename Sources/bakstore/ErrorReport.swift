@@ -32,6 +32,11 @@ struct ErrorReport: Equatable {
             let isWhole = error.needsNewerProgram || error.isRefused
             code = isWhole ? .failed : .damage
             message = error.description + (isWhole ? "" : "; run: bakstore check")
+        case let error as LatestUnreadableError:
+            code = .damage
+            message =
+                error.description
+                + "; to bring it back, see: bakstore check; to take one that can be read: --skip-damaged"
         case let error as MissingBlobError:
             (code, message) = (.damage, error.description + "; run: bakstore check")
         case let error as StoreError: (code, message) = Self.report(error)

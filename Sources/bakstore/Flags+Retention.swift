@@ -66,7 +66,7 @@ extension Flags {
             Flag(
                 .keepTag, nil, .text("TAG[,TAG]"), repeatable: true, help: "keep those with all of these tags"
             ),
-            Flag(.keepID, nil, .text("SNAPSHOT"), repeatable: true, help: "keep this one"),
+            Flag(.keepID, nil, .text("SNAPSHOT"), repeatable: true, help: "keep this one"), skipDamaged,
             Flag(
                 .groupBy, nil,
                 .parsed("WHAT", expected: "must be none, or some of device, paths, tags and host") {
@@ -79,7 +79,8 @@ extension Flags {
 
     /// The rules that content must outlast to be safe to delete.
     static let deletion: [Flag] =
-        retention.filter { rules.contains($0.name) || [.keepID, .groupBy].contains($0.name) } + [
+        retention.filter { rules.contains($0.name) || [.keepID, .groupBy, .skipDamaged].contains($0.name) }
+        + [
             Flag(
                 .sameDiskIsFine,
                 help: "count files as safe although the repository is on their disk and goes with it")
@@ -118,7 +119,7 @@ extension Flags {
             Flag(.add, nil, .text("TAG[,TAG]"), repeatable: true, help: "add these tags"),
             Flag(.remove, nil, .text("TAG[,TAG]"), repeatable: true, help: "remove these tags"),
             Flag(.set, nil, tagList, repeatable: true, help: "have these tags and no others; '' for none"),
-        ] + choosing + [dryRun]
+        ] + choosing + [skipDamaged, dryRun]
 }
 
 extension RetentionPeriod {

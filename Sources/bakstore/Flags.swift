@@ -37,6 +37,7 @@ enum FlagName: String, CaseIterable {
     case ignoreCtime = "ignore-ctime"
     case ignoreInode = "ignore-inode"
     case skipIfUnchanged = "skip-if-unchanged"
+    case skipDamaged = "skip-damaged"
     case archive
     case noArchive = "no-archive"
     case allowEmpty = "allow-empty"
@@ -324,6 +325,7 @@ enum Flags {
         Flag(.stdin, help: "back up standard input as one file"),
         Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
         Flag(.parent, nil, .text("SNAPSHOT"), help: "the snapshot to compare with"),
+        skipDamaged,
         Flag(.force, "f", help: "read every file again, compare with no snapshot"),
         Flag(.ignoreCtime, help: "do not look at the inode's change time"),
         Flag(.ignoreInode, help: "do not look at inode numbers and change times"),
@@ -346,12 +348,16 @@ enum Flags {
     /// Flags of backup that mean nothing where nothing is stored.
     private static let ofStoringOnly: [FlagName] = [.skipIfUnchanged, .archive, .noArchive]
 
+    /// Wherever a snapshot can be named.
+    static let skipDamaged = Flag(
+        .skipDamaged, help: "latest means the newest snapshot that can be read, also if a newer one cannot")
+
     static let withoutGone = Flag(
         .withoutGone, help: "of an archive, leave out what its source has no more")
 
     static let archive: [Flag] = [
         Flag(.force, "f", help: "also what the source still has: it comes back with the next backup"),
-        Flag(.yes, "y", help: "do not ask"), dryRun,
+        Flag(.yes, "y", help: "do not ask"), skipDamaged, dryRun,
     ]
 
     /// What chooses among files, and how they are read.
@@ -363,6 +369,7 @@ enum Flags {
             Flag(
                 .since, nil, .text("SNAPSHOT"),
                 help: "also say what files that changed since would cost, with container hints and without"),
+            skipDamaged,
             Flag(
                 .html, nil, .place("FILE", isText: true),
                 help: "write a report with charts to this file, for a browser"),
@@ -391,14 +398,14 @@ enum Flags {
     static let snapshots: [Flag] =
         choosing + [
             Flag(.latest, nil, .count(1...Int.max), help: "only the last N of each device and set of paths"),
-            Flag(.all, help: "also interrupted ones that later ones made up for"),
+            Flag(.all, help: "also interrupted ones that later ones made up for"), skipDamaged,
         ]
 
     static let list: [Flag] = [
         Flag(.long, "l", help: "show permissions, owner, size and time"),
         Flag(.recursive, "R", help: "show what lies beneath as well"),
         Flag(.groups, help: "show only files that belong together: live photos, raw and JPEG, sidecars"),
-        withoutGone,
+        withoutGone, skipDamaged,
     ]
 
     static let restore: [Flag] = [
@@ -412,7 +419,7 @@ enum Flags {
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),
         Flag(.ignoreFreeSpace, help: "begin even if the target says that it has not the room"),
-        withoutGone, dryRun,
+        withoutGone, skipDamaged, dryRun,
     ]
 
     static let check: [Flag] = [

@@ -15,12 +15,15 @@ struct KnownRules {
     private(set) var staying: [ID128: Staying] = [:]
     /// Whose rules there are, such as `profile 'phone'`.
     private(set) var origins: [String] = []
+    /// Snapshots that cannot be read, so that nothing is known to be in them.
+    private(set) var unreadable: [UnreadableSnapshot] = []
     /// Why the profiles are not known, when they cannot be read.
     private(set) var complaint: String?
 
     init(_ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext) throws {
         let list = try access.repository.snapshotList()
-        let (all, unreadable) = (list.readable, list.unreadable)
+        let all = list.readable
+        unreadable = list.unreadable
         var sources: [(origin: String, words: Invocation)] = []
         if invocation.hasRules {
             let profile = invocation.profile.map { "profile '\($0.name)'" }
@@ -37,7 +40,7 @@ struct KnownRules {
         }
         for (origin, words) in sources {
             var retention = Retention(
-                try RetentionPolicy(words, among: all, unreadable), now: context.clock.now(),
+                try RetentionPolicy(words, among: list, context), now: context.clock.now(),
                 localOffset: context.localOffset)
             retention.grouping = words.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
             let scope = try ProfileScope(words, context)

@@ -20,23 +20,39 @@ extension CommandContext {
 }
 
 extension CommandContext {
-    /// Finds a snapshot by what a person types, and says what is odd about the choice of `latest`.
-    func findSnapshot(_ name: String, in repository: Repository) throws -> CommitRecord {
+    /// Finds a snapshot by what a person types, names those that cannot be read where that may matter, and says what is
+    /// odd about the choice.
+    func findSnapshot(
+        _ name: String, in repository: Repository, _ invocation: Invocation
+    ) throws -> CommitRecord {
         let list = try repository.snapshotList()
-        if name.hasPrefix("latest") {
-            noteMisdated(list.order)
-            for snapshot in list.unreadable {
-                complain("snapshot \(snapshot.id.short) cannot be read and is left out: \(snapshot.error)")
-            }
-        }
-        let record = try Repository.findSnapshot(name, among: list.readable, list.unreadable)
+        let record = try findSnapshot(name, in: list, invocation)
+        if name.hasPrefix("latest") { complain(about: list.unreadable) }
         noteDoubts(about: record, among: list.readable)
         return record
     }
 
-    /// Names snapshots with dates that cannot be right, in one line.
-    func noteMisdated(_ order: SnapshotOrder) {
-        guard let last = order.misdated.last else { return }
+    /// The same for commands that say themselves which snapshots cannot be read.
+    func findSnapshot(
+        _ name: String, in list: SnapshotList, _ invocation: Invocation
+    ) throws -> CommitRecord {
+        let record = try list.find(name, skippingDamaged: invocation.has(.skipDamaged))
+        if name.hasPrefix("latest") { noteMisdated(list.order, first: record) }
+        return record
+    }
+
+    /// Names snapshots that are left out because they cannot be read.
+    func complain(about unreadable: [UnreadableSnapshot]) {
+        for snapshot in unreadable {
+            complain("snapshot \(snapshot.id.short) cannot be read and is left out: \(snapshot.error)")
+        }
+    }
+
+    /// Names snapshots with dates that cannot be right, in one line: the one that is `first` asked for, if it is one of
+    /// them, or else the last.
+    func noteMisdated(_ order: SnapshotOrder, first record: CommitRecord? = nil) {
+        guard let last = order.misdated.first(where: { $0.snapshot.id == record?.id }) ?? order.misdated.last
+        else { return }
         let more = order.misdated.count - 1
         let others = more > 0 ? " (and \(Formatting.count(UInt64(more), "other", "others")))" : ""
         let instead = last.effective.map { ", though others tell that it was made about \(text($0))" }

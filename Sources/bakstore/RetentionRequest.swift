@@ -22,9 +22,10 @@ struct RetentionRequest {
     private(set) var leftAlone = 0
     /// Records that cannot be read and stay.
     private(set) var unreadable: [UnreadableSnapshot]
-    private let all: [CommitRecord]
+    private let list: SnapshotList
+    private var all: [CommitRecord] { list.readable }
     /// The order in which the snapshots were made.
-    let order: SnapshotOrder
+    var order: SnapshotOrder { list.order }
 
     /// Every snapshot that goes.
     var removed: [ID128] {
@@ -63,10 +64,10 @@ struct RetentionRequest {
 
     /// Decides what an invocation asks for.
     init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
-        let list = try repository.snapshotList()
-        (all, unreadable, order) = (list.readable, list.unreadable, list.order)
+        list = try repository.snapshotList()
+        unreadable = list.unreadable
         if !invocation.operands.isEmpty {
-            try removeNamed(invocation.operands, repository)
+            try removeNamed(invocation, repository, context)
             return
         }
         let filter = SnapshotFilter(invocation)
@@ -86,27 +87,27 @@ struct RetentionRequest {
             return
         }
         var retention = Retention(
-            try RetentionPolicy(invocation, among: all, unreadable), now: context.clock.now(),
+            try RetentionPolicy(invocation, among: list, context), now: context.clock.now(),
             localOffset: context.localOffset)
         retention.grouping = grouping
         retention.mayRemoveAll = mayRemoveAll
         groups = retention.decide(chosen, among: all, order)
     }
 
-    private mutating func removeNamed(_ operands: [[UInt8]], _ repository: Repository) throws {
+    private mutating func removeNamed(
+        _ invocation: Invocation, _ repository: Repository, _ context: CommandContext
+    ) throws {
         var named: Set<ID128> = []
-        for operand in operands {
+        for operand in invocation.operands {
             let name = String(decoding: operand, as: UTF8.self)
             do {
-                named.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
+                named.insert(try context.findSnapshot(name, in: list, invocation).id)
             } catch is CorruptionError {
                 // A damaged record keeps a prune from knowing what is needed; it can be given up by its id.
-                let matches = unreadable.filter { $0.id.description.hasPrefix(name) }
-                guard let damaged = matches.first, matches.count == 1 else {
-                    throw RepositoryError.ambiguousSnapshot(name: name, matches: matches.map(\.id.short))
+                for damaged in list.unreadable where damaged.id.description.hasPrefix(name) {
+                    if !removedUnreadable.contains(damaged.id) { removedUnreadable.append(damaged.id) }
+                    unreadable.removeAll { $0.id == damaged.id }
                 }
-                removedUnreadable.append(damaged.id)
-                unreadable.removeAll { $0.id == damaged.id }
             } catch RepositoryError.noSuchSnapshot {
                 // Done already, as after a `forget` that was interrupted.
                 let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
@@ -130,7 +131,7 @@ struct RetentionRequest {
 extension RetentionPolicy {
     /// The rules of an invocation; `--keep-id` names snapshots among these.
     init(
-        _ invocation: Invocation, among all: [CommitRecord], _ unreadable: [UnreadableSnapshot]
+        _ invocation: Invocation, among list: SnapshotList, _ context: CommandContext
     ) throws {
         self.init()
         for (flag, period) in Flags.counted {
@@ -141,7 +142,7 @@ extension RetentionPolicy {
         }
         tagSets = invocation.allTexts(.keepTag).map { $0.split(separator: ",").map(String.init) }
         for name in invocation.allTexts(.keepID) {
-            ids.insert(try Repository.findSnapshot(name, among: all, unreadable).id)
+            ids.insert(try context.findSnapshot(name, in: list, invocation).id)
         }
     }
 }
