@@ -29,6 +29,9 @@ public struct PasswordCost: Equatable, Sendable {
     public static let mostPasses: UInt32 = 16
     public static let mostLanes: UInt32 = 16
 
+    /// What a try takes, to compare one cost with another: blocks of memory that are filled.
+    public var work: UInt64 { UInt64(memoryKiB) * UInt64(passes) }
+
     /// Whether a slot may ask for it.
     public var isAllowed: Bool {
         (1...Self.mostLanes).contains(lanes) && (1...Self.mostPasses).contains(passes)

@@ -207,6 +207,23 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    public func deleteDurably(_ key: ObjectKey) throws(StoreError) {
+        let folder: Descriptor?
+        do throws(Errno) {
+            // What the medium makes of a folder's sync is found out with the first thing that is written.
+            _ = try temporaries()
+            folder = try openListed(Self.folder(of: key))
+        } catch {
+            throw failure(error, "delete", key.description, isWriting: true)
+        }
+        try delete(key)
+        do throws(Errno) {
+            if let folder { try synchronize(folder: folder) }
+        } catch {
+            throw failure(error, "sync the removal of", key.description, isWriting: true)
+        }
+    }
+
     /// Removes what crashed sessions left in `tmp/`: temporaries last written more than `seconds` ago.
     /// One that is younger may belong to a session that runs; nothing else is ever touched. Returns how
     /// many were removed.

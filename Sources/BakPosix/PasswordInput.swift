@@ -82,21 +82,101 @@ public enum PasswordInput {
 
     /// Reads a file that fits into `buffer`; returns its length.
     public static func read(
-        path: String, into buffer: UnsafeMutableRawBufferPointer
+        path: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
     ) throws(SourceError) -> Int {
         do throws(Errno) {
-            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY)
-            return try readToEnd(file, into: buffer)
+            // A FIFO that nobody writes to must not keep this from being interrupted.
+            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
+            return try readToEnd(file, into: buffer, Patience(isCancelled: isCancelled))
         } catch {
-            throw SourceError(error, "read the password file \(path)")
+            throw failure(error, "read the password file \(path)")
+        }
+    }
+
+    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and has
+    /// longer for that.
+    public static func run(
+        _ command: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
+    ) throws(SourceError) -> Int {
+        let isWatched = (try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY)) != nil
+        return try run(
+            command, into: buffer, isAlone: !isWatched,
+            seconds: isWatched ? watchedSeconds : unwatchedSeconds,
+            isCancelled: isCancelled)
+    }
+
+    /// How long a command may take where somebody may have to answer it, and where nobody can.
+    private static let (watchedSeconds, unwatchedSeconds) = (300, 30)
+
+    static func run(
+        _ command: String, into buffer: UnsafeMutableRawBufferPointer, isAlone: Bool, seconds: Int,
+        isCancelled: @escaping () -> Bool
+    ) throws(SourceError) -> Int {
+        let operation = "get the password by the command"
+        let (count, status): (Int, Int32)
+        do throws(Errno) {
+            (count, status) = try output(
+                of: command, into: buffer, isAlone: isAlone,
+                Patience(isCancelled: isCancelled, seconds: seconds))
+        } catch {
+            switch error.code {
+            case EFBIG:
+                throw SourceError(
+                    operation: operation,
+                    message: "it prints more than a password; it must print that and end")
+            case ETIMEDOUT:
+                throw SourceError(operation: operation, message: "it has not ended after \(seconds) seconds")
+            default: throw failure(error, operation)
+            }
+        }
+        guard status == 0 else {
+            let code = status & 0x7f == 0 ? "code \(status >> 8 & 0xff)" : "signal \(status & 0x7f)"
+            throw SourceError(operation: operation, message: "it ended with \(code)")
+        }
+        return count
+    }
+
+    private static func failure(_ error: Errno, _ operation: String) -> SourceError {
+        error.code == ECANCELED
+            ? SourceError(operation: operation, message: "it was interrupted") : SourceError(error, operation)
+    }
+
+    /// How long to wait for somebody else.
+    private struct Patience {
+        private let isCancelled: () -> Bool
+        private let end: Int64?
+
+        /// - Parameter seconds: until when; nil for ever.
+        init(isCancelled: @escaping () -> Bool, seconds: Int? = nil) {
+            self.isCancelled = isCancelled
+            end = seconds.map { Self.now() + Int64($0) * 1000 }
+        }
+
+        private static func now() -> Int64 {
+            var time = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &time)
+            return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+        }
+
+        /// Throws when it has come to its end.
+        func check() throws(Errno) {
+            if isCancelled() { throw Errno(code: ECANCELED) }
+            if let end, Self.now() > end { throw Errno(code: ETIMEDOUT) }
+        }
+
+        /// Waits until there is something to read, or the end.
+        func wait(for file: Descriptor) throws(Errno) {
+            var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
+            repeat { try check() } while poll(&wait, 1, 100) <= 0
         }
     }
 
     private static func readToEnd(
-        _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer
+        _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience
     ) throws(Errno) -> Int {
         var count = 0
         while true {
+            try patience.wait(for: file)
             // One byte more than fits would be one too many.
             if count == buffer.count {
                 var more: UInt8 = 0
@@ -111,50 +191,51 @@ public enum PasswordInput {
         }
     }
 
-    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal.
-    public static func run(
-        _ command: String, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(SourceError) -> Int {
-        let operation = "get the password by the command"
-        let (count, status): (Int, Int32)
-        do throws(Errno) {
-            (count, status) = try output(of: command, into: buffer)
-        } catch {
-            throw SourceError(error, operation)
-        }
-        guard status == 0 else {
-            let code = status & 0x7f == 0 ? "code \(status >> 8 & 0xff)" : "signal \(status & 0x7f)"
-            throw SourceError(operation: operation, message: "it ended with \(code)")
-        }
-        return count
-    }
-
     private static func output(
-        of command: String, into buffer: UnsafeMutableRawBufferPointer
+        of command: String, into buffer: UnsafeMutableRawBufferPointer, isAlone: Bool, _ patience: Patience
     ) throws(Errno) -> (count: Int, status: Int32) {
         var ends: [Int32] = [0, 0]
         try system { linux_pipe2(&ends, O_CLOEXEC) }
         let output = Descriptor(ends[0])
         let input = Descriptor(ends[1])
-        let process = try spawn(command, output: input.number)
-        // Ours must go, or the end of what the command prints is never seen.
-        try input.close()
-        let result = Result { () throws(Errno) in try readToEnd(output, into: buffer) }
-        var status: Int32 = 0
-        try system { waitpid(process, &status, 0) }
-        return (try result.get(), status)
+        let process = try spawn(command, output: input.number, isAlone: isAlone)
+        do throws(Errno) {
+            // Ours must go, or the end of what the command prints is never seen.
+            try input.close()
+            let count = try readToEnd(output, into: buffer, patience)
+            return (count, try end(of: process, patience))
+        } catch {
+            kill(isAlone ? -process : process, SIGKILL)
+            waitpid(process, nil, 0)
+            throw error
+        }
     }
 
-    private static func spawn(_ command: String, output: Int32) throws(Errno) -> pid_t {
+    /// How a process ended.
+    private static func end(of process: pid_t, _ patience: Patience) throws(Errno) -> Int32 {
+        var status: Int32 = 0
+        while try system({ waitpid(process, &status, WNOHANG) }) == 0 {
+            try patience.check()
+            usleep(2000)
+        }
+        return status
+    }
+
+    /// Starts the shell. What is `isAlone` can be ended with all that it starts; it could not ask at the terminal.
+    private static func spawn(_ command: String, output: Int32, isAlone: Bool) throws(Errno) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        if isAlone { posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)) }
         let words: [UnsafeMutablePointer<CChar>?] = ["sh", "-c", command].map { (word: String) in strdup(word)
         }
         defer { for word in words { free(word) } }
         var process: pid_t = 0
-        let code = posix_spawn(&process, "/bin/sh", &actions, nil, words + [nil], linux_environment())
+        let code = posix_spawn(&process, "/bin/sh", &actions, &attributes, words + [nil], linux_environment())
         guard code == 0 else { throw Errno(code: code) }
         return process
     }

@@ -1,7 +1,8 @@
 // KeySlots: the passwords of an encrypted repository. Each slot wraps the same key under a password of its own.
 //
 // Always holds: a slot is durable before another goes, and the last slot stays. A slot of another repository, as an
-// interrupted init leaves it, is no slot of this one.
+// interrupted init leaves it, is no slot of this one. Whoever holds the store can put more of them: only one whose note
+// opens under the repository's key was made by somebody who had the key, and only such a one counts as another.
 
 import BakCodec
 import BakCore
@@ -68,14 +69,21 @@ struct KeySlots {
         (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
     }
 
+    /// The slots in the order in which a password is tried on them: `known`, which this machine opened last; then what is
+    /// cheap before what is dear.
+    func order(known: ID128?) -> [KeySlot] {
+        let byCost = slots.sorted { ($0.cost.work, $0.id) < ($1.cost.work, $1.id) }
+        return byCost.filter { $0.id == known } + byCost.filter { $0.id != known }
+    }
+
     /// The repository's key, from whichever slot the password opens. `password` is asked for once.
-    func unlock(_ password: () throws -> SecretBytes) throws -> UnlockedKey {
+    func unlock(known: ID128?, _ password: () throws -> SecretBytes) throws -> UnlockedKey {
         guard !slots.isEmpty else {
             throw unreadable.first?.error ?? stranger ?? RepositoryError.noKeySlot(location: store.location)
         }
         let password = try password()
         var changed: CorruptionError?
-        for slot in slots {
+        for slot in order(known: known) {
             do {
                 let object = Layout.keySlot(slot.id).description
                 if let key = try slot.open(password, object: object) {
@@ -146,19 +154,42 @@ extension Repository {
         return id
     }
 
-    /// Removes a slot, so that its password does not open the repository any more. Throws
-    /// `RepositoryError.lastKeySlot` when no other slot can be read.
+    /// Removes a slot, so that its password does not open the repository any more, also after a power cut. Throws
+    /// `RepositoryError.lastKeySlot` when no other slot of somebody who had the key is there.
     public func removeKeySlot(_ id: ID128) throws {
         let key = Layout.keySlot(id)
         func others() throws -> Bool {
-            try KeySlots(store, repository: config.id).slots.contains { $0.id != id }
+            try keySlots().contains { $0.note != nil && $0.id != id }
         }
         guard try others() else { throw RepositoryError.lastKeySlot }
         let bytes = try store.readWhole(key, upTo: KeySlot.objectBytes)
-        try store.delete(key)
+        try store.deleteDurably(key)
         // Somebody may have removed the other one meanwhile: then this one comes back.
         guard try !others() else { return }
         _ = try store.putOwn(key, bytes)
         throw RepositoryError.lastKeySlot
+    }
+}
+
+/// The slot that this machine opened a repository with last, in its cache. It says only what to try first.
+enum OpenedSlot {
+    static let cacheName = "slot"
+
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x0074_6f6c_736b_6162 /* "bakslot" */, version: 1, repository: repository)
+    }
+
+    static func last(_ repository: ID128, in cache: any LocalCache) -> ID128? {
+        guard let file = cache.map(cacheName), file.bytes.count == CacheHeader.byteCount + ID128.byteCount,
+            header(repository).isAtStart(of: file.bytes)
+        else { return nil }
+        return ID128(loading: file.bytes.baseAddress! + CacheHeader.byteCount)
+    }
+
+    static func remember(_ slot: ID128, _ repository: ID128, in cache: any LocalCache) {
+        var writer = ByteWriter(reservingCapacity: CacheHeader.byteCount + ID128.byteCount)
+        writer.raw(header(repository).bytes)
+        writer.id(slot)
+        try? cache.replace(cacheName) { append in try writer.bytes.withUnsafeBytes(append) }
     }
 }

@@ -204,7 +204,9 @@ public final class Repository: Sendable {
         if header.seal != .none {
             guard let password else { throw RepositoryError.passwordNeeded(location: store.location) }
             let slots = try KeySlots(store, repository: header.id)
-            let opened = try slots.unlock(password)
+            let known = OpenedSlot.last(header.id, in: cache)
+            let opened = try slots.unlock(known: known, password)
+            if opened.slot != known { OpenedSlot.remember(opened.slot, header.id, in: cache) }
             sealer = Sealer(header.seal, key: opened.key, repository: header.id, random: random)
             unlocked = opened
         }

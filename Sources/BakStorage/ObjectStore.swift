@@ -93,6 +93,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
 
+    /// Removes an object; when it returns a power cut does not bring it back.
+    func deleteDurably(_ key: ObjectKey) throws(StoreError)
+
     /// Stores a small object as `put` does. It is one without which no room could be made or no session ended: where
     /// the store is full, a reserve is given up for it.
     func putFromReserve(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
@@ -115,6 +118,7 @@ extension ObjectStore {
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
+    public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func breakLocks() {}
     public var guardsNames: Bool { true }

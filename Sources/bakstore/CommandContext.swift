@@ -127,7 +127,7 @@ extension CommandContext {
         }
     }
 
-    private func expectNoInterruption() throws {
+    func expectNoInterruption() throws {
         guard isInterrupted() else { return }
         throw CommandFailure(code: .interrupted, message: "interrupted; nothing was changed")
     }

@@ -16,16 +16,16 @@ enum PasswordSource: Equatable, Sendable {
     static let limit = 4096
 
     /// The password, or nil when it is empty.
-    func read() throws(SourceError) -> SecretBytes? {
+    func read(isCancelled: @escaping () -> Bool) throws(SourceError) -> SecretBytes? {
         switch self {
         case .text(let secret): return secret.count > 0 ? secret : nil
         case .file(let path):
             return try Self.withoutNewline { buffer throws(SourceError) in
-                try PasswordInput.read(path: path, into: buffer)
+                try PasswordInput.read(path: path, into: buffer, isCancelled: isCancelled)
             }
         case .command(let command):
             return try Self.withoutNewline { buffer throws(SourceError) in
-                try PasswordInput.run(command, into: buffer)
+                try PasswordInput.run(command, into: buffer, isCancelled: isCancelled)
             }
         }
     }
@@ -96,12 +96,22 @@ extension CommandContext {
         }
     }
 
+    /// Reads a password; nil when it is empty.
+    private func read(_ source: PasswordSource) throws -> SecretBytes? {
+        do {
+            return try source.read(isCancelled: isInterrupted)
+        } catch {
+            try expectNoInterruption()
+            throw error
+        }
+    }
+
     /// The password of a repository that is there.
     func password(
         _ purpose: PasswordPurpose, of location: String, _ invocation: Invocation
     ) throws -> SecretBytes {
         if let source = passwordSource(purpose, invocation) {
-            guard let password = try source.read() else {
+            guard let password = try read(source) else {
                 throw CommandFailure(code: .wrongPassword, message: "the password is empty")
             }
             return password
@@ -122,7 +132,7 @@ extension CommandContext {
     /// A new password. A person types it twice.
     func newPassword(_ purpose: PasswordPurpose, _ invocation: Invocation) throws -> SecretBytes {
         if let source = passwordSource(purpose, invocation) {
-            guard let password = try source.read() else {
+            guard let password = try read(source) else {
                 throw CommandFailure(code: .failed, message: "the new password is empty")
             }
             return password

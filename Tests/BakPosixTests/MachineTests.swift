@@ -36,6 +36,29 @@ extension PosixTests {
             #expect(Machine.utcOffsetSeconds(at: Timestamp(seconds: .max)) == 0)
         }
 
+        @Test(arguments: [
+            "sleep 1000", "sleep 1000 & wait", "exec >&-; sleep 1000", "trap '' TERM; sleep 1000",
+        ])
+        func aPasswordCommandThatDoesNotEndIsEnded(_ command: String) throws {
+            var buffer = [UInt8](repeating: 0, count: 16)
+            let error = #expect(throws: SourceError.self) {
+                _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                    try PasswordInput.run(command, into: buffer, isAlone: true, seconds: 0) { false }
+                }
+            }
+            #expect(error?.message == "it has not ended after 0 seconds")
+        }
+
+        @Test func aPasswordCommandMayTakeItsTime() throws {
+            var buffer = [UInt8](repeating: 0, count: 16)
+            let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                try PasswordInput.run(
+                    "sleep 0.2; echo word; sleep 0.2", into: buffer, isAlone: true, seconds: 60
+                ) { false }
+            }
+            #expect(Array(buffer[..<count]) == Array("word\n".utf8))
+        }
+
         @Test func aSignalIsAFlag() {
             Interruption.install()
             #expect(!Interruption.isRequested)

@@ -102,6 +102,72 @@ extension Fixture {
         #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
     }
 
+    /// A slot as a server can make one that has seen others: right in its form, and opened by nobody.
+    private func forgeSlot(_ cost: PasswordCost, in fixture: Fixture, like model: ID128) throws -> ID128 {
+        let id = ID128(from: fixture.random)
+        var bytes = try #require(fixture.store.durableImage[Layout.keySlot(model).description])
+        var writer = ByteWriter(reservingCapacity: 16)
+        writer.id(id)
+        bytes.replaceSubrange(16..<32, with: writer.bytes)
+        for (place, value) in [(84, cost.memoryKiB), (88, cost.passes), (92, cost.lanes)] {
+            withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(place..<place + 4, with: $0) }
+        }
+        bytes.removeLast(16)
+        writer = ByteWriter(reservingCapacity: 16)
+        writer.id(bytes.withUnsafeBytes(Checksum.xxh3_128))
+        _ = try (bytes + writer.bytes).withUnsafeBytes { try fixture.store.put(Layout.keySlot(id), $0) }
+        return id
+    }
+
+    @Test func forgedSlotsCountForNothing() throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted()
+        let own = try #require(repository.keySlots().first?.id)
+        let forged = try forgeSlot(cheap, in: fixture, like: own)
+        let opened = try fixture.open("word")
+        #expect(try opened.keySlots().map(\.id) == [own, forged])
+        #expect(throws: RepositoryError.lastKeySlot) { try opened.removeKeySlot(own) }
+        #expect(try fixture.open("word").keySlots().contains { $0.id == own })
+        // They may go, and do not keep a true one from going.
+        let second = try opened.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
+        try opened.removeKeySlot(own)
+        try fixture.open("second").removeKeySlot(forged)
+        #expect(try fixture.open("second").keySlots().map(\.id) == [second])
+    }
+
+    @Test func cheapSlotsAreTriedFirstAndAKnownOneBeforeThem() throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted()
+        let own = try #require(repository.keySlots().first?.id)
+        var ids = [own]
+        for passes in [2, 3, 16] as [UInt32] {
+            let cost = PasswordCost(memoryKiB: PasswordCost.mostMemoryKiB, passes: passes, lanes: 4)
+            ids.append(try forgeSlot(cost, in: fixture, like: own))
+        }
+        let slots = try KeySlots(fixture.store, repository: repository.config.id)
+        #expect(slots.order(known: nil).map(\.id) == ids)
+        #expect(slots.order(known: ids[2]).map(\.id) == [ids[2], ids[0], ids[1], ids[3]])
+        #expect(slots.order(known: .zero).map(\.id) == ids)
+    }
+
+    @Test func theSlotThatOpenedIsRemembered() throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted()
+        let own = try #require(repository.keySlots().first?.id)
+        let other = try repository.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
+        let cache = MemoryCache()
+        func opened(_ word: String) throws -> ID128? {
+            _ = try Repository.open(fixture.store, cache: cache, time: fixture.time, random: fixture.random) {
+                password(word)
+            }
+            return OpenedSlot.last(repository.config.id, in: cache)
+        }
+        #expect(OpenedSlot.last(repository.config.id, in: cache) == nil)
+        #expect(try opened("word") == own)
+        #expect(try opened("second") == other)
+        #expect(OpenedSlot.last(.zero, in: cache) == nil)
+    }
+
     /// Every way in which what is stored is used: all that a check with the key, or a look at the keys, would find.
     private func findFault(_ store: SimulatedStore, _ random: SeededRandom) -> String? {
         do {
