@@ -37,19 +37,23 @@ final class PendingFile: @unchecked Sendable {
     /// Whether the file is in its place.
     var isRestored: Bool { monitor.locked { wasRestored } }
 
-    private func open() throws(TargetError) -> (any RestoreFile)? {
+    /// - Parameter isAtOnce: whether a file that is not there yet gets all of its content now, or none.
+    private func open(isAtOnce: Bool) throws(TargetError) -> (any RestoreFile)? {
         monitor.lock()
         defer { monitor.unlock() }
         guard failure == nil, !isDone, let target else { return nil }
         if let file { return file }
-        let opened = try target.createFile(path, size: entry.stat.size, replacing: isReplacing)
+        let opened = try target.createFile(
+            path, size: entry.stat.size, atOnceWithMode: isAtOnce ? entry.stat.mode : nil,
+            replacing: isReplacing)
         file = opened
         return opened
     }
 
     /// Writes a piece of the content.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
-        try open()?.write(bytes, at: offset)
+        let isWhole = offset == 0 && UInt64(bytes.count) == entry.stat.size
+        try open(isAtOnce: isWhole)?.write(bytes, at: offset)
         monitor.locked { writtenBytes += UInt64(bytes.count) }
     }
 
@@ -69,7 +73,7 @@ final class PendingFile: @unchecked Sendable {
 
     /// Puts the file in its place, or removes it when it failed. Returns what could not be set.
     func finish() throws(TargetError) -> Result<[MetadataNote], FileFailure> {
-        guard let file = try open() else {
+        guard let file = try open(isAtOnce: true) else {
             abandon()
             return .failure(FileFailure(reason: monitor.locked { failure } ?? "not restored"))
         }

@@ -13,6 +13,7 @@ final class TargetMedium: @unchecked Sendable {
     private let monitor = Monitor()
     private var lacksNoReplace = false
     private var isInOrder = false
+    private var hasUnnamed = false
     private var failuresInARow = 0
     /// Held while a name is looked at and then taken, where the system cannot do both at once.
     let naming = Monitor()
@@ -24,6 +25,12 @@ final class TargetMedium: @unchecked Sendable {
     var renamesOnlyReplacing: Bool {
         get { monitor.locked { lacksNoReplace } }
         set { monitor.locked { lacksNoReplace = newValue } }
+    }
+
+    /// Whether a file can be made without a name and be given one when it is whole.
+    var makesUnnamed: Bool {
+        get { monitor.locked { hasUnnamed } }
+        set { monitor.locked { hasUnnamed = newValue } }
     }
 
     /// Whether files must be written from their beginning to their end.

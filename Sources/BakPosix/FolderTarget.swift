@@ -4,7 +4,7 @@
 // beneath the target without following a symbolic link, and only then the last component is touched,
 // relative to its parent's descriptor and without following it either. So whatever a repository says, and
 // whatever another process swaps meanwhile, nothing is made or changed outside of folders that lay in the target.
-// Whatever is made is made under a temporary name and renamed when it is whole, private (0600, 0700) until it
+// A file has no name or a temporary one until it is whole, and what has a name is private (0600, 0700) until it
 // gets its own mode; a folder that is in the way is never removed.
 
 import BakCore
@@ -110,12 +110,17 @@ public final class FolderTarget: RestoreTarget {
     }
 
     public func createFile(
-        _ path: [UInt8], size: UInt64, replacing: Bool
+        _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
         leaveTrace()
         return try attempt("create", path, isContent: true) { parent, name throws(Errno) -> TargetFile in
             guard let length = off_t(exactly: size) else { throw Errno(code: EFBIG) }
             if replacing { try self.refuseFolder(parent, name) }
+            if let mode, !replacing, let file = try self.createUnnamed(parent, mode_t(mode)) {
+                return TargetFile(
+                    file, try file.status(), length: length, path: path, temporary: nil,
+                    isReplacing: false, in: self)
+            }
             let (temporary, file) = try RestoreTemporary.create(in: parent.number)
             do throws(Errno) {
                 return TargetFile(
@@ -262,6 +267,20 @@ extension FolderTarget {
         var isOwn = false
     }
 
+    /// Makes a file without a name in a folder; nil where the medium has no such files. Nobody can open it before it has
+    /// one, so it may have its own mode from the beginning.
+    private func createUnnamed(_ parent: Descriptor, _ mode: mode_t) throws(Errno) -> Descriptor? {
+        guard medium.makesUnnamed else { return nil }
+        do throws(Errno) {
+            return try RestoreTemporary.openUnnamed(in: parent.number, mode: mode & 0o777)
+        } catch {
+            // Another file system than that of the top may lie here. EISDIR: it takes the call for another.
+            guard [ENOTSUP, EISDIR, EINVAL, ENOSYS].contains(error.code) else { throw error }
+            medium.makesUnnamed = false
+            return nil
+        }
+    }
+
     /// Leaves an empty temporary in the top, which `close` removes: where it is found later, a restore was killed, and
     /// what else it left may lie anywhere beneath.
     private func leaveTrace() {
@@ -269,7 +288,13 @@ extension FolderTarget {
             if trace.isLeft { return }
             trace.isLeft = true
             // Where the top cannot be written to, each folder is looked through when it is used.
-            trace.name = (try? RestoreTemporary.create(in: folders.top.descriptor.number))?.name
+            let top = folders.top.descriptor.number
+            if !isProgram, let name = try? RestoreTemporary.createUnnamedFirst(in: top) {
+                medium.makesUnnamed = true
+                trace.name = name
+            } else {
+                trace.name = (try? RestoreTemporary.create(in: top))?.name
+            }
         }
     }
 

@@ -43,7 +43,8 @@ struct MetadataWriter {
                         "set-uid and set-gid not set: the owner differs", isExpected: note.isExpected))
             }
         }
-        if type != .symlink {
+        // A file may be made with its own mode. What hands down an ACL sets others.
+        if type != .symlink, mayHaveInherited || status.map({ $0.st_mode & 0o7777 }) != mode {
             note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
                 _ = try system { path.map { chmod($0, mode) } ?? fchmod(descriptor, mode) }
                 // An ordinary user's set-gid for a foreign group is dropped without an error.

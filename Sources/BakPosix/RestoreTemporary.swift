@@ -136,6 +136,27 @@ enum RestoreTemporary {
         }
     }
 
+    /// Makes a new file in `folder` that has no name: it is gone with its descriptor unless it is given one.
+    static func openUnnamed(in folder: Int32, mode: mode_t) throws(Errno) -> Descriptor {
+        try Descriptor.open(at: folder, ".", O_WRONLY | linux_O_TMPFILE.flag, mode: mode)
+    }
+
+    /// Gives an unnamed file its name. What has the name stays, and the error is EEXIST.
+    static func giveName(
+        _ file: Descriptor, in folder: Int32, _ name: UnsafePointer<CChar>
+    ) throws(Errno) {
+        try system { linkat(file.number, "", folder, name, linux_AT_EMPTY_PATH.flag) }
+    }
+
+    /// Makes an empty file in `folder` by giving a name to one that had none. Fails where the file system has no such
+    /// files, and before Linux 6.10 where the process may not search every folder.
+    static func createUnnamedFirst(in folder: Int32) throws(Errno) -> [UInt8] {
+        let file = try openUnnamed(in: folder, mode: 0o600)
+        let name = name()
+        try withCPath(name) { name throws(Errno) in try giveName(file, in: folder, name) }
+        return name
+    }
+
     /// Hands over the names in an open folder, and sorts out what restores without a process have left: a name that is
     /// abandoned goes to `abandoned`.
     static func list(

@@ -1,6 +1,7 @@
-// TargetFile: a regular file being restored. It need not stay open: OpenFiles keeps the few descriptors
-// used last, and a file is opened again by its temporary name, with the same care as at first, and must then still
-// be the inode that was created.
+// TargetFile: a regular file being restored. One that gets its content at once has no name before it is whole, where
+// the medium can make such files, and stays open until then. Any other has a temporary name and need not stay open:
+// OpenFiles keeps the few descriptors used last, and a file is opened again by that name, with the same care as at
+// first, and must then still be the inode that was created.
 //
 // Some media take content only from a file's beginning to its end, and no holes. What comes out of order then waits
 // in a spool on this machine and is appended at the end.
@@ -41,8 +42,10 @@ final class OpenFiles: @unchecked Sendable {
 final class TargetFile: RestoreFile, @unchecked Sendable {
     private let target: FolderTarget
     private let path: [UInt8]
-    /// The file's name until `finish`, in the same folder.
-    private let temporary: [UInt8]
+    /// The file's name until `finish`, in the same folder; nil for one that has none until then.
+    private let temporary: [UInt8]?
+    /// Keeps a file open that has no name.
+    private var unnamed: Descriptor?
     private let isReplacing: Bool
     private let created: stat
     private let length: off_t
@@ -61,7 +64,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     private var spool: Descriptor?
 
     init(
-        _ file: Descriptor, _ status: stat, length: off_t, path: [UInt8], temporary: [UInt8],
+        _ file: Descriptor, _ status: stat, length: off_t, path: [UInt8], temporary: [UInt8]?,
         isReplacing: Bool, in target: FolderTarget
     ) {
         self.target = target
@@ -72,7 +75,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         self.length = length
         mayHaveInherited = target.folders.mayInheritList(path)
         serial = target.openFiles.newSerial()
-        target.openFiles.add(serial, file)
+        if temporary == nil { unnamed = file } else { target.openFiles.add(serial, file) }
     }
 
     deinit { if !isDone { abandon() } }
@@ -143,15 +146,14 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
                 .apply(stat, attributes, over: status, mayHaveInherited: mayHaveInherited)
-            target.openFiles.remove(serial)
             spool = nil
-            let shown = target.isProgram ? try file.status().st_mtim : nil
-            try file.close()
-            try target.folders.withParent(of: path) { parent, name throws(Errno) in
-                try withCPath(temporary) { temporary throws(Errno) in
-                    try target.put(parent, temporary, name, isReplacing: isReplacing)
-                    if let shown { Self.keepTime(parent, name, shown, stat.mtime) }
+            if let temporary {
+                try rename(file, from: temporary, stat.mtime)
+            } else {
+                try target.folders.withParent(of: path) { parent, name throws(Errno) in
+                    try RestoreTemporary.giveName(file, in: parent.number, name)
                 }
+                unnamed = nil
             }
             isDone = true
             target.medium.countSuccess()
@@ -159,6 +161,19 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         } catch {
             abandon()
             throw target.failure(error, "finish", path, isContent: true)
+        }
+    }
+
+    /// Closes a file, which may say what has failed, and gives it its name.
+    private func rename(_ file: Descriptor, from temporary: [UInt8], _ time: Timestamp) throws(Errno) {
+        target.openFiles.remove(serial)
+        let shown = target.isProgram ? try file.status().st_mtim : nil
+        try file.close()
+        try target.folders.withParent(of: path) { parent, name throws(Errno) in
+            try withCPath(temporary) { temporary throws(Errno) in
+                try target.put(parent, temporary, name, isReplacing: isReplacing)
+                if let shown { Self.keepTime(parent, name, shown, time) }
+            }
         }
     }
 
@@ -213,6 +228,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         guard !isDone else { return }
         isDone = true
         spool = nil
+        unnamed = nil
+        guard let temporary else { return }
         target.openFiles.remove(serial)
         try? target.folders.withParent(of: path) { parent, _ throws(Errno) in
             try withCPath(temporary) { name throws(Errno) in
@@ -226,8 +243,9 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     }
 
     private func descriptor() throws(Errno) -> Descriptor {
-        if let open = target.openFiles.find(serial) { return open }
         precondition(!isDone, "a file is written to after it was finished")
+        guard let temporary else { return unnamed! }
+        if let open = target.openFiles.find(serial) { return open }
         let file = try target.folders.withParent(of: path) { parent, _ throws(Errno) in
             try withCPath(temporary) { name throws(Errno) in
                 // O_NONBLOCK: a FIFO in the file's place must not make the restore wait.

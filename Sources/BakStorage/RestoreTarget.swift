@@ -83,7 +83,12 @@ public protocol RestoreTarget: AnyObject, Sendable {
     /// Starts a regular file of `size` bytes, of which what is never written reads as zeros. It has its name from
     /// `finish` on. When `replacing`, what is at `path` (if not a folder) stays until then; else the name must be
     /// free, now or at `finish`.
-    func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile
+    ///
+    /// - Parameter mode: the file's mode if its first write is all of its content, or if it gets none. Such a file
+    ///   costs least where the target can make one without a name. Nil if its content may come in pieces.
+    func createFile(
+        _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
+    ) throws(TargetError) -> any RestoreFile
 
     /// Makes a symbolic link, FIFO, socket or device node with its metadata; replaces what is not a
     /// folder when `replacing`. Returns what could not be set.
@@ -119,6 +124,15 @@ public protocol RestoreTarget: AnyObject, Sendable {
 
     /// Ends the use of the target, also after a failure: what was opened up for the restore is closed again.
     func close()
+}
+
+extension RestoreTarget {
+    /// Starts a regular file whose content may come in pieces.
+    public func createFile(
+        _ path: [UInt8], size: UInt64, replacing: Bool
+    ) throws(TargetError) -> any RestoreFile {
+        try createFile(path, size: size, atOnceWithMode: nil, replacing: replacing)
+    }
 }
 
 /// A file that is being restored. Writes may come from several threads, for ranges that do not overlap.

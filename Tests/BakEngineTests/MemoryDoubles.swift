@@ -263,6 +263,7 @@ final class MemoryTarget: RestoreTarget {
     private let made = Mutex<[[UInt8]: Item]>([:])
     private let asked = Mutex(0)
     private let synchronized = Mutex(0)
+    private let begunAtOnce = Mutex<[[UInt8]: UInt16]>([:])
     /// Which call of `synchronize` fails; 0 for none.
     private let failingSync: Int
 
@@ -274,6 +275,9 @@ final class MemoryTarget: RestoreTarget {
 
     /// How often it was asked what stands at a path.
     var statCount: Int { asked.withLock { $0 } }
+
+    /// The files that were to be made at once, and their modes.
+    var filesAtOnce: [[UInt8]: UInt16] { begunAtOnce.withLock { $0 } }
 
     /// What is there.
     var items: [[UInt8]: Item] {
@@ -305,11 +309,14 @@ final class MemoryTarget: RestoreTarget {
         return true
     }
 
-    func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile {
+    func createFile(
+        _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
+    ) throws(TargetError) -> any RestoreFile {
         let parent = path.lastIndex(of: UInt8(ascii: "/")).map { Array(path[..<$0]) }
         guard parent == nil || items[parent!] == .folder, replacing || items[path] == nil,
             items[path] != .folder
         else { throw TargetError(operation: "create", message: "in the way, or no folder") }
+        begunAtOnce.withLock { $0[path] = mode }
         return MemoryFile(path, size: size, self)
     }
 

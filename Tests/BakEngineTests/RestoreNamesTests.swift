@@ -55,7 +55,9 @@ private final class PickyTarget: RestoreTarget {
         return try inner.makeFolder(fold(path))
     }
 
-    func createFile(_ path: [UInt8], size: UInt64, replacing: Bool) throws(TargetError) -> any RestoreFile {
+    func createFile(
+        _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
+    ) throws(TargetError) -> any RestoreFile {
         try expect("file", path)
         return PickyFile(try inner.createFile(fold(path), size: size, replacing: true)) {
             () throws(TargetError) in

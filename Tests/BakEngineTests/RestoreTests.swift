@@ -61,6 +61,25 @@ import Testing
         #expect(try names(bench.folder + "/deep") == ["a", "a/b", "a/b/c", "a/b/c/three"])
     }
 
+    @Test func onlyFilesOfOneWriteAreMadeAtOnce() throws {
+        let bench = try Workbench()
+        try bench.shell(
+            """
+            printf x > tiny && chmod 604 tiny && head -c 1000 /dev/urandom > small && printf '' > nothing
+            truncate -s 1000000 hole && head -c 1000000 /dev/urandom > pieces
+            cp small ends-in-a-hole && truncate -s 900000 ends-in-a-hole
+            """)
+        try bench.backup()
+        let target = MemoryTarget()
+        let request = RestoreRequest(
+            snapshot: try bench.repository.findSnapshot("latest"),
+            subpath: Array((bench.folder + "/source").utf8.dropFirst()))
+        _ = try Restore(bench.repository, index: try BlobIndex(bench.repository), to: target).run(request)
+        let names = Set(target.filesAtOnce.keys.map { String(decoding: $0, as: UTF8.self) })
+        #expect(names == ["tiny", "small", "nothing", "hole"])
+        #expect(target.filesAtOnce[Array("tiny".utf8)] == 0o604)
+    }
+
     @Test func hardLinksComeBackWithoutTheirFirstName() throws {
         let bench = try prepared()
         let report = try restore(bench, to: "out", excluding: ["d/four"])

@@ -309,9 +309,14 @@ extension PosixTests {
             ]
             #expect(try target.setMetadata(bytes("d"), stat(.directory, mode: 0o755), attributes) == [])
             try file(target, "d/plain", "x", mode: 0o664)
-            let plain = try FileTree(roots: [scratch.bytes("out/target/d/plain")])
-            #expect(try extendedAttributes(of: plain) == [])
-            #expect(scratch.status("out/target/d/plain")!.st_mode & 0o777 == 0o664)
+            let once = try target.createFile(
+                bytes("d/once"), size: 0, atOnceWithMode: 0o664, replacing: false)
+            #expect(try once.finish(stat(.regular, mode: 0o664), FileAttributes()) == [])
+            for name in ["plain", "once"] {
+                let plain = try FileTree(roots: [scratch.bytes("out/target/d/" + name)])
+                #expect(try extendedAttributes(of: plain) == [])
+                #expect(scratch.status("out/target/d/" + name)!.st_mode & 0o777 == 0o664)
+            }
             attributes.extendedAttributes = [ExtendedAttribute(name: bytes("bad.name"), value: [])]
             #expect(try target.setMetadata(bytes("d"), stat(.directory, mode: 0o755), attributes).count == 1)
         }
