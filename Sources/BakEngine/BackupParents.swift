@@ -1,7 +1,7 @@
 // BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there was.
 //
 // Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
-// complete one and, of each interrupted run after it, what it committed last.
+// complete one, the latest archive if that is another, and, of each interrupted run after it, what it committed last.
 
 import BakCore
 import BakFormat
@@ -22,6 +22,8 @@ final class BackupParents {
     private let latest: ParentTrack?
     /// The latest of these that is not in doubt.
     private let trusted: ParentTrack?
+    /// The archive that this one takes up again, after snapshots that were none.
+    let resumed: CommitRecord?
 
     /// Chooses and opens them.
     init(
@@ -57,6 +59,8 @@ final class BackupParents {
         }
         add(chain.latest, chainUses)
         add(chain.trusted, chainUses.subtracting(.following))
+        resumed = isArchive && chain.latest?.isArchive == false ? chain.archive : nil
+        add(resumed, .following)
         let rootCount = SourceTally(roots: request.paths).roots.count
         let isArchive = isArchive
         tracks = try uses.compactMap { snapshot, uses in
@@ -102,6 +106,9 @@ final class BackupParents {
         }
     }
 
+    /// Whether there is no complete snapshot of the same device and paths yet.
+    var isFirst: Bool { latest == nil }
+
     /// What the source may lack, after a whole walk.
     func doubts(_ tally: SourceTally, isMeant: Bool) -> SourceDoubts {
         SourceDoubts(tally, latest: latest, trusted: trusted, isMeant: isMeant)
@@ -128,6 +135,8 @@ private struct Chain {
     var latest: CommitRecord?
     /// The latest complete one that is not in doubt.
     var trusted: CommitRecord?
+    /// The latest complete one that is an archive.
+    var archive: CommitRecord?
 
     init() {}
 
@@ -143,6 +152,7 @@ private struct Chain {
         }
         let doubts = SnapshotDoubts(among: related)
         latest = related.last(where: \.isComplete)
+        archive = related.last { $0.isComplete && $0.isArchive }
         trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
         // A run's own checkpoints come before what completes it: they say nothing more then.
         for partial in related.reversed() where !partial.isComplete {

@@ -190,8 +190,12 @@ public struct BackupReport: Sendable {
     public var isArchive = false
     /// Whether the latest complete snapshot of the same device and paths is one, and how many gone files it has.
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
+    /// The archive that this one takes up again, after snapshots that were none.
+    public var resumedArchive: CommitRecord?
     /// What the source may lack.
     public var doubts = SourceDoubts()
+    /// The paths of a first backup that are folders without files.
+    public var emptyFolders: [[UInt8]] = []
     /// Entries left out on purpose.
     public var excludedItems: UInt64 = 0
 }

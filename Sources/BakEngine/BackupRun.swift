@@ -142,7 +142,8 @@ public final class Backup: Sendable {
         let tally = maker.value.tally
         var report = try assembler.finish(
             tally, flow.hasWalkedAll ? parents.doubts(tally, isMeant: request.allowsEmpty) : SourceDoubts())
-        report.earlierArchive = parents.earlierArchive
+        if parents.isFirst, flow.hasWalkedAll { report.emptyFolders = tally.emptyFolders }
+        (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
         report.excludedItems = walk.excludedItems
         report.damagedPacks = session.damagedPacks
         return report

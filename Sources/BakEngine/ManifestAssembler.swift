@@ -278,8 +278,8 @@ final class ManifestAssembler: @unchecked Sendable {
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
-            if request.skipsIfUnchanged, !report.wasInterrupted, root == parent?.root,
-                parent?.isComplete == true, parent?.isArchive == isArchive, doubts.isEmpty
+            if request.skipsIfUnchanged, !report.wasInterrupted, let parent, root == parent.root,
+                parent.isComplete, parent.isArchive == isArchive, doubts.areThose(of: parent)
             {
                 report.wasUnchanged = true
             } else {

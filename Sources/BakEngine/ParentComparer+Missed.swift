@@ -59,7 +59,11 @@ extension ParentComparer {
 
     /// Moves the parents through a path that the walk will not meet, or to their end.
     func seek(through limit: Limit) {
-        if case .through(let path, .unread) = limit { tally.noteUnread(path) }
+        switch limit {
+        case .through(let path, .unread): tally.noteUnread(path)
+        case .through(let path, .leftOut): tally.noteLeftOut(path)
+        default: break
+        }
         for track in tracks { seek(track, limit) }
     }
 

@@ -1,7 +1,8 @@
 // SourceDoubts: whether a source has what it had. A disk that is not mounted leaves an empty folder, which looks as if
 // everything had been deleted.
 //
-// Always holds: files that a rule leaves out are counted neither before nor now.
+// Always holds: files that a rule leaves out are counted neither before nor now. Nothing at all confirms nothing: a path
+// without files stays in doubt until files are there again or the user says that it is meant.
 
 import BakCore
 import BakFormat
@@ -17,6 +18,8 @@ struct SourceTally {
     var newlyGoneFiles: UInt64 = 0
     /// Whether something at or beneath each root could not be read.
     private(set) var isUnread: [Bool]
+    /// Which roots are folders without anything in them but folders.
+    private var isBare: [Bool]
     /// The root that the walk has come to.
     private var current = 0
 
@@ -30,6 +33,19 @@ struct SourceTally {
         self.roots = roots
         fileCounts = Array(repeating: 0, count: roots.count)
         isUnread = Array(repeating: false, count: roots.count)
+        isBare = isUnread
+    }
+
+    /// The folders among the paths that hold nothing but folders, in the request's order. A folder of which something was
+    /// left out or could not be read is not among them.
+    var emptyFolders: [[UInt8]] {
+        roots.indices.filter { isBare[$0] && !isUnread[$0] }.map { roots[$0] }
+            .sorted { $0.number < $1.number }.map(\.path)
+    }
+
+    /// Notes what a rule leaves out.
+    mutating func noteLeftOut(_ path: [UInt8]) {
+        if let root = root(of: path) { isBare[root] = false }
     }
 
     /// Notes what could not be read: a root is not what it seems if it, or something in it or above it, is not there to
@@ -45,6 +61,11 @@ struct SourceTally {
     mutating func count(_ path: [UInt8], _ stat: FileStat) -> Int {
         while current + 1 < roots.count, !PathOrder.precedes(path, roots[current + 1].path) { current += 1 }
         if stat.type == .regular { fileCounts[current] += 1 }
+        if path == roots[current].path {
+            isBare[current] = stat.type == .directory
+        } else if stat.type != .directory {
+            isBare[current] = false
+        }
         return current
     }
 
@@ -86,6 +107,12 @@ public struct SourceDoubts: Sendable {
     /// Whether there is nothing to say.
     public var isEmpty: Bool { shrunken.isEmpty && confirmed.isEmpty }
 
+    /// True if nothing can be said that a snapshot's record does not say.
+    func areThose(of snapshot: CommitRecord) -> Bool {
+        confirmed.isEmpty
+            && Set(shrunken.map(\.path)) == Set(snapshot.doubtfulPaths.map { snapshot.paths[$0] })
+    }
+
     /// No doubts.
     public init() {}
 
@@ -98,30 +125,32 @@ public struct SourceDoubts: Sendable {
     ///   - isMeant: whether the user says that what is there is right.
     init(_ tally: SourceTally, latest: ParentTrack?, trusted: ParentTrack?, isMeant: Bool) {
         guard let latest else { return }
+        let doubted =
+            latest === trusted ? [] : latest.snapshot.doubtfulPaths.map { latest.snapshot.paths[$0] }
         var shrunken: [Shrunken] = []
         for (place, root) in tally.roots.enumerated() {
             let before = (trusted ?? latest).fileCounts[place]
             let now = tally.fileCounts[place]
-            guard before > 0, now < before, before - now > now else { continue }
+            let hasLostMost = now < before && before - now > now
+            // How many files there were is not known any more.
+            let isStillEmpty = now == 0 && trusted == nil && doubted.contains(root.path)
+            guard hasLostMost || isStillEmpty else { continue }
             shrunken.append(Shrunken(path: root.path, number: root.number, before: before, now: now))
         }
-        guard latest !== trusted else {
-            self.shrunken = isMeant ? [] : shrunken.sorted { $0.number < $1.number }
-            return
-        }
-        // The latest is in doubt: does this walk find the same?
-        let doubted = latest.snapshot.doubtfulPaths.map { latest.snapshot.paths[$0] }
+        // Does this walk find what the snapshot in doubt has?
         let agreed = tally.roots.enumerated().filter { place, root in
             guard doubted.contains(root.path) else { return false }
-            let (before, now) = (latest.fileCounts[place], tally.fileCounts[place])
             if trusted != nil, !shrunken.contains(where: { $0.path == root.path }) { return false }
-            if tally.isUnread[place] { return isMeant }
-            return isMeant || (before <= now && now - before <= before)
-                || (now < before && before - now <= now)
+            let (before, now) = (latest.fileCounts[place], tally.fileCounts[place])
+            let isAlike = before <= now ? now - before <= before : before - now <= now
+            return isMeant || now > 0 && !tally.isUnread[place] && isAlike
         }.map(\.element.path)
-        if doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
-        self.shrunken =
-            isMeant
-            ? [] : shrunken.filter { !agreed.contains($0.path) }.sorted { $0.number < $1.number }
+        if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
+        if isMeant { return }
+        // As long as one path keeps the snapshot in doubt, the others are compared with the same one before it.
+        let left = shrunken.filter { !agreed.contains($0.path) }
+        self.shrunken = (left.isEmpty || !confirmed.isEmpty ? left : shrunken).sorted {
+            $0.number < $1.number
+        }
     }
 }

@@ -120,6 +120,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         tellRest(failures, Self.more)
         tellRest(shortfalls, Self.more)
         for doubt in report.doubts.shrunken { tell(doubt) }
+        if !invocation.has(.allowEmpty) {
+            for path in report.emptyFolders {
+                remark(
+                    "there are no files in \(Formatting.name(path.absolute)). Is it the folder that you mean, and is its disk "
+                        + "mounted? If so, the next backup stores what is in it then")
+            }
+        }
         tellArchive(report)
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
@@ -133,22 +140,31 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         let had = Formatting.count(doubt.before, "file", "files")
         let gone = Formatting.count(doubt.before - doubt.now, "is", "are")
         let reason =
-            doubt.now == 0
-            ? "it had \(had) and has none now" : "it had \(had), of which \(gone) gone"
+            switch (doubt.before, doubt.now) {
+            case (0, 0): "it has no files, as in the last snapshot, which is in doubt"
+            case (_, 0): "it had \(had) and has none now"
+            default: "it had \(had), of which \(gone) gone"
+            }
+        let end = doubt.now == 0 ? "there are files again" : "the next backup finds the same"
         complain(
             "\(path): \(reason). Is its disk mounted? The earlier snapshots have these files. If this is meant, "
                 + "run the backup again with --allow-empty. No retention rule counts this snapshot until then, or until "
-                + "the next backup finds the same",
+                + end,
             reason: reason, during: "comparison", item: doubt.path.absolute)
     }
 
     private func tellArchive(_ report: BackupReport) {
+        if let resumed = report.resumedArchive {
+            remark(
+                "this takes up the archive of snapshot \(resumed.id.short) again, with what is gone since; to leave "
+                    + "something out for good: bakstore archive remove")
+        }
         guard let earlier = report.earlierArchive else { return }
         if !report.isArchive {
             guard earlier.goneFiles > 0 else { return }
             let files = Formatting.count(earlier.goneFiles, "gone file is", "gone files are")
             remark(
-                "the archive has ended: \(files) in snapshot \(earlier.snapshot.id.short), and not in this one"
+                "the archive has ended: \(files) in snapshot \(earlier.snapshot.id.short), and not in this one; --archive would take it up again"
             )
         } else if !invocation.has(.archive) {
             remark("this goes on as an archive, as before; --no-archive would end it")
@@ -177,7 +193,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
-            let rest = report.isArchive ? "; the archive keeps \(gone == 1 ? "it" : "them")" : ""
+            let rest = report.isArchive ? "; the archive keeps \(Formatting.word(gone, "it", "them"))" : ""
             lines.append("\(files) gone since the last backup\(rest)")
         }
         for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {

@@ -21,7 +21,12 @@ enum Formatting {
 
     /// `1 file`, `1,204 files`.
     static func count(_ number: UInt64, _ singular: String, _ plural: String) -> String {
-        "\(count(number)) \(number == 1 ? singular : plural)"
+        "\(count(number)) \(word(number, singular, plural))"
+    }
+
+    /// `is`, `are`: a word further on in a sentence about so many.
+    static func word(_ number: UInt64, _ singular: String, _ plural: String) -> String {
+        number == 1 ? singular : plural
     }
 
     /// `85.3 MiB/s`; empty when too little time has passed to say.

@@ -145,6 +145,40 @@ import Testing
         #expect(after.snapshot?.isArchive == false && after.earlierArchive == nil)
     }
 
+    /// Rules keep the newest archive only, so it has all that an earlier one has, also where snapshots between them are no
+    /// archives.
+    @Test(arguments: [false, true]) func anArchiveIsTakenUpAgain(_ stops: Bool) throws {
+        let bench = try MemoryBench()
+        var history = ArchiveHistory(14)
+        for time in Int64(5000)...5002 {
+            try bench.archive(history.tree(), at: time)
+            history.expectBackup(at: Timestamp(seconds: time), history.tree()) { _ in false }
+            history.remove("s/f\(time - 5000)")
+        }
+        let old = try #require(bench.repository.snapshots().readable.last)
+        for time in Int64(5003)...5004 {
+            try bench.archive(history.tree(), at: time) { $0.archive = .no }
+            history.remove("s/f\(time - 5000)")
+        }
+        if stops {
+            let partial = try bench.archive(history.tree(), at: 5005, stoppingAfter: 5)
+            #expect(partial.wasInterrupted)
+        }
+        let report = try bench.archive(history.tree(), at: 5006)
+        history.expectBackup(at: Timestamp(seconds: 5006), history.tree()) { _ in false }
+        let snapshot = try #require(report.snapshot)
+        #expect(report.resumedArchive?.id == old.id)
+        let items = try bench.archived(snapshot)
+        // What had gone while there was no archive is gone since the backup that took it up again.
+        for (path, item) in history.expected {
+            #expect(items[path]?.content == item.content)
+            #expect((items[path]?.goneSince != nil) == (item.goneSince != nil))
+        }
+        #expect(snapshot.counters.goneFiles > old.counters.goneFiles)
+        let next = try bench.archive(history.tree(), at: 5007)
+        #expect(next.resumedArchive == nil && next.snapshot?.root == snapshot.root)
+    }
+
     /// A file that cannot be read, or has gone by the time it is read, goes on as it was; it is not called gone.
     @Test(arguments: ["open", "read", "vanish", "fstat", "attributes", "stat"])
     func whatCannotBeReadGoesOnAsItWas(_ fault: String) throws {

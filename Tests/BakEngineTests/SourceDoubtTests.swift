@@ -71,11 +71,26 @@ import Testing
                 #expect(try standing(bench) == [2])
                 return bench
             }
-            // The same again: it was meant.
+            // Nothing again: that confirms nothing, however often, with or without new snapshots.
             let same = try bench()
-            #expect(try doubted(same, 0, 20, at: 3) == "")
+            for night in Int64(3)...5 {
+                #expect(try doubted(same, 0, 20, at: night) == "a")
+                #expect(try standing(same) == Array(2...night))
+                let skipped = try same.archive(Self.tree(["a": 0, "b": 20]), at: night) {
+                    $0.paths = [Array("a".utf8), Array("b".utf8)]
+                    ($0.archive, $0.skipsIfUnchanged) = (.asBefore, true)
+                }
+                #expect(skipped.wasUnchanged && skipped.doubts.shrunken.map(\.before) == [20])
+            }
+            #expect(try doubted(same, 0, 20, at: 6) { $0.allowsEmpty = true } == "")
             #expect(try standing(same) == [])
-            #expect(try doubted(same, 0, 20, at: 4) == "")
+            #expect(try doubted(same, 0, 20, at: 7) == "")
+            // Less than half again: it was meant.
+            let less = try MemoryBench()
+            _ = try doubted(less, 20, 20, at: 1) { $0.archive = archive }
+            #expect(try doubted(less, 9, 20, at: 2) == "a")
+            #expect(try doubted(less, 9, 20, at: 3) { $0.skipsIfUnchanged = true } == "")
+            #expect(try standing(less) == [])
             // The files are back: the doubt was right.
             let back = try bench()
             #expect(try doubted(back, 20, 20, at: 3) == "")
@@ -90,9 +105,13 @@ import Testing
             #expect(try standing(some) == [])
             // The other one is gone, too.
             let other = try bench()
-            #expect(try doubted(other, 0, 0, at: 3) == "b")
-            #expect(try standing(other) == [3])
-            #expect(try doubted(other, 0, 0, at: 4) == "")
+            #expect(try doubted(other, 0, 0, at: 3) == "ab")
+            #expect(try doubted(other, 0, 0, at: 4) == "ab")
+            #expect(try standing(other) == [2, 3, 4])
+            // One that agrees waits for the other.
+            #expect(try doubted(other, 0, 5, at: 5) == "ab")
+            #expect(try doubted(other, 0, 5, at: 6) == "ab")
+            #expect(try doubted(other, 20, 5, at: 7) == "")
             #expect(try standing(other) == [])
             // The other one instead.
             let instead = try bench()
@@ -106,10 +125,6 @@ import Testing
             let meant = try bench()
             #expect(try doubted(meant, 0, 20, at: 3) { $0.allowsEmpty = true } == "")
             #expect(try standing(meant) == [])
-            // Nothing has changed, and yet that is news.
-            let unchanged = try bench()
-            #expect(try doubted(unchanged, 0, 20, at: 3) { $0.skipsIfUnchanged = true } == "")
-            #expect(try standing(unchanged) == [])
         }
     }
 
@@ -128,6 +143,38 @@ import Testing
             let report = try back(20, at: 3)
             #expect(report.counters.unmodifiedFiles == 40 && report.counters.readBytes == 0)
         }
+    }
+
+    /// Once every snapshot that has the files is forgotten, nothing says any more how many there were.
+    @Test func nothingConfirmsNothingThoughNoOneKnowsBetter() throws {
+        let bench = try MemoryBench()
+        _ = try doubted(bench, 20, 20, at: 1) { $0.archive = .no }
+        let first = try #require(bench.repository.snapshots().readable.first)
+        #expect(try doubted(bench, 0, 20, at: 2) == "a")
+        try bench.repository.forget([first.id], host: "h", program: "p")
+        #expect(try doubted(bench, 0, 20, at: 3) == "a")
+        #expect(try standing(bench) == [2, 3])
+        #expect(try doubted(bench, 3, 20, at: 4) == "")
+        #expect(try standing(bench) == [])
+    }
+
+    @Test func aFirstBackupTellsOfEmptyFolders() throws {
+        func empty(_ tree: FakeTree, _ paths: [String], excluding patterns: [String] = []) throws -> [String]
+        {
+            let bench = try MemoryBench()
+            let request = { (request: inout BackupRequest) in
+                (request.paths, request.archive) = (paths.map { Array($0.utf8) }, .no)
+            }
+            let first = try bench.archive(tree, at: 1, excluding: patterns, request)
+            let second = try bench.archive(tree, at: 2, excluding: patterns, request)
+            #expect(second.emptyFolders.isEmpty)
+            return first.emptyFolders.map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(try empty(Self.tree(["a": 0, "b": 0, "c": 1]), ["c", "b", "a"]) == ["b", "a"])
+        #expect(try empty(Self.tree(["a": 0, "a/b": 0]), ["a"]) == ["a"])
+        #expect(try empty(Self.tree(["a": 0, "a/b": 1]), ["a"]) == [])
+        #expect(try empty(Self.tree(["a": -1]), ["a"]) == [])
+        #expect(try empty(Self.tree(["a": 1]), ["a"], excluding: ["*.jpg"]) == [])
     }
 
     @Test func theFirstSnapshotAndOtherPathsAreNoDoubt() throws {
