@@ -104,7 +104,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         if report.unusedPacks > 0 {
             let packs = Formatting.count(UInt64(report.unusedPacks), "pack", "packs")
             try context.print(
-                "\(packs), \(Formatting.size(report.unusedBytes)), belong to no snapshot (interrupted runs); harmless"
+                "\(packs), \(Formatting.size(report.unusedBytes)), \(Formatting.word(UInt64(report.unusedPacks), "belongs", "belong")) to no snapshot (interrupted runs); harmless"
             )
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
@@ -170,7 +170,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
         try context.print("DAMAGE: \(damage). All else can be restored")
         guard !report.repairs.isEmpty else { return }
-        var steps = report.repairsInOrder.map { invocation.commandLine("repair \($0.rawValue)", context) }
+        var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.
         if report.repairs.contains(.snapshots) { steps.insert("back up again", at: steps.count - 1) }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
@@ -199,7 +199,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             json.member("unlisted_snapshots", report.unlistedSnapshots)
             json.array("repairs") { array in
                 for repair in report.repairsInOrder {
-                    array.element(invocation.commandLine("repair \(repair.rawValue)", context))
+                    array.element(context.command("repair \(repair.rawValue)"))
                 }
             }
             json.member("total_duration", reporter.secondsElapsed)

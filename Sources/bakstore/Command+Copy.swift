@@ -48,14 +48,18 @@ extension Commands {
         } catch RepositoryError.noRepository(let location) {
             throw CommandFailure(
                 code: .noRepository,
-                message: "there is no repository at \(location) to copy to; make one with: bakstore init "
-                    + "--repo \(location) --from-repo \(source.location.path) --copy-chunker-params")
+                message: "there is no repository at \(location) to copy to; make one with: bakstore init"
+                    + SuggestedCommands.words(
+                        [(.repo, Array(location.utf8)), (.fromRepo, Array(source.location.path.utf8))],
+                        isASCII: context.terminal.isASCII) + " --copy-chunker-params")
         }
     }
 }
 
 /// What a copy says while it runs and at its end. Called from any thread.
 private final class CopyOutput: LiveOutput, @unchecked Sendable {
+    private let failures = ReasonTally(toldEach: 20)
+
     @Sendable func note(_ event: CopyEvent) {
         switch event {
         case .begun(let snapshot, let number, let total):
@@ -73,7 +77,8 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         case .fileFailed(let snapshot, let path, let reason):
             let name = Formatting.name(path.absolute)
             complain(
-                "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason, during: "copy",
+                failures, "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason,
+                during: "copy",
                 item: path.absolute)
         case .progress(let bytes):
             reporter.update {
@@ -97,6 +102,7 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
     }
 
     func summarize(_ report: CopyReport, _ chosen: Int) throws {
+        tellRest(failures, Self.more)
         if invocation.has(.json) {
             return try context.printJSON { json in
                 json.member("message_type", "summary")
@@ -122,8 +128,9 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         if !isDry { line += ", \(Formatting.size(report.addedStoredBytes)) stored" }
         try context.print("\(line); \(Formatting.duration(seconds: reporter.secondsElapsed))")
         if report.failedFiles > 0 {
+            let isMissing = Formatting.word(report.failedFiles, "is", "are")
             let files = Formatting.count(report.failedFiles, "item", "items")
-            try context.print("\(files) could not be read and are not in the copies")
+            try context.print("\(files) could not be read and \(isMissing) not in the copies")
         }
         if !report.isVerbatim, report.copied > 0 {
             try context.print(

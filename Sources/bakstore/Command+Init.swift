@@ -48,8 +48,8 @@ extension Commands {
         }
         context.remark(
             repository.config.encryption == .none
-                ? "whoever has its disk can read it; one that only a password opens is made with: "
-                    + "bakstore init --encryption auto, in another folder"
+                ? "whoever has its disk can read it; one that only a password opens is made in another folder, with: "
+                    + "bakstore init --encryption auto --repo FOLDER"
                 : "without the password nobody can read what is stored, not even you: keep it in a safe place"
         )
         return .done

@@ -46,32 +46,12 @@ extension Commands {
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
-                message: "\(error); first run: \(invocation.commandLine("repair index", context))")
+                message: "\(error); first run: \(context.command("repair index"))")
         }
         reporter.finish()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         return report.isWhole ? .done : .damage
-    }
-}
-
-extension Invocation {
-    /// A command line for the same repository, to copy.
-    func commandLine(_ words: String, _ context: CommandContext) -> String {
-        guard let repo = text(.repo) else { return "bakstore \(words)" }
-        let isPlain = repo.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."),
-                UInt8(ascii: "_"), UInt8(ascii: "-"):
-                true
-            default: false
-            }
-        }
-        let quoted =
-            "'" + repo.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
-            + "'"
-        return "bakstore \(words) --repo \(isPlain ? repo : quoted)"
     }
 }
 
@@ -112,7 +92,7 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
             copy.map { isNew ? "made \($0.short) from it" : "\($0.short) was made from it before" }
             ?? "a snapshot would be made from it"
         let advice =
-            "; when it is not needed any more: \(invocation.commandLine("forget \(snapshot.short)", context))"
+            "; when it is not needed any more: \(context.command("forget \(snapshot.short)"))"
         let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
         say("replaced", text) { json in
             json.member("snapshot_id", snapshot.description)
@@ -164,7 +144,7 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
     private func printRest(_ report: RepairReport) throws {
         if report.needsIndexRepair {
             try context.print(
-                "the index does not say what packs hold; run: \(invocation.commandLine("repair index", context))"
+                "the index does not say what packs hold; run: \(context.command("repair index"))"
             )
         }
         guard report.lostFiles > 0 || report.affectedSnapshots > 0 else {
@@ -179,7 +159,7 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
             kind == .index ? "repair packs" : "repair snapshots"
         try context.print(
             "what you still have is stored again by the next backup; then run: "
-                + invocation.commandLine(next, context))
+                + context.command(next))
     }
 
     private func printJSON(_ report: RepairReport) throws {

@@ -18,6 +18,8 @@ struct CommandContext: Sendable {
     var isQuiet = false
     /// Whether a program reads what is printed.
     var isJSON = false
+    /// What completes the commands that messages suggest.
+    var suggestions = SuggestedCommands()
 
     /// Prints a line on standard output. When nobody reads it any more, nothing happens.
     func print(_ line: String) throws { try write(Array("\(line)\n".utf8), to: terminal) }
@@ -27,19 +29,12 @@ struct CommandContext: Sendable {
         for line in table.lines(width: terminal.outputWidth, isASCII: terminal.isASCII) { try print(line) }
     }
 
-    /// Prints a line that ends with a path, no wider than the terminal. `starts` are the columns before it, from all of
-    /// them down to the fewest.
-    func print(_ path: String, behind starts: [String]) throws {
-        guard let width = terminal.outputWidth else { return try print(starts[0] + path) }
-        let (path, starts) =
-            terminal.isASCII ? (Formatting.ascii(path), starts.map(Formatting.ascii)) : (path, starts)
-        let mark = TextWidth.mark(terminal.isASCII)
-        let room = { (start: String) in width - TextWidth.of(start) }
-        let start = starts.first { room($0) >= min(TextWidth.of(path), 16) } ?? starts[starts.count - 1]
-        try print(
-            TextWidth.cut(
-                start + TextWidth.cutWithin(path, to: max(0, room(start)), mark: mark), to: width, mark: mark)
-        )
+    /// Prints a line that ends with a path and what is never cut, no wider than the terminal. `starts` are the columns
+    /// before it, from all of them down to none.
+    func print(_ path: String, ending: String, behind starts: [String]) throws {
+        for line in TextWidth.lines(
+            path, ending: ending, behind: starts, width: terminal.outputWidth, isASCII: terminal.isASCII)
+        { try print(line) }
     }
 
     /// Prints a JSON object on standard output.
@@ -63,9 +58,13 @@ struct CommandContext: Sendable {
         if terminal.outputIsClosed { throw .closed }
     }
 
+    /// A command line for the same repository, to copy.
+    func command(_ words: String) -> String { suggestions.completed("bakstore \(words)") }
+
     /// Prints what is good to know on standard error, where it does not disturb what a program reads.
     func remark(_ line: String) {
         if isQuiet { return }
+        let line = suggestions.completed(line)
         complain(line) { json in
             json.member("message_type", "note")
             json.member("message", line)
@@ -74,6 +73,7 @@ struct CommandContext: Sendable {
 
     /// Prints what is wrong on standard error.
     func complain(_ line: String) {
+        let line = suggestions.completed(line)
         complain(line) { json in
             json.member("message_type", "error")
             json.object("error") { $0.member("message", line) }
@@ -82,9 +82,9 @@ struct CommandContext: Sendable {
 
     /// Prints what is wrong with an item that is worked on.
     func complain(_ line: String, reason: String, during: String, item: [UInt8]) {
-        complain(line) { json in
+        complain(suggestions.completed(line)) { json in
             json.member("message_type", "error")
-            json.object("error") { $0.member("message", reason) }
+            json.object("error") { $0.member("message", suggestions.completed(reason)) }
             json.member("during", during)
             json.member("item", bytes: item)
         }

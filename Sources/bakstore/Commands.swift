@@ -42,19 +42,22 @@ enum Commands {
         variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int,
         isInterrupted: @escaping @Sendable () -> Bool
     ) -> ExitCode {
+        let isASCII = Environment.isASCII(variable)
+        var suggestions = SuggestedCommands()
         do {
             var known: Environment?
             let invocation = try ArgumentParser.parse(words) { invocation throws(UsageError) in
                 let environment = try Environment(variable)
                 known = environment
+                suggestions = SuggestedCommands(invocation, isASCII: isASCII)
                 return try environment.complete(invocation)
             }
             let context = CommandContext(
-                terminal: Environment.isASCII(variable)
+                terminal: isASCII
                     ? ASCIIConsole(base: terminal, isJSON: invocation.has(.json)) : terminal,
                 plainTerminal: terminal, environment: try known ?? Environment(variable), clock: clock,
                 localOffset: localOffset, isInterrupted: isInterrupted, isQuiet: invocation.has(.quiet),
-                isJSON: invocation.has(.json))
+                isJSON: invocation.has(.json), suggestions: suggestions)
             let code = try run(invocation, context: context)
             do throws(OutputError) {
                 try terminal.flushOutput()
@@ -66,11 +69,11 @@ enum Commands {
         } catch OutputError.closed {
             return .done
         } catch {
-            let report = ErrorReport(error)
+            let report = ErrorReport(error, suggestions)
             // The flag is looked for among the words, because they may be what could not be parsed.
             let asJSON = words.prefix { !$0.elementsEqual("--".utf8) }.contains(Array("--json".utf8))
             let terminal: any Console =
-                Environment.isASCII(variable) ? ASCIIConsole(base: terminal, isJSON: asJSON) : terminal
+                isASCII ? ASCIIConsole(base: terminal, isJSON: asJSON) : terminal
             terminal.writeError(report.line(asJSON: asJSON))
             return report.code
         }

@@ -18,7 +18,8 @@ struct ErrorReport: Equatable {
     /// One line without a full stop.
     var message: String
 
-    init(_ error: any Error) {
+    /// What to tell about `error`, with `suggestions` completing the commands in it.
+    init(_ error: any Error, _ suggestions: SuggestedCommands = SuggestedCommands()) {
         switch error {
         case let error as UsageError:
             code = .usage
@@ -46,7 +47,7 @@ struct ErrorReport: Equatable {
         case let error as SourceError: (code, message) = (.failed, error.description)
         default: (code, message) = (.failed, "\(error)")
         }
-        message = Formatting.line(message)
+        message = suggestions.completed(Formatting.line(message))
     }
 
     private static func help(_ command: CommandName?) -> String {

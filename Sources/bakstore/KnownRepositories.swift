@@ -101,7 +101,6 @@ extension CommandContext {
         return CommandFailure(
             code: .noRepository,
             message: "the repository \(entry.id.prefix(8)) that was at \(location.path) is not there; "
-                + "is its disk connected? If it is gone for good, make a new one with: bakstore init --yes"
-                + (location.isDefault ? "" : " --repo \(location.path)"))
+                + "is its disk connected? If it is gone for good, make a new one with: bakstore init --yes")
     }
 }

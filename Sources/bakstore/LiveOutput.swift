@@ -80,9 +80,10 @@ class LiveOutput: @unchecked Sendable {
 extension LiveOutput {
     /// A finding about an object.
     func say(_ type: String, object: String, _ text: String, reason: String) {
-        say(type, text) { json in
+        let completed = context.suggestions.completed
+        say(type, completed(text)) { json in
             json.member("object", object)
-            json.member("reason", reason)
+            json.member("reason", completed(reason))
         }
     }
 

@@ -63,7 +63,13 @@ struct RepositoryAccess {
         guard let text = String(validating: path, as: UTF8.self) else {
             throw UsageError("--from-repo \(Formatting.name(path)) is not UTF-8", command: invocation.command)
         }
-        return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
+        do {
+            return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
+        } catch {
+            let report = ErrorReport(
+                error, SuggestedCommands([(.repo, path)], isASCII: context.terminal.isASCII))
+            throw CommandFailure(code: report.code, message: report.message)
+        }
     }
 
     /// Which repository the user means.

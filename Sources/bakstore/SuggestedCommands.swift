@@ -1,0 +1,111 @@
+// SuggestedCommands: the commands that messages suggest, with the flags by which the user named the repository, so that
+// they can be copied. Whoever writes a message, here or in the engine, writes the command as it is without flags; what a
+// person or a program is told passes through here on its way out, so no message can forget them.
+//
+// Always holds: a command is known by the program's name and one of its commands at the start of a text, or behind a colon
+// or semicolon; it ends at the next `,`, `;`, `)` or `"`, or with the text. One that names a repository stays as it is.
+
+import BakCore
+
+/// Completes commands in messages.
+struct SuggestedCommands: Sendable, Equatable {
+    /// What is added to each, with a space before each word; empty if the repository need not be named.
+    private let flags: String
+    /// The first of them, by which a command is known that is complete already.
+    private let first: String
+
+    /// Adds nothing.
+    init() { (flags, first) = ("", "") }
+
+    /// Adds the flags of an invocation that say which repository is meant and how it is opened. What a profile or the
+    /// environment says, the next command will find again.
+    init(_ invocation: Invocation, isASCII: Bool) {
+        let named: [FlagName] = [.profile, .repo, .passwordFile, .passwordCommand]
+        self.init(
+            named.compactMap { name in
+                invocation.profileFlags.contains(name) ? nil : invocation.bytes(name).map { (name, $0) }
+            }, isASCII: isASCII)
+    }
+
+    /// Adds flags with these values.
+    init(_ flags: [(name: FlagName, value: [UInt8])], isASCII: Bool) {
+        self.flags = Self.words(flags, isASCII: isASCII)
+        first = flags.first.map { "--\($0.name.rawValue)" } ?? ""
+    }
+
+    /// Flags with their values as a shell reads them, a space before each.
+    static func words(_ flags: [(name: FlagName, value: [UInt8])], isASCII: Bool) -> String {
+        flags.map { name, value in
+            // Behind a space it would be taken for a flag.
+            let glue = value.first == UInt8(ascii: "-") ? "=" : " "
+            return " --\(name.rawValue)\(glue)\(ShellWord.quoted(value, isASCII: isASCII))"
+        }.joined()
+    }
+
+    /// The text with every command completed.
+    func completed(_ text: String) -> String {
+        guard !flags.isEmpty, text.utf8.count > Self.program.utf8.count else { return text }
+        var result = ""
+        var rest = text[...]
+        while let start = Self.nextCommand(in: rest, isStart: rest.startIndex == text.startIndex) {
+            let end = rest[start...].firstIndex { ",;)\"".contains($0) } ?? rest.endIndex
+            let command = rest[start..<end]
+            result += rest[..<end]
+            if !["--repo", "--help", first].contains(where: command.contains) { result += flags }
+            rest = rest[end...]
+        }
+        return result + rest
+    }
+
+    private static let program = "bakstore "
+
+    /// Where the next command begins.
+    private static func nextCommand(in text: Substring, isStart: Bool) -> String.Index? {
+        var rest = text
+        while let place = rest.firstIndex(of: "b") {
+            rest = rest[place...]
+            let before = text[..<place]
+            let isBehindMark =
+                before.isEmpty ? isStart : before.hasSuffix(": ") || before.hasSuffix("; ")
+            if isBehindMark, !before.hasSuffix("usage: "), rest.hasPrefix(program) {
+                let word = rest.dropFirst(program.count).prefix { $0.isLetter || $0 == "-" }
+                let command = CommandTable.find(String(word))?.name
+                if let command, command != .help, command != .version { return place }
+            }
+            rest = rest.dropFirst()
+        }
+        return nil
+    }
+}
+
+/// Words as a shell reads them.
+enum ShellWord {
+    /// The word in quotes, if it needs them, on one line that can be printed anywhere.
+    static func quoted(_ word: [UInt8], isASCII: Bool) -> String {
+        let plain = "/._-+@%,:="
+        let isPlain = { (byte: UInt8) in
+            (0x30...0x39).contains(byte) || (0x61...0x7a).contains(byte | 0x20) || plain.utf8.contains(byte)
+        }
+        let isLegible = isASCII ? word.allSatisfy { (0x20..<0x7f).contains($0) } : isShownAsItIs(word)
+        guard isLegible else {
+            return "$'" + word.map(escaped).joined() + "'"
+        }
+        let text = String(decoding: word, as: UTF8.self)
+        if !word.isEmpty, word.allSatisfy(isPlain) { return text }
+        return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#)
+            + "'"
+    }
+
+    private static func isShownAsItIs(_ word: [UInt8]) -> Bool {
+        let text = String(decoding: word, as: UTF8.self)
+        return Array(text.utf8) == word && Formatting.line(text) == text
+    }
+
+    private static func escaped(_ byte: UInt8) -> String {
+        switch byte {
+        case UInt8(ascii: "'"), UInt8(ascii: "\\"): #"\"# + String(UnicodeScalar(byte))
+        case 0x20..<0x7f: String(UnicodeScalar(byte))
+        default: #"\x"# + Hex.encode([byte])
+        }
+    }
+}
