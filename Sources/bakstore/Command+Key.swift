@@ -81,7 +81,8 @@ extension Commands {
     ) throws -> ExitCode {
         let slots = try repository.keySlots()
         var table = TextTable(
-            [.left, .path, .path, .left, .right], header: ["ID", "Name", "Made on", "Time", "Memory"])
+            [.fixed, .left, .left, .fixed, .right],
+            header: ["ID", "Name", "Made on", "Time", "Memory"], dropping: [4, 2, 3])
         for slot in slots {
             if invocation.has(.json) {
                 try context.printJSON { json in

@@ -92,7 +92,7 @@ extension Commands {
             }
         }
         let path = Formatting.name(entry.path.absolute)
-        let gone = entry.goneSince.map { "  (gone since \(context.text($0)))" } ?? ""
+        let gone = entry.goneSince.map { "(gone since \(context.text($0)))" } ?? ""
         guard invocation.has(.long) else { return try context.print(path) }
         let owner = name(entry.attributes.userName, entry.stat.uid)
         let group = name(entry.attributes.groupName, entry.stat.gid)
@@ -103,11 +103,11 @@ extension Commands {
         let target = entry.stat.type == .symlink ? " -> \(Formatting.name(entry.attributes.linkTarget))" : ""
         // On a narrow terminal columns go before the path does.
         try context.print(
-            path + target + gone,
+            path + target, ending: gone,
             behind: [
                 "\(permissions) \(owner) \(group) \(padding)\(size) \(time) ",
                 "\(permissions) \(padding)\(size) \(time) ",
-                "\(padding)\(size) \(time) ", "\(padding)\(size) ",
+                "\(padding)\(size) \(time) ", "\(padding)\(size) ", "",
             ])
     }
 

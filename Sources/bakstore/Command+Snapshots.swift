@@ -64,25 +64,27 @@ extension Commands {
             return try context.print(isFiltered ? "no snapshot is like that" : "no snapshots")
         }
         var table = TextTable(
-            [.left, .left, .left, .right, .right, .path],
-            header: ["ID", "Time", "Device", "Files", "Size", "Paths"])
+            [.fixed, .fixed, .left, .right, .right, .path],
+            header: ["ID", "Time", "Device", "Files", "Size", "Paths"], dropping: [4, 3, 2, 1])
         for record in records {
-            var paths = record.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
-            if !record.isComplete { paths += "  (partial)" }
+            let paths = record.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
+            var marks: [String] = []
+            if !record.isComplete { marks.append("(partial)") }
             if record.isArchive {
                 let gone = record.counters.goneFiles
-                paths += gone > 0 ? "  (archive, \(Formatting.count(gone)) gone)" : "  (archive)"
+                marks.append(gone > 0 ? "(archive, \(Formatting.count(gone)) gone)" : "(archive)")
             }
-            if doubtful.contains(record.id) { paths += "  (in doubt: most files were missing)" }
+            if doubtful.contains(record.id) { marks.append("(in doubt: most files were missing)") }
             if record.counters.failedItems > 0 {
-                paths += "  (\(Formatting.count(record.counters.failedItems, "item", "items")) missing)"
+                marks.append("(\(Formatting.count(record.counters.failedItems, "item", "items")) missing)")
             }
-            if !record.tags.isEmpty { paths += "  [\(record.tags.joined(separator: ", "))]" }
-            table.append([
+            if !record.tags.isEmpty { marks.append("[\(record.tags.joined(separator: ", "))]") }
+            let cells = [
                 record.id.short, context.text(record.time), Formatting.line(record.device),
                 Formatting.count(record.counters.files), Formatting.size(record.counters.bytes),
                 Formatting.line(paths),
-            ])
+            ]
+            table.append(cells, ending: Formatting.line(marks.joined(separator: "  ")))
         }
         try context.print(table)
         if !invocation.has(.quiet) {

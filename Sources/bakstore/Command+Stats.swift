@@ -122,7 +122,7 @@ private struct StatsOutput {
         guard !stats.types.isEmpty else { return }
         var table = TextTable(
             [.left, .right, .right, .right, .right],
-            header: ["Type", "Files", "Size", "Different", "Stored"])
+            header: ["Type", "Files", "Size", "Different", "Stored"], dropping: [1, 3, 2])
         func row(_ name: String, _ types: some Sequence<TypeStats>) -> [String] {
             var sum = TypeStats(type: name)
             for type in types {
@@ -148,8 +148,8 @@ private struct StatsOutput {
     private func printSnapshots() throws {
         guard !records.isEmpty else { return }
         var table = TextTable(
-            [.left, .left, .left, .right, .right],
-            header: ["Snapshot", "Time", "Device", "Size", "Alone"])
+            [.fixed, .fixed, .left, .right, .right],
+            header: ["Snapshot", "Time", "Device", "Size", "Alone"], dropping: [2, 1, 3])
         for record in records {
             table.append([
                 record.id.short, context.text(record.time), Formatting.line(record.device),

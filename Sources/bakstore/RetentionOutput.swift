@@ -55,15 +55,16 @@ struct RetentionOutput {
 
     private func showTable(_ group: SnapshotGroup, _ decisions: [RetentionDecision]) throws {
         try context.print(Formatting.line(title(group)))
-        var table = TextTable([.left, .left, .left, .path], header: ["", "ID", "Time", "Why"])
+        var table = TextTable(
+            [.fixed, .fixed, .fixed, .left], header: ["", "ID", "Time", "Why"], dropping: [2])
         for decision in decisions {
             let snapshot = decision.snapshot
             var why = decision.reasons.map(\.description).joined(separator: ", ")
             if !snapshot.tags.isEmpty { why += "  [\(snapshot.tags.joined(separator: ", "))]" }
-            table.append([
-                decision.isKept ? "keep" : "remove", snapshot.id.short, context.text(snapshot.time),
-                Formatting.line(why),
-            ])
+            let cells = [
+                decision.isKept ? "keep" : "remove", snapshot.id.short, context.text(snapshot.time), "",
+            ]
+            table.append(cells, ending: Formatting.line(why))
         }
         try context.print(table)
         try context.print("")
@@ -122,7 +123,8 @@ struct RetentionOutput {
         }
         if invocation.has(.quiet) { return }
         let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
-        try context.print(summary + (isWhole ? "" : "; their space comes back with: bakstore prune"))
+        try context.print(
+            summary + (isWhole ? "" : "; their space comes back with: \(context.command("prune"))"))
         if !isWhole { context.remark("until then they are taken back by: bakstore forget --undo") }
     }
 
@@ -137,7 +139,7 @@ struct RetentionOutput {
     var summary: String {
         let removed = request.removed.count
         let stay = request.keptCount + request.leftAlone + request.unreadable.count
-        let staying = "\(Formatting.count(UInt64(stay))) \(stay == 1 ? "stays" : "stay")"
+        let staying = Formatting.count(UInt64(stay), "stays", "stay")
         if removed == 0 {
             return "no snapshot \(invocation.has(.dryRun) ? "would be" : "is") removed; \(staying)"
         }

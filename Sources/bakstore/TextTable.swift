@@ -1,69 +1,88 @@
 // TextTable: columns that line up, for lists on a terminal.
+//
+// Always holds: where lines are limited, nothing that is fixed and nothing that a row ends with is cut. Text gives way
+// first, then whole columns that matter less; what is still too wide goes on in the next line.
 
 /// Rows of cells. Widths count characters, of which East Asian wide ones and emoji take two places.
 struct TextTable {
-    /// How a column's cells stand. Where a line is limited, `path` gives way: it keeps its start and its end.
-    enum Alignment { case left, right, path }
+    /// How a column's cells stand and what they do where a line is limited: a path keeps its end, other text its start and
+    /// its end, numbers and what is fixed stay whole.
+    enum Alignment { case left, right, fixed, path }
 
     private let alignments: [Alignment]
-    private var rows: [[String]] = []
+    private let dropping: [Int]
+    private var rows: [(cells: [String], ending: String)] = []
     private let hasHeader: Bool
 
-    /// What gives way, in this order, and how far: paths, then other text. Numbers stay.
-    private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 12), (.left, 6)]
+    /// What gives way, in this order, and how far.
+    private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 10), (.left, 6)]
+    private static let gap = "  "
 
-    /// Makes a table; a header row is underlined.
-    init(_ alignments: [Alignment], header: [String]? = nil) {
+    /// Makes a table; a header row is underlined. `dropping` are the columns without which a narrow table can be, the least
+    /// useful first.
+    init(_ alignments: [Alignment], header: [String]? = nil, dropping: [Int] = []) {
         self.alignments = alignments
+        self.dropping = dropping
         hasHeader = header != nil
         if let header { append(header) }
     }
 
-    /// Adds a row with a cell for each column.
-    mutating func append(_ cells: [String]) {
+    /// Adds a row with a cell for each column, and with what is never cut at its end.
+    mutating func append(_ cells: [String], ending: String = "") {
         precondition(cells.count == alignments.count)
-        rows.append(cells)
+        rows.append((cells, ending))
     }
 
     /// The lines, without spaces at their ends, none wider than `width`.
     func lines(width: Int? = nil, isASCII: Bool = false) -> [String] {
-        let rows = isASCII ? self.rows.map { $0.map(Formatting.ascii) } : self.rows
-        let widths = widths(of: rows, within: width)
+        let rows =
+            isASCII
+            ? self.rows.map { ($0.cells.map(Formatting.ascii), Formatting.ascii($0.ending)) } : self.rows
+        let (columns, widths) = layout(of: rows.map(\.0), within: width)
         let mark = TextWidth.mark(isASCII)
-        var lines = rows.map { row in
+        let written = rows.map { cells, ending in
             var line = ""
-            for (column, cell) in row.enumerated() {
-                let cell = TextWidth.cutWithin(cell, to: widths[column], mark: mark)
-                let padding = String(repeating: " ", count: widths[column] - TextWidth.of(cell))
-                line +=
-                    (column > 0 ? "  " : "")
-                    + (alignments[column] == .right ? padding + cell : cell + padding)
+            for (place, (column, room)) in zip(columns, widths).enumerated() {
+                let cell =
+                    alignments[column] == .path
+                    ? TextWidth.cutPath(cells[column], to: room, mark: mark)
+                    : TextWidth.cutWithin(cells[column], to: room, mark: mark)
+                let padding = String(repeating: " ", count: max(0, room - TextWidth.of(cell)))
+                let isLast = place == columns.count - 1
+                line += place == 0 ? "" : Self.gap
+                line += alignments[column] == .right ? padding + cell : isLast ? cell : cell + padding
             }
-            while line.last == " " { line.removeLast() }
-            return width.map { TextWidth.cut(line, to: $0, mark: mark) } ?? line
+            return TextWidth.wrapped(line, ending: ending, width: width)
         }
+        var lines = written.flatMap { $0 }
         if hasHeader {
-            let total = widths.reduce(0, +) + 2 * (widths.count - 1)
-            lines.insert(String(repeating: "-", count: min(total, width ?? total)), at: 1)
+            let total = written.map { TextWidth.of($0[0]) }.max() ?? 0
+            lines.insert(String(repeating: "-", count: total), at: written[0].count)
         }
         return lines
     }
 
-    /// The columns' widths: what their cells need, or less, the widest first.
-    private func widths(of rows: [[String]], within width: Int?) -> [Int] {
-        var widths = alignments.indices.map { column in rows.map { TextWidth.of($0[column]) }.max() ?? 0 }
-        guard let width else { return widths }
-        var surplus = widths.reduce(0, +) + 2 * (widths.count - 1) - width
-        for (alignment, narrowest) in Self.giving {
-            let columns = alignments.indices.filter { alignments[$0] == alignment }
-            while surplus > 0, let widest = columns.max(by: { widths[$0] < widths[$1] }),
-                widths[widest] > narrowest
-            {
-                widths[widest] -= 1
-                surplus -= 1
+    /// The columns that are shown and their widths: what their cells need, or less, the widest first.
+    private func layout(of rows: [[String]], within width: Int?) -> (columns: [Int], widths: [Int]) {
+        let needed = alignments.indices.map { column in rows.map { TextWidth.of($0[column]) }.max() ?? 0 }
+        var columns = Array(alignments.indices)
+        var left = dropping[...]
+        while true {
+            var widths = columns.map { needed[$0] }
+            guard let width else { return (columns, widths) }
+            var surplus = widths.reduce(0, +) + Self.gap.count * (widths.count - 1) - width
+            for (alignment, narrowest) in Self.giving {
+                let giving = columns.indices.filter { alignments[columns[$0]] == alignment }
+                while surplus > 0, let widest = giving.max(by: { widths[$0] < widths[$1] }),
+                    widths[widest] > narrowest
+                {
+                    widths[widest] -= 1
+                    surplus -= 1
+                }
             }
+            guard surplus > 0, let next = left.popFirst() else { return (columns, widths) }
+            columns.removeAll { $0 == next }
         }
-        return widths
     }
 }
 
@@ -88,6 +107,64 @@ enum TextWidth {
         guard room > 2 else { return cut(text, to: width, mark: mark) }
         let end = String(start(of: String(text.reversed()), room - room / 3).reversed())
         return start(of: text, room - of(end)) + mark + end
+    }
+
+    /// The end of a path behind a mark, as many whole names as fit; of one that is longer than that, its start and its end.
+    static func cutPath(_ path: String, to width: Int, mark: String = "…") -> String {
+        guard of(path) > width else { return path }
+        let room = width - of(mark)
+        var rest = path[...]
+        while let slash = rest.dropFirst().firstIndex(of: "/") {
+            rest = rest[slash...]
+            if of(String(rest)) <= room { return mark + rest }
+        }
+        let name = String(rest.first == "/" ? rest.dropFirst() : rest)
+        return of(name) <= room ? mark + name : cutWithin(name, to: width, mark: mark)
+    }
+
+    /// A line and what it ends with, after two spaces. What does not fit goes on in further lines, a little further in.
+    static func wrapped(_ line: String, ending: String = "", width: Int?) -> [String] {
+        let end = line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex
+        let start = String(line[..<end])
+        let gap = start.isEmpty || line.hasSuffix("  ") ? "" : "  "
+        let whole = ending.isEmpty ? start : line + gap + ending
+        guard let width, of(whole) > width else { return [whole] }
+        let first = of(start) <= width ? [start] : filled(start, width - 2)
+        return (first + filled(ending, width - 2)).filter { !$0.isEmpty }.enumerated()
+            .map { $0 == 0 ? $1 : "  " + $1 }
+    }
+
+    /// A line that ends with a path and what is never cut. `starts` are the columns before the path, from all of them down
+    /// to none.
+    static func lines(
+        _ path: String, ending: String, behind starts: [String], width: Int?, isASCII: Bool
+    ) -> [String] {
+        let shown = { (text: String) in isASCII ? Formatting.ascii(text) : text }
+        let (path, ending, starts) = (shown(path), shown(ending), starts.map(shown))
+        guard let width else { return wrapped(starts[0] + path, ending: ending, width: nil) }
+        let start = starts.first { width - of($0) >= min(of(path), 16) } ?? ""
+        let line = start + cutPath(path, to: width - of(start), mark: mark(isASCII))
+        return wrapped(line, ending: ending, width: width)
+    }
+
+    /// Words in lines; only one that is wider than a line is broken.
+    private static func filled(_ text: String, _ width: Int) -> [String] {
+        var lines: [String] = []
+        for word in text.split(separator: " ") {
+            var word = String(word)
+            if let last = lines.last, of(last) + 1 + of(word) <= width {
+                lines[lines.count - 1] = last + " " + word
+                continue
+            }
+            while of(word) > width {
+                let piece = start(of: word, width)
+                guard !piece.isEmpty else { break }
+                lines.append(piece)
+                word.removeFirst(piece.count)
+            }
+            lines.append(word)
+        }
+        return lines
     }
 
     private static func start(of text: String, _ width: Int) -> String {
