@@ -87,7 +87,7 @@ public enum SnapshotPathError: Error, Equatable, Sendable, CustomStringConvertib
         switch self {
         case .notInSnapshot(let path, let id):
             "/\(String(decoding: path, as: UTF8.self)) is not in snapshot \(id.short); "
-                + "list it with: bakstore ls \(id.short)"
+                + "see what there is with: bakstore ls -R \(id.short)"
         case .notAFile(let path, let id):
             "/\(String(decoding: path, as: UTF8.self)) in snapshot \(id.short) is no regular file; "
                 + "use: bakstore restore"

@@ -61,7 +61,10 @@ public enum PasswordInput {
             }
             switch key {
             case UInt8(ascii: "\n"), UInt8(ascii: "\r"): return count
-            case 0x03: throw Errno(code: ECANCELED)
+            case 0x03:
+                // What the terminal would have done: whoever looks for an interruption finds one.
+                raise(SIGINT)
+                throw Errno(code: ECANCELED)
             case 0x04:
                 if count == 0 { throw Errno(code: ECANCELED) }
                 return count

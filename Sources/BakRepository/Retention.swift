@@ -58,7 +58,7 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
         case .noRules: "policy is empty"
         case .ruledOut: "no rule keeps it"
         case .superseded: "partial, and a later one has made up for it"
-        case .unwanted: "to be removed"
+        case .unwanted: "named by you"
         }
     }
 }

@@ -116,7 +116,10 @@ struct ArgumentParser {
             value = next
             position += 1
         }
-        guard let value else { throw error("\(spelling) needs a value (\(kind.placeholder))") }
+        guard let value else {
+            let choices = kind.choices.map { "; it \($0)" } ?? ""
+            throw error("\(spelling) needs a value (\(kind.placeholder))\(choices)")
+        }
         if let complaint = kind.complaint(about: value) {
             throw error("\(spelling) \(quoted(value)): \(complaint)")
         }

@@ -87,9 +87,10 @@ extension Commands {
         _ plan: ArchiveRemovalReport, _ invocation: Invocation, _ context: CommandContext
     ) throws {
         guard !invocation.has(.yes) else { return }
+        let lost = Formatting.word(plan.files + plan.others, "it is", "they are")
         let loss =
             "this removes \(text(plan)) from the archive; "
-            + "once earlier snapshots are forgotten and pruned, they are lost"
+            + "once earlier snapshots are forgotten and pruned, \(lost) lost"
         guard !invocation.has(.json),
             let agrees = try context.agrees(to: "\(loss). Remove?")
         else {
@@ -134,12 +135,15 @@ extension Commands {
         try context.print("\(verb): \(text(report))")
         if report.presentFiles > 0 {
             try context.print(
-                "\(Formatting.count(report.presentFiles, "file stays", "files stay")), because the source still has them; --force takes them too"
+                Formatting.count(
+                    report.presentFiles, "file stays, because the source still has it; --force takes it too",
+                    "files stay, because the source still has them; --force takes them too")
             )
         }
         if let made = report.snapshot {
             try context.print(
-                "snapshot \(made.id.short) is without them, and the next backup goes on from it")
+                "snapshot \(made.id.short) is without \(Formatting.word(report.files + report.others, "it", "them")), and the next backup goes on from it"
+            )
         }
     }
 }

@@ -9,18 +9,25 @@ extension Commands {
     static func takeBack(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let chosen = try chooseForgotten(invocation, repository, context)
+        let output = RecommitOutput(
+            invocation: invocation, context: context, type: "taken_back", relation: "is back as",
+            verb: "taken back")
+        func show(_ old: CommitRecord, now new: ID128?) throws {
+            let paths = old.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
+            try output.show(old, now: new, "\(context.text(old.time))  \(old.device)  \(paths)")
+        }
         var (done, isFinal, isDamaged) = (0, false, false)
         for forgotten in chosen {
             if context.isInterrupted() { return .interrupted }
             let old = forgotten.snapshot
             if invocation.has(.dryRun) {
-                try show(forgotten, now: nil, invocation, context)
+                try show(old, now: nil)
                 done += 1
                 continue
             }
             switch try repository.takeBack(old, host: Machine.hostName, program: programName) {
             case .back(let record):
-                try show(forgotten, now: record, invocation, context)
+                try show(old, now: record.id)
                 done += 1
             case .final:
                 isFinal = true
@@ -31,7 +38,10 @@ extension Commands {
                 context.complain("snapshot \(old.id.short) cannot be taken back as a whole: \(error)")
             }
         }
-        try summarize(done, of: chosen.count, invocation, context)
+        try output.summarize(done) { json in
+            json.member("snapshots_taken_back", done)
+            json.member("snapshots_final", chosen.count - done)
+        }
         if isDamaged { return .damage }
         guard isFinal else { return .done }
         let rest = Formatting.count(UInt64(chosen.count - done), "snapshot", "snapshots")
@@ -78,39 +88,5 @@ extension Commands {
             }
             throw CommandFailure(code: .failed, message: "there is no removed snapshot \(name)")
         }
-    }
-
-    private static func show(
-        _ forgotten: ForgottenSnapshot, now record: CommitRecord?, _ invocation: Invocation,
-        _ context: CommandContext
-    ) throws {
-        let old = forgotten.snapshot
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "taken_back")
-                json.member("old_snapshot_id", old.id.description)
-                if let record { json.member("new_snapshot_id", record.id.description) }
-            }
-        }
-        guard !invocation.has(.quiet) else { return }
-        let paths = old.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
-        let name = record.map { "\(old.id.short) is back as \($0.id.short)" } ?? old.id.short
-        try context.print(Formatting.line("\(name)  \(context.text(old.time))  \(old.device)  \(paths)"))
-    }
-
-    private static func summarize(
-        _ done: Int, of chosen: Int, _ invocation: Invocation, _ context: CommandContext
-    ) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
-                json.member("snapshots_taken_back", done)
-                json.member("snapshots_final", chosen - done)
-                if invocation.has(.dryRun) { json.member("dry_run", true) }
-            }
-        }
-        guard !invocation.has(.quiet) else { return }
-        let snapshots = Formatting.count(UInt64(done), "snapshot", "snapshots")
-        try context.print("\(snapshots) \(invocation.has(.dryRun) ? "would be taken back" : "taken back")")
     }
 }

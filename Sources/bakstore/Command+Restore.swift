@@ -109,7 +109,8 @@ extension Commands {
         return "\(error.description); \(Formatting.count(report.files)) of "
             + "\(Formatting.count(report.wantedFiles, "file", "files")) (\(Formatting.size(report.bytes))) "
             + (report.kept > 0 ? "and \(Formatting.count(report.kept)) kept as they were " : "")
-            + "are whole there, \(Formatting.count(missing)) (\(Formatting.size(bytes))) are missing; "
+            + "\(Formatting.word(files, "is", "are")) whole there, \(Formatting.count(missing)) (\(Formatting.size(bytes))) "
+            + "\(Formatting.word(missing, "is", "are")) missing; "
             + "\(advice), then run the same command with --overwrite if-changed"
     }
 
@@ -248,8 +249,10 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
             try context.print("\(Formatting.count(report.kept, "item", "items")) kept as they were")
         }
         if report.copiedLinks > 0 {
-            let names = Formatting.count(report.copiedLinks, "further name", "further names")
-            try context.print("\(names) of files came back as copies, as the target refuses hard links")
+            let copies = Formatting.count(
+                report.copiedLinks, "further name of a file came back as a copy",
+                "further names of files came back as copies")
+            try context.print("\(copies), as the target refuses hard links")
         }
         if report.failed > 0 {
             let items = Formatting.count(report.failed, "item", "items")

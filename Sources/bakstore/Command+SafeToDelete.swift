@@ -188,7 +188,10 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
         let safe = Formatting.count(report.safeFiles, "file", "files")
         if report.safeFiles > 0 {
             try context.print(
-                "\(safe), \(Formatting.size(report.safeBytes)), can be deleted: complete snapshots that stay have them, and they were read back"
+                "\(safe), \(Formatting.size(report.safeBytes)), can be deleted: "
+                    + Formatting.word(
+                        report.safeFiles, "a complete snapshot that stays has it, and it was read back",
+                        "complete snapshots that stay have them, and they were read back")
             )
             try context.print(
                 rules.origins.isEmpty
@@ -204,8 +207,8 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
         }
         if report.otherItems > 0 {
             let others = Formatting.count(
-                report.otherItems, "link or special file", "links and special files")
-            try context.print("\(others) were not looked at")
+                report.otherItems, "link or special file was", "links and special files were")
+            try context.print("\(others) not looked at")
         }
     }
 

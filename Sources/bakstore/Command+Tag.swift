@@ -24,14 +24,19 @@ extension Commands {
         let changes = chosen.map { (snapshot: $0, tags: invocation.changed($0.tags)) }.filter {
             $0.tags != $0.snapshot.tags
         }
+        let output = RecommitOutput(
+            invocation: invocation, context: context, type: "changed", relation: "is now", verb: "changed")
         if invocation.has(.dryRun) {
-            for change in changes {
-                try show(change.snapshot, tags: change.tags, now: nil, invocation, context)
-            }
+            for change in changes { try show(change.snapshot, tags: change.tags, now: nil, output) }
         } else if !changes.isEmpty {
-            guard try commit(changes, repository, invocation, context) else { return .interrupted }
+            guard try commit(changes, repository, output) else { return .interrupted }
         }
-        try summarize(changes.count, of: chosen.count, invocation, context)
+        let unchanged = chosen.count - changes.count
+        let rest = unchanged > 0 ? ", \(Formatting.count(UInt64(unchanged))) had these tags already" : ""
+        try output.summarize(changes.count, rest: rest) { json in
+            json.member("changed_snapshots", changes.count)
+            json.member("unchanged_snapshots", unchanged)
+        }
         // What tags they have, and so whether they were meant, is not known.
         guard invocation.operands.isEmpty else { return .done }
         context.complain(about: list.unreadable)
@@ -41,13 +46,13 @@ extension Commands {
     /// Commits each snapshot with its new tags; false when interrupted.
     private static func commit(
         _ changes: [(snapshot: CommitRecord, tags: [String])], _ repository: Repository,
-        _ invocation: Invocation, _ context: CommandContext
+        _ output: RecommitOutput
     ) throws -> Bool {
         let (host, program) = (Machine.hostName, programName)
         let session = try BackupSession(repository, host: host, program: program)
         defer { session.close() }
         for (position, change) in changes.enumerated() {
-            if context.isInterrupted() { return false }
+            if output.context.isInterrupted() { return false }
             try session.expectAll(of: change.snapshot.root)
             let record = try session.commit(continuing: position < changes.count - 1) { id, hasIndex in
                 var record = change.snapshot
@@ -56,45 +61,18 @@ extension Commands {
                 return record
             }
             try repository.forget([change.snapshot.id], host: host, program: program)
-            try show(change.snapshot, tags: record.tags, now: record.id, invocation, context)
+            try show(change.snapshot, tags: record.tags, now: record.id, output)
         }
         return true
     }
 
     private static func show(
-        _ old: CommitRecord, tags: [String], now new: ID128?, _ invocation: Invocation,
-        _ context: CommandContext
+        _ old: CommitRecord, tags: [String], now new: ID128?, _ output: RecommitOutput
     ) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "changed")
-                json.member("old_snapshot_id", old.id.description)
-                if let new { json.member("new_snapshot_id", new.description) }
-                json.array("tags") { for tag in tags { $0.element(tag) } }
-            }
-        }
-        guard !invocation.has(.quiet) else { return }
         let text = tags.isEmpty ? "no tags" : "[\(tags.joined(separator: ", "))]"
-        let name = new.map { "\(old.id.short) is now \($0.short)" } ?? old.id.short
-        try context.print(Formatting.line("\(name)  \(text)"))
-    }
-
-    private static func summarize(
-        _ changed: Int, of chosen: Int, _ invocation: Invocation, _ context: CommandContext
-    ) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
-                json.member("changed_snapshots", changed)
-                json.member("unchanged_snapshots", chosen - changed)
-                if invocation.has(.dryRun) { json.member("dry_run", true) }
-            }
+        try output.show(old, now: new, text) { json in
+            json.array("tags") { for tag in tags { $0.element(tag) } }
         }
-        guard !invocation.has(.quiet) else { return }
-        let snapshots = Formatting.count(UInt64(changed), "snapshot", "snapshots")
-        let rest =
-            changed < chosen ? ", \(Formatting.count(UInt64(chosen - changed))) had these tags already" : ""
-        try context.print("\(snapshots) \(invocation.has(.dryRun) ? "would be changed" : "changed")\(rest)")
     }
 }
 

@@ -178,6 +178,14 @@ enum ValueKind: Sendable {
 }
 
 extension ValueKind {
+    /// What may be chosen among, where a placeholder in help does not list it.
+    var choices: String? {
+        switch self {
+        case .bytes, .text, .place, .choice, .pattern: nil
+        default: complaint(about: [])
+        }
+    }
+
     /// What a value that there is no complaint about stands for.
     func meaning(of value: [UInt8]) -> [UInt8] {
         if case .place = self { PlaceName.path(value) } else { value }

@@ -133,18 +133,18 @@ extension CommandContext {
     func newPassword(_ purpose: PasswordPurpose, _ invocation: Invocation) throws -> SecretBytes {
         if let source = passwordSource(purpose, invocation) {
             guard let password = try read(source) else {
-                throw CommandFailure(code: .failed, message: "the new password is empty")
+                throw CommandFailure(code: .wrongPassword, message: "the new password is empty")
             }
             return password
         }
         guard let first = try askPassword("new password: ") else {
             throw CommandFailure(
-                code: .failed,
+                code: .wrongPassword,
                 message: "there is no terminal to ask for the new password; give it with "
                     + "--\(purpose.flags.file.rawValue) or --\(purpose.flags.command.rawValue)")
         }
         guard first.count > 0 else {
-            throw CommandFailure(code: .failed, message: "the new password is empty")
+            throw CommandFailure(code: .wrongPassword, message: "the new password is empty")
         }
         guard try askPassword("again: ") == first else {
             throw CommandFailure(code: .failed, message: "the two passwords differ; nothing was changed")

@@ -100,7 +100,7 @@ final class PruneOutput: LiveOutput, @unchecked Sendable {
         var text = "\(Formatting.size(report.freedBytes)) \(isDryRun ? "would be freed" : "freed"): "
         text += "\(packs) \(isDryRun ? "would be deleted" : "deleted")"
         if report.rewrittenPacks > 0 {
-            text += ", of which \(Formatting.count(UInt64(report.rewrittenPacks))) hold "
+            text += ", of which \(Formatting.count(UInt64(report.rewrittenPacks), "holds", "hold")) "
             text +=
                 "\(Formatting.size(report.copiedBytes)) that \(isDryRun ? "would be" : "was") copied first"
         }

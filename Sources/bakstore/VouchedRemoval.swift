@@ -40,7 +40,7 @@ struct VouchedRemoval {
         try name(files)
         let count = UInt64(files.count)
         let loss =
-            "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(count == 1 ? "is" : "are") "
+            "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(Formatting.word(count, "is", "are")) "
             + (removes
                 ? "in no snapshot after this"
                 : "only in snapshots that were removed, and this makes it final")

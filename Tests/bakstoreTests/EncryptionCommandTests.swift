@@ -84,7 +84,7 @@ private final class SlowMachine: TimeSource {
         #expect(home.run(words: ["init"] + word).code == .usage)
         #expect(home.run(words: ["init", "--encryption", "none"] + word).code == .usage)
         #expect(home.run(words: ["init", "--encryption", "auto", "--id", "xxh3"] + word).code == .usage)
-        #expect(home.run("init", "--encryption", "auto", "--password-file", "~/empty").code == .failed)
+        #expect(home.run("init", "--encryption", "auto", "--password-file", "~/empty").code == .wrongPassword)
         #expect(home.run("init", "--encryption", "rot13").code == .usage)
         // A password is given: nothing is stored in the clear.
         #expect(home.run(words: ["backup", "~/photos"] + word).code == .noRepository)
