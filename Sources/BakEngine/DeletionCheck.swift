@@ -1,12 +1,13 @@
 // DeletionCheck: whether files could be deleted where they are, because a backup has them. Each is read and cut as a
 // backup would; its content is looked for in the complete snapshots, whatever its path there; and every chunk of it is
-// read back from the store and verified.
+// read back from the store, verified and compared.
 //
 // Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot that
 // stays for good has it, and only when it has not changed since it was read. Nothing is ever deleted. Memory grows with the
 // number of files that are asked about.
 
 import BakChunking
+import BakCodec
 import BakCore
 import BakFormat
 import BakRepository
@@ -20,6 +21,8 @@ public enum DeletionReason: Equatable, Sendable {
     case changed
     /// No complete snapshot has its content.
     case notStored
+    /// What a snapshot has under the ids of its content is something else.
+    case otherContent(snapshot: ID128)
     /// What a snapshot has of it is damaged, with what was found.
     case damaged(snapshot: ID128, String)
     /// The snapshots that have its content do not stay.
@@ -95,6 +98,8 @@ public final class DeletionCheck {
         var stat: FileStat
         /// The size that was shown of it, which need not be its content's.
         var shownBytes: UInt64
+        /// What its chunks have, by ids that nobody can make two contents for.
+        var digest: ID128
     }
 
     /// A file of a snapshot, as far as its records have been read.
@@ -127,7 +132,9 @@ public final class DeletionCheck {
     private var pendingSizes: Set<UInt64> = []
     /// Why content that a snapshot has is not safe.
     private var faults: [FileContent: DeletionReason] = [:]
-    private var verified: Set<BlobReference> = []
+    /// The chunks that have been read back, and their digests.
+    private var verified: [BlobReference: ID128] = [:]
+    private let digester: ChunkDigester
     private var verdicts: [DeletionVerdict] = []
     /// What is remembered of the files that are safe, by the snapshot that has them.
     private var vouches: [ID128: [Vouch.File]] = [:]
@@ -155,6 +162,7 @@ public final class DeletionCheck {
         self.onVerdict = onVerdict
         self.onRead = onRead
         self.isCancelled = isCancelled
+        digester = ChunkDigester(repository)
     }
 
     /// Checks. Throws failures of the repository; what concerns one file is a verdict.
@@ -241,7 +249,8 @@ public final class DeletionCheck {
             tree: tree, writer: session.makeWriter(.chunkPack, compression: .off),
             chunkers: try ChunkerSet(repository.config), inlineBytes: repository.config.inlineBytes,
             settling: Settling(time: repository.time, tree: tree),
-            shouldStop: isCancelled, onRead: { onRead(UInt64($0)) })
+            shouldStop: isCancelled, onRead: { onRead(UInt64($0)) },
+            onChunk: { [digester] in digester.add(digester.digest(of: $0)) })
         try tree.walk { event in
             if isCancelled() { return .stop }
             switch event.seen {
@@ -264,6 +273,7 @@ public final class DeletionCheck {
     }
 
     private func note(_ result: IngestResult, _ path: [UInt8]) throws {
+        let digest = digester.take()
         switch result {
         case .dropped: break
         case .failed(let error):
@@ -276,7 +286,8 @@ public final class DeletionCheck {
                 return keep(path, .changed, byteCount: entry.stat.size)
             }
             pending[content, default: []].append(
-                File(path: path, stat: entry.stat, shownBytes: shortfalls.shownBytes))
+                File(
+                    path: path, stat: entry.stat, shownBytes: shortfalls.shownBytes, digest: digest))
             pendingSizes.insert(entry.stat.size)
         }
     }
@@ -321,9 +332,16 @@ public final class DeletionCheck {
             faults[candidate.content] = .damaged(snapshot: snapshot.id, fault)
             return
         }
-        pending[candidate.content] = nil
+        for case .chunk(let reference) in candidate.extents { digester.add(verified[reference]!) }
+        let digest = digester.take()
+        let isSame = { (file: File) in file.digest == digest }
+        let others = files.filter { !isSame($0) }
+        pending[candidate.content] = others.isEmpty ? nil : others
+        if !others.isEmpty, faults[candidate.content] == nil {
+            faults[candidate.content] = .otherContent(snapshot: snapshot.id)
+        }
         let fingerprint = candidate.content.fingerprint
-        for file in files { judge(file, fingerprint, in: snapshot) }
+        for file in files where isSame(file) { judge(file, fingerprint, in: snapshot) }
     }
 
     /// Says whether a file may go whose content is in `snapshot`, and has been read back.
@@ -369,16 +387,47 @@ public final class DeletionCheck {
 
     /// Reads every chunk of a file from the store; returns what is wrong with it.
     private func readBack(_ extents: [Extent], _ index: BlobIndex, _ reader: BlobReader) throws -> String? {
-        for case .chunk(let reference) in extents where !verified.contains(reference) {
+        for case .chunk(let reference) in extents where verified[reference] == nil {
             do {
                 let bytes = try reader.read(reference, kind: .chunkPack, index: index)
                 report.readBytes += UInt64(bytes.count)
                 onRead(UInt64(bytes.count))
-                verified.insert(reference)
+                verified[reference] = digester.digest(of: bytes)
             } catch let error where error is CorruptionError || error is MissingBlobError {
                 return "\(error)"
             }
         }
         return nil
+    }
+}
+
+/// What chunks have, by ids that nobody can have made two contents for. In a plain repository whoever can read `config`
+/// can make a file whose chunks have the ids of another's, so there each chunk is named once more, under a key of this run.
+private final class ChunkDigester {
+    private let hasher: ContentHasher?
+    private var digests: [UInt8] = []
+
+    init(_ repository: Repository) {
+        guard repository.config.idAlgorithm == .xxh3 else {
+            hasher = nil
+            return
+        }
+        var secret = [UInt8](repeating: 0, count: ContentHasher.secretBytes)
+        secret.withUnsafeMutableBytes { repository.random.fill($0) }
+        hasher = ContentHasher(.sha256, secret: secret, domain: "deletion")
+    }
+
+    func digest(of chunk: UnsafeRawBufferPointer) -> ID128 { hasher?.id(of: chunk) ?? .zero }
+
+    /// Adds the next chunk of a file.
+    func add(_ digest: ID128) {
+        guard hasher != nil else { return }
+        withUnsafeBytes(of: digest) { digests.append(contentsOf: $0) }
+    }
+
+    /// What the file's chunks were together.
+    func take() -> ID128 {
+        defer { digests.removeAll(keepingCapacity: true) }
+        return digests.withUnsafeBytes { hasher?.id(of: $0) ?? .zero }
     }
 }

@@ -83,16 +83,18 @@ final class FileIngester {
     private let buffer: UnsafeMutableRawBufferPointer
     private let shouldStop: () -> Bool
     private let onRead: (_ count: Int) -> Void
+    private let onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)?
 
     /// Large enough for several of the usual chunks, so that little is moved when it is refilled.
     private static let usualBufferBytes = 8 << 20
 
     /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file, and `onRead` is told how
-    /// many bytes a read gave.
+    /// many bytes a read gave, `onChunk` what each chunk has.
     init(
         tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
         settling: Settling, shouldStop: @escaping () -> Bool,
-        onRead: @escaping (_ count: Int) -> Void
+        onRead: @escaping (_ count: Int) -> Void,
+        onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)? = nil
     ) {
         self.tree = tree
         self.writer = writer
@@ -101,6 +103,7 @@ final class FileIngester {
         self.settling = settling
         self.shouldStop = shouldStop
         self.onRead = onRead
+        self.onChunk = onChunk
         buffer = .allocate(
             byteCount: max(Self.usualBufferBytes, chunkers.bytesForAChunk), alignment: 4096)
     }
@@ -269,6 +272,7 @@ final class FileIngester {
                     in: UnsafeRawBufferPointer(rebasing: bytes[start...]), isLast: atEnd)
             {
                 let chunk = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + found.byteCount)])
+                onChunk?(chunk)
                 extents.append(.chunk(try writer.store(chunk, isCompressed: found.isCompressed)))
                 start += found.byteCount
             }

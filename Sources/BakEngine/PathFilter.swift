@@ -87,13 +87,26 @@ public struct BackupExclusions: Sendable {
     public var oneFileSystem = false
     /// Whether `.bakignore` files count.
     public var honoursIgnoreFiles = true
+    /// Whose `.bakignore` files count without a word, by uid; nil for everybody's. What another's leaves out is told.
+    public var trustedOwner: UInt32?
 
     /// Leaves out nothing but what `.bakignore` files name.
     public init() {}
 }
 
+/// How a file begins, and whose it is.
+public struct FileStart: Sendable {
+    /// Its first bytes.
+    public var bytes: [UInt8]
+    /// Its owner, by uid.
+    public var owner: UInt32
+
+    /// Makes one.
+    public init(_ bytes: [UInt8], owner: UInt32 = 0) { (self.bytes, self.owner) = (bytes, owner) }
+}
+
 /// Reads up to so many bytes from the start of a regular file; nil when there is none, or it cannot be read.
-public typealias FileStartReader = (_ path: [UInt8], _ count: Int) -> [UInt8]?
+public typealias FileStartReader = (_ path: [UInt8], _ count: Int) -> FileStart?
 
 /// Decides for each path of a walk.
 public struct PathFilter: Sendable {
@@ -106,6 +119,8 @@ public struct PathFilter: Sendable {
         /// The device of the nearest root.
         var device: UInt64?
         var ignoreRules: IgnoreRules?
+        /// Whose rules they are, until it has been said.
+        var stranger: (path: String, owner: UInt32)?
         var mark: FolderMark?
     }
 
@@ -118,6 +133,8 @@ public struct PathFilter: Sendable {
     private var levels: [Level] = []
     /// What is to be said of the ignore files that were met since it was last taken.
     private var remarks: [String] = []
+    /// The ignore files of others that leave something out, since they were last taken.
+    private var strangers: [(path: String, owner: UInt32)] = []
     /// The device of each root that the walk has come to.
     private var rootDevices: [[UInt8]: UInt64] = [:]
 
@@ -167,6 +184,12 @@ public struct PathFilter: Sendable {
         return remarks
     }
 
+    /// Takes the ignore files that leave something out and belong to somebody who is not trusted to.
+    mutating func takeStrangers() -> [(path: String, owner: UInt32)] {
+        defer { strangers = [] }
+        return strangers
+    }
+
     /// The pattern with the last word on the current path.
     private mutating func lastMatch(_ path: [UInt8], isFolder: Bool, top: Int) -> PathPattern? {
         if let index = trail.lastMatch(path, isFolder: isFolder, below: top) { return trail.patterns[index] }
@@ -174,6 +197,10 @@ public struct PathFilter: Sendable {
             if let rules = levels[depth].ignoreRules,
                 let rule = rules.lastMatch(cursor.components[depth...], isFolder: isFolder)
             {
+                if !rule.isNegated, let stranger = levels[depth].stranger {
+                    levels[depth].stranger = nil
+                    strangers.append(stranger)
+                }
                 return rule
             }
         }
@@ -195,15 +222,19 @@ public struct PathFilter: Sendable {
         level.device = rootDevices[folder] ?? (depth > 0 ? levels[depth - 1].device : nil)
         level.mark = exclusions.marks.first { mark in
             let start = readStart(PathOrder.join(folder, mark.name), mark.header.count)
-            return start?.starts(with: mark.header) ?? false
+            return start?.bytes.starts(with: mark.header) ?? false
         }
         if exclusions.honoursIgnoreFiles {
             let file = PathOrder.join(folder, IgnoreRules.fileName)
             let limit = IgnoreRules.maximumBytes
-            if let bytes = readStart(file, limit + 1), bytes.count <= limit, !bytes.isEmpty {
-                let rules = IgnoreRules(bytes, path: "/" + String(decoding: file, as: UTF8.self))
+            if let start = readStart(file, limit + 1), start.bytes.count <= limit, !start.bytes.isEmpty {
+                let path = "/" + String(decoding: file, as: UTF8.self)
+                let rules = IgnoreRules(start.bytes, path: path)
                 remarks += rules.remarks
                 level.ignoreRules = rules
+                if let trusted = exclusions.trustedOwner, start.owner != trusted {
+                    level.stranger = (path, start.owner)
+                }
             }
         }
         return level

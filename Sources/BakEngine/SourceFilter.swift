@@ -27,13 +27,22 @@ public final class SourceFilter {
     }
 
     /// Takes what is to be said of the ignore files that were met.
-    func takeRemarks() -> [String] { filter.takeRemarks() }
+    func takeRemarks() -> [String] {
+        filter.takeRemarks()
+            + filter.takeStrangers().map { path, owner in
+                let name = String(decoding: tree.names(uid: owner, gid: 0).user, as: UTF8.self)
+                return "\(path) leaves things out and belongs to \(name.isEmpty ? "user \(owner)" : name); "
+                    + "--no-ignore-files takes everything"
+            }
+    }
 
-    private func start(of path: [UInt8], _ count: Int) -> [UInt8]? {
+    private func start(of path: [UInt8], _ count: Int) -> FileStart? {
         guard let file = try? tree.open(path) else { return nil }
         defer { file.close() }
-        return try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        guard let owner = try? file.stat().uid else { return nil }
+        let bytes = try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
         }
+        return bytes.map { FileStart($0, owner: owner) }
     }
 }

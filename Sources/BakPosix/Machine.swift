@@ -26,6 +26,9 @@ public enum Machine {
         return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
+    /// Whether the process acts for root.
+    public static var isRoot: Bool { geteuid() == 0 }
+
     /// The name of the user that the process acts for, or the number when there is no name.
     public static var userName: String {
         let name = AccountNames().user(geteuid())

@@ -77,6 +77,9 @@ extension Commands {
         if invocation.has(.excludeCaches) { exclusions.marks.append(.cacheDirectory) }
         exclusions.largestFile = invocation.size(.excludeLargerThan)
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
+        exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
+        // Root backs up what others have, and answers for it.
+        if Machine.isRoot { exclusions.trustedOwner = 0 }
         return exclusions
     }
 

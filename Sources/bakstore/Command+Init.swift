@@ -12,6 +12,9 @@ extension Commands {
         var options = try options(invocation, context)
         if let algorithm = invocation.text(.id).flatMap({ IDAlgorithm($0) }) {
             options.idAlgorithm = algorithm
+        } else if invocation.has(.shared), !invocation.has(.copyChunkerParams) {
+            // Members put files into each other's repository, and can read its secret.
+            options.idAlgorithm = .sha256
         }
         if let size = invocation.size(.packSize) { options.packBytes = Int(size) }
         if let compression = invocation.compression { options.compression = compression }
@@ -45,6 +48,11 @@ extension Commands {
             context.remark(
                 "this disk cannot keep several programs apart: backups are safe, but prune it only when nothing else is "
                     + "running, with: bakstore prune --alone")
+        }
+        if invocation.has(.shared), repository.config.idAlgorithm == .xxh3 {
+            context.remark(
+                "with --id xxh3 whoever may read this repository can make a file that is stored in the place of one of "
+                    + "yours; where you do not trust all who share it, use --id sha256")
         }
         context.remark(
             repository.config.encryption == .none

@@ -119,6 +119,9 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
         case .unreadable(let error): error
         case .changed: "it changed while it was looked at; back it up again"
         case .notStored: "no complete snapshot has its content"
+        case .otherContent(let snapshot):
+            "snapshot \(snapshot.short) has something else in its place, which somebody must have made for that; keep it, "
+                + "and back it up to a repository made with: bakstore init --id sha256"
         case .damaged(let snapshot, let fault):
             "what is stored of it in snapshot \(snapshot.short) is damaged: \(fault)"
         case .notForGood(let staying):

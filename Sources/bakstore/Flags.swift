@@ -28,6 +28,7 @@ enum FlagName: String, CaseIterable {
     case excludeIfPresent = "exclude-if-present"
     case excludeLargerThan = "exclude-larger-than"
     case oneFileSystem = "one-file-system"
+    case noIgnoreFiles = "no-ignore-files"
     case filesFrom = "files-from"
     case filesFromRaw = "files-from-raw"
     case stdin
@@ -294,7 +295,7 @@ enum Flags {
                     "encrypt with a password; auto takes the cipher that suits the processor (default: none)"),
             Flag(
                 .id, nil, .choice(["xxh3", "sha256"]),
-                help: "how content is named: xxh3 (default), or sha256 if strangers' files come in"),
+                help: "how content is named: xxh3, or sha256 if strangers' files come in (default with --shared)"),
             Flag(
                 .packSize, nil, .size(1 << 20...1 << 30),
                 help: "size of a stored object, 1M to 1G (default: 32M)"
@@ -324,6 +325,7 @@ enum Flags {
             help: "leave out what lies in folders with this file"),
         Flag(.excludeLargerThan, nil, .size(0...UInt64.max), help: "leave out files larger than this"),
         Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
+        Flag(.noIgnoreFiles, help: "take what .bakignore files leave out, too"),
         Flag(
             .filesFrom, nil, .place("FILE"), repeatable: true,
             help: "read paths to back up, one a line; - is standard input"),
@@ -350,7 +352,7 @@ enum Flags {
     /// Flags of backup that choose among files: with --stdin there is nothing to choose.
     static let ofFilesOnly: [FlagName] = [
         .filesFrom, .filesFromRaw, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
-        .excludeLargerThan, .oneFileSystem, .skipIfUnchanged, .archive, .noArchive,
+        .excludeLargerThan, .oneFileSystem, .noIgnoreFiles, .skipIfUnchanged, .archive, .noArchive,
     ]
 
     /// Flags of backup that mean nothing where nothing is stored.

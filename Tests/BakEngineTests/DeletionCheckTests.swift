@@ -69,6 +69,34 @@ import Testing
         #expect(outcome.report?.safeFiles == 5 && outcome.report?.unsafeFiles == 2)
     }
 
+    /// Two contents with one XXH3, as whoever knows the secret can make them: where the low half of a lane is the key's, its
+    /// product is zero whatever the high half is, and what is left is a sum in which two changes cancel out.
+    private func twins(_ secret: [UInt8], domain: String) -> ([UInt8], [UInt8]) {
+        let keys = KeyDerivation.expand(secret: secret, label: "bakstore id \(domain)", count: 192)
+        var one = (0..<9000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        // Lane 0 of the first two stripes of 64 bytes; each stripe begins 8 bytes further in the keys.
+        for stripe in 0..<2 { one.replaceSubrange(64 * stripe..<64 * stripe + 4, with: keys[8 * stripe..<8 * stripe + 4]) }
+        (one[4], one[68]) = (1, 9)
+        var other = one
+        (other[4], other[68]) = (2, 8)
+        return (one, other)
+    }
+
+    @Test func contentThatPassesForAFilesIsNotTheFile() throws {
+        let bench = try Workbench(minimum: 16384, maximum: 65536)
+        let (one, other) = twins(bench.repository.config.secret, domain: "chunk")
+        let hasher = bench.repository.hasher(for: .chunkPack)
+        try #require(one != other && one.withUnsafeBytes(hasher.id) == other.withUnsafeBytes(hasher.id))
+        try bench.write("dcim/theirs", one)
+        try bench.backup()
+        #expect(try Set(check(bench, "source").safe) == ["theirs"])
+        try bench.write("dcim/mine", other)
+        let snapshot = try bench.backup().snapshot
+        let outcome = try check(bench, "source")
+        #expect(outcome.safe == ["theirs"])
+        #expect(outcome.reasons["mine"] == [.otherContent(snapshot: try #require(snapshot).id)])
+    }
+
     @Test func withoutASnapshotNothingIsSafe() throws {
         let bench = try Workbench()
         try bench.shell(Self.makeTree)

@@ -122,12 +122,14 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
 @Suite struct PathFilterTests {
     /// Files that the filter may look into, by path.
     var files: [String: String] = [:]
+    /// Whose they are.
+    var owner: UInt32 = 0
 
     func decide(_ filter: inout PathFilter, _ path: String, _ stat: FileStat = FileStat(type: .regular))
         -> FilterDecision
     {
         filter.decide(bytes(path), stat) { path, count in
-            files[String(decoding: path, as: UTF8.self)].map { Array($0.utf8.prefix(count)) }
+            files[String(decoding: path, as: UTF8.self)].map { FileStart(Array($0.utf8.prefix(count)), owner: owner) }
         }
     }
 
@@ -235,9 +237,27 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
         #expect(decide(&filter, "r/sub/main.o") == .include)
         #expect(decide(&filter, "r/sub/x.keep") != .include)
         #expect(decide(&filter, "r/main.o") != .include)
+        #expect(filter.takeStrangers().isEmpty)
         exclusions.honoursIgnoreFiles = false
         filter = PathFilter(exclusions, roots: [bytes("r")])
         #expect(decide(&filter, "r/a.o") == .include)
+    }
+
+    @Test func whatAnothersIgnoreFileLeavesOutIsTold() {
+        var tests = self
+        tests.files = ["r/.bakignore": "*.o\n!keep.o", "r/sub/.bakignore": "never"]
+        tests.owner = 1000
+        var exclusions = BackupExclusions()
+        for (trusted, told) in [(nil, []), (1000, []), (0, ["/r/.bakignore"])] as [(UInt32?, [String])] {
+            exclusions.trustedOwner = trusted
+            var filter = PathFilter(exclusions, roots: [bytes("r")])
+            for path in ["r/a", "r/keep.o", "r/sub/b"] { #expect(tests.decide(&filter, path) == .include) }
+            #expect(filter.takeStrangers().isEmpty)
+            for path in ["r/x.o", "r/y.o"] { #expect(tests.decide(&filter, path) != .include) }
+            #expect(filter.takeStrangers().map(\.path) == told)
+            #expect(tests.decide(&filter, "r/z.o") != .include)
+            #expect(filter.takeStrangers().isEmpty)
+        }
     }
 }
 

@@ -61,6 +61,14 @@ final class Workbench: Sendable {
         guard status == 0 else { throw Failure(message: "\(command): \(status)") }
     }
 
+    /// Writes a file of the source folder.
+    func write(_ path: String, _ content: [UInt8]) throws {
+        try shell("mkdir -p $(dirname \(path))")
+        guard let file = fopen("\(folder)/source/\(path)", "w") else { throw Failure(message: "\(path): \(errno)") }
+        defer { fclose(file) }
+        guard fwrite(content, 1, content.count, file) == content.count else { throw Failure(message: path) }
+    }
+
     /// Gives what was changed within the last minute an older time, and waits for the clock's next tick: a file that a
     /// backup reads sooner after its change the next backup reads again.
     func settle() throws {
