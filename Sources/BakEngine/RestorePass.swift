@@ -76,7 +76,9 @@ final class RestorePass {
             if plan.isFull { try carryOutPlan() }
             switch item.record {
             case .continuation(let extents): add(extents)
-            case .entry(let entry): try restore(entry, to: item.path, item.decision)
+            case .entry(let entry):
+                if item.decision != .onlyAsAncestor { note(item.path, item.withheld) }
+                try restore(entry, to: item.path, item.decision)
             }
         }
         if noteInterruption() { return try finishEarlySync() }
@@ -271,6 +273,9 @@ final class RestorePass {
     }
 
     private func restoreSpecial(_ entry: ManifestEntry, to path: [UInt8]) throws {
+        guard request.isPrivileged || !entry.isDevice else {
+            return fail(path, "a device file left out; --privileged brings it back")
+        }
         guard let replacing = try mayWrite(entry, path) else { return }
         var notes: [MetadataNote] = []
         try perItem(path) { () throws(TargetError) in

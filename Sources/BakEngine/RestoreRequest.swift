@@ -46,6 +46,8 @@ public struct RestoreRequest: Sendable {
     public var takesGroups = false
     /// Whether what the source of an archive has no more is left out.
     public var leavesOutGone = false
+    /// Whether set-id bits, security attributes and device files come back as well.
+    public var isPrivileged = false
     /// Whether to write nothing and only tell.
     public var isDryRun = false
     /// How many packs are read at once.

@@ -14,6 +14,8 @@ public struct RestoreSelection {
         /// Where it goes, beneath the target; empty for the folder whose content goes right into the target.
         var path: [UInt8]
         var decision: RestoreDecision
+        /// What the entry has lost because the restore brings no privileges back.
+        var withheld: [MetadataNote] = []
     }
 
     let repository: Repository
@@ -41,7 +43,7 @@ public struct RestoreSelection {
         var last: Item?
         var stripped = request.subpath.count + (request.subpath.isEmpty ? 0 : 1)
         while let record = try next(of: reader, onDamage) {
-            guard case .entry(let entry) = record else {
+            guard case .entry(var entry) = record else {
                 last?.record = record
                 if let last, try !body(last) { return }
                 continue
@@ -72,7 +74,10 @@ public struct RestoreSelection {
             // A damaged repository may put entries beneath a file.
             let path = Array(entry.path.dropFirst(stripped))
             guard !path.isEmpty || isFolder else { continue }
-            let item = Item(record: record, path: path, decision: decision)
+            let withheld = request.isPrivileged ? [] : entry.withholdPrivileges()
+            let item = Item(
+                record: withheld.isEmpty ? record : .entry(entry), path: path, decision: decision,
+                withheld: withheld)
             last = item
             if try !body(item) { return }
         }

@@ -18,6 +18,7 @@ extension Commands {
         request.leavesOutGone = invocation.has(.withoutGone)
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
+        request.isPrivileged = invocation.has(.privileged)
         request.isDryRun = invocation.has(.dryRun)
         request.takesGroups = invocation.has(.withGroup)
         request.workerCount = max(2, Machine.processorCount)

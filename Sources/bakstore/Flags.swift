@@ -49,6 +49,7 @@ enum FlagName: String, CaseIterable {
     case withGroup = "with-group"
     case target, overwrite
     case ignoreFreeSpace = "ignore-free-space"
+    case privileged
     case readData = "read-data"
     case readDataSubset = "read-data-subset"
     case maxDuration = "max-duration"
@@ -428,6 +429,7 @@ enum Flags {
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),
+        Flag(.privileged, help: "bring set-id bits, capabilities, security attributes and device files back, too"),
         Flag(.ignoreFreeSpace, help: "begin even if the target says that it has not the room"),
         withoutGone, skipDamaged, dryRun,
     ]
