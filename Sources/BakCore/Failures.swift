@@ -25,6 +25,9 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
         case medium
     }
 
+    /// True if nothing is wrong with the bytes: another program, or another user, can read them.
+    public var isWhole: Bool { needsNewerProgram || isRefused }
+
     /// The bytes are whole, but were written by a program that knows more than this one.
     public var needsNewerProgram: Bool { cause == .newerProgram }
 

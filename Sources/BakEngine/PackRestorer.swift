@@ -24,22 +24,36 @@ struct FileFinisher: Sendable {
             if error.kind == .taken {
                 return fail(
                     file,
-                    "the target takes its name for one that is there already and stays; restore it into another folder"
-                )
+                    FileFailure(
+                        reason:
+                            "the target takes its name for one that is there already and stays; restore it into another folder"
+                    ))
             }
-            return fail(file, error.description)
+            return fail(file, FileFailure(reason: error.description))
         }
         switch result {
-        case .failure(let failure): fail(file, failure.reason)
+        case .failure(let failure): fail(file, failure)
         case .success(let notes):
             board.update {
                 $0.files += 1
                 $0.bytes &+= file.entry.stat.size
                 $0.processedBytes &+= file.unwrittenBytes
             }
-            note(file.path, notes)
-            onEvent(.restored(file.entry))
+            note(file.entry.path, notes)
+            tell(file.entry, file.replaced)
         }
+    }
+
+    /// Tells that an entry is in its place, and what it has replaced there.
+    func tell(_ entry: ManifestEntry, _ replaced: ReplacedEntry?) {
+        if let replaced {
+            board.update {
+                $0.replaced += 1
+                if replaced == .newer { $0.replacedNewer += 1 }
+            }
+            onEvent(.replaced(path: entry.path, replaced))
+        }
+        onEvent(.restored(entry))
     }
 
     /// Tells what could not be set of an entry.
@@ -50,10 +64,16 @@ struct FileFinisher: Sendable {
         }
     }
 
-    private func fail(_ file: PendingFile, _ reason: String) {
-        board.update { $0.failed += 1 }
-        onEvent(.failed(path: file.path, reason: reason))
+    /// Tells that the entry of that path in the snapshot is not restored.
+    func fail(_ path: [UInt8], _ failure: FileFailure) {
+        board.update {
+            $0.failed += 1
+            if failure.isDamage { $0.damaged += 1 }
+        }
+        onEvent(.failed(path: path, reason: failure.reason))
     }
+
+    private func fail(_ file: PendingFile, _ failure: FileFailure) { fail(file.entry.path, failure) }
 }
 
 /// Reads packs for a restore. For one thread.
@@ -136,9 +156,9 @@ final class PackRestorer {
         do {
             try write(rescuer.read(step.reference, kind: .chunkPack, index: index), step, files)
         } catch is CorruptionError {
-            try settle(step, files, failure: error.description)
+            try settle(step, files, failure: .damage(error))
         } catch is MissingBlobError {
-            try settle(step, files, failure: error.description)
+            try settle(step, files, failure: .damage(error))
         }
     }
 
@@ -151,15 +171,15 @@ final class PackRestorer {
             try settle(step, files, failure: nil)
         } catch {
             if error.isFatal { throw error }
-            try settle(step, files, failure: error.description)
+            try settle(step, files, failure: FileFailure(reason: error.description))
         }
     }
 
     private func settle(
-        _ step: RestoreStep, _ files: [PendingFile], failure: String?
+        _ step: RestoreStep, _ files: [PendingFile], failure: FileFailure?
     ) throws(TargetError) {
         let file = files[Int(step.file)]
-        if let failure { file.fail(failure) }
+        if let failure { file.fail(failure.reason, isDamage: failure.isDamage) }
         if file.finishChunk() { try finisher.finish(file) }
     }
 }

@@ -28,6 +28,8 @@ final class RestorePass {
     private var sharedFolders: Set<[UInt8]> = []
     /// The folder of the snapshot that the target stands for.
     private var topEntry: ManifestEntry?
+    /// The folder of the snapshot that the target stands for; nil until the first entry is known.
+    private var origin: [UInt8]?
     /// The window that is being carried out while the next is planned.
     private var running: RunningPlan?
     /// Makes the windows before that one durable.
@@ -41,7 +43,14 @@ final class RestorePass {
         var path: [UInt8]
         var first: PendingFile
         var entry: ManifestEntry
-        var isReplacing: Bool
+        var place: Place
+    }
+
+    /// What an entry finds at its name, where it may be put.
+    private struct Place {
+        var isReplacing = false
+        /// What it replaces there, if that is another state of the entry.
+        var replaced: ReplacedEntry?
     }
 
     init(
@@ -117,7 +126,7 @@ final class RestorePass {
                     $0.processedBytes &+= link.entry.stat.size
                 }
                 note(link.path, notes)
-                onEvent(.restored(link.entry))
+                finisher.tell(link.entry, link.place.replaced)
             }
         }
         target.tidy()
@@ -145,7 +154,7 @@ final class RestorePass {
         // A file may have all the names that it can have; its copy has not.
         for existing in [link.first.path, copies[key]].compactMap({ $0 }) {
             do throws(TargetError) {
-                try target.makeHardLink(link.path, to: existing, replacing: link.isReplacing)
+                try target.makeHardLink(link.path, to: existing, replacing: link.place.isReplacing)
                 return []
             } catch {
                 guard error.kind == .refusesLinks else { throw error }
@@ -153,7 +162,7 @@ final class RestorePass {
         }
         let notes = try target.copyFile(
             link.path, from: link.first.path, link.entry.stat, link.entry.attributes,
-            replacing: link.isReplacing)
+            replacing: link.place.isReplacing)
         copies[key] = link.path
         board.update { $0.copiedLinks += 1 }
         return notes
@@ -182,7 +191,9 @@ final class RestorePass {
         isTelling: Bool, _ body: (RestoreSelection.Item) throws -> Void
     ) throws {
         try selection.forEach { path, reason in
-            if isTelling { fail(path, "files from here on are not restored: \(reason)") }
+            guard isTelling else { return }
+            finisher.fail(
+                path, FileFailure(reason: "files from here on are not restored: \(reason)", isDamage: true))
         } _: { item in
             if noteInterruption() { return false }
             try body(item)
@@ -194,6 +205,10 @@ final class RestorePass {
 
     private func restore(_ entry: ManifestEntry, to path: [UInt8], _ decision: RestoreDecision) throws {
         if path.isEmpty, !entry.path.isEmpty { topEntry = entry }
+        if origin == nil {
+            origin = entry.path.dropLast(
+                path.count + (entry.path.count > path.count && !path.isEmpty ? 1 : 0))
+        }
         if entry.stat.type == .directory, decision == .onlyAsAncestor { return }
         guard try enterFolders(above: path) else { return }
         switch entry.stat.type {
@@ -276,33 +291,34 @@ final class RestorePass {
         guard request.isPrivileged || !entry.isDevice else {
             return fail(path, "a device file left out; --privileged brings it back")
         }
-        guard let replacing = try mayWrite(entry, path) else { return }
+        guard let place = try mayWrite(entry, path) else { return }
         var notes: [MetadataNote] = []
         try perItem(path) { () throws(TargetError) in
             if let target {
-                notes = try target.makeSpecial(path, entry.stat, entry.attributes, replacing: replacing)
+                notes = try target.makeSpecial(
+                    path, entry.stat, entry.attributes, replacing: place.isReplacing)
             }
         } then: {
             note(path, notes)
             board.update { $0.others += 1 }
-            onEvent(.restored(entry))
+            finisher.tell(entry, place.replaced)
         }
     }
 
     private func restoreFile(_ entry: ManifestEntry, to path: [UInt8]) throws {
-        guard let replacing = try mayWrite(entry, path) else { return }
+        guard let place = try mayWrite(entry, path) else { return }
         if entry.stat.linkCount > 1 {
             if let first = firstNames[LinkKey(entry)] {
-                if target == nil { return countUnwritten(entry, bytes: 0) }
-                let later = LaterName(
-                    path: path, first: first, entry: withoutContent(entry), isReplacing: replacing)
+                if target == nil { return countUnwritten(entry, place, bytes: 0) }
+                let later = LaterName(path: path, first: first, entry: entry.withoutContent, place: place)
                 return laterNames.append(later)
             }
         }
         let file = PendingFile(
-            path: path, entry: withoutContent(entry), target: target, isReplacing: replacing)
+            path: path, entry: entry.withoutContent, target: target, isReplacing: place.isReplacing,
+            replaced: place.replaced)
         if entry.stat.linkCount > 1 { firstNames[LinkKey(entry)] = file }
-        if target == nil { return countUnwritten(entry, bytes: entry.stat.size) }
+        if target == nil { return countUnwritten(entry, place, bytes: entry.stat.size) }
         switch entry.content {
         case .inline(let bytes):
             do throws(TargetError) {
@@ -320,23 +336,19 @@ final class RestorePass {
         case .extents(let extents):
             openFile = (file, 0)
             add(extents)
-        case nil: fail(path, "the manifest has no content for it")
+        case nil:
+            finisher.fail(
+                entry.path, FileFailure(reason: "the list of files has no content for it", isDamage: true))
         }
     }
 
-    private func countUnwritten(_ entry: ManifestEntry, bytes: UInt64) {
+    private func countUnwritten(_ entry: ManifestEntry, _ place: Place, bytes: UInt64) {
         board.update {
             $0.files += 1
             $0.bytes &+= bytes
             $0.processedBytes &+= entry.stat.size
         }
-        onEvent(.restored(entry))
-    }
-
-    private func withoutContent(_ entry: ManifestEntry) -> ManifestEntry {
-        var entry = entry
-        entry.content = nil
-        return entry
+        finisher.tell(entry, place.replaced)
     }
 
     private func add(_ extents: [Extent]) {
@@ -345,14 +357,15 @@ final class RestorePass {
         for extent in extents {
             let (end, overflow) = offset.addingReportingOverflow(extent.length)
             guard !overflow, end <= file.entry.stat.size else {
-                file.fail("its chunks are longer than the file")
+                file.fail("its content in the repository is longer than the file", isDamage: true)
                 break
             }
             if case .chunk(let reference) = extent {
                 if let location = selection.index.location(of: reference) {
                     plan.add(reference, at: location, of: file, fileOffset: offset)
                 } else {
-                    file.fail("\(MissingBlobError(id: reference.id))")
+                    let failure = FileFailure.damage(MissingBlobError(id: reference.id))
+                    file.fail(failure.reason, isDamage: failure.isDamage)
                 }
             }
             offset = end
@@ -362,22 +375,23 @@ final class RestorePass {
 
     private func closeOpenFile() throws {
         guard let (file, offset) = openFile else { return }
-        if offset != file.entry.stat.size { file.fail("its chunks do not add up to the file's size") }
+        if offset != file.entry.stat.size {
+            file.fail("its content in the repository does not add up to the file's size", isDamage: true)
+        }
         openFile = nil
         try release(file)
     }
 
     /// Lets go of a file whose extents are all planned; a file that waits for no chunk is finished.
     private func release(_ file: PendingFile) throws {
-        if file.finishChunk() { try FileFinisher(board: board, onEvent: onEvent).finish(file) }
+        if file.finishChunk() { try finisher.finish(file) }
     }
 
-    /// Whether an entry may be put at `path`: true to replace what is there, false when nothing is, nil
-    /// when what is there stays.
-    private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Bool? {
+    /// How an entry may be put at `path`; nil when what is there stays.
+    private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Place? {
         // Nothing was in a folder that is new, and the target itself sees to it that nothing comes to stand twice.
         guard let existing, let current = names.current, !current.isNew || current.isShared else {
-            return false
+            return Place()
         }
         var found: FileStat?
         var other: [UInt8]?
@@ -390,20 +404,24 @@ final class RestorePass {
             fail(path, "\(Self.meeting(other)) and stays; restore it into another folder")
             return nil
         }
-        guard let found else { return false }
+        guard let found else { return Place() }
         let rendered = { [target] (time: Timestamp) in
             guard let target, found.type == .regular else { return time.cut(like: found.mtime) }
             return target.rendered(time, at: path, device: found.device)
         }
         let reason = request.overwrite.reasonToKeep(found, against: entry.stat, rendered: rendered)
-        guard let reason else { return true }
         let unchanged = RestoreRequest.Overwrite.ifChanged
+        guard let reason else {
+            let isSame = unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
+            let replaced: ReplacedEntry = found.mtime > entry.stat.mtime ? .newer : .different
+            return Place(isReplacing: true, replaced: isSame ? nil : replaced)
+        }
         if entry.stat.type == .regular, entry.stat.linkCount > 1, firstNames[LinkKey(entry)] == nil,
             unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
         {
             // Further names become links to it: a restore that was killed may have come as far as here.
             let kept = PendingFile(
-                path: path, entry: withoutContent(entry), target: target, isReplacing: false)
+                path: path, entry: entry.withoutContent, target: target, isReplacing: false)
             kept.keep()
             firstNames[LinkKey(entry)] = kept
         }
@@ -413,7 +431,7 @@ final class RestorePass {
             $0.processedBytes &+= entry.stat.size
             $0.keptBytes &+= entry.stat.size
         }
-        onEvent(.kept(path: path, reason: reason))
+        onEvent(.kept(path: entry.path, reason: reason))
         return nil
     }
 
@@ -428,7 +446,7 @@ final class RestorePass {
         let plan = self.plan
         self.plan = RestorePlan(fileLimit: request.filesTogether)
         running = RunningPlan(
-            plan, selection.repository, selection.index, FileFinisher(board: board, onEvent: onEvent),
+            plan, selection.repository, selection.index, finisher,
             workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
     }
 
@@ -468,27 +486,18 @@ final class RestorePass {
         return true
     }
 
+    private var finisher: FileFinisher { FileFinisher(board: board, onEvent: onEvent) }
+
+    /// The path in the snapshot of what goes to a path of the target.
+    private func pathInSnapshot(_ path: [UInt8]) -> [UInt8] {
+        path.isEmpty ? origin ?? [] : PathOrder.join(origin ?? [], path)
+    }
+
     private func fail(_ path: [UInt8], _ reason: String) {
-        board.update { $0.failed += 1 }
-        onEvent(.failed(path: path, reason: reason))
+        finisher.fail(pathInSnapshot(path), FileFailure(reason: reason))
     }
 
     private func note(_ path: [UInt8], _ notes: [MetadataNote]) {
-        FileFinisher(board: board, onEvent: onEvent).note(path, notes)
-    }
-}
-
-extension Timestamp {
-    /// The time cut to the largest usual step that `other` could have been cut to: where nothing may be tried.
-    func cut(like other: Timestamp) -> Timestamp {
-        var cut = self
-        if let step = [UInt32(10_000_000), 1_000_000, 1_000, 100].first(where: { other.nanoseconds % $0 == 0 }
-        ) {
-            cut.nanoseconds -= cut.nanoseconds % step
-        }
-        guard other.nanoseconds == 0 else { return cut }
-        cut.nanoseconds = 0
-        if other.seconds == cut.seconds - 1, other.seconds % 2 == 0 { cut.seconds -= 1 }
-        return cut
+        finisher.note(pathInSnapshot(path), notes)
     }
 }

@@ -18,13 +18,19 @@ final class PendingFile: @unchecked Sendable {
     private var file: (any RestoreFile)?
     /// The chunks that are still to come, and one for the pass that still plans the file.
     private var chunksLeft = 1
-    private var failure: String?
+    private var failure: FileFailure?
+    /// What it takes the place of.
+    let replaced: ReplacedEntry?
     private var isDone = false
     private var wasRestored = false
     private var writtenBytes: UInt64 = 0
 
     /// Prepares a file; it is created with its first bytes.
-    init(path: [UInt8], entry: ManifestEntry, target: (any RestoreTarget)?, isReplacing: Bool) {
+    init(
+        path: [UInt8], entry: ManifestEntry, target: (any RestoreTarget)?, isReplacing: Bool,
+        replaced: ReplacedEntry? = nil
+    ) {
+        self.replaced = replaced
         self.path = path
         self.entry = entry
         self.target = target
@@ -61,7 +67,9 @@ final class PendingFile: @unchecked Sendable {
     var unwrittenBytes: UInt64 { monitor.locked { entry.stat.size - min(entry.stat.size, writtenBytes) } }
 
     /// Notes why the file cannot be restored.
-    func fail(_ reason: String) { monitor.locked { failure = failure ?? reason } }
+    func fail(_ reason: String, isDamage: Bool = false) {
+        monitor.locked { failure = failure ?? FileFailure(reason: reason, isDamage: isDamage) }
+    }
 
     /// Counts a chunk as dealt with; true for the last one.
     func finishChunk() -> Bool {
@@ -75,7 +83,7 @@ final class PendingFile: @unchecked Sendable {
     func finish() throws(TargetError) -> Result<[MetadataNote], FileFailure> {
         guard let file = try open(isAtOnce: true) else {
             abandon()
-            return .failure(FileFailure(reason: monitor.locked { failure } ?? "not restored"))
+            return .failure(monitor.locked { failure } ?? FileFailure(reason: "not restored"))
         }
         let notes = try file.finish(entry.stat, entry.attributes)
         monitor.locked { (isDone, wasRestored) = (true, true) }
@@ -96,9 +104,29 @@ final class PendingFile: @unchecked Sendable {
     }
 }
 
+extension ManifestEntry {
+    /// The entry without its extents or inline bytes.
+    var withoutContent: ManifestEntry {
+        var entry = self
+        entry.content = nil
+        return entry
+    }
+}
+
 /// Why one file could not be restored.
 struct FileFailure: Error {
     var reason: String
+    /// Whether the repository is damaged.
+    var isDamage = false
+
+    /// The failure that stored content is damaged or missing.
+    static func damage(_ error: any Error) -> FileFailure {
+        FileFailure(
+            reason: "its content cannot be read from the repository (\(error))",
+            isDamage: (error as? CorruptionError)?.isWhole != true)
+    }
+
+    init(reason: String, isDamage: Bool = false) { (self.reason, self.isDamage) = (reason, isDamage) }
 }
 
 /// A chunk and the place in a file that it goes to.

@@ -62,13 +62,23 @@ public struct RestoreRequest: Sendable {
     }
 }
 
+/// What stood at the target in place of an entry.
+public enum ReplacedEntry: Sendable, Equatable {
+    /// Something that was modified later.
+    case newer
+    /// Something else that differs in kind, size or time.
+    case different
+}
+
 /// What a restore tells while it runs, from any of its threads.
 public enum RestoreEvent: Sendable {
     /// An entry is in its place (or would be).
     case restored(ManifestEntry)
+    /// The entry that is restored next took the place of another state of it, or would.
+    case replaced(path: [UInt8], ReplacedEntry)
     /// What is at the target stays, and why.
     case kept(path: [UInt8], reason: String)
-    /// An entry could not be restored; the exit code says so.
+    /// An entry could not be restored; the exit code says so. Every path is the snapshot's.
     case failed(path: [UInt8], reason: String)
     /// An entry is restored except for a part of its metadata; the exit code says so unless that was to be expected.
     case note(path: [UInt8], reason: String, isExpected: Bool)
@@ -86,6 +96,9 @@ public struct RestoreReport: Sendable {
     public var bytes: UInt64 = 0
     /// Bytes of files dealt with so far, also of those under way, kept or linked: what progress is measured by.
     public var processedBytes: UInt64 = 0
+    /// Entries that took the place of another state of them, and how many of those were newer at the target.
+    public var replaced: UInt64 = 0
+    public var replacedNewer: UInt64 = 0
     /// Entries that stayed as they were at the target.
     public var kept: UInt64 = 0
     /// Content of the regular files among them.
@@ -95,8 +108,12 @@ public struct RestoreReport: Sendable {
     /// Regular files that the restore was asked for, and their content: known once a restore has ended early.
     public var wantedFiles: UInt64 = 0
     public var wantedBytes: UInt64 = 0
+    /// Whether what was written is known to be durable: once a restore has ended early.
+    public var isDurable = false
     /// Entries that could not be restored.
     public var failed: UInt64 = 0
+    /// How many of them because the repository is damaged.
+    public var damaged: UInt64 = 0
     /// Entries with metadata that could not be set, other than what was to be expected.
     public var notes: UInt64 = 0
     /// Whether the user ended it before its end.

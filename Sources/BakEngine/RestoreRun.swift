@@ -55,21 +55,23 @@ public final class Restore: Sendable {
         }
         defer { target.close() }
         do {
-            try pass.restoreEntries()
-            try pass.linkAndFinishFolders()
-        } catch {
-            pass.finishTop()
-            guard let error = error as? TargetError, error.isFatal else { throw error }
-            // What is whole should stay so, and the user wants to know how much is missing.
-            try? target.synchronize()
+            do {
+                defer { pass.finishTop() }
+                try pass.restoreEntries()
+                try pass.linkAndFinishFolders()
+            }
+            try target.synchronize()
+            return progress.report
+        } catch let error as TargetError where error.isFatal {
+            // What is whole should stay so, and the user wants to know how much is missing. The system tells only once of
+            // what a medium has lost: a sync that succeeds after one that failed says nothing.
+            let isDurable = error.kind != .notDurable && (try? target.synchronize()) != nil
+            progress.update { $0.isDurable = isDurable }
             if let need = try? selection.need() {
                 progress.update { ($0.wantedFiles, $0.wantedBytes) = (need.files, need.bytes) }
             }
             throw error
         }
-        pass.finishTop()
-        try target.synchronize()
-        return progress.report
     }
 
     /// The request and the filter that also take what belongs together with what is wanted.

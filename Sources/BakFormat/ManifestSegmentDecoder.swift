@@ -122,6 +122,9 @@ public final class ManifestSegmentDecoder {
     /// Whether the last entry's own record has all of its content.
     public var isComplete: Bool { !fields.hasExtents || extentBytes == fields.stat.size }
 
+    /// How many bytes of content the last record has itself.
+    public var inlineBytes: Int { hasEntry && fields.form == .inline ? fields.content.count : 0 }
+
     /// Whether `isTrue` holds for each extent of the last record.
     public func allExtents(_ isTrue: (Extent) -> Bool) throws(CorruptionError) -> Bool {
         guard !extents.isEmpty else { return true }

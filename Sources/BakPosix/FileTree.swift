@@ -219,9 +219,6 @@ extension SourceError {
     /// A failed system call.
     init(_ error: Errno, _ operation: String) {
         self.init(operation: operation, message: error.message, isNotFound: error.isNotFound)
-        guard error.isOutOfNumbers else { return }
-        endsRun = true
-        message +=
-            "; allow this program more open files (ulimit -n), or let other programs close theirs, and run it again"
+        endsRun = error.isOutOfNumbers
     }
 }

@@ -88,6 +88,7 @@ extension FolderTarget {
             case ENOENT, ENODEV, ENXIO, ESTALE, ENOTCONN, ESHUTDOWN, ECONNABORTED, EHOSTDOWN:
                 isGone ? .gone : .entry
             case EEXIST: .taken
+            case EMFILE, ENFILE: .outOfFiles
             default: .entry
             }
         let message =

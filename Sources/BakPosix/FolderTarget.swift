@@ -235,7 +235,7 @@ public final class FolderTarget: RestoreTarget {
         } catch {
             // A medium without the call; files were sent on their way one by one.
             guard ![ENOSYS, EINVAL, ENOTSUP].contains(error.code) else { return }
-            throw TargetError(operation: "sync", message: error.message, kind: .gone, place: path)
+            throw TargetError(operation: "sync", message: error.message, kind: .notDurable, place: path)
         }
     }
 

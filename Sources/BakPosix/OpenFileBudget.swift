@@ -2,11 +2,13 @@
 // a service may be allowed 64 or fewer; then fewer folders, files and packs are open at a time, and nothing else changes.
 //
 // Always holds: what runs out of numbers waits for another thread to give one back. The limit is the process's, so it
-// never becomes the failure of the entry that happened to be next.
+// never becomes the failure of the entry that happened to be next. Nothing waits once a wait was in vain, nor after the
+// user's wish to stop: a process of which every thread waits for the others would never end.
 
 import BakStorage
 import CLinux
 import Glibc
+import Synchronization
 
 enum OpenFileBudget {
     /// How many files may be open, as allowed when it is first asked for.
@@ -29,19 +31,49 @@ enum OpenFileBudget {
     private static let waitSteps = 2000
     private static let stepMicroseconds: UInt32 = 5000
 
+    /// True once a wait was in vain.
+    private static let isHopeless = Atomic<Bool>(false)
+
     /// Opens with `call`; waits while the process or the system has no number left.
-    static func open(_ call: () -> Int32) throws(Errno) -> Int32 {
+    ///
+    /// - Parameter shouldStop: true once nothing is worth waiting for.
+    static func open(
+        shouldStop: () -> Bool = { Interruption.isRequested || isHopeless.load(ordering: .relaxed) },
+        _ call: () -> Int32
+    ) throws(Errno) -> Int32 {
         var steps = 0
         while true {
             do throws(Errno) {
                 return try system(call)
             } catch {
-                guard error.isOutOfNumbers, steps < waitSteps else { throw error }
+                guard error.isOutOfNumbers, !shouldStop() else { throw error }
                 steps += 1
+                if steps > waitSteps { isHopeless.store(true, ordering: .relaxed) }
                 usleep(stepMicroseconds)
             }
         }
     }
+
+    /// So many numbers the work on one repository takes at least.
+    private static let fewest = 18
+
+    /// True if enough numbers are free: a process may be started with files open.
+    static func suffices(repositories: Int) -> Bool {
+        let needed = fewest * repositories
+        return (0..<Int32(clamping: limit)).lazy.filter { fcntl($0, F_GETFD) < 0 }.prefix(needed).count
+            == needed
+    }
+}
+
+extension Machine {
+    /// Why a command cannot do its work on so many repositories, in the user's words: too few files may be open. Nil if
+    /// enough may be.
+    public static func lackOfOpenFiles(repositories: Int) -> String? {
+        OpenFileBudget.suffices(repositories: repositories) ? nil : Errno(code: EMFILE).message
+    }
+
+    /// How many threads should work on packs and files at once: one for each processor, if enough files may be open.
+    public static var workerCount: Int { max(2, OpenFileBudget.share(processorCount)) }
 }
 
 extension Errno {

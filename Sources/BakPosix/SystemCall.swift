@@ -9,8 +9,15 @@ struct Errno: Error, Equatable {
     /// The value of `errno`.
     let code: Int32
 
-    /// The system's words for it.
+    /// The system's words for it, or better ones.
     var message: String {
+        switch code {
+        case EMFILE:
+            return
+                "too few open files are allowed: ulimit -n \(OpenFileBudget.limit); allow this program more, such as 256"
+        case ENFILE: return "too many files are open on this machine; let other programs close theirs"
+        default: break
+        }
         var text = [CChar](repeating: 0, count: 256)
         // Swift imports the POSIX form, which fills the buffer.
         guard strerror_r(code, &text, text.count) == 0 else { return "error \(code)" }

@@ -277,6 +277,7 @@ public final class RepositoryCheck {
                 note(name, "the pack is missing")
                 report.repairs.insert(.packs)
                 damage.packs.insert(pack.id)
+                report.missingBytes += pack.indexed.size
                 continue
             }
             guard size != pack.indexed.size else { continue }
@@ -315,6 +316,8 @@ public final class RepositoryCheck {
         }
         var unexplained: [CountedPack] = []
         for (pack, found, wasRead) in run.faulty {
+            // An earlier check may have found it whole.
+            if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes += pack.indexed.size }
             for reason in found.words {
                 note(Layout.pack(pack.id).description, reason, found.cause ?? .damage)
             }

@@ -94,7 +94,11 @@ public struct CheckReport: Sendable, Equatable {
     public var ranOutOfTime = false
     /// Bytes of packs that this machine has read and found whole, in this check or an earlier one.
     public var everReadBytes: UInt64 = 0
-    /// Since when it has read them; nil when it has read none.
+    /// Bytes of packs that this check has read and not found whole.
+    public var faultyReadBytes: UInt64 = 0
+    /// Bytes of packs that are missing.
+    public var missingBytes: UInt64 = 0
+    /// Since when it has read what is whole; nil when it has read none.
     public var readSince: Timestamp?
     /// Packs that nothing refers to, left by interrupted runs.
     public var unusedPacks = 0

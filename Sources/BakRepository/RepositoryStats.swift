@@ -34,7 +34,8 @@ public struct TypeStats: Equatable, Sendable {
     public var files: UInt64 = 0
     /// Their bytes.
     public var bytes: UInt64 = 0
-    /// Their distinct chunks; a chunk that files of several types have counts for one of them.
+    /// Their distinct chunks, and content that lies in the lists of files themselves; a chunk that files of several types
+    /// have counts for one of them.
     public var chunks = BlobSizes()
 
     /// None of a type.
@@ -49,7 +50,7 @@ public struct RepositoryStats: Equatable, Sendable {
     public var bytes: UInt64 = 0
     /// The distinct blobs that the snapshots need, lists of files among them.
     public var needed = BlobSizes()
-    /// The same for lists of files alone.
+    /// The same for lists of files alone, without the content of small files in them.
     public var manifests = BlobSizes()
     /// By type, the largest in the repository first.
     public var types: [TypeStats] = []
@@ -217,11 +218,14 @@ public final class StatsRun {
             let bytes = try reader.read(blob, kind: .manifestPack, index: index)
             let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(blob.id)")
             var type = Self.type(of: use.reference.firstPath)
+            var inline: [String: UInt64] = [:]
+            defer { countInline(inline, in: blob.id) }
             while let kind = try decoder.advance() {
                 if kind == .entry {
                     type = Self.type(of: decoder.path)
                     if countingFiles, decoder.fields.stat.type == .regular {
                         countFile(type, decoder.fields.stat.size, use.uses)
+                        inline[type, default: 0] += UInt64(decoder.inlineBytes)
                     }
                 }
                 _ = try decoder.allExtents { extent in
@@ -258,6 +262,20 @@ public final class StatsRun {
         stats.needed.add(entry)
         let name = known(type)
         types[name, default: TypeStats(type: name)].chunks.add(entry)
+    }
+
+    /// Counts content that lies in a segment for the files that have it: of the segment's stored bytes its share.
+    private func countInline(_ bytes: [String: UInt64], in segment: ID128) {
+        guard let position = sorted.position(of: segment) else { return }
+        let entry = sorted.entry(at: position)
+        for (type, raw) in bytes where raw > 0 && entry.rawLength > 0 {
+            let stored = raw * UInt64(entry.storedLength) / UInt64(entry.rawLength)
+            let name = known(type)
+            types[name, default: TypeStats(type: name)].chunks.rawBytes += raw
+            types[name, default: TypeStats(type: name)].chunks.storedBytes += stored
+            stats.manifests.rawBytes -= raw
+            stats.manifests.storedBytes -= stored
+        }
     }
 
     private func known(_ type: String) -> String {

@@ -19,6 +19,10 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
         case full
         /// The target takes no content any more: it is gone, read-only, or its medium fails.
         case gone
+        /// This process may not open more files.
+        case outOfFiles
+        /// What was written may not be on the medium.
+        case notDurable
     }
 
     /// What was tried: "create", "write", "set the owner of", …
@@ -30,8 +34,8 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Where, as a user would write it; empty for where the caller knows it.
     public var place: String
 
-    /// Whether the rest of the restore would fail for the same reason (a full or vanished target).
-    public var isFatal: Bool { kind == .full || kind == .gone }
+    /// Whether the restore ends with it: the rest would fail for the same reason (a full or vanished target).
+    public var isFatal: Bool { [.full, .gone, .outOfFiles, .notDurable].contains(kind) }
 
     /// Makes the error.
     public init(operation: String, message: String, kind: Kind = .entry, place: String = "") {

@@ -120,7 +120,7 @@ extension Commands {
         request.allowsEmpty = invocation.has(.allowEmpty)
         request.isDryRun = invocation.has(.dryRun)
         request.compression = invocation.compression
-        request.workerCount = max(2, Machine.processorCount)
+        request.workerCount = Machine.workerCount
         request.readConcurrency = invocation.count(.readConcurrency)
         return request
     }

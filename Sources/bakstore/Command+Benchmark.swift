@@ -27,7 +27,7 @@ extension Commands {
             totals?.join()
         }
         let report = try benchmark.run(
-            workerCount: max(2, Machine.processorCount), readConcurrency: invocation.count(.readConcurrency))
+            workerCount: Machine.workerCount, readConcurrency: invocation.count(.readConcurrency))
         ticker.stop()
         reporter.finish()
         let findings = BenchmarkFindings(

@@ -19,7 +19,7 @@ extension Commands {
             depth = .readData
         }
         let check = RepositoryCheck(
-            repository, depth: depth, workerCount: max(2, Machine.processorCount),
+            repository, depth: depth, workerCount: Machine.workerCount,
             maximumSeconds: invocation.seconds(.maxDuration), onEvent: output.note,
             isCancelled: context.isInterrupted)
         defer { reporter.finish() }
@@ -146,10 +146,14 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
     /// How much has been read since when, in this check and those before it.
     private func printCoverage(_ report: CheckReport) throws {
         if report.ranOutOfTime { try context.print("the time was over; the next check goes on from here") }
-        guard let since = report.readSince else { return }
-        let share = Formatting.percent(report.everReadBytes, of: report.packBytes)
-        let rest = report.everReadBytes < report.packBytes ? ", the rest never" : ""
-        try context.print("\(share) of what is stored was read since \(context.text(since))\(rest)")
+        let (read, stored) = (
+            report.everReadBytes + report.faultyReadBytes, report.packBytes - report.missingBytes
+        )
+        guard read > 0 else { return }
+        let share = Formatting.percent(read, of: stored)
+        let since = report.readSince.map { " since \(context.text($0))" } ?? ""
+        try context.print(
+            "\(share) of what is stored was read\(since)\(read < stored ? ", the rest never" : "")")
     }
 
     private func printDamage(_ report: CheckReport) throws {

@@ -23,7 +23,7 @@ extension Commands {
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
-        request.workerCount = max(2, Machine.processorCount)
+        request.workerCount = Machine.workerCount
         let reporter = context.progress(for: invocation)
         let output = CopyOutput(invocation, context, reporter)
         defer { reporter.finish() }

@@ -65,7 +65,7 @@ extension PruneOptions {
         maxDurationNanoseconds = invocation.seconds(.maxDuration).map {
             $0.multipliedClamped(by: 1_000_000_000)
         }
-        workerCount = max(2, Machine.processorCount)
+        workerCount = Machine.workerCount
         isDryRun = invocation.has(.dryRun)
         isAlone = invocation.has(.alone)
         pause = { nanoseconds in

@@ -19,7 +19,7 @@ extension Commands {
         var request = RepairRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
         request.isAlone = invocation.has(.alone)
-        request.workerCount = max(2, Machine.processorCount)
+        request.workerCount = Machine.workerCount
         request.packs = try words.dropFirst().map { word in
             // As a check names them, too.
             guard let id = ID128(word.split(separator: "/").last ?? "") else {

@@ -21,7 +21,7 @@ extension Commands {
         request.isPrivileged = invocation.has(.privileged)
         request.isDryRun = invocation.has(.dryRun)
         request.takesGroups = invocation.has(.withGroup)
-        request.workerCount = max(2, Machine.processorCount)
+        request.workerCount = Machine.workerCount
         let path = invocation.text(.target) ?? ""
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         request.subpath = try subject.path(in: request.snapshot, repository, index)
@@ -64,6 +64,7 @@ extension Commands {
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
+        if report.damaged > 0 { return .damage }
         return report.failed > 0 || report.notes > 0 || miss != nil ? .incomplete : .done
     }
 
@@ -106,13 +107,22 @@ extension Commands {
         let files = report.files + report.kept
         let missing = report.wantedFiles - min(report.wantedFiles, files)
         let bytes = report.wantedBytes - min(report.wantedBytes, report.bytes &+ report.keptBytes)
-        let advice = error.kind == .full ? "make room there" : "see to the target"
+        let advice =
+            switch error.kind {
+            case .full: "make room there, then "
+            case .outOfFiles: ""
+            default: "see to the target, then "
+            }
         return "\(error.description); \(Formatting.count(report.files)) of "
             + "\(Formatting.count(report.wantedFiles, "file", "files")) (\(Formatting.size(report.bytes))) "
             + (report.kept > 0 ? "and \(Formatting.count(report.kept)) kept as they were " : "")
-            + "\(Formatting.word(files, "is", "are")) whole there, \(Formatting.count(missing)) (\(Formatting.size(bytes))) "
-            + "\(Formatting.word(missing, "is", "are")) missing; "
-            + "\(advice), then run the same command with --overwrite if-changed"
+            + (report.isDurable
+                ? "\(Formatting.word(files, "is", "are")) whole there"
+                : "\(Formatting.word(files, "was", "were")) written, but it is not certain that the disk keeps them")
+            + (missing > 0
+                ? ", \(Formatting.count(missing)) (\(Formatting.size(bytes))) "
+                    + "\(Formatting.word(missing, "is", "are")) missing" : "")
+            + "; \(advice)run the same command with --overwrite \(report.isDurable ? "if-changed" : "always")"
     }
 
     private static func openTarget(_ path: String) throws -> FolderTarget {
@@ -164,6 +174,13 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
             say(
                 "restored", entry.path, invocation.has(.dryRun) ? "would be restored" : "restored",
                 size: entry.stat.size)
+        case .replaced(let path, let replaced):
+            guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
+            say(
+                "replaced", path,
+                (invocation.has(.dryRun) ? "would replace" : "replaced")
+                    + (replaced == .newer ? " a newer one" : " a different one"),
+                reason: replaced == .newer ? "newer" : "different")
         case .kept(let path, let reason):
             guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
             say("kept", path, "kept: \(reason)", reason: reason)
@@ -222,6 +239,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
 
     func summarize(_ report: RestoreReport) throws {
         tellRest()
+        defer { if report.damaged > 0 { complain("the repository is damaged" + ErrorReport.damageAdvice) } }
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) {
             return try context.printJSON { json in
@@ -230,9 +248,12 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
                 json.member("dirs_restored", report.folders)
                 json.member("others_restored", report.others)
                 json.member("bytes_restored", report.bytes)
+                json.member("items_replaced", report.replaced)
+                json.member("newer_items_replaced", report.replacedNewer)
                 json.member("files_skipped", report.kept)
                 json.member("links_copied", report.copiedLinks)
                 json.member("items_failed", report.failed)
+                json.member("items_damaged", report.damaged)
                 json.member("items_with_notes", report.notes)
                 json.member("total_duration", seconds)
                 json.member("snapshot_id", snapshot.id.description)
@@ -246,6 +267,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         line += invocation.has(.dryRun) ? "would be restored to" : "restored and verified to"
         line += " \(Formatting.line(target)); \(Formatting.duration(seconds: seconds))"
         try context.print(line)
+        if report.replaced > 0 { try context.print(replaced(report)) }
         if report.kept > 0 {
             try context.print("\(Formatting.count(report.kept, "item", "items")) kept as they were")
         }
@@ -259,6 +281,29 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
             let items = Formatting.count(report.failed, "item", "items")
             try context.print("\(items) could not be restored; the reasons are above")
         }
-        if report.wasInterrupted { try context.print("interrupted; the files restored so far are whole") }
+        if report.wasInterrupted { try context.print(interrupted) }
+    }
+
+    /// What the restore has replaced at the target that was not as it is in the snapshot.
+    private func replaced(_ report: RestoreReport) -> String {
+        let different = report.replaced - report.replacedNewer
+        let kinds = [
+            (report.replacedNewer, "newer than in the snapshot"), (different, "older or different"),
+        ].filter { $0.0 > 0 }.map { "\(Formatting.count($0.0)) \($0.1)" }
+        let isDry = invocation.has(.dryRun)
+        var line = isDry ? "would replace " : "replaced "
+        line += "\(Formatting.count(report.replaced, "item", "items")) in the target: "
+        line += kinds.joined(separator: ", ")
+        if !isDry, invocation.verbosity < 1 { line += " (-v names each)" }
+        if report.replacedNewer > 0 { line += "; --overwrite if-newer keeps newer ones" }
+        return line
+    }
+
+    /// What an interrupted restore leaves, and how it goes on.
+    private var interrupted: String {
+        if invocation.has(.dryRun) { return "interrupted before the end" }
+        let isAlways = (invocation.text(.overwrite) ?? "always") == "always"
+        return "interrupted; what was restored so far is whole. To go on from there, run the same command"
+            + (isAlways ? " with --overwrite if-changed" : " again")
     }
 }

@@ -13,7 +13,16 @@ let programName = "bakstore \(programVersion)"
 enum Commands {
     /// Runs the command that was asked for.
     static func run(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
-        switch invocation.command {
+        let repositories =
+            switch invocation.command {
+            case .version, .help: 0
+            case .copy: 2
+            default: invocation.has(.fromRepo) ? 2 : 1
+            }
+        if let lack = Machine.lackOfOpenFiles(repositories: repositories) {
+            throw CommandFailure(code: .failed, message: lack)
+        }
+        return switch invocation.command {
         case .version: try version(invocation, context: context)
         case .help: try help(invocation, context: context)
         case .initialize: try initialize(invocation, context: context)

@@ -30,16 +30,15 @@ struct ErrorReport: Equatable {
         case let error as PatternError: (code, message) = (.usage, error.description)
         case let error as RepositoryError: (code, message) = Self.report(error)
         case let error as CorruptionError:
-            let isWhole = error.needsNewerProgram || error.isRefused
-            code = isWhole ? .failed : .damage
-            message = error.description + (isWhole ? "" : "; run: bakstore check")
+            code = error.isWhole ? .failed : .damage
+            message = error.description + (error.isWhole ? "" : Self.damageAdvice)
         case let error as LatestUnreadableError:
             code = .damage
             message =
                 error.description
                 + "; to bring it back, see: bakstore check; to take one that can be read: --skip-damaged"
         case let error as MissingBlobError:
-            (code, message) = (.damage, error.description + "; run: bakstore check")
+            (code, message) = (.damage, error.description + Self.damageAdvice)
         case let error as StoreError: (code, message) = Self.report(error)
         case let error as TargetError:
             code = .failed
@@ -49,6 +48,10 @@ struct ErrorReport: Equatable {
         }
         message = suggestions.completed(Formatting.line(message))
     }
+
+    /// What to do about damage, at the end of what says where it is.
+    static let damageAdvice =
+        "; to see what it affects and how to repair it, run: bakstore check --read-data"
 
     private static func help(_ command: CommandName?) -> String {
         guard let command, command != .help else { return " (see: bakstore help)" }

@@ -55,6 +55,9 @@ import Testing
         let types = Dictionary(uniqueKeysWithValues: stats.types.map { ($0.type, $0) })
         #expect(Set(types.keys) == ["mov", "jpg", "txt", "dat", ""])
         #expect(types["mov"]?.chunks.rawBytes == 70_000 && types["mov"]?.files == 3)
+        // Its content lies in the list of files.
+        let inline = try #require(types[""]).chunks
+        #expect(inline.rawBytes == 50 && inline.storedBytes > 0 && inline.blobs == 0)
         #expect(types["mov"]?.bytes == 100_000 && types["txt"]?.files == 2)
         // What two types share counts for one of them.
         #expect((types["jpg"]?.chunks.rawBytes ?? 0) + (types["dat"]?.chunks.rawBytes ?? 0) == 20_000)

@@ -78,6 +78,20 @@ extension PosixTests {
             }
         }
 
+        @Test func nothingWaitsForANumberOnceItIsToStop() throws {
+            var calls = 0
+            #expect(throws: Errno(code: EMFILE)) {
+                try OpenFileBudget.open(shouldStop: { calls == 3 }) {
+                    calls += 1
+                    errno = EMFILE
+                    return -1
+                }
+            }
+            #expect(calls == 3 && Errno(code: EMFILE).message.contains("ulimit -n"))
+            #expect(
+                OpenFileBudget.suffices(repositories: 1) && !OpenFileBudget.suffices(repositories: .max / 64))
+        }
+
         @Test func aLackOfNumbersIsNoFaultOfTheEntry() {
             #expect(SourceError(Errno(code: EMFILE), "open").endsRun)
             #expect(SourceError(Errno(code: ENFILE), "list").endsRun)

@@ -220,6 +220,11 @@ int futimens(int file, const struct timespec times[2]) {
     return REAL(futimens)(file, kept);
 }
 
+int syncfs(int descriptor) {
+    if (is_refused(descriptor, "syncfs")) return -1;
+    return REAL(syncfs)(descriptor);
+}
+
 int utimensat(int at, const char *name, const struct timespec times[2], int flags) {
     return is_refused(at, "utimensat") ? -1 : REAL(utimensat)(at, name, times, flags);
 }

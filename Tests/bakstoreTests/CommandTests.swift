@@ -78,7 +78,11 @@ import Testing
         #expect(backup.code == .interrupted)
         #expect(backup.output == "interrupted before a file was stored; no snapshot was made\n")
         let restore = home.run("restore", "latest", "--target", "~/out")
-        #expect(restore.code == .interrupted && restore.output.contains("interrupted; the files restored"))
+        #expect(
+            restore.code == .interrupted && restore.output.contains("interrupted; what was restored so far"))
+        #expect(restore.output.hasSuffix("run the same command with --overwrite if-changed\n"))
+        let again = home.run("restore", "latest", "--target", "~/out", "--overwrite", "if-newer")
+        #expect(again.output.hasSuffix("run the same command again\n"))
         for words in [["ls", "latest"], ["check"], ["cat", "latest:\(home.path)/photos/a.jpg"]] {
             #expect(home.run(words[0], words.dropFirst().first ?? "-q").code == .interrupted, "\(words)")
         }
