@@ -46,6 +46,8 @@ public final class BackupSession {
     private let sealed = SealedPacks()
     private let total = AddedTotal()
     private let witness: PackWitness
+    /// Whether its records are worth the reserve of a full store.
+    private let fromReserve: Bool
     private let faults: ProtocolFaults
     /// What `gc/` showed after the last session was registered.
     private var rounds: CollectionState.Rounds
@@ -79,8 +81,9 @@ public final class BackupSession {
     init(
         _ repository: Repository, host: String, program: String, isDryRun: Bool = false,
         keeping kept: KeptPacks = KeptPacks(), onDamage: ((CorruptionError) -> Void)? = nil,
-        faults: ProtocolFaults
+        fromReserve: Bool = false, faults: ProtocolFaults
     ) throws {
+        self.fromReserve = fromReserve
         self.repository = repository
         self.host = host
         self.program = program
@@ -91,7 +94,9 @@ public final class BackupSession {
         if !isDryRun { open[id] = false }
         let milestones = faults.milestones.inside(["\(kept) \(id)"])
         do {
-            if !isDryRun, !faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+            if !isDryRun, !faults.readBeforeRegister {
+                try Self.register(id, repository, host, program, fromReserve)
+            }
             milestones.reached("registered")
             index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
             // What the index was loaded with was read after the session was registered.
@@ -101,7 +106,9 @@ public final class BackupSession {
             if !faults.ignoreCondemned { index.exclude(state.condemned) }
             rounds = state.rounds
             firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
-            if !isDryRun, faults.readBeforeRegister { try Self.register(id, repository, host, program) }
+            if !isDryRun, faults.readBeforeRegister {
+                try Self.register(id, repository, host, program, fromReserve)
+            }
             if !kept.packs.isEmpty { try takeOver(kept, state) }
         } catch {
             if !isDryRun { try? repository.store.delete(Layout.session(id)) }
@@ -111,14 +118,14 @@ public final class BackupSession {
     }
 
     private static func register(
-        _ id: ID128, _ repository: Repository, _ host: String, _ program: String
+        _ id: ID128, _ repository: Repository, _ host: String, _ program: String, _ fromReserve: Bool
     ) throws {
         let record = SessionRecord(id: id, time: repository.time.now(), host: host, program: program)
         let bytes = record.encode(repository.context)
         try RepositoryError.refuseUnreadable("the session record", bytes) { bytes throws(CorruptionError) in
             try SessionRecord(decoding: bytes, object: "", id: id, context: repository.context)
         }
-        guard try repository.store.putOwn(Layout.session(id), bytes) else {
+        guard try repository.store.putOwn(Layout.session(id), bytes, fromReserve: fromReserve) else {
             throw RepositoryError.sessionRevoked(id)
         }
     }
@@ -135,7 +142,7 @@ public final class BackupSession {
     private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
         open[next] = false
-        try Self.register(next, repository, host, program)
+        try Self.register(next, repository, host, program, fromReserve)
         // Only now: a collection that plans later sees the session.
         let found = try repository.collectionRounds()
         guard found != rounds else { return next }
@@ -288,7 +295,7 @@ public final class BackupSession {
         let key = Layout.snapshot(id)
         open[id] = true
         if faults.plainPutCommit { try repository.store.delete(key) }
-        let isCommitted = try repository.store.putOwn(key, bytes)
+        let isCommitted = try repository.store.putOwn(key, bytes, fromReserve: fromReserve)
         // Either the record or a tombstone is there.
         open[id] = nil
         return isCommitted

@@ -78,7 +78,15 @@ extension Repository {
         for attempt in 1... {
             var faults = faults
             faults.milestones = faults.milestones.inside(["take back \(attempt)"])
-            let session = try BackupSession(self, host: host, program: program, faults: faults)
+            let session: BackupSession
+            do {
+                session = try BackupSession(
+                    self, host: host, program: program, fromReserve: true, faults: faults)
+            } catch let error as StoreError where error.kind == .full {
+                // More room is no help to what a prune has taken.
+                if try isFinal(forgotten, host: host, program: program) { return .final }
+                throw error
+            }
             defer { session.close() }
             do {
                 if !faults.takeBackUnchecked { try session.expectAll(of: forgotten.root) }
@@ -100,6 +108,18 @@ extension Repository {
             }
         }
         return .final
+    }
+
+    /// Whether something that a forgotten snapshot had is gone, looked up without a session: what is there may still go.
+    private func isFinal(_ forgotten: CommitRecord, host: String, program: String) throws -> Bool {
+        let view = try BackupSession(self, host: host, program: program, isDryRun: true)
+        defer { view.close() }
+        do {
+            try view.expectAll(of: forgotten.root)
+            return false
+        } catch is MissingBlobError {
+            return true
+        }
     }
 
     private static var takingBackAttempts: Int { 5 }

@@ -112,6 +112,15 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         }
     }
 
+    /// How much there still is to read; nil while that is not known.
+    func unreadBytes(_ state: BackupProgress) -> UInt64? {
+        guard let all = totals.progress({ _ in }).totalBytes, all > state.bytes else { return nil }
+        return all - state.bytes
+    }
+
+    /// The last checkpoint of this run.
+    var lastCheckpointName: String? { monitor.locked { lastCheckpoint?.id.short } }
+
     // MARK: At the end
 
     /// Prints the summary.

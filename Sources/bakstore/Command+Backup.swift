@@ -35,7 +35,14 @@ extension Commands {
             reporter.finish()
             totals?.join()
         }
-        let report = try backup.run(request, progress: board)
+        let report: BackupReport
+        do {
+            report = try backup.run(request, progress: board)
+        } catch let error as StoreError where error.kind == .full {
+            throw FullDisk(error).inBackup(
+                access.location.path, unread: output.unreadBytes(board.current),
+                checkpoint: output.lastCheckpointName)
+        }
         if !request.isDryRun { access.repository.store.renewReserve() }
         ticker.stop()
         try output.summarize(report)

@@ -3,6 +3,7 @@
 import BakCore
 import BakPosix
 import BakRepository
+import BakStorage
 
 extension Commands {
     static func prune(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
@@ -14,6 +15,17 @@ extension Commands {
 
     /// Says what is decided, removes it, and gives the space back where that is wanted.
     static func remove(
+        _ request: RetentionRequest?, thenPrune prunes: Bool, _ access: RepositoryAccess,
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        do {
+            return try removeWithRoom(request, thenPrune: prunes, access, invocation, context)
+        } catch let error as StoreError where error.kind == .full {
+            throw FullDisk(error).inRemoval
+        }
+    }
+
+    private static func removeWithRoom(
         _ request: RetentionRequest?, thenPrune prunes: Bool, _ access: RepositoryAccess,
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> ExitCode {
