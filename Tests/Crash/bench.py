@@ -35,9 +35,10 @@ class Sources:
 
 
 class Bench:
-    """The program and `state`, a folder which holds repositories and the cache."""
+    """The program and `state`, a folder which holds repositories and the cache. `media` is what names are given by there: links, claims or locks."""
 
-    def __init__(self, program, watch, folder, sources, workers=8):
+    def __init__(self, program, watch, folder, sources, workers=8, media='links'):
+        self.media = media
         self.program = program
         self.watch = watch
         self.folder = folder
@@ -67,6 +68,8 @@ class Bench:
         }
         if self.word is not None:
             environment['BAKSTORE_PASSWORD'] = self.word
+        if self.media != 'links':
+            environment.update({'LD_PRELOAD': self.watch, 'WATCH_MEDIA': self.media})
         if watch is not None:
             environment.update({'LD_PRELOAD': self.watch, 'WATCH_FOLDER': self.state}, **watch)
         return subprocess.run(
@@ -76,6 +79,17 @@ class Bench:
     def backup(self, generation):
         source = os.path.basename(self.sources.paths[generation])
         return ['backup', source, '--tag', f'g{generation}', '--read-concurrency', str(self.workers)]
+
+    def expect_media(self):
+        """The repository is written as it is on this medium."""
+        for name in ('claims', 'locks'):
+            if os.path.isdir(os.path.join(self.repository(), name)) != (name == self.media):
+                raise Failure(f'names are not given by {self.media}')
+
+    def unlock(self, repository='repo'):
+        """What helps after a kill where names are given under locks."""
+        if self.media == 'locks':
+            self.expect((0,), 'prune', '--alone', '--max-unused', 'unlimited', repository=repository)
 
     def snapshots(self, repository='repo'):
         """The ids of complete snapshots and their generations, oldest first."""

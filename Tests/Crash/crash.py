@@ -9,9 +9,11 @@ states  The calls of stories (stories.py) are repeated up to some point, and wha
         work.
 
 Usage: crash.py kill|states --program FILE --watch FILE [--points N] [--files N] [--seed N] [--jobs N]
+                [--media links|claims|locks]
 --points limits how many are tried: of the scenario's points, spread over all; of distinct states, from as many stories
 as it takes. A failure names its point or its seed. With --forget-syncs the disk keeps no more than it likes, whatever
-was synced after init: something must be lost then.
+was synced after init: something must be lost then. --media says what names are given by: claims and locks are for media without
+a rename that refuses a taken name.
 """
 import argparse
 import os
@@ -44,6 +46,7 @@ def kill(bench, limit, draw):
         step.begin(promise, arguments)
         step.end(promise)
         promise.note(bench)
+        bench.expect_media()
         commands.append((step, arguments, calls, before))
     points = [
         (number, call, tear) for number, (_, _, calls, _) in enumerate(commands) for call in range(1, calls + 1)
@@ -81,6 +84,8 @@ def after_kill(bench, step, arguments, promise, is_done, draw):
         bench.expect((0,), *bench.backup(0))
         bench.expect_restored('latest', 0)
         return
+    if command in ('forget', 'prune'):
+        bench.unlock()
     if command == 'forget':
         # What is marked already is not there to be marked again.
         left = [snapshot for snapshot in bench.snapshots() if snapshot in arguments]
@@ -99,6 +104,7 @@ def main():
     parser.add_argument('--watch', required=True)
     parser.add_argument('--points', type=int)
     parser.add_argument('--files', type=int, default=24)
+    parser.add_argument('--media', choices=['links', 'claims', 'locks'], default='links')
     parser.add_argument('--forget-syncs', action='store_true')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--jobs', type=int, default=1)
@@ -109,11 +115,12 @@ def main():
         try:
             if options.mode == 'kill':
                 sources = Sources(os.path.join(folder, 'sources'), count=options.files)
-                bench = Bench(program, watch, folder, sources)
+                bench = Bench(program, watch, folder, sources, media=options.media)
                 kill(bench, options.points or 1_000_000, random.Random(options.seed))
             else:
                 states(
-                    program, watch, folder, options.points or 10_000, options.seed, options.forget_syncs, options.jobs)
+                    program, watch, folder, options.points or 10_000, options.seed, options.forget_syncs, options.jobs,
+                    options.media)
         except Failure as failure:
             print(f'crash.py: FAILED: {failure}', file=sys.stderr)
             sys.exit(1)

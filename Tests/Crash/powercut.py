@@ -136,6 +136,10 @@ class Disk:
             self.change([], [(rest[0], 'folder')])
         elif kind == 'unlink':
             self.change([rest[0]], [])
+        elif kind == 'rename' and self.names[rest[0]] == 'folder':
+            # With what is in it.
+            inside = [path for path in self.names if (path + '/').startswith(rest[0] + '/')]
+            self.change(inside, [(rest[1] + path[len(rest[0]):], self.names[path]) for path in inside])
         elif kind in ('rename', 'link'):
             self.change([rest[0]] if kind == 'rename' else [], [(rest[1], self.names[rest[0]])])
         elif kind == 'outside':
@@ -349,6 +353,7 @@ def go_on(bench, promise, draw):
     if draw.random() < 0.3:
         for repository in sorted(promise.made):
             if not is_undecided(bench, repository):
+                bench.unlock(repository)
                 bench.expect((0,), 'prune', '--max-unused', '0', repository=repository)
         after = promise.copy()
         after.heal = []
@@ -374,13 +379,13 @@ def try_states(recording, states, folder, results):
                 return
 
 
-def states(program, watch, folder, limit, seed, forgets_syncs, jobs):
+def states(program, watch, folder, limit, seed, forgets_syncs, jobs, media):
     """Goes through stories until `limit` states were tried."""
     seen, tried = set(), set()
     calls = number = 0
     while len(seen) < limit:
         place = os.path.join(folder, f'story{number}')
-        story = tell(number, seed, program, watch, place)
+        story = tell(number, seed, program, watch, place, media)
         recording = Recording(story, forgets_syncs)
         calls += len(recording.calls)
         most = min(STATES_WITH_PASSWORD if recording.word else STATES_OF_STORY, limit - len(seen))

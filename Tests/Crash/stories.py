@@ -161,7 +161,7 @@ def damaged_pack(bench, backup):
         Step('repair packs', lambda promise: ['repair', 'packs'], codes=(0, 4)), healed(again), prune(), backup(2)]
 
 
-def tell(number, seed, program, watch, folder):
+def tell(number, seed, program, watch, folder, media):
     """Story `number` of those that begin with `seed`."""
     draw = random.Random(f'{seed} {number}')
     kinds = [
@@ -175,7 +175,7 @@ def tell(number, seed, program, watch, folder):
         count, sizes = draw.randint(4, 8), (100_000, 2_500_000)
     os.mkdir(folder)
     sources = Sources(os.path.join(folder, 'sources'), draw.randrange(1 << 30), count, sizes)
-    bench = Bench(program, watch, folder, sources, workers=draw.choice([4, 8, 12, 16]))
+    bench = Bench(program, watch, folder, sources, workers=draw.choice([4, 8, 12, 16]), media=media)
 
     def backup(generation):
         return Step(f'backup {generation}', lambda promise: bench.backup(generation))

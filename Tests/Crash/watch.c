@@ -6,6 +6,8 @@
 // WATCH_COUNT=FILE how many calls there were is written there at the end.
 // WATCH_KILL=N     the process is killed before the N-th call.
 // WATCH_TEAR=yes   if that call is a write, half of it is done first.
+// WATCH_MEDIA=NAME the medium lacks calls, so that names are given by `claims` or under `locks`: no rename that refuses a
+//                  taken name and no link; for locks no folder is renamed either.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,6 +29,7 @@ static const char *count_file;
 static int log_file = -1;
 static long kill_at;
 static int tears;
+static int lacks_links, lacks_folder_renames;
 static long calls;
 
 #define REAL(name) ((__typeof__(name) *)real(#name))
@@ -43,6 +46,9 @@ __attribute__((constructor)) static void begin(void) {
     const char *number = getenv("WATCH_KILL");
     kill_at = number ? atol(number) : 0;
     tears = getenv("WATCH_TEAR") != NULL;
+    const char *media = getenv("WATCH_MEDIA");
+    lacks_folder_renames = media && !strcmp(media, "locks");
+    lacks_links = lacks_folder_renames || (media && !strcmp(media, "claims"));
     const char *log = getenv("WATCH_LOG");
     if (log) log_file = REAL(open)(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -199,6 +205,17 @@ int ftruncate64(int, off_t) __attribute__((alias("ftruncate")));
 SYNC(fsync)
 SYNC(fdatasync)
 
+// What the medium lacks is no call.
+static int refused(int number) {
+    errno = number;
+    return -1;
+}
+
+static int is_folder(int at, const char *name) {
+    struct stat status;
+    return !fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW) && S_ISDIR(status.st_mode);
+}
+
 // One name, or two.
 #define NAMED(call, at, name, ...) \
     char path[PATH_MAX]; \
@@ -218,17 +235,20 @@ int unlinkat(int at, const char *name, int flags) {
 }
 int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
 int renameat2(int from, const char *old, int to, const char *new, unsigned int flags) {
+    if (lacks_links && flags) return refused(EINVAL);
     char target[PATH_MAX];
     resolve(to, new, target);
     NAMED(REAL(renameat2)(from, old, to, new, flags), from, old, "rename\t%s\t%s", path, target);
 }
 int renameat(int from, const char *old, int to, const char *new) {
+    if (lacks_folder_renames && is_folder(from, old)) return refused(EPERM);
     char target[PATH_MAX];
     resolve(to, new, target);
     NAMED(REAL(renameat)(from, old, to, new), from, old, "rename\t%s\t%s", path, target);
 }
 int rename(const char *old, const char *new) { return renameat(AT_FDCWD, old, AT_FDCWD, new); }
 int linkat(int from, const char *old, int to, const char *new, int flags) {
+    if (lacks_links) return refused(EPERM);
     char target[PATH_MAX];
     resolve(to, new, target);
     NAMED(REAL(linkat)(from, old, to, new, flags), from, old, "link\t%s\t%s", path, target);
