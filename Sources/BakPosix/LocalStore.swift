@@ -92,26 +92,22 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         else { return nil }
         defer { withExtendedLifetime(folder) {} }
         for index in 0..<listing.count {
-            let name = listing.name(index)
-            if name.elementsEqual("tmp".utf8) {
-                guard holdsOnly(Temporary.isTemporary, "tmp", in: folder.number) else { return false }
-            } else if let part = [ClaimNames.folder, ClaimNames.locks].first(where: {
-                name.elementsEqual($0.utf8)
-            }) {
-                let isClaim = { (name: ArraySlice<UInt8>) in
-                    ClaimNames.key(ofClaim: String(decoding: name, as: UTF8.self)) != nil
-                }
-                guard holdsOnly(isClaim, part, in: folder.number) else { return false }
-            } else if name.elementsEqual(unguardedMark.utf8) || name.elementsEqual(reserveFolder.utf8) {
-                continue
-            } else if name.elementsEqual("keys".utf8) {
-                // An encrypted repository's key is stored before the repository is made.
-                guard holdsOnly(isID, "keys", in: folder.number) else { return false }
-            } else {
-                return false
+            let name = String(decoding: listing.name(index), as: UTF8.self)
+            switch name {
+            case "tmp": guard holdsOnly(Temporary.isTemporary, name, in: folder.number) else { return false }
+            case ClaimNames.folder, ClaimNames.locks:
+                guard holdsOnly(isClaim, name, in: folder.number) else { return false }
+            case unguardedMark, reserveFolder: continue
+            // An encrypted repository's key is stored before the repository is made.
+            case "keys": guard holdsOnly(isID, name, in: folder.number) else { return false }
+            default: return false
             }
         }
         return true
+    }
+
+    private static func isClaim(_ name: ArraySlice<UInt8>) -> Bool {
+        ClaimNames.key(ofClaim: String(decoding: name, as: UTF8.self)) != nil
     }
 
     private static func isID(_ name: ArraySlice<UInt8>) -> Bool {
