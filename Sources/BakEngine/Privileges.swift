@@ -6,10 +6,15 @@ import BakCore
 import BakFormat
 import BakStorage
 
-extension ManifestEntry {
-    /// Whether it is a device file.
-    var isDevice: Bool { stat.type == .characterDevice || stat.type == .blockDevice }
+extension RestoreRequest {
+    /// Why an entry is left out as a whole; nil when it is not.
+    func reasonToLeaveOut(_ entry: ManifestEntry) -> String? {
+        let isDevice = entry.stat.type == .characterDevice || entry.stat.type == .blockDevice
+        return isDevice && !isPrivileged ? "a device file left out; --privileged brings it back" : nil
+    }
+}
 
+extension ManifestEntry {
     /// Takes its privileges away. Returns what it has lost by that. A set-group-id bit of a folder stays: it says whose
     /// new files are and runs nothing.
     mutating func withholdPrivileges() -> [MetadataNote] {

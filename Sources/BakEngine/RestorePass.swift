@@ -288,9 +288,7 @@ final class RestorePass {
     }
 
     private func restoreSpecial(_ entry: ManifestEntry, to path: [UInt8]) throws {
-        guard request.isPrivileged || !entry.isDevice else {
-            return fail(path, "a device file left out; --privileged brings it back")
-        }
+        if let reason = request.reasonToLeaveOut(entry) { return fail(path, reason) }
         guard let place = try mayWrite(entry, path) else { return }
         var notes: [MetadataNote] = []
         try perItem(path) { () throws(TargetError) in

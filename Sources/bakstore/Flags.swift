@@ -296,7 +296,9 @@ enum Flags {
                     "encrypt with a password; auto takes the cipher that suits the processor (default: none)"),
             Flag(
                 .id, nil, .choice(["xxh3", "sha256"]),
-                help: "how content is named: xxh3, or sha256 if strangers' files come in (default with --shared)"),
+                help:
+                    "how content is named: xxh3, or sha256 if strangers' files come in (default with --shared)"
+            ),
             Flag(
                 .packSize, nil, .size(1 << 20...1 << 30),
                 help: "size of a stored object, 1M to 1G (default: 32M)"
@@ -429,7 +431,9 @@ enum Flags {
         Flag(
             .overwrite, nil, .choice(["always", "if-changed", "if-newer", "never"]),
             help: "what to do with files that are there already (default: always)"),
-        Flag(.privileged, help: "bring set-id bits, capabilities, security attributes and device files back, too"),
+        Flag(
+            .privileged,
+            help: "bring set-id bits, capabilities, security attributes and device files back, too"),
         Flag(.ignoreFreeSpace, help: "begin even if the target says that it has not the room"),
         withoutGone, skipDamaged, dryRun,
     ]

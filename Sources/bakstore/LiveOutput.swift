@@ -76,14 +76,6 @@ class LiveOutput: @unchecked Sendable {
     }
 }
 
-extension LiveOutput {
-    /// What to do where content of a repository is damaged.
-    func damageAdvice(_ invocation: Invocation) -> String {
-        "the repository is damaged; to see what else is affected and how to repair it, run: "
-            + invocation.commandLine("check --read-data", context)
-    }
-}
-
 /// What checks and repairs find.
 extension LiveOutput {
     /// A finding about an object.

@@ -32,7 +32,8 @@ enum ProfileKey {
             [.backup],
             [
                 .device, .tag, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
-                .excludeLargerThan, .oneFileSystem, .noIgnoreFiles, .ignoreCtime, .ignoreInode, .skipIfUnchanged,
+                .excludeLargerThan, .oneFileSystem, .noIgnoreFiles, .ignoreCtime, .ignoreInode,
+                .skipIfUnchanged,
                 .readConcurrency, .compression, .archive, .allowEmpty,
             ]
         ),

@@ -1,3 +1,4 @@
+import BakCodec
 import BakCore
 import BakEngine
 import BakFormat
@@ -73,9 +74,10 @@ import Testing
     /// product is zero whatever the high half is, and what is left is a sum in which two changes cancel out.
     private func twins(_ secret: [UInt8], domain: String) -> ([UInt8], [UInt8]) {
         let keys = KeyDerivation.expand(secret: secret, label: "bakstore id \(domain)", count: 192)
-        var one = (0..<9000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        var one = (0..<9000).map { UInt8(truncatingIfNeeded: $0 * 31) }
         // Lane 0 of the first two stripes of 64 bytes; each stripe begins 8 bytes further in the keys.
-        for stripe in 0..<2 { one.replaceSubrange(64 * stripe..<64 * stripe + 4, with: keys[8 * stripe..<8 * stripe + 4]) }
+        one.replaceSubrange(0..<4, with: keys[0..<4])
+        one.replaceSubrange(64..<68, with: keys[8..<12])
         (one[4], one[68]) = (1, 9)
         var other = one
         (other[4], other[68]) = (2, 8)

@@ -129,7 +129,9 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
         -> FilterDecision
     {
         filter.decide(bytes(path), stat) { path, count in
-            files[String(decoding: path, as: UTF8.self)].map { FileStart(Array($0.utf8.prefix(count)), owner: owner) }
+            files[String(decoding: path, as: UTF8.self)].map {
+                FileStart(Array($0.utf8.prefix(count)), owner: owner)
+            }
         }
     }
 

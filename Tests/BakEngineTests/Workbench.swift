@@ -64,7 +64,9 @@ final class Workbench: Sendable {
     /// Writes a file of the source folder.
     func write(_ path: String, _ content: [UInt8]) throws {
         try shell("mkdir -p $(dirname \(path))")
-        guard let file = fopen("\(folder)/source/\(path)", "w") else { throw Failure(message: "\(path): \(errno)") }
+        guard let file = fopen("\(folder)/source/\(path)", "w") else {
+            throw Failure(message: "\(path): \(errno)")
+        }
         defer { fclose(file) }
         guard fwrite(content, 1, content.count, file) == content.count else { throw Failure(message: path) }
     }
