@@ -85,9 +85,7 @@ final class RestorePass {
             if plan.isFull { try carryOutPlan() }
             switch item.record {
             case .continuation(let extents): add(extents)
-            case .entry(let entry):
-                if item.decision != .onlyAsAncestor { note(item.path, item.withheld) }
-                try restore(entry, to: item.path, item.decision)
+            case .entry(let entry): try restore(entry, to: item.path, item.decision)
             }
         }
         if noteInterruption() { return try finishEarlySync() }
@@ -196,6 +194,7 @@ final class RestorePass {
                 path, FileFailure(reason: "files from here on are not restored: \(reason)", isDamage: true))
         } _: { item in
             if noteInterruption() { return false }
+            if isTelling, item.decision != .onlyAsAncestor { note(item.path, item.withheld) }
             try body(item)
             return true
         }

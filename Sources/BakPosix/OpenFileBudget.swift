@@ -59,9 +59,11 @@ enum OpenFileBudget {
 
     /// True if enough numbers are free: a process may be started with files open.
     static func suffices(repositories: Int) -> Bool {
-        let needed = fewest * repositories
-        return (0..<Int32(clamping: limit)).lazy.filter { fcntl($0, F_GETFD) < 0 }.prefix(needed).count
-            == needed
+        var missing = fewest * repositories
+        for number in 0..<Int32(clamping: limit) where missing > 0 && fcntl(number, F_GETFD) < 0 {
+            missing -= 1
+        }
+        return missing <= 0
     }
 }
 

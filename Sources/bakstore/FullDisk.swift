@@ -23,7 +23,8 @@ struct FullDisk {
             parts.append(
                 "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
         }
-        parts.append("make room there, as by bakstore forget --prune, or use another repository")
+        parts.append(
+            "make room there, or use another repository; to let go of old snapshots: bakstore forget --prune")
         parts.append(
             checkpoint.map {
                 "what was stored until checkpoint \($0) stays, and the next backup goes on from there"

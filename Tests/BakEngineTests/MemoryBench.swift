@@ -91,8 +91,9 @@ struct MemoryBench {
         to target: MemoryTarget = MemoryTarget()
     ) throws -> MemoryTarget {
         let index = try BlobIndex(repository) { _ in }
-        _ = try Restore(repository, index: index, to: target, onEvent: log.note).run(
-            RestoreRequest(snapshot: snapshot))
+        var request = RestoreRequest(snapshot: snapshot)
+        request.isPrivileged = true
+        _ = try Restore(repository, index: index, to: target, onEvent: log.note).run(request)
         return target
     }
 

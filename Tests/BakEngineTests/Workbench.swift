@@ -99,6 +99,7 @@ final class Workbench: Sendable {
         var request = RestoreRequest(
             snapshot: try repository.findSnapshot(snapshot),
             subpath: Array((folder + "/source").utf8.dropFirst()))
+        request.isPrivileged = true
         change(&request)
         let index = try BlobIndex(repository)
         let restore = Restore(

@@ -184,13 +184,15 @@ extension PosixTests {
             func kind(_ code: Int32, isContent: Bool) -> TargetError.Kind {
                 target.failure(Errno(code: code), "try", [], isContent: isContent).kind
             }
-            for code in 1...133 as ClosedRange<Int32> where ![EROFS, EEXIST].contains(code) {
+            for code in 1...133 as ClosedRange<Int32> where ![EROFS, EEXIST, EMFILE, ENFILE].contains(code) {
                 #expect(kind(code, isContent: false) == .entry, "errno \(code)")
                 if ![ENOSPC, EDQUOT, EIO].contains(code) {
                     #expect(kind(code, isContent: true) == .entry, "errno \(code)")
                 }
             }
             #expect(kind(EROFS, isContent: false) == .gone)
+            #expect(
+                kind(EMFILE, isContent: false) == .outOfFiles && kind(ENFILE, isContent: true) == .outOfFiles)
             #expect(kind(ENOSPC, isContent: true) == .full && kind(EDQUOT, isContent: true) == .full)
             #expect(kind(EEXIST, isContent: true) == .taken)
             // A file that was whole in between makes it chance again.
