@@ -369,7 +369,7 @@ note_items() {
         next unless $line->{message_type} eq "error" && defined $line->{item};
         print $line->{item_base64} ? decode_base64($line->{item_base64}) : encode("UTF-8", $line->{item}), "\0"' >items
     # What is restored is a folder of the snapshot; some lines name the path in it.
-    while IFS= read -r -d '' path; do named[${path#"$1"}]=yes; done <items
+    while IFS= read -r -d '' path; do named[/${path#"$1"/}]=yes; done <items
 }
 declare -A named=()
 
