@@ -16,6 +16,18 @@ public enum SmallFile {
         }
     }
 
+    /// Reads how a file begins: at most `count` bytes.
+    public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
+        do throws(Errno) {
+            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
+            var bytes = [UInt8](repeating: 0, count: count)
+            let filled = try system { Glibc.read(file.number, &bytes, count) }
+            return Array(bytes.prefix(filled))
+        } catch {
+            throw SourceError(error, "read \(path)")
+        }
+    }
+
     /// Reads the standard input to its end, at most `limit` bytes.
     ///
     /// Throws when it cannot be read, when there is more, and soon after `isCancelled` turns true.

@@ -6,6 +6,7 @@
 import BakChunking
 import BakCore
 import BakEngine
+import BakPosix
 
 /// Makes the page.
 struct BenchmarkPage {
@@ -14,6 +15,21 @@ struct BenchmarkPage {
 
     init(_ findings: BenchmarkFindings) { self.findings = findings }
 
+    /// What tells a report from any other file.
+    private static let mark = #"<meta name="generator" content="bakstore benchmark">"#
+
+    /// Throws unless a report may be written there: nothing else stands at the path that somebody might miss.
+    static func expectPlace(_ path: String) throws {
+        try SmallFile.expectReplaceable(path: path)
+        guard Machine.status(path).map({ $0.size > 0 }) == true else { return }
+        let start = try? SmallFile.readStart(path: path, count: 1024)
+        guard start.map({ String(decoding: $0, as: UTF8.self).contains(mark) }) == true else {
+            throw CommandFailure(
+                code: .failed,
+                message: "\(path) is there already and no report of a benchmark; name a new file")
+        }
+    }
+
     /// The whole file.
     var html: String {
         """
@@ -21,6 +37,7 @@ struct BenchmarkPage {
         <html lang="en">
         <head>
         <meta charset="utf-8">
+        \(Self.mark)
         <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">

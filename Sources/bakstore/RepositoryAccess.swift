@@ -179,6 +179,7 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
         }
+        try expectNoneAround(location)
         if !isSure { try expectNothingHidden(location, context) }
         var options = options
         let id = ID128(from: SystemRandom())
@@ -191,6 +192,22 @@ struct RepositoryAccess {
         repository.store.renewReserve()
         context.remember(repository.config.id, at: location)
         return repository
+    }
+
+    /// Throws if the folder lies in a repository: what is in that belongs to it.
+    private static func expectNoneAround(_ location: RepositoryLocation) throws {
+        guard var place = Machine.realPath(Machine.nearestFolder(location.path)) else { return }
+        while true {
+            if let store = try? LocalStore(path: place), (try? Repository.id(of: store)) != nil {
+                throw CommandFailure(
+                    code: .failed,
+                    message:
+                        "\(location.path) lies in the repository \(place), all of whose folders are its own; name a "
+                        + "folder outside of it")
+            }
+            guard place != "/", let slash = place.lastIndex(of: "/") else { return }
+            place = slash == place.startIndex ? "/" : String(place[..<slash])
+        }
     }
 
     /// Throws unless a new repository hides none that was there, or the user says that it may.
