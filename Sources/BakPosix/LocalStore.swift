@@ -142,6 +142,18 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    public func putUnsynced(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome {
+        let object = try writeTemporary(key, bytes)
+        do {
+            return try publish(object, in: try openFolder(of: key))
+        } catch {
+            discard(object)
+            throw error
+        }
+    }
+
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         do throws(Errno) {
             let status = try linkStatus(at: root.number, key.description)

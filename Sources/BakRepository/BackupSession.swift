@@ -298,6 +298,7 @@ public final class BackupSession {
         let isCommitted = try repository.store.putOwn(key, bytes, fromReserve: fromReserve)
         // Either the record or a tombstone is there.
         open[id] = nil
+        if isCommitted, !faults.withoutSpares { repository.putSpare(id, bytes) }
         return isCommitted
     }
 
@@ -339,7 +340,7 @@ public final class BackupSession {
         } catch is MissingBlobError {
             throw revoked(packs)
         } catch let error as CorruptionError {
-            guard try repository.sessionOutcomes().revoked.contains(id) else { throw error }
+            guard try repository.sessionOutcomes(asksSpares: false).revoked.contains(id) else { throw error }
             return false
         }
     }

@@ -13,8 +13,9 @@ import BakStorage
 public enum CacheFiles {
     private static let magics: [(name: String, start: String)] = [
         (IndexTable.cacheName, "bakindex"), (ReferenceCache.name, "bakrefs\0"),
-        (ReadLog.cacheName, "bakreads"), (KnownMarkers.cacheName, "bakgone\0"),
+        (ReadLog.cacheName, "bakreads"), (ForgottenRoots.cacheName, "bakgone\0"),
         (AncestryCache.cacheName, "bakkin\0\0"), (OpenedSlot.cacheName, "bakslot\0"),
+        (SeenState.cacheName, "bakseen\0"),
     ]
 
     /// True if a file with that name and those first bytes is one of a cache.

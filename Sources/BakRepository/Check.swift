@@ -66,9 +66,9 @@ public final class RepositoryCheck {
             (report, damage, told, faultyObjects, held) = (CheckReport(), DamagedBlobs(), [], [:], [])
             let round = try repository.collectionRounds().decided
             do {
-                let (snapshots, index) = try checkObjects()
+                let (list, index) = try checkObjects()
                 if try repository.collectionRounds().decided == round {
-                    return try conclude(snapshots, index)
+                    return try conclude(list, index)
                 }
             } catch let error as StoreError where error.kind == .notFound {
                 guard try repository.collectionRounds().decided != round else { throw error }
@@ -83,23 +83,32 @@ public final class RepositoryCheck {
     }
 
     /// Tells what was found wrong with objects and looks for what it affects.
-    private func conclude(_ snapshots: [CommitRecord], _ index: BlobIndex) throws -> CheckReport {
+    private func conclude(_ list: SnapshotList, _ index: BlobIndex) throws -> CheckReport {
         tellHeld()
         onEvent(.step("manifests"))
-        try checkManifests(snapshots, index)
-        if report.affectedFiles > 0 || report.affectedSnapshots > 0 {
-            report.repairs.insert(.snapshots)
-            // What is missing may lie whole in a pack that the index does not name.
-            if report.unusedPacks > 0 { report.repairs.insert(.index) }
+        try checkManifests(list.readable, index)
+        // What is missing may lie whole in a pack that the index does not name.
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0 {
+            report.repairs.insert(.index)
         }
+        for snapshot in list.unreadable where snapshot.isDamage {
+            if try snapshot.spare != nil || repository.partialRecord(of: snapshot, index) != nil {
+                report.repairs.insert(.snapshots)
+            } else {
+                report.hopelessSnapshots.append(snapshot.id)
+            }
+        }
+        // Another repair may bring them back; if it does not, the next check says so.
+        if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
         report.wasInterrupted = isCancelled()
         return report
     }
 
     /// Looks at everything but what manifests say.
-    private func checkObjects() throws -> ([CommitRecord], BlobIndex) {
+    private func checkObjects() throws -> (SnapshotList, BlobIndex) {
         onEvent(.step("snapshots"))
-        let snapshots = try checkSnapshots()
+        let list = try repository.snapshotList()
+        try checkSnapshots(list)
         onEvent(.step("index"))
         let index = try BlobIndex(repository, rebuilding: true) {
             self.note($0)
@@ -114,7 +123,7 @@ public final class RepositoryCheck {
         }
         checkListing(census)
         try checkPacks(census, index)
-        return (snapshots, index)
+        return (list, index)
     }
 
     private func note(_ error: CorruptionError) {
@@ -150,8 +159,9 @@ public final class RepositoryCheck {
 
     // MARK: Small objects
 
-    private func checkSnapshots() throws -> [CommitRecord] {
-        let (readable, unreadable) = try repository.snapshots()
+    private func checkSnapshots(_ list: SnapshotList) throws {
+        let (readable, unreadable) = (list.readable, list.unreadable)
+        try checkSpares()
         report.snapshots = readable.count + unreadable.count
         for snapshot in unreadable {
             if let error = snapshot.error as? CorruptionError {
@@ -162,8 +172,8 @@ public final class RepositoryCheck {
             report.unlistedSnapshots += 1
             // Damage of the record is told of above.
             let why = snapshot.error is CorruptionError ? "" : ": \(snapshot.error)"
-            held.append(
-                .affectedSnapshot(snapshot: snapshot.id, reason: "its commit record cannot be read\(why)"))
+            let what = snapshot.isMissing ? "is missing" : "cannot be read\(why)"
+            held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record \(what)"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
         let superseded = Set((try? repository.collectionState().decision?.superseded) ?? [])
@@ -183,7 +193,16 @@ public final class RepositoryCheck {
                 // Decided meanwhile, and removed.
             }
         }
-        return readable
+    }
+
+    /// Spares that cannot be used. Nothing is lost with them.
+    private func checkSpares() throws {
+        for id in try repository.spares().keys.sorted() where try repository.spare(id) == nil {
+            let reason = "the spare of the commit record cannot be used; repair snapshots makes it anew"
+            guard try repository.spares()[id] != nil else { continue }
+            report.harmlessObjects += 1
+            held.append(.harmless(object: Layout.spare(id).description, reason: reason))
+        }
     }
 
     /// Segments that are not trusted are told of, not counted as damage: a prune removes them.
@@ -365,6 +384,12 @@ public final class RepositoryCheck {
             if found.isClean { continue }
             report.affectedSnapshots += 1
             report.affectedFiles += found.files
+            // Where nothing of its list of files can be read a repair makes nothing of it.
+            if found.failure == nil || found.isPartlyReadable {
+                report.repairs.insert(.snapshots)
+            } else {
+                report.hopelessSnapshots.append(snapshot.id)
+            }
             for error in found.damage { noteManifestDamage(error) }
             if let failure = found.failure {
                 report.unlistedSnapshots += 1

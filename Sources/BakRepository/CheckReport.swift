@@ -118,6 +118,8 @@ public struct CheckReport: Sendable, Equatable {
     public var affectedSnapshots = 0
     /// Those of which the list of files cannot be read as a whole, so that not all affected files are counted.
     public var unlistedSnapshots = 0
+    /// Those of which nothing can be brought back by a repair.
+    public var hopelessSnapshots: [ID128] = []
     /// What makes up for it.
     public var repairs: Set<Repair> = []
     /// Whether the user ended it before its end.

@@ -13,10 +13,13 @@ extension Repository {
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
         var outcomes = try sessionOutcomes()
         try unmaskDamagedRecords(&outcomes, among: snapshots)
-        for id in snapshots where !outcomes.committed.contains(id) && !outcomes.damaged.contains(id) {
-            throw RepositoryError.noSuchSnapshot(name: id.description)
-        }
         var marked = try forgotten()
+        var known = outcomes.committed.union(outcomes.damaged).union(marked)
+        // What is missing without a spare other records tell of.
+        if !known.isSuperset(of: snapshots) { known.formUnion(try snapshotList().unreadable.map(\.id)) }
+        if let unknown = snapshots.first(where: { !known.contains($0) }) {
+            throw RepositoryError.noSuchSnapshot(name: unknown.description)
+        }
         for id in marked.intersection(snapshots).sorted() where try faultOfMarker(id) != nil {
             // Stopped before the next one is there, the snapshot is listed again, and can be forgotten again.
             try store.delete(Layout.forget(id))
@@ -30,7 +33,6 @@ extension Repository {
                 _ = try bytes.withUnsafeBytes { try store.putFromReserve(Layout.forget(id), $0) }
             }
         }
-        KnownMarkers(self).add(ids)
     }
 
     private func encodedMarker(of snapshot: ID128, _ origin: RecordOrigin) throws -> [UInt8] {
@@ -85,8 +87,13 @@ extension Repository {
         }
     }
 
-    /// How sessions ended, as a listing shows it.
-    func sessionOutcomes() throws -> SessionOutcomes {
+    /// How sessions ended, as listings show it.
+    ///
+    /// - Parameter asksSpares: whether sessions whose record is gone or was replaced by a tombstone are told from those
+    ///   that never committed.
+    func sessionOutcomes(asksSpares: Bool = true) throws -> SessionOutcomes {
+        // In this order: a session whose spare is there has committed before.
+        let spares = asksSpares ? try spares() : [:]
         var outcomes = SessionOutcomes()
         for info in try store.list(Layout.snapshots) {
             guard let id = Layout.id(in: info.key) else { continue }
@@ -98,6 +105,7 @@ extension Repository {
                 outcomes.damaged.insert(id)
             }
         }
+        outcomes.noteCommitted(spares.keys)
         return outcomes
     }
 }
@@ -134,8 +142,17 @@ struct SessionOutcomes: Equatable {
     var committed: Set<ID128> = []
     /// Those with a tombstone.
     var revoked: Set<ID128> = []
-    /// Those of which one cannot tell: what is there is too short for either.
+    /// Those without a record that can be told from a tombstone: what is there is too short for either, or something else
+    /// says that they committed.
     var damaged: Set<ID128> = []
+
+    /// Takes note that sessions committed, whatever is under their names now.
+    mutating func noteCommitted(_ sessions: some Sequence<ID128>) {
+        for session in sessions where !committed.contains(session) {
+            revoked.remove(session)
+            damaged.insert(session)
+        }
+    }
 
     /// All that it says, for `Milestones`.
     var knowledge: String { "\(committed.sorted()) \(revoked.sorted()) \(damaged.sorted())" }

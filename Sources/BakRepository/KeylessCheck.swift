@@ -49,9 +49,12 @@ public final class KeylessCheck {
         method = try Repository.sealMethod(of: store)
         precondition(method != .none)
         report.objects += 1
+        // Before the snapshots are listed: a session that has put a spare has put its record.
+        let spares = try ids(in: Layout.spares)
         let folders: [(String, Set<ObjectKind>)] = [
             (Layout.keys, [.keySlot]), (Layout.sessions, [.session]),
-            (Layout.snapshots, [.commitRecord, .tombstone]), (Layout.index, [.indexSegment]),
+            (Layout.spares, [.commitRecord]), (Layout.snapshots, [.commitRecord, .tombstone]),
+            (Layout.index, [.indexSegment]),
             (Layout.forgotten, [.forgetMarker]), (Layout.vouched, [.vouch]),
             (Layout.collections, [.collectionPlan, .collectionDecision]),
         ]
@@ -62,6 +65,10 @@ public final class KeylessCheck {
                 report.objects += 1
                 try note { try checkObject(info.key, kinds, id) }
             }
+        }
+        let known = try ids(in: Layout.snapshots).union(ids(in: Layout.forgotten))
+        for id in spares.subtracting(known).sorted() {
+            try note { throw Repository.missingRecord(id) }
         }
         onEvent(.step("packs"))
         let packs = try Layout.packFolders.flatMap { try store.list($0) }
@@ -74,6 +81,10 @@ public final class KeylessCheck {
         }
         report.wasInterrupted = isCancelled()
         return report
+    }
+
+    private func ids(in folder: String) throws -> Set<ID128> {
+        Set(try store.list(folder).compactMap { Layout.id(in: $0.key) })
     }
 
     private func note(_ check: () throws -> Void) throws {

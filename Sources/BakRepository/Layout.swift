@@ -10,6 +10,9 @@ public enum Layout {
     public static let config = ObjectKey("config")
     /// The folder of commit records.
     public static let snapshots = "snapshots"
+    /// The folder of the commit records' spares. Its name sorts before `snapshots`, so that a program that copies a repository
+    /// in the order of names while a backup runs never copies a spare without its record.
+    public static let spares = "records"
     /// The folder of begun sessions.
     public static let sessions = "sessions"
     /// The folder of index segments.
@@ -85,6 +88,9 @@ public enum Layout {
 
     /// A session's commit record.
     public static func snapshot(_ session: ID128) -> ObjectKey { ObjectKey("snapshots/\(session)") }
+
+    /// The spare of a session's commit record.
+    public static func spare(_ session: ID128) -> ObjectKey { ObjectKey("records/\(session)") }
 
     /// A begun session.
     public static func session(_ session: ID128) -> ObjectKey { ObjectKey("sessions/\(session)") }

@@ -15,6 +15,8 @@ struct ManifestFindings {
     var failure: String?
     /// What is damaged of that list.
     var damage: [CorruptionError] = []
+    /// Whether any part of that list can be read.
+    var isPartlyReadable = false
 
     /// Whether it lacks nothing.
     var isClean: Bool { files == 0 && failure == nil }
@@ -123,6 +125,7 @@ final class ManifestChecker {
                 open = nil
                 continue
             }
+            findings.isPartlyReadable = true
             open?.foundBytes.add(summary.leadingBytes)
             guard summary.hasEntry else { continue }
             try close(open)

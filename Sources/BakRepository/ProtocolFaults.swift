@@ -23,6 +23,8 @@ struct ProtocolFaults: Sendable {
     var closeWithoutTombstone = false
     /// A forgotten snapshot is taken back without a look at what is left of it.
     var takeBackUnchecked = false
+    /// Commit records have no spares.
+    var withoutSpares = false
     /// Told how far an actor is.
     var milestones = Milestones()
 }

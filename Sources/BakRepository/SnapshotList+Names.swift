@@ -78,7 +78,11 @@ extension SnapshotList {
         let upTo = match.flatMap { match in readable.firstIndex { $0.id == match.id } }
         // What a snapshot was made after is older than it.
         let older = order.ancestors(of: readable[..<(upTo.map { $0 + 1 } ?? 0)])
-        return unreadable.filter { !older.contains($0.id) }
+        return unreadable.filter { snapshot in
+            guard let spare = snapshot.spare else { return !older.contains(snapshot.id) }
+            if readable.contains(where: { $0.originalID == spare.originalID }) { return false }
+            return spare.isComplete && isWanted(spare) && match.map { order.precedes($0, spare) } ?? true
+        }
     }
 
     /// N for `latest~N`, 0 for `latest`, nil for anything else.

@@ -63,9 +63,13 @@ public struct SnapshotOrder: Sendable {
     /// Clocks that differ by less than this are nothing to tell of.
     private static let toleratedSeconds: Int64 = 3600
 
-    /// Orders `records`. `ancestors` are further members of their chains, such as forgotten snapshots.
-    public init(_ records: [CommitRecord], through ancestors: [Ancestry] = [], now: Timestamp) {
-        let members = (records.map(Ancestry.init) + ancestors).sorted { $0.id < $1.id }
+    /// Orders `records`. `ancestors` are further members of their chains, such as forgotten snapshots; `unlisted` ones
+    /// have a place in the order, and are not in `sorted`.
+    public init(
+        _ records: [CommitRecord], unlisted: [CommitRecord] = [], through ancestors: [Ancestry] = [],
+        now: Timestamp
+    ) {
+        let members = ((records + unlisted).map(Ancestry.init) + ancestors).sorted { $0.id < $1.id }
         originals = Dictionary(members.map { ($0.id, $0.original) }) { first, _ in first }
         parents = Dictionary(members.compactMap { member in member.parent.map { (member.original, $0) } }) {
             first, _ in first
@@ -78,7 +82,7 @@ public struct SnapshotOrder: Sendable {
             latest[node] = max(latest[node], latest[parent])
         }
         var keys: [ID128: Key] = [:]
-        for record in records {
+        for record in records + unlisted {
             guard let node = chains.node(of: record) else { continue }
             keys[record.id] = Key(
                 effective: effective[node], latest: latest[node], depth: chains.depths[node])

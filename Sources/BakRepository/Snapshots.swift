@@ -4,12 +4,16 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// A commit record that could not be read.
+/// A snapshot whose commit record could not be read, or is not there any more.
 public struct UnreadableSnapshot: Sendable {
     /// The snapshot's id.
     public var id: ID128
     /// Why it could not be read.
     public var error: any Error
+    /// What the record's spare says; nil where there is none that can be read.
+    public var spare: CommitRecord?
+    /// True if there is nothing under the record's name.
+    public var isMissing = false
 }
 
 /// The snapshots of a repository that are not forgotten.
@@ -47,29 +51,66 @@ extension Repository {
         return (list.readable, list.unreadable)
     }
 
-    /// The same with the order in which they were made. One record that cannot be read leaves the others alone.
+    /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one that is
+    /// missing, although something says that it was there, is one of those.
     public func snapshotList() throws -> SnapshotList {
-        var readable: [CommitRecord] = []
-        var unreadable: [UnreadableSnapshot] = []
+        // In this order: what these name has a record in a listing that begins later.
+        let round = try collectionRounds().decided
+        let witnessed = try supersededSessions(by: round).union(spares().keys)
         let listing = try store.list(Layout.snapshots)
         let forgotten = try forgotten()
+        var found = FoundRecords()
         for info in listing {
-            guard let id = Layout.id(in: info.key), !forgotten.contains(id) else { continue }
-            do {
-                if info.size == Tombstone.objectBytes(context) {
-                    try expectTombstone(id)
-                } else {
-                    readable.append(try snapshot(id))
-                }
-            } catch let error as CorruptionError {
-                unreadable.append(UnreadableSnapshot(id: id, error: error))
-            } catch let error as StoreError where error.concernsOneObject {
-                unreadable.append(UnreadableSnapshot(id: id, error: error))
-            }
+            guard let id = Layout.id(in: info.key) else { continue }
+            found.named.insert(id)
+            if !forgotten.contains(id) { try look(at: id, info, isWitnessed: witnessed.contains(id), &found) }
         }
-        let hidden = forgotten.intersection(listing.compactMap { Layout.id(in: $0.key) })
+        let (named, tombstones) = (found.named, found.tombstones)
+        var missing = witnessed.subtracting(named).subtracting(forgotten)
+        missing.formUnion(
+            try missingParents(of: found.readable) { id in
+                named.contains(id) && !tombstones.contains(id) || forgotten.contains(id)
+            })
+        found.unreadable += missing.sorted().map { ($0, Self.missingRecord($0)) }
+        var unreadable: [UnreadableSnapshot] = []
+        for (id, error) in found.unreadable {
+            let spare = try spare(id)?.record
+            unreadable.append(
+                UnreadableSnapshot(id: id, error: error, spare: spare, isMissing: !named.contains(id)))
+        }
         let order = SnapshotOrder(
-            readable, through: forgottenAncestors(of: readable, among: hidden), now: time.now())
+            found.readable, unlisted: unreadable.compactMap(\.spare),
+            through: forgottenAncestors(of: found.readable, among: forgotten.intersection(found.named)),
+            now: time.now())
+        noteSeen(order.sorted.map(\.id), round: round)
         return SnapshotList(readable: order.sorted, unreadable: unreadable, order: order)
+    }
+
+    /// What a look at all records finds.
+    private struct FoundRecords {
+        var readable: [CommitRecord] = []
+        var unreadable: [(id: ID128, error: any Error)] = []
+        /// Under which names there is something.
+        var named: Set<ID128> = []
+        /// Under which of them there is a tombstone.
+        var tombstones: Set<ID128> = []
+    }
+
+    private func look(
+        at id: ID128, _ info: ObjectInfo, isWitnessed: Bool, _ found: inout FoundRecords
+    ) throws {
+        do {
+            // A tombstone that took a record's place is no commit record, and reading it as one says so.
+            if info.size == Tombstone.objectBytes(context), !isWitnessed {
+                try expectTombstone(id)
+                found.tombstones.insert(id)
+            } else {
+                found.readable.append(try snapshot(id))
+            }
+        } catch let error as CorruptionError {
+            found.unreadable.append((id, error))
+        } catch let error as StoreError where error.concernsOneObject {
+            found.unreadable.append((id, error))
+        }
     }
 }

@@ -32,7 +32,9 @@ extension Repository {
         let present = Set(try snapshots().readable.map(\.originalID))
         var found: [ForgottenSnapshot] = []
         for id in try forgotten().sorted() {
-            guard let record = try recordIfReadable(id), !present.contains(record.originalID) else {
+            guard let record = try recordIfReadable(id) ?? spare(id)?.record,
+                !present.contains(record.originalID)
+            else {
                 continue
             }
             found.append(ForgottenSnapshot(snapshot: record, origin: try markerIfReadable(id)?.origin))
@@ -72,8 +74,10 @@ extension Repository {
         try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
     }
 
+    /// The same where `kept` are packs that no segment names for those who store.
     func takeBack(
-        _ forgotten: CommitRecord, host: String, program: String, faults: ProtocolFaults
+        _ forgotten: CommitRecord, host: String, program: String,
+        keeping kept: BackupSession.KeptPacks = BackupSession.KeptPacks(), faults: ProtocolFaults
     ) throws -> TakingBackOutcome {
         for attempt in 1... {
             var faults = faults
@@ -81,7 +85,8 @@ extension Repository {
             let session: BackupSession
             do {
                 session = try BackupSession(
-                    self, host: host, program: program, fromReserve: true, faults: faults)
+                    self, host: host, program: program, keeping: kept, fromReserve: true,
+                    faults: faults)
             } catch let error as StoreError where error.kind == .full {
                 // More room is no help to what a prune has taken.
                 if try isFinal(forgotten, host: host, program: program) { return .final }
@@ -103,7 +108,8 @@ extension Repository {
                 return .final
             } catch let error as CorruptionError where error.cause != .newerProgram {
                 // A prune that ended the session may have deleted what was being read.
-                guard try sessionOutcomes().revoked.contains(session.id), attempt < Self.takingBackAttempts
+                guard try sessionOutcomes(asksSpares: false).revoked.contains(session.id),
+                    attempt < Self.takingBackAttempts
                 else { return .damaged(error) }
             }
         }

@@ -1,7 +1,7 @@
 // TrustedSegments: which index segments count. Those of sessions that committed, and those that the newest
 // decision names, which stand for the sessions that it supersedes.
 //
-// Read in this order: `gc/`, `snapshots/`, `index/`. A collection removes what it superseded only after its
+// Read in this order: `gc/`, `records/`, `snapshots/`, `index/`. A collection removes what it superseded only after its
 // decision, so when something is missing that should be there, a newer decision says why.
 
 import BakCore
@@ -18,6 +18,8 @@ struct TrustedSegments {
     var keys: [ID128: ObjectKey] = [:]
     /// How sessions had ended when the list was made.
     var outcomes = SessionOutcomes()
+    /// The same as listings alone show it.
+    var listed = SessionOutcomes()
     /// The sessions among `keys`.
     var sessions: Set<ID128> = []
     /// What should be there and is not.
@@ -49,7 +51,9 @@ struct TrustedSegments {
         milestones.reached("listing snapshots", ["\(state)"])
         var trusted = TrustedSegments(collections: state)
         trusted.round = state.rounds.decided
-        trusted.outcomes = try repository.sessionOutcomes()
+        trusted.listed = try repository.sessionOutcomes(asksSpares: !isStoring)
+        trusted.outcomes = trusted.listed
+        trusted.outcomes.noteCommitted(state.decision?.superseded ?? [])
         milestones.reached("listing segments", ["\(state) \(trusted.outcomes.knowledge)"])
         var wanted = trusted.outcomes.committed
         let listed = try repository.store.list(Layout.index)

@@ -71,6 +71,10 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// `.created` it is durable and visible.
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
+    /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing, empty or
+    /// cut short. For what is there a second time. The name must be one under which any writer's object serves.
+    func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
+
     /// Begins to store an object whose durability can wait for `publishStaged`. It must not be visible
     /// before it is durable. `bytes` may be reused when the call returns. The name must be one that nobody else
     /// stores something else under: a random one, or one under which any writer's object serves.
@@ -115,6 +119,9 @@ public protocol ObjectStore: AnyObject, Sendable {
 }
 
 extension ObjectStore {
+    public func putUnsynced(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }

@@ -44,6 +44,7 @@ extension Commands {
                 checkpoint: output.lastCheckpointName)
         }
         if !request.isDryRun { access.repository.store.renewReserve() }
+        if !request.isDryRun, let made = report.snapshot { access.repository.noteSeen(made.id) }
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }

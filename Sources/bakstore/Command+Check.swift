@@ -173,10 +173,18 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         ]
         let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
         try context.print("DAMAGE: \(damage). All else can be restored")
+        if !report.hopelessSnapshots.isEmpty {
+            let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
+            try context.print(
+                "no repair brings back what is lost of \(ids); where no other copy of the repository has it, give it up with: "
+                    + context.command("forget \(ids)"))
+        }
         guard !report.repairs.isEmpty else { return }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.
-        if report.repairs.contains(.snapshots) { steps.insert("back up again", at: steps.count - 1) }
+        if report.repairs.contains(.snapshots), report.affectedFiles > 0 {
+            steps.insert("back up again", at: steps.count - 1)
+        }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }
 
@@ -201,6 +209,9 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             json.member("affected_files", report.affectedFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
             json.member("unlisted_snapshots", report.unlistedSnapshots)
+            json.array("hopeless_snapshots") { array in
+                for id in report.hopelessSnapshots { array.element(id.description) }
+            }
             json.array("repairs") { array in
                 for repair in report.repairsInOrder {
                     array.element(context.command("repair \(repair.rawValue)"))

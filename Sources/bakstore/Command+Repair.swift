@@ -83,6 +83,13 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
         case .lostSnapshot(let snapshot, let reason):
             say("lost_snapshot", snapshot: snapshot, reason: reason)
         case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
+        case .broughtBack(let snapshot, let copy):
+            let verb = invocation.has(.dryRun) ? "would be" : "is"
+            let name = copy.map { " as \($0.short)" } ?? ""
+            say("brought_back", "snapshot \(snapshot.short) \(verb) there again, as it was\(name)") { json in
+                json.member("snapshot_id", snapshot.description)
+                if let copy { json.member("new_snapshot_id", copy.description) }
+            }
         }
     }
 
@@ -133,8 +140,14 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
                     + "(\(Formatting.size(report.writtenBytes))), \(count(report.lostBlobs, "blob", "blobs")) lost"
             )
         case .snapshots:
-            try context.print(
-                "\(count(report.newSnapshots, "snapshot", "snapshots")) \(would)made beside damaged ones")
+            if report.broughtBack > 0 {
+                try context.print(
+                    "\(count(report.broughtBack, "snapshot", "snapshots")) \(would)brought back as before")
+            }
+            if report.newSnapshots > 0 || report.broughtBack == 0 {
+                try context.print(
+                    "\(count(report.newSnapshots, "snapshot", "snapshots")) \(would)made beside damaged ones")
+            }
         }
         try printRest(report)
         if isDry { try context.print("nothing was changed, as this was a dry run") }
@@ -175,6 +188,7 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
             json.member("salvaged_blobs", report.salvagedBlobs)
             json.member("bytes_written", report.writtenBytes)
             json.member("new_snapshots", report.newSnapshots)
+            json.member("snapshots_brought_back", report.broughtBack)
             json.member("lost_files", report.lostFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
             json.member("needs_index_repair", report.needsIndexRepair)

@@ -34,9 +34,10 @@ struct ErrorReport: Equatable {
             message = error.description + (error.isWhole ? "" : Self.damageAdvice)
         case let error as LatestUnreadableError:
             code = .damage
+            let canReturn = error.snapshot.spare != nil
             message =
-                error.description
-                + "; to bring it back, see: bakstore check; to take one that can be read: --skip-damaged"
+                "\(error); \(canReturn ? error.snapshot.advice : "see what can be done with: bakstore check")"
+                + "; to take one that can be read: --skip-damaged"
         case let error as MissingBlobError:
             (code, message) = (.damage, error.description + Self.damageAdvice)
         case let error as StoreError: (code, message) = Self.report(error)

@@ -39,6 +39,7 @@ enum FlagName: String, CaseIterable {
     case ignoreInode = "ignore-inode"
     case skipIfUnchanged = "skip-if-unchanged"
     case skipDamaged = "skip-damaged"
+    case acceptOlder = "accept-older"
     case archive
     case noArchive = "no-archive"
     case allowEmpty = "allow-empty"
@@ -441,6 +442,8 @@ enum Flags {
     static let check: [Flag] = [
         Flag(.withoutKey, help: "of an encrypted repository, check what can be checked without its password"),
         Flag(.readData, help: "read and verify all stored data, not only its index"),
+        Flag(
+            .acceptOlder, help: "it is meant that the repository is older than when this machine last saw it"),
         Flag(
             .readDataSubset, nil, .subset,
             help: "read a part: the n-th of t, a share or a size; what was not read for longest first"),

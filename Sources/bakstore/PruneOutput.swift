@@ -33,7 +33,7 @@ final class PruneOutput: LiveOutput, @unchecked Sendable {
 
     /// Says what is not deleted, and how it can be.
     private func tell(_ doubt: ForgetDoubt) {
-        let id = doubt.snapshot.id.short
+        let id = doubt.id.short
         complain(
             "\(doubt.error); nothing of its snapshot is deleted until it is removed once more, by: bakstore forget \(id)"
         )

@@ -113,7 +113,10 @@ struct RepositoryAccess {
                     isReadOnly: writesNothing),
                 time: context.clock, random: SystemRandom()
             ) { try context.password(purpose, of: location.path, invocation) }
-            if !writesNothing { context.remember(repository.config.id, at: location) }
+            if !writesNothing {
+                try context.expectNoOlderState(repository, at: location, invocation)
+                context.remember(repository.config.id, at: location)
+            }
             return RepositoryAccess(repository: repository, location: location)
         } catch let error as StoreError {
             throw CommandFailure(

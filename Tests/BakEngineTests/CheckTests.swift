@@ -103,7 +103,8 @@ import Testing
         let (report, events) = try MemoryBench.check(try MemoryBench.open(MemoryStore(objects)), depth: depth)
         #expect(report.damagedObjects == 1)
         #expect(report.affectedSnapshots == 1 && report.unlistedSnapshots == 1)
-        #expect(report.repairs == [.packs, .snapshots])
+        // As long as nothing of the list can be read there is nothing to make a snapshot of.
+        #expect(report.repairs == [.packs])
         let named = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
         #expect(Set(named) == [Layout.pack(manifest).description])
     }

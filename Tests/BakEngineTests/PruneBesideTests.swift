@@ -24,6 +24,9 @@ import Testing
                 }
             ).run(MemoryBench.request())
             #expect(report.damagedPacks.isEmpty, "call \(number)")
+            // Before the spare is put the snapshot is there: what then is forgotten, it is among.
+            let calls = store.calls
+            if calls.indices.contains(number - 1), calls[number - 1].object.hasPrefix("records/") { return }
             for _ in 0..<2 {
                 let repository = try MemoryBench.open(base)
                 let target = try MemoryBench.restore(repository, try #require(report.snapshot))

@@ -30,7 +30,10 @@ import Testing
     }
 
     /// Changes a byte of a record beyond repair: nothing else says what was in it.
-    private func damage(_ snapshot: CommitRecord) { fixture.store["snapshots/\(snapshot.id)"]![100] ^= 1 }
+    private func damage(_ snapshot: CommitRecord) {
+        fixture.store["snapshots/\(snapshot.id)"]![100] ^= 1
+        fixture.store["records/\(snapshot.id)"] = nil
+    }
 
     private func unreadable(_ name: String) -> ID128? {
         do {

@@ -12,11 +12,14 @@ With --closing a writer may give up at any point: before it tried to commit it r
 to its commit record is lost, which may arrive at any later time, it puts a tombstone first. With --undo N some take X back
 once it is forgotten: they commit what it had under a session of their own, if all of it can be counted on.
 
+With --losing a writer puts a spare of its commit record after it, and one record that has a spare is lost at any time, Y's
+too. It may be forgotten, and it may come back by its spare. Until then collectors must not do without what it had.
+
 After each step, for every chunk of every committed snapshot that is not forgotten: the trusted index has it, and
 every pack where the trusted index has it exists, whichever of them a reader takes.
 
 Usage: protocol_model.py [--mutation NAME] [--writers N] [--collectors N] [--rounds N] [--attempts N] [--states N]
-                         [--undo N] [--closing]
+                         [--undo N] [--closing] [--losing]
 Mutation "none" must end with "exhausted", every other one with "VIOLATION". --all tries each of those.
 """
 import argparse
@@ -36,7 +39,10 @@ MUTATIONS = {
     'reuse_unchecked': 'a revoked writer counts on its packs whatever was decided meanwhile',
     'close_without_tombstone': 'a writer that lost the reply to its commit removes its session and puts no tombstone',
     'undo_unchecked': 'X is taken back without a look at what is left of it',
+    'spare_before_commit': 'the spare is put before the commit record',
     # Collectors
+    'missing_unnoticed': 'records that are gone and have a spare are not missed',
+    'missing_revoked': 'a session whose record is gone is ended, and its tombstone is believed',
     'no_wait': 'sessions that have not ended are neither waited for nor revoked',
     'no_decision_record': 'who loses the race for the decision deletes by its own list',
     'delete_before_decision': 'packs go when the copies are stored and before a decision names their index',
@@ -63,15 +69,15 @@ def newest(decisions):
 
 # The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten
 # sessions; plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions);
-# indexes (name, packs).
-PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES = range(7)
+# indexes (name, packs); spares (session, chunks); and what no actor sees: sessions whose record was lost.
+PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES, SPARES, LOST = range(9)
 
 
 def first_store():
     first = ('P0', 'AB')
     return (
         F([first]), F('X'), F([('X', 'C', 'AB'), ('Y', 'C', 'A')]), F(), F(), F(),
-        F([('iX', F([first]))]),
+        F([('iX', F([first]))]), F([('X', 'AB'), ('Y', 'A')]), F(),
     )
 
 
@@ -80,6 +86,20 @@ def change(store, **changes):
     for name, value in changes.items():
         parts[globals()[name]] = value
     return tuple(parts)
+
+
+def has_record(store, session):
+    return (find(store[SNAPSHOTS], session) or (session, 'T'))[1] == 'C'
+
+
+def missing(store):
+    """The snapshots, forgotten or not, that have a spare and no commit record."""
+    return [row for row in store[SPARES] if not has_record(store, row[0])]
+
+
+def committed(store):
+    """The sessions that committed, as a collector sees it."""
+    return {row[0] for row in store[SNAPSHOTS] if row[1] == 'C'} | {row[0] for row in missing(store)}
 
 
 def trusted(store):
@@ -91,8 +111,8 @@ def trusted(store):
         if base is None:
             return None
         packs, excluded = base[1], decision[3]
-    for session, kind, _ in store[SNAPSHOTS]:
-        if kind == 'C' and session not in excluded:
+    for session in committed(store):
+        if session not in excluded:
             index = find(store[INDEXES], 'i' + session)
             if index:
                 packs |= index[1]
@@ -112,7 +132,11 @@ def fault(store):
     packs = trusted(store)
     if packs is None:
         return 'the index is gone'
-    for chunk in sorted(live_chunks(store)):
+    for session, _ in store[SPARES]:
+        if session not in store[LOST] and not has_record(store, session):
+            return f'session {session} has a spare and did not commit'
+    lost = {chunk for row in missing(store) if row[0] not in store[FORGOTTEN] for chunk in row[1]}
+    for chunk in sorted(live_chunks(store) | lost):
         places = [pack for pack in packs if chunk in pack[1]]
         if not places:
             return f'no trusted index has chunk {chunk}'
@@ -123,10 +147,11 @@ def fault(store):
 
 
 class Model:
-    def __init__(self, mutation, writers, collectors, rounds, attempts, undo=0, closing=False):
+    def __init__(self, mutation, writers, collectors, rounds, attempts, undo=0, closing=False, losing=False):
         self.mutation = mutation
         self.writers = writers
         self.closing = closing
+        self.losing = losing
         self.rounds = rounds
         self.attempts = attempts
         order = ['reg', 'gc', 'lst', 'idx']
@@ -145,15 +170,28 @@ class Model:
 
     def steps(self, state):
         store, writers, collectors = state
-        for session, kind, _ in store[SNAPSHOTS]:
-            if kind == 'C' and session != 'Y' and session not in store[FORGOTTEN]:
+        for session in committed(store):
+            if session != 'Y' and session not in store[FORGOTTEN]:
                 yield change(store, FORGOTTEN=store[FORGOTTEN] | {session}), writers, collectors
+        if self.losing:
+            for after in self.lose(store):
+                yield after, writers, collectors
         for number, writer in enumerate(writers):
             for after, moved in self.write(store, number, *writer):
                 yield after, writers[:number] + (moved,) + writers[number + 1:], collectors
         for number, collector in enumerate(collectors):
             for after, moved in self.collect(store, number, *collector):
                 yield after, writers, collectors[:number] + (moved,) + collectors[number + 1:]
+
+    def lose(self, store):
+        """One record is lost, and comes back by its spare."""
+        if not store[LOST]:
+            for row in store[SNAPSHOTS]:
+                if row[1] == 'C' and find(store[SPARES], row[0]):
+                    yield change(store, SNAPSHOTS=store[SNAPSHOTS] - {row}, LOST=F([row[0]]))
+        for session, chunks in missing(store):
+            if session in store[LOST] and not find(store[SNAPSHOTS], session):
+                yield change(store, SNAPSHOTS=store[SNAPSHOTS] | {(session, 'C', chunks)})
 
     # A writer: (place, attempt, packs of its own, what it knows).
 
@@ -176,6 +214,10 @@ class Model:
             yield after, ('commit', attempt, own, None)
         elif place == 'commit':
             record = (session, 'C', wanted)
+            if self.mutation == 'spare_before_commit':
+                store = change(store, SPARES=store[SPARES] | {(session, wanted)})
+                if not find(store[SNAPSHOTS], session):
+                    yield store, ('end', 0, F(), None)
             if self.mutation == 'plain_put_commit':
                 others = F(row for row in store[SNAPSHOTS] if row[0] != session)
                 yield change(store, SNAPSHOTS=others | {record}), ('end', 0, F(), None)
@@ -184,7 +226,11 @@ class Model:
             if find(snapshots, session)[1] == 'T' and attempt + 1 < self.attempts:
                 yield store, (self.order[0], attempt + 1, own, None)
             else:
-                yield change(store, SNAPSHOTS=snapshots), ('end', 0, F(), None)
+                is_committed = find(snapshots, session)[1] == 'C'
+                then = ('spare', attempt) if self.losing and is_committed else ('end', 0)
+                yield change(store, SNAPSHOTS=snapshots), then + (F(), None)
+        elif place == 'spare':
+            yield change(store, SPARES=store[SPARES] | {(session, wanted)}), ('end', 0, F(), None)
 
     def wanted(self, number):
         return WANTED[number] if number < self.writers else 'AB'
@@ -282,6 +328,8 @@ class Model:
             if decision:
                 yield store, (round_ + 1, 'start', None)
                 yield store, (round_, 'delete', None)
+            elif self.lacks(store):
+                return
             elif plan:
                 yield store, (round_, 'list', (plan[1], F(live_chunks(store))))
             else:
@@ -296,12 +344,14 @@ class Model:
             sessions = F() if self.mutation == 'no_wait' else store[SESSIONS]
             yield store, (round_, 'wait', (known, sessions))
         elif place == 'wait':
-            open_ = sorted(row for row in known[1] if not find(store[SNAPSHOTS], row))
+            open_ = sorted(row for row in known[1] if not self.is_decided(store, row))
             if open_:
                 snapshots = put(store[SNAPSHOTS], (open_[0], 'T', ''))
                 yield change(store, SNAPSHOTS=snapshots), (round_, place, known)
             else:
                 yield store, (round_, 'mark', known[0])
+        elif place == 'mark' and self.lacks(store):
+            yield store, (round_, 'start', None)
         elif place == 'mark':
             condemned, live = known
             if self.mutation != 'copy_first_mark':
@@ -311,6 +361,19 @@ class Model:
             yield from self.choose(store, round_, number, known)
         else:
             yield from self.decide(store, round_, number, place, known)
+
+    def is_decided(self, store, session):
+        if self.mutation not in ('missing_unnoticed', 'missing_revoked') and find(store[SPARES], session):
+            return True
+        return find(store[SNAPSHOTS], session)
+
+    def lacks(self, store):
+        """Whether a record is missing that nobody forgot: then a collector deletes nothing."""
+        if self.mutation == 'missing_unnoticed':
+            return False
+        return any(
+            row[0] not in store[FORGOTTEN] for row in missing(store)
+            if self.mutation != 'missing_revoked' or not find(store[SNAPSHOTS], row[0]))
 
     def plans(self, store, round_, listed):
         """What may be condemned: what nothing refers to, and with it none or one of the packs in use."""
@@ -331,7 +394,7 @@ class Model:
         if packs is None or find(store[DECISIONS], round_):
             yield store, (round_, 'start', None)
             return
-        superseded = F(row[0] for row in store[SNAPSHOTS] if row[1] == 'C')
+        superseded = F(committed(store))
         decision = newest(store[DECISIONS])
         if decision:
             superseded |= decision[3]
@@ -386,7 +449,7 @@ class Model:
                 yield change(store, PACKS=store[PACKS] - {victims[0]}), (round_, place, known)
             else:
                 # A session's record is there to be found undecided, and no more.
-                open_ = F(row for row in store[SESSIONS] if not find(store[SNAPSHOTS], row))
+                open_ = F(row for row in store[SESSIONS] if not self.is_decided(store, row))
                 yield change(store, SESSIONS=open_), (round_ + 1, 'start', None)
 
     def run(self, limit):
@@ -426,7 +489,7 @@ def print_trace(states):
             for number, (was, now) in enumerate(zip(old, new)):
                 if was != now:
                     print(f'  {name} {number}: {was} -> {now}')
-        for place, name in enumerate('packs sessions snapshots forgotten plans decisions indexes'.split()):
+        for place, name in enumerate('packs sessions snapshots forgotten plans decisions indexes spares lost'.split()):
             for row in after[0][place] - before[0][place]:
                 print(f'    + {name} {row}')
             for row in before[0][place] - after[0][place]:
@@ -436,12 +499,13 @@ def print_trace(states):
 def check(options, mutation, writers, collectors):
     start = time.time()
     closing = options.closing or mutation == 'close_without_tombstone'
+    losing = options.losing or mutation in ('spare_before_commit', 'missing_unnoticed', 'missing_revoked')
     undo = max(options.undo, 1 if mutation == 'undo_unchecked' else 0)
-    model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing)
+    model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing, losing)
     verdict, count, trace = model.run(options.states)
     print(
         f'{mutation}, {writers} writers, {collectors} collectors{f", {undo} undo" if undo else ""}'
-        f'{", closing" if closing else ""}: {verdict}; {count} states, '
+        f'{", closing" if closing else ""}{", losing" if losing else ""}: {verdict}; {count} states, '
         f'{time.time() - start:.0f} s', flush=True)
     if options.trace:
         print_trace(trace)
@@ -459,6 +523,7 @@ def main():
     parser.add_argument('--attempts', type=int, default=2, help='how often a writer begins')
     parser.add_argument('--undo', type=int, default=0, help='how many take X back')
     parser.add_argument('--closing', action='store_true', help='writers may give up')
+    parser.add_argument('--losing', action='store_true', help='a commit record is lost')
     parser.add_argument('--states', type=int, default=100_000_000)
     options = parser.parse_args()
     if options.all:

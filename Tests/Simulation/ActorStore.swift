@@ -14,6 +14,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     private var staged: [StoreImage.Object] = []
     /// How many objects a page of a listing has; nil for a listing all at once.
     private let pageCount: Int?
+    /// Whether the process does without a look at the spares of commit records.
+    var ignoresSpares = false
     /// How many more sessions may be begun.
     var sessionsLeft = Int.max
     /// What is put to find out what the store can do: everyone else ignores it, so no one else sees it.
@@ -75,7 +77,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     }
 
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
-        if OneFolderRandom.isEmpty(folder) { return [] }
+        if OneFolderRandom.isEmpty(folder) || ignoresSpares && folder == Layout.spares { return [] }
         if folder == "gc", !probes.isEmpty { return probes.map { ObjectInfo(key: $0, size: 0) } }
         guard let pageCount else { return try infos(.list(folder: universe.folder(folder)), folder) }
         var all: [ObjectInfo] = []

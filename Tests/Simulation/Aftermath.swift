@@ -15,6 +15,11 @@ enum Aftermath {
         do {
             var image = start
             let store = ActorStore(universe) { image.apply($0, universe) }
+            if try !Oracle.open(store).snapshots().unreadable.isEmpty {
+                let request = RepairRequest(host: "host", program: "test")
+                let report = try RepairSnapshots(try Oracle.open(store), request).run()
+                if !report.isWhole { return "what has lost its record is not brought back" }
+            }
             let before = try Oracle.open(store).snapshots().readable.map(\.id)
             for round in 1...2 {
                 let report = try prune(store, seed: UInt64(round))

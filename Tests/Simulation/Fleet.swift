@@ -1,5 +1,5 @@
 // Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded interleaving with what may go
-// wrong: requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
+// wrong: commit records lost and brought back, requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
 // calls each of which may fail.
 
 import BakCore
@@ -13,6 +13,8 @@ import TestSupport
 struct Fleet {
     let seed: UInt64
     var faults = ProtocolFaults()
+    /// Whether collectors do without a look at spares.
+    var ignoresSpares = false
     /// Whether the last operations are kept, to be looked at.
     var isTraced = false
 
@@ -58,6 +60,8 @@ struct Fleet {
         scheduler.run(actors(random, ledger, scheduler)) { _, error in
             switch error {
             case is StoreError, RepositoryError.sessionRevoked, RepositoryError.cannotCollect: true
+            // A collector that misses a commit record stops.
+            case let error as CorruptionError: error.object.hasPrefix(Layout.snapshots)
             default: false
             }
         }
@@ -76,12 +80,13 @@ struct Fleet {
         if let fault = Oracle.fault(image, universe) { outcome.violations.append(fault) }
         do {
             let repository = try Oracle.open(ActorStore.alone(image, universe))
-            let there = Set(try repository.snapshots().readable.map(\.id))
+            let (readable, unreadable) = try repository.snapshots()
+            let there = Set(readable.flatMap { [$0.id, $0.originalID] } + unreadable.map(\.id))
             let forgotten = try repository.forgotten()
             for id in ledger.committed where !there.contains(id) && !forgotten.contains(id) {
                 outcome.violations.append("snapshot \(id.short) was reported stored and is not there")
             }
-            for id in ledger.forgotten where there.contains(id) {
+            for id in ledger.forgotten where readable.contains(where: { $0.id == id }) {
                 outcome.violations.append("snapshot \(id.short) was forgotten and is there")
             }
         } catch { outcome.violations.append("the repository: \(error)") }
@@ -89,7 +94,7 @@ struct Fleet {
     }
 
     private func actors(_ random: SeededRandom, _ ledger: Ledger, _ scheduler: Scheduler) -> [[Process]] {
-        let faults = faults
+        let (faults, ignoresSpares) = (faults, ignoresSpares)
         var actors: [[Process]] = (0..<4).map { _ in
             (0..<random.number(1...2)).map { _ in
                 let numbers = Set((0..<random.number(1...4)).map { _ in random.number(1...7) }).sorted()
@@ -104,7 +109,7 @@ struct Fleet {
             let grace: UInt64 = [0, 0, 3, 30][random.number(0...3)]
             actors.append(
                 (0..<random.number(1...3)).map { _ in
-                    .prune(graceSeconds: grace, faults: faults) { report in
+                    .prune(graceSeconds: grace, faults: faults, ignoresSpares: ignoresSpares) { report in
                         ledger.deletedPacks += report.deletedPacks
                         ledger.copiedBytes += report.copiedBytes
                     }
@@ -131,6 +136,13 @@ struct Fleet {
                     return all.isEmpty ? nil : all[place % all.count].snapshot
                 }
             })
+        if random.oneIn(3) || ignoresSpares {
+            actors.append(
+                (0..<random.number(1...2)).map { _ in
+                    let place = random.number(0...5)
+                    return .lose { place % $0 }
+                } + (random.oneIn(2) ? [.bringBack] : []))
+        }
         actors.append(
             Array(repeating: .read { scheduler.report("a reader: \($0)") }, count: random.number(1...3)))
         return actors

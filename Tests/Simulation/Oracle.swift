@@ -16,9 +16,12 @@ enum Oracle {
         do {
             let repository = try open(ActorStore.alone(image, universe))
             let (readable, unreadable) = try repository.snapshots()
-            if let first = unreadable.first { return "snapshot \(first.id.short): \(first.error)" }
+            // What has lost its record can be brought back, with all that it has.
+            if let first = unreadable.first(where: { $0.spare == nil }) {
+                return "snapshot \(first.id.short): \(first.error)"
+            }
             let index = try BlobIndex(repository, rebuilding: true)
-            for snapshot in readable {
+            for snapshot in readable + unreadable.compactMap(\.spare) {
                 do {
                     if let fault = try Contents.fault(in: snapshot, repository, index) {
                         return "snapshot \(snapshot.id.short): \(fault)"

@@ -60,9 +60,11 @@ extension Process {
     /// Prunes until nothing is unused; with `isOneRound` its time is up when it has decided a round.
     static func prune(
         graceSeconds: UInt64 = 0, isOneRound: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
+        ignoresSpares: Bool = false,
         onReport: @escaping @Sendable (PruneReport) -> Void = { _ in }
     ) -> Process {
         Process(name: "prune") { surroundings in
+            (surroundings.store as? ActorStore)?.ignoresSpares = ignoresSpares
             var options = PruneOptions()
             options.maxUnused = .bytes(0)
             options.graceSeconds = graceSeconds
@@ -104,6 +106,22 @@ extension Process {
             let outcome = try repository.takeBack(chosen, host: "host", program: "test", faults: faults)
             if case .back(let record) = outcome { onCommit(record) }
         }
+    }
+
+    /// Loses the commit record of a snapshot, of those that have a spare; `choose` picks one by its place.
+    static func lose(_ choose: @escaping @Sendable (_ count: Int) -> Int) -> Process {
+        Process(name: "lose") { surroundings in
+            let repository = try surroundings.open()
+            let spared = try repository.spares().keys.sorted()
+            let there = try repository.sessionOutcomes().committed.intersection(spared).sorted()
+            guard !there.isEmpty else { return }
+            try surroundings.store.delete(Layout.snapshot(there[choose(there.count)]))
+        }
+    }
+
+    /// Brings back what has lost its record.
+    static let bringBack = Process(name: "bring back") { surroundings in
+        _ = try RepairSnapshots(try surroundings.open(), RepairRequest(host: "host", program: "test")).run()
     }
 
     /// Reads every snapshot; what cannot be read must be a snapshot that was forgotten meanwhile.

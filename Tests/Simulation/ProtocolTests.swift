@@ -71,6 +71,14 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(found != nil)
     }
 
+    @Test func aCollectorThatDoesNotLookAtSparesLosesWhatHasLostItsRecord() {
+        let found = (0..<1000).first { seed in
+            let outcome = Fleet(seed: UInt64(seed), ignoresSpares: true).run()
+            return outcome.violations.contains { $0.hasPrefix("snapshot") || $0.hasPrefix("the repository") }
+        }
+        #expect(found != nil)
+    }
+
     /// The search finds it as well, in the smallest case where it matters.
     @Test(arguments: BrokenProtocol.all)
     func whatIsLostWithoutAStepIsSearchedOut(_ broken: BrokenProtocol) throws {

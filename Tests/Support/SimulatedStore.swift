@@ -114,6 +114,16 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     // MARK: ObjectStore
 
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+        try put(key, bytes, isSynced: true)
+    }
+
+    public func putUnsynced(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome { try put(key, bytes, isSynced: false) }
+
+    private func put(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, isSynced: Bool
+    ) throws(StoreError) -> PutOutcome {
         let copy = Array(bytes)
         return try call(.put, key.description) { () throws(StoreError) in
             if live[key.description] != nil {
@@ -121,7 +131,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
                 return .alreadyExists
             }
             live[key.description] = copy
-            durable[key.description] = copy
+            if isSynced { durable[key.description] = copy }
             return .created
         }
     }

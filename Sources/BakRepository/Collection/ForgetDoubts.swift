@@ -1,19 +1,23 @@
 // ForgetDoubts: snapshots that a damaged marker forgets. They stay hidden, since a prune may have deleted what they
 // had; but nothing that is still there is deleted on the word of such a marker.
 //
-// A marker that was put from here or once found whole has said what it had to say, so this machine remembers it:
+// A marker has done its work when the root of its snapshot's list of files is in the index no more. This machine remembers
+// the roots, so that it need not read markers that have:
 //
-//   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | snapshot ids 16 each, sorted | XXH3-128 of it all 16
+//   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | rows, sorted | XXH3-128 of it all 16
+//   row: snapshot id 16 | root id 16 | root's length 4 | zero 4
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A snapshot that is forgotten by a marker which cannot be read, while something of it is there.
+/// A snapshot that is forgotten by a marker which cannot be read, while something of it is there or may be.
 public struct ForgetDoubt: Sendable {
-    /// The snapshot.
-    public let snapshot: CommitRecord
+    /// The snapshot's id.
+    public let id: ID128
+    /// The snapshot; nil if its record cannot be read either, so that nobody knows what it had.
+    public let snapshot: CommitRecord?
     /// What is wrong with the marker.
     public let error: CorruptionError
 }
@@ -21,17 +25,18 @@ public struct ForgetDoubt: Sendable {
 extension Repository {
     /// Those of the forgotten snapshots that are in doubt, in the order of their ids.
     func doubts(about forgotten: Set<ID128>, _ index: BlobIndex) throws -> [ForgetDoubt] {
-        let known = KnownMarkers(self)
+        let known = ForgottenRoots(self)
+        var roots = known.roots.filter { forgotten.contains($0.key) }
         var doubts: [ForgetDoubt] = []
-        var whole = known.ids.intersection(forgotten)
-        for id in forgotten.subtracting(whole).sorted() {
-            guard let error = try faultOfMarker(id) else {
-                whole.insert(id)
+        for id in forgotten.sorted() {
+            if roots[id] == nil { roots[id] = try forgottenRecord(id)?.root }
+            if let root = roots[id], index.location(of: root) == nil { continue }
+            guard let error = try faultOfMarker(id), let doubt = try doubt(about: id, error, index) else {
                 continue
             }
-            if let doubt = try doubt(about: id, error, index) { doubts.append(doubt) }
+            doubts.append(doubt)
         }
-        if whole != known.ids { known.replace(with: whole) }
+        if roots != known.roots { known.replace(with: roots) }
         return doubts
     }
 
@@ -45,31 +50,36 @@ extension Repository {
 
     /// The doubt that a damaged marker leaves; nil when nothing of its snapshot is there.
     func doubt(about id: ID128, _ error: CorruptionError, _ index: BlobIndex) throws -> ForgetDoubt? {
-        guard let snapshot = try commitRecord(id), index.location(of: snapshot.root) != nil else {
-            return nil
+        guard let snapshot = try forgottenRecord(id) else {
+            var error = error
+            error.reason += ", and the snapshot's record cannot be read either; remove it once more with: "
+            error.reason += "bakstore forget \(id.short)"
+            return ForgetDoubt(id: id, snapshot: nil, error: error)
         }
-        return ForgetDoubt(snapshot: snapshot, error: error)
+        guard index.location(of: snapshot.root) != nil else { return nil }
+        return ForgetDoubt(id: id, snapshot: snapshot, error: error)
     }
 
-    /// A forgotten snapshot's commit record; nil when it is damaged or missing, so that nobody can restore it.
-    private func commitRecord(_ id: ID128) throws -> CommitRecord? {
+    /// A forgotten snapshot's commit record or its spare; nil when neither can be read.
+    private func forgottenRecord(_ id: ID128) throws -> CommitRecord? {
         do {
             return try snapshot(id)
         } catch is CorruptionError {
-            return nil
+            return try spare(id)?.record
         } catch let error as StoreError where error.kind == .notFound {
-            return nil
+            return try spare(id)?.record
         }
     }
 }
 
-/// The markers that this machine has put or found whole in this copy of the repository, in a file of the cache.
-struct KnownMarkers {
+/// The roots of forgotten snapshots in this copy of the repository, in a file of the cache.
+struct ForgottenRoots {
     static let cacheName = "forgotten"
     private static let headBytes = CacheHeader.byteCount
+    private static let rowBytes = 40
 
     private let repository: Repository
-    private(set) var ids: Set<ID128> = []
+    private(set) var roots: [ID128: BlobReference] = [:]
 
     /// Reads the file. Whatever is wrong with it only costs reading.
     init(_ repository: Repository) {
@@ -77,26 +87,29 @@ struct KnownMarkers {
         guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)) else { return }
         let bytes = mapped.bytes
         let end = bytes.count - ID128.byteCount
-        guard end >= Self.headBytes, (end - Self.headBytes) % ID128.byteCount == 0,
+        guard end >= Self.headBytes, (end - Self.headBytes) % Self.rowBytes == 0,
             Self.header(repository.config.id).isAtStart(of: bytes),
             Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
                 == ID128(loading: bytes.baseAddress! + end)
         else { return }
-        for offset in stride(from: Self.headBytes, to: end, by: ID128.byteCount) {
-            ids.insert(ID128(loading: bytes.baseAddress! + offset))
+        for offset in stride(from: Self.headBytes, to: end, by: Self.rowBytes) {
+            let row = bytes.baseAddress! + offset
+            let length = bytes.loadUnaligned(fromByteOffset: offset + 32, as: UInt32.self).littleEndian
+            roots[ID128(loading: row)] = BlobReference(id: ID128(loading: row + 16), length: length)
         }
     }
 
-    /// Writes the file anew with more ids.
-    func add(_ more: [ID128]) {
-        if !more.isEmpty { replace(with: ids.union(more)) }
-    }
-
     /// Writes the file anew. A cache that cannot be written only costs time.
-    func replace(with ids: Set<ID128>) {
-        var writer = ByteWriter(reservingCapacity: Self.headBytes + (ids.count + 1) * ID128.byteCount)
+    func replace(with roots: [ID128: BlobReference]) {
+        var writer = ByteWriter(
+            reservingCapacity: Self.headBytes + roots.count * Self.rowBytes + ID128.byteCount)
         writer.raw(Self.header(repository.config.id).bytes)
-        for id in ids.sorted() { writer.id(id) }
+        for (id, root) in roots.sorted(by: { $0.key < $1.key }) {
+            writer.id(id)
+            writer.id(root.id)
+            writer.integer(root.length)
+            writer.integer(UInt32(0))
+        }
         writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
         try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
             try writer.bytes.withUnsafeBytes(append)
@@ -104,6 +117,6 @@ struct KnownMarkers {
     }
 
     private static func header(_ repository: ID128) -> CacheHeader {
-        CacheHeader(magic: 0x0065_6e6f_676b_6162 /* "bakgone" */, version: 1, repository: repository)
+        CacheHeader(magic: 0x0065_6e6f_676b_6162 /* "bakgone" */, version: 2, repository: repository)
     }
 }

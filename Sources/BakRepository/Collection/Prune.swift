@@ -85,6 +85,10 @@ public final class Prune {
             if !options.isDryRun {
                 try repository.sweepProbes()
                 try Sweep.removeDecidedSessions(repository, faults.milestones.inside(["at the end"]))
+                if !faults.withoutSpares {
+                    try repository.sweepSpares()
+                    try repository.renewSpares()
+                }
             }
         } catch is PruneStopped {}
         report.wasInterrupted = isCancelled()
@@ -153,7 +157,7 @@ public final class Prune {
             isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)
         note(stored, survey, usage)
-        for doubt in survey.doubts where toldDoubts.insert(doubt.snapshot.id).inserted {
+        for doubt in survey.doubts where toldDoubts.insert(doubt.id).inserted {
             onEvent(.inDoubt(doubt))
         }
         report.isPartial = !areAll

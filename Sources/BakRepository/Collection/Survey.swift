@@ -57,12 +57,14 @@ struct Survey {
             "index", ["\(trusted.outcomes.revoked.sorted())", Self.knowledge(sorted, trusted)])
         forgotten = try repository.forgotten()
         snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
-        doubts = try repository.doubts(about: forgotten, index)
+        let doubts = try repository.doubts(about: forgotten, index)
+        self.doubts = doubts
         var live = try LiveBlobs(
             snapshots.map(\.root), repository, index, sorted, workerCount: workerCount,
             onProgress: onProgress)
         for doubt in doubts {
-            try live.insertWhatIsThere(of: doubt.snapshot.root, repository, index, sorted)
+            guard let root = doubt.snapshot?.root else { throw doubt.error }
+            try live.insertWhatIsThere(of: root, repository, index, sorted)
         }
         self.live = live
     }
@@ -71,8 +73,8 @@ struct Survey {
     func isCurrent(_ repository: Repository) throws -> Bool {
         try Listed(repository)
             == Listed(
-                round: trusted.round, committed: trusted.outcomes.committed,
-                damaged: trusted.outcomes.damaged, forgotten: forgotten)
+                round: trusted.round, committed: trusted.listed.committed,
+                damaged: trusted.listed.damaged, forgotten: forgotten)
     }
 
     /// All that it says, for `Milestones`.
@@ -97,18 +99,20 @@ struct Survey {
         _ repository: Repository, _ trusted: TrustedSegments, without forgotten: Set<ID128>
     ) throws -> [CommitRecord] {
         for id in trusted.outcomes.damaged.subtracting(forgotten).sorted() {
-            throw CorruptionError(
-                object: Layout.snapshot(id).description, offset: 0,
-                reason: "it is cut short; where no copy of it is left, give the snapshot up with: "
-                    + "bakstore forget \(id.short)")
+            throw try repository.faultOfRecord(id)
         }
         // A commit record that lost its end could pass for a tombstone in a listing.
         for id in trusted.outcomes.revoked.subtracting(forgotten).sorted() {
             try repository.expectTombstone(id)
         }
         let superseded = Set(trusted.collections.decision?.superseded ?? [])
-        return try trusted.outcomes.committed.subtracting(forgotten).sorted().map { id in
-            let record = try repository.snapshot(id)
+        let records = try trusted.outcomes.committed.subtracting(forgotten).sorted().map { id in
+            let record: CommitRecord
+            do {
+                record = try repository.snapshot(id)
+            } catch is CorruptionError {
+                throw try repository.faultOfRecord(id)
+            }
             if record.hasIndex, !superseded.contains(id), !trusted.sessions.contains(id) {
                 throw CorruptionError(
                     object: Layout.indexSegment(id).description, offset: 0,
@@ -116,6 +120,11 @@ struct Survey {
             }
             return record
         }
+        let missing = try repository.missingParents(of: records) {
+            trusted.outcomes.committed.contains($0) || forgotten.contains($0)
+        }
+        if let parent = missing.min() { throw try repository.faultOfRecord(parent) }
+        return records
     }
 }
 

@@ -20,6 +20,9 @@ public enum RepairEvent: Sendable {
     /// A snapshot stands beside a damaged one, with all of it that is left; nil in a dry run. `isNew` is false when an
     /// earlier repair made it.
     case replaced(snapshot: ID128, by: ID128?, lostFiles: Int, isNew: Bool)
+    /// A snapshot whose record was missing or damaged is there again as it was, or would be after a dry run: under a new
+    /// id where something was in the way.
+    case broughtBack(snapshot: ID128, as: ID128?)
 }
 
 /// What a repair did.
@@ -39,6 +42,8 @@ public struct RepairReport: Sendable, Equatable {
     public var writtenBytes: UInt64 = 0
     /// Snapshots that were made beside damaged ones.
     public var newSnapshots = 0
+    /// Snapshots whose record is there again as it was.
+    public var broughtBack = 0
     /// Files that are still lost, counted in each snapshot that has them.
     public var lostFiles = 0
     /// Snapshots that lack files or cannot be read.

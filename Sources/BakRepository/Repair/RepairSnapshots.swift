@@ -1,5 +1,5 @@
-// RepairSnapshots: beside each snapshot that has lost something, a new one with all that is left of it. The original
-// stays as it is. A file of which any part is lost is left out and named: no file comes back with wrong bytes.
+// RepairSnapshots: a snapshot whose record is missing or damaged comes back by the record's spare. Beside each snapshot that
+// has lost something it makes a new one with all that is left. The original stays as it is. A file of which any part is lost is left out and named: no file comes back with wrong bytes.
 
 import BakCore
 import BakFormat
@@ -10,60 +10,99 @@ public final class RepairSnapshots: RepositoryRepair {
     /// The label of the snapshots that are made.
     public static let tag = "repaired"
 
+    /// The snapshots that were brought back, in this attempt or an earlier one.
+    private var broughtBack: Set<ID128> = []
+
     /// What was made before an interruption stays.
     override func attempt() throws -> Bool {
-        let (readable, unreadable) = try repository.snapshots()
+        let list = try repository.snapshotList()
+        let (readable, unreadable) = (list.readable, list.unreadable)
         let index = try BlobIndex(repository)
         let lost = try missingPacks(index)
         onEvent(.step("manifests"))
         let checker = ManifestChecker(repository, index, lost) { _, _, _ in }
         var damaged: [CommitRecord] = []
+        var spared: [(snapshot: UnreadableSnapshot, record: CommitRecord)] = []
         for snapshot in readable where !isCancelled() {
             if try !checker.check(snapshot).isClean { damaged.append(snapshot) }
         }
+        for snapshot in unreadable where !isCancelled() {
+            guard let spare = snapshot.spare, snapshot.isDamage else { continue }
+            // Of one that has lost files as well, what is left becomes a snapshot of its own.
+            let isWhole = try checker.check(spare).isClean
+            if isWhole || snapshot.isMissing { spared.append((snapshot, spare)) }
+            if !isWhole { damaged.append(spare) }
+        }
         guard try isUndisturbed() else { return false }
-        report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty
-        for snapshot in unreadable {
+        report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
+        for (snapshot, record) in spared where !isCancelled() {
+            if try bringBack(snapshot, record, readable, index) { broughtBack.insert(snapshot.id) }
+        }
+        let known = broughtBack.union(damaged.map(\.id))
+        for snapshot in unreadable where !known.contains(snapshot.id) {
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
-            if let record = try recover(snapshot, index) {
+            if let record = try repository.partialRecord(of: snapshot, index) {
                 damaged.append(record)
             } else {
                 report.affectedSnapshots += 1
             }
         }
+        report.broughtBack = broughtBack.count
         if !damaged.isEmpty, !isCancelled() { try replace(damaged, among: readable, index, lost) }
+        if !request.isDryRun, !isCancelled() { try repository.renewSpares(isThorough: true) }
         report.wasInterrupted = isCancelled()
         return true
     }
 
-    /// What can be said of a snapshot whose commit record is damaged, when its session still shows which list of files
-    /// it committed. It counts as partial: whether it was complete is lost.
-    private func recover(_ snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
-        // What this program or this user cannot read others may.
-        guard let error = snapshot.error as? CorruptionError, !error.needsNewerProgram else { return nil }
-        let segment: IndexSegment
-        do {
-            segment = try repository.indexSegment(snapshot.id)
-        } catch is CorruptionError { return nil } catch let error as StoreError where error.kind == .notFound
-        {
-            return nil
+    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing the spare takes
+    /// its name; where something has that name the snapshot is committed again, and the damaged record hidden.
+    private func bringBack(
+        _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord], _ index: BlobIndex
+    ) throws -> Bool {
+        if let back = readable.first(where: { $0.originalID == record.originalID }) {
+            return try hide(snapshot.id, behind: back.id)
         }
-        let reader = BlobReader(repository)
-        for entry in segment.entries where segment.packs[Int(entry.pack)].kind == .manifestPack {
-            let reference = BlobReference(id: entry.id, length: entry.rawLength)
-            // A session stores one root, and no list of files can be taken for one.
-            guard let bytes = try? reader.read(reference, kind: .manifestPack, index: index),
-                let root = try? ManifestRoot(decoding: bytes, object: ""), let first = root.segments.first
-            else { continue }
-            let session = try? repository.sessionRecord(snapshot.id)
-            let top = first.firstPath.prefix { $0 != UInt8(ascii: "/") }
-            return CommitRecord(
-                id: snapshot.id, time: session?.time ?? Timestamp(seconds: 0),
-                endTime: repository.time.now(), host: session?.host ?? "", device: session?.host ?? "",
-                user: "", program: session?.program ?? "", paths: [Array(top)], tags: [], parent: nil,
-                isComplete: false, hasIndex: true, root: reference, counters: SnapshotCounters())
+        if request.isDryRun {
+            onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
+            return true
         }
-        return nil
+        if snapshot.isMissing, let bytes = try repository.spare(snapshot.id)?.bytes {
+            let key = Layout.snapshot(snapshot.id)
+            let outcome = try bytes.withUnsafeBytes { try repository.store.put(key, $0) }
+            if outcome == .created {
+                onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
+                return true
+            }
+        }
+        let outcome = try repository.takeBack(
+            record, host: request.host, program: request.program,
+            keeping: try unnamedPacks(of: snapshot.id, index), faults: ProtocolFaults())
+        guard case .back(let back) = outcome else { return false }
+        return try hide(snapshot.id, behind: back.id)
+    }
+
+    private func hide(_ damaged: ID128, behind back: ID128) throws -> Bool {
+        if !request.isDryRun {
+            try repository.forget([damaged], host: request.host, program: request.program)
+        }
+        onEvent(.broughtBack(snapshot: damaged, as: request.isDryRun ? nil : back))
+        return true
+    }
+
+    /// The packs of a session that no decision stands for yet: as its record is damaged nobody stores by its segment.
+    private func unnamedPacks(of session: ID128, _ index: BlobIndex) throws -> BackupSession.KeptPacks {
+        guard index.trusted.sessions.contains(session) else { return BackupSession.KeptPacks() }
+        let segment = try repository.indexSegment(session)
+        var blobs: [[BlobRecord]] = segment.packs.map { _ in [] }
+        for entry in segment.entries {
+            blobs[Int(entry.pack)].append(
+                BlobRecord(
+                    id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
+                    storedLength: entry.storedLength, codec: .raw, storedChecksum: 0))
+        }
+        return BackupSession.KeptPacks(
+            packs: zip(segment.packs, blobs).map { SealedPack(pack: $0, blobs: $1) },
+            round: index.trusted.round)
     }
 
     /// The packs that are not there, or not as long as they were: what is in them may not be had.

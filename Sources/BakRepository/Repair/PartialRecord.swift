@@ -1,0 +1,44 @@
+// PartialRecord: what can be said of a snapshot whose commit record and its spare are lost.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+extension UnreadableSnapshot {
+    /// True if the record is damaged or missing. What only this program or this user cannot read others may.
+    var isDamage: Bool {
+        guard let error = error as? CorruptionError else { return false }
+        return !error.needsNewerProgram && !error.isRefused
+    }
+}
+
+extension Repository {
+    /// What can be said of a snapshot when its session still shows which list of files it committed; else nil. It counts as
+    /// partial: whether it was complete is lost.
+    func partialRecord(of snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
+        guard snapshot.isDamage else { return nil }
+        let segment: IndexSegment
+        do {
+            segment = try indexSegment(snapshot.id)
+        } catch is CorruptionError { return nil } catch let error as StoreError where error.kind == .notFound
+        {
+            return nil
+        }
+        let reader = BlobReader(self)
+        for entry in segment.entries where segment.packs[Int(entry.pack)].kind == .manifestPack {
+            let reference = BlobReference(id: entry.id, length: entry.rawLength)
+            // A session stores one root, and no list of files can be taken for one.
+            guard let bytes = try? reader.read(reference, kind: .manifestPack, index: index),
+                let root = try? ManifestRoot(decoding: bytes, object: ""), let first = root.segments.first
+            else { continue }
+            let session = try? sessionRecord(snapshot.id)
+            let top = first.firstPath.prefix { $0 != UInt8(ascii: "/") }
+            return CommitRecord(
+                id: snapshot.id, time: session?.time ?? Timestamp(seconds: 0),
+                endTime: time.now(), host: session?.host ?? "", device: session?.host ?? "",
+                user: "", program: session?.program ?? "", paths: [Array(top)], tags: [], parent: nil,
+                isComplete: false, hasIndex: true, root: reference, counters: SnapshotCounters())
+        }
+        return nil
+    }
+}

@@ -1,0 +1,144 @@
+// Spares: a second copy of each commit record, byte for byte, which its session puts right after it.
+//
+// Always holds: where there is a spare its session committed, whatever is found under the record's name. So whoever looks for
+// both lists the spares first. A spare need not be durable: nothing is lost with it, and one that a power cut has emptied
+// still says by its name that there was a record.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+extension Repository {
+    /// A prune makes up for so many missing spares at a time.
+    private static var tendedSpares: Int { 256 }
+
+    /// Puts the spare of a commit record. That it cannot be put is no failure: the record is there.
+    func putSpare(_ session: ID128, _ record: [UInt8]) {
+        _ = try? record.withUnsafeBytes { try store.putUnsynced(Layout.spare(session), $0) }
+    }
+
+    /// The spares that are there, with their sizes in bytes.
+    func spares() throws -> [ID128: Int] {
+        var spares: [ID128: Int] = [:]
+        for info in try store.list(Layout.spares) {
+            if let id = Layout.id(in: info.key) { spares[id] = info.size }
+        }
+        return spares
+    }
+
+    /// What a session's spare says, and its bytes; nil where there is none that can be used.
+    func spare(_ session: ID128) throws -> (record: CommitRecord, bytes: [UInt8])? {
+        try wholeRecord(Layout.spare(session), of: session)
+    }
+
+    private func wholeRecord(
+        _ key: ObjectKey, of session: ID128
+    ) throws -> (record: CommitRecord, bytes: [UInt8])? {
+        do {
+            let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+            let record = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+                try CommitRecord(decoding: bytes, object: key.description, id: session, context: context)
+            }
+            return (record, bytes)
+        } catch is CorruptionError {
+            return nil
+        } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
+            return nil
+        }
+    }
+
+    /// Removes the spares of forgotten snapshots.
+    func sweepSpares() throws {
+        let spares = try spares()
+        for id in try forgotten().intersection(spares.keys).sorted() where try faultOfMarker(id) == nil {
+            try store.delete(Layout.spare(id))
+        }
+    }
+
+    /// Makes up for spares that are missing or not as long as their records.
+    ///
+    /// - Parameter isThorough: whether every spare is compared with its record, and all are made up for.
+    func renewSpares(isThorough: Bool = false) throws {
+        let spares = try spares()
+        let forgotten = try forgotten()
+        var made = 0
+        for info in try store.list(Layout.snapshots) where isThorough || made < Self.tendedSpares {
+            guard let id = Layout.id(in: info.key), !forgotten.contains(id),
+                info.size > Tombstone.objectBytes(context), isThorough || spares[id] != info.size,
+                let record = try wholeRecord(info.key, of: id)?.bytes
+            else { continue }
+            if spares[id] != nil {
+                if try spare(id)?.bytes == record { continue }
+                try store.delete(Layout.spare(id))
+            }
+            putSpare(id, record)
+            made += 1
+        }
+    }
+}
+
+// MARK: - What is missing
+
+extension Repository {
+    /// The sessions that a decision stands for: they committed before it. None where it cannot be read.
+    func supersededSessions(by round: UInt64) throws -> Set<ID128> {
+        do {
+            return round > 0 ? Set(try collectionDecision(round).superseded) : []
+        } catch is CorruptionError {
+            return []
+        } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
+            return []
+        }
+    }
+
+    /// Snapshots that others were made after and that have no record any more, although nobody forgot them.
+    ///
+    /// - Parameter isKnown: whether there is a record, whole or not, or a forget marker of that name.
+    func missingParents(
+        of records: [CommitRecord], isKnown: (ID128) -> Bool
+    ) throws -> Set<ID128> {
+        var missing: Set<ID128> = []
+        // A copy's parent is one of the repository that it was copied from.
+        for record in records where record.original == nil {
+            guard let parent = record.parent, !isKnown(parent), !missing.contains(parent) else { continue }
+            do {
+                // A listing may show a record and not the one before it. A tombstone would have ended that one.
+                let size = try store.size(of: Layout.snapshot(parent))
+                if size == Tombstone.objectBytes(context) { missing.insert(parent) }
+            } catch {
+                guard error.kind == .notFound else { throw error }
+                missing.insert(parent)
+            }
+        }
+        return missing
+    }
+
+    /// Why a snapshot's record cannot be used, which something says was there, and what to do about it.
+    func faultOfRecord(_ snapshot: ID128) throws -> CorruptionError {
+        var fault = Self.missingRecord(snapshot)
+        do {
+            _ = try self.snapshot(snapshot)
+        } catch let error as CorruptionError {
+            fault = error
+        } catch let error as StoreError where error.kind == .notFound {}
+        guard fault.cause != .newerProgram, !fault.isRefused else { return fault }
+        fault.reason += "; " + UnreadableSnapshot.advice(snapshot, hasSpare: try spare(snapshot) != nil)
+        return fault
+    }
+
+    static func missingRecord(_ snapshot: ID128) -> CorruptionError {
+        CorruptionError(
+            object: Layout.snapshot(snapshot).description, offset: 0, reason: "the commit record is missing")
+    }
+}
+
+extension UnreadableSnapshot {
+    /// What to do about it.
+    public var advice: String { Self.advice(id, hasSpare: spare != nil) }
+
+    static func advice(_ snapshot: ID128, hasSpare: Bool) -> String {
+        hasSpare
+            ? "bring it back with: bakstore repair snapshots"
+            : "where no copy of it is left, give the snapshot up with: bakstore forget \(snapshot.short)"
+    }
+}

@@ -1,0 +1,44 @@
+// CommandContext+OlderState: a repository that is older than when this machine last saw it: an old copy was put back, or whoever
+// has its disk hides what is new.
+
+import BakRepository
+
+extension CommandContext {
+    /// Says so where a repository is plain, and asks where it is encrypted; throws unless the command is to go on.
+    func expectNoOlderState(
+        _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
+    ) throws {
+        guard let older = try repository.olderState() else { return }
+        if !invocation.has(.acceptOlder) {
+            let words =
+                "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
+                + "was an old copy of it put back?"
+            if repository.isEncrypted {
+                try expectMeant(words)
+            } else {
+                complain(words)
+            }
+        }
+        repository.forgetSeenState()
+    }
+
+    private func expectMeant(_ words: String) throws {
+        guard !isJSON, let agrees = try agrees(to: "\(words) Go on with what is there now?") else {
+            throw CommandFailure(
+                code: .damage,
+                message:
+                    "\(words) If so, and what is there now is to count, run: bakstore check --accept-older")
+        }
+        guard agrees else { throw CommandFailure(code: .failed, message: "nothing was done") }
+    }
+
+    private func text(_ older: OlderState) -> String {
+        var parts: [String] = []
+        if !older.lostSnapshots.isEmpty {
+            let ids = older.lostSnapshots.map(\.short).joined(separator: ", ")
+            parts.append("of snapshot\(older.lostSnapshots.count > 1 ? "s" : "") \(ids) nothing is left")
+        }
+        if older.lacksRounds { parts.append("the last prunes are undone") }
+        return parts.joined(separator: ", and ")
+    }
+}
