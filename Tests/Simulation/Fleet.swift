@@ -1,5 +1,5 @@
 // Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded interleaving with what may go
-// wrong: commit records lost and brought back, requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
+// wrong: commit records lost, damaged and brought back, requests and replies lost, processes killed, clocks ten years off and jumping, listings that take several
 // calls each of which may fail.
 
 import BakCore
@@ -140,7 +140,8 @@ struct Fleet {
             actors.append(
                 (0..<random.number(1...2)).map { _ in
                     let place = random.number(0...5)
-                    return .lose { place % $0 }
+                    let loss = Process.RecordLoss(rawValue: random.number(0...3)) ?? .deleted
+                    return .lose(loss) { place % $0 }
                 } + (random.oneIn(2) ? [.bringBack] : []))
         }
         actors.append(

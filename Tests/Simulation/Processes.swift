@@ -108,14 +108,28 @@ extension Process {
         }
     }
 
-    /// Loses the commit record of a snapshot, of those that have a spare; `choose` picks one by its place.
-    static func lose(_ choose: @escaping @Sendable (_ count: Int) -> Int) -> Process {
+    /// What becomes of a commit record.
+    enum RecordLoss: Int { case deleted, cut, cutToATombstonesLength, changed }
+
+    /// Loses or damages the commit record of a snapshot, of those that have a spare; `choose` picks one by its place.
+    static func lose(
+        _ loss: RecordLoss, _ choose: @escaping @Sendable (_ count: Int) -> Int
+    ) -> Process {
         Process(name: "lose") { surroundings in
             let repository = try surroundings.open()
             let spared = try repository.spares().keys.sorted()
             let there = try repository.sessionOutcomes().committed.intersection(spared).sorted()
             guard !there.isEmpty else { return }
-            try surroundings.store.delete(Layout.snapshot(there[choose(there.count)]))
+            let key = Layout.snapshot(there[choose(there.count)])
+            var bytes = try repository.store.readWhole(key, upTo: FormatLimits.recordBytes)
+            switch loss {
+            case .deleted: bytes = []
+            case .cut: bytes = Array(bytes.prefix(60))
+            case .cutToATombstonesLength: bytes = Array(bytes.prefix(Tombstone.objectBytes))
+            case .changed: bytes[100] ^= 1
+            }
+            try surroundings.store.delete(key)
+            if !bytes.isEmpty { _ = try bytes.withUnsafeBytes { try surroundings.store.put(key, $0) } }
         }
     }
 
