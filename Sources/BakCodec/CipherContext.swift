@@ -20,8 +20,8 @@ final class CipherContext {
     /// libcrypto counts in 32 bits.
     private static let pieceBytes = 1 << 30
 
-    private static nonisolated(unsafe) let aes256GCM = EVP_CIPHER_fetch(nil, "AES-256-GCM", nil)
-    private static nonisolated(unsafe) let chaCha20Poly1305 = EVP_CIPHER_fetch(nil, "ChaCha20-Poly1305", nil)
+    private static nonisolated(unsafe) let aes256GCM = Libcrypto.cipher("AES-256-GCM")
+    private static nonisolated(unsafe) let chaCha20Poly1305 = Libcrypto.cipher("ChaCha20-Poly1305")
 
     /// Sets up a cipher for sealing or for opening.
     ///

@@ -126,7 +126,7 @@ private final class Workspace {
 /// HMAC-SHA-256 of one string after another, by libcrypto.
 final class HMACState {
     private let state = EVP_MD_CTX_new()
-    private static nonisolated(unsafe) let sha256 = EVP_MD_fetch(nil, "SHA2-256", nil)
+    private static nonisolated(unsafe) let sha256 = Libcrypto.digest("SHA2-256")
 
     deinit { EVP_MD_CTX_free(state) }
 

@@ -86,6 +86,7 @@ public enum KeyDerivation {
         key: UnsafeRawBufferPointer, message: UnsafeRawBufferPointer,
         into digest: UnsafeMutableRawBufferPointer
     ) {
+        precondition(Libcrypto.isStarted, "libcrypto does not start")
         // An empty key is the RFC's string of zeros; a null pointer would mean "the key before".
         let none: [UInt8] = [0]
         let result = none.withUnsafeBytes { none in

@@ -21,14 +21,33 @@ enum IngestResult {
     case dropped
 }
 
-/// How a file that is stored differs from what it should be.
+/// How a file that is stored differs from what it should be. What is wrong lies out of line: it is rare and large, and the
+/// results of all files pass from thread to thread.
 struct Shortfalls: Sendable {
+    private final class Fault: Sendable {
+        let error: SourceError
+        init(_ error: SourceError) { self.error = error }
+    }
+    private var contentFault: Fault?
+    private var attributesFault: Fault?
+
     /// The size that was shown of it, in bytes.
     var shownBytes: UInt64 = 0
     /// It gave less than it should have.
-    var content: SourceError?
+    var content: SourceError? {
+        get { contentFault?.error }
+        set { contentFault = newValue.map(Fault.init) }
+    }
     /// Not all attributes could be read.
-    var attributes: SourceError?
+    var attributes: SourceError? {
+        get { attributesFault?.error }
+        set { attributesFault = newValue.map(Fault.init) }
+    }
+
+    init(shownBytes: UInt64 = 0) { self.shownBytes = shownBytes }
+
+    /// Whether it lacks anything.
+    var isAny: Bool { contentFault != nil || attributesFault != nil }
 
     /// What it lacks, as far as there is anything.
     var all: [SourceError] { [content, attributes].compactMap { $0 } }
@@ -146,7 +165,7 @@ final class FileIngester {
                 path: path, stat: stat, attributes: attributes, content: content.result,
                 changedWhileRead: changed || earlier?.changedWhileRead == true,
                 // Times say nothing of what a stream will hold the next time.
-                isUnsettled: !shortfalls.all.isEmpty
+                isUnsettled: shortfalls.isAny
                     || earlier?.isUnsettled
                         ?? (!file.hasKnownSize || settling.isUnsettled(path, before, readFrom: start))
             )

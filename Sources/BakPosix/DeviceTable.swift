@@ -8,15 +8,16 @@ import Synchronization
 
 /// Remembers what was found out about devices. May be used from any thread.
 final class DeviceTable: Sendable {
-    private let known = Mutex<[UInt64: MediumEvidence]>([:])
+    /// A source lies on few devices, and each of its files asks.
+    private let known = Mutex<[(device: UInt64, evidence: MediumEvidence)]>([])
 
     /// What a device's numbers are worth; `ask` gives its kind of file system when it is not known yet, or nil when it
     /// cannot be asked, which is not remembered.
     func evidence(of device: UInt64, ask: () -> UInt32?) -> MediumEvidence {
-        if let evidence = known.withLock({ $0[device] }) { return evidence }
+        if let known = known.withLock({ $0.first { $0.device == device } }) { return known.evidence }
         guard let type = ask() else { return .none }
         let evidence = MediumEvidence(fileSystemType: type)
-        known.withLock { $0[device] = evidence }
+        known.withLock { $0.append((device, evidence)) }
         return evidence
     }
 }
