@@ -12,7 +12,9 @@ enum Libcrypto {
     }()
 
     /// A cipher; nil if the library has none of that name.
-    static func cipher(_ name: String) -> OpaquePointer? { isStarted ? EVP_CIPHER_fetch(nil, name, nil) : nil }
+    static func cipher(_ name: String) -> OpaquePointer? {
+        isStarted ? EVP_CIPHER_fetch(nil, name, nil) : nil
+    }
 
     /// A hash; nil if the library has none of that name.
     static func digest(_ name: String) -> OpaquePointer? { isStarted ? EVP_MD_fetch(nil, name, nil) : nil }
