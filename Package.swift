@@ -81,6 +81,15 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["SeededNumbers", "BakStorage", "BakFormat", "BakCodec", "BakCore"],
             path: "Tests/Support", swiftSettings: settings),
+        // Repositories whose checksums are right and nothing else need be, for a test and for a fuzzer.
+        .target(
+            name: "HostileRepositories",
+            dependencies: [
+                "TestSupport", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec",
+                "BakStorage", "BakCore",
+            ],
+            path: "Tests/Hostile", swiftSettings: settings),
+        tests("HostileTests", of: ["HostileRepositories", "TestSupport", "BakCore"]),
         tests("BakCoreTests", of: ["BakCore"]),
         tests(
             "BakCodecTests",
@@ -127,6 +136,7 @@ package.targets += multiBufferTargets
 if Context.environment["BAKSTORE_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "fuzz", dependencies: ["TestSupport", "BakChunking"], path: "Tests/Fuzz",
+            name: "fuzz", dependencies: ["TestSupport", "HostileRepositories", "BakChunking"],
+            path: "Tests/Fuzz",
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]))
 }

@@ -1,6 +1,8 @@
 // What a file system knows of an entry beside its content. Names are bytes, not text: a path is its
 // components joined by '/', without a leading or trailing slash; the root of everything is empty.
 
+import Glibc
+
 /// What kind of thing an entry is. The raw values are stored.
 public enum FileType: UInt8, Sendable, CaseIterable {
     case regular = 1
@@ -84,9 +86,17 @@ public enum PathOrder {
     @inlinable
     static func rank(_ byte: UInt8) -> UInt8 { byte == UInt8(ascii: "/") ? 0 : byte }
 
+    /// Whether a path's first bytes are `start`; paths may be long, and so they are compared as memory.
+    static func begins(_ path: [UInt8], with start: [UInt8]) -> Bool {
+        guard path.count >= start.count else { return false }
+        return path.withUnsafeBytes { path in
+            start.withUnsafeBytes { $0.isEmpty || memcmp(path.baseAddress!, $0.baseAddress!, $0.count) == 0 }
+        }
+    }
+
     /// Whether `path` is `folder` itself or lies beneath it. The empty folder holds every path.
     public static func isAtOrBeneath(_ path: [UInt8], _ folder: [UInt8]) -> Bool {
-        guard path.starts(with: folder) else { return false }
+        guard begins(path, with: folder) else { return false }
         return folder.isEmpty || path.count == folder.count || path[folder.count] == UInt8(ascii: "/")
     }
 

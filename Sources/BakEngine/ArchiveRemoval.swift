@@ -124,7 +124,7 @@ public final class ArchiveRemoval {
         }
         if isFile {
             report.files += 1
-            report.bytes &+= entry.stat.size
+            report.bytes.add(entry.stat.size)
         } else {
             report.others += 1
         }
@@ -135,7 +135,7 @@ public final class ArchiveRemoval {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes &+= entry.stat.size
+            counters.bytes.add(entry.stat.size)
             if entry.goneSince != nil { counters.goneFiles += 1 }
         case .directory: counters.folders += 1
         default: counters.others += 1

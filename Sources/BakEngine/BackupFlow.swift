@@ -42,7 +42,7 @@ struct UnmodifiedRun: Sendable {
         switch stat.type {
         case .regular:
             files += 1
-            bytes &+= stat.size
+            bytes.add(stat.size)
         case .directory: folders += 1
         default: others += 1
         }
@@ -53,7 +53,7 @@ struct UnmodifiedRun: Sendable {
         count(stat)
         guard stat.type == .regular else { return }
         carriedFiles += 1
-        carriedBytes &+= stat.size
+        carriedBytes.add(stat.size)
         if isGone { goneFiles += 1 }
     }
 }

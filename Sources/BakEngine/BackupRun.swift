@@ -169,7 +169,7 @@ public final class Backup: Sendable {
                 onRead: { count in
                     let stored = UInt64(storedBytes())
                     progress.update {
-                        $0.readBytes &+= UInt64(count)
+                        $0.readBytes.add(UInt64(count))
                         $0.storedBytes = stored
                     }
                 })

@@ -231,12 +231,12 @@ public final class DeletionCheck {
     private func count(_ verdict: DeletionVerdict) {
         if verdict.isSafe {
             report.safeFiles += 1
-            report.safeBytes &+= verdict.byteCount
+            report.safeBytes.add(verdict.byteCount)
         } else {
             report.unsafeFiles += 1
             if verdict.staying?.isForGood == false {
                 report.passingFiles += 1
-                report.passingBytes &+= verdict.byteCount
+                report.passingBytes.add(verdict.byteCount)
             }
         }
         onVerdict(verdict)

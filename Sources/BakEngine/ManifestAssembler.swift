@@ -28,6 +28,7 @@ final class ManifestAssembler: @unchecked Sendable {
     private let earlier: EarlierEntries?
     private var recordedEntries = 0
     private var lastPath: [UInt8] = []
+    private var endsWithFolder = false
     private var spareIngester: FileIngester?
 
     init(
@@ -146,7 +147,11 @@ final class ManifestAssembler: @unchecked Sendable {
             fail(entry.path, "the source named it out of order or twice")
             return false
         }
-        lastPath = entry.path
+        guard recordedEntries == 0 || endsWithFolder || !PathOrder.isAtOrBeneath(entry.path, lastPath) else {
+            fail(entry.path, "the source named it beneath what is no folder")
+            return false
+        }
+        (lastPath, endsWithFolder) = (entry.path, entry.stat.type == .directory)
         try manifest.append(entry)
         recordedEntries += 1
         return true
@@ -159,7 +164,7 @@ final class ManifestAssembler: @unchecked Sendable {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes &+= entry.stat.size
+            counters.bytes.add(entry.stat.size)
             if entry.goneSince != nil { counters.goneFiles += 1 }
             switch change {
             case .new: counters.newFiles += 1
@@ -191,8 +196,8 @@ final class ManifestAssembler: @unchecked Sendable {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes &+= entry.stat.size
-            carriedBytes &+= entry.stat.size
+            counters.bytes.add(entry.stat.size)
+            carriedBytes.add(entry.stat.size)
             if entry.goneSince != nil { counters.goneFiles += 1 }
         case .directory: counters.folders += 1
         default: counters.others += 1
@@ -202,12 +207,12 @@ final class ManifestAssembler: @unchecked Sendable {
     private func record(_ run: UnmodifiedRun) {
         manifest.append(run.entries)
         recordedEntries += run.entries.count
-        lastPath = run.entries.lastPath
+        (lastPath, endsWithFolder) = (run.entries.lastPath, run.entries.endsWithFolder)
         counters.files += run.files
         counters.unmodifiedFiles += run.files - run.carriedFiles
         counters.goneFiles += run.goneFiles
-        carriedBytes &+= run.carriedBytes
-        counters.bytes &+= run.bytes
+        carriedBytes.add(run.carriedBytes)
+        counters.bytes.add(run.bytes)
         counters.folders += run.folders
         counters.others += run.others
     }

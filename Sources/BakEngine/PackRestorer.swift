@@ -36,8 +36,8 @@ struct FileFinisher: Sendable {
         case .success(let notes):
             board.update {
                 $0.files += 1
-                $0.bytes &+= file.entry.stat.size
-                $0.processedBytes &+= file.unwrittenBytes
+                $0.bytes.add(file.entry.stat.size)
+                $0.processedBytes.add(file.unwrittenBytes)
             }
             note(file.entry.path, notes)
             tell(file.entry, file.replaced)
@@ -167,7 +167,7 @@ final class PackRestorer {
     ) throws(TargetError) {
         do throws(TargetError) {
             try files[Int(step.file)].write(content, at: step.fileOffset)
-            finisher.board.update { $0.processedBytes &+= UInt64(content.count) }
+            finisher.board.update { $0.processedBytes.add(UInt64(content.count)) }
             try settle(step, files, failure: nil)
         } catch {
             if error.isFatal { throw error }

@@ -134,7 +134,7 @@ extension ParentComparer {
             hasContent(segment)
         {
             place = found
-            runBytes += segment.storedRecord.count
+            (runBytes, runPathBytes) = (runBytes + segment.storedRecord.count, runPathBytes + path.count)
             run.append(segment)
             return .inRun(fields.stat, isGone: fields.goneSince != nil)
         }
@@ -143,7 +143,7 @@ extension ParentComparer {
         case .success(var entry):
             if isNewlyGone { entry.goneSince = carrying.time }
             place = found
-            runBytes = 0
+            (runBytes, runPathBytes) = (0, 0)
             return .carried(entry)
         }
     }

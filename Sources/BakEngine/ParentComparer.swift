@@ -35,6 +35,7 @@ final class ParentComparer {
     var place: ParentCursor.Place?
     /// The length of the runs since the last entry that was not part of one.
     var runBytes = 0
+    var runPathBytes = 0
     /// What goes on under another name, from here on.
     var displaced: [DisplacedEntries] = []
     /// What the walk met and missed.
@@ -81,7 +82,7 @@ final class ParentComparer {
             let found = parent.place
             if let before, found.follows(before), mayJoinRun(segment, path, stat) {
                 place = found
-                runBytes += segment.storedRecord.count
+                (runBytes, runPathBytes) = (runBytes + segment.storedRecord.count, runPathBytes + path.count)
                 run.append(segment)
                 return .inRun
             }
@@ -90,7 +91,7 @@ final class ParentComparer {
             (entry.stat, entry.goneSince) = (stat, nil)
             // What comes after it is coded against it: against its device, and only if a manifest takes it.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
-            runBytes = 0
+            (runBytes, runPathBytes) = (0, 0)
             return .same(entry)
         }
         if let entry = moved(path, stat) { return .moved(entry) }
@@ -141,6 +142,7 @@ final class ParentComparer {
     /// Whether a stored record can be part of a run.
     func canJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8]) -> Bool {
         makesRuns && segment.isComplete && runBytes < ManifestWriter.longestRunBytes
+            && runPathBytes < ManifestWriter.longestRunPathBytes
             && !ManifestWriter.isBoundary(path)
     }
 

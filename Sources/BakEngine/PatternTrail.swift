@@ -16,11 +16,11 @@ struct PathCursor: Sendable {
             components[components.count - 1] = path[nameStart...]
             return components.count - 1
         }
-        let previous = components
+        // Whole components only: each of them ends with a slash in both.
+        let common = zip(folder, path[..<nameStart]).prefix { $0 == $1 }.count
         components = path.split(separator: slash)
         folder = Array(path[..<nameStart])
-        let shared = zip(components.dropLast(), previous.dropLast()).prefix { $0 == $1 }.count
-        return shared
+        return folder[..<common].count { $0 == slash }
     }
 }
 

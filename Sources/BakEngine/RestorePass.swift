@@ -78,7 +78,7 @@ final class RestorePass {
             openFile?.file.abandon()
             for file in plan.files { file.abandon() }
         }
-        names.enter(try folder([], isNew: existing == nil))
+        names.enter([], try folder([], isNew: existing == nil))
         try forEachWanted(isTelling: true) { item in
             found = true
             if case .entry = item.record { try closeOpenFile() }
@@ -121,27 +121,27 @@ final class RestorePass {
             } then: {
                 board.update {
                     $0.files += 1
-                    $0.processedBytes &+= link.entry.stat.size
+                    $0.processedBytes.add(link.entry.stat.size)
                 }
                 note(link.path, notes)
                 finisher.tell(link.entry, link.place.replaced)
             }
         }
         target.tidy()
-        var open: [(path: [UInt8], entry: ManifestEntry)] = []
-        func close(downTo path: [UInt8]) throws {
-            while let last = open.last, !PathOrder.isAtOrBeneath(path, last.path) {
-                open.removeLast()
-                try finishFolder(last.path, last.entry, target)
+        var open = PathStack<(stat: FileStat, attributes: FileAttributes)>()
+        func close(downTo path: [UInt8]?) throws {
+            while let folder = open.last, path.map({ !open.holds($0) }) ?? true {
+                try finishFolder(open.path, folder, target)
+                open.pop()
             }
         }
         try forEachWanted(isTelling: false) { item in
             guard case .entry(let entry) = item.record, entry.stat.type == .directory, !item.path.isEmpty
             else { return }
             try close(downTo: item.path)
-            open.append((item.path, entry))
+            open.push(item.path, (entry.stat, entry.attributes))
         }
-        while let last = open.popLast() { try finishFolder(last.path, last.entry, target) }
+        try close(downTo: nil)
     }
 
     /// Gives a file a further name, or the name a copy of the file where the target refuses links.
@@ -166,15 +166,13 @@ final class RestorePass {
         return notes
     }
 
-    private func finishFolder(_ path: [UInt8], _ entry: ManifestEntry, _ target: any RestoreTarget) throws {
+    private func finishFolder(
+        _ path: [UInt8], _ folder: (stat: FileStat, attributes: FileAttributes), _ target: any RestoreTarget
+    ) throws {
         // A folder that was waiting for content that never came does not exist, and need not.
-        guard !sharedFolders.contains(path), let stat = try? target.stat(path), stat.type == .directory
-        else { return }
-        var notes: [MetadataNote] = []
+        guard !sharedFolders.contains(path), (try? target.stat(path))?.type == .directory else { return }
         try perItem(path) { () throws(TargetError) in
-            notes = try target.setMetadata(path, entry.stat, entry.attributes)
-        } then: {
-            note(path, notes)
+            note(path, try target.setMetadata(path, folder.stat, folder.attributes))
         }
     }
 
@@ -227,8 +225,8 @@ final class RestorePass {
     private func enterFolders(above path: [UInt8]) throws -> Bool {
         names.move(to: path)
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
-        if names.current?.path.count == slash { return true }
-        for end in path.indices where path[end] == UInt8(ascii: "/") {
+        if names.currentPathBytes == slash { return true }
+        for end in path.indices.dropFirst(names.currentPathBytes) where path[end] == UInt8(ascii: "/") {
             let folder = Array(path[..<end])
             if names.contains(folder) { continue }
             guard try perItem(path, { () throws(TargetError) in try enter(folder) }) else { return false }
@@ -256,7 +254,7 @@ final class RestorePass {
             sharedFolders.insert(path)
             fail(path, "\(Self.meeting(other)); what is in it goes there, too, and replaces nothing")
         }
-        names.enter(entered)
+        names.enter(path, entered)
     }
 
     /// Notes that an entry goes to a path. Returns the entry of this restore that stands there already, if so.
@@ -269,16 +267,16 @@ final class RestorePass {
 
     /// What is known of a folder, whose own leftovers are swept when it was there before.
     private func folder(_ path: [UInt8], isNew: Bool) throws(TargetError) -> TargetNames.Folder {
-        guard !isNew, let existing else { return TargetNames.folder(path, holding: []) }
+        guard !isNew, let existing else { return TargetNames.folder(holding: []) }
         var found: [[UInt8]] = []
         do throws(TargetError) {
             try existing.list(path, sweeping: target != nil) { found.append(Array($0)) }
         } catch {
             if error.isFatal { throw error }
             // It may be written to all the same.
-            return TargetNames.Folder(path: path, isNew: false, isListed: false)
+            return TargetNames.Folder(isNew: false, isListed: false)
         }
-        return TargetNames.folder(path, holding: found)
+        return TargetNames.folder(holding: found)
     }
 
     private static func meeting(_ other: [UInt8]) -> String {
@@ -323,7 +321,7 @@ final class RestorePass {
                     try bytes.withUnsafeBufferPointer { bytes throws(TargetError) in
                         try file.write(UnsafeRawBufferPointer(bytes), at: 0)
                     }
-                    board.update { $0.processedBytes &+= UInt64(bytes.count) }
+                    board.update { $0.processedBytes.add(UInt64(bytes.count)) }
                 }
             } catch {
                 if error.isFatal { throw error }
@@ -342,8 +340,8 @@ final class RestorePass {
     private func countUnwritten(_ entry: ManifestEntry, _ place: Place, bytes: UInt64) {
         board.update {
             $0.files += 1
-            $0.bytes &+= bytes
-            $0.processedBytes &+= entry.stat.size
+            $0.bytes.add(bytes)
+            $0.processedBytes.add(entry.stat.size)
         }
         finisher.tell(entry, place.replaced)
     }
@@ -425,8 +423,8 @@ final class RestorePass {
         board.update {
             $0.kept += 1
             guard entry.stat.type == .regular else { return }
-            $0.processedBytes &+= entry.stat.size
-            $0.keptBytes &+= entry.stat.size
+            $0.processedBytes.add(entry.stat.size)
+            $0.keptBytes.add(entry.stat.size)
         }
         onEvent(.kept(path: entry.path, reason: reason))
         return nil

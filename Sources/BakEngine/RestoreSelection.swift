@@ -194,7 +194,7 @@ extension RestoreSelection {
         var seen: Set<LinkKey> = []
         var isCounted = false
         func add(_ extents: [Extent]) {
-            for case .chunk(let reference) in extents { need.content &+= UInt64(reference.length) }
+            for case .chunk(let reference) in extents { need.content.add(UInt64(reference.length)) }
         }
         try forEach { item in
             switch item.record {
@@ -205,15 +205,15 @@ extension RestoreSelection {
                 if let (found, isKept) = existing(entry, item.path) {
                     if isKept { break }
                     if found.type == .regular, found.linkCount == 1 {
-                        need.freed &+= min(found.size, found.allocatedBytes)
+                        need.freed.add(min(found.size, found.allocatedBytes))
                     }
                 }
                 need.files += 1
                 if entry.stat.linkCount > 1, !seen.insert(LinkKey(entry)).inserted { break }
                 isCounted = true
-                need.bytes &+= entry.stat.size
+                need.bytes.add(entry.stat.size)
                 switch entry.content {
-                case .inline(let bytes): need.content &+= UInt64(bytes.count)
+                case .inline(let bytes): need.content.add(UInt64(bytes.count))
                 case .extents(let extents): add(extents)
                 case nil: break
                 }

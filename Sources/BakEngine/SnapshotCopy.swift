@@ -141,7 +141,7 @@ public final class SnapshotCopy {
         let ancestors = try source.snapshotList().order
         let copy = VerbatimCopy(
             request, from: source, index: sourceIndex, to: session,
-            onCopied: { onEvent(.progress(bytes: copiedBytes.add($0))) }, isCancelled: isCancelled)
+            onCopied: { onEvent(.progress(bytes: copiedBytes.add(UInt64($0)))) }, isCancelled: isCancelled)
         for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
             let parent = ancestors.firstAncestor(of: snapshot) { copies[$0]?.id }
@@ -206,7 +206,7 @@ public final class SnapshotCopy {
         exclusions.honoursIgnoreFiles = false
         let onEvent = onEvent
         let board = ProgressBoard()
-        let before = copiedBytes.add(0)
+        let copiedBytes = copiedBytes
         let run = Backup(
             destination, of: tree, exclusions: exclusions,
             onEvent: { event in
@@ -216,10 +216,10 @@ public final class SnapshotCopy {
                 default: break
                 }
             },
-            onEntry: { _, _ in onEvent(.progress(bytes: before + board.current.bytes)) },
+            onEntry: { _, _ in onEvent(.progress(bytes: copiedBytes.sum(with: board.current.bytes))) },
             isCancelled: isCancelled)
         let result = try run.run(backup, progress: board)
-        _ = copiedBytes.add(Int(truncatingIfNeeded: board.current.bytes))
+        copiedBytes.add(board.current.bytes)
         report.failedFiles += result.counters.failedItems
         report.addedBytes += result.counters.addedBytes
         report.addedStoredBytes += result.counters.addedStoredBytes
@@ -237,11 +237,19 @@ private final class CopiedBytes: @unchecked Sendable {
     private var bytes: UInt64 = 0
 
     /// Adds, and returns the sum.
-    func add(_ count: Int) -> UInt64 {
+    @discardableResult
+    func add(_ count: UInt64) -> UInt64 {
         monitor.locked {
-            bytes &+= UInt64(count)
+            bytes.add(count)
             return bytes
         }
+    }
+
+    /// What the sum would be with `more`.
+    func sum(with more: UInt64) -> UInt64 {
+        var sum = monitor.locked { bytes }
+        sum.add(more)
+        return sum
     }
 }
 

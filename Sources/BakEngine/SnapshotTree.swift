@@ -17,6 +17,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private let recent = Mutex<[(number: Int, entries: DecodedSegment)]>([])
     private let readers = Mutex<[UncheckedBox<BlobReader>]>([])
     private static let recentSegments = 8
+    private static let recentEntries = 100_000
 
     let topDevice: UInt64? = nil
 
@@ -96,13 +97,16 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
             guard case .extents(var extents) = entry.content, try segment(number).isLast(path) else {
                 return entry
             }
-            while number + 1 < root.segments.count {
+            while number + 1 < root.segments.count, extents.count <= FormatLimits.extentsPerFile {
                 number += 1
                 let next = try segment(number)
                 extents += next.leadingExtents
                 if !next.entries.isEmpty { break }
             }
             entry.content = .extents(extents)
+            if let fault = entry.fault {
+                throw SourceError(operation: "read the list of files with it", message: fault)
+            }
             return entry
         } catch let error as SourceError {
             throw error
@@ -127,7 +131,13 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         }
         recent.withLock { recent in
             recent.append((number, decoded))
-            if recent.count > Self.recentSegments { recent.removeFirst() }
+            // A hostile segment has a hundred times as many entries as one of ours.
+            while recent.count > Self.recentSegments
+                || recent.count > 1
+                    && recent.reduce(0, { $0 + $1.entries.entries.count }) > Self.recentEntries
+            {
+                recent.removeFirst()
+            }
         }
         return decoded
     }
@@ -150,8 +160,11 @@ private struct DecodedSegment: Sendable {
                     leadingExtents += more
                     continue
                 }
-                guard case .extents(let extents) = entries[last].content else { continue }
-                entries[last].content = .extents(extents + more)
+                guard case .extents(var extents) = entries[last].content else { continue }
+                // Held once, so that it grows in place.
+                entries[last].content = nil
+                extents += more
+                entries[last].content = .extents(extents)
             }
         }
     }

@@ -14,7 +14,6 @@ import BakStorage
 struct TargetNames {
     /// One of them.
     struct Folder {
-        var path: [UInt8]
         /// Whether nothing stood in it before: it is new, or was empty.
         var isNew: Bool
         /// Whether it is known what stood in it.
@@ -28,27 +27,28 @@ struct TargetNames {
         var claims: [Int: [[UInt8]]] = [:]
     }
 
-    private(set) var folders: [Folder] = []
+    private var folders = PathStack<Folder>()
 
     /// Goes up to the folder that holds `path`, as far as it is known.
     mutating func move(to path: [UInt8]) {
-        while let last = folders.last, !last.path.isEmpty,
-            last.path == path || !PathOrder.isAtOrBeneath(path, last.path)
-        { folders.removeLast() }
+        while !folders.path.isEmpty, folders.path == path || !folders.holds(path) { folders.pop() }
     }
 
     /// Whether a folder is on the way.
-    func contains(_ path: [UInt8]) -> Bool { folders.contains { $0.path == path } }
+    func contains(_ path: [UInt8]) -> Bool { folders.contains(path) }
 
     /// Goes down into a folder.
-    mutating func enter(_ folder: Folder) { folders.append(folder) }
+    mutating func enter(_ path: [UInt8], _ folder: Folder) { folders.push(path, folder) }
 
     /// The folder that the entry at `path` goes into.
     var current: Folder? { folders.last }
 
+    /// The length of that folder's path.
+    var currentPathBytes: Int { folders.path.count }
+
     /// What a folder is known by, from the names in it.
-    static func folder(_ path: [UInt8], holding names: [[UInt8]]) -> Folder {
-        var folder = Folder(path: path, isNew: names.isEmpty)
+    static func folder(holding names: [[UInt8]]) -> Folder {
+        var folder = Folder(isNew: names.isEmpty)
         for name in names {
             folder.names.insert(hash(name))
             folder.likenesses.insert(Likeness.key(name))
@@ -71,28 +71,35 @@ struct TargetNames {
     mutating func claim(
         _ name: [UInt8], isThere: Bool, _ target: any RestoreTarget
     ) throws(TargetError) -> [UInt8]? {
-        guard var folder = folders.popLast() else { return nil }
-        defer { folders.append(folder) }
+        let path = folders.path
+        return try folders.update { folder throws(TargetError) in
+            try Self.claim(name, in: path, &folder, isThere: isThere, target)
+        } ?? nil
+    }
+
+    private static func claim(
+        _ name: [UInt8], in path: [UInt8], _ folder: inout Folder, isThere: Bool, _ target: any RestoreTarget
+    ) throws(TargetError) -> [UInt8]? {
         if folder.isShared { return isThere ? [] : nil }
         let key = Likeness.key(name)
         let earlier = folder.claims[key] ?? []
-        folder.claims[key] = earlier + [name]
+        folder.claims[key, default: []].append(name)
         guard isThere else { return nil }
-        for other in earlier where try areOne(other, name, in: folder, target) { return other }
+        for other in earlier where try areOne(other, name, in: path, folder, target) { return other }
         // Under no such name did anything stand here before: it is of this restore, by a way of the file system's own.
         let isOlder =
-            !folder.isListed || folder.names.contains(Self.hash(name)) || folder.likenesses.contains(key)
+            !folder.isListed || folder.names.contains(hash(name)) || folder.likenesses.contains(key)
         return isOlder || !earlier.isEmpty ? nil : []
     }
 
     /// Whether the target takes two names for one, of which the second leads to something.
-    private func areOne(
-        _ one: [UInt8], _ other: [UInt8], in folder: Folder, _ target: any RestoreTarget
+    private static func areOne(
+        _ one: [UInt8], _ other: [UInt8], in path: [UInt8], _ folder: Folder, _ target: any RestoreTarget
     ) throws(TargetError) -> Bool {
-        if folder.names.contains(Self.hash(one)), folder.names.contains(Self.hash(other)) { return false }
-        guard try target.stat(PathOrder.join(folder.path, one)) != nil else { return false }
+        if folder.names.contains(hash(one)), folder.names.contains(hash(other)) { return false }
+        guard try target.stat(PathOrder.join(path, one)) != nil else { return false }
         var found = (one: false, other: false)
-        try target.list(folder.path, sweeping: false) { name in
+        try target.list(path, sweeping: false) { name in
             if name.elementsEqual(one) { found.one = true }
             if name.elementsEqual(other) { found.other = true }
         }

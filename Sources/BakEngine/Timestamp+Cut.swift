@@ -12,7 +12,10 @@ extension Timestamp {
         }
         guard other.nanoseconds == 0 else { return cut }
         cut.nanoseconds = 0
-        if other.seconds == cut.seconds - 1, other.seconds % 2 == 0 { cut.seconds -= 1 }
+        // A time may be the first that there is.
+        if other.seconds < cut.seconds, other.seconds + 1 == cut.seconds, other.seconds % 2 == 0 {
+            cut.seconds = other.seconds
+        }
         return cut
     }
 }

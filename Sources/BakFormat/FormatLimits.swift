@@ -23,6 +23,16 @@ public enum FormatLimits {
     public static let rootPathBytes = 128 << 20
     /// The most bytes a manifest segment may have: a forced boundary plus the largest record fit.
     public static let segmentBytes = 8 << 20
+    /// The most bytes that the paths of a segment may have together: they are front-coded, and a small segment could
+    /// otherwise stand for gigabytes.
+    public static let segmentPathBytes = 32 << 20
+    /// The most extents that a file may have: 4 TiB of the shortest usual chunks. Equal segments are stored once, and a
+    /// small manifest could otherwise stand for any number.
+    public static let extentsPerFile = 1 << 26
+    /// The most blobs that a pack may have, so that its footer table fits into memory.
+    public static let packBlobs = 1 << 20
+    /// The most bytes an index segment may have: eight million rows.
+    public static let indexBytes = 256 << 20
     /// The most bytes of a small object: configuration, session, commit record.
     public static let recordBytes = 4 << 20
     /// The most bytes of a collection's plan or decision: four million ids.

@@ -28,6 +28,12 @@ public struct IndexedPack: Equatable, Sendable {
         self.size = size
         self.kind = kind
     }
+
+    /// True if there can be such a pack.
+    public var isPossible: Bool {
+        (kind == .chunkPack || kind == .manifestPack) && size >= PackLayout.minimumBytes
+            && size <= FormatLimits.packBytes
+    }
 }
 
 /// A blob as an index names it.
@@ -156,11 +162,12 @@ public struct IndexSegment: Equatable, Sendable {
             let id = try body.id()
             let size = try body.integer(UInt64.self)
             let kind = ObjectKind(rawValue: try body.byte())
-            guard let kind, kind == .chunkPack || kind == .manifestPack, size <= FormatLimits.packBytes,
-                size >= PackLayout.minimumBytes, try body.take(7).allSatisfy({ $0 == 0 })
-            else { throw row.corruption("a pack of an unknown kind or impossible size") }
+            let pack = IndexedPack(id: id, size: size, kind: kind ?? .config)
+            guard pack.isPossible, try body.take(7).allSatisfy({ $0 == 0 }) else {
+                throw row.corruption("a pack of an unknown kind or impossible size")
+            }
             guard packs.last.map({ $0.id < id }) ?? true else { throw row.corruption("packs are not sorted") }
-            packs.append(IndexedPack(id: id, size: size, kind: kind))
+            packs.append(pack)
         }
         entries = []
         entries.reserveCapacity(entryCount)

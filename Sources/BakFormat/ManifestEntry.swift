@@ -118,11 +118,15 @@ extension ManifestEntry {
             if bytes.count > FormatLimits.inlineBytes { return "\(bytes.count) inline bytes" }
             return UInt64(bytes.count) == stat.size ? nil : "\(bytes.count) inline bytes of \(stat.size)"
         case .extents(let extents):
+            if extents.count > FormatLimits.extentsPerFile { return "a file of \(extents.count) extents" }
             var sum = ExtentSum()
             for extent in extents { if let fault = sum.add(extent) { return fault } }
             return nil
         }
     }
+
+    /// What is wrong with an entry beneath a file, a link or a device.
+    public static let beneathNoFolder = "an entry beneath what is no folder"
 
     /// What is wrong with a path: no empty, `.` or `..` component, no NUL, no excess length.
     static func fault(ofPath path: ArraySlice<UInt8>) -> String? {

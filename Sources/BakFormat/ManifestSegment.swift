@@ -60,6 +60,12 @@ public struct EntryRun: Sendable {
     /// The records' length in bytes.
     public var byteCount: Int { records.count }
 
+    /// The length of their paths together, in bytes.
+    public private(set) var pathBytes = 0
+
+    /// True if the last entry is a folder.
+    public private(set) var endsWithFolder = false
+
     /// The path of the last entry.
     public var lastPath: [UInt8] { last.path }
 
@@ -67,6 +73,8 @@ public struct EntryRun: Sendable {
     /// the first of a run must be the one after that with which the new segment ends.
     public mutating func append(_ decoder: ManifestSegmentDecoder) {
         count += 1
+        pathBytes += decoder.path.count
+        endsWithFolder = decoder.fields.stat.type == .directory
         if decoder.fields.goneSince != nil { hasGone = true }
         records.append(contentsOf: decoder.storedRecord)
         decoder.copyContext(to: &last)
@@ -94,6 +102,9 @@ public struct ManifestSegmentEncoder {
     /// The encoded length so far in bytes.
     public var byteCount: Int { records.count }
 
+    /// The length of all entries' paths together, in bytes.
+    public private(set) var pathBytes = 0
+
     /// Appends a record; `path` is the path that a continuation belongs to.
     public mutating func append(_ record: ManifestRecord, path: [UInt8]) {
         if firstPath == nil { firstPath = path }
@@ -102,6 +113,7 @@ public struct ManifestSegmentEncoder {
         case .entry(let entry):
             records.byte(RecordTag.entry)
             append(entry)
+            pathBytes += entry.path.count
             previous = EntryContext(
                 path: entry.path, uid: entry.stat.uid, gid: entry.stat.gid,
                 userName: entry.attributes.userName, groupName: entry.attributes.groupName,
@@ -117,6 +129,7 @@ public struct ManifestSegmentEncoder {
         precondition(recordCount > 0, "a run follows an entry")
         records.raw(run.records)
         recordCount += run.count
+        pathBytes += run.pathBytes
         if run.hasGone { hasGone = true }
         previous = run.last
     }

@@ -47,7 +47,10 @@ public final class ManifestSegmentDecoder {
     @exclusivity(unchecked) public private(set) var fields = Fields()
     @exclusivity(unchecked) private var userName: [UInt8] = []
     @exclusivity(unchecked) private var groupName: [UInt8] = []
-    @exclusivity(unchecked) private var hasEntry = false
+    /// Whether an entry has come.
+    @exclusivity(unchecked) public private(set) var hasEntry = false
+    /// How many bytes of paths may still come.
+    @exclusivity(unchecked) private var pathBytesLeft = FormatLimits.segmentPathBytes
     /// Whether the segment's version says that it has gone entries, and whether one has come.
     private let announcesGone: Bool
     @exclusivity(unchecked) private var hasGone = false
@@ -56,6 +59,8 @@ public final class ManifestSegmentDecoder {
     @exclusivity(unchecked) private var extents = 0..<0
     /// The length of the last record's extents together, in bytes.
     @exclusivity(unchecked) public private(set) var extentBytes: UInt64 = 0
+    /// How many extents the last record has.
+    @exclusivity(unchecked) public private(set) var extentCount = 0
 
     /// Starts before the segment's first record; `object` names it in errors.
     public init(_ bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
@@ -160,6 +165,13 @@ public final class ManifestSegmentDecoder {
             goneSince: fields.goneSince)
     }
 
+    /// Decodes the segment once more, up to the last of `count` records that it has given already.
+    public func again(_ count: Int) throws(CorruptionError) -> ManifestSegmentDecoder {
+        let decoder = try ManifestSegmentDecoder(reader.bytes, object: reader.object)
+        for _ in 0..<count { _ = try decoder.advance() }
+        return decoder
+    }
+
     /// The extents of the last record.
     public func extentList() throws(CorruptionError) -> [Extent] {
         var list: [Extent] = []
@@ -226,17 +238,28 @@ public final class ManifestSegmentDecoder {
         let start = reader
         let shared = try reader.count(upTo: path.count, "the shared prefix")
         let suffix = try reader.slice(upTo: FormatLimits.pathBytes - shared, "a path")
-        // What both share cannot decide their order.
-        if hasEntry, !PathOrder.precedes(path[shared...], suffix) {
-            throw start.corruption("paths are not sorted")
+        if hasEntry {
+            // What both share cannot decide their order.
+            let rest = path[shared...]
+            guard PathOrder.precedes(rest, suffix) else { throw start.corruption("paths are not sorted") }
+            // What lies beneath an entry follows it at once.
+            if fields.stat.type != .directory, suffix.count > rest.count,
+                suffix[rest.count] == UInt8(ascii: "/"), suffix.starts(with: rest)
+            {
+                throw start.corruption(ManifestEntry.beneathNoFolder)
+            }
         }
         path.removeSubrange(shared...)
         path.append(contentsOf: suffix)
-        if let fault = ManifestEntry.fault(ofPath: path[...]) { throw record.corruption(fault) }
+        pathBytesLeft -= path.count
+        guard pathBytesLeft >= 0 else { throw start.corruption("too many bytes of paths") }
+        // What is shared was possible before, up to the name that goes on.
+        let name = path[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        if let fault = ManifestEntry.fault(ofPath: path[name...]) { throw record.corruption(fault) }
     }
 
     private func readContent(_ new: inout Fields, _ record: ByteReader) throws(CorruptionError) {
-        (extents, extentBytes) = (0..<0, 0)
+        (extents, extentBytes, extentCount) = (0..<0, 0, 0)
         switch new.stat.type {
         case .regular:
             new.stat.size = try reader.varint()
@@ -269,10 +292,11 @@ public final class ManifestSegmentDecoder {
     private func readExtents(_ record: ByteReader) throws(CorruptionError) {
         let start = reader.position
         var sum = ExtentSum()
-        for _ in 0..<(try reader.count(upTo: FormatLimits.extentsPerRecord, "the number of extents")) {
+        let count = try reader.count(upTo: FormatLimits.extentsPerRecord, "the number of extents")
+        for _ in 0..<count {
             if let fault = sum.add(try reader.extent()) { throw record.corruption(fault) }
         }
-        (extents, extentBytes) = (start..<reader.position, sum.bytes)
+        (extents, extentBytes, extentCount) = (start..<reader.position, sum.bytes, count)
     }
 
     private func readAttributes(_ new: inout Fields, _ record: ByteReader) throws(CorruptionError) {

@@ -195,7 +195,8 @@ public enum PackLayout {
         }
         let count = Int(try reader.integer(UInt32.self))
         let offset = try reader.integer(UInt64.self)
-        guard packBytes <= FormatLimits.packBytes, offset >= ObjectHeader.byteCount,
+        guard packBytes <= FormatLimits.packBytes, count <= FormatLimits.packBlobs,
+            offset >= ObjectHeader.byteCount,
             offset == packBytes - tailBytes - count * footerEntryBytes
         else { throw start.corruption("a footer table of \(count) blobs at byte \(offset) of \(packBytes)") }
         return (Int(offset), count)

@@ -256,7 +256,8 @@ public struct SealedPackEnd {
                 $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self).littleEndian
             )
         }
-        guard magic == PackLayout.tailMagic, footerOffset >= ObjectHeader.byteCount,
+        guard magic == PackLayout.tailMagic, count <= FormatLimits.packBlobs,
+            footerOffset >= ObjectHeader.byteCount,
             footerOffset <= coveredBytes,
             Int(footerOffset) + count * PackLayout.footerEntryBytes + 16 == coveredBytes
         else { throw damage("a footer of \(count) blobs at byte \(footerOffset) of \(packBytes)") }

@@ -24,11 +24,12 @@ extension FileStat {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
         linkCount = UInt32(truncatingIfNeeded: status.st_nlink)
-        if type == .regular { size = UInt64(status.st_size) }
+        if type == .regular { size = UInt64(clamping: status.st_size) }
         if type == .characterDevice || type == .blockDevice {
             representedDevice = UInt64(status.st_rdev)
         }
-        allocatedBytes = UInt64(status.st_blocks) * 512
+        // A file system that is a program may say anything.
+        allocatedBytes = UInt64(clamping: status.st_blocks).multipliedReportingOverflow(by: 512).partialValue
     }
 }
 

@@ -3,8 +3,10 @@
 // Paths are components joined by '/', none of them empty, "." or ".."; the caller has made sure. The
 // kernel resolves with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS); where it
 // lacks that call, each component is opened by itself with O_NOFOLLOW. Since no component goes up and
-// none is a link, a path may be resolved in pieces: so it may be longer than the kernel's limit.
+// none is a link, a path may be resolved in pieces: so it may be longer than the kernel's limit. The folders at which
+// the pieces of the last long path ended stay open, so that what lies deep is not reached from the top each time.
 
+import BakCore
 import CLinux
 import Glibc
 
@@ -13,9 +15,12 @@ struct FixedFolder {
     let descriptor: Descriptor
     /// Whether the kernel's own resolution is used.
     let usesOpenat2: Bool
+    private let way = LongWay()
 
     /// Below PATH_MAX, with room for the NUL.
-    private static let longestPiece = 4000
+    private static let longestPath = 4000
+    /// The pieces of a path that is longer.
+    private static let longestPiece = 1000
 
     /// Whether the kernel has openat2.
     static let isOpenat2Available: Bool = {
@@ -35,22 +40,50 @@ struct FixedFolder {
 
     /// Opens `path`, or the folder itself when it is empty.
     func open(_ path: some BidirectionalCollection<UInt8>, _ flags: Int32) throws(Errno) -> Descriptor {
-        var rest = path[...]
-        var folder = descriptor
-        if rest.isEmpty { return try Descriptor.open(at: folder.number, ".", flags) }
-        while let cut = cut(rest) {
-            folder = try openPiece(folder, rest[..<cut], linux_O_PATH.flag | O_DIRECTORY)
-            rest = rest[rest.index(after: cut)...]
+        if path.isEmpty { return try Descriptor.open(at: descriptor.number, ".", flags) }
+        if usesOpenat2, path.count <= Self.longestPath { return try openPiece(descriptor, path, flags) }
+        let path = Array(path)
+        let known = path.count > Self.longestPath ? way.nearest(to: path) : nil
+        guard let (start, folder) = known else { return try open(path, from: 0, descriptor, flags) }
+        do throws(Errno) {
+            return try open(path, from: start, folder, flags)
+        } catch {
+            // What is missing beneath a folder that is there is missing. The folder may have been removed since.
+            switch error.code {
+            case ENOENT: if let status = try? folder.status(), status.st_nlink > 0 { throw error }
+            case ESTALE, ENOTDIR, ELOOP, EMFILE, ENFILE: break
+            default: throw error
+            }
+            way.forget()
+            return try open(path, from: 0, descriptor, flags)
         }
-        return try openPiece(folder, rest, flags)
+    }
+
+    /// Opens a path piece by piece, of which the first `start` bytes lead to `folder`.
+    private func open(
+        _ path: [UInt8], from start: Int, _ folder: Descriptor, _ flags: Int32
+    ) throws(Errno) -> Descriptor {
+        var (start, folder, noted) = (start, folder, start)
+        let isLong = path.count > Self.longestPath
+        while let end = end(ofPieceAt: start, in: path) {
+            folder = try openPiece(folder, path[start..<end], linux_O_PATH.flag | O_DIRECTORY)
+            start = end + 1
+            if isLong, start - noted >= Self.longestPiece / 2 {
+                way.note(path[..<start], folder)
+                noted = start
+            }
+        }
+        return try openPiece(folder, path[start...], flags)
     }
 
     /// Where the next piece of a path ends; nil when the rest is one piece.
-    private func cut<Path: BidirectionalCollection<UInt8>>(_ path: Path) -> Path.Index?
-    where Path.SubSequence == Path {
-        guard usesOpenat2 else { return path.firstIndex(of: UInt8(ascii: "/")) }
-        guard path.count > Self.longestPiece else { return nil }
-        return path.prefix(Self.longestPiece).lastIndex(of: UInt8(ascii: "/"))
+    private func end(ofPieceAt start: Int, in path: [UInt8]) -> Int? {
+        let slash = UInt8(ascii: "/")
+        guard usesOpenat2 else { return path[start...].firstIndex(of: slash) }
+        guard path.count - start > Self.longestPiece + 1024 else { return nil }
+        // A name may be longer than a piece should be.
+        return path[start...].prefix(Self.longestPiece).lastIndex(of: slash)
+            ?? path[(start + Self.longestPiece)...].firstIndex(of: slash)
     }
 
     private func openPiece(
@@ -80,6 +113,45 @@ struct FixedFolder {
             else { throw error }
             throw Errno(code: ELOOP)
         }
+    }
+}
+
+/// Open folders on the way to the last long path, the deepest of them. May be used from any thread.
+private final class LongWay: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var path: [UInt8] = []
+    /// How many bytes of the path lead to each folder, with the slash behind it.
+    private var stops: [(end: Int, folder: Descriptor)] = []
+    private static let mostStops = 16
+
+    /// The deepest open folder that `path` leads through, and how much of the path leads there.
+    func nearest(to path: [UInt8]) -> (start: Int, folder: Descriptor)? {
+        monitor.locked {
+            let stop = stops.last { $0.end <= path.count && self.path[..<$0.end] == path[..<$0.end] }
+            return stop.map { ($0.end, $0.folder) }
+        }
+    }
+
+    /// Notes where a path leads.
+    func note(_ start: ArraySlice<UInt8>, _ folder: Descriptor) {
+        let dropped = monitor.locked {
+            let kept = stops.filter { $0.end < start.count && path[..<$0.end] == start[..<$0.end] }
+            let old = stops.map(\.folder)
+            stops = kept.suffix(Self.mostStops - 1) + [(start.count, folder)]
+            path = Array(start)
+            return old
+        }
+        // What falls out is closed after the lock is given back.
+        _ = dropped
+    }
+
+    /// Lets go of all of them.
+    func forget() {
+        let dropped = monitor.locked {
+            defer { (stops, path) = ([], []) }
+            return stops
+        }
+        _ = dropped
     }
 }
 

@@ -19,8 +19,8 @@ struct Walker {
         var folder: Descriptor? { didSet { unseen = nil } }
         /// The same folder for entries that are handed on unseen; made when there is one.
         var unseen: FolderOfUnseen?
-        /// The folder's path.
-        let path: [UInt8]
+        /// The length of the folder's path.
+        let pathBytes: Int
         let device: UInt64
         let inode: UInt64
         /// What to visit: all its entries or, above the roots, those that lead to one.
@@ -30,24 +30,24 @@ struct Walker {
         let roots: ArraySlice<[UInt8]>?
 
         init(
-            folder: Descriptor, path: [UInt8], device: UInt64, inode: UInt64, names: FolderListing,
+            folder: Descriptor, pathBytes: Int, device: UInt64, inode: UInt64, names: FolderListing,
             roots: ArraySlice<[UInt8]>?
         ) {
             self.folder = folder
-            self.path = path
+            self.pathBytes = pathBytes
             self.device = device
             self.inode = inode
             self.names = names
             self.roots = roots
         }
 
-        /// The path of an entry, made with one allocation.
-        func path(of index: Int) -> [UInt8] {
+        /// The path of an entry in this folder, which `way` leads to or through; made with one allocation.
+        func path(of index: Int, _ way: [UInt8]) -> [UInt8] {
             let name = names.name(index)
             var result: [UInt8] = []
-            result.reserveCapacity(path.count + 1 + name.count)
-            if !path.isEmpty {
-                result.append(contentsOf: path)
+            result.reserveCapacity(pathBytes + 1 + name.count)
+            if pathBytes > 0 {
+                result.append(contentsOf: way[..<pathBytes])
                 result.append(UInt8(ascii: "/"))
             }
             result.append(contentsOf: name)
@@ -60,6 +60,8 @@ struct Walker {
     private let isAhead: Bool
     private let visit: (WalkEvent) throws -> WalkDecision
     private var levels: [Level] = []
+    /// The path of the deepest level's folder, and so of all above it.
+    private var way: [UInt8] = []
 
     init(
         _ tree: FileTree, isAhead: Bool, _ visit: @escaping (WalkEvent) throws -> WalkDecision
@@ -84,7 +86,7 @@ struct Walker {
         }
         levels = [
             Level(
-                folder: tree.top.descriptor, path: [], device: 0, inode: 0, names: names,
+                folder: tree.top.descriptor, pathBytes: 0, device: 0, inode: 0, names: names,
                 roots: isEverything ? nil : tree.roots[...])
         ]
         while let level = levels.last {
@@ -101,7 +103,7 @@ struct Walker {
     /// Visits one entry of the deepest level and, if it is a folder, goes into it. False to stop.
     private mutating func step(_ level: Level, _ index: Int) throws -> Bool {
         let folder = level.folder!
-        let path = level.path(of: index)
+        let path = level.path(of: index, way)
         if isAhead, level.names.isNoFolder(index) {
             if level.unseen == nil { level.unseen = FolderOfUnseen(folder) }
             let unseen = level.unseen!
@@ -166,8 +168,9 @@ struct Walker {
         }
         levels.append(
             Level(
-                folder: folder, path: path, device: stat.device, inode: stat.inode, names: names,
+                folder: folder, pathBytes: path.count, device: stat.device, inode: stat.inode, names: names,
                 roots: roots))
+        way = path
         let far = levels.count - 1 - Self.openLevels
         if far > 0 { levels[far].folder = nil }
     }
@@ -175,6 +178,7 @@ struct Walker {
     /// Goes back from the deepest level to the nearest one with entries left. False to stop.
     private mutating func leave() throws -> Bool {
         var child = levels.removeLast().folder
+        defer { way.removeSubrange((levels.last?.pathBytes ?? 0)...) }
         while let depth = levels.indices.last, levels[depth].folder == nil {
             if levels[depth].next < levels[depth].names.count {
                 do throws(Errno) {
@@ -182,7 +186,8 @@ struct Walker {
                     return true
                 } catch {
                     // What is left of this level cannot be reached, which must not pass in silence.
-                    guard try report(error, "return to the folder", levels[depth].path) else { return false }
+                    guard try report(error, "return to the folder", Array(way[..<levels[depth].pathBytes]))
+                    else { return false }
                 }
             }
             levels.removeLast()
@@ -199,7 +204,7 @@ struct Walker {
         {
             return folder
         }
-        let folder = try tree.top.open(level.path, flags)
+        let folder = try tree.top.open(way[..<level.pathBytes], flags)
         guard isSame(folder, level) else { throw Errno(code: ESTALE) }
         return folder
     }

@@ -371,12 +371,16 @@ final class SealedPacks: @unchecked Sendable {
     private var bytes = 0
     private var hasFailed = false
 
+    /// A blob counts for so many bytes at least: a session's index segment keeps to its limit however small blobs are,
+    /// since no more than 2 GiB wait for a commit.
+    private static let leastBlobBytes = 512
+
     var byteCount: Int { monitor.locked { bytes } }
 
     func append(_ pack: SealedPack) {
         monitor.locked {
             packs.append(pack)
-            bytes += Int(pack.pack.size)
+            bytes += max(Int(pack.pack.size), pack.blobs.count * Self.leastBlobBytes)
         }
     }
 

@@ -397,7 +397,7 @@ extension Repository {
 
     /// Reads an index segment that lies under `key`.
     func indexSegment(_ id: ID128, at key: ObjectKey) throws -> IndexSegment {
-        let bytes = try store.readWhole(key, upTo: FormatLimits.packBytes)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.indexBytes)
         return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
             try IndexSegment(decoding: bytes, object: key.description, session: id, context: context)
         }

@@ -73,9 +73,7 @@ public final class BlobWriter: @unchecked Sendable {
             var isKept = false
             defer { if !isKept { sealed?.fail() } }
             let compressed = compress()
-            if !builder.isEmpty,
-                builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
-            {
+            if builder.isFull(for: compressed.stored.count, of: repository.config.packBytes) {
                 try sealOpenPack()
             }
             builder.append(id: reference.id, rawLength: Int(reference.length), compressed: compressed)

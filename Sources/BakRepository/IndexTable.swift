@@ -64,8 +64,9 @@ package final class IndexTable: Sendable {
             let row = lists.baseAddress! + number * Self.packBytes
             return IndexedPack(
                 id: ID128(loading: row), size: lists.integer(at: number * Self.packBytes + 16),
-                kind: ObjectKind(rawValue: row.load(fromByteOffset: 24, as: UInt8.self)) ?? .chunkPack)
+                kind: ObjectKind(rawValue: row.load(fromByteOffset: 24, as: UInt8.self)) ?? .config)
         }
+        guard packs.allSatisfy(\.isPossible) else { return nil }
         let sessionsOffset = counts[1] * Self.packBytes
         sessions = Set((0..<counts[2]).map { ID128(loading: lists.baseAddress! + sessionsOffset + $0 * 16) })
         count = counts[0]

@@ -103,7 +103,7 @@ public final class KeylessCheck {
     }
 
     private func checkObject(_ key: ObjectKey, _ kinds: Set<ObjectKind>, _ id: ID128) throws {
-        let bytes = try store.readWhole(key, upTo: FormatLimits.packBytes)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.indexBytes)
         let header = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
             try ObjectFrame.frame(bytes, object: key.description, expecting: kinds, id: id).header
         }

@@ -1,8 +1,9 @@
 // ManifestChecker: finds the files of each snapshot that refer to blobs which are missing or damaged. A
 // segment that several snapshots share is looked at once, unless something is wrong in it.
 //
-// What is kept of a segment are a few numbers: a file's extents may go over from one segment to the next, so they
-// say what the segment has of the file at its start and at its end. Names are read again when they are needed.
+// What is kept of a segment are a few numbers and its last path: a file's extents may go over from one segment to the
+// next, so they say what the segment has of the file at its start and at its end. Other names are read again when they
+// are needed.
 
 import BakCore
 import BakFormat
@@ -33,6 +34,9 @@ final class ManifestChecker {
         var hasEntry = false
         var lastSizeBytes: UInt64 = 0
         var lastFoundBytes: UInt64 = 0
+        /// The path of the last entry, and whether that is a folder.
+        var lastPath: [UInt8] = []
+        var endsWithFolder = false
         /// Whether every file of it has its chunks, and it could be read.
         var isClean = true
 
@@ -118,8 +122,11 @@ final class ManifestChecker {
         let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
         var failure: String?
         var open: OpenFile?
+        var before: Summary?
         for reference in root.segments {
-            let (summary, fault) = try check(reference)
+            let (summary, failed) = try check(reference)
+            let fault = try failed ?? misplaced(reference, after: before)
+            if summary.hasEntry { before = summary }
             if let fault {
                 failure = failure ?? fault
                 open = nil
@@ -134,6 +141,23 @@ final class ManifestChecker {
         }
         try close(open)
         return failure
+    }
+
+    /// Why a segment cannot come where it does, as a reader would say.
+    private func misplaced(_ segment: ManifestSegmentReference, after before: Summary?) throws -> String? {
+        // A segment that begins with extents has the path of the file that they belong to.
+        guard let before, segment.firstPath != before.lastPath else { return nil }
+        let isInOrder = PathOrder.precedes(before.lastPath, segment.firstPath)
+        guard
+            !isInOrder
+                || !before.endsWithFolder && PathOrder.isAtOrBeneath(segment.firstPath, before.lastPath)
+        else { return nil }
+        let error = CorruptionError(
+            object: "manifest segment \(segment.blob.id)", offset: 0,
+            reason: isInOrder
+                ? ManifestEntry.beneathNoFolder : "its paths do not follow those of the segment before")
+        try note(error)
+        return "files from \(Self.text(segment.firstPath)) on cannot be read: \(error)"
     }
 
     private func tell(_ path: [UInt8], _ reason: String) throws {
@@ -201,6 +225,7 @@ final class ManifestChecker {
                 let fields = decoder.fields
                 summary.hasEntry = true
                 summary.lastSizeBytes = fields.stat.size
+                summary.endsWithFolder = fields.stat.type == .directory
                 // Inline content was compared with the size when it was decoded; what is no file has none.
                 summary.lastFoundBytes = fields.hasExtents ? 0 : fields.stat.size
             }
@@ -214,6 +239,7 @@ final class ManifestChecker {
             try tell(path, fault)
             summary.isClean = false
         }
+        summary.lastPath = path
         guard summary.recordCount == reference.recordCount else {
             throw CorruptionError(
                 object: name, offset: 0,
@@ -227,13 +253,5 @@ final class ManifestChecker {
         if index.locations(of: reference).contains(where: { !damage.contains($0) }) { return nil }
         if !damage.packs.contains(location.pack) { return "chunk \(reference.id) is damaged" }
         return "chunk \(reference.id) is in \(Layout.pack(location.pack)), which is damaged or missing"
-    }
-}
-
-extension UInt64 {
-    /// Adds, or ends at the largest number.
-    fileprivate mutating func add(_ other: UInt64) {
-        let (sum, overflow) = addingReportingOverflow(other)
-        self = overflow ? .max : sum
     }
 }

@@ -16,14 +16,16 @@ public final class ManifestReader {
     /// The segment being read, at the record that `advance` returned last. It borrows the bytes that `blobs`
     /// returned last.
     public private(set) var segment: ManifestSegmentDecoder?
-    /// How many records have been read of the segment.
+    /// How many records have been read of the segment, and how many of them were found right.
     private var recordCount = 0
+    private var goodCount = 0
     /// How many entries have been read of the segment.
     public private(set) var entryCount = 0
     /// The last entry of the segments before.
     private var before: (path: [UInt8], fields: ManifestSegmentDecoder.Fields)?
-    /// The content of the last entry so far, in bytes.
+    /// The content of the last entry so far, in bytes and extents.
     private var contentBytes: UInt64 = 0
+    private var contentExtents = 0
     /// Whether the segment may begin with extents of a file whose entry was skipped.
     private var startsWithinFile: Bool
 
@@ -62,7 +64,9 @@ public final class ManifestReader {
     public func advance() throws -> ManifestSegmentDecoder.RecordKind? {
         while true {
             while let kind = try segment?.advance() {
-                if try check(kind) { return kind }
+                let isWanted = try check(kind)
+                goodCount = recordCount
+                if isWanted { return kind }
             }
             guard nextSegment < root.segments.count else { return nil }
             nextSegment += 1
@@ -73,7 +77,10 @@ public final class ManifestReader {
     /// After `advance` threw what damage throws: leaves out the rest of that segment, so that reading goes on
     /// with the one after it. Returns the path at which that segment begins.
     public func skipSegment() -> [UInt8] {
-        (segment, before, startsWithinFile) = (nil, nil, true)
+        // What comes next must follow what was handed out. A record that was refused says nothing.
+        let good = try? segment?.again(goodCount)
+        (segment, entryCount, startsWithinFile) = (nil, 0, true)
+        if let good, good.hasEntry { before = (good.path, good.fields) }
         return root.segments[nextSegment - 1].firstPath
     }
 
@@ -86,24 +93,35 @@ public final class ManifestReader {
         switch kind {
         case .entry:
             entryCount += 1
-            if entryCount == 1, let before, !PathOrder.precedes(before.path, segment.path) {
-                throw damage("its paths do not follow those of the segment before")
+            if entryCount == 1, let before {
+                guard PathOrder.precedes(before.path, segment.path) else {
+                    throw damage("its paths do not follow those of the segment before")
+                }
+                guard
+                    before.fields.stat.type == .directory
+                        || !PathOrder.isAtOrBeneath(segment.path, before.path)
+                else { throw damage(ManifestEntry.beneathNoFolder) }
             }
             fields = segment.fields
-            contentBytes = 0
+            (contentBytes, contentExtents) = (0, 0)
         case .continuation:
             // Within a segment the decoder has seen to it that there is a file to continue.
+            if entryCount == 0, startsWithinFile { return false }
             guard let file = entryCount > 0 ? segment.fields : before?.fields else {
-                guard startsWithinFile else { throw damage("it begins with extents of no file") }
-                return false
+                throw damage("it begins with extents of no file")
             }
             guard file.hasExtents else { throw damage("extents after an entry that has none") }
             fields = file
         }
+        startsWithinFile = false
         if recordCount == 1, (kind == .entry ? segment.path : before?.path) != promisedPath {
             throw damage("it does not begin at the path that the root says")
         }
         contentBytes += segment.extentBytes
+        contentExtents += segment.extentCount
+        guard contentExtents <= FormatLimits.extentsPerFile else {
+            throw damage("a file of over \(FormatLimits.extentsPerFile) extents")
+        }
         guard contentBytes <= fields.stat.size || segment.extentBytes == 0 else {
             throw damage("a file's extents are longer than the file")
         }
@@ -119,7 +137,7 @@ public final class ManifestReader {
 
     private func load(_ reference: ManifestSegmentReference) throws {
         if entryCount > 0, let segment { before = (segment.path, segment.fields) }
-        (segment, recordCount, entryCount) = (nil, 0, 0)
+        (segment, recordCount, goodCount, entryCount) = (nil, 0, 0, 0)
         let bytes = try blobs.read(reference.blob, kind: .manifestPack, index: index)
         segmentName = "manifest segment \(reference.blob.id)"
         let decoder = try ManifestSegmentDecoder(bytes, object: segmentName)

@@ -21,8 +21,12 @@ public final class ManifestWriter {
     private static let boundaryPeriod: UInt64 = 128
     /// and are forced at this many bytes.
     private static let maximumBytes = 256 << 10
+    /// or when the paths have so many bytes together: with what a run adds, less than a reader takes.
+    private static let maximumPathBytes = FormatLimits.segmentPathBytes / 2
     /// Runs of at most this many bytes may be appended one after the other: only an entry can begin a segment.
     public static let longestRunBytes = 64 << 10
+    /// Their paths have at most so many bytes: half of what is left then.
+    public static let longestRunPathBytes = FormatLimits.segmentPathBytes / 4
 
     /// Starts an empty manifest; `blobs` stores manifest segments.
     public init(_ blobs: BlobWriter) { self.blobs = blobs }
@@ -70,7 +74,9 @@ public final class ManifestWriter {
     }
 
     private func shouldCut(before record: ManifestRecord) -> Bool {
-        if segment.byteCount >= Self.maximumBytes { return true }
+        if segment.byteCount >= Self.maximumBytes || segment.pathBytes >= Self.maximumPathBytes {
+            return true
+        }
         guard segment.byteCount >= Self.minimumBytes, case .entry(let entry) = record else { return false }
         return Self.isBoundary(entry.path)
     }
@@ -90,7 +96,10 @@ public final class ManifestWriter {
     public func storeRoot() throws -> BlobReference {
         let open = segment.recordCount > 0 ? [try store(segment)] : []
         let root = ManifestRoot(segments: segments + open).encode()
-        guard root.count <= FormatLimits.blobBytes else { throw RepositoryError.manifestTooLarge }
+        let pathBytes = (segments + open).reduce(0) { $0 + $1.firstPath.count }
+        guard root.count <= FormatLimits.blobBytes, pathBytes <= FormatLimits.rootPathBytes else {
+            throw RepositoryError.manifestTooLarge
+        }
         return try root.withUnsafeBytes { try blobs.store($0, isCompressed: false) }
     }
 }

@@ -29,11 +29,17 @@ final class PackBuilder {
     /// Whether no blob has been appended since the last `reset`.
     var isEmpty: Bool { blobs.isEmpty }
 
+    /// True if a further blob of `storedBytes` belongs into the next pack, as this one would have more than `bytes`, or
+    /// more blobs than a reader takes.
+    func isFull(for storedBytes: Int, of bytes: Int) -> Bool {
+        !isEmpty && (blobs.count == FormatLimits.packBlobs || byteCount(adding: storedBytes) > bytes)
+    }
+
     /// The pack's length if it were closed now, in bytes; a sealed pack is somewhat longer.
     private var byteCount: Int { used + blobs.count * PackLayout.footerEntryBytes + PackLayout.tailBytes }
 
     /// The pack's length after a further blob of `storedBytes`.
-    func byteCount(adding storedBytes: Int) -> Int {
+    private func byteCount(adding storedBytes: Int) -> Int {
         byteCount + PackLayout.blobHeaderBytes + storedBytes + PackLayout.footerEntryBytes
     }
 

@@ -44,10 +44,7 @@ final class PackFiller {
     /// Adds a blob that has been verified.
     func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind) throws {
         let builder = builder(for: kind)
-        if !builder.isEmpty, builder.byteCount(adding: compressed.stored.count) > repository.config.packBytes
-        {
-            try close(kind)
-        }
+        if builder.isFull(for: compressed.stored.count, of: repository.config.packBytes) { try close(kind) }
         builder.append(id: entry.id, rawLength: Int(entry.rawLength), compressed: compressed)
     }
 

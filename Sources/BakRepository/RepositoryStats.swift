@@ -248,11 +248,11 @@ public final class StatsRun {
     private func countFile(_ type: String, _ bytes: UInt64, _ uses: UInt64) {
         let (total, overflow) = bytes.multipliedReportingOverflow(by: uses)
         let size = overflow ? UInt64.max : total
-        stats.files &+= uses
-        stats.bytes &+= size
+        stats.files.add(uses)
+        stats.bytes.add(size)
         let name = known(type)
-        types[name, default: TypeStats(type: name)].files &+= uses
-        types[name, default: TypeStats(type: name)].bytes &+= size
+        types[name, default: TypeStats(type: name)].files.add(uses)
+        types[name, default: TypeStats(type: name)].bytes.add(size)
     }
 
     /// Counts a chunk that is met for the first time.

@@ -62,7 +62,7 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
     /// So many files of one reason are named without `-v`.
     private static let namedFiles = 10
 
-    @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes &+= bytes } }
+    @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes.add(bytes) } }
 
     @Sendable func show() {
         reporter.update {

@@ -126,8 +126,8 @@ private struct StatsOutput {
         func row(_ name: String, _ types: some Sequence<TypeStats>) -> [String] {
             var sum = TypeStats(type: name)
             for type in types {
-                sum.files &+= type.files
-                sum.bytes &+= type.bytes
+                sum.files.add(type.files)
+                sum.bytes.add(type.bytes)
                 sum.chunks.rawBytes += type.chunks.rawBytes
                 sum.chunks.storedBytes += type.chunks.storedBytes
             }

@@ -72,6 +72,10 @@ enum Formatting {
     /// Bytes of a name or path made visible: control characters, what is not UTF-8 and what changes the
     /// direction or the look of other text become `\n`, `\x1b`, `\u{202e}`; a backslash becomes two.
     static func name(_ bytes: some Collection<UInt8>) -> String {
+        // Most names are plain, and those of a list may be many megabytes.
+        if bytes.allSatisfy({ (0x20..<0x7f).contains($0) && $0 != UInt8(ascii: "\\") }) {
+            return String(decoding: bytes, as: UTF8.self)
+        }
         var text = ""
         var position = bytes.startIndex
         while position != bytes.endIndex {

@@ -14,7 +14,7 @@ final class SourceTotals: @unchecked Sendable {
         guard stat.type == .regular else { return }
         monitor.locked {
             files += 1
-            bytes &+= stat.size
+            bytes.add(stat.size)
         }
     }
 

@@ -43,13 +43,16 @@ struct HostileManifest {
     }
 
     /// Commits a snapshot of these entries, each in a segment of its own: damage costs a segment.
-    func commit(_ entries: [ManifestEntry]) throws -> CommitRecord {
-        let segments = try entries.map { entry in
+    ///
+    /// - Parameter firstPaths: what the root says the segments begin with; nil for the truth.
+    func commit(_ entries: [ManifestEntry], firstPaths: [String]? = nil) throws -> CommitRecord {
+        let segments = try entries.enumerated().map { place, entry in
             var segment = ManifestSegmentEncoder()
             segment.append(.entry(entry), path: entry.path)
             let blob = try segment.finish().withUnsafeBytes { try manifest.store($0, isCompressed: false) }
             return ManifestSegmentReference(
-                blob: blob, recordCount: segment.recordCount, firstPath: entry.path)
+                blob: blob, recordCount: segment.recordCount,
+                firstPath: firstPaths.map { Array($0[place].utf8) } ?? entry.path)
         }
         let root = ManifestRoot(segments: segments).encode()
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })

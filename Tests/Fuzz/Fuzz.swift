@@ -15,6 +15,7 @@ struct FuzzTarget {
         switch getenv("BAKSTORE_FUZZ_TARGET").map({ String(cString: $0) }) {
         case "format": format
         case "hints": hints
+        case "repositories": repositories
         case let other: preconditionFailure("no fuzz target \(other ?? "was named")")
         }
     }()

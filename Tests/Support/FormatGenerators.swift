@@ -40,8 +40,11 @@ extension SeededRandom {
     }
 
     /// An entry of any type. `others` gives the values that entries often share.
-    public func entry(path: [UInt8], like previous: ManifestEntry? = nil) -> ManifestEntry {
-        let type = FileType.allCases[oneIn(3) ? number(0...(FileType.allCases.count - 1)) : 0]
+    public func entry(
+        path: [UInt8], like previous: ManifestEntry? = nil, isFolder: Bool = false
+    ) -> ManifestEntry {
+        let chosen = FileType.allCases[oneIn(3) ? number(0...(FileType.allCases.count - 1)) : 0]
+        let type = isFolder ? .directory : chosen
         var stat = FileStat(type: type)
         var attributes = FileAttributes()
         if let previous, !oneIn(4) {
@@ -87,7 +90,11 @@ extension SeededRandom {
     /// A sorted stream of entries, as a backup hands them to a manifest.
     public func entries(_ count: Int) -> [ManifestEntry] {
         var entries: [ManifestEntry] = []
-        for path in paths(count) { entries.append(entry(path: path, like: entries.last)) }
+        let paths = paths(count)
+        for (place, path) in paths.enumerated() {
+            let isFolder = place + 1 < paths.count && PathOrder.isAtOrBeneath(paths[place + 1], path)
+            entries.append(entry(path: path, like: entries.last, isFolder: isFolder))
+        }
         return entries
     }
 

@@ -18,8 +18,8 @@ struct PieceSum: Sendable {
 
     static func += (sum: inout PieceSum, other: PieceSum) {
         sum.count += other.count
-        sum.bytes &+= other.bytes
-        sum.storedBytes &+= other.storedBytes
+        sum.bytes.add(other.bytes)
+        sum.storedBytes.add(other.storedBytes)
     }
 }
 

@@ -120,7 +120,7 @@ public final class LibraryBenchmark: Sendable {
                 trials, repository.config, hasher: repository.hasher(for: .chunkPack),
                 compression: compression, time: repository.time,
                 shouldStop: { [state] in state.shouldStop() },
-                onRead: { [self] count in monitor.locked { current.bytes &+= UInt64(count) } })
+                onRead: { [self] count in monitor.locked { current.bytes.add(UInt64(count)) } })
         }
         return LibraryWorker(
             source, shared, ManifestWriter(session.makeWriter(.manifestPack, compression: .auto)),
@@ -134,7 +134,7 @@ public final class LibraryBenchmark: Sendable {
                 current.currentPath = item.path
                 if item.stat.type == .regular { current.files += 1 }
                 // It is not read again.
-                if item.isFurtherName { current.bytes &+= item.stat.size }
+                if item.isFurtherName { current.bytes.add(item.stat.size) }
             }
             let holes = worker.holeBytes
             do {
@@ -142,7 +142,7 @@ public final class LibraryBenchmark: Sendable {
             } catch is FileTrier.Stopped {
                 return
             }
-            monitor.locked { current.bytes &+= worker.holeBytes &- holes }
+            monitor.locked { current.bytes.add(worker.holeBytes &- holes) }
         }
     }
 
@@ -160,12 +160,12 @@ public final class LibraryBenchmark: Sendable {
         var readNanoseconds: UInt64 = 0
         for worker in workers {
             report.files += worker.found.files
-            report.bytes &+= worker.found.bytes
-            report.readBytes &+= worker.found.readBytes
+            report.bytes.add(worker.found.bytes)
+            report.readBytes.add(worker.found.readBytes)
             readNanoseconds += worker.readNanoseconds
             for kind in types.indices { types[kind] += worker.types[kind] }
             report.changes?.changedFiles += worker.changes.changedFiles
-            report.changes?.changedBytes &+= worker.changes.changedBytes
+            report.changes?.changedBytes.add(worker.changes.changedBytes)
             report.changes?.unreadableFiles += worker.changes.unreadableFiles
         }
         report.types = ContentType.allCases.compactMap { row($0, types[Int($0.rawValue)]) }

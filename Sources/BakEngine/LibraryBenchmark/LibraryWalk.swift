@@ -123,7 +123,7 @@ final class LibraryWalk {
             item.isChanged = true
         } else {
             report.changes?.newFiles += 1
-            report.changes?.newBytes &+= item.stat.size
+            report.changes?.newBytes.add(item.stat.size)
         }
     }
 

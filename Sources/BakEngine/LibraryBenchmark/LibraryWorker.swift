@@ -100,8 +100,8 @@ final class LibraryWorker {
         // What cannot be had of them costs the list of files a few bytes.
         let attributes = (try? file.attributes(stat)) ?? FileAttributes()
         found.files += 1
-        found.bytes &+= tried.byteCount
-        found.readBytes &+= tried.readBytes
+        found.bytes.add(tried.byteCount)
+        found.readBytes.add(tried.readBytes)
         let kind = Int((tried.byteCount == 0 ? .empty : tried.type).rawValue)
         types[kind] += PieceSum(count: 1, bytes: tried.byteCount)
         if tried.byteCount > 0 {
@@ -141,6 +141,6 @@ final class LibraryWorker {
         }
         let tried = try trier.read(file, stat, kind: ChangeTrials.newContent)
         changes.changedFiles += 1
-        changes.changedBytes &+= tried.byteCount
+        changes.changedBytes.add(tried.byteCount)
     }
 }

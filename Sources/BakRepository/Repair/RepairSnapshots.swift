@@ -187,7 +187,7 @@ private final class ManifestRewriter {
     /// The entry that waits for further extents, and what it lacks.
     private var open: (entry: ManifestEntry, fault: String?)?
     /// The folders that the last entry lies in.
-    private var folders: [[UInt8]] = []
+    private var folders = PathStack<Void>()
 
     init(
         _ snapshot: CommitRecord, _ manifest: ManifestWriter,
@@ -208,10 +208,11 @@ private final class ManifestRewriter {
                     open = (entry, nil)
                     if case .extents(let extents) = entry.content { note(extents, isLost) }
                 case .continuation(let more):
-                    guard case .extents(let extents)? = open?.entry.content else { continue }
-                    // A file that is lost anyway need not be gathered.
-                    let isWhole = open?.fault == nil
-                    open?.entry.content = .extents(isWhole ? extents + more : [])
+                    guard case .extents(var extents)? = open?.entry.content else { continue }
+                    // The list is held once, so that it grows in place. Of a file that is lost anyway there is none.
+                    open?.entry.content = nil
+                    if open?.fault == nil { extents += more } else { extents = [] }
+                    open?.entry.content = .extents(extents)
                     note(more, isLost)
                 }
             } catch  where error is CorruptionError || error is MissingBlobError {
@@ -249,8 +250,8 @@ private final class ManifestRewriter {
 
     /// What lies in a folder can be restored only with the folder: one that is lost is made up for.
     private func addFolders(above entry: ManifestEntry) throws {
-        folders.removeAll { !PathOrder.isAtOrBeneath(entry.path, $0) || $0 == entry.path }
-        var end = folders.last?.count ?? 0
+        while !folders.isEmpty, !folders.holds(entry.path) { folders.pop() }
+        var end = folders.path.count
         while let slash = entry.path[(end + (end > 0 ? 1 : 0))...].firstIndex(of: UInt8(ascii: "/")) {
             var stat = FileStat(type: .directory)
             (stat.mode, stat.uid, stat.gid) = (0o700, entry.stat.uid, entry.stat.gid)
@@ -272,11 +273,11 @@ private final class ManifestRewriter {
         switch entry.stat.type {
         case .regular:
             counters.files += 1
-            counters.bytes &+= entry.stat.size
+            counters.bytes.add(entry.stat.size)
             if entry.goneSince != nil { counters.goneFiles += 1 }
         case .directory:
             counters.folders += 1
-            folders.append(entry.path)
+            folders.push(entry.path, ())
         default: counters.others += 1
         }
     }
@@ -286,6 +287,6 @@ private final class ManifestRewriter {
         (record.files, record.bytes) = (counters.files, counters.bytes)
         record.goneFiles = counters.goneFiles
         (record.folders, record.others) = (counters.folders, counters.others)
-        record.failedItems &+= UInt64(lostFiles)
+        record.failedItems.add(UInt64(lostFiles))
     }
 }

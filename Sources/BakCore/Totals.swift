@@ -1,0 +1,12 @@
+// Totals: sums of what a store, a snapshot or a source says of itself. Each number is within its limits, and still many of
+// them may be too large together: a sparse file claims eight exbibytes and takes no room. A total stops at the largest
+// number there is. It never traps, and never begins again at zero.
+
+extension UInt64 {
+    /// Adds to a total.
+    @inlinable
+    public mutating func add(_ other: UInt64) {
+        let (sum, overflow) = addingReportingOverflow(other)
+        self = overflow ? .max : sum
+    }
+}

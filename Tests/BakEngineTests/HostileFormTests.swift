@@ -1,0 +1,99 @@
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+/// Manifests that are valid record by record and impossible as a whole: damage that is named, and the rest comes back.
+@Suite struct HostileFormTests {
+    @Test(arguments: [FileType.regular, .fifo, .symlink])
+    func nothingLiesBeneathWhatIsNoFolder(_ type: FileType) throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commit([
+            hostile.entry("a", type), hostile.entry("a/b", .regular), hostile.entry("a/c", .directory),
+            hostile.entry("b", .regular),
+        ])
+        let repository = hostile.bench.repository
+        let (report, events) = try MemoryBench.check(repository)
+        #expect(report.affectedSnapshots == 1)
+        #expect("\(events)".contains(ManifestEntry.beneathNoFolder))
+        let log = RestoreLog()
+        let target = try MemoryBench.restore(repository, snapshot, log)
+        #expect(target.items.keys.allSatisfy { $0.count == 1 })
+        #expect(target.items[Array("b".utf8)] == .file([]))
+        let request = RepairRequest(host: "h", program: "p")
+        let repair = try RepairSnapshots(repository, request).run()
+        #expect(repair.newSnapshots == 1)
+        // What the repair wrote is whole.
+        let repaired = try #require(try repository.snapshots().readable.last)
+        let reader = try ManifestReader(repaired, repository: repository, index: try BlobIndex(repository))
+        var paths: [String] = []
+        while case .entry(let entry)? = try reader.next() {
+            paths.append(String(decoding: entry.path, as: UTF8.self))
+        }
+        #expect(paths == ["a", "b"])
+    }
+
+    /// What follows a damaged part comes in order after what was read of it.
+    @Test func orderHoldsOverDamage() throws {
+        let hostile = try HostileManifest()
+        // The second segment is out of order, the third between both.
+        let snapshot = try hostile.commit(
+            ["a", "c", "b", "d"].map { hostile.entry($0, .regular) }, firstPaths: ["a", "b", "c", "d"])
+        let repository = hostile.bench.repository
+        let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
+        var paths: [[UInt8]] = []
+        while true {
+            do {
+                guard case .entry(let entry)? = try reader.next() else { break }
+                paths.append(entry.path)
+            } catch is CorruptionError { _ = reader.skipSegment() }
+        }
+        #expect(paths == ["a", "d"].map { Array($0.utf8) })
+        _ = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
+    }
+
+    @Test func sizesThatOverflowStopAtTheLargest() throws {
+        let hostile = try HostileManifest()
+        let half = UInt64(Int64.max)
+        let snapshot = try hostile.commit(
+            ["a", "b", "c", "d"].map { hostile.file($0, size: half, [.hole(half)]) })
+        let repository = hostile.bench.repository
+        let index = try BlobIndex(repository)
+        var request = RestoreRequest(snapshot: snapshot)
+        request.isDryRun = true
+        let report = try Restore(repository, index: index, to: nil).run(request)
+        #expect(report.files == 4)
+        #expect(report.bytes == .max)
+        #expect(try StatsRun(repository, index).run([snapshot]).bytes == .max)
+        #expect(try MemoryBench.check(repository).report.affectedFiles == 0)
+        // To a repository with other ids the files are read out.
+        let other = try MemoryBench()
+        let copy = try SnapshotCopy(
+            CopyRequest(host: "h", program: "p"), from: repository, to: other.repository
+        ).run([snapshot])
+        #expect(copy.copied == 1)
+        #expect(try other.repository.snapshots().readable.first?.counters.bytes == .max)
+    }
+
+    /// A chain of folders as deep as a path can be: time and memory for each of its folders do not grow with what is
+    /// above it, beyond what its path takes.
+    @Test func aChainOfFoldersIsWalked() throws {
+        let hostile = try HostileManifest()
+        let depth = 1500
+        let snapshot = try hostile.commitLong(
+            (1...depth).map { level in
+                hostile.entry(String(repeating: "a/", count: level - 1) + "a", .directory)
+            } + [hostile.entry(String(repeating: "a/", count: depth) + "f", .regular)])
+        let repository = hostile.bench.repository
+        #expect(try MemoryBench.check(repository).report.affectedSnapshots == 0)
+        let log = RestoreLog()
+        let target = try MemoryBench.restore(repository, snapshot, log)
+        #expect(target.items.count == depth + 1)
+        let selection = RestoreSelection(
+            RestoreRequest(snapshot: snapshot), RestoreFilter(), repository: repository,
+            index: try BlobIndex(repository))
+        #expect(try selection.unmatched() == nil)
+    }
+}

@@ -1,0 +1,44 @@
+import BakCore
+import Glibc
+import HostileRepositories
+import TestSupport
+import Testing
+
+/// Repositories whose checksums are right and whose content is not: everything that can be done with one ends, with or
+/// without an error. The long form is `tools/fuzz`.
+@Suite struct HostileRepositoryTests {
+    private static let isLong = getenv("BAKSTORE_LONG") != nil
+
+    /// An input that decides nothing gives a sound repository: what is hostile about others is what the input says.
+    @Test func nothingHostileIsSound() {
+        #expect(HostileRun(HostileRepository([])).isSound)
+    }
+
+    @Test func everythingEnds() {
+        let random = TestSeed.random("hostile repositories")
+        for number in 0..<(Self.isLong ? 20_000 : 150) {
+            HostileRun(HostileRepository(random.bytes(64 << (number % 6)))).everything()
+        }
+    }
+
+    /// Writes repositories as folders, for `tools/fuzz` to use the program on them.
+    @Test(.enabled(if: getenv("BAKSTORE_HOSTILE_FOLDER") != nil))
+    func writeFolders() throws {
+        let folder = String(cString: getenv("BAKSTORE_HOSTILE_FOLDER"))
+        let count = getenv("BAKSTORE_HOSTILE_COUNT").flatMap { Int(String(cString: $0)) } ?? 100
+        let random = TestSeed.random("hostile folders")
+        for number in 0..<count {
+            let seed = random.next()
+            let repository = HostileRepository(SeededRandom(seed: seed).bytes(64 << (number % 6)))
+            for (name, bytes) in repository.objects {
+                let path = "\(folder)/\(seed)/\(name)"
+                for (place, byte) in path.utf8.enumerated() where byte == UInt8(ascii: "/") && place > 0 {
+                    mkdir(String(path.utf8.prefix(place))!, 0o755)
+                }
+                let file = try #require(fopen(path, "w"))
+                fwrite(bytes, 1, bytes.count, file)
+                fclose(file)
+            }
+        }
+    }
+}
