@@ -197,11 +197,22 @@ public final class RepositoryCheck {
 
     /// Spares that cannot be used. Nothing is lost with them.
     private func checkSpares() throws {
-        for id in try repository.spares().keys.sorted() where try repository.spare(id) == nil {
-            let reason = "the spare of the commit record cannot be used; repair snapshots makes it anew"
-            guard try repository.spares()[id] != nil else { continue }
-            report.harmlessObjects += 1
-            held.append(.harmless(object: Layout.spare(id).description, reason: reason))
+        for id in try repository.spares().keys.sorted() {
+            do {
+                _ = try repository.readRecord(Layout.spare(id), of: id)
+            } catch let error as CorruptionError {
+                guard error.cause == .damage else {
+                    note(error)
+                    continue
+                }
+                report.harmlessObjects += 1
+                held.append(
+                    .harmless(
+                        object: error.object,
+                        reason: "at byte \(error.offset): \(error.reason); repair snapshots makes it anew"))
+            } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
+                // A prune has removed it, or something else is in its place.
+            }
         }
     }
 
@@ -384,6 +395,7 @@ public final class RepositoryCheck {
             if found.isClean { continue }
             report.affectedSnapshots += 1
             report.affectedFiles += found.files
+            report.lacksContent = true
             // Where nothing of its list of files can be read a repair makes nothing of it.
             if found.failure == nil || found.isPartlyReadable {
                 report.repairs.insert(.snapshots)

@@ -118,6 +118,8 @@ public struct CheckReport: Sendable, Equatable {
     public var affectedSnapshots = 0
     /// Those of which the list of files cannot be read as a whole, so that not all affected files are counted.
     public var unlistedSnapshots = 0
+    /// Whether snapshots lack content or lists of files, which the next backup stores again if the sources still have it.
+    public var lacksContent = false
     /// Those of which nothing can be brought back by a repair.
     public var hopelessSnapshots: [ID128] = []
     /// What makes up for it.

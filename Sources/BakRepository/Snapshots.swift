@@ -29,11 +29,7 @@ public struct SnapshotList: Sendable {
 extension Repository {
     /// Reads one snapshot's commit record.
     public func snapshot(_ id: ID128) throws -> CommitRecord {
-        let key = Layout.snapshot(id)
-        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
-        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
-            try CommitRecord(decoding: bytes, object: key.description, id: id, context: context)
-        }
+        try readRecord(Layout.snapshot(id), of: id).record
     }
 
     /// Reads a revoked session's tombstone.

@@ -31,15 +31,22 @@ extension Repository {
         try wholeRecord(Layout.spare(session), of: session)
     }
 
+    /// Reads a commit record or its spare.
+    func readRecord(
+        _ key: ObjectKey, of session: ID128
+    ) throws -> (record: CommitRecord, bytes: [UInt8]) {
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        let record = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try CommitRecord(decoding: bytes, object: key.description, id: session, context: context)
+        }
+        return (record, bytes)
+    }
+
     private func wholeRecord(
         _ key: ObjectKey, of session: ID128
     ) throws -> (record: CommitRecord, bytes: [UInt8])? {
         do {
-            let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
-            let record = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
-                try CommitRecord(decoding: bytes, object: key.description, id: session, context: context)
-            }
-            return (record, bytes)
+            return try readRecord(key, of: session)
         } catch is CorruptionError {
             return nil
         } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {

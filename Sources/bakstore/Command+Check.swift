@@ -182,8 +182,8 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         guard !report.repairs.isEmpty else { return }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.
-        if report.repairs.contains(.snapshots), report.affectedFiles > 0 {
-            steps.insert("back up again", at: steps.count - 1)
+        if report.lacksContent {
+            steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }

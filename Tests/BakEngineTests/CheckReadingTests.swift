@@ -183,8 +183,10 @@ import Testing
             // A flipped version is damage: everything else is as this program writes it.
             var flipped = bench.store.contents
             flipped[key]![10] ^= 2
-            #expect(
-                try MemoryBench.check(try MemoryBench.open(MemoryStore(flipped))).report.damagedObjects == 1)
+            let damaged = try MemoryBench.check(try MemoryBench.open(MemoryStore(flipped))).report
+            // Nothing is lost with a spare.
+            let isSpare = key.description.hasPrefix("records/")
+            #expect((isSpare ? damaged.harmlessObjects : damaged.damagedObjects) == 1)
             // One whose checksums are not this program's either is from the future.
             var newer = flipped
             for position in newer[key]!.indices.suffix(20) { newer[key]![position] ^= 0x55 }
