@@ -53,7 +53,14 @@ final class HostileSource: SourceTree {
     private let entries: [HostileEntry]
     private static let mostBytes: UInt64 = 1 << 16
 
-    init(_ entries: [HostileEntry]) { self.entries = entries }
+    init(_ entries: [HostileEntry]) {
+        // No system tells of larger files.
+        self.entries = entries.map { entry in
+            var entry = entry
+            entry.stat.size = min(entry.stat.size, UInt64(Int64.max))
+            return entry
+        }
+    }
 
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         var skipped: [UInt8]?
