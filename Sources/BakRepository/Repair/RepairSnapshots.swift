@@ -41,7 +41,7 @@ public final class RepairSnapshots: RepositoryRepair {
         let known = broughtBack.union(damaged.map(\.id))
         for snapshot in unreadable where !known.contains(snapshot.id) {
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
-            if let record = try repository.partialRecord(of: snapshot, index) {
+            if snapshot.spare == nil, let record = try repository.partialRecord(of: snapshot, index) {
                 damaged.append(record)
             } else {
                 report.affectedSnapshots += 1
@@ -54,8 +54,9 @@ public final class RepairSnapshots: RepositoryRepair {
         return true
     }
 
-    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing the spare takes
-    /// its name; where something has that name the snapshot is committed again, and the damaged record hidden.
+    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing or damaged the
+    /// spare's bytes take its place; where the medium or a folder keeps that place the snapshot is committed again, and the
+    /// record hidden.
     private func bringBack(
         _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord], _ index: BlobIndex
     ) throws -> Bool {
@@ -66,8 +67,12 @@ public final class RepairSnapshots: RepositoryRepair {
             onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
             return true
         }
-        if snapshot.isMissing, let bytes = try repository.spare(snapshot.id)?.bytes {
+        // A record that a prune would see again keeps what it needs, also where a plan has condemned it.
+        let isDamaged = (snapshot.error as? CorruptionError)?.cause == .damage
+        if snapshot.isMissing || isDamaged, let bytes = try repository.spare(snapshot.id)?.bytes {
             let key = Layout.snapshot(snapshot.id)
+            // Stopped before the next put, the record is missing, and comes back by its spare all the same.
+            if !snapshot.isMissing { try repository.store.delete(key) }
             let outcome = try bytes.withUnsafeBytes { try repository.store.put(key, $0) }
             if outcome == .created {
                 onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
