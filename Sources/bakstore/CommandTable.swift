@@ -139,8 +139,8 @@ enum CommandTable {
             operands: "index | packs [PACK...] | snapshots", operandCount: .between(1, .max),
             flags: Flags.repair,
             notes: """
-                check says which of the three is needed. Nothing that is there is changed or deleted; what is still lost
-                is named, and the exit code is then 4.
+                check says which of the three is needed. Nothing that is there is changed or deleted but damaged records
+                of snapshots, for which there are spares; what is still lost is named, and the exit code is then 4.
                 """,
             example: ("bakstore repair packs -n", "says what could be saved out of damaged packs")),
         Command(
