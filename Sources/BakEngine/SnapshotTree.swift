@@ -56,6 +56,12 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         guard entry.stat.type == .regular else {
             throw SourceError(operation: "open", message: "it is no regular file")
         }
+        // Entries are found without the reader that compares both.
+        if case .extents(let extents) = entry.content,
+            extents.totalLength.map({ $0 > entry.stat.size }) ?? true
+        {
+            throw SourceError(operation: "read", message: "its chunks are longer than the file")
+        }
         let reader = readers.withLock { $0.popLast() } ?? UncheckedBox(BlobReader(repository))
         return SnapshotSourceFile(entry, index, reader) { [self] in readers.withLock { $0.append(reader) } }
     }

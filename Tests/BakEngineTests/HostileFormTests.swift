@@ -77,6 +77,16 @@ import Testing
         #expect(try other.repository.snapshots().readable.first?.counters.bytes == .max)
     }
 
+    @Test func contentBeyondTheEndIsNotCopied() throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commit([hostile.file("a", size: 5, [.hole(10), .chunk(hostile.chunk)])])
+        let other = try MemoryBench()
+        let copy = try SnapshotCopy(
+            CopyRequest(host: "h", program: "p"), from: hostile.bench.repository, to: other.repository
+        ).run([snapshot])
+        #expect(copy.failedFiles > 0)
+    }
+
     /// A chain of folders as deep as a path can be: time and memory for each of its folders do not grow with what is
     /// above it, beyond what its path takes.
     @Test func aChainOfFoldersIsWalked() throws {
