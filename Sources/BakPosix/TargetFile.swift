@@ -151,7 +151,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 try rename(file, from: temporary, stat.mtime)
             } else {
                 try target.folders.withParent(of: path) { parent, name throws(Errno) in
-                    try RestoreTemporary.giveName(file, in: parent.number, name)
+                    try self.name(file, in: parent, name)
                 }
                 unnamed = nil
             }
@@ -161,6 +161,27 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         } catch {
             abandon()
             throw target.failure(error, "finish", path, isContent: true)
+        }
+    }
+
+    /// Gives an unnamed file its name. A link with that name may be refused where a rename to it is not, as one of a name
+    /// that only some file systems can have.
+    private func name(
+        _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
+    ) throws(Errno) {
+        do throws(Errno) {
+            try RestoreTemporary.giveName(file, in: parent.number, name)
+        } catch {
+            guard error.code != EEXIST, !error.isFull else { throw error }
+            try withCPath(RestoreTemporary.name()) { temporary throws(Errno) in
+                try RestoreTemporary.giveName(file, in: parent.number, temporary)
+                do throws(Errno) {
+                    try target.put(parent, temporary, name, isReplacing: false)
+                } catch {
+                    unlinkat(parent.number, temporary, 0)
+                    throw error
+                }
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 // REFUSE_IN alone are meant.
 //
 // REFUSE=CALL=ERRNO,…  those calls fail so: symlinkat, linkat, mknodat, mkdirat, fchmod, chmod, fchownat, futimens,
-//                      utimensat, fsetxattr, setxattr, ftruncate, renameat, renameat2, pwrite, syncfs
+//                      utimensat, fsetxattr, setxattr, ftruncate, renameat, renameat2, pwrite, syncfs; linkname: a
+//                      file without a name gets no other than a temporary's
 // ROOM=BYTES           so much may be written, then there is no space left
 // IN_ORDER=yes         content is taken from a file's beginning to its end only
 // FOLD=yes             names that differ in case are one
@@ -146,6 +147,7 @@ int renameat2(int from, const char *old, int to, const char *new, unsigned int f
 int linkat(int from, const char *old, int to, const char *new, int flags) {
     char buffer[256], other[256];
     if (is_refused(to, "linkat")) return -1;
+    if ((flags & AT_EMPTY_PATH) && strncmp(new, ".bakstore-", 10) && is_refused(to, "linkname")) return -1;
     return REAL(linkat)(from, name_of(from, old, buffer), to, name_of(to, new, other), flags);
 }
 
