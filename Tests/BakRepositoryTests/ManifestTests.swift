@@ -64,8 +64,12 @@ import Testing
         let random = TestSeed.random("manifest from any path")
         let repository = try Fixture().create()
         var entries = random.entries(60)
-        // A file whose extents fill several segments.
-        let place = entries.count / 2
+        // A file whose extents fill several segments, where nothing lies beneath.
+        let lowest = entries.indices.filter { place in
+            place + 1 == entries.count
+                || !PathOrder.isAtOrBeneath(entries[place + 1].path, entries[place].path)
+        }
+        let place = try #require(lowest.first { $0 >= entries.count / 2 })
         entries[place].stat.type = .regular
         let extents = random.extents(60_000)
         entries[place].content = .extents(extents)
