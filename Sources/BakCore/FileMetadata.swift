@@ -52,6 +52,11 @@ public struct ExtendedAttribute: Hashable, Sendable {
     /// The value as the file system stores it.
     public var value: [UInt8]
 
+    /// True if only the administrator may give it to a file, whoever owns that: it gives rights.
+    public var isPrivileged: Bool {
+        name.starts(with: "security.".utf8) || name.starts(with: "trusted.".utf8)
+    }
+
     /// Makes an attribute.
     public init(name: [UInt8], value: [UInt8]) {
         self.name = name

@@ -50,7 +50,7 @@ struct Shortfalls: Sendable {
     var isAny: Bool { contentFault != nil || attributesFault != nil }
 
     /// What it lacks, as far as there is anything.
-    var all: [SourceError] { [content, attributes].compactMap { $0 } }
+    var all: [SourceError] { isAny ? [content, attributes].compactMap { $0 } : [] }
 }
 
 extension ChunkerKey {

@@ -101,7 +101,7 @@ final class ManifestAssembler: @unchecked Sendable {
             try carryEarlier(path, .regular)
         case .stored(let entry, let readBytes, let shortfalls):
             counters.readBytes += readBytes
-            if shortfalls.isAny { for shortfall in shortfalls.all { try fallShort(path, shortfall) } }
+            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
             if entry.changedWhileRead {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
@@ -127,7 +127,7 @@ final class ManifestAssembler: @unchecked Sendable {
             entry.stat.withoutAllocation == stat.withoutAllocation
         {
             entry.path = path
-            if shortfalls.isAny { for shortfall in shortfalls.all { try fallShort(path, shortfall) } }
+            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
             return try record(entry, kind(of: entry, change, recorded))
         }
         if flow.state.shouldStop() { return }

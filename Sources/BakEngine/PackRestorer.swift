@@ -156,9 +156,9 @@ final class PackRestorer {
         do {
             try write(rescuer.read(step.reference, kind: .chunkPack, index: index), step, files)
         } catch is CorruptionError {
-            try settle(step, files, failure: .damage(error))
+            try settle(step, files, failure: .unreadable(error))
         } catch is MissingBlobError {
-            try settle(step, files, failure: .damage(error))
+            try settle(step, files, failure: .unreadable(error))
         }
     }
 
@@ -179,7 +179,7 @@ final class PackRestorer {
         _ step: RestoreStep, _ files: [PendingFile], failure: FileFailure?
     ) throws(TargetError) {
         let file = files[Int(step.file)]
-        if let failure { file.fail(failure.reason, isDamage: failure.isDamage) }
+        if let failure { file.fail(failure) }
         if file.finishChunk() { try finisher.finish(file) }
     }
 }

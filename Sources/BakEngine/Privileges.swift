@@ -25,8 +25,8 @@ extension ManifestEntry {
         }
         guard !attributes.extendedAttributes.isEmpty else { return notes }
         attributes.extendedAttributes.removeAll { attribute in
+            guard attribute.isPrivileged else { return false }
             let name = String(decoding: attribute.name, as: UTF8.self)
-            guard name.hasPrefix("security.") || name.hasPrefix("trusted.") else { return false }
             // Where labels are in use every file has one, and gets the one of its new place.
             let isLabel = name == "security.selinux" || name.hasPrefix("security.SMACK64")
             notes.append(MetadataNote("\(name) left out; --privileged brings it back", isExpected: isLabel))

@@ -26,10 +26,10 @@ final class RestorePass {
     private var names = TargetNames()
     /// Folders that are one with another entry's.
     private var sharedFolders: Set<[UInt8]> = []
-    /// The folder of the snapshot that the target stands for.
-    private var topEntry: ManifestEntry?
-    /// The folder of the snapshot that the target stands for; nil until the first entry is known.
+    /// The path of the snapshot's folder that the target stands for; nil until the first entry is known.
     private var origin: [UInt8]?
+    /// That folder's own entry.
+    private var topEntry: ManifestEntry?
     /// The window that is being carried out while the next is planned.
     private var running: RunningPlan?
     /// Makes the windows before that one durable.
@@ -188,8 +188,7 @@ final class RestorePass {
     ) throws {
         try selection.forEach { path, reason in
             guard isTelling else { return }
-            finisher.fail(
-                path, FileFailure(reason: "files from here on are not restored: \(reason)", isDamage: true))
+            finisher.fail(path, .damaged("files from here on are not restored: \(reason)"))
         } _: { item in
             if noteInterruption() { return false }
             if isTelling, item.decision != .onlyAsAncestor { note(item.path, item.withheld) }
@@ -325,15 +324,14 @@ final class RestorePass {
                 }
             } catch {
                 if error.isFatal { throw error }
-                file.fail(error.description)
+                file.fail(FileFailure(reason: error.description))
             }
             try release(file)
         case .extents(let extents):
             openFile = (file, 0)
             add(extents)
         case nil:
-            finisher.fail(
-                entry.path, FileFailure(reason: "the list of files has no content for it", isDamage: true))
+            finisher.fail(entry.path, .damaged("the list of files has no content for it"))
         }
     }
 
@@ -352,15 +350,14 @@ final class RestorePass {
         for extent in extents {
             let (end, overflow) = offset.addingReportingOverflow(extent.length)
             guard !overflow, end <= file.entry.stat.size else {
-                file.fail("its content in the repository is longer than the file", isDamage: true)
+                file.fail(.damaged("its content in the repository is longer than the file"))
                 break
             }
             if case .chunk(let reference) = extent {
                 if let location = selection.index.location(of: reference) {
                     plan.add(reference, at: location, of: file, fileOffset: offset)
                 } else {
-                    let failure = FileFailure.damage(MissingBlobError(id: reference.id))
-                    file.fail(failure.reason, isDamage: failure.isDamage)
+                    file.fail(.unreadable(MissingBlobError(id: reference.id)))
                 }
             }
             offset = end
@@ -371,7 +368,7 @@ final class RestorePass {
     private func closeOpenFile() throws {
         guard let (file, offset) = openFile else { return }
         if offset != file.entry.stat.size {
-            file.fail("its content in the repository does not add up to the file's size", isDamage: true)
+            file.fail(.damaged("its content in the repository does not add up to the file's size"))
         }
         openFile = nil
         try release(file)

@@ -67,9 +67,7 @@ final class PendingFile: @unchecked Sendable {
     var unwrittenBytes: UInt64 { monitor.locked { entry.stat.size - min(entry.stat.size, writtenBytes) } }
 
     /// Notes why the file cannot be restored.
-    func fail(_ reason: String, isDamage: Bool = false) {
-        monitor.locked { failure = failure ?? FileFailure(reason: reason, isDamage: isDamage) }
-    }
+    func fail(_ why: FileFailure) { monitor.locked { failure = failure ?? why } }
 
     /// Counts a chunk as dealt with; true for the last one.
     func finishChunk() -> Bool {
@@ -119,14 +117,15 @@ struct FileFailure: Error {
     /// Whether the repository is damaged.
     var isDamage = false
 
-    /// The failure that stored content is damaged or missing.
-    static func damage(_ error: any Error) -> FileFailure {
+    /// What is stored of the file is not as it should be.
+    static func damaged(_ reason: String) -> FileFailure { FileFailure(reason: reason, isDamage: true) }
+
+    /// Stored content is damaged or missing, unless only this program or this user cannot read it.
+    static func unreadable(_ error: any Error) -> FileFailure {
         FileFailure(
             reason: "its content cannot be read from the repository (\(error))",
             isDamage: (error as? CorruptionError)?.isWhole != true)
     }
-
-    init(reason: String, isDamage: Bool = false) { (self.reason, self.isDamage) = (reason, isDamage) }
 }
 
 /// A chunk and the place in a file that it goes to.

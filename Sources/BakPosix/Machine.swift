@@ -85,12 +85,16 @@ public enum Machine {
         return path
     }
 
+    /// The folder that an absolute path lies in; nil for the top of all.
+    public static func folder(above path: String) -> String? {
+        guard path != "/", let slash = path.lastIndex(of: "/") else { return nil }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
     /// Where the file system is mounted that an existing path lies on; nil when it cannot be looked at.
     public static func mountPoint(of path: String) -> String? {
         guard var place = realPath(path) else { return nil }
-        while place != "/" {
-            let parent = place.lastIndex(of: "/").map { String(place[..<$0]) } ?? ""
-            let above = parent.isEmpty ? "/" : parent
+        while let above = folder(above: place) {
             guard areOnOneDevice(place, above) == true else { return place }
             place = above
         }

@@ -128,11 +128,9 @@ struct MetadataWriter {
         if attributes.isEmpty { return }
         let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
         for attribute in attributes {
-            // These two belong to the administrator wherever a file has them.
-            let isPrivileged = ["security.", "trusted."].contains { attribute.name.starts(with: $0.utf8) }
             note(
                 &notes, "extended attribute \(String(decoding: attribute.name, as: UTF8.self))",
-                isPrivileged: isPrivileged
+                isPrivileged: attribute.isPrivileged
             ) { () throws(Errno) in
                 guard !attribute.name.contains(0) else { throw Errno(code: EINVAL) }
                 try holder.set(attribute.name, attribute.value)

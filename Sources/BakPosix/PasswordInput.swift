@@ -147,24 +147,18 @@ public enum PasswordInput {
     /// How long to wait for somebody else.
     private struct Patience {
         private let isCancelled: () -> Bool
-        private let end: Int64?
+        private let end: UInt64?
 
         /// - Parameter seconds: until when; nil for ever.
         init(isCancelled: @escaping () -> Bool, seconds: Int? = nil) {
             self.isCancelled = isCancelled
-            end = seconds.map { Self.now() + Int64($0) * 1000 }
-        }
-
-        private static func now() -> Int64 {
-            var time = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &time)
-            return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+            end = seconds.map { SystemTime().monotonicNanoseconds() + UInt64($0) * 1_000_000_000 }
         }
 
         /// Throws when it has come to its end.
         func check() throws(Errno) {
             if isCancelled() { throw Errno(code: ECANCELED) }
-            if let end, Self.now() > end { throw Errno(code: ETIMEDOUT) }
+            if let end, SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
         /// Waits until there is something to read, or the end.

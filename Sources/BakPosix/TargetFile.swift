@@ -151,7 +151,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 try rename(file, from: temporary, stat.mtime)
             } else {
                 try target.folders.withParent(of: path) { parent, name throws(Errno) in
-                    try self.name(file, in: parent, name)
+                    try giveName(file, in: parent, name)
                 }
                 unnamed = nil
             }
@@ -166,7 +166,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 
     /// Gives an unnamed file its name. A link with that name may be refused where a rename to it is not, as one of a name
     /// that only some file systems can have.
-    private func name(
+    private func giveName(
         _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) {
         do throws(Errno) {

@@ -12,7 +12,6 @@ import BakStorage
 /// The rows that this machine has read, in a file of the cache.
 struct AncestryCache {
     static let cacheName = "ancestry"
-    private static let rowBytes = 64
 
     private let cache: any LocalCache
     private let repository: ID128
@@ -22,20 +21,13 @@ struct AncestryCache {
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository
-        guard let mapped = cache.map(Self.cacheName) else { return }
-        let bytes = mapped.bytes
-        let (start, end) = (CacheHeader.byteCount, bytes.count - ID128.byteCount)
-        guard end >= start, (end - start) % Self.rowBytes == 0,
-            Self.header(repository).isAtStart(of: bytes),
-            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-                == ID128(loading: bytes.baseAddress! + end)
-        else { return }
-        for offset in stride(from: start, to: end, by: Self.rowBytes) {
-            var row = ByteReader(
-                UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + Self.rowBytes)]),
-                object: Self.cacheName)
-            if let member = try? Self.decode(&row) { rows[member.id] = member }
-        }
+        rows =
+            cache.readRows(Self.cacheName, Self.header(repository)) { bytes in
+                var reader = ByteReader(bytes, object: Self.cacheName)
+                var rows: [ID128: Ancestry] = [:]
+                while let member = try? Self.decode(&reader) { rows[member.id] = member }
+                return rows
+            } ?? [:]
     }
 
     /// Writes the file anew with more rows. A cache that cannot be written only costs time.
@@ -43,22 +35,20 @@ struct AncestryCache {
         guard !more.isEmpty else { return }
         var all = rows
         for member in more { all[member.id] = member }
-        var writer = ByteWriter(
-            reservingCapacity: CacheHeader.byteCount + all.count * Self.rowBytes + ID128.byteCount)
-        writer.raw(Self.header(repository).bytes)
-        for member in all.values.sorted(by: { $0.id < $1.id }) {
-            for id in [member.id, member.original, member.parent ?? .zero] { writer.id(id) }
-            writer.integer(member.time.seconds)
-            writer.integer(member.time.nanoseconds)
-            writer.integer(UInt32(0))
+        cache.writeRows(Self.cacheName, Self.header(repository)) { writer in
+            for member in all.values.sorted(by: { $0.id < $1.id }) {
+                for id in [member.id, member.original, member.parent ?? .zero] { writer.id(id) }
+                writer.integer(member.time.seconds)
+                writer.integer(member.time.nanoseconds)
+                writer.integer(UInt32(0))
+            }
         }
-        writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
-        try? cache.replace(Self.cacheName) { append in try writer.bytes.withUnsafeBytes(append) }
     }
 
     private static func decode(_ row: inout ByteReader) throws(CorruptionError) -> Ancestry {
         let (id, original, parent) = (try row.id(), try row.id(), try row.id())
         let (seconds, nanoseconds) = (try row.integer(Int64.self), try row.integer(UInt32.self))
+        _ = try row.integer(UInt32.self)
         return Ancestry(
             id: id, original: original, parent: parent == .zero ? nil : parent,
             time: Timestamp(seconds: seconds, nanoseconds: nanoseconds))

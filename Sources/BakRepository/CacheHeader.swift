@@ -52,3 +52,33 @@ struct CacheHeader {
         file.prefix(Self.byteCount).elementsEqual(bytes)
     }
 }
+
+// MARK: - Small files
+
+extension LocalCache {
+    /// What a small file of the cache says between its header and the XXH3-128 of all before it; nil where there is none
+    /// that is whole.
+    func readRows<Rows>(_ name: String, _ header: CacheHeader, _ read: (UnsafeRawBufferPointer) -> Rows)
+        -> Rows?
+    {
+        guard let mapped = map(name) else { return nil }
+        let bytes = mapped.bytes
+        let end = bytes.count - ID128.byteCount
+        guard end >= CacheHeader.byteCount, header.isAtStart(of: bytes),
+            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+                == ID128(loading: bytes.baseAddress! + end)
+        else { return nil }
+        return withExtendedLifetime(mapped) {
+            read(UnsafeRawBufferPointer(rebasing: bytes[CacheHeader.byteCount..<end]))
+        }
+    }
+
+    /// Writes such a file anew. One that cannot be written only costs what it would have spared.
+    func writeRows(_ name: String, _ header: CacheHeader, _ write: (inout ByteWriter) -> Void) {
+        var writer = ByteWriter()
+        writer.raw(header.bytes)
+        write(&writer)
+        writer.id(writer.bytes.withUnsafeBytes(Checksum.xxh3_128))
+        try? replace(name) { append in try writer.bytes.withUnsafeBytes(append) }
+    }
+}

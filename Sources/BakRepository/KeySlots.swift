@@ -180,16 +180,13 @@ enum OpenedSlot {
     }
 
     static func last(_ repository: ID128, in cache: any LocalCache) -> ID128? {
-        guard let file = cache.map(cacheName), file.bytes.count == CacheHeader.byteCount + ID128.byteCount,
-            header(repository).isAtStart(of: file.bytes)
-        else { return nil }
-        return ID128(loading: file.bytes.baseAddress! + CacheHeader.byteCount)
+        cache.readRows(cacheName, header(repository)) { bytes in
+            var reader = ByteReader(bytes, object: cacheName)
+            return try? reader.id()
+        } ?? nil
     }
 
     static func remember(_ slot: ID128, _ repository: ID128, in cache: any LocalCache) {
-        var writer = ByteWriter(reservingCapacity: CacheHeader.byteCount + ID128.byteCount)
-        writer.raw(header(repository).bytes)
-        writer.id(slot)
-        try? cache.replace(cacheName) { append in try writer.bytes.withUnsafeBytes(append) }
+        cache.writeRows(cacheName, header(repository)) { $0.id(slot) }
     }
 }

@@ -21,7 +21,6 @@ struct SeenState: Equatable {
     static let cacheName = "seen"
     /// So many snapshots are remembered.
     static let snapshotLimit = 8
-    private static let headBytes = CacheHeader.byteCount + 8
 
     var round: UInt64 = 0
     /// The newest snapshots, oldest first.
@@ -32,29 +31,23 @@ struct SeenState: Equatable {
 
     /// Reads the file. Where something is wrong with it nothing was seen.
     init(_ repository: Repository) {
-        guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)) else { return }
-        let bytes = mapped.bytes
-        let end = bytes.count - ID128.byteCount
-        guard end >= Self.headBytes, (end - Self.headBytes) % ID128.byteCount == 0,
-            Self.header(repository.config.id).isAtStart(of: bytes),
-            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-                == ID128(loading: bytes.baseAddress! + end)
-        else { return }
-        round = bytes.loadUnaligned(fromByteOffset: CacheHeader.byteCount, as: UInt64.self).littleEndian
-        for offset in stride(from: Self.headBytes, to: end, by: ID128.byteCount) {
-            snapshots.append(ID128(loading: bytes.baseAddress! + offset))
+        let name = repository.cacheNameHere(Self.cacheName)
+        let seen = repository.cache.readRows(name, Self.header(repository.config.id)) { bytes in
+            var reader = ByteReader(bytes, object: Self.cacheName)
+            var seen = SeenState()
+            seen.round = (try? reader.integer(UInt64.self)) ?? 0
+            while let id = try? reader.id() { seen.snapshots.append(id) }
+            return seen
         }
+        self = seen ?? SeenState()
     }
 
     /// Writes the file anew. One that cannot be written remembers nothing.
     func write(_ repository: Repository) {
-        var writer = ByteWriter()
-        writer.raw(Self.header(repository.config.id).bytes)
-        writer.integer(round)
-        for id in snapshots { writer.id(id) }
-        writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
-        try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
-            try writer.bytes.withUnsafeBytes(append)
+        let name = repository.cacheNameHere(Self.cacheName)
+        repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
+            writer.integer(round)
+            for id in snapshots { writer.id(id) }
         }
     }
 

@@ -31,6 +31,11 @@ extension Repository {
         try wholeRecord(Layout.spare(session), of: session)
     }
 
+    /// A snapshot's commit record, or what its spare says; nil when neither can be read.
+    func recordOrSpare(_ snapshot: ID128) throws -> CommitRecord? {
+        try wholeRecord(Layout.snapshot(snapshot), of: snapshot)?.record ?? spare(snapshot)?.record
+    }
+
     /// Reads a commit record or its spare.
     func readRecord(
         _ key: ObjectKey, of session: ID128
@@ -128,7 +133,7 @@ extension Repository {
         } catch let error as CorruptionError {
             fault = error
         } catch let error as StoreError where error.kind == .notFound {}
-        guard fault.cause != .newerProgram, !fault.isRefused else { return fault }
+        if fault.isWhole { return fault }
         fault.reason += "; " + UnreadableSnapshot.advice(snapshot, hasSpare: try spare(snapshot) != nil)
         return fault
     }

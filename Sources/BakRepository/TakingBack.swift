@@ -32,25 +32,11 @@ extension Repository {
         let present = Set(try snapshots().readable.map(\.originalID))
         var found: [ForgottenSnapshot] = []
         for id in try forgotten().sorted() {
-            guard let record = try recordIfReadable(id) ?? spare(id)?.record,
-                !present.contains(record.originalID)
-            else {
-                continue
-            }
+            guard let record = try recordOrSpare(id), !present.contains(record.originalID) else { continue }
             found.append(ForgottenSnapshot(snapshot: record, origin: try markerIfReadable(id)?.origin))
         }
         let order = SnapshotOrder(found.map(\.snapshot), now: time.now())
         return found.sorted { order.precedes($0.snapshot, $1.snapshot) }
-    }
-
-    private func recordIfReadable(_ id: ID128) throws -> CommitRecord? {
-        do {
-            return try snapshot(id)
-        } catch is CorruptionError {
-            return nil
-        } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
-            return nil
-        }
     }
 
     private func markerIfReadable(_ id: ID128) throws -> ForgetMarker? {

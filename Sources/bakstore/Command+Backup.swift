@@ -43,8 +43,10 @@ extension Commands {
                 access.location.path, unread: output.unreadBytes(board.current),
                 checkpoint: output.lastCheckpointName)
         }
-        if !request.isDryRun { access.repository.store.renewReserve() }
-        if !request.isDryRun, let made = report.snapshot { access.repository.noteSeen(made.id) }
+        if !request.isDryRun {
+            access.repository.store.renewReserve()
+            if let made = report.snapshot { access.repository.noteSeen(made.id) }
+        }
         ticker.stop()
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }

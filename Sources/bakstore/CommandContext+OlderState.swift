@@ -36,7 +36,8 @@ extension CommandContext {
         var parts: [String] = []
         if !older.lostSnapshots.isEmpty {
             let ids = older.lostSnapshots.map(\.short).joined(separator: ", ")
-            parts.append("of snapshot\(older.lostSnapshots.count > 1 ? "s" : "") \(ids) nothing is left")
+            let word = Formatting.word(UInt64(older.lostSnapshots.count), "snapshot", "snapshots")
+            parts.append("of \(word) \(ids) nothing is left")
         }
         if older.lacksRounds { parts.append("the last prunes are undone") }
         return parts.joined(separator: ", and ")

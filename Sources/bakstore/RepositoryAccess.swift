@@ -199,8 +199,8 @@ struct RepositoryAccess {
 
     /// Throws if the folder lies in a repository: what is in that belongs to it.
     private static func expectNoneAround(_ location: RepositoryLocation) throws {
-        guard var place = Machine.realPath(Machine.nearestFolder(location.path)) else { return }
-        while true {
+        var next = Machine.realPath(Machine.nearestFolder(location.path))
+        while let place = next {
             if let store = try? LocalStore(path: place), (try? Repository.id(of: store)) != nil {
                 throw CommandFailure(
                     code: .failed,
@@ -208,8 +208,7 @@ struct RepositoryAccess {
                         "\(location.path) lies in the repository \(place), all of whose folders are its own; name a "
                         + "folder outside of it")
             }
-            guard place != "/", let slash = place.lastIndex(of: "/") else { return }
-            place = slash == place.startIndex ? "/" : String(place[..<slash])
+            next = Machine.folder(above: place)
         }
     }
 

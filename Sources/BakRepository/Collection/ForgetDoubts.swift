@@ -29,7 +29,7 @@ extension Repository {
         var roots = known.roots.filter { forgotten.contains($0.key) }
         var doubts: [ForgetDoubt] = []
         for id in forgotten.sorted() {
-            if roots[id] == nil { roots[id] = try forgottenRecord(id)?.root }
+            if roots[id] == nil { roots[id] = try recordOrSpare(id)?.root }
             if let root = roots[id], index.location(of: root) == nil { continue }
             guard let error = try faultOfMarker(id), let doubt = try doubt(about: id, error, index) else {
                 continue
@@ -50,7 +50,7 @@ extension Repository {
 
     /// The doubt that a damaged marker leaves; nil when nothing of its snapshot is there.
     func doubt(about id: ID128, _ error: CorruptionError, _ index: BlobIndex) throws -> ForgetDoubt? {
-        guard let snapshot = try forgottenRecord(id) else {
+        guard let snapshot = try recordOrSpare(id) else {
             var error = error
             error.reason += ", and the snapshot's record cannot be read either; remove it once more with: "
             error.reason += "bakstore forget \(id.short)"
@@ -59,24 +59,11 @@ extension Repository {
         guard index.location(of: snapshot.root) != nil else { return nil }
         return ForgetDoubt(id: id, snapshot: snapshot, error: error)
     }
-
-    /// A forgotten snapshot's commit record or its spare; nil when neither can be read.
-    private func forgottenRecord(_ id: ID128) throws -> CommitRecord? {
-        do {
-            return try snapshot(id)
-        } catch is CorruptionError {
-            return try spare(id)?.record
-        } catch let error as StoreError where error.kind == .notFound {
-            return try spare(id)?.record
-        }
-    }
 }
 
 /// The roots of forgotten snapshots in this copy of the repository, in a file of the cache.
 struct ForgottenRoots {
     static let cacheName = "forgotten"
-    private static let headBytes = CacheHeader.byteCount
-    private static let rowBytes = 40
 
     private let repository: Repository
     private(set) var roots: [ID128: BlobReference] = [:]
@@ -84,35 +71,34 @@ struct ForgottenRoots {
     /// Reads the file. Whatever is wrong with it only costs reading.
     init(_ repository: Repository) {
         self.repository = repository
-        guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)) else { return }
-        let bytes = mapped.bytes
-        let end = bytes.count - ID128.byteCount
-        guard end >= Self.headBytes, (end - Self.headBytes) % Self.rowBytes == 0,
-            Self.header(repository.config.id).isAtStart(of: bytes),
-            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-                == ID128(loading: bytes.baseAddress! + end)
-        else { return }
-        for offset in stride(from: Self.headBytes, to: end, by: Self.rowBytes) {
-            let row = bytes.baseAddress! + offset
-            let length = bytes.loadUnaligned(fromByteOffset: offset + 32, as: UInt32.self).littleEndian
-            roots[ID128(loading: row)] = BlobReference(id: ID128(loading: row + 16), length: length)
-        }
+        roots =
+            repository.cache.readRows(name, Self.header(repository.config.id)) { bytes in
+                var reader = ByteReader(bytes, object: Self.cacheName)
+                var roots: [ID128: BlobReference] = [:]
+                while let (id, root) = try? Self.decode(&reader) { roots[id] = root }
+                return roots
+            } ?? [:]
+    }
+
+    private var name: String { repository.cacheNameHere(Self.cacheName) }
+
+    private static func decode(
+        _ row: inout ByteReader
+    ) throws(CorruptionError) -> (id: ID128, root: BlobReference) {
+        let (id, root, length) = (try row.id(), try row.id(), try row.integer(UInt32.self))
+        _ = try row.integer(UInt32.self)
+        return (id, BlobReference(id: root, length: length))
     }
 
     /// Writes the file anew. A cache that cannot be written only costs time.
     func replace(with roots: [ID128: BlobReference]) {
-        var writer = ByteWriter(
-            reservingCapacity: Self.headBytes + roots.count * Self.rowBytes + ID128.byteCount)
-        writer.raw(Self.header(repository.config.id).bytes)
-        for (id, root) in roots.sorted(by: { $0.key < $1.key }) {
-            writer.id(id)
-            writer.id(root.id)
-            writer.integer(root.length)
-            writer.integer(UInt32(0))
-        }
-        writer.id(writer.bytes.withUnsafeBytes { Checksum.xxh3_128($0) })
-        try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
-            try writer.bytes.withUnsafeBytes(append)
+        repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
+            for (id, root) in roots.sorted(by: { $0.key < $1.key }) {
+                writer.id(id)
+                writer.id(root.id)
+                writer.integer(root.length)
+                writer.integer(UInt32(0))
+            }
         }
     }
 

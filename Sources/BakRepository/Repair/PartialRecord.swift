@@ -7,8 +7,7 @@ import BakStorage
 extension UnreadableSnapshot {
     /// True if the record is damaged or missing. What only this program or this user cannot read others may.
     var isDamage: Bool {
-        guard let error = error as? CorruptionError else { return false }
-        return !error.needsNewerProgram && !error.isRefused
+        (error as? CorruptionError)?.isWhole == false
     }
 }
 

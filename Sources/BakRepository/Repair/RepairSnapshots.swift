@@ -1,5 +1,6 @@
-// RepairSnapshots: a snapshot whose record is missing or damaged comes back by the record's spare. Beside each snapshot that
-// has lost something it makes a new one with all that is left. The original stays as it is. A file of which any part is lost is left out and named: no file comes back with wrong bytes.
+// RepairSnapshots: a snapshot whose record is missing or damaged comes back by the record's spare. Beside each snapshot
+// that has lost something it makes a new one with all that is left; the original stays as it is. A file of which any part
+// is lost is left out and named: no file comes back with wrong bytes.
 
 import BakCore
 import BakFormat
