@@ -1,7 +1,8 @@
 // BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there was.
 //
 // Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
-// complete one, the latest archive if that is another, and, of each interrupted run after it, what it committed last.
+// complete one, the latest archive if that is another, and, of each interrupted run after it, what it committed last. A
+// snapshot with a damaged record is one of those by its spare; an archive does not go on past one that cannot be followed.
 
 import BakCore
 import BakFormat
@@ -34,6 +35,7 @@ final class BackupParents {
         let chain =
             request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
         isArchive = request.isArchive(after: chain.latest)
+        if isArchive, let lost = chain.lost { throw ArchiveEndsError(snapshot: lost) }
         var uses: [(snapshot: CommitRecord, uses: ParentTrack.Uses)] = []
         func add(_ snapshot: CommitRecord?, _ more: ParentTrack.Uses) {
             guard let snapshot else { return }
@@ -115,6 +117,17 @@ final class BackupParents {
     }
 }
 
+/// An archive that cannot go on: what only an unreadable snapshot has would be in no later one.
+public struct ArchiveEndsError: Error, CustomStringConvertible {
+    /// The snapshot that cannot be read.
+    public let snapshot: UnreadableSnapshot
+
+    /// Says which snapshot it is, and why that matters.
+    public var description: String {
+        "snapshot \(snapshot.id.short) cannot be read, and the archive would lack what only that one has: \(snapshot.error)"
+    }
+}
+
 extension BackupRequest {
     /// Whether the backup is an archive, if that is the latest complete snapshot before it.
     fileprivate func isArchive(after latest: CommitRecord?) -> Bool {
@@ -137,15 +150,25 @@ private struct Chain {
     var trusted: CommitRecord?
     /// The latest complete one that is an archive.
     var archive: CommitRecord?
+    /// A snapshot that cannot be followed, and of which no archive is known to have all that it has.
+    var lost: UnreadableSnapshot?
 
     init() {}
 
     init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
         let list = try repository.snapshotList()
         for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
-        var related = list.readable.filter {
+        let archives = list.readable.filter { $0.isComplete && $0.isArchive }
+        let carriedOver = list.order.ancestors(of: archives)
+        // Nobody stores by what a session has stored whose record is missing.
+        let followable = list.unreadable.filter { !$0.isMissing }.compactMap(\.spare)
+        lost = list.unreadable.first { snapshot in
+            !carriedOver.contains(snapshot.id) && !followable.contains { $0.id == snapshot.id }
+        }
+        var related = (list.readable + followable).filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }
+        related.sort(by: list.order.precedes)
         // Who names a date says where in the history the snapshot belongs.
         if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
             related.removeAll { list.order.time(of: $0) > time }

@@ -54,9 +54,11 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         case .parentUnreadable(let reason):
             remark("files are read again, because \(reason)")
         case .snapshotUnreadable(let snapshot):
-            remark(
-                "snapshot \(snapshot.id.short) cannot be read; if it is the latest of these files, they are compared with "
-                    + "the one before it: \(snapshot.error)")
+            let meaning =
+                snapshot.spare == nil
+                ? "if it is the latest of these files, they are compared with the one before it"
+                : "there is a copy of its record, so nothing is lost; \(snapshot.advice)"
+            remark("snapshot \(snapshot.id.short) cannot be read; \(meaning): \(snapshot.error)")
         case .clockBehind(let parent):
             remark(
                 "the clock is behind: snapshot \(parent.id.short) was made before this one and is dated \(context.text(parent.time)); is the clock right? Snapshots are put in the order in which they were made"

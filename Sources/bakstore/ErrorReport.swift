@@ -34,10 +34,10 @@ struct ErrorReport: Equatable {
             message = error.description + (error.isWhole ? "" : Self.damageAdvice)
         case let error as LatestUnreadableError:
             code = .damage
-            let canReturn = error.snapshot.spare != nil
-            message =
-                "\(error); \(canReturn ? error.snapshot.advice : "see what can be done with: bakstore check")"
-                + "; to take one that can be read: --skip-damaged"
+            message = "\(error); \(Self.advice(error.snapshot)); to take one that can be read: --skip-damaged"
+        case let error as ArchiveEndsError:
+            code = .damage
+            message = "\(error); \(Self.advice(error.snapshot)); to back up without the archive: --no-archive"
         case let error as MissingBlobError:
             (code, message) = (.damage, error.description + Self.damageAdvice)
         case let error as StoreError: (code, message) = Self.report(error)
@@ -53,6 +53,11 @@ struct ErrorReport: Equatable {
     /// What to do about damage, at the end of what says where it is.
     static let damageAdvice =
         "; to see what it affects and how to repair it, run: bakstore check --read-data"
+
+    /// What to do about a snapshot that cannot be read, before it is given up.
+    private static func advice(_ snapshot: UnreadableSnapshot) -> String {
+        snapshot.spare == nil ? "see what can be done with: bakstore check" : snapshot.advice
+    }
 
     private static func help(_ command: CommandName?) -> String {
         guard let command, command != .help else { return " (see: bakstore help)" }

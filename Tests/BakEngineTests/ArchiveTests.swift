@@ -3,9 +3,10 @@
 import BakCore
 import BakEngine
 import BakFormat
-import BakRepository
 import BakStorage
 import Testing
+
+@testable import BakRepository
 
 @Suite struct ArchiveTests {
     private static let seeds = UInt64(1)...(isLong ? 300 : 25)
@@ -251,6 +252,65 @@ import Testing
         for entry in before.values where entry.stat.type == .regular {
             #expect(items[entry.path]?.content == entry.content)
         }
+    }
+
+    /// What may happen to an archive's commit record.
+    enum Harm: CaseIterable { case missing, cut, changed }
+
+    /// The archive after one whose record is damaged has what only that one has: the spare says what that is. Where the record
+    /// is missing there is none before it is brought back.
+    @Test(arguments: Harm.allCases) func aDamagedRecordTakesNothingOutOfTheArchive(_ harm: Harm) throws {
+        let bench = try MemoryBench()
+        var history = ArchiveHistory(21)
+        try bench.archive(history.tree(), at: 5000)
+        history.add(.file("s/only.jpg", Array("only here".utf8)))
+        history.add(.file("s/large.jpg", history.random.bytes(5000)))
+        let newest = try #require(try bench.archive(history.tree(), at: 5001).snapshot)
+        let expected = try bench.archived(newest)
+        history.remove("s/only.jpg")
+        history.remove("s/large.jpg")
+        try bench.harm(Layout.snapshot(newest.id), harm)
+        if harm == .missing {
+            #expect(throws: ArchiveEndsError.self) { try bench.archive(history.tree(), at: 5002) }
+            _ = try RepairSnapshots(bench.repository, RepairRequest(host: "host", program: "test")).run()
+        }
+        let next = try #require(
+            try bench.archive(history.tree(), at: 5002) { $0.archive = .asBefore }.snapshot)
+        #expect(next.isArchive && next.parent == newest.id && next.counters.goneFiles == 2)
+        let items = try bench.archived(next)
+        for (path, item) in expected { #expect(items[path]?.content == item.content) }
+    }
+
+    /// Where nothing says what an unreadable snapshot has, no archive goes on without it; unless a later one has it all.
+    @Test(arguments: Harm.allCases) func nothingIsArchivedInIgnorance(_ harm: Harm) throws {
+        let bench = try MemoryBench()
+        let history = ArchiveHistory(22)
+        try bench.archive(history.tree(), at: 5000)
+        let middle = try #require(try bench.archive(history.tree(), at: 5001).snapshot)
+        let newest = try #require(try bench.archive(history.tree(), at: 5002).snapshot)
+        for key in [Layout.snapshot(middle.id), Layout.spare(middle.id)] { try bench.harm(key, harm) }
+        let after = try #require(try bench.archive(history.tree(), at: 5003).snapshot)
+        #expect(after.parent == newest.id)
+        let last = harm == .missing ? .cut : harm
+        for key in [Layout.snapshot(after.id), Layout.spare(after.id)] { try bench.harm(key, last) }
+        let error = #expect(throws: ArchiveEndsError.self) {
+            try bench.archive(history.tree(), at: 5004)
+        }
+        #expect(error?.snapshot.id == after.id)
+        #expect(try bench.archive(history.tree(), at: 5005) { $0.archive = .no }.snapshot != nil)
+    }
+}
+
+extension MemoryBench {
+    fileprivate func harm(_ key: ObjectKey, _ harm: ArchiveTests.Harm) throws {
+        var bytes = try store.readWhole(key, upTo: 1 << 20)
+        switch harm {
+        case .missing: bytes = []
+        case .cut: bytes.removeLast()
+        case .changed: bytes[bytes.count / 2] ^= 1
+        }
+        try store.delete(key)
+        if harm != .missing { _ = try bytes.withUnsafeBytes { try store.put(key, $0) } }
     }
 }
 
