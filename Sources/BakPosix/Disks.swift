@@ -21,15 +21,16 @@ public struct Disks {
     private let devices: String
     private let btrfs: String
     private let mounts: String
+    private let deviceFiles: String
     /// No chain of devices on devices is longer.
     private static let deepest = 8
 
-    /// Looks at this machine, or at a copy of how its `/sys` and its list of mounts look.
+    /// Looks at this machine, or at a copy of how its `/sys`, its list of mounts and its `/dev` look.
     public init(
         devices: String = "/sys/dev/block", btrfs: String = "/sys/fs/btrfs",
-        mounts: String = "/proc/self/mountinfo"
+        mounts: String = "/proc/self/mountinfo", deviceFiles: String = "/dev"
     ) {
-        (self.devices, self.btrfs, self.mounts) = (devices, btrfs, mounts)
+        (self.devices, self.btrfs, self.mounts, self.deviceFiles) = (devices, btrfs, mounts, deviceFiles)
     }
 
     /// Whether two existing paths lie on one disk. Symbolic links are followed.
@@ -124,7 +125,7 @@ public struct Disks {
         for system in Self.names(in: btrfs) {
             let parts = Self.names(in: "\(btrfs)/\(system)/devices")
             guard parts.contains(device) else { continue }
-            return union(parts) { disks(ofPath: "/dev/\($0)", depth: depth + 1) }
+            return union(parts) { disks(ofPath: "\(deviceFiles)/\($0)", depth: depth + 1) }
         }
         return named
     }

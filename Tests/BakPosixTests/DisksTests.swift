@@ -86,6 +86,96 @@ extension PosixTests {
             #expect(Disks().relation(of: "/proc", to: scratch["b"]) != .same)
         }
 
+        private func text(of path: String) -> String? {
+            (try? SmallFile.read(path: path, limit: 1 << 16)).map { String(decoding: $0, as: UTF8.self) }
+        }
+
+        /// The number of the mount that a path lies in.
+        private func mount(of path: String) throws -> String {
+            let file = open(path, O_RDONLY)
+            defer { close(file) }
+            let known = try #require(text(of: "/proc/self/fdinfo/\(file)"))
+            let line = try #require(known.split(separator: "\n").first { $0.hasPrefix("mnt_id:") })
+            return String(try #require(line.split(separator: "\t").last))
+        }
+
+        /// The disks of a path on a machine without block devices whose mount is said to be of `type` and `source`.
+        private func disks(
+            ofMount type: String, _ source: String, options: String = "rw", also: [String] = []
+        ) throws -> Set<String>? {
+            let own =
+                "\(try mount(of: scratch.path)) 20 0:99 / /x rw shared:1 master:2 - \(type) \(source) \(options)"
+            scratch.write("mounts", (["15 1 0:5 / /dev rw"] + also + [own, ""]).joined(separator: "\n"))
+            mkdir(scratch["none"], 0o755)
+            return Disks(devices: scratch["none"], btrfs: scratch["btrfs"], mounts: scratch["mounts"])
+                .disks(ofPath: scratch.path)
+        }
+
+        /// What another machine or a phone holds is one place for each of its addresses.
+        @Test(arguments: [
+            "nfs4", "cifs", "9p", "fuse.sshfs", "fuse.rclone", "fuse.jmtpfs", "fuse.ifuse", "davfs",
+        ])
+        func aNetworksDiskIsItsAddress(_ type: String) throws {
+            #expect(
+                try disks(ofMount: type, "server:/photos\\040and\\011films") == [
+                    "\(type):server:/photos and\tfilms"
+                ])
+            #expect(try disks(ofMount: type, "server:/other") == ["\(type):server:/other"])
+        }
+
+        @Test func poolsAreOnePlace() throws {
+            #expect(try disks(ofMount: "zfs", "tank/home/me") == disks(ofMount: "zfs", "tank"))
+            #expect(try disks(ofMount: "zfs", "tank") != disks(ofMount: "zfs", "other"))
+            #expect(try disks(ofMount: "ramfs", "none") == ["memory"])
+        }
+
+        /// What is shown by a program, or layered over something, lies where that does; where nobody knows, nothing is said.
+        @Test func whatLiesOnFoldersLiesWhereTheyDo() throws {
+            let shared = Scratch(inMemory: true)
+            shared.write("image")
+            let memory = try "\(mount(of: shared.path)) 21 0:98 / /dev/shm rw - tmpfs tmpfs rw"
+            func disks(_ type: String, _ source: String, _ options: String = "rw") throws -> Set<String>? {
+                try self.disks(ofMount: type, source, options: options, also: [memory])
+            }
+            #expect(try disks("fuse.bindfs", shared.path) == ["memory"])
+            #expect(try disks("fuseblk", shared["image"]) == ["memory"])
+            #expect(
+                try disks("overlay", "overlay", "rw,lowerdir=/a,upperdir=\(shared.path),workdir=/b") == [
+                    "memory"
+                ])
+            #expect(try disks("btrfs", shared["image"]) == ["memory"])
+            #expect(try disks("overlay", "overlay", "ro,lowerdir=/a") == nil)
+            #expect(try disks("fuse.unheard-of", "program") == nil)
+            #expect(try disks("fuse.bindfs", shared["gone"]) == nil)
+            // One that says that it lies on itself.
+            #expect(try disks("fuse.loop", scratch.path) == nil)
+        }
+
+        /// All disks of a btrfs file system count, whichever of them the list of mounts names.
+        @Test func aBtrfsLiesOnAllItsDisks() throws {
+            device("8:0", "d/sda")
+            device("8:16", "d/sdb")
+            device("8:32", "d/sdc")
+            for (name, number) in [("sda", 0), ("sdb", 16), ("sdc", 32)] {
+                guard mknod(scratch[name], S_IFBLK | 0o600, dev_t(8 << 8 | number)) == 0 else {
+                    return print("not tested: a btrfs of several disks: no device can be made here")
+                }
+            }
+            for folder in ["btrfs", "btrfs/one", "btrfs/one/devices", "btrfs/two", "btrfs/two/devices"] {
+                scratch.folder(folder)
+            }
+            for member in ["one/devices/sda", "one/devices/sdb", "two/devices/sdc"] {
+                scratch.write("btrfs/\(member)")
+            }
+            let own = "\(try mount(of: scratch.path)) 20 0:99 / /x rw - btrfs \(scratch["sda"]) rw"
+            scratch.write("mounts", own + "\n")
+            let disks = Disks(
+                devices: scratch["numbers"], btrfs: scratch["btrfs"], mounts: scratch["mounts"],
+                deviceFiles: scratch.path
+            ).disks(ofPath: scratch["btrfs"])
+            #expect(disks == Set(["d/sda", "d/sdb"].map { Machine.realPath(scratch[$0])! }))
+        }
+
         @Test func memoryIsOnePlace() throws {
             let known = Disks().disks(ofPath: "/dev/shm")
             let type = MediumProbe.fileSystemType(Array("/dev/shm".utf8))
