@@ -404,17 +404,11 @@ public final class DeletionCheck {
 /// What chunks have, by ids that nobody can have made two contents for. In a plain repository whoever can read `config`
 /// can make a file whose chunks have the ids of another's, so there each chunk is named once more, under a key of this run.
 private final class ChunkDigester {
-    private let hasher: ContentHasher?
+    private let hasher: FreshHasher?
     private var digests: [UInt8] = []
 
     init(_ repository: Repository) {
-        guard repository.config.idAlgorithm == .xxh3 else {
-            hasher = nil
-            return
-        }
-        var secret = [UInt8](repeating: 0, count: ContentHasher.secretBytes)
-        secret.withUnsafeMutableBytes { repository.random.fill($0) }
-        hasher = ContentHasher(.sha256, secret: secret, domain: "deletion")
+        hasher = repository.config.idAlgorithm == .xxh3 ? FreshHasher(repository.random) : nil
     }
 
     func digest(of chunk: UnsafeRawBufferPointer) -> ID128 { hasher?.id(of: chunk) ?? .zero }
