@@ -28,7 +28,7 @@ public struct ChecksumStream: ~Copyable {
 
     /// Starts with no bytes.
     public init() {
-        guard let state = XXH3_createState() else { preconditionFailure("out of memory") }
+        guard let state = XXH3_createState() else { Memory.exhausted("a checksum") }
         self.state = state
         XXH3_128bits_reset(state)
     }

@@ -2,6 +2,7 @@
 // has the vectors that make it three times as fast; all else is libcrypto's. The context is set up once for each key
 // and used for one string after another: nothing is allocated for a string.
 
+import BakCore
 import CKernels
 import COpenSSL
 
@@ -129,7 +130,7 @@ final class CipherContext {
 
     /// What is asked of libcrypto here cannot fail but for lack of memory; nothing may be stored unsealed then.
     private static func require(_ result: Int32) {
-        precondition(result == 1, "libcrypto could not encrypt or decrypt")
+        guard result == 1 else { Memory.exhausted("encryption") }
     }
 }
 

@@ -1,6 +1,7 @@
 // Compressor: what it returns has been decoded again and compared with the input, so that a codec's bug
 // cannot reach the store, and is smaller than the input by 3 % or is the input itself.
 
+import BakCore
 import CLZ4
 import CZstd
 
@@ -27,7 +28,7 @@ public final class Compressor {
 
     /// Allocates the context.
     public init(_ mode: CompressionMode) {
-        guard let context = ZSTD_createCCtx() else { preconditionFailure("out of memory") }
+        guard let context = ZSTD_createCCtx() else { Memory.exhausted("compression") }
         self.context = context
         self.mode = mode
     }

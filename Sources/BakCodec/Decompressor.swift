@@ -1,6 +1,7 @@
 // Decompressor: takes untrusted stored bytes and a trusted length. It fills exactly that many bytes or
 // throws; it never writes outside the destination, and no header makes it allocate.
 
+import BakCore
 import CLZ4
 import CZstd
 import Glibc
@@ -16,7 +17,7 @@ public final class Decompressor {
 
     /// Allocates the context.
     public init() {
-        guard let context = ZSTD_createDCtx() else { preconditionFailure("out of memory") }
+        guard let context = ZSTD_createDCtx() else { Memory.exhausted("decompression") }
         self.context = context
     }
 

@@ -151,6 +151,6 @@ final class HMACState {
 
     /// SHA-256 fails only when memory is out; an id must not be made up then.
     private static func require(_ result: Int32) {
-        precondition(result == 1, "libcrypto could not compute a SHA-256")
+        guard result == 1 else { Memory.exhausted("hashing") }
     }
 }

@@ -1,6 +1,7 @@
 // SecretBytes: bytes that nobody else should see. They lie in OpenSSL's secure heap, which is locked into memory
 // where the system allows it and left out of core dumps, and are wiped when the last reference goes.
 
+import BakCore
 import COpenSSL
 
 /// A secret of fixed length. Immutable once made, hence Sendable.
@@ -21,7 +22,7 @@ public final class SecretBytes: Sendable {
         let size = max(count, 1)
         let secure = Self.isHeapReady ? CRYPTO_secure_zalloc(size, #fileID, Int32(#line)) : nil
         guard let memory = secure ?? CRYPTO_zalloc(size, #fileID, Int32(#line)) else {
-            preconditionFailure("out of memory")
+            Memory.exhausted("keys")
         }
         self.memory = memory
         try fill(UnsafeMutableRawBufferPointer(start: memory, count: count))

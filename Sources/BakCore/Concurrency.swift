@@ -127,7 +127,7 @@ public final class Thread: @unchecked Sendable {
                 Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, box.toOpaque())
-        precondition(result == 0, "pthread_create failed with errno \(result)")
+        guard result == 0 else { Memory.exhausted("a further thread") }
     }
 
     /// Waits until the closure has returned.

@@ -244,6 +244,43 @@ public enum ObjectFrame {
         return (header, UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...]))
     }
 
+    /// Checks the checksum of an object of `size` bytes piece by piece, so that no memory is set aside for one that only
+    /// claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on.
+    public static func checkPieces(
+        size: Int, object: String, read: (Int, UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
+        let piece = Memory.block(1 << 20)
+        defer { Memory.release(piece) }
+        var firstError: (any Error)?
+        func matches(_ header: UnsafeRawBufferPointer) -> Bool {
+            do {
+                var stream = ChecksumStream()
+                stream.update(header)
+                for start in stride(from: header.count, to: size - checksumBytes, by: piece.count) {
+                    let count = min(piece.count, size - checksumBytes - start)
+                    let part = UnsafeMutableRawBufferPointer(rebasing: piece[..<count])
+                    try read(start, part)
+                    stream.update(UnsafeRawBufferPointer(part))
+                }
+                try read(
+                    size - checksumBytes, UnsafeMutableRawBufferPointer(rebasing: piece[..<checksumBytes]))
+                return stream.finish() == ID128(loading: UnsafeRawPointer(piece.baseAddress!))
+            } catch {
+                firstError = firstError ?? error
+                return false
+            }
+        }
+        guard size >= overheadBytes else { return }
+        var header = [UInt8](repeating: 0, count: ObjectHeader.byteCount)
+        try header.withUnsafeMutableBytes { try read(0, $0) }
+        if header.withUnsafeBytes(matches) { return }
+        if let firstError { throw firstError }
+        try header.withUnsafeBytes { try ObjectHeader.refuseNewer($0, object: object, isWhole: matches) }
+        throw firstError
+            ?? CorruptionError(
+                object: object, offset: size - checksumBytes, reason: "its bytes do not match its checksum")
+    }
+
     /// Checks the frame, opens the body and hands `read` the header and a reader over the body.
     public static func decode<R>(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
@@ -268,9 +305,8 @@ public enum ObjectFrame {
             var reader = ByteReader(sealed, object: object, baseOffset: offset)
             return try read(&reader)
         }
-        let opened = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(0, sealed.count - seal.overhead), alignment: 8)
-        defer { opened.deallocate() }
+        let opened = Memory.block(max(0, sealed.count - seal.overhead))
+        defer { Memory.release(opened) }
         do {
             try seal.open(sealed, entry: 0, into: opened.baseAddress!)
         } catch {

@@ -268,8 +268,8 @@ public struct SealedPackEnd {
     public func blobs(
         _ footer: UnsafeRawBufferPointer, at offset: Int, count: Int, seal: ObjectSeal
     ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {
-        let opened = UnsafeMutableRawBufferPointer.allocate(byteCount: footer.count, alignment: 8)
-        defer { opened.deallocate() }
+        let opened = Memory.block(footer.count)
+        defer { Memory.release(opened) }
         do {
             try seal.open(footer, entry: UInt64(offset), into: opened.baseAddress!)
         } catch {

@@ -19,6 +19,25 @@ public enum Machine {
         }
     }
 
+    /// Sees to it that Swift's own allocator and the libraries, which abort or trap where they are given no memory, end
+    /// the program with a reason as well. What aborts for another reason still does.
+    public static func explainAborts() {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { number in
+            let sample = mmap(nil, 64 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            if sample == MAP_FAILED {
+                // Nothing is allocated here.
+                let text: StaticString =
+                    "bakstore: there is not enough memory here; close other programs, or raise the limit\n"
+                _ = write(2, text.utf8Start, text.utf8CodeUnitCount)
+                _exit(1)
+            }
+            signal(number, SIG_DFL)
+            raise(number)
+        }
+        for number in [SIGABRT, SIGILL, SIGTRAP] { sigaction(number, &action, nil) }
+    }
+
     /// The machine's name in its network.
     public static var hostName: String {
         var name = [CChar](repeating: 0, count: 256)

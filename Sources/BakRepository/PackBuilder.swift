@@ -1,5 +1,5 @@
-// PackBuilder: a pack in memory, from its header to its tail, ready to be stored in one call. Its memory is
-// allocated once and used for one pack after another.
+// PackBuilder: a pack in memory, from its header to its tail, ready to be stored in one call. Its memory
+// grows to what a pack needs and is used for one after another.
 
 import BakCodec
 import BakCore
@@ -9,6 +9,9 @@ import BakFormat
 final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
+    private let targetBytes: Int
+    /// What a builder begins with: packs may have a gigabyte, and most backups do not fill one.
+    private static let firstBytes = 4 << 20
     private var header: ObjectHeader
     /// Nil in a plain repository.
     private var seal: ObjectSeal?
@@ -20,11 +23,12 @@ final class PackBuilder {
     init(kind: ObjectKind, targetBytes: Int, sealer: Sealer) {
         self.kind = kind
         self.sealer = sealer
+        self.targetBytes = targetBytes
         header = sealer.newHeader(kind: kind, id: .zero)
-        buffer = .allocate(byteCount: targetBytes + (64 << 10), alignment: 4096)
+        buffer = Memory.block(min(targetBytes, Self.firstBytes), alignment: 4096)
     }
 
-    deinit { buffer.deallocate() }
+    deinit { Memory.release(buffer) }
 
     /// Whether no blob has been appended since the last `reset`.
     var isEmpty: Bool { blobs.isEmpty }
@@ -96,10 +100,13 @@ final class PackBuilder {
 
     private func reserve(_ count: Int) {
         guard count > buffer.count else { return }
-        let larger = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(count, buffer.count * 5 / 4), alignment: 4096)
+        // A little more than a pack at last, so that one does not grow by its end alone.
+        let wanted =
+            buffer.count < targetBytes
+            ? min(buffer.count * 2, targetBytes + (64 << 10)) : buffer.count * 5 / 4
+        let larger = Memory.block(max(count, wanted), alignment: 4096)
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<used]))
-        buffer.deallocate()
+        Memory.release(buffer)
         buffer = larger
     }
 }

@@ -241,12 +241,22 @@ extension ObjectStore {
         }
     }
 
+    /// Up to this many bytes an object is read whole before it is known to be one. Reading more twice costs less than
+    /// memory for what is not there.
+    private static var trustedBytes: Int { 32 << 20 }
+
     private func readWhole(_ key: ObjectKey, size: Int, upTo limit: Int) throws -> [UInt8] {
         guard size <= limit else {
             throw CorruptionError(
                 object: key.description, offset: limit,
                 reason: "it has \(size) bytes, over the limit of \(limit)")
         }
+        if size > Self.trustedBytes {
+            try ObjectFrame.checkPieces(size: size, object: key.description) {
+                try read(key, at: $0, into: $1)
+            }
+        }
+        Memory.require(size)
         return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             try read(key, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
             count = size

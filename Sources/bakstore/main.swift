@@ -5,6 +5,7 @@ import Glibc
 
 Terminal.reserveNumbers()
 Interruption.install()
+Machine.explainAborts()
 Machine.raiseOpenFileLimit()
 Machine.keepOwnersRights()
 let code = Commands.main(
