@@ -147,7 +147,7 @@ public final class BackupSession {
         let found = try repository.collectionRounds()
         guard found != rounds else { return next }
         mustVerify = true
-        let known = milestones.inside(["\(next) \(witness.knowledge)"])
+        let known = milestones.inside(["\(next) \(openKnowledge) \(witness.knowledge)"])
         known.reached("behind")
         let state = try repository.collectionState()
         try Self.expectNoPrune(state, repository)
@@ -288,7 +288,13 @@ public final class BackupSession {
 
     /// What a run that ends depends on besides what it is to commit, for `Milestones`.
     private var knowledge: [String] {
-        ["\(id) \(rounds) \(mustVerify)", index.knowledge, witness.knowledge]
+        ["\(id) \(rounds) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
+    }
+
+    /// What `close` will do: a session that a collection has ended stays open beside the one after it where what it refers
+    /// to could not be read.
+    private var openKnowledge: String {
+        open.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined()
     }
 
     private func putCommit(_ bytes: [UInt8]) throws -> Bool {

@@ -112,6 +112,15 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(outcome.isExhausted && outcome.ends.count > 1)
     }
 
+    /// In the search's own order, which comes soon to a session that a prune has ended while its snapshot was looked up:
+    /// what still has to be closed is part of what a process knows.
+    @Test func whoHasMoreToCloseIsAnotherState() throws {
+        let few = ProtocolCase(
+            backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, takers: 1)
+        let outcome = try few.explore(limit: Self.isLong ? 1_000_000 : 8000, auditCount: 1000)
+        #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
+    }
+
     @Test(arguments: ProtocolCase.all)
     func interleavingsLoseNothing(_ few: ProtocolCase) throws {
         try explore(few, limit: Self.stateLimit)
