@@ -167,11 +167,13 @@ public final class DeletionCheck {
 
     /// Checks. Throws failures of the repository; what concerns one file is a verdict.
     public func run() throws -> DeletionReport {
+        // Listed before the index is read, which then has all that they refer to.
+        let snapshots = try longestStayingFirst()
         // Nothing of a dry run reaches the store; its index leaves out what a prune is about to remove.
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         try readFiles(session)
         let reader = BlobReader(repository)
-        for snapshot in try longestStayingFirst() where !pending.isEmpty && !isCancelled() {
+        for snapshot in snapshots where !pending.isEmpty && !isCancelled() {
             try look(into: snapshot, session.index, reader)
         }
         report.wasInterrupted = isCancelled()

@@ -51,6 +51,8 @@ public final class BlobIndex: @unchecked Sendable {
     private let witness: PackWitness?
     private let viewMonitor = Monitor()
     private var currentView: View
+    /// Held while the index is read anew, when the view has only a part of it. Whoever misses something waits for the rest.
+    private let refreshMonitor = Monitor()
     /// Held by whoever replaces the view.
     private let updateMonitor = Monitor()
     /// The table that was last found sound as a whole.
@@ -119,10 +121,12 @@ public final class BlobIndex: @unchecked Sendable {
     /// when there is nothing newer. Only an index that was opened for reading changes so.
     public func refreshIfCollected() throws -> Bool {
         guard purpose.isReading else { return false }
-        let known = viewMonitor.locked { loaded.round }
-        guard try repository.collectionRounds().decided != known else { return false }
-        try load(rebuilding: false, excluding: [], onDamage: nil, Milestones())
-        return true
+        return try refreshMonitor.locked {
+            let known = viewMonitor.locked { loaded.round }
+            guard try repository.collectionRounds().decided != known else { return false }
+            try load(rebuilding: false, excluding: [], onDamage: nil, Milestones())
+            return true
+        }
     }
 
     /// What the index was loaded from.

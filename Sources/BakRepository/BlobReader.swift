@@ -51,7 +51,9 @@ public final class BlobReader {
         -> UnsafeRawBufferPointer
     {
         guard let first = index.location(of: reference) else {
-            guard try index.refreshIfCollected(), let location = index.location(of: reference) else {
+            // Looked up again also where the index was up to date: another thread may just have made it so.
+            _ = try index.refreshIfCollected()
+            guard let location = index.location(of: reference) else {
                 throw MissingBlobError(id: reference.id)
             }
             return try read(reference, kind: kind, at: location)

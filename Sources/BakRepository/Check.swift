@@ -176,7 +176,7 @@ public final class RepositoryCheck {
             held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record \(what)"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
-        let superseded = Set((try? repository.collectionState().decision?.superseded) ?? [])
+        let superseded = try repository.supersededSessions(by: repository.collectionRounds().decided)
         for record in readable where record.hasIndex && !segments.contains(Layout.indexSegment(record.id)) {
             if superseded.contains(record.id) { continue }
             note(Layout.indexSegment(record.id).description, "the index segment is missing")

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Backups, prunes, forgetting and restores of one repository at once, for a while, one of them killed each second.
+"""Backups, prunes, forgetting, restores, checks and repairs of one repository at once, for a while, one of them killed each
+second.
 
-Three machines back up trees that change between their backups; two prune; one forgets at random; one restores.
+Three machines back up trees that change between their backups; two prune; one forgets at random; one restores; one checks
+and one repairs, and neither may find damage, as there is none.
 Whatever is killed is begun anew. Afterwards a check of all data must find nothing, every snapshot that was reported
 stored and is not forgotten must be there, every snapshot must be restored as its tree was, and a last prune must
 leave nothing to give back.
@@ -50,7 +52,7 @@ class Soak:
         self.trees = {}
         self.reported = set()
         self.forgotten = set()
-        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'killed'], 0)
+        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'check', 'repair', 'killed'], 0)
 
     def run(self, name, *arguments, is_killed=True):
         """Runs the program; returns its exit code and what it printed."""
@@ -160,6 +162,18 @@ class Soak:
         elif catalogue(found) != tree:
             self.fail(f'{row["id"]} is not restored as it was')
 
+    def check(self):
+        while not self.is_over:
+            self.expect((0, KILLED), 'check', 'check')
+            self.expect((0, KILLED), 'check', 'check', '--read-data')
+
+    def repair(self):
+        while not self.is_over:
+            for part in ('index', 'packs', 'snapshots'):
+                code, output = self.expect((0, KILLED), 'repair', 'repair', part)
+                if code == 0 and 'no snapshot lacks anything' not in output:
+                    self.fail(f'repair {part} of a whole repository: {output}')
+
     def kill(self):
         draw = random.Random(self.seed * 100 + 70)
         while not self.is_over:
@@ -173,7 +187,7 @@ class Soak:
     def soak(self, seconds):
         self.expect((0,), 'init', 'init', '--pack-size', '1M', is_killed=False)
         jobs = [(self.back_up, number) for number in range(MACHINES)] + [(self.prune, 0), (self.prune, 1)]
-        jobs += [(self.forget,), (self.restore,), (self.kill,)]
+        jobs += [(self.forget,), (self.restore,), (self.check,), (self.repair,), (self.kill,)]
         threads = [threading.Thread(target=self.guard, args=job) for job in jobs]
         for thread in threads:
             thread.start()
@@ -211,7 +225,7 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Backs up, prunes, forgets, restores and kills.')
+    parser = argparse.ArgumentParser(description='Backs up, prunes, forgets, restores, checks, repairs and kills.')
     parser.add_argument('--program', required=True)
     parser.add_argument('--seconds', type=int, default=600)
     parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))

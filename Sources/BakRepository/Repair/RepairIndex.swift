@@ -12,6 +12,7 @@ import BakStorage
 public final class RepairIndex: RepositoryRepair {
     override func attempt() throws -> Bool {
         onEvent(.step("index"))
+        var snapshots = try repository.snapshotList()
         let old = try BlobIndex(repository, rebuilding: true) { self.note($0.object, $0.reason) }
         let replacement = try IndexReplacement(repository, old.trusted, request)
         try noteMissingSegments(old.trusted)
@@ -31,11 +32,15 @@ public final class RepairIndex: RepositoryRepair {
         }
         tellHeld()
         onEvent(.step("manifests"))
-        let now = report.wasNeeded && !request.isDryRun ? try BlobIndex(repository) : old
+        var now = old
+        if report.wasNeeded, !request.isDryRun {
+            snapshots = try repository.snapshotList()
+            now = try BlobIndex(repository)
+        }
         // What a dry run does not put into the index it does not miss either.
         if !request.isDryRun || !report.wasNeeded {
             try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
-                now, DamagedBlobs(), &report)
+                snapshots, in: now, DamagedBlobs(), &report)
         }
         return true
     }

@@ -9,6 +9,7 @@ import BakStorage
 /// Repairs packs.
 public final class RepairPacks: RepositoryRepair {
     override func attempt() throws -> Bool {
+        var snapshots = try repository.snapshotList()
         let index = try BlobIndex(repository, rebuilding: true)
         onEvent(.step("packs"))
         let damaged = try findDamaged(index)
@@ -31,9 +32,13 @@ public final class RepairPacks: RepositoryRepair {
         tellHeld()
         onEvent(.step("manifests"))
         // A dry run looks with the eyes of the old index, which names what is lost.
-        let now = request.isDryRun || damaged.isEmpty ? index : try BlobIndex(repository)
+        var now = index
+        if !request.isDryRun, !damaged.isEmpty {
+            snapshots = try repository.snapshotList()
+            now = try BlobIndex(repository)
+        }
         try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
-            now, lost, &report)
+            snapshots, in: now, lost, &report)
         return true
     }
 

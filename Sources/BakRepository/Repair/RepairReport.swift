@@ -88,9 +88,13 @@ struct LossFinder {
     let isCancelled: () -> Bool
 
     /// Names what the snapshots lack and adds it to the report.
-    func find(_ index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport) throws {
-        let (readable, unreadable) = try repository.snapshots()
-        for snapshot in unreadable {
+    ///
+    /// - Parameters:
+    ///   - snapshots: listed before `index` was read, so that a backup beside it that commits later is not missing there.
+    func find(
+        _ snapshots: SnapshotList, in index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport
+    ) throws {
+        for snapshot in snapshots.unreadable {
             report.affectedSnapshots += 1
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
         }
@@ -98,7 +102,7 @@ struct LossFinder {
         let checker = ManifestChecker(repository, index, damage) { snapshot, path, reason in
             onEvent(.lostFile(snapshot: snapshot, path: path, reason: reason))
         }
-        for snapshot in readable where !isCancelled() {
+        for snapshot in snapshots.readable where !isCancelled() {
             let found = try checker.check(snapshot)
             if found.isClean { continue }
             report.lostFiles += found.files

@@ -34,7 +34,11 @@ public final class RepairSnapshots: RepositoryRepair {
             if isWhole || snapshot.isMissing { spared.append((snapshot, spare)) }
             if !isWhole { damaged.append(spare) }
         }
-        guard try isUndisturbed() else { return false }
+        let session = damaged.isEmpty && unreadable.isEmpty ? nil : try begin()
+        defer { session?.close() }
+        // A prune that began or ended before the session was registered does not wait for it.
+        let rounds = session?.index.trusted.collections.rounds ?? index.trusted.collections.rounds
+        guard try isUndisturbed(), rounds == index.trusted.collections.rounds else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
         for (snapshot, record) in spared where !isCancelled() {
             if try bringBack(snapshot, record, readable, index) { broughtBack.insert(snapshot.id) }
@@ -49,7 +53,9 @@ public final class RepairSnapshots: RepositoryRepair {
             }
         }
         report.broughtBack = broughtBack.count
-        if !damaged.isEmpty, !isCancelled() { try replace(damaged, among: readable, index, lost) }
+        if let session, !damaged.isEmpty, !isCancelled() {
+            try replace(damaged, among: readable, index, lost, in: session)
+        }
         if !request.isDryRun, !isCancelled() { try repository.renewSpares(isThorough: true) }
         report.wasInterrupted = isCancelled()
         return true
@@ -121,12 +127,16 @@ public final class RepairSnapshots: RepositoryRepair {
         return lost
     }
 
-    private func replace(
-        _ damaged: [CommitRecord], among all: [CommitRecord], _ index: BlobIndex, _ lost: DamagedBlobs
-    ) throws {
-        let session = try BackupSession(
+    private func begin() throws -> BackupSession {
+        try BackupSession(
             repository, host: request.host, program: request.program, isDryRun: request.isDryRun)
-        defer { session.close() }
+    }
+
+    private func replace(
+        _ damaged: [CommitRecord], among all: [CommitRecord], _ index: BlobIndex, _ lost: DamagedBlobs,
+        in session: BackupSession
+    ) throws {
+        let keeper = ChunkKeeper(repository, index, session)
         let blobs = session.makeWriter(.manifestPack, compression: .auto)
         for (number, snapshot) in damaged.enumerated() where !isCancelled() {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
@@ -136,7 +146,7 @@ public final class RepairSnapshots: RepositoryRepair {
             }
             let isLost = { (blob: BlobReference) in
                 let places = index.locations(of: blob)
-                return places.allSatisfy(lost.contains)
+                return try places.allSatisfy(lost.contains) || !keeper.keep(blob)
             }
             do {
                 try rewriter.run(
@@ -182,6 +192,33 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 }
 
+/// Sees to it that a session may count on chunks. What lies only in packs that a prune is about to delete, or that belong to
+/// a session whose record is damaged, is stored anew. For one thread.
+private struct ChunkKeeper {
+    private let index: BlobIndex
+    private let session: BackupSession
+    private let reader: BlobReader
+    private let writer: BlobWriter
+
+    init(_ repository: Repository, _ index: BlobIndex, _ session: BackupSession) {
+        (self.index, self.session) = (index, session)
+        reader = BlobReader(repository)
+        writer = session.makeWriter(.chunkPack, compression: .auto)
+    }
+
+    /// False if the chunk cannot be read.
+    func keep(_ chunk: BlobReference) throws -> Bool {
+        if session.index.isKnown(chunk) { return true }
+        do {
+            let bytes = try reader.copy(of: chunk, kind: .chunkPack, index: index)
+            _ = try bytes.withUnsafeBytes { try writer.store($0, isCompressed: false) }
+            return true
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            return false
+        }
+    }
+}
+
 /// Writes what is left of a manifest. For one thread.
 private final class ManifestRewriter {
     let manifest: ManifestWriter
@@ -204,7 +241,7 @@ private final class ManifestRewriter {
         self.onLost = onLost
     }
 
-    func run(_ reader: ManifestReader, isLost: (BlobReference) -> Bool) throws {
+    func run(_ reader: ManifestReader, isLost: (BlobReference) throws -> Bool) throws {
         while true {
             do {
                 guard let record = try reader.next() else { break }
@@ -212,14 +249,14 @@ private final class ManifestRewriter {
                 case .entry(let entry):
                     try close()
                     open = (entry, nil)
-                    if case .extents(let extents) = entry.content { note(extents, isLost) }
+                    if case .extents(let extents) = entry.content { try note(extents, isLost) }
                 case .continuation(let more):
                     guard case .extents(var extents)? = open?.entry.content else { continue }
                     // The list is held once, so that it grows in place. Of a file that is lost anyway there is none.
                     open?.entry.content = nil
                     if open?.fault == nil { extents += more } else { extents = [] }
                     open?.entry.content = .extents(extents)
-                    note(more, isLost)
+                    try note(more, isLost)
                 }
             } catch  where error is CorruptionError || error is MissingBlobError {
                 try close()
@@ -231,9 +268,9 @@ private final class ManifestRewriter {
         try close()
     }
 
-    private func note(_ extents: [Extent], _ isLost: (BlobReference) -> Bool) {
+    private func note(_ extents: [Extent], _ isLost: (BlobReference) throws -> Bool) throws {
         guard open?.fault == nil else { return }
-        for case .chunk(let blob) in extents where isLost(blob) {
+        for case .chunk(let blob) in extents where try isLost(blob) {
             open?.fault = "chunk \(blob.id) is lost"
             return
         }

@@ -47,11 +47,17 @@ public class RepositoryRepair {
             firstRound = try repository.collectionRounds().decided
             do {
                 if try attempt() { return report }
-            } catch let error as StoreError where error.kind == .notFound {
+            } catch  where Self.mayHaveMoved(error) {
                 if try isUndisturbed() { throw error }
             }
         }
         throw RepositoryError.keepsChanging(location: repository.store.location)
+    }
+
+    /// True if an error may say no more than that a prune has moved or deleted what was looked for.
+    private static func mayHaveMoved(_ error: any Error) -> Bool {
+        if let error = error as? StoreError { return error.kind == .notFound }
+        return error is CorruptionError || error is MissingBlobError
     }
 
     /// One look and what follows from it, in the report; false when another program has decided a round meanwhile.

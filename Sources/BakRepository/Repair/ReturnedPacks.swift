@@ -78,6 +78,8 @@ struct ReturnedPacks {
 
     /// The blobs that only these packs hold and some snapshot refers to.
     private func wanted(without staying: SortedIndex, _ strays: [IndexSegment]) throws -> Set<ID128> {
+        // In this order: what is committed when snapshots are listed is in an index that is read later.
+        let snapshots = try repository.snapshots().readable
         let view = try BlobIndex(repository, rebuilding: true) { _ in }
         view.publish([Self.segment(of: packs, repository)] + strays)
         let scan = ReferenceScan(repository, view)
@@ -86,7 +88,7 @@ struct ReturnedPacks {
             if staying.position(of: id) == nil, held.position(of: id) != nil { wanted.insert(id) }
         }
         var seen: Set<ID128> = []
-        for snapshot in try repository.snapshots().readable where !isCancelled() {
+        for snapshot in snapshots where !isCancelled() {
             note(snapshot.root.id)
             // What cannot be read is named when the repair looks for losses.
             let segments = try Self.unlessDamaged { try scan.segments(of: snapshot.root) } ?? []
