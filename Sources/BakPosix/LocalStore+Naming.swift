@@ -222,7 +222,8 @@ extension LocalStore {
         case .link: try link(temporary, to: name, in: folder)
         case .claim:
             guard let bytes else { return try lookAndName(temporary, name, in: folder) }
-            return try Claims(claimFolder()).publish(temporary, as: key) { () throws(Errno) in
+            return try Claims(claimFolder(), makeName: temporaryName).publish(temporary, as: key) {
+                () throws(Errno) in
                 try holds(bytes, name, in: folder)
             }
         case .lock:
@@ -290,11 +291,13 @@ extension LocalStore {
     /// The store's folder, as claims use it.
     func claimFolder() -> StoreClaimFolder { StoreClaimFolder(store: self) }
 
-    /// Removes what claims of crashed writers left, a day old.
+    /// Removes what claims of crashed writers left, a day old by the medium's clock. It only ends what is decided, which is
+    /// safe at any time.
     func tidyClaims(olderThanSeconds seconds: Int64) throws(Errno) {
         let folder = claimFolder()
-        let oldest = SystemTime().now().seconds - seconds
-        for name in try folder.names(in: ClaimNames.folder) ?? [] {
+        guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }
+        let oldest = try Temporary.mediumSeconds(try temporaries().number) - seconds
+        for name in names {
             let path = ClaimNames.folder + "/" + name
             guard let key = ClaimNames.key(ofClaim: name),
                 let status = try? linkStatus(at: root.number, path),

@@ -138,7 +138,8 @@ extension LocalStore {
     {
         do throws(Errno) {
             let folder = try temporaries()
-            let (name, file) = try Temporary.create(in: folder.number)
+            let (name, file) = try Temporary.create(
+                in: folder.number, of: monitor.locked { session })
             sharing().apply(to: file, isFolder: false)
             do throws(Errno) {
                 try writeAll(file.number, bytes)

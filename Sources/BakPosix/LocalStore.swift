@@ -30,6 +30,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var way: Naming?
     private var temporaryFolder: Descriptor?
     private var knownSharing: Sharing?
+    /// Whose the temporaries are that are made now.
+    var session: ID128?
     /// Whether folders could be synced before anything was written; nil while that is not known.
     private var syncsFolders: Bool?
     private var existingFolders: Set<String> = []
@@ -232,20 +234,30 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes what crashed sessions left in `tmp/`: temporaries last written more than `seconds` ago.
-    /// One that is younger may belong to a session that runs; nothing else is ever touched. Returns how
-    /// many were removed.
+    public func begin(_ session: ID128) { monitor.locked { self.session = session } }
+
+    /// Removes temporaries last written more than a day ago by the medium's clock, unless a living session's.
     @discardableResult
-    public func removeStaleTemporaries(olderThanSeconds seconds: Int64 = 24 * 3600) throws(StoreError) -> Int
-    {
+    public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
+        try removeLeavings(olderThanSeconds: 24 * 3600, living: living)
+    }
+
+    func removeLeavings(
+        olderThanSeconds seconds: Int64, living: () throws(StoreError) -> Set<ID128>
+    ) throws(StoreError) -> Int {
+        let folder: Descriptor
         do throws(Errno) {
-            guard let folder = try openListed("tmp") else { return 0 }
+            guard let opened = try openListed("tmp") else { return 0 }
+            folder = opened
             try tidyClaims(olderThanSeconds: seconds)
-            return try Temporary.sweep(folder.number, olderThanSeconds: seconds)
         } catch {
             throw StoreError(error, "tidy", "tmp")
         }
+        return try Temporary.sweep(folder.number, olderThanSeconds: seconds, living: living)
     }
+
+    /// A fresh name for a temporary of the session that this store works for.
+    func temporaryName() -> String { Temporary.name(of: monitor.locked { session }) }
 }
 
 // MARK: - Folders

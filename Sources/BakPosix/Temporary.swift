@@ -1,7 +1,9 @@
 // Temporary: files that are written beside their final place and renamed. Their names begin with
-// `prefix` and end in 32 random hexadecimal digits; nothing of another name is ever swept away.
+// `prefix` and end in 32 hexadecimal digits, all random or, for what a session writes, the first 16 of its id and 16
+// random ones. Nothing of another name is ever swept away, and nothing of a session that is not decided.
 
 import BakCore
+import BakStorage
 import CLinux
 import Glibc
 
@@ -12,6 +14,16 @@ enum Temporary {
     /// A fresh name.
     static func name() -> String { prefix + ID128(from: SystemRandom()).description }
 
+    /// A fresh name of what a session writes.
+    static func name(of session: ID128?) -> String {
+        guard let session else { return name() }
+        return prefix + tag(of: session) + ID128(from: SystemRandom()).description.suffix(tagLength)
+    }
+
+    /// By what a session's temporaries are known. They are as long as all others, so that every version knows them.
+    private static func tag(of session: ID128) -> Substring { session.description.prefix(tagLength) }
+    private static let tagLength = 16
+
     /// Whether `name` has the form that `name()` gives.
     static func isTemporary(_ name: ArraySlice<UInt8>) -> Bool {
         name.starts(with: prefix.utf8)
@@ -19,9 +31,11 @@ enum Temporary {
     }
 
     /// Makes a new file in `folder` for writing.
-    static func create(in folder: Int32, mode: mode_t = 0o600) throws(Errno) -> (String, Descriptor) {
+    static func create(
+        in folder: Int32, mode: mode_t = 0o600, of session: ID128? = nil
+    ) throws(Errno) -> (String, Descriptor) {
         while true {
-            let name = name()
+            let name = name(of: session)
             do throws(Errno) {
                 return (
                     name,
@@ -34,13 +48,35 @@ enum Temporary {
         }
     }
 
-    /// Removes the temporaries in the folder that were last written more than `seconds` ago, by the
-    /// system's clock. Returns how many there were.
-    static func sweep(_ folder: Int32, olderThanSeconds seconds: Int64) throws(Errno) -> Int {
-        let listing = try FolderListing(folder)
-        let oldest = SystemTime().now().seconds - seconds
+    /// The time by the clock that gives the files in the folder their times. A server's may differ from this machine's.
+    static func mediumSeconds(_ folder: Int32) throws(Errno) -> Int64 {
+        let (name, file) = try create(in: folder)
+        defer { unlinkat(folder, name, 0) }
+        return Int64(try file.status().st_mtim.tv_sec)
+    }
+
+    /// Removes the temporaries in the folder that were last written more than `seconds` ago, by the medium's
+    /// clock. Returns how many there were.
+    ///
+    /// - Parameter living: the sessions whose temporaries stay however old they are. It is called after the folder was
+    ///   listed: a session is there before its first temporary, so that one which begins in between loses nothing.
+    static func sweep(
+        _ folder: Int32, olderThanSeconds seconds: Int64,
+        living: () throws(StoreError) -> Set<ID128> = { () throws(StoreError) in [] }
+    ) throws(StoreError) -> Int {
+        let (listing, oldest): (FolderListing, Int64)
+        do throws(Errno) {
+            listing = try FolderListing(folder)
+            guard (0..<listing.count).contains(where: { isTemporary(listing.name($0)) }) else { return 0 }
+            oldest = try mediumSeconds(folder) - seconds
+        } catch {
+            throw StoreError(error, "tidy", "tmp")
+        }
+        let kept = Set(try living().map { String(tag(of: $0)) })
         var removed = 0
         for index in 0..<listing.count where isTemporary(listing.name(index)) {
+            let digits = listing.name(index).dropFirst(prefix.utf8.count)
+            if kept.contains(String(decoding: digits.prefix(tagLength), as: UTF8.self)) { continue }
             removed += listing.withName(index) { name in
                 guard let status = try? linkStatus(at: folder, name),
                     Int64(status.st_mtim.tv_sec) < oldest

@@ -128,6 +128,7 @@ public final class BackupSession {
         guard try repository.store.putOwn(Layout.session(id), bytes, fromReserve: fromReserve) else {
             throw RepositoryError.sessionRevoked(id)
         }
+        repository.store.begin(id)
     }
 
     /// In a store that does not guard names no backup may run beside a prune. Each puts what the other looks for before

@@ -107,6 +107,15 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Sets the reserve aside again, as far as there is room for it.
     func renewReserve()
 
+    /// Says which session what is stored from now on belongs to. The session is in the store already.
+    func begin(_ session: ID128)
+
+    /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was.
+    ///
+    /// - Parameter living: the sessions whose leavings stay. The store calls it after it has listed what there is.
+    @discardableResult
+    func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
+
     /// True if of several puts of one name exactly one wins, whoever makes them. Where it is false a name is looked at
     /// before it is given, and two who do so at once may both take it.
     var guardsNames: Bool { get }
@@ -128,6 +137,9 @@ extension ObjectStore {
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func breakLocks() {}
+    public func begin(_ session: ID128) {}
+    @discardableResult
+    public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
     public var guardsNames: Bool { true }
     public var place: String { location }
 }

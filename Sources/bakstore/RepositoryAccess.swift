@@ -81,7 +81,7 @@ struct RepositoryAccess {
 
     /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
     /// a read-only store, is for the run itself to find out.
-    func removeStaleTemporaries() { _ = try? (repository.store as? LocalStore)?.removeStaleTemporaries() }
+    func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
 
     /// The folder of a repository as a store.
     static func store(_ location: RepositoryLocation) throws -> LocalStore {

@@ -204,9 +204,42 @@ extension PosixTests {
                 let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
                 utimensat(AT_FDCWD, scratch["deep/er/store/tmp/" + name], past, 0)
             }
-            #expect(try store.removeStaleTemporaries() == 1)
+            #expect(try store.removeLeavings(living: { [] }) == 1)
             #expect(scratch.names("deep/er/store/tmp") == [young, "notes.txt", ".bakstore-short"].sorted())
             #expect(try store.list("tmp").map(\.key.description) == ["tmp/notes.txt"])
+        }
+
+        @Test func aTemporaryGoesWhenItsSessionIsDecidedAndNotByAge() throws {
+            let store = try LocalStore.create(path: scratch["aged"])
+            let (session, next) = (ID128(from: SystemRandom()), ID128(from: SystemRandom()))
+            let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+            func stage(_ session: ID128, _ key: String) throws {
+                store.begin(session)
+                try withBytes(key) { try store.stage(ObjectKey(key), $0) }
+                for name in scratch.names("aged/tmp") {
+                    utimensat(AT_FDCWD, scratch["aged/tmp/" + name], past, 0)
+                }
+            }
+            try stage(session, "packs/ab/1")
+            #expect(try store.removeLeavings(living: { [session] }) == 0)
+            // One that begins after the folder was listed.
+            let removed = try store.removeLeavings { () throws(StoreError) in
+                do { try stage(next, "packs/ab/2") } catch { Issue.record(error) }
+                return [session]
+            }
+            #expect(removed == 0)
+            try store.publishStaged()
+            #expect(try store.list("packs/ab").count == 2)
+
+            // A session that is decided: what it left goes, and publishing it is an error.
+            try stage(next, "packs/ab/3")
+            #expect(try store.removeLeavings(living: { [session] }) == 1)
+            #expect(throws: StoreError.self) { try store.publishStaged() }
+            #expect(try store.list("packs/ab").count == 2)
+            // An age is the medium's: what was just written stays, whatever this machine's clock says.
+            try withBytes("4") { try store.stage(ObjectKey("packs/ab/4"), $0) }
+            #expect(try store.removeLeavings(living: { [] }) == 0)
+            try store.publishStaged()
         }
 
         @Test func aFullStoreSaysSoAndShowsNothing() throws {

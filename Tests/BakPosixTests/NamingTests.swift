@@ -107,7 +107,7 @@ extension PosixTests {
             #expect(throws: Errno(code: EBUSY)) {
                 try claims.publish(object.temporary, as: "gc/2.plan") { false }
             }
-            try store.removeStaleTemporaries(olderThanSeconds: 0)
+            _ = try store.removeLeavings(olderThanSeconds: 0) { [] }
             #expect(scratch.names("store/locks") == ["gc+2.plan"])
             store.breakLocks()
             #expect(try withBytes("b") { try store.put(ObjectKey("gc/2.plan"), $0) } == .created)
@@ -129,7 +129,7 @@ extension PosixTests {
             claim("gc+2.plan", nil)
             claim("gc+3.plan", "waits")
             claim("gc+4.plan", nil, isOld: false)
-            try store.removeStaleTemporaries()
+            try store.removeLeavings { [] }
             #expect(scratch.names("store/claims") == ["gc+3.plan", "gc+4.plan"])
             #expect(try text(store, "gc/1.plan") == "a")
             #expect(scratch.names("store/gc") == ["1.plan"])
@@ -140,10 +140,10 @@ extension PosixTests {
             let name = Temporary.name()
             scratch.folder("store/tmp/" + name)
             scratch.write("store/tmp/\(name)/" + Temporary.name(), "")
-            #expect(try store.removeStaleTemporaries() == 0)
+            #expect(try store.removeLeavings(living: { [] }) == 0)
             let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
             utimensat(AT_FDCWD, scratch["store/tmp/" + name], past, 0)
-            #expect(try store.removeStaleTemporaries() == 1)
+            #expect(try store.removeLeavings(living: { [] }) == 1)
             #expect(scratch.names("store/tmp").isEmpty)
         }
 
