@@ -154,7 +154,8 @@ struct IndexBenchmark {
         let old = cache.map(IndexTable.cacheName).flatMap { IndexTable($0, repository: Self.repository) }
         guard
             let table = try IndexTable.write(
-                merging: old, overlay, repository: Self.repository, to: cache)
+                merging: old, overlay, repository: Self.repository,
+                generation: ID128(from: SystemRandom()), to: cache)
         else { throw FileFailure("read the table in", folder) }
         return table
     }

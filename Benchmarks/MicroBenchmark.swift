@@ -139,7 +139,8 @@ struct MicroBenchmark {
         let (segment, sample) = SimulatedEntries(count: entryCount, seed: 64).segment(sampleCount: entryCount)
         var overlay = IndexOverlay()
         overlay.add([segment])
-        let table = try IndexTable.write(merging: nil, overlay, repository: .zero, to: HeapCache())
+        let table = try IndexTable.write(
+            merging: nil, overlay, repository: .zero, generation: .zero, to: HeapCache())
         guard let table else { throw UsageError(message: "the index table was not written") }
         var generator = SplitMix64(seed: 65)
         let known = sample.shuffled(using: &generator)

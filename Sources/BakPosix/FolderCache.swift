@@ -1,6 +1,10 @@
 // FolderCache: this machine's rebuildable files, mapped into memory. Files are replaced whole by rename
 // and never changed in place, so a mapping stays valid as long as it is held. Nothing is synced: whoever
 // owns the content has checksums in it and rebuilds it from the store.
+//
+// Always holds: only regular files are read that nobody but their owner may write to, where the owner is the user, root,
+// or, for root, the folder's owner. Nothing waits for what a FIFO or a device would give, and no link is followed within
+// the cache. What else has a file's name is as if there were none, and gives way when the file is written.
 
 import BakCore
 import BakStorage
@@ -11,6 +15,8 @@ import Glibc
 public final class FolderCache: LocalCache {
     /// The folder's path.
     public let path: String
+    /// True if there is a folder that others may have filled, so that nothing of it is used.
+    public let isDistrusted: Bool
     private let folder: Descriptor?
     private let isReadOnly: Bool
 
@@ -19,8 +25,10 @@ public final class FolderCache: LocalCache {
     public init(path: String, isReadOnly: Bool = false) {
         self.path = path
         self.isReadOnly = isReadOnly
-        if !isReadOnly { try? Folders.create(path, mode: 0o700, durably: false) }
-        folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+        if !isReadOnly { Self.make(path) }
+        let found = Self.open(path)
+        folder = found.flatMap { Self.isTrusted($0, path, isReadOnly: isReadOnly) ? $0 : nil }
+        isDistrusted = found != nil && folder == nil
         if let folder, !isReadOnly {
             _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600)
             // Its time says when it was used last.
@@ -34,17 +42,56 @@ public final class FolderCache: LocalCache {
 
     public func map(_ name: String) -> MappedBytes? {
         guard let folder, Self.isName(name),
-            let file = try? Descriptor.open(at: folder.number, name, O_RDONLY | O_NOFOLLOW),
-            let status = try? file.status(), status.format == S_IFREG
+            let file = try? Descriptor.open(
+                at: folder.number, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY),
+            let status = try? file.status(), status.format == S_IFREG, status.st_mode & 0o022 == 0,
+            let its = try? folder.status(), Self.trusts(status, from: its)
         else { return nil }
-        let count = Int(status.st_size)
-        if count == 0 { return MappedBytes(copying: []) }
-        guard let start = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.number, 0), start != MAP_FAILED else {
-            return nil
+        return MappedFile.map(file, status)
+    }
+
+    /// Whether only the user, root, or for root the owner of `folder` could have written it.
+    private static func trusts(_ status: stat, from folder: stat) -> Bool {
+        let user = geteuid()
+        return status.st_uid == user || status.st_uid == 0 || user == 0 && status.st_uid == folder.st_uid
+    }
+
+    /// Makes the folder where it is missing. What is no folder and has its name gives way; another user's folder stays.
+    private static func make(_ path: String) {
+        let (parent, name) = split(path)
+        try? Folders.create(parent, mode: 0o700, durably: false)
+        if let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY),
+            let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR
+        {
+            renameat(above.number, name, above.number, Temporary.name())
         }
-        return MappedBytes(UnsafeRawBufferPointer(start: start, count: count)) {
-            munmap(UnsafeMutableRawPointer(mutating: $0.baseAddress!), $0.count)
-        }
+        try? Folders.create(path, mode: 0o700, durably: false)
+    }
+
+    /// Opens the folder if it is no link.
+    private static func open(_ path: String) -> Descriptor? {
+        let (parent, name) = split(path)
+        guard let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY) else { return nil }
+        return try? Descriptor.open(at: above.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    }
+
+    /// Whether only those whom this user trusts may write to the folder, now at least: each file is looked at as well.
+    private static func isTrusted(_ folder: Descriptor, _ path: String, isReadOnly: Bool) -> Bool {
+        guard let above = try? Descriptor.open(split(path).parent, O_RDONLY | O_DIRECTORY),
+            let its = try? above.status(), let status = try? folder.status(), trusts(status, from: its)
+        else { return false }
+        if status.st_mode & 0o022 == 0 { return true }
+        guard !isReadOnly, fchmod(folder.number, status.st_mode & 0o7755) == 0,
+            let now = try? folder.status()
+        else { return false }
+        return now.st_mode & 0o022 == 0
+    }
+
+    private static func split(_ path: String) -> (parent: String, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        return (
+            slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...])
+        )
     }
 
     public func replace(
@@ -69,11 +116,22 @@ public final class FolderCache: LocalCache {
             }
             try attempt(name) { () throws(Errno) in
                 try output.close()
-                try system { renameat(folder.number, temporary!, folder.number, name) }
+                try rename(temporary!, name, in: folder)
             }
         } catch {
             if let temporary { unlinkat(folder.number, temporary, 0) }
             throw error
+        }
+    }
+
+    private func rename(_ temporary: String, _ name: String, in folder: Descriptor) throws(Errno) {
+        do throws(Errno) {
+            try system { renameat(folder.number, temporary, folder.number, name) }
+        } catch {
+            // A folder has the name: it gives way, with all that is in it.
+            guard error.code == EISDIR else { throw error }
+            try system { renameat(folder.number, name, folder.number, Temporary.name()) }
+            try system { renameat(folder.number, temporary, folder.number, name) }
         }
     }
 

@@ -275,6 +275,7 @@ public final class BackupSession {
             }
             let isCertain = try !mustVerify || isWhole(record.root, packs)
             milestones.reached("verified", ["\(isCertain)"] + knowledge)
+            try index.expectIntact()
             if try isCertain && putCommit(bytes) { return record }
             // A collection ended the session. What it stored is there; begin another that refers to it.
             id = try registerNext(milestones)

@@ -57,6 +57,8 @@ public final class BlobIndex: @unchecked Sendable {
     private let updateMonitor = Monitor()
     /// The table that was last found sound as a whole.
     private var soundTable: IndexTable?
+    /// Whether a table that look-ups have used was changed since. Guarded by `updateMonitor`.
+    private var hasUsedChangedTable = false
     /// What the view was loaded from. Guarded by `viewMonitor`.
     private var loaded: TrustedSegments
     private let shards: [Shard]
@@ -117,13 +119,13 @@ public final class BlobIndex: @unchecked Sendable {
     /// Whether a pack is left out of what is counted on.
     func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
 
-    /// Reads the index anew if a collection has decided something since: what is missing may have moved. False
-    /// when there is nothing newer. Only an index that was opened for reading changes so.
+    /// Reads the index anew if a collection has decided something since, or the table was changed: what is missing may
+    /// lie elsewhere. False when there is nothing newer. Only an index that was opened for reading changes so.
     public func refreshIfCollected() throws -> Bool {
         guard purpose.isReading else { return false }
         return try refreshMonitor.locked {
             let known = viewMonitor.locked { loaded.round }
-            guard try repository.collectionRounds().decided != known else { return false }
+            guard try !isIntact || repository.collectionRounds().decided != known else { return false }
             try load(rebuilding: false, excluding: [], onDamage: nil, Milestones())
             return true
         }
@@ -210,15 +212,16 @@ public final class BlobIndex: @unchecked Sendable {
         publish(pending)
     }
 
-    /// Sees to it that the table is sound as a whole, or else leaves it and reads its sessions' segments
-    /// again. The update lock must be held.
+    /// Sees to it that the table is sound as a whole, or else leaves it, reads its sessions' segments again and
+    /// makes the table anew. The update lock must be held.
     private func leaveUnsoundTable() throws {
         let old = view
-        guard let table = old.table, table !== soundTable else { return }
-        if table.isSound() {
+        guard let table = old.table else { return }
+        if table === soundTable ? table.isIntact : table.isSound() {
             soundTable = table
             return
         }
+        if !table.isIntact { hasUsedChangedTable = true }
         let keys = trusted.keys
         let segments = try table.sessions.sorted().map {
             try repository.indexSegment($0, at: keys[$0] ?? Layout.indexSegment($0))
@@ -226,6 +229,20 @@ public final class BlobIndex: @unchecked Sendable {
         var overlay = old.overlay
         overlay.add(segments)
         replaceView(View(table: nil, overlay: overlay, excluded: old.excluded))
+        if overlay.entries.count > Self.overlayEntries {
+            mergeOverlay()
+        } else {
+            // The next command finds none instead of finding out again.
+            try? repository.cache.replace(IndexTable.cacheName) { _ in }
+        }
+    }
+
+    private var isIntact: Bool { view.table?.isIntact ?? true }
+
+    /// Throws if something that this index has said since it was opened may be wrong, because its table was changed
+    /// meanwhile. Ask before anything is published that relies on what was found.
+    func expectIntact() throws(RepositoryError) {
+        guard updateMonitor.locked({ isIntact && !hasUsedChangedTable }) else { throw .cacheChanged }
     }
 
     private func replaceView(_ new: View) { viewMonitor.locked { currentView = new } }
@@ -236,7 +253,7 @@ public final class BlobIndex: @unchecked Sendable {
     var knowledge: String {
         let view = view
         var lines = ["\(view.excluded.sorted()) \(view.sorted.packs)"]
-        view.sorted.forEachBlob { _, copies in lines.append("\(copies)") }
+        try? view.sorted.forEachBlob { _, copies in lines.append("\(copies)") }
         return lines.joined(separator: "; ")
     }
 
@@ -245,9 +262,7 @@ public final class BlobIndex: @unchecked Sendable {
     /// Finds a published blob; nil when there is none of this id and length.
     public func location(of reference: BlobReference) -> BlobLocation? {
         // A damaged block of the table hides its blobs: look there before a blob is called missing.
-        guard let (entry, pack) = find(reference.id) ?? findAfterCheckingTable(reference.id),
-            entry.rawLength == reference.length
-        else { return nil }
+        guard let (entry, pack) = find(reference) ?? findAfterCheckingTable(reference) else { return nil }
         return BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
     }
 
@@ -264,9 +279,8 @@ public final class BlobIndex: @unchecked Sendable {
     /// Whether a blob is published, for who will refer to it instead of storing it.
     public func holds(_ reference: BlobReference) -> Bool {
         guard
-            let (entry, pack) = find(reference.id, counting: true)
-                ?? findAfterCheckingTable(reference.id, counting: true),
-            entry.rawLength == reference.length
+            let (_, pack) = find(reference, counting: true)
+                ?? findAfterCheckingTable(reference, counting: true)
         else { return false }
         witness?.note(pack)
         return true
@@ -279,17 +293,24 @@ public final class BlobIndex: @unchecked Sendable {
         return holds(reference)
     }
 
-    private func findAfterCheckingTable(
-        _ id: ID128, counting: Bool = false
-    ) -> (IndexEntry, IndexedPack)? {
-        guard (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil else { return nil }
-        // Look again even when the table was sound: another thread may have left the one looked into before.
-        return find(id, counting: counting)
+    private func find(_ reference: BlobReference, counting: Bool = false) -> (IndexEntry, IndexedPack)? {
+        guard let found = find(reference.id, counting: counting), found.0.rawLength == reference.length
+        else { return nil }
+        return found
     }
+
+    private func findAfterCheckingTable(
+        _ reference: BlobReference, counting: Bool = false
+    ) -> (IndexEntry, IndexedPack)? {
+        // Look again even when the table was sound: another thread may have left the one looked into before.
+        checkTable() ? find(reference, counting: counting) : nil
+    }
+
+    private func checkTable() -> Bool { (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil }
 
     /// A published blob's reference and the kind of pack it is in, by its id alone.
     public func blob(_ id: ID128) -> (BlobReference, ObjectKind)? {
-        (find(id) ?? findAfterCheckingTable(id)).map { entry, pack in
+        (find(id) ?? (checkTable() ? find(id) : nil)).map { entry, pack in
             (BlobReference(id: id, length: entry.rawLength), pack.kind)
         }
     }
@@ -382,10 +403,18 @@ public final class BlobIndex: @unchecked Sendable {
         replaceView(View(table: old.table, overlay: overlay, excluded: old.excluded))
         let limit = min(max(Self.overlayEntries, (old.table?.count ?? 0) / 16), Self.overlayEntriesLimit)
         guard overlay.entries.count > limit || overlay.sessions.count > 64 else { return }
-        // A damaged table is never copied, and a cache that cannot be written only costs memory.
-        guard (try? leaveUnsoundTable()) != nil,
+        // A damaged table is never copied.
+        guard (try? leaveUnsoundTable()) != nil, !view.overlay.entries.isEmpty else { return }
+        mergeOverlay()
+    }
+
+    /// Adds the overlay to the table, which is sound. A cache that cannot be written only costs memory.
+    private func mergeOverlay() {
+        let old = view
+        guard
             let merged = try? IndexTable.write(
-                merging: view.table, view.overlay, repository: repository.config.id, to: repository.cache),
+                merging: old.table, old.overlay, repository: repository.config.id,
+                generation: ID128(from: repository.random), to: repository.cache),
             merged.isSound()
         else { return }
         soundTable = merged

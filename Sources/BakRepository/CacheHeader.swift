@@ -61,15 +61,13 @@ extension LocalCache {
     func readRows<Rows>(_ name: String, _ header: CacheHeader, _ read: (UnsafeRawBufferPointer) -> Rows)
         -> Rows?
     {
-        guard let mapped = map(name) else { return nil }
-        let bytes = mapped.bytes
-        let end = bytes.count - ID128.byteCount
-        guard end >= CacheHeader.byteCount, header.isAtStart(of: bytes),
-            Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-                == ID128(loading: bytes.baseAddress! + end)
-        else { return nil }
-        return withExtendedLifetime(mapped) {
-            read(UnsafeRawBufferPointer(rebasing: bytes[CacheHeader.byteCount..<end]))
+        self.read(name)?.withUnsafeBytes { bytes in
+            let end = bytes.count - ID128.byteCount
+            guard end >= CacheHeader.byteCount, header.isAtStart(of: bytes),
+                Checksum.xxh3_128(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+                    == ID128(loading: bytes.baseAddress! + end)
+            else { return nil }
+            return read(UnsafeRawBufferPointer(rebasing: bytes[CacheHeader.byteCount..<end]))
         }
     }
 

@@ -374,7 +374,7 @@ public final class RepositoryCheck {
             }
             rest = rest.dropFirst(batch.count)
             let sorted = try index.soundIndex()
-            sorted.forEach { _, entry in entries[sorted.packs[Int(entry.pack)].id]?.append(entry) }
+            try sorted.forEach { _, entry in entries[sorted.packs[Int(entry.pack)].id]?.append(entry) }
             for pack in batch where !isCancelled() {
                 let sorted = entries[pack.id]!.sorted { $0.offset < $1.offset }
                 damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack.indexed))

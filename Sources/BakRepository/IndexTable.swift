@@ -2,16 +2,21 @@
 // cache: rebuilt from the store's index segments whenever it is missing, stale or damaged.
 //
 //   block 0 (4096 bytes)   magic "bakindex" 8 | version 4 | zero 4 | repository id 16
-//                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8
+//                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8 | generation 16
 //                          | zero | XXH3-64 of bytes 0 to 4087, 8
-//   entry blocks           136 entries of 30 bytes, sorted by id, one for each copy of a blob | zero 8 | XXH3-64 of the bytes before, 8
+//   entry blocks           136 entries of 30 bytes, sorted by id, one for each copy of a blob | zero 8
+//                          | XXH3-64 of the bytes before XOR a number for the generation and the block's place, 8
 //     entry                id 16 | pack number 4 | offset 4 | raw length 3 | stored length 3
 //   lists                  packs: id 16 | size 8 | kind 1 | zero 7    then sessions covered: id 16, sorted
 //                          then for each block the first 8 bytes of its first id, as a little-endian number
 //
 // 30.2 bytes a blob and 32 a pack. Ids are uniform, so a look-up guesses the block from the id's first bits,
 // corrects the guess among the blocks' first ids, which lie close together, and guesses again within the block. The
-// checksum of a block is verified before the first hit in it is believed.
+// checksum of a block is verified before the first hit in it is believed. Every table that is written has a random
+// generation of its own: a block of another table, or of another place in this one, does not match.
+//
+// The file may be damaged or cut short while it is mapped. Nothing that is read leads out of bounds then, and
+// `isIntact` says afterwards whether what was read may be believed.
 
 import BakCodec
 import BakCore
@@ -33,6 +38,8 @@ package final class IndexTable: Sendable {
     /// Where the first bytes of each block's first id begin.
     private let headsOffset: Int
     private let verified: BlockSet
+    private let generation: ID128
+    private let lastPack: UInt32
     /// How many blobs it has.
     package let count: Int
     /// The packs that entries refer to.
@@ -41,7 +48,7 @@ package final class IndexTable: Sendable {
     let sessions: Set<ID128>
 
     private static func header(_ repository: ID128) -> CacheHeader {
-        CacheHeader(magic: 0x7865_646e_696b_6162 /* "bakindex" */, version: 3, repository: repository)
+        CacheHeader(magic: 0x7865_646e_696b_6162 /* "bakindex" */, version: 4, repository: repository)
     }
 
     /// Takes over a mapped file; nil when it is not a whole table of this repository.
@@ -60,20 +67,28 @@ package final class IndexTable: Sendable {
         guard bytes.count == headsOffset + blocks * Self.headBytes else { return nil }
         let lists = UnsafeRawBufferPointer(rebasing: bytes[listsOffset...])
         guard Checksum.xxh3_64(lists) == bytes.integer(at: 56) else { return nil }
+        generation = ID128(loading: bytes.baseAddress! + 64)
         packs = (0..<counts[1]).map { number in
             let row = lists.baseAddress! + number * Self.packBytes
             return IndexedPack(
                 id: ID128(loading: row), size: lists.integer(at: number * Self.packBytes + 16),
                 kind: ObjectKind(rawValue: row.load(fromByteOffset: 24, as: UInt8.self)) ?? .config)
         }
-        guard packs.allSatisfy(\.isPossible) else { return nil }
+        guard packs.allSatisfy(\.isPossible), counts[0] == 0 || !packs.isEmpty else { return nil }
+        lastPack = UInt32(truncatingIfNeeded: max(packs.count, 1) - 1)
         let sessionsOffset = counts[1] * Self.packBytes
         sessions = Set((0..<counts[2]).map { ID128(loading: lists.baseAddress! + sessionsOffset + $0 * 16) })
         count = counts[0]
         self.headsOffset = headsOffset
         verified = BlockSet(count: blocks)
         self.mapped = mapped
+        // What was verified above was read again since.
+        guard mapped.isIntact else { return nil }
     }
+
+    /// False when the file was changed, or could not be read, since it was mapped: nothing that was found in it counts
+    /// then. It asks the system; look-ups do not.
+    var isIntact: Bool { mapped.isIntact }
 
     private static func blockCount(_ entries: Int) -> Int {
         (entries + entriesPerBlock - 1) / entriesPerBlock
@@ -89,9 +104,15 @@ package final class IndexTable: Sendable {
         // Six bytes hold both lengths; loading eight stays in the block, whose last entry has 16 after it.
         let lengths = (row + 24).loadUnaligned(as: UInt64.self).littleEndian
         return IndexEntry(
-            id: ID128(loading: row), pack: (row + 16).loadUnaligned(as: UInt32.self).littleEndian,
+            // What is not verified, or was changed since, must not lead out of `packs`.
+            id: ID128(loading: row), pack: min(pack(at: position), lastPack),
             offset: (row + 20).loadUnaligned(as: UInt32.self).littleEndian,
             rawLength: UInt32(lengths & 0xff_ffff), storedLength: UInt32(lengths >> 24 & 0xff_ffff))
+    }
+
+    private func pack(at position: Int) -> UInt32 {
+        let row = block(position / Self.entriesPerBlock) + position % Self.entriesPerBlock * Self.entryBytes
+        return (row + 16).loadUnaligned(as: UInt32.self).littleEndian
     }
 
     /// Finds a blob: its first entry. A hit in a block that does not match its checksum is no hit.
@@ -121,7 +142,7 @@ package final class IndexTable: Sendable {
 
     /// Whether the block can be believed and the entry's pack is there.
     private func isValid(_ position: Int) -> Bool {
-        isWhole(position / Self.entriesPerBlock) && entry(at: position).pack < packs.count
+        isWhole(position / Self.entriesPerBlock) && pack(at: position) <= lastPack
     }
 
     private func isWhole(_ number: Int) -> Bool {
@@ -133,15 +154,24 @@ package final class IndexTable: Sendable {
 
     private func matchesChecksum(_ number: Int) -> Bool {
         let bytes = UnsafeRawBufferPointer(start: block(number), count: Self.blockBytes - 8)
-        return Checksum.xxh3_64(bytes)
+        return Checksum.xxh3_64(bytes) ^ Self.mark(of: number, generation)
             == (block(number) + bytes.count).loadUnaligned(as: UInt64.self).littleEndian
+    }
+
+    /// What tells a block from one of another generation or place: a number that is XORed to its checksum. Two places of
+    /// one generation never have the same, since each step can be undone.
+    private static func mark(of block: Int, _ generation: ID128) -> UInt64 {
+        var number = generation.high ^ UInt64(block)
+        number = (number ^ number >> 32) &* 0xd6e8_feb8_6659_fd93
+        number = (number ^ number >> 32) &* 0xd6e8_feb8_6659_fd93
+        return number ^ number >> 32 ^ generation.low
     }
 
     /// Whether every block matches its checksum and names packs that are there: reads the whole table. What
     /// copies or walks the table asks first, so that damage is never passed on under a fresh checksum.
     func isSound() -> Bool {
         (0..<Self.blockCount(count)).allSatisfy(matchesChecksum)
-            && (0..<count).allSatisfy { Int(entry(at: $0).pack) < packs.count }
+            && (0..<count).allSatisfy { pack(at: $0) <= lastPack } && isIntact
     }
 
     /// The first eight bytes of a block's first id, as a number.
@@ -230,8 +260,11 @@ private final class BlockSet: Sendable {
 
 extension IndexTable {
     /// Writes a table that holds what `old` and `overlay` hold, and maps it.
+    ///
+    /// - Parameter generation: a random number that no other table has.
     package static func write(
-        merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, to cache: any LocalCache
+        merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, generation: ID128,
+        to cache: any LocalCache
     ) throws -> IndexTable? {
         let merged = SortedIndex(table: old, overlay: overlay)
         let packs = merged.packs
@@ -247,7 +280,7 @@ extension IndexTable {
             for session in sessions { lists.id(session) }
             // The number of merged entries is known only after duplicates are dropped: count them first.
             var entryCount = 0
-            merged.forEach { _, entry in
+            try merged.forEach { _, entry in
                 if entryCount % entriesPerBlock == 0 { lists.integer(entry.id.high) }
                 entryCount += 1
             }
@@ -255,9 +288,14 @@ extension IndexTable {
             header.raw(Self.header(repository).bytes)
             for count in [entryCount, packs.count, sessions.count] { header.integer(UInt64(count)) }
             header.integer(lists.bytes.withUnsafeBytes(Checksum.xxh3_64))
-            try flush(&header, to: append)
+            header.id(generation)
+            try flush(&header, xor: 0, to: append)
             var block = ByteWriter(reservingCapacity: blockBytes)
-            var blockEntries = 0
+            var (blocks, blockEntries) = (0, 0)
+            func flushBlock() throws {
+                try flush(&block, xor: mark(of: blocks, generation), to: append)
+                (blocks, blockEntries) = (blocks + 1, 0)
+            }
             try merged.forEach { _, entry in
                 block.id(entry.id)
                 block.integer(entry.pack)
@@ -265,12 +303,9 @@ extension IndexTable {
                 let lengths = UInt64(entry.rawLength) | UInt64(entry.storedLength) << 24
                 withUnsafeBytes(of: lengths.littleEndian) { block.raw($0.prefix(6)) }
                 blockEntries += 1
-                if blockEntries == entriesPerBlock {
-                    try flush(&block, to: append)
-                    blockEntries = 0
-                }
+                if blockEntries == entriesPerBlock { try flushBlock() }
             }
-            if blockEntries > 0 { try flush(&block, to: append) }
+            if blockEntries > 0 { try flushBlock() }
             try lists.bytes.withUnsafeBytes(append)
         }
         return cache.map(cacheName).flatMap { IndexTable($0, repository: repository) }
@@ -278,10 +313,11 @@ extension IndexTable {
 
     /// Fills a block up, adds its checksum, appends it and empties it.
     private static func flush(
-        _ block: inout ByteWriter, to append: (UnsafeRawBufferPointer) throws(StoreError) -> Void
+        _ block: inout ByteWriter, xor mark: UInt64,
+        to append: (UnsafeRawBufferPointer) throws(StoreError) -> Void
     ) throws {
         block.zeros(blockBytes - 8 - block.count)
-        block.integer(block.bytes.withUnsafeBytes(Checksum.xxh3_64))
+        block.integer(block.bytes.withUnsafeBytes(Checksum.xxh3_64) ^ mark)
         try block.bytes.withUnsafeBytes(append)
         block.bytes.removeAll(keepingCapacity: true)
     }

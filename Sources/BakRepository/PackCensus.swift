@@ -42,7 +42,7 @@ struct PackCensus: Sendable {
         }
         let sorted = try index.soundIndex()
         let places = sorted.packs.map { place(of: $0.id) }
-        sorted.forEach { _, entry in
+        try sorted.forEach { _, entry in
             if let place = places[Int(entry.pack)] { packs[place].blobCount += 1 }
         }
     }

@@ -34,17 +34,19 @@ struct ReadLog: Equatable {
 
     /// Reads the log; an empty one when there is none, or none that is whole.
     init(_ repository: Repository) {
-        guard let mapped = repository.cache.map(repository.cacheNameHere(Self.cacheName)),
-            Self.header(repository.config.id).isAtStart(of: mapped.bytes)
-        else { return }
-        var reader = ByteReader(
-            .init(rebasing: mapped.bytes[CacheHeader.byteCount...]), object: Self.cacheName)
+        let bytes = repository.cache.read(repository.cacheNameHere(Self.cacheName)) ?? []
+        bytes.withUnsafeBytes { decode($0, repository.config.id) }
+    }
+
+    private mutating func decode(_ bytes: UnsafeRawBufferPointer, _ repository: ID128) {
+        guard Self.header(repository).isAtStart(of: bytes) else { return }
+        var reader = ByteReader(.init(rebasing: bytes[CacheHeader.byteCount...]), object: Self.cacheName)
         do {
             let count = try reader.integer(UInt64.self)
             let checksum = try reader.integer(UInt64.self)
             guard UInt64(reader.remaining) == count.multipliedReportingOverflow(by: UInt64(Self.rowBytes)).0,
                 count <= UInt64(reader.remaining),
-                Checksum.xxh3_64(.init(rebasing: mapped.bytes[Self.headBytes...])) == checksum
+                Checksum.xxh3_64(.init(rebasing: bytes[Self.headBytes...])) == checksum
             else { return }
             seconds.reserveCapacity(Int(count))
             while !reader.isAtEnd {

@@ -33,6 +33,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case pruneUnderWay(location: String)
     /// Other programs have changed the index again and again.
     case keepsChanging(location: String)
+    /// This machine's index table was changed, or could not be read any more, while it was used.
+    case cacheChanged
     /// A collection ended the session, and something that it refers to is gone.
     case sessionRevoked(ID128)
     /// Something could not be stored before, and the session cannot be committed any more.
@@ -78,6 +80,9 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
                 + "when nothing else is running, end it with: bakstore prune --alone"
         case .keepsChanging(let location):
             "prunes or repairs keep changing \(location); try again when they are done"
+        case .cacheChanged:
+            "what this machine's cache holds of the repository was changed, or can no longer be read; run the command "
+                + "again: it makes the cache anew"
         case .sessionRevoked(let session):
             "a prune ended session \(session.short) before it was stored; run the backup again"
         case .sessionFailed(let session):

@@ -156,6 +156,7 @@ public final class StatsRun {
             }
         }
         try countPacks()
+        try sorted.expectIntact()
         stats.types = types.values.sorted {
             ($1.chunks.storedBytes, $0.type) < ($0.chunks.storedBytes, $1.type)
         }
@@ -305,7 +306,7 @@ public final class StatsRun {
         stats.packs = stored.count
         stats.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
         var strays = Set(stored.keys)
-        for use in PackUsage(
+        for use in try PackUsage(
             sorted, seen, CopyChoice(sorted.packs, stored: stored), isSealed: repository.isEncrypted
         ).packs
         where use.isStored {

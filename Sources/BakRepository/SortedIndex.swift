@@ -70,8 +70,14 @@ struct SortedIndex: Sendable {
         return copies
     }
 
-    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries.
-    func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) rethrows {
+    /// Throws if the table was changed or could not be read since it was verified.
+    func expectIntact() throws(RepositoryError) {
+        guard table?.isIntact ?? true else { throw .cacheChanged }
+    }
+
+    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the end
+    /// if the table changed meanwhile.
+    func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) throws {
         var copies: [IndexEntry] = []
         var first = 0
         try forEach { position, entry in
@@ -86,8 +92,8 @@ struct SortedIndex: Sendable {
     }
 
     /// Hands every entry and its position to `body`, sorted by id; of a blob's entries the one whose position
-    /// stands for it comes first.
-    func forEach(_ body: (Int, IndexEntry) throws -> Void) rethrows {
+    /// stands for it comes first. Throws at the end if the table changed meanwhile.
+    func forEach(_ body: (Int, IndexEntry) throws -> Void) throws {
         var distinct = DistinctCopies()
         func emit(_ position: Int, _ entry: IndexEntry) throws {
             if distinct.isNew(entry) { try body(position, entry) }
@@ -105,5 +111,6 @@ struct SortedIndex: Sendable {
             try emit(position, entry)
             position += 1
         }
+        try expectIntact()
     }
 }

@@ -59,6 +59,9 @@ static inline uid_t linux_file_user(void) { return (uid_t)setfsuid((uid_t)-1); }
 // prctl(PR_SET_DUMPABLE): neither core dumps nor a debugger of the same user.
 static inline int linux_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
+// The address at which a signal found memory that cannot be had: a member of a union, and a macro.
+static inline void *linux_fault_address(const siginfo_t *about) { return about->si_addr; }
+
 // Whether a signal is ignored: Swift cannot compare a handler with SIG_IGN.
 static inline int linux_is_ignored(int number) {
     struct sigaction now;

@@ -71,7 +71,7 @@ struct ErrorReport: Equatable {
         case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
-            .ambiguousSnapshot, .keepsChanging, .sessionRevoked,
+            .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
             .manifestTooLarge, .sessionFailed, .outsideLimits:
             (.failed, error.description)
         }

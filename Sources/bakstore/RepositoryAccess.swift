@@ -249,7 +249,12 @@ struct RepositoryAccess {
         }
         let base = String(decoding: folder, as: UTF8.self)
         let cache = FolderCache(path: "\(base)/\(id)", isReadOnly: isReadOnly)
-        guard cache.isUsable || isReadOnly || !context.environment.isCacheFolderNamed else {
+        if cache.isDistrusted {
+            context.complain(
+                "the cache \(base)/\(id) is not used, because other users may write to it; delete it")
+        }
+        guard cache.isUsable || cache.isDistrusted || isReadOnly || !context.environment.isCacheFolderNamed
+        else {
             throw UsageError(
                 "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
         }

@@ -31,7 +31,8 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         let segment = segment(random, entries: count)
         let (cache, repository) = (MemoryCache(), random.id())
         let table = try #require(
-            try IndexTable.write(merging: nil, overlay([segment]), repository: repository, to: cache))
+            try IndexTable.write(
+                merging: nil, overlay([segment]), repository: repository, generation: random.id(), to: cache))
         #expect(table.count == count)
         #expect(table.packs == segment.packs)
         #expect(table.sessions == [segment.session])
@@ -71,7 +72,9 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         }
         segment.entries.sort { $0.id < $1.id }
         let table = try #require(
-            try IndexTable.write(merging: nil, overlay([segment]), repository: .zero, to: MemoryCache()))
+            try IndexTable.write(
+                merging: nil, overlay([segment]), repository: .zero, generation: random.id(),
+                to: MemoryCache()))
         for (number, entry) in segment.entries.enumerated() {
             #expect(table.position(of: entry.id) == number)
             #expect(table.find(entry.id) == entry)
@@ -87,7 +90,8 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
         let random = TestSeed.random("damaged index table")
         let segment = segment(random, entries: 400)
         let (cache, repository) = (MemoryCache(), random.id())
-        _ = try IndexTable.write(merging: nil, overlay([segment]), repository: repository, to: cache)
+        _ = try IndexTable.write(
+            merging: nil, overlay([segment]), repository: repository, generation: random.id(), to: cache)
         let whole = try #require(cache[IndexTable.cacheName])
         for _ in 0..<600 {
             var bytes = whole
@@ -125,10 +129,13 @@ private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
             let split = random.number(0...segments.count)
             let cache = MemoryCache()
             let old = try IndexTable.write(
-                merging: nil, overlay(Array(segments[..<split])), repository: .zero, to: cache)
+                merging: nil, overlay(Array(segments[..<split])), repository: .zero, generation: random.id(),
+                to: cache)
             let table = try #require(
                 try IndexTable.write(
-                    merging: old, overlay(Array(segments[split...])), repository: .zero, to: cache))
+                    merging: old, overlay(Array(segments[split...])), repository: .zero,
+                    generation: random.id(),
+                    to: cache))
             var naive: [ID128: [ID128]] = [:]
             for segment in segments {
                 for entry in segment.entries {

@@ -378,14 +378,14 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
             if isCold { fixture.cache[ReferenceCache.name] = nil }
             let survey = try Survey.take(try fixture.open(), workerCount: 2) { _, _ in }
             var marked: [Int] = []
-            survey.sorted.forEachBlob { position, _ in
+            try survey.sorted.forEachBlob { position, _ in
                 if survey.live.contains(position) { marked.append(position) }
             }
             #expect(marked.count == survey.live.count)
             if cold.isEmpty { cold = marked } else { #expect(marked == cold) }
             // Nothing was forgotten, so all that there is is referred to.
             var blobs = 0
-            survey.sorted.forEachBlob { _, _ in blobs += 1 }
+            try survey.sorted.forEachBlob { _, _ in blobs += 1 }
             #expect(marked.count == blobs)
         }
     }

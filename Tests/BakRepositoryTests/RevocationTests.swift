@@ -22,7 +22,7 @@ extension Fixture {
         let repository = try open()
         let index = try BlobIndex(repository).soundIndex()
         var contents: [ID128: (pack: IndexedPack, blobs: [BlobRecord])] = [:]
-        index.forEach { _, entry in
+        try index.forEach { _, entry in
             let pack = index.packs[Int(entry.pack)]
             guard !packs.contains(pack.id) else { return }
             contents[pack.id, default: (pack, [])].blobs.append(

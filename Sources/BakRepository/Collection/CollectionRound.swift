@@ -115,14 +115,14 @@ struct CollectionRound {
         -> PackUsage
     {
         let (sorted, isSealed) = (survey.sorted, repository.isEncrypted)
-        let usage = PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        let usage = try PackUsage(sorted, survey.live, choice, isSealed: isSealed)
         guard usage.severalCopies > 0 else { return usage }
         let told = report(.verifying)
         let verifier = DuplicateVerifier(repository, sorted) { try told($0, usage.severalCopies) }
         try verifier.verify(&choice, survey.live)
         guard let fault = verifier.faults.values.first else { return usage }
         if try isDecided() { throw fault }
-        let sound = PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        let sound = try PackUsage(sorted, survey.live, choice, isSealed: isSealed)
         for (place, error) in verifier.faults.sorted(by: { $0.key < $1.key }) {
             outcome.damaged.insert(sorted.packs[Int(place)].id)
             onEvent(sound.packs[Int(place)].isDamaged ? .damaged(error) : .damagedCopy(error))
@@ -143,7 +143,7 @@ struct CollectionRound {
         guard !places.isEmpty else { return [] }
         onEvent(.step(.copying))
         var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [IndexEntry]()) })
-        sorted.forEachBlob { position, copies in
+        try sorted.forEachBlob { position, copies in
             guard survey.live.contains(position) else { return }
             for copy in choice.needed(copies) { wanted[copy.pack]?.append(copy) }
         }

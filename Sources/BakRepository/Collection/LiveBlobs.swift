@@ -97,7 +97,10 @@ struct LiveBlobs {
     }
 
     private mutating func mark(_ id: ID128, _ sorted: SortedIndex) throws {
-        guard let position = sorted.position(of: id) else { throw MissingBlobError(id: id) }
+        guard let position = sorted.position(of: id) else {
+            try sorted.expectIntact()
+            throw MissingBlobError(id: id)
+        }
         insert(position)
     }
 }

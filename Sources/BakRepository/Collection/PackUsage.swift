@@ -43,12 +43,12 @@ struct PackUsage {
     static let blobOverhead = UInt64(PackLayout.blobHeaderBytes + PackLayout.footerEntryBytes)
 
     /// Counts what is living: of each blob's copies those that `choice` needs.
-    init(_ sorted: SortedIndex, _ live: LiveBlobs, _ choice: CopyChoice, isSealed: Bool) {
+    init(_ sorted: SortedIndex, _ live: LiveBlobs, _ choice: CopyChoice, isSealed: Bool) throws {
         var packs = sorted.packs.enumerated().map { place, pack in
             PackUse(pack: pack, isStored: choice.isStored(place), isSealed: isSealed)
         }
         var severalCopies = 0
-        sorted.forEachBlob { position, copies in
+        try sorted.forEachBlob { position, copies in
             guard live.contains(position) else { return }
             if copies.count > 1 { severalCopies += 1 }
             for copy in choice.needed(copies) {

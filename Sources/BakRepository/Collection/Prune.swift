@@ -152,7 +152,7 @@ public final class Prune {
                 strays = self.strays(stored, survey).filter(strays.contains)
             }
         }
-        let usage = PackUsage(
+        let usage = try PackUsage(
             survey.sorted, survey.live, CopyChoice(survey.sorted.packs, stored: stored),
             isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)

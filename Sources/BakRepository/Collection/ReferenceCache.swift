@@ -24,8 +24,8 @@ struct ReferenceCache {
     private let cache: any LocalCache
     private let repository: ID128
     private let mapped: MappedBytes?
-    /// Where each segment's row begins.
-    private var rows: [ID128: Int] = [:]
+    /// Where each segment's row lies.
+    private var rows: [ID128: Range<Int>] = [:]
 
     /// Maps the file. Whatever is wrong with it only costs reading.
     init(_ cache: any LocalCache, repository: ID128) {
@@ -38,7 +38,7 @@ struct ReferenceCache {
             let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
             let end = offset + Self.headBytes + count * ID128.byteCount
             guard end <= bytes.count else { break }
-            rows[ID128(loading: bytes.baseAddress! + offset)] = offset
+            rows[ID128(loading: bytes.baseAddress! + offset)] = offset..<end
             offset = end
         }
     }
@@ -61,8 +61,10 @@ struct ReferenceCache {
                     unknown.insert(segment.blob.id)
                     continue
                 }
-                try body(known)
-                try keep(segment.blob.id, known)
+                try known.withUnsafeBytes {
+                    try body($0)
+                    try keep(segment.blob.id, $0)
+                }
             }
             var rest = segments.filter { unknown.contains($0.blob.id) }[...]
             while !rest.isEmpty {
@@ -101,13 +103,12 @@ struct ReferenceCache {
         try visitAll()
     }
 
-    private func chunks(of segment: ID128) -> UnsafeRawBufferPointer? {
-        guard let offset = rows[segment], let bytes = mapped?.bytes else { return nil }
-        let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
-        let start = offset + Self.headBytes
-        let chunks = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + count * ID128.byteCount)])
-        let checksum = bytes.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self).littleEndian
-        return Self.checksum(segment, chunks) == checksum ? chunks : nil
+    /// The ids of a segment's chunks: a copy, so that nothing changes after it was verified.
+    private func chunks(of segment: ID128) -> [UInt8]? {
+        guard let row = rows[segment], let bytes = mapped?.bytes else { return nil }
+        let checksum = bytes.loadUnaligned(fromByteOffset: row.lowerBound + 24, as: UInt64.self).littleEndian
+        let chunks = Array(bytes[(row.lowerBound + Self.headBytes)..<row.upperBound])
+        return chunks.withUnsafeBytes { Self.checksum(segment, $0) == checksum } ? chunks : nil
     }
 
     private static func encode(_ ids: [ID128]) -> [UInt8] {

@@ -80,13 +80,13 @@ struct Survey {
     /// All that it says, for `Milestones`.
     var knowledge: String {
         var living: [Int] = []
-        sorted.forEachBlob { position, _ in if live.contains(position) { living.append(position) } }
+        try? sorted.forEachBlob { position, _ in if live.contains(position) { living.append(position) } }
         return "\(living) \(forgotten.sorted()) \(Self.knowledge(sorted, trusted))"
     }
 
     private static func knowledge(_ sorted: SortedIndex, _ trusted: TrustedSegments) -> String {
         var lines = ["\(trusted.round) \(sorted.packs)"]
-        sorted.forEachBlob { position, copies in lines.append("\(position) \(copies)") }
+        try? sorted.forEachBlob { position, copies in lines.append("\(position) \(copies)") }
         let superseded = trusted.collections.decision?.superseded ?? []
         let (outcomes, sessions) = (trusted.outcomes, trusted.sessions)
         for ids in [Set(superseded), sessions, outcomes.committed, outcomes.damaged] {

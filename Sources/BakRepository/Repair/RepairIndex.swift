@@ -23,7 +23,7 @@ public final class RepairIndex: RepositoryRepair {
         let rescued = PackFiller(repository, isDryRun: request.isDryRun)
         try rescue(stored.filter { replacement.deletedPacks.contains($0.key) }, before, new, to: rescued)
         if isCancelled() { return try interrupt() }
-        compare(before, new, rescued)
+        try compare(before, new, rescued)
         if report.wasNeeded, !request.isDryRun {
             guard try replacement.decide(try writeBase(new, rescued, replacement.round)) else { return false }
             if report.lostBlobs > 0 { try replacement.endSessions() }
@@ -87,7 +87,7 @@ public final class RepairIndex: RepositoryRepair {
         let sorted = try old.soundIndex()
         var known: [ID128: IndexedPack] = [:]
         for pack in sorted.packs where silent[pack.id] != nil { known[pack.id] = pack }
-        sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
+        try sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
         for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !isCancelled() {
             hold(.damage(object: Layout.pack(pack).description, reason: "its list of blobs cannot be read"))
             report.damagedPacks += 1
@@ -132,7 +132,7 @@ public final class RepairIndex: RepositoryRepair {
         // What lies in packs that the old index does not name may be needed to read lists of files.
         var strays: [ID128: [BlobRecord]] = [:]
         let isKnown = Set(old.packs.map(\.id))
-        new.forEach { _, entry in
+        try new.forEach { _, entry in
             let pack = new.packs[Int(entry.pack)].id
             guard !isKnown.contains(pack) else { return }
             strays[pack, default: []].append(
@@ -171,7 +171,7 @@ public final class RepairIndex: RepositoryRepair {
 
     // MARK: What is new
 
-    private func compare(_ old: SortedIndex, _ new: SortedIndex, _ rescued: PackFiller) {
+    private func compare(_ old: SortedIndex, _ new: SortedIndex, _ rescued: PackFiller) throws {
         let saved = Set(rescued.copies.map(\.id))
         func has(_ index: SortedIndex, _ entry: IndexEntry, in pack: ID128) -> Bool {
             index.copies(of: entry.id).contains { copy in
@@ -179,8 +179,9 @@ public final class RepairIndex: RepositoryRepair {
                     && copy.rawLength == entry.rawLength && copy.storedLength == entry.storedLength
             }
         }
-        new.forEachBlob { _, copies in if old.position(of: copies[0].id) == nil { report.foundBlobs += 1 } }
-        old.forEachBlob { _, copies in
+        try new.forEachBlob { _, copies in if old.position(of: copies[0].id) == nil { report.foundBlobs += 1 }
+        }
+        try old.forEachBlob { _, copies in
             if saved.contains(copies[0].id) { return }
             if new.position(of: copies[0].id) == nil {
                 report.lostBlobs += 1
@@ -225,7 +226,8 @@ private final class GatheredIndex {
         (pending, pendingEntries) = ([], 0)
         guard overlay.entries.count >= Self.overlayEntries,
             let merged = try? IndexTable.write(
-                merging: table, overlay, repository: repository.config.id, to: cache),
+                merging: table, overlay, repository: repository.config.id,
+                generation: ID128(from: repository.random), to: cache),
             merged.isSound()
         else { return }
         (table, overlay) = (merged, IndexOverlay())

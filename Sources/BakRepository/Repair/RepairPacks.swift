@@ -94,7 +94,7 @@ public final class RepairPacks: RepositoryRepair {
         let isDamaged = Set(damaged.map(\.id))
         let isBad = sorted.packs.map { isDamaged.contains($0.id) }
         var wanted: [ID128: [(position: Int, entry: IndexEntry)]] = [:]
-        sorted.forEachBlob { position, copies in
+        try sorted.forEachBlob { position, copies in
             guard copies.allSatisfy({ isBad[Int($0.pack)] }) else { return }
             for copy in copies {
                 wanted[sorted.packs[Int(copy.pack)].id, default: []].append((position, copy))

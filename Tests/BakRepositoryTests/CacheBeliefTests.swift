@@ -1,0 +1,227 @@
+// The cache is never believed: blocks of the index table that are old, of another table or in another place, each with a
+// right checksum; tables that change while they are mapped; and every file of the cache in every wrong form.
+
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+/// A cache whose mapped files can be changed while they are mapped.
+private final class ShiftyCache: LocalCache, @unchecked Sendable {
+    let base = MemoryCache()
+    private var mappings: [(start: UnsafeMutableRawBufferPointer, isChanged: Box)] = []
+    final class Box: @unchecked Sendable { var value = false }
+
+    func map(_ name: String) -> MappedBytes? {
+        guard let bytes = base[name] else { return nil }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 1), alignment: 16)
+        copy.copyBytes(from: bytes)
+        let box = Box()
+        mappings.append((UnsafeMutableRawBufferPointer(rebasing: copy[..<bytes.count]), box))
+        // Never freed: the test still writes into it.
+        return MappedBytes(
+            UnsafeRawBufferPointer(rebasing: copy[..<bytes.count]), isIntact: { !box.value },
+            release: { _ in })
+    }
+
+    func replace(
+        _ name: String,
+        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
+    ) throws { try base.replace(name, write) }
+
+    /// Changes all that is mapped.
+    func change(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        for (bytes, box) in mappings {
+            body(bytes)
+            box.value = true
+        }
+    }
+}
+
+private func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment {
+    let blobs = (0..<count).map { number in
+        BlobRecord(
+            id: random.id(), offset: UInt32(64 + number * 60), rawLength: 12, storedLength: 12, codec: .raw,
+            storedChecksum: 0)
+    }
+    let pack = IndexedPack(id: random.id(), size: UInt64(64 + count * 100 + 48), kind: .chunkPack)
+    return IndexSegment(session: random.id(), contents: [(pack, blobs)])
+}
+
+@Suite struct CacheBeliefTests {
+    private static let entries = 5000
+
+    /// A repository with a committed segment, and one that is not in its table.
+    private func world(_ cache: any LocalCache) throws -> (Fixture, Repository, IndexSegment) {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let repository = try Repository.open(
+            fixture.store, cache: cache, time: fixture.time, random: fixture.random)
+        return (fixture, repository, addSegment(fixture, repository))
+    }
+
+    private func addSegment(_ fixture: Fixture, _ repository: Repository) -> IndexSegment {
+        let segment = segment(fixture.random, entries: Self.entries)
+        let commit = record(segment.session, hasIndex: true, root: BlobReference(id: .zero, length: 1))
+        fixture.store["index/\(segment.session)"] = segment.encode(repository.context)
+        fixture.store["snapshots/\(segment.session)"] = commit.encode(repository.context)
+        return segment
+    }
+
+    private func expect(_ index: BlobIndex, holds segment: IndexSegment, _ what: String) throws {
+        let lost = segment.entries.filter {
+            index.location(of: BlobReference(id: $0.id, length: $0.rawLength))?.offset != $0.offset
+        }
+        #expect(lost.isEmpty, "\(what): \(lost.count) are missing")
+        var ids: [ID128] = []
+        try index.forEach { entry, _ in ids.append(entry.id) }
+        #expect(ids == segment.entries.map(\.id), "\(what): the list is another")
+    }
+
+    @Test func aBlockCountsInItsPlaceOfItsTableOnly() throws {
+        let cache = MemoryCache()
+        let (fixture, repository, segment) = try world(cache)
+        _ = try BlobIndex(repository)
+        let old = try #require(cache[IndexTable.cacheName])
+        cache[IndexTable.cacheName] = nil
+        _ = try BlobIndex(repository)
+        let whole = try #require(cache[IndexTable.cacheName])
+        #expect(old.count == whole.count && old != whole, "the same entries, and another generation")
+        let other = try self.world(MemoryCache())
+        _ = try BlobIndex(other.1)
+        let foreign = try #require((other.1.cache as? MemoryCache)?[IndexTable.cacheName])
+        let last = whole.count / 4096 - 2
+        func block(_ number: Int) -> Range<Int> { number * 4096..<(number + 1) * 4096 }
+        for _ in 0..<60 {
+            var bytes = whole
+            let (place, from) = (fixture.random.number(1...last), fixture.random.number(1...last))
+            let what: String
+            switch fixture.random.number(0...6) {
+            case 0:
+                what = "blocks \(place) and \(from) exchanged"
+                bytes.replaceSubrange(block(place), with: whole[block(from)])
+                bytes.replaceSubrange(block(from), with: whole[block(place)])
+            case 1:
+                what = "block \(from) also at \(place)"
+                bytes.replaceSubrange(block(place), with: whole[block(from)])
+            case 2:
+                what = "block \(place) of the older table"
+                bytes.replaceSubrange(block(place), with: old[block(place)])
+            case 3:
+                what = "block \(place) of another repository's"
+                bytes.replaceSubrange(block(place), with: foreign[block(place)])
+            case 4:
+                what = "the older table's header"
+                bytes.replaceSubrange(block(0), with: old[block(0)])
+            case 5:
+                what = "the first half of the older table"
+                let half = 512 * fixture.random.number(1...(whole.count / 512))
+                bytes.replaceSubrange(0..<half, with: old[..<half])
+            default:
+                what = "zeros at \(place)"
+                bytes.replaceSubrange(block(place), with: [UInt8](repeating: 0, count: 4096))
+            }
+            cache[IndexTable.cacheName] = bytes
+            try expect(try BlobIndex(repository), holds: segment, what)
+            let walked = try BlobIndex(repository)
+            try expect(walked, holds: segment, what)
+            // Whoever found out has made it anew.
+            if bytes != whole, bytes != old { #expect(cache[IndexTable.cacheName] != bytes, "\(what): kept") }
+            let table = try #require(
+                cache.map(IndexTable.cacheName).flatMap {
+                    IndexTable($0, repository: repository.config.id)
+                }, "\(what): no table")
+            #expect(table.isSound(), "\(what)")
+        }
+    }
+
+    /// Pages that are gone read as zeros; a file that is written into reads as anything.
+    @Test(arguments: 0..<40) func aTableThatChangesWhileItIsMapped(round: Int) throws {
+        let cache = ShiftyCache()
+        let (fixture, repository, segment) = try world(cache)
+        _ = try BlobIndex(repository)
+        let random = TestSeed.random("a table that changes, \(round)")
+        let index = try BlobIndex(repository)
+        switch round % 3 {
+        case 0: break
+        case 1: _ = try index.soundIndex()
+        default: for entry in segment.entries.prefix(random.number(1...4000)) { _ = index.blob(entry.id) }
+        }
+        let sorted = try index.soundIndex()
+        cache.change { bytes in
+            if round % 2 == 0 {
+                for place in bytes.indices { bytes[place] = 0 }
+            } else {
+                for place in bytes.indices { bytes[place] = UInt8(truncatingIfNeeded: random.next()) }
+            }
+        }
+        // What goes through the changed table ends with an error, never with another number or out of bounds.
+        #expect(throws: RepositoryError.cacheChanged) { try sorted.forEachBlob { _, _ in } }
+        for entry in segment.entries.prefix(50) { _ = sorted.copies(of: entry.id) }
+        #expect(throws: RepositoryError.cacheChanged) { try index.expectIntact() }
+        // What looks up goes on with the store's.
+        try expect(index, holds: segment, "after the change")
+        // A backup does not commit on what was found before.
+        #expect(throws: RepositoryError.cacheChanged) { try index.expectIntact() }
+        try expect(try BlobIndex(repository), holds: segment, "opened anew")
+        #expect(throws: Never.self) { try BlobIndex(repository).expectIntact() }
+        _ = fixture
+    }
+
+    @Test func aBackupDoesNotCommitOnATableThatChanged() throws {
+        let cache = ShiftyCache()
+        let (_, repository, segment) = try world(cache)
+        _ = try BlobIndex(repository)
+        let session = try BackupSession(repository, host: "host", program: "test")
+        #expect(session.index.holds(BlobReference(id: segment.entries[0].id, length: 12)))
+        cache.change { for place in $0.indices { $0[place] = 0 } }
+        let root = try session.makeWriter(.manifestPack, compression: .off).store([1, 2, 3])
+        #expect(throws: RepositoryError.cacheChanged) {
+            try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        }
+        session.close()
+    }
+
+    @Test func aReferenceThatChangesAfterItWasVerifiedIsRead() throws {
+        let cache = ShiftyCache()
+        let (random, repository) = (TestSeed.random("references"), ID128(high: 1, low: 2))
+        let segments = (0..<40).map { number in
+            ManifestSegmentReference(
+                blob: BlobReference(id: random.id(), length: 1), recordCount: 1, firstPath: [UInt8(number)])
+        }
+        let chunks = Dictionary(
+            uniqueKeysWithValues: segments.map { segment in
+                (segment.blob.id, (0..<30).map { _ in random.id() }.sorted())
+            })
+        var scanned = 0
+        func gather(changing: Bool) throws -> Set<ID128> {
+            var found: Set<ID128> = []
+            let references = ReferenceCache(cache, repository: repository)
+            var bodies = 0
+            try references.forEach(
+                segments,
+                scan: { batch in
+                    scanned += batch.count
+                    return batch.map { chunks[$0.blob.id]! }
+                },
+                body: { bytes in
+                    bodies += 1
+                    if changing, bodies == 5 { cache.change { for place in $0.indices { $0[place] = 0 } } }
+                    for offset in stride(from: 0, to: bytes.count, by: 16) {
+                        found.insert(ID128(loading: bytes.baseAddress! + offset))
+                    }
+                })
+            return found
+        }
+        let all = Set(chunks.values.joined())
+        #expect(try gather(changing: false) == all)
+        #expect(scanned == 40)
+        #expect(try gather(changing: false) == all)
+        #expect(scanned == 40, "they are kept")
+        #expect(try gather(changing: true) == all)
+        #expect(scanned > 40, "what cannot be believed is read from the store")
+    }
+}
