@@ -30,15 +30,26 @@ extension Commands {
             let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
-            try SnapshotFile(path, in: record, repository: repository, index: index).read { bytes in
+            let file = try SnapshotFile(path, in: record, repository: repository, index: index)
+            try printFile(file, Formatting.name(path.absolute), context)
+        }
+        return .done
+    }
+
+    private static func printFile(_ file: SnapshotFile, _ name: String, _ context: CommandContext) throws {
+        do {
+            try file.read { bytes in
                 try context.write(Array(bytes))
                 try context.expectReader()
                 if context.isInterrupted() {
                     throw CommandFailure(code: .interrupted, message: "interrupted before the file's end")
                 }
             }
+        } catch let error where error.isDamage {
+            throw CommandFailure(
+                code: .damage,
+                message: "\(name): what was printed is not all of it: \(error)" + ErrorReport.damageAdvice)
         }
-        return .done
     }
 
     private static func id(_ text: String) throws -> ID128 {

@@ -33,6 +33,13 @@ extension Commands {
         ).run(chosen)
         reporter.finish()
         try output.summarize(report, chosen.count)
+        if report.failed > 0 || report.failedFiles > 0 || !unreadable.isEmpty {
+            let words = SuggestedCommands.words(
+                [(.repo, Array(source.location.path.utf8))], isASCII: context.terminal.isASCII)
+            context.complain(
+                "to see what is damaged in the source and how to repair it, run: "
+                    + "bakstore check --read-data\(words)")
+        }
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
         return report.failedFiles > 0 ? .incomplete : .done

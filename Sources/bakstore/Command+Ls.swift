@@ -15,10 +15,17 @@ extension Commands {
         // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
         let path = try subject.path(in: record, repository, index)
         let places = path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [path]
+        var unlisted: Set<[UInt8]> = []
+        func noteDamage(_ start: [UInt8], _ error: any Error) {
+            guard unlisted.insert(start).inserted else { return }
+            context.complain(
+                "the list of files is damaged; what it had from \(Formatting.name(start.absolute)) on is not "
+                    + "shown: \(error)")
+        }
         for place in places {
             var found = false
             var grouper = invocation.has(.groups) ? AssetGrouper() : nil
-            try forEachEntry(of: record, at: place, repository, index) { entry in
+            try forEachEntry(of: record, at: place, repository, index, onDamage: noteDamage) { entry in
                 if context.isInterrupted() { return false }
                 found = true
                 if entry.goneSince != nil, invocation.has(.withoutGone) { return true }
@@ -34,25 +41,35 @@ extension Commands {
             }
             for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
             if context.isInterrupted() { return .interrupted }
-            guard found || subject.path.isEmpty else {
+            guard found || subject.path.isEmpty || !unlisted.isEmpty else {
                 throw SnapshotPathError.notInSnapshot(place, record.id)
             }
+        }
+        guard unlisted.isEmpty else {
+            throw CommandFailure(
+                code: .damage, message: "not everything could be listed" + ErrorReport.damageAdvice)
         }
         return .done
     }
 
-    /// Hands over the entries at and beneath `path` until `body` returns false.
+    /// Hands over the entries at and beneath `path` until `body` returns false. Where the list is damaged it goes on with
+    /// the next part that is whole.
     private static func forEachEntry(
         of record: CommitRecord, at path: [UInt8], _ repository: Repository, _ index: BlobIndex,
-        _ body: (ManifestEntry) throws -> Bool
+        onDamage: (_ start: [UInt8], _ error: any Error) -> Void, _ body: (ManifestEntry) throws -> Bool
     ) throws {
         let reader = try ManifestReader(record, repository: repository, index: index, from: path)
-        while let next = try reader.next() {
-            guard case .entry(let entry) = next else { continue }
-            if PathOrder.isAtOrBeneath(entry.path, path) {
-                guard try body(entry) else { return }
-            } else if PathOrder.precedes(path, entry.path) {
-                return
+        while true {
+            do {
+                guard let next = try reader.next() else { return }
+                guard case .entry(let entry) = next else { continue }
+                if PathOrder.isAtOrBeneath(entry.path, path) {
+                    guard try body(entry) else { return }
+                } else if PathOrder.precedes(path, entry.path) {
+                    return
+                }
+            } catch let error where error.isDamage {
+                onDamage(reader.skipSegment(), error)
             }
         }
     }

@@ -99,3 +99,11 @@ struct ErrorReport: Equatable {
         }
     }
 }
+
+extension Error {
+    /// Whether something in the repository is damaged or gone, and not only made by a newer program.
+    var isDamage: Bool {
+        if let error = self as? CorruptionError { return !error.isWhole }
+        return self is MissingBlobError
+    }
+}
