@@ -27,7 +27,8 @@ struct TrustedSegments {
 
     /// All that it says, for `Milestones`.
     var knowledge: String {
-        "\(collections) \(keys.sorted { $0.key < $1.key }) \(outcomes.knowledge) \(missing)"
+        let keys = keys.sorted { $0.key < $1.key }
+        return "\(collections) \(keys) \(listed.knowledge) \(outcomes.knowledge) \(missing)"
     }
 
     /// The segments' ids.
@@ -54,7 +55,8 @@ struct TrustedSegments {
         trusted.listed = try repository.sessionOutcomes(asksSpares: !isStoring)
         trusted.outcomes = trusted.listed
         trusted.outcomes.noteCommitted(state.decision?.superseded ?? [])
-        milestones.reached("listing segments", ["\(state) \(trusted.outcomes.knowledge)"])
+        milestones.reached(
+            "listing segments", ["\(state) \(trusted.listed.knowledge) \(trusted.outcomes.knowledge)"])
         var wanted = trusted.outcomes.committed
         let listed = try repository.store.list(Layout.index)
         try repository.unmaskDamagedRecords(

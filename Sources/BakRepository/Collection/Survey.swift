@@ -88,8 +88,11 @@ struct Survey {
         var lines = ["\(trusted.round) \(sorted.packs)"]
         try? sorted.forEachBlob { position, copies in lines.append("\(position) \(copies)") }
         let superseded = trusted.collections.decision?.superseded ?? []
-        let (outcomes, sessions) = (trusted.outcomes, trusted.sessions)
-        for ids in [Set(superseded), sessions, outcomes.committed, outcomes.damaged] {
+        let (listed, outcomes) = (trusted.listed, trusted.outcomes)
+        for ids in [
+            Set(superseded), trusted.sessions, outcomes.committed, outcomes.damaged, listed.committed,
+            listed.damaged,
+        ] {
             lines.append("\(ids.sorted())")
         }
         return lines.joined(separator: "; ")
