@@ -104,7 +104,7 @@ extension LocalStore {
             return .lock
         }
         let mark = try Descriptor.open(
-            at: root.number, Self.unguardedMark, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            at: root.number, Self.unguardedMark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
         sharing().apply(to: mark, isFolder: false)
         try mark.close()
         try synchronize(folder: root)
@@ -280,7 +280,8 @@ extension LocalStore {
         _ bytes: UnsafeRawBufferPointer, _ name: String, in folder: Descriptor
     ) throws(Errno) -> Bool {
         let file = try Descriptor.open(at: folder.number, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-        guard try file.status().st_size == bytes.count else { return false }
+        let status = try file.status()
+        guard status.format == S_IFREG, status.st_size == bytes.count else { return false }
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 1), alignment: 16)
         defer { copy.deallocate() }
         let part = UnsafeMutableRawBufferPointer(rebasing: copy[..<bytes.count])

@@ -70,7 +70,10 @@ extension LocalStore {
 
     /// Makes a file of the reserve, or what a stopped program or an older one left out of it.
     private func fill(_ name: String, in folder: Descriptor, attributes: Int) throws(Errno) {
-        let file = try Descriptor.open(at: folder.number, name, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+        let file = try Descriptor.open(
+            at: folder.number, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
+        // Noise goes into no device and no FIFO.
+        guard try file.status().format == S_IFREG else { throw Errno(code: EEXIST) }
         let hasBytes = try file.status().st_size >= Self.reserveFileBytes
         let last = Self.attribute(attributes - 1)
         let hasAttributes = attributes == 0 || fgetxattr(file.number, last, nil, 0) >= 0

@@ -158,7 +158,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
 
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         do throws(Errno) {
-            let status = try linkStatus(at: root.number, key.description)
+            let folder = try openFolder(Self.folder(of: key))
+            let status = try linkStatus(at: folder.number, Self.lastComponent(of: key))
             guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
             return Int(status.st_size)
         } catch {
@@ -210,7 +211,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     public func delete(_ key: ObjectKey) throws(StoreError) {
         monitor.locked { readers.remove(key) }
         do throws(Errno) {
-            try system { unlinkat(root.number, key.description, 0) }
+            let folder = try openFolder(Self.folder(of: key))
+            try system { unlinkat(folder.number, Self.lastComponent(of: key), 0) }
         } catch {
             guard error.code != ENOENT else { return }
             throw failure(error, "delete", key.description, isWriting: true)
@@ -274,11 +276,21 @@ extension LocalStore {
         return opened
     }
 
+    /// Opens a folder of the store. A link is not followed on the way: what is deleted or written lies in this store
+    /// and in no other. Throws ENOTDIR where a link or a file is in a folder's place.
+    func openFolder(_ folder: String) throws(Errno) -> Descriptor {
+        var opened = root
+        for component in folder.isEmpty ? ["."] : folder.split(separator: "/") {
+            opened = try Descriptor.open(
+                at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        }
+        return opened
+    }
+
     /// Opens a folder to list it; nil when it does not exist.
     func openListed(_ folder: String) throws(Errno) -> Descriptor? {
         do throws(Errno) {
-            return try Descriptor.open(
-                at: root.number, folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            return try openFolder(folder)
         } catch {
             // Where the store itself is gone, no folder of it may pass for empty.
             guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }
@@ -333,8 +345,7 @@ extension LocalStore {
             for folder in fresh {
                 for parent in Self.lineage(folder).dropLast() where opened[parent] == nil {
                     path = parent
-                    opened[parent] = try Descriptor.open(
-                        at: root.number, parent.isEmpty ? "." : parent, O_RDONLY | O_DIRECTORY)
+                    opened[parent] = try openFolder(parent)
                 }
             }
             for (folder, descriptor) in opened {
@@ -378,10 +389,11 @@ extension LocalStore {
 
     /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
     private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        let folder = try openFolder(Self.folder(of: key))
         do throws(Errno) {
             // O_NONBLOCK: a FIFO must not make the reader wait.
             let file = try Descriptor.open(
-                at: root.number, key.description, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+                at: folder.number, Self.lastComponent(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             if try file.status().format == S_IFREG { return file }
         } catch {
             // ELOOP: a symbolic link.
@@ -400,6 +412,11 @@ extension LocalStore {
     ) -> StoreError {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
+        if error.code == ENOTDIR {
+            failure.message +=
+                "; something else is in the place of a folder of the repository, which is not followed if it is a link: move "
+                + "the real folder there, or mount it there (mount --bind)"
+        }
         if error.code == EBUSY {
             failure.message +=
                 "; another program is storing it, or was killed while it did: when nothing else is running, run: "

@@ -65,6 +65,26 @@ extension PosixTests {
             }
         }
 
+        @Test(arguments: ["packs", "packs/ab"]) func aFolderThatIsALinkIsNotFollowed(_ link: String) throws {
+            let (store, key) = (try store(), ObjectKey("packs/ab/x"))
+            let outside = scratch["outside/packs/ab/x"]
+            for folder in ["outside", "outside/packs", "outside/packs/ab"] { mkdir(scratch[folder], 0o700) }
+            scratch.write("outside/packs/ab/x")
+            let place = scratch["deep/er/store/" + link]
+            if link != "packs" { mkdir(scratch["deep/er/store/packs"], 0o700) }
+            symlink(scratch["outside/" + link], place)
+            var byte: [UInt8] = [0]
+            #expect(throws: StoreError.self) { try store.delete(key) }
+            #expect(throws: StoreError.self) { try store.deleteDurably(key) }
+            #expect(throws: StoreError.self) { try store.size(of: key) }
+            #expect(throws: StoreError.self) { try store.list("packs/ab") }
+            #expect(throws: StoreError.self) { try withBytes("1") { try store.put(key, $0) } }
+            #expect(throws: StoreError.self) {
+                try byte.withUnsafeMutableBytes { try store.read(key, at: 0, into: $0) }
+            }
+            #expect(access(outside, F_OK) == 0)
+        }
+
         @Test func listsOnlyObjectsSorted() throws {
             let store = try store()
             for name in ["s/b", "s/a", "s/a-b", "s/a.b", "s/sub/c", "top"] {
