@@ -85,7 +85,33 @@ public enum PathOrder {
     /// follows the folder before any sibling whose name continues the folder's.
     @inlinable
     public static func precedes(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
-        left.lexicographicallyPrecedes(right) { rank($0) < rank($1) }
+        let known = left.withContiguousStorageIfAvailable { left in
+            right.withContiguousStorageIfAvailable { right in
+                precedes(UnsafeRawBufferPointer(left), UnsafeRawBufferPointer(right))
+            }
+        }
+        if let known, let answer = known { return answer }
+        return left.lexicographicallyPrecedes(right) { rank($0) < rank($1) }
+    }
+
+    /// The same of memory.
+    @usableFromInline
+    static func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        let same = sharedBytes(left, right)
+        guard same < left.count, same < right.count else { return left.count < right.count }
+        return rank(left[same]) < rank(right[same])
+    }
+
+    /// How many first bytes of both are the same: of long paths most, and so eight are compared at a time.
+    public static func sharedBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+        let count = min(left.count, right.count)
+        var same = 0
+        while same + 8 <= count,
+            left.loadUnaligned(fromByteOffset: same, as: UInt64.self)
+                == right.loadUnaligned(fromByteOffset: same, as: UInt64.self)
+        { same += 8 }
+        while same < count, left[same] == right[same] { same += 1 }
+        return same
     }
 
     @inlinable

@@ -155,7 +155,10 @@ public struct PathFilter: Sendable {
         let shared = cursor.move(to: path)
         let depth = cursor.components.count
         levels.removeLast(max(0, levels.count - (shared + 1)))
-        while levels.count < depth { levels.append(level(depth: levels.count, readStart)) }
+        while levels.count < depth {
+            let above = levels.count > 0 ? cursor.ends[levels.count - 1] : 0
+            levels.append(level(of: Array(path[..<above]), readStart))
+        }
         let isRoot = rootLengths.contains(path.count) && roots.contains(path)
         let parent = depth > 0 ? levels[depth - 1] : nil
         guard isRoot || parent?.isInside == true else { return .include }
@@ -207,9 +210,10 @@ public struct PathFilter: Sendable {
         return nil
     }
 
-    /// Looks at the folder of the first `depth` components of the current path.
-    private mutating func level(depth: Int, _ readStart: FileStartReader) -> Level {
-        let folder = Array(cursor.components[..<depth].joined(separator: [UInt8(ascii: "/")]))
+    /// Looks at the next folder on the way to the current path.
+    private mutating func level(of folder: [UInt8], _ readStart: FileStartReader) -> Level {
+        let depth = levels.count
+        let maybeRoot = folder.isEmpty || rootLengths.contains(folder.count)
         var level = Level()
         if depth > 0, levels[depth - 1].isInside {
             level.isInside = true
@@ -219,7 +223,7 @@ public struct PathFilter: Sendable {
             level.top = max(0, depth - 1)
         }
         guard level.isInside else { return level }
-        level.device = rootDevices[folder] ?? (depth > 0 ? levels[depth - 1].device : nil)
+        level.device = (maybeRoot ? rootDevices[folder] : nil) ?? (depth > 0 ? levels[depth - 1].device : nil)
         level.mark = exclusions.marks.first { mark in
             let start = readStart(PathOrder.join(folder, mark.name), mark.header.count)
             return start?.bytes.starts(with: mark.header) ?? false

@@ -2,9 +2,13 @@
 // a folder speaks for all beneath it. Answers for the folders on the way to a path are kept, so that a sorted
 // walk tries each pattern once for each entry.
 
+import BakCore
+
 /// The components of the path that a walk has come to.
 struct PathCursor: Sendable {
     private(set) var components: [ArraySlice<UInt8>] = []
+    /// How many bytes of the path each component ends after.
+    private(set) var ends: [Int] = []
     private var folder: [UInt8] = []
 
     /// Moves to `path`. Returns how many leading components, the last one never among them, name the same
@@ -14,13 +18,24 @@ struct PathCursor: Sendable {
         let nameStart = (path.lastIndex(of: slash) ?? -1) + 1
         if !components.isEmpty, path[..<nameStart].elementsEqual(folder), nameStart < path.count {
             components[components.count - 1] = path[nameStart...]
+            ends[ends.count - 1] = path.count
             return components.count - 1
         }
-        // Whole components only: each of them ends with a slash in both.
-        let common = zip(folder, path[..<nameStart]).prefix { $0 == $1 }.count
-        components = path.split(separator: slash)
+        let common = folder.withUnsafeBytes { folder in
+            path.withUnsafeBytes { PathOrder.sharedBytes(folder, .init(rebasing: $0[..<nameStart])) }
+        }
+        // Whole components only: each of them ends with a slash in both. What is given up is counted, not what is kept,
+        // so that a step in a deep folder costs no more than one in any other.
+        let kept = max(0, components.count - 1) - folder[common...].count { $0 == slash }
+        components.removeLast(components.count - kept)
+        ends.removeLast(ends.count - kept)
+        // Folders have bytes of their own: a part of this path would keep all of it in memory.
+        for part in path[((ends.last ?? -1) + 1)...].split(separator: slash) {
+            components.append(part.endIndex == path.count ? part : ArraySlice(Array(part)))
+            ends.append(part.endIndex)
+        }
         folder = Array(path[..<nameStart])
-        return folder[..<common].count { $0 == slash }
+        return kept
     }
 }
 

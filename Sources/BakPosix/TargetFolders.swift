@@ -26,11 +26,18 @@ private final class OpenFolder: Sendable {
     }
 }
 
+/// A path that is looked up. Swift hashes an array byte by byte, which takes longest where paths are.
+private struct PathKey: Hashable {
+    let bytes: [UInt8]
+
+    func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+}
+
 /// The open folders of a target. May be used from any thread.
 final class TargetFolders: @unchecked Sendable {
     let top: FixedFolder
     private let monitor = Monitor()
-    private var recent: RecentlyUsed<[UInt8], OpenFolder>
+    private var recent: RecentlyUsed<PathKey, OpenFolder>
     private let topFolder: OpenFolder
     private let capacity: Int
     /// The modes of the folders that were given rights.
@@ -98,8 +105,8 @@ final class TargetFolders: @unchecked Sendable {
     /// Notes that the folder has its own mode now, and maybe an ACL to hand down.
     func keepMode(_ path: [UInt8]) {
         monitor.locked {
-            lent[path] = nil
-            recent.remove(path)
+            if !lent.isEmpty { lent[path] = nil }
+            recent.remove(PathKey(bytes: path))
         }
     }
 
@@ -136,9 +143,9 @@ final class TargetFolders: @unchecked Sendable {
 
     private func openFolder(of path: [UInt8]) throws(Errno) -> OpenFolder {
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return topFolder }
-        let key = Array(path[..<slash])
+        let key = PathKey(bytes: Array(path[..<slash]))
         if let known = monitor.locked({ recent[key] }) { return known }
-        let folder = OpenFolder(try top.open(key, linux_O_PATH.flag | O_DIRECTORY))
+        let folder = OpenFolder(try top.open(key.bytes, linux_O_PATH.flag | O_DIRECTORY))
         // What falls out is closed after the lock is given back, or by a thread that still uses it.
         let evicted = monitor.locked { recent.insert(key, folder) }
         _ = evicted
@@ -150,7 +157,7 @@ final class TargetFolders: @unchecked Sendable {
 
     /// Drops the descriptor of a folder that was removed. True if there was one.
     private func forgetIfGone(_ folder: ArraySlice<UInt8>) -> Bool {
-        let key = Array(folder)
+        let key = PathKey(bytes: Array(folder))
         guard let known = monitor.locked({ recent[key] }) else { return false }
         if let status = try? known.descriptor.status(), status.st_nlink > 0 { return false }
         monitor.locked { recent.remove(key) }
