@@ -28,8 +28,11 @@ enum ForeignRepository {
     }
 
     private static func begins(_ path: String, with text: String) -> Bool {
-        // A larger file is none of those that are looked for.
-        guard let bytes = try? SmallFile.read(path: path, limit: 64 << 10) else { return false }
+        // A larger file is none of those that are looked for, and a pipe is not waited for.
+        let most = 64 << 10
+        guard let bytes = try? SmallFile.readStart(path: path, count: most + 1), bytes.count <= most else {
+            return false
+        }
         let start = bytes.drop { [0x20, 0x09, 0x0a, 0x0d].contains($0) }
         return start.starts(with: text.utf8)
     }

@@ -29,7 +29,9 @@ struct KnownRepositories {
     /// Reads what is remembered in a folder; nothing without one.
     init(folder: [UInt8]?) {
         file = folder.map { String(decoding: $0, as: UTF8.self) + "/repositories" }
-        guard let file, let bytes = try? SmallFile.read(path: file, limit: Self.sizeLimit) else { return }
+        guard let file, let bytes = try? SmallFile.readStart(path: file, count: Self.sizeLimit) else {
+            return
+        }
         let fields = bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast().map {
             String(decoding: $0, as: UTF8.self)
         }
