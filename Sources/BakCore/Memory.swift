@@ -2,6 +2,7 @@
 // is not given what it needs says so and ends with exit code 1, at once: what it leaves is what a kill leaves.
 
 import Glibc
+import Synchronization
 
 /// Memory that may not be there.
 public enum Memory {
@@ -24,8 +25,12 @@ public enum Memory {
         release(block(byteCount))
     }
 
-    /// Ends the program: it was not given what it needs. `what` says what that is.
+    /// Whether a thread is about to end the program.
+    private static let isEnding = Atomic(false)
+
+    /// Ends the program: it was not given what it needs. `what` says what that is. Of several threads the first one says so.
     public static func exhausted(_ what: String) -> Never {
+        if isEnding.exchange(true, ordering: .relaxed) { while true { pause() } }
         let text =
             "bakstore: there is not enough memory here for \(what); close other programs, or raise the limit\n"
         _ = Array(text.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
