@@ -25,15 +25,21 @@ public enum Memory {
         release(block(byteCount))
     }
 
+    /// Ends the program: it was not given what it needs. `what` says what that is.
+    public static func exhausted(_ what: String) -> Never {
+        let text =
+            "bakstore: there is not enough memory here for \(what); close other programs, or raise the limit\n"
+        Array(text.utf8).withUnsafeBytes { end(saying: $0) }
+    }
+
     /// Whether a thread is about to end the program.
     private static let isEnding = Atomic(false)
 
-    /// Ends the program: it was not given what it needs. `what` says what that is. Of several threads the first one says so.
-    public static func exhausted(_ what: String) -> Never {
+    /// Ends the program with a line. Of several threads the first one says its own. Nothing is allocated here, so that a
+    /// handler of signals may call it.
+    public static func end(saying line: UnsafeRawBufferPointer) -> Never {
         if isEnding.exchange(true, ordering: .relaxed) { while true { pause() } }
-        let text =
-            "bakstore: there is not enough memory here for \(what); close other programs, or raise the limit\n"
-        _ = Array(text.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        _ = write(2, line.baseAddress, line.count)
         _exit(1)
     }
 }

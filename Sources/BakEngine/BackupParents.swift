@@ -158,17 +158,18 @@ private struct Chain {
     init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
         let list = try repository.snapshotList()
         for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
-        let archives = list.readable.filter { $0.isComplete && $0.isArchive }
-        let carriedOver = list.order.ancestors(of: archives)
-        // Nobody stores by what a session has stored whose record is missing.
-        let followable = list.unreadable.filter { !$0.isMissing }.compactMap(\.spare)
-        lost = list.unreadable.first { snapshot in
-            !carriedOver.contains(snapshot.id) && !followable.contains { $0.id == snapshot.id }
+        var known = list.readable
+        if !list.unreadable.isEmpty {
+            // Nobody stores by what a session has stored whose record is missing.
+            let followable = list.unreadable.filter { !$0.isMissing && $0.spare != nil }
+            let carriedOver = list.order.ancestors(of: known.filter { $0.isComplete && $0.isArchive })
+            let isFine = carriedOver.union(followable.map(\.id))
+            lost = list.unreadable.first { !isFine.contains($0.id) }
+            known = (known + followable.compactMap(\.spare)).sorted(by: list.order.precedes)
         }
-        var related = (list.readable + followable).filter {
+        var related = known.filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }
-        related.sort(by: list.order.precedes)
         // Who names a date says where in the history the snapshot belongs.
         if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
             related.removeAll { list.order.time(of: $0) > time }

@@ -25,9 +25,14 @@ public final class FolderCache: LocalCache {
     public init(path: String, isReadOnly: Bool = false) {
         self.path = path
         self.isReadOnly = isReadOnly
-        if !isReadOnly { Self.make(path) }
-        let found = Self.open(path)
-        folder = found.flatMap { Self.isTrusted($0, path, isReadOnly: isReadOnly) ? $0 : nil }
+        let (parent, name) = Folders.split(path)
+        if !isReadOnly { try? Folders.create(parent, mode: 0o700, durably: false) }
+        let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
+        if !isReadOnly, let above { Self.make(path, name, in: above) }
+        let found = above.flatMap {
+            try? Descriptor.open(at: $0.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        }
+        folder = found.flatMap { Self.isTrusted($0, in: above, isReadOnly: isReadOnly) ? $0 : nil }
         isDistrusted = found != nil && folder == nil
         if let folder, !isReadOnly {
             _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600)
@@ -57,41 +62,22 @@ public final class FolderCache: LocalCache {
     }
 
     /// Makes the folder where it is missing. What is no folder and has its name gives way; another user's folder stays.
-    private static func make(_ path: String) {
-        let (parent, name) = split(path)
-        try? Folders.create(parent, mode: 0o700, durably: false)
-        if let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY),
-            let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR
-        {
+    private static func make(_ path: String, _ name: String, in above: Descriptor) {
+        if let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR {
             renameat(above.number, name, above.number, Temporary.name())
         }
         try? Folders.create(path, mode: 0o700, durably: false)
     }
 
-    /// Opens the folder if it is no link.
-    private static func open(_ path: String) -> Descriptor? {
-        let (parent, name) = split(path)
-        guard let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY) else { return nil }
-        return try? Descriptor.open(at: above.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    }
-
     /// Whether only those whom this user trusts may write to the folder, now at least: each file is looked at as well.
-    private static func isTrusted(_ folder: Descriptor, _ path: String, isReadOnly: Bool) -> Bool {
-        guard let above = try? Descriptor.open(split(path).parent, O_RDONLY | O_DIRECTORY),
-            let its = try? above.status(), let status = try? folder.status(), trusts(status, from: its)
+    private static func isTrusted(_ folder: Descriptor, in above: Descriptor?, isReadOnly: Bool) -> Bool {
+        guard let its = try? above?.status(), let status = try? folder.status(), trusts(status, from: its)
         else { return false }
         if status.st_mode & 0o022 == 0 { return true }
         guard !isReadOnly, fchmod(folder.number, status.st_mode & 0o7755) == 0,
             let now = try? folder.status()
         else { return false }
         return now.st_mode & 0o022 == 0
-    }
-
-    private static func split(_ path: String) -> (parent: String, name: String) {
-        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        return (
-            slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...])
-        )
     }
 
     public func replace(

@@ -27,6 +27,13 @@ enum Folders {
         }
     }
 
+    /// The folder that a path lies in, and its name there.
+    static func split(_ path: String) -> (folder: String, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        let folder = slash == path.startIndex ? "/" : String(path[..<slash])
+        return (folder, String(path[path.index(after: slash)...]))
+    }
+
     /// What root makes in a user's folder is that user's.
     private static func inheritOwner(_ folder: String, _ above: Descriptor) {
         if let made = try? Descriptor.open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {

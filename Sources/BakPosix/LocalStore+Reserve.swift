@@ -73,8 +73,9 @@ extension LocalStore {
         let file = try Descriptor.open(
             at: folder.number, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
         // Noise goes into no device and no FIFO.
-        guard try file.status().format == S_IFREG else { throw Errno(code: EEXIST) }
-        let hasBytes = try file.status().st_size >= Self.reserveFileBytes
+        let status = try file.status()
+        guard status.format == S_IFREG else { throw Errno(code: EEXIST) }
+        let hasBytes = status.st_size >= Self.reserveFileBytes
         let last = Self.attribute(attributes - 1)
         let hasAttributes = attributes == 0 || fgetxattr(file.number, last, nil, 0) >= 0
         if hasBytes, hasAttributes { return }

@@ -320,14 +320,14 @@ extension LocalStore {
     func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
         let folder = Self.folder(of: key)
         do throws(Errno) {
-            let isKnown = monitor.locked { existingFolders.contains(folder) }
-            var opened = try Descriptor.open(at: root.number, ".", O_RDONLY | O_DIRECTORY)
+            if monitor.locked({ existingFolders.contains(folder) }) { return try openFolder(folder) }
+            var opened = try openFolder("")
             for component in folder.split(separator: "/") {
-                if !isKnown { try sharing().makeFolder(String(component), in: opened) }
+                try sharing().makeFolder(String(component), in: opened)
                 opened = try Descriptor.open(
                     at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             }
-            if !isKnown { monitor.locked { _ = existingFolders.insert(folder) } }
+            monitor.locked { _ = existingFolders.insert(folder) }
             return opened
         } catch {
             throw failure(error, "make the folder of", key.description, isWriting: true)

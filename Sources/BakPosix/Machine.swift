@@ -26,11 +26,9 @@ public enum Machine {
         action.__sigaction_handler.sa_handler = { number in
             let sample = mmap(nil, 64 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
             if sample == MAP_FAILED {
-                // Nothing is allocated here.
                 let text: StaticString =
                     "bakstore: there is not enough memory here; close other programs, or raise the limit\n"
-                _ = write(2, text.utf8Start, text.utf8CodeUnitCount)
-                _exit(1)
+                Memory.end(saying: .init(start: text.utf8Start, count: text.utf8CodeUnitCount))
             }
             signal(number, SIG_DFL)
             raise(number)

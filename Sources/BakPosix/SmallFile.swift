@@ -45,7 +45,7 @@ public enum SmallFile {
     /// file is in the way.
     public static func expectReplaceable(path: String) throws(SourceError) {
         do throws(Errno) {
-            let (folder, name) = split(path)
+            let (folder, name) = Folders.split(path)
             var status = Glibc.stat()
             if lstat(path, &status) == 0, status.format != S_IFREG { throw Errno(code: EEXIST) }
             if name.isEmpty { throw Errno(code: EISDIR) }
@@ -59,7 +59,7 @@ public enum SmallFile {
     public static func replace(path: String, _ bytes: [UInt8]) throws(SourceError) {
         try expectReplaceable(path: path)
         do throws(Errno) {
-            let (folderPath, name) = split(path)
+            let (folderPath, name) = Folders.split(path)
             let folder = try Descriptor.open(folderPath, O_RDONLY | O_DIRECTORY)
             let (temporary, file) = try Temporary.create(in: folder.number, mode: 0o666)
             do throws(Errno) {
@@ -80,19 +80,11 @@ public enum SmallFile {
     /// Does as `replace` does, in a folder that is made for this user if it is not there.
     public static func replaceMakingFolder(path: String, _ bytes: [UInt8]) throws(SourceError) {
         do throws(Errno) {
-            try Folders.create(split(path).folder, mode: 0o700, durably: false)
+            try Folders.create(Folders.split(path).folder, mode: 0o700, durably: false)
         } catch {
             throw SourceError(error, "write \(path)")
         }
         try replace(path: path, bytes)
-    }
-
-    private static func split(_ path: String) -> (folder: String, name: String) {
-        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        return (
-            path.hasPrefix("/") && slash == path.startIndex ? "/" : String(path[..<slash]),
-            String(path[path.index(after: slash)...])
-        )
     }
 
     private static func readToEnd(

@@ -41,16 +41,6 @@ private final class ShiftyCache: LocalCache, @unchecked Sendable {
     }
 }
 
-private func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment {
-    let blobs = (0..<count).map { number in
-        BlobRecord(
-            id: random.id(), offset: UInt32(64 + number * 60), rawLength: 12, storedLength: 12, codec: .raw,
-            storedChecksum: 0)
-    }
-    let pack = IndexedPack(id: random.id(), size: UInt64(64 + count * 100 + 48), kind: .chunkPack)
-    return IndexSegment(session: random.id(), contents: [(pack, blobs)])
-}
-
 @Suite struct CacheBeliefTests {
     private static let entries = 5000
 
@@ -97,25 +87,28 @@ private func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment
         func block(_ number: Int) -> Range<Int> { number * 4096..<(number + 1) * 4096 }
         for _ in 0..<60 {
             var bytes = whole
+            func put(_ place: Int, _ other: [UInt8], _ from: Int) {
+                bytes.replaceSubrange(block(place), with: other[block(from)])
+            }
             let (place, from) = (fixture.random.number(1...last), fixture.random.number(1...last))
             let what: String
             switch fixture.random.number(0...6) {
             case 0:
                 what = "blocks \(place) and \(from) exchanged"
-                bytes.replaceSubrange(block(place), with: whole[block(from)])
-                bytes.replaceSubrange(block(from), with: whole[block(place)])
+                put(place, whole, from)
+                put(from, whole, place)
             case 1:
                 what = "block \(from) also at \(place)"
-                bytes.replaceSubrange(block(place), with: whole[block(from)])
+                put(place, whole, from)
             case 2:
                 what = "block \(place) of the older table"
-                bytes.replaceSubrange(block(place), with: old[block(place)])
+                put(place, old, place)
             case 3:
                 what = "block \(place) of another repository's"
-                bytes.replaceSubrange(block(place), with: foreign[block(place)])
+                put(place, foreign, place)
             case 4:
                 what = "the older table's header"
-                bytes.replaceSubrange(block(0), with: old[block(0)])
+                put(0, old, 0)
             case 5:
                 what = "the first half of the older table"
                 let half = 512 * fixture.random.number(1...(whole.count / 512))

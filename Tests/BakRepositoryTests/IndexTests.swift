@@ -8,16 +8,6 @@ import Testing
 
 @testable import BakRepository
 
-private func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment {
-    let blobs = (0..<count).map { number in
-        BlobRecord(
-            id: random.id(), offset: UInt32(64 + number * 60), rawLength: 12, storedLength: 12, codec: .raw,
-            storedChecksum: 0)
-    }
-    let pack = IndexedPack(id: random.id(), size: UInt64(64 + count * 100 + 48), kind: .chunkPack)
-    return IndexSegment(session: random.id(), contents: [(pack, blobs)])
-}
-
 private func overlay(_ segments: [IndexSegment]) -> IndexOverlay {
     var overlay = IndexOverlay()
     overlay.add(segments)

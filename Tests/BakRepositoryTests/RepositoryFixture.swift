@@ -135,3 +135,14 @@ final class InterruptedStore: ForwardingStore, @unchecked Sendable {
         try base.delete(key)
     }
 }
+
+/// An index segment of a session of its own: one pack with so many blobs.
+func segment(_ random: SeededRandom, entries count: Int) -> IndexSegment {
+    let blobs = (0..<count).map { number in
+        BlobRecord(
+            id: random.id(), offset: UInt32(64 + number * 60), rawLength: 12, storedLength: 12, codec: .raw,
+            storedChecksum: 0)
+    }
+    let pack = IndexedPack(id: random.id(), size: UInt64(64 + count * 100 + 48), kind: .chunkPack)
+    return IndexSegment(session: random.id(), contents: [(pack, blobs)])
+}
