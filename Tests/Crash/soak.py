@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Backups, prunes, forgetting, restores, checks and repairs of one repository at once, for a while, one of them killed each
-second.
+"""Backups, prunes, forgetting, restores, copies, checks and repairs of one repository at once, for a while, one of them killed
+each second.
 
-Three machines back up trees that change between their backups; two prune; one forgets at random; one restores; one checks
-and one repairs, and neither may find damage, as there is none.
+Three machines back up trees that change between their backups; two prune; one forgets at random; one restores; one copies to
+a second repository; one checks and one repairs, and neither may find damage, as there is none.
 Whatever is killed is begun anew. Afterwards a check of all data must find nothing, every snapshot that was reported
 stored and is not forgotten must be there, every snapshot must be restored as its tree was, and a last prune must
 leave nothing to give back.
 
-Usage: soak.py --program FILE [--seconds N] [--seed N]
+Usage: soak.py --program FILE [--seconds N] [--seed N] [--no-kills]
 """
 import argparse
 import hashlib
@@ -52,7 +52,7 @@ class Soak:
         self.trees = {}
         self.reported = set()
         self.forgotten = set()
-        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'check', 'repair', 'killed'], 0)
+        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'copy', 'check', 'repair', 'killed'], 0)
 
     def run(self, name, *arguments, is_killed=True):
         """Runs the program; returns its exit code and what it printed."""
@@ -86,8 +86,8 @@ class Soak:
             self.fail(f'{" ".join(arguments)} ends with {code}: {errors}{output}')
         return code, output
 
-    def snapshots(self, name, **options):
-        code, output = self.expect((0, KILLED), name, 'snapshots', '--json', **options)
+    def snapshots(self, name, repository='repo', **options):
+        code, output = self.expect((0, KILLED), name, 'snapshots', '--json', '--repo', repository, **options)
         rows = [json.loads(line) for line in output.splitlines()] if code == 0 else []
         return [row for row in rows if row['message_type'] == 'snapshot' and row['is_complete']]
 
@@ -145,10 +145,10 @@ class Soak:
             if rows:
                 self.restore_one('restore', draw.choice(rows))
 
-    def restore_one(self, name, row, is_killed=True):
+    def restore_one(self, name, row, repository='repo', is_killed=True):
         target = os.path.join(self.folder, 'target-' + name)
         shutil.rmtree(target, ignore_errors=True)
-        code, output, errors = self.run(name, 'restore', row['id'], '-t', target, is_killed=is_killed)
+        code, output, errors = self.run(name, 'restore', row['id'], '-t', target, '--repo', repository, is_killed=is_killed)
         if code == KILLED:
             return
         with self.lock:
@@ -159,8 +159,25 @@ class Soak:
         found = target + os.path.join(self.folder, row['tags'][0].split('-')[0])
         if code != 0:
             self.fail(f'restore {row["id"]} ends with {code}: {errors}{output}')
-        elif catalogue(found) != tree:
-            self.fail(f'{row["id"]} is not restored as it was')
+            return
+        got = catalogue(found)
+        if got != tree:
+            names = sorted(name for name in got.keys() | tree.keys() if got.get(name) != tree.get(name))
+            self.fail(f'{row["id"]} of {repository} is not restored as it was: {names} differ; {errors}{output}')
+
+    def copy(self):
+        draw = random.Random(self.seed * 100 + 80)
+        while not self.is_over:
+            time.sleep(0.2)
+            rows = self.snapshots('copy')
+            if not rows:
+                continue
+            number = draw.choice(rows)['id']
+            code, output, errors = self.run('copy', 'copy', '--from-repo', 'repo', '--repo', 'other', number)
+            with self.lock:
+                is_forgotten = number in self.forgotten
+            if code not in (0, KILLED) and not is_forgotten:
+                self.fail(f'copy of {number} ends with {code}: {errors}{output}')
 
     def check(self):
         while not self.is_over:
@@ -184,10 +201,12 @@ class Soak:
 
     # --- All of it ---
 
-    def soak(self, seconds):
-        self.expect((0,), 'init', 'init', '--pack-size', '1M', is_killed=False)
+    def soak(self, seconds, is_killing):
+        for repository in ('repo', 'other'):
+            self.expect((0,), 'init', 'init', '--pack-size', '1M', '--repo', repository, is_killed=False)
         jobs = [(self.back_up, number) for number in range(MACHINES)] + [(self.prune, 0), (self.prune, 1)]
-        jobs += [(self.forget,), (self.restore,), (self.check,), (self.repair,), (self.kill,)]
+        jobs += [(self.forget,), (self.restore,), (self.copy,), (self.check,), (self.repair,)]
+        jobs += [(self.kill,)] if is_killing else []
         threads = [threading.Thread(target=self.guard, args=job) for job in jobs]
         for thread in threads:
             thread.start()
@@ -214,6 +233,9 @@ class Soak:
         for row in rows:
             self.forgotten.discard(row['id'])
             self.restore_one('look', row, is_killed=False)
+        for row in self.snapshots('look', repository='other', is_killed=False):
+            self.restore_one('look', row, repository='other', is_killed=False)
+        self.expect((0,), 'look', 'check', '--read-data', '--repo', 'other', is_killed=False)
         for _ in range(2):
             self.expect((0,), 'look', 'prune', '--max-unused', '0', is_killed=False)
         self.expect((0,), 'look', 'check', '--read-data', is_killed=False)
@@ -225,14 +247,15 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Backs up, prunes, forgets, restores, checks, repairs and kills.')
+    parser = argparse.ArgumentParser(description='Backs up, prunes, forgets, restores, copies, checks, repairs and kills.')
     parser.add_argument('--program', required=True)
     parser.add_argument('--seconds', type=int, default=600)
     parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))
+    parser.add_argument('--no-kills', action='store_true')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(os.path.abspath(options.program), os.path.realpath(folder), options.seed)
-        soak.soak(options.seconds)
+        soak.soak(options.seconds, not options.no_kills)
         kept = soak.look() if not soak.failures else 0
         print(f'seed {options.seed}: ' + ', '.join(f'{count} {what}' for what, count in soak.counts.items()))
         if soak.failures:
@@ -242,7 +265,8 @@ def main():
             if keep:
                 shutil.copytree(folder, keep, symlinks=True)
             sys.exit(1)
-        if soak.counts['killed'] < options.seconds // 4 or soak.counts['prune'] == 0:
+        kills = 0 if options.no_kills else options.seconds // 4
+        if soak.counts['killed'] < kills or not all(soak.counts[what] for what in ('prune', 'copy', 'check', 'repair')):
             sys.exit('soak.py: FAILED: too little happened')
         print(f'{kept} snapshots are as they were')
 
