@@ -8,8 +8,8 @@ import BakCore
 import BakFormat
 import BakRepository
 
-/// Takes entries over. May be used from any thread.
-final class ArchiveCarrying: Sendable {
+/// Takes entries over. What is not said to be for one thread may be used from any.
+final class ArchiveCarrying: @unchecked Sendable {
     /// Why an entry cannot go on.
     struct Loss: Error {
         var reason: String
@@ -21,6 +21,8 @@ final class ArchiveCarrying: Sendable {
     private let index: BlobIndex
     private let writer: UncheckedBox<BlobWriter>
     private let state: RunState
+    /// What was called safe to delete, once somebody has asked. For the thread that compares.
+    private var vouched: Set<ID128>?
 
     init(
         _ repository: Repository, _ index: BlobIndex, _ writer: BlobWriter, _ state: RunState,
@@ -35,10 +37,15 @@ final class ArchiveCarrying: Sendable {
 
     /// The entry that a cursor stands at, with one name and all of its content.
     func entry(_ segment: ManifestSegmentDecoder, of cursor: ParentCursor) -> Result<ManifestEntry, Loss> {
-        let isComplete = segment.isComplete
-        guard var entry = isComplete ? try? segment.entry() : cursor.whole(segment) else {
+        guard let entry = segment.isComplete ? try? segment.entry() : cursor.whole(segment) else {
             return .failure(Loss(reason: "the list of files does not say all of its content"))
         }
+        return carried(entry)
+    }
+
+    /// The entry with one name, once all of its content is where the backup may count on it.
+    func carried(_ whole: ManifestEntry) -> Result<ManifestEntry, Loss> {
+        var entry = whole
         if entry.stat.type != .directory { entry.stat.linkCount = 1 }
         guard case .extents(let extents) = entry.content else { return .success(entry) }
         for case .chunk(let reference) in extents where !index.holds(reference) {
@@ -59,8 +66,16 @@ final class ArchiveCarrying: Sendable {
     }
 
     /// What a parent has at and beneath a path that something else has taken.
-    func displaced(_ snapshot: CommitRecord, at path: [UInt8]) throws -> DisplacedEntries {
-        try DisplacedEntries(snapshot, repository: repository, index: index, at: path, mark: mark)
+    func displaced(_ snapshot: CommitRecord, at path: [UInt8], _ type: FileType) throws -> DisplacedEntries {
+        try DisplacedEntries(snapshot, repository: repository, index: index, at: path, type, time)
+    }
+
+    /// Whether the content of a file was called safe to delete. For the thread that compares. A vouch that cannot be read says nothing; a prune names it
+    /// before it removes a snapshot.
+    func isVouched(_ content: FileContent) throws -> Bool {
+        let known = try vouched ?? Set(repository.vouchedContent())
+        vouched = known
+        return !known.isEmpty && known.contains(content.fingerprint)
     }
 
     /// A cursor over a parent for entries that turn out not to be readable.
@@ -68,15 +83,6 @@ final class ArchiveCarrying: Sendable {
         try ParentCursor(snapshot, repository: repository, index: index, from: path)
     }
 
-    /// Ends the name of what goes on beside what has taken its place.
-    private var mark: String {
-        // Beyond the calendar only the number of seconds tells one from another.
-        guard CivilTime.calendar.contains(time.seconds) else { return "~gone-\(time.seconds)" }
-        let civil = CivilTime(time, offsetSeconds: 0)
-        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let day = "\(civil.year)-\(two(civil.month))-\(two(civil.day))"
-        return "~gone-\(day)-\(two(civil.hour))\(two(civil.minute))\(two(civil.second))"
-    }
 }
 
 /// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the walk.

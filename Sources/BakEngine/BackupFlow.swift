@@ -18,6 +18,8 @@ enum Step: Sendable {
     case failure(path: [UInt8], SourceError, else: FileType?)
     /// An entry that an archive carries over.
     case carried(ManifestEntry)
+    /// An entry that an archive carries over, unless the file at its old path has the same content.
+    case former(FormerFile)
     /// An entry that an archive should carry over, and cannot.
     case lost(path: [UInt8], reason: String)
     /// What the entry of the step before lacks.

@@ -24,6 +24,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private var movedFiles: UInt64 = 0
     /// Bytes of files that an archive carried over.
     private var carriedBytes: UInt64 = 0
+    /// Files whose path another one has taken since the last backup, and that go on.
+    private var formersGone: UInt64 = 0
     /// Of an archive: what parents have of files that could not be read.
     private let earlier: EarlierEntries?
     private var recordedEntries = 0
@@ -68,6 +70,7 @@ final class ManifestAssembler: @unchecked Sendable {
                     if let type { try carryEarlier(path, type) }
                 case .shortfall(let path, let error): try fallShort(path, error)
                 case .carried(let entry): try carry(entry)
+                case .former(let file): try carry(file)
                 case .lost(let path, let reason): fail(path, "the archive lacks it from here on: \(reason)")
                 case .link(let path, let first, let stat, let change, let recorded):
                     try recordLink(path, first, stat, change, recorded, makeIngester)
@@ -191,6 +194,30 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
+    /// Goes on with a file under another name, unless the one at its path has the same content.
+    private func carry(_ former: FormerFile) throws {
+        if let successor = former.successor {
+            switch flow.result(of: successor.job) {
+            case .stored(let found, _, _)
+            where !successor.isLink || found.stat.withoutAllocation == successor.stat:
+                let old = try? former.entry.get().content
+                if let old, old.fingerprint == found.content?.fingerprint { return }
+            case .failed where !successor.isLink, .dropped: return
+            default: break
+            }
+        }
+        switch former.entry {
+        case .failure(let loss): fail(former.path, "the archive lacks it from here on: \(loss.reason)")
+        case .success(var entry):
+            (entry.path, entry.goneSince) = (former.path, entry.goneSince ?? former.time)
+            if former.isNewlyGone {
+                formersGone += 1
+                onEvent(.gone(path: former.oldPath))
+            }
+            try carry(entry)
+        }
+    }
+
     private func carry(_ entry: ManifestEntry) throws {
         guard try append(entry) else { return }
         switch entry.stat.type {
@@ -274,7 +301,7 @@ final class ManifestAssembler: @unchecked Sendable {
 
     /// Commits, once all threads have ended; `doubts` is what the walk leaves open.
     func finish(_ tally: SourceTally, _ doubts: SourceDoubts) throws -> BackupReport {
-        counters.newlyGoneFiles = tally.newlyGoneFiles
+        counters.newlyGoneFiles = tally.newlyGoneFiles + formersGone
         self.doubts = doubts
         var report = BackupReport()
         (report.isArchive, report.doubts) = (isArchive, doubts)

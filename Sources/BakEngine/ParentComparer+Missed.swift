@@ -36,6 +36,8 @@ extension ParentComparer {
         case inRun(FileStat, isGone: Bool)
         /// It goes on as this entry.
         case carried(ManifestEntry)
+        /// It goes on if what has taken its path is another file.
+        case former(FormerFile)
         /// It should go on, but its content cannot be had.
         case lost(path: [UInt8], reason: String)
     }
@@ -48,7 +50,7 @@ extension ParentComparer {
             track.seek(path)
             if track.standing == .missed { hasMissed = true }
         }
-        return hasMissed || !displaced.isEmpty
+        return hasMissed || !displaced.isEmpty || !formers.isEmpty
     }
 
     /// Moves the parents to a path and takes what they have before it; for a comparison that carries nothing over.
@@ -82,7 +84,8 @@ extension ParentComparer {
                 first = (track, path)
             }
         }
-        if let other = nextDisplaced(limit, before: first?.path) { return take(other) }
+        if let first { avoid(first.path) }
+        if let other = takeDisplaced(limit, before: first?.path) { return other }
         guard let (track, path) = first else { return nil }
         let absence = absence(of: path, limit)
         let root = tally.root(of: path)
@@ -148,64 +151,8 @@ extension ParentComparer {
         }
     }
 
-    private func noteGone(_ path: [UInt8]) {
+    func noteGone(_ path: [UInt8]) {
         tally.newlyGoneFiles += 1
         onEvent(.gone(path: path))
-    }
-
-    // MARK: What another type has taken the place of
-
-    /// Counts what is at a path of the walk, and sees to what parents have there of another type.
-    func note(_ path: [UInt8], _ stat: FileStat) {
-        let root = tally.count(path, stat)
-        for track in tracks where track.standing == .found {
-            track.countFile(beneath: root)
-            guard let old = track.cursor.segment?.fields, old.stat.type != stat.type,
-                track.uses.contains(.following)
-            else { continue }
-            guard let carrying else {
-                if old.stat.type == .regular, old.goneSince == nil { noteGone(path) }
-                continue
-            }
-            carrying.guarding {
-                displaced.append(try carrying.displaced(track.snapshot, at: path))
-                track.passedBy = path
-            }
-        }
-    }
-
-    /// The displaced entries whose next one comes before `path` and within the limit.
-    private func nextDisplaced(_ limit: Limit, before path: [UInt8]?) -> DisplacedEntries? {
-        guard !displaced.isEmpty else { return nil }
-        displaced.removeAll { entries in
-            guard entries.path == nil else { return false }
-            if let failure = entries.failure { carrying?.guarding { throw failure } }
-            return true
-        }
-        let next = displaced.min { PathOrder.precedes($0.path ?? [], $1.path ?? []) }
-        guard let next, let new = next.path else { return nil }
-        if let path, !PathOrder.precedes(new, path) { return nil }
-        switch limit {
-        case .before(let end): return PathOrder.precedes(new, end) ? next : nil
-        case .through(let end, _):
-            return PathOrder.precedes(new, end) || PathOrder.isAtOrBeneath(new, end) ? next : nil
-        case .end: return next
-        }
-    }
-
-    private func take(_ entries: DisplacedEntries) -> Missed {
-        place = nil
-        guard let carrying, let path = entries.path, let (segment, cursor) = entries.entry else {
-            return .dropped
-        }
-        defer { entries.advance() }
-        if segment.fields.goneSince == nil, segment.fields.stat.type == .regular { noteGone(path) }
-        switch carrying.entry(segment, of: cursor) {
-        case .failure(let loss): return .lost(path: path, reason: loss.reason)
-        case .success(var entry):
-            entry.path = path
-            entry.goneSince = entry.goneSince ?? carrying.time
-            return .carried(entry)
-        }
     }
 }

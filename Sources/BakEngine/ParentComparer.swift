@@ -11,7 +11,7 @@ import BakStorage
 final class ParentComparer {
     /// How an entry compares.
     enum Outcome {
-        /// No parent has it, or none has it as it is. `recorded` is the fingerprint of an entry that only asked to be
+        /// No parent has it, or none has it as it is: `keepFormers` is to be told what reads a file. `recorded` is the fingerprint of an entry that only asked to be
         /// read once more.
         case differs(BackupEvent.Change, recorded: Int? = nil)
         /// The parent's entry stands for it.
@@ -38,6 +38,7 @@ final class ParentComparer {
     var runPathBytes = 0
     /// What goes on under another name, from here on.
     var displaced: [DisplacedEntries] = []
+    var formers: [FormerFile] = []
     /// What the walk met and missed.
     var tally: SourceTally
 
@@ -84,6 +85,7 @@ final class ParentComparer {
                 place = found
                 (runBytes, runPathBytes) = (runBytes + segment.storedRecord.count, runPathBytes + path.count)
                 run.append(segment)
+                if tracks.count > 1 { keepFormers(at: path, stat, content: (try? segment.entry())?.content) }
                 return .inRun
             }
             let oldDevice = segment.fields.stat.device
@@ -92,9 +94,13 @@ final class ParentComparer {
             // What comes after it is coded against it: against its device, and only if a manifest takes it.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
             (runBytes, runPathBytes) = (0, 0)
+            if tracks.count > 1 { keepFormers(at: path, stat, content: entry.content) }
             return .same(entry)
         }
-        if let entry = moved(path, stat) { return .moved(entry) }
+        if let entry = moved(path, stat) {
+            keepFormers(at: path, stat, content: entry.content)
+            return .moved(entry)
+        }
         if stat.type == .directory, !isInPlace, believesMoves(path, stat) { moves.enter(path, stat) }
         return .differs(change, recorded: recorded)
     }
@@ -146,7 +152,7 @@ final class ParentComparer {
             && !ManifestWriter.isBoundary(path)
     }
 
-    private func isSame(_ old: FileStat, _ stat: FileStat) -> Bool {
+    func isSame(_ old: FileStat, _ stat: FileStat) -> Bool {
         old.type == stat.type && old.size == stat.size && old.mtime == stat.mtime
             && (request.ignoresCtime || old.ctime == stat.ctime)
             && (request.ignoresInode || old.inode == stat.inode) && old.mode == stat.mode

@@ -88,23 +88,31 @@ final class ParentTrack {
     }
 }
 
-/// A gone folder, or a gone file, whose path something of another type has taken: an archive goes on with it under
-/// another name.
+/// A folder or a file whose path something of another type has taken: an archive goes on with it, and with what is beneath
+/// it, under another name.
 final class DisplacedEntries {
     private let cursor: ParentCursor
     private let old: [UInt8]
-    private let new: [UInt8]
+    private let type: FileType
+    private let time: Timestamp
+    private var new: [UInt8]
+    private var number = 1
 
-    /// The entry at and beneath `path` in a parent's manifest, under a name with `mark` at its end.
-    init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, at path: [UInt8], mark: String)
-        throws
-    {
+    /// The entry at and beneath `path` in a parent's manifest, whose place something has taken at a time.
+    init(
+        _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, at path: [UInt8],
+        _ type: FileType, _ time: Timestamp
+    ) throws {
         cursor = try ParentCursor(snapshot, repository: repository, index: index, from: path)
-        old = path
-        let name = (path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1
-        new =
-            path[..<name] + path[name...].prefix(FormatLimits.nameBytes - mark.utf8.count) + Array(mark.utf8)
+        (old, self.type, self.time) = (path, type, time)
+        new = DisplacedName.path(of: path, type, at: time)
         _ = cursor.entry(at: path)
+    }
+
+    /// Goes on under the next name, because another entry has this one.
+    func takeNextName() {
+        number += 1
+        new = DisplacedName.path(of: old, type, at: time, number: number)
     }
 
     /// The path that the entry goes on under; nil at the end.
@@ -125,4 +133,42 @@ final class DisplacedEntries {
 
     /// What keeps the list from being read to its end.
     var failure: (any Error)? { cursor.failure }
+}
+
+/// A file whose path another file may have taken: an archive goes on with it under another name, unless what is there now has
+/// the same content.
+struct FormerFile: Sendable {
+    /// What is at its old path now.
+    struct Successor: Sendable {
+        var job: FileJob
+        var stat: FileStat
+        /// Whether the job reads another name of it.
+        var isLink: Bool
+    }
+
+    var oldPath: [UInt8]
+    /// The path that it goes on under, at which time, and the number of the name.
+    var path: [UInt8]
+    let time: Timestamp
+    private var number = 1
+    var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
+    /// Whether the source had it until now.
+    var isNewlyGone: Bool
+    /// Nil when that is known to have other content.
+    var successor: Successor?
+
+    init(
+        _ oldPath: [UInt8], at time: Timestamp, _ entry: Result<ManifestEntry, ArchiveCarrying.Loss>,
+        isNewlyGone: Bool, successor: Successor?
+    ) {
+        (self.oldPath, self.time, self.entry) = (oldPath, time, entry)
+        (self.isNewlyGone, self.successor) = (isNewlyGone, successor)
+        path = DisplacedName.path(of: oldPath, .regular, at: time)
+    }
+
+    /// Goes on under the next name, because another entry has this one.
+    mutating func takeNextName() {
+        number += 1
+        path = DisplacedName.path(of: oldPath, .regular, at: time, number: number)
+    }
 }

@@ -69,8 +69,13 @@ struct SourceTally {
         return current
     }
 
-    /// The root that a path is at or beneath, by its place among `roots`.
+    /// The root that a path is at or beneath, by its place among `roots`. What an archive keeps of a root under another name
+    /// belongs to the root.
     func root(of path: [UInt8]) -> Int? {
+        rootAbove(path) ?? roots.firstIndex { DisplacedName.isOf($0.path, path) }
+    }
+
+    private func rootAbove(_ path: [UInt8]) -> Int? {
         var (low, high) = (0, roots.count)
         while low < high {
             let middle = (low + high) / 2

@@ -85,6 +85,7 @@ final class StepMaker {
             case .dropped: break
             case .inRun(let stat, let isGone): run.countCarried(stat, isGone: isGone)
             case .carried(let entry): append(.carried(entry))
+            case .former(let file): append(.former(file))
             case .lost(let path, let reason): append(.lost(path: path, reason: reason))
             }
         }
@@ -112,9 +113,11 @@ final class StepMaker {
         let key = InodeKey(stat)
         if mayBeLink, let known = links[key], known.stat == stat.withoutAllocation {
             links[key] = known.names + 1 < stat.linkCount ? (known.first, known.stat, known.names + 1) : nil
+            comparer.keepFormers(at: path, stat, job: known.first, isLink: true)
             return append(.link(path: path, to: known.first, stat, change, recorded: recorded))
         }
         let job = FileJob(path: path, inode: stat.inode, recorded: recorded)
+        comparer.keepFormers(at: path, stat, job: job)
         if mayBeLink { links[key] = (job, stat.withoutAllocation, 1) }
         let bytes = min(stat.size, Self.batchByteLimit)
         if isByInode {

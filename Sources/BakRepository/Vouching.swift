@@ -60,6 +60,11 @@ extension Repository {
     /// Whether anything was called safe to delete that is remembered.
     public func hasVouches() throws -> Bool { try !store.list(Layout.vouched).isEmpty }
 
+    /// The fingerprints of what was called safe to delete, as far as the vouches can be read.
+    public func vouchedContent() throws -> [ID128] {
+        try vouches().readable.flatMap { $0.files.map(\.content) }
+    }
+
     /// Every vouch, and what is wrong with those that cannot be read.
     func vouches() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
         var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])

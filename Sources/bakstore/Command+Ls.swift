@@ -14,7 +14,9 @@ extension Commands {
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
         let path = try subject.path(in: record, repository, index)
-        let places = path.isEmpty ? record.paths.sorted { PathOrder.precedes($0, $1) } : [path]
+        let places =
+            path.isEmpty
+            ? try record.pathsWithDisplaced(repository, index).sorted { PathOrder.precedes($0, $1) } : [path]
         var unlisted: Set<[UInt8]> = []
         func noteDamage(_ start: [UInt8], _ error: any Error) {
             guard unlisted.insert(start).inserted else { return }

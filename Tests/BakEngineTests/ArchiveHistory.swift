@@ -87,6 +87,13 @@ struct ArchiveHistory {
         return FakeTree(entries.values.sorted { PathOrder.precedes($0.path, $1.path) })
     }
 
+    /// The name that a file of these histories goes on under.
+    static func displaced(_ path: [UInt8], at time: Timestamp) -> [UInt8] {
+        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let clock = [time.seconds / 3600, time.seconds / 60 % 60, time.seconds % 60].map(two).joined()
+        return path.dropLast(4) + Array("~gone-1970-01-01-\(clock)".utf8) + path.suffix(4)
+    }
+
     /// Works out what an archive has after a backup at a time that met `tree`, when `unseen` says what it could not know
     /// anything of.
     mutating func expectBackup(at time: Timestamp, _ tree: FakeTree, unseen: ([UInt8]) -> Bool) {
@@ -94,7 +101,14 @@ struct ArchiveHistory {
         for entry in tree.entries where !unseen(entry.path) || entry.fault == "list" {
             now[entry.path] = ArchivedItem(type: entry.stat.type, content: entry.content)
         }
-        for (path, item) in expected where now[path] == nil {
+        for (path, item) in expected {
+            if let new = now[path] {
+                // Another file of the name of one that was gone: both go on.
+                if item.goneSince != nil, item.type == .regular, new.content != item.content {
+                    now[Self.displaced(path, at: time)] = item
+                }
+                continue
+            }
             now[path] = item
             if !unseen(path) { now[path]?.goneSince = item.goneSince ?? time }
         }

@@ -67,8 +67,11 @@ import Testing
             var history = ArchiveHistory(seed)
             /// The content that each path of the source had last, unless it has another now.
             var seen: [[UInt8]: [UInt8]] = [:]
+            /// What the source had not got at some backup.
+            var gone: Set<[UInt8]> = []
             for round in 0..<8 {
                 if round > 0 { history.change(displacing: true) }
+                gone.formUnion(seen.filter { history.entries[$0.key] == nil }.values)
                 let snapshot = try #require(
                     try bench.archive(history.tree(), at: Int64(5000 + round * 3)).snapshot)
                 for entry in history.entries.values where entry.stat.type == .regular {
@@ -79,6 +82,7 @@ import Testing
                 for (path, content) in seen where !contents.contains(content) {
                     Issue.record("seed \(seed) round \(round): what \(path.absoluteText) was is lost")
                 }
+                #expect(gone.isSubset(of: contents), "seed \(seed) round \(round): what was gone is lost")
                 for entry in history.entries.values {
                     #expect(items[entry.path]?.goneSince == nil && items[entry.path]?.type == entry.stat.type)
                 }

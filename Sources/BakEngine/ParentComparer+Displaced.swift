@@ -1,0 +1,123 @@
+// What becomes of the parents' entries whose path something else has taken. An archive goes on with them under other names: with
+// what is of another type than what is there now, and with a file of other content if the source had not got it any more, or
+// if it was called safe to delete. Any other file of other content is a file that was changed.
+
+import BakCore
+import BakFormat
+
+extension ParentComparer {
+    /// Counts what is at a path of the walk, and sees to what parents have there of another type.
+    func note(_ path: [UInt8], _ stat: FileStat) {
+        let root = tally.count(path, stat)
+        for track in tracks where track.standing == .found {
+            track.countFile(beneath: root)
+            guard let old = track.cursor.segment?.fields, old.stat.type != stat.type,
+                track.uses.contains(.following)
+            else { continue }
+            guard let carrying else {
+                if old.stat.type == .regular, old.goneSince == nil { noteGone(path) }
+                continue
+            }
+            carrying.guarding {
+                displaced.append(try carrying.displaced(track.snapshot, at: path, old.stat.type))
+                track.passedBy = path
+            }
+        }
+    }
+
+    /// Sees to what an archive's parents have of other files at the path of a file that the walk has met.
+    ///
+    /// - Parameters:
+    ///   - content: what the file has; nil where that is not known yet.
+    ///   - job: what reads it then.
+    ///   - isLink: whether the job reads another name of the file.
+    func keepFormers(
+        at path: [UInt8], _ stat: FileStat, content: FileContent? = nil, job: FileJob? = nil,
+        isLink: Bool = false
+    ) {
+        guard let carrying, stat.type == .regular else { return }
+        for track in tracks where track.standing == .found && track.uses.contains(.following) {
+            guard let segment = track.cursor.segment, segment.fields.stat.type == .regular,
+                !isSame(segment.fields.stat, stat)
+            else { continue }
+            carrying.guarding {
+                let isGone = segment.fields.goneSince != nil
+                var former = FormerFile(
+                    path, at: carrying.time,
+                    .failure(.init(reason: "the list of files does not say all of its content")),
+                    isNewlyGone: !isGone,
+                    successor: job.map { .init(job: $0, stat: stat.withoutAllocation, isLink: isLink) })
+                let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
+                if let old, let oldContent = old.content {
+                    if oldContent.fingerprint == content?.fingerprint { return }
+                    if !isGone, try !carrying.isVouched(oldContent) { return }
+                    former.entry = carrying.carried(old)
+                } else if !isGone {
+                    return
+                }
+                if formers.contains(where: { $0.isSame(as: former) }) { return }
+                while formers.contains(where: { $0.path == former.path }) { former.takeNextName() }
+                formers.append(former)
+            }
+        }
+    }
+
+    /// Lets no entry go on under the path of one that a parent has.
+    func avoid(_ path: [UInt8]) {
+        for place in formers.indices where formers[place].path == path { formers[place].takeNextName() }
+        for entries in displaced where entries.path == path { entries.takeNextName() }
+    }
+
+    /// Takes the next entry that goes on under another name, if its path comes before `path` and within the limit.
+    func takeDisplaced(_ limit: Limit, before path: [UInt8]?) -> Missed? {
+        guard !displaced.isEmpty || !formers.isEmpty else { return nil }
+        displaced.removeAll { entries in
+            guard entries.path == nil else { return false }
+            if let failure = entries.failure { carrying?.guarding { throw failure } }
+            return true
+        }
+        func isDue(_ new: [UInt8]) -> Bool {
+            if let path, !PathOrder.precedes(new, path) { return false }
+            switch limit {
+            case .before(let end): return PathOrder.precedes(new, end)
+            case .through(let end, _):
+                return PathOrder.precedes(new, end) || PathOrder.isAtOrBeneath(new, end)
+            case .end: return true
+            }
+        }
+        let tree = displaced.min { PathOrder.precedes($0.path ?? [], $1.path ?? []) }
+        let file = formers.indices.min { PathOrder.precedes(formers[$0].path, formers[$1].path) }
+        if let file, !(tree?.path.map { PathOrder.precedes($0, formers[file].path) } ?? false) {
+            guard isDue(formers[file].path) else { return nil }
+            place = nil
+            return .former(formers.remove(at: file))
+        }
+        guard let tree, let new = tree.path, isDue(new) else { return nil }
+        return take(tree)
+    }
+
+    private func take(_ entries: DisplacedEntries) -> Missed {
+        place = nil
+        guard let carrying, let path = entries.path, let (segment, cursor) = entries.entry else {
+            return .dropped
+        }
+        defer { entries.advance() }
+        if segment.fields.goneSince == nil, segment.fields.stat.type == .regular { noteGone(path) }
+        switch carrying.entry(segment, of: cursor) {
+        case .failure(let loss): return .lost(path: path, reason: loss.reason)
+        case .success(var entry):
+            entry.path = path
+            entry.goneSince = entry.goneSince ?? carrying.time
+            return .carried(entry)
+        }
+    }
+}
+
+extension FormerFile {
+    /// Whether two parents have the same file.
+    fileprivate func isSame(as other: FormerFile) -> Bool {
+        guard oldPath == other.oldPath, case .success(let one) = entry, case .success(let two) = other.entry
+        else { return false }
+        return one.content?.fingerprint == two.content?.fingerprint
+    }
+}
