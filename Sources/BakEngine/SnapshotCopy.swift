@@ -2,7 +2,7 @@
 // chunks are taken over as they are; where not, files are read out of the source and backed up into the destination.
 //
 // A copy says which snapshot it was first made as. So a second run copies only the rest, and a copy of a copy is
-// recognised too.
+// recognised too. A copy that lacks files, because the source was damaged, is made again, and goes once a whole one is there.
 
 import BakCore
 import BakFormat
@@ -33,6 +33,8 @@ public enum CopyEvent: Sendable {
     case copied(CommitRecord, as: ID128)
     /// It had been copied before, as this snapshot.
     case skipped(CommitRecord, as: ID128)
+    /// An earlier copy that lacked files has been removed, as it is there as a whole now.
+    case replaced(CommitRecord)
     /// It cannot be copied, because the source has it no more as a whole.
     case failed(CommitRecord, reason: String)
     /// A file of it could not be read, and is not in the copy.
@@ -73,8 +75,9 @@ public final class SnapshotCopy {
     private let isCancelled: @Sendable () -> Bool
     private let copiedBytes = CopiedBytes()
     private var report = CopyReport()
-    /// The copies in the destination by the ids of their originals.
+    /// The copies in the destination by the ids of their originals, and all of them.
     private var copies: [ID128: CommitRecord] = [:]
+    private var earlier: [ID128: [CommitRecord]] = [:]
 
     /// Prepares a copy.
     ///
@@ -96,11 +99,13 @@ public final class SnapshotCopy {
     /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
     /// an event, and the others are copied.
     public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
-        for record in try destination.snapshots().readable { copies[record.originalID] = record }
+        earlier = Dictionary(grouping: try destination.snapshots().readable, by: \.originalID)
+        copies = earlier.compactMapValues(\.last)
         report.isVerbatim = source.hasSameIDs(as: destination)
         var rest: [CommitRecord] = []
         for snapshot in snapshots {
-            if let copy = copies[snapshot.originalID], isWhole(copy, of: snapshot) {
+            if let copy = earlier[snapshot.originalID]?.last(where: { isWhole($0, of: snapshot) }) {
+                copies[snapshot.originalID] = copy
                 report.skipped += 1
                 onEvent(.skipped(snapshot, as: copy.id))
             } else {
@@ -115,13 +120,19 @@ public final class SnapshotCopy {
     /// Whether a copy is all of it, and no checkpoint on the way to that.
     private func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         if report.isVerbatim { return copy.root == snapshot.root && copy.isComplete == snapshot.isComplete }
-        return copy.isComplete || (!snapshot.isComplete && copy.counters.files == snapshot.counters.files)
+        return copy.standsFor(snapshot)
     }
 
-    private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) {
+    private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {
         copies[snapshot.originalID] = copy
         report.copied += 1
         onEvent(.copied(snapshot, as: copy.id))
+        guard isWhole(copy, of: snapshot) else { return }
+        // Rules would keep one of both, and might take the one that lacks something.
+        for lacking in earlier[snapshot.originalID] ?? [] where lacking.isComplete {
+            try destination.forget([lacking.id], host: request.host, program: request.program)
+            onEvent(.replaced(lacking))
+        }
     }
 
     private func fail(_ snapshot: CommitRecord, _ error: any Error) {
@@ -129,10 +140,18 @@ public final class SnapshotCopy {
         onEvent(.failed(snapshot, reason: "\(error)"))
     }
 
+    private func sourceIndex() throws -> BlobIndex {
+        do {
+            return try BlobIndex(source)
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            throw CopySourceError(error: error)
+        }
+    }
+
     // MARK: The same ids
 
     private func copyVerbatim(_ snapshots: [CommitRecord]) throws {
-        let sourceIndex = try BlobIndex(source)
+        let sourceIndex = try sourceIndex()
         let session = try BackupSession(
             destination, host: request.host, program: request.program, isDryRun: request.isDryRun)
         defer { session.close() }
@@ -148,7 +167,7 @@ public final class SnapshotCopy {
             do {
                 let isLast = number == snapshots.count - 1
                 if let made = try copy.copy(snapshot, parent: parent, continuing: !isLast) {
-                    note(snapshot, copiedAs: made)
+                    try note(snapshot, copiedAs: made)
                 }
             } catch  where error is CorruptionError || error is MissingBlobError { fail(snapshot, error) }
         }
@@ -159,7 +178,7 @@ public final class SnapshotCopy {
     // MARK: Other ids
 
     private func copyFiles(_ snapshots: [CommitRecord]) throws {
-        let index = try BlobIndex(source)
+        let index = try sourceIndex()
         let ancestors = try source.snapshotList().order
         var before: CommitRecord?
         for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
@@ -171,7 +190,7 @@ public final class SnapshotCopy {
                 if let made = try copyFiles(
                     of: tree, snapshot, parent: parent, after: predecessor)
                 {
-                    note(snapshot, copiedAs: made)
+                    try note(snapshot, copiedAs: made)
                     before = snapshot
                 }
             } catch  where error is CorruptionError || error is MissingBlobError { fail(snapshot, error) }
@@ -183,6 +202,8 @@ public final class SnapshotCopy {
     private func parent(
         of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
     ) throws -> BackupRequest.ParentChoice {
+        // An earlier copy that lacks something has all that it has as the source has it.
+        if let lacking = copies[snapshot.originalID] { return .snapshot(lacking.id) }
         guard let before, let copy = copies[before.originalID] else { return .none }
         let one = try ManifestReader(before, repository: source, index: index)
         let other = try ManifestReader(snapshot, repository: source, index: index)
@@ -201,6 +222,8 @@ public final class SnapshotCopy {
         (backup.copied, backup.isPartial) = (tree, !snapshot.isComplete)
         backup.predecessor = predecessor
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
+        // What still lacks the same is there already.
+        backup.skipsIfUnchanged = copies[snapshot.originalID] != nil
         backup.checkpointBytes = request.checkpointBytes
         var exclusions = BackupExclusions()
         exclusions.honoursIgnoreFiles = false
@@ -229,6 +252,12 @@ public final class SnapshotCopy {
         }
         return result.wasInterrupted ? nil : result.snapshot
     }
+}
+
+/// The source of a copy is damaged so that none of it can be read.
+public struct CopySourceError: Error {
+    /// What is wrong with it.
+    public let error: any Error
 }
 
 /// A count that several threads add to.

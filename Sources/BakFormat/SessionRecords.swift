@@ -151,6 +151,12 @@ public struct CommitRecord: Equatable, Sendable {
     /// The id that the snapshot and its copies have in common.
     public var originalID: ID128 { original ?? id }
 
+    /// Whether this is the same snapshot as another, or a copy of it from which nothing is missing that the other has.
+    public func standsFor(_ other: CommitRecord) -> Bool {
+        originalID == other.originalID && isComplete == other.isComplete
+            && counters.files >= other.counters.files && counters.failedItems <= other.counters.failedItems
+    }
+
     /// Makes a record.
     public init(
         id: ID128, time: Timestamp, endTime: Timestamp, host: String, device: String, user: String,

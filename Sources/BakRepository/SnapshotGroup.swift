@@ -63,9 +63,13 @@ public struct SnapshotGroup: Hashable, Sendable {
 
 extension CommitRecord {
     /// The order of snapshots by their dates. Those of one run carry one time: its checkpoints come in their order,
-    /// before what completes them. `SnapshotOrder` is the order that counts.
+    /// before what completes them; so do copies, of which one that lacks files comes before one that has them.
+    /// `SnapshotOrder` is the order that counts.
     public static func isOlder(_ left: CommitRecord, _ right: CommitRecord) -> Bool {
         if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
+        if left.time == right.time, left.counters.files != right.counters.files {
+            return left.counters.files < right.counters.files
+        }
         return (left.time, left.endTime, left.id) < (right.time, right.endTime, right.id)
     }
 

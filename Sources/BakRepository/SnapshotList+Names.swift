@@ -80,7 +80,7 @@ extension SnapshotList {
         let older = order.ancestors(of: readable[..<(upTo.map { $0 + 1 } ?? 0)])
         return unreadable.filter { snapshot in
             guard let spare = snapshot.spare else { return !older.contains(snapshot.id) }
-            if readable.contains(where: { $0.originalID == spare.originalID }) { return false }
+            if readable.contains(where: { $0.standsFor(spare) }) { return false }
             return spare.isComplete && isWanted(spare) && match.map { order.precedes($0, spare) } ?? true
         }
     }

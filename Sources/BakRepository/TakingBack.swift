@@ -26,13 +26,15 @@ public enum TakingBackOutcome: Sendable {
 }
 
 extension Repository {
-    /// The forgotten snapshots, oldest first. Left out are those that are there under another id, as after a change of
+    /// The forgotten snapshots, oldest first. Left out are those that are there as a whole under another id, as after a change of
     /// tags, and those whose record cannot be read.
     public func forgottenSnapshots() throws -> [ForgottenSnapshot] {
-        let present = Set(try snapshots().readable.map(\.originalID))
+        let present = Dictionary(grouping: try snapshots().readable, by: \.originalID)
         var found: [ForgottenSnapshot] = []
         for id in try forgotten().sorted() {
-            guard let record = try recordOrSpare(id), !present.contains(record.originalID) else { continue }
+            guard let record = try recordOrSpare(id),
+                !(present[record.originalID] ?? []).contains(where: { $0.standsFor(record) })
+            else { continue }
             found.append(ForgottenSnapshot(snapshot: record, origin: try markerIfReadable(id)?.origin))
         }
         let order = SnapshotOrder(found.map(\.snapshot), now: time.now())

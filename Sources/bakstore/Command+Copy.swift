@@ -14,12 +14,12 @@ extension Commands {
             throw UsageError("--from-repo and --repo are one repository", command: .copy)
         }
         destination.removeStaleTemporaries()
-        let list = try source.repository.snapshotList()
+        let list = try ofSource(source, context) { try source.repository.snapshotList() }
         let unreadable = list.unreadable
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
-        var chosen = try choose(list, invocation, context)
+        var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
@@ -27,10 +27,15 @@ extension Commands {
         let reporter = context.progress(for: invocation)
         let output = CopyOutput(invocation, context, reporter)
         defer { reporter.finish() }
-        let report = try SnapshotCopy(
+        let copy = SnapshotCopy(
             request, from: source.repository, to: destination.repository, onEvent: output.note,
-            isCancelled: context.isInterrupted
-        ).run(chosen)
+            isCancelled: context.isInterrupted)
+        let report: CopyReport
+        do {
+            report = try copy.run(chosen)
+        } catch let damage as CopySourceError {
+            report = try ofSource(source, context) { throw damage.error }
+        }
         reporter.finish()
         try output.summarize(report, chosen.count)
         if report.failed > 0 || report.failedFiles > 0 || !unreadable.isEmpty {
@@ -43,6 +48,19 @@ extension Commands {
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
         return report.failedFiles > 0 ? .incomplete : .done
+    }
+
+    /// Lets what is suggested about damage be done to the source.
+    private static func ofSource<Value>(
+        _ source: RepositoryAccess, _ context: CommandContext, _ body: () throws -> Value
+    ) throws -> Value {
+        do {
+            return try body()
+        } catch  where error.isDamage || error is LatestUnreadableError {
+            let flags = [(name: FlagName.repo, value: Array(source.location.path.utf8))]
+            let report = ErrorReport(error, SuggestedCommands(flags, isASCII: context.terminal.isASCII))
+            throw CommandFailure(code: report.code, message: report.message)
+        }
     }
 
     /// The repository to copy to. One that is not there is not made: whether it shall recognise the same content is
@@ -77,6 +95,11 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         case .skipped(let snapshot, let copy):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
+        case .replaced(let copy):
+            guard !invocation.has(.quiet) || invocation.has(.json) else { return }
+            say("replaced", "removed \(copy.id.short), an earlier copy of it that lacked files") { json in
+                json.member("snapshot_id", copy.id.description)
+            }
         case .failed(let snapshot, let reason):
             complain(
                 "snapshot \(snapshot.id.short) was not copied: \(reason)", reason: reason, during: "copy",

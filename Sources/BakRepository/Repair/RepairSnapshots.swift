@@ -67,7 +67,7 @@ public final class RepairSnapshots: RepositoryRepair {
     private func bringBack(
         _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord], _ index: BlobIndex
     ) throws -> Bool {
-        if let back = readable.first(where: { $0.originalID == record.originalID }) {
+        if let back = readable.first(where: { $0.standsFor(record) }) {
             return try hide(snapshot.id, behind: back.id)
         }
         if request.isDryRun {

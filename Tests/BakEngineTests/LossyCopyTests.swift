@@ -1,0 +1,91 @@
+// Copies that lack files, because the source was damaged when they were made: none of them stands for its original.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@Suite struct LossyCopyTests {
+    private let source: MemoryBench
+    private let original: CommitRecord
+    /// The source while a pack of it was damaged.
+    private let damaged: Repository
+    private let destination: Repository
+    private static let request = CopyRequest(host: "h", program: "p")
+
+    init() throws {
+        source = try MemoryBench()
+        var random = SeededRandom(5)
+        let tree = FakeTree([
+            .other("s", .directory), .file("s/a", random.bytes(3000)), .file("s/b", random.bytes(3000)),
+        ])
+        original = try #require(try source.backup(tree).snapshot)
+        let segment = try source.repository.indexSegment(original.id)
+        let pack = try #require(segment.packs.first { $0.kind == .chunkPack })
+        var objects = source.store.contents
+        objects[Layout.pack(pack.id)]![200] ^= 1
+        damaged = try MemoryBench.open(MemoryStore(objects))
+        destination = try Repository.create(
+            in: MemoryStore(), options: MemoryBench.options, cache: MemoryCache(),
+            time: source.repository.time, random: source.repository.random)
+    }
+
+    @discardableResult
+    private func copy(
+        _ from: Repository, to: Repository, _ snapshots: [CommitRecord]
+    ) throws -> CopyReport {
+        try SnapshotCopy(Self.request, from: from, to: to).run(snapshots)
+    }
+
+    private func fileCount(_ snapshot: CommitRecord, _ repository: Repository) throws -> Int {
+        try MemoryBench.restore(repository, snapshot).items.values.count {
+            if case .file = $0 { true } else { false }
+        }
+    }
+
+    /// The rest comes once the source is whole again, and what lacks it goes; while it is not, nothing is added.
+    @Test func aCopyIsMadeWholeLater() throws {
+        for round in 0..<3 {
+            let report = try copy(damaged, to: destination, [original])
+            #expect(report.failedFiles == 1 && report.copied == (round == 0 ? 1 : 0))
+            #expect(try destination.snapshots().readable.map(\.counters.files) == [1])
+        }
+        #expect(try copy(source.repository, to: destination, [original]).copied == 1)
+        let copies = try destination.snapshots().readable
+        #expect(copies.count == 1 && copies[0].originalID == original.id)
+        #expect(try fileCount(copies[0], destination) == 2)
+        #expect(try copy(source.repository, to: destination, [original]).skipped == 1)
+    }
+
+    /// A repair and a search for the latest do not take it for a damaged original, whose spare says what it was.
+    @Test func itStandsForNoDamagedOriginal() throws {
+        try copy(damaged, to: destination, [original])
+        try copy(destination, to: source.repository, try destination.snapshots().readable)
+        var objects = source.store.contents
+        objects[Layout.snapshot(original.id)]![130] ^= 1
+        let repository = try MemoryBench.open(MemoryStore(objects))
+        #expect(throws: LatestUnreadableError.self) { try repository.snapshotList().find("latest") }
+        _ = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
+        let back = try #require(try repository.snapshots().readable.first { $0.id == original.id })
+        #expect(try fileCount(back, repository) == 2)
+        #expect(try repository.snapshotList().find("latest").id == original.id)
+    }
+
+    /// Nor does an undo.
+    @Test func itStandsForNoForgottenOriginal() throws {
+        try copy(damaged, to: destination, [original])
+        try source.repository.forget([original.id], host: "h", program: "p")
+        try copy(destination, to: source.repository, try destination.snapshots().readable)
+        let forgotten = try source.repository.forgottenSnapshots()
+        #expect(forgotten.map(\.snapshot.id) == [original.id])
+        let outcome = try source.repository.takeBack(forgotten[0].snapshot, host: "h", program: "p")
+        guard case .back(let back) = outcome else {
+            Issue.record("it is not back")
+            return
+        }
+        #expect(try fileCount(back, source.repository) == 2)
+        #expect(try source.repository.forgottenSnapshots().isEmpty)
+    }
+}
