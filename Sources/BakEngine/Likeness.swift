@@ -1,5 +1,5 @@
-// Likeness: names that people and some file systems take for one: alike but for case, for how letters are composed
-// (é as one character or as e with an accent), and for dots and spaces at the end.
+// Likeness: names that people and some file systems take for one: alike but for case (ß and SS, too), for how letters are
+// composed (é as one character or as e with an accent), for marks that nobody sees, and for dots and spaces at the end.
 
 import BakCore
 
@@ -30,8 +30,14 @@ struct Likeness {
     static func key(_ name: some BidirectionalCollection<UInt8>) -> Int {
         var hasher = Hasher()
         if name.contains(where: { $0 >= 0x80 }) {
-            // Characters compare by canonical equivalence, and hash so.
-            for letter in letters(name) { hasher.combine(letter) }
+            let letters = letters(name)
+            // What is left may be plain: the Kelvin sign is a k.
+            if letters.allSatisfy(\.isASCII) {
+                for letter in letters { for byte in letter.utf8 { hasher.combine(byte) } }
+            } else {
+                // Characters compare by canonical equivalence, and hash so.
+                for letter in letters { hasher.combine(letter) }
+            }
         } else {
             let tail = name.reversed().prefix { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: " ") }.count
             for byte in name.prefix(name.count - tail) {
@@ -42,7 +48,12 @@ struct Likeness {
     }
 
     private static func letters(_ name: some Collection<UInt8>) -> [Character] {
-        var letters = Array(String(decoding: name, as: UTF8.self).lowercased())
+        // The way over capitals makes one of what only they have in common: ß and ss, ς and σ.
+        let folded = String(decoding: name, as: UTF8.self).uppercased().lowercased()
+        var seen = String.UnicodeScalarView()
+        seen.append(
+            contentsOf: folded.unicodeScalars.lazy.filter { !$0.properties.isDefaultIgnorableCodePoint })
+        var letters = Array(String(seen))
         while letters.count > 1, letters.last == "." || letters.last == " " { letters.removeLast() }
         return letters
     }

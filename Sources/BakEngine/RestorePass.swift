@@ -11,21 +11,21 @@ import BakStorage
 
 /// One restore's state on its main thread.
 final class RestorePass {
-    private let selection: RestoreSelection
-    private let target: (any RestoreTarget)?
-    private let existing: (any RestoreTarget)?
+    let selection: RestoreSelection
+    let target: (any RestoreTarget)?
+    let existing: (any RestoreTarget)?
     private let board: RestoreBoard
     private let onEvent: @Sendable (RestoreEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    let isCancelled: @Sendable () -> Bool
     private var plan: RestorePlan
     /// The first restored name of each file with several; later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
     /// Names that become links in the second pass.
     private var laterNames: [LaterName] = []
     /// The folders that the last entry went into, and what is known of the names there.
-    private var names = TargetNames()
+    var names = TargetNames()
     /// Folders that are one with another entry's.
-    private var sharedFolders: Set<[UInt8]> = []
+    var sharedFolders: Set<[UInt8]> = []
     /// The path of the snapshot's folder that the target stands for; nil until the first entry is known.
     private var origin: [UInt8]?
     /// That folder's own entry.
@@ -209,78 +209,12 @@ final class RestorePass {
         guard try enterFolders(above: path) else { return }
         switch entry.stat.type {
         case .directory:
-            if try perItem(path, { () throws(TargetError) in try enter(path) }) {
-                if sharedFolders.contains(path) { return }
-                board.update { $0.folders += 1 }
-                onEvent(.restored(entry))
-            }
+            guard try enter(path, for: path), !sharedFolders.contains(path) else { return }
+            board.update { $0.folders += 1 }
+            onEvent(.restored(entry))
         case .regular: try restoreFile(entry, to: path)
         default: try restoreSpecial(entry, to: path)
         }
-    }
-
-    /// Makes what is missing of the folders above an entry: those that are wanted only as ancestors, and those
-    /// that the manifest lacks. False when one cannot be made, which is told of as the entry's failure.
-    private func enterFolders(above path: [UInt8]) throws -> Bool {
-        names.move(to: path)
-        guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
-        if names.currentPathBytes == slash { return true }
-        for end in path.indices.dropFirst(names.currentPathBytes) where path[end] == UInt8(ascii: "/") {
-            let folder = Array(path[..<end])
-            if names.contains(folder) { continue }
-            guard try perItem(path, { () throws(TargetError) in try enter(folder) }) else { return false }
-        }
-        return true
-    }
-
-    /// Makes a folder unless it is there, and learns what stands in it.
-    private func enter(_ path: [UInt8]) throws(TargetError) {
-        if names.contains(path) { return }
-        var isNew = existing == nil
-        if let target {
-            isNew = try target.makeFolder(path)
-        } else if let existing {
-            let found = try existing.stat(path)
-            if let found, found.type != .directory {
-                throw TargetError(operation: "make the folder", message: "something else has this name there")
-            }
-            isNew = found == nil
-        }
-        let other = try claim(path, isThere: !isNew)
-        var entered = try folder(path, isNew: isNew)
-        if let other {
-            entered.isShared = true
-            sharedFolders.insert(path)
-            fail(path, "\(Self.meeting(other)); what is in it goes there, too, and replaces nothing")
-        }
-        names.enter(path, entered)
-    }
-
-    /// Notes that an entry goes to a path. Returns the entry of this restore that stands there already, if so.
-    private func claim(_ path: [UInt8], isThere: Bool) throws(TargetError) -> [UInt8]? {
-        guard let existing, let current = names.current else { return nil }
-        if current.isNew, !current.isShared { return isThere ? [] : nil }
-        let name = Array(path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...])
-        return try names.claim(name, isThere: isThere, existing)
-    }
-
-    /// What is known of a folder, whose own leftovers are swept when it was there before.
-    private func folder(_ path: [UInt8], isNew: Bool) throws(TargetError) -> TargetNames.Folder {
-        guard !isNew, let existing else { return TargetNames.folder(holding: []) }
-        var found: [[UInt8]] = []
-        do throws(TargetError) {
-            try existing.list(path, sweeping: target != nil) { found.append(Array($0)) }
-        } catch {
-            if error.isFatal { throw error }
-            // It may be written to all the same.
-            return TargetNames.Folder(isNew: false, isListed: false)
-        }
-        return TargetNames.folder(holding: found)
-    }
-
-    private static func meeting(_ other: [UInt8]) -> String {
-        let name = other.isEmpty ? "another entry" : "'\(String(decoding: other, as: UTF8.self))'"
-        return "the target takes its name for that of \(name), which is there already"
     }
 
     private func restoreSpecial(_ entry: ManifestEntry, to path: [UInt8]) throws {
@@ -382,18 +316,16 @@ final class RestorePass {
     /// How an entry may be put at `path`; nil when what is there stays.
     private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Place? {
         // Nothing was in a folder that is new, and the target itself sees to it that nothing comes to stand twice.
-        guard let existing, let current = names.current, !current.isNew || current.isShared else {
-            return Place()
-        }
+        guard let existing, let current = names.current, !current.isNew else { return Place() }
         var found: FileStat?
-        var other: [UInt8]?
+        var others: [TargetNames.Claim]?
         let isKnown = try perItem(path) { () throws(TargetError) in
             found = try existing.stat(path)
-            other = try claim(path, isThere: found != nil)
+            others = try claim(path, entry.stat.type, finding: found?.type)
         }
         guard isKnown else { return nil }
-        if let other {
-            fail(path, "\(Self.meeting(other)) and stays; restore it into another folder")
+        if let others {
+            fail(path, "\(meeting(others)) and stays; restore it into another folder")
             return nil
         }
         guard let found else { return Place() }
@@ -464,7 +396,7 @@ final class RestorePass {
 
     /// Runs what concerns one entry; its failure is an event unless it is fatal. True when it succeeded.
     @discardableResult
-    private func perItem(
+    func perItem(
         _ path: [UInt8], _ body: () throws(TargetError) -> Void, then: () -> Void = {}
     ) throws -> Bool {
         do {
@@ -481,11 +413,11 @@ final class RestorePass {
     private var finisher: FileFinisher { FileFinisher(board: board, onEvent: onEvent) }
 
     /// The path in the snapshot of what goes to a path of the target.
-    private func pathInSnapshot(_ path: [UInt8]) -> [UInt8] {
+    func pathInSnapshot(_ path: [UInt8]) -> [UInt8] {
         path.isEmpty ? origin ?? [] : PathOrder.join(origin ?? [], path)
     }
 
-    private func fail(_ path: [UInt8], _ reason: String) {
+    func fail(_ path: [UInt8], _ reason: String) {
         finisher.fail(pathInSnapshot(path), FileFailure(reason: reason))
     }
 

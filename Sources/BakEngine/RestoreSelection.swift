@@ -32,12 +32,15 @@ public struct RestoreSelection {
 
     /// Hands over every record that is wanted until `body` returns false.
     ///
-    /// - Parameter onDamage: told from which path on, and why, a part of the manifest cannot be read.
+    /// - Parameters:
+    ///   - start: a path at or beneath the request's; what comes before it is left out.
+    ///   - onDamage: told from which path on, and why, a part of the manifest cannot be read.
     func forEach(
-        onDamage: ([UInt8], String) -> Void = { _, _ in }, _ body: (Item) throws -> Bool
+        from start: [UInt8]? = nil, onDamage: ([UInt8], String) -> Void = { _, _ in },
+        _ body: (Item) throws -> Bool
     ) throws {
         let reader = try ManifestReader(
-            request.snapshot, repository: repository, index: index, from: request.subpath)
+            request.snapshot, repository: repository, index: index, from: start ?? request.subpath)
         var filter = self.filter
         var excluded: [UInt8]?
         var last: Item?
@@ -49,6 +52,7 @@ public struct RestoreSelection {
                 continue
             }
             last = nil
+            if let start, PathOrder.precedes(entry.path, start) { continue }
             if request.leavesOutGone, entry.goneSince != nil { continue }
             guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
                 if PathOrder.precedes(request.subpath, entry.path) { return }
@@ -94,6 +98,56 @@ public struct RestoreSelection {
             }
         }
     }
+
+    /// The names of the entries that a restore puts right into a folder, without those that it knows it cannot; nil if
+    /// a part of the list of files cannot be read.
+    ///
+    /// - Parameters:
+    ///   - folder: its path in the snapshot.
+    ///   - shouldStop: polled; nothing is known then, either.
+    func entries(
+        in folder: [UInt8], shouldStop: () -> Bool
+    ) throws -> [(name: [UInt8], type: FileType)]? {
+        var found: [(name: [UInt8], type: FileType)] = []
+        var isKnown = true
+        var next: [UInt8]? = folder
+        while let start = next, isKnown {
+            next = nil
+            var passed = 0
+            try forEach(from: start, onDamage: { _, _ in isKnown = false }) { item in
+                guard !shouldStop(), isKnown else {
+                    isKnown = false
+                    return false
+                }
+                guard case .entry(let entry) = item.record, entry.path != folder else { return true }
+                guard PathOrder.isAtOrBeneath(entry.path, folder) else {
+                    return PathOrder.precedes(entry.path, folder)
+                }
+                let name = Array(entry.path[(folder.count + 1)...].prefix { $0 != UInt8(ascii: "/") })
+                let child = folder.count + 1 + name.count
+                if entry.path.count == child {
+                    // A folder that is wanted for what lies in it alone comes with the first of that.
+                    if item.decision == .include, request.reasonToLeaveOut(entry) == nil {
+                        found.append((name, entry.stat.type))
+                    }
+                    return true
+                }
+                if found.last?.name != name {
+                    if item.decision == .include { found.append((name, .directory)) }
+                    return true
+                }
+                passed += 1
+                guard passed > Self.mostPassed else { return true }
+                // What follows all that lies in the child.
+                next = entry.path[..<child] + [1]
+                return false
+            }
+        }
+        return isKnown ? found : nil
+    }
+
+    /// So many entries are read to pass over them, before the list is opened anew behind them.
+    private static let mostPassed = 4096
 
     /// The snapshot.
     public var snapshot: CommitRecord { request.snapshot }

@@ -29,6 +29,33 @@ final class RestoreLog: Sendable {
 
     @Sendable func note(_ event: RestoreEvent) { events.withLock { $0.append(event) } }
 
+    /// The paths of what is in its place.
+    var restored: Set<[UInt8]> {
+        Set(
+            events.withLock { $0 }.compactMap {
+                if case .restored(let entry) = $0 { return entry.path }
+                return nil
+            })
+    }
+
+    /// The paths of what was kept.
+    var kept: Set<[UInt8]> {
+        Set(
+            events.withLock { $0 }.compactMap {
+                if case .kept(let path, _) = $0 { return path }
+                return nil
+            })
+    }
+
+    /// The paths of what could not be restored.
+    var failed: Set<[UInt8]> {
+        Set(
+            events.withLock { $0 }.compactMap {
+                if case .failed(let path, _) = $0 { return path }
+                return nil
+            })
+    }
+
     /// Failures as "path: reason".
     var failures: [String] {
         events.withLock { $0 }.compactMap {

@@ -295,7 +295,11 @@ final class MemoryTarget: RestoreTarget {
             var stat = FileStat(type: .regular)
             stat.size = UInt64(bytes.count)
             return stat
-        case .folder: return FileStat(type: .directory)
+        case .folder:
+            // A folder is known by its number, whatever name led to it.
+            var stat = FileStat(type: .directory)
+            stat.inode = UInt64(path.hashValue.magnitude) | 1
+            return stat
         case .other(let type): return FileStat(type: type)
         }
     }

@@ -6,7 +6,7 @@
 //                      file without a name gets no other than a temporary's
 // ROOM=BYTES           so much may be written, then there is no space left
 // IN_ORDER=yes         content is taken from a file's beginning to its end only
-// FOLD=yes             names that differ in case are one
+// FOLD=yes             names that differ in case, or in how an é is composed, are one
 // STEP=NANOSECONDS     times are kept in such steps
 // LONG=yes             a name over 255 bytes stands for the file long-BYTES
 // KILL=N, COUNT=FILE   the process is killed before the N-th call that changes something; how many there were
@@ -74,6 +74,20 @@ __attribute__((destructor)) static void end(void) {
     fclose(file);
 }
 
+// Copies a path as a medium that folds has it: in small letters, and an é in one piece.
+static void fold(const char *path, char *copy) {
+    while (*path) {
+        if (!strncmp(path, "e\xcc\x81", 3) || !strncmp(path, "E\xcc\x81", 3)) {
+            copy = stpcpy(copy, "\xc3\xa9");
+            path += 3;
+        } else {
+            *copy++ = *path >= 'A' && *path <= 'Z' ? *path + 32 : *path;
+            path++;
+        }
+    }
+    *copy = 0;
+}
+
 // A name as the medium has it.
 static const char *name_of(int at, const char *name, char *buffer) {
     size_t length = strlen(name);
@@ -83,7 +97,7 @@ static const char *name_of(int at, const char *name, char *buffer) {
         return buffer;
     }
     if (!getenv("FOLD") || length > 255) return name;
-    for (size_t i = 0; i <= length; i++) buffer[i] = name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i];
+    fold(name, buffer);
     return buffer;
 }
 
@@ -100,16 +114,14 @@ int openat(int at, const char *name, int flags, ...) {
 // Of the variable calls openat2 alone is made here, number 437.
 long syscall(long number, ...) {
     long (*call)(long, ...) = real("syscall");
-    char buffer[4096], *cursor = buffer;
+    char buffer[4096];
     long values[6];
     va_list rest;
     va_start(rest, number);
     for (int i = 0; i < 6; i++) values[i] = va_arg(rest, long);
     va_end(rest);
     if (number == 437 && getenv("FOLD") && is_meant((int)values[0]) && strlen((char *)values[1]) < sizeof buffer) {
-        for (const char *path = (const char *)values[1]; *path; path++)
-            *cursor++ = *path >= 'A' && *path <= 'Z' ? *path + 32 : *path;
-        *cursor = 0;
+        fold((const char *)values[1], buffer);
         values[1] = (long)buffer;
     }
     return call(number, values[0], values[1], values[2], values[3], values[4], values[5]);

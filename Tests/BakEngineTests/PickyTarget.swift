@@ -1,0 +1,130 @@
+// PickyTarget: a target in memory that takes several names for one, as media do that fold them.
+
+import BakCore
+import BakStorage
+import Synchronization
+
+@testable import BakEngine
+
+/// A target in memory that folds names, and refuses what a test says.
+final class PickyTarget: RestoreTarget {
+    let inner = MemoryTarget()
+    /// What the medium takes a path for.
+    let fold: @Sendable ([UInt8]) -> [UInt8]
+    /// The error of an operation on a path, if it is refused.
+    let refuse: @Sendable (String, [UInt8]) -> TargetError?
+
+    init(
+        fold: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 },
+        refuse: @escaping @Sendable (String, [UInt8]) -> TargetError? = { _, _ in nil }
+    ) { (self.fold, self.refuse) = (fold, refuse) }
+
+    private func expect(_ operation: String, _ path: [UInt8]) throws(TargetError) {
+        if let error = refuse(operation, path) { throw error }
+    }
+
+    /// A name is taken by anything that is not replaced, and by a folder always.
+    private func expectRoom(_ path: [UInt8], _ replacing: Bool) throws(TargetError) {
+        guard let item = inner.items[fold(path)] else { return }
+        if item == .folder { throw TargetError(operation: "replace", message: "a folder is there") }
+        if !replacing { throw TargetError(operation: "make", message: "taken", kind: .taken) }
+    }
+
+    /// What is there has the name that it was made with.
+    private let spelling = Mutex<[[UInt8]: [UInt8]]>([:])
+
+    private func spell(_ path: [UInt8]) {
+        let folded = fold(path)
+        spelling.withLock { if $0[folded] == nil { $0[folded] = path } }
+    }
+
+    func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? { try inner.stat(fold(path)) }
+
+    func list(
+        _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
+    ) throws(TargetError) {
+        let folded = fold(path)
+        let spellings = spelling.withLock { $0 }
+        try inner.list(folded, sweeping: sweeping) { name in
+            let whole = PathOrder.join(folded, Array(name))
+            let spelled = spellings[whole] ?? whole
+            visit(spelled[((spelled.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...])
+        }
+    }
+
+    func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
+        try expect("folder", path)
+        spell(path)
+        return try inner.makeFolder(fold(path))
+    }
+
+    func createFile(
+        _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
+    ) throws(TargetError) -> any RestoreFile {
+        try expect("file", path)
+        return PickyFile(try inner.createFile(fold(path), size: size, replacing: true)) {
+            () throws(TargetError) in
+            try self.expectRoom(path, replacing)
+            self.spell(path)
+        }
+    }
+
+    func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
+        throws(TargetError) -> [MetadataNote]
+    {
+        try expect("special", path)
+        try expectRoom(path, replacing)
+        spell(path)
+        return try inner.makeSpecial(fold(path), stat, attributes, replacing: replacing)
+    }
+
+    func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
+        try expect("link", path)
+        try expectRoom(path, replacing)
+        spell(path)
+        try inner.makeHardLink(fold(path), to: fold(existing), replacing: replacing)
+    }
+
+    func copyFile(
+        _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
+        replacing: Bool
+    ) throws(TargetError) -> [MetadataNote] {
+        try expect("copy", path)
+        try expectRoom(path, replacing)
+        spell(path)
+        return try inner.copyFile(fold(path), from: fold(existing), stat, attributes, replacing: replacing)
+    }
+
+    func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
+        -> [MetadataNote]
+    {
+        try expect("metadata", path)
+        return []
+    }
+
+    func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp { time }
+    func tidy() {}
+    func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] { [] }
+    func synchronize() throws(TargetError) {}
+    func close() {}
+}
+
+private final class PickyFile: RestoreFile {
+    private let inner: any RestoreFile
+    private let beforeFinish: @Sendable () throws(TargetError) -> Void
+
+    init(_ inner: any RestoreFile, _ beforeFinish: @escaping @Sendable () throws(TargetError) -> Void) {
+        (self.inner, self.beforeFinish) = (inner, beforeFinish)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError) {
+        try inner.write(bytes, at: offset)
+    }
+
+    func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
+        try beforeFinish()
+        return try inner.finish(stat, attributes)
+    }
+
+    func abandon() { inner.abandon() }
+}
