@@ -83,7 +83,9 @@ extension FolderTarget {
         let kind: TargetError.Kind =
             switch error.code {
             case EROFS: .gone
-            case ENOSPC, EDQUOT: isContent ? .full : .entry
+            // A file may be too large for the target, and the others are not.
+            case EFBIG: .entry
+            case _ where error.isFull: .full
             case EIO: isGone || isContent && medium.countFailure() ? .gone : .entry
             case ENOENT, ENODEV, ENXIO, ESTALE, ENOTCONN, ESHUTDOWN, ECONNABORTED, EHOSTDOWN:
                 isGone ? .gone : .entry
@@ -95,6 +97,7 @@ extension FolderTarget {
             switch error.code {
             case ELOOP: "a symbolic link is in the way"
             case EISDIR: "a folder is in the way"
+            case EFBIG: "the target takes no file as large as that"
             case EEXIST: "something else has this name there"
             default: error.message
             }

@@ -171,7 +171,7 @@ public final class FolderTarget: RestoreTarget {
                             try system { linkat(source.number, sourceName, parent.number, name, 0) }
                         }
                     } catch {
-                        isRefused = ![EEXIST, ENOENT, ENOSPC, EDQUOT, EROFS].contains(error.code)
+                        isRefused = !error.isFull && ![EEXIST, ENOENT, EROFS].contains(error.code)
                         throw error
                     }
                 }

@@ -130,7 +130,8 @@ extension LocalStore {
         guard call(first, second) != 0 else { return false }
         guard errno == EEXIST else {
             // No answer to the question.
-            if [ENOSPC, EDQUOT, EROFS, EACCES, ENOMEM].contains(errno) { throw Errno(code: errno) }
+            let error = Errno(code: errno)
+            if error.isFull || [EROFS, EACCES, ENOMEM].contains(error.code) { throw error }
             return false
         }
         guard try firstByte(second) == 2, call(first, free) == 0 else { return false }

@@ -476,14 +476,16 @@ extension StoreError {
     init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
         let kind: Kind =
             switch error.code {
+            case _ where error.isFull: .full
             case ENOENT: .notFound
             case EEXIST: .alreadyExists
-            case ENOSPC, EDQUOT: .full
             case EROFS: .readOnly
             case EACCES, EPERM: isWriting ? .readOnly : .failed(errno: error.code)
             default: .failed(errno: error.code)
             }
-        self.init(kind: kind, operation: operation, object: object, message: error.message)
+        let message =
+            error.code == EFBIG ? "files may not grow so large there (see: ulimit -f)" : error.message
+        self.init(kind: kind, operation: operation, object: object, message: message)
     }
 
     fileprivate static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {

@@ -24,8 +24,9 @@ struct Errno: Error, Equatable {
         return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
-    /// Whether the medium has no room left.
-    var isFull: Bool { code == ENOSPC || code == EDQUOT }
+    /// True if there is no room for what is written: no space and no number for a file (ENOSPC), none within the user's
+    /// quota (EDQUOT), or none in a file of the size that it may have (EFBIG).
+    var isFull: Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
     /// Whether the thing asked for is not there.
     var isNotFound: Bool { code == ENOENT || code == ENOTDIR }
 }

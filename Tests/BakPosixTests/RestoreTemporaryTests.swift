@@ -184,16 +184,19 @@ extension PosixTests {
             func kind(_ code: Int32, isContent: Bool) -> TargetError.Kind {
                 target.failure(Errno(code: code), "try", [], isContent: isContent).kind
             }
-            for code in 1...133 as ClosedRange<Int32> where ![EROFS, EEXIST, EMFILE, ENFILE].contains(code) {
+            let ending = [EROFS, EEXIST, EMFILE, ENFILE, ENOSPC, EDQUOT]
+            for code in 1...133 as ClosedRange<Int32> where !ending.contains(code) {
                 #expect(kind(code, isContent: false) == .entry, "errno \(code)")
-                if ![ENOSPC, EDQUOT, EIO].contains(code) {
-                    #expect(kind(code, isContent: true) == .entry, "errno \(code)")
-                }
+                if code != EIO { #expect(kind(code, isContent: true) == .entry, "errno \(code)") }
+            }
+            for isContent in [false, true] {
+                #expect(
+                    kind(ENOSPC, isContent: isContent) == .full && kind(EDQUOT, isContent: isContent) == .full
+                )
             }
             #expect(kind(EROFS, isContent: false) == .gone)
             #expect(
                 kind(EMFILE, isContent: false) == .outOfFiles && kind(ENFILE, isContent: true) == .outOfFiles)
-            #expect(kind(ENOSPC, isContent: true) == .full && kind(EDQUOT, isContent: true) == .full)
             #expect(kind(EEXIST, isContent: true) == .taken)
             // A file that was whole in between makes it chance again.
             for expected in [TargetError.Kind.entry, .entry, .gone] {
@@ -204,6 +207,15 @@ extension PosixTests {
             removeTree(scratch["t"])
             for code in [ENOENT, ENODEV, ENXIO, ESTALE, ENOTCONN, EIO] {
                 #expect(kind(code, isContent: false) == .gone, "errno \(code)")
+            }
+        }
+
+        @Test func everyWantOfRoomIsAFullRepository() {
+            for code in 1...133 as ClosedRange<Int32> {
+                let isFull = [ENOSPC, EDQUOT, EFBIG].contains(code)
+                let error = StoreError(Errno(code: code), "write", "packs/x", isWriting: true)
+                #expect(
+                    (error.kind == .full) == isFull && Errno(code: code).isFull == isFull, "errno \(code)")
             }
         }
 
