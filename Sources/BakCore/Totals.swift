@@ -10,3 +10,13 @@ extension UInt64 {
         self = overflow ? .max : sum
     }
 }
+
+extension Sequence {
+    /// The total of a number of each element.
+    @inlinable
+    public func total(_ number: (Element) -> UInt64) -> UInt64 {
+        var total: UInt64 = 0
+        for element in self { total.add(number(element)) }
+        return total
+    }
+}

@@ -46,7 +46,7 @@ final class VerbatimCopy {
     }
 
     /// What a dry run would have copied beside manifests.
-    var imaginedBytes: UInt64 { imagined.reduce(0) { $0 + UInt64($1.length) } }
+    var imaginedBytes: UInt64 { imagined.total { UInt64($0.length) } }
 
     /// Copies a snapshot and commits it; nil when the user ended it before its end.
     ///

@@ -73,6 +73,9 @@ extension stat {
     /// The file-type bits.
     var format: mode_t { st_mode & S_IFMT }
 
+    /// How many bytes of content it has. A file system that is a program may say anything.
+    var contentBytes: Int { max(0, Int(st_size)) }
+
     /// Whether both describe the same inode.
     func isSameFile(as other: stat) -> Bool { st_dev == other.st_dev && st_ino == other.st_ino }
 }

@@ -161,7 +161,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             let folder = try openFolder(Self.folder(of: key))
             let status = try linkStatus(at: folder.number, Self.lastComponent(of: key))
             guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
-            return Int(status.st_size)
+            return status.contentBytes
         } catch {
             throw failure(error, "look up", key.description)
         }
@@ -174,7 +174,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         do throws(Errno) {
             let file = try reader(key)
             count = try readAll(file.number, buffer, at: UInt64(offset))
-            size = count == buffer.count ? 0 : Int(try file.status().st_size)
+            size = count == buffer.count ? 0 : try file.status().contentBytes
         } catch {
             throw failure(error, "read", key.description)
         }
@@ -196,7 +196,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 do throws(Errno) {
                     let status = try linkStatus(at: descriptor.number, name)
                     guard status.format == S_IFREG else { continue }
-                    objects.append(ObjectInfo(key: ObjectKey(text), size: Int(status.st_size)))
+                    objects.append(ObjectInfo(key: ObjectKey(text), size: status.contentBytes))
                 } catch {
                     // Deleted since the folder was read; anything else is a failure of the listing.
                     guard error.code == ENOENT else { throw error }

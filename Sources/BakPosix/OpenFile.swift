@@ -64,7 +64,9 @@ final class OpenFile: SourceFile {
         guard offset < size else { return nil }
         do throws(Errno) {
             let number = try number
-            let start = UInt64(try system { lseek(number, off_t(offset), linux_SEEK_DATA.flag) })
+            // A file system that is a program may answer what lies before.
+            let start = max(
+                offset, UInt64(try system { lseek(number, off_t(offset), linux_SEEK_DATA.flag) }))
             guard start < size else { return nil }
             let end = UInt64(try system { lseek(number, off_t(start), linux_SEEK_HOLE.flag) })
             // A file that shrank in between may answer an end before the start.

@@ -301,13 +301,13 @@ public final class RepositoryCheck {
         report.packs = census.packs.count
         (report.unusedPacks, report.unusedBytes) = census.unnamed
         for pack in census.packs {
-            report.packBytes += pack.indexed.size
+            report.packBytes.add(pack.indexed.size)
             let name = Layout.pack(pack.id).description
             guard let size = pack.storedBytes else {
                 note(name, "the pack is missing")
                 report.repairs.insert(.packs)
                 damage.packs.insert(pack.id)
-                report.missingBytes += pack.indexed.size
+                report.missingBytes.add(pack.indexed.size)
                 continue
             }
             guard size != pack.indexed.size else { continue }
@@ -327,7 +327,7 @@ public final class RepositoryCheck {
         let isChosen = Set(chosen.map(\.id))
         let others = census.packs.filter { $0.storedBytes != nil && !isChosen.contains($0.id) }
         let run = PackCheckRun(
-            repository, index, log, census, chosenBytes: chosen.reduce(0) { $0 + $1.indexed.size },
+            repository, index, log, census, chosenBytes: chosen.total(\.indexed.size),
             onEvent: onEvent, isCancelled: isCancelled)
         run.verify(
             chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
@@ -336,18 +336,18 @@ public final class RepositoryCheck {
         readPacks.formUnion(run.wholePacks)
         if let failure = run.failure { throw failure }
         report.verifiedPacks = run.verifiedPacks + done.count
-        report.verifiedBytes = run.verifiedBytes + done.reduce(0) { $0 + $1.indexed.size }
+        report.verifiedBytes = run.verifiedBytes + done.total(\.indexed.size)
         report.ranOutOfTime = run.ranOutOfTime
         for pack in census.packs {
             guard let seconds = log.seconds[pack.id] else { continue }
-            report.everReadBytes += pack.indexed.size
+            report.everReadBytes.add(pack.indexed.size)
             report.readSince = min(
                 report.readSince ?? Timestamp(seconds: seconds), Timestamp(seconds: seconds))
         }
         var unexplained: [CountedPack] = []
         for (pack, found, wasRead) in run.faulty {
             // An earlier check may have found it whole.
-            if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes += pack.indexed.size }
+            if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes.add(pack.indexed.size) }
             for reason in found.words {
                 note(Layout.pack(pack.id).description, reason, found.cause ?? .damage)
             }

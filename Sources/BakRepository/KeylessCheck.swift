@@ -72,11 +72,11 @@ public final class KeylessCheck {
         }
         onEvent(.step("packs"))
         let packs = try Layout.packFolders.flatMap { try store.list($0) }
-        let total = packs.reduce(UInt64(0)) { $0 + UInt64($1.size) }
+        let total = packs.total { UInt64($0.size) }
         for info in packs where !isCancelled() {
             guard let id = Layout.pack(in: info.key) else { continue }
             report.packs += 1
-            report.packBytes += UInt64(info.size)
+            report.packBytes.add(UInt64(info.size))
             try note { try checkPack(id, info, total) }
         }
         report.wasInterrupted = isCancelled()
@@ -133,7 +133,7 @@ public final class KeylessCheck {
         for block in end.blocks(in: 0..<end.coveredBytes) where !isCancelled() {
             let range = end.range(ofBlock: block)
             try end.verify(try read(info.key, range), block: block)
-            report.verifiedBytes += UInt64(range.count)
+            report.verifiedBytes.add(UInt64(range.count))
             onEvent(.progress(doneBytes: report.verifiedBytes, totalBytes: total))
         }
     }

@@ -36,7 +36,7 @@ struct PackCensus: Sendable {
                     packs[place].storedBytes = UInt64(info.size)
                 } else {
                     unnamed.packs += 1
-                    unnamed.bytes += UInt64(info.size)
+                    unnamed.bytes.add(UInt64(info.size))
                 }
             }
         }
@@ -73,13 +73,13 @@ struct PackCensus: Sendable {
         case .all, .part: return present
         case .percent(let percent):
             // A share of at most 100 % of sizes that the store has listed fits.
-            bytes = UInt64(Double(present.reduce(0) { $0 + $1.indexed.size }) * percent / 100)
+            bytes = UInt64(Double(present.total(\.indexed.size)) * percent / 100)
         case .bytes(let wanted): bytes = wanted
         }
         var chosenBytes: UInt64 = 0
         return Array(
             present.prefix { pack in
-                defer { chosenBytes += pack.indexed.size }
+                defer { chosenBytes.add(pack.indexed.size) }
                 return chosenBytes == 0 || chosenBytes < bytes
             })
     }

@@ -69,7 +69,7 @@ final class PackCheckRun: @unchecked Sendable {
 
     private func noteRead(_ bytes: Int) {
         let done = monitor.locked {
-            readBytes += UInt64(bytes)
+            readBytes.add(UInt64(bytes))
             return readBytes
         }
         onEvent(.progress(doneBytes: min(done, chosenBytes), totalBytes: chosenBytes))
@@ -83,7 +83,7 @@ final class PackCheckRun: @unchecked Sendable {
             if !found.isClean { faulty.append((pack, found, wasRead)) }
             guard isWhole else { return }
             verifiedPacks += 1
-            verifiedBytes += pack.indexed.size
+            verifiedBytes.add(pack.indexed.size)
             guard found.isClean else { return }
             wholePacks.append(pack.id)
             log.note(pack.id, at: repository.time.now())

@@ -21,8 +21,16 @@ public struct BlobSizes: Equatable, Sendable {
 
     mutating func add(_ entry: IndexEntry) {
         blobs += 1
-        rawBytes += UInt64(entry.rawLength)
-        storedBytes += UInt64(entry.storedLength) + PackUsage.blobOverhead
+        rawBytes.add(UInt64(entry.rawLength))
+        storedBytes.add(UInt64(entry.storedLength) + PackUsage.blobOverhead)
+    }
+
+    /// Counts bytes here that `other` has counted. An index that was read anew meanwhile may say other lengths.
+    fileprivate mutating func move(rawBytes raw: UInt64, storedBytes stored: UInt64, from other: inout Self) {
+        rawBytes.add(raw)
+        storedBytes.add(stored)
+        other.rawBytes -= min(raw, other.rawBytes)
+        other.storedBytes -= min(stored, other.storedBytes)
     }
 }
 
@@ -270,12 +278,11 @@ public final class StatsRun {
         guard let position = sorted.position(of: segment) else { return }
         let entry = sorted.entry(at: position)
         for (type, raw) in bytes where raw > 0 && entry.rawLength > 0 {
+            // A segment has at most 8 MiB, and a blob 16.
             let stored = raw * UInt64(entry.storedLength) / UInt64(entry.rawLength)
             let name = known(type)
-            types[name, default: TypeStats(type: name)].chunks.rawBytes += raw
-            types[name, default: TypeStats(type: name)].chunks.storedBytes += stored
-            stats.manifests.rawBytes -= raw
-            stats.manifests.storedBytes -= stored
+            types[name, default: TypeStats(type: name)].chunks.move(
+                rawBytes: raw, storedBytes: stored, from: &stats.manifests)
         }
     }
 
@@ -304,15 +311,15 @@ public final class StatsRun {
     private func countPacks() throws {
         let stored = try repository.listPacks()
         stats.packs = stored.count
-        stats.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
+        stats.packBytes = stored.values.total { UInt64($0) }
         var strays = Set(stored.keys)
         for use in try PackUsage(
             sorted, seen, CopyChoice(sorted.packs, stored: stored), isSealed: repository.isEncrypted
         ).packs
         where use.isStored {
             strays.remove(use.pack.id)
-            stats.unusedBytes += use.livingBlobs > 0 ? use.unusedBytes : use.pack.size
+            stats.unusedBytes.add(use.livingBlobs > 0 ? use.unusedBytes : use.pack.size)
         }
-        for stray in strays { stats.unusedBytes += UInt64(stored[stray] ?? 0) }
+        stats.unusedBytes.add(strays.total { UInt64(stored[$0] ?? 0) })
     }
 }

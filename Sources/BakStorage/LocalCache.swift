@@ -51,9 +51,13 @@ public protocol LocalCache: AnyObject, Sendable {
 }
 
 extension LocalCache {
-    /// A copy of a cache file, which nobody can change while it is verified and decoded; nil as for `map`.
+    /// The most bytes of a file that is read whole: four million rows of any of them. Holes may make it longer.
+    private var longestRead: Int { 256 << 20 }
+
+    /// A copy of a cache file, which nobody can change while it is verified and decoded; nil as for `map`, and for one
+    /// that is too long to be ours.
     public func read(_ name: String) -> [UInt8]? {
-        guard let mapped = map(name) else { return nil }
+        guard let mapped = map(name), mapped.bytes.count <= longestRead else { return nil }
         return withExtendedLifetime(mapped) { Array(mapped.bytes) }
     }
 }

@@ -128,8 +128,8 @@ private struct StatsOutput {
             for type in types {
                 sum.files.add(type.files)
                 sum.bytes.add(type.bytes)
-                sum.chunks.rawBytes += type.chunks.rawBytes
-                sum.chunks.storedBytes += type.chunks.storedBytes
+                sum.chunks.rawBytes.add(type.chunks.rawBytes)
+                sum.chunks.storedBytes.add(type.chunks.storedBytes)
             }
             return [
                 name, Formatting.count(sum.files), Formatting.size(sum.bytes),

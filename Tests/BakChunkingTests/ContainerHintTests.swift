@@ -230,3 +230,22 @@ struct ContainerCase: CustomTestStringConvertible {
         #expect(chunks.last?.isCompressed == false)
     }
 }
+
+extension ContainerHintTests {
+    /// Items of 65,535 extents that take no bytes, of which a small file has billions: this ends at once or not for minutes.
+    @Test func extentsWithoutLengthAreNotCounted() {
+        let item = bigEndian(UInt16(1)) + [0, 0, 0xff, 0xff]
+        let count = 21_000
+        let locations = (0..<count).flatMap { _ in item }
+        let header = [0, 0, 0, 0, 0, 0] + bigEndian(UInt16(count))
+        let entry = ContainerKind.box("infe", [2, 0, 0, 0, 0, 1, 0, 0] + Array("Exif".utf8) + [0])
+        let meta = ContainerKind.box(
+            "meta",
+            [0, 0, 0, 0] + ContainerKind.box("iinf", [0, 0, 0, 0, 0, 1] + entry)
+                + ContainerKind.box("iloc", header + locations))
+        let ranges = meta.withUnsafeBytes {
+            ItemLocations.metadataRanges(in: HintWindow(bytes: $0, offset: 0))
+        }
+        #expect(ranges.isEmpty)
+    }
+}

@@ -19,6 +19,17 @@ extension PosixTests {
             cache.read("index").map { String(decoding: $0, as: UTF8.self) }
         }
 
+        /// A file that holes make longer than any of ours takes no memory.
+        @Test func aFileOfHolesIsNotRead() throws {
+            let cache = FolderCache(path: scratch["c"])
+            try write(cache, "ours")
+            #expect(text(cache) == "ours")
+            for size in [256 << 20 + 1, 1 << 40] {
+                try #require(truncate(scratch["c/index"], size) == 0)
+                #expect(cache.read("index") == nil)
+            }
+        }
+
         private static let things: [(name: String, make: @Sendable (Scratch, String) -> Void)] = [
             ("a FIFO", { mkfifo($0[$1], 0o600) }),
             ("a folder", { $0.folder($1) }),

@@ -50,7 +50,8 @@ enum ItemLocations {
         let (offsetBytes, lengthBytes) = (sizes >> 12, sizes >> 8 & 15)
         let (baseBytes, indexBytes) = (sizes >> 4 & 15, version == 0 ? 0 : sizes & 15)
         var cursor = Cursor(window: box, place: 14)
-        guard let count = cursor.number(version == 2 ? 4 : 2) else { return [] }
+        // Extents without a length tell nothing, and any number of them would fit.
+        guard lengthBytes > 0, let count = cursor.number(version == 2 ? 4 : 2) else { return [] }
         var ranges: [Range<UInt64>] = []
         for _ in 0..<count {
             guard let number = cursor.number(version == 2 ? 4 : 2),

@@ -91,8 +91,8 @@ struct CollectionRound {
         outcome.decision = CollectionDecision(
             number: plan.number, origin: origin, deleted: Array(deleted), base: base,
             superseded: Array(superseded))
-        outcome.unusedBytes = usage.packs.reduce(0) {
-            $0 + ($1.livingBlobs > 0 && !deleted.contains($1.pack.id) ? $1.unusedBytes : 0)
+        outcome.unusedBytes = usage.packs.total {
+            $0.livingBlobs > 0 && !deleted.contains($0.pack.id) ? $0.unusedBytes : 0
         }
         let bytes = outcome.decision.encode(repository.context)
         if try repository.store.putOwn(Layout.decision(plan.number), bytes, fromReserve: true) {
@@ -147,14 +147,14 @@ struct CollectionRound {
             guard survey.live.contains(position) else { return }
             for copy in choice.needed(copies) { wanted[copy.pack]?.append(copy) }
         }
-        let total = places.reduce(0) { $0 + usage.packs[$1].livingBytes }
+        let total = places.total { usage.packs[$0].livingBytes }
         var read: UInt64 = 0
         var copied: Set<ID128> = []
         for place in places {
             let pack = sorted.packs[place]
             do {
                 let isWhole = try copier.copy(wanted[UInt32(place)]!, of: pack, shouldStop: shouldStop) {
-                    read += $0
+                    read.add($0)
                     onEvent(.progress(done: min(read, total), total: total))
                 }
                 guard isWhole else {

@@ -65,7 +65,7 @@ struct PackUsage {
     var dead: [Int] { packs.indices.filter { packs[$0].livingBlobs == 0 } }
 
     /// How much is unused in packs that hold something living.
-    var unusedBytes: UInt64 { packs.reduce(0) { $0 + ($1.livingBlobs > 0 ? $1.unusedBytes : 0) } }
+    var unusedBytes: UInt64 { packs.total { $0.livingBlobs > 0 ? $0.unusedBytes : 0 } }
 
     /// How many bytes may stay unused.
     func allowedBytes(_ allowance: PruneOptions.Allowance) -> UInt64 {
@@ -73,9 +73,10 @@ struct PackUsage {
         case .unlimited: return .max
         case .bytes(let bytes): return bytes
         case .percent(let percent):
-            let living = packs.reduce(UInt64(0)) { $0 + $1.livingBytes }
+            let living = packs.total(\.livingBytes)
             let share = min(max(percent, 0), 99) / 100
-            return UInt64(Double(living) * share / (1 - share))
+            let allowed = Double(living) * share / (1 - share)
+            return allowed < 0x1p64 ? UInt64(allowed) : .max
         }
     }
 

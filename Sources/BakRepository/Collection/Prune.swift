@@ -240,7 +240,7 @@ public final class Prune {
             shouldStop: isCancelled)
         let isWhole = try sweep.run(packs: packs)
         report.deletedPacks += packs.count
-        report.deletedBytes += packs.reduce(0) { $0 + UInt64(stored[$1] ?? 0) }
+        report.deletedBytes.add(packs.total { UInt64(stored[$0] ?? 0) })
         if !isWhole { throw PruneStopped() }
     }
 
@@ -251,7 +251,7 @@ public final class Prune {
         report.snapshotsInDoubt = survey.doubts.count
         if report.packs == 0 {
             report.packs = stored.count
-            report.packBytes = stored.values.reduce(0) { $0 + UInt64($1) }
+            report.packBytes = stored.values.total { UInt64($0) }
         }
         report.unusedBytes = usage.unusedBytes
     }
@@ -260,11 +260,11 @@ public final class Prune {
     private func imagine(_ condemned: [ID128], _ stored: [ID128: Int], _ usage: PackUsage) {
         let condemned = Set(condemned)
         report.deletedPacks = condemned.count
-        report.deletedBytes = condemned.reduce(0) { $0 + UInt64(stored[$1] ?? 0) }
+        report.deletedBytes = condemned.total { UInt64(stored[$0] ?? 0) }
         for use in usage.packs where use.livingBlobs > 0 && condemned.contains(use.pack.id) {
             report.rewrittenPacks += 1
-            report.copiedBytes += use.livingBytes
-            report.unusedBytes -= use.unusedBytes
+            report.copiedBytes.add(use.livingBytes)
+            report.unusedBytes -= min(use.unusedBytes, report.unusedBytes)
         }
     }
 }

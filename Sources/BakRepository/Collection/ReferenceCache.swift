@@ -37,8 +37,9 @@ struct ReferenceCache {
         while offset + Self.headBytes <= bytes.count {
             let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
             let end = offset + Self.headBytes + count * ID128.byteCount
-            guard end <= bytes.count else { break }
-            rows[ID128(loading: bytes.baseAddress! + offset)] = offset..<end
+            let segment = ID128(loading: bytes.baseAddress! + offset)
+            // Each segment is there once: holes read as any number of rows.
+            guard end <= bytes.count, rows.updateValue(offset..<end, forKey: segment) == nil else { break }
             offset = end
         }
     }

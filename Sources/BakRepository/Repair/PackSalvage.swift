@@ -84,10 +84,10 @@ final class PackSalvage {
             let end = isLast ? bytes.count : bytes.count / 2
             var position = 0
             while position < end {
-                // Nothing in a sealed pack looks like a blob until it is opened.
                 guard
                     let found = seals.isEmpty
-                        ? Self.nextHeader(in: bytes, from: position, upTo: end) : position
+                        ? Self.nextHeader(in: bytes, from: position, upTo: end)
+                        : Self.nextSealed(in: bytes, from: position, upTo: end)
                 else {
                     position = end
                     break
@@ -173,6 +173,10 @@ final class PackSalvage {
         let magic: [UInt8] = Array("blob".utf8)
         var position = start
         while position < end, position + PackLayout.blobHeaderBytes <= bytes.count {
+            if bytes[position] == 0 {
+                position = nextByte(in: bytes, from: position)
+                continue
+            }
             if bytes[position] == magic[0], bytes[position + 1] == magic[1], bytes[position + 2] == magic[2],
                 bytes[position + 3] == magic[3]
             {
@@ -181,6 +185,22 @@ final class PackSalvage {
             position += 1
         }
         return nil
+    }
+
+    /// Where a sealed blob may begin. Nothing looks like one until it is opened, but what is sealed has no 32 zeros.
+    private static func nextSealed(in bytes: UnsafeRawBufferPointer, from start: Int, upTo end: Int) -> Int? {
+        let position = max(start, nextByte(in: bytes, from: start) - 31)
+        return position < end ? position : nil
+    }
+
+    /// Where the next byte is that is not zero: holes are passed over as fast as they are read.
+    private static func nextByte(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var position = start
+        while position + 8 <= bytes.count,
+            bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) == 0
+        { position += 8 }
+        while position < bytes.count, bytes[position] == 0 { position += 1 }
+        return position
     }
 
     /// A range of a pack, with zeros for what the medium does not give.

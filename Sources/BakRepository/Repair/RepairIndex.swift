@@ -102,6 +102,10 @@ public final class RepairIndex: RepositoryRepair {
         to gathered: GatheredIndex,
         _ salvage: PackSalvage
     ) throws {
+        // Beyond the size that the index knows there is nothing of this pack's own, and beyond that of the largest pack
+        // nothing of any.
+        let most = known.map { Int($0.size) } ?? FormatLimits.packBytes
+        let size = min(size, most)
         let found = try salvage.search(pack, size: size)
         guard let kind = known?.kind ?? found?.kind else { return }
         var blobs: [ID128: BlobRecord] = [:]
@@ -111,9 +115,8 @@ public final class RepairIndex: RepositoryRepair {
                 id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
                 storedLength: entry.storedLength, codec: .raw, storedChecksum: 0)
         }
-        // Beyond the size that the index knows there is nothing of this pack's own.
-        let limit = known.map { Int($0.size) - PackLayout.tailBytes } ?? size
-        for blob in (found?.blobs ?? []).reversed() where found?.kind == kind && blob.endOffset <= limit {
+        for blob in (found?.blobs ?? []).reversed()
+        where found?.kind == kind && blob.endOffset <= most - PackLayout.tailBytes {
             blobs[blob.id] = blob
         }
         let end = blobs.values.reduce(size) { max($0, $1.endOffset + PackLayout.tailBytes) }

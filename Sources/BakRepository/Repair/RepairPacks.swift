@@ -53,7 +53,7 @@ public final class RepairPacks: RepositoryRepair {
         let onEvent = onEvent
         let run = PackCheckRun(
             repository, index, ReadLog(repository), census,
-            chosenBytes: present.reduce(0) { $0 + $1.indexed.size },
+            chosenBytes: present.total(\.indexed.size),
             onEvent: { event in
                 guard case .progress(let done, let total) = event else { return }
                 onEvent(.progress(done: done, total: total))
