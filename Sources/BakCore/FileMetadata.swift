@@ -97,9 +97,45 @@ public enum PathOrder {
     /// The same of memory.
     @usableFromInline
     static func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
-        let same = sharedBytes(left, right)
+        precedes(left, right, after: sharedBytes(left, right))
+    }
+
+    /// The same where `same` bytes at the start of both are the same.
+    private static func precedes(
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, after same: Int
+    ) -> Bool {
         guard same < left.count, same < right.count else { return left.count < right.count }
         return rank(left[same]) < rank(right[same])
+    }
+
+    /// The first of `count` paths in their order that does not come before `path`; `count` if there is none. What `path`
+    /// shares with those around its place is compared once, so that deep folders cost little more than one comparison.
+    public static func firstIndex(
+        of count: Int, notBefore path: [UInt8], _ other: (_ index: Int) -> [UInt8]
+    ) -> Int {
+        var (low, high) = (0, count)
+        // What `path` shares with the one before `low`, and with that at `high`.
+        var (sharedBelow, sharedAbove) = (0, 0)
+        while low < high {
+            // The last one is looked at first: from then on both ends are known.
+            let middle = high == count ? count - 1 : (low + high) / 2
+            let known = min(sharedBelow, sharedAbove)
+            let (same, isBefore) = path.withUnsafeBytes { path in
+                other(middle).withUnsafeBytes { other in
+                    let same =
+                        known
+                        + sharedBytes(
+                            .init(rebasing: other[known...]), .init(rebasing: path[known...]))
+                    return (same, precedes(other, path, after: same))
+                }
+            }
+            if isBefore {
+                (low, sharedBelow) = (middle + 1, same)
+            } else {
+                (high, sharedAbove) = (middle, same)
+            }
+        }
+        return low
     }
 
     /// How many first bytes of both are the same: of long paths most, and so eight are compared at a time.
@@ -112,6 +148,11 @@ public enum PathOrder {
         { same += 8 }
         while same < count, left[same] == right[same] { same += 1 }
         return same
+    }
+
+    /// The same of paths.
+    public static func sharedBytes(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        left.withUnsafeBytes { left in right.withUnsafeBytes { sharedBytes(left, $0) } }
     }
 
     @inlinable

@@ -142,7 +142,7 @@ final class ManifestAssembler: @unchecked Sendable {
     /// Appends an entry to the manifest; false if that cannot be.
     private func append(_ entry: ManifestEntry) throws -> Bool {
         // What no reader could take would cost the manifest's other entries too.
-        if let fault = entry.fault {
+        if let fault = entry.fault(after: lastPath) {
             fail(entry.path, "the repository cannot hold it: \(fault)")
             return false
         }

@@ -19,15 +19,16 @@ final class MoveFinder {
 
     /// A folder around the walk's place that is not where a parent has it.
     private final class Folder {
-        let path: [UInt8]
+        /// How much of the way its path is.
+        let pathBytes: Int
         let key: InodeKey
         /// Whether ctime is seen to be a time of its own, as a move makes it.
         let hasCtime: Bool
         /// Where parents have it; nil until somebody asks.
         var origins: [Origin]?
 
-        init(_ path: [UInt8], _ stat: FileStat) {
-            self.path = path
+        init(_ pathBytes: Int, _ stat: FileStat) {
+            self.pathBytes = pathBytes
             key = InodeKey(stat)
             hasCtime = stat.ctime != stat.mtime
         }
@@ -55,7 +56,12 @@ final class MoveFinder {
     private var parents: [Parent]?
     /// From the outermost to the innermost.
     private var folders: [Folder] = []
+    /// The path of the innermost, on which the others are.
+    private var way: [UInt8] = []
 
+    /// Beneath so many folders, the innermost, entries are looked for: each has a place in the parents open, and what was
+    /// moved is found beneath the folder that was.
+    private static let mostFolders = 16
     /// More inodes than this are not remembered.
     private static let mostInodes = 1 << 20
 
@@ -70,7 +76,9 @@ final class MoveFinder {
     /// Notes a folder that no parent has where it is now.
     func enter(_ path: [UInt8], _ stat: FileStat) {
         leave(for: path)
-        folders.append(Folder(path, stat))
+        folders.append(Folder(path.count, stat))
+        way = path
+        if folders.count > Self.mostFolders { folders[folders.count - Self.mostFolders - 1].origins = [] }
     }
 
     /// The old entry that stands for what is now at `path` and was not changed after `time`.
@@ -86,18 +94,20 @@ final class MoveFinder {
 
     /// Forgets the folders that `path` is not in.
     private func leave(for path: [UInt8]) {
-        while let folder = folders.last?.path,
-            path.count <= folder.count || path[folder.count] != UInt8(ascii: "/")
-                || !path.starts(with: folder)
+        let shared = PathOrder.sharedBytes(way, path)
+        while let end = folders.last?.pathBytes,
+            path.count <= end || path[end] != UInt8(ascii: "/") || end > shared
         {
             folders.removeLast()
         }
+        let end = folders.last?.pathBytes ?? 0
+        if end < way.count { way.removeSubrange(end...) }
     }
 
     private func entryInMovedFolder(_ path: [UInt8], _ judge: Judge) -> ManifestEntry? {
-        for folder in folders.reversed() {
+        for folder in folders.suffix(Self.mostFolders).reversed() {
             for origin in origins(of: folder) {
-                let old = origin.path + path[folder.path.count...]
+                let old = origin.path + path[folder.pathBytes...]
                 guard let segment = origin.cursor.entry(at: old),
                     folder.hasCtime || segment.fields.stat.ctime != segment.fields.stat.mtime,
                     let entry = judge(segment, origin.cursor)

@@ -119,6 +119,8 @@ public struct PathFilter: Sendable {
         /// The device of the nearest root.
         var device: UInt64?
         var ignoreRules: IgnoreRules?
+        /// The depth of the nearest folder above that has rules.
+        var rulesAbove: Int?
         /// Whose rules they are, until it has been said.
         var stranger: (path: String, owner: UInt32)?
         var mark: FolderMark?
@@ -196,7 +198,9 @@ public struct PathFilter: Sendable {
     /// The pattern with the last word on the current path.
     private mutating func lastMatch(_ path: [UInt8], isFolder: Bool, top: Int) -> PathPattern? {
         if let index = trail.lastMatch(path, isFolder: isFolder, below: top) { return trail.patterns[index] }
-        for depth in levels.indices.reversed() {
+        var next = levels.indices.last
+        while let depth = next {
+            next = levels[depth].rulesAbove
             if let rules = levels[depth].ignoreRules,
                 let rule = rules.lastMatch(cursor.components[depth...], isFolder: isFolder)
             {
@@ -221,6 +225,9 @@ public struct PathFilter: Sendable {
         } else if roots.contains(folder) {
             level.isInside = true
             level.top = max(0, depth - 1)
+        }
+        if let above = levels.last {
+            level.rulesAbove = above.ignoreRules == nil ? above.rulesAbove : depth - 1
         }
         guard level.isInside else { return level }
         level.device = (maybeRoot ? rootDevices[folder] : nil) ?? (depth > 0 ? levels[depth - 1].device : nil)

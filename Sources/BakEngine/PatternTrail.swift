@@ -16,13 +16,12 @@ struct PathCursor: Sendable {
     mutating func move(to path: [UInt8]) -> Int {
         let slash = UInt8(ascii: "/")
         let nameStart = (path.lastIndex(of: slash) ?? -1) + 1
-        if !components.isEmpty, path[..<nameStart].elementsEqual(folder), nameStart < path.count {
+        let common = min(PathOrder.sharedBytes(folder, path), nameStart)
+        let isSameFolder = common == folder.count && common == nameStart
+        if isSameFolder, !components.isEmpty, nameStart < path.count {
             components[components.count - 1] = path[nameStart...]
             ends[ends.count - 1] = path.count
             return components.count - 1
-        }
-        let common = folder.withUnsafeBytes { folder in
-            path.withUnsafeBytes { PathOrder.sharedBytes(folder, .init(rebasing: $0[..<nameStart])) }
         }
         // Whole components only: each of them ends with a slash in both. What is given up is counted, not what is kept,
         // so that a step in a deep folder costs no more than one in any other.

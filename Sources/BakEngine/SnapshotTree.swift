@@ -18,6 +18,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private let readers = Mutex<[UncheckedBox<BlobReader>]>([])
     private static let recentSegments = 8
     private static let recentEntries = 100_000
+    private static let recentPathBytes = 32 << 20
 
     let topDevice: UInt64? = nil
 
@@ -94,8 +95,9 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         do {
             // A file's extents may fill several segments, which then all begin with its path: its entry is in the
             // first of them, or in the one before.
-            var number =
-                root.segments.firstIndex { !PathOrder.precedes($0.firstPath, path) } ?? root.segments.count
+            var number = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
+                root.segments[$0].firstPath
+            }
             if try number == root.segments.count || segment(number).entry(path) == nil { number -= 1 }
             guard number >= 0, var entry = try segment(number).entry(path) else {
                 throw SourceError(operation: "open", message: "it is not in the snapshot", isNotFound: true)
@@ -138,9 +140,10 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         recent.withLock { recent in
             recent.append((number, decoded))
             // A hostile segment has a hundred times as many entries as one of ours.
-            while recent.count > Self.recentSegments
-                || recent.count > 1
-                    && recent.reduce(0, { $0 + $1.entries.entries.count }) > Self.recentEntries
+            while recent.count > 1,
+                recent.count > Self.recentSegments
+                    || recent.reduce(0, { $0 + $1.entries.entries.count }) > Self.recentEntries
+                    || recent.reduce(0, { $0 + $1.entries.pathBytes }) > Self.recentPathBytes
             {
                 recent.removeFirst()
             }
@@ -155,12 +158,16 @@ private struct DecodedSegment: Sendable {
     private(set) var entries: [ManifestEntry] = []
     /// Extents of a file of the segment before.
     private(set) var leadingExtents: [Extent] = []
+    /// The length of all paths together.
+    private(set) var pathBytes = 0
 
     init(_ bytes: UnsafeRawBufferPointer, object: String) throws {
         let decoder = try ManifestSegmentDecoder(bytes, object: object)
         while let record = try decoder.next() {
             switch record {
-            case .entry(let entry): entries.append(entry)
+            case .entry(let entry):
+                entries.append(entry)
+                pathBytes += entry.path.count
             case .continuation(let more):
                 guard let last = entries.indices.last else {
                     leadingExtents += more
@@ -176,12 +183,8 @@ private struct DecodedSegment: Sendable {
     }
 
     func entry(_ path: [UInt8]) -> ManifestEntry? {
-        var (low, high) = (0, entries.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if PathOrder.precedes(entries[middle].path, path) { low = middle + 1 } else { high = middle }
-        }
-        return low < entries.count && entries[low].path == path ? entries[low] : nil
+        let place = PathOrder.firstIndex(of: entries.count, notBefore: path) { entries[$0].path }
+        return place < entries.count && entries[place].path == path ? entries[place] : nil
     }
 
     func isLast(_ path: [UInt8]) -> Bool { entries.last?.path == path }

@@ -27,11 +27,15 @@ final class SourceWalk {
     /// The folder of the block's last unseen entry, and how many there have been.
     private var lastFolder: (any OpenFolder)?
     private var folderCount = 0
+    /// The length of the block's paths together.
+    private var pathBytes = 0
     /// Entries left out on purpose.
     private(set) var excludedItems: UInt64 = 0
 
     /// So many events make a block, so that a hand-over costs little for each.
     private static let blockEvents = 1024
+    /// Or so many bytes of paths: those of one folder chain could be gigabytes.
+    private static let blockPathBytes = 4 << 20
     /// At most so many folders stay open for a block's unseen entries.
     private static let blockFolders = 32
 
@@ -65,8 +69,8 @@ final class SourceWalk {
 
     private func visit(_ event: WalkEvent) -> WalkDecision {
         switch event {
-        case .failure:
-            append(event)
+        case .failure(let path, _):
+            append(event, path)
             return .proceed
         case .unseen(let path, let folder):
             if folder !== lastFolder { folderCount += 1 }
@@ -82,10 +86,10 @@ final class SourceWalk {
     private func take(_ event: WalkEvent, _ path: [UInt8], _ decision: FilterDecision?) -> WalkDecision {
         switch decision {
         case .include:
-            append(event)
+            append(event, path)
             return .proceed
         case .includeWithoutContents(let reason):
-            append(event)
+            append(event, path)
             exclude(path, "its content: \(reason)")
         case .exclude(let reason): exclude(path, reason.description)
         case nil: exclude(path, "the repository itself")
@@ -97,12 +101,17 @@ final class SourceWalk {
         excludedItems += 1
         onEvent(.excluded(path: path, reason: reason))
         block.leftOut.append((block.events.count, path))
-        if block.leftOut.count >= Self.blockEvents { flush() }
+        flushIfFull(block.leftOut.count, path)
     }
 
-    private func append(_ event: WalkEvent) {
+    private func append(_ event: WalkEvent, _ path: [UInt8]) {
         block.events.append(event)
-        if block.events.count >= Self.blockEvents { flush() }
+        flushIfFull(block.events.count, path)
+    }
+
+    private func flushIfFull(_ count: Int, _ path: [UInt8]) {
+        pathBytes += path.count
+        if count >= Self.blockEvents || pathBytes >= Self.blockPathBytes { flush() }
     }
 
     private func flush() {
@@ -112,7 +121,7 @@ final class SourceWalk {
             for index in block.events.indices { block.events[index] = block.events[index].seen }
         }
         if !block.events.isEmpty || !block.leftOut.isEmpty { flow.found.push(block) }
-        (lastFolder, folderCount) = (nil, 0)
+        (lastFolder, folderCount, pathBytes) = (nil, 0, 0)
         block = WalkBlock(start: settling.now())
         block.events.reserveCapacity(Self.blockEvents)
     }

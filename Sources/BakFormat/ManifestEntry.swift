@@ -79,8 +79,14 @@ public struct ManifestEntry: Equatable, Sendable {
 
 extension ManifestEntry {
     /// What keeps the entry out of a manifest; nil when it can be stored. Writers ask before, decoders after.
-    public var fault: String? {
-        if let fault = Self.fault(ofPath: path[...]) { return fault }
+    public var fault: String? { fault(after: []) }
+
+    /// The same, where `possible` is a path that was found possible: what both paths share is not looked at again.
+    public func fault(after possible: [UInt8]) -> String? {
+        if path.count > FormatLimits.pathBytes { return Self.fault(ofPath: path[...]) }
+        let shared = path[..<PathOrder.sharedBytes(possible, path)]
+        let name = shared.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+        if let fault = Self.fault(ofPath: path[name...]) { return fault }
         if stat.mode > 0o7777 { return "mode \(String(stat.mode, radix: 8))" }
         if stat.mtime.nanoseconds > 999_999_999 || stat.ctime.nanoseconds > 999_999_999
             || goneSince.map({ $0.nanoseconds > 999_999_999 }) == true

@@ -44,7 +44,7 @@ public struct ManifestRoot: Equatable, Sendable {
             writer.id(segment.blob.id)
             writer.varint(segment.blob.length)
             writer.varint(segment.recordCount)
-            let shared = zip(previous, segment.firstPath).prefix { $0 == $1 }.count
+            let shared = PathOrder.sharedBytes(previous, segment.firstPath)
             writer.varint(shared)
             writer.byteString(segment.firstPath[shared...])
             previous = segment.firstPath

@@ -145,7 +145,7 @@ public struct ManifestSegmentEncoder {
 
     private mutating func append(_ entry: ManifestEntry) {
         let (stat, attributes) = (entry.stat, entry.attributes)
-        let shared = previous.map { zip($0.path, entry.path).prefix { $0 == $1 }.count } ?? 0
+        let shared = previous.map { PathOrder.sharedBytes($0.path, entry.path) } ?? 0
         records.varint(shared)
         records.byteString(entry.path[shared...])
         var flags: UInt8 = 0

@@ -69,7 +69,7 @@ struct FixedFolder {
             folder = try openPiece(folder, path[start..<end], linux_O_PATH.flag | O_DIRECTORY)
             start = end + 1
             if isLong, start - noted >= Self.longestPiece / 2 {
-                way.note(path[..<start], folder)
+                way.note(Array(path[..<start]), folder)
                 noted = start
             }
         }
@@ -127,18 +127,20 @@ private final class LongWay: @unchecked Sendable {
     /// The deepest open folder that `path` leads through, and how much of the path leads there.
     func nearest(to path: [UInt8]) -> (start: Int, folder: Descriptor)? {
         monitor.locked {
-            let stop = stops.last { $0.end <= path.count && self.path[..<$0.end] == path[..<$0.end] }
+            let shared = PathOrder.sharedBytes(self.path, path)
+            let stop = stops.last { $0.end <= shared }
             return stop.map { ($0.end, $0.folder) }
         }
     }
 
     /// Notes where a path leads.
-    func note(_ start: ArraySlice<UInt8>, _ folder: Descriptor) {
+    func note(_ start: [UInt8], _ folder: Descriptor) {
         let dropped = monitor.locked {
-            let kept = stops.filter { $0.end < start.count && path[..<$0.end] == start[..<$0.end] }
+            let shared = PathOrder.sharedBytes(path, start)
+            let kept = stops.filter { $0.end < start.count && $0.end <= shared }
             let old = stops.map(\.folder)
             stops = kept.suffix(Self.mostStops - 1) + [(start.count, folder)]
-            path = Array(start)
+            path = start
             return old
         }
         // What falls out is closed after the lock is given back.

@@ -26,11 +26,20 @@ private final class OpenFolder: Sendable {
     }
 }
 
-/// A path that is looked up. Swift hashes an array byte by byte, which takes longest where paths are.
+/// A path that is looked up among few. Paths of one length that end alike are seldom together, and long paths are many
+/// times as long as what is hashed.
 private struct PathKey: Hashable {
     let bytes: [UInt8]
 
-    func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+    static func == (left: PathKey, right: PathKey) -> Bool {
+        left.bytes.count == right.bytes.count
+            && PathOrder.sharedBytes(left.bytes, right.bytes) == left.bytes.count
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes.count)
+        bytes.withUnsafeBytes { hasher.combine(bytes: .init(rebasing: $0.suffix(64))) }
+    }
 }
 
 /// The open folders of a target. May be used from any thread.

@@ -35,7 +35,7 @@ public final class ManifestWriter {
     /// into continuations. Throws `RepositoryError.outsideLimits` for an entry that no reader would accept.
     public func append(_ entry: ManifestEntry) throws {
         precondition(lastPath.isEmpty || PathOrder.precedes(lastPath, entry.path), "entries must be sorted")
-        if let fault = entry.fault {
+        if let fault = entry.fault(after: lastPath) {
             let path = String(decoding: entry.path, as: UTF8.self)
             throw RepositoryError.outsideLimits(what: "/" + path, reason: fault)
         }

@@ -9,7 +9,8 @@ import Testing
         left.lexicographicallyPrecedes(right) { ($0 == 47 ? 0 : $0) < ($1 == 47 ? 0 : $1) }
     }
 
-    @Test func itIsTheDefinition() {
+    /// Paths that share much, and end in what is below, at and above a slash.
+    private var paths: [[UInt8]] {
         let start = [UInt8](repeating: 97, count: 40)
         var paths: [[UInt8]] = [[]]
         for length in [0, 1, 7, 8, 9, 15, 16, 17, 40] {
@@ -18,6 +19,24 @@ import Testing
                 paths.append(start[..<length] + end + start)
             }
         }
+        return paths
+    }
+
+    @Test func theFirstThatIsNotBeforeIsFound() {
+        let all = paths
+        // Lists of all lengths, with some paths twice: segments of a list of files may begin with one.
+        for step in 1...9 {
+            let sorted = stride(from: 0, to: all.count, by: step).map { all[$0] }.sorted(by: precedes)
+            for path in all {
+                let expected = sorted.firstIndex { !precedes($0, path) } ?? sorted.count
+                #expect(PathOrder.firstIndex(of: sorted.count, notBefore: path) { sorted[$0] } == expected)
+            }
+        }
+        #expect(PathOrder.firstIndex(of: 0, notBefore: all[3]) { all[$0] } == 0)
+    }
+
+    @Test func itIsTheDefinition() {
+        let paths = paths
         for left in paths {
             for right in paths {
                 let expected = precedes(left, right)

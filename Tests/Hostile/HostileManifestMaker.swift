@@ -54,12 +54,13 @@ struct HostileManifestMaker {
         return choices.oneIn(25) ? sorted.reversed() : sorted
     }
 
-    /// A chain of folders, each in the one before.
+    /// A chain of folders, each in the one before, down to paths that are longer than any may be.
     private mutating func chain() -> [[UInt8]] {
-        let depth = 1 + choices.number(choices.oneIn(8) ? 3000 : 300)
-        var path = Array("a".utf8)
+        let name = [UInt8](repeating: 97, count: choices.pick([1, 1, 255, 1000])!)
+        let depth = min(1 + choices.number(choices.oneIn(8) ? 3000 : 300), 70_000 / name.count)
+        var path = name
         return (0..<depth).map { _ in
-            defer { path = PathOrder.join(path, Array("a".utf8)) }
+            defer { path = PathOrder.join(path, name) }
             return path
         }
     }
