@@ -59,13 +59,15 @@ public final class Backup: Sendable {
     /// Backs up. On return without an error everything that the report names is durable.
     ///
     /// Throws failures of the repository; failures of the source are events and counters. A run whose session a
-    /// collection ended begins again and keeps what it has stored, as far as the source can be read again.
+    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one,
+    /// once, that had something removed which it had not published.
     public func run(_ request: BackupRequest, progress: ProgressBoard = ProgressBoard()) throws
         -> BackupReport
     {
         try request.expectRecordable(in: repository.context)
         var kept = BackupSession.KeptPacks()
         var repetition = 0
+        var hasLost = false
         while true {
             let session = try BackupSession(
                 repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
@@ -79,6 +81,10 @@ public final class Backup: Sendable {
                 repetition += 1
                 kept = session.keptPacks
                 onEvent(.parentUnreadable(reason: "a prune ended session \(id.short)"))
+            } catch RepositoryError.unpublishedRemoved(_, let error) where tree.isRepeatable && !hasLost {
+                hasLost = true
+                kept = session.keptPacks
+                onEvent(.parentUnreadable(reason: "\(error)"))
             }
         }
     }

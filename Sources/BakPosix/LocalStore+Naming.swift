@@ -202,10 +202,24 @@ extension LocalStore {
                 }
             }
         } catch {
-            guard error.code == EEXIST else { throw failure(error, "publish", key, isWriting: true) }
+            guard error.code == EEXIST else {
+                var failure = failure(error, "publish", key, isWriting: true)
+                if error.code == ENOENT, isGone(object) {
+                    failure.message += "; its file in tmp was removed before it was published"
+                }
+                throw failure
+            }
             discard(object)
             return .alreadyExists
         }
+    }
+
+    /// True if what was written for an object is not there any more.
+    private func isGone(_ object: StagedObject) -> Bool {
+        do throws(Errno) {
+            _ = try linkStatus(at: try temporaries().number, object.temporary)
+            return false
+        } catch { return error.code == ENOENT }
     }
 
     private func name(

@@ -153,6 +153,17 @@ extension LocalStore {
         }
     }
 
+    /// Stores an object once more if what was written for it was removed before it had its name: the content is at hand,
+    /// and what is removed cannot take the name later.
+    func againIfRemoved(_ store: () throws(StoreError) -> PutOutcome) throws(StoreError) -> PutOutcome {
+        do throws(StoreError) {
+            return try store()
+        } catch {
+            guard error.kind == .notFound else { throw error }
+            return try store()
+        }
+    }
+
     /// Starts or awaits the write-back of a file. A file system without it is no failure; lost data is.
     private func writeBack(_ file: Descriptor, _ flags: Int) throws(Errno) {
         do throws(Errno) {

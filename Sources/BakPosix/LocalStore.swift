@@ -130,29 +130,33 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     deinit { abandonStaged() }
 
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
-        let object = try writeTemporary(key, bytes)
-        do {
-            try synchronize(object)
-            let folder = try openFolder(of: key)
-            let outcome = try publish(object, in: folder, bytes)
-            // A name that another process took may not be durable yet; who learns of it may rely on it.
-            try synchronizeFolders([key: folder])
-            return outcome
-        } catch {
-            discard(object)
-            throw error
+        try againIfRemoved { () throws(StoreError) in
+            let object = try writeTemporary(key, bytes)
+            do throws(StoreError) {
+                try synchronize(object)
+                let folder = try openFolder(of: key)
+                let outcome = try publish(object, in: folder, bytes)
+                // A name that another process took may not be durable yet; who learns of it may rely on it.
+                try synchronizeFolders([key: folder])
+                return outcome
+            } catch {
+                discard(object)
+                throw error
+            }
         }
     }
 
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
-        let object = try writeTemporary(key, bytes)
-        do {
-            return try publish(object, in: try openFolder(of: key))
-        } catch {
-            discard(object)
-            throw error
+        try againIfRemoved { () throws(StoreError) in
+            let object = try writeTemporary(key, bytes)
+            do throws(StoreError) {
+                return try publish(object, in: try openFolder(of: key))
+            } catch {
+                discard(object)
+                throw error
+            }
         }
     }
 

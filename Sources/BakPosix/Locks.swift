@@ -46,11 +46,18 @@ struct Locks<Folder: ClaimFolder> {
             try folder.rename(content, to: key)
         } catch {
             // A network may lose the reply to what was done. Nobody else can have done it.
-            guard try folder.exists(key) else {
+            if try !folder.exists(key) {
                 // It must not take the name later. If that cannot be made sure, the lock stays.
-                try folder.remove(content)
-                try? folder.removeFolder(lock)
-                throw error
+                do throws(Errno) {
+                    try folder.remove(content)
+                } catch {
+                    guard error.code == ENOENT else { throw error }
+                }
+                // Where it was gone it has been removed, or has taken the name since.
+                guard try folder.exists(key) else {
+                    try? folder.removeFolder(lock)
+                    throw error
+                }
             }
         }
         try folder.makeDurable(key, without: token)

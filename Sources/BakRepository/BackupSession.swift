@@ -220,7 +220,8 @@ public final class BackupSession {
     /// on storing meanwhile; what they store after the call begins may count for the next session.
     ///
     /// Throws `RepositoryError.sessionRevoked` when a collection ended the session and something that it refers
-    /// to is gone; `keptPacks` is then what a further run need not store again.
+    /// to is gone, and `unpublishedRemoved` when something else removed what was stored; `keptPacks` is then what a further
+    /// run need not store again.
     public func commit(
         continuing: Bool, _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -229,7 +230,14 @@ public final class BackupSession {
         defer { if !isCommitted { sealed.fail() } }
         let next = continuing ? try registerNext(Milestones()) : nil
         let packs = try cut()
-        try repository.store.publishStaged()
+        do {
+            try repository.store.publishStaged()
+        } catch {
+            guard error.kind == .notFound else { throw error }
+            // Their content has left memory. What is there of them a further run need not store again.
+            keep(packs)
+            throw RepositoryError.unpublishedRemoved(id, error)
+        }
         let record = try publish(packs, makeRecord)
         isCommitted = true
         if let next { id = next }
@@ -354,8 +362,12 @@ public final class BackupSession {
     }
 
     private func revoked(_ packs: [SealedPack]) -> RepositoryError {
-        keptPacks = KeptPacks(packs: packs + (sealed.takeAll() ?? []), round: firstRound)
+        keep(packs)
         return .sessionRevoked(id)
+    }
+
+    private func keep(_ packs: [SealedPack]) {
+        keptPacks = KeptPacks(packs: packs + (sealed.takeAll() ?? []), round: firstRound)
     }
 }
 

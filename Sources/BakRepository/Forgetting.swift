@@ -44,7 +44,7 @@ extension Repository {
     }
 
     /// Puts markers with one barrier for all of them. False when another program has put one of them, which serves
-    /// as well, or when the store is full; some may not be there then.
+    /// as well, when the store is full, or when what was staged has been removed; some may not be there then.
     private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
         do {
             for (id, bytes) in zip(ids, markers) {
@@ -53,7 +53,7 @@ extension Repository {
             try store.publishStaged()
             return true
         } catch let error as StoreError {
-            guard error.kind == .alreadyExists || error.kind == .full else { throw error }
+            guard [.alreadyExists, .full, .notFound].contains(error.kind) else { throw error }
             return false
         }
     }
@@ -91,7 +91,7 @@ extension Repository {
     ///
     /// - Parameter asksSpares: whether sessions whose record is gone or was replaced by a tombstone are told from those
     ///   that never committed.
-    func sessionOutcomes(asksSpares: Bool = true) throws -> SessionOutcomes {
+    func sessionOutcomes(asksSpares: Bool = true) throws(StoreError) -> SessionOutcomes {
         // In this order: a session whose spare is there has committed before.
         let spares = asksSpares ? try spares() : [:]
         var outcomes = SessionOutcomes()

@@ -1,5 +1,5 @@
-// Leavings: what stopped programs have left unpublished in the store. What belongs to a session stays as long as the
-// session's record does, which a prune deletes when the session is decided.
+// Leavings: what stopped programs have left unpublished in the store. What belongs to a session stays until the session is
+// decided: a backup does that when it commits or fails, and where it was killed a prune does.
 
 import BakCore
 import BakStorage
@@ -9,7 +9,11 @@ extension Repository {
     @discardableResult
     public func removeLeavings() throws(StoreError) -> Int {
         try store.removeLeavings { () throws(StoreError) in
-            Set(try store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) })
+            // In this order: what is decided when the outcomes are listed is decided for good.
+            let sessions = Set(try store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) })
+            if sessions.isEmpty { return sessions }
+            let outcomes = try sessionOutcomes()
+            return sessions.filter { !outcomes.isDecided($0) }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import BakCore
 import BakFormat
+import BakStorage
 
 /// A failure that is neither the medium's (StoreError) nor damage (CorruptionError).
 public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -37,6 +38,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case cacheChanged
     /// A collection ended the session, and something that it refers to is gone.
     case sessionRevoked(ID128)
+    /// What the session had stored was removed before it was published: what the store says of it.
+    case unpublishedRemoved(ID128, StoreError)
     /// Something could not be stored before, and the session cannot be committed any more.
     case sessionFailed(ID128)
     /// The manifest is too large to be written.
@@ -85,6 +88,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
                 + "again: it makes the cache anew"
         case .sessionRevoked(let session):
             "a prune ended session \(session.short) before it was stored; run the backup again"
+        case .unpublishedRemoved(_, let error): "\(error); run the command again"
         case .sessionFailed(let session):
             "session \(session.short) failed before and cannot be committed; run the backup again"
         case .outsideLimits(let what, let reason): "\(what) cannot be stored: \(reason)"

@@ -18,7 +18,7 @@ extension Repository {
     }
 
     /// The spares that are there, with their sizes in bytes.
-    func spares() throws -> [ID128: Int] {
+    func spares() throws(StoreError) -> [ID128: Int] {
         var spares: [ID128: Int] = [:]
         for info in try store.list(Layout.spares) {
             if let id = Layout.id(in: info.key) { spares[id] = info.size }

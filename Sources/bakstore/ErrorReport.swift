@@ -72,7 +72,7 @@ struct ErrorReport: Equatable {
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
             .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
-            .manifestTooLarge, .sessionFailed, .outsideLimits:
+            .manifestTooLarge, .sessionFailed, .unpublishedRemoved, .outsideLimits:
             (.failed, error.description)
         }
     }

@@ -48,6 +48,34 @@ import Testing
         }
     }
 
+    /// What was staged is removed before it is published: the run begins again, once, and keeps what is there.
+    @Test(arguments: [1, 2])
+    func whatIsRemovedBeforeItIsPublishedIsStoredAgainOnce(times: Int) throws {
+        let bench = try MemoryBench()
+        try bench.backup(Self.tree())
+        let lost = Mutex(0)
+        let faulty = FaultyStore(bench.store) { _, _, call in
+            guard call.operation == "publish" else { return nil }
+            return lost.withLock { count in
+                count += 1
+                return count <= times ? .notFound : nil
+            }
+        }
+        let run = { try Backup(try MemoryBench.open(faulty), of: Self.tree(1)).run(MemoryBench.request()) }
+        if times == 1 {
+            let snapshot = try #require(try run().snapshot)
+            let target = try MemoryBench.restore(try MemoryBench.open(bench.store), snapshot)
+            #expect(target.items == Self.tree(1).expected)
+        } else {
+            do {
+                _ = try run()
+                Issue.record("it was stored")
+            } catch RepositoryError.unpublishedRemoved {}
+        }
+        #expect(faulty.calls.count { $0.operation == "put" && $0.object.hasPrefix("sessions/") } == 2)
+        #expect(try Self.open(bench.store) == [])
+    }
+
     /// A medium that takes nothing any more, as a full disk: the run fails as it did, and nothing hangs.
     @Test func aMediumThatIsFullForGoodEndsTheRun() throws {
         let bench = try MemoryBench()

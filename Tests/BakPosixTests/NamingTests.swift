@@ -114,6 +114,25 @@ extension PosixTests {
             #expect(scratch.names("store/locks").isEmpty)
         }
 
+        /// Whatever gives names, a put whose file is gone fails without a trace that keeps the next one from the name.
+        @Test(arguments: [Naming.rename, .link, .claim, .lock, .unguarded])
+        func whatWasRemovedBeforeItHadItsNameTakesNone(_ naming: Naming) throws {
+            let store = try store(naming)
+            let key = ObjectKey("gc/1.plan")
+            let object = try withBytes("a") { try store.writeTemporary(key, $0) }
+            unlink(scratch["store/tmp/" + object.temporary])
+            do {
+                let folder = try store.openFolder(of: key)
+                _ = try withBytes("a") { try store.publish(object, in: folder, $0) }
+                Issue.record("it was published")
+            } catch let error as StoreError {
+                #expect(error.kind == .notFound)
+                #expect(error.message.contains("its file in tmp was removed"))
+            }
+            #expect(try withBytes("a") { try store.put(key, $0) } == .created)
+            #expect(scratch.names("store/tmp").isEmpty)
+        }
+
         @Test func oldClaimsAreClearedAway() throws {
             let store = try store(.claim)
             _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }

@@ -40,6 +40,35 @@ import Testing
         #expect(calls.filter { $0.operation == .delete }.isEmpty)
     }
 
+    @Test func whatASessionLeftUnpublishedStaysUntilItIsDecided() throws {
+        let fixture = Fixture()
+        let repository = try fixture.create()
+        let killed = try fixture.session(repository)
+        let root = try killed.makeWriter(.chunkPack, compression: .off).store(smallContents[0])
+        fixture.store.setFault(.crash(afterMutation: 1))
+        #expect(throws: StoreError.self) {
+            try killed.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
+        }
+        fixture.store.setFault(nil)
+        #expect(fixture.store.temporaryCount == 1)
+        #expect(try repository.removeLeavings() == 0)
+        // Another session that ends well changes nothing, and its own goes although its record is still there.
+        let committed = try fixture.backup([smallContents[1]])
+        #expect(fixture.keys("sessions").contains("sessions/\(committed.id)"))
+        fixture.store.begin(committed.id)
+        try [UInt8](repeating: 1, count: 100).withUnsafeBytes {
+            try fixture.store.stage(ObjectKey("packs/00/left"), $0)
+        }
+        #expect(fixture.store.temporaryCount == 2)
+        #expect(try repository.removeLeavings() == 1)
+        // What is to be published and is gone is an error, and nothing is published in its place.
+        #expect(throws: StoreError.self) { try fixture.store.publishStaged() }
+        #expect(!fixture.keys("packs").contains("packs/00/left"))
+        _ = try fixture.prune()
+        #expect(try repository.removeLeavings() == 1)
+        #expect(fixture.store.temporaryCount == 0)
+    }
+
     @Test func aCrashAfterAnyMutationLeavesWholeSnapshots() throws {
         var isWhole = false
         var mutation = 0

@@ -1,5 +1,6 @@
 // ForwardingStore: a store that hands every call on to another one. A test's store overrides what it is about.
 
+import BakCore
 import BakStorage
 
 /// Forwards to `base`.
@@ -25,4 +26,8 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     ) throws(StoreError) { try base.read(key, at: offset, into: buffer) }
     open func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try base.list(folder) }
     open func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
+    open func begin(_ session: ID128) { base.begin(session) }
+    open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
+        try base.removeLeavings(living: living)
+    }
 }

@@ -2,7 +2,8 @@
 //
 // What a reader sees is the live image; what survives a crash is the durable one. A staged object is in
 // neither until it is published. Publishing makes objects durable one by one before any becomes visible, so
-// that a crash in between leaves durable objects that nothing refers to, as a real medium does.
+// that a crash in between leaves durable objects that nothing refers to, as a real medium does. Until then it is
+// a temporary of its session, which a crash leaves and a sweep may remove.
 
 import BakCore
 import BakStorage
@@ -49,7 +50,11 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
     private var durable: [String: [UInt8]] = [:]
-    private var staged: [(key: ObjectKey, bytes: [UInt8])] = []
+    private var staged: [(number: Int, key: ObjectKey, bytes: [UInt8])] = []
+    /// The sessions of what is staged, or was when a program stopped, by the number of each.
+    private var temporaries: [Int: ID128?] = [:]
+    private var lastTemporary = 0
+    private var session: ID128?
     private var log: [Call] = []
     private var fault: Fault?
     private var mode = Mode.normal
@@ -97,7 +102,13 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
     /// The store as it is found after the machine has stopped.
-    public func afterCrash() -> SimulatedStore { SimulatedStore(durableImage) }
+    public func afterCrash() -> SimulatedStore {
+        let store = SimulatedStore(durableImage)
+        (store.temporaries, store.lastTemporary) = monitor.locked { (temporaries, lastTemporary) }
+        return store
+    }
+    /// How many temporaries there are.
+    public var temporaryCount: Int { monitor.locked { temporaries.count } }
     /// An object's bytes; nil when it is not visible.
     public subscript(key: String) -> [UInt8]? {
         get { monitor.locked { live[key] } }
@@ -138,7 +149,26 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     public func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
         let copy = Array(bytes)
-        try call(.stage, key.description) { () throws(StoreError) in staged.append((key, copy)) }
+        try call(.stage, key.description) { () throws(StoreError) in
+            lastTemporary += 1
+            staged.append((lastTemporary, key, copy))
+            temporaries[lastTemporary] = .some(session)
+        }
+    }
+
+    public func begin(_ session: ID128) { monitor.locked { self.session = session } }
+
+    /// Whatever belongs to no session is taken for young.
+    public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
+        let listed = monitor.locked { temporaries }
+        if listed.isEmpty { return 0 }
+        let kept = try living()
+        return monitor.locked {
+            listed.count { number, session in
+                guard let session, !kept.contains(session) else { return false }
+                return temporaries.removeValue(forKey: number) != nil
+            }
+        }
     }
 
     public func publishStaged() throws(StoreError) {
@@ -146,8 +176,9 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             defer { staged = [] }
             return staged
         }
-        for (key, bytes) in objects {
+        for (number, key, bytes) in objects {
             try call(.publish, key.description) { () throws(StoreError) in
+                guard temporaries[number] != nil else { throw error(.notFound, .publish, key.description) }
                 guard live[key.description] == nil else {
                     throw error(.alreadyExists, .publish, key.description)
                 }
@@ -155,7 +186,10 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             }
         }
         try call(.publish, "") { () throws(StoreError) in
-            for (key, bytes) in objects { live[key.description] = bytes }
+            for (number, key, bytes) in objects {
+                live[key.description] = bytes
+                temporaries[number] = nil
+            }
         }
     }
 
