@@ -305,7 +305,9 @@ extension FolderTarget {
             let folder = try folders.open(path, givingRights: sweeping)
             var isEmpty = true
             var abandoned: [[UInt8]] = []
-            try RestoreTemporary.list(folder.number, isShared: medium.isShared(folder.number)) { name in
+            try RestoreTemporary.list(
+                folder.number, isShared: medium.isShared(folder.number), mayWrite: sweeping
+            ) { name in
                 isEmpty = false
                 visit(name)
             } abandoned: { name in
@@ -341,7 +343,9 @@ extension FolderTarget {
             }
             guard !path.isEmpty, lseek(folder.number, 0, SEEK_SET) == 0 else { continue }
             var abandoned: [[UInt8]] = []
-            try? RestoreTemporary.list(folder.number, isShared: medium.isShared(folder.number)) { _ in
+            try? RestoreTemporary.list(
+                folder.number, isShared: medium.isShared(folder.number), mayWrite: true
+            ) { _ in
             } abandoned: {
                 abandoned.append(Array($0))
             }

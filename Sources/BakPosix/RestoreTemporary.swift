@@ -2,8 +2,9 @@
 //
 // A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
 // when it began (26), and a count (32). So any process can tell whether the one that made it still runs:
-// exactly on the same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner. What a
-// running restore has made is never called abandoned; what is of another name is never touched.
+// exactly on the same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner: by the clock
+// that gives the files there their times, since this machine's may be days ahead. What a running restore has made is never
+// called abandoned; what is of another name is never touched.
 
 import BakCore
 import CLinux
@@ -74,7 +75,7 @@ enum RestoreTemporary {
     /// What a name begins with.
     static let prefix = Array(".bakstore-restore-".utf8)
 
-    /// How long what has an unknown owner must be untouched.
+    /// How long what has an unknown owner must be untouched, by the medium's clock.
     private static let longestPauseSeconds: Int64 = 24 * 3600
 
     private static let lastCount = Atomic<UInt32>(0)
@@ -159,11 +160,19 @@ enum RestoreTemporary {
 
     /// Hands over the names in an open folder, and sorts out what restores without a process have left: a name that is
     /// abandoned goes to `abandoned`.
+    ///
+    /// - Parameter mayWrite: whether a file may be made there to learn the medium's time, without which nothing of an
+    ///   unknown owner is abandoned.
     static func list(
-        _ folder: Int32, isShared: Bool, _ visit: (ArraySlice<UInt8>) -> Void,
+        _ folder: Int32, isShared: Bool, mayWrite: Bool, _ visit: (ArraySlice<UInt8>) -> Void,
         abandoned: (ArraySlice<UInt8>) -> Void
     ) throws(Errno) {
         let listing = try FolderListing(folder)
+        var time: Int64?
+        func mediumTime() -> Int64? {
+            if time == nil, mayWrite { time = try? mediumSeconds(folder) }
+            return time
+        }
         for index in 0..<listing.count {
             let name = listing.name(index)
             guard let owner = owner(of: name) else {
@@ -171,17 +180,22 @@ enum RestoreTemporary {
                 continue
             }
             let status = listing.withName(index) { path in try? linkStatus(at: folder, path) }
-            let isAbandoned = isAbandoned(owner, status, isShared: isShared)
-            if isAbandoned { abandoned(name) }
+            guard let status, status.format != S_IFDIR else { continue }
+            let isRunning = owner.mayRun(isShared: isShared) ?? !isOld(status, at: mediumTime())
+            if !isRunning { abandoned(name) }
         }
     }
 
-    private static func isAbandoned(
-        _ owner: TemporaryOwner, _ status: stat?, isShared: Bool
-    ) -> Bool {
-        guard let status, status.format != S_IFDIR else { return false }
-        if let mayRun = owner.mayRun(isShared: isShared) { return !mayRun }
-        let last = max(status.st_mtim.tv_sec, status.st_ctim.tv_sec)
-        return Int64(last) < SystemTime().now().seconds - longestPauseSeconds
+    /// True if what has an unknown owner was not touched for a day. False where the time is not known.
+    static func isOld(_ status: stat, at time: Int64?) -> Bool {
+        guard let time else { return false }
+        return Int64(max(status.st_mtim.tv_sec, status.st_ctim.tv_sec)) < time - longestPauseSeconds
+    }
+
+    /// The time by the clock that gives the files in the folder their times.
+    private static func mediumSeconds(_ folder: Int32) throws(Errno) -> Int64 {
+        let (name, file) = try create(in: folder)
+        defer { _ = withCPath(name) { unlinkat(folder, $0, 0) } }
+        return Int64(try file.status().st_mtim.tv_sec)
     }
 }

@@ -36,6 +36,9 @@ struct ReadLog: Equatable {
     init(_ repository: Repository) {
         let bytes = repository.cache.read(repository.cacheNameHere(Self.cacheName)) ?? []
         bytes.withUnsafeBytes { decode($0, repository.config.id) }
+        // What a clock dated that was ahead would be read last, for years.
+        let now = repository.time.now().seconds
+        seconds = seconds.filter { $0.value <= now }
     }
 
     private mutating func decode(_ bytes: UnsafeRawBufferPointer, _ repository: ID128) {

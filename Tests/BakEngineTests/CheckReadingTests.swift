@@ -79,6 +79,24 @@ import Testing
         #expect(try #require(since) > Timestamp(seconds: 5000))
     }
 
+    /// What was read while the clock was years ahead does not wait until then to be read again.
+    @Test func whatIsDatedInTheFutureIsReadFirst() throws {
+        let clock = HandClock()
+        let bench = try Self.prepared(clock)
+        clock.seconds.withLock { $0 = 1_000_000 }
+        let first = try Self.check(bench, .bytes(1))
+        #expect(first.verifiedPacks == 1 && first.everReadBytes > 0)
+        clock.seconds.withLock { $0 = 5000 }
+        var read = 0
+        repeat {
+            let report = try Self.check(bench, .bytes(1))
+            read += 1
+            #expect(try #require(report.readSince) <= Timestamp(seconds: 5000))
+            if report.everReadBytes == report.packBytes { break }
+        } while read < 20
+        #expect(read == first.packs)
+    }
+
     @Test func aSizeReadsAboutSoMuch() throws {
         let bench = try Self.prepared(HandClock())
         #expect(try Self.check(bench, .bytes(1)).verifiedPacks == 1)

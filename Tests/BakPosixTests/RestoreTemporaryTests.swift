@@ -65,6 +65,19 @@ extension PosixTests {
             }
         }
 
+        @Test func anAgeIsTheMediumsAndUnknownWithoutIt() throws {
+            scratch.write("half", "half")
+            let status = try #require(scratch.status("half"))
+            let made = Int64(status.st_ctim.tv_sec)
+            #expect(!RestoreTemporary.isOld(status, at: made + 86_400))
+            #expect(RestoreTemporary.isOld(status, at: made + 86_401))
+            #expect(!RestoreTemporary.isOld(status, at: nil))
+            // An old time of its own is none: a restore gives files the times that they had.
+            let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
+            utimensat(AT_FDCWD, scratch["half"], past, 0)
+            #expect(!RestoreTemporary.isOld(try #require(scratch.status("half")), at: made + 60))
+        }
+
         @Test func theNextRestoreSweepsWhatNoProcessOwns() throws {
             var stranger = TemporaryOwner.current
             stranger.machine ^= 1

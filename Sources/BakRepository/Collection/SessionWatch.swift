@@ -1,5 +1,5 @@
-// SessionWatch: sees to it that sessions are decided. A running session is left alone for a while and then ended
-// by a tombstone. The clock says when, never whether: what follows is safe whenever a session is ended.
+// SessionWatch: sees to it that sessions are decided. A session that is not is left alone for a while and then ended by a
+// tombstone. What follows is safe whenever that is done. The time of day, which differs between machines, has no part in it.
 
 import BakCore
 import BakFormat
@@ -18,8 +18,6 @@ final class SessionWatch {
     private var abandoned: Set<ID128>?
     /// How many sessions were ended.
     private(set) var revokedCount = 0
-    /// A session that began so long ago was given up.
-    private static let staleSeconds: Int64 = 24 * 3600
     private static let pauseNanoseconds: UInt64 = 500_000_000
 
     init(
@@ -76,9 +74,7 @@ final class SessionWatch {
             // It is decided, or its run has ended without a commit. A tombstone says so, if nothing else does.
             return now
         }
-        guard options.graceSeconds > 0,
-            record.time.seconds > repository.time.now().seconds - Self.staleSeconds
-        else { return now }
+        guard options.graceSeconds > 0 else { return now }
         if !hasTold { onEvent(.step(.waiting)) }
         hasTold = true
         onEvent(.waiting(record))
