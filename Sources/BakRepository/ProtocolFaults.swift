@@ -25,6 +25,8 @@ struct ProtocolFaults: Sendable {
     var takeBackUnchecked = false
     /// Commit records have no spares.
     var withoutSpares = false
+    /// A collection does not miss a commit record that only the newest decision tells of.
+    var overlooksMissing = false
     /// Told how far an actor is.
     var milestones = Milestones()
 }

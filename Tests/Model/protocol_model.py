@@ -12,14 +12,20 @@ With --closing a writer may give up at any point: before it tried to commit it r
 to its commit record is lost, which may arrive at any later time, it puts a tombstone first. With --undo N some take X back
 once it is forgotten: they commit what it had under a session of their own, if all of it can be counted on.
 
-With --losing a writer puts a spare of its commit record after it, and one record that has a spare is lost at any time, Y's
-too. It may be forgotten, and it may come back by its spare. Until then collectors must not do without what it had.
+With --losing a writer puts a spare of its commit record after it, and one record is lost at any time, Y's too, if it has a
+spare or the newest decision counts its session; with the spare, if the decision does. It may be forgotten, and it may come back
+by its spare. Until then collectors must not do without what it had.
+
+With --sweeps N what a writer puts, and a collector's copy, take two steps: a temporary is written, which belongs to the writer's
+session and a copy's to none, and then gets its name. One who sweeps goes through the temporaries N times and may stop anywhere. It
+takes none of a session that may still commit, and leaves none of a session once all are decided. A writer whose temporary is gone
+writes it again; where it has the content no more, as of a pack, it begins anew. A collector begins anew.
 
 After each step, for every chunk of every committed snapshot that is not forgotten: the trusted index has it, and
 every pack where the trusted index has it exists, whichever of them a reader takes.
 
 Usage: protocol_model.py [--mutation NAME] [--writers N] [--collectors N] [--rounds N] [--attempts N] [--states N]
-                         [--undo N] [--closing] [--losing]
+                         [--undo N] [--closing] [--losing] [--sweeps N]
 Mutation "none" must end with "exhausted", every other one with "VIOLATION". --all tries each of those.
 """
 import argparse
@@ -40,8 +46,15 @@ MUTATIONS = {
     'close_without_tombstone': 'a writer that lost the reply to its commit removes its session and puts no tombstone',
     'undo_unchecked': 'X is taken back without a look at what is left of it',
     'spare_before_commit': 'the spare is put before the commit record',
+    'swept_unnoticed': 'a writer counts on a pack whose temporary was gone when it was to get its name',
+    # Who sweeps
+    'sweep_by_age': 'temporaries go by a clock, whosever they are',
+    'sweep_undecided': 'temporaries of a session that has not committed go',
+    'sweep_sessions_first': 'sessions are listed before the temporaries',
+    'sweep_keeps_decided': 'temporaries stay as long as the record of their session, be it decided or not',
     # Collectors
     'missing_unnoticed': 'records that are gone and have a spare are not missed',
+    'missing_by_decision': 'records that are gone and that only the newest decision counts are not missed',
     'missing_revoked': 'a session whose record is gone is ended, and its tombstone is believed',
     'no_wait': 'sessions that have not ended are neither waited for nor revoked',
     'no_decision_record': 'who loses the race for the decision deletes by its own list',
@@ -69,15 +82,16 @@ def newest(decisions):
 
 # The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten
 # sessions; plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions);
-# indexes (name, packs); spares (session, chunks); and what no actor sees: sessions whose record was lost.
-PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES, SPARES, LOST = range(9)
+# indexes (name, packs); spares (session, chunks); temporaries (session or '', object); and what no actor sees: what had lost
+# its record (session, chunks), and what a sweep did wrong.
+PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES, SPARES, TEMPORARIES, LOST, WRONG = range(11)
 
 
 def first_store():
     first = ('P0', 'AB')
     return (
         F([first]), F('X'), F([('X', 'C', 'AB'), ('Y', 'C', 'A')]), F(), F(), F(),
-        F([('iX', F([first]))]), F([('X', 'AB'), ('Y', 'A')]), F(),
+        F([('iX', F([first]))]), F([('X', 'AB'), ('Y', 'A')]), F(), F(), F(),
     )
 
 
@@ -95,6 +109,14 @@ def has_record(store, session):
 def missing(store):
     """The snapshots, forgotten or not, that have a spare and no commit record."""
     return [row for row in store[SPARES] if not has_record(store, row[0])]
+
+
+def counted_and_gone(store):
+    """The sessions that the newest decision counts, without a record and without a spare."""
+    decision = newest(store[DECISIONS])
+    return sorted(
+        session for session in (decision[3] if decision else ())
+        if not has_record(store, session) and not find(store[SPARES], session))
 
 
 def committed(store):
@@ -133,9 +155,12 @@ def fault(store):
     if packs is None:
         return 'the index is gone'
     for session, _ in store[SPARES]:
-        if session not in store[LOST] and not has_record(store, session):
+        if not find(store[LOST], session) and not has_record(store, session):
             return f'session {session} has a spare and did not commit'
-    lost = {chunk for row in missing(store) if row[0] not in store[FORGOTTEN] for chunk in row[1]}
+    for what in store[WRONG]:
+        return what
+    gone = [row for row in store[LOST] if not has_record(store, row[0])]
+    lost = {chunk for row in gone if row[0] not in store[FORGOTTEN] for chunk in row[1]}
     for chunk in sorted(live_chunks(store) | lost):
         places = [pack for pack in packs if chunk in pack[1]]
         if not places:
@@ -147,11 +172,12 @@ def fault(store):
 
 
 class Model:
-    def __init__(self, mutation, writers, collectors, rounds, attempts, undo=0, closing=False, losing=False):
+    def __init__(self, mutation, writers, collectors, rounds, attempts, undo=0, closing=False, losing=False, sweeps=0):
         self.mutation = mutation
         self.writers = writers
         self.closing = closing
         self.losing = losing
+        self.sweeps = sweeps
         self.rounds = rounds
         self.attempts = attempts
         order = ['reg', 'gc', 'lst', 'idx']
@@ -166,32 +192,84 @@ class Model:
             tuple((order[0], 0, F(), None) for _ in range(writers)) + tuple(
                 ('asleep', 0, F(), None) for _ in range(undo)),
             tuple((1, 'start', None) for _ in range(collectors)),
+            (0, 'start', None),
         )
 
     def steps(self, state):
-        store, writers, collectors = state
-        for session in committed(store):
+        store, writers, collectors, sweeper = state
+        for session in committed(store) | set(counted_and_gone(store)):
             if session != 'Y' and session not in store[FORGOTTEN]:
-                yield change(store, FORGOTTEN=store[FORGOTTEN] | {session}), writers, collectors
+                yield change(store, FORGOTTEN=store[FORGOTTEN] | {session}), writers, collectors, sweeper
         if self.losing:
             for after in self.lose(store):
-                yield after, writers, collectors
+                yield after, writers, collectors, sweeper
         for number, writer in enumerate(writers):
             for after, moved in self.write(store, number, *writer):
-                yield after, writers[:number] + (moved,) + writers[number + 1:], collectors
+                yield after, writers[:number] + (moved,) + writers[number + 1:], collectors, sweeper
         for number, collector in enumerate(collectors):
             for after, moved in self.collect(store, number, *collector):
-                yield after, writers, collectors[:number] + (moved,) + collectors[number + 1:]
+                yield after, writers, collectors[:number] + (moved,) + collectors[number + 1:], sweeper
+        if sweeper[0] < self.sweeps:
+            for after, moved in self.sweep(store, *sweeper):
+                yield after, writers, collectors, moved
 
     def lose(self, store):
-        """One record is lost, and comes back by its spare."""
+        """One record is lost, with its spare where a decision counts it, and comes back by its spare."""
         if not store[LOST]:
+            decision = newest(store[DECISIONS])
             for row in store[SNAPSHOTS]:
-                if row[1] == 'C' and find(store[SPARES], row[0]):
-                    yield change(store, SNAPSHOTS=store[SNAPSHOTS] - {row}, LOST=F([row[0]]))
+                if row[1] != 'C':
+                    continue
+                spare, lost = find(store[SPARES], row[0]), F([(row[0], row[2])])
+                if spare:
+                    yield change(store, SNAPSHOTS=store[SNAPSHOTS] - {row}, LOST=lost)
+                if decision and row[0] in decision[3]:
+                    yield change(
+                        store, SNAPSHOTS=store[SNAPSHOTS] - {row}, SPARES=store[SPARES] - {spare}, LOST=lost)
         for session, chunks in missing(store):
-            if session in store[LOST] and not find(store[SNAPSHOTS], session):
+            if find(store[LOST], session) and not find(store[SNAPSHOTS], session):
                 yield change(store, SNAPSHOTS=store[SNAPSHOTS] | {(session, 'C', chunks)})
+
+    # Who sweeps: (how often it has, place, what it knows).
+
+    def sweep(self, store, done, place, known):
+        if place == 'start' and self.mutation == 'sweep_sessions_first' and known is None:
+            yield store, (done, place, store[SESSIONS])
+        elif place == 'start':
+            # Whether all are decided now: then nothing may be left.
+            is_last = all(self.may_not_commit(store, row) for row in store[SESSIONS])
+            yield store, (done, 'sessions', (store[TEMPORARIES], is_last, known))
+        elif place == 'sessions':
+            sessions = store[SESSIONS] if known[2] is None else known[2]
+            yield store, (done, 'outcomes', (known[0], known[1], sessions))
+        elif place == 'outcomes':
+            listed, is_last, sessions = known
+            if self.mutation == 'sweep_by_age':
+                sessions = F()
+            elif self.mutation == 'sweep_undecided':
+                sessions &= F(committed(store))
+            elif self.mutation != 'sweep_keeps_decided':
+                sessions = F(row for row in sessions if not self.is_decided(store, row))
+            # Of what belongs to no session a clock says how old it is. It may say anything.
+            strays = F(row for row in listed if not row[0])
+            victims = F(row for row in listed - strays if row[0] not in sessions)
+            left, wrong = sorted(listed - strays - victims), store[WRONG]
+            if is_last and left:
+                wrong |= {f'all sessions are decided, and a sweep leaves {left[0][1]} of session {left[0][0]}'}
+            for taken in {victims, victims | strays}:
+                yield change(store, WRONG=wrong), (done, 'take', tuple(sorted(taken)))
+        elif not known:
+            yield store, (done + 1, 'start', None)
+        else:
+            victim, wrong = known[0], store[WRONG]
+            if victim in store[TEMPORARIES] and not self.may_not_commit(store, victim[0]):
+                wrong |= {f'a sweep takes {victim[1]} of session {victim[0]}, which may still commit'}
+            after = change(store, TEMPORARIES=store[TEMPORARIES] - {victim}, WRONG=wrong)
+            yield after, (done, place, known[1:])
+
+    def may_not_commit(self, store, session):
+        """Whether a session is decided, or was ended by its writer before it tried to commit."""
+        return session not in store[SESSIONS] or self.is_decided(store, session)
 
     # A writer: (place, attempt, packs of its own, what it knows).
 
@@ -205,7 +283,35 @@ class Model:
                 yield store, (self.order[0], attempt, own, None)
         elif place in self.order:
             yield from self.begin(store, number, session, place, attempt, own, known)
-        elif place == 'store':
+        elif self.sweeps and place in ('store', 'index', 'commit'):
+            after = change(store, TEMPORARIES=store[TEMPORARIES] | {(session, place)})
+            yield after, ('name ' + place, attempt, own, known)
+        elif self.sweeps and place in ('name store', 'name index', 'name commit'):
+            yield from self.name(store, number, session, place[5:], attempt, own, known)
+        else:
+            yield from self.put(store, number, session, place, attempt, own, known)
+
+    def name(self, store, number, session, place, attempt, own, known):
+        """A temporary gets its name, or is gone."""
+        temporary = (session, place)
+        if temporary in store[TEMPORARIES] or self.mutation == 'swept_unnoticed':
+            named = change(store, TEMPORARIES=store[TEMPORARIES] - {temporary})
+            for after, moved in self.put(named, number, session, place, attempt, own, known):
+                if temporary not in store[TEMPORARIES] and place == 'store':
+                    after = named
+                yield after, moved
+        elif place != 'store':
+            # It has what is in it, and writes it again.
+            yield store, (place, attempt, own, known)
+        else:
+            # It has stored the pack and forgotten it: it begins anew if it may.
+            after = change(store, SESSIONS=store[SESSIONS] - {session})
+            again = (self.order[0], attempt + 1, own, None)
+            yield after, again if attempt + 1 < self.attempts else ('end', 0, F(), None)
+
+    def put(self, store, number, session, place, attempt, own, known):
+        wanted = self.wanted(number)
+        if place == 'store':
             pack = ('P' + session, wanted)
             after = change(store, PACKS=store[PACKS] | {pack})
             yield after, ('index', attempt, own | {pack}, F([pack]))
@@ -238,10 +344,10 @@ class Model:
     def close(self, store, session, place, attempt, own, known, wanted):
         """A writer that gives up; its commit record may be on its way, and then it arrives at any time or never."""
         record = (session, 'C', wanted)
-        if place in ('store', 'index', 'commit'):
+        if place.removeprefix('name ') in ('store', 'index', 'commit'):
             after = change(store, SESSIONS=store[SESSIONS] - {session})
             yield after, ('end', 0, F(), None)
-        if place == 'commit':
+        if place == ('name commit' if self.sweeps else 'commit'):
             careless = self.mutation == 'close_without_tombstone'
             yield store, ('closed' if careless else 'closing', attempt, F(), record)
         elif place == 'closing':
@@ -371,6 +477,9 @@ class Model:
         """Whether a record is missing that nobody forgot: then a collector deletes nothing."""
         if self.mutation == 'missing_unnoticed':
             return False
+        if self.mutation != 'missing_by_decision':
+            if any(session not in store[FORGOTTEN] for session in counted_and_gone(store)):
+                return True
         return any(
             row[0] not in store[FORGOTTEN] for row in missing(store)
             if self.mutation != 'missing_revoked' or not find(store[SNAPSHOTS], row[0]))
@@ -413,11 +522,26 @@ class Model:
                 yield store, (round_, 'start', None)
                 return
             copy = (f'C{round_}.{number}', ''.join(lone))
-            after = change(store, PACKS=store[PACKS] | {copy})
-            yield after, (round_, 'put index', (condemned, staying | {copy}, superseded))
+            then = (condemned, staying | {copy}, superseded)
+            if self.sweeps:
+                after = change(store, TEMPORARIES=store[TEMPORARIES] | {('', copy[0])})
+                yield after, (round_, 'name copy', (copy, then))
+            else:
+                after = change(store, PACKS=store[PACKS] | {copy})
+                yield after, (round_, 'put index', then)
 
     def decide(self, store, round_, number, place, known):
-        if place == 'put index':
+        if place == 'name copy':
+            copy, then = known
+            temporary = ('', copy[0])
+            if temporary in store[TEMPORARIES]:
+                after = change(
+                    store, PACKS=store[PACKS] | {copy}, TEMPORARIES=store[TEMPORARIES] - {temporary})
+                yield after, (round_, 'put index', then)
+            else:
+                # It ends with an error, and begins anew.
+                yield store, (round_, 'start', None)
+        elif place == 'put index':
             gone, packs, superseded = known
             name = f'g{round_}.{number}'
             # A try that was given up may have left an index; a new one has another name.
@@ -485,11 +609,13 @@ class Model:
 def print_trace(states):
     """Each step as what it changed."""
     for before, after in zip(states, states[1:]):
+        if before[3] != after[3]:
+            print(f'  who sweeps: {before[3]} -> {after[3]}')
         for name, old, new in zip(('writer', 'collector'), before[1:], after[1:]):
             for number, (was, now) in enumerate(zip(old, new)):
                 if was != now:
                     print(f'  {name} {number}: {was} -> {now}')
-        for place, name in enumerate('packs sessions snapshots forgotten plans decisions indexes spares lost'.split()):
+        for place, name in enumerate('packs sessions snapshots forgotten plans decisions indexes spares temporaries lost wrong'.split()):
             for row in after[0][place] - before[0][place]:
                 print(f'    + {name} {row}')
             for row in before[0][place] - after[0][place]:
@@ -499,13 +625,15 @@ def print_trace(states):
 def check(options, mutation, writers, collectors):
     start = time.time()
     closing = options.closing or mutation == 'close_without_tombstone'
-    losing = options.losing or mutation in ('spare_before_commit', 'missing_unnoticed', 'missing_revoked')
+    losing = options.losing or mutation in ('spare_before_commit',) or mutation.startswith('missing_')
+    sweeps = max(options.sweeps, 1 if mutation.startswith(('sweep_', 'swept_')) else 0)
     undo = max(options.undo, 1 if mutation == 'undo_unchecked' else 0)
-    model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing, losing)
+    model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing, losing, sweeps)
     verdict, count, trace = model.run(options.states)
     print(
         f'{mutation}, {writers} writers, {collectors} collectors{f", {undo} undo" if undo else ""}'
-        f'{", closing" if closing else ""}{", losing" if losing else ""}: {verdict}; {count} states, '
+        f'{", closing" if closing else ""}{", losing" if losing else ""}'
+        f'{f", {sweeps} sweeps" if sweeps else ""}: {verdict}; {count} states, '
         f'{time.time() - start:.0f} s', flush=True)
     if options.trace:
         print_trace(trace)
@@ -524,6 +652,7 @@ def main():
     parser.add_argument('--undo', type=int, default=0, help='how many take X back')
     parser.add_argument('--closing', action='store_true', help='writers may give up')
     parser.add_argument('--losing', action='store_true', help='a commit record is lost')
+    parser.add_argument('--sweeps', type=int, default=0, help='how often temporaries are swept')
     parser.add_argument('--states', type=int, default=100_000_000)
     options = parser.parse_args()
     if options.all:

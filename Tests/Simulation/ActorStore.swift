@@ -11,7 +11,13 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     let location = "simulated"
     private let universe: Universe
     private let perform: (StoreOperation) -> StoreReply
-    private var staged: [StoreImage.Object] = []
+    private var staged: [(object: StoreImage.Object, temporary: Temporary?)] = []
+    /// What tells this process's temporaries from those of others.
+    private let process: String
+    /// The session whose temporaries are made now.
+    private var session: ID128?
+    /// Which rule of temporaries is left out.
+    var sweepFault: SweepFault?
     /// How many objects a page of a listing has; nil for a listing all at once.
     private let pageCount: Int?
     /// Whether the process does without a look at the spares of commit records.
@@ -21,8 +27,12 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     /// What is put to find out what the store can do: everyone else ignores it, so no one else sees it.
     private var probes: [ObjectKey] = []
 
-    init(_ universe: Universe, pageCount: Int? = nil, perform: @escaping (StoreOperation) -> StoreReply) {
+    init(
+        _ universe: Universe, process: String = "", pageCount: Int? = nil,
+        perform: @escaping (StoreOperation) -> StoreReply
+    ) {
         self.universe = universe
+        self.process = process
         self.pageCount = pageCount
         self.perform = perform
     }
@@ -43,7 +53,16 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             }
             sessionsLeft -= 1
         }
-        switch perform(.put(object(key, bytes))) {
+        let object = object(key, bytes)
+        var reply: StoreReply
+        if universe.hasTemporaries {
+            // The content is at hand: it is written once more where it was removed.
+            reply = name(object, try writeTemporary(object))
+            if reply == .missing { reply = name(object, try writeTemporary(object)) }
+        } else {
+            reply = perform(.put(object))
+        }
+        switch reply {
         case .done: return .created
         case .taken: return .alreadyExists
         case let reply: throw error(reply, "put", key.description)
@@ -51,16 +70,53 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     }
 
     func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        staged.append(object(key, bytes))
+        let object = object(key, bytes)
+        staged.append((object, universe.hasTemporaries ? try writeTemporary(object) : nil))
     }
 
     func publishStaged() throws(StoreError) {
         let objects = staged
         staged = []
-        for object in objects {
-            let reply = perform(.publish(object))
+        for (object, temporary) in objects {
+            let reply =
+                if let temporary { self.name(object, temporary) } else { perform(.publish(object)) }
             guard reply == .done else { throw error(reply, "publish", name(object.key)) }
         }
+    }
+
+    private func writeTemporary(_ object: StoreImage.Object) throws(StoreError) -> Temporary {
+        let key = universe.keys[Int(object.key)]
+        let temporary = Temporary(key, of: session, process: process, universe)
+        let reply = perform(.put(.init(key: temporary.key, content: universe.content([]))))
+        // One that is there is this process's own, of a call that failed.
+        guard reply == .done || reply == .taken else { throw error(reply, "write", key.description) }
+        return temporary
+    }
+
+    private func name(_ object: StoreImage.Object, _ temporary: Temporary) -> StoreReply {
+        let reply = perform(.name(object, temporary))
+        if sweepFault == .unnoticed, reply == .missing || reply == .failed(.robbed) { return .done }
+        return reply
+    }
+
+    func begin(_ session: ID128) { self.session = session }
+
+    /// What belongs to no session stays: it would have to be a day old.
+    func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
+        let early = sweepFault == .sessionsFirst ? try living() : nil
+        let listed = try list(Temporary.folder).filter { Temporary.session(of: $0.key) != nil }
+        if listed.isEmpty { return 0 }
+        var kept = if let early { early } else { try living() }
+        if sweepFault == .byClock { kept = [] }
+        if sweepFault == .ofUndecided {
+            kept.formIntersection(try list(Layout.snapshots).compactMap { Layout.id(in: $0.key) })
+        }
+        var removed = 0
+        for info in listed where !(Temporary.session(of: info.key).map(kept.contains) ?? true) {
+            try delete(info.key)
+            removed += 1
+        }
+        return removed
     }
 
     func size(of key: ObjectKey) throws(StoreError) -> Int {

@@ -68,7 +68,14 @@ enum Aftermath {
         let probes = try repository.store.list(Layout.collections).filter {
             Layout.round(in: $0.key) == nil
         }
-        return (sessions + probes).first.map { "\($0.key) is left over" }
+        // So does what it has not published.
+        try repository.removeLeavings()
+        let open = Set(
+            try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) })
+        let temporaries = try repository.store.list(Temporary.folder).filter {
+            Temporary.session(of: $0.key).map { !open.contains($0) } ?? false
+        }
+        return (sessions + probes + temporaries).first.map { "\($0.key) is left over" }
     }
 
     private static func livingBlobs(_ repository: Repository, _ index: BlobIndex) throws -> Set<ID128> {

@@ -225,6 +225,12 @@ extension Explorer {
                 || visible.put(
                     key, meets: future.puts.intersection(changeable.puts),
                     future.deletes.intersection(changeable.deletions))
+        case .name(let object, let temporary):
+            let changes = [StoreOperation.put(object), .delete(temporary.key)]
+            return future.deletes.contains(temporary.key)
+                || (temporary.owner?.keys ?? []).contains {
+                    future.puts.contains($0) || future.deletes.contains($0)
+                } || changes.contains { depends($0, on: future, image, changeable) }
         case .delete(let key):
             if future.puts.contains(key) { return true }
             if !images[image].contains(key) { return false }

@@ -1,6 +1,6 @@
 // Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded
 // interleaving with what may go wrong: commit records lost, damaged and brought back, requests and replies lost,
-// processes killed, clocks ten years off and jumping, listings that take several calls each of which may fail.
+// processes killed, what they had not published swept away, clocks ten years off and jumping, listings that take several calls each of which may fail.
 
 import BakCore
 import BakFormat
@@ -15,6 +15,8 @@ struct Fleet {
     var faults = ProtocolFaults()
     /// Whether collectors do without a look at spares.
     var ignoresSpares = false
+    /// Which rule of temporaries is left out; then there are temporaries in any case.
+    var sweepFault: SweepFault?
     /// Whether the last operations are kept, to be looked at.
     var isTraced = false
 
@@ -57,9 +59,16 @@ struct Fleet {
         }
         scheduler.isTraced = isTraced
         let ledger = Ledger()
-        scheduler.run(actors(random, ledger, scheduler)) { _, error in
+        var actors = actors(random, ledger, scheduler)
+        if random.oneIn(3) || sweepFault != nil {
+            scheduler.universe.hasTemporaries = true
+            actors.append((0..<random.number(1...6)).map { _ in .sweep(sweepFault) })
+        }
+        scheduler.run(actors) { _, error in
             switch error {
-            case is StoreError, RepositoryError.sessionRevoked, RepositoryError.cannotCollect: true
+            case is StoreError, RepositoryError.sessionRevoked, RepositoryError.unpublishedRemoved,
+                RepositoryError.cannotCollect:
+                true
             // A collector that misses a commit record stops.
             case let error as CorruptionError: error.object.hasPrefix(Layout.snapshots)
             default: false
@@ -94,14 +103,14 @@ struct Fleet {
     }
 
     private func actors(_ random: SeededRandom, _ ledger: Ledger, _ scheduler: Scheduler) -> [[Process]] {
-        let (faults, ignoresSpares) = (faults, ignoresSpares)
+        let (faults, ignoresSpares, sweepFault) = (faults, ignoresSpares, sweepFault)
         var actors: [[Process]] = (0..<4).map { _ in
             (0..<random.number(1...2)).map { _ in
                 let numbers = Set((0..<random.number(1...4)).map { _ in random.number(1...7) }).sorted()
                 return .backup(
                     numbers, hasParent: random.oneIn(2),
                     checkpoint: random.oneIn(4) ? random.number(1...2) : nil, closes: random.oneIn(2),
-                    faults: faults
+                    faults: faults, sweepFault: sweepFault
                 ) { ledger.committed.append($0.id) }
             }
         }

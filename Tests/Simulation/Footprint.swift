@@ -37,6 +37,11 @@ struct Footprint: Hashable {
     mutating func insert(_ operation: StoreOperation) {
         switch operation {
         case .put(let object), .publish(let object): puts.insert(object.key)
+        case .name(let object, let temporary):
+            puts.insert(object.key)
+            deletes.insert(temporary.key)
+            reads.insert(temporary.key)
+            for key in temporary.owner?.keys ?? [] { reads.insert(key) }
         case .delete(let key): deletes.insert(key)
         case .size(let key), .read(let key, _, _): reads.insert(key)
         case .list(let folder), .listPage(let folder, _, _): lists.insert(folder)

@@ -255,7 +255,7 @@ private final class ProcessRun {
     /// Runs the process; nil, or what it does else than is known.
     func run(_ process: Process, seed: UInt64) -> String? {
         let random = OneFolderRandom(seed: seed)
-        let store = ActorStore(universe) { [self] in call($0) }
+        let store = ActorStore(universe, process: "\(seed)") { [self] in call($0) }
         nonisolated(unsafe) let reach: (String, () -> [String]) -> Void = { self.reach($0, random, $1) }
         var failure: String?
         do {

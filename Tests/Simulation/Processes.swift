@@ -33,13 +33,14 @@ extension Process {
     ///   - closes: whether it closes its sessions at its end, as `Backup` does, whatever ended it.
     static func backup(
         _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
-        closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
+        closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(), sweepFault: SweepFault? = nil,
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in }
     ) -> Process {
         Process(name: "backup") { surroundings in
             var faults = faults
             let store = surroundings.store as? ActorStore
             store?.sessionsLeft = sessionLimit
+            store?.sweepFault = sweepFault
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
             // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
@@ -52,7 +53,9 @@ extension Process {
                 do {
                     let run = BackupOfNumbers(repository, session, onCommit)
                     return try run.run(numbers, hasParent: hasParent, checkpoint: checkpoint)
-                } catch RepositoryError.sessionRevoked where attempt < 20 { kept = session.keptPacks }
+                } catch RepositoryError.sessionRevoked where attempt < 20 {
+                    kept = session.keptPacks
+                } catch RepositoryError.unpublishedRemoved where attempt < 20 { kept = session.keptPacks }
             }
         }
     }
@@ -130,6 +133,19 @@ extension Process {
             }
             try surroundings.store.delete(key)
             if !bytes.isEmpty { _ = try bytes.withUnsafeBytes { try surroundings.store.put(key, $0) } }
+        }
+    }
+
+    /// Deletes the commit record of one snapshot.
+    static func lose(_ snapshot: ObjectKey) -> Process {
+        Process(name: "lose") { try $0.store.delete(snapshot) }
+    }
+
+    /// Removes what is left of writers that stopped before it had its name.
+    static func sweep(_ fault: SweepFault? = nil) -> Process {
+        Process(name: "sweep") { surroundings in
+            (surroundings.store as? ActorStore)?.sweepFault = fault
+            try surroundings.open().removeLeavings()
         }
     }
 

@@ -26,7 +26,23 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
     var takers = 0
     /// Whether backups close their sessions at their end.
     var closes = false
+    /// How many sweep temporaries, which there are if it is any.
+    var sweepers = 0
+    /// Which rule of temporaries is left out.
+    var sweepFault: SweepFault?
+    /// What becomes of Y's commit record.
+    var loss: Loss?
+    /// Whether prunes do without a look at spares.
+    var ignoresSpares = false
     var faults = ProtocolFaults()
+
+    /// How a commit record is lost.
+    enum Loss {
+        /// At any time; its spare is there.
+        case spared
+        /// Before anyone begins, and its spare too: only the newest decision tells of it.
+        case counted
+    }
 
     /// File 2 is dead in a pack that is worth rewriting once X is forgotten; 1 is in Y as well; 3 is in none.
     static let one = [[2]]
@@ -53,6 +69,9 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(backups: [], prunes: 1, forgetsAtAnyTime: true, takers: 1),
         ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, takers: 1),
         ProtocolCase(backups: one, prunes: 1, sessions: 1, isOneRound: true, closes: true),
+        ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, sweepers: 1),
+        ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, loss: .spared),
+        ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, loss: .counted),
         // What a process reads between two changes of its own it reads at one moment.
         ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, extent: .reducedChanges),
         ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
@@ -86,20 +105,31 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         }
         if takers > 0 { parts.append("\(takers) taking back") }
         if closes { parts.append("closing") }
+        if sweepers > 0 { parts.append("\(sweepers) sweeping") }
+        switch loss {
+        case .spared?: parts.append("a record lost")
+        case .counted?: parts.append("a record lost with its spare")
+        case nil: break
+        }
         if let sessions { parts.append("\(sessions) sessions") }
         if isOneRound { parts.append("one round") }
         return parts.joined(separator: ", ")
     }
 
-    private func actors(takingBack snapshot: ID128?) -> [Explorer.Actor] {
+    private func actors(takingBack snapshot: ID128?, losing record: ObjectKey?) -> [Explorer.Actor] {
         let backups: [Process] = backups.map {
-            .backup($0, sessionLimit: sessions ?? .max, closes: closes, faults: faults)
+            .backup(
+                $0, sessionLimit: sessions ?? .max, closes: closes, faults: faults, sweepFault: sweepFault)
         }
         let takers: [Process] = (0..<takers).map { _ in
             .takeBack(faults: faults) { try snapshot.map($0.snapshot) }
         }
-        let prunes: [Process] = (0..<prunes).map { _ in .prune(isOneRound: isOneRound, faults: faults) }
-        return (backups + takers + prunes).map { .init(processes: [$0]) }
+        let prunes: [Process] = (0..<prunes).map { _ in
+            .prune(isOneRound: isOneRound, faults: faults, ignoresSpares: ignoresSpares)
+        }
+        let sweepers: [Process] = (0..<sweepers).map { _ in .sweep(sweepFault) }
+        let losers: [Process] = loss == .spared ? [record].compactMap { $0.map(Process.lose) } : []
+        return (backups + takers + prunes + sweepers + losers).map { .init(processes: [$0]) }
     }
 
     /// Explores at most `limit` states; in a drawn order with a seed. `auditCount` drawn ways through what was found of
@@ -129,7 +159,10 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         if !forgetsAtAnyTime || takers > 0, let dropped, let marker = marker(of: dropped) {
             _ = first.apply(.put(marker), universe)
         }
-        let explorer = Explorer(universe, actors(takingBack: dropped.flatMap(Layout.id))) { key in
+        let lost = loss == .counted ? try lose(kept, from: &first, universe, marker: marker) : nil
+        universe.hasTemporaries = sweepers > 0
+        let actors = actors(takingBack: dropped.flatMap(Layout.id), losing: kept)
+        let explorer = Explorer(universe, actors) { key in
             // Any snapshot but Y.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
                 universe.keys[Int(key)] != kept, let marker = marker(of: universe.keys[Int(key)])
@@ -140,20 +173,20 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         }
         explorer.extent = extent
         explorer.onProgress = onProgress
-        explorer.effects = { key in
-            // What the oracle looks at. A process puts a pack or an index segment before what makes it count, so that
-            // the put itself changes nothing. To forget a snapshot ends what is wrong with it, but nobody need forget.
-            switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
-            case OneFolderRandom.packFolder, Layout.index: .deletionHarms
-            case Layout.snapshots: .all
-            case Layout.collections:
-                Layout.round(in: universe.keys[Int(key)])?.isDecision == true ? .all : []
-            default: []
-            }
+        explorer.effects = { Self.effects(of: $0, universe) }
+        // Someone may find the record that was lost: with it nothing is missing.
+        func whole(_ image: StoreImage) -> StoreImage {
+            var image = image
+            if let lost { _ = image.apply(.put(lost), universe) }
+            return image
         }
-        explorer.fault = { Oracle.fault($0, universe) }
-        explorer.faultAtEnd = { Aftermath.fault($0, universe) }
-        explorer.isExpected = { $0.contains("sessionRevoked") || $0.contains("gives up") }
+        explorer.fault = { Oracle.fault(whole($0), universe) }
+        explorer.faultAtEnd = { Aftermath.fault(whole($0), universe) }
+        let isLosing = loss != nil
+        explorer.isExpected = {
+            $0.contains("sessionRevoked") || $0.contains("gives up")
+                || isLosing && $0.contains("the commit record is missing")
+        }
         if let seed {
             let random = SeededRandom(seed: seed)
             explorer.draw = { random.number($0.lowerBound...$0.upperBound - 1) }
@@ -161,5 +194,38 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         let outcome = try explorer.run(from: first, limit: limit)
         try explorer.trees.audit(auditCount, SeededRandom(seed: seed ?? 1))
         return outcome
+    }
+
+    /// What changes of an object may do to what the oracle looks at. A process puts a pack or an index segment before what
+    /// makes it count, so that the put itself changes nothing. To forget a snapshot ends what is wrong with it, but nobody
+    /// need forget.
+    private static func effects(of key: Universe.Key, _ universe: Universe) -> VisibleChanges.Effects {
+        switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
+        case OneFolderRandom.packFolder, Layout.index: .deletionHarms
+        case Layout.snapshots, Layout.spares: .all
+        case Layout.collections:
+            Layout.round(in: universe.keys[Int(key)])?.isDecision == true ? .all : []
+        default: []
+        }
+    }
+
+    /// Loses a commit record and its spare once a decision counts its session. There is garbage to collect then. Returns the
+    /// record.
+    private func lose(
+        _ snapshot: ObjectKey?, from image: inout StoreImage, _ universe: Universe,
+        marker: (ObjectKey) -> StoreImage.Object?
+    ) throws -> StoreImage.Object? {
+        guard let snapshot, let id = Layout.id(in: snapshot) else { return nil }
+        nonisolated(unsafe) var garbage: ObjectKey?
+        image = try StoreImage.after(image, universe, seed: 1001) { surroundings in
+            try Process.prune(isOneRound: true).run(surroundings)
+            try Process.backup([5]) { garbage = Layout.snapshot($0.id) }.run(surroundings)
+        }
+        if let garbage, let marker = marker(garbage) { _ = image.apply(.put(marker), universe) }
+        let key = universe.key(snapshot)
+        guard let content = image[key] else { return nil }
+        image.remove(key, universe)
+        image.remove(universe.key(Layout.spare(id)), universe)
+        return .init(key: key, content: content)
     }
 }

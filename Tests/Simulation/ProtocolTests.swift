@@ -92,6 +92,37 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
     }
 
+    /// A temporary is taken too early, or its loss is not noticed.
+    @Test(arguments: SweepFault.allCases)
+    func aRuleOfTemporariesLeftOutIsFound(_ fault: SweepFault) throws {
+        let few = ProtocolCase(
+            backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, sweepers: 1,
+            sweepFault: fault)
+        let outcome = try few.explore()
+        let found = try #require(outcome.violation)
+        print("\(fault): after \(outcome.states) states: \(found)")
+        #expect(found.contains("robbed") || found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
+        let fleet = (0..<1000).first { seed in
+            let outcome = Fleet(seed: UInt64(seed), sweepFault: fault).run()
+            return outcome.violations.contains {
+                $0.hasPrefix("a sweep took") || $0.hasPrefix("snapshot") || $0.hasPrefix("the repository")
+            }
+        }
+        #expect(fleet != nil)
+    }
+
+    /// What only a snapshot may need whose record is lost goes where nobody misses the record.
+    @Test(arguments: [ProtocolCase.Loss.spared, .counted])
+    func aRecordThatIsNotMissedIsFound(_ loss: ProtocolCase.Loss) throws {
+        var few = ProtocolCase(
+            backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, loss: loss)
+        few.ignoresSpares = loss == .spared
+        few.faults.overlooksMissing = loss == .counted
+        let found = try #require(try few.explore().violation)
+        print("\(few): \(found)")
+        #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))
+    }
+
     @Test func everyInterleavingOfABackupAndAPruneLosesNothing() throws {
         var few =
             Self.isLong

@@ -99,7 +99,9 @@ final class Scheduler: @unchecked Sendable {
     ) {
         lane.isDead = false
         lane.name = process.name
-        let store = ActorStore(universe, pageCount: draw(1...6)) { [self] in perform($0, lane) }
+        let store = ActorStore(universe, process: "\(lane.number)", pageCount: draw(1...6)) { [self] in
+            perform($0, lane)
+        }
         let surroundings = Surroundings(
             store: store, cache: MemoryCache(), time: lane.time,
             random: OneFolderRandom(seed: random.next()),
@@ -138,6 +140,9 @@ final class Scheduler: @unchecked Sendable {
         let reply = image.apply(operation, universe)
         note(lane, "\(operation.description(universe)) = \(reply.description(universe))")
         if case .delete = operation { afterDeletion?(image) }
+        if reply == .failed(.robbed) {
+            report("a sweep took a temporary of a session that may still commit: \(lane.name)")
+        }
         return reply
     }
 

@@ -22,6 +22,8 @@ final class Universe {
     private var contentHashes: [UInt64] = []
     private(set) var listings: [[StoreImage.Object]] = []
     private var keyNumbers: [String: Key] = [:]
+    /// Whether objects that processes put are temporaries first.
+    var hasTemporaries = false
     private var folderNumbers: [String: Int32] = [:]
     private var contentNumbers: [[UInt8]: Content] = [:]
     private var listingNumbers: [[StoreImage.Object]: Int32] = [:]
@@ -138,6 +140,8 @@ enum StoreOperation: Hashable {
     case put(StoreImage.Object)
     /// Makes one staged object visible.
     case publish(StoreImage.Object)
+    /// Gives an object's temporary the object's name.
+    case name(StoreImage.Object, Temporary)
     case size(Universe.Key)
     case read(Universe.Key, offset: Int, count: Int)
     case list(folder: Int32)
@@ -147,7 +151,7 @@ enum StoreOperation: Hashable {
 
     var isMutation: Bool {
         switch self {
-        case .put, .publish, .delete: true
+        case .put, .publish, .name, .delete: true
         case .size, .read, .list, .listPage: false
         }
     }
@@ -157,6 +161,8 @@ enum StoreOperation: Hashable {
         switch self {
         case .put(let object): return "put \(name(object.key))"
         case .publish(let object): return "publish \(name(object.key))"
+        case .name(let object, let temporary):
+            return "name \(name(temporary.key)) as \(name(object.key))"
         case .size(let key): return "size \(name(key))"
         case .read(let key, let offset, let count): return "read \(name(key)) \(offset)+\(count)"
         case .list(let folder): return "list \(universe.folders[Int(folder)])"
@@ -203,6 +209,8 @@ enum StoreFailure: Hashable {
     case lost
     /// The process that asked is no more.
     case dead
+    /// Somebody took the temporary, of a session that may still commit.
+    case robbed
 }
 
 extension StoreImage {
@@ -210,6 +218,12 @@ extension StoreImage {
     mutating func apply(_ operation: StoreOperation, _ universe: Universe) -> StoreReply {
         switch operation {
         case .put(let object), .publish(let object):
+            return insert(object, universe) ? .done : .taken
+        case .name(let object, let temporary):
+            guard contains(temporary.key) else {
+                return temporary.owner.map(mayCommit) ?? false ? .failed(.robbed) : .missing
+            }
+            remove(temporary.key, universe)
             return insert(object, universe) ? .done : .taken
         case .size(let key):
             return self[key].map { .size(universe.contents[Int($0)].count) } ?? .missing

@@ -65,7 +65,8 @@ struct CollectionRound {
             } else {
                 try Survey.take(
                     repository, workerCount: options.workerCount,
-                    known.inside(["\(stored.keys.sorted())"]), onProgress: report(.marking))
+                    known.inside(["\(stored.keys.sorted())"]), overlooksMissing: faults.overlooksMissing,
+                    onProgress: report(.marking))
             }
         known.reached("surveyed", ["\(stored.keys.sorted())", survey.knowledge])
         let condemned = Set(plan.condemned)

@@ -185,7 +185,7 @@ public final class Prune {
     private func survey(_ milestones: Milestones) throws -> Survey {
         try Survey.take(
             repository, ignoring: options.isDryRun ? options.alsoForgotten : [],
-            workerCount: options.workerCount, milestones
+            workerCount: options.workerCount, milestones, overlooksMissing: faults.overlooksMissing
         ) { done, total in
             if self.shouldStop() { throw PruneStopped() }
             self.onEvent(.progress(done: UInt64(done), total: UInt64(total)))

@@ -26,7 +26,8 @@ struct Survey {
     /// is wrong when that is so while nothing changes. `ignoring` are snapshots that count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
-        _ milestones: Milestones = Milestones(), onProgress: (_ done: Int, _ total: Int) throws -> Void
+        _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,
+        onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws -> Survey {
         var before: Listed?
         while true {
@@ -35,7 +36,7 @@ struct Survey {
             do {
                 return try Survey(
                     repository, ignoring: ignoring, workerCount: workerCount, milestones,
-                    onProgress: onProgress)
+                    overlooksMissing: overlooksMissing, onProgress: onProgress)
             } catch let error as PruneStopped {
                 throw error
             } catch {
@@ -48,7 +49,7 @@ struct Survey {
 
     private init(
         _ repository: Repository, ignoring: Set<ID128>, workerCount: Int, _ milestones: Milestones,
-        onProgress: (_ done: Int, _ total: Int) throws -> Void
+        overlooksMissing: Bool, onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         index = try BlobIndex(repository, for: .collecting, milestones)
         sorted = try index.soundIndex()
@@ -56,7 +57,8 @@ struct Survey {
         milestones.reached(
             "index", ["\(trusted.outcomes.revoked.sorted())", Self.knowledge(sorted, trusted)])
         forgotten = try repository.forgotten()
-        snapshots = try Self.readSnapshots(repository, trusted, without: forgotten.union(ignoring))
+        snapshots = try Self.readSnapshots(
+            repository, trusted, without: forgotten.union(ignoring), overlooksMissing: overlooksMissing)
         let doubts = try repository.doubts(about: forgotten, index)
         self.doubts = doubts
         var live = try LiveBlobs(
@@ -99,9 +101,11 @@ struct Survey {
     }
 
     private static func readSnapshots(
-        _ repository: Repository, _ trusted: TrustedSegments, without forgotten: Set<ID128>
+        _ repository: Repository, _ trusted: TrustedSegments, without forgotten: Set<ID128>,
+        overlooksMissing: Bool
     ) throws -> [CommitRecord] {
-        for id in trusted.outcomes.damaged.subtracting(forgotten).sorted() {
+        let damaged = overlooksMissing ? trusted.listed.damaged : trusted.outcomes.damaged
+        for id in damaged.subtracting(forgotten).sorted() {
             throw try repository.faultOfRecord(id)
         }
         // A commit record that lost its end could pass for a tombstone in a listing.
