@@ -1,7 +1,8 @@
 // A medium that lacks calls, preloaded into the program that is tested. MEDIUM lists what is answered, as "call=errno"
 // separated by commas. Beside calls by name there are: `fsyncdir` and `fsyncfile`; `statfs`, which answers zeros whatever
 // its number is; `foldersreplace`, with which a folder takes the place of one that is not empty; `mkdirtwice`, with which
-// a folder that is there may be made again.
+// a folder that is there may be made again; `sweep`, by which the temporary is gone that is the N-th to get a name, and
+// `sweeps`, by which the first N are.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -32,15 +33,27 @@ static int refuses(const char *call) {
     return number != 0;
 }
 
+// Removes a temporary that is about to get a name, if it is its turn.
+static void sweep(int folder, const char *path) {
+    static int count;
+    struct stat status;
+    if (!strstr(path, ".bakstore-") || fstatat(folder, path, &status, AT_SYMLINK_NOFOLLOW)) return;
+    if (!S_ISREG(status.st_mode)) return;
+    int number = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
+    if (number == answer("sweep") || number <= answer("sweeps")) unlinkat(folder, path, 0);
+}
+
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 int renameat2(int from, const char *path, int to, const char *other, unsigned flags) {
     if (refuses("renameat2")) return -1;
+    sweep(from, path);
     return REAL(renameat2)(from, path, to, other, flags);
 }
 
 int linkat(int from, const char *path, int to, const char *other, int flags) {
     if (refuses("linkat")) return -1;
+    sweep(from, path);
     return REAL(linkat)(from, path, to, other, flags);
 }
 
@@ -57,6 +70,7 @@ int renameat(int from, const char *path, int to, const char *other) {
     if (answer("foldersreplace") && !fstatat(from, path, &status, AT_SYMLINK_NOFOLLOW) && S_ISDIR(status.st_mode))
         empty(to, other);
     if (refuses("renameat")) return -1;
+    sweep(from, path);
     return REAL(renameat)(from, path, to, other);
 }
 
