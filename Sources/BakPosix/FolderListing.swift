@@ -12,6 +12,8 @@ struct FolderListing {
         var count: Int
         /// Whether the listing itself says that the entry is something other than a folder.
         var isNoFolder: Bool
+        /// Whether it says that the entry is a folder.
+        var isFolder: Bool
     }
 
     private var bytes: [UInt8] = []
@@ -46,13 +48,15 @@ struct FolderListing {
             let count = strlen(name.assumingMemoryBound(to: CChar.self))
             let slice = UnsafeRawBufferPointer(start: name, count: count)
             if slice.elementsEqual(".".utf8) || slice.elementsEqual("..".utf8) { continue }
-            append(slice, isNoFolder: type != UInt8(DT_UNKNOWN) && type != UInt8(DT_DIR))
+            let isFolder = type == UInt8(DT_DIR)
+            append(slice, isNoFolder: type != UInt8(DT_UNKNOWN) && !isFolder, isFolder: isFolder)
         }
     }
 
     /// Adds a name.
-    mutating func append(_ name: some Collection<UInt8>, isNoFolder: Bool = false) {
-        spans.append(Span(start: bytes.count, count: name.count, isNoFolder: isNoFolder))
+    mutating func append(_ name: some Collection<UInt8>, isNoFolder: Bool = false, isFolder: Bool = false) {
+        spans.append(
+            Span(start: bytes.count, count: name.count, isNoFolder: isNoFolder, isFolder: isFolder))
         bytes.append(contentsOf: name)
         bytes.append(0)
     }
@@ -70,6 +74,9 @@ struct FolderListing {
 
     /// Whether the listing says that this is something other than a folder; not every file system does.
     func isNoFolder(_ index: Int) -> Bool { spans[index].isNoFolder }
+
+    /// Whether the listing says that this is a folder; not every file system does.
+    func isFolder(_ index: Int) -> Bool { spans[index].isFolder }
 
     /// The bytes of a name.
     func name(_ index: Int) -> ArraySlice<UInt8> {

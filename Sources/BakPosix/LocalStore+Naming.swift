@@ -57,7 +57,8 @@ extension LocalStore {
 
     private func remember(_ naming: Naming) -> Naming { monitor.locked { way = naming }; return naming }
 
-    /// The way that is noted in the store.
+    /// The way that is noted in the store. Throws ENOTDIR where it cannot be told, since something else is in the place of
+    /// what says so: with another way than the other writers have, objects could be overwritten.
     private func settledNaming() throws(Errno) -> Naming? {
         if try isThere(ClaimNames.folder, S_IFDIR) { return .claim }
         if try isThere(ClaimNames.locks, S_IFDIR) { return .lock }
@@ -66,9 +67,10 @@ extension LocalStore {
 
     private func isThere(_ name: String, _ format: mode_t) throws(Errno) -> Bool {
         do throws(Errno) {
-            return try linkStatus(at: root.number, name).format == format
+            guard try linkStatus(at: root.number, name).format == format else { throw Errno(code: ENOTDIR) }
+            return true
         } catch {
-            guard error.isNotFound else { throw error }
+            guard error.code == ENOENT else { throw error }
             return false
         }
     }
@@ -105,6 +107,7 @@ extension LocalStore {
         }
         let mark = try Descriptor.open(
             at: root.number, Self.unguardedMark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
+        guard try mark.status().format == S_IFREG else { throw Errno(code: ENOTDIR) }
         sharing().apply(to: mark, isFolder: false)
         try mark.close()
         try synchronize(folder: root)
@@ -314,68 +317,11 @@ extension LocalStore {
         guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }
         let oldest = try Temporary.mediumSeconds(try temporaries().number) - seconds
         for name in names {
-            let path = ClaimNames.folder + "/" + name
             guard let key = ClaimNames.key(ofClaim: name),
-                let status = try? linkStatus(at: root.number, path),
-                Int64(status.st_mtim.tv_sec) < oldest
+                let status = try? folder.status(of: ClaimNames.folder + "/" + name),
+                status.format == S_IFDIR, Int64(status.st_mtim.tv_sec) < oldest
             else { continue }
             try Claims(folder).tidy(name, on: key)
         }
-    }
-}
-
-/// A store's folder for claims.
-struct StoreClaimFolder: ClaimFolder {
-    let store: LocalStore
-    private var root: Int32 { store.root.number }
-
-    init(store: LocalStore) { self.store = store }
-
-    func exists(_ path: String) throws(Errno) -> Bool {
-        do throws(Errno) {
-            _ = try linkStatus(at: root, path)
-            return true
-        } catch {
-            guard error.code == ENOENT else { throw error }
-            return false
-        }
-    }
-
-    func makeFolder(_ path: String) throws(Errno) {
-        try system { mkdirat(root, path, 0o700) }
-        if let made = try? Descriptor.open(at: root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
-            store.sharing().apply(to: made, isFolder: true)
-        }
-    }
-
-    func makeFile(_ path: String) throws(Errno) {
-        try Descriptor.open(at: root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600).close()
-    }
-
-    func rename(_ path: String, to other: String) throws(Errno) {
-        try system { renameat(root, path, root, other) }
-    }
-
-    func remove(_ path: String) throws(Errno) { try system { unlinkat(root, path, 0) } }
-
-    func removeFolder(_ path: String) throws(Errno) { try system { unlinkat(root, path, AT_REMOVEDIR) } }
-
-    func names(in path: String) throws(Errno) -> [String]? {
-        do throws(Errno) {
-            let folder = try Descriptor.open(at: root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            let listing = try FolderListing(folder.number)
-            return (0..<listing.count).map { String(decoding: listing.name($0), as: UTF8.self) }
-        } catch {
-            guard error.code == ENOENT else { throw error }
-            return nil
-        }
-    }
-
-    func makeDurable(_ path: String, without token: String) throws(Errno) {
-        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        let opened = try Descriptor.open(at: root, folder, O_RDONLY | O_DIRECTORY)
-        try store.synchronize(folder: opened)
-        // Where nothing records changes as a whole, the old name could be there again beside the new one.
-        try store.synchronize(folder: try store.temporaries())
     }
 }

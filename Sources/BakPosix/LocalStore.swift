@@ -28,14 +28,14 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var stagingFailure: StoreError?
     /// How objects get their names, once that is known.
     var way: Naming?
-    private var temporaryFolder: Descriptor?
-    private var knownSharing: Sharing?
+    var temporaryFolder: Descriptor?
+    var knownSharing: Sharing?
     /// Whose the temporaries are that are made now.
     var session: ID128?
     /// Whether folders could be synced before anything was written; nil while that is not known.
-    private var syncsFolders: Bool?
-    private var existingFolders: Set<String> = []
-    private var durableFolders: Set<String> = []
+    var syncsFolders: Bool?
+    var existingFolders: Set<String> = []
+    var durableFolders: Set<String> = []
     private var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
     /// File systems whose inode numbers stay as they are: ext2 to ext4, XFS, Btrfs, F2FS, tmpfs.
@@ -99,7 +99,9 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             case "tmp": guard holdsOnly(Temporary.isTemporary, name, in: folder.number) else { return false }
             case ClaimNames.folder, ClaimNames.locks:
                 guard holdsOnly(isClaim, name, in: folder.number) else { return false }
-            case unguardedMark, reserveFolder: continue
+            case reserveFolder: guard holdsOnly({ _ in true }, name, in: folder.number) else { return false }
+            case unguardedMark:
+                guard (try? linkStatus(at: folder.number, name))?.format == S_IFREG else { return false }
             // An encrypted repository's key is stored before the repository is made.
             case "keys": guard holdsOnly(isID, name, in: folder.number) else { return false }
             default: return false
@@ -266,114 +268,24 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     func temporaryName() -> String { Temporary.name(of: monitor.locked { session }) }
 }
 
-// MARK: - Folders
+// MARK: - Names
 
 extension LocalStore {
-    /// The folder `tmp`, made when it is missing.
-    func temporaries() throws(Errno) -> Descriptor {
-        if let known = monitor.locked({ temporaryFolder }) { return known }
-        try sharing().makeFolder("tmp", in: root)
-        // Before anything is written: what fails then is the call and not the medium.
-        monitor.locked { syncsFolders = fsync(root.number) == 0 }
-        let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        monitor.locked { temporaryFolder = opened }
-        return opened
+    static func folder(of key: ObjectKey) -> String { parent(of: key.description) }
+
+    static func lastComponent(of key: ObjectKey) -> String { lastComponent(of: key.description) }
+
+    /// The folder that a path lies in; "" for the store's own.
+    static func parent(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
     }
 
-    /// Opens a folder of the store. A link is not followed on the way: what is deleted or written lies in this store
-    /// and in no other. Throws ENOTDIR where a link or a file is in a folder's place.
-    func openFolder(_ folder: String) throws(Errno) -> Descriptor {
-        var opened = root
-        for component in folder.isEmpty ? ["."] : folder.split(separator: "/") {
-            opened = try Descriptor.open(
-                at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-        }
-        return opened
-    }
-
-    /// Opens a folder to list it; nil when it does not exist.
-    func openListed(_ folder: String) throws(Errno) -> Descriptor? {
-        do throws(Errno) {
-            return try openFolder(folder)
-        } catch {
-            // Where the store itself is gone, no folder of it may pass for empty.
-            guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }
-            return nil
-        }
-    }
-
-    /// Whose new files and folders are.
-    func sharing() -> Sharing {
-        if let known = monitor.locked({ knownSharing }) { return known }
-        let sharing = Sharing(root: root)
-        monitor.locked { knownSharing = sharing }
-        return sharing
-    }
-
-    /// Makes the names in a folder durable. A medium that could not do so before it was written to is taken as it is.
-    func synchronize(folder: Descriptor) throws(Errno) {
-        do throws(Errno) {
-            try folder.synchronizeFolder()
-        } catch {
-            guard !error.isFull, monitor.locked({ syncsFolders }) == false else { throw error }
-        }
-    }
-
-    /// Opens the folder that `key` goes to, made with those above it when it is missing. No symbolic link is followed:
-    /// what root writes and gives away must lie in the store.
-    func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
-        let folder = Self.folder(of: key)
-        do throws(Errno) {
-            if monitor.locked({ existingFolders.contains(folder) }) { return try openFolder(folder) }
-            var opened = try openFolder("")
-            for component in folder.split(separator: "/") {
-                try sharing().makeFolder(String(component), in: opened)
-                opened = try Descriptor.open(
-                    at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            }
-            monitor.locked { _ = existingFolders.insert(folder) }
-            return opened
-        } catch {
-            throw failure(error, "make the folder of", key.description, isWriting: true)
-        }
-    }
-
-    /// Makes the names in the given objects' folders durable, each folder once, and with them every
-    /// folder above one that this process uses for the first time (it may be new).
-    func synchronizeFolders(_ folders: [ObjectKey: Descriptor]) throws(StoreError) {
-        var opened: [String: Descriptor] = [:]
-        for (key, descriptor) in folders { opened[Self.folder(of: key)] = descriptor }
-        let fresh = monitor.locked { opened.keys.filter { !durableFolders.contains($0) } }
-        var path = ""
-        do throws(Errno) {
-            for folder in fresh {
-                for parent in Self.lineage(folder).dropLast() where opened[parent] == nil {
-                    path = parent
-                    opened[parent] = try openFolder(parent)
-                }
-            }
-            for (folder, descriptor) in opened {
-                path = folder
-                try synchronize(folder: descriptor)
-            }
-        } catch {
-            throw StoreError(error, "sync the folder", path.isEmpty ? location : path, isWriting: true)
-        }
-        monitor.locked { durableFolders.formUnion(fresh) }
-    }
-
-    static func folder(of key: ObjectKey) -> String {
-        let text = key.description
-        return text.lastIndex(of: "/").map { String(text[..<$0]) } ?? ""
-    }
-
-    static func lastComponent(of key: ObjectKey) -> String {
-        let text = key.description
-        return text.lastIndex(of: "/").map { String(text[text.index(after: $0)...]) } ?? text
+    static func lastComponent(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
     }
 
     /// The folder and all above it, from the store's own ("") down.
-    private static func lineage(_ folder: String) -> [String] {
+    static func lineage(_ folder: String) -> [String] {
         var paths = [""]
         for component in folder.split(separator: "/") {
             paths.append(paths.last!.isEmpty ? String(component) : paths.last! + "/" + component)
@@ -417,11 +329,16 @@ extension LocalStore {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
         if error.code == ENOTDIR {
-            failure.message +=
-                "; something else is in the place of a folder of the repository, which is not followed if it is a link: move "
-                + "the real folder there, or mount it there (mount --bind)"
+            // What is there itself comes last: it may be an object, and its claim or lock what is in the way.
+            let claims = [ClaimNames.claim(on: object), ClaimNames.lock(on: object)]
+            let places = Self.lineage(object).dropFirst().dropLast() + Self.ownFolders + claims + [object]
+            let found = places.lazy.compactMap { self.obstruction(at: $0) }.first
+            failure.message += "; " + (found ?? "something else is in the place of a folder")
+            failure.message += Self.obstructionAdvice
         }
-        if error.code == EBUSY {
+        if error.code == EBUSY, let found = obstruction(at: ClaimNames.lock(on: object)) {
+            failure.message += "; " + found + Self.obstructionAdvice
+        } else if error.code == EBUSY {
             failure.message +=
                 "; another program is storing it, or was killed while it did: when nothing else is running, run: "
                 + "bakstore prune --alone"

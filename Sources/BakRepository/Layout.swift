@@ -28,6 +28,10 @@ public enum Layout {
     /// The 256 folders of packs, by the first two digits of a pack's id.
     public static let packFolders = (0..<256).map { "packs/" + String(Hex.encode([UInt8($0)])) }
 
+    /// Every folder of a repository's objects.
+    public static let folders =
+        [snapshots, spares, sessions, index, forgotten, vouched, collections, keys, "packs"] + packFolders
+
     /// A pack.
     public static func pack(_ id: ID128) -> ObjectKey {
         let name = id.description

@@ -116,6 +116,10 @@ public protocol ObjectStore: AnyObject, Sendable {
     @discardableResult
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
 
+    /// Throws if something else has the place of one of these folders, or of one that the store keeps for itself, such as a
+    /// link to another place. One that is not there is no fault. For before anything is changed.
+    func expectFolders(_ folders: [String]) throws(StoreError)
+
     /// True if of several puts of one name exactly one wins, whoever makes them. Where it is false a name is looked at
     /// before it is given, and two who do so at once may both take it.
     var guardsNames: Bool { get }
@@ -136,6 +140,7 @@ extension ObjectStore {
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
+    public func expectFolders(_ folders: [String]) throws(StoreError) {}
     public func breakLocks() {}
     public func begin(_ session: ID128) {}
     @discardableResult
@@ -184,6 +189,9 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         if case .failed(let number) = kind { return [1, 13].contains(number) }
         return false
     }
+
+    /// True if something else has the place of a folder (ENOTDIR).
+    public var isObstruction: Bool { kind == .failed(errno: 20) }
 
     /// Whether the medium has lost these bytes (EIO, EBADMSG, EUCLEAN), while it may well have others.
     public var isLostData: Bool {

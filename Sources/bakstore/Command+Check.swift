@@ -49,6 +49,7 @@ extension Commands {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")
         }
+        try store.expectFolders(Layout.folders)
         let reporter = context.progress(for: invocation)
         let output = CheckOutput(invocation, context, reporter)
         defer { reporter.finish() }

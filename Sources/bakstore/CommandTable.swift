@@ -8,6 +8,14 @@ enum CommandName: String, CaseIterable {
     case benchmark, archive
     case safeToDelete = "safe-to-delete"
     case key
+
+    /// Whether it changes nothing in the repository that it opens, nor has to say what could not be changed.
+    var onlyReads: Bool {
+        switch self {
+        case .snapshots, .ls, .restore, .cat, .stats, .benchmark: true
+        default: false
+        }
+    }
 }
 
 /// How many operands a command takes.

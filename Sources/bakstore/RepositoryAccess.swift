@@ -99,6 +99,10 @@ struct RepositoryAccess {
     ) throws -> RepositoryAccess {
         do {
             let (store, method) = try recognizedStore(location, context)
+            // Before anything is changed: what only reads may still get at what it needs.
+            if purpose == .repository, !invocation.command.onlyReads {
+                try store.expectFolders(Layout.folders)
+            }
             let isEncrypted = method != .none
             if isEncrypted {
                 Machine.forbidCoreDumps()
@@ -122,8 +126,8 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed,
                 message:
-                    "cannot open the repository \(location.path): \(error); check its permissions and its disk"
-            )
+                    "cannot open the repository \(location.path): \(error)"
+                    + (error.isObstruction ? "" : "; check its permissions and its disk"))
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
@@ -153,6 +157,13 @@ struct RepositoryAccess {
                         "\(location.path): its file config is damaged or another program's, and the repository "
                         + "\(entry.id.prefix(8)) was here; nothing can be read without that file, so put back a copy of it"
                 )
+            }
+            if case RepositoryError.noRepository = error,
+                let found = (try? LocalStore(path: location.path))?.obstruction(of: Layout.config)
+            {
+                throw CommandFailure(
+                    code: .noRepository,
+                    message: "there is no repository at \(location.path): \(found); put the real file back")
             }
             if case RepositoryError.noRepository = error, !location.isDefault,
                 let absence = context.absence(of: location)

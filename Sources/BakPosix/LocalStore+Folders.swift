@@ -1,0 +1,162 @@
+// Folders of a store: opened one beneath the other, made when they are missing, and never reached through a link.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+extension LocalStore {
+    /// The folders that are the store's own, beside those of objects.
+    static let ownFolders = [ClaimNames.temporaries, ClaimNames.folder, ClaimNames.locks, reserveFolder]
+    /// What to do about an obstruction.
+    static let obstructionAdvice =
+        "; nothing there is used and no link is followed: put the real folder back, or mount it there (mount --bind)"
+
+    public func expectFolders(_ folders: [String]) throws(StoreError) {
+        let wanted = Set(folders + Self.ownFolders)
+        // Those above come first: nothing behind a link is looked at.
+        for parent in Set(wanted.map { Self.parent(of: $0) }).sorted() {
+            let found: [String]
+            do throws(Errno) {
+                found = try obstructions(in: parent, to: wanted)
+            } catch {
+                throw failure(error, "list", parent.isEmpty ? location : parent)
+            }
+            guard found.isEmpty else {
+                throw StoreError(
+                    kind: .failed(errno: ENOTDIR), operation: "use",
+                    object: parent.isEmpty ? "the repository" : parent,
+                    message: found.joined(separator: ", and ") + Self.obstructionAdvice)
+            }
+        }
+    }
+
+    /// What is in the place of folders in `parent`, in words.
+    private func obstructions(in parent: String, to wanted: Set<String>) throws(Errno) -> [String] {
+        guard let folder = try openListed(parent) else { return [] }
+        var listing = try FolderListing(folder.number)
+        listing.sort()
+        return (0..<listing.count).compactMap { index in
+            let name = String(decoding: listing.name(index), as: UTF8.self)
+            let path = parent.isEmpty ? name : parent + "/" + name
+            if path == Self.unguardedMark { return obstruction(at: path, of: S_IFREG) }
+            return wanted.contains(path) && !listing.isFolder(index) ? obstruction(at: path) : nil
+        }
+    }
+
+    /// What has an object's name and is no file, in words; nil if nothing else has it.
+    public func obstruction(of key: ObjectKey) -> String? { obstruction(at: key.description, of: S_IFREG) }
+
+    /// What has the name of a folder of the store and is none, in words; nil if nothing else has it.
+    func obstruction(at path: String, of format: mode_t = S_IFDIR) -> String? {
+        guard let folder = try? openFolder(Self.parent(of: path), linux_O_PATH.flag),
+            let status = try? linkStatus(at: folder.number, Self.lastComponent(of: path)),
+            status.format != format
+        else { return nil }
+        let kind =
+            switch status.format {
+            case S_IFLNK: "a symbolic link"
+            case S_IFDIR: "a folder"
+            case S_IFREG: "a file"
+            case S_IFIFO: "a named pipe"
+            case S_IFSOCK: "a socket"
+            default: "a device"
+            }
+        return "\(path) is \(kind) in the place of a \(format == S_IFDIR ? "folder" : "file")"
+    }
+
+    /// The folder `tmp`, made when it is missing.
+    func temporaries() throws(Errno) -> Descriptor {
+        if let known = monitor.locked({ temporaryFolder }) { return known }
+        try sharing().makeFolder("tmp", in: root)
+        // Before anything is written: what fails then is the call and not the medium.
+        monitor.locked { syncsFolders = fsync(root.number) == 0 }
+        let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        monitor.locked { temporaryFolder = opened }
+        return opened
+    }
+
+    /// Opens a folder of the store. A link is not followed on the way: what is deleted or written lies in this store
+    /// and in no other. Throws ENOTDIR where a link or a file is in a folder's place.
+    ///
+    /// - Parameter access: O_RDONLY, or O_PATH for a folder that names are only looked up in.
+    func openFolder(_ folder: String, _ access: Int32 = O_RDONLY) throws(Errno) -> Descriptor {
+        var opened = root
+        for component in folder.isEmpty ? ["."] : folder.split(separator: "/") {
+            opened = try Descriptor.open(
+                at: opened.number, String(component), access | O_DIRECTORY | O_NOFOLLOW)
+        }
+        return opened
+    }
+
+    /// Opens a folder to list it; nil when it does not exist.
+    func openListed(_ folder: String) throws(Errno) -> Descriptor? {
+        do throws(Errno) {
+            return try openFolder(folder)
+        } catch {
+            // Where the store itself is gone, no folder of it may pass for empty.
+            guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }
+            return nil
+        }
+    }
+
+    /// Whose new files and folders are.
+    func sharing() -> Sharing {
+        if let known = monitor.locked({ knownSharing }) { return known }
+        let sharing = Sharing(root: root)
+        monitor.locked { knownSharing = sharing }
+        return sharing
+    }
+
+    /// Makes the names in a folder durable. A medium that could not do so before it was written to is taken as it is.
+    func synchronize(folder: Descriptor) throws(Errno) {
+        do throws(Errno) {
+            try folder.synchronizeFolder()
+        } catch {
+            guard !error.isFull, monitor.locked({ syncsFolders }) == false else { throw error }
+        }
+    }
+
+    /// Opens the folder that `key` goes to, made with those above it when it is missing. No symbolic link is followed:
+    /// what root writes and gives away must lie in the store.
+    func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
+        let folder = Self.folder(of: key)
+        do throws(Errno) {
+            if monitor.locked({ existingFolders.contains(folder) }) { return try openFolder(folder) }
+            var opened = try openFolder("")
+            for component in folder.split(separator: "/") {
+                try sharing().makeFolder(String(component), in: opened)
+                opened = try Descriptor.open(
+                    at: opened.number, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            }
+            monitor.locked { _ = existingFolders.insert(folder) }
+            return opened
+        } catch {
+            throw failure(error, "make the folder of", key.description, isWriting: true)
+        }
+    }
+
+    /// Makes the names in the given objects' folders durable, each folder once, and with them every
+    /// folder above one that this process uses for the first time (it may be new).
+    func synchronizeFolders(_ folders: [ObjectKey: Descriptor]) throws(StoreError) {
+        var opened: [String: Descriptor] = [:]
+        for (key, descriptor) in folders { opened[Self.folder(of: key)] = descriptor }
+        let fresh = monitor.locked { opened.keys.filter { !durableFolders.contains($0) } }
+        var path = ""
+        do throws(Errno) {
+            for folder in fresh {
+                for parent in Self.lineage(folder).dropLast() where opened[parent] == nil {
+                    path = parent
+                    opened[parent] = try openFolder(parent)
+                }
+            }
+            for (folder, descriptor) in opened {
+                path = folder
+                try synchronize(folder: descriptor)
+            }
+        } catch {
+            throw StoreError(error, "sync the folder", path.isEmpty ? location : path, isWriting: true)
+        }
+        monitor.locked { durableFolders.formUnion(fresh) }
+    }
+}

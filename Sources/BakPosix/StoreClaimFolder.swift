@@ -1,0 +1,80 @@
+// StoreClaimFolder: a store's folder as claims and locks use it. As everywhere in a store no link is followed on the way.
+
+import CLinux
+import Glibc
+
+/// A store's folder for claims.
+struct StoreClaimFolder: ClaimFolder {
+    let store: LocalStore
+
+    /// What is at a path, a link itself.
+    func status(of path: String) throws(Errno) -> stat {
+        try linkStatus(at: try folder(of: path).number, LocalStore.lastComponent(of: path))
+    }
+
+    func exists(_ path: String) throws(Errno) -> Bool {
+        do throws(Errno) {
+            _ = try status(of: path)
+            return true
+        } catch {
+            guard error.code == ENOENT else { throw error }
+            return false
+        }
+    }
+
+    func makeFolder(_ path: String) throws(Errno) {
+        let (folder, name) = (try folder(of: path), LocalStore.lastComponent(of: path))
+        try system { mkdirat(folder.number, name, 0o700) }
+        if let made = try? Descriptor.open(at: folder.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
+            store.sharing().apply(to: made, isFolder: true)
+        }
+    }
+
+    func makeFile(_ path: String) throws(Errno) {
+        let folder = try folder(of: path)
+        try Descriptor.open(
+            at: folder.number, LocalStore.lastComponent(of: path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+            mode: 0o600
+        ).close()
+    }
+
+    func rename(_ path: String, to other: String) throws(Errno) {
+        let (from, to) = (try folder(of: path), try folder(of: other))
+        try system {
+            renameat(
+                from.number, LocalStore.lastComponent(of: path), to.number,
+                LocalStore.lastComponent(of: other))
+        }
+    }
+
+    func remove(_ path: String) throws(Errno) { try unlink(path, 0) }
+
+    func removeFolder(_ path: String) throws(Errno) { try unlink(path, AT_REMOVEDIR) }
+
+    private func unlink(_ path: String, _ flags: Int32) throws(Errno) {
+        let folder = try folder(of: path)
+        try system { unlinkat(folder.number, LocalStore.lastComponent(of: path), flags) }
+    }
+
+    func names(in path: String) throws(Errno) -> [String]? {
+        do throws(Errno) {
+            let folder = try store.openFolder(path)
+            let listing = try FolderListing(folder.number)
+            return (0..<listing.count).map { String(decoding: listing.name($0), as: UTF8.self) }
+        } catch {
+            guard error.code == ENOENT else { throw error }
+            return nil
+        }
+    }
+
+    func makeDurable(_ path: String, without token: String) throws(Errno) {
+        try store.synchronize(folder: try store.openFolder(LocalStore.parent(of: path)))
+        // Where nothing records changes as a whole, the old name could be there again beside the new one.
+        try store.synchronize(folder: try store.temporaries())
+    }
+
+    /// The folder that a path lies in. Names are only looked up in it, which takes a network no call.
+    private func folder(of path: String) throws(Errno) -> Descriptor {
+        try store.openFolder(LocalStore.parent(of: path), linux_O_PATH.flag)
+    }
+}
