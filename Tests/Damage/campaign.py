@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,29 @@ import time
 TIMEOUT = 30
 CODES = {0, 1, 2, 3, 4, 10, 11, 12}
 FOLDERS = ['packs', 'index', 'snapshots', 'records', 'sessions', 'forget', 'vouched', 'gc', 'keys']
+# The store's own, of which those of claims and locks are not there unless the medium needs them.
+OWN = ['tmp', 'claims', 'locks', 'reserve']
+
+
+def can_make_devices():
+    """True if this user may make a device here that works."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            os.mknod(os.path.join(folder, 'zero'), 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+            with open(os.path.join(folder, 'zero'), 'rb') as file:
+                return file.read(1) == b'\0'
+        except OSError:
+            return False
+
+
+# What can have the place of a file or folder beside links and each other.
+SPECIAL = ['fifo', 'socket'] + (['device'] if can_make_devices() else [])
+
+
+def make_special(how, path):
+    """Makes a FIFO, socket or device of zeros."""
+    kind = {'fifo': stat.S_IFIFO, 'socket': stat.S_IFSOCK, 'device': stat.S_IFCHR}[how]
+    os.mknod(path, 0o600 | kind, os.makedev(1, 5) if how == 'device' else 0)
 WRONG_WORDS = (b'Fatal error', b'Backtrace', b'Stack dump', b'Sanitizer')
 
 
@@ -53,6 +77,12 @@ def listing(folder):
             size = 0 if os.path.isdir(os.path.join(path, name)) else status.st_size
             rows.add((os.path.relpath(os.path.join(path, name), folder), status.st_mode, size))
     return rows
+
+
+def times(folder):
+    """When each entry of a tree, with itself, was last changed in any way."""
+    return {os.path.join(path, name): os.lstat(os.path.join(path, name)).st_ctime_ns
+            for path, folders, names in os.walk(folder) for name in [*names, *folders, '']}
 
 
 def remove(path):
@@ -191,15 +221,15 @@ class Campaign:
             return f'{name} has been damaged before'
         size = os.path.getsize(file)
         whole = os.path.join(base.states[-1], os.path.basename(root), name)
-        how = rng.choice(['gone', 'folder', 'full folder', 'fifo', 'link', 'link away', 'link to itself', 'link to zeros',
+        how = rng.choice(['gone', 'folder', 'full folder', *SPECIAL, 'link', 'link away', 'link to itself', 'link to zeros',
                           'cut', 'cut', 'cut', 'grown', 'hollow', 'changed', 'changed', 'changed', 'zeros', 'swapped', 'swapped',
                           'copied', 'foreign', 'old', 'blocks', 'unreadable'])
-        if how in ('gone', 'folder', 'full folder', 'fifo', 'link', 'link away', 'link to itself', 'link to zeros'):
+        if how in ('gone', 'folder', 'full folder', *SPECIAL, 'link', 'link away', 'link to itself', 'link to zeros'):
             os.unlink(file)
         if how in ('folder', 'full folder'):
             os.makedirs(file + ('/more/file' if how == 'full folder' else ''))
-        elif how == 'fifo':
-            os.mkfifo(file)
+        elif how in SPECIAL:
+            make_special(how, file)
         elif how.startswith('link'):
             other = self.alike(names, name, rng) or 'nothing'
             os.symlink({'link': os.path.join(root, other), 'link away': whole, 'link to itself': os.path.basename(name),
@@ -260,11 +290,12 @@ class Campaign:
 
     def damage_folder(self, base, rng):
         """Damages a folder of the repository, or all of it; says how."""
-        name = rng.choice([folder for folder in FOLDERS + ['tmp'] if os.path.isdir(os.path.join(base.repo, folder))])
+        name = rng.choice([folder for folder in FOLDERS if os.path.isdir(os.path.join(base.repo, folder))] + OWN)
         if name == 'packs' and rng.random() < 0.5:
             name = 'packs/' + rng.choice(sorted(os.listdir(os.path.join(base.repo, 'packs'))))
         path = os.path.join(base.repo, name)
-        how = rng.choice(['gone', 'a file', 'fifo', 'link away', 'link to itself', 'empty', 'old', 'old', 'foreign'])
+        how = rng.choice(['gone', 'a file', *SPECIAL, 'link away', 'link to itself', 'link to zeros', 'link to nothing', 'empty',
+                          'old', 'old', 'foreign'])
         if how in ('old', 'foreign'):
             stranger = rng.choice([b for b in self.bases if b is not base]) if how == 'foreign' else base
             copy(os.path.join(stranger.states[-1 if how == 'foreign' else rng.randrange(2)], 'repo', name), path)
@@ -272,10 +303,11 @@ class Campaign:
         remove(path)
         if how == 'a file':
             open(path, 'w').close()
-        elif how == 'fifo':
-            os.mkfifo(path)
+        elif how in SPECIAL:
+            make_special(how, path)
         elif how.startswith('link'):
-            os.symlink(name.split('/')[-1] if how == 'link to itself' else os.path.join(base.states[-1], 'repo', name), path)
+            os.symlink({'link away': os.path.join(base.states[-1], 'repo', name), 'link to itself': os.path.basename(path),
+                        'link to zeros': '/dev/zero', 'link to nothing': 'nothing'}[how], path)
         elif how == 'empty':
             os.mkdir(path)
         return f'folder {name} {how}'
@@ -422,6 +454,9 @@ class Campaign:
                     if os.path.islink(path) or os.path.lexists(path) and (depth <= name.count('/')) != os.path.isdir(path):
                         remove(path)
                 copy(whole, here)
+        for name in OWN:
+            if not os.path.isdir(os.path.join(base.repo, name)) or os.path.islink(os.path.join(base.repo, name)):
+                remove(os.path.join(base.repo, name))
         self.call('repair', 'index')
         self.call('repair', 'snapshots')
         for one in base.order:
@@ -445,8 +480,13 @@ class Campaign:
                           for text in self.done)
         # What was changed in place has its size; its name is in the words.
         self.touched = changed | {word for text in self.done for word in text.split()}
+        # What links lead to is another repository's.
+        others = times(base.states[-1])
         self.look(rng)
         self.write(rng)
+        changed = [name for name, time in times(base.states[-1]).items() if others.pop(name, None) != time]
+        if changed or others:
+            self.tell('wrong', f'another repository was changed: {changed[:3]}, and {sorted(others)[:3]} are gone')
 
     def run(self):
         start, number = time.monotonic(), 0
