@@ -176,9 +176,12 @@ public final class RepositoryCheck {
             held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record \(what)"))
         }
         let segments = Set(try repository.store.list(Layout.index).map(\.key))
-        let superseded = try repository.supersededSessions(by: repository.collectionRounds().decided)
+        let round = try repository.collectionRounds().decided
+        let superseded = try repository.supersededSessions(by: round)
+        // A decision that cannot be read is damage of its own, and says no more which segments it stands for.
+        let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
         for record in readable where record.hasIndex && !segments.contains(Layout.indexSegment(record.id)) {
-            if superseded.contains(record.id) { continue }
+            guard isTold, !superseded.contains(record.id) else { continue }
             note(Layout.indexSegment(record.id).description, "the index segment is missing")
             report.repairs.insert(.index)
         }

@@ -344,6 +344,22 @@ import Testing
         }
     }
 
+    /// A decision that cannot be read does not make what it stood for missing.
+    @Test func whatADamagedDecisionStandsForIsNotCalledMissing() throws {
+        let bench = try Self.prepared()
+        try bench.repository.forget([bench.repository.snapshots().readable[0].id], host: "h", program: "p")
+        try Self.prune(bench.repository)
+        var objects = bench.store.contents
+        let decision = try #require(objects.keys.first { $0.description.hasSuffix(".decision") })
+        objects[decision]![70] ^= 1
+        let repository = try MemoryBench.open(MemoryStore(objects))
+        let (found, events) = try MemoryBench.check(repository)
+        #expect(found.damagedObjects == 1 && found.repairs.contains(.index), "\(events)")
+        #expect(!events.contains { "\($0)".contains("missing") }, "\(events)")
+        #expect(try Self.repair(repository, [.index]).reports[0].isWhole)
+        #expect(try MemoryBench.check(repository).report.isClean)
+    }
+
     @Test func aGoodCopyWinsOverADamagedOne() throws {
         // Two runs that did not know of each other stored the same.
         let bench = try MemoryBench()

@@ -86,4 +86,34 @@ import Testing
         }
         #expect(calls > 10)
     }
+
+    /// That a plan which is not decided cannot be read is all that a check says, also where a repair decides its round
+    /// meanwhile.
+    @Test(arguments: [CheckDepth.structure, .readData])
+    func anOpenDamagedPlanIsAllThatIsDamaged(depth: CheckDepth) throws {
+        var objects = try Beside.prepared()
+        objects[Layout.plan(1)] = Array(repeating: 7, count: 90)
+        let repairs = Mutex(0)
+        let calls = try Beside.eachCall(
+            of: objects,
+            { base in
+                let repository = try MemoryBench.open(base)
+                let report = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
+                if report.wasNeeded { repairs.withLock { $0 += 1 } }
+            }
+        ) { number, store, base in
+            let (report, events) = try MemoryBench.check(try MemoryBench.open(store), depth: depth)
+            let isOnlyPlan =
+                report.damagedObjects <= 1 && report.affectedFiles == 0 && report.affectedSnapshots == 0
+                && report.repairs.isSubset(of: [.index])
+            #expect(isOnlyPlan, "call \(number): \(report) \(events)")
+            if number == .max {
+                #expect(report.damagedObjects == 1)
+            } else if base.contents[Layout.decision(1)] != nil {
+                #expect(try MemoryBench.check(try MemoryBench.open(base)).report.isClean, "call \(number)")
+            }
+        }
+        #expect(calls > 10)
+        #expect(repairs.withLock { $0 } > 10)
+    }
 }

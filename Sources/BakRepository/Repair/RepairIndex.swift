@@ -52,8 +52,11 @@ public final class RepairIndex: RepositoryRepair {
 
     /// Segments that committed sessions should have, and plans and decisions that cannot be read.
     private func noteMissingSegments(_ trusted: TrustedSegments) throws {
-        let superseded = Set(trusted.collections.decision?.superseded ?? [])
-        for id in trusted.outcomes.committed.subtracting(superseded).sorted() {
+        let decision = trusted.collections.decision
+        // What a decision stood for that cannot be read is not known.
+        let isTold = trusted.round == 0 || decision != nil
+        let superseded = Set(decision?.superseded ?? [])
+        for id in trusted.outcomes.committed.subtracting(superseded).sorted() where isTold {
             guard !trusted.sessions.contains(id), let record = try? repository.snapshot(id), record.hasIndex
             else { continue }
             note(Layout.indexSegment(id).description, "the index segment is missing")
