@@ -52,7 +52,8 @@ public final class FolderTarget: RestoreTarget {
             trace.monitor.locked { trace.isOwn = isNew }
         } catch {
             throw TargetError(
-                operation: "open the folder \(path)", message: error.message, kind: .gone)
+                operation: "open the folder \(path)", message: error.message,
+                kind: error.isFull ? .full : .gone)
         }
     }
 

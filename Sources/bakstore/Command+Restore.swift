@@ -129,8 +129,9 @@ extension Commands {
         do {
             return try FolderTarget(path: path)
         } catch {
-            throw CommandFailure(
-                code: .failed, message: "\(error); name a folder that can be written to with --target")
+            let advice =
+                error.kind == .full ? "make room there" : "name a folder that can be written to with --target"
+            throw CommandFailure(code: .failed, message: "\(error); \(advice)")
         }
     }
 
