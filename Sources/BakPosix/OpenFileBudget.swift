@@ -14,14 +14,16 @@ enum OpenFileBudget {
     /// How many files may be open, as allowed when it is first asked for.
     static let limit = Machine.openFileLimit
 
-    /// What belongs to no part: the standard streams, the repository's folders, and what is open for a moment.
+    /// What belongs to no part, for each repository: its folders, and what is open for a moment; the standard streams.
     private static let reserved = 24
+    /// How many repositories the command works on.
+    private static let repositories = Atomic<Int>(1)
     /// The walk, files that are read, files that are written, staged packs.
     private static let parts = 4
 
     /// How many files a part may keep open that would like to have `most`.
     static func share(_ most: Int, limit: Int = limit) -> Int {
-        max(1, min(most, (limit - reserved) / parts))
+        max(1, min(most, (limit - reserved * repositories.load(ordering: .relaxed)) / parts))
     }
 
     /// True if a walk may keep folders open for entries that are still to be looked at.
@@ -54,10 +56,17 @@ enum OpenFileBudget {
         }
     }
 
-    /// So many numbers the work on one repository takes at least.
-    private static let fewest = 18
+    /// So many numbers the work on a repository takes at least, whatever the command: a check takes 22, which is the most.
+    /// With fewer a thread may wait for a number that no other one can give back.
+    private static let fewest = 24
 
-    /// True if enough numbers are free: a process may be started with files open.
+    /// Says how many repositories there will be, before anything is opened.
+    static func expect(repositories count: Int) {
+        repositories.store(max(1, count), ordering: .relaxed)
+    }
+
+    /// True if enough numbers are free: a process may be started with files open. This is asked before a command does
+    /// anything, and is the only rule: with enough it is not stopped by the limit later.
     static func suffices(repositories: Int) -> Bool {
         var missing = fewest * repositories
         for number in 0..<Int32(clamping: limit) where missing > 0 && fcntl(number, F_GETFD) < 0 {
@@ -71,7 +80,8 @@ extension Machine {
     /// Why a command cannot do its work on so many repositories, in the user's words: too few files may be open. Nil if
     /// enough may be.
     public static func lackOfOpenFiles(repositories: Int) -> String? {
-        OpenFileBudget.suffices(repositories: repositories) ? nil : Errno(code: EMFILE).message
+        OpenFileBudget.expect(repositories: repositories)
+        return OpenFileBudget.suffices(repositories: repositories) ? nil : Errno(code: EMFILE).message
     }
 
     /// How many threads should work on packs and files at once: one for each processor, if enough files may be open.
