@@ -24,6 +24,17 @@ enum Step: Sendable {
     case lost(path: [UInt8], reason: String)
     /// What the entry of the step before lacks.
     case shortfall(path: [UInt8], SourceError)
+
+    /// The length of its path; 0 for a run, whose entries are stored without what their paths share.
+    var pathBytes: Int {
+        switch self {
+        case .run: 0
+        case .entry(let entry, _), .carried(let entry): entry.path.count
+        case .file(let job, _): job.path.count
+        case .link(let path, _, _, _, _), .failure(let path, _, _): path.count
+        case .lost(let path, _), .shortfall(let path, _): path.count
+        }
+    }
 }
 
 /// Entries that are as a parent has them, and what they come to. Some may have been carried over.

@@ -35,7 +35,7 @@ final class SourceWalk {
     /// So many events make a block, so that a hand-over costs little for each.
     private static let blockEvents = 1024
     /// Or so many bytes of paths: those of one folder chain could be gigabytes.
-    private static let blockPathBytes = 4 << 20
+    private static let blockPathBytes = 1 << 20
     /// At most so many folders stay open for a block's unseen entries.
     private static let blockFolders = 32
 

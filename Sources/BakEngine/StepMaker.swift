@@ -21,6 +21,8 @@ final class StepMaker {
     private var run = UnmodifiedRun()
     private var batch: [FileJob] = []
     private var batchBytes: UInt64 = 0
+    /// The length of the paths of `steps` together.
+    private var pathBytes = 0
     /// Whether files are read in the order of their inodes, as far as they are at hand together.
     private let isByInode: Bool
     /// With `isByInode`: the files of the steps at hand.
@@ -30,6 +32,8 @@ final class StepMaker {
     private let believesLinks: Bool
 
     private static let blockSteps = 1024
+    /// Or so many bytes of paths.
+    private static let blockPathBytes = 1 << 20
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
 
@@ -172,7 +176,8 @@ final class StepMaker {
     private func append(_ step: Step) {
         closeRun()
         steps.append(step)
-        if steps.count >= Self.blockSteps { flush() }
+        pathBytes += step.pathBytes
+        if steps.count >= Self.blockSteps || pathBytes >= Self.blockPathBytes { flush() }
     }
 
     private func closeRun() {
@@ -189,7 +194,7 @@ final class StepMaker {
         pushBatch()
         guard !steps.isEmpty else { return }
         flow.steps.push(steps)
-        steps = []
+        (steps, pathBytes) = ([], 0)
         steps.reserveCapacity(Self.blockSteps)
     }
 }

@@ -116,7 +116,6 @@ extension FolderTarget {
 
     /// Why `path` may not be used; nil when each component is a plain name. How long a name may be is the medium's.
     private static func fault(in path: [UInt8]) -> String? {
-        if isPlain(path) { return nil }
         let (dot, slash) = (UInt8(ascii: "."), UInt8(ascii: "/"))
         var start = 0
         for index in 0...path.count {
@@ -131,30 +130,6 @@ extension FolderTarget {
             start = index + 1
         }
         return nil
-    }
-
-    /// Whether no component of a path can be wrong, as each byte of it says with the one before: looked at many at a
-    /// time, for all calls do so, and paths may be long.
-    private static func isPlain(_ path: [UInt8]) -> Bool {
-        func isPlain(_ byte: UInt8, after before: UInt8) -> Bool {
-            byte != 0
-                && (before != UInt8(ascii: "/") || byte != UInt8(ascii: "/") && byte != UInt8(ascii: "."))
-        }
-        guard let last = path.last, last != UInt8(ascii: "/") else { return false }
-        return path.withUnsafeBytes { path in
-            guard isPlain(path[0], after: UInt8(ascii: "/")) else { return false }
-            var place = 1
-            while place + 32 <= path.count {
-                let before = path.loadUnaligned(fromByteOffset: place - 1, as: SIMD32<UInt8>.self)
-                let bytes = path.loadUnaligned(fromByteOffset: place, as: SIMD32<UInt8>.self)
-                let isEdge = (bytes .== UInt8(ascii: "/")) .| (bytes .== UInt8(ascii: "."))
-                let isWrong = (bytes .== 0) .| ((before .== UInt8(ascii: "/")) .& isEdge)
-                if any(isWrong) { return false }
-                place += 32
-            }
-            while place < path.count, isPlain(path[place], after: path[place - 1]) { place += 1 }
-            return place == path.count
-        }
     }
 
     /// Throws when a folder has the name.
