@@ -59,10 +59,12 @@ extension Repository {
         }
     }
 
-    /// Removes the spares of forgotten snapshots.
+    /// Removes the spares of forgotten snapshots that the newest decision stands for. Until then a session's segment counts
+    /// by its record, and if that is lost by the spare alone: others may refer to what only that segment names.
     func sweepSpares() throws {
-        let spares = try spares()
-        for id in try forgotten().intersection(spares.keys).sorted() where try faultOfMarker(id) == nil {
+        let superseded = try supersededSessions(by: collectionRounds().decided)
+        let swept = try forgotten().intersection(spares().keys).intersection(superseded)
+        for id in swept.sorted() where try faultOfMarker(id) == nil {
             try store.delete(Layout.spare(id))
         }
     }

@@ -54,6 +54,7 @@ MUTATIONS = {
     'sweep_keeps_decided': 'temporaries stay as long as the record of their session, be it decided or not',
     # Collectors
     'missing_unnoticed': 'records that are gone and have a spare are not missed',
+    'spare_gone_early': 'the spare of a forgotten session goes before a decision stands for the session',
     'missing_by_decision': 'records that are gone and that only the newest decision counts are not missed',
     'missing_revoked': 'a session whose record is gone is ended, and its tombstone is believed',
     'no_wait': 'sessions that have not ended are neither waited for nor revoked',
@@ -229,6 +230,12 @@ class Model:
         for session, chunks in missing(store):
             if find(store[LOST], session) and not find(store[SNAPSHOTS], session):
                 yield change(store, SNAPSHOTS=store[SNAPSHOTS] | {(session, 'C', chunks)})
+        # The spare of what is forgotten goes. Until a decision stands for the session its index may count by that alone.
+        decision = newest(store[DECISIONS])
+        for row in store[SPARES]:
+            is_counted = decision and row[0] in decision[3] or self.mutation == 'spare_gone_early'
+            if row[0] in store[FORGOTTEN] and is_counted:
+                yield change(store, SPARES=store[SPARES] - {row})
 
     # Who sweeps: (how often it has, place, what it knows).
 
@@ -625,7 +632,7 @@ def print_trace(states):
 def check(options, mutation, writers, collectors):
     start = time.time()
     closing = options.closing or mutation == 'close_without_tombstone'
-    losing = options.losing or mutation in ('spare_before_commit',) or mutation.startswith('missing_')
+    losing = options.losing or mutation.startswith(('spare_', 'missing_'))
     sweeps = max(options.sweeps, 1 if mutation.startswith(('sweep_', 'swept_')) else 0)
     undo = max(options.undo, 1 if mutation == 'undo_unchecked' else 0)
     model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing, losing, sweeps)
