@@ -77,6 +77,10 @@ final class BackupParents {
         }
         latest = tracks.first { $0.snapshot.id == chain.latest?.id }
         trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
+        // From an archive nothing falls out that its source has no more, whatever has come in its place.
+        if !isArchive {
+            for track in [latest, trusted] { track?.missedContent = ContentSample() }
+        }
         parent =
             tracks.first { $0.uses.contains(.comparing) }?.snapshot ?? (isArchive ? latest?.snapshot : nil)
         recordedParent = parent.flatMap { parent in
@@ -111,9 +115,17 @@ final class BackupParents {
     /// Whether there is no complete snapshot of the same device and paths yet.
     var isFirst: Bool { latest == nil }
 
+    /// The snapshots that say how much there was.
+    var doubtable: [CommitRecord] {
+        guard let latest else { return [] }
+        return [latest, trusted ?? latest].map(\.snapshot).reduce(into: []) { snapshots, next in
+            if snapshots.last?.id != next.id { snapshots.append(next) }
+        }
+    }
+
     /// What the source may lack, after a whole walk.
-    func doubts(_ tally: SourceTally, isMeant: Bool) -> SourceDoubts {
-        SourceDoubts(tally, latest: latest, trusted: trusted, isMeant: isMeant)
+    func doubts(_ tally: SourceTally, _ stored: StoredTally, isMeant: Bool) -> SourceDoubts {
+        SourceDoubts(tally, stored, latest: latest, trusted: trusted, isArchive: isArchive, isMeant: isMeant)
     }
 }
 

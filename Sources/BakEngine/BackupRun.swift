@@ -104,11 +104,13 @@ public final class Backup: Sendable {
         let carrying =
             parents.isArchive
             ? ArchiveCarrying(repository, session.index, writers[0], flow.state, time: startTime) : nil
+        let stored = StoredTally(roots: request.paths, parents.doubtable, repository, session.index)
         let assembler = ManifestAssembler(
             session: session, request: request, parent: parents.recordedParent, flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
             onEvent: onEvent, onEntry: onEntry, startTime: startTime,
-            earlier: carrying.map { EarlierEntries(parents.followed, $0) }, isArchive: parents.isArchive)
+            earlier: carrying.map { EarlierEntries(parents.followed, $0) }, stored: stored,
+            isArchive: parents.isArchive)
         let settling = Settling(time: repository.time, tree: tree)
         let manner = ReadingManner(
             tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
@@ -146,8 +148,10 @@ public final class Backup: Sendable {
         if let failure = flow.state.failure { throw failure }
         parents.tellFailures(onEvent)
         let tally = maker.value.tally
-        var report = try assembler.finish(
-            tally, flow.hasWalkedAll ? parents.doubts(tally, isMeant: request.allowsEmpty) : SourceDoubts())
+        let doubts =
+            flow.hasWalkedAll
+            ? parents.doubts(tally, stored, isMeant: request.allowsEmpty) : SourceDoubts()
+        var report = try assembler.finish(tally, doubts)
         if parents.isFirst, flow.hasWalkedAll { report.emptyFolders = tally.emptyFolders }
         (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
         report.excludedItems = walk.excludedItems

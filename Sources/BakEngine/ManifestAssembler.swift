@@ -28,6 +28,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private var formersGone: UInt64 = 0
     /// Of an archive: what parents have of files that could not be read.
     private let earlier: EarlierEntries?
+    /// What became of the files that the walk met.
+    private let stored: StoredTally
     private var recordedEntries = 0
     private var lastPath: [UInt8] = []
     private var endsWithFolder = false
@@ -37,7 +39,7 @@ final class ManifestAssembler: @unchecked Sendable {
         session: BackupSession, request: BackupRequest, parent: CommitRecord?, flow: BackupFlow,
         blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?,
-        startTime: Timestamp, earlier: EarlierEntries?, isArchive: Bool
+        startTime: Timestamp, earlier: EarlierEntries?, stored: StoredTally, isArchive: Bool
     ) {
         self.session = session
         self.request = request
@@ -48,7 +50,7 @@ final class ManifestAssembler: @unchecked Sendable {
         self.onEvent = onEvent
         self.onEntry = onEntry
         self.startTime = startTime
-        self.earlier = earlier
+        (self.earlier, self.stored) = (earlier, stored)
         self.isArchive = isArchive
     }
 
@@ -101,16 +103,30 @@ final class ManifestAssembler: @unchecked Sendable {
         case .failed(let error):
             if error.endsRun { throw error }
             fail(path, error.description)
+            stored.noteUnstored(path)
             try carryEarlier(path, .regular)
         case .stored(let entry, let readBytes, let shortfalls):
             counters.readBytes += readBytes
-            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
             if entry.changedWhileRead {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
             }
-            try record(entry, kind(of: entry, change, recorded))
+            try record(entry, shortfalls, kind(of: entry, change, recorded))
         }
+    }
+
+    /// Records a file that has been read, as far as it could be.
+    private func record(
+        _ entry: ManifestEntry, _ shortfalls: Shortfalls, _ change: BackupEvent.Change
+    ) throws {
+        if let fault = shortfalls.content, case .success(let whole)? = try earlier?.entry(at: entry.path, .regular) {
+            if fault.endsRun { throw fault }
+            stored.noteUnstored(entry.path)
+            fail(entry.path, "\(fault); the archive goes on with what it has of it")
+            return try carry(whole)
+        }
+        for shortfall in shortfalls.all { try fallShort(entry.path, shortfall) }
+        try record(entry, change, isWhole: shortfalls.content == nil)
     }
 
     /// What an entry counts as that has been read: unmodified if the parent's only asked to be read once more.
@@ -130,8 +146,7 @@ final class ManifestAssembler: @unchecked Sendable {
             entry.stat.withoutAllocation == stat.withoutAllocation
         {
             entry.path = path
-            for shortfall in shortfalls.all { try fallShort(path, shortfall) }
-            return try record(entry, kind(of: entry, change, recorded))
+            return try record(entry, shortfalls, kind(of: entry, change, recorded))
         }
         if flow.state.shouldStop() { return }
         let ingester = spareIngester ?? makeIngester()
@@ -160,10 +175,21 @@ final class ManifestAssembler: @unchecked Sendable {
         return true
     }
 
-    private func record(_ found: ManifestEntry, _ change: BackupEvent.Change) throws {
+    /// Records an entry; `isWhole` is false for a file of which a part could not be read.
+    private func record(
+        _ found: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool = true
+    ) throws {
         var entry = found
         if let copied = request.copied { entry.goneSince = try copied.goneSince(entry.path) }
-        guard try append(entry) else { return }
+        let isStored = try append(entry)
+        if entry.stat.type == .regular {
+            if !isStored || !isWhole {
+                stored.noteUnstored(entry.path)
+            } else if !isArchive, change == .new || change == .moved {
+                stored.noteNew(entry)
+            }
+        }
+        guard isStored else { return }
         switch entry.stat.type {
         case .regular:
             counters.files += 1

@@ -66,6 +66,7 @@ final class ParentComparer {
     /// to.
     func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
         note(path, stat)
+        let isNewToOne = stat.type == .regular && countMet()
         let before = place
         place = nil
         var change = BackupEvent.Change.new
@@ -86,6 +87,7 @@ final class ParentComparer {
                 (runBytes, runPathBytes) = (runBytes + segment.storedRecord.count, runPathBytes + path.count)
                 run.append(segment)
                 if tracks.count > 1 { keepFormers(at: path, stat, content: (try? segment.entry())?.content) }
+                if isNewToOne { noteNew(try? segment.entry()) }
                 return .inRun
             }
             let oldDevice = segment.fields.stat.device
@@ -95,6 +97,7 @@ final class ParentComparer {
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
             (runBytes, runPathBytes) = (0, 0)
             if tracks.count > 1 { keepFormers(at: path, stat, content: entry.content) }
+            if isNewToOne { noteNew(entry) }
             return .same(entry)
         }
         if let entry = moved(path, stat) {
@@ -103,6 +106,20 @@ final class ParentComparer {
         }
         if stat.type == .directory, !isInPlace, believesMoves(path, stat) { moves.enter(path, stat) }
         return .differs(change, recorded: recorded)
+    }
+
+    /// Counts a file that the walk has met for each parent that has one there. True if one that says how much there was
+    /// has none.
+    private func countMet() -> Bool {
+        var isNewToOne = false
+        for track in tracks where !track.countMet(beneath: tally.current) && track.missedContent != nil {
+            isNewToOne = true
+        }
+        return isNewToOne
+    }
+
+    private func noteNew(_ entry: ManifestEntry?) {
+        if let entry { tally.newContent.add(entry, beneath: tally.current) }
     }
 
     /// True if device, inode and ctime can say that what is at `path` was elsewhere before.

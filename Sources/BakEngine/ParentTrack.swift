@@ -31,7 +31,11 @@ final class ParentTrack {
     /// Where the track stands with regard to the path that was sought last.
     private(set) var standing = Standing.absent
     /// The regular files that the parent has beneath each root, without those that a rule leaves out now.
-    var fileCounts: [UInt64]
+    private(set) var fileCounts: [UInt64]
+    /// How many of them the walk has met as files.
+    private(set) var metCounts: [UInt64]
+    /// The content of those that it has missed; nil where nobody asks.
+    var missedContent: ContentSample?
     /// What is beneath this path is dealt with elsewhere.
     var passedBy: [UInt8]?
 
@@ -40,6 +44,7 @@ final class ParentTrack {
     init(_ cursor: ParentCursor, _ uses: Uses, rootCount: Int) {
         (self.cursor, self.uses) = (cursor, uses)
         fileCounts = Array(repeating: 0, count: rootCount)
+        metCounts = fileCounts
     }
 
     /// Moves to the first entry that is not dealt with and before `path`, or else to `path`, whose entry then counts
@@ -70,9 +75,22 @@ final class ParentTrack {
 
     /// Counts the entry that the track stands at, if the parent's source had it as a file.
     func countFile(beneath root: Int) {
-        guard let fields = cursor.segment?.fields, fields.stat.type == .regular, fields.goneSince == nil
+        guard let segment = cursor.segment, segment.fields.stat.type == .regular,
+            segment.fields.goneSince == nil
         else { return }
         fileCounts[root] += 1
+        if standing == .missed, missedContent != nil, let entry = try? segment.entry() {
+            missedContent?.add(entry, beneath: root)
+        }
+    }
+
+    /// Counts the file that the walk has met. True if the parent's source had one there.
+    func countMet(beneath root: Int) -> Bool {
+        guard standing == .found, let fields = cursor.segment?.fields, fields.stat.type == .regular,
+            fields.goneSince == nil
+        else { return false }
+        metCounts[root] += 1
+        return true
     }
 
     /// Says that the entry which the track stands at is dealt with.

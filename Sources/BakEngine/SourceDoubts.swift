@@ -21,7 +21,9 @@ struct SourceTally {
     /// Which roots are folders without anything in them but folders.
     private var isBare: [Bool]
     /// The root that the walk has come to.
-    private var current = 0
+    private(set) var current = 0
+    /// The content of files that are as one parent has them, where another that says how much there was has none.
+    var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
         var roots: [(path: [UInt8], number: Int)] = []
@@ -92,7 +94,7 @@ struct SourceTally {
 
 /// What a source may lack, and which earlier doubts it ends.
 public struct SourceDoubts: Sendable {
-    /// A path of the backup that has none of its files any more, or less than half of them.
+    /// A path of the backup of whose files none are left, or less than half.
     public struct Shrunken: Sendable {
         /// The path.
         public var path: [UInt8]
@@ -100,8 +102,17 @@ public struct SourceDoubts: Sendable {
         public var number: Int
         /// How many files it had.
         public var before: UInt64
-        /// How many it has.
-        public var now: UInt64
+        /// How many of these are stored whole.
+        public var left: UInt64
+        /// How many of these are there and could not be read, or not to their end.
+        public var unread: UInt64
+        /// How many others are stored whole.
+        public var others: UInt64
+
+        /// How many files are stored whole.
+        public var now: UInt64 { left + others }
+        /// How many of the files are not there.
+        public var gone: UInt64 { before - left - unread }
     }
 
     /// The paths in doubt.
@@ -121,34 +132,41 @@ public struct SourceDoubts: Sendable {
     /// No doubts.
     public init() {}
 
-    /// Compares what a whole walk met with what parents have.
+    /// Compares what a whole walk met and what came of it with what parents have.
     ///
     /// - Parameters:
     ///   - tally: what the walk met.
+    ///   - stored: what became of that.
     ///   - latest: the latest complete snapshot of the same device and paths.
     ///   - trusted: the latest of them that is not in doubt; `latest` unless that is.
+    ///   - isArchive: whether the backup carries over what is gone.
     ///   - isMeant: whether the user says that what is there is right.
-    init(_ tally: SourceTally, latest: ParentTrack?, trusted: ParentTrack?, isMeant: Bool) {
+    init(
+        _ tally: SourceTally, _ stored: StoredTally, latest: ParentTrack?, trusted: ParentTrack?,
+        isArchive: Bool, isMeant: Bool
+    ) {
         guard let latest else { return }
         let doubted =
             latest === trusted ? [] : latest.snapshot.doubtfulPaths.map { latest.snapshot.paths[$0] }
+        let beforeDoubt = Remains(of: trusted ?? latest, tally, stored, isArchive: isArchive)
+        let sinceDoubt =
+            doubted.isEmpty ? beforeDoubt : Remains(of: latest, tally, stored, isArchive: isArchive)
         var shrunken: [Shrunken] = []
         for (place, root) in tally.roots.enumerated() {
-            let before = (trusted ?? latest).fileCounts[place]
-            let now = tally.fileCounts[place]
-            let hasLostMost = now < before && before - now > now
+            let found = beforeDoubt.path(root.path, number: root.number, place)
             // How many files there were is not known any more.
-            let isStillEmpty = now == 0 && trusted == nil && doubted.contains(root.path)
-            guard hasLostMost || isStillEmpty else { continue }
-            shrunken.append(Shrunken(path: root.path, number: root.number, before: before, now: now))
+            let isStillEmpty = found.now == 0 && trusted == nil && doubted.contains(root.path)
+            if found.hasLostMost || isStillEmpty { shrunken.append(found) }
         }
         // Does this walk find what the snapshot in doubt has?
         let agreed = tally.roots.enumerated().filter { place, root in
             guard doubted.contains(root.path) else { return false }
             if trusted != nil, !shrunken.contains(where: { $0.path == root.path }) { return false }
-            let (before, now) = (latest.fileCounts[place], tally.fileCounts[place])
-            let isAlike = before <= now ? now - before <= before : before - now <= now
-            return isMeant || now > 0 && !tally.isUnread[place] && isAlike
+            if isMeant { return true }
+            let found = sinceDoubt.path(root.path, number: root.number, place)
+            let isRead = !tally.isUnread[place] && stored.unstoredFiles[place] == 0
+            let hasNotGrown = found.now <= found.before || found.now - found.before <= found.before
+            return found.now > 0 && isRead && hasNotGrown && !found.hasLostMost
         }.map(\.element.path)
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
@@ -158,4 +176,48 @@ public struct SourceDoubts: Sendable {
             $0.number < $1.number
         }
     }
+}
+
+/// What is left of the files that a parent has.
+private struct Remains {
+    private let before: [UInt64]
+    private let left: [UInt64]
+    private let unread: [UInt64]
+    /// All files that are stored whole.
+    private let now: [UInt64]
+
+    /// Compares by number for an archive, in which everything stays that is gone. Otherwise by path, and by content
+    /// where no parent has the path.
+    init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
+        let places = tally.roots.indices
+        before = parent.fileCounts
+        now = places.map { tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0]) }
+        let renamed: [UInt64]
+        if let missed = parent.missedContent {
+            var new = stored.newContent
+            new.add(tally.newContent)
+            renamed = missed.shared(with: new, rootCount: places.count)
+        } else {
+            renamed = places.map { _ in 0 }
+        }
+        let unstored = places.map { stored.unstoredFiles(of: parent.snapshot, beneath: $0) }
+        let (before, now) = (before, now)
+        left = places.map { place in
+            let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place])
+            return min(before[place], now[place], isArchive ? .max : met + renamed[place])
+        }
+        let left = left
+        unread = places.map { min(unstored[$0], before[$0] - left[$0]) }
+    }
+
+    func path(_ path: [UInt8], number: Int, _ place: Int) -> SourceDoubts.Shrunken {
+        SourceDoubts.Shrunken(
+            path: path, number: number, before: before[place], left: left[place], unread: unread[place],
+            others: now[place] - left[place])
+    }
+}
+
+extension SourceDoubts.Shrunken {
+    /// Whether less than half of the files are left.
+    fileprivate var hasLostMost: Bool { left < before && before - left > left }
 }

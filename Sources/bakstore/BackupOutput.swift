@@ -148,20 +148,33 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     /// Says that a path of the backup may not be what it was. Also where nothing but errors is wanted.
     private func tell(_ doubt: SourceDoubts.Shrunken) {
         let path = Formatting.name(doubt.path.absolute)
-        let had = Formatting.count(doubt.before, "file", "files")
-        let gone = Formatting.count(doubt.before - doubt.now, "is", "are")
-        let reason =
-            switch (doubt.before, doubt.now) {
-            case (0, 0): "it has no files, as in the last snapshot, which is in doubt"
-            case (_, 0): "it had \(had) and has none now"
-            default: "it had \(had), of which \(gone) gone"
-            }
-        let end = doubt.now == 0 ? "there are files again" : "the next backup finds the same"
+        let reason = reason(doubt)
+        var end = "the next backup finds the same"
+        if doubt.unread > 0 { end = "it can be read" } else if doubt.now == 0 { end = "there are files again" }
         complain(
-            "\(path): \(reason). Is its disk mounted? The earlier snapshots have these files. If this is meant, "
+            "\(path): \(reason). Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")? "
+                + "The earlier snapshots have these files. If this is meant, "
                 + "run the backup again with --allow-empty. No retention rule counts this snapshot until then, or until "
                 + end,
             reason: reason, during: "comparison", item: doubt.path.absolute)
+    }
+
+    /// What has become of the files of a path in doubt.
+    private func reason(_ doubt: SourceDoubts.Shrunken) -> String {
+        let had = Formatting.count(doubt.before, "file", "files")
+        if doubt.now == 0, doubt.unread == 0 {
+            return doubt.before == 0
+                ? "it has no files, as in the last snapshot, which is in doubt"
+                : "it had \(had) and has none now"
+        }
+        var parts: [String] = []
+        if doubt.gone > 0 { parts.append("\(Formatting.count(doubt.gone, "is", "are")) gone") }
+        if doubt.unread > 0 { parts.append("\(Formatting.count(doubt.unread)) could not be read as a whole") }
+        var reason = "it had \(had), of which \(parts.joined(separator: " and "))"
+        if doubt.others > 0 {
+            reason += "; it has \(Formatting.count(doubt.others, "other file", "other files"))"
+        }
+        return reason
     }
 
     private func tellArchive(_ report: BackupReport) {
@@ -283,6 +296,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                             json.member("path", bytes: doubt.path.absolute)
                             json.member("files_before", doubt.before)
                             json.member("files_now", doubt.now)
+                            json.member("files_left", doubt.left)
+                            json.member("files_unread", doubt.unread)
                         }
                     }
                 }
