@@ -177,3 +177,17 @@ public enum PathOrder {
         folder.isEmpty ? name : folder + [UInt8(ascii: "/")] + name
     }
 }
+
+/// What belongs to an entry and is not stored, because it could not be read.
+public struct MissingParts: OptionSet, Hashable, Sendable {
+    /// The parts as bits.
+    public let rawValue: UInt8
+
+    /// Makes a set of parts of its bits.
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// A part of a regular file's content: what is stored is its beginning.
+    public static let content = MissingParts(rawValue: 1)
+    /// Some or all of the extended attributes.
+    public static let attributes = MissingParts(rawValue: 2)
+}

@@ -89,6 +89,8 @@ public final class ArchiveRemoval {
             (record.parent, record.original, record.confirmed) = (request.snapshot.id, nil, [])
             (record.host, record.program) = (request.host, request.program)
             record.counters = counters
+            // What could not be read then is missing still.
+            record.counters.failedItems = request.snapshot.counters.failedItems
             return record
         }
         return report

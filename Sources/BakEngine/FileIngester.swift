@@ -46,6 +46,14 @@ struct Shortfalls: Sendable {
 
     init(shownBytes: UInt64 = 0) { self.shownBytes = shownBytes }
 
+    /// What of it is not stored.
+    var missing: MissingParts {
+        var missing: MissingParts = []
+        if contentFault != nil { missing.insert(.content) }
+        if attributesFault != nil { missing.insert(.attributes) }
+        return missing
+    }
+
     /// Whether it lacks anything.
     var isAny: Bool { contentFault != nil || attributesFault != nil }
 
@@ -167,8 +175,8 @@ final class FileIngester {
                 // Times say nothing of what a stream will hold the next time.
                 isUnsettled: shortfalls.isAny
                     || earlier?.isUnsettled
-                        ?? (!file.hasKnownSize || settling.isUnsettled(path, before, readFrom: start))
-            )
+                        ?? (!file.hasKnownSize || settling.isUnsettled(path, before, readFrom: start)),
+                missing: shortfalls.missing.union(earlier?.missing ?? []))
             return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {
             // A stream that waits for more fails when the run is to end.

@@ -119,7 +119,10 @@ final class ManifestAssembler: @unchecked Sendable {
     private func record(
         _ entry: ManifestEntry, _ shortfalls: Shortfalls, _ change: BackupEvent.Change
     ) throws {
-        if let fault = shortfalls.content, case .success(let whole)? = try earlier?.entry(at: entry.path, .regular) {
+        if let fault = shortfalls.content,
+            case .success(let whole)? = try earlier?.entry(at: entry.path, .regular),
+            !whole.missing.contains(.content)
+        {
             if fault.endsRun { throw fault }
             stored.noteUnstored(entry.path)
             fail(entry.path, "\(fault); the archive goes on with what it has of it")
@@ -180,7 +183,7 @@ final class ManifestAssembler: @unchecked Sendable {
         _ found: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool = true
     ) throws {
         var entry = found
-        if let copied = request.copied { entry.goneSince = try copied.goneSince(entry.path) }
+        if let copied = request.copied { try copied.complete(&entry) }
         let isStored = try append(entry)
         if entry.stat.type == .regular {
             if !isStored || !isWhole {

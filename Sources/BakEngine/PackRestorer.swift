@@ -54,6 +54,15 @@ struct FileFinisher: Sendable {
             onEvent(.replaced(path: entry.path, replaced))
         }
         onEvent(.restored(entry))
+        guard !entry.missing.isEmpty else { return }
+        board.update { $0.incomplete += 1 }
+        if entry.missing.contains(.content) {
+            onEvent(.incomplete(path: entry.path, reason: "the snapshot has only the beginning of it"))
+        }
+        if entry.missing.contains(.attributes) {
+            onEvent(
+                .incomplete(path: entry.path, reason: "the snapshot has not all of its extended attributes"))
+        }
     }
 
     /// Tells what could not be set of an entry.

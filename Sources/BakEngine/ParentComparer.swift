@@ -145,7 +145,7 @@ final class ParentComparer {
     /// Whether an entry stands for what is there now, as far as its own record tells.
     private func stands(_ segment: ManifestSegmentDecoder, for stat: FileStat) -> Bool {
         isSame(segment.fields.stat, stat) && !segment.fields.changedWhileRead && !segment.fields.isUnsettled
-            && hasContent(segment)
+            && segment.fields.missing.isEmpty && hasContent(segment)
     }
 
     /// The fingerprint of an entry that the next reading may find to be as it was.

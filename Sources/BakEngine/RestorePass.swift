@@ -211,7 +211,7 @@ final class RestorePass {
         case .directory:
             guard try enter(path, for: path), !sharedFolders.contains(path) else { return }
             board.update { $0.folders += 1 }
-            onEvent(.restored(entry))
+            finisher.tell(entry, nil)
         case .regular: try restoreFile(entry, to: path)
         default: try restoreSpecial(entry, to: path)
         }
@@ -336,6 +336,10 @@ final class RestorePass {
         let reason = request.overwrite.reasonToKeep(found, against: entry.stat, rendered: rendered)
         let unchanged = RestoreRequest.Overwrite.ifChanged
         guard let reason else {
+            if entry.missing.contains(.content), !request.replacesWithParts {
+                fail(path, "the snapshot has only its beginning, and what is there stays (see --overwrite)")
+                return nil
+            }
             let isSame = unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
             let replaced: ReplacedEntry = found.mtime > entry.stat.mtime ? .newer : .different
             return Place(isReplacing: true, replaced: isSame ? nil : replaced)

@@ -42,6 +42,8 @@ public struct RestoreRequest: Sendable {
     public var subpath: [UInt8]
     /// What to do with files that are there already.
     public var overwrite = Overwrite.always
+    /// Whether what is at the target may be replaced by a file of which the snapshot has only a part.
+    public var replacesWithParts = false
     /// Whether what belongs together with a wanted file (a Live Photo's film, a sidecar) is wanted as well.
     public var takesGroups = false
     /// Whether what the source of an archive has no more is left out.
@@ -80,6 +82,9 @@ public enum RestoreEvent: Sendable {
     case kept(path: [UInt8], reason: String)
     /// An entry could not be restored; the exit code says so. Every path is the snapshot's.
     case failed(path: [UInt8], reason: String)
+    /// An entry is restored as far as the snapshot has it: the rest could not be read when that was made. The exit code
+    /// says so.
+    case incomplete(path: [UInt8], reason: String)
     /// An entry is restored except for a part of its metadata; the exit code says so unless that was to be expected.
     case note(path: [UInt8], reason: String, isExpected: Bool)
 }
@@ -114,6 +119,8 @@ public struct RestoreReport: Sendable {
     public var failed: UInt64 = 0
     /// How many of them because the repository is damaged.
     public var damaged: UInt64 = 0
+    /// Entries that are restored as far as the snapshot has them.
+    public var incomplete: UInt64 = 0
     /// Entries with metadata that could not be set, other than what was to be expected.
     public var notes: UInt64 = 0
     /// Whether the user ended it before its end.

@@ -75,9 +75,14 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
 
     // MARK: What a copy takes over
 
-    /// Since when the entry of a path is gone from the source of an archive; nil when it is not.
-    func goneSince(_ path: [UInt8]) throws -> Timestamp? {
-        snapshot.isArchive ? try entry(path).goneSince : nil
+    /// Enters what the snapshot says of an entry beyond what reading it from there tells.
+    func complete(_ entry: inout ManifestEntry) throws {
+        // Of a file its reading tells more than only since when it is gone.
+        guard snapshot.isArchive || entry.stat.type != .regular else { return }
+        let original = try self.entry(entry.path)
+        entry.goneSince = original.goneSince
+        entry.missing.formUnion(original.missing)
+        entry.isUnsettled = entry.isUnsettled || original.isUnsettled
     }
 
     /// Enters what the snapshot's record says of it beyond what a backup of its files finds out.
@@ -86,6 +91,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         (record.isArchive, record.doubtfulPaths) = (snapshot.isArchive, snapshot.doubtfulPaths)
         record.confirmed = snapshot.confirmed
         record.counters.newlyGoneFiles = snapshot.counters.newlyGoneFiles
+        record.counters.failedItems.add(snapshot.counters.failedItems)
     }
 
     // MARK: Finding entries
@@ -220,7 +226,9 @@ private final class SnapshotSourceFile: SourceFile {
     }
 
     var earlierFindings: EarlierFindings? {
-        EarlierFindings(changedWhileRead: entry.changedWhileRead, isUnsettled: entry.isUnsettled)
+        EarlierFindings(
+            changedWhileRead: entry.changedWhileRead, isUnsettled: entry.isUnsettled,
+            missing: entry.missing)
     }
 
     func stat() throws(SourceError) -> FileStat {

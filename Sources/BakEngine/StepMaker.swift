@@ -168,7 +168,8 @@ final class StepMaker {
         guard let attributes else { return append(.failure(path: path, failure!, else: stat.type)) }
         let entry = ManifestEntry(
             path: path, stat: stat, attributes: attributes, content: nil,
-            isUnsettled: failure != nil || settling.isUnsettled(path, stat, readFrom: start))
+            isUnsettled: failure != nil || settling.isUnsettled(path, stat, readFrom: start),
+            missing: failure == nil ? [] : .attributes)
         append(.entry(entry, change))
         if let failure { append(.shortfall(path: path, failure)) }
     }

@@ -61,11 +61,14 @@ public struct ManifestEntry: Equatable, Sendable {
     /// In an archive: when a backup first missed the entry, which its source has no more; nil while the source
     /// has it.
     public var goneSince: Timestamp?
+    /// What of it could not be read. The next backup reads it again.
+    public var missing: MissingParts
 
     /// Makes an entry.
     public init(
         path: [UInt8], stat: FileStat, attributes: FileAttributes, content: FileContent?,
-        changedWhileRead: Bool = false, isUnsettled: Bool = false, goneSince: Timestamp? = nil
+        changedWhileRead: Bool = false, isUnsettled: Bool = false, goneSince: Timestamp? = nil,
+        missing: MissingParts = []
     ) {
         self.path = path
         self.stat = stat
@@ -74,6 +77,7 @@ public struct ManifestEntry: Equatable, Sendable {
         self.changedWhileRead = changedWhileRead
         self.isUnsettled = isUnsettled
         self.goneSince = goneSince
+        self.missing = missing
     }
 }
 
@@ -93,6 +97,7 @@ extension ManifestEntry {
         {
             return "a time of over 10^9 nanoseconds"
         }
+        if let fault = missing.fault(of: stat.type) { return fault }
         if attributes.userName.count > FormatLimits.nameBytes
             || attributes.groupName.count > FormatLimits.nameBytes
         {
@@ -158,6 +163,17 @@ extension ManifestEntry {
     /// Whether a component of so many bytes, so many of them dots, can be a name.
     private static func isPossibleName(_ bytes: Int, _ dots: Int) -> Bool {
         bytes > 0 && bytes <= FormatLimits.nameBytes && !(dots == bytes && dots <= 2)
+    }
+}
+
+extension MissingParts {
+    /// Every part that there is.
+    private static let all: MissingParts = [.content, .attributes]
+
+    /// What keeps an entry of a type from missing these parts; nil when nothing does.
+    func fault(of type: FileType) -> String? {
+        if !isSubset(of: .all) { return "missing parts \(rawValue)" }
+        return contains(.content) && type != .regular ? "missing content of what is not a file" : nil
     }
 }
 

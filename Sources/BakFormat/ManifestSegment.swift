@@ -8,13 +8,13 @@
 //              | device unless flag 2 | inode | link count if flag 4
 //              | by type: regular: size, content; symlink: target; device node: represented device
 //              | extended attributes if flag 8: count, (name, value)*
-//              | time since when it is gone if flag 64
+//              | time since when it is gone if flag 64 | missing parts if flag 128: 1 content, 2 attributes
 //   content  = 0 bytes | 1 extents
 //   extents  = count | (length * 2 + (1 for a hole), id unless a hole)*
 //
 // Numbers are varints, strings have a varint length before them. Flag 16: changed while it was read; flag 32:
 // read so soon after a change that another could carry the same timestamps; flag 64: gone from the source of an
-// archive. A segment with gone entries has version 2, any other version 1: a reader that does not know them refuses
+// archive; flag 128: something of it could not be read, and is not stored. A segment with gone entries has version 2, any other version 1: a reader that does not know them refuses
 // it by its version. `ManifestEntry.fault` holds the rules that go beyond the grammar, for writers and readers alike.
 
 import BakCore
@@ -27,7 +27,7 @@ enum EntryFlag {
     static let changedWhileRead: UInt8 = 16
     static let unsettled: UInt8 = 32
     static let gone: UInt8 = 64
-    static let known: UInt8 = 127
+    static let missing: UInt8 = 128
 }
 
 enum RecordTag {
@@ -161,6 +161,7 @@ public struct ManifestSegmentEncoder {
         if !attributes.extendedAttributes.isEmpty { flags |= EntryFlag.extendedAttributes }
         if entry.changedWhileRead { flags |= EntryFlag.changedWhileRead }
         if entry.isUnsettled { flags |= EntryFlag.unsettled }
+        if !entry.missing.isEmpty { flags |= EntryFlag.missing }
         if entry.goneSince != nil {
             flags |= EntryFlag.gone
             hasGone = true
@@ -188,6 +189,7 @@ public struct ManifestSegmentEncoder {
             }
         }
         if let goneSince = entry.goneSince { records.timestamp(goneSince) }
+        if !entry.missing.isEmpty { records.byte(entry.missing.rawValue) }
     }
 
     private mutating func appendByType(_ entry: ManifestEntry) {

@@ -25,6 +25,8 @@ public final class ManifestSegmentDecoder {
         public var isUnsettled = false
         /// When a backup first missed it; nil unless it is gone from the source of an archive.
         public var goneSince: Timestamp?
+        /// What of it could not be read.
+        public var missing: MissingParts = []
         /// Whether it is a regular file whose content is a list of extents.
         public var hasExtents: Bool { form == .extents }
         fileprivate var form = ContentForm.none
@@ -162,7 +164,7 @@ public final class ManifestSegmentDecoder {
         return ManifestEntry(
             path: path, stat: fields.stat, attributes: attributes, content: content,
             changedWhileRead: fields.changedWhileRead, isUnsettled: fields.isUnsettled,
-            goneSince: fields.goneSince)
+            goneSince: fields.goneSince, missing: fields.missing)
     }
 
     /// Decodes the segment once more, up to the last of `count` records that it has given already.
@@ -197,7 +199,6 @@ public final class ManifestSegmentDecoder {
             throw start.corruption("an unknown type of entry")
         }
         let flags = try reader.byte()
-        guard flags & ~EntryFlag.known == 0 else { throw start.corruption("unknown flags \(flags)") }
         var new = Fields()
         new.stat.type = type
         new.changedWhileRead = flags & EntryFlag.changedWhileRead != 0
@@ -230,6 +231,11 @@ public final class ManifestSegmentDecoder {
             guard announcesGone else { throw start.corruption("a gone entry in a segment without them") }
             new.goneSince = try reader.timestamp()
             hasGone = true
+        }
+        if flags & EntryFlag.missing != 0 {
+            new.missing = MissingParts(rawValue: try reader.byte())
+            if new.missing.isEmpty { throw record.corruption("missing parts, and none") }
+            if let fault = new.missing.fault(of: type) { throw record.corruption(fault) }
         }
         fields = new
     }

@@ -163,11 +163,14 @@ public struct EarlierFindings: Sendable {
     public var changedWhileRead: Bool
     /// It was read so soon after a change that another could carry the same timestamps.
     public var isUnsettled: Bool
+    /// What of it could not be read.
+    public var missing: MissingParts
 
     /// Makes findings.
-    public init(changedWhileRead: Bool, isUnsettled: Bool) {
+    public init(changedWhileRead: Bool, isUnsettled: Bool, missing: MissingParts) {
         self.changedWhileRead = changedWhileRead
         self.isUnsettled = isUnsettled
+        self.missing = missing
     }
 }
 

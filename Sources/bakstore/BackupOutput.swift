@@ -150,7 +150,11 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         let path = Formatting.name(doubt.path.absolute)
         let reason = reason(doubt)
         var end = "the next backup finds the same"
-        if doubt.unread > 0 { end = "it can be read" } else if doubt.now == 0 { end = "there are files again" }
+        if doubt.unread > 0 {
+            end = "it can be read"
+        } else if doubt.now == 0 {
+            end = "there are files again"
+        }
         complain(
             "\(path): \(reason). Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")? "
                 + "The earlier snapshots have these files. If this is meant, "

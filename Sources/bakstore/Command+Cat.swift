@@ -31,7 +31,13 @@ extension Commands {
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
             let file = try SnapshotFile(path, in: record, repository: repository, index: index)
-            try printFile(file, Formatting.name(path.absolute), context)
+            let name = Formatting.name(path.absolute)
+            try printFile(file, name, context)
+            if file.entry.missing.contains(.content) {
+                context.complain(
+                    "\(name): the snapshot has only the beginning of it; an earlier one may have more")
+                return .incomplete
+            }
         }
         return .done
     }

@@ -121,7 +121,9 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
 
     private func name(_ snapshot: CommitRecord) -> String {
         let paths = snapshot.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
-        return "\(snapshot.id.short) (\(context.text(snapshot.time)), \(paths))"
+        let missing = snapshot.counters.failedItems
+        let mark = missing > 0 ? ", \(Formatting.count(missing, "item", "items")) missing" : ""
+        return "\(snapshot.id.short) (\(context.text(snapshot.time)), \(paths)\(mark))"
     }
 
     private func say(_ type: String, _ text: String, _ snapshot: CommitRecord, _ copy: ID128) {

@@ -111,7 +111,11 @@ extension Commands {
             }
         }
         let path = Formatting.name(entry.path.absolute)
-        let gone = entry.goneSince.map { "(gone since \(context.text($0)))" } ?? ""
+        let marks = [
+            entry.goneSince.map { "(gone since \(context.text($0)))" },
+            entry.missing.contains(.content) ? "(only its beginning)" : nil,
+            entry.missing.contains(.attributes) ? "(without all attributes)" : nil,
+        ].compactMap { $0 }.joined(separator: " ")
         guard invocation.has(.long) else { return try context.print(path) }
         let owner = name(entry.attributes.userName, entry.stat.uid)
         let group = name(entry.attributes.groupName, entry.stat.gid)
@@ -122,7 +126,7 @@ extension Commands {
         let target = entry.stat.type == .symlink ? " -> \(Formatting.name(entry.attributes.linkTarget))" : ""
         // On a narrow terminal columns go before the path does.
         try context.print(
-            path + target, ending: gone,
+            path + target, ending: marks,
             behind: [
                 "\(permissions) \(owner) \(group) \(padding)\(size) \(time) ",
                 "\(permissions) \(padding)\(size) \(time) ",

@@ -18,6 +18,8 @@ extension Commands {
         request.leavesOutGone = invocation.has(.withoutGone)
         request.overwrite =
             invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
+        // By itself a restore takes nothing whole away for a part.
+        request.replacesWithParts = invocation.text(.overwrite) == RestoreRequest.Overwrite.always.rawValue
         request.isPrivileged = invocation.has(.privileged)
         request.isDryRun = invocation.has(.dryRun)
         request.takesGroups = invocation.has(.withGroup)
@@ -65,7 +67,8 @@ extension Commands {
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         if report.damaged > 0 { return .damage }
-        return report.failed > 0 || report.notes > 0 || miss != nil ? .incomplete : .done
+        return report.failed > 0 || report.incomplete > 0 || report.notes > 0 || miss != nil
+            ? .incomplete : .done
     }
 
     /// What of a request is not in the snapshot, and what may have been meant.
@@ -186,6 +189,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
             guard invocation.verbosity >= (invocation.has(.dryRun) ? 0 : 1) else { return }
             say("kept", path, "kept: \(reason)", reason: reason)
         case .failed(let path, let reason): complain(failures, path, "not restored: \(reason)")
+        case .incomplete(let path, let reason): complain(failures, path, "restored, but \(reason)")
         case .note(let path, let reason, let isExpected):
             // An ordinary user gives nothing away to others, and knows it.
             if isExpected, invocation.verbosity < 1 { return }
@@ -255,6 +259,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
                 json.member("links_copied", report.copiedLinks)
                 json.member("items_failed", report.failed)
                 json.member("items_damaged", report.damaged)
+                json.member("items_incomplete", report.incomplete)
                 json.member("items_with_notes", report.notes)
                 json.member("total_duration", seconds)
                 json.member("snapshot_id", snapshot.id.description)
@@ -281,6 +286,11 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         if report.failed > 0 {
             let items = Formatting.count(report.failed, "item", "items")
             try context.print("\(items) could not be restored; the reasons are above")
+        }
+        if report.incomplete > 0 {
+            let items = Formatting.count(report.incomplete, "item is", "items are")
+            try context.print(
+                "\(items) not whole in this snapshot, as the lines above say; an earlier one may have more")
         }
         if report.wasInterrupted { try context.print(interrupted) }
     }

@@ -29,6 +29,7 @@ extension CommandContext {
         let record = try findSnapshot(name, in: list, invocation)
         if name.hasPrefix("latest") { complain(about: list.unreadable) }
         noteDoubts(about: record, among: list.readable)
+        noteMissingItems(of: record)
         return record
     }
 
@@ -68,6 +69,15 @@ extension [UInt8] {
 }
 
 extension CommandContext {
+    /// Says that a snapshot which a command uses lacks what could not be read.
+    private func noteMissingItems(of record: CommitRecord) {
+        guard record.counters.failedItems > 0 else { return }
+        let items = Formatting.count(record.counters.failedItems, "item is", "items are")
+        remark(
+            "\(items) missing from snapshot \(record.id.short), or not whole. Earlier snapshots may have more of them; list "
+                + "them with: bakstore snapshots")
+    }
+
     /// Says that a snapshot which a command uses may lack files.
     private func noteDoubts(about record: CommitRecord, among all: [CommitRecord]) {
         guard SnapshotDoubts(among: all).standing.contains(record.id) else { return }
@@ -131,6 +141,8 @@ extension JSONWriter {
         if entry.stat.type == .symlink { member("linktarget", bytes: entry.attributes.linkTarget) }
         if entry.changedWhileRead { member("changed_while_read", true) }
         if let goneSince = entry.goneSince { member("gone", context.json(goneSince)) }
+        if entry.missing.contains(.content) { member("content_is_incomplete", true) }
+        if entry.missing.contains(.attributes) { member("attributes_are_incomplete", true) }
     }
 }
 

@@ -80,7 +80,9 @@ import Testing
     }
 
     /// Another disk in the same place, with so many of the files, and so many others.
-    @Test(arguments: [(6, 0, 6, true), (6, 2, 40, true), (6, 3, 40, false), (1, 0, 1, true), (6, 6, 6, false)])
+    @Test(arguments: [
+        (6, 0, 6, true), (6, 2, 40, true), (6, 3, 40, false), (1, 0, 1, true), (6, 6, 6, false),
+    ])
     func otherFilesAreNotThoseThatWere(_ before: Int, _ left: Int, _ others: Int, _ isInDoubt: Bool) throws {
         for parent in [BackupRequest.ParentChoice.latest, .none] {
             let bench = try MemoryBench()
@@ -104,7 +106,8 @@ import Testing
             _ = try back(second, at: 5)
             _ = try back(1000..<1000 + before, at: 6)
             let all = try bench.repository.snapshots().readable
-            #expect(SnapshotDoubts(among: all).refuted == [try #require(all.first { $0.time.seconds == 5 }).id])
+            #expect(
+                SnapshotDoubts(among: all).refuted == [try #require(all.first { $0.time.seconds == 5 }).id])
         }
     }
 

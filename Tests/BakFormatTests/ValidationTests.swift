@@ -318,9 +318,17 @@ extension ValidationTests {
             path(&$0, "a")
             $0.byte(8)
         },
-        Breach(segment: "unknown flags") {
+        Breach(segment: "missing parts, and none") {
             path(&$0, "a")
-            $0.raw([2, 128])
+            $0.raw([2, 128] + [UInt8](repeating: 0, count: 12))
+        },
+        Breach(segment: "missing parts 4") {
+            path(&$0, "a")
+            $0.raw([2, 128] + [UInt8](repeating: 0, count: 11) + [4])
+        },
+        Breach(segment: "missing content of what is not a file") {
+            path(&$0, "a")
+            $0.raw([2, 128] + [UInt8](repeating: 0, count: 11) + [3])
         },
         Breach(segment: "the owner of no entry") {
             path(&$0, "a")

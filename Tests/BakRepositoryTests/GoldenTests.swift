@@ -14,16 +14,18 @@ import Testing
 @Suite struct GoldenTests {
     private static let testsFolder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
     private static let golden = testsFolder + "/Golden"
-    private static let versions = ["v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305"]
+    private static let versions = [
+        "v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305", "v1-missing",
+    ]
 
     /// The password of the encrypted ones.
     private static func password() -> SecretBytes { SecretBytes(copying: Array("golden password".utf8)) }
 
     /// How a golden repository is encrypted, by its folder's name.
     private static func encryption(_ version: String) -> Repository.Encryption? {
-        guard version != "v1", version != "v1-archive", let method = SealMethod(version.dropFirst(3)) else {
-            return nil
-        }
+        guard !["v1", "v1-archive", "v1-missing"].contains(version),
+            let method = SealMethod(version.dropFirst(3))
+        else { return nil }
         return Repository.Encryption(
             method: method, password: password(), cost: PasswordCost(memoryKiB: 1024, passes: 2, lanes: 2),
             note: KeySlotNote(name: "golden", host: "host", program: "test", created: Timestamp(seconds: 3)))
@@ -116,6 +118,11 @@ import Testing
             entries[0].goneSince = Timestamp(seconds: -1, nanoseconds: 1)
             entries[3].goneSince = Timestamp(seconds: 1_800_000_000)
             entries[4].goneSince = Timestamp(seconds: 1_800_000_000, nanoseconds: 999_999_999)
+        }
+        if version == "v1-missing" {
+            entries[0].missing = .attributes
+            entries[3].missing = [.content, .attributes]
+            entries[4].missing = .content
         }
         return entries
     }

@@ -6,15 +6,18 @@
 //   SHOWN_LINKS=n, SHOWN_SIZE=n           how many names the regular ones have, and their size
 //   SHOWN_TYPE=magic                      the kind of every file system
 //   FAILING="call=errno,call=errno"       calls that fail
+//   UNREADABLE=text, GIVEN=n              files whose path has the text give n bytes and then end; without GIVEN, EIO
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -86,4 +89,32 @@ ssize_t fgetxattr(int file, const char *name, void *value, size_t size) {
 
 ssize_t getxattr(const char *path, const char *name, void *value, size_t size) {
     return fails("getxattr") ? -1 : REAL(getxattr)(path, name, value, size);
+}
+
+// How many of the bytes that are asked for a file gives; -1 if it fails.
+static ssize_t given(int file, size_t size, off_t offset) {
+    const char *text = getenv("UNREADABLE"), *count = getenv("GIVEN");
+    char name[64], path[4096];
+    if (!text) return size;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(name, path, sizeof path - 1);
+    if (length < 0) return size;
+    path[length] = 0;
+    if (!strstr(path, text)) return size;
+    if (!count) {
+        errno = EIO;
+        return -1;
+    }
+    off_t left = atol(count) - offset;
+    return left <= 0 ? 0 : left < (off_t)size ? left : (ssize_t)size;
+}
+
+ssize_t read(int file, void *bytes, size_t size) {
+    ssize_t count = given(file, size, lseek(file, 0, SEEK_CUR));
+    return count > 0 ? REAL(read)(file, bytes, count) : count;
+}
+
+ssize_t pread(int file, void *bytes, size_t size, off_t offset) {
+    ssize_t count = given(file, size, offset);
+    return count > 0 ? REAL(pread)(file, bytes, count, offset) : count;
 }

@@ -75,7 +75,8 @@ extension SeededRandom {
         }
         return ManifestEntry(
             path: path, stat: stat, attributes: attributes, content: content, changedWhileRead: oneIn(9),
-            isUnsettled: oneIn(9), goneSince: oneIn(9) ? timestamp() : nil)
+            isUnsettled: oneIn(9), goneSince: oneIn(9) ? timestamp() : nil,
+            missing: MissingParts(rawValue: oneIn(9) ? (type == .regular ? UInt8(number(1...3)) : 2) : 0))
     }
 
     private func fileContent() -> (FileContent, UInt64) {
