@@ -31,6 +31,7 @@ enum Step: Sendable {
         case .run: 0
         case .entry(let entry, _), .carried(let entry): entry.path.count
         case .file(let job, _): job.path.count
+        case .former(let file): file.path.count
         case .link(let path, _, _, _, _), .failure(let path, _, _): path.count
         case .lost(let path, _), .shortfall(let path, _): path.count
         }

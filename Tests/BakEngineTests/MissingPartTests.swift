@@ -114,7 +114,7 @@ import Testing
         let cache = MemoryCache()
         let copies = try Repository.create(
             in: MemoryStore(), options: options, cache: cache, time: FixedTime(seconds: 9),
-            random: SystemRandom())
+            random: bench.repository.random)
         let report = try SnapshotCopy(
             CopyRequest(host: "h", program: "p"), from: bench.repository, to: copies
         ).run([snapshot])
