@@ -9,7 +9,9 @@ struct StoreClaimFolder: ClaimFolder {
 
     /// What is at a path, a link itself.
     func status(of path: String) throws(Errno) -> stat {
-        try linkStatus(at: try folder(of: path).number, LocalStore.lastComponent(of: path))
+        // In a variable it stays open until the call has returned.
+        let folder = try folder(of: path)
+        return try linkStatus(at: folder.number, LocalStore.lastComponent(of: path))
     }
 
     func exists(_ path: String) throws(Errno) -> Bool {
