@@ -263,7 +263,7 @@ public final class RepositoryCheck {
                     ))
             }
         }
-        for error in try repository.vouches().unreadable {
+        for error in try repository.vouches().unreadable + repository.givenUp().unreadable {
             report.harmlessObjects += 1
             held.append(
                 .harmless(

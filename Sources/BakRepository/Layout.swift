@@ -64,6 +64,16 @@ public enum Layout {
     /// A vouch.
     public static func vouch(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id)") }
 
+    /// A vouch that was given up when its snapshot was removed.
+    static func givenUp(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).given-up") }
+
+    /// The id of a vouch that was given up; nil when the key names something else.
+    static func givenUp(in key: ObjectKey) -> ID128? {
+        let parts = key.description.dropFirst(vouched.utf8.count + 1).split(separator: ".", maxSplits: 1)
+        guard let id = parts.first.flatMap({ ID128($0) }), givenUp(id) == key else { return nil }
+        return id
+    }
+
     /// The round and id of a base segment; nil when the key names something else.
     public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {
         let parts = key.description.dropFirst(index.utf8.count + 1).split(

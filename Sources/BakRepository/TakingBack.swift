@@ -116,5 +116,25 @@ extension Repository {
         }
     }
 
+    /// True if some forgotten snapshot still has all that it had.
+    func canTakeAnyBack() throws -> Bool {
+        let forgotten = try forgottenSnapshots()
+        guard !forgotten.isEmpty else { return false }
+        let view = try BackupSession(self, host: "", program: "", isDryRun: true)
+        defer { view.close() }
+        // What was removed last is the likeliest to be there.
+        return try forgotten.reversed().contains { forgotten in
+            do {
+                try view.expectAll(of: forgotten.snapshot.root)
+                return true
+            } catch is MissingBlobError {
+                return false
+            } catch let error as CorruptionError where error.cause != .newerProgram {
+                // Repaired it may come back.
+                return true
+            }
+        }
+    }
+
     private static var takingBackAttempts: Int { 5 }
 }

@@ -2,7 +2,7 @@
 // snapshots that have it without being told.
 //
 // Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
-// content which a snapshot still has.
+// content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot is taken back.
 
 import BakCodec
 import BakCore
@@ -29,6 +29,8 @@ public struct VouchOutlook: Sendable {
     var outdated: [Vouch] = []
     /// What of them other snapshots have.
     var moved: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
+    /// What of them none has.
+    var givenUp: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
 
     /// Nothing was called safe.
     public init() {}
@@ -44,21 +46,27 @@ extension Repository {
         }
         for (snapshot, files) in files.sorted(by: { $0.key < $1.key }) {
             let known = known[snapshot] ?? []
-            try put(files.filter { !known.contains($0.content) }, snapshot, origin)
+            try put(files.filter { !known.contains($0.content) }, snapshot, origin, at: Layout.vouch)
         }
     }
 
-    private func put(_ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin) throws {
+    private func put(
+        _ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin, at key: (ID128) -> ObjectKey
+    ) throws {
         for part in Vouch.parts(files) {
-            let vouch = Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: part)
-            try vouch.encode(context).withUnsafeBytes { bytes in
-                _ = try store.put(Layout.vouch(vouch.id), bytes)
-            }
+            try put(
+                Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: part), at: key)
         }
+    }
+
+    private func put(_ vouch: Vouch, at key: (ID128) -> ObjectKey) throws {
+        try vouch.encode(context).withUnsafeBytes { bytes in _ = try store.put(key(vouch.id), bytes) }
     }
 
     /// Whether anything was called safe to delete that is remembered.
-    public func hasVouches() throws -> Bool { try !store.list(Layout.vouched).isEmpty }
+    public func hasVouches() throws -> Bool {
+        try store.list(Layout.vouched).contains { Layout.id(in: $0.key) != nil }
+    }
 
     /// The fingerprints of what was called safe to delete, as far as the vouches can be read.
     public func vouchedContent() throws -> [ID128] {
@@ -67,11 +75,22 @@ extension Repository {
 
     /// Every vouch, and what is wrong with those that cannot be read.
     func vouches() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
+        try vouches { Layout.id(in: $0) }
+    }
+
+    /// The same of what was given up.
+    func givenUp() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
+        try vouches { Layout.givenUp(in: $0) }
+    }
+
+    private func vouches(
+        _ id: (ObjectKey) -> ID128?
+    ) throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
         var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
         for info in try store.list(Layout.vouched) {
-            guard let id = Layout.id(in: info.key) else { continue }
+            guard let id = id(info.key) else { continue }
             do {
-                vouches.readable.append(try vouch(id))
+                vouches.readable.append(try vouch(id, info.key))
             } catch let error as CorruptionError {
                 vouches.unreadable.append(error)
             } catch let error as StoreError where error.kind == .notFound {
@@ -81,8 +100,7 @@ extension Repository {
         return vouches
     }
 
-    func vouch(_ id: ID128) throws -> Vouch {
-        let key = Layout.vouch(id)
+    private func vouch(_ id: ID128, _ key: ObjectKey) throws -> Vouch {
         let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
         return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
             try Vouch(decoding: bytes, object: key.description, id: id, context: context)
@@ -92,12 +110,17 @@ extension Repository {
     /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of files
     /// are read only when a snapshot does not stay that something relies on.
     public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
+        let vouches = try vouches()
+        var outlook = try outlook(of: vouches.readable, ifOnly: staying)
+        outlook.unreadable = vouches.unreadable
+        return outlook
+    }
+
+    private func outlook(of vouches: [Vouch], ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
         var outlook = VouchOutlook()
         let complete = staying.filter(\.isComplete)
         let ids = Set(complete.map(\.id))
-        let vouches = try vouches()
-        outlook.unreadable = vouches.unreadable
-        outlook.outdated = vouches.readable.filter { !ids.contains($0.snapshot) }
+        outlook.outdated = vouches.filter { !ids.contains($0.snapshot) }
         if outlook.outdated.isEmpty { return outlook }
         var search = ContentSearch(
             Set(outlook.outdated.flatMap { $0.files.map(\.content) }), BlobReader(self),
@@ -105,25 +128,57 @@ extension Repository {
         for snapshot in complete.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
         for vouch in outlook.outdated {
             var moved: [ID128: [Vouch.File]] = [:]
+            var lost: [Vouch.File] = []
             for file in vouch.files {
                 if let snapshot = search.found[file.content] {
                     moved[snapshot, default: []].append(file)
                 } else {
+                    lost.append(file)
                     outlook.endangered.append(
                         EndangeredFile(path: file.path, time: vouch.origin.time, snapshot: vouch.snapshot))
                 }
             }
             outlook.moved += moved.map { ($0.key, vouch.origin, $0.value) }
+            if !lost.isEmpty { outlook.givenUp.append((vouch.snapshot, vouch.origin, lost)) }
         }
         outlook.endangered.sort { PathOrder.precedes($0.path, $1.path) }
         return outlook
     }
 
     /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what
-    /// none has is given up.
+    /// none has is given up. Where the store is full all of it stays, and is asked about again.
     public func settle(_ outlook: VouchOutlook) throws {
-        for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
+        do {
+            for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
+            for (snapshot, origin, files) in outlook.givenUp {
+                try put(files, snapshot, origin, at: Layout.givenUp)
+            }
+        } catch let error as StoreError where error.kind == .full {
+            return
+        }
         for vouch in outlook.outdated { try store.delete(Layout.vouch(vouch.id)) }
+    }
+
+    // MARK: What was given up
+
+    /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in between,
+    /// all of it counts, so that too much is asked about and nothing too little.
+    public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
+        let recalled = try givenUp().readable
+        for vouch in recalled {
+            try put(vouch, at: Layout.vouch)
+            try store.delete(Layout.givenUp(vouch.id))
+        }
+        let value = try takeBack()
+        if !recalled.isEmpty { try settle(outlook(of: recalled, ifOnly: try snapshots().readable)) }
+        return value
+    }
+
+    /// Drops what was given up once no removed snapshot can be taken back any more.
+    public func dropGivenUpVouches() throws {
+        let keys = try store.list(Layout.vouched).map(\.key).filter { Layout.givenUp(in: $0) != nil }
+        guard !keys.isEmpty, try !canTakeAnyBack() else { return }
+        for key in keys { try store.delete(key) }
     }
 }
 

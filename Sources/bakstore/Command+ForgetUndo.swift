@@ -17,14 +17,7 @@ extension Commands {
             try output.show(old, now: new, "\(context.text(old.time))  \(old.device)  \(paths)")
         }
         var (done, isFinal, isDamaged) = (0, false, false)
-        for forgotten in chosen {
-            if context.isInterrupted() { return .interrupted }
-            let old = forgotten.snapshot
-            if invocation.has(.dryRun) {
-                try show(old, now: nil)
-                done += 1
-                continue
-            }
+        func takeBack(_ old: CommitRecord) throws {
             switch try repository.takeBack(old, host: Machine.hostName, program: programName) {
             case .back(let record):
                 try show(old, now: record.id)
@@ -37,6 +30,19 @@ extension Commands {
                 isDamaged = true
                 context.complain("snapshot \(old.id.short) cannot be taken back as a whole: \(error)")
             }
+        }
+        if invocation.has(.dryRun) {
+            for forgotten in chosen { try show(forgotten.snapshot, now: nil) }
+            done = chosen.count
+        } else {
+            let isWhole = try repository.recallingVouches {
+                for forgotten in chosen {
+                    if context.isInterrupted() { return false }
+                    try takeBack(forgotten.snapshot)
+                }
+                return true
+            }
+            if !isWhole { return .interrupted }
         }
         try output.summarize(done) { json in
             json.member("snapshots_taken_back", done)
@@ -67,9 +73,11 @@ extension Commands {
         let present = try repository.snapshotList()
         return try invocation.operands.map { operand in
             let name = String(decoding: operand, as: UTF8.self)
-            let matches = all.filter {
-                $0.snapshot.id.description.hasPrefix(name)
-                    || $0.snapshot.originalID.description.hasPrefix(name)
+            let matches = all.filter { forgotten in
+                !name.isEmpty
+                    && [forgotten.snapshot.id, forgotten.snapshot.originalID].contains {
+                        $0.description.hasPrefix(name)
+                    }
             }
             // What was taken back and removed again has several records; they are one snapshot, of which the last counts.
             let unknown = Timestamp(seconds: .min)

@@ -72,10 +72,79 @@ import Testing
         // What was given up is not asked about again, and b relies on the second one.
         #expect(try lost(bench) == [])
         #expect(try lost(bench, without: second) == ["b"])
-        #expect(try vouches(bench) == 1)
+        // One for b, and one that was given up.
+        #expect(try vouches(bench) == 2)
         // Stopped between the two steps of settling, everything is remembered twice, and nothing too little.
         try bench.repository.settle(outlook)
         #expect(try lost(bench, without: second) == ["b"])
+    }
+
+    @Test func whatWasGivenUpCountsAgainWhenItsSnapshotIsBack() throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a && printf b > b && printf c > c")
+        let first = try #require(try bench.backup().snapshot)
+        try ask(bench)
+        try bench.shell("rm a")
+        let second = try #require(try bench.backup().snapshot)
+        try bench.shell("rm b")
+        let third = try #require(try bench.backup().snapshot)
+        let repository = bench.repository
+        try repository.settle(try repository.outlook(ifOnly: [third]))
+        try repository.forget([first.id, second.id], host: "test", program: "test")
+        #expect(try lost(bench) == [] && lost(bench, without: third) == ["c"])
+        // Both are gone as far as the vouches know, and one comes back, which is another than the one that was relied on.
+        var back: CommitRecord?
+        try repository.recallingVouches {
+            if case .back(let record) = try repository.takeBack(second, host: "test", program: "test") {
+                back = record
+            }
+        }
+        let taken = try #require(back)
+        #expect(try lost(bench, without: taken) == ["b"] && lost(bench, without: third) == [])
+        // What it has not stays given up, until its own snapshot is back.
+        try repository.recallingVouches {
+            if case .back(let record) = try repository.takeBack(first, host: "test", program: "test") {
+                back = record
+            }
+        }
+        #expect(try lost(bench, without: back, taken) == ["a", "b"])
+        #expect(try lost(bench, without: back) == ["a"])
+    }
+
+    /// Stopped before it is known what is back, too much is asked about and nothing too little.
+    @Test func aTakingBackThatFailsForgetsNothing() throws {
+        struct Stopped: Error {}
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        let first = try #require(try bench.backup().snapshot)
+        try ask(bench)
+        try bench.shell("rm a")
+        try bench.backup()
+        let repository = bench.repository
+        try repository.settle(try repository.outlook(ifOnly: []))
+        #expect(try lost(bench, without: first) == [])
+        #expect(throws: Stopped.self) { try repository.recallingVouches { throw Stopped() } }
+        #expect(try lost(bench, without: first) == ["a"])
+    }
+
+    @Test func whatCanNotComeBackIsDropped() throws {
+        let bench = try Workbench()
+        // Larger than what a prune may leave unused.
+        try bench.shell("head -c 300000 /dev/urandom > a")
+        let first = try #require(try bench.backup().snapshot)
+        try ask(bench)
+        try bench.shell("rm a")
+        let second = try #require(try bench.backup().snapshot)
+        let repository = bench.repository
+        try repository.forget([first.id], host: "test", program: "test")
+        try repository.settle(try repository.outlook(ifOnly: [second]))
+        try repository.dropGivenUpVouches()
+        #expect(try vouches(bench) == 1 && !repository.hasVouches())
+        var options = PruneOptions()
+        options.maxUnused = .bytes(0)
+        _ = try Prune(repository, options, host: "test", program: "test").run()
+        try repository.dropGivenUpVouches()
+        #expect(try vouches(bench) == 0)
     }
 
     @Test func onlyWhatIsSafeIsRemembered() throws {
