@@ -67,7 +67,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .notEncrypted(let location):
             "the repository at \(location) is not encrypted, but a password is given; is it the right one?"
         case .noSuchSnapshot(let name):
-            "there is no snapshot \(name); list them with: bakstore snapshots"
+            "there is no snapshot \(name.isEmpty ? "''" : name); list them with: bakstore snapshots"
         case .noCompleteSnapshot(let partialCount, let unreadableCount):
             unreadableCount > 0
                 ? "no complete snapshot can be read; look for what is damaged with: bakstore check"

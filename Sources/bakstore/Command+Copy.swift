@@ -20,6 +20,7 @@ extension Commands {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
         var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
+        let hasMissed = context.complain(aboutFilterOf: invocation, among: list.readable)
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
@@ -47,7 +48,7 @@ extension Commands {
         }
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
-        return report.failedFiles > 0 ? .incomplete : .done
+        return report.failedFiles > 0 || hasMissed ? .incomplete : .done
     }
 
     /// Lets what is suggested about damage be done to the source.

@@ -44,7 +44,7 @@ extension Commands {
         if !isDryRun { try vouched?.settle() }
         guard prunes else {
             try decisions?.summarize()
-            return ExitCode.of(request?.unreadable ?? [])
+            return request?.exitCode ?? .done
         }
         if let decisions, !invocation.has(.json), !invocation.has(.quiet) {
             try context.print(decisions.summary)
@@ -59,12 +59,15 @@ extension Commands {
             access.repository, options, host: Machine.hostName, program: programName, onEvent: output.note,
             isCancelled: context.isInterrupted)
         let report = try prune.run()
-        if !isDryRun { access.repository.store.renewReserve() }
+        if !isDryRun {
+            if report.deletedPacks > 0 { try access.repository.dropGivenUpVouches() }
+            access.repository.store.renewReserve()
+        }
         reporter.finish()
         try output.summarize(report, decisions)
         if report.wasInterrupted { return .interrupted }
         let isDamaged = report.damagedPacks > 0 || report.snapshotsInDoubt > 0
-        return isDamaged ? .damage : ExitCode.of(request?.unreadable ?? [])
+        return isDamaged ? .damage : request?.exitCode ?? .done
     }
 }
 

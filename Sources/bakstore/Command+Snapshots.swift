@@ -25,6 +25,7 @@ extension Commands {
         for snapshot in unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
+        if context.complain(aboutFilterOf: invocation, among: all), unreadable.isEmpty { return .incomplete }
         return ExitCode.of(unreadable)
     }
 
@@ -61,7 +62,8 @@ extension Commands {
     ) throws {
         guard !records.isEmpty else {
             guard !invocation.has(.quiet) else { return }
-            return try context.print(isFiltered ? "no snapshot is like that" : "no snapshots")
+            if !isFiltered { try context.print("no snapshots") }
+            return
         }
         var table = TextTable(
             [.fixed, .fixed, .left, .right, .right, .path],

@@ -39,7 +39,9 @@ extension Commands {
         }
         // What tags they have, and so whether they were meant, is not known.
         guard invocation.operands.isEmpty else { return .done }
+        let hasMissed = context.complain(aboutFilterOf: invocation, among: all)
         context.complain(about: list.unreadable)
+        if hasMissed, list.unreadable.isEmpty { return .incomplete }
         return ExitCode.of(list.unreadable)
     }
 

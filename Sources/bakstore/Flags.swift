@@ -174,7 +174,7 @@ enum ValueKind: Sendable {
             return FolderMark(value) == nil ? "must be a file's NAME, or NAME:HEADER, without a slash" : nil
         case .keepCount:
             return text.flatMap(KeepCount.parse) == nil
-                ? "must be a whole number from 0 up, or unlimited" : nil
+                ? "must be a whole number from 0 up, or unlimited (-1)" : nil
         case .parsed(_, let expected, let isValid): return text.map(isValid) == true ? nil : expected
         }
     }

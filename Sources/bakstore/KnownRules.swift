@@ -57,17 +57,30 @@ struct KnownRules {
         let profiles = try context.environment.profiles { path throws(SourceError) in
             try SmallFile.read(path: path, limit: ConfigFile.sizeLimit)
         }
-        let place = Machine.realPath(access.location.path)
+        let known = KnownRepositories(folder: context.environment.stateFolder)
         return (profiles ?? []).filter { $0.name != invocation.profile?.name }.compactMap { profile in
             // One that names no repository can be used with any.
-            if let path = profile.repository,
-                Machine.realPath(String(decoding: path, as: UTF8.self)) != place
+            if let path = profile.repository.map({ String(decoding: $0, as: UTF8.self) }),
+                !isOf(access, path, known)
             {
                 return nil
             }
             let words = Invocation(command: .prune).completed(by: profile)
             return words.hasRules ? ("profile '\(profile.name)'", words) : nil
         }
+    }
+
+    /// True if `path` names this repository. There may be several ways to one folder, such as a bind mount, and its disk may not
+    /// be there now: the id decides, of what is there or was when it was last used.
+    private static func isOf(
+        _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
+    ) -> Bool {
+        let id = access.repository.config.id
+        if let store = try? LocalStore(path: path), let there = try? Repository.id(of: store) {
+            return there == id
+        }
+        return known.entry(at: path)?.id == id.description
+            || Machine.realPath(path).map { $0 == Machine.realPath(access.location.path) } ?? false
     }
 }
 

@@ -49,6 +49,13 @@ extension CommandContext {
         }
     }
 
+    /// Says so and returns true if the invocation's filter takes none of the snapshots that there are.
+    func complain(aboutFilterOf invocation: Invocation, among all: [CommitRecord]) -> Bool {
+        guard let complaint = SnapshotFilter(invocation).complaint(among: all) else { return false }
+        complain(complaint)
+        return true
+    }
+
     /// Names snapshots with dates that cannot be right, in one line: the one that is `first` asked for, if it is one of
     /// them, or else the last.
     func noteMisdated(_ order: SnapshotOrder, first record: CommitRecord? = nil) {

@@ -40,6 +40,7 @@ struct RetentionOutput {
             context.remark(
                 "\(snapshots) dated in the future, kept, and counted for no rule; is the clock right?")
         }
+        if let complaint = request.filterComplaint { context.complain(complaint) }
         for snapshot in request.unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read and stays: \(snapshot.error)")
         }

@@ -27,6 +27,13 @@ struct RetentionRequest {
     /// The order in which the snapshots were made.
     var order: SnapshotOrder { list.order }
 
+    /// What to say if flags choose among the snapshots that there are, and choose none.
+    private(set) var filterComplaint: String?
+    /// What to end with where all else is done.
+    var exitCode: ExitCode {
+        unreadable.isEmpty && filterComplaint != nil ? .incomplete : ExitCode.of(unreadable)
+    }
+
     /// Every snapshot that goes.
     var removed: [ID128] {
         groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
@@ -76,6 +83,7 @@ struct RetentionRequest {
             chosen = chosen.filter(scope.takes)
         }
         leftAlone = all.count - chosen.count
+        filterComplaint = filter.complaint(among: all)
         let mayRemoveAll = invocation.has(.unsafeAllowRemoveAll)
         let grouping =
             invocation.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
@@ -111,7 +119,7 @@ struct RetentionRequest {
             } catch RepositoryError.noSuchSnapshot {
                 // Done already, as after a `forget` that was interrupted.
                 let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
-                guard let known = matches.first, matches.count == 1 else {
+                guard !name.isEmpty, let known = matches.first, matches.count == 1 else {
                     throw RepositoryError.noSuchSnapshot(name: name)
                 }
                 if try repository.isMarkerDamaged(known) {

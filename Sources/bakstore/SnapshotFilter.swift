@@ -1,4 +1,7 @@
 // SnapshotFilter: which snapshots the flags --tag, --host, --device and --path choose.
+//
+// Always holds: a command whose filter takes none of the snapshots that there are says so and ends with exit code 3. A filter with
+// a slip in it would copy and keep nothing, night after night.
 
 import BakCore
 import BakFormat
@@ -20,6 +23,37 @@ struct SnapshotFilter: Equatable {
 
     /// Whether it takes every snapshot.
     var isEmpty: Bool { hosts.isEmpty && devices.isEmpty && paths.isEmpty && tagSets.isEmpty }
+
+    /// What to say where it takes none of the snapshots that there are; nil where it takes one, takes all, or there are none yet.
+    func complaint(among all: [CommitRecord]) -> String? {
+        guard !isEmpty, !all.isEmpty, !all.contains(where: takes) else { return nil }
+        let parts: [(flag: FlagName, values: [String], known: [String], filter: SnapshotFilter)] = [
+            (.device, devices, all.map(\.device), SnapshotFilter(devices: devices)),
+            (.host, hosts, all.map(\.host), SnapshotFilter(hosts: hosts)),
+            (
+                .tag, tagSets.map { $0.joined(separator: ",") }, all.flatMap(\.tags),
+                SnapshotFilter(tagSets: tagSets)
+            ),
+            (.path, paths.map { Formatting.name($0.absolute) }, [], SnapshotFilter(paths: paths)),
+        ].filter { !$0.values.isEmpty }
+        func words(_ flag: FlagName, _ values: [String]) -> String {
+            values.map { "--\(flag.rawValue) \(Formatting.line($0))" }.joined(separator: " ")
+        }
+        guard let part = parts.first(where: { part in !all.contains(where: part.filter.takes) }) else {
+            let all = parts.map { words($0.flag, $0.values) }.joined(separator: " ")
+            return "no snapshot is like \(all) at once; list them with: bakstore snapshots"
+        }
+        let line = "no snapshot is like \(words(part.flag, part.values))"
+        let near = part.values.lazy.compactMap { Suggestion.nearest(to: $0, among: part.known) }.first
+        return near.map { "\(line). Did you mean \(Formatting.line($0))?" }
+            ?? "\(line); list them with: bakstore snapshots"
+    }
+
+    private init(
+        hosts: [String] = [], devices: [String] = [], paths: [[UInt8]] = [], tagSets: [[String]] = []
+    ) {
+        (self.hosts, self.devices, self.paths, self.tagSets) = (hosts, devices, paths, tagSets)
+    }
 
     /// Whether it takes this one.
     func takes(_ record: CommitRecord) -> Bool {

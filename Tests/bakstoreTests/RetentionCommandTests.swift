@@ -53,6 +53,52 @@ import Testing
                 && home.has("out\(home.path)/photos/a.jpg"))
     }
 
+    /// A filter with a slip in it would remove, tag and copy nothing for ever.
+    @Test func aFilterThatTakesNothingIsTold() {
+        #expect(home.run("init").code == .done && home.run("init", "--repo", "~/two").code == .done)
+        let source = home.path + "/" + Home.defaultRepository
+        let commands = [
+            ["forget", "--keep-last", "1"], ["prune", "--keep-last", "1"], ["tag", "--add", "x"],
+            ["snapshots"],
+            ["copy", "--from-repo", source, "--repo", "~/two"],
+        ]
+        func run(_ words: [String]) -> (code: ExitCode, output: String, error: String) {
+            home.run(words: words + ["-q"])
+        }
+        // Before the first backup a timer may prune already.
+        for command in commands { #expect(run(command + ["--device", "phnoe"]).code == .done, "\(command)") }
+        back("~/photos", at: ["2025-01-01", "2025-01-02"], "--device", "phone", "--tag", "keep")
+        for command in commands {
+            let slip = run(command + ["--device", "phnoe"])
+            #expect(slip.code == .incomplete, "\(command) \(slip)")
+            #expect(slip.error.contains("like --device phnoe. Did you mean phone?"), "\(command) \(slip)")
+            for filter in [["--path", "/nowhere"], ["--host", "x"], ["--tag", "keep,other"]] {
+                let none = run(command + filter)
+                #expect(
+                    none.code == .incomplete && none.error.contains(filter.joined(separator: " ")), "\(none)")
+            }
+            let together = run(command + ["--device", "phone", "--host", "x", "--tag", "keep"])
+            #expect(together.code == .incomplete && together.error.contains("like --host x;"), "\(together)")
+            #expect(
+                run(command + ["--device", "phone", "-n"].dropLast(command[0] == "snapshots" ? 1 : 0)).code
+                    == .done)
+        }
+        back("~/photos/sub", at: ["2025-01-03"], "--device", "other")
+        let apart = run(["tag", "--add", "x", "--device", "other", "--tag", "keep"])
+        #expect(apart.code == .incomplete && apart.error.contains("--device other --tag keep at once"))
+        #expect(ids().count == 3)
+    }
+
+    @Test func anEmptyNameNamesNothing() {
+        back("~/photos", at: ["2025-01-01", "2025-01-02"])
+        #expect(home.run("forget", "latest~1").code == .done)
+        for words in [["forget", ""], ["forget", "--undo", ""]] {
+            let answer = home.run(words: words)
+            #expect(answer.code == .failed && answer.error.contains("there is no "), "\(answer)")
+        }
+        #expect(ids().count == 1)
+    }
+
     @Test func namedSnapshotsGo() throws {
         back("~/photos", at: ["2025-01-01", "2025-01-02", "2025-01-03"])
         let all = ids()

@@ -92,6 +92,42 @@ import Testing
         #expect(broken.code == .incomplete && broken.error.contains("config.toml:2"))
     }
 
+    /// A profile's rules are for a repository by its id: by another path to it, as of a bind mount, and while its disk is away.
+    @Test func aProfileThatNamesTheRepositoryByAnotherPathCounts() throws {
+        #expect(home.run("init", "--repo", "~/repo").code == .done)
+        #expect(home.run("backup", "~/photos", "--repo", "~/repo").code == .done)
+        let files = FileManager.default
+        try files.copyItem(atPath: home.path + "/repo", toPath: home.path + "/same")
+        func asked() -> (code: ExitCode, output: String, error: String) {
+            ask("~/photos", "--repo", "~/repo")
+        }
+        #expect(asked().code == .done)
+        try home.write(
+            ".config/bakstore/config.toml", "[profile.p]\nrepository = \"~/same\"\nkeep-last = 1\n")
+        #expect(asked().output.contains("kept until the next backup"), "\(asked())")
+        #expect(home.run("snapshots", "--repo", "~/same").code == .done)
+        try files.moveItem(atPath: home.path + "/same", toPath: home.path + "/away")
+        #expect(asked().output.contains("kept until the next backup"), "\(asked())")
+        #expect(home.run("init", "--repo", "~/same", "--yes").code == .done)
+        #expect(asked().code == .done)
+    }
+
+    @Test func whatComesBackIsAskedAboutAgain() throws {
+        back()
+        #expect(ask("~/photos").code == .done)
+        try FileManager.default.removeItem(atPath: home.path + "/photos/a.jpg")
+        back()
+        #expect(home.run("forget", "--keep-last", "1").code == .failed)
+        #expect(home.run("forget", "--keep-last", "1", "--yes").code == .done)
+        #expect(home.run("forget", "--undo").code == .done)
+        let again = home.run("forget", "--keep-last", "1")
+        #expect(again.code == .failed && again.error.contains("called safe"), "\(again)")
+        // A yes counts until then, also for a prune.
+        #expect(home.run("forget", "--keep-last", "1", "--yes").code == .done)
+        #expect(home.run("forget", "--keep-last", "1").code == .done)
+        #expect(home.run("prune").code == .done)
+    }
+
     @Test func aRepositoryOnTheSameDiskIsNoReason() {
         back()
         let answer = home.run("safe-to-delete", "~/photos")
