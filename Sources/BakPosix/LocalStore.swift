@@ -38,21 +38,6 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var durableFolders: Set<String> = []
     private var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
-    /// File systems whose inode numbers stay as they are: ext2 to ext4, XFS, Btrfs, F2FS, tmpfs.
-    private static let steadyTypes: Set<UInt32> = [
-        0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994,
-    ]
-
-    public var place: String {
-        var system = statfs()
-        if fstatfs(root.number, &system) == 0, let status = try? root.status(),
-            Self.steadyTypes.contains(UInt32(truncatingIfNeeded: system.f_type))
-        {
-            return "\(system.f_fsid.__val.0) \(system.f_fsid.__val.1) \(status.st_ino)"
-        }
-        return Machine.realPath(location) ?? location
-    }
-
     /// Opens the store in an existing folder.
     public init(path: String) throws(StoreError) {
         location = path

@@ -137,6 +137,17 @@ public enum Machine {
         return String(cString: real)
     }
 
+    /// A path as it is written, from the root on: with links, without `.` and `..`. What is relative begins at `folder`, or
+    /// where this process is.
+    public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
+        var parts: [Substring] = []
+        let start = path.hasPrefix("/") ? "" : (folder ?? realPath(".") ?? "") + "/"
+        for part in (start + path).split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
     /// Keeps what is in memory from core dumps, and from other programs of the same user. For who holds a key.
     public static func forbidCoreDumps() {
         _ = linux_forbid_dumps()

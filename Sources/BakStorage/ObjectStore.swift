@@ -129,6 +129,9 @@ public protocol ObjectStore: AnyObject, Sendable {
 
     /// What tells this place from any other that this machine may see, such as a copy of the same repository.
     var place: String { get }
+
+    /// The paths by which the user reaches it: as written, and without links.
+    var paths: Set<String> { get }
 }
 
 extension ObjectStore {
@@ -147,6 +150,7 @@ extension ObjectStore {
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
     public var guardsNames: Bool { true }
     public var place: String { location }
+    public var paths: Set<String> { [location] }
 }
 
 /// A failure of the medium: what was tried on which object, and what the system said.

@@ -11,8 +11,11 @@ extension CommandContext {
         guard let older = try repository.olderState() else { return }
         if !invocation.has(.acceptOlder) {
             let words =
-                "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
-                + "was an old copy of it put back?"
+                older.isElsewhere
+                ? "the repository \(location.path) is older than another copy of it that this machine has seen: "
+                    + "\(text(older)); is it the one that you mean?"
+                : "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
+                    + "was an old copy of it put back?"
             if repository.isEncrypted {
                 try expectMeant(words)
             } else {

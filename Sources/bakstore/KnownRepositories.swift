@@ -70,21 +70,12 @@ struct KnownRepositories {
 
     /// A folder's path as it is written and without links; what is not there counts as it is written.
     private static func names(_ path: String) -> Set<String> {
-        let written = absolute(path, from: Machine.realPath(".") ?? "/")
+        let written = Machine.absolutePath(path)
         let folder = Machine.nearestFolder(path)
         guard let real = Machine.realPath(folder) else { return [written] }
         let rest = path.dropFirst(
             folder == "." && path != "." && !path.hasPrefix("./") ? 0 : folder.utf8.count)
-        return [written, absolute(String(rest.drop { $0 == "/" }), from: real)]
-    }
-
-    private static func absolute(_ path: String, from folder: String) -> String {
-        var parts: [Substring] = []
-        for part in ((path.hasPrefix("/") ? "" : folder + "/") + path).split(separator: "/") where part != "."
-        {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-        }
-        return "/" + parts.joined(separator: "/")
+        return [written, Machine.absolutePath(String(rest.drop { $0 == "/" }), from: real)]
     }
 }
 

@@ -9,6 +9,8 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     public let base: SimulatedStore
     public var location: String { base.location }
     public var guardsNames: Bool { base.guardsNames }
+    open var place: String { base.place }
+    open var paths: Set<String> { base.paths }
 
     /// Makes a store in front of another one.
     public init(_ base: SimulatedStore) { self.base = base }
