@@ -134,8 +134,8 @@ public final class Backup: Sendable {
         let mark = request.isDryRun ? Layout.config : Layout.session(session.id)
         let walk = SourceWalk(
             tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
-            isOwnFolder: { [ownFolder, tree] path, stat in
-                ownFolder?.isSeen(at: path, stat, in: tree, mark: mark) == true
+            isOwnFolder: { [ownFolder, tree, isDryRun = request.isDryRun] path, stat in
+                ownFolder?.isSeen(at: path, stat, in: tree, mark: mark, isUnique: !isDryRun) == true
             }, onEvent: onEvent)
         flow.guarding { try walk.run() }
         flow.found.close()

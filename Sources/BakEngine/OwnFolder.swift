@@ -21,14 +21,21 @@ public struct OwnFolder: Sendable {
         self.stat = stat
     }
 
-    /// True if a folder that the walk has met is this one. `mark` is an object that only this repository has.
-    func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey) -> Bool {
+    /// True if a folder that the walk has met is this one. `mark` is an object of this repository; `isUnique` says that no copy
+    /// of it has it.
+    func isSeen(
+        at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey, isUnique: Bool
+    ) -> Bool {
         if path == self.path { return true }
         guard let stat, found.type == .directory else { return false }
         let isSameNumber = found.inode == stat.inode
-        if tree.evidence(path, found).hasIdentity { return isSameNumber && found.device == stat.device }
-        // Another way to it may show other numbers, but hardly another time.
-        guard isSameNumber || found.mtime.seconds == stat.mtime.seconds,
+        let isNumbered = tree.evidence(path, found).hasIdentity
+        // Either may be the other seen through a file system in user space, which has numbers of its own.
+        if isNumbered, tree.evidence(self.path, stat).hasIdentity {
+            return isSameNumber && found.device == stat.device
+        }
+        // Another way to it may show other numbers, but hardly another time. Where a look costs little, that is not relied on.
+        guard isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
         else { return false }
         file.close()

@@ -2,11 +2,12 @@
 // one file because of its number, and what a read gives is the content whatever size is shown.
 
 import BakCore
-import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
 import Testing
+
+@testable import BakEngine
 
 @Suite struct IdentityTests {
     private static let disk = MediumEvidence(hasIdentity: true, granularityNanoseconds: 10_000_000)
@@ -67,6 +68,41 @@ import Testing
                 [.other("s", .directory), Self.name("s/a", contents[0]), Self.name("s/b", contents[1])],
                 media: [1: .none])
             #expect(try Self.roundTrip(tree).counters.readBytes == UInt64(2 * size))
+        }
+    }
+
+    // MARK: The repository itself
+
+    /// A folder of one device that may be the repository of another: what it holds tells, where numbers do not.
+    @Test func theRepositoryIsRecognisedThroughAnotherFileSystem() {
+        func folder(_ path: String, device: UInt64, mtime: Int64) -> FakeEntry {
+            .other(path, .directory) {
+                ($0.stat.device, $0.stat.inode, $0.stat.mtime) = (device, 5, Timestamp(seconds: mtime))
+            }
+        }
+        let mark = ObjectKey("sessions/one")
+        for (hereIsNumbered, thereIsNumbered) in [(true, true), (true, false), (false, true), (false, false)]
+        {
+            for holdsMark in [true, false] {
+                for isSameTime in [true, false] {
+                    let found = folder("s/r", device: 1, mtime: 1)
+                    let tree = FakeTree(
+                        [found] + (holdsMark ? [.file("s/r/sessions/one")] : []),
+                        media: [
+                            1: hereIsNumbered ? Self.disk : .none, 2: thereIsNumbered ? Self.disk : .none,
+                        ])
+                    var there = folder("m/r", device: 2, mtime: isSameTime ? 1 : 2).stat
+                    there.inode = 6
+                    let own = OwnFolder(path: Array("m/r".utf8), stat: there)
+                    func isSeen(_ isUnique: Bool) -> Bool {
+                        own.isSeen(at: found.path, found.stat, in: tree, mark: mark, isUnique: isUnique)
+                    }
+                    let looks = !(hereIsNumbered && thereIsNumbered) && holdsMark
+                    let what = "\(hereIsNumbered) \(thereIsNumbered) \(holdsMark) \(isSameTime)"
+                    #expect(isSeen(true) == (looks && (isSameTime || hereIsNumbered)), "\(what)")
+                    #expect(isSeen(false) == (looks && isSameTime), "\(what)")
+                }
+            }
         }
     }
 
