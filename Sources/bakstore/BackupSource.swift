@@ -14,6 +14,8 @@ struct BackupSource {
     let roots: [[UInt8]]
     /// Paths that were asked for and are not there.
     let missing: [[UInt8]]
+    /// The PATHs that lead elsewhere by links, as they were written: absolute, without the leading slash.
+    let written: [[UInt8]]
     /// Whether it is the standard input, which has no place, no size and no second reading.
     let isStream: Bool
 
@@ -25,12 +27,18 @@ struct BackupSource {
             let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
-            (roots, missing) = ([name], [])
+            (roots, missing, written) = ([name], [], [])
         } else {
-            let files = try FileTree(roots: try Self.paths(invocation, context))
+            let paths = try Self.paths(invocation, context)
+            for operand in invocation.operands { try Self.expectContent(of: operand) }
+            let files = try FileTree(roots: paths)
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.places)
             missing = files.missing.map(\.path)
+            let known = Set(files.places)
+            written = paths.map { path in
+                Array(Machine.absolutePath(String(decoding: path, as: UTF8.self)).utf8.dropFirst())
+            }.filter { !known.contains($0) }
         }
     }
 
@@ -52,6 +60,27 @@ struct BackupSource {
             }
             finish()
         }
+    }
+
+    /// Throws if a PATH is neither folder nor file. Of a disk's device, a pipe or a socket only the name is stored, which is not
+    /// what whoever names one means; in a folder or a list they are entries as any.
+    private static func expectContent(of path: [UInt8]) throws {
+        let text = String(decoding: path, as: UTF8.self)
+        let kind: String
+        switch Machine.status(text)?.type {
+        case .blockDevice: kind = "a disk or another block device"
+        case .characterDevice: kind = "a device"
+        case .fifo: kind = "a pipe"
+        case .socket: kind = "a socket"
+        case .regular, .directory, .symlink, nil: return
+        }
+        let name = Formatting.name(path)
+        throw CommandFailure(
+            code: .failed,
+            message:
+                "\(name) is \(kind), of which only the name would be stored, and not what it holds; to store that, name "
+                + "the folder where it is mounted, or run: bakstore backup --stdin --stdin-filename NAME <\(name)"
+        )
     }
 
     private static func nothingThere(_ missing: [(path: [UInt8], reason: SourceError)]) -> CommandFailure {

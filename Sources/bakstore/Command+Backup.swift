@@ -15,6 +15,7 @@ extension Commands {
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfSharedDisk(access, source, context)
         let request = try request(invocation, source, access.repository, context)
+        try noteEndedArchive(request, source, access.repository, context)
         if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
@@ -133,6 +134,22 @@ extension Commands {
         request.workerCount = Machine.workerCount
         request.readConcurrency = invocation.count(.readConcurrency)
         return request
+    }
+
+    /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not go on.
+    private static func noteEndedArchive(
+        _ request: BackupRequest, _ source: BackupSource, _ repository: Repository, _ context: CommandContext
+    ) throws {
+        guard request.archive == .asBefore, !source.written.isEmpty else { return }
+        let all = try repository.snapshots().readable.filter { $0.device == request.device && $0.isComplete }
+        guard all.last(where: { Set($0.paths) == Set(request.paths) })?.isArchive != true else { return }
+        for path in source.written {
+            guard let last = all.last(where: { $0.paths.contains(path) }), last.isArchive else { continue }
+            context.complain(
+                "\(Formatting.name(path.absolute)) leads elsewhere now, and its archive (snapshot \(last.id.short)) does not go on "
+                    + "here: what is deleted from now on is not kept; begin a new archive with --archive, or say "
+                    + "--no-archive")
+        }
     }
 
     /// A backup beside its originals survives a slip of the hand, but not the loss of the disk. To be told once is enough.
