@@ -26,7 +26,8 @@ struct FileFinisher: Sendable {
                     file,
                     FileFailure(
                         reason:
-                            "the target takes its name for one that is there already and stays; restore it into another folder"
+                            "something came under its name meanwhile, or the target takes it for another's, and stays; "
+                            + "restore it into another folder"
                     ))
             }
             return fail(file, FileFailure(reason: error.description))

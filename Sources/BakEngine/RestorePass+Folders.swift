@@ -110,10 +110,11 @@ extension RestorePass {
 
     /// Says that the target takes the name of an entry for that of another.
     func meeting(_ others: [TargetNames.Claim]) -> String {
-        let other = others.first.map { other in
-            let name = other.home == nil ? other.name : pathInSnapshot(names.path(of: other))
-            return "'\(String(decoding: name, as: UTF8.self))'"
+        guard let other = others.first else {
+            return "something came under its name meanwhile, or the target takes it for another's"
         }
-        return "the target takes its name for that of \(other ?? "another entry"), which is there already"
+        let name = other.home == nil ? other.name : pathInSnapshot(names.path(of: other))
+        return
+            "the target takes its name for that of '\(String(decoding: name, as: UTF8.self))', which is there already"
     }
 }

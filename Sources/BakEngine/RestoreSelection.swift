@@ -168,14 +168,35 @@ public struct RestoreSelection {
             includes.removeAll { $0.matches(entry.path, isFolder: isFolder) }
             return !(isAnyWanted && includes.isEmpty)
         }
-        if !isFound { return RestoreMiss(path: request.subpath, patterns: []) }
+        if !isFound, !request.subpath.isEmpty {
+            return RestoreMiss(path: request.subpath, patterns: [], isLeftOut: try isThere([]))
+        }
         if isAnyWanted && includes.isEmpty { return nil }
-        return RestoreMiss(
-            patterns: includes.map(\.text), isEverything: !isAnyWanted)
+        var miss = RestoreMiss(patterns: includes.map(\.text), isEverything: !isAnyWanted)
+        miss.isLeftOut = try !includes.isEmpty && isThere(includes)
+        return miss
+    }
+
+    /// True if the snapshot has the request's path and, at or beneath it, something for each of these patterns, whatever is
+    /// left out.
+    private func isThere(_ patterns: [PathPattern]) throws -> Bool {
+        var patterns = patterns
+        var isFound = false
+        let all = RestoreSelection(
+            RestoreRequest(snapshot: request.snapshot, subpath: request.subpath), RestoreFilter(),
+            repository: repository, index: index)
+        try all.forEach { item in
+            guard case .entry(let entry) = item.record else { return true }
+            isFound = true
+            patterns.removeAll { $0.matches(entry.path, isFolder: entry.stat.type == .directory) }
+            return !patterns.isEmpty
+        }
+        return isFound && patterns.isEmpty
     }
 
     /// A path of the snapshot that differs from what was asked for only by case or by how its letters are composed.
     public func nearest(to miss: RestoreMiss) throws -> [UInt8]? {
+        if miss.isLeftOut { return nil }
         let likenesses = ([miss.path].compactMap { $0 } + miss.patterns).map(Likeness.init)
         let all = RestoreSelection(
             RestoreRequest(snapshot: request.snapshot), RestoreFilter(), repository: repository, index: index)
@@ -200,6 +221,8 @@ public struct RestoreMiss: Sendable, Equatable {
     public var patterns: [[UInt8]]
     /// Whether nothing at all is left to restore.
     public var isEverything = true
+    /// Whether all of it is in the snapshot, and something else of the request leaves it out.
+    public var isLeftOut = false
 }
 
 /// How much a restore has to write.

@@ -18,6 +18,7 @@ extension Commands {
             path.isEmpty
             ? try record.pathsWithDisplaced(repository, index).sorted { PathOrder.precedes($0, $1) } : [path]
         var unlisted: Set<[UInt8]> = []
+        var isLeftOut = false
         func noteDamage(_ start: [UInt8], _ error: any Error) {
             guard unlisted.insert(start).inserted else { return }
             context.complain(
@@ -30,7 +31,10 @@ extension Commands {
             try forEachEntry(of: record, at: place, repository, index, onDamage: noteDamage) { entry in
                 if context.isInterrupted() { return false }
                 found = true
-                if entry.goneSince != nil, invocation.has(.withoutGone) { return true }
+                if entry.goneSince != nil, invocation.has(.withoutGone) {
+                    if entry.path == subject.path || entry.path == path { isLeftOut = true }
+                    return true
+                }
                 if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
                     if grouper == nil {
                         try printEntry(entry, invocation, context)
@@ -51,7 +55,11 @@ extension Commands {
             throw CommandFailure(
                 code: .damage, message: "not everything could be listed" + ErrorReport.damageAdvice)
         }
-        return .done
+        guard isLeftOut else { return .done }
+        context.complain(
+            "\(Formatting.name(path.absolute)) is gone since an earlier backup, and --without-gone leaves it out"
+        )
+        return .incomplete
     }
 
     /// Hands over the entries at and beneath `path` until `body` returns false. Where the list is damaged it goes on with

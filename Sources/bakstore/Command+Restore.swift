@@ -30,9 +30,9 @@ extension Commands {
         let selection = RestoreSelection(request, filter, repository: repository, index: index)
         let miss = filter.isEmpty && request.subpath.isEmpty ? nil : try selection.unmatched()
         if let miss {
-            let said = try explain(miss, selection)
+            let said = try explain(miss, selection, invocation)
             // As `ls` and `cat` have it: one thing was named, and there is none.
-            if miss.path != nil { throw CommandFailure(code: .failed, message: said) }
+            if miss.path != nil, !miss.isLeftOut { throw CommandFailure(code: .failed, message: said) }
             context.complain(said)
             // Nothing is made for nothing.
             if miss.isEverything { return .incomplete }
@@ -72,15 +72,26 @@ extension Commands {
     }
 
     /// What of a request is not in the snapshot, and what may have been meant.
-    private static func explain(_ miss: RestoreMiss, _ selection: RestoreSelection) throws -> String {
+    private static func explain(
+        _ miss: RestoreMiss, _ selection: RestoreSelection, _ invocation: Invocation
+    ) throws -> String {
         let snapshot = "snapshot \(selection.snapshot.id.short)"
         var line: String
+        let patterns = miss.patterns.map { "'\(Formatting.name($0))'" }.joined(separator: ", ")
+        if miss.isLeftOut {
+            let what = miss.path.map { Formatting.name($0.absolute) } ?? "what matches \(patterns)"
+            let flags = [FlagName.exclude, .iexclude, .withoutGone].filter { flag in
+                invocation.has(flag) && (flag == .withoutGone || miss.path == nil)
+            }
+            let names = flags.map { "--\($0.rawValue)" }.joined(separator: " or ")
+            line = "\(what) is in \(snapshot), but left out by \(names)"
+            return miss.isEverything ? line + "; nothing was restored" : line
+        }
         if let path = miss.path {
             line = "\(Formatting.name(path.absolute)) is not in \(snapshot)"
         } else if miss.patterns.isEmpty {
             line = "the patterns leave nothing of \(snapshot)"
         } else {
-            let patterns = miss.patterns.map { "'\(Formatting.name($0))'" }.joined(separator: ", ")
             line = "nothing in \(snapshot) matches \(patterns)"
         }
         if miss.isEverything { line += "; nothing was restored" }

@@ -188,6 +188,7 @@ struct RepositoryAccess {
         // A folder with something else in it would have that in its way, and hide the repository from its owner.
         if LocalStore.canBegin(inFolder: location.path) == false {
             if (try? LocalStore(path: location.path).size(of: Layout.config)) != nil {
+                _ = try recognizedStore(location, context)
                 throw RepositoryError.alreadyExists(location: location.path)
             }
             throw CommandFailure(

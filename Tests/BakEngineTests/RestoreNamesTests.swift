@@ -233,6 +233,16 @@ import Testing
         #expect(try miss("", ["cafe\u{301}.png"]).1 == bytes("d/Café.png"))
         #expect(try miss("D").1 == bytes("d"))
         #expect(try miss("x").0?.path == bytes("x"))
+        // What is there and left out is not told as missing, nor by its own name.
+        for (includes, excludes) in [(["*.jpg"], ["*.jpg"]), (["d/one.jpg"], ["d"])] {
+            let hidden = try miss("", includes, excludes)
+            #expect(hidden.0?.isLeftOut == true && hidden.0?.isEverything == true && hidden.1 == nil)
+        }
+        for (includes, excludes) in [(["/nope"], []), ([], ["*"]), (["/x/y"], ["*"])] {
+            let nothing = try miss("", includes, excludes).0
+            #expect(nothing?.path == nil && nothing?.isLeftOut == false && nothing?.isEverything == true)
+            #expect(nothing?.patterns == includes.map(bytes))
+        }
         #expect(try miss("", [], ["*"]).0?.isEverything == true)
         #expect(try miss("", ["*.jpg"], ["d"]).0?.isEverything == true)
         #expect(

@@ -120,6 +120,67 @@ import Testing
         }
     }
 
+    /// A disk's device is no folder of files; in a folder it is an entry as any.
+    @Test func whatHasNoContentIsNoPath() throws {
+        #expect(mkfifo(home.path + "/photos/pipe", 0o600) == 0)
+        for (path, kind) in [("~/photos/pipe", "a pipe"), ("/dev/null", "a device")] {
+            let answer = home.run("backup", path)
+            #expect(answer.code == .failed && answer.error.contains("is \(kind), of which"), "\(answer)")
+        }
+        #expect(home.run("backup", "~/photos").code == .done)
+        try home.write("list", home.path + "/photos/pipe\n")
+        #expect(home.run("backup", "--files-from", "~/list").code == .done)
+    }
+
+    /// The photos moved to a larger disk, and a link leads to them.
+    @Test func anArchiveThatEndsByALinkIsTold() throws {
+        let files = FileManager.default
+        try home.write("a/src/one", "1")
+        #expect(home.run("backup", "~/a/src", "--archive").code == .done)
+        #expect(home.run("backup", "~/a/src").code == .done)
+        try files.moveItem(atPath: home.path + "/a", toPath: home.path + "/big")
+        try files.createSymbolicLink(atPath: home.path + "/a", withDestinationPath: home.path + "/big")
+        for _ in 0..<2 {
+            let told = home.run("backup", "~/a/src", "-q")
+            #expect(told.code == .done && told.error.contains("/a/src leads elsewhere now"), "\(told)")
+        }
+        #expect(home.run("backup", "~/big/src", "-q").error.isEmpty)
+        #expect(home.run("backup", "~/a/src", "--no-archive", "-q").error.isEmpty)
+        #expect(home.run("backup", "~/a/src", "--archive", "-q").error.isEmpty)
+        #expect(home.run("backup", "~/a/src", "-q").error.isEmpty)
+    }
+
+    /// What a flag leaves out is there, and is not told as missing.
+    @Test func whatIsLeftOutIsNoSlip() throws {
+        try home.write("photos/b.txt", "b")
+        #expect(home.run("backup", "~/photos", "--archive").code == .done)
+        try FileManager.default.removeItem(atPath: home.path + "/photos/a.jpg")
+        #expect(home.run("backup", "~/photos").code == .done)
+        let gone = "latest:\(home.path)/photos/a.jpg"
+        for words in [
+            ["restore", gone, "-t", "~/out", "--without-gone"],
+            ["restore", "latest", "-t", "~/out", "--include", "*.txt", "--exclude", "*.txt"],
+            ["ls", gone, "--without-gone"],
+        ] {
+            let answer = home.run(words: words)
+            #expect(answer.code == .incomplete && !answer.error.contains("Did you mean"), "\(answer)")
+            #expect(answer.error.contains(words.contains("--exclude") ? "--exclude" : "--without-gone"))
+        }
+        for words in [["--include", "/nope"], ["--exclude", "*"], ["--include", "/x/y", "--exclude", "z"]] {
+            let answer = home.run(words: ["restore", "latest", "-t", "~/out"] + words)
+            #expect(answer.code == .incomplete && !answer.error.contains("bakstore: / is"), "\(answer)")
+            let pattern = words[0] == "--include" ? "'\(words[1])'" : "the patterns leave nothing"
+            #expect(answer.error.contains(pattern), "\(answer)")
+        }
+        #expect(!home.has("out"))
+    }
+
+    @Test func anotherProgramsConfigIsNoRepository() throws {
+        try home.write("other/config", "[core]\n")
+        let answer = home.run("init", "--repo", "~/other")
+        #expect(answer.code != .done && !answer.error.contains("already"), "\(answer)")
+    }
+
     /// A link that is named is followed by every command that reads files, and patterns are understood behind it.
     @Test func linksThatAreNamedAreFollowed() throws {
         let files = FileManager.default
