@@ -3,6 +3,7 @@
 import BakCore
 import BakEngine
 import BakFormat
+import BakPosix
 import BakRepository
 import BakStorage
 import Synchronization
