@@ -64,7 +64,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
 
     @Test(arguments: BrokenProtocol.all)
     func whatIsLostWithoutAStepIsFound(_ broken: BrokenProtocol) {
-        let found = (0..<1000).first { seed in
+        let found = (0..<4000).first { seed in
             let outcome = Fleet(seed: UInt64(seed), faults: broken.faults).run()
             return outcome.violations.contains { $0.hasPrefix("snapshot") || $0.hasPrefix("the repository") }
         }
