@@ -185,8 +185,10 @@ private struct Remains {
     private let unread: [UInt64]
     /// All files that are stored whole.
     private let now: [UInt64]
+    /// Fewer files than these may all be replaced by others on purpose, each night: a dump of a database.
+    private static let fewestToTell: UInt64 = 4
 
-    /// Compares by number for an archive, in which everything stays that is gone. Otherwise by path, and by content
+    /// Compares by number for an archive, in which everything stays that is gone, and for a few files. Otherwise by path, and by content
     /// where no parent has the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
@@ -204,7 +206,8 @@ private struct Remains {
         let (before, now) = (before, now)
         left = places.map { place in
             let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place])
-            return min(before[place], now[place], isArchive ? .max : met + renamed[place])
+            let isByNumber = isArchive || before[place] < Self.fewestToTell
+            return min(before[place], now[place], isByNumber ? .max : met + renamed[place])
         }
         let left = left
         unread = places.map { min(unstored[$0], before[$0] - left[$0]) }

@@ -81,7 +81,8 @@ import Testing
 
     /// Another disk in the same place, with so many of the files, and so many others.
     @Test(arguments: [
-        (6, 0, 6, true), (6, 2, 40, true), (6, 3, 40, false), (1, 0, 1, true), (6, 6, 6, false),
+        (6, 0, 6, true), (6, 2, 40, true), (6, 3, 40, false), (4, 0, 4, true), (3, 0, 3, false),
+        (6, 6, 6, false),
     ])
     func otherFilesAreNotThoseThatWere(_ before: Int, _ left: Int, _ others: Int, _ isInDoubt: Bool) throws {
         for parent in [BackupRequest.ParentChoice.latest, .none] {
