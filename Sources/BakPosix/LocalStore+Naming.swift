@@ -198,7 +198,10 @@ extension LocalStore {
             var way = try currentNaming()
             while true {
                 do throws(Errno) {
-                    return try name(object, in: folder, bytes, way)
+                    guard try name(object, in: folder, bytes, way) == .created else {
+                        throw Errno(code: EEXIST)
+                    }
+                    return .created
                 } catch {
                     guard let next = try naming(after: error, of: way) else { throw error }
                     way = next
@@ -213,6 +216,10 @@ extension LocalStore {
                 throw failure
             }
             discard(object)
+            // Nobody has stored what cannot be read as an object.
+            if let found = Self.obstruction(of: object.key, in: folder) {
+                throw StoreError(kind: .obstructed, operation: "publish", object: key, message: "\(found)")
+            }
             return .alreadyExists
         }
     }

@@ -297,8 +297,8 @@ extension LocalStore {
                 at: folder.number, Self.lastComponent(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             if try file.status().format == S_IFREG { return file }
         } catch {
-            // ELOOP: a symbolic link.
-            guard error.code == ELOOP else { throw error }
+            // Links, sockets and devices are not opened.
+            guard Self.obstruction(of: key, in: folder) != nil else { throw error }
         }
         throw Errno(code: ENOENT)
     }

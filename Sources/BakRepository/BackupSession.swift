@@ -89,7 +89,7 @@ public final class BackupSession {
         self.program = program
         self.isDryRun = isDryRun
         self.faults = faults
-        witness = PackWitness(repository.store)
+        witness = PackWitness(repository)
         id = ID128(from: repository.random)
         if !isDryRun { open[id] = false }
         let milestones = faults.milestones.inside(["\(kept) \(id)"])

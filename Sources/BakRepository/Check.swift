@@ -98,17 +98,36 @@ public final class RepositoryCheck {
                 report.hopelessSnapshots.append(snapshot.id)
             }
         }
+        if report.repairs == [.snapshots] { lookAhead() }
         // Another repair may bring them back; if it does not, the next check says so.
         if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
         report.wasInterrupted = isCancelled()
         return report
     }
 
+    /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it made
+    /// others before, and which have got nothing back since, it makes nothing.
+    private func lookAhead() {
+        var request = RepairRequest(host: "", program: "")
+        request.isDryRun = true
+        let outcomes = RepairOutcomes()
+        let repair = RepairSnapshots(
+            repository, request, onEvent: outcomes.note, isCancelled: isCancelled)
+        // Where that cannot be told, it is left to the repair to say so.
+        guard (try? repair.run()) != nil, !isCancelled() else { return }
+        let known = Set(report.hopelessSnapshots)
+        report.hopelessSnapshots += outcomes.hopeless.subtracting(known).sorted()
+        if !outcomes.isOfUse { report.repairs = [] }
+    }
+
     /// Looks at everything but what manifests say.
     private func checkObjects() throws -> (SnapshotList, BlobIndex) {
         onEvent(.step("snapshots"))
+        let obstructions = try Obstructions(repository.store)
+        for found in obstructions.hindering { note(found.key.description, "\(found)") }
+        report.obstructions = obstructions.hindering.count
         let list = try repository.snapshotList()
-        try checkSnapshots(list)
+        try checkSnapshots(list, obstructions)
         onEvent(.step("index"))
         let index = try BlobIndex(repository, rebuilding: true) {
             self.note($0)
@@ -121,8 +140,14 @@ public final class RepositoryCheck {
         let census = try PackCensus(repository.store, index) { key in
             held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
         }
-        checkListing(census)
+        checkListing(census, obstructions)
         try checkPacks(census, index)
+        // What is missed has been told of.
+        for found in obstructions.others
+        where faultyObjects[.damage]?.contains(found.key.description) != true {
+            report.harmlessObjects += 1
+            held.append(.harmless(object: found.key.description, reason: "\(found)"))
+        }
         return (list, index)
     }
 
@@ -159,7 +184,7 @@ public final class RepositoryCheck {
 
     // MARK: Small objects
 
-    private func checkSnapshots(_ list: SnapshotList) throws {
+    private func checkSnapshots(_ list: SnapshotList, _ obstructions: Obstructions) throws {
         let (readable, unreadable) = (list.readable, list.unreadable)
         try checkSpares()
         report.snapshots = readable.count + unreadable.count
@@ -182,7 +207,8 @@ public final class RepositoryCheck {
         let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
         for record in readable where record.hasIndex && !segments.contains(Layout.indexSegment(record.id)) {
             guard isTold, !superseded.contains(record.id) else { continue }
-            note(Layout.indexSegment(record.id).description, "the index segment is missing")
+            let key = Layout.indexSegment(record.id)
+            note(key.description, "the index segment is \(obstructions.absence(of: key))")
             report.repairs.insert(.index)
         }
         for info in try repository.store.list(Layout.sessions) {
@@ -300,14 +326,15 @@ public final class RepositoryCheck {
     // MARK: Packs
 
     /// Compares the index's packs with the listing.
-    private func checkListing(_ census: PackCensus) {
+    private func checkListing(_ census: PackCensus, _ obstructions: Obstructions) {
         report.packs = census.packs.count
         (report.unusedPacks, report.unusedBytes) = census.unnamed
         for pack in census.packs {
             report.packBytes.add(pack.indexed.size)
-            let name = Layout.pack(pack.id).description
+            let key = Layout.pack(pack.id)
+            let name = key.description
             guard let size = pack.storedBytes else {
-                note(name, "the pack is missing")
+                note(name, "the pack is \(obstructions.absence(of: key))")
                 report.repairs.insert(.packs)
                 damage.packs.insert(pack.id)
                 report.missingBytes.add(pack.indexed.size)
@@ -410,6 +437,24 @@ public final class RepositoryCheck {
                 report.unlistedSnapshots += 1
                 onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure))
             }
+        }
+    }
+}
+
+/// What a repair would come to. Told by one thread.
+private final class RepairOutcomes: @unchecked Sendable {
+    /// Whether it would bring back or make anything.
+    private(set) var isOfUse = false
+    /// The snapshots of which it would bring back no more than is there.
+    private(set) var hopeless: Set<ID128> = []
+
+    func note(_ event: RepairEvent) {
+        switch event {
+        case .broughtBack(let snapshot, _), .replaced(let snapshot, _, _, true):
+            isOfUse = true
+            hopeless.remove(snapshot)
+        case .replaced(let snapshot, _, _, false), .lostSnapshot(let snapshot, _): hopeless.insert(snapshot)
+        default: break
         }
     }
 }

@@ -120,7 +120,9 @@ public struct CheckReport: Sendable, Equatable {
     public var unlistedSnapshots = 0
     /// Whether snapshots lack content or lists of files, which the next backup stores again if the sources still have it.
     public var lacksContent = false
-    /// Those of which nothing can be brought back by a repair.
+    /// Things in the place of objects that keep a snapshot from being known, forgotten or pruned. They count as damaged objects.
+    public var obstructions = 0
+    /// Those of which a repair can bring back nothing, or no more than it has.
     public var hopelessSnapshots: [ID128] = []
     /// What makes up for it.
     public var repairs: Set<Repair> = []

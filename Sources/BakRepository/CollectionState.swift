@@ -28,6 +28,16 @@ public struct CollectionState: Sendable {
     var condemned: Set<ID128> { Set(openPlans.flatMap(\.condemned)) }
 }
 
+extension CollectionState.Rounds {
+    /// The rounds that a listing shows.
+    init(_ listed: [ObjectKey]) {
+        let keys = listed.compactMap { Layout.round(in: $0) }
+        let decided = keys.lazy.filter(\.isDecision).map(\.number).max() ?? 0
+        self.decided = decided
+        open = keys.filter { !$0.isDecision && $0.number > decided }.map(\.number).sorted()
+    }
+}
+
 extension Repository {
     /// Reads what `gc/` says.
     public func collectionState() throws -> CollectionState {
@@ -40,10 +50,7 @@ extension Repository {
 
     /// Lists the rounds.
     func collectionRounds() throws -> CollectionState.Rounds {
-        let keys = try store.list(Layout.collections).compactMap { Layout.round(in: $0.key) }
-        let decided = keys.lazy.filter(\.isDecision).map(\.number).max() ?? 0
-        let open = keys.filter { !$0.isDecision && $0.number > decided }.map(\.number)
-        return CollectionState.Rounds(decided: decided, open: open.sorted())
+        CollectionState.Rounds(try store.list(Layout.collections).map(\.key))
     }
 
     /// Reads a round's plan.

@@ -2,7 +2,8 @@
 //
 // Always holds: a slot is durable before another goes, and the last slot stays. A slot of another repository, as an
 // interrupted init leaves it, is no slot of this one. Whoever holds the store can put more of them: only one whose note
-// opens under the repository's key was made by somebody who had the key, and only such a one counts as another.
+// opens under the repository's key was made by somebody who had the key, and only such a one counts as another. However
+// many there are, opening takes no more work than 32 slots of the highest cost do.
 
 import BakCodec
 import BakCore
@@ -38,17 +39,28 @@ struct KeySlots {
     let unreadable: [(id: ID128, error: CorruptionError)]
     /// What is wrong with one that another repository's key lies in, if there is such a one.
     private let stranger: CorruptionError?
-    /// To try a password on a slot takes time and memory: there are no more than so many.
+    /// Whether there are more that were not read.
+    let areCut: Bool
+    /// To try a password on a slot takes time and memory: no more than so many are made.
     static let most = 32
+    /// What is tried of a password on all slots together, in blocks of memory.
+    private static let mostWork =
+        UInt64(most) * UInt64(PasswordCost.mostMemoryKiB) * UInt64(PasswordCost.mostPasses)
+    /// So many are read, beside the one that this machine knows.
+    private static let mostRead = 1024
 
-    /// Reads the slots. Those of other repositories are left out.
-    init(_ store: any ObjectStore, repository: ID128) throws {
+    /// Reads the slots, `known` among them. Those of other repositories are left out.
+    init(_ store: any ObjectStore, repository: ID128, known: ID128? = nil) throws {
         self.store = store
         var slots: [KeySlot] = []
         var unreadable: [(ID128, CorruptionError)] = []
         var stranger: CorruptionError?
-        for info in try store.list(Layout.keys).sorted(by: { $0.key.description < $1.key.description }) {
-            guard let id = Layout.id(in: info.key), Layout.keySlot(id) == info.key else { continue }
+        let listed = try store.list(Layout.keys).sorted { $0.key < $1.key }
+            .filter { info in Layout.id(in: info.key).map(Layout.keySlot) == info.key }
+        areCut = listed.count > Self.mostRead
+        let known = known.map(Layout.keySlot)
+        for (place, info) in listed.enumerated() where place < Self.mostRead || info.key == known {
+            guard let id = Layout.id(in: info.key) else { continue }
             do {
                 let bytes = try store.readWhole(info.key, upTo: KeySlot.objectBytes)
                 let slot = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
@@ -60,10 +72,10 @@ struct KeySlots {
                     stranger = CorruptionError(
                         object: info.key.description, offset: 0, reason: "a key of another repository")
                 }
-            } catch let error as CorruptionError { unreadable.append((id, error)) }
-            guard slots.count <= Self.most else {
-                throw CorruptionError(
-                    object: Layout.keys, offset: 0, reason: "it has more than \(Self.most) key slots")
+            } catch let error as CorruptionError {
+                unreadable.append((id, error))
+            } catch let error as StoreError where error.kind == .notFound {
+                // Somebody has removed it meanwhile.
             }
         }
         (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
@@ -76,6 +88,17 @@ struct KeySlots {
         return byCost.filter { $0.id == known } + byCost.filter { $0.id != known }
     }
 
+    /// Those of them that it is tried on: as many as the work allows.
+    func tried(known: ID128?) -> (slots: [KeySlot], areAll: Bool) {
+        let ordered = order(known: known)
+        var work: UInt64 = 0
+        let tried = ordered.prefix { slot in
+            work += slot.cost.work
+            return work <= Self.mostWork
+        }
+        return (Array(tried), tried.count == ordered.count && !areCut)
+    }
+
     /// The repository's key, from whichever slot the password opens. `password` is asked for once.
     func unlock(known: ID128?, _ password: () throws -> SecretBytes) throws -> UnlockedKey {
         guard !slots.isEmpty else {
@@ -83,7 +106,8 @@ struct KeySlots {
         }
         let password = try password()
         var changed: CorruptionError?
-        for slot in order(known: known) {
+        let tried = tried(known: known)
+        for slot in tried.slots {
             do {
                 let object = Layout.keySlot(slot.id).description
                 if let key = try slot.open(password, object: object) {
@@ -91,8 +115,9 @@ struct KeySlots {
                 }
             } catch let error as CorruptionError { changed = error }
         }
-        throw changed
-            ?? RepositoryError.wrongPassword(location: store.location, unreadableSlots: unreadable.count)
+        if let changed { throw changed }
+        guard tried.areAll else { throw RepositoryError.tooManyKeySlots(location: store.location) }
+        throw RepositoryError.wrongPassword(location: store.location, unreadableSlots: unreadable.count)
     }
 
     /// Puts a slot, and reads it back before anything relies on it.
@@ -120,7 +145,7 @@ struct KeySlots {
 extension Repository {
     /// The slots of an encrypted repository, sorted by age; what cannot be read comes last.
     public func keySlots() throws -> [KeySlotInfo] {
-        let found = try KeySlots(store, repository: config.id)
+        let found = try KeySlots(store, repository: config.id, known: unlocked?.slot)
         var infos = found.slots.map { slot in
             var info = KeySlotInfo(id: slot.id, cost: slot.cost, isCurrent: slot.id == unlocked?.slot)
             do throws(CorruptionError) {
@@ -143,14 +168,25 @@ extension Repository {
         password: SecretBytes, cost: PasswordCost, note: KeySlotNote
     ) throws -> ID128 {
         guard let unlocked else { throw RepositoryError.notEncrypted(location: store.location) }
-        guard try KeySlots(store, repository: config.id).slots.count < KeySlots.most else {
+        func expectAtMost(_ count: Int) throws {
+            let found = try KeySlots(store, repository: config.id)
+            guard found.slots.count > count || found.areCut else { return }
             throw RepositoryError.outsideLimits(
-                what: "a further key slot", reason: "there are \(KeySlots.most) already")
+                what: "a further key slot",
+                reason: "there can be at most \(KeySlots.most); remove one first: bakstore key remove ID")
         }
+        try expectAtMost(KeySlots.most - 1)
         let id = ID128(from: random)
         try KeySlots.put(
             UnlockedKey(key: unlocked.key, slot: id), config.encryption, password: password, cost: cost,
             note: note, repository: config.id, in: store, random: random)
+        do {
+            // Others may have added slots meanwhile. Whoever put the last one sees them all.
+            try expectAtMost(KeySlots.most)
+        } catch {
+            try store.deleteDurably(Layout.keySlot(id))
+            throw error
+        }
         return id
     }
 

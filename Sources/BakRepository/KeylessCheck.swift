@@ -49,6 +49,11 @@ public final class KeylessCheck {
         method = try Repository.sealMethod(of: store)
         precondition(method != .none)
         report.objects += 1
+        for found in try Obstructions(store).hindering {
+            try note {
+                throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)")
+            }
+        }
         // Before the snapshots are listed: a session that has put a spare has put its record.
         let spares = try ids(in: Layout.spares)
         let folders: [(String, Set<ObjectKind>)] = [

@@ -54,7 +54,8 @@ public final class ManifestReader {
     /// The segments of the manifest, in order.
     public var segments: [ManifestSegmentReference] { root.segments }
 
-    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream.
+    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream. The extents of a file
+    /// may be shorter or longer than its size; together they are below 2^64 bytes.
     public func next() throws -> ManifestRecord? {
         guard let kind = try advance(), let segment else { return nil }
         return kind == .entry ? .entry(try segment.entry()) : .continuation(try segment.extentList())
@@ -84,8 +85,8 @@ public final class ManifestReader {
         return root.segments[nextSegment - 1].firstPath
     }
 
-    /// Checks the record that the segment stands at against the ones before; false for leading extents of a file
-    /// that was skipped.
+    /// Checks the record that the segment stands at against the ones before; false for extents of a file that was skipped,
+    /// or that is too long already.
     private func check(_ kind: ManifestSegmentDecoder.RecordKind) throws(CorruptionError) -> Bool {
         guard let segment else { return false }
         recordCount += 1
@@ -117,13 +118,13 @@ public final class ManifestReader {
         if recordCount == 1, (kind == .entry ? segment.path : before?.path) != promisedPath {
             throw damage("it does not begin at the path that the root says")
         }
+        // Of a file that is longer already than it can be no more is handed out: whoever reads it finds it damaged.
+        if contentBytes > fields.stat.size { return false }
+        // Both are below 2^63.
         contentBytes += segment.extentBytes
         contentExtents += segment.extentCount
         guard contentExtents <= FormatLimits.extentsPerFile else {
             throw damage("a file of over \(FormatLimits.extentsPerFile) extents")
-        }
-        guard contentBytes <= fields.stat.size || segment.extentBytes == 0 else {
-            throw damage("a file's extents are longer than the file")
         }
         return true
     }

@@ -7,13 +7,13 @@ import BakStorage
 
 /// Looks once at each pack that it is told of. May be used from any thread.
 final class PackWitness: @unchecked Sendable {
-    private let store: any ObjectStore
+    private let repository: Repository
     private let monitor = Monitor()
     private var last = ID128.zero
     private var seen: Set<ID128> = []
     private var faults: [(pack: ID128, error: CorruptionError)] = []
 
-    init(_ store: any ObjectStore) { self.store = store }
+    init(_ repository: Repository) { self.repository = repository }
 
     /// What is wrong with packs, in the order in which it was found.
     var found: [CorruptionError] { monitor.locked { faults.map(\.error) } }
@@ -46,8 +46,9 @@ final class PackWitness: @unchecked Sendable {
         let key = Layout.pack(pack.id)
         let reason: String
         do {
-            let size = try store.size(of: key)
-            if UInt64(size) == pack.size { return nil }
+            let size = try repository.store.size(of: key)
+            // What was appended to a pack changes nothing of what is in it.
+            if size == pack.size || size > pack.size && isWhole(pack) { return nil }
             reason = "it has \(size) bytes, the index says \(pack.size)"
         } catch  where error.kind == .notFound {
             reason = "it is missing"
@@ -56,5 +57,15 @@ final class PackWitness: @unchecked Sendable {
                 object: key.description, offset: 0, reason: error.message, isRefused: error.isRefused)
         }
         return CorruptionError(object: key.description, offset: 0, reason: reason)
+    }
+
+    /// Whether the pack's list of blobs is where the pack ended once.
+    private func isWhole(_ pack: IndexedPack) -> Bool {
+        let footer = try? repository.packFooter(pack.id, size: Int(pack.size)) { range in
+            var bytes = [UInt8](repeating: 0, count: range.count)
+            try bytes.withUnsafeMutableBytes { try repository.readPack(pack.id, range, into: $0) }
+            return bytes
+        }
+        return footer?.kind == pack.kind
     }
 }

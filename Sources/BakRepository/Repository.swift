@@ -203,8 +203,8 @@ public final class Repository: Sendable {
         var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
         if header.seal != .none {
             guard let password else { throw RepositoryError.passwordNeeded(location: store.location) }
-            let slots = try KeySlots(store, repository: header.id)
             let known = OpenedSlot.last(header.id, in: cache)
+            let slots = try KeySlots(store, repository: header.id, known: known)
             let opened = try slots.unlock(known: known, password)
             if opened.slot != known { OpenedSlot.remember(opened.slot, header.id, in: cache) }
             sealer = Sealer(header.seal, key: opened.key, repository: header.id, random: random)

@@ -18,6 +18,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case wrongPassword(location: String, unreadableSlots: Int)
     /// It is encrypted, and there is no key slot that could be opened.
     case noKeySlot(location: String)
+    /// The password opens none of the key slots that were tried, and there are too many to try all of them.
+    case tooManyKeySlots(location: String)
     /// Without this key slot nobody could open the repository any more.
     case lastKeySlot
     /// A password is given for a repository that is not encrypted.
@@ -61,6 +63,9 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .wrongPassword(let location, let unreadable):
             "wrong password for the repository at \(location)"
                 + (unreadable > 0 ? "; \(unreadable) of its key slots cannot be read" : "")
+        case .tooManyKeySlots(let location):
+            "the password opens none of the key slots of the repository at \(location) that were tried; there are too many "
+                + "to try all of them, so move those away from its folder keys that are not yours"
         case .noKeySlot(let location):
             "the repository at \(location) has no key slot that can be read; without one nothing can be decrypted"
         case .lastKeySlot: "this is the last key slot; without it nobody could open the repository any more"

@@ -14,6 +14,8 @@ public struct UnreadableSnapshot: Sendable {
     public var spare: CommitRecord?
     /// True if there is nothing under the record's name.
     public var isMissing = false
+    /// Whether a repair has made another snapshot from what is left of it.
+    public var isReplaced = false
 }
 
 /// The snapshots of a repository that are not forgotten.
@@ -72,7 +74,10 @@ extension Repository {
         for (id, error) in found.unreadable {
             let spare = try spare(id)?.record
             unreadable.append(
-                UnreadableSnapshot(id: id, error: error, spare: spare, isMissing: !named.contains(id)))
+                UnreadableSnapshot(
+                    id: id, error: error, spare: spare, isMissing: !named.contains(id),
+                    isReplaced: spare.map { lost in found.readable.contains { $0.isMade(from: lost) } }
+                        ?? false))
         }
         let order = SnapshotOrder(
             found.readable, unlisted: unreadable.compactMap(\.spare),

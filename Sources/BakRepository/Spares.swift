@@ -136,8 +136,15 @@ extension Repository {
             fault = error
         } catch let error as StoreError where error.kind == .notFound {}
         if fault.isWhole { return fault }
-        fault.reason += "; " + UnreadableSnapshot.advice(snapshot, hasSpare: try spare(snapshot) != nil)
+        fault.reason += try "; " + adviceOnRecord(snapshot)
         return fault
+    }
+
+    private func adviceOnRecord(_ snapshot: ID128) throws -> String {
+        let spare = try spare(snapshot)?.record
+        // What more than its record is lost of was made another snapshot of.
+        let isReplaced = try spare.map { lost in try snapshots().readable.contains { $0.isMade(from: lost) } }
+        return UnreadableSnapshot.advice(snapshot, hasSpare: isReplaced == false)
     }
 
     static func missingRecord(_ snapshot: ID128) -> CorruptionError {
@@ -148,7 +155,7 @@ extension Repository {
 
 extension UnreadableSnapshot {
     /// What to do about it.
-    public var advice: String { Self.advice(id, hasSpare: spare != nil) }
+    public var advice: String { Self.advice(id, hasSpare: spare != nil && !isReplaced) }
 
     static func advice(_ snapshot: ID128, hasSpare: Bool) -> String {
         hasSpare

@@ -54,6 +54,24 @@ public struct ObjectInfo: Hashable, Sendable {
     }
 }
 
+/// Something that has an object's name and is none, such as a folder or a symbolic link. It is never followed, read or
+/// removed: the object is missing, and cannot be stored as long as it is there.
+public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
+    /// The name that it has.
+    public var key: ObjectKey
+    /// What it is, as "a folder".
+    public var what: String
+
+    /// Makes a row of a listing.
+    public init(key: ObjectKey, what: String) {
+        self.key = key
+        self.what = what
+    }
+
+    /// What is wrong and what to do, without the name.
+    public var description: String { "\(what) is in its place; move that away" }
+}
+
 /// What became of a put-if-absent.
 public enum PutOutcome: Sendable {
     /// The object is stored, durable and visible.
@@ -68,7 +86,7 @@ public protocol ObjectStore: AnyObject, Sendable {
     var location: String { get }
 
     /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). On
-    /// `.created` it is durable and visible.
+    /// `.created` it is durable and visible. Throws `.obstructed`, as every put does, when what has the name is no object.
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing, empty or
@@ -93,6 +111,10 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does
     /// not exist is empty. Throws rather than return a part of the list.
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
+
+    /// What lies directly in `folder` under names that objects could have and is no object, sorted by key. In the folder
+    /// above other folders these are among it.
+    func obstructions(in folder: String) throws(StoreError) -> [Obstruction]
 
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
@@ -141,6 +163,7 @@ extension ObjectStore {
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
+    public func obstructions(in folder: String) throws(StoreError) -> [Obstruction] { [] }
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func expectFolders(_ folders: [String]) throws(StoreError) {}
@@ -163,6 +186,8 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case shortRead(size: Int)
         /// A name that should have been free was taken.
         case alreadyExists
+        /// What has the name of the object is none.
+        case obstructed
         /// No space or quota is left.
         case full
         /// The store may not be written to.

@@ -177,15 +177,16 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         if !report.hopelessSnapshots.isEmpty {
             let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
             try context.print(
-                "no repair brings back what is lost of \(ids); where no other copy of the repository has it, give it up with: "
-                    + context.command("forget \(ids)"))
+                "no repair brings back what is lost of \(ids); where neither a new backup nor another copy of the repository "
+                    + "does, give it up with: \(context.command("forget \(ids)"))")
         }
-        guard !report.repairs.isEmpty else { return }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.
-        if report.lacksContent {
+        if report.lacksContent, !steps.isEmpty {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }
+        if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
+        guard !steps.isEmpty else { return }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }
 
@@ -207,6 +208,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             json.member("unreadable_objects", report.unreadableObjects)
             json.member("unsupported_objects", report.unsupportedObjects)
             json.member("harmless_objects", report.harmlessObjects)
+            json.member("obstructions", report.obstructions)
             json.member("affected_files", report.affectedFiles)
             json.member("affected_snapshots", report.affectedSnapshots)
             json.member("unlisted_snapshots", report.unlistedSnapshots)

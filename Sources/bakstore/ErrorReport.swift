@@ -68,7 +68,7 @@ struct ErrorReport: Equatable {
         switch error {
         case .noRepository, .notBakstore: (.noRepository, error.description)
         case .cannotCollect, .pruneUnderWay: (.storeUnable, error.description)
-        case .wrongPassword, .passwordNeeded: (.wrongPassword, error.description)
+        case .wrongPassword, .passwordNeeded, .tooManyKeySlots: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
             .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
@@ -84,7 +84,8 @@ struct ErrorReport: Equatable {
             case .readOnly: "; make the repository's folder writable, or use another repository"
             case .notFound, .shortRead: "; is the disk still connected? If so, run: bakstore check"
             case .alreadyExists: "; nothing was overwritten, run the command again"
-            case .failed: ""
+            // It says itself what to do.
+            case .obstructed, .failed: ""
             }
         return (error.kind == .readOnly ? .storeUnable : .failed, error.description + advice)
     }

@@ -180,7 +180,10 @@ import Testing
         let bench = try Self.prepared()
         let packs = bench.store.contents.filter { $0.key.description.hasPrefix("packs/") }
         for (key, bytes) in packs {
-            for damaged in [nil, Array(bytes.dropLast())] {
+            let others: [[UInt8]?] = [
+                nil, Array(bytes.dropLast()), bytes + [0, 0], [UInt8](repeating: 0, count: bytes.count + 2),
+            ]
+            for damaged in others {
                 for parent in [BackupRequest.ParentChoice.latest, .none] {
                     var objects = bench.store.contents
                     objects[key] = damaged
@@ -195,6 +198,8 @@ import Testing
                         (try? MemoryBench.restore(repository, snapshot, log))?.items == Self.tree(2).expected
                     let named = report.damagedPacks.map(\.object)
                     #expect(isWhole ? named.allSatisfy { $0 == key.description } : named == [key.description])
+                    // What was appended takes nothing away.
+                    if damaged == bytes + [0, 0] { #expect(isWhole && named.isEmpty) }
                 }
             }
         }

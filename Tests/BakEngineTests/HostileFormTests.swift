@@ -87,6 +87,35 @@ import Testing
         #expect(copy.failedFiles > 0)
     }
 
+    /// A file that has more content than bytes is damaged, and what comes before and after it in its segment is not.
+    @Test func contentBeyondTheEndCostsNoOtherFile() throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commitLong([
+            hostile.file("a", size: 50, [.chunk(hostile.chunk)]),
+            hostile.file("b", size: 20, [.chunk(hostile.chunk)]),
+            hostile.file("c", size: 1, [.hole(1 << 62)]),
+            hostile.file(
+                "d", size: 9, [Extent](repeating: .hole(5), count: 2 * FormatLimits.extentsPerRecord + 1)),
+            hostile.file("e", size: 50, [.chunk(hostile.chunk)]), hostile.entry("f", .directory),
+        ])
+        let whole: Set<[UInt8]> = [Array("a".utf8), Array("e".utf8), Array("f".utf8)]
+        let repository = hostile.bench.repository
+        let report = try MemoryBench.check(repository).report
+        #expect(report.affectedFiles == 3 && report.unlistedSnapshots == 0 && report.damagedObjects == 0)
+        let log = RestoreLog()
+        let restored = try MemoryBench.restore(repository, snapshot, log).items
+        #expect(Set(restored.keys) == whole && log.failures.count == 3)
+        let other = try MemoryBench()
+        let copied = try SnapshotCopy(
+            CopyRequest(host: "h", program: "p"), from: repository, to: other.repository
+        ).run([snapshot])
+        #expect(copied.failedFiles == 3)
+        let repaired = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
+        #expect(repaired.lostFiles == 3 && repaired.newSnapshots == 1)
+        let copy = try #require(repository.snapshots().readable.first { $0.tags.contains("repaired") })
+        #expect(try Set(MemoryBench.restore(repository, copy).items.keys) == whole)
+    }
+
     /// A chain of folders as deep as a path can be: time and memory for each of its folders do not grow with what is
     /// above it, beyond what its path takes.
     @Test func aChainOfFoldersIsWalked() throws {

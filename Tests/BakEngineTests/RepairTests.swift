@@ -360,6 +360,57 @@ import Testing
         #expect(try MemoryBench.check(repository).report.isClean)
     }
 
+    /// What was carried out and changed nothing more is not advised again; what is advised instead ends it.
+    @Test func noRepairIsAdvisedForEver() throws {
+        let bench = try Self.prepared()
+        let last = try #require(bench.repository.snapshots().readable.last).id
+        let pack = try #require(
+            bench.store.contents.first { $0.key.description.hasPrefix("packs/") && $0.value[8] == 2 }?.key)
+        func spoil(_ objects: inout [ObjectKey: [UInt8]]) { objects[Layout.snapshot(last)]![120] ^= 1 }
+        let damages: [(String, (inout [ObjectKey: [UInt8]]) -> Void)] = [
+            (
+                "a record and its spare",
+                {
+                    spoil(&$0)
+                    $0[Layout.spare(last)] = nil
+                }
+            ),
+            ("content", { $0[pack] = nil }),
+            (
+                "content and a record",
+                {
+                    spoil(&$0)
+                    $0[pack] = nil
+                }
+            ),
+        ]
+        for (what, damage) in damages {
+            var objects = bench.store.contents
+            damage(&objects)
+            let repository = try MemoryBench.open(MemoryStore(objects))
+            var report = try MemoryBench.check(repository).report
+            #expect(report.repairs.contains(.snapshots), "\(what)")
+            var rounds = 0
+            while !report.repairs.isEmpty, rounds < 3 {
+                _ = try Self.repair(repository, report.repairsInOrder)
+                report = try MemoryBench.check(repository).report
+                rounds += 1
+            }
+            #expect(report.repairs.isEmpty && !report.hopelessSnapshots.isEmpty, "\(what)")
+            do {
+                try Self.prune(repository)
+            } catch { #expect(!"\(error)".contains("repair snapshots"), "\(what): \(error)") }
+            try repository.forget(report.hopelessSnapshots, host: "h", program: "p")
+            #expect(try MemoryBench.check(repository).report.isClean, "\(what)")
+            try Self.prune(repository)
+            for snapshot in try repository.snapshots().readable {
+                let log = RestoreLog()
+                _ = try MemoryBench.restore(repository, snapshot, log)
+                #expect(log.failures.isEmpty, "\(what)")
+            }
+        }
+    }
+
     @Test func aGoodCopyWinsOverADamagedOne() throws {
         // Two runs that did not know of each other stored the same.
         let bench = try MemoryBench()

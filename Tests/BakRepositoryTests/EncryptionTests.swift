@@ -150,6 +150,63 @@ extension Fixture {
         #expect(slots.order(known: .zero).map(\.id) == ids)
     }
 
+    @Test func moreSlotsThanMayBeMadeOpenAllTheSame() throws {
+        let fixture = Fixture()
+        let own = try #require(fixture.createEncrypted().keySlots().first?.id)
+        for _ in 0..<40 { _ = try forgeSlot(cheap, in: fixture, like: own) }
+        let opened = try fixture.open("word")
+        #expect(throws: RepositoryError.self) {
+            try opened.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
+        }
+        #expect(try opened.keySlots().count == 41)
+        let wrong = #expect(throws: RepositoryError.self) { try fixture.open("wrong") }
+        #expect(wrong == .wrongPassword(location: "simulated", unreadableSlots: 0))
+        // Beyond what is read it cannot be said that the password is wrong.
+        let cache = MemoryCache()
+        OpenedSlot.remember(own, opened.config.id, in: cache)
+        for _ in 0..<1100 { _ = try forgeSlot(cheap, in: fixture, like: own) }
+        let many = #expect(throws: RepositoryError.self) { try fixture.open("wrong") }
+        #expect(many == .tooManyKeySlots(location: "simulated"))
+        _ = try Repository.open(fixture.store, cache: cache, time: fixture.time, random: fixture.random) {
+            password("word")
+        }
+    }
+
+    @Test func slotsAreTriedAsFarAsTheWorkAllows() throws {
+        let fixture = Fixture()
+        let repository = try fixture.createEncrypted()
+        let own = try #require(repository.keySlots().first?.id)
+        let dear = PasswordCost(
+            memoryKiB: PasswordCost.mostMemoryKiB, passes: PasswordCost.mostPasses, lanes: 4)
+        for _ in 0..<31 { _ = try forgeSlot(dear, in: fixture, like: own) }
+        func tried() throws -> (slots: [KeySlot], areAll: Bool) {
+            try KeySlots(fixture.store, repository: repository.config.id).tried(known: nil)
+        }
+        #expect(try tried().slots.count == 32 && tried().areAll)
+        for _ in 0..<9 { _ = try forgeSlot(dear, in: fixture, like: own) }
+        #expect(try tried().slots.count == 32 && !tried().areAll)
+        #expect(try tried().slots.first?.id == own)
+    }
+
+    @Test func slotsThatAreAddedAtOnceKeepTheLimit() throws {
+        let fixture = Fixture()
+        let own = try #require(fixture.createEncrypted().keySlots().first?.id)
+        for _ in 0..<30 { _ = try forgeSlot(cheap, in: fixture, like: own) }
+        let other = try fixture.open("word")
+        let store = InterruptedStore(fixture.store, beforeMutation: 1) {
+            _ = try other.addKeySlot(password: password("other"), cost: cheap, note: note("other"))
+        }
+        let repository = try Repository.open(
+            store, cache: MemoryCache(), time: fixture.time, random: SeededRandom(seed: 8)
+        ) { password("word") }
+        #expect(throws: RepositoryError.self) {
+            try repository.addKeySlot(password: password("second"), cost: cheap, note: note("second"))
+        }
+        #expect(store.hasStruck)
+        #expect(try fixture.open("other").keySlots().count == 32)
+        #expect(throws: RepositoryError.self) { try fixture.open("second") }
+    }
+
     @Test func theSlotThatOpenedIsRemembered() throws {
         let fixture = Fixture()
         let repository = try fixture.createEncrypted()

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -312,6 +313,27 @@ class Campaign:
             os.mkdir(path)
         return f'folder {name} {how}'
 
+    def wall(self, base, rng):
+        """Puts something that is no file where an object may come to be; says what."""
+        rounds = [int(name.split('/')[1].split('.')[0]) for name in base.names if name.startswith('gc/')]
+        stranger = '%032x' % rng.getrandbits(128)
+        name = rng.choice([f'forget/{rng.choice(base.order)}', f'forget/{rng.choice(base.order)}',
+                           *(f'gc/{max(rounds, default=0) + 1}.{what}' for what in ('plan', 'decision')),
+                           *(f'{folder}/{stranger}' for folder in ('snapshots', 'records', 'sessions', 'index', 'vouched'))])
+        path = os.path.join(base.repo, name)
+        if os.path.lexists(path) or not os.path.isdir(base.repo):
+            return f'nothing in the place of {name}'
+        how = rng.choice(['folder', 'full folder', 'fifo', 'socket', 'link'])
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if how.endswith('folder'):
+            os.makedirs(path + ('/more' if how == 'full folder' else ''))
+        elif how == 'link':
+            os.symlink('/nowhere', path)
+        else:
+            os.mknod(path, 0o600 | (stat.S_IFIFO if how == 'fifo' else stat.S_IFSOCK))
+        self.walls.append(path)
+        return f'{how} in the place of {name}'
+
     def damage(self, base, rng):
         """Damages what is fresh; says how."""
         done = []
@@ -321,6 +343,9 @@ class Campaign:
                 done.append(self.damage_folder(base, rng))
             elif kind < (0.5 if base.name == 'table' else 0.25) and base.cached and os.path.isdir(base.cache):
                 done.append('cache: ' + self.damage_file(base, base.cache, rng.choice(base.cached), base.cached, rng))
+            elif 0.92 < kind <= 0.97 and all(os.path.isdir(path) and not os.path.islink(path) for path in (
+                    os.path.join(base.repo, folder) for folder in FOLDERS) if os.path.lexists(path)):
+                done.append(self.wall(base, rng))
             elif kind > 0.97:
                 state = rng.randrange(2)
                 copy(os.path.join(base.states[state], 'repo'), base.repo)
@@ -429,6 +454,34 @@ class Campaign:
         if changed:
             self.tell('wrong', f'what only reads changed {sorted(changed)[:3]}')
 
+    def follow(self):
+        """Does what a check says until it says nothing more, which must come to pass; then a prune has nothing in its way."""
+        for _ in range(8):
+            code, output, _ = self.call('check')
+            text = output.decode(errors='replace')
+            commands = re.findall(r'give it up with: bakstore (forget .*)$', text, re.M)
+            for line in re.findall(r'^what to do, in this order: (.*)$', text, re.M):
+                commands += [step.removeprefix('bakstore ') for step in line.split('; ')]
+            if code not in (0, 4) or not commands:
+                break
+            for command in commands:
+                if command.startswith('move away'):
+                    for name in re.findall(r'^(\S+): an? [a-z ]+ is in its place; move that away$', text, re.M):
+                        remove(os.path.join(self.base.repo, name))
+                elif command == 'back up again':
+                    self.call('backup', self.base.source)
+                else:
+                    words = command.split()
+                    if '--repo' in words:
+                        del words[words.index('--repo'):words.index('--repo') + 2]
+                    self.call(*words, *(['--yes'] if words[0] == 'forget' else []))
+        else:
+            self.tell('wrong', f'check goes on to say: {"; ".join(commands)}')
+        if code == 0:
+            code, _, errors = self.call('prune', '--max-unused', '0')
+            if code not in (0, 4):
+                self.tell('wrong', f'check finds nothing, and prune ends with {code}: {errors!r}')
+
     def write(self, rng):
         """Commands that write; then what was damaged is put back."""
         base = self.base
@@ -441,8 +494,14 @@ class Campaign:
             ('safe-to-delete', base.source, '--keep-last', '9'), ('check',), ('check', '--accept-older'),
             ('archive', 'remove', f'{number}:{base.source.lstrip("/")}/noise')]
         words = rng.choices(choices, k=1 + rng.randrange(1 if base.sealed else 4))
-        for one in words:
-            self.call(*one)
+        if rng.random() < 0.3:
+            words = ['what check says']
+            self.follow()
+        else:
+            for one in words:
+                self.call(*one)
+        for path in self.walls:
+            remove(path)
         if self.is_old:
             return
         for name in base.names:
@@ -472,7 +531,7 @@ class Campaign:
             copy(os.path.join(base.states[-1], part), os.path.join(self.work, part))
         if rng.random() < 0.2:
             remove(base.cache)
-        self.done = []
+        self.done, self.walls = [], []
         self.done = self.damage(base, rng)
         before, after = listing(os.path.join(base.states[-1], 'repo')), listing(base.repo)
         changed = {row[0] for row in before ^ after}

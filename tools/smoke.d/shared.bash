@@ -214,5 +214,18 @@ same_tree() {
     fi
 }
 
+# obstruct KIND PATH: puts something that is no file where there is nothing.
+obstruct() {
+    mkdir -p -- "${2%/*}"
+    case $1 in
+        folder) mkdir "$2" ;;
+        "full folder") mkdir -p "$2/more" ;;
+        link) ln -s /nowhere "$2" ;;
+        pipe) mkfifo "$2" ;;
+        socket) perl -MSocket -e 'chdir $ARGV[0] and socket my $s, AF_UNIX, SOCK_STREAM, 0 and bind $s, sockaddr_un($ARGV[1]) or die' "${2%/*}" "${2##*/}" ;;
+    esac
+}
+obstructions=(folder "full folder" link pipe socket)
+
 # bytes_in FOLDER: the sizes of its files together.
 bytes_in() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }'; }

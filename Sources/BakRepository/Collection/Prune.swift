@@ -84,7 +84,7 @@ public final class Prune {
             faults.milestones.reached("end")
             if !options.isDryRun {
                 try repository.sweepProbes()
-                try Sweep.removeDecidedSessions(repository, faults.milestones.inside(["at the end"]))
+                try removeSessions()
                 if !faults.withoutSpares {
                     try repository.sweepSpares()
                     try repository.renewSpares()
@@ -95,6 +95,17 @@ public final class Prune {
         report.isPartial = report.isPartial || shouldStop()
         report.revokedSessions = watch.revokedCount
         return report
+    }
+
+    /// Removes the records of sessions that are over, and of those that no program can have.
+    private func removeSessions() throws {
+        let milestones = faults.milestones.inside(["at the end"])
+        try Sweep.removeDecidedSessions(repository, milestones)
+        let open = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        for (done, session) in open.enumerated() {
+            milestones.reached("open sessions", ["\(open[done...])"])
+            if try watch.endIfDamaged(session) { try repository.store.delete(Layout.session(session)) }
+        }
     }
 
     /// Carries out the plans and the decision that are there.

@@ -48,11 +48,19 @@ final class SessionWatch {
         while !open.isEmpty {
             milestones.reached("waiting", ["\(open.sorted()) \(deadlines.sorted { $0.key < $1.key })"])
             let now = repository.time.monotonicNanoseconds()
+            var obstruction: StoreError?
             for session in open.sorted() {
                 let deadline = try deadlines[session] ?? firstSight(of: session, at: now, &hasTold)
                 deadlines[session] = deadline
-                if deadline <= now { try revoke(session) }
+                guard deadline <= now else { continue }
+                do {
+                    try revoke(session)
+                } catch let error as StoreError where error.kind == .obstructed {
+                    // It can neither be ended nor commit. The others are ended all the same.
+                    obstruction = obstruction ?? error
+                }
             }
+            if let obstruction { throw obstruction }
             let outcomes = try repository.sessionOutcomes()
             open = open.filter { !outcomes.isDecided($0) }
             if open.isEmpty { break }
@@ -79,6 +87,30 @@ final class SessionWatch {
         hasTold = true
         onEvent(.waiting(record))
         return now &+ min(options.graceSeconds, 1 << 30) &* 1_000_000_000
+    }
+
+    /// Throws if something is in the place where the end of an undecided session would be noted.
+    func expectEndable() throws {
+        let open = try undecided()
+        guard !open.isEmpty else { return }
+        for found in try repository.store.obstructions(in: Layout.snapshots) {
+            guard let id = Layout.id(in: found.key), open.contains(id) else { continue }
+            throw StoreError(
+                kind: .obstructed, operation: "end the session of", object: found.key.description,
+                message: "\(found)")
+        }
+    }
+
+    /// Ends a session whose record is damaged, as a power cut leaves it: what a program registers is whole. True when it
+    /// is decided now.
+    func endIfDamaged(_ session: ID128) throws -> Bool {
+        do {
+            _ = try repository.sessionRecord(session)
+            return false
+        } catch let error as CorruptionError where error.cause == .damage {
+            try revoke(session)
+            return true
+        } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
     private func revoke(_ session: ID128) throws {

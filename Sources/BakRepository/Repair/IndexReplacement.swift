@@ -24,7 +24,10 @@ struct IndexReplacement {
         self.repository = repository
         origin = RecordOrigin(time: repository.time.now(), host: request.host, program: request.program)
         round = trusted.round + 1
-        if !request.isDryRun { try repository.expectCollectableStore(isAlone: request.isAlone) }
+        if !request.isDryRun {
+            try repository.expectCollectableStore(isAlone: request.isAlone)
+            try Self.watch(repository).expectEndable()
+        }
         var deleted: Set<ID128> = []
         var superseded = trusted.outcomes.committed.union(trusted.outcomes.damaged)
         for info in try repository.store.list(Layout.collections) {
@@ -62,9 +65,11 @@ struct IndexReplacement {
 
     /// Ends every session that is not decided. Its backup, if it runs, learns that the index has changed, and looks
     /// up again what it refers to before it commits.
-    func endSessions() throws {
+    func endSessions() throws { _ = try Self.watch(repository).settle() }
+
+    private static func watch(_ repository: Repository) -> SessionWatch {
         var options = PruneOptions()
         options.graceSeconds = 0
-        _ = try SessionWatch(repository, options, onEvent: { _ in }, shouldStop: { false }).settle()
+        return SessionWatch(repository, options, onEvent: { _ in }, shouldStop: { false })
     }
 }

@@ -4,6 +4,13 @@ import BakCore
 import BakFormat
 import BakStorage
 
+extension CommitRecord {
+    /// Whether a repair made this snapshot from what was left of another one.
+    func isMade(from lost: CommitRecord) -> Bool {
+        parent == lost.id && time == lost.time && tags.contains(RepairSnapshots.tag)
+    }
+}
+
 extension UnreadableSnapshot {
     /// True if the record is damaged or missing. What only this program or this user cannot read others may.
     var isDamage: Bool {

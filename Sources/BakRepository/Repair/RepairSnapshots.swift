@@ -80,10 +80,13 @@ public final class RepairSnapshots: RepositoryRepair {
             let key = Layout.snapshot(snapshot.id)
             // Stopped before the next put, the record is missing, and comes back by its spare all the same.
             if !snapshot.isMissing { try repository.store.delete(key) }
-            let outcome = try bytes.withUnsafeBytes { try repository.store.put(key, $0) }
-            if outcome == .created {
-                onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
-                return true
+            do {
+                if try bytes.withUnsafeBytes({ try repository.store.put(key, $0) }) == .created {
+                    onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
+                    return true
+                }
+            } catch let error as StoreError where error.kind == .obstructed {
+                // What is in its place keeps it.
             }
         }
         let outcome = try repository.takeBack(
@@ -281,7 +284,7 @@ private final class ManifestRewriter {
         open = nil
         var reason = fault
         if reason == nil, case .extents(let extents) = entry.content, extents.totalLength != entry.stat.size {
-            reason = "the rest of its content is lost"
+            reason = "what is there of its content does not add up to its size"
         }
         if let reason {
             lostFiles += 1

@@ -1,0 +1,50 @@
+// Obstructions: what lies under the names of objects and is none, told by what it hinders. Nothing of it is followed, read or
+// removed: what it is good for only its owner knows.
+
+import BakStorage
+
+/// What is in the place of a repository's objects.
+struct Obstructions {
+    /// What keeps a snapshot from being known, forgotten or pruned, in the order of the names.
+    let hindering: [Obstruction]
+    /// What has the name of an object that can be done without or is told of where it is missing.
+    let others: [Obstruction]
+    private let all: [ObjectKey: Obstruction]
+
+    init(_ store: any ObjectStore) throws {
+        // In this order: a snapshot whose marker is listed was forgotten, whatever has its name.
+        let forgotten = Set(try store.list(Layout.forgotten).compactMap { Layout.id(in: $0.key) })
+        let decided = CollectionState.Rounds(try store.list(Layout.collections).map(\.key)).decided
+        var (hindering, others): ([Obstruction], [Obstruction]) = ([], [])
+        func look(into folder: String, _ hinders: (ObjectKey) -> Bool?) throws {
+            for found in try store.obstructions(in: folder) {
+                switch hinders(found.key) {
+                case true?: hindering.append(found)
+                case false?: others.append(found)
+                case nil: break
+                }
+            }
+        }
+        // A commit record or the tombstone of a session that is to be ended.
+        try look(into: Layout.snapshots) { key in Layout.id(in: key).map { !forgotten.contains($0) } }
+        try look(into: Layout.forgotten) { key in Layout.id(in: key).map { _ in true } }
+        // The next round, and one whose decision may have been there.
+        try look(into: Layout.collections) { key in Layout.round(in: key).map { $0.number > decided } }
+        for folder in [Layout.spares, Layout.sessions, Layout.vouched, Layout.keys] {
+            try look(into: folder) { key in Layout.id(in: key).map { _ in false } }
+        }
+        try look(into: Layout.index) { key in
+            Layout.id(in: key) != nil || Layout.baseSegment(in: key) != nil ? false : nil
+        }
+        for folder in Layout.packFolders {
+            try look(into: folder) { key in Layout.pack(in: key).map { _ in false } }
+        }
+        (self.hindering, self.others) = (hindering, others)
+        all = Dictionary(uniqueKeysWithValues: (hindering + others).map { ($0.key, $0) })
+    }
+
+    /// Why an object is not there, as "missing".
+    func absence(of key: ObjectKey) -> String {
+        all[key].map { "missing: \($0.what) is in its place" } ?? "missing"
+    }
+}
