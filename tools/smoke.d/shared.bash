@@ -222,7 +222,7 @@ obstruct() {
         "full folder") mkdir -p "$2/more" ;;
         link) ln -s /nowhere "$2" ;;
         pipe) mkfifo "$2" ;;
-        socket) perl -MSocket -e 'chdir $ARGV[0] and socket my $s, AF_UNIX, SOCK_STREAM, 0 and bind $s, sockaddr_un($ARGV[1]) or die' "${2%/*}" "${2##*/}" ;;
+        socket) perl -MSocket -e 'chdir $ARGV[0] or die; socket my $s, AF_UNIX, SOCK_STREAM, 0 or die; bind $s, sockaddr_un($ARGV[1]) or die' "${2%/*}" "${2##*/}" ;;
     esac
 }
 obstructions=(folder "full folder" link pipe socket)
