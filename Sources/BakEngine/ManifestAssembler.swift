@@ -232,6 +232,8 @@ final class ManifestAssembler: @unchecked Sendable {
                 let old = try? former.entry.get().content
                 if let old, old.fingerprint == found.content?.fingerprint { return }
             case .failed where !successor.isLink, .dropped: return
+            // The archive goes on with it under its own name.
+            case .stored(let found, _, _) where !successor.isLink && found.missing.contains(.content): return
             default: break
             }
         }
