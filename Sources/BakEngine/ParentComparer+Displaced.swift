@@ -19,7 +19,10 @@ extension ParentComparer {
                 continue
             }
             carrying.guarding {
-                displaced.append(try carrying.displaced(track.snapshot, at: path, old.stat.type))
+                let entries = try carrying.displaced(track.snapshot, at: path, old.stat.type)
+                // Several parents may have different things there.
+                while isTaken(entries.path) { entries.takeNextName() }
+                displaced.append(entries)
                 track.passedBy = path
             }
         }
@@ -56,10 +59,15 @@ extension ParentComparer {
                     return
                 }
                 if formers.contains(where: { $0.isSame(as: former) }) { return }
-                while formers.contains(where: { $0.path == former.path }) { former.takeNextName() }
+                while isTaken(former.path) { former.takeNextName() }
                 formers.append(former)
             }
         }
+    }
+
+    /// Whether something else goes on under a path from here on.
+    private func isTaken(_ path: [UInt8]?) -> Bool {
+        path != nil && (formers.contains { $0.path == path } || displaced.contains { $0.path == path })
     }
 
     /// Lets no entry go on under the path of one that a parent has.

@@ -117,19 +117,19 @@ public final class SnapshotCopy {
         return report
     }
 
-    /// Whether a copy is all of it, and no checkpoint on the way to that.
+    /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a whole
+    /// source, is.
     private func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
-        if report.isVerbatim { return copy.root == snapshot.root && copy.isComplete == snapshot.isComplete }
-        return copy.standsFor(snapshot)
+        copy.standsFor(snapshot) || copy.root == snapshot.root && copy.isComplete == snapshot.isComplete
     }
 
     private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {
         copies[snapshot.originalID] = copy
         report.copied += 1
         onEvent(.copied(snapshot, as: copy.id))
-        guard isWhole(copy, of: snapshot) else { return }
         // Rules would keep one of both, and might take the one that lacks something.
-        for lacking in earlier[snapshot.originalID] ?? [] where lacking.isComplete {
+        for lacking in earlier[snapshot.originalID] ?? []
+        where lacking.isComplete && copy.standsFor(lacking) && !lacking.standsFor(copy) {
             try destination.forget([lacking.id], host: request.host, program: request.program)
             onEvent(.replaced(lacking))
         }

@@ -163,4 +163,19 @@ import Testing
             #expect(contents.sorted() == ["first", "second"])
         }
     }
+
+    /// What several parents have at one path goes on, each under a name of its own.
+    @Test func severalParentsMayHaveDifferentThingsThere() throws {
+        let folder: [FakeEntry] = [.other("s/x", .directory), Self.file("s/x/1.jpg", "first", time: 2)]
+        try archive(folder, at: 5000)
+        try archive([Self.file("s/x", "second", time: 3)], at: 5010) { $0.archive = .no }
+        let found = try archive([.other("s/x", .symlink) { $0.attributes.linkTarget = [65] }], at: 5020)
+        #expect(found.values.sorted() == ["-first", "-second"])
+        try archive([.other("s/y", .directory), Self.file("s/y/1.jpg", "third", time: 4)], at: 5030)
+        try archive([.other("s/y", .directory), Self.file("s/y/1.jpg", "fourth", time: 5)], at: 5040) {
+            $0.archive = .no
+        }
+        let last = try archive([Self.file("s/y", "fifth", time: 6)], at: 5050)
+        #expect(["-first", "-second", "-third", "-fourth", "fifth"].allSatisfy(last.values.contains))
+    }
 }

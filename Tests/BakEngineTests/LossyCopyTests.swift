@@ -59,6 +59,22 @@ import Testing
         #expect(try copy(source.repository, to: destination, [original]).skipped == 1)
     }
 
+    /// Where a whole copy is, one that lacks files is not needed, and takes nobody's place; between repositories of the same ids,
+    /// too.
+    @Test(arguments: [false, true]) func itTakesNoPlace(_ isVerbatim: Bool) throws {
+        try copy(damaged, to: destination, [original])
+        let third = try Repository.create(
+            in: MemoryStore(),
+            options: isVerbatim ? Repository.Options(like: destination.config) : MemoryBench.options,
+            cache: MemoryCache(), time: source.repository.time, random: source.repository.random)
+        for isLacking in [true, false, true] {
+            let from = isLacking ? destination : source.repository
+            try copy(from, to: third, try from.snapshots().readable)
+        }
+        let copies = try third.snapshots().readable
+        #expect(try copies.map { try fileCount($0, third) } == [2])
+    }
+
     /// A repair and a search for the latest do not take it for a damaged original, whose spare says what it was.
     @Test func itStandsForNoDamagedOriginal() throws {
         try copy(damaged, to: destination, [original])
