@@ -226,14 +226,18 @@ final class ManifestAssembler: @unchecked Sendable {
     /// Goes on with a file under another name, unless the one at its path has the same content.
     private func carry(_ former: FormerFile) throws {
         if let successor = former.successor {
+            let old = try? former.entry.get()
+            // What cannot be read, or not to its end, goes on under its own name.
+            let goesOn = former.isFirst && !successor.isLink
             switch flow.result(of: successor.job) {
+            case .dropped: return
+            case .failed where goesOn: return
+            case .stored(let found, _, _)
+            where goesOn && found.missing.contains(.content) && old?.missing.contains(.content) == false:
+                return
             case .stored(let found, _, _)
             where !successor.isLink || found.stat.withoutAllocation == successor.stat:
-                let old = try? former.entry.get().content
-                if let old, old.fingerprint == found.content?.fingerprint { return }
-            case .failed where !successor.isLink, .dropped: return
-            // The archive goes on with it under its own name.
-            case .stored(let found, _, _) where !successor.isLink && found.missing.contains(.content): return
+                if let content = old?.content, content.fingerprint == found.content?.fingerprint { return }
             default: break
             }
         }

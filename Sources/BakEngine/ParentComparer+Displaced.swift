@@ -38,30 +38,44 @@ extension ParentComparer {
         at path: [UInt8], _ stat: FileStat, content: FileContent? = nil, job: FileJob? = nil,
         isLink: Bool = false
     ) {
-        guard let carrying, stat.type == .regular else { return }
+        guard carrying != nil, stat.type == .regular else { return }
+        let successor = job.map {
+            FormerFile.Successor(job: $0, stat: stat.withoutAllocation, isLink: isLink)
+        }
+        // What cannot be read goes on as the first of them has it.
+        var isFirst = true
         for track in tracks where track.standing == .found && track.uses.contains(.following) {
-            guard let segment = track.cursor.segment, segment.fields.stat.type == .regular,
-                !isSame(segment.fields.stat, stat)
-            else { continue }
-            carrying.guarding {
-                let isGone = segment.fields.goneSince != nil
-                var former = FormerFile(
-                    path, at: carrying.time,
-                    .failure(.init(reason: "the list of files does not say all of its content")),
-                    isNewlyGone: !isGone,
-                    successor: job.map { .init(job: $0, stat: stat.withoutAllocation, isLink: isLink) })
-                let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
-                if let old, let oldContent = old.content {
-                    if oldContent.fingerprint == content?.fingerprint { return }
-                    if !isGone, try !carrying.isVouched(oldContent) { return }
-                    former.entry = carrying.carried(old)
-                } else if !isGone {
-                    return
-                }
-                if formers.contains(where: { $0.isSame(as: former) }) { return }
-                while isTaken(former.path) { former.takeNextName() }
-                formers.append(former)
+            guard let segment = track.cursor.segment, segment.fields.stat.type == .regular else { continue }
+            if !isSame(segment.fields.stat, stat) {
+                keepFormer(track, segment, path, content, successor, isFirst: isFirst)
             }
+            isFirst = false
+        }
+    }
+
+    /// Sees to what a parent has at a path that goes on as another has it, or as the source does.
+    func keepFormer(
+        _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
+        _ successor: FormerFile.Successor?, isFirst: Bool
+    ) {
+        guard let carrying else { return }
+        carrying.guarding {
+            let isGone = segment.fields.goneSince != nil
+            var former = FormerFile(
+                path, at: carrying.time,
+                .failure(.init(reason: "the list of files does not say all of its content")),
+                isNewlyGone: !isGone, isFirst: isFirst, successor: successor)
+            let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
+            if let old, let oldContent = old.content {
+                if oldContent.fingerprint == content?.fingerprint { return }
+                if !isGone, try !carrying.isVouched(oldContent) { return }
+                former.entry = carrying.carried(old)
+            } else if !isGone {
+                return
+            }
+            if formers.contains(where: { $0.isSame(as: former) }) { return }
+            while isTaken(former.path) { former.takeNextName() }
+            formers.append(former)
         }
     }
 

@@ -89,10 +89,18 @@ extension ParentComparer {
         guard let (track, path) = first else { return nil }
         let absence = absence(of: path, limit)
         let root = tally.root(of: path)
+        let chosen = track.cursor.segment
         for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
             if let root, absence != .leftOut { same.countFile(beneath: root) }
-            // Others at this path are older.
-            if same !== track { leave(same, limit) }
+            if same === track { continue }
+            // Others at this path are older, and may have another file there.
+            if carrying != nil, same.uses.contains(.following), let segment = same.cursor.segment,
+                segment.fields.stat.type == .regular
+            {
+                let content = chosen?.isComplete == true ? (try? chosen?.entry())?.content : nil
+                keepFormer(same, segment, path, content, nil, isFirst: false)
+            }
+            leave(same, limit)
         }
         let missed = take(track, path, absence, hasRoot: root != nil, &run)
         leave(track, limit)

@@ -172,15 +172,17 @@ struct FormerFile: Sendable {
     var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
     /// Whether the source had it until now.
     var isNewlyGone: Bool
+    /// Whether it goes on under its own path where that cannot be read.
+    var isFirst: Bool
     /// Nil when that is known to have other content.
     var successor: Successor?
 
     init(
         _ oldPath: [UInt8], at time: Timestamp, _ entry: Result<ManifestEntry, ArchiveCarrying.Loss>,
-        isNewlyGone: Bool, successor: Successor?
+        isNewlyGone: Bool, isFirst: Bool, successor: Successor?
     ) {
         (self.oldPath, self.time, self.entry) = (oldPath, time, entry)
-        (self.isNewlyGone, self.successor) = (isNewlyGone, successor)
+        (self.isNewlyGone, self.isFirst, self.successor) = (isNewlyGone, isFirst, successor)
         path = DisplacedName.path(of: oldPath, .regular, at: time)
     }
 

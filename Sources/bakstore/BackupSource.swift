@@ -35,7 +35,7 @@ struct BackupSource {
             if files.isAllMissing { throw Self.nothingThere(files.missing) }
             (tree, roots) = (files, files.places)
             missing = files.missing.map(\.path)
-            let known = Set(files.places)
+            let known = Set(files.places + missing)
             written = paths.map { path in
                 Array(Machine.absolutePath(String(decoding: path, as: UTF8.self)).utf8.dropFirst())
             }.filter { !known.contains($0) }

@@ -100,11 +100,12 @@ extension Commands {
         _ source: BackupSource, of device: String, _ repository: Repository
     ) throws -> [[UInt8]] {
         guard !source.missing.isEmpty else { return source.roots }
-        let all = (source.roots + source.missing).sorted { PathOrder.precedes($0, $1) }
-        let isKnown = try repository.snapshots().readable.contains {
-            $0.device == device && Set($0.paths) == Set(all)
+        let (found, named) = (Set(source.roots), Set(source.roots + source.missing))
+        let known = try repository.snapshots().readable.map { ($0.device, Set($0.paths)) }.filter {
+            $0.0 == device && found.isSubset(of: $0.1) && named.isSuperset(of: $0.1)
         }
-        return isKnown ? all : source.roots
+        let most = known.max { $0.1.count < $1.1.count }
+        return most.map { $0.1.sorted { PathOrder.precedes($0, $1) } } ?? source.roots
     }
 
     private static func request(

@@ -178,4 +178,18 @@ import Testing
         let last = try archive([Self.file("s/y", "fifth", time: 6)], at: 5050)
         #expect(["-first", "-second", "-third", "-fourth", "fifth"].allSatisfy(last.values.contains))
     }
+
+    /// The same where the walk misses the path, or cannot read it, or not to its end.
+    @Test(arguments: ["gone", "open", "short"])
+    func severalParentsMayHaveDifferentFilesThere(_ now: String) throws {
+        try archive([Self.file("s/1.jpg", "first", time: 2)], at: 5000)
+        try archive([], at: 5010)
+        try archive([Self.file("s/1.jpg", "second", time: 3)], at: 5020) { $0.archive = .no }
+        var third = Self.file("s/1.jpg", "third", time: 4)
+        if now == "short" { third.stat.size += 20 } else { third.fault = now }
+        for time in Int64(5030)...5032 {
+            let found = try archive(now == "gone" ? [] : [third], at: time)
+            #expect(found.values.sorted() == ["-first", now == "gone" ? "-second" : "second"])
+        }
+    }
 }
