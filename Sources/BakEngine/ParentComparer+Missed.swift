@@ -85,6 +85,7 @@ extension ParentComparer {
             }
         }
         if let first { avoid(first.path) }
+        if case .before(let met) = limit { avoid(met) }
         if let other = takeDisplaced(limit, before: first?.path) { return other }
         guard let (track, path) = first else { return nil }
         let absence = absence(of: path, limit)

@@ -108,6 +108,7 @@ public final class SnapshotCopy {
                 copies[snapshot.originalID] = copy
                 report.skipped += 1
                 onEvent(.skipped(snapshot, as: copy.id))
+                try removeLacking(beside: copy)
             } else {
                 rest.append(snapshot)
             }
@@ -127,9 +128,16 @@ public final class SnapshotCopy {
         copies[snapshot.originalID] = copy
         report.copied += 1
         onEvent(.copied(snapshot, as: copy.id))
-        // Rules would keep one of both, and might take the one that lacks something.
-        for lacking in earlier[snapshot.originalID] ?? []
-        where lacking.isComplete && copy.standsFor(lacking) && !lacking.standsFor(copy) {
+        try removeLacking(beside: copy)
+    }
+
+    /// Removes earlier copies that lack files: rules would keep one of both, and might take the one that lacks something. One
+    /// with tags that the other has not stays, as somebody has marked it.
+    private func removeLacking(beside copy: CommitRecord) throws {
+        for lacking in earlier[copy.originalID] ?? []
+        where lacking.isComplete && copy.standsFor(lacking) && !lacking.standsFor(copy)
+            && Set(lacking.tags).isSubset(of: copy.tags) && !request.isDryRun
+        {
             try destination.forget([lacking.id], host: request.host, program: request.program)
             onEvent(.replaced(lacking))
         }

@@ -88,7 +88,9 @@ public final class RepositoryCheck {
         onEvent(.step("manifests"))
         try checkManifests(list.readable, index)
         // What is missing may lie whole in a pack that the index does not name.
-        if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0 {
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0,
+            !report.repairs.contains(.index), wouldFind()
+        {
             report.repairs.insert(.index)
         }
         for snapshot in list.unreadable where snapshot.isDamage {
@@ -103,6 +105,16 @@ public final class RepositoryCheck {
         if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
         report.wasInterrupted = isCancelled()
         return report
+    }
+
+    /// Finds out by a dry run whether a repair of the index would find anything.
+    private func wouldFind() -> Bool {
+        var request = RepairRequest(host: "", program: "")
+        request.isDryRun = true
+        let repair = RepairIndex(repository, request, onEvent: { _ in }, isCancelled: isCancelled)
+        // Where that cannot be told, it is left to the repair to say so.
+        guard let found = try? repair.run() else { return true }
+        return found.foundBlobs > 0 || found.salvagedBlobs > 0
     }
 
     /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it made

@@ -3,7 +3,7 @@
 // person or a program is told passes through here on its way out, so no message can forget them.
 //
 // Always holds: a command is known by the program's name and one of its commands at the start of a text, or behind a colon
-// or semicolon; it ends at the next `,`, `;`, `)` or `"`, or with the text. One that names a repository stays as it is.
+// or semicolon; it ends at the next `,`, `;`, `)`, `"` or colon with a space, or with the text. One that names a repository stays as it is.
 
 import BakCore
 
@@ -48,10 +48,14 @@ struct SuggestedCommands: Sendable, Equatable {
         var result = ""
         var rest = text[...]
         while let start = Self.nextCommand(in: rest, isStart: rest.startIndex == text.startIndex) {
-            let end = rest[start...].firstIndex { ",;)\"".contains($0) } ?? rest.endIndex
-            let command = rest[start..<end]
+            let command = rest[start...]
+            let end =
+                command.indices.first { place in
+                    ",;)\"".contains(command[place]) || command[place...].hasPrefix(": ")
+                } ?? rest.endIndex
+            let words = rest[start..<end]
             result += rest[..<end]
-            if !["--repo", "--help", first].contains(where: command.contains) { result += flags }
+            if !["--repo", "--help", first].contains(where: words.contains) { result += flags }
             rest = rest[end...]
         }
         return result + rest

@@ -75,6 +75,22 @@ import Testing
         #expect(try copies.map { try fileCount($0, third) } == [2])
     }
 
+    /// What somebody has tagged stays.
+    @Test func whatIsTaggedStays() throws {
+        try copy(damaged, to: destination, [original])
+        var lacking = try destination.snapshots().readable[0]
+        lacking.tags = ["keep"]
+        let session = try BackupSession(destination, host: "h", program: "p")
+        let tagged = try session.commit(continuing: false) { id, hasIndex in
+            (lacking.id, lacking.hasIndex) = (id, hasIndex)
+            return lacking
+        }
+        session.close()
+        try copy(source.repository, to: destination, [original])
+        let copies = try destination.snapshots().readable
+        #expect(copies.count == 2 && copies.contains { $0.id == tagged.id })
+    }
+
     /// A repair and a search for the latest do not take it for a damaged original, whose spare says what it was.
     @Test func itStandsForNoDamagedOriginal() throws {
         try copy(damaged, to: destination, [original])

@@ -360,6 +360,21 @@ import Testing
         #expect(try MemoryBench.check(repository).report.isClean)
     }
 
+    /// A pack that a repair has dropped does not come back by its own list of blobs, and its return is not advised.
+    @Test func whatWasDroppedStaysDropped() throws {
+        let bench = try Self.prepared()
+        var objects = bench.store.contents
+        let pack = try #require(
+            objects.first { $0.key.description.hasPrefix("packs/") && $0.value[8] == 2 }?.key)
+        objects[pack]![200] ^= 1
+        let repository = try MemoryBench.open(MemoryStore(objects))
+        _ = try Self.repair(repository, [.packs])
+        let before = try MemoryBench.check(repository).report
+        #expect(before.affectedFiles > 0 && before.unusedPacks > 0 && !before.repairs.contains(.index))
+        #expect(try Self.repair(repository, [.index]).reports[0].foundBlobs == 0)
+        #expect(try MemoryBench.check(repository).report.affectedFiles == before.affectedFiles)
+    }
+
     /// What was carried out and changed nothing more is not advised again; what is advised instead ends it.
     @Test func noRepairIsAdvisedForEver() throws {
         let bench = try Self.prepared()

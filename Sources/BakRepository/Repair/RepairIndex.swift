@@ -18,10 +18,12 @@ public final class RepairIndex: RepositoryRepair {
         try noteMissingSegments(old.trusted)
         onEvent(.step("packs"))
         let stored = try repository.listPacks()
-        let gathered = try gather(old, stored.filter { !replacement.deletedPacks.contains($0.key) })
+        let (gathered, partial) = try gather(
+            old, stored.filter { !replacement.deletedPacks.contains($0.key) })
         let (new, before) = (gathered.sorted, try old.soundIndex())
         let rescued = PackFiller(repository, isDryRun: request.isDryRun)
-        try rescue(stored.filter { replacement.deletedPacks.contains($0.key) }, before, new, to: rescued)
+        let returned = stored.filter { replacement.deletedPacks.contains($0.key) || partial.contains($0.key) }
+        try rescue(returned, before, new, to: rescued)
         if isCancelled() { return try interrupt() }
         try compare(before, new, rescued)
         if report.wasNeeded, !request.isDryRun {
@@ -70,22 +72,34 @@ public final class RepairIndex: RepositoryRepair {
 
     // MARK: What the packs hold
 
-    private func gather(_ old: BlobIndex, _ stored: [ID128: Int]) throws -> GatheredIndex {
+    /// Gathers what packs hold. Returns as well the packs that are not all whole and that nothing is to be named of: out of
+    /// these what is needed is copied.
+    private func gather(
+        _ old: BlobIndex, _ stored: [ID128: Int]
+    ) throws -> (index: GatheredIndex, partial: Set<ID128>) {
         let listed = stored.sorted { $0.key < $1.key }
         report.packs = listed.count
         let gathered = GatheredIndex(repository)
         let salvage = PackSalvage(repository)
+        // A whole index does not name what a repair has found damaged, and that must not come back by its own list.
+        let named = report.wasNeeded ? nil : Set(old.packs.map(\.id))
+        var partial: Set<ID128> = []
         var silent: [ID128: (size: Int, entries: [IndexEntry])] = [:]
         for (number, (pack, size)) in listed.enumerated() {
-            if isCancelled() { return gathered }
+            if isCancelled() { return (gathered, partial) }
             onEvent(.progress(done: UInt64(number), total: UInt64(listed.count)))
             if let (kind, blobs) = try salvage.footer(of: pack, size: size) {
-                try gathered.add(IndexedPack(id: pack, size: UInt64(size), kind: kind), blobs)
+                let indexed = IndexedPack(id: pack, size: UInt64(size), kind: kind)
+                if named?.contains(pack) == false, try !isWhole(indexed, blobs, salvage) {
+                    partial.insert(pack)
+                } else {
+                    try gathered.add(indexed, blobs)
+                }
             } else {
                 silent[pack] = (size, [])
             }
         }
-        guard !silent.isEmpty else { return gathered }
+        guard !silent.isEmpty else { return (gathered, partial) }
         onEvent(.step("damaged packs"))
         let sorted = try old.soundIndex()
         var known: [ID128: IndexedPack] = [:]
@@ -96,7 +110,17 @@ public final class RepairIndex: RepositoryRepair {
             report.damagedPacks += 1
             try add(pack, size, entries, known[pack], to: gathered, salvage)
         }
-        return gathered
+        return (gathered, partial)
+    }
+
+    private func isWhole(_ pack: IndexedPack, _ blobs: [BlobRecord], _ salvage: PackSalvage) throws -> Bool {
+        for blob in blobs where !isCancelled() {
+            let entry = IndexEntry(
+                id: blob.id, pack: 0, offset: blob.offset, rawLength: blob.rawLength,
+                storedLength: blob.storedLength)
+            if try salvage.blob(entry, blob, of: pack, size: Int(pack.size)) == nil { return false }
+        }
+        return true
     }
 
     /// Adds a pack that does not say itself what it holds.
