@@ -47,7 +47,8 @@ make_far() {
     mounted+=("$work/far/$1")
 }
 
-# start_server MEDIUM OPTIONS: OpenSSH's SFTP server with OPTIONS, behind an SSH server on loopback with keys of its own.
+# start_server MEDIUM OPTIONS: OpenSSH's SFTP server with OPTIONS, in an SSH server on loopback with keys of its own: no login
+# shell, whose start-up files may do anything, is on the way.
 # Where there is no sshd, sshfs talks to the SFTP server through a pipe.
 start_server() {
     local sshd server=/usr/lib/openssh/sftp-server try
@@ -65,7 +66,7 @@ start_server() {
         port=$((20000 + RANDOM % 12000))
         printf '%s\n' "Port $port" "ListenAddress 127.0.0.1" "HostKey $work/ssh/host" "PidFile none" \
             "AuthorizedKeysFile $work/ssh/key.pub" "StrictModes no" "UsePAM no" "PermitRootLogin yes" \
-            "PasswordAuthentication no" "Subsystem sftp $server $2" >ssh/config
+            "PasswordAuthentication no" "Subsystem sftp internal-sftp $2" >ssh/config
         "$sshd" -D -e -f "$work/ssh/config" 2>medium.log &
         sshd_pid=$!
         until_answers "$port" || continue
