@@ -70,8 +70,8 @@ final class ArchiveCarrying: @unchecked Sendable {
         try DisplacedEntries(snapshot, repository: repository, index: index, at: path, type, time)
     }
 
-    /// Whether the content of a file was called safe to delete. For the thread that compares. A vouch that cannot be read says nothing; a prune names it
-    /// before it removes a snapshot.
+    /// Whether the content of a file was called safe to delete. For the thread that compares. A vouch that cannot be read
+    /// says nothing; a prune names it before it removes a snapshot.
     func isVouched(_ content: FileContent) throws -> Bool {
         let known = try vouched ?? Set(repository.vouchedContent())
         vouched = known
@@ -82,7 +82,6 @@ final class ArchiveCarrying: @unchecked Sendable {
     func cursor(_ snapshot: CommitRecord, from path: [UInt8]) throws -> ParentCursor {
         try ParentCursor(snapshot, repository: repository, index: index, from: path)
     }
-
 }
 
 /// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the walk.

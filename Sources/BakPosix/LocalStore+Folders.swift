@@ -44,27 +44,6 @@ extension LocalStore {
         }
     }
 
-    /// What has an object's name and is no file, in words; nil if nothing else has it.
-    public func obstruction(of key: ObjectKey) -> String? { obstruction(at: key.description, of: S_IFREG) }
-
-    /// What has the name of a folder of the store and is none, in words; nil if nothing else has it.
-    func obstruction(at path: String, of format: mode_t = S_IFDIR) -> String? {
-        guard let folder = try? openFolder(Self.parent(of: path), linux_O_PATH.flag),
-            let status = try? linkStatus(at: folder.number, Self.lastComponent(of: path)),
-            status.format != format
-        else { return nil }
-        let kind =
-            switch status.format {
-            case S_IFLNK: "a symbolic link"
-            case S_IFDIR: "a folder"
-            case S_IFREG: "a file"
-            case S_IFIFO: "a named pipe"
-            case S_IFSOCK: "a socket"
-            default: "a device"
-            }
-        return "\(path) is \(kind) in the place of a \(format == S_IFDIR ? "folder" : "file")"
-    }
-
     /// The folder `tmp`, made when it is missing.
     func temporaries() throws(Errno) -> Descriptor {
         if let known = monitor.locked({ temporaryFolder }) { return known }

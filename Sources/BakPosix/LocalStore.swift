@@ -175,25 +175,35 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     }
 
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        try listWithObstructions(folder).objects
+    }
+
+    public func listWithObstructions(
+        _ folder: String
+    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
         do throws(Errno) {
-            guard let descriptor = try openListed(folder) else { return [] }
+            guard let descriptor = try openListed(folder) else { return ([], []) }
             var listing = try FolderListing(descriptor.number)
             listing.sort()
-            var objects: [ObjectInfo] = []
+            var found: (objects: [ObjectInfo], obstructions: [Obstruction]) = ([], [])
             for index in 0..<listing.count {
                 let name = String(decoding: listing.name(index), as: UTF8.self)
                 let text = folder.isEmpty ? name : "\(folder)/\(name)"
                 guard ObjectKey.isValid(text) else { continue }
+                let key = ObjectKey(text)
                 do throws(Errno) {
                     let status = try linkStatus(at: descriptor.number, name)
-                    guard status.format == S_IFREG else { continue }
-                    objects.append(ObjectInfo(key: ObjectKey(text), size: status.contentBytes))
+                    if status.format == S_IFREG {
+                        found.objects.append(ObjectInfo(key: key, size: status.contentBytes))
+                    } else {
+                        found.obstructions.append(Obstruction(key: key, what: Self.noun(of: status)))
+                    }
                 } catch {
                     // Deleted since the folder was read; anything else is a failure of the listing.
                     guard error.code == ENOENT else { throw error }
                 }
             }
-            return objects
+            return found
         } catch {
             throw failure(error, "list", folder)
         }

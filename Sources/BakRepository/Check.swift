@@ -135,7 +135,7 @@ public final class RepositoryCheck {
     /// Looks at everything but what manifests say.
     private func checkObjects() throws -> (SnapshotList, BlobIndex) {
         onEvent(.step("snapshots"))
-        let obstructions = try Obstructions(repository.store)
+        var obstructions = try Obstructions(repository.store)
         for found in obstructions.hindering { note(found.key.description, "\(found)") }
         report.obstructions = obstructions.hindering.count
         let list = try repository.snapshotList()
@@ -152,6 +152,7 @@ public final class RepositoryCheck {
         let census = try PackCensus(repository.store, index) { key in
             held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
         }
+        obstructions.add(census.obstructions)
         checkListing(census, obstructions)
         try checkPacks(census, index)
         // What is missed has been told of.

@@ -3,13 +3,13 @@
 
 import BakStorage
 
-/// What is in the place of a repository's objects.
+/// What is in the place of a repository's objects. Packs, which a census lists, are added to it.
 struct Obstructions {
     /// What keeps a snapshot from being known, forgotten or pruned, in the order of the names.
     let hindering: [Obstruction]
     /// What has the name of an object that can be done without or is told of where it is missing.
-    let others: [Obstruction]
-    private let all: [ObjectKey: Obstruction]
+    private(set) var others: [Obstruction]
+    private var all: [ObjectKey: Obstruction]
 
     init(_ store: any ObjectStore) throws {
         // In this order: a snapshot whose marker is listed was forgotten, whatever has its name.
@@ -17,7 +17,7 @@ struct Obstructions {
         let decided = CollectionState.Rounds(try store.list(Layout.collections).map(\.key)).decided
         var (hindering, others): ([Obstruction], [Obstruction]) = ([], [])
         func look(into folder: String, _ hinders: (ObjectKey) -> Bool?) throws {
-            for found in try store.obstructions(in: folder) {
+            for found in try store.listWithObstructions(folder).obstructions {
                 switch hinders(found.key) {
                 case true?: hindering.append(found)
                 case false?: others.append(found)
@@ -36,11 +36,14 @@ struct Obstructions {
         try look(into: Layout.index) { key in
             Layout.id(in: key) != nil || Layout.baseSegment(in: key) != nil ? false : nil
         }
-        for folder in Layout.packFolders {
-            try look(into: folder) { key in Layout.pack(in: key).map { _ in false } }
-        }
         (self.hindering, self.others) = (hindering, others)
         all = Dictionary(uniqueKeysWithValues: (hindering + others).map { ($0.key, $0) })
+    }
+
+    /// Adds what is in the place of packs.
+    mutating func add(_ packs: [Obstruction]) {
+        others += packs
+        for found in packs { all[found.key] = found }
     }
 
     /// Why an object is not there, as "missing".

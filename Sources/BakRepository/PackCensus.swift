@@ -22,12 +22,16 @@ struct PackCensus: Sendable {
     private(set) var packs: [CountedPack] = []
     /// How many others are in the store, and their bytes.
     private(set) var unnamed: (packs: Int, bytes: UInt64) = (0, 0)
+    /// What has the name of a pack and is none.
+    private(set) var obstructions: [Obstruction] = []
 
     /// Counts. `onStray` is told of objects among the packs that are none.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
         for folder in Layout.packFolders {
-            for info in try store.list(folder) {
+            let found = try store.listWithObstructions(folder)
+            obstructions += found.obstructions.filter { Layout.pack(in: $0.key) != nil }
+            for info in found.objects {
                 guard let id = Layout.pack(in: info.key) else {
                     onStray(info.key)
                     continue

@@ -112,9 +112,11 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// not exist is empty. Throws rather than return a part of the list.
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
 
-    /// What lies directly in `folder` under names that objects could have and is no object, sorted by key. In the folder
-    /// above other folders these are among it.
-    func obstructions(in folder: String) throws(StoreError) -> [Obstruction]
+    /// The objects directly in `folder`, as `list` gives them, and what else lies there under names that objects could have,
+    /// sorted by key. In the folder above other folders these are among it.
+    func listWithObstructions(
+        _ folder: String
+    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
@@ -163,7 +165,9 @@ extension ObjectStore {
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
-    public func obstructions(in folder: String) throws(StoreError) -> [Obstruction] { [] }
+    public func listWithObstructions(
+        _ folder: String
+    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func expectFolders(_ folders: [String]) throws(StoreError) {}

@@ -57,7 +57,7 @@ extension PosixTests {
                 try withBytes("1") { try store.stage(key, $0) }
                 expectObstructed(key, what) { try store.publishStaged() }
                 #expect(try store.list("forget").isEmpty, "\(what)")
-                #expect(try store.obstructions(in: "forget").map(\.key) == [key], "\(what)")
+                #expect(try store.listWithObstructions("forget").obstructions.map(\.key) == [key], "\(what)")
                 var bytes = [UInt8](repeating: 0, count: 1)
                 let read = #expect(throws: StoreError.self, "\(what)") {
                     try bytes.withUnsafeMutableBytes { try store.read(key, at: 0, into: $0) }
@@ -68,8 +68,8 @@ extension PosixTests {
                 #expect(scratch.names("\(way) \(kind)/tmp").isEmpty, "\(what)")
                 // An object beside it is none of it.
                 _ = try withBytes("1") { try store.put(ObjectKey("forget/y"), $0) }
-                #expect(try store.obstructions(in: "forget").map(\.key) == [key], "\(what)")
-                #expect(try store.obstructions(in: "nowhere").isEmpty, "\(what)")
+                #expect(try store.listWithObstructions("forget").obstructions.map(\.key) == [key], "\(what)")
+                #expect(try store.listWithObstructions("nowhere").obstructions.isEmpty, "\(what)")
             }
         }
     }

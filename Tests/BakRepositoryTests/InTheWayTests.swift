@@ -34,10 +34,13 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         for key in keys { try expectFree(key) }
         try base.publishStaged()
     }
-    override func obstructions(in folder: String) throws(StoreError) -> [Obstruction] {
-        obstructed.filter { $0.hasPrefix(folder + "/") && !$0.dropFirst(folder.count + 1).contains("/") }
-            .sorted()
-            .map { Obstruction(key: ObjectKey($0), what: "a wall") }
+    override func listWithObstructions(
+        _ folder: String
+    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
+        let walls = obstructed.filter {
+            $0.hasPrefix(folder + "/") && !$0.dropFirst(folder.count + 1).contains("/")
+        }
+        return (try list(folder), walls.sorted().map { Obstruction(key: ObjectKey($0), what: "a wall") })
     }
 }
 

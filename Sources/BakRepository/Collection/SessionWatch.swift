@@ -93,7 +93,7 @@ final class SessionWatch {
     func expectEndable() throws {
         let open = try undecided()
         guard !open.isEmpty else { return }
-        for found in try repository.store.obstructions(in: Layout.snapshots) {
+        for found in try repository.store.listWithObstructions(Layout.snapshots).obstructions {
             guard let id = Layout.id(in: found.key), open.contains(id) else { continue }
             throw StoreError(
                 kind: .obstructed, operation: "end the session of", object: found.key.description,
