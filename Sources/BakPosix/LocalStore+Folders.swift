@@ -59,9 +59,16 @@ extension LocalStore {
     /// and in no other. Throws ENOTDIR where a link or a file is in a folder's place.
     ///
     /// - Parameter access: O_RDONLY, or O_PATH for a folder that names are only looked up in.
-    func openFolder(_ folder: String, _ access: Int32 = O_RDONLY) throws(Errno) -> Descriptor {
-        var opened = root
-        for component in folder.isEmpty ? ["."] : folder.split(separator: "/") {
+    /// - Parameter above: the folder that the path begins in; the store's own without it.
+    func openFolder(
+        _ folder: String, _ access: Int32 = O_RDONLY, in above: Descriptor? = nil
+    ) throws(Errno) -> Descriptor {
+        var opened = above ?? root
+        // Most have one component; to split costs as much as to open.
+        let components =
+            folder.utf8.contains(UInt8(ascii: "/"))
+            ? folder.split(separator: "/") : [folder.isEmpty ? "." : folder[...]]
+        for component in components {
             opened = try Descriptor.open(
                 at: opened.number, String(component), access | O_DIRECTORY | O_NOFOLLOW)
         }
@@ -69,9 +76,9 @@ extension LocalStore {
     }
 
     /// Opens a folder to list it; nil when it does not exist.
-    func openListed(_ folder: String) throws(Errno) -> Descriptor? {
+    func openListed(_ folder: String, in above: Descriptor? = nil) throws(Errno) -> Descriptor? {
         do throws(Errno) {
-            return try openFolder(folder)
+            return try openFolder(folder, in: above)
         } catch {
             // Where the store itself is gone, no folder of it may pass for empty.
             guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }

@@ -36,7 +36,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var syncsFolders: Bool?
     var existingFolders: Set<String> = []
     var durableFolders: Set<String> = []
-    private var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
+    var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
     /// Opens the store in an existing folder.
     public init(path: String) throws(StoreError) {
@@ -147,68 +147,6 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    public func size(of key: ObjectKey) throws(StoreError) -> Int {
-        do throws(Errno) {
-            let folder = try openFolder(Self.folder(of: key))
-            let status = try linkStatus(at: folder.number, Self.lastComponent(of: key))
-            guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
-            return status.contentBytes
-        } catch {
-            throw failure(error, "look up", key.description)
-        }
-    }
-
-    public func read(
-        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws(StoreError) {
-        let (count, size): (Int, Int)
-        do throws(Errno) {
-            let file = try reader(key)
-            count = try readAll(file.number, buffer, at: UInt64(offset))
-            size = count == buffer.count ? 0 : try file.status().contentBytes
-        } catch {
-            throw failure(error, "read", key.description)
-        }
-        guard count == buffer.count else {
-            throw StoreError.short(key, size: size, wanted: offset + buffer.count)
-        }
-    }
-
-    public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
-        try listWithObstructions(folder).objects
-    }
-
-    public func listWithObstructions(
-        _ folder: String
-    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
-        do throws(Errno) {
-            guard let descriptor = try openListed(folder) else { return ([], []) }
-            var listing = try FolderListing(descriptor.number)
-            listing.sort()
-            var found: (objects: [ObjectInfo], obstructions: [Obstruction]) = ([], [])
-            for index in 0..<listing.count {
-                let name = String(decoding: listing.name(index), as: UTF8.self)
-                let text = folder.isEmpty ? name : "\(folder)/\(name)"
-                guard ObjectKey.isValid(text) else { continue }
-                let key = ObjectKey(text)
-                do throws(Errno) {
-                    let status = try linkStatus(at: descriptor.number, name)
-                    if status.format == S_IFREG {
-                        found.objects.append(ObjectInfo(key: key, size: status.contentBytes))
-                    } else {
-                        found.obstructions.append(Obstruction(key: key, what: Self.noun(of: status)))
-                    }
-                } catch {
-                    // Deleted since the folder was read; anything else is a failure of the listing.
-                    guard error.code == ENOENT else { throw error }
-                }
-            }
-            return found
-        } catch {
-            throw failure(error, "list", folder)
-        }
-    }
-
     public func delete(_ key: ObjectKey) throws(StoreError) {
         monitor.locked { readers.remove(key) }
         do throws(Errno) {
@@ -272,11 +210,16 @@ extension LocalStore {
 
     /// The folder that a path lies in; "" for the store's own.
     static func parent(of path: String) -> String {
-        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+        lastSlash(of: path).map { String(path[..<$0]) } ?? ""
+    }
+
+    /// Found among the bytes: to look for characters takes longer than to open the file.
+    private static func lastSlash(of path: String) -> String.Index? {
+        path.utf8.lastIndex(of: UInt8(ascii: "/"))
     }
 
     static func lastComponent(of path: String) -> String {
-        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+        lastSlash(of: path).map { String(path[path.utf8.index(after: $0)...]) } ?? path
     }
 
     /// The folder and all above it, from the store's own ("") down.
@@ -286,31 +229,6 @@ extension LocalStore {
             paths.append(paths.last!.isEmpty ? String(component) : paths.last! + "/" + component)
         }
         return paths
-    }
-
-    /// An object open for reading, from the few that were read last.
-    private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
-        if let open = monitor.locked({ readers[key] }) { return open }
-        let opened = try openObject(key)
-        // What falls out of the list is closed here, after the lock is given back.
-        let evicted = monitor.locked { readers.insert(key, opened) }
-        _ = evicted
-        return opened
-    }
-
-    /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
-    private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
-        let folder = try openFolder(Self.folder(of: key))
-        do throws(Errno) {
-            // O_NONBLOCK: a FIFO must not make the reader wait.
-            let file = try Descriptor.open(
-                at: folder.number, Self.lastComponent(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-            if try file.status().format == S_IFREG { return file }
-        } catch {
-            // Links, sockets and devices are not opened.
-            guard Self.obstruction(of: key, in: folder) != nil else { throw error }
-        }
-        throw Errno(code: ENOENT)
     }
 }
 
@@ -404,7 +322,7 @@ extension StoreError {
         self.init(kind: kind, operation: operation, object: object, message: message)
     }
 
-    fileprivate static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
+    static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
         StoreError(
             kind: .shortRead(size: size), operation: "read", object: key.description,
             message: "it ends at byte \(size), \(wanted) were expected")

@@ -20,9 +20,11 @@ public enum SmallFile {
     public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
-            var bytes = [UInt8](repeating: 0, count: count)
-            let filled = try system { Glibc.read(file.number, &bytes, count) }
-            return Array(bytes.prefix(filled))
+            // Memory that nothing is read into is not touched: most such files are far smaller than their limit.
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
+            defer { buffer.deallocate() }
+            let filled = try system { Glibc.read(file.number, buffer.baseAddress, count) }
+            return Array(buffer[..<filled])
         } catch {
             throw SourceError(error, "read \(path)")
         }

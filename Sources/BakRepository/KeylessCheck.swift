@@ -76,7 +76,8 @@ public final class KeylessCheck {
             try note { throw Repository.missingRecord(id) }
         }
         onEvent(.step("packs"))
-        let packs = try Layout.packFolders.flatMap { try store.list($0) }
+        var packs: [ObjectInfo] = []
+        try store.listEach(Layout.packFolders) { objects, _ in packs += objects }
         let total = packs.total { UInt64($0.size) }
         for info in packs where !isCancelled() {
             guard let id = Layout.pack(in: info.key) else { continue }

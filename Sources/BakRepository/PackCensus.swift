@@ -28,10 +28,9 @@ struct PackCensus: Sendable {
     /// Counts. `onStray` is told of objects among the packs that are none.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
-        for folder in Layout.packFolders {
-            let found = try store.listWithObstructions(folder)
-            obstructions += found.obstructions.filter { Layout.pack(in: $0.key) != nil }
-            for info in found.objects {
+        try store.listEach(Layout.packFolders) { objects, others in
+            obstructions += others.filter { Layout.pack(in: $0.key) != nil }
+            for info in objects {
                 guard let id = Layout.pack(in: info.key) else {
                     onStray(info.key)
                     continue

@@ -235,6 +235,7 @@ extension ObjectStore {
     /// an error of that object alone.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
         do {
+            if let bytes = try readSmall(key, upTo: min(limit, Self.trustedBytes)) { return bytes }
             return try readWhole(key, size: try size(of: key), upTo: limit)
         } catch let error as StoreError {
             throw error.unreadable(key, at: 0) ?? error

@@ -108,6 +108,10 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Fills the whole of `buffer` from `offset` on; throws `.shortRead` when the object ends before.
     func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
 
+    /// A whole object of at most `limit` bytes in one step; throws `.notFound` when there is none. Nil if it is larger, or
+    /// if the store has no such step: then its size is to be asked for first.
+    func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]?
+
     /// Every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does
     /// not exist is empty. Throws rather than return a part of the list.
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
@@ -117,6 +121,12 @@ public protocol ObjectStore: AnyObject, Sendable {
     func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
+
+    /// Gives what `listWithObstructions` does of each of these folders, one after the other. A store that sees at once
+    /// which of them are there saves the calls for the others.
+    func listEach(
+        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError)
 
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
@@ -168,6 +178,15 @@ extension ObjectStore {
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
+    public func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? { nil }
+    public func listEach(
+        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        for folder in folders {
+            let found = try listWithObstructions(folder)
+            body(found.objects, found.obstructions)
+        }
+    }
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func expectFolders(_ folders: [String]) throws(StoreError) {}

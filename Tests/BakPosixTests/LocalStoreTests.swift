@@ -85,6 +85,54 @@ extension PosixTests {
             #expect(access(outside, F_OK) == 0)
         }
 
+        @Test func whatIsSmallIsReadInOneStep() throws {
+            let store = try store()
+            let key = ObjectKey("packs/ab/x")
+            #expect { try store.readSmall(key, upTo: 10) } throws: { ($0 as? StoreError)?.kind == .notFound }
+            _ = try withBytes("0123456789") { try store.put(key, $0) }
+            #expect(try store.readSmall(key, upTo: 10) == Array("0123456789".utf8))
+            #expect(try store.readSmall(key, upTo: 9) == nil)
+            // Not from a file that was opened before.
+            _ = try text(store, "packs/ab/x")
+            try store.delete(key)
+            mkdir(scratch["deep/er/store/packs/ab/x"], 0o700)
+            #expect { try store.readSmall(key, upTo: 10) } throws: { ($0 as? StoreError)?.kind == .notFound }
+        }
+
+        @Test func manyFoldersAreListedAsEachOfThem() throws {
+            let store = try store()
+            let folders = [
+                "packs/00", "packs/ab", "packs/ac", "packs/ff", "snapshots", "nowhere", "no/where",
+            ]
+            func each() throws -> [String: [String]] {
+                var found: [String: [String]] = [:]
+                try store.listEach(folders) { objects, obstructions in
+                    let names = objects.map(\.key.description) + obstructions.map { "\($0.key) \($0.what)" }
+                    if let first = names.first { found[LocalStore.parent(of: first), default: []] += names }
+                }
+                return found
+            }
+            func one() throws -> [String: [String]] {
+                var found: [String: [String]] = [:]
+                for folder in folders {
+                    let (objects, obstructions) = try store.listWithObstructions(folder)
+                    let names = objects.map(\.key.description) + obstructions.map { "\($0.key) \($0.what)" }
+                    if !names.isEmpty { found[folder] = names }
+                }
+                return found
+            }
+            #expect(try each().isEmpty)
+            for key in ["packs/ab/y", "packs/ab/x", "packs/ff/z", "snapshots/a"] {
+                _ = try withBytes(key) { try store.put(ObjectKey(key), $0) }
+            }
+            mkdir(scratch["deep/er/store/packs/ff/folder"], 0o700)
+            mkdir(scratch["deep/er/store/packs/ac"], 0o700)
+            #expect(try each() == one())
+            #expect(try each()["packs/ff"] == ["packs/ff/z", "packs/ff/folder a folder"])
+            removeTree(scratch["deep/er/store"])
+            #expect(throws: StoreError.self) { try each() }
+        }
+
         @Test func listsOnlyObjectsSorted() throws {
             let store = try store()
             for name in ["s/b", "s/a", "s/a-b", "s/a.b", "s/sub/c", "top"] {

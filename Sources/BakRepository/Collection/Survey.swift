@@ -160,8 +160,8 @@ extension Repository {
     /// Every pack that is in the store, and its size.
     func listPacks() throws -> [ID128: Int] {
         var packs: [ID128: Int] = [:]
-        for folder in Layout.packFolders {
-            for info in try store.list(folder) {
+        try store.listEach(Layout.packFolders) { objects, _ in
+            for info in objects {
                 guard let id = Layout.pack(in: info.key) else { continue }
                 packs[id] = info.size
             }

@@ -1,0 +1,152 @@
+// What a store reads: sizes, objects and listings.
+//
+// Always holds: what is no regular file is no object, and nothing behind a link is looked at.
+
+import BakCore
+import BakStorage
+import CLinux
+import Glibc
+
+extension LocalStore {
+    public func size(of key: ObjectKey) throws(StoreError) -> Int {
+        do throws(Errno) {
+            let folder = try openFolder(Self.folder(of: key))
+            let status = try linkStatus(at: folder.number, Self.lastComponent(of: key))
+            guard status.format == S_IFREG else { throw Errno(code: ENOENT) }
+            return status.contentBytes
+        } catch {
+            throw failure(error, "look up", key.description)
+        }
+    }
+
+    public func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        let (count, size): (Int, Int)
+        do throws(Errno) {
+            let file = try reader(key)
+            count = try readAll(file.number, buffer, at: UInt64(offset))
+            size = count == buffer.count ? 0 : try file.status().contentBytes
+        } catch {
+            throw failure(error, "read", key.description)
+        }
+        guard count == buffer.count else {
+            throw StoreError.short(key, size: size, wanted: offset + buffer.count)
+        }
+    }
+
+    public func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
+        let bytes: [UInt8]
+        let size: Int
+        do throws(Errno) {
+            let file = try openObject(key)
+            size = try file.status().contentBytes
+            guard size <= limit else { return nil }
+            Memory.require(size)
+            var result: Result<Int, Errno> = .success(0)
+            bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+                result = Result { () throws(Errno) in
+                    try readAll(
+                        file.number, UnsafeMutableRawBufferPointer(buffer), at: 0, expectedEnd: UInt64(size))
+                }
+                count = (try? result.get()) ?? 0
+            }
+            _ = try result.get()
+        } catch {
+            throw failure(error, "read", key.description)
+        }
+        guard bytes.count == size else { throw StoreError.short(key, size: bytes.count, wanted: size) }
+        return bytes
+    }
+
+    public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        try listWithObstructions(folder).objects
+    }
+
+    public func listWithObstructions(
+        _ folder: String
+    ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
+        do throws(Errno) {
+            guard let descriptor = try openListed(folder) else { return ([], []) }
+            return try contents(of: folder, descriptor)
+        } catch {
+            throw failure(error, "list", folder)
+        }
+    }
+
+    public func listEach(
+        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        for (parent, folders) in Dictionary(grouping: folders, by: { Self.parent(of: $0) }) {
+            var path = parent
+            do throws(Errno) {
+                guard let above = try openListed(parent) else { continue }
+                let listing = try FolderListing(above.number)
+                let present = Set(
+                    (0..<listing.count).map { String(decoding: listing.name($0), as: UTF8.self) })
+                for folder in folders where present.contains(Self.lastComponent(of: folder)) {
+                    path = folder
+                    guard let descriptor = try openListed(Self.lastComponent(of: folder), in: above) else {
+                        continue
+                    }
+                    let found = try contents(of: folder, descriptor)
+                    body(found.objects, found.obstructions)
+                }
+            } catch {
+                throw failure(error, "list", path)
+            }
+        }
+    }
+
+    /// What is directly in the folder that is open as `descriptor`.
+    private func contents(
+        of folder: String, _ descriptor: Descriptor
+    ) throws(Errno) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
+        var listing = try FolderListing(descriptor.number)
+        listing.sort()
+        var found: (objects: [ObjectInfo], obstructions: [Obstruction]) = ([], [])
+        for index in 0..<listing.count {
+            let name = String(decoding: listing.name(index), as: UTF8.self)
+            let text = folder.isEmpty ? name : "\(folder)/\(name)"
+            guard ObjectKey.isValid(text) else { continue }
+            let key = ObjectKey(text)
+            do throws(Errno) {
+                let status = try linkStatus(at: descriptor.number, name)
+                if status.format == S_IFREG {
+                    found.objects.append(ObjectInfo(key: key, size: status.contentBytes))
+                } else {
+                    found.obstructions.append(Obstruction(key: key, what: Self.noun(of: status)))
+                }
+            } catch {
+                // Deleted since the folder was read; anything else is a failure of the listing.
+                guard error.code == ENOENT else { throw error }
+            }
+        }
+        return found
+    }
+
+    /// An object open for reading, from the few that were read last.
+    private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        if let open = monitor.locked({ readers[key] }) { return open }
+        let opened = try openObject(key)
+        // What falls out of the list is closed here, after the lock is given back.
+        let evicted = monitor.locked { readers.insert(key, opened) }
+        _ = evicted
+        return opened
+    }
+
+    /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
+    private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
+        let folder = try openFolder(Self.folder(of: key))
+        do throws(Errno) {
+            // O_NONBLOCK: a FIFO must not make the reader wait.
+            let file = try Descriptor.open(
+                at: folder.number, Self.lastComponent(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            if try file.status().format == S_IFREG { return file }
+        } catch {
+            // Links, sockets and devices are not opened.
+            guard Self.obstruction(of: key, in: folder) != nil else { throw error }
+        }
+        throw Errno(code: ENOENT)
+    }
+}
