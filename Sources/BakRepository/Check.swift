@@ -357,14 +357,15 @@ public final class RepositoryCheck {
             note(name, "it has \(size) bytes, the index says \(pack.indexed.size)")
             report.repairs.insert(.packs)
             // Without reading it, what lies before the end of a cut pack cannot be told from the rest.
-            if depth == .structure, size < pack.indexed.size { damage.packs.insert(pack.id) }
+            if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {
+                damage.packs.insert(pack.id)
+            }
         }
     }
 
     /// Verifies the chosen packs as a whole and of the others what says what they hold.
     private func checkPacks(_ census: PackCensus, _ index: BlobIndex) throws {
-        var chosen: [CountedPack] = []
-        if case .readData(let subset) = depth { chosen = census.choose(subset, firstLog) }
+        var chosen = census.choose(depth, firstLog)
         let done = chosen.filter { readPacks.contains($0.id) }
         chosen.removeAll { readPacks.contains($0.id) }
         let isChosen = Set(chosen.map(\.id))

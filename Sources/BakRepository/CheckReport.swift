@@ -5,7 +5,8 @@ import BakFormat
 
 /// How much a check reads.
 public enum CheckDepth: Sendable, Equatable {
-    /// Listings, every index segment and manifest, every pack's header and footer.
+    /// Listings, every index segment and manifest, every pack's header and footer. What an earlier check found damaged is
+    /// read as a whole.
     case structure
     /// That, and every byte of the chosen packs, those first that have not been read for longest.
     case readData(PackSubset)
@@ -100,7 +101,7 @@ public struct CheckReport: Sendable, Equatable {
     public var missingBytes: UInt64 = 0
     /// Since when it has read what is whole; nil when it has read none.
     public var readSince: Timestamp?
-    /// Packs that nothing refers to, left by interrupted runs.
+    /// Packs that nothing refers to, left by interrupted runs or given up by a repair.
     public var unusedPacks = 0
     /// Their bytes.
     public var unusedBytes: UInt64 = 0
@@ -131,6 +132,9 @@ public struct CheckReport: Sendable, Equatable {
 
     /// Makes an empty report.
     public init() {}
+
+    /// Whether every byte of every pack that is there has been read by this check.
+    public var hasReadAll: Bool { verifiedBytes >= packBytes - min(packBytes, missingBytes) }
 
     /// What makes up for it, in the order in which it is to be done.
     public var repairsInOrder: [Repair] { Repair.allCases.filter(repairs.contains) }

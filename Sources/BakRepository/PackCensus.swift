@@ -61,9 +61,20 @@ struct PackCensus: Sendable {
         return low < packs.count && packs[low].id == id ? low : nil
     }
 
-    /// The packs of a subset, those first that have not been read for longest.
-    func choose(_ subset: PackSubset, _ log: ReadLog) -> [CountedPack] {
-        var present = packs.filter { $0.storedBytes != nil }
+    /// The packs that a check reads: those that an earlier one found damaged, lest anybody be told that all is well because
+    /// they were not looked at again, and those of its subset that have not been read for longest.
+    func choose(_ depth: CheckDepth, _ log: ReadLog) -> [CountedPack] {
+        let present = packs.filter { $0.storedBytes != nil }
+        let damaged = present.filter { log.damaged.contains($0.id) }
+        guard case .readData(let subset) = depth else { return damaged }
+        return damaged
+            + Self.choose(subset, of: present, log).filter { !log.damaged.contains($0.id) }
+    }
+
+    private static func choose(
+        _ subset: PackSubset, of packs: [CountedPack], _ log: ReadLog
+    ) -> [CountedPack] {
+        var present = packs
         if case .part(let number, let parts) = subset {
             present.removeAll { $0.id.low % UInt64(parts) != UInt64(number - 1) }
         }

@@ -16,7 +16,7 @@ final class PackCheckRun: @unchecked Sendable {
     /// The log is written again after so many nanoseconds of reading, for the case that nobody lets the check end.
     private static let logIntervalNanoseconds: UInt64 = 60_000_000_000
 
-    /// What has been read and found whole, with what earlier checks have.
+    /// What has been read, with what earlier checks have.
     private(set) var log: ReadLog
     /// Packs with something wrong, and whether all of them was to be read.
     private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
@@ -84,9 +84,12 @@ final class PackCheckRun: @unchecked Sendable {
             guard isWhole else { return }
             verifiedPacks += 1
             verifiedBytes.add(pack.indexed.size)
-            guard found.isClean else { return }
-            wholePacks.append(pack.id)
-            log.note(pack.id, at: repository.time.now())
+            if found.isClean {
+                wholePacks.append(pack.id)
+                log.note(pack.id, at: repository.time.now())
+            } else if found.cause != .newerProgram {
+                log.noteDamage(pack.id)
+            }
             let now = repository.time.monotonicNanoseconds()
             guard now &- logWrittenAt >= Self.logIntervalNanoseconds else { return }
             logWrittenAt = now

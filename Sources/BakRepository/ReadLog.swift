@@ -1,9 +1,10 @@
-// ReadLog: when this machine last read each pack and found it whole. It lets a check go on where an earlier one
-// ended, and say how much has been read since when. It lies in the cache: without it a check begins anew. Each copy of
-// a repository has its own: one that was read says nothing of another's disk.
+// ReadLog: when this machine last read each pack and found it whole, and which it found damaged when it read them last.
+// It lets a check go on where an earlier one ended, say how much has been read since when, and read again what was
+// damaged. It lies in the cache: without it a check begins anew. Each copy of a repository has its own: one that was
+// read says nothing of another's disk.
 //
 //   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8
-//   row   pack id 16 | seconds since 1970 8
+//   row   pack id 16 | seconds since 1970, or -1 if it was never found whole 8 | 1 if it was found damaged since, else 0 8
 
 import BakCodec
 import BakCore
@@ -14,23 +15,35 @@ import BakStorage
 struct ReadLog: Equatable {
     static let cacheName = "read-log"
     private static let headBytes = CacheHeader.byteCount + 16
-    private static let rowBytes = 24
+    private static let rowBytes = 32
+    private static let never: Int64 = -1
 
     /// When each pack was last found whole, in seconds since 1970.
     private(set) var seconds: [ID128: Int64] = [:]
+    /// What was read and not found whole, and has not been found whole since.
+    private(set) var damaged: Set<ID128> = []
 
     private static func header(_ repository: ID128) -> CacheHeader {
-        CacheHeader(magic: 0x7364_6165_726b_6162 /* "bakreads" */, version: 1, repository: repository)
+        CacheHeader(magic: 0x7364_6165_726b_6162 /* "bakreads" */, version: 2, repository: repository)
     }
 
     /// Starts with none.
     init() {}
 
     /// Notes that a pack has been read and is whole.
-    mutating func note(_ pack: ID128, at time: Timestamp) { seconds[pack] = time.seconds }
+    mutating func note(_ pack: ID128, at time: Timestamp) {
+        seconds[pack] = time.seconds
+        damaged.remove(pack)
+    }
+
+    /// Notes that a pack has been read and is not whole.
+    mutating func noteDamage(_ pack: ID128) { damaged.insert(pack) }
 
     /// Forgets what is no pack any more.
-    mutating func keep(_ isPack: (ID128) -> Bool) { seconds = seconds.filter { isPack($0.key) } }
+    mutating func keep(_ isPack: (ID128) -> Bool) {
+        seconds = seconds.filter { isPack($0.key) }
+        damaged = damaged.filter(isPack)
+    }
 
     /// Reads the log; an empty one when there is none, or none that is whole.
     init(_ repository: Repository) {
@@ -54,21 +67,25 @@ struct ReadLog: Equatable {
             seconds.reserveCapacity(Int(count))
             while !reader.isAtEnd {
                 let pack = try reader.id()
-                seconds[pack] = Int64(bitPattern: try reader.integer(UInt64.self))
+                let time = Int64(bitPattern: try reader.integer(UInt64.self))
+                if time != Self.never { seconds[pack] = time }
+                if try reader.integer(UInt64.self) != 0 { damaged.insert(pack) }
             }
-        } catch { seconds = [:] }
+        } catch { (seconds, damaged) = ([:], []) }
     }
 
     /// Writes the log. A cache that cannot be written costs only what it would have spared.
     func write(for repository: Repository) {
-        var rows = ByteWriter(reservingCapacity: seconds.count * Self.rowBytes)
-        for (pack, time) in seconds.sorted(by: { $0.key < $1.key }) {
+        let packs = damaged.union(seconds.keys).sorted()
+        var rows = ByteWriter(reservingCapacity: packs.count * Self.rowBytes)
+        for pack in packs {
             rows.id(pack)
-            rows.integer(UInt64(bitPattern: time))
+            rows.integer(UInt64(bitPattern: seconds[pack] ?? Self.never))
+            rows.integer(damaged.contains(pack) ? UInt64(1) : 0)
         }
         var head = ByteWriter(reservingCapacity: Self.headBytes)
         head.raw(Self.header(repository.config.id).bytes)
-        head.integer(UInt64(seconds.count))
+        head.integer(UInt64(packs.count))
         head.integer(rows.bytes.withUnsafeBytes(Checksum.xxh3_64))
         try? repository.cache.replace(repository.cacheNameHere(Self.cacheName)) { append in
             try head.bytes.withUnsafeBytes(append)

@@ -99,19 +99,34 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         looked += Formatting.count(UInt64(report.blobs), "blob", "blobs")
         if depth != .structure {
             looked += "; read and verified \(Formatting.size(report.verifiedBytes))"
+        } else if report.verifiedBytes > 0 {
+            let size = Formatting.size(report.verifiedBytes)
+            looked += "; read again \(size) that an earlier check found damaged"
         }
         try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
         if depth != .structure { try printCoverage(report) }
         if report.unusedPacks > 0 {
             let packs = Formatting.count(UInt64(report.unusedPacks), "pack", "packs")
-            try context.print(
-                "\(packs), \(Formatting.size(report.unusedBytes)), \(Formatting.word(UInt64(report.unusedPacks), "belongs", "belong")) to no snapshot (interrupted runs); harmless"
-            )
+            let isOne = report.unusedPacks == 1
+            let meaning =
+                report.repairs.contains(.index)
+                ? "\(isOne ? "is" : "are") named by nothing in the index that can be read; its repair looks into "
+                    + (isOne ? "it" : "them")
+                : "\(isOne ? "belongs" : "belong") to no snapshot (of interrupted runs, or given up by a repair); "
+                    + "harmless, a prune removes what is of no use"
+            try context.print("\(packs), \(Formatting.size(report.unusedBytes)), \(meaning)")
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
         guard !report.isClean else {
             let isAll = report.unsupportedObjects == 0 && report.harmlessObjects == 0
-            return try context.print(isAll ? "no damage found" : "no damage found in the rest")
+            let result = "no damage found" + (isAll ? "" : " in the rest")
+            // Whoever is told no more takes it for all that there is.
+            guard depth == .structure, !report.hasReadAll else {
+                return try context.print(report.hasReadAll ? result : "\(result) in what was read")
+            }
+            return try context.print(
+                "\(result), but what the packs hold was not read; to have it read: "
+                    + context.command("check --read-data"))
         }
         try printDamage(report)
     }
@@ -173,7 +188,10 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             report.unlistedSnapshots > 0 ? "of \(unlisted) not all files are known" : "",
         ]
         let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
-        try context.print("DAMAGE: \(damage). All else can be restored")
+        let rest =
+            report.hasReadAll
+            ? "All else can be restored" : "What the other packs hold was not read; --read-data reads it"
+        try context.print("DAMAGE: \(damage). \(rest)")
         if !report.hopelessSnapshots.isEmpty {
             let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
             try context.print(

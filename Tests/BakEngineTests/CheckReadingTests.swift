@@ -142,6 +142,36 @@ import Testing
         #expect(report.everReadBytes == report.verifiedBytes)
     }
 
+    /// A check that reads nothing else reads again what an earlier one found damaged, until it is whole.
+    @Test func whatWasFoundDamagedIsReadAgainByEveryCheck() throws {
+        let bench = try Self.prepared(HandClock())
+        let whole = bench.store.contents
+        func check(_ depth: CheckDepth, _ contents: [ObjectKey: [UInt8]]) throws -> CheckReport {
+            try MemoryBench.check(
+                try MemoryBench.open(MemoryStore(contents), cache: bench.cache), depth: depth
+            ).report
+        }
+        let key = try #require(
+            whole.filter { $0.key.description.hasPrefix("packs/") }.max {
+                $0.value.count < $1.value.count
+            }?.key)
+        var damaged = whole
+        damaged[key]![1000] ^= 1
+        #expect(try check(.readData, whole).isClean)
+        #expect(try check(.structure, damaged).isClean)
+        #expect(try check(.readData, damaged).damagedObjects == 1)
+        for depth in [CheckDepth.structure, .readData(.bytes(1)), .structure] {
+            let report = try check(depth, damaged)
+            #expect(report.damagedObjects == 1 && report.affectedFiles > 0, "\(depth)")
+            #expect(!report.hasReadAll && report.verifiedPacks >= 1, "\(depth)")
+        }
+        let healed = try check(.structure, whole)
+        #expect(healed.isClean && healed.verifiedPacks == 1)
+        let after = try check(.structure, whole)
+        #expect(after.isClean && after.verifiedPacks == 0 && !after.hasReadAll)
+        #expect(try check(.readData, whole).hasReadAll)
+    }
+
     @Test func subsetsAreReadFromText() {
         #expect(PackSubset("2/5") == .part(2, of: 5))
         #expect(PackSubset("10%") == .percent(10) && PackSubset("0.5%") == .percent(0.5))
