@@ -71,7 +71,7 @@ final class BackupParents {
                 return ParentTrack(cursor, uses, rootCount: rootCount)
             } catch {
                 if isArchive, uses.contains(.following) { throw error }
-                if uses.contains(.comparing) { onEvent(.parentUnreadable(reason: "\(error)")) }
+                if uses.contains(.comparing) { onEvent(.parentUnreadable(error)) }
                 return nil
             }
         }
@@ -108,7 +108,7 @@ final class BackupParents {
     /// Tells of parents that were no help, so that files were read again.
     func tellFailures(_ onEvent: (BackupEvent) -> Void) {
         for track in tracks where track.uses.contains(.comparing) {
-            if let failure = track.cursor.failure { onEvent(.parentUnreadable(reason: "\(failure)")) }
+            if let failure = track.cursor.failure { onEvent(.parentUnreadable(failure)) }
         }
     }
 

@@ -143,13 +143,19 @@ public enum BackupEvent: Sendable {
     /// A line of an ignore file matches nothing, or hardly what was meant.
     case ignoreFile(remark: String)
     /// A parent snapshot or a part of the index could not be used, so files are read again.
-    case parentUnreadable(reason: String)
+    case parentUnreadable(reason: String, isDamage: Bool)
     /// A snapshot cannot be read. It may have been the one to compare with.
     case snapshotUnreadable(UnreadableSnapshot)
     /// The clock says that this run is before the snapshot that it comes after.
     case clockBehind(CommitRecord)
     /// A partial snapshot was committed, so that an interruption from here on costs little.
     case checkpoint(CommitRecord)
+
+    /// The same of an error.
+    static func parentUnreadable(_ error: any Error) -> BackupEvent {
+        .parentUnreadable(
+            reason: "\(error)", isDamage: error is CorruptionError || error is MissingBlobError)
+    }
 }
 
 /// How far a backup has come.

@@ -71,7 +71,7 @@ public final class Backup: Sendable {
         while true {
             let session = try BackupSession(
                 repository, host: request.host, program: request.program, isDryRun: request.isDryRun,
-                keeping: kept, onDamage: { [onEvent] in onEvent(.parentUnreadable(reason: "\($0)")) })
+                keeping: kept, onDamage: { [onEvent] in onEvent(.parentUnreadable($0)) })
             defer { session.close() }
             do {
                 return try run(request, session, progress)
@@ -80,11 +80,11 @@ public final class Backup: Sendable {
             {
                 repetition += 1
                 kept = session.keptPacks
-                onEvent(.parentUnreadable(reason: "a prune ended session \(id.short)"))
+                onEvent(.parentUnreadable(reason: "a prune ended session \(id.short)", isDamage: false))
             } catch RepositoryError.unpublishedRemoved(_, let error) where tree.isRepeatable && !hasLost {
                 hasLost = true
                 kept = session.keptPacks
-                onEvent(.parentUnreadable(reason: "\(error)"))
+                onEvent(.parentUnreadable(error))
             }
         }
     }

@@ -90,7 +90,7 @@ public enum SnapshotPathError: Error, Equatable, Sendable, CustomStringConvertib
                 + "see what there is with: bakstore ls -R \(id.short)"
         case .notAFile(let path, let id):
             "/\(String(decoding: path, as: UTF8.self)) in snapshot \(id.short) is no regular file; "
-                + "use: bakstore restore"
+                + "bring it back with: bakstore restore \(id.short):PATH --target FOLDER"
         }
     }
 }

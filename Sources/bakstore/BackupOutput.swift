@@ -14,6 +14,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     private let shortfalls = ReasonTally(toldEach: 20)
     private let changing = ReasonTally(toldEach: 3)
     private var exclusions: [String: UInt64] = [:]
+    /// Whether it has been said what to do about damage.
+    private var hasAdvised = false
     private var lastCheckpoint: CommitRecord?
     /// Items that are stored and lack something.
     private var incompleteItems: UInt64 = 0
@@ -51,8 +53,12 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                 noteRemark(path, "left out: \(reason)", kind: "excluded")
             }
         case .ignoreFile(let text): remark(text)
-        case .parentUnreadable(let reason):
-            remark("files are read again, because \(reason)")
+        case .parentUnreadable(let reason, let isDamage):
+            let isFirst = monitor.locked {
+                defer { hasAdvised = hasAdvised || isDamage }
+                return isDamage && !hasAdvised
+            }
+            remark("files are read again, because \(reason)" + (isFirst ? ErrorReport.damageAdvice : ""))
         case .snapshotUnreadable(let snapshot):
             let meaning =
                 snapshot.spare == nil
@@ -185,7 +191,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         if let resumed = report.resumedArchive {
             remark(
                 "this takes up the archive of snapshot \(resumed.id.short) again, with what is gone since; to leave "
-                    + "something out for good: bakstore archive remove")
+                    + "something out for good: bakstore archive remove latest:PATH")
         }
         guard let earlier = report.earlierArchive else { return }
         if !report.isArchive {
@@ -217,12 +223,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
                 + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
         )
-        // A file that was moved has not gone.
+        // A file that was moved has not gone. One that was renamed and read anew counts by its place; by their content they
+        // are counted where most are missing.
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
             let rest = report.isArchive ? "; the archive keeps \(Formatting.word(gone, "it", "them"))" : ""
-            lines.append("\(files) gone since the last backup\(rest)")
+            lines.append("\(files) gone from where they were in the last backup\(rest)")
         }
         for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {
             lines.append("left out \(Formatting.count(count, "item", "items")): \(Formatting.line(reason))")

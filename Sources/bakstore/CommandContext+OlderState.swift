@@ -19,7 +19,7 @@ extension CommandContext {
             if repository.isEncrypted {
                 try expectMeant(words)
             } else {
-                complain(words)
+                complain(words + " " + consequence(of: older))
             }
         }
         repository.forgetSeenState()
@@ -33,6 +33,14 @@ extension CommandContext {
                     "\(words) If so, and what is there now is to count, run: bakstore check --accept-older")
         }
         guard agrees else { throw CommandFailure(code: .failed, message: "nothing was done") }
+    }
+
+    /// What follows for a plain repository, which is not asked about.
+    private func consequence(of older: OlderState) -> String {
+        let end = "What is there now counts from here on, and this is not said again"
+        return older.lostSnapshots.isEmpty
+            ? end
+            : "\(end); where another copy has these snapshots, bring them here with: bakstore copy --from-repo FOLDER"
     }
 
     private func text(_ older: OlderState) -> String {

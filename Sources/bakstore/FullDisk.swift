@@ -24,7 +24,8 @@ struct FullDisk {
                 "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
         }
         parts.append(
-            "make room there, or use another repository; to let go of old snapshots: bakstore forget --prune")
+            "make room there, or use another repository; to let go of all but the last ten snapshots of each device and "
+                + "paths, which needs no room: bakstore forget --keep-last 10 --prune --max-unused unlimited")
         parts.append(
             checkpoint.map {
                 "what was stored until checkpoint \($0) stays, and the next backup goes on from there"

@@ -167,7 +167,8 @@ import Testing
             let report = try Backup(try MemoryBench.open(store), of: Self.tree(2), onEvent: events.note).run(
                 MemoryBench.request())
             let isTold = events.all.contains { event in
-                if case .parentUnreadable(let reason) = event { reason.contains("\(key)") } else { false }
+                guard case .parentUnreadable(let reason, true) = event else { return false }
+                return reason.contains("\(key)")
             }
             #expect(isTold, "\(key)")
             let repository = try MemoryBench.open(store)

@@ -18,7 +18,7 @@ import Testing
             let report = try Backup(
                 try MemoryBench.open(store), of: Beside.tree(3),
                 onEvent: { event in
-                    if case .parentUnreadable(let reason) = event, reason.contains("prune ended") {
+                    if case .parentUnreadable(let reason, false) = event, reason.contains("prune ended") {
                         repetitions.withLock { $0 += 1 }
                     }
                 }

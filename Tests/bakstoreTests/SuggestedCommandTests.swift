@@ -140,4 +140,53 @@ import Testing
         }
         #expect(found > 20)
     }
+
+    /// Every command in a message of the sources runs as it is printed: the command line is one that is taken.
+    @Test func everyCommandThatIsAdvisedIsTaken() throws {
+        let line = #"x: bakstore forget \(id(a)) -n; y: bakstore prune"#
+        #expect(Self.commands(in: line) == ["forget 0a1b -n", "prune"])
+        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources")
+        let files = try #require(FileManager.default.enumerator(atPath: sources.path))
+        var found: Set<String> = []
+        for case let file as String in files where file.hasSuffix(".swift") && !file.contains("HelpText") {
+            // A page has a name of the program in it.
+            if file.contains("BenchmarkPage") { continue }
+            let text = try String(contentsOf: sources.appendingPathComponent(file), encoding: .utf8)
+            // A literal may go on in the next line.
+            let lines = text.replacing(#/"\s*\+ "/#, with: "").split(separator: "\n")
+            for line in lines where !line.contains("//") {
+                let advised = line.replacing("context.command(\"", with: "\"bakstore ")
+                for command in Self.commands(in: String(advised)) {
+                    found.insert(command)
+                    // A shell replaces it.
+                    let words = command.replacing(" ~/", with: " /home/me/").split(separator: " ").map {
+                        Array($0.utf8)
+                    }
+                    #expect(throws: Never.self, "\(file): bakstore \(command)") {
+                        try ArgumentParser.parse(words)
+                    }
+                }
+            }
+        }
+        #expect(found.count > 25 && found.contains { $0.hasPrefix("forget --keep-last 10") }, "\(found)")
+    }
+
+    /// The commands in a line of source, without the program's name. What is put in stands for an id as a word, and for
+    /// further flags behind one.
+    private static func commands(in line: String) -> [String] {
+        let names = CommandTable.commands.flatMap(\.spellings)
+        // Up to two brackets within each other are put in.
+        let put = #"\\\((?:[^()]|\([^()]*\))*\)"#
+        guard
+            let command = try? Regex(#"(?:^|[ "])bakstore ((?:[^";,)<\\]|"# + put + ")+)"),
+            let word = try? Regex(" " + put), let rest = try? Regex(put)
+        else { return [] }
+        return line.matches(of: command).compactMap { match in
+            let text = String(match.output[1].substring ?? "")
+                .replacing(word, with: " 0a1b").replacing(rest, with: "")
+                .trimmingCharacters(in: .whitespaces)
+            return names.contains(String(text.prefix { $0.isLetter || $0 == "-" })) ? text : nil
+        }
+    }
 }
