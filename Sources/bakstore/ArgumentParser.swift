@@ -163,6 +163,10 @@ struct ArgumentParser {
                 invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
             throw error("\(surplus); \(usage)")
         }
+        let choosing = Flags.choosing.map(\.name).first { invocation.has($0) }
+        if let choosing, command.choosesSnapshots, !invocation.operands.isEmpty {
+            throw error("--\(choosing.rawValue) chooses among all snapshots; do not name any beside it")
+        }
         switch command.name {
         case .backup, .benchmark: try checkSources(invocation)
         case .forget, .prune:

@@ -57,6 +57,8 @@ struct Command: Sendable {
 
     /// Every flag that it understands.
     var allFlags: [Flag] { flags + Flags.global }
+    /// Whether flags choose among the snapshots that it may be given the names of.
+    var choosesSnapshots: Bool { [.snapshots, .copy, .tag].contains(name) }
     /// Every spelling of its name.
     var spellings: [String] { [name.rawValue] + aliases }
 }

@@ -45,6 +45,10 @@ func complaint(_ line: String) -> String? {
     }
 
     @Test(arguments: [
+        ("tag latest --device x --add a", "--device chooses among all snapshots; do not name any beside it"),
+        ("snapshots latest --path x", "--path chooses among all snapshots; do not name any beside it"),
+        ("copy 0a --from-repo x --tag a", "--tag chooses among all snapshots; do not name any beside it"),
+        ("forget 0a --host x", "--host chooses among all snapshots; do not name any beside it"),
         ("backup --exlude x p", "unknown flag '--exlude'; did you mean --exclude?"),
         ("bakcup p", "unknown command 'bakcup'; did you mean backup?"),
         ("frobnicate", "unknown command 'frobnicate'"),
