@@ -194,20 +194,28 @@ public struct RestoreSelection {
         return isFound && patterns.isEmpty
     }
 
-    /// A path of the snapshot that differs from what was asked for only by case or by how its letters are composed.
-    public func nearest(to miss: RestoreMiss) throws -> [UInt8]? {
-        if miss.isLeftOut { return nil }
-        let likenesses = ([miss.path].compactMap { $0 } + miss.patterns).map(Likeness.init)
+    /// The paths of the snapshot that may have been meant.
+    public func nearest(to miss: RestoreMiss) throws -> [[UInt8]] {
+        if miss.isLeftOut { return [] }
+        return try Self.nearest(
+            to: [miss.path].compactMap { $0 } + miss.patterns, in: request.snapshot, repository, index)
+    }
+
+    /// The paths of a snapshot that end with what was asked for, or differ from it only by case or by how its letters are
+    /// composed: up to three of those that were backed up, or else the first beneath or above them.
+    public static func nearest(
+        to texts: [[UInt8]], in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex
+    ) throws -> [[UInt8]] {
+        let likenesses = texts.map(Likeness.init)
+        func isNear(_ path: [UInt8]) -> Bool { likenesses.contains { $0.matches(path) } }
+        let roots = snapshot.paths.filter(isNear)
+        guard roots.isEmpty else { return Array(roots.prefix(3)) }
         let all = RestoreSelection(
-            RestoreRequest(snapshot: request.snapshot), RestoreFilter(), repository: repository, index: index)
-        var found: [UInt8]?
+            RestoreRequest(snapshot: snapshot), RestoreFilter(), repository: repository, index: index)
+        var found: [[UInt8]] = []
         try all.forEach { item in
-            if case .entry(let entry) = item.record,
-                likenesses.contains(where: { $0.matches(entry.path) })
-            {
-                found = entry.path
-            }
-            return found == nil
+            if case .entry(let entry) = item.record, isNear(entry.path) { found = [entry.path] }
+            return found.isEmpty
         }
         return found
     }

@@ -20,7 +20,8 @@ extension Commands {
         request.isDryRun = true
         let plan = try ArchiveRemoval(request, from: repository).run()
         if let unknown = plan.unknownPaths.first {
-            throw SnapshotPathError.notInSnapshot(unknown, request.snapshot.id)
+            throw SnapshotPathError.notInSnapshot(unknown, request.snapshot.id).explained(
+                request.snapshot, repository, try BlobIndex(repository))
         }
         guard !plan.isEmpty else {
             throw CommandFailure(

@@ -30,7 +30,12 @@ extension Commands {
             let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
-            let file = try SnapshotFile(path, in: record, repository: repository, index: index)
+            let file: SnapshotFile
+            do {
+                file = try SnapshotFile(path, in: record, repository: repository, index: index)
+            } catch let error as SnapshotPathError {
+                throw error.explained(record, repository, index)
+            }
             let name = Formatting.name(path.absolute)
             try printFile(file, name, context)
             if file.entry.missing.contains(.content) {

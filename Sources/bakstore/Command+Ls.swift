@@ -48,7 +48,7 @@ extension Commands {
             for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
             if context.isInterrupted() { return .interrupted }
             guard found || subject.path.isEmpty || !unlisted.isEmpty else {
-                throw SnapshotPathError.notInSnapshot(place, record.id)
+                throw SnapshotPathError.notInSnapshot(place, record.id).explained(record, repository, index)
             }
         }
         guard unlisted.isEmpty else {

@@ -95,9 +95,7 @@ extension Commands {
             line = "nothing in \(snapshot) matches \(patterns)"
         }
         if miss.isEverything { line += "; nothing was restored" }
-        if let near = try selection.nearest(to: miss) {
-            return line + ". Did you mean \(Formatting.name(near.absolute))?"
-        }
+        if let question = Suggestion.question(try selection.nearest(to: miss)) { return line + question }
         return line + "; see what there is with: bakstore ls -R \(selection.snapshot.id.short)"
     }
 

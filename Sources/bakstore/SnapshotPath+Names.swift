@@ -2,6 +2,7 @@
 // that cannot be shown is found by what stands for them.
 
 import BakCore
+import BakEngine
 import BakFormat
 import BakRepository
 
@@ -24,5 +25,18 @@ extension SnapshotPath {
             return PathOrder.isAtOrBeneath(entry.path, path)
         }
         return false
+    }
+}
+
+extension SnapshotPathError {
+    /// The same with what may have been meant: paths are often typed as they begin in what was backed up.
+    func explained(_ record: CommitRecord, _ repository: Repository, _ index: BlobIndex) -> any Error {
+        guard case .notInSnapshot(let path, let id) = self,
+            // A list that is damaged says nothing of it.
+            let near = try? RestoreSelection.nearest(to: [path], in: record, repository, index),
+            let question = Suggestion.question(near)
+        else { return self }
+        let name = Formatting.name(path.absolute)
+        return CommandFailure(code: .failed, message: "\(name) is not in snapshot \(id.short)\(question)")
     }
 }

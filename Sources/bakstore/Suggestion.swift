@@ -1,6 +1,12 @@
 // Suggestion: what a person may have meant by a word that is not known.
 
 enum Suggestion {
+    /// A question, at the end of a line, for the paths that may have been meant; nil where there are none.
+    static func question(_ paths: [[UInt8]]) -> String? {
+        paths.isEmpty
+            ? nil : ". Did you mean \(paths.map { Formatting.name($0.absolute) }.joinedAsChoice)?"
+    }
+
     /// The candidate nearest to `word`, if one is near enough to be a slip of the finger.
     static func nearest(to word: String, among candidates: [String]) -> String? {
         let limit = max(1, word.count / 3)

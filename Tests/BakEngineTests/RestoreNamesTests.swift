@@ -219,7 +219,7 @@ import Testing
                 RestoreFilter(includes: try patterns(includes), excludes: try patterns(excludes)),
                 repository: bench.repository, index: index)
             let miss = try selection.unmatched()
-            return (miss, try miss.flatMap { try selection.nearest(to: $0) })
+            return (miss, try miss.flatMap { try selection.nearest(to: $0).first })
         }
         for (sub, includes, excludes) in [
             ("", ["*.jpg"], []), ("d", [], []), ("e", [], []), ("d/one.jpg", [], []), ("", ["d"], []),
