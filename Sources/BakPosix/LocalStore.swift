@@ -72,7 +72,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     }
 
     /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store
-    /// was interrupted. Nil when there is no such folder or it cannot be looked into.
+    /// was interrupted, or what systems leave on every medium. Nil when there is no such folder or it cannot be looked into.
     public static func canBegin(inFolder path: String) -> Bool? {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
@@ -89,10 +89,26 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 guard (try? linkStatus(at: folder.number, name))?.format == S_IFREG else { return false }
             // An encrypted repository's key is stored before the repository is made.
             case "keys": guard holdsOnly(isID, name, in: folder.number) else { return false }
-            default: return false
+            default: guard isLeaving(name, in: folder.number) else { return false }
             }
         }
         return true
+    }
+
+    /// Whether it is what a system makes by itself at the top of a medium. None of these names is a store's.
+    private static func isLeaving(_ name: String, in folder: Int32) -> Bool {
+        let kind = (try? linkStatus(at: folder, name))?.format
+        switch name.lowercased() {
+        case ".ds_store", "._.trashes": return kind == S_IFREG
+        case "system volume information", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd":
+            return kind == S_IFDIR
+        // What a check of the file system saved is for its owner to look through first; mostly only root can look into it.
+        case "lost+found":
+            return kind == S_IFDIR
+                && (faccessat(folder, name, R_OK, 0) != 0 || holdsOnly({ _ in false }, name, in: folder))
+        case let name where name == ".trash" || name.hasPrefix(".trash-"): return kind == S_IFDIR
+        default: return false
+        }
     }
 
     private static func isClaim(_ name: ArraySlice<UInt8>) -> Bool {

@@ -179,6 +179,28 @@ extension PosixTests {
             #expect(LocalStore.canBegin(inFolder: scratch["other"]) == false)
         }
 
+        /// What systems make on a new medium keeps no store from it, unless somebody's files are in the way.
+        @Test func aStoreBeginsOnAFreshMedium() throws {
+            let leavings = [
+                "lost+found", "System Volume Information", "$RECYCLE.BIN", ".Trashes", ".Spotlight-V100",
+                ".fseventsd",
+                ".Trash-1000",
+            ]
+            scratch.folder("stick")
+            for name in leavings {
+                scratch.folder("stick/\(name)")
+                scratch.folder("file")
+                #expect(LocalStore.canBegin(inFolder: scratch["stick"]) == true, "\(name)")
+                scratch.write("file/\(name)")
+                #expect(LocalStore.canBegin(inFolder: scratch["file"]) == false, "\(name)")
+                removeTree(scratch["file"])
+            }
+            scratch.write("stick/.Trash-1000/deleted")
+            #expect(LocalStore.canBegin(inFolder: scratch["stick"]) == true)
+            scratch.write("stick/lost+found/#12")
+            #expect(LocalStore.canBegin(inFolder: scratch["stick"]) == false)
+        }
+
         @Test func aVanishedStoreIsNotAnEmptyOne() throws {
             let store = try store()
             removeTree(scratch["deep"])
