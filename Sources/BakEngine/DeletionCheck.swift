@@ -21,6 +21,8 @@ public enum DeletionReason: Equatable, Sendable {
     case changed
     /// No complete snapshot has its content.
     case notStored
+    /// Only a snapshot has its content that is in doubt, and may turn out to be none that counts.
+    case inDoubt(snapshot: ID128)
     /// What a snapshot has under the ids of its content is something else.
     case otherContent(snapshot: ID128)
     /// What a snapshot has of it is damaged, with what was found.
@@ -168,13 +170,21 @@ public final class DeletionCheck {
     /// Checks. Throws failures of the repository; what concerns one file is a verdict.
     public func run() throws -> DeletionReport {
         // Listed before the index is read, which then has all that they refer to.
-        let snapshots = try longestStayingFirst()
+        let all = try repository.snapshots().readable.filter(\.isComplete)
+        let confirmed = Set(all.flatMap(\.confirmed))
+        let isInDoubt = { (snapshot: CommitRecord) in
+            !snapshot.doubtfulPaths.isEmpty && !confirmed.contains(snapshot.originalID)
+        }
         // Nothing of a dry run reaches the store; its index leaves out what a prune is about to remove.
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         try readFiles(session)
         let reader = BlobReader(repository)
-        for snapshot in snapshots where !pending.isEmpty && !isCancelled() {
+        for snapshot in longestStayingFirst(all.filter { !isInDoubt($0) })
+        where !pending.isEmpty && !isCancelled() {
             try look(into: snapshot, session.index, reader)
+        }
+        for snapshot in all.reversed() where isInDoubt(snapshot) && !pending.isEmpty && !isCancelled() {
+            try look(into: snapshot, session.index, reader, isInDoubt: true)
         }
         report.wasInterrupted = isCancelled()
         if report.wasInterrupted { return report }
@@ -197,19 +207,13 @@ public final class DeletionCheck {
         return report
     }
 
-    /// The complete snapshots in the order in which they are looked into, so that the first that has a file's content
-    /// is the one that keeps it for longest.
-    private func longestStayingFirst() throws -> [CommitRecord] {
-        let all = try repository.snapshots().readable
-        let confirmed = Set(all.flatMap(\.confirmed))
-        // One that is in doubt may turn out to be none that counts.
-        let newestFirst = all.filter {
-            $0.isComplete && ($0.doubtfulPaths.isEmpty || confirmed.contains($0.originalID))
-        }.reversed()
+    /// Snapshots in the order in which they are looked into, so that the first that has a file's content is the one that
+    /// keeps it for longest.
+    private func longestStayingFirst(_ snapshots: [CommitRecord]) -> [CommitRecord] {
         func staying(_ snapshot: CommitRecord) -> Staying {
             terms.staying[snapshot.id] ?? .forGood(.noRules)
         }
-        return newestFirst.enumerated().sorted { one, other in
+        return snapshots.reversed().enumerated().sorted { one, other in
             let (left, right) = (staying(one.element), staying(other.element))
             if left.isShorter(than: right) { return false }
             return right.isShorter(than: left) || one.offset < other.offset
@@ -294,8 +298,17 @@ public final class DeletionCheck {
         }
     }
 
-    /// Looks for the pending files in a snapshot. What cannot be read of its manifest proves nothing.
-    private func look(into snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader) throws {
+    /// Looks for the pending files in a snapshot. What cannot be read of its manifest proves nothing, and one that is in
+    /// doubt makes nothing safe.
+    private func look(
+        into snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader, isInDoubt: Bool = false
+    ) throws {
+        func settle(_ candidate: Candidate?) throws {
+            guard isInDoubt else { return try self.settle(candidate, in: snapshot, index, reader) }
+            if let candidate, faults[candidate.content] == nil {
+                faults[candidate.content] = .inDoubt(snapshot: snapshot.id)
+            }
+        }
         guard
             let manifest = try passingDamage({
                 try ManifestReader(snapshot, repository: repository, index: index)
@@ -312,14 +325,14 @@ public final class DeletionCheck {
             switch next {
             case .continuation(let more)?: candidate?.extents.append(contentsOf: more)
             case .entry(let entry)?:
-                try settle(candidate, in: snapshot, index, reader)
+                try settle(candidate)
                 candidate = nil
                 if entry.stat.type == .regular, pendingSizes.contains(entry.stat.size),
                     let content = entry.content
                 {
                     candidate = Candidate(content, byteCount: entry.stat.size)
                 }
-            case nil: return try settle(candidate, in: snapshot, index, reader)
+            case nil: return try settle(candidate)
             }
         }
     }

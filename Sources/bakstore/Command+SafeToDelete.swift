@@ -119,6 +119,9 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
         case .unreadable(let error): error
         case .changed: "it changed while it was looked at; back it up again"
         case .notStored: "no complete snapshot has its content"
+        case .inDoubt(let snapshot):
+            "only snapshot \(snapshot.short) has its content, which does not count, as most files were missing when it was "
+                + "made; run the backup again, with --allow-empty if that is meant"
         case .otherContent(let snapshot):
             "snapshot \(snapshot.short) has something else in its place, which somebody must have made for that; keep it, "
                 + "and back it up to a repository made with: bakstore init --id sha256"

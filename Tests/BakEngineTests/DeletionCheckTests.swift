@@ -169,7 +169,8 @@ import Testing
         }
         try bench.shell("printf one > one && printf two > two")
         let doubtful = try replace(try bench.backup().snapshot) { $0.doubtfulPaths = [0] }
-        #expect(try check(bench, "source").reasons == ["one": [.notStored], "two": [.notStored]])
+        let reason = DeletionReason.inDoubt(snapshot: doubtful)
+        #expect(try check(bench, "source").reasons == ["one": [reason], "two": [reason]])
         // The next one, which lacks a file, confirms it.
         try bench.shell("rm one")
         _ = try replace(try bench.backup().snapshot) { $0.confirmed = [doubtful] }

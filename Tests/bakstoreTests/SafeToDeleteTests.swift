@@ -135,6 +135,22 @@ import Testing
         #expect(ask("~/photos").code == .done)
     }
 
+    @Test func whatOnlyASnapshotInDoubtHasIsCalledSo() throws {
+        for number in 0..<9 { try home.write("photos/more/\(number).jpg", "content \(number)") }
+        back()
+        try FileManager.default.removeItem(atPath: home.path + "/photos/more")
+        try home.write("photos/new.jpg", "new")
+        #expect(home.run("backup", "~/photos", "--device", "laptop").code == .incomplete)
+        let answer = ask("~/photos")
+        #expect(answer.code == .incomplete)
+        #expect(
+            answer.output.contains("new.jpg: only snapshot ")
+                && answer.output.contains("run the backup again, with --allow-empty if that is meant"),
+            "\(answer)")
+        back("~/photos", "--allow-empty")
+        #expect(ask("~/photos").code == .done)
+    }
+
     @Test func nothingIsNoSuccess() throws {
         back()
         try FileManager.default.createDirectory(
