@@ -204,4 +204,6 @@ public struct BackupReport: Sendable {
     public var emptyFolders: [[UInt8]] = []
     /// Entries left out on purpose.
     public var excludedItems: UInt64 = 0
+    /// Patterns that had nothing to leave out or to take back, where everything was walked.
+    public var unmatchedPatterns: [PathPattern] = []
 }

@@ -154,7 +154,7 @@ public final class Backup: Sendable {
         var report = try assembler.finish(tally, doubts)
         if parents.isFirst, flow.hasWalkedAll { report.emptyFolders = tally.emptyFolders }
         (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
-        report.excludedItems = walk.excludedItems
+        (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)
         report.damagedPacks = session.damagedPacks
         return report
     }

@@ -52,6 +52,8 @@ struct IgnoreRules: Sendable {
     static let maximumBytes = 1 << 20
 
     private let patterns: [PathPattern]
+    /// Which of them have had the last word on something.
+    private var haveMatched: [Bool]
     /// Lines that match nothing, or hardly what was meant, and why.
     let remarks: [String]
 
@@ -76,10 +78,22 @@ struct IgnoreRules: Sendable {
             remarks.append("\(path): \(error); it leaves nothing out")
         }
         (self.patterns, self.remarks) = (patterns, remarks)
+        haveMatched = Array(repeating: false, count: patterns.count)
+    }
+
+    /// Lines that have had the last word on nothing so far; those that can have it on nothing are told of at once.
+    var unmatched: [PathPattern] {
+        patterns.indices.filter { !haveMatched[$0] && patterns[$0].doubt == nil }.map { patterns[$0] }
     }
 
     /// The last rule that matches a path, given relative to the file's folder; nil when none does.
-    func lastMatch(_ components: ArraySlice<ArraySlice<UInt8>>, isFolder: Bool) -> PathPattern? {
-        patterns.last { $0.matches(components, isFolder: isFolder) }
+    mutating func lastMatch(
+        _ components: ArraySlice<ArraySlice<UInt8>>, isFolder: Bool
+    ) -> PathPattern? {
+        guard let place = patterns.lastIndex(where: { $0.matches(components, isFolder: isFolder) }) else {
+            return nil
+        }
+        haveMatched[place] = true
+        return patterns[place]
     }
 }

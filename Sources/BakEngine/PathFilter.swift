@@ -89,6 +89,8 @@ public struct BackupExclusions: Sendable {
     public var honoursIgnoreFiles = true
     /// Whose `.bakignore` files count without a word, by uid; nil for everybody's. What another's leaves out is told.
     public var trustedOwner: UInt32?
+    /// Whether lines of `.bakignore` files that leave nothing out are told of.
+    public var tellsUnmatchedLines = false
 
     /// Leaves out nothing but what `.bakignore` files name.
     public init() {}
@@ -156,7 +158,7 @@ public struct PathFilter: Sendable {
     ) -> FilterDecision {
         let shared = cursor.move(to: path)
         let depth = cursor.components.count
-        levels.removeLast(max(0, levels.count - (shared + 1)))
+        leave(max(0, levels.count - (shared + 1)))
         while levels.count < depth {
             let above = levels.count > 0 ? cursor.ends[levels.count - 1] : 0
             levels.append(level(of: Array(path[..<above]), readStart))
@@ -183,6 +185,22 @@ public struct PathFilter: Sendable {
         return .include
     }
 
+    /// Says that nothing more is asked about.
+    mutating func finish() { leave(levels.count) }
+
+    /// The patterns that have had the last word on nothing so far.
+    var unmatchedPatterns: [PathPattern] { trail.unmatched }
+
+    /// Forgets the lowest folders on the way.
+    private mutating func leave(_ count: Int) {
+        if exclusions.tellsUnmatchedLines {
+            for level in levels.suffix(count) {
+                remarks += level.ignoreRules?.unmatched.map(\.uselessness) ?? []
+            }
+        }
+        levels.removeLast(count)
+    }
+
     /// Takes what is to be said of the ignore files that were met: lines that match nothing.
     public mutating func takeRemarks() -> [String] {
         defer { remarks = [] }
@@ -201,8 +219,8 @@ public struct PathFilter: Sendable {
         var next = levels.indices.last
         while let depth = next {
             next = levels[depth].rulesAbove
-            if let rules = levels[depth].ignoreRules,
-                let rule = rules.lastMatch(cursor.components[depth...], isFolder: isFolder)
+            if let rule = levels[depth].ignoreRules?.lastMatch(
+                cursor.components[depth...], isFolder: isFolder)
             {
                 if !rule.isNegated, let stranger = levels[depth].stranger {
                     levels[depth].stranger = nil

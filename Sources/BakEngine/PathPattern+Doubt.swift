@@ -7,6 +7,11 @@ extension PathPattern {
     /// The pattern in quotes, for messages.
     public var quoted: String { "'\(String(decoding: text, as: UTF8.self))'" }
 
+    /// What is to be said of the pattern when it had the last word on nothing.
+    public var uselessness: String {
+        "\(isNegated ? "took nothing back" : "left nothing out"): \(origin) \(quoted)"
+    }
+
     /// Why the pattern matches nothing or something else than was meant, wherever it is used; nil if nothing is to be
     /// said against it. What follows is the end of a message: `'../x' matches nothing, because ...`.
     public var doubt: String? {

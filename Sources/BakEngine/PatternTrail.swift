@@ -41,6 +41,8 @@ struct PathCursor: Sendable {
 /// An ordered list of patterns and the way to the path last asked about.
 struct PatternTrail: Sendable {
     let patterns: [PathPattern]
+    /// Which of them have had the last word on something.
+    private var haveMatched: [Bool]
     private let foldsCase: Bool
     private var cursor = PathCursor()
     private var foldedCursor = PathCursor()
@@ -49,7 +51,14 @@ struct PatternTrail: Sendable {
 
     init(_ patterns: [PathPattern]) {
         self.patterns = patterns
+        haveMatched = Array(repeating: false, count: patterns.count)
         foldsCase = patterns.contains(where: \.ignoresCase)
+    }
+
+    /// The patterns that have had the last word on nothing so far, each once.
+    var unmatched: [PathPattern] {
+        var known = Set(patterns.indices.filter { haveMatched[$0] }.map { patterns[$0] })
+        return patterns.filter { known.insert($0).inserted }
     }
 
     /// The index of the last pattern that matches `path` or a folder above it below `top`, if any.
@@ -70,13 +79,16 @@ struct PatternTrail: Sendable {
     }
 
     /// The last match of the first `depth` components, given the answer for the folder above.
-    private func lastMatch(depth: Int, isFolder: Bool) -> Int? {
+    private mutating func lastMatch(depth: Int, isFolder: Bool) -> Int? {
         let inherited = levels[depth - 1]
         var index = patterns.count - 1
         while index > inherited ?? -1 {
             let pattern = patterns[index]
             let components = pattern.ignoresCase ? foldedCursor.components : cursor.components
-            if pattern.matches(components[..<depth], isFolder: isFolder) { return index }
+            if pattern.matches(components[..<depth], isFolder: isFolder) {
+                haveMatched[index] = true
+                return index
+            }
             index -= 1
         }
         return inherited

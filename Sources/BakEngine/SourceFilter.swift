@@ -26,6 +26,12 @@ public final class SourceFilter {
         filter.decide(path, stat) { path, count in start(of: path, count) }
     }
 
+    /// Says that nothing more is asked about.
+    func finish() { filter.finish() }
+
+    /// The patterns that have had the last word on nothing so far.
+    var unmatchedPatterns: [PathPattern] { filter.unmatchedPatterns }
+
     /// Takes what is to be said of the ignore files that were met.
     func takeRemarks() -> [String] {
         filter.takeRemarks()

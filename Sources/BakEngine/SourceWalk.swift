@@ -31,6 +31,8 @@ final class SourceWalk {
     private var pathBytes = 0
     /// Entries left out on purpose.
     private(set) var excludedItems: UInt64 = 0
+    /// Patterns that had nothing to leave out or to take back, after a whole walk.
+    private(set) var unmatchedPatterns: [PathPattern] = []
 
     /// So many events make a block, so that a hand-over costs little for each.
     private static let blockEvents = 1024
@@ -63,6 +65,10 @@ final class SourceWalk {
             }
             return visit(filter.needsStats ? event.seen : event)
         }
+        if !hasStopped {
+            filter.finish()
+            unmatchedPatterns = filter.unmatchedPatterns
+        }
         flush()
         flow.hasWalkedAll = !hasStopped
     }
@@ -78,7 +84,9 @@ final class SourceWalk {
             let mayWait = folderCount <= Self.blockFolders
             return take(mayWait ? event : event.seen, path, filter.decide(unseen: path))
         case .entry(let path, let stat):
-            return take(event, path, isOwnFolder(path, stat) ? nil : filter.decide(path, stat))
+            // The filter is asked about the repository, too: a pattern for it is of use.
+            let decision = filter.decide(path, stat)
+            return take(event, path, isOwnFolder(path, stat) ? nil : decision)
         }
     }
 

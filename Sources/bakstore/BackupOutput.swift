@@ -131,8 +131,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
 
     // MARK: At the end
 
-    /// Prints the summary.
-    func summarize(_ report: BackupReport) throws {
+    /// Prints the summary. `uselessPatterns` had nothing to leave out or to take back: there may be a slip in one.
+    func summarize(_ report: BackupReport, uselessPatterns: [PathPattern]) throws {
         reporter.finish()
         tellRest(failures, Self.more)
         tellRest(shortfalls, Self.more)
@@ -146,9 +146,10 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         }
         tellArchive(report)
         let seconds = reporter.secondsElapsed
-        if invocation.has(.json) { return try summarizeJSON(report, seconds: seconds) }
+        if invocation.has(.json) { return try summarizeJSON(report, uselessPatterns, seconds: seconds) }
         if invocation.has(.quiet) { return }
-        for line in summaryLines(report, seconds: seconds) { try context.print(line) }
+        let told = lines(of: uselessPatterns)
+        for line in summaryLines(report, told, seconds: seconds) { try context.print(line) }
     }
 
     /// Says that a path of the backup may not be what it was. Also where nothing but errors is wanted.
@@ -205,7 +206,22 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         }
     }
 
-    private func summaryLines(_ report: BackupReport, seconds: Double) -> [String] {
+    /// With `-v` each; else, in one line, those that were typed for this run.
+    private func lines(of useless: [PathPattern]) -> [String] {
+        if invocation.verbosity >= 1 { return useless.map { Formatting.line($0.uselessness) } }
+        let typed = useless.filter { pattern in
+            [FlagName.exclude, .iexclude].contains {
+                pattern.origin == "--\($0.rawValue)" && !invocation.profileFlags.contains($0)
+            }
+        }
+        guard let first = typed.first else { return [] }
+        let more = Formatting.count(UInt64(typed.count - 1), "other", "others")
+        return [Formatting.line(first.uselessness + (typed.count > 1 ? ", and \(more) (-v names each)" : ""))]
+    }
+
+    private func summaryLines(
+        _ report: BackupReport, _ useless: [String], seconds: Double
+    ) -> [String] {
         let counters = report.counters
         // Nothing is kept: what was read says nothing.
         if report.wasInterrupted, !isDry, interruptedSnapshot(report) == nil {
@@ -234,6 +250,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {
             lines.append("left out \(Formatting.count(count, "item", "items")): \(Formatting.line(reason))")
         }
+        lines += useless
         if counters.changingFiles > 0 {
             lines.append(
                 "\(Formatting.count(counters.changingFiles, "file", "files")) changed while being read")
@@ -273,7 +290,9 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 
-    private func summarizeJSON(_ report: BackupReport, seconds: Double) throws {
+    private func summarizeJSON(
+        _ report: BackupReport, _ useless: [PathPattern], seconds: Double
+    ) throws {
         let counters = report.counters
         try context.printJSON { json in
             json.member("message_type", "summary")
@@ -294,6 +313,16 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             json.member("bytes_read", counters.readBytes)
             json.member("items_failed", counters.failedItems)
             json.member("items_excluded", report.excludedItems)
+            if !useless.isEmpty {
+                json.array("patterns_without_items") { array in
+                    for pattern in useless {
+                        array.elementObject { json in
+                            json.member("pattern", bytes: pattern.text)
+                            json.member("origin", pattern.origin)
+                        }
+                    }
+                }
+            }
             json.member("files_changed_while_read", counters.changingFiles)
             if let snapshot = report.snapshot {
                 json.member("snapshot_id", snapshot.id.description)

@@ -49,7 +49,9 @@ extension Commands {
             if let made = report.snapshot { access.repository.noteSeen(made.id) }
         }
         ticker.stop()
-        try output.summarize(report)
+        // What can match nothing has been told of.
+        let useless = report.unmatchedPatterns.filter { $0.doubt(beneath: source.roots) == nil }
+        try output.summarize(report, uselessPatterns: useless)
         if report.wasInterrupted { return .interrupted }
         if report.snapshot == nil, !report.wasUnchanged, !request.isDryRun {
             throw CommandFailure(code: .failed, message: "nothing could be read, so no snapshot was made")
@@ -89,6 +91,7 @@ extension Commands {
         exclusions.largestFile = invocation.size(.excludeLargerThan)
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
         exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
+        exclusions.tellsUnmatchedLines = invocation.verbosity >= 1
         // Root backs up what others have, and answers for it.
         if Machine.isRoot { exclusions.trustedOwner = 0 }
         return exclusions

@@ -160,6 +160,26 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
         #expect(decide(&filter, "home/me/a/b/c") == .include)
     }
 
+    @Test mutating func whatHadNoLastWordIsKnown() throws {
+        files = ["r/.bakignore": "*.zip\n*.jgp\n!b.zip\n", "r/s/.bakignore": "x\n../y\n"]
+        var exclusions = BackupExclusions()
+        exclusions.patterns = try patterns("a", "*.jpg", "a", "!keep", "*.tmp", "never.jpg", "*.jpg")
+        exclusions.tellsUnmatchedLines = true
+        var filter = PathFilter(exclusions, roots: [bytes("r")])
+        for path in ["r/never.jpg", "r/a", "r/a.zip"] { #expect(decide(&filter, path) != .include) }
+        #expect(decide(&filter, "r/s", folder) == .include)
+        #expect(decide(&filter, "r/s/z") == .include)
+        #expect(filter.unmatchedPatterns.map(\.text) == ["!keep", "*.tmp", "never.jpg"].map(bytes))
+        #expect(filter.takeRemarks().count == 1)
+        #expect(decide(&filter, "r/t/z") == .include)
+        #expect(filter.takeRemarks() == ["left nothing out: /r/s/.bakignore:1 'x'"])
+        filter.finish()
+        #expect(
+            filter.takeRemarks() == [
+                "left nothing out: /r/.bakignore:2 '*.jgp'", "took nothing back: /r/.bakignore:3 '!b.zip'",
+            ])
+    }
+
     @Test func patternsDoNotReachAboveTheRoots() throws {
         var exclusions = BackupExclusions()
         exclusions.patterns = try patterns("tmp")
