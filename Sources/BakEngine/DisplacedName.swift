@@ -10,7 +10,28 @@ import BakCore
 import BakFormat
 import BakRepository
 
-enum DisplacedName {
+/// One such name; where another entry has it, the next is taken.
+struct DisplacedName: Sendable {
+    /// The path that it is made from.
+    let old: [UInt8]
+    /// The path that the entry goes on under.
+    private(set) var path: [UInt8]
+    private let type: FileType
+    private let time: Timestamp
+    private var number = 1
+
+    /// The first name that the entry at `path` goes on under.
+    init(of path: [UInt8], _ type: FileType, at time: Timestamp) {
+        (old, self.type, self.time) = (path, type, time)
+        self.path = Self.path(of: path, type, at: time)
+    }
+
+    /// Goes on to the next name.
+    mutating func takeNext() {
+        number += 1
+        path = Self.path(of: old, type, at: time, number: number)
+    }
+
     private static let word = "~gone-"
     /// What many file systems take.
     private static let nameBytes = 255
@@ -24,7 +45,9 @@ enum DisplacedName {
 
     /// The path that the entry at `path` goes on under; `number`, from 1 up, tells those from each other that would have one
     /// path, and later numbers make later paths.
-    static func path(of path: [UInt8], _ type: FileType, at time: Timestamp, number: Int = 1) -> [UInt8] {
+    private static func path(of path: [UInt8], _ type: FileType, at time: Timestamp, number: Int = 1)
+        -> [UInt8]
+    {
         let (folder, stem, ending) = parts(of: path, type)
         let end = Array((word + text(time) + suffix(number)).utf8) + ending
         let whole = [UInt8](folder + stem + end)

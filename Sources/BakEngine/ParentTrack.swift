@@ -110,11 +110,7 @@ final class ParentTrack {
 /// it, under another name.
 final class DisplacedEntries {
     private let cursor: ParentCursor
-    private let old: [UInt8]
-    private let type: FileType
-    private let time: Timestamp
-    private var new: [UInt8]
-    private var number = 1
+    private var name: DisplacedName
 
     /// The entry at and beneath `path` in a parent's manifest, whose place something has taken at a time.
     init(
@@ -122,21 +118,19 @@ final class DisplacedEntries {
         _ type: FileType, _ time: Timestamp
     ) throws {
         cursor = try ParentCursor(snapshot, repository: repository, index: index, from: path)
-        (old, self.type, self.time) = (path, type, time)
-        new = DisplacedName.path(of: path, type, at: time)
+        name = DisplacedName(of: path, type, at: time)
         _ = cursor.entry(at: path)
     }
 
     /// Goes on under the next name, because another entry has this one.
-    func takeNextName() {
-        number += 1
-        new = DisplacedName.path(of: old, type, at: time, number: number)
-    }
+    func takeNextName() { name.takeNext() }
 
     /// The path that the entry goes on under; nil at the end.
     var path: [UInt8]? {
-        guard let segment = cursor.segment, PathOrder.isAtOrBeneath(segment.path, old) else { return nil }
-        return new + segment.path[old.count...]
+        guard let segment = cursor.segment, PathOrder.isAtOrBeneath(segment.path, name.old) else {
+            return nil
+        }
+        return name.path + segment.path[name.old.count...]
     }
 
     /// The segment that stands at the entry, and the cursor.
@@ -164,11 +158,8 @@ struct FormerFile: Sendable {
         var isLink: Bool
     }
 
-    var oldPath: [UInt8]
-    /// The path that it goes on under, at which time, and the number of the name.
-    var path: [UInt8]
+    private var name: DisplacedName
     let time: Timestamp
-    private var number = 1
     var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
     /// Whether the source had it until now.
     var isNewlyGone: Bool
@@ -181,14 +172,16 @@ struct FormerFile: Sendable {
         _ oldPath: [UInt8], at time: Timestamp, _ entry: Result<ManifestEntry, ArchiveCarrying.Loss>,
         isNewlyGone: Bool, isFirst: Bool, successor: Successor?
     ) {
-        (self.oldPath, self.time, self.entry) = (oldPath, time, entry)
+        (self.time, self.entry) = (time, entry)
         (self.isNewlyGone, self.isFirst, self.successor) = (isNewlyGone, isFirst, successor)
-        path = DisplacedName.path(of: oldPath, .regular, at: time)
+        name = DisplacedName(of: oldPath, .regular, at: time)
     }
 
+    /// Where it was.
+    var oldPath: [UInt8] { name.old }
+    /// The path that it goes on under.
+    var path: [UInt8] { name.path }
+
     /// Goes on under the next name, because another entry has this one.
-    mutating func takeNextName() {
-        number += 1
-        path = DisplacedName.path(of: oldPath, .regular, at: time, number: number)
-    }
+    mutating func takeNextName() { name.takeNext() }
 }
