@@ -14,8 +14,12 @@ extension Commands {
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfSharedDisk(access, source, context)
-        let request = try request(invocation, source, access.repository, context)
-        try noteEndedArchive(request, source, access.repository, context)
+        // Most backups know without it what they are of.
+        let known =
+            source.missing.isEmpty && source.written.isEmpty
+            ? [] : try access.repository.snapshots().readable
+        let request = try request(invocation, source, access.repository, known, context)
+        noteEndedArchive(request, source, known, context)
         if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
@@ -100,11 +104,11 @@ extension Commands {
     /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows those
     /// that have it, and what is missing is noticed; one that never was there may be a slip.
     private static func paths(
-        _ source: BackupSource, of device: String, _ repository: Repository
-    ) throws -> [[UInt8]] {
+        _ source: BackupSource, of device: String, _ snapshots: [CommitRecord]
+    ) -> [[UInt8]] {
         guard !source.missing.isEmpty else { return source.roots }
         let (found, named) = (Set(source.roots), Set(source.roots + source.missing))
-        let known = try repository.snapshots().readable.map { ($0.device, Set($0.paths)) }.filter {
+        let known = snapshots.map { ($0.device, Set($0.paths)) }.filter {
             $0.0 == device && found.isSubset(of: $0.1) && named.isSuperset(of: $0.1)
         }
         let most = known.max { $0.1.count < $1.1.count }
@@ -112,12 +116,13 @@ extension Commands {
     }
 
     private static func request(
-        _ invocation: Invocation, _ source: BackupSource, _ repository: Repository, _ context: CommandContext
+        _ invocation: Invocation, _ source: BackupSource, _ repository: Repository,
+        _ known: [CommitRecord], _ context: CommandContext
     ) throws -> BackupRequest {
         let host = invocation.text(.host) ?? Machine.hostName
         let device = invocation.text(.device) ?? context.environment.device ?? host
         var request = BackupRequest(
-            paths: try paths(source, of: device, repository), host: host, device: device,
+            paths: paths(source, of: device, known), host: host, device: device,
             user: Machine.userName, program: programName)
         request.tags = invocation.tags
         request.time = invocation.time?.timestamp(localOffset: context.localOffset)
@@ -142,10 +147,11 @@ extension Commands {
 
     /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not go on.
     private static func noteEndedArchive(
-        _ request: BackupRequest, _ source: BackupSource, _ repository: Repository, _ context: CommandContext
-    ) throws {
+        _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
+        _ context: CommandContext
+    ) {
         guard request.archive == .asBefore, !source.written.isEmpty else { return }
-        let all = try repository.snapshots().readable.filter { $0.device == request.device && $0.isComplete }
+        let all = known.filter { $0.device == request.device && $0.isComplete }
         guard all.last(where: { Set($0.paths) == Set(request.paths) })?.isArchive != true else { return }
         for path in source.written {
             guard let last = all.last(where: { $0.paths.contains(path) }), last.isArchive else { continue }
