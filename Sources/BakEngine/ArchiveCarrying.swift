@@ -21,8 +21,6 @@ final class ArchiveCarrying: @unchecked Sendable {
     private let index: BlobIndex
     private let writer: UncheckedBox<BlobWriter>
     private let state: RunState
-    /// What was called safe to delete, once somebody has asked. For the thread that compares.
-    private var vouched: Set<ID128>?
 
     init(
         _ repository: Repository, _ index: BlobIndex, _ writer: BlobWriter, _ state: RunState,
@@ -68,14 +66,6 @@ final class ArchiveCarrying: @unchecked Sendable {
     /// What a parent has at and beneath a path that something else has taken.
     func displaced(_ snapshot: CommitRecord, at path: [UInt8], _ type: FileType) throws -> DisplacedEntries {
         try DisplacedEntries(snapshot, repository: repository, index: index, at: path, type, time)
-    }
-
-    /// Whether the content of a file was called safe to delete. For the thread that compares. A vouch that cannot be read
-    /// says nothing; a prune names it before it removes a snapshot.
-    func isVouched(_ content: FileContent) throws -> Bool {
-        let known = try vouched ?? Set(repository.vouchedContent())
-        vouched = known
-        return !known.isEmpty && known.contains(content.fingerprint)
     }
 
     /// A cursor over a parent for entries that turn out not to be readable.

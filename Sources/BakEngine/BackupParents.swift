@@ -77,6 +77,7 @@ final class BackupParents {
         }
         latest = tracks.first { $0.snapshot.id == chain.latest?.id }
         trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
+        for track in [latest, trusted] { track?.saysHowMuch = true }
         // From an archive nothing falls out that its source has no more, whatever has come in its place.
         if !isArchive {
             for track in [latest, trusted] { track?.missedContent = ContentSample() }

@@ -10,7 +10,8 @@ extension ParentComparer {
     func note(_ path: [UInt8], _ stat: FileStat) {
         let root = tally.count(path, stat)
         for track in tracks where track.standing == .found {
-            track.countFile(beneath: root)
+            let isThere = track.cursor.segment?.fields.stat.type == stat.type
+            track.countFile(beneath: root, isThere ? nil : .gone, vouched)
             guard let old = track.cursor.segment?.fields, old.stat.type != stat.type,
                 track.uses.contains(.following)
             else { continue }
@@ -68,7 +69,7 @@ extension ParentComparer {
             let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
             if let old, let oldContent = old.content {
                 if oldContent.fingerprint == content?.fingerprint { return }
-                if !isGone, try !carrying.isVouched(oldContent) { return }
+                if !isGone, try !vouched.contains(oldContent) { return }
                 former.entry = carrying.carried(old)
             } else if !isGone {
                 return

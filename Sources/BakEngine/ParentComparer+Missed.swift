@@ -92,7 +92,7 @@ extension ParentComparer {
         let root = tally.root(of: path)
         let chosen = track.cursor.segment
         for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
-            if let root, absence != .leftOut { same.countFile(beneath: root) }
+            if let root { same.countFile(beneath: root, absence, vouched) }
             if same === track { continue }
             // Others at this path are older, and may have another file there.
             if carrying != nil, same.uses.contains(.following), let segment = same.cursor.segment,

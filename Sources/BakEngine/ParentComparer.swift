@@ -28,6 +28,7 @@ final class ParentComparer {
     let carrying: ArchiveCarrying?
     let onEvent: @Sendable (BackupEvent) -> Void
     let index: BlobIndex
+    let vouched: VouchedContent
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
@@ -56,6 +57,7 @@ final class ParentComparer {
         self.makesRuns = makesRuns
         self.carrying = carrying
         self.onEvent = onEvent
+        vouched = VouchedContent(repository, index)
         tally = SourceTally(roots: request.paths)
         moves = MoveFinder(
             tracks.filter { $0.uses.contains(.comparing) }.map(\.snapshot), repository: repository,

@@ -32,6 +32,12 @@ final class ParentTrack {
     private(set) var standing = Standing.absent
     /// The regular files that the parent has beneath each root, without those that a rule leaves out now.
     private(set) var fileCounts: [UInt64]
+    /// Those that a rule leaves out now.
+    private(set) var leftOutCounts: [UInt64]
+    /// Of `fileCounts`, those that are gone and were called safe to delete; where `saysHowMuch`.
+    private(set) var vouchedCounts: [UInt64]
+    /// Whether it is one that says how much there was.
+    var saysHowMuch = false
     /// How many of them the walk has met as files.
     private(set) var metCounts: [UInt64]
     /// The content of those that it has missed; nil where nobody asks.
@@ -44,7 +50,7 @@ final class ParentTrack {
     init(_ cursor: ParentCursor, _ uses: Uses, rootCount: Int) {
         (self.cursor, self.uses) = (cursor, uses)
         fileCounts = Array(repeating: 0, count: rootCount)
-        metCounts = fileCounts
+        (metCounts, leftOutCounts, vouchedCounts) = (fileCounts, fileCounts, fileCounts)
     }
 
     /// Moves to the first entry that is not dealt with and before `path`, or else to `path`, whose entry then counts
@@ -73,13 +79,17 @@ final class ParentTrack {
         standing = isWithin ? .missed : .absent
     }
 
-    /// Counts the entry that the track stands at, if the parent's source had it as a file.
-    func countFile(beneath root: Int) {
+    /// Counts the entry that the track stands at, if the parent's source had it as a file; `absence` is why the walk has
+    /// not met it as one, nil if it has.
+    func countFile(beneath root: Int, _ absence: ParentComparer.Absence?, _ vouched: VouchedContent) {
         guard let segment = cursor.segment, segment.fields.stat.type == .regular,
             segment.fields.goneSince == nil
         else { return }
+        if absence == .leftOut { return leftOutCounts[root] += 1 }
         fileCounts[root] += 1
-        if standing == .missed, missedContent != nil, let entry = try? segment.entry() {
+        if absence == .gone, saysHowMuch, vouched.contains(segment, of: snapshot) {
+            vouchedCounts[root] += 1
+        } else if standing == .missed, missedContent != nil, let entry = try? segment.entry() {
             missedContent?.add(entry, beneath: root)
         }
     }

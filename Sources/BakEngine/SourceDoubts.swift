@@ -1,8 +1,9 @@
 // SourceDoubts: whether a source has what it had. A disk that is not mounted leaves an empty folder, which looks as if
 // everything had been deleted.
 //
-// Always holds: files that a rule leaves out are counted neither before nor now. Nothing at all confirms nothing: a path
-// without files stays in doubt until files are there again or the user says that it is meant.
+// Always holds: files that a rule leaves out are counted neither before nor now, unless nothing else is stored of their path;
+// files that are gone and were called safe to delete are missed by nobody. Nothing at all confirms nothing: a path without
+// files stays in doubt until files are there again or the user says that it is meant.
 
 import BakCore
 import BakFormat
@@ -108,15 +109,21 @@ public struct SourceDoubts: Sendable {
         public var unread: UInt64
         /// How many others are stored whole.
         public var others: UInt64
+        /// How many of these a rule leaves out now. Not counted where anything of the path is stored.
+        public var leftOut: UInt64
+        /// How many of these are gone and were called safe to delete.
+        public var vouched: UInt64
 
         /// How many files are stored whole.
         public var now: UInt64 { left + others }
-        /// How many of the files are not there.
-        public var gone: UInt64 { before - left - unread }
+        /// How many of the files are not there, and nobody called them safe to delete.
+        public var gone: UInt64 { before - left - unread - leftOut - vouched }
     }
 
     /// The paths in doubt.
     public private(set) var shrunken: [Shrunken] = []
+    /// The paths that would be in doubt if none of what is gone had been called safe to delete.
+    public private(set) var cleared: [Shrunken] = []
     /// The `originalID`s of snapshots that were in doubt and are not any more, as they were right.
     public private(set) var confirmed: [ID128] = []
 
@@ -152,11 +159,16 @@ public struct SourceDoubts: Sendable {
         let sinceDoubt =
             doubted.isEmpty ? beforeDoubt : Remains(of: latest, tally, stored, isArchive: isArchive)
         var shrunken: [Shrunken] = []
+        var cleared: [Shrunken] = []
         for (place, root) in tally.roots.enumerated() {
             let found = beforeDoubt.path(root.path, number: root.number, place)
             // How many files there were is not known any more.
             let isStillEmpty = found.now == 0 && trusted == nil && doubted.contains(root.path)
-            if found.hasLostMost || isStillEmpty { shrunken.append(found) }
+            if found.hasLostMost || isStillEmpty {
+                shrunken.append(found)
+            } else if found.hasBeenCleared {
+                cleared.append(found)
+            }
         }
         // Does this walk find what the snapshot in doubt has?
         let agreed = tally.roots.enumerated().filter { place, root in
@@ -170,6 +182,7 @@ public struct SourceDoubts: Sendable {
         }.map(\.element.path)
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
+        self.cleared = cleared.sorted { $0.number < $1.number }
         // As long as one path keeps the snapshot in doubt, the others are compared with the same one before it.
         let left = shrunken.filter { !agreed.contains($0.path) }
         self.shrunken = (left.isEmpty || !confirmed.isEmpty ? left : shrunken).sorted {
@@ -183,6 +196,8 @@ private struct Remains {
     private let before: [UInt64]
     private let left: [UInt64]
     private let unread: [UInt64]
+    private let leftOut: [UInt64]
+    private let vouched: [UInt64]
     /// All files that are stored whole.
     private let now: [UInt64]
     /// Fewer files than these may all be replaced by others on purpose, each night: a dump of a database.
@@ -192,8 +207,12 @@ private struct Remains {
     /// where no parent has the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
-        before = parent.fileCounts
-        now = places.map { tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0]) }
+        let now = places.map { tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0]) }
+        // An archive keeps what a rule leaves out.
+        let leftOut = places.map { isArchive || now[$0] > 0 ? 0 : parent.leftOutCounts[$0] }
+        let before = places.map { parent.fileCounts[$0] + leftOut[$0] }
+        vouched = parent.vouchedCounts
+        (self.now, self.leftOut, self.before) = (now, leftOut, before)
         let renamed: [UInt64]
         if let missed = parent.missedContent {
             var new = stored.newContent
@@ -203,24 +222,27 @@ private struct Remains {
             renamed = places.map { _ in 0 }
         }
         let unstored = places.map { stored.unstoredFiles(of: parent.snapshot, beneath: $0) }
-        let (before, now) = (before, now)
+        let missable = places.map { before[$0] - parent.vouchedCounts[$0] }
         left = places.map { place in
             let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place])
             let isByNumber = isArchive || before[place] < Self.fewestToTell
-            return min(before[place], now[place], isByNumber ? .max : met + renamed[place])
+            return min(missable[place], now[place], isByNumber ? .max : met + renamed[place])
         }
         let left = left
-        unread = places.map { min(unstored[$0], before[$0] - left[$0]) }
+        unread = places.map { min(unstored[$0], missable[$0] - leftOut[$0] - left[$0]) }
     }
 
     func path(_ path: [UInt8], number: Int, _ place: Int) -> SourceDoubts.Shrunken {
         SourceDoubts.Shrunken(
             path: path, number: number, before: before[place], left: left[place], unread: unread[place],
-            others: now[place] - left[place])
+            others: now[place] - left[place], leftOut: leftOut[place], vouched: vouched[place])
     }
 }
 
 extension SourceDoubts.Shrunken {
-    /// Whether less than half of the files are left.
-    fileprivate var hasLostMost: Bool { left < before && before - left > left }
+    /// Whether less than half of the files are left that nobody called safe to delete.
+    fileprivate var hasLostMost: Bool { left < before - vouched && before - vouched - left > left }
+
+    /// Whether it would have, if nobody had.
+    fileprivate var hasBeenCleared: Bool { vouched > 0 && before - left > left }
 }

@@ -137,6 +137,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         tellRest(failures, Self.more)
         tellRest(shortfalls, Self.more)
         for doubt in report.doubts.shrunken { tell(doubt) }
+        for path in report.doubts.cleared { tellCleared(path) }
         if !invocation.has(.allowEmpty) {
             for path in report.emptyFolders {
                 remark(
@@ -160,10 +161,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         if doubt.unread > 0 {
             end = "it can be read"
         } else if doubt.now == 0 {
-            end = "there are files again"
+            end = doubt.leftOut > 0 ? "files of it are stored again" : "there are files again"
         }
+        let question =
+            doubt.leftOut > 0
+            ? "Are the rules right?" : "Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")?"
         complain(
-            "\(path): \(reason). Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")? "
+            "\(path): \(reason). \(question) "
                 + "The earlier snapshots have these files. If this is meant, "
                 + "run the backup again with --allow-empty. No retention rule counts this snapshot until then, or until "
                 + end,
@@ -173,19 +177,36 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     /// What has become of the files of a path in doubt.
     private func reason(_ doubt: SourceDoubts.Shrunken) -> String {
         let had = Formatting.count(doubt.before, "file", "files")
-        if doubt.now == 0, doubt.unread == 0 {
+        if doubt.leftOut == doubt.before, doubt.before > 0 {
+            return "it had \(had), and the rules leave out all of it now"
+        }
+        if doubt.now == 0, doubt.unread == 0, doubt.leftOut == 0, doubt.vouched == 0 {
             return doubt.before == 0
                 ? "it has no files, as in the last snapshot, which is in doubt"
                 : "it had \(had) and has none now"
         }
         var parts: [String] = []
         if doubt.gone > 0 { parts.append("\(Formatting.count(doubt.gone, "is", "are")) gone") }
+        if doubt.leftOut > 0 { parts.append("the rules leave out \(Formatting.count(doubt.leftOut))") }
+        if doubt.vouched > 0 {
+            parts.append("\(Formatting.count(doubt.vouched, "was", "were")) called safe to delete")
+        }
         if doubt.unread > 0 { parts.append("\(Formatting.count(doubt.unread)) could not be read as a whole") }
-        var reason = "it had \(had), of which \(parts.joined(separator: " and "))"
+        let last = parts.popLast().map { [$0] } ?? []
+        let list = ([parts.joined(separator: ", ")].filter { !$0.isEmpty } + last).joined(separator: " and ")
+        var reason = "it had \(had), of which \(list)"
         if doubt.others > 0 {
             reason += "; it has \(Formatting.count(doubt.others, "other file", "other files"))"
         }
         return reason
+    }
+
+    /// Says why a path that has lost most of its files is not in doubt.
+    private func tellCleared(_ path: SourceDoubts.Shrunken) {
+        let files = Formatting.count(path.vouched, "file that is gone was", "files that are gone were")
+        remark(
+            "\(Formatting.name(path.path.absolute)): \(files) called safe to delete, and so this is no doubt about its disk"
+        )
     }
 
     private func tellArchive(_ report: BackupReport) {
@@ -338,6 +359,20 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                             json.member("files_now", doubt.now)
                             json.member("files_left", doubt.left)
                             json.member("files_unread", doubt.unread)
+                            json.member("files_left_out", doubt.leftOut)
+                            json.member("files_called_safe", doubt.vouched)
+                        }
+                    }
+                }
+            }
+            if !report.doubts.cleared.isEmpty {
+                json.array("cleared_paths") { array in
+                    for path in report.doubts.cleared {
+                        array.elementObject { json in
+                            json.member("path", bytes: path.path.absolute)
+                            json.member("files_before", path.before)
+                            json.member("files_now", path.now)
+                            json.member("files_called_safe", path.vouched)
                         }
                     }
                 }

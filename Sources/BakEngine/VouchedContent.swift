@@ -1,0 +1,34 @@
+// VouchedContent: which content was called safe to delete. It is read when somebody asks first: most backups do not.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+/// The content that a repository's vouches name. For one thread.
+final class VouchedContent {
+    private lazy var known = Result { Set(try repository.vouchedContent()) }
+    private let repository: Repository
+    private let index: BlobIndex
+
+    init(_ repository: Repository, _ index: BlobIndex) { (self.repository, self.index) = (repository, index) }
+
+    /// Whether the content of a file was called safe to delete. A vouch that cannot be read says nothing; a prune names it
+    /// before it removes a snapshot. Throws `StoreError` where they cannot be listed.
+    func contains(_ content: FileContent) throws -> Bool {
+        let known = try known.get()
+        return !known.isEmpty && known.contains(content.fingerprint)
+    }
+
+    /// The same of the file that a cursor stands at, which stays there. False where that cannot be told.
+    func contains(_ segment: ManifestSegmentDecoder, of snapshot: CommitRecord) -> Bool {
+        guard let known = try? known.get(), !known.isEmpty else { return false }
+        var entry = segment.isComplete ? try? segment.entry() : nil
+        if !segment.isComplete,
+            let other = try? ParentCursor(snapshot, repository: repository, index: index, from: segment.path),
+            let segment = other.entry(at: segment.path)
+        {
+            entry = other.whole(segment)
+        }
+        return (entry?.content).map { known.contains($0.fingerprint) } ?? false
+    }
+}

@@ -1,0 +1,234 @@
+// Doubts over several backups: what rules leave out, and what was called safe to delete.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@Suite struct DoubtSequenceTests {
+    /// One backup of a folder.
+    private enum Night: String {
+        /// 20 files.
+        case full
+        /// The same, with a rule that leaves out half of them.
+        case half
+        /// With one that leaves out the other half.
+        case otherHalf
+        /// With one that leaves out all but one.
+        case allButOne
+        /// With one that leaves out all of them.
+        case none
+        /// With one that leaves out the folder.
+        case noFolder
+        /// With one that leaves out the files by their size.
+        case noSize
+        /// With a file of rules in the folder, which leaves out all there is.
+        case ownRules
+        /// Nothing.
+        case empty
+        /// Nothing, and a rule that would leave out all of them.
+        case emptyNone
+        /// Half of the files, and the other half are left out.
+        case halfGone
+        /// The same as `none`, and files that no rule is about.
+        case others
+
+        func tree() -> FakeTree {
+            let files: [String] =
+                switch self {
+                case .empty, .emptyNone: []
+                case .others: (0..<12).map { "other \($0).txt" } + (0..<20).map { "\($0).jpg" }
+                case .halfGone: (10..<20).map { "\($0).jpg" }
+                default: (0..<20).map { "\($0).jpg" }
+                }
+            var entries = [FakeEntry.other("s", .directory)]
+            if self == .ownRules { entries.append(.file("s/.bakignore", Array("*\n".utf8))) }
+            entries += files.map { .file("s/\($0)", Array("content of \($0)".utf8)) }
+            return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
+        }
+
+        func exclusions() throws -> BackupExclusions {
+            var exclusions = BackupExclusions()
+            let patterns =
+                switch self {
+                case .half, .halfGone: ["/s/1?.jpg"]
+                case .otherHalf: ["/s/?.jpg"]
+                case .allButOne: ["/s/1?.jpg", "/s/[1-9].jpg"]
+                case .none, .emptyNone, .others: ["*.jpg"]
+                case .noFolder: ["/s"]
+                default: [] as [String]
+                }
+            exclusions.patterns = try patterns.map { try PathPattern(Array($0.utf8), origin: "test") }
+            if self == .noSize { exclusions.largestFile = 5 }
+            exclusions.honoursIgnoreFiles = self == .ownRules
+            return exclusions
+        }
+    }
+
+    /// Runs nights such as `full none? empty?`: `?` after those that are to be in doubt, `!` after those that are said to be
+    /// meant. Returns what differs, and at last the night of the newest snapshot that counts.
+    private func run(_ nights: String, archive: BackupRequest.ArchiveChoice) throws -> [String] {
+        let bench = try MemoryBench()
+        var found: [String] = []
+        var names: [Int64: String] = [:]
+        for (number, word) in nights.split(separator: " ").enumerated() {
+            let name = String(word.filter { $0.isLetter })
+            let night = try #require(Night(rawValue: name))
+            let report = try bench.backup(
+                night.tree(),
+                EventLog(),
+                { request in
+                    request.time = Timestamp(seconds: Int64(number))
+                    (request.archive, request.allowsEmpty) = (archive, word.hasSuffix("!"))
+                }, exclusions: try night.exclusions())
+            let mark = report.doubts.shrunken.isEmpty ? word.hasSuffix("!") ? "!" : "" : "?"
+            found.append(name + mark)
+            names[Int64(number)] = name
+            #expect(report.snapshot?.doubtfulPaths.isEmpty ?? false == report.doubts.shrunken.isEmpty)
+        }
+        let all = try bench.repository.snapshots().readable
+        let doubts = SnapshotDoubts(among: all)
+        let counting = all.last { !doubts.standing.contains($0.id) && !doubts.refuted.contains($0.id) }
+        return found + ["-> " + (counting.flatMap { names[$0.time.seconds] } ?? "")]
+    }
+
+    @Test(arguments: [
+        // Rules that leave out everything are a doubt, whatever rules they are, and again.
+        "full none? -> full", "full noFolder? -> full", "full noSize? -> full", "full ownRules? -> full",
+        "full none? none? noFolder? -> full", "none none -> none", "empty none -> none",
+        // Meant, or files again.
+        "full none! none none -> none", "full none? none! none -> none", "full none? full -> full",
+        "full none? half half -> half", "full none? others -> others",
+        // Rules that leave out some are none, and what is left then counts.
+        "full half -> half", "full half empty? -> half", "full half empty? empty? half -> half",
+        "full half otherHalf -> otherHalf", "full half otherHalf empty? -> otherHalf",
+        "full half none? -> half", "full half none? empty? -> half", "full half halfGone? -> half",
+        "full allButOne empty? -> allButOne", "full allButOne none? empty? -> allButOne",
+        // An empty source after a rule, with and without it, and a rule after an empty source.
+        "full none? empty? -> full", "full none? emptyNone? -> full", "full emptyNone? -> full",
+        "full none? empty? none? empty? full -> full",
+        "full empty? none? -> full", "full empty? noFolder? noFolder? -> full", "full empty? half -> half",
+        // Once it is meant, and the files come back, they count again.
+        "full none! full empty? -> full", "full none! empty -> empty", "full none? empty! none -> none",
+        "full none? none! full empty? none? -> full",
+    ]) func sequences(_ row: String) throws {
+        let parts = row.split(separator: "-")
+        let found = try run(String(parts[0]), archive: .no)
+        #expect(found.joined(separator: " ") == row)
+    }
+
+    /// An archive keeps what a rule leaves out; only what has gone is in doubt.
+    @Test(arguments: [
+        "full none -> none", "full none empty? -> none", "full none emptyNone? -> none",
+        "full noFolder -> noFolder",
+        "full half empty? -> half", "full none none empty? none -> none", "full none empty! empty -> empty",
+    ]) func sequencesOfArchives(_ row: String) throws {
+        let found = try run(String(row.split(separator: "-")[0]), archive: .yes)
+        #expect(found.joined(separator: " ") == row)
+    }
+
+    /// What the rules leave out is told of as that.
+    @Test func countsSayWhatRulesLeaveOut() throws {
+        let bench = try MemoryBench()
+        try bench.backup(Night.full.tree(), EventLog(), { $0.archive = .no })
+        var exclusions = BackupExclusions()
+        exclusions.patterns = [try PathPattern(Array("/s/1?.jpg".utf8), origin: "test")]
+        let gone = Night.halfGone.tree()
+        let report = try bench.backup(gone, EventLog(), { $0.archive = .no }, exclusions: exclusions)
+        let doubt = try #require(report.doubts.shrunken.first)
+        #expect((doubt.before, doubt.leftOut, doubt.gone, doubt.now) == (20, 10, 10, 0))
+        #expect(report.counters.newlyGoneFiles == 10)
+    }
+
+    // MARK: What was called safe to delete
+
+    /// A folder of so many files, of which so many were called safe to delete, and so many, from the first on, are deleted then.
+    @Test(arguments: [
+        // All of what has gone, as a phone is cleared.
+        (20, 20, 20, false), (20, 20, 15, false), (2, 2, 2, false), (1, 1, 1, false), (20, 15, 15, false),
+        // Nothing of it, or not enough.
+        (20, 0, 20, true), (20, 15, 20, true), (20, 19, 20, true), (20, 4, 16, true), (3, 2, 3, true),
+        // What is left of the rest is no less than half.
+        (20, 10, 15, false), (20, 10, 16, true),
+    ]) func whatWasCalledSafeIsMissedByNobody(
+        _ count: Int, _ safe: Int, _ deleted: Int, _ isInDoubt: Bool
+    ) throws {
+        for archive in [BackupRequest.ArchiveChoice.no, .yes] {
+            for isReplaced in [false, true] {
+                let bench = try MemoryBench()
+                func files(_ numbers: Range<Int>) -> [FakeEntry] {
+                    // One of more extents than a record of a list of files holds.
+                    numbers.map { .file("s/\($0 + 100)", content($0)) }
+                }
+                func content(_ number: Int) -> [UInt8] {
+                    if number > 0 || isReplaced || safe != 20 { return Array("content \(number)".utf8) }
+                    var random = SeededRandom(7)
+                    return random.bytes(1 << 21)
+                }
+                let folder = FakeEntry.other("s", .directory)
+                let first = try #require(
+                    try bench.backup(
+                        FakeTree([folder] + files(0..<count)), EventLog(), { $0.archive = archive }
+                    )
+                    .snapshot)
+                let index = try BlobIndex(bench.repository) { _ in }
+                let reader = try ManifestReader(first, repository: bench.repository, index: index)
+                var vouches: [Vouch.File] = []
+                var entries: [ManifestEntry] = []
+                while let next = try reader.next() {
+                    switch next {
+                    case .entry(let entry): entries.append(entry)
+                    case .continuation(let more):
+                        guard case .extents(let extents) = entries[entries.count - 1].content else {
+                            continue
+                        }
+                        entries[entries.count - 1].content = .extents(extents + more)
+                    }
+                }
+                for entry in entries where entry.stat.type == .regular && vouches.count < safe {
+                    vouches.append(
+                        Vouch.File(content: try #require(entry.content).fingerprint, path: entry.path))
+                }
+                try bench.repository.vouch(
+                    for: [first.id: vouches],
+                    RecordOrigin(time: Timestamp(seconds: 1), host: "h", program: "p"))
+                var left = [folder] + files(deleted..<count)
+                // A thing of another type in the place of one that is gone.
+                if isReplaced { left.insert(.other("s/100", .directory), at: 1) }
+                let report = try bench.backup(FakeTree(left), EventLog(), { $0.archive = archive })
+                // From an archive nothing falls out, so that numbers are enough.
+                #expect(report.doubts.shrunken.isEmpty != isInDoubt)
+                #expect(report.snapshot?.doubtfulPaths.isEmpty != isInDoubt)
+                if !isInDoubt {
+                    #expect(report.doubts.cleared.map(\.vouched) == [UInt64(min(safe, deleted))])
+                    // And once it is so, it stays so.
+                    let next = try bench.backup(FakeTree(left), EventLog(), { $0.archive = archive })
+                    #expect(next.doubts.isEmpty && next.doubts.cleared.isEmpty)
+                } else {
+                    #expect(report.doubts.cleared.isEmpty)
+                }
+            }
+        }
+    }
+
+    /// What cannot be looked at is not what was deleted.
+    @Test func whatCannotBeReadWasNotDeleted() throws {
+        let bench = try MemoryBench()
+        let files = (0..<8).map { FakeEntry.file("s/f/\($0)", Array("content \($0)".utf8)) }
+        let folders = [FakeEntry.other("s", .directory), .other("s/f", .directory)]
+        let first = try #require(
+            try bench.backup(FakeTree(folders + files), EventLog(), { $0.archive = .no }).snapshot)
+        try bench.repository.vouch(
+            for: [
+                first.id: files.map {
+                    Vouch.File(content: FileContent.inline($0.content).fingerprint, path: $0.path)
+                }
+            ],
+            RecordOrigin(time: Timestamp(seconds: 1), host: "h", program: "p"))
+        let unread = FakeTree([folders[0], .other("s/f", .directory) { $0.fault = "list" }])
+        #expect(try bench.backup(unread, EventLog(), { $0.archive = .no }).doubts.shrunken.count == 1)
+        #expect(try bench.backup(FakeTree(folders), EventLog(), { $0.archive = .no }).doubts.isEmpty)
+    }
+}
