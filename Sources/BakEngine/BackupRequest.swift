@@ -202,6 +202,8 @@ public struct BackupReport: Sendable {
     public var doubts = SourceDoubts()
     /// The paths of a first backup that are folders without files.
     public var emptyFolders: [[UInt8]] = []
+    /// The same of those that hold links besides.
+    public var foldersOfLinks: [[UInt8]] = []
     /// Entries left out on purpose.
     public var excludedItems: UInt64 = 0
     /// Patterns that had nothing to leave out or to take back, where everything was walked.

@@ -152,7 +152,9 @@ public final class Backup: Sendable {
             flow.hasWalkedAll
             ? parents.doubts(tally, stored, isMeant: request.allowsEmpty) : SourceDoubts()
         var report = try assembler.finish(tally, doubts)
-        if parents.isFirst, flow.hasWalkedAll { report.emptyFolders = tally.emptyFolders }
+        if parents.isFirst, flow.hasWalkedAll {
+            (report.emptyFolders, report.foldersOfLinks) = (tally.emptyFolders, tally.foldersOfLinks)
+        }
         (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
         (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)
         report.damagedPacks = session.damagedPacks

@@ -111,6 +111,7 @@ final class ManifestAssembler: @unchecked Sendable {
                 counters.changingFiles += 1
                 onEvent(.changedWhileRead(path: path))
             }
+            if entry.stat.size == 0 { stored.noteEmpty(path) }
             try record(entry, shortfalls, kind(of: entry, change, recorded))
         }
     }
@@ -149,6 +150,7 @@ final class ManifestAssembler: @unchecked Sendable {
             entry.stat.withoutAllocation == stat.withoutAllocation
         {
             entry.path = path
+            if entry.stat.size == 0 { stored.noteEmpty(path) }
             return try record(entry, shortfalls, kind(of: entry, change, recorded))
         }
         if flow.state.shouldStop() { return }

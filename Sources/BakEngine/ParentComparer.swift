@@ -29,6 +29,8 @@ final class ParentComparer {
     let onEvent: @Sendable (BackupEvent) -> Void
     let index: BlobIndex
     let vouched: VouchedContent
+    /// The device of the root that the walk is in.
+    var rootDevice: UInt64 = 0
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
@@ -90,10 +92,12 @@ final class ParentComparer {
                 run.append(segment)
                 if tracks.count > 1 { keepFormers(at: path, stat, content: (try? segment.entry())?.content) }
                 if isNewToOne { noteNew(try? segment.entry()) }
+                noteEmptied(segment)
                 return .inRun
             }
             let oldDevice = segment.fields.stat.device
             guard var entry = whole(segment, of: parent) else { continue }
+            noteEmptied(segment)
             (entry.stat, entry.goneSince) = (stat, nil)
             // What comes after it is coded against it: against its device, and only if a manifest takes it.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
@@ -118,6 +122,12 @@ final class ParentComparer {
             isNewToOne = true
         }
         return isNewToOne
+    }
+
+    /// Counts a file that is as a parent has it for each parent that has more of it, if that one has nothing.
+    private func noteEmptied(_ segment: ManifestSegmentDecoder) {
+        guard segment.fields.stat.size == 0, segment.fields.stat.type == .regular else { return }
+        for track in tracks where track.saysHowMuch { track.noteEmptied(beneath: tally.current) }
     }
 
     private func noteNew(_ entry: ManifestEntry?) {

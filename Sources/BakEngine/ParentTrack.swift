@@ -40,6 +40,13 @@ final class ParentTrack {
     var saysHowMuch = false
     /// How many of them the walk has met as files.
     private(set) var metCounts: [UInt64]
+    /// Of those met, the files that are empty, as another parent has them, and were not.
+    private(set) var emptiedCounts: [UInt64]
+    /// Folders that were a file system of their own and are not any more, and how many files of each are gone. Only the
+    /// last one, which the walk may be in, may have none.
+    private var lostMounts: [(path: [UInt8], root: Int, files: UInt64)] = []
+    /// The device of the root that the walk is in, as the parent has it.
+    private var rootDevice: UInt64?
     /// The content of those that it has missed; nil where nobody asks.
     var missedContent: ContentSample?
     /// What is beneath this path is dealt with elsewhere.
@@ -51,6 +58,7 @@ final class ParentTrack {
         (self.cursor, self.uses) = (cursor, uses)
         fileCounts = Array(repeating: 0, count: rootCount)
         (metCounts, leftOutCounts, vouchedCounts) = (fileCounts, fileCounts, fileCounts)
+        emptiedCounts = fileCounts
     }
 
     /// Moves to the first entry that is not dealt with and before `path`, or else to `path`, whose entry then counts
@@ -87,7 +95,11 @@ final class ParentTrack {
         else { return }
         if absence == .leftOut { return leftOutCounts[root] += 1 }
         fileCounts[root] += 1
-        if absence == .gone, saysHowMuch, vouched.contains(segment, of: snapshot) {
+        let isVouched = absence == .gone && saysHowMuch && vouched.contains(segment, of: snapshot)
+        if absence == .gone, !isVouched, isInLostMount(segment.path) {
+            lostMounts[lostMounts.count - 1].files += 1
+        }
+        if isVouched {
             vouchedCounts[root] += 1
         } else if standing == .missed, missedContent != nil, let entry = try? segment.entry() {
             missedContent?.add(entry, beneath: root)
@@ -101,6 +113,42 @@ final class ParentTrack {
         else { return false }
         metCounts[root] += 1
         return true
+    }
+
+    /// Counts a file that is as another parent has it, which is empty.
+    func noteEmptied(beneath root: Int) {
+        guard standing == .found, let fields = cursor.segment?.fields, fields.stat.type == .regular,
+            fields.goneSince == nil, fields.stat.size > 0
+        else { return }
+        emptiedCounts[root] += 1
+    }
+
+    /// Looks whether a folder that the walk has met, or a file, says something of a disk that is away. `rootDevice` is the
+    /// device of the root now.
+    func noteMount(_ path: [UInt8], _ stat: FileStat, isRoot: Bool, beneath root: Int, _ rootDevice: UInt64) {
+        guard saysHowMuch else { return }
+        if stat.type != .directory {
+            // Something is there.
+            if isInLostMount(path) { lostMounts.removeLast() }
+            return
+        }
+        if isInLostMount(path) { return }
+        if lostMounts.last?.files == 0 { lostMounts.removeLast() }
+        let old = standing == .found ? cursor.segment?.fields : nil
+        if isRoot { self.rootDevice = old?.stat.device }
+        guard let old, old.stat.type == .directory, old.goneSince == nil, let before = self.rootDevice,
+            old.stat.device != before, stat.device == rootDevice
+        else { return }
+        lostMounts.append((path, root, 0))
+    }
+
+    private func isInLostMount(_ path: [UInt8]) -> Bool {
+        lostMounts.last.map { PathOrder.isAtOrBeneath(path, $0.path) } ?? false
+    }
+
+    /// The first folder beneath a root of which that can be said.
+    func lostMount(beneath root: Int) -> [UInt8]? {
+        lostMounts.first { $0.root == root && $0.files > 0 }?.path
     }
 
     /// Says that the entry which the track stands at is dealt with.

@@ -12,7 +12,7 @@ struct Settling: Sendable {
     /// A page of a file that a program changes through a memory map may be dirty for so long: what the program changes
     /// in it meanwhile changes no time. Linux writes pages that are 30 s old, looking every 5 s; this is twice that.
     private static let dirtyPage: UInt64 = 60_000_000_000
-    /// How far another machine's clock, or FAT's time without a zone, may be ahead of this one's.
+    /// How far another machine's clock, or FAT's time without a zone, may be from this one's.
     private static let foreignClock: UInt64 = 86_400_000_000_000
 
     /// A judge for the files of a source, whose media say how coarse their timestamps are.
@@ -26,7 +26,8 @@ struct Settling: Sendable {
 
     /// True if the entry at `path` changed so shortly before `start`, when it began to be read, that a change after the
     /// read could leave the same timestamps: its content within a minute, anything else of it within the medium's
-    /// granularity, which is taken as FAT's where neither time has a fraction of a second. A ctime of the future is
+    /// granularity, which is taken as FAT's where neither time has a fraction of a second. By another machine's clock what
+    /// has just changed may look a day old: where its times are coarse, too, that is taken for young. A ctime of the future is
     /// never trusted, except where it is a copy of mtime; an mtime of the future is, because someone has set it.
     func isUnsettled(_ path: [UInt8], _ stat: FileStat, readFrom start: Timestamp) -> Bool {
         let evidence = tree.evidence(path, stat)
@@ -34,8 +35,9 @@ struct Settling: Sendable {
         let granularity = max(evidence.granularityNanoseconds, isCoarse ? Self.coarsest : 0)
         let window = stat.type == .regular ? max(granularity, Self.dirtyPage) : granularity
         let ahead = evidence.hasIdentity ? window : max(window, Self.foreignClock)
+        let behind = evidence.hasIdentity || !isCoarse ? window : ahead
         let isYoung =
-            stat.mtime >= start.subtracting(nanoseconds: window)
+            stat.mtime >= start.subtracting(nanoseconds: behind)
             && stat.mtime <= start.adding(nanoseconds: ahead)
         let ctimeTells = evidence.hasIdentity || stat.ctime != stat.mtime
         return isYoung || ctimeTells && stat.ctime >= start.subtracting(nanoseconds: granularity)

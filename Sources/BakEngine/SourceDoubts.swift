@@ -19,8 +19,9 @@ struct SourceTally {
     var newlyGoneFiles: UInt64 = 0
     /// Whether something at or beneath each root could not be read.
     private(set) var isUnread: [Bool]
-    /// Which roots are folders without anything in them but folders.
+    /// Which roots are folders without anything in them but folders and links, and which of those have links.
     private var isBare: [Bool]
+    private var hasLinks: [Bool]
     /// The root that the walk has come to.
     private(set) var current = 0
     /// The content of files that are as one parent has them, where another that says how much there was has none.
@@ -36,13 +37,18 @@ struct SourceTally {
         self.roots = roots
         fileCounts = Array(repeating: 0, count: roots.count)
         isUnread = Array(repeating: false, count: roots.count)
-        isBare = isUnread
+        (isBare, hasLinks) = (isUnread, isUnread)
     }
 
     /// The folders among the paths that hold nothing but folders, in the request's order. A folder of which something was
     /// left out or could not be read is not among them.
-    var emptyFolders: [[UInt8]] {
-        roots.indices.filter { isBare[$0] && !isUnread[$0] }.map { roots[$0] }
+    var emptyFolders: [[UInt8]] { bareFolders { !hasLinks[$0] } }
+
+    /// Those that hold links besides, whose targets are in no snapshot.
+    var foldersOfLinks: [[UInt8]] { bareFolders { hasLinks[$0] } }
+
+    private func bareFolders(_ isWanted: (Int) -> Bool) -> [[UInt8]] {
+        roots.indices.filter { isBare[$0] && !isUnread[$0] && isWanted($0) }.map { roots[$0] }
             .sorted { $0.number < $1.number }.map(\.path)
     }
 
@@ -66,6 +72,8 @@ struct SourceTally {
         if stat.type == .regular { fileCounts[current] += 1 }
         if path == roots[current].path {
             isBare[current] = stat.type == .directory
+        } else if stat.type == .symlink {
+            hasLinks[current] = true
         } else if stat.type != .directory {
             isBare[current] = false
         }
@@ -107,17 +115,21 @@ public struct SourceDoubts: Sendable {
         public var left: UInt64
         /// How many of these are there and could not be read, or not to their end.
         public var unread: UInt64
+        /// How many of these are there and empty, and were not.
+        public var emptied: UInt64
         /// How many others are stored whole.
         public var others: UInt64
         /// How many of these a rule leaves out now. Not counted where anything of the path is stored.
         public var leftOut: UInt64
         /// How many of these are gone and were called safe to delete.
         public var vouched: UInt64
+        /// A folder that was a file system of its own, had files and is an empty one of the path's own now.
+        public var lostMount: [UInt8]?
 
         /// How many files are stored whole.
         public var now: UInt64 { left + others }
         /// How many of the files are not there, and nobody called them safe to delete.
-        public var gone: UInt64 { before - left - unread - leftOut - vouched }
+        public var gone: UInt64 { before - left - unread - emptied - leftOut - vouched }
     }
 
     /// The paths in doubt.
@@ -164,7 +176,7 @@ public struct SourceDoubts: Sendable {
             let found = beforeDoubt.path(root.path, number: root.number, place)
             // How many files there were is not known any more.
             let isStillEmpty = found.now == 0 && trusted == nil && doubted.contains(root.path)
-            if found.hasLostMost || isStillEmpty {
+            if found.hasLostMost || isStillEmpty || found.lostMount != nil {
                 shrunken.append(found)
             } else if found.hasBeenCleared {
                 cleared.append(found)
@@ -178,7 +190,10 @@ public struct SourceDoubts: Sendable {
             let found = sinceDoubt.path(root.path, number: root.number, place)
             let isRead = !tally.isUnread[place] && stored.unstoredFiles[place] == 0
             let hasNotGrown = found.now <= found.before || found.now - found.before <= found.before
-            return found.now > 0 && isRead && hasNotGrown && !found.hasLostMost
+            // Files without anything in them confirm no more than none.
+            let holdsSomething =
+                found.now > 0 && beforeDoubt.path(root.path, number: root.number, place).now > 0
+            return holdsSomething && isRead && hasNotGrown && !found.hasLostMost && found.lostMount == nil
         }.map(\.element.path)
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
@@ -196,8 +211,10 @@ private struct Remains {
     private let before: [UInt64]
     private let left: [UInt64]
     private let unread: [UInt64]
+    private let emptied: [UInt64]
     private let leftOut: [UInt64]
     private let vouched: [UInt64]
+    private let lostMounts: [[UInt8]?]
     /// All files that are stored whole.
     private let now: [UInt64]
     /// Fewer files than these may all be replaced by others on purpose, each night: a dump of a database.
@@ -207,7 +224,13 @@ private struct Remains {
     /// where no parent has the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
-        let now = places.map { tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0]) }
+        lostMounts = places.map { parent.lostMount(beneath: $0) }
+        let cut = places.map {
+            parent.emptiedCounts[$0] + stored.emptiedFiles(of: parent.snapshot, beneath: $0)
+        }
+        let now = places.map {
+            tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0] + cut[$0])
+        }
         // An archive keeps what a rule leaves out.
         let leftOut = places.map { isArchive || now[$0] > 0 ? 0 : parent.leftOutCounts[$0] }
         let before = places.map { parent.fileCounts[$0] + leftOut[$0] }
@@ -224,18 +247,21 @@ private struct Remains {
         let unstored = places.map { stored.unstoredFiles(of: parent.snapshot, beneath: $0) }
         let missable = places.map { before[$0] - parent.vouchedCounts[$0] }
         left = places.map { place in
-            let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place])
+            let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place] + cut[place])
             let isByNumber = isArchive || before[place] < Self.fewestToTell
             return min(missable[place], now[place], isByNumber ? .max : met + renamed[place])
         }
         let left = left
-        unread = places.map { min(unstored[$0], missable[$0] - leftOut[$0] - left[$0]) }
+        let unread = places.map { min(unstored[$0], missable[$0] - leftOut[$0] - left[$0]) }
+        self.unread = unread
+        emptied = places.map { min(cut[$0], missable[$0] - leftOut[$0] - left[$0] - unread[$0]) }
     }
 
     func path(_ path: [UInt8], number: Int, _ place: Int) -> SourceDoubts.Shrunken {
         SourceDoubts.Shrunken(
             path: path, number: number, before: before[place], left: left[place], unread: unread[place],
-            others: now[place] - left[place], leftOut: leftOut[place], vouched: vouched[place])
+            emptied: emptied[place], others: now[place] - left[place], leftOut: leftOut[place],
+            vouched: vouched[place], lostMount: lostMounts[place])
     }
 }
 

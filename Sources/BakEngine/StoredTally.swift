@@ -11,6 +11,8 @@ final class StoredTally {
         let snapshot: CommitRecord
         /// The files that it has and that were not stored whole, beneath each root.
         var fileCounts: [UInt64]
+        /// Those that it has something of and that are empty now.
+        var emptiedCounts: [UInt64]
         /// Opened for the first of them; nil where its list of files cannot be read.
         lazy var cursor: ParentCursor? = open()
         private let open: () -> ParentCursor?
@@ -18,6 +20,15 @@ final class StoredTally {
         init(_ snapshot: CommitRecord, rootCount: Int, open: @escaping () -> ParentCursor?) {
             (self.snapshot, self.open) = (snapshot, open)
             fileCounts = Array(repeating: 0, count: rootCount)
+            emptiedCounts = fileCounts
+        }
+
+        /// The root and the size of a file that it has; nil if it has none there.
+        func size(of path: [UInt8]) -> UInt64? {
+            guard let fields = cursor?.entry(at: path)?.fields, fields.stat.type == .regular,
+                fields.goneSince == nil
+            else { return nil }
+            return fields.stat.size
         }
     }
 
@@ -45,12 +56,13 @@ final class StoredTally {
     func noteUnstored(_ path: [UInt8]) {
         guard !earlier.isEmpty, let root = roots.root(of: path) else { return }
         unstoredFiles[root] += 1
-        for earlier in earlier {
-            guard let fields = earlier.cursor?.entry(at: path)?.fields, fields.stat.type == .regular,
-                fields.goneSince == nil
-            else { continue }
-            earlier.fileCounts[root] += 1
-        }
+        for earlier in earlier where earlier.size(of: path) != nil { earlier.fileCounts[root] += 1 }
+    }
+
+    /// Notes a regular file that was read and has nothing in it.
+    func noteEmpty(_ path: [UInt8]) {
+        guard !earlier.isEmpty, let root = roots.root(of: path) else { return }
+        for earlier in earlier where earlier.size(of: path) ?? 0 > 0 { earlier.emptiedCounts[root] += 1 }
     }
 
     /// Notes a regular file that is stored whole, at a path where no parent has it.
@@ -62,5 +74,10 @@ final class StoredTally {
     /// The files of a snapshot that were not stored whole, beneath a root.
     func unstoredFiles(of snapshot: CommitRecord, beneath root: Int) -> UInt64 {
         earlier.first { $0.snapshot.id == snapshot.id }?.fileCounts[root] ?? 0
+    }
+
+    /// The files of a snapshot that are empty now, beneath a root.
+    func emptiedFiles(of snapshot: CommitRecord, beneath root: Int) -> UInt64 {
+        earlier.first { $0.snapshot.id == snapshot.id }?.emptiedCounts[root] ?? 0
     }
 }

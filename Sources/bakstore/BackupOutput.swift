@@ -144,6 +144,16 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                     "there are no files in \(Formatting.name(path.absolute)). Is it the folder that you mean, and is its disk "
                         + "mounted? If so, the next backup stores what is in it then")
             }
+            for path in report.foldersOfLinks {
+                remark(
+                    "there are only links in \(Formatting.name(path.absolute)), and a link is stored as a link. Name the folders that "
+                        + "they lead to, or the links themselves, to back up what is there")
+            }
+        }
+        if invocation.has(.stdin), report.counters.files > 0, report.counters.bytes == 0,
+            report.doubts.shrunken.isEmpty
+        {
+            remark("there was nothing in the standard input")
         }
         tellArchive(report)
         let seconds = reporter.secondsElapsed
@@ -161,11 +171,14 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         if doubt.unread > 0 {
             end = "it can be read"
         } else if doubt.now == 0 {
-            end = doubt.leftOut > 0 ? "files of it are stored again" : "there are files again"
+            end =
+                doubt.leftOut > 0
+                ? "files of it are stored again"
+                : doubt.emptied > 0 ? "there is something in them again" : "there are files again"
         }
-        let question =
-            doubt.leftOut > 0
-            ? "Are the rules right?" : "Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")?"
+        var question = "Is its disk mounted\(doubt.unread > 0 ? ", and can it be read" : "")?"
+        if doubt.leftOut > 0 { question = "Are the rules right?" }
+        if doubt.emptied > doubt.gone + doubt.unread { question = "Has something failed that writes them?" }
         complain(
             "\(path): \(reason). \(question) "
                 + "The earlier snapshots have these files. If this is meant, "
@@ -180,7 +193,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         if doubt.leftOut == doubt.before, doubt.before > 0 {
             return "it had \(had), and the rules leave out all of it now"
         }
-        if doubt.now == 0, doubt.unread == 0, doubt.leftOut == 0, doubt.vouched == 0 {
+        if doubt.now == 0, doubt.unread == 0, doubt.emptied == 0, doubt.leftOut == 0, doubt.vouched == 0 {
             return doubt.before == 0
                 ? "it has no files, as in the last snapshot, which is in doubt"
                 : "it had \(had) and has none now"
@@ -192,9 +205,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             parts.append("\(Formatting.count(doubt.vouched, "was", "were")) called safe to delete")
         }
         if doubt.unread > 0 { parts.append("\(Formatting.count(doubt.unread)) could not be read as a whole") }
+        if doubt.emptied > 0 { parts.append("\(Formatting.count(doubt.emptied, "is", "are")) empty now") }
         let last = parts.popLast().map { [$0] } ?? []
         let list = ([parts.joined(separator: ", ")].filter { !$0.isEmpty } + last).joined(separator: " and ")
         var reason = "it had \(had), of which \(list)"
+        if let mount = doubt.lostMount {
+            reason += "; \(Formatting.name(mount.absolute)) was a disk of its own and is empty now"
+        }
         if doubt.others > 0 {
             reason += "; it has \(Formatting.count(doubt.others, "other file", "other files"))"
         }
@@ -359,6 +376,10 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                             json.member("files_now", doubt.now)
                             json.member("files_left", doubt.left)
                             json.member("files_unread", doubt.unread)
+                            json.member("files_emptied", doubt.emptied)
+                            if let mount = doubt.lostMount {
+                                json.member("lost_mount", bytes: mount.absolute)
+                            }
                             json.member("files_left_out", doubt.leftOut)
                             json.member("files_called_safe", doubt.vouched)
                         }

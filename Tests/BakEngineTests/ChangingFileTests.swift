@@ -202,6 +202,35 @@ final class MeddledTree: SourceTree {
         }
     }
 
+    /// Where the clock is another machine's, and seconds are all that it tells, what has just changed may look a day old.
+    @Test func aForeignClockThatIsBehindMakesNothingOld() throws {
+        let now = Timestamp(seconds: 1_000_000)
+        let rows: [(ago: Int64, nanoseconds: UInt32, isForeign: Bool, isUnsettled: Bool)] = [
+            (180, 0, true, true), (86_000, 0, true, true), (87_000, 0, true, false), (180, 1, true, false),
+            (180, 0, false, false), (59, 0, false, true), (-180, 0, true, true), (-180, 0, false, false),
+        ]
+        let bench = try MemoryBench(time: FixedTime(seconds: now.seconds))
+        for row in rows {
+            let time = Timestamp(seconds: now.seconds - row.ago, nanoseconds: row.nanoseconds)
+            let tree = FakeTree(
+                [
+                    .file("f") {
+                        ($0.stat.mtime, $0.stat.ctime) = (
+                            time, row.isForeign ? time : Timestamp(seconds: 1000)
+                        )
+                    }
+                ], media: row.isForeign ? [1: .none] : [:])
+            let snapshot = try #require(try bench.backup(tree) { $0.parent = .none }.snapshot)
+            let reader = try ManifestReader(
+                snapshot, repository: bench.repository, index: try BlobIndex(bench.repository))
+            guard case .entry(let entry)? = try reader.next() else {
+                Issue.record("no entry")
+                continue
+            }
+            #expect(entry.isUnsettled == row.isUnsettled, "\(row)")
+        }
+    }
+
     /// A program goes on writing through a memory map after the backup has read the file: neither its size nor its times
     /// change while the page is dirty.
     @Test func aWriteThroughAMemoryMapIsNoticed() throws {

@@ -34,6 +34,10 @@ import Testing
         case halfGone
         /// The same as `none`, and files that no rule is about.
         case others
+        /// The 20 files, of which all, most or some are empty.
+        case cut, mostCut, someCut
+        /// The 20 files and a folder: a file system of its own with 5 files, nothing, or a file of the same file system.
+        case mounted, unmounted, other
 
         func tree() -> FakeTree {
             let files: [String] =
@@ -45,7 +49,19 @@ import Testing
                 }
             var entries = [FakeEntry.other("s", .directory)]
             if self == .ownRules { entries.append(.file("s/.bakignore", Array("*\n".utf8))) }
-            entries += files.map { .file("s/\($0)", Array("content of \($0)".utf8)) }
+            let cut = [Night.cut: 20, .mostCut: 11, .someCut: 10][self] ?? 0
+            entries += files.enumerated().map { number, name in
+                .file("s/\(name)", number < cut ? [] : Array("content of \(name)".utf8))
+            }
+            if [.mounted, .unmounted, .other].contains(self) {
+                let device: UInt64 = self == .mounted ? 2 : 1
+                let names =
+                    self == .mounted ? (0..<5).map { "usb/\($0)" } : self == .other ? ["usb/other"] : []
+                entries.append(.other("s/usb", .directory) { $0.stat.device = device })
+                entries += names.map { name in
+                    .file("s/\(name)", Array(name.utf8)) { $0.stat.device = device }
+                }
+            }
             return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
         }
 
@@ -113,6 +129,15 @@ import Testing
         // Once it is meant, and the files come back, they count again.
         "full none! full empty? -> full", "full none! empty -> empty", "full none? empty! none -> none",
         "full none? none! full empty? none? -> full",
+        // Files that are there and have nothing in them any more.
+        "full cut? -> full", "full cut? cut? -> full", "full mostCut? -> full", "full someCut -> someCut",
+        "full mostCut? mostCut -> mostCut", "full cut! cut -> cut", "full cut? full cut? -> full",
+        "cut full -> full", "cut cut -> cut", "full cut? empty? -> full", "full someCut empty? -> someCut",
+        // A file system of its own that is away, though it has but few of the files.
+        "mounted unmounted? -> mounted", "mounted unmounted? unmounted -> unmounted",
+        "mounted unmounted! unmounted -> unmounted", "mounted unmounted? mounted -> mounted",
+        "mounted other -> other", "mounted unmounted? other -> other", "unmounted mounted -> mounted",
+        "mounted full -> full",
     ]) func sequences(_ row: String) throws {
         let parts = row.split(separator: "-")
         let found = try run(String(parts[0]), archive: .no)
