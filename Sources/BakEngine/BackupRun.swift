@@ -152,9 +152,7 @@ public final class Backup: Sendable {
             flow.hasWalkedAll
             ? parents.doubts(tally, stored, isMeant: request.allowsEmpty) : SourceDoubts()
         var report = try assembler.finish(tally, doubts)
-        if parents.isFirst, flow.hasWalkedAll {
-            (report.emptyFolders, report.foldersOfLinks) = (tally.emptyFolders, tally.foldersOfLinks)
-        }
+        if parents.isFirst, flow.hasWalkedAll { report.noteBareFolders(tally) }
         (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
         (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)
         report.damagedPacks = session.damagedPacks
@@ -221,4 +219,11 @@ public final class Backup: Sendable {
 struct UncheckedBox<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
+}
+
+extension BackupReport {
+    /// Takes over which folders have no files.
+    fileprivate mutating func noteBareFolders(_ tally: SourceTally) {
+        (emptyFolders, foldersOfLinks) = (tally.emptyFolders, tally.foldersOfLinks)
+    }
 }

@@ -328,6 +328,40 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 
+    private func tellDoubts(_ doubts: SourceDoubts, _ json: inout JSONWriter) {
+        if !doubts.shrunken.isEmpty {
+            json.array("doubtful_paths") { array in
+                for doubt in doubts.shrunken {
+                    array.elementObject { json in
+                        json.member("path", bytes: doubt.path.absolute)
+                        json.member("files_before", doubt.before)
+                        json.member("files_now", doubt.now)
+                        json.member("files_left", doubt.left)
+                        json.member("files_unread", doubt.unread)
+                        json.member("files_emptied", doubt.emptied)
+                        if let mount = doubt.lostMount {
+                            json.member("lost_mount", bytes: mount.absolute)
+                        }
+                        json.member("files_left_out", doubt.leftOut)
+                        json.member("files_called_safe", doubt.vouched)
+                    }
+                }
+            }
+        }
+        if !doubts.cleared.isEmpty {
+            json.array("cleared_paths") { array in
+                for path in doubts.cleared {
+                    array.elementObject { json in
+                        json.member("path", bytes: path.path.absolute)
+                        json.member("files_before", path.before)
+                        json.member("files_now", path.now)
+                        json.member("files_called_safe", path.vouched)
+                    }
+                }
+            }
+        }
+    }
+
     private func summarizeJSON(
         _ report: BackupReport, _ useless: [PathPattern], seconds: Double
     ) throws {
@@ -367,37 +401,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                 json.member("is_complete", snapshot.isComplete)
             }
             if report.isArchive { json.member("archive", true) }
-            if !report.doubts.shrunken.isEmpty {
-                json.array("doubtful_paths") { array in
-                    for doubt in report.doubts.shrunken {
-                        array.elementObject { json in
-                            json.member("path", bytes: doubt.path.absolute)
-                            json.member("files_before", doubt.before)
-                            json.member("files_now", doubt.now)
-                            json.member("files_left", doubt.left)
-                            json.member("files_unread", doubt.unread)
-                            json.member("files_emptied", doubt.emptied)
-                            if let mount = doubt.lostMount {
-                                json.member("lost_mount", bytes: mount.absolute)
-                            }
-                            json.member("files_left_out", doubt.leftOut)
-                            json.member("files_called_safe", doubt.vouched)
-                        }
-                    }
-                }
-            }
-            if !report.doubts.cleared.isEmpty {
-                json.array("cleared_paths") { array in
-                    for path in report.doubts.cleared {
-                        array.elementObject { json in
-                            json.member("path", bytes: path.path.absolute)
-                            json.member("files_before", path.before)
-                            json.member("files_now", path.now)
-                            json.member("files_called_safe", path.vouched)
-                        }
-                    }
-                }
-            }
+            tellDoubts(report.doubts, &json)
             if let parent = report.parent { json.member("parent_id", parent.description) }
             if invocation.has(.dryRun) { json.member("dry_run", true) }
         }
