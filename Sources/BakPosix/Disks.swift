@@ -85,6 +85,32 @@ public struct Disks {
         return all
     }
 
+    // MARK: Media that come and go
+
+    /// What tells the medium that an open folder lies on from others that are mounted in the same place in turns: the
+    /// file system's UUID, or what was mounted. Nil where this machine knows neither. It is what this machine says of the
+    /// medium; a server has no part in it.
+    func medium(of folder: Descriptor) -> String? {
+        guard let status = try? folder.status() else { return nil }
+        if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }
+        guard let mount = mount(of: folder) else { return nil }
+        var source = Glibc.stat()
+        if stat(mount.source, &source) == 0, source.format == S_IFBLK {
+            return uuid(ofDevice: source.st_rdev)
+        }
+        return "from \(mount.source)"
+    }
+
+    private func uuid(ofDevice device: dev_t) -> String? {
+        let folder = "\(deviceFiles)/disk/by-uuid"
+        let uuid = Self.names(in: folder).first { name in
+            var status = Glibc.stat()
+            return stat("\(folder)/\(name)", &status) == 0 && status.format == S_IFBLK
+                && status.st_rdev == device
+        }
+        return uuid.map { "uuid \($0)" }
+    }
+
     // MARK: File systems without a block device of their own
 
     /// A line of the list of mounts.
@@ -133,6 +159,10 @@ public struct Disks {
     /// The mount that a path lies in.
     private func mount(ofPath path: String) -> Mount? {
         guard let file = try? Descriptor.open(path, linux_O_PATH.flag) else { return nil }
+        return mount(of: file)
+    }
+
+    private func mount(of file: Descriptor) -> Mount? {
         let known = Self.text(of: "/proc/self/fdinfo/\(file.number)") ?? ""
         let field = known.split(separator: "\n").first { $0.hasPrefix("mnt_id:") }
         guard let number = field?.dropFirst(7).split(whereSeparator: \.isWhitespace).first else { return nil }

@@ -1,23 +1,30 @@
 // LocalStore+Place: what tells the store's folder from others, and the paths by which it is reached.
+//
+// Always holds: what is in the store has no part in it, so that whoever has the store cannot pass off another state of it as
+// another place; and a place that only its path tells from others is named by that path alone.
 
 import BakStorage
 import CLinux
 import Glibc
 
 extension LocalStore {
-    /// File systems whose inode numbers stay as they are: ext2 to ext4, XFS, Btrfs, F2FS, tmpfs.
-    private static let steadyTypes: Set<UInt32> = [
-        0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x0102_1994,
-    ]
+    /// File systems that say themselves which they are, in whatever device, and whose inode numbers stay as they are:
+    /// ext2 to ext4, Btrfs, tmpfs.
+    private static let knownTypes: Set<UInt32> = [0xef53, 0x9123_683e, 0x0102_1994]
+    /// File systems whose inode numbers stay, and which only say in which device they are: XFS, F2FS.
+    private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
     public var place: String {
+        let path = Machine.realPath(location) ?? location
         var system = statfs()
-        if fstatfs(root.number, &system) == 0, let status = try? root.status(),
-            Self.steadyTypes.contains(UInt32(truncatingIfNeeded: system.f_type))
-        {
-            return "\(system.f_fsid.__val.0) \(system.f_fsid.__val.1) \(status.st_ino)"
-        }
-        return Machine.realPath(location) ?? location
+        guard fstatfs(root.number, &system) == 0, let status = try? root.status() else { return path }
+        let type = UInt32(truncatingIfNeeded: system.f_type)
+        let numbers = "\(system.f_fsid.__val.0) \(system.f_fsid.__val.1) \(status.st_ino)"
+        if Self.knownTypes.contains(type) { return numbers }
+        // Two sticks are mounted at one path in turns, and in one device.
+        let medium = Disks().medium(of: root)
+        if Self.numberedTypes.contains(type) { return medium.map { "\($0) \(status.st_ino)" } ?? numbers }
+        return medium.map { "\($0) \(path)" } ?? path
     }
 
     public var paths: Set<String> {

@@ -5,8 +5,8 @@
 //   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot id 16 *
 //
 // Always holds: a folder that was met is compared with itself, so that copies which are used in turns stay apart; another
-// folder at a path that was met, with what was last seen at that path; and one of which neither was met, with what was last
-// seen anywhere.
+// folder at a path that was met, and one of which only its path is known, with what was last seen at that path; and one of
+// which neither was met, with what was last seen anywhere.
 
 import BakCodec
 import BakCore
@@ -98,7 +98,8 @@ struct SeenState: Equatable {
     /// With what this folder is to be compared, and whether that was elsewhere.
     var toCompare: [(place: Place, isElsewhere: Bool)] {
         let known = places.last { $0.name == name }
-        let newPaths = paths.filter { known?.paths.contains($0) != true }
+        // Another folder may have been at the path that is all that this one has for a name.
+        let newPaths = paths.filter { $0 == name || known?.paths.contains($0) != true }
         var found = newPaths.compactMap { path in places.last { !$0.isEmpty && $0.paths.contains(path) } }
         if let known { found.append(known) }
         if !found.isEmpty { return found.map { ($0, false) } }

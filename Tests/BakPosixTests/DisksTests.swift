@@ -152,6 +152,29 @@ extension PosixTests {
         }
 
         /// All disks of a btrfs file system count, whichever of them the list of mounts names.
+        /// What is mounted in one device in turns is told by its UUID, and what has no device by what was mounted.
+        @Test func aMediumIsTheSameWhereverItIsMounted() throws {
+            let shared = try Descriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY)
+            #expect(Disks().medium(of: shared)?.hasPrefix("from ") == true)
+            let folder = try Descriptor.open("/", O_RDONLY | O_DIRECTORY)
+            let device = try folder.status().st_dev
+            // Numbers without a device of their own begin with zeros.
+            guard device >> 8 & 0xfff != 0 else { return }
+            func known() -> String? {
+                Disks(deviceFiles: scratch.path).medium(of: folder)
+            }
+            #expect(known() == nil)
+            mkdir(scratch["disk"], 0o755)
+            mkdir(scratch["disk/by-uuid"], 0o755)
+            symlink("../../none", scratch["disk/by-uuid/0000-0000"])
+            symlink("/dev/null", scratch["disk/by-uuid/1111-1111"])
+            #expect(known() == nil)
+            // Only root may make one.
+            guard mknod(scratch["device"], S_IFBLK | 0o600, device) == 0 else { return }
+            symlink("../../device", scratch["disk/by-uuid/ABCD-0123"])
+            #expect(known() == "uuid ABCD-0123")
+        }
+
         @Test func aBtrfsLiesOnAllItsDisks() throws {
             device("8:0", "d/sda")
             device("8:16", "d/sdb")

@@ -103,6 +103,21 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(oldCopy(), "2", at: "/mnt") != nil)
     }
 
+    /// A place that only its path tells from others is what is at that path, whatever was known of it before: whoever can hide
+    /// which medium it is gains nothing by it.
+    @Test func aPlaceWithoutANameIsComparedWithWhatWasThereLast() throws {
+        #expect(try open(oldCopy(), "/mnt", at: "/mnt") == nil)
+        #expect(try open(fixture.store, "uuid 1 /mnt", at: "/mnt") == nil)
+        let older = try #require(try open(oldCopy(), "/mnt", at: "/mnt"))
+        #expect(older.lostSnapshots.count == 2 && !older.isElsewhere)
+        #expect(try open(oldCopy(), "/mnt", at: "/mnt") == nil)
+        // By way of a link that leads to one of two, each is what it is.
+        #expect(try open(fixture.store, "/a", at: "/a", "/link") == nil)
+        #expect(try open(oldCopy(), "/b", at: "/b", "/link") != nil)
+        #expect(try open(fixture.store, "/a", at: "/a", "/link") == nil)
+        #expect(try open(oldCopy(), "/b", at: "/b", "/link") == nil)
+    }
+
     @Test func manyPlacesAreForgottenFromTheOldestOn() throws {
         for number in 0..<100 {
             #expect(try open(fixture.store, "\(number)", at: "/\(number)") == nil)
