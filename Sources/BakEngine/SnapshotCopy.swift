@@ -2,7 +2,9 @@
 // chunks are taken over as they are; where not, files are read out of the source and backed up into the destination.
 //
 // A copy says which snapshot it was first made as. So a second run copies only the rest, and a copy of a copy is
-// recognised too. A copy that lacks files, because the source was damaged, is made again, and goes once a whole one is there.
+// recognised too. A copy that lacks files, because the source was damaged or because the copy is now, is made again, and goes
+// once a whole one is there. That a copy is damaged is known where a repair has made a snapshot of what is left of it; of
+// copies that are asked for by name it is looked up.
 
 import BakCore
 import BakFormat
@@ -16,6 +18,8 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
+    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a whole.
+    public var looksUpCopies = false
     /// Whether to store nothing and only report.
     public var isDryRun = false
     /// A part of a snapshot is committed after this many new stored bytes.
@@ -78,6 +82,8 @@ public final class SnapshotCopy {
     /// The copies in the destination by the ids of their originals, and all of them.
     private var copies: [ID128: CommitRecord] = [:]
     private var earlier: [ID128: [CommitRecord]] = [:]
+    /// Copies of which something is lost in the destination.
+    private var damaged: Set<ID128> = []
 
     /// Prepares a copy.
     ///
@@ -99,7 +105,9 @@ public final class SnapshotCopy {
     /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
     /// an event, and the others are copied.
     public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
-        earlier = Dictionary(grouping: try destination.snapshots().readable, by: \.originalID)
+        let there = try destination.snapshots().readable
+        earlier = Dictionary(grouping: there, by: \.originalID)
+        try findDamaged(snapshots, among: there)
         copies = earlier.compactMapValues(\.last)
         report.isVerbatim = source.hasSameIDs(as: destination)
         var rest: [CommitRecord] = []
@@ -121,7 +129,16 @@ public final class SnapshotCopy {
     /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a whole
     /// source, is.
     private func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
-        copy.standsFor(snapshot) || copy.root == snapshot.root && copy.isComplete == snapshot.isComplete
+        !damaged.contains(copy.id)
+            && (copy.standsFor(snapshot)
+                || copy.root == snapshot.root && copy.isComplete == snapshot.isComplete)
+    }
+
+    /// Finds the copies that were made before and are damaged.
+    private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
+        let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
+        damaged = Set(made.filter { copy in there.contains { $0.isMade(from: copy) } }.map(\.id))
+        if request.looksUpCopies { damaged.formUnion(try destination.damaged(among: made)) }
     }
 
     private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {
@@ -135,7 +152,8 @@ public final class SnapshotCopy {
     /// with tags that the other has not stays, as somebody has marked it.
     private func removeLacking(beside copy: CommitRecord) throws {
         for lacking in earlier[copy.originalID] ?? []
-        where lacking.isComplete && copy.standsFor(lacking) && !lacking.standsFor(copy)
+        where lacking.id != copy.id && lacking.isComplete && copy.standsFor(lacking)
+            && (damaged.contains(lacking.id) || !lacking.standsFor(copy))
             && Set(lacking.tags).isSubset(of: copy.tags) && !request.isDryRun
         {
             try destination.forget([lacking.id], host: request.host, program: request.program)
@@ -231,7 +249,7 @@ public final class SnapshotCopy {
         backup.predecessor = predecessor
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
         // What still lacks the same is there already.
-        backup.skipsIfUnchanged = copies[snapshot.originalID] != nil
+        backup.skipsIfUnchanged = copies[snapshot.originalID].map { !damaged.contains($0.id) } ?? false
         backup.checkpointBytes = request.checkpointBytes
         var exclusions = BackupExclusions()
         exclusions.honoursIgnoreFiles = false

@@ -24,6 +24,8 @@ extension Commands {
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
+        // Whoever names one wants to have it there.
+        request.looksUpCopies = !invocation.operands.isEmpty
         request.workerCount = Machine.workerCount
         let reporter = context.progress(for: invocation)
         let output = CopyOutput(invocation, context, reporter)

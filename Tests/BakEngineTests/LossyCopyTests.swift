@@ -120,4 +120,59 @@ import Testing
         #expect(try fileCount(back, source.repository) == 2)
         #expect(try source.repository.forgottenSnapshots().isEmpty)
     }
+
+    // MARK: Copies that are damaged
+
+    /// What a destination has lost of a copy.
+    enum Loss: CaseIterable {
+        case record, spareAndRecord, content, list
+    }
+
+    /// A copy that has lost something comes back from the whole source, whatever it was, and however much has been repaired before;
+    /// nothing is copied twice then.
+    @Test(arguments: Loss.allCases, [false, true])
+    func aDamagedCopyIsMadeAgain(_ loss: Loss, _ isVerbatim: Bool) throws {
+        for hasRepaired in [false, true] {
+            let store = MemoryStore()
+            let whole = try Repository.create(
+                in: store,
+                options: isVerbatim
+                    ? Repository.Options(like: source.repository.config) : MemoryBench.options,
+                cache: MemoryCache(), time: source.repository.time, random: source.repository.random)
+            try copy(source.repository, to: whole, [original])
+            let made = try #require(try whole.snapshots().readable.first)
+            var objects = store.contents
+            func remove(_ kind: ObjectKind) throws {
+                for pack in try whole.indexSegment(made.id).packs where pack.kind == kind {
+                    objects[Layout.pack(pack.id)] = nil
+                }
+            }
+            switch loss {
+            case .record: objects[Layout.snapshot(made.id)]![130] ^= 1
+            case .spareAndRecord:
+                objects[Layout.snapshot(made.id)]![130] ^= 1
+                objects[Layout.spare(made.id)] = nil
+            case .content: try remove(.chunkPack)
+            case .list: try remove(.manifestPack)
+            }
+            let repository = try MemoryBench.open(MemoryStore(objects))
+            _ = try RepairPacks(repository, RepairRequest(host: "h", program: "p")).run()
+            if hasRepaired {
+                _ = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
+            }
+            var request = Self.request
+            // A repair has made a snapshot of what is left, but nothing of that without a list.
+            request.looksUpCopies = !hasRepaired || loss == .list
+            let isThere = hasRepaired && loss == .record
+            let report = try SnapshotCopy(request, from: source.repository, to: repository).run([original])
+            #expect(report.copied == (isThere ? 0 : 1) && report.failed == 0)
+            let copies = try repository.snapshots().readable.filter { $0.originalID == original.id }
+            #expect(try copies.map { try fileCount($0, repository) } == [2])
+            request.looksUpCopies = true
+            #expect(
+                try SnapshotCopy(request, from: source.repository, to: repository).run([original]).skipped
+                    == 1)
+            #expect(try copy(source.repository, to: repository, [original]).skipped == 1)
+        }
+    }
 }

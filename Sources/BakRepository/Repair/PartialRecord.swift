@@ -6,7 +6,7 @@ import BakStorage
 
 extension CommitRecord {
     /// Whether a repair made this snapshot from what was left of another one.
-    func isMade(from lost: CommitRecord) -> Bool {
+    package func isMade(from lost: CommitRecord) -> Bool {
         parent == lost.id && time == lost.time && tags.contains(RepairSnapshots.tag)
     }
 }

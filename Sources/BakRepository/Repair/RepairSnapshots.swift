@@ -19,7 +19,7 @@ public final class RepairSnapshots: RepositoryRepair {
         let list = try repository.snapshotList()
         let (readable, unreadable) = (list.readable, list.unreadable)
         let index = try BlobIndex(repository)
-        let lost = try missingPacks(index)
+        let lost = try repository.missingPacks(index)
         onEvent(.step("manifests"))
         let checker = ManifestChecker(repository, index, lost) { _, _, _ in }
         var damaged: [CommitRecord] = []
@@ -121,15 +121,6 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 
     /// The packs that are not there, or not as long as they were: what is in them may not be had.
-    private func missingPacks(_ index: BlobIndex) throws -> DamagedBlobs {
-        var lost = DamagedBlobs()
-        for pack in try PackCensus(repository.store, index, onStray: { _ in }).packs
-        where (pack.storedBytes ?? 0) < pack.indexed.size {
-            lost.packs.insert(pack.id)
-        }
-        return lost
-    }
-
     private func begin() throws -> BackupSession {
         try BackupSession(
             repository, host: request.host, program: request.program, isDryRun: request.isDryRun)
