@@ -139,6 +139,8 @@ public final class SnapshotCopy {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
         damaged = Set(made.filter { copy in there.contains { $0.isMade(from: copy) } }.map(\.id))
         if request.looksUpCopies { damaged.formUnion(try destination.damaged(among: made)) }
+        // What the index names counts as stored, and would not be copied.
+        if !damaged.isEmpty { try destination.expectAllPacks() }
     }
 
     private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {

@@ -14,6 +14,16 @@ extension Repository {
         return damaged
     }
 
+    /// Throws `CorruptionError` if the index names a pack that is not there, or not to its end.
+    package func expectAllPacks() throws {
+        guard let pack = try missingPacks(try BlobIndex(self)).packs.min() else { return }
+        throw CorruptionError(
+            object: Layout.pack(pack).description, offset: 0,
+            reason:
+                "it is missing or cut short, and the index still names it; before anything of it can be stored again, run: "
+                + "bakstore repair packs")
+    }
+
     /// The packs that the index names and that are not there, or not to their end.
     func missingPacks(_ index: BlobIndex) throws -> DamagedBlobs {
         var lost = DamagedBlobs()

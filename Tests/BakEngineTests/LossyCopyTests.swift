@@ -156,6 +156,15 @@ import Testing
             case .list: try remove(.manifestPack)
             }
             let repository = try MemoryBench.open(MemoryStore(objects))
+            if loss == .content || loss == .list {
+                // As long as the index names what is gone, nothing of it would be stored.
+                var request = Self.request
+                request.looksUpCopies = true
+                #expect(throws: CorruptionError.self) {
+                    try SnapshotCopy(request, from: source.repository, to: repository).run([original])
+                }
+                #expect(try repository.snapshots().readable.map(\.id) == [made.id])
+            }
             _ = try RepairPacks(repository, RepairRequest(host: "h", program: "p")).run()
             if hasRepaired {
                 _ = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
