@@ -26,6 +26,10 @@ extension RestorePass {
     /// the failure of the entry that needs it.
     func enter(_ path: [UInt8], for entry: [UInt8]) throws -> Bool {
         if names.contains(path) { return true }
+        guard !isClosed(path) else {
+            fail(entry, "a repository lies there, whose folder is its own; restore it into another folder")
+            return false
+        }
         var entered: TargetNames.Folder?
         var others: [TargetNames.Claim]?
         try perItem(entry) { () throws(TargetError) in
@@ -44,6 +48,19 @@ extension RestorePass {
         }
         names.enter(path, entered, with: others ?? [])
         return true
+    }
+
+    /// Whether nothing may be put into a folder of the target.
+    private func isClosed(_ path: [UInt8]) -> Bool {
+        if closedFolders.contains(path) { return true }
+        guard let existing, names.current?.isNew != true, existing.isClosed(path) else { return false }
+        closedFolders.insert(path)
+        return true
+    }
+
+    /// Whether a path is, or lies in, a folder that nothing may be put into.
+    func isInClosedFolder(_ path: [UInt8]) -> Bool {
+        !closedFolders.isEmpty && closedFolders.contains { PathOrder.isAtOrBeneath(path, $0) }
     }
 
     /// Makes a folder, or finds out whether it would be made. False for an existing one.

@@ -26,6 +26,8 @@ final class RestorePass {
     var names = TargetNames()
     /// Folders that are one with another entry's.
     var sharedFolders: Set<[UInt8]> = []
+    /// Folders of the target that nothing may be put into.
+    var closedFolders: Set<[UInt8]> = []
     /// The path of the snapshot's folder that the target stands for; nil until the first entry is known.
     private var origin: [UInt8]?
     /// That folder's own entry.
@@ -170,7 +172,9 @@ final class RestorePass {
         _ path: [UInt8], _ folder: (stat: FileStat, attributes: FileAttributes), _ target: any RestoreTarget
     ) throws {
         // A folder that was waiting for content that never came does not exist, and need not.
-        guard !sharedFolders.contains(path), (try? target.stat(path))?.type == .directory else { return }
+        guard !sharedFolders.contains(path), !isInClosedFolder(path),
+            (try? target.stat(path))?.type == .directory
+        else { return }
         try perItem(path) { () throws(TargetError) in
             note(path, try target.setMetadata(path, folder.stat, folder.attributes))
         }

@@ -27,17 +27,26 @@ public final class FolderTarget: RestoreTarget {
     /// True if the target's file system is a program (FUSE): files get other numbers while nothing has them open.
     let isProgram: Bool
     private let probes = TimeProbes()
+    /// Says of the path of a folder whether it is another program's, so that nothing may be put into it.
+    private let isForbidden: @Sendable (String) -> Bool
     /// What a kill would leave in the top, so that the next restore looks for more.
     private let trace = Trace()
 
     /// Opens the folder, made private to its owner when it is missing.
-    public convenience init(path: String) throws(TargetError) {
-        try self.init(path: path, usesOpenat2: FixedFolder.isOpenat2Available)
+    ///
+    /// - Parameter isForbidden: says of the path of a folder whether nothing may be put into it.
+    public convenience init(
+        path: String, isForbidden: @escaping @Sendable (String) -> Bool = { _ in false }
+    ) throws(TargetError) {
+        try self.init(path: path, usesOpenat2: FixedFolder.isOpenat2Available, isForbidden: isForbidden)
     }
 
     /// The same with the way to resolve paths chosen.
-    init(path: String, usesOpenat2: Bool) throws(TargetError) {
+    init(
+        path: String, usesOpenat2: Bool, isForbidden: @escaping @Sendable (String) -> Bool = { _ in false }
+    ) throws(TargetError) {
         self.path = path
+        self.isForbidden = isForbidden
         // Where few descriptors are allowed, the repository needs some, too.
         let spare = max(0, Machine.openFileLimit - 32)
         openFiles = OpenFiles(capacity: min(200, max(2, spare / 4)))
@@ -108,6 +117,11 @@ public final class FolderTarget: RestoreTarget {
                 return false
             }
         }
+    }
+
+    public func isClosed(_ path: [UInt8]) -> Bool {
+        guard let folder = try? folders.top.open(path, linux_O_PATH.flag | O_DIRECTORY) else { return false }
+        return withExtendedLifetime(folder) { isForbidden("/proc/self/fd/\(folder.number)") }
     }
 
     public func createFile(

@@ -75,6 +75,9 @@ public protocol RestoreTarget: AnyObject, Sendable {
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError)
 
+    /// Whether nothing may be put into a folder that is there, as it belongs to a program: a repository's.
+    func isClosed(_ path: [UInt8]) -> Bool
+
     /// What the target would make of a modification time at `path`, which has the device `device`; the time itself
     /// where that cannot be found out.
     func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp
@@ -131,6 +134,9 @@ public protocol RestoreTarget: AnyObject, Sendable {
 }
 
 extension RestoreTarget {
+    /// Where nothing else lies, nothing is closed.
+    public func isClosed(_ path: [UInt8]) -> Bool { false }
+
     /// Starts a regular file whose content may come in pieces.
     public func createFile(
         _ path: [UInt8], size: UInt64, replacing: Bool

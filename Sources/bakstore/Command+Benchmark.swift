@@ -11,7 +11,10 @@ extension Commands {
         let source = try BackupSource(invocation, context)
         let exclusions = try exclusions(invocation, source, context)
         // Better now than after hours of reading.
-        if let page = invocation.text(.html) { try BenchmarkPage.expectPlace(page) }
+        if let page = invocation.text(.html) {
+            try RepositoryAccess.expectNone(around: page)
+            try BenchmarkPage.expectPlace(page)
+        }
         let (settings, baseline) = try settings(invocation, context)
         let reporter = context.progress(for: invocation)
         let output = BenchmarkOutput(invocation, context, reporter)

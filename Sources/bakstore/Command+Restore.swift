@@ -25,6 +25,7 @@ extension Commands {
         request.takesGroups = invocation.has(.withGroup)
         request.workerCount = Machine.workerCount
         let path = invocation.text(.target) ?? ""
+        try RepositoryAccess.expectNone(around: path)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         request.subpath = try subject.path(in: request.snapshot, repository, index)
         let selection = RestoreSelection(request, filter, repository: repository, index: index)
@@ -139,7 +140,7 @@ extension Commands {
 
     private static func openTarget(_ path: String) throws -> FolderTarget {
         do {
-            return try FolderTarget(path: path)
+            return try FolderTarget(path: path, isForbidden: RepositoryAccess.isRepository)
         } catch {
             let advice =
                 error.kind == .full ? "make room there" : "name a folder that can be written to with --target"

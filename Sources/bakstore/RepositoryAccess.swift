@@ -194,7 +194,7 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
         }
-        try expectNoneAround(location)
+        try expectNone(around: location.path)
         if !isSure { try expectNothingHidden(location, context) }
         var options = options
         let id = ID128(from: SystemRandom())
@@ -207,21 +207,6 @@ struct RepositoryAccess {
         repository.store.renewReserve()
         context.remember(repository.config.id, at: location)
         return repository
-    }
-
-    /// Throws if the folder lies in a repository: what is in that belongs to it.
-    private static func expectNoneAround(_ location: RepositoryLocation) throws {
-        var next = Machine.realPath(Machine.nearestFolder(location.path))
-        while let place = next {
-            if let store = try? LocalStore(path: place), (try? Repository.id(of: store)) != nil {
-                throw CommandFailure(
-                    code: .failed,
-                    message:
-                        "\(location.path) lies in the repository \(place), all of whose folders are its own; name a "
-                        + "folder outside of it")
-            }
-            next = Machine.folder(above: place)
-        }
     }
 
     /// Throws unless a new repository hides none that was there, or the user says that it may.
