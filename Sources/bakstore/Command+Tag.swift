@@ -32,7 +32,7 @@ extension Commands {
             guard try commit(changes, repository, output) else { return .interrupted }
         }
         let unchanged = chosen.count - changes.count
-        let rest = unchanged > 0 ? ", \(Formatting.count(UInt64(unchanged))) had these tags already" : ""
+        let rest = unchanged > 0 ? ", \(Formatting.count(UInt64(unchanged))) needed no change" : ""
         try output.summarize(changes.count, rest: rest) { json in
             json.member("changed_snapshots", changes.count)
             json.member("unchanged_snapshots", unchanged)
@@ -82,7 +82,7 @@ extension Invocation {
     /// The labels of a flag that takes lists of them, each once, in order.
     private func labels(_ flag: FlagName) -> [String] {
         var labels: [String] = []
-        for label in allTexts(flag).flatMap({ $0.split(separator: ",") }).map(String.init)
+        for label in allTexts(flag).flatMap(Labels.split)
         where !labels.contains(label) {
             labels.append(label)
         }
@@ -93,7 +93,8 @@ extension Invocation {
     func changed(_ tags: [String]) -> [String] {
         if has(.set) { return labels(.set) }
         let removed = labels(.remove)
-        var tags = tags.filter { !removed.contains($0) }
+        // Repositories may have some with a blank in front from before.
+        var tags = tags.filter { !removed.contains(Labels.trimmed($0)) }
         for tag in labels(.add) where !tags.contains(tag) { tags.append(tag) }
         return tags
     }

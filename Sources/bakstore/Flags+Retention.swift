@@ -64,7 +64,7 @@ extension Flags {
                     : "keep the newest snapshot of each \(period.unit) within that time")
         } + [
             Flag(
-                .keepTag, nil, .text("TAG[,TAG]"), repeatable: true, help: "keep those with all of these tags"
+                .keepTag, nil, .labels(), repeatable: true, help: "keep those with all of these tags"
             ),
             Flag(.keepID, nil, .text("SNAPSHOT"), repeatable: true, help: "keep this one"), skipDamaged,
             Flag(
@@ -112,13 +112,13 @@ extension Flags {
 
     static let prune: [Flag] = pruning + retention + [dryRun]
 
-    private static let tagList = ValueKind.parsed("TAG[,TAG]", expected: "must be UTF-8") { _ in true }
-
     static let tagging: [Flag] =
         [
-            Flag(.add, nil, .text("TAG[,TAG]"), repeatable: true, help: "add these tags"),
-            Flag(.remove, nil, .text("TAG[,TAG]"), repeatable: true, help: "remove these tags"),
-            Flag(.set, nil, tagList, repeatable: true, help: "have these tags and no others; '' for none"),
+            Flag(.add, nil, .labels(), repeatable: true, help: "add these tags"),
+            Flag(.remove, nil, .labels(), repeatable: true, help: "remove these tags"),
+            Flag(
+                .set, nil, .labels(mayBeNone: true), repeatable: true,
+                help: "have these tags and no others; '' for none"),
         ] + choosing + [skipDamaged, dryRun]
 }
 

@@ -87,8 +87,12 @@ enum ValueKind: Sendable {
     case bytes(String)
     /// UTF-8 text that is not empty.
     case text(String)
-    /// A file or folder of this machine; with `isText`, of a name in UTF-8.
-    case place(String, isText: Bool = false)
+    /// Words with commas between; none at all where that may be.
+    case labels(mayBeNone: Bool = false)
+    /// A command line for the shell.
+    case command
+    /// A file or folder of this machine; with `isText`, of a name in UTF-8. An input may be `-`.
+    case place(String, isText: Bool = false, isInput: Bool = false)
     /// A size within a range of bytes.
     case size(ClosedRange<UInt64>)
     /// A whole number within a range.
@@ -115,7 +119,9 @@ enum ValueKind: Sendable {
     /// The value's name in help.
     var placeholder: String {
         switch self {
-        case .bytes(let name), .text(let name), .place(let name, _): name
+        case .bytes(let name), .text(let name), .place(let name, _, _): name
+        case .labels: "TAG[,TAG]"
+        case .command: "COMMAND"
         case .size: "SIZE"
         case .count: "N"
         case .duration: "DURATION"
@@ -134,10 +140,21 @@ enum ValueKind: Sendable {
     func complaint(about value: [UInt8]) -> String? {
         let text = String(validating: value, as: UTF8.self)
         switch self {
-        case .bytes(let name): return value.isEmpty ? "must be a \(name), not empty" : nil
-        case .text(let name): return (text ?? "").isEmpty ? "must be a \(name) in UTF-8, not empty" : nil
-        case .place(let name, let isText):
+        case .bytes(let name):
+            return value.isEmpty ? "must be a \(name), not empty" : NameSlip.objection(to: value)
+        case .text(let name):
+            return (text ?? "").isEmpty
+                ? "must be a \(name) in UTF-8, not empty" : NameSlip.objection(to: value)
+        case .labels(let mayBeNone):
+            guard let text, mayBeNone && value.isEmpty || !Labels.split(text).isEmpty else {
+                return "must be a TAG, or several with commas between, in UTF-8"
+            }
+            return NameSlip.objection(to: value)
+        case .command:
+            return (text ?? "").contains { !$0.isWhitespace } ? nil : "must be a COMMAND in UTF-8, not empty"
+        case .place(let name, let isText, let isInput):
             if value.isEmpty { return "must be a \(name), not empty" }
+            if isInput, value == [UInt8(ascii: "-")] { return nil }
             return isText && text == nil ? "must be a \(name) in UTF-8" : PlaceName.objection(to: value)
         case .size(let range):
             guard let size = text.flatMap(ByteSize.parse) else {
@@ -184,7 +201,7 @@ extension ValueKind {
     /// What may be chosen among, where a placeholder in help does not list it.
     var choices: String? {
         switch self {
-        case .bytes, .text, .place, .choice, .pattern: nil
+        case .bytes, .text, .labels, .command, .place, .choice, .pattern: nil
         default: complaint(about: [])
         }
     }
@@ -239,7 +256,7 @@ enum Flags {
             .passwordFile, nil, .place("FILE", isText: true),
             help: "read the repository's password from a file"),
         Flag(
-            .passwordCommand, nil, .text("COMMAND"),
+            .passwordCommand, nil, .command,
             help: "take the repository's password from what a command prints"),
         Flag(.verbose, "v", repeatable: true, help: "say more; twice: name every file"),
         Flag(.quiet, "q", help: "print nothing but errors, and what was asked for"),
@@ -252,7 +269,7 @@ enum Flags {
         .compression, nil, .compression, help: "auto, off, fast, max, lz4 or zstd:1 to zstd:19")
     static let dryRun = Flag(.dryRun, "n", help: "say what would be done, and do nothing")
     private static let tag = Flag(
-        .tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "a label for the snapshot")
+        .tag, nil, .labels(), repeatable: true, help: "a label for the snapshot")
     private static let exclude = Flag(
         .exclude, nil, .pattern, repeatable: true, help: "leave out what matches the pattern")
     private static let iexclude = Flag(
@@ -264,7 +281,7 @@ enum Flags {
             .fromPasswordFile, nil, .place("FILE", isText: true),
             help: "read the password of --from-repo from a file"),
         Flag(
-            .fromPasswordCommand, nil, .text("COMMAND"),
+            .fromPasswordCommand, nil, .command,
             help: "take the password of --from-repo from what a command prints"),
     ]
 
@@ -279,12 +296,13 @@ enum Flags {
             .newPasswordFile, nil, .place("FILE", isText: true),
             help: "add, passwd: read the new password from a file"),
         Flag(
-            .newPasswordCommand, nil, .text("COMMAND"),
+            .newPasswordCommand, nil, .command,
             help: "add, passwd: take the new password from what a command prints"),
         Flag(
             .name, nil,
             .parsed("NAME", expected: "must be a NAME of at most \(KeySlotNote.nameBytes) bytes, not empty") {
                 !$0.isEmpty && $0.utf8.count <= KeySlotNote.nameBytes
+                    && NameSlip.objection(to: Array($0.utf8)) == nil
             }, help: "add, passwd: what to call the key slot (default: the user's name)"),
     ]
 
@@ -321,7 +339,7 @@ enum Flags {
         Flag(.time, nil, .time, help: "the time to record instead of now"),
         exclude, iexclude,
         Flag(
-            .excludeFile, nil, .place("FILE"), repeatable: true,
+            .excludeFile, nil, .place("FILE", isInput: true), repeatable: true,
             help: "read patterns to leave out, one a line"),
         Flag(.excludeCaches, help: "leave out what lies in folders with a CACHEDIR.TAG"),
         Flag(
@@ -331,10 +349,10 @@ enum Flags {
         Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
         Flag(.noIgnoreFiles, help: "take what .bakignore files leave out, too"),
         Flag(
-            .filesFrom, nil, .place("FILE"), repeatable: true,
+            .filesFrom, nil, .place("FILE", isInput: true), repeatable: true,
             help: "read paths to back up, one a line; - is standard input"),
         Flag(
-            .filesFromRaw, nil, .place("FILE"), repeatable: true,
+            .filesFromRaw, nil, .place("FILE", isInput: true), repeatable: true,
             help: "the same, each path ended by a NUL byte"),
         Flag(.stdin, help: "back up standard input as one file"),
         Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
@@ -401,7 +419,7 @@ enum Flags {
     /// Flags that choose among snapshots.
     static let choosing: [Flag] =
         [
-            Flag(.tag, nil, .text("TAG[,TAG]"), repeatable: true, help: "only with all of these tags"),
+            Flag(.tag, nil, .labels(), repeatable: true, help: "only with all of these tags"),
             Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
             Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
             Flag(

@@ -78,9 +78,7 @@ struct Invocation {
     }
 
     /// The labels of each `--tag`: `--tag a,b --tag c` asks for (a and b) or c where snapshots are chosen.
-    var tagSets: [[String]] {
-        allTexts(.tag).map { $0.split(separator: ",").map(String.init) }
-    }
+    var tagSets: [[String]] { allTexts(.tag).map(Labels.split) }
 
     /// How talkative to be: -1 with --quiet, 0, or the number of -v.
     var verbosity: Int { has(.quiet) ? -1 : occurrences(of: .verbose) }

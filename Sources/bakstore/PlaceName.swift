@@ -2,7 +2,8 @@
 // address of another machine, of another program or of another system, wherever it was written: on the command line, in
 // the environment, in a profile, in a list.
 //
-// Always holds: a path that begins with `/` (but not `//`) or with `./` names what it says, whatever else is in it.
+// Always holds: a path that begins with `/` (but not `//`) or with `./` names what it says, whatever else is in it, but
+// for what no path has on purpose: the end of a line. Where one has, the folder can be entered, and named as `.`.
 
 /// The reading of a path as a user writes it.
 enum PlaceName {
@@ -10,6 +11,10 @@ enum PlaceName {
     /// a message: `'s3:x': is an address ...`.
     static func objection(to text: [UInt8]) -> String? {
         let name = Formatting.name(text)
+        if let slip = NameSlip.objection(to: text) { return slip }
+        if text == [UInt8(ascii: "-")] {
+            return "stands for the standard input, which is not meant here; write ./- for what has that name"
+        }
         if let rest = fileURL(text) {
             guard !rest.isEmpty, !rest.contains(0) else { return "names no file; write its path" }
             return rest.starts(with: "/".utf8) ? nil : objection(to: rest)
@@ -56,7 +61,11 @@ enum PlaceName {
             return "begins with a variable that no shell has replaced; write the path in full, "
                 + "or ./\(name) for a name that begins with a $"
         }
-        return nil
+        guard !first.isEmpty, first != [UInt8(ascii: ".")],
+            let variable = text.split(separator: UInt8(ascii: "/")).map(Array.init).first(where: isVariable)
+        else { return nil }
+        return "holds \(Formatting.name(variable)), a variable that no shell has replaced; write the path in "
+            + "full, or ./\(name) if a folder is called so"
     }
 
     /// `$HOME`, `${HOME}`, `%USERPROFILE%`.

@@ -41,6 +41,7 @@ struct RetentionOutput {
                 "\(snapshots) dated in the future, kept, and counted for no rule; is the clock right?")
         }
         if let complaint = request.filterComplaint { context.complain(complaint) }
+        for complaint in request.tagComplaints { context.complain(complaint) }
         for snapshot in request.unreadable {
             context.complain("snapshot \(snapshot.id.short) cannot be read and stays: \(snapshot.error)")
         }

@@ -29,6 +29,8 @@ struct RetentionRequest {
 
     /// What to say if flags choose among the snapshots that there are, and choose none.
     private(set) var filterComplaint: String?
+    /// What to say of `--keep-tag`s that keep nothing.
+    private(set) var tagComplaints: [String] = []
     /// What to end with where all else is done.
     var exitCode: ExitCode {
         unreadable.isEmpty && filterComplaint != nil ? .incomplete : ExitCode.of(unreadable)
@@ -84,6 +86,7 @@ struct RetentionRequest {
         }
         leftAlone = all.count - chosen.count
         filterComplaint = filter.complaint(among: all)
+        tagComplaints = SnapshotFilter.complaints(aboutKeptTags: invocation, among: all)
         let mayRemoveAll = invocation.has(.unsafeAllowRemoveAll)
         let grouping =
             invocation.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
@@ -148,7 +151,7 @@ extension RetentionPolicy {
         for (flag, period) in Flags.within {
             spans[period] = invocation.text(flag).flatMap { RetentionSpan($0) }
         }
-        tagSets = invocation.allTexts(.keepTag).map { $0.split(separator: ",").map(String.init) }
+        tagSets = invocation.allTexts(.keepTag).map(Labels.split)
         for name in invocation.allTexts(.keepID) {
             ids.insert(try context.findSnapshot(name, in: list, invocation).id)
         }

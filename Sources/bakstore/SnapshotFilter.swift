@@ -55,6 +55,22 @@ struct SnapshotFilter: Equatable {
         (self.hosts, self.devices, self.paths, self.tagSets) = (hosts, devices, paths, tagSets)
     }
 
+    /// What to say of each `--keep-tag` of the command line that keeps none of the snapshots that there are. One of a profile
+    /// stands for what may come to have the tag.
+    static func complaints(aboutKeptTags invocation: Invocation, among all: [CommitRecord]) -> [String] {
+        guard !all.isEmpty, !invocation.profileFlags.contains(.keepTag) else { return [] }
+        let known = all.flatMap(\.tags)
+        return invocation.allTexts(.keepTag).compactMap { text in
+            let tags = Labels.split(text)
+            if all.contains(where: { Set(tags).isSubset(of: $0.tags) }) { return nil }
+            let near = tags.lazy.filter { !known.contains($0) }
+                .compactMap { Suggestion.nearest(to: $0, among: known) }.first
+            return "no snapshot has --keep-tag \(Formatting.line(tags.joined(separator: ",")))"
+                + (near.map { ". Did you mean \(Formatting.line($0))?" }
+                    ?? ", which keeps nothing; list them with: bakstore snapshots")
+        }
+    }
+
     /// Whether it takes this one.
     func takes(_ record: CommitRecord) -> Bool {
         (hosts.isEmpty || hosts.contains(record.host))

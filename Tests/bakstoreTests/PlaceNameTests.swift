@@ -17,13 +17,15 @@ import Testing
         "S3:x", "x+y.z-1:w",
         "//nas/share", "//nas", #"\\nas\share"#, #"C:\Users\me"#, "C:/Users", "d:", "~", "~/backup",
         "~me/backup", "$HOME",
-        "$HOME/backup", "${HOME}/backup", "$(pwd)/x", #"%USERPROFILE%\x"#, "file:~/x", "file:",
+        "$HOME/backup", "foo/$HOME/b", "foo/${USER}", "${HOME}/backup", "$(pwd)/x", #"%USERPROFILE%\x"#,
+        "file:~/x", "file:",
     ]
     static let folders = [
         "x", "x/y", "/x", "/", ".", "..", "./s3:x", "/s3:x", "x/s3:y", "./~/x", "./$HOME/x", "~x", "a~", "$",
         "$1.jpg", "$x.jpg",
         "backup 12:30", "ä:x", "///x", "/media/me/USB DISK/b:c", "%", "%x", "@", "-x", "./:x",
-        "file:///x", "FILE:///x", "file://localhost/x", "file:/x", "file:x", "./C:",
+        "./-", "x/$x.jpg", "./foo/$HOME/b", "/foo/$HOME/b", "a b", "file:///x", "FILE:///x",
+        "file://localhost/x", "file:/x", "file:x", "./C:",
     ]
 
     @Test(arguments: addresses) func anAddressIsRefused(text: String) {
@@ -38,6 +40,15 @@ import Testing
         #expect(PlaceName.objection(to: Array("./\(text)".utf8)) == nil)
         #expect(PlaceName.path(Array("./\(text)".utf8)) == Array("./\(text)".utf8))
     }
+
+    /// Also behind what makes any other name one of a folder here.
+    @Test(arguments: ["x\r", "x\n", "/x\r", "./x\n", "x\ty", "\u{1b}[m", " ", "  ", "\t", "x\u{7f}"])
+    func theEndOfALineIsNoName(text: String) {
+        #expect(PlaceName.objection(to: Array(text.utf8)) != nil)
+        #expect(NameSlip.objection(to: Array(text.utf8)) != nil)
+    }
+
+    @Test func aDashIsNoFolder() { #expect(PlaceName.objection(to: Array("-".utf8)) != nil) }
 
     @Test func fileAddressesNameFolders() {
         let path = { (text: String) in String(decoding: PlaceName.path(Array(text.utf8)), as: UTF8.self) }

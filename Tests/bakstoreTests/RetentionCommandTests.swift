@@ -329,7 +329,7 @@ import Testing
         #expect(run.output == "\(before[1]) is now \(after[1])  [a, c]\n1 snapshot changed\n")
         #expect(after[0] == before[0] && times() == ["2025-01-01 00:00", "2025-01-02 00:00"])
         #expect(
-            home.run("tag", "--add", "c").output.hasSuffix("1 snapshot changed, 1 had these tags already\n"))
+            home.run("tag", "--add", "c").output.hasSuffix("1 snapshot changed, 1 needed no change\n"))
         #expect(home.run("snapshots", "--tag", "c").output.hasSuffix("2 snapshots\n"))
         #expect(home.run("tag", "--tag", "b", "--set=").output.contains("no tags\n1 snapshot changed"))
         let json = home.run("tag", "--set", "x", "--json").output.split(separator: "\n")

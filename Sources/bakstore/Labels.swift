@@ -1,0 +1,29 @@
+// Labels: lists as users type them, with commas between, and what in a name or a label is surely a slip.
+
+/// Tags and other lists of words.
+enum Labels {
+    /// The words between the commas, without the blanks around them.
+    static func split(_ text: String) -> [String] {
+        text.split(separator: ",").map(trimmed).filter { !$0.isEmpty }
+    }
+
+    /// A word without the blanks around it.
+    static func trimmed(_ word: some StringProtocol) -> String {
+        let rest = word.drop(while: \.isWhitespace)
+        return String(rest.dropLast(rest.reversed().prefix(while: \.isWhitespace).count))
+    }
+}
+
+/// What no name has on purpose.
+enum NameSlip {
+    /// What is wrong with a name that a user wrote; nil if it may be meant. What follows is the middle of a message.
+    static func objection(to name: [UInt8]) -> String? {
+        if !name.isEmpty, name.allSatisfy({ $0 == UInt8(ascii: " ") || (0x09...0x0d).contains($0) }) {
+            return "is blank"
+        }
+        guard name.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return nil }
+        return name.last == UInt8(ascii: "\r") || name.last == UInt8(ascii: "\n")
+            ? "ends with the end of a line, as from a file of Windows; leave it away"
+            : "holds a control character, such as the end of a line"
+    }
+}
