@@ -37,6 +37,8 @@ public enum CopyEvent: Sendable {
     case copied(CommitRecord, as: ID128)
     /// It had been copied before, as this snapshot.
     case skipped(CommitRecord, as: ID128)
+    /// An earlier copy is this snapshot now, with tags that it did not have, or after a snapshot that was not there.
+    case renewed(CommitRecord, as: CommitRecord)
     /// An earlier copy that lacked files has been removed, as it is there as a whole now.
     case replaced(CommitRecord)
     /// It cannot be copied, because the source has it no more as a whole.
@@ -53,6 +55,8 @@ public struct CopyReport: Sendable, Equatable {
     public var copied = 0
     /// Snapshots that had been copied before.
     public var skipped = 0
+    /// Earlier copies that got tags, or their place in the order, or in a dry run: that would.
+    public var renewed = 0
     /// Snapshots that could not be copied.
     public var failed = 0
     /// Files that could not be copied.
@@ -72,15 +76,15 @@ public struct CopyReport: Sendable, Equatable {
 
 /// Copies snapshots from one repository to another.
 public final class SnapshotCopy {
-    private let source: Repository
-    private let destination: Repository
-    private let request: CopyRequest
-    private let onEvent: @Sendable (CopyEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    let source: Repository
+    let destination: Repository
+    let request: CopyRequest
+    let onEvent: @Sendable (CopyEvent) -> Void
+    let isCancelled: @Sendable () -> Bool
     private let copiedBytes = CopiedBytes()
-    private var report = CopyReport()
+    var report = CopyReport()
     /// The copies in the destination by the ids of their originals, and all of them.
-    private var copies: [ID128: CommitRecord] = [:]
+    var copies: [ID128: CommitRecord] = [:]
     private var earlier: [ID128: [CommitRecord]] = [:]
     /// Copies of which something is lost in the destination.
     private var damaged: Set<ID128> = []
@@ -105,30 +109,33 @@ public final class SnapshotCopy {
     /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
     /// an event, and the others are copied.
     public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
-        let there = try destination.snapshots().readable
-        earlier = Dictionary(grouping: there, by: \.originalID)
-        try findDamaged(snapshots, among: there)
+        let list = try destination.snapshotList()
+        earlier = Dictionary(grouping: list.readable, by: \.originalID)
+        try findDamaged(snapshots, among: list.readable)
         copies = earlier.compactMapValues(\.last)
         report.isVerbatim = source.hasSameIDs(as: destination)
         var rest: [CommitRecord] = []
+        var copiedBefore: Set<ID128> = []
         for snapshot in snapshots {
             if let copy = earlier[snapshot.originalID]?.last(where: { isWhole($0, of: snapshot) }) {
                 copies[snapshot.originalID] = copy
                 report.skipped += 1
                 onEvent(.skipped(snapshot, as: copy.id))
                 try removeLacking(beside: copy)
+                copiedBefore.insert(snapshot.originalID)
             } else {
                 rest.append(snapshot)
             }
         }
         if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
+        if !isCancelled() { try renew(copiedBefore, in: list.order) }
         report.wasInterrupted = isCancelled()
         return report
     }
 
     /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a whole
     /// source, is.
-    private func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
+    func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         !damaged.contains(copy.id)
             && (copy.standsFor(snapshot)
                 || copy.root == snapshot.root && copy.isComplete == snapshot.isComplete)

@@ -20,7 +20,9 @@ extension Commands {
             context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
         }
         var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
-        let hasMissed = context.complain(aboutFilterOf: invocation, among: list.readable)
+        let complaint = SnapshotFilter(invocation).complaint(among: list.readable)
+        // The filter is about the source, and so is what is suggested.
+        if let complaint { context.complain(ofSource(source, context).completed(complaint)) }
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
@@ -50,7 +52,13 @@ extension Commands {
         }
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
-        return report.failedFiles > 0 || hasMissed ? .incomplete : .done
+        return report.failedFiles > 0 || complaint != nil ? .incomplete : .done
+    }
+
+    /// Lets what is suggested be done to the source.
+    private static func ofSource(_ source: RepositoryAccess, _ context: CommandContext) -> SuggestedCommands {
+        SuggestedCommands(
+            [(.repo, Array(source.location.path.utf8))], isASCII: context.terminal.isASCII)
     }
 
     /// Lets what is suggested about damage be done to the source.
@@ -60,8 +68,7 @@ extension Commands {
         do {
             return try body()
         } catch  where error.isDamage || error is LatestUnreadableError {
-            let flags = [(name: FlagName.repo, value: Array(source.location.path.utf8))]
-            let report = ErrorReport(error, SuggestedCommands(flags, isASCII: context.terminal.isASCII))
+            let report = ErrorReport(error, ofSource(source, context))
             throw CommandFailure(code: report.code, message: report.message)
         }
     }
@@ -98,6 +105,7 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         case .skipped(let snapshot, let copy):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
+        case .renewed(let old, let new): tellRenewed(old, new)
         case .replaced(let copy):
             guard !invocation.has(.quiet) || invocation.has(.json) else { return }
             say("replaced", "removed \(copy.id.short), an earlier copy of it that lacked files") { json in
@@ -119,6 +127,22 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
                 progress.bytes = bytes
                 return progress
             }
+        }
+    }
+
+    private func tellRenewed(_ old: CommitRecord, _ new: CommitRecord) {
+        guard !invocation.has(.quiet) || invocation.has(.json) else { return }
+        let tags = new.tags.filter { !old.tags.contains($0) }
+        var gains: [String] = []
+        if !tags.isEmpty { gains.append("the tags [\(tags.joined(separator: ", "))]") }
+        if new.parent != old.parent { gains.append("its place in the order") }
+        let verb = invocation.has(.dryRun) ? "would get" : "has got"
+        let name = old.id == new.id ? "" : " and is now \(new.id.short)"
+        let line = "\(old.id.short), copied before, \(verb) \(gains.joined(separator: " and "))\(name)"
+        say("renewed", Formatting.line(line)) { json in
+            json.member("old_snapshot_id", old.id.description)
+            if old.id != new.id { json.member("new_snapshot_id", new.id.description) }
+            json.array("tags") { for tag in new.tags { $0.element(tag) } }
         }
     }
 
@@ -144,6 +168,7 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
                 json.member("snapshots_chosen", chosen)
                 json.member("snapshots_copied", report.copied)
                 json.member("snapshots_skipped", report.skipped)
+                json.member("snapshots_renewed", report.renewed)
                 json.member("snapshots_failed", report.failed)
                 json.member("files_failed", report.failedFiles)
                 json.member("data_added", report.addedBytes)
@@ -158,6 +183,10 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         var line = Formatting.count(UInt64(report.copied), "snapshot", "snapshots")
         line += isDry ? " would be copied" : " copied"
         if report.skipped > 0 { line += ", \(Formatting.count(UInt64(report.skipped))) copied before" }
+        if report.renewed > 0 {
+            let verb = isDry ? "would be brought" : "brought"
+            line += " (\(Formatting.count(UInt64(report.renewed))) of them \(verb) up to date)"
+        }
         if report.failed > 0 { line += ", \(Formatting.count(UInt64(report.failed))) FAILED" }
         line += "; \(Formatting.size(report.addedBytes)) new"
         if !isDry { line += ", \(Formatting.size(report.addedStoredBytes)) stored" }

@@ -1,5 +1,4 @@
-// `bakstore tag`: changes the tags of snapshots. A snapshot is an immutable object, so it is committed again with
-// other tags, by a session of its own, and the one before is forgotten: only once the new one is there.
+// `bakstore tag`: changes the tags of snapshots, which are committed again with other tags.
 
 import BakCore
 import BakFormat
@@ -29,7 +28,15 @@ extension Commands {
         if invocation.has(.dryRun) {
             for change in changes { try show(change.snapshot, tags: change.tags, now: nil, output) }
         } else if !changes.isEmpty {
-            guard try commit(changes, repository, output) else { return .interrupted }
+            let changed = changes.map { change in
+                var new = change.snapshot
+                new.tags = change.tags
+                return (old: change.snapshot, new: new)
+            }
+            let isDone = try repository.recommit(
+                changed, host: Machine.hostName, program: programName, shouldStop: context.isInterrupted
+            ) { old, new in try show(old, tags: new.tags, now: new.id, output) }
+            guard isDone else { return .interrupted }
         }
         let unchanged = chosen.count - changes.count
         let rest = unchanged > 0 ? ", \(Formatting.count(UInt64(unchanged))) needed no change" : ""
@@ -43,29 +50,6 @@ extension Commands {
         context.complain(about: list.unreadable)
         if hasMissed, list.unreadable.isEmpty { return .incomplete }
         return ExitCode.of(list.unreadable)
-    }
-
-    /// Commits each snapshot with its new tags; false when interrupted.
-    private static func commit(
-        _ changes: [(snapshot: CommitRecord, tags: [String])], _ repository: Repository,
-        _ output: RecommitOutput
-    ) throws -> Bool {
-        let (host, program) = (Machine.hostName, programName)
-        let session = try BackupSession(repository, host: host, program: program)
-        defer { session.close() }
-        for (position, change) in changes.enumerated() {
-            if output.context.isInterrupted() { return false }
-            try session.expectAll(of: change.snapshot.root)
-            let record = try session.commit(continuing: position < changes.count - 1) { id, hasIndex in
-                var record = change.snapshot
-                (record.id, record.hasIndex, record.tags) = (id, hasIndex, change.tags)
-                record.original = change.snapshot.originalID
-                return record
-            }
-            try repository.forget([change.snapshot.id], host: host, program: program)
-            try show(change.snapshot, tags: record.tags, now: record.id, output)
-        }
-        return true
     }
 
     private static func show(
