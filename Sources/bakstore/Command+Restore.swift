@@ -38,6 +38,7 @@ extension Commands {
             // Nothing is made for nothing.
             if miss.isEverything { return .incomplete }
         }
+        let isInDoubt = isInDoubt(request, in: try repository.snapshotList())
         let isThere = Machine.realPath(path) != nil
         if !request.isDryRun, !invocation.has(.ignoreFreeSpace) {
             try expectRoom(selection, path, isThere ? try openTarget(path) : nil)
@@ -68,8 +69,17 @@ extension Commands {
         try output.summarize(report)
         if report.wasInterrupted { return .interrupted }
         if report.damaged > 0 { return .damage }
-        return report.failed > 0 || report.incomplete > 0 || report.notes > 0 || miss != nil
+        return report.failed > 0 || report.incomplete > 0 || report.notes > 0 || miss != nil || isInDoubt
             ? .incomplete : .done
+    }
+
+    /// Whether what is restored may lack most files of a path that it has as a whole.
+    private static func isInDoubt(_ request: RestoreRequest, in list: SnapshotList) -> Bool {
+        let snapshot = request.snapshot
+        return SnapshotDoubts(among: list.readable).standing.contains(snapshot.id)
+            && snapshot.doubtfulPaths.contains {
+                PathOrder.isAtOrBeneath(snapshot.paths[$0], request.subpath)
+            }
     }
 
     /// What of a request is not in the snapshot, and what may have been meant.

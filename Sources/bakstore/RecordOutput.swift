@@ -28,7 +28,10 @@ extension CommandContext {
         let list = try repository.snapshotList()
         let record = try findSnapshot(name, in: list, invocation)
         if name.hasPrefix("latest") { complain(about: list.unreadable) }
-        noteDoubts(about: record, among: list.readable)
+        // A restore that brings back less than was meant is told of also where nothing but errors is wanted.
+        if let doubt = doubt(about: record, in: list) {
+            if invocation.command == .restore { complain(doubt) } else { remark(doubt) }
+        }
         noteMissingItems(of: record)
         return record
     }
@@ -85,13 +88,22 @@ extension CommandContext {
                 + "them with: bakstore snapshots")
     }
 
-    /// Says that a snapshot which a command uses may lack files.
-    private func noteDoubts(about record: CommitRecord, among all: [CommitRecord]) {
-        guard SnapshotDoubts(among: all).standing.contains(record.id) else { return }
+    /// What is to be said of a snapshot that may lack files; nil of any other.
+    func doubt(about record: CommitRecord, in list: SnapshotList) -> String? {
+        let standing = SnapshotDoubts(among: list.readable).standing
+        guard standing.contains(record.id) else { return nil }
         let paths = record.doubtfulPaths.map { Formatting.name(record.paths[$0].absolute) }
-        remark(
+        let group = SnapshotGroup(of: record)
+        let earlier = list.readable.last { other in
+            other.isComplete && !standing.contains(other.id) && SnapshotGroup(of: other) == group
+                && list.order.precedes(other, record)
+        }
+        let line =
             "snapshot \(record.id.short) is in doubt: most files of \(paths.joined(separator: ", ")) were missing when "
-                + "it was made. Earlier snapshots may have them; list them with: bakstore snapshots")
+            + "it was made. "
+        return line
+            + (earlier.map { "Snapshot \($0.id.short) of \(text($0.time)) has what was there before" }
+                ?? "Earlier snapshots may have them; list them with: bakstore snapshots")
     }
 }
 
