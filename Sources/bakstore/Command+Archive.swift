@@ -79,8 +79,10 @@ extension Commands {
             latest = last
         }
         guard let latest else { throw UsageError("name what is to be removed", command: .archive) }
+        let index = try BlobIndex(repository)
         let request = ArchiveRemovalRequest(
-            snapshot: latest, paths: operands.map(\.path), host: Machine.hostName, program: programName)
+            snapshot: latest, paths: try operands.map { try $0.path(in: latest, repository, index) },
+            host: Machine.hostName, program: programName)
         return (request, namesEarlier)
     }
 
