@@ -43,7 +43,7 @@ struct BenchmarkFindings {
 
     /// How much larger than `other` a size is.
     static func difference(_ size: UInt64, _ other: UInt64) -> String {
-        size >= other ? "+" + Formatting.size(size - other) : "\u{2212}" + Formatting.size(other - size)
+        size >= other ? "+" + Formatting.size(size - other) : "-" + Formatting.size(other - size)
     }
 
     /// A speed on one core.

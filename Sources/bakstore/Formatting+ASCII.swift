@@ -3,22 +3,15 @@
 import BakCore
 
 extension Formatting {
-    /// Text in ASCII: marks by what stands for them, any other character by its number, as names show what cannot be
-    /// printed: `\u{e9}`.
+    /// Text in ASCII: any other character by its number, as names show what cannot be printed: `\u{e9}`. What says something
+    /// itself is written in ASCII: what is not comes from a name, and `\u{2026}` and `...` are two names.
     static func ascii(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
         return text.unicodeScalars.map { scalar in
             scalar.isASCII
-                ? String(Character(scalar)) : marks[scalar] ?? "\\u{\(String(scalar.value, radix: 16))}"
+                ? String(Character(scalar)) : "\\u{\(String(scalar.value, radix: 16))}"
         }.joined()
     }
-
-    private static let marks: [Unicode.Scalar: String] = [
-        "\u{2026}": "...", "\u{2013}": "-", "\u{2014}": "-", "\u{2212}": "-", "\u{b7}": "-", "\u{2022}": "*",
-        "\u{d7}": "x", "\u{2192}": "->", "\u{2190}": "<-", "\u{2018}": "'", "\u{2019}": "'", "\u{201c}": "\"",
-        "\u{201d}": "\"", "\u{2264}": "<=", "\u{2265}": ">=", "\u{b5}": "u", "\u{a0}": " ", "\u{202f}": " ",
-        "\u{2500}": "-", "\u{2502}": "|", "\u{2588}": "#", "\u{2591}": ".",
-    ]
 
     /// JSON in ASCII: outside of texts it is anyway, and in them `\u00e9` means the same.
     static func asciiJSON(_ line: [UInt8]) -> [UInt8] {

@@ -197,7 +197,7 @@ import Testing
     }
 
     @Test func asciiTextAndJSON() {
-        #expect(Formatting.ascii("a … b — c · 3×4 “x” é 😀") == #"a ... b - c - 3x4 "x" \u{e9} \u{1f600}"#)
+        #expect(Formatting.ascii("a … b é 😀") == #"a \u{2026} b \u{e9} \u{1f600}"#)
         #expect(
             String(decoding: Formatting.asciiJSON(Array("{\"a\":\"é😀\"}\n".utf8)), as: UTF8.self)
                 == #"{"a":"\u00e9\ud83d\ude00"}"# + "\n")
@@ -210,7 +210,8 @@ import Testing
             [0x5c], [0x5c, 0x6e], [0x0a], [0x1b], [0xff], [0xc3], Array("é".utf8), Array("😀".utf8),
             Array("\u{202e}".utf8),
             Array("\u{e000}".utf8), Array("a".utf8), Array("/".utf8), Array("{".utf8), Array("x41".utf8),
-            Array("e\u{301}".utf8),
+            Array("e\u{301}".utf8), Array("…".utf8), Array("...".utf8),
+            Array("\u{202f}".utf8), Array("’".utf8),
         ]
         for _ in 0..<5000 {
             let name = (0..<Int.random(in: 1...8, using: &numbers)).flatMap { _ in
