@@ -1,5 +1,6 @@
 // Environment: what the environment's variables say, read and checked once. A value that cannot be used is an
-// error and never silently a default.
+// error and never silently a default. The end of a line is no part of a value, as in files: `.env` files of Windows
+// leave it there.
 
 import BakChunking
 import BakCodec
@@ -35,7 +36,7 @@ struct Environment: Sendable, Equatable {
     /// Reads the variables that `variable` knows.
     init(_ variable: (String) -> [UInt8]?) throws(UsageError) {
         func value(_ name: String) throws(UsageError) -> [UInt8]? {
-            let value = variable(name)
+            let value = variable(name).map(Self.withoutLineEnd)
             if value == [] { throw UsageError("\(name) is set, but empty; unset it or give it a value") }
             return value
         }
@@ -47,6 +48,9 @@ struct Environment: Sendable, Equatable {
         if let name = try value("BAKSTORE_DEVICE") {
             guard let text = String(validating: name, as: UTF8.self) else {
                 throw UsageError("BAKSTORE_DEVICE must be UTF-8")
+            }
+            if let slip = NameSlip.objection(to: name) {
+                throw UsageError("BAKSTORE_DEVICE '\(Formatting.name(name))': \(slip)")
             }
             device = text
         }
@@ -67,17 +71,26 @@ struct Environment: Sendable, Equatable {
         var cache = try value("BAKSTORE_CACHE_DIR")
         if let named = cache { cache = try Self.place(named, "BAKSTORE_CACHE_DIR") }
         isCacheFolderNamed = cache != nil
-        cacheFolder = cache ?? Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
-        stateFolder = Self.userFolder(variable, "XDG_STATE_HOME", ".local/state")
-        if let data = Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
+        let usersCache = try Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
+        cacheFolder = cache ?? usersCache
+        stateFolder = try Self.userFolder(variable, "XDG_STATE_HOME", ".local/state")
+        if let data = try Self.userFolder(variable, "XDG_DATA_HOME", ".local/share") {
             defaultRepository = data + Array("/default".utf8)
         }
-        if let config = Self.userFolder(variable, "XDG_CONFIG_HOME", ".config") {
+        if let config = try Self.userFolder(variable, "XDG_CONFIG_HOME", ".config") {
             configFile = config + Array("/config.toml".utf8)
         }
         password = try Self.password("BAKSTORE_PASSWORD", value)
         sourcePassword = try Self.password("BAKSTORE_FROM_PASSWORD", value)
         home = variable("HOME").flatMap { $0.first == UInt8(ascii: "/") ? $0 : nil }
+    }
+
+    /// A value without the end of a line behind it.
+    private static func withoutLineEnd(_ value: [UInt8]) -> [UInt8] {
+        var value = value
+        if value.last == UInt8(ascii: "\n") { value.removeLast() }
+        if value.last == UInt8(ascii: "\r") { value.removeLast() }
+        return value
     }
 
     /// Whether `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set, names a locale without UTF-8. Where none is set nobody
@@ -118,12 +131,21 @@ struct Environment: Sendable, Equatable {
         return sources.first
     }
 
-    /// The `bakstore` folder of an XDG base folder (a relative one does not count, says its specification).
+    /// The `bakstore` folder of an XDG base folder. A relative one does not count, says its specification; but who has set one
+    /// does not expect that everything goes elsewhere.
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
-    ) -> [UInt8]? {
+    ) throws(UsageError) -> [UInt8]? {
         let suffix = Array("/bakstore".utf8)
-        if let base = variable(name), base.first == UInt8(ascii: "/") { return base + suffix }
+        if let base = variable(name).map(withoutLineEnd), !base.isEmpty {
+            let folder = try place(base, name)
+            guard folder.first == UInt8(ascii: "/") else {
+                throw UsageError(
+                    "\(name) '\(Formatting.name(base))': must begin with /; unset it or correct it"
+                )
+            }
+            return folder + suffix
+        }
         guard let home = variable("HOME"), home.first == UInt8(ascii: "/") else { return nil }
         return home + Array("/\(beneathHome)".utf8) + suffix
     }

@@ -1,4 +1,5 @@
 import BakChunking
+import BakCodec
 import BakCore
 import BakEngine
 import Testing
@@ -150,7 +151,7 @@ func complaint(_ line: String) -> String? {
         let plain = try environment(["HOME": "/home/me"])
         #expect(plain.defaultRepository == Array("/home/me/.local/share/bakstore/default".utf8))
         #expect(plain.cacheFolder == Array("/home/me/.cache/bakstore".utf8))
-        let moved = try environment(["HOME": "/h", "XDG_DATA_HOME": "/d", "XDG_CACHE_HOME": "relative"])
+        let moved = try environment(["HOME": "/h", "XDG_DATA_HOME": "/d\r", "XDG_CACHE_HOME": ""])
         #expect(moved.defaultRepository == Array("/d/bakstore/default".utf8))
         #expect(moved.cacheFolder == Array("/h/.cache/bakstore".utf8))
         #expect(try environment([:]).defaultRepository == nil)
@@ -159,10 +160,24 @@ func complaint(_ line: String) -> String? {
     @Test(arguments: [
         ["BAKSTORE_PROGRESS_FPS": "fast"], ["BAKSTORE_PROGRESS_FPS": "0"], ["BAKSTORE_PROGRESS_FPS": "nan"],
         ["BAKSTORE_KERNEL": "mmx"], ["BAKSTORE_KERNEL": ""],
+        ["XDG_DATA_HOME": "~/z"], ["XDG_CACHE_HOME": "relative"], ["XDG_STATE_HOME": "$HOME/x"],
+        ["XDG_CONFIG_HOME": "x"], ["BAKSTORE_DEVICE": " "], ["BAKSTORE_DEVICE": "a\nb"],
+        ["BAKSTORE_CACHE_DIR": "/a\tb"], ["BAKSTORE_DEVICE": "\r\n"],
         ["BAKSTORE_REPOSITORY": ""], ["BAKSTORE_REPOSITORY": "/a", "BAKSTORE_REPOSITORY_FILE": "/b"],
     ])
     func invalidValuesAreErrors(values: [String: String]) {
         #expect(throws: UsageError.self) { try environment(values) }
+    }
+
+    @Test(arguments: ["", "\r", "\n", "\r\n"]) func theEndOfALineIsNoPartOfAValue(end: String) throws {
+        let found = try environment([
+            "BAKSTORE_REPOSITORY": "/r" + end, "BAKSTORE_DEVICE": "pixel" + end,
+            "BAKSTORE_PASSWORD": "pw" + end,
+            "BAKSTORE_PROGRESS_FPS": "5" + end, "BAKSTORE_CACHE_DIR": "/c" + end,
+        ])
+        #expect(found.repository == Array("/r".utf8) && found.device == "pixel" && found.progressFPS == 5)
+        #expect(found.password == .text(SecretBytes(copying: Array("pw".utf8))))
+        #expect(found.cacheFolder == Array("/c".utf8))
     }
 
     /// The only test that forces kernels: what is forced holds for the whole process.
