@@ -37,6 +37,12 @@ extension PathPattern {
                 "ends with a carriage return, which counts as part of the name; was it taken from a Windows file?"
         default: break
         }
+        if let quote = body.first, body.count > 2, quote == body.last, "'\"".utf8.contains(quote) {
+            return "is in quotes, which count as part of the name; leave them away here"
+        }
+        if holdsBraces(body) {
+            return "holds braces, which stand for themselves; write a pattern for each of what they hold"
+        }
         if body.first == UInt8(ascii: " ") { return "begins with a blank, which counts as part of the name" }
         if hasBackslashBeforeLetter(body) {
             return "holds a \\, which takes the next character as it is; between folders write /"
@@ -64,6 +70,15 @@ extension PathPattern {
         return component.dropFirst().allSatisfy { byte in
             (0x61...0x7a).contains(byte | 0x20) || (0x30...0x39).contains(byte) || "_{}".utf8.contains(byte)
         }
+    }
+
+    /// Whether a shell would make several words of it: `*.{jpg,JPG}`.
+    private func holdsBraces(_ body: ArraySlice<UInt8>) -> Bool {
+        guard let start = body.firstIndex(of: UInt8(ascii: "{")),
+            body[..<start].last != UInt8(ascii: "\\"),
+            let end = body[start...].firstIndex(of: UInt8(ascii: "}"))
+        else { return false }
+        return body[start..<end].contains(UInt8(ascii: ","))
     }
 
     private func hasBackslashBeforeLetter(_ body: ArraySlice<UInt8>) -> Bool {

@@ -254,7 +254,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         }
         guard let first = typed.first else { return [] }
         let more = Formatting.count(UInt64(typed.count - 1), "other", "others")
-        return [Formatting.line(first.uselessness + (typed.count > 1 ? ", and \(more) (-v names each)" : ""))]
+        let hint =
+            typed.allSatisfy(\.ignoresCase)
+            ? "" : "; upper and lower case are two to --exclude, and one to --iexclude"
+        return [
+            Formatting.line(
+                first.uselessness + (typed.count > 1 ? ", and \(more) (-v names each)" : "") + hint)
+        ]
     }
 
     private func summaryLines(

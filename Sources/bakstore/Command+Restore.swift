@@ -106,7 +106,10 @@ extension Commands {
             line = "nothing in \(snapshot) matches \(patterns)"
         }
         if miss.isEverything { line += "; nothing was restored" }
-        if let question = Suggestion.question(try selection.nearest(to: miss)) { return line + question }
+        let near = try selection.nearest(to: miss)
+        // Where a pattern is wanted, what would mean something in one is taken as it is.
+        let show = miss.path == nil ? PatternReader.literal : { $0 }
+        if let question = Suggestion.question(near, as: show) { return line + question }
         return line + "; see what there is with: bakstore ls -R \(selection.snapshot.id.short)"
     }
 

@@ -92,6 +92,11 @@ struct PatternReader {
     }
 
     /// A path as a pattern that matches it alone.
+    /// A printed path as a pattern that matches it alone.
+    static func literal(_ printed: String) -> String {
+        printed.map { "*?[]".contains($0) ? "\\\($0)" : String($0) }.joined()
+    }
+
     private static func literal(_ path: [UInt8]) -> [UInt8] {
         path.flatMap { #"*?[]\"#.utf8.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
     }

@@ -2,9 +2,11 @@
 
 enum Suggestion {
     /// A question, at the end of a line, for the paths that may have been meant; nil where there are none.
-    static func question(_ paths: [[UInt8]]) -> String? {
+    ///
+    /// - Parameter show: what is made of a path as it is printed.
+    static func question(_ paths: [[UInt8]], as show: (String) -> String = { $0 }) -> String? {
         paths.isEmpty
-            ? nil : ". Did you mean \(paths.map { Formatting.name($0.absolute) }.joinedAsChoice)?"
+            ? nil : ". Did you mean \(paths.map { show(Formatting.name($0.absolute)) }.joinedAsChoice)?"
     }
 
     /// The candidate nearest to `word`, if one is near enough to be a slip of the finger.

@@ -15,7 +15,7 @@ import Testing
         "*.tmp\r", " *.tmp",
         #"Pictures\Thumbs"#, "/home/me/Videos", "/home", "/home/me", "/etc/*", "/home/me/pictures/x",
         "/h*/me/Videos/x",
-        "!/etc", "/homes/**/x", "/srv2/**",
+        "!/etc", "/homes/**/x", "/srv2/**", "'*.JPG'", #""x y""#, "*.{jpg,JPG}", "a/{b,c}/d",
     ])
     func matchNothing(pattern: String) throws {
         #expect(try doubt(pattern) != nil)
@@ -26,7 +26,7 @@ import Testing
         "/home/me/Pictures/",
         "/home/me/Pictures/x/y", "/home/*/Pictures/x", "/h*/**/x", "/srv/x", "!/srv/x", "~", "a~", "~x",
         "a b", #"a\ "#, #"\*.tmp"#,
-        "$1.jpg/x", "#x#", "/home/**/x",
+        "$1.jpg/x", "#x#", "/home/**/x", "it's", "'", "''", "{x}", #"\{a,b}"#, "a,b", "}a,{b",
     ])
     func matchSomething(pattern: String) throws {
         let doubt = try doubt(pattern)
