@@ -69,6 +69,8 @@ final class GatedTree: SourceTree {
     var medium: SourceMedium { tree.medium }
     var mostOpenFiles: Int { tree.mostOpenFiles }
 
+    func isLeaving(_ path: [UInt8]) -> Bool { tree.isLeaving(path) }
+
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
     func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walkAhead(visit) }
 

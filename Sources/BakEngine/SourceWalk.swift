@@ -81,10 +81,12 @@ final class SourceWalk {
         case .unseen(let path, let folder):
             if folder !== lastFolder { folderCount += 1 }
             lastFolder = folder
+            if tree.isLeaving(path) { return leaveLeaving(path) }
             let mayWait = folderCount <= Self.blockFolders
             return take(mayWait ? event : event.seen, path, filter.decide(unseen: path))
         case .entry(let path, let stat):
             // The filter is asked about the repository, too: a pattern for it is of use.
+            if stat.type != .directory, tree.isLeaving(path) { return leaveLeaving(path) }
             let decision = filter.decide(path, stat)
             return take(event, path, isOwnFolder(path, stat) ? nil : decision)
         }
@@ -102,6 +104,11 @@ final class SourceWalk {
         case .exclude(let reason): exclude(path, reason.description)
         case nil: exclude(path, "the repository itself")
         }
+        return .skipChildren
+    }
+
+    private func leaveLeaving(_ path: [UInt8]) -> WalkDecision {
+        exclude(path, "what a restore that was killed has left")
         return .skipChildren
     }
 

@@ -118,6 +118,16 @@ public final class FileTree: SourceTree {
         devices.evidence(of: stat.device) { fileSystemType(at: path, device: stat.device) }
     }
 
+    public func isLeaving(_ path: [UInt8]) -> Bool {
+        let name = path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
+        guard let owner = RestoreTemporary.owner(of: name) else { return false }
+        guard let entry = try? top.open(path, linux_O_PATH.flag | O_NOFOLLOW),
+            let type = MediumProbe.fileSystemType(entry)
+        else { return false }
+        // Of what may be another machine's nothing is certain.
+        return owner.mayRun(isShared: MediumProbe.networkTypes.contains(type)) == false
+    }
+
     /// The kind of file system of the entry at `path`; nil when it cannot be asked, or the entry is on another
     /// device by now.
     private func fileSystemType(at path: [UInt8], device: UInt64) -> UInt32? {

@@ -138,6 +138,9 @@ public protocol SourceTree: AnyObject, Sendable {
     /// call costs next to nothing.
     func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence
 
+    /// Whether what is there, which is no folder, is certainly what a run of this program has left that is over.
+    func isLeaving(_ path: [UInt8]) -> Bool
+
     /// How many of its files may be open at a time.
     var mostOpenFiles: Int { get }
 }
@@ -147,6 +150,7 @@ extension SourceTree {
     public var isRepeatable: Bool { true }
     public var medium: SourceMedium { .solidState }
     public var mostOpenFiles: Int { .max }
+    public func isLeaving(_ path: [UInt8]) -> Bool { false }
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }

@@ -42,6 +42,19 @@ extension PosixTests {
             }
         }
 
+        /// What a backup leaves out: not what is being written, nor what may be another machine's or has another name.
+        @Test func aBackupKnowsWhatTheDeadLeft() throws {
+            var other = TemporaryOwner.current
+            other.machine ^= 1
+            let names = [
+                name(gone), name(.current), name(other), name(gone) + "0", ".bakstore-restore-x", "x",
+            ]
+            for name in names { scratch.write(name, "") }
+            let tree = try FileTree(roots: [Array(scratch.path.utf8)])
+            let left = names.filter { tree.isLeaving(Array(scratch[$0].utf8.dropFirst())) }
+            #expect(left == [names[0]])
+        }
+
         @Test func onlyTheDeadAreAbandoned() {
             let here = TemporaryOwner.current
             #expect(here.mayRun(isShared: false) == true)
