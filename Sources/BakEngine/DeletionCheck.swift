@@ -3,8 +3,8 @@
 // read back from the store, verified and compared.
 //
 // Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot that
-// stays for good has it, and only when it has not changed since it was read. Nothing is ever deleted. Memory grows with the
-// number of files that are asked about.
+// stays for good has it, only when it has not changed since it was read, and only once the repository remembers it. Nothing
+// is ever deleted. Memory grows with the number of files that are asked about.
 
 import BakChunking
 import BakCodec
@@ -31,6 +31,8 @@ public enum DeletionReason: Equatable, Sendable {
     case notForGood(Staying)
     /// The repository is on its disk.
     case sameDisk
+    /// The repository could not remember that it is safe, so that nobody would be asked before it is removed.
+    case notRemembered(StoreError)
 }
 
 /// What was found out about one file.
@@ -66,8 +68,6 @@ public struct DeletionReport: Sendable {
     public var readBytes: UInt64 = 0
     /// The paths that were asked about and have no file at or beneath them.
     public var emptyRoots: [[UInt8]] = []
-    /// Why it could not be remembered in the repository what was called safe; nil when it is.
-    public var vouchFailure: StoreError?
     /// True if it is not known of some file whether the repository is on its disk.
     public var hasUnknownDisk = false
     /// Whether the user ended it before its end: what was not called safe is not.
@@ -195,12 +195,14 @@ public final class DeletionCheck {
         }
         report.emptyRoots = roots.filter { !rootsWithFiles.contains($0) }
         verdicts.sort { PathOrder.precedes($0.path, $1.path) }
-        try remember()
+        let failure = try remember()
         let forgotten = try repository.forgotten()
         for var verdict in verdicts {
             if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
                 // Somebody has removed it meanwhile. Another may have the content, but that one was not read.
                 (verdict.staying, verdict.reasons) = (.ruledOut, [.notForGood(.ruledOut)])
+            } else if let failure, verdict.isSafe {
+                verdict.reasons = [.notRemembered(failure)]
             }
             count(verdict)
         }
@@ -224,13 +226,15 @@ public final class DeletionCheck {
         verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
     }
 
-    /// Remembers what is called safe before it is called so.
-    private func remember() throws {
-        guard let origin = terms.origin, !vouches.isEmpty else { return }
+    /// Remembers what is called safe before it is called so; returns why it could not. What is remembered already needs no
+    /// store that can be written to.
+    private func remember() throws -> StoreError? {
+        guard let origin = terms.origin, !vouches.isEmpty else { return nil }
         do {
             try repository.vouch(for: vouches, origin)
+            return nil
         } catch let error as StoreError {
-            report.vouchFailure = error
+            return error
         }
     }
 

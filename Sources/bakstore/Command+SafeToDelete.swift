@@ -6,6 +6,7 @@ import BakEngine
 import BakFormat
 import BakPosix
 import BakRepository
+import BakStorage
 
 extension Commands {
     static func safeToDelete(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
@@ -131,7 +132,16 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
             "\(until(staying)); back it up with --archive to keep it"
         case .sameDisk:
             "the repository is on the same disk, and is lost with it; if that is fine, say --same-disk-is-fine"
+        case .notRemembered(let failure):
+            "the repository has it, but could not remember that it was called safe, so prune would remove it without a "
+                + "question (\(failure)); \(remedy(failure)), and ask again"
         }
+    }
+
+    private func remedy(_ failure: StoreError) -> String {
+        failure.kind == .full
+            ? "make room on the repository's disk"
+            : "let the repository be written to, such as by mounting its disk anew or as another user"
     }
 
     private func until(_ staying: Staying) -> String {
@@ -166,11 +176,6 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
                         "keep  \(files), the first \(Formatting.name(paths[0].absolute)) (-v names each): \(reason)"
                     ))
             }
-        }
-        if let failure = report.vouchFailure {
-            context.complain(
-                "the repository could not remember what is safe, so forget and prune will not ask before they remove it: \(failure)"
-            )
         }
         if report.hasUnknownDisk {
             context.remark(

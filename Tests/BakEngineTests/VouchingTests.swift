@@ -5,6 +5,7 @@ import BakEngine
 import BakFormat
 import BakPosix
 import BakRepository
+import BakStorage
 import Testing
 
 @Suite struct VouchingTests {
@@ -179,22 +180,37 @@ import Testing
         #expect(try lost(bench, without: first) == ["a"])
     }
 
-    @Test func aRepositoryThatCannotRememberSaysSo() throws {
+    @Test(arguments: [StoreError.Kind.readOnly, .full, .failed(errno: 13)])
+    func whatCannotBeRememberedIsNotSafe(_ kind: StoreError.Kind) throws {
         let bench = try Workbench()
         try bench.shell("printf a > a")
         try bench.backup()
         let faulty = FaultyStore(bench.store) { _, _, call in
-            call.object.hasPrefix("vouched/") ? .readOnly : nil
+            call.operation == "put" && call.object.hasPrefix("vouched/") ? kind : nil
         }
         let repository = try Repository.open(
             faulty, cache: MemoryCache(), time: SystemTime(), random: SystemRandom())
-        let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
-        var terms = DeletionTerms()
-        terms.origin = RecordOrigin(time: Timestamp(seconds: 1), host: "", program: "")
-        let report = try DeletionCheck(
-            repository, of: tree, roots: tree.roots, terms: terms, onVerdict: { _ in }
-        ).run()
-        #expect(report.isAllSafe && report.vouchFailure?.kind == .readOnly)
+        var reasons: [[DeletionReason]] = []
+        func askThere() throws -> DeletionReport {
+            reasons = []
+            let tree = try FileTree(roots: [Array("\(bench.folder)/source".utf8)])
+            var terms = DeletionTerms()
+            terms.origin = RecordOrigin(time: Timestamp(seconds: 1), host: "", program: "")
+            return try DeletionCheck(
+                repository, of: tree, roots: tree.roots, terms: terms,
+                onVerdict: { reasons.append($0.reasons) }
+            ).run()
+        }
+        let report = try askThere()
+        #expect(!report.isAllSafe && report.safeFiles == 0 && report.unsafeFiles == 1)
+        guard case .notRemembered(let failure)? = reasons.first?.first else {
+            Issue.record("\(reasons)")
+            return
+        }
+        #expect(failure.kind == kind)
+        // What it remembers from before is safe where it cannot be written to now.
+        try ask(bench)
+        #expect(try askThere().isAllSafe)
     }
 
     @Test func manyFilesAreSeveralVouches() throws {
