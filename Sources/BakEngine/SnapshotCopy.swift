@@ -45,6 +45,10 @@ public enum CopyEvent: Sendable {
     case failed(CommitRecord, reason: String)
     /// A file of it could not be read, and is not in the copy.
     case fileFailed(CommitRecord, path: [UInt8], reason: String)
+    /// What the source remembers of what was called safe to delete cannot all be read.
+    case vouchUnreadable(reason: String)
+    /// What was called safe to delete because of a snapshot cannot be remembered of its copy.
+    case vouchFailed(CommitRecord, reason: String)
     /// So many bytes of content have been copied or looked at since the copy began.
     case progress(bytes: UInt64)
 }
@@ -61,6 +65,8 @@ public struct CopyReport: Sendable, Equatable {
     public var failed = 0
     /// Files that could not be copied.
     public var failedFiles: UInt64 = 0
+    /// Copies of which it could not be remembered what was called safe to delete.
+    public var failedVouches = 0
     /// New content in bytes before compression.
     public var addedBytes: UInt64 = 0
     /// The same as it is stored; 0 in a dry run between repositories of the same ids, which reads no chunk.
@@ -88,6 +94,8 @@ public final class SnapshotCopy {
     private var earlier: [ID128: [CommitRecord]] = [:]
     /// Copies of which something is lost in the destination.
     private var damaged: Set<ID128> = []
+    /// The snapshots that are in the destination now, each with its copy.
+    private var pairs: [(original: CommitRecord, copy: CommitRecord)] = []
 
     /// Prepares a copy.
     ///
@@ -120,6 +128,7 @@ public final class SnapshotCopy {
             if let copy = earlier[snapshot.originalID]?.last(where: { isWhole($0, of: snapshot) }) {
                 copies[snapshot.originalID] = copy
                 report.skipped += 1
+                pairs.append((snapshot, copy))
                 onEvent(.skipped(snapshot, as: copy.id))
                 try removeLacking(beside: copy)
                 copiedBefore.insert(snapshot.originalID)
@@ -129,6 +138,9 @@ public final class SnapshotCopy {
         }
         if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
         if !isCancelled() { try renew(copiedBefore, in: list.order) }
+        // Of each the newest, as it may just have been brought up to date.
+        let now = pairs.map { ($0.original, copies[$0.original.originalID] ?? $0.copy) }
+        if !request.isDryRun { try carryVouches(now) }
         report.wasInterrupted = isCancelled()
         return report
     }
@@ -153,6 +165,7 @@ public final class SnapshotCopy {
     private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {
         copies[snapshot.originalID] = copy
         report.copied += 1
+        pairs.append((snapshot, copy))
         onEvent(.copied(snapshot, as: copy.id))
         try removeLacking(beside: copy)
     }

@@ -1,6 +1,8 @@
 // Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine, removes the
 // snapshots that have it without being told.
 //
+// A copy of a snapshot takes the vouches along, so that they hold where the original is no more.
+//
 // Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
 // content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot is taken back.
 
@@ -143,6 +145,20 @@ extension Repository {
         }
         outlook.endangered.sort { PathOrder.precedes($0.path, $1.path) }
         return outlook
+    }
+
+    /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with vouches
+    /// that cannot be read.
+    public func vouches(
+        carriedBy snapshots: [CommitRecord]
+    ) throws -> (
+        carried: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])], unreadable: [CorruptionError]
+    ) {
+        let vouches = try vouches()
+        let outlook = try outlook(of: vouches.readable, ifOnly: snapshots)
+        let outdated = Set(outlook.outdated.map(\.id))
+        let direct = vouches.readable.filter { !outdated.contains($0.id) }
+        return (direct.map { ($0.snapshot, $0.origin, $0.files) } + outlook.moved, vouches.unreadable)
     }
 
     /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what

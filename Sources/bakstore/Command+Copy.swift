@@ -43,7 +43,7 @@ extension Commands {
         }
         reporter.finish()
         try output.summarize(report, chosen.count)
-        if report.failed > 0 || report.failedFiles > 0 || !unreadable.isEmpty {
+        if report.failed > 0 || report.failedFiles > 0 || report.failedVouches > 0 || !unreadable.isEmpty {
             let words = SuggestedCommands.words(
                 [(.repo, Array(source.location.path.utf8))], isASCII: context.terminal.isASCII)
             context.complain(
@@ -52,7 +52,8 @@ extension Commands {
         }
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
-        return report.failedFiles > 0 || complaint != nil ? .incomplete : .done
+        let isWhole = report.failedFiles == 0 && report.failedVouches == 0 && complaint == nil
+        return isWhole ? .done : .incomplete
     }
 
     /// Lets what is suggested be done to the source.
@@ -121,6 +122,13 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
                 failures, "snapshot \(snapshot.id.short): skipped \(name): \(reason)", reason: reason,
                 during: "copy",
                 item: path.absolute)
+        case .vouchUnreadable(let reason):
+            complain("\(reason); what it said to be safe to delete is not known any more")
+        case .vouchFailed(let copy, let reason):
+            complain(
+                "snapshot \(copy.id.short) has files that safe-to-delete called safe, which is not remembered here "
+                    + "(\(reason)); do not delete the repository that it comes from",
+                reason: reason, during: "copy", item: Array(copy.id.description.utf8))
         case .progress(let bytes):
             reporter.update {
                 var progress = Progress()

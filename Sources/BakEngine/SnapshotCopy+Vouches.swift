@@ -1,0 +1,72 @@
+// SnapshotCopy+Vouches: what was called safe to delete because of a snapshot was so because of its copy, too. Whoever moves to
+// another disk is asked there before it goes.
+//
+// A vouch tells content by the ids of its repository. Where the other one gives other ids, the copy's list of files says what
+// they are there.
+
+import BakCore
+import BakFormat
+import BakRepository
+
+extension SnapshotCopy {
+    /// Lets the destination remember what was called safe in the source, of what the copies have. What it remembers already is not
+    /// repeated.
+    func carryVouches(_ pairs: [(original: CommitRecord, copy: CommitRecord)]) throws {
+        let (carried, unreadable) = try source.vouches(carriedBy: pairs.map(\.original))
+        for error in unreadable { onEvent(.vouchUnreadable(reason: "\(error)")) }
+        let pairs = Dictionary(pairs.map { ($0.original.id, $0) }) { one, _ in one }
+        for (id, vouches) in Dictionary(grouping: carried, by: \.snapshot) {
+            guard let (original, copy) = pairs[id] else { continue }
+            do {
+                let ids = try ids(Set(vouches.flatMap { $0.files.map(\.content) }), original, copy)
+                for vouch in vouches {
+                    let files = vouch.files.compactMap { file in
+                        ids(file.content).map { Vouch.File(content: $0, path: file.path) }
+                    }
+                    try destination.vouch(for: [copy.id: files], vouch.origin)
+                }
+            } catch  where error is CorruptionError || error is MissingBlobError {
+                report.failedVouches += 1
+                onEvent(.vouchFailed(copy, reason: "\(error)"))
+            }
+        }
+    }
+
+    /// How the destination tells content of a snapshot; nil of what the copy lacks.
+    private func ids(
+        _ wanted: Set<ID128>, _ original: CommitRecord, _ copy: CommitRecord
+    ) throws -> (ID128) -> ID128? {
+        if report.isVerbatim { return { $0 } }
+        var paths: [[UInt8]: ID128] = [:]
+        try source.forEachFile(of: original) { entry, content in
+            let fingerprint = content.fingerprint
+            if wanted.contains(fingerprint) { paths[entry.path] = fingerprint }
+        }
+        var ids: [ID128: ID128] = [:]
+        try destination.forEachFile(of: copy) { entry, content in
+            guard !entry.missing.contains(.content), let original = paths[entry.path] else { return }
+            ids[original] = content.fingerprint
+        }
+        return { ids[$0] }
+    }
+}
+
+extension Repository {
+    /// Calls `body` with each regular file of a snapshot and all of its content.
+    fileprivate func forEachFile(
+        of snapshot: CommitRecord, _ body: (ManifestEntry, FileContent) -> Void
+    ) throws {
+        let reader = try ManifestReader(snapshot, repository: self, index: try BlobIndex(self))
+        var last: (entry: ManifestEntry, content: FileContent)?
+        while let record = try reader.next() {
+            switch record {
+            case .entry(let entry):
+                if let last { body(last.entry, last.content) }
+                last = entry.content.map { (entry, $0) }
+            case .continuation(let more):
+                if case .extents(let extents)? = last?.content { last?.content = .extents(extents + more) }
+            }
+        }
+        if let last { body(last.entry, last.content) }
+    }
+}
