@@ -140,8 +140,8 @@ public final class DeletionCheck {
     private var verdicts: [DeletionVerdict] = []
     /// What is remembered of the files that are safe, by the snapshot that has them.
     private var vouches: [ID128: [Vouch.File]] = [:]
-    /// Whether the repository is on the disk of a file system, by the file system's device number.
-    private var diskRelations: [UInt64: Bool?] = [:]
+    /// Whether the repository is on the disk of a folder: of one file system some may be on another machine than others.
+    private var diskRelations: [ArraySlice<UInt8>: Bool?] = [:]
     private var rootsWithFiles: Set<[UInt8]> = []
 
     /// Prepares a check of what lies at `roots` of `tree`.
@@ -369,11 +369,16 @@ public final class DeletionCheck {
         var verdict = DeletionVerdict(
             path: file.path, byteCount: file.stat.size, snapshot: snapshot.id, staying: staying)
         if !staying.isForGood { verdict.reasons.append(.notForGood(staying)) }
-        let isOnDisk = diskRelations[file.stat.device] ?? terms.isOnRepositoryDisk(file.path)
-        diskRelations[file.stat.device] = .some(isOnDisk)
+        let folder = file.path.lastIndex(of: UInt8(ascii: "/")).map { file.path[..<$0] } ?? []
+        let isOnDisk = diskRelations[folder] ?? terms.isOnRepositoryDisk(file.path)
         if isOnDisk == true { verdict.reasons.append(.sameDisk) }
-        if isOnDisk == nil { report.hasUnknownDisk = true }
-        if let fault = changeSinceRead(file) { verdict.reasons = [fault] }
+        if let fault = changeSinceRead(file) {
+            // What is not there any more lies nowhere, which says nothing of the folder's other files.
+            verdict.reasons = [fault]
+        } else {
+            diskRelations[folder] = .some(isOnDisk)
+            if isOnDisk == nil { report.hasUnknownDisk = true }
+        }
         if verdict.isSafe {
             vouches[snapshot.id, default: []].append(Vouch.File(content: fingerprint, path: file.path))
         }

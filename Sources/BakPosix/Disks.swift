@@ -1,8 +1,10 @@
 // Disks: which physical disks a path lies on, as far as this machine knows: partitions, LVM, RAID, encryption and image
 // files lie on what is beneath them, and a folder that is mounted elsewhere is where it was.
 //
-// Always holds: two paths are said to lie on different disks only if the disks of both are known.
+// Always holds: two paths are said to lie on different disks only if the disks of both are known, or if what holds one of
+// them cannot be a disk of what holds the other. Paths are bytes.
 
+import BakCore
 import CLinux
 import Glibc
 
@@ -34,52 +36,52 @@ public struct Disks {
     }
 
     /// Whether two existing paths lie on one disk. Symbolic links are followed.
-    public func relation(of one: String, to other: String) -> DiskRelation {
+    public func relation(of one: [UInt8], to other: [UInt8]) -> DiskRelation {
         if Machine.areOnOneDevice(one, other) == true { return .same }
-        guard let first = disks(ofPath: one), let second = disks(ofPath: other) else { return .unknown }
-        return first.isDisjoint(with: second) ? .different : .same
+        guard let first = holders(ofPath: one), let second = holders(ofPath: other) else { return .unknown }
+        if !first.isDisjoint(with: second) { return .same }
+        return first.allSatisfy { one in second.allSatisfy(one.isApart) } ? .different : .unknown
     }
 
-    /// The disks that a path lies on, by names that mean something only among each other; nil when they are not known.
-    func disks(ofPath path: String, depth: Int = 0) -> Set<String>? {
-        var status = Glibc.stat()
-        guard depth < Self.deepest, stat(path, &status) == 0 else { return nil }
+    /// What holds a path; nil when that is not known.
+    func holders(ofPath path: [UInt8], depth: Int = 0) -> Set<DiskHolder>? {
+        guard depth < Self.deepest, let status = Self.status(path) else { return nil }
         let device = status.format == S_IFBLK ? status.st_rdev : status.st_dev
-        if let disks = disks(ofDevice: Self.number(device), depth: depth) { return disks }
+        if let holders = holders(ofDevice: Self.number(device), depth: depth) { return holders }
         guard status.format != S_IFBLK, let mount = mount(ofPath: path) else { return nil }
-        return disks(of: mount, depth: depth)
+        return holders(of: mount, path, depth: depth)
     }
 
     /// The disks beneath a block device such as `8:1`; nil when there is no such one.
-    func disks(ofDevice number: String, depth: Int = 0) -> Set<String>? {
+    func holders(ofDevice number: String, depth: Int = 0) -> Set<DiskHolder>? {
         guard depth < Self.deepest, let place = Machine.realPath("\(devices)/\(number)") else { return nil }
-        return disks(ofDevicePlace: place, depth: depth)
+        return holders(ofDevicePlace: place, depth: depth)
     }
 
-    private func disks(ofDevicePlace place: String, depth: Int) -> Set<String>? {
+    private func holders(ofDevicePlace place: String, depth: Int) -> Set<DiskHolder>? {
         guard depth < Self.deepest else { return nil }
         if Machine.isFolder("\(place)/partition") != nil {
-            return Machine.realPath("\(place)/..").flatMap { disks(ofDevicePlace: $0, depth: depth + 1) }
+            return Machine.realPath("\(place)/..").flatMap { holders(ofDevicePlace: $0, depth: depth + 1) }
         }
         let beneath = Self.names(in: "\(place)/slaves")
         if !beneath.isEmpty {
             return union(beneath) { name in
                 Machine.realPath("\(place)/slaves/\(name)").flatMap {
-                    disks(ofDevicePlace: $0, depth: depth + 1)
+                    holders(ofDevicePlace: $0, depth: depth + 1)
                 }
             }
         }
-        if let file = Self.text(of: "\(place)/loop/backing_file") {
-            return disks(ofPath: file, depth: depth + 1)
+        if let file = Self.bytes(of: "\(place)/loop/backing_file") {
+            return holders(ofPath: file, depth: depth + 1)
         }
-        return [place]
+        return [.disk(place)]
     }
 
-    /// The disks of all of `parts`; nil when those of one are not known.
-    private func union<Part>(_ parts: [Part], _ disks: (Part) -> Set<String>?) -> Set<String>? {
-        var all: Set<String> = []
+    /// What holds all of `parts`; nil when that of one is not known.
+    private func union<Part>(_ parts: [Part], _ holders: (Part) -> Set<DiskHolder>?) -> Set<DiskHolder>? {
+        var all: Set<DiskHolder> = []
         for part in parts {
-            guard let found = disks(part) else { return nil }
+            guard let found = holders(part) else { return nil }
             all.formUnion(found)
         }
         return all
@@ -94,11 +96,10 @@ public struct Disks {
         guard let status = try? folder.status() else { return nil }
         if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }
         guard let mount = mount(of: folder) else { return nil }
-        var source = Glibc.stat()
-        if stat(mount.source, &source) == 0, source.format == S_IFBLK {
+        if let source = Self.status(mount.source), source.format == S_IFBLK {
             return uuid(ofDevice: source.st_rdev)
         }
-        return "from \(mount.source)"
+        return "from \(String(decoding: mount.source, as: UTF8.self))"
     }
 
     private func uuid(ofDevice device: dev_t) -> String? {
@@ -113,109 +114,86 @@ public struct Disks {
 
     // MARK: File systems without a block device of their own
 
-    /// A line of the list of mounts.
-    private struct Mount {
-        var device: String
-        var type: String
-        var source: String
-        var options: [String]
-    }
-
-    private func disks(of mount: Mount, depth: Int) -> Set<String>? {
+    private func holders(of mount: Mount, _ path: [UInt8], depth: Int) -> Set<DiskHolder>? {
         switch mount.type {
-        case "tmpfs", "ramfs", "devtmpfs": return ["memory"]
-        case "zfs": return [mount.type + ":" + (mount.source.split(separator: "/").first ?? "")]
+        case "tmpfs", "ramfs", "devtmpfs": return [.memory]
+        case "zfs": return [.pool(Array(mount.source.prefix { $0 != UInt8(ascii: "/") }))]
         case "overlay":
-            let upper = mount.options.first { $0.hasPrefix("upperdir=") }
-            return upper.flatMap { disks(ofPath: String($0.dropFirst(9)), depth: depth + 1) }
+            // A file lies in any of its layers.
+            guard let layers = mount.layers else { return nil }
+            return union(layers) { holders(ofPath: $0, depth: depth + 1) }
         case "btrfs": return btrfsDisks(mount, depth: depth)
-        case _ where Self.elsewhere.contains(mount.type): return [mount.type + ":" + mount.source]
+        case "9p", "virtiofs": return [.host(mount.source)]
+        case "fuse.gvfsd-fuse", "fuse.kio-fuse": return mount.shownByDesktop(path).map { [$0] }
+        case _ where Self.gadgets.contains(mount.type): return [.gadget]
+        case _ where Self.remote.contains(mount.type):
+            return MachineAddress(mount.source).map { [.machine($0)] }
         default:
             // A program that shows a folder or an image file in another place names it.
-            return disks(ofPath: mount.source, depth: depth + 1)
+            guard mount.source.first == UInt8(ascii: "/") else { return nil }
+            return holders(ofPath: mount.source, depth: depth + 1)
         }
     }
 
-    /// What another machine or a phone holds.
-    private static let elsewhere: Set<String> = [
-        "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "9p", "virtiofs", "fuse.sshfs", "fuse.rclone",
-        "fuse.gvfsd-fuse", "fuse.jmtpfs", "fuse.simple-mtpfs", "fuse.go-mtpfs", "fuse.aft-mtp-mount",
-        "fuse.mtpfs", "fuse.ifuse", "fuse.curlftpfs", "fuse.davfs2", "davfs", "fuse.s3fs",
-        "fuse.gcsfuse", "fuse.kio-fuse", "fuse.adbfs", "fuse.smbnetfs", "fuse.glusterfs",
+    /// What a phone or a camera holds.
+    private static let gadgets: Set<String> = [
+        "fuse.jmtpfs", "fuse.simple-mtpfs", "fuse.go-mtpfs", "fuse.aft-mtp-mount", "fuse.mtpfs", "fuse.ifuse",
+        "fuse.adbfs", "fuse.gphotofs",
+    ]
+
+    /// What another machine holds. Not so what `rclone` shows: a remote of it may lie on a folder of this one.
+    private static let remote: Set<String> = [
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.curlftpfs", "fuse.davfs2",
+        "davfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.smbnetfs", "fuse.glusterfs",
     ]
 
     /// All disks of the btrfs file system of which a mount names one.
-    private func btrfsDisks(_ mount: Mount, depth: Int) -> Set<String>? {
-        guard let named = disks(ofPath: mount.source, depth: depth + 1) else { return nil }
-        let device = mount.source.split(separator: "/").last.map { String($0) } ?? ""
+    private func btrfsDisks(_ mount: Mount, depth: Int) -> Set<DiskHolder>? {
+        guard let named = holders(ofPath: mount.source, depth: depth + 1) else { return nil }
+        let device = mount.source.split(separator: UInt8(ascii: "/")).last.map { Array($0) } ?? []
         for system in Self.names(in: btrfs) {
             let parts = Self.names(in: "\(btrfs)/\(system)/devices")
-            guard parts.contains(device) else { continue }
-            return union(parts) { disks(ofPath: "\(deviceFiles)/\($0)", depth: depth + 1) }
+            guard parts.contains(where: { $0.utf8.elementsEqual(device) }) else { continue }
+            return union(parts) { holders(ofPath: Array("\(deviceFiles)/\($0)".utf8), depth: depth + 1) }
         }
         return named
     }
 
     /// The mount that a path lies in.
-    private func mount(ofPath path: String) -> Mount? {
-        guard let file = try? Descriptor.open(path, linux_O_PATH.flag) else { return nil }
-        return mount(of: file)
+    private func mount(ofPath path: [UInt8]) -> Mount? {
+        let opened = withCPath(path) { try? Descriptor.open(at: AT_FDCWD, $0, linux_O_PATH.flag) }
+        return opened.flatMap { mount(of: $0) }
     }
 
     private func mount(of file: Descriptor) -> Mount? {
-        let known = Self.text(of: "/proc/self/fdinfo/\(file.number)") ?? ""
-        let field = known.split(separator: "\n").first { $0.hasPrefix("mnt_id:") }
-        guard let number = field?.dropFirst(7).split(whereSeparator: \.isWhitespace).first else { return nil }
-        return mount(numbered: String(number))
-    }
-
-    /// The mount of that number: `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
-    private func mount(numbered number: String) -> Mount? {
-        for line in (Self.text(of: mounts) ?? "").split(separator: "\n") {
-            let fields = line.split(separator: " ").map { String($0) }
-            guard fields.first == number, let dash = fields.firstIndex(of: "-"), fields.count > dash + 2,
-                dash > 2
-            else { continue }
-            let options = fields.count > dash + 3 ? fields[dash + 3].split(separator: ",") : []
-            return Mount(
-                device: fields[2], type: fields[dash + 1], source: Self.unescaped(fields[dash + 2]),
-                options: options.map { Self.unescaped(String($0)) })
+        let known = Self.bytes(of: "/proc/self/fdinfo/\(file.number)") ?? []
+        let field = known.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: "mnt_id:".utf8) }
+        let isDigit = { (byte: UInt8) in (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+        guard let number = field?.dropFirst(7).drop(while: { !isDigit($0) }).prefix(while: isDigit) else {
+            return nil
         }
-        return nil
-    }
-
-    /// A field of the list, in which `\040` stands for a space.
-    private static func unescaped(_ field: String) -> String {
-        var (bytes, rest) = ([UInt8](), Array(field.utf8)[...])
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "\\"), rest.count >= 3,
-                let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-            {
-                bytes.append(code)
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(byte)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+        return Mount(numbered: Array(number), in: Self.bytes(of: mounts) ?? [])
     }
 
     private static func number(_ device: dev_t) -> String {
         "\(gnu_dev_major(device)):\(gnu_dev_minor(device))"
     }
 
-    /// A small file's text without the newline at its end; nil when it cannot be read.
-    private static func text(of path: String) -> String? {
-        guard var bytes = try? SmallFile.read(path: path, limit: 16 << 20) else { return nil }
-        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
-        return String(decoding: bytes, as: UTF8.self)
+    private static func status(_ path: [UInt8]) -> stat? {
+        guard !path.contains(0) else { return nil }
+        var status = Glibc.stat()
+        return withCPath(path) { stat($0, &status) } == 0 ? status : nil
     }
 
-    /// The names in a folder; none when it cannot be listed.
+    /// A small file's content without the newline at its end; nil when it cannot be read.
+    private static func bytes(of path: String) -> [UInt8]? {
+        guard var bytes = try? SmallFile.read(path: path, limit: 16 << 20) else { return nil }
+        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+        return bytes
+    }
+
+    /// The names in a folder of the system's; none when it cannot be listed.
     private static func names(in folder: String) -> [String] {
-        guard let open = try? Descriptor.open(folder, O_RDONLY | O_DIRECTORY),
-            let listing = try? FolderListing(open.number)
-        else { return [] }
-        return (0..<listing.count).map { String(decoding: listing.name($0), as: UTF8.self) }
+        (Machine.names(inFolder: folder) ?? []).compactMap { String(validating: $0, as: UTF8.self) }
     }
 }

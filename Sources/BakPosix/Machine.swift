@@ -70,11 +70,31 @@ public enum Machine {
     }
 
     /// Whether two existing paths lie on one device; nil when one of them cannot be looked at.
-    public static func areOnOneDevice(_ one: String, _ other: String) -> Bool? {
-        var (first, second) = (Glibc.stat(), Glibc.stat())
-        guard stat(one, &first) == 0, stat(other, &second) == 0 else { return nil }
-        return first.st_dev == second.st_dev
+    public static func areOnOneDevice(_ one: [UInt8], _ other: [UInt8]) -> Bool? {
+        guard let first = status(one), let second = status(other) else { return nil }
+        return first.device == second.device
     }
+
+    /// The addresses of this machine in its networks, as text.
+    static let networkAddresses: Set<String> = {
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&first) == 0 else { return [] }
+        defer { freeifaddrs(first) }
+        var addresses: Set<String> = []
+        for interface in sequence(first: first, next: { $0?.pointee.ifa_next }) {
+            guard let address = interface?.pointee.ifa_addr else { continue }
+            let isLong = address.pointee.sa_family == AF_INET6
+            guard isLong || address.pointee.sa_family == AF_INET else { continue }
+            let size = isLong ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            guard
+                getnameinfo(
+                    address, socklen_t(size), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+            else { continue }
+            addresses.insert(text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) })
+        }
+        return addresses
+    }()
 
     /// Whether there is something of that path, be it a link that leads nowhere.
     public static func isThere(_ path: [UInt8]) -> Bool {
@@ -112,7 +132,7 @@ public enum Machine {
     public static func mountPoint(of path: String) -> String? {
         guard var place = realPath(path) else { return nil }
         while let above = folder(above: place) {
-            guard areOnOneDevice(place, above) == true else { return place }
+            guard areOnOneDevice(Array(place.utf8), Array(above.utf8)) == true else { return place }
             place = above
         }
         return place
@@ -125,27 +145,40 @@ public enum Machine {
     }
 
     /// What the system shows of what a path leads to; nil when there is nothing or it cannot be looked at.
-    public static func status(_ path: String) -> FileStat? {
+    public static func status(_ path: [UInt8]) -> FileStat? {
+        guard !path.contains(0) else { return nil }
         var status = Glibc.stat()
-        return stat(path, &status) == 0 ? FileStat(status) : nil
+        return withCPath(path) { stat($0, &status) } == 0 ? FileStat(status) : nil
     }
 
     /// The absolute path without symbolic links of an existing file or folder; nil when there is none.
-    public static func realPath(_ path: String) -> String? {
-        guard let real = realpath(path, nil) else { return nil }
+    public static func realPath(_ path: [UInt8]) -> [UInt8]? {
+        guard !path.contains(0), let real = withCPath(path, { realpath($0, nil) }) else { return nil }
         defer { free(real) }
-        return String(cString: real)
+        return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)))
+    }
+
+    /// The same where it is text: nil where it is not, as a path with other bytes in their place is another.
+    public static func realPath(_ path: String) -> String? {
+        realPath(Array(path.utf8)).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
     /// A path as it is written, from the root on: with links, without `.` and `..`. What is relative begins at `folder`, or
     /// where this process is.
-    public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
-        var parts: [Substring] = []
-        let start = path.hasPrefix("/") ? "" : (folder ?? realPath(".") ?? "") + "/"
-        for part in (start + path).split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+    public static func absolutePath(_ path: [UInt8], from folder: [UInt8]? = nil) -> [UInt8] {
+        let slash = UInt8(ascii: "/")
+        var parts: [ArraySlice<UInt8>] = []
+        let start = path.first == slash ? [] : (folder ?? realPath([UInt8(ascii: ".")]) ?? []) + [slash]
+        for part in (start + path).split(separator: slash) where !part.elementsEqual(".".utf8) {
+            if part.elementsEqual("..".utf8) { _ = parts.popLast() } else { parts.append(part) }
         }
-        return "/" + parts.joined(separator: "/")
+        return [slash] + parts.joined(separator: [slash])
+    }
+
+    /// The same as text, to tell places apart and for people to read: where this process is need not be text.
+    public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
+        String(
+            decoding: absolutePath(Array(path.utf8), from: folder.map { Array($0.utf8) }), as: UTF8.self)
     }
 
     /// Keeps what is in memory from core dumps, and from other programs of the same user. For who holds a key.

@@ -16,6 +16,19 @@ public enum SmallFile {
         }
     }
 
+    /// The same of a file whose path is no text.
+    public static func read(path: [UInt8], limit: Int) throws(SourceError) -> [UInt8] {
+        do throws(Errno) {
+            guard !path.contains(0) else { throw Errno(code: ENOENT) }
+            let file = try withCPath(path) { path throws(Errno) in
+                try Descriptor.open(at: AT_FDCWD, path, O_RDONLY | O_NOCTTY)
+            }
+            return try readToEnd(file.number, limit)
+        } catch {
+            throw SourceError(error, "read \(String(decoding: path, as: UTF8.self))")
+        }
+    }
+
     /// Reads how a file begins: at most `count` bytes.
     public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {

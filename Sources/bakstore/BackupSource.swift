@@ -37,7 +37,7 @@ struct BackupSource {
             missing = files.missing.map(\.path)
             let known = Set(files.places + missing)
             written = paths.map { path in
-                Array(Machine.absolutePath(String(decoding: path, as: UTF8.self)).utf8.dropFirst())
+                Array(Machine.absolutePath(path).dropFirst())
             }.filter { !known.contains($0) }
         }
     }
@@ -65,9 +65,8 @@ struct BackupSource {
     /// Throws if a PATH is neither folder nor file. Of a disk's device, a pipe or a socket only the name is stored, which is not
     /// what whoever names one means; in a folder or a list they are entries as any.
     private static func expectContent(of path: [UInt8]) throws {
-        let text = String(decoding: path, as: UTF8.self)
         let kind: String
-        switch Machine.status(text)?.type {
+        switch Machine.status(path)?.type {
         case .blockDevice: kind = "a disk or another block device"
         case .characterDevice: kind = "a device"
         case .fifo: kind = "a pipe"
@@ -141,7 +140,7 @@ struct BackupSource {
             let limit = 64 << 20
             return path == [UInt8(ascii: "-")]
                 ? try SmallFile.readStandardInput(limit: limit, isCancelled: context.isInterrupted)
-                : try SmallFile.read(path: String(decoding: path, as: UTF8.self), limit: limit)
+                : try SmallFile.read(path: path, limit: limit)
         } catch {
             if context.isInterrupted() {
                 throw CommandFailure(code: .interrupted, message: "interrupted before anything was read")

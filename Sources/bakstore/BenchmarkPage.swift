@@ -21,7 +21,7 @@ struct BenchmarkPage {
     /// Throws unless a report may be written there: nothing else stands at the path that somebody might miss.
     static func expectPlace(_ path: String) throws {
         try SmallFile.expectReplaceable(path: path)
-        guard Machine.status(path).map({ $0.size > 0 }) == true else { return }
+        guard Machine.status(Array(path.utf8)).map({ $0.size > 0 }) == true else { return }
         let start = try? SmallFile.readStart(path: path, count: 1024)
         guard start.map({ String(decoding: $0, as: UTF8.self).contains(mark) }) == true else {
             throw CommandFailure(

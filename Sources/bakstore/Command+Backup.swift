@@ -24,8 +24,8 @@ extension Commands {
 
         let reporter = context.progress(for: invocation)
         let output = BackupOutput(invocation, context, reporter)
-        let repositoryFolder = Machine.realPath(access.location.path).map {
-            OwnFolder(path: Array($0.utf8.dropFirst()), stat: Machine.status($0))
+        let repositoryFolder = Machine.realPath(Array(access.location.path.utf8)).map {
+            OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0))
         }
         let backup = Backup(
             access.repository, of: source.tree, exclusions: exclusions,
@@ -75,7 +75,7 @@ extension Commands {
     ) throws -> BackupExclusions {
         var exclusions = BackupExclusions()
         let reader = PatternReader(
-            home: context.environment.home, folder: Machine.realPath(".").map { Array($0.utf8) },
+            home: context.environment.home, folder: Machine.realPath([UInt8(ascii: ".")]),
             roots: source.roots, remark: { context.remark($0) })
         for use in invocation.uses {
             switch use.name {
@@ -171,8 +171,7 @@ extension Commands {
         }
         let shared =
             source.roots.contains { root in
-                Machine.areOnOneDevice(access.location.path, "/" + String(decoding: root, as: UTF8.self))
-                    == true
+                Machine.areOnOneDevice(Array(access.location.path.utf8), root.absolute) == true
             }
         if shared {
             context.remark(

@@ -39,7 +39,7 @@ extension Commands {
             if miss.isEverything { return .incomplete }
         }
         let isInDoubt = isInDoubt(request, in: try repository.snapshotList())
-        let isThere = Machine.realPath(path) != nil
+        let isThere = Machine.isFolder(path) != nil
         if !request.isDryRun, !invocation.has(.ignoreFreeSpace) {
             try expectRoom(selection, path, isThere ? try openTarget(path) : nil)
         }

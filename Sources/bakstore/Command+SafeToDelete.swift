@@ -43,8 +43,7 @@ extension Commands {
         terms.staying = rules.staying
         if invocation.has(.sameDiskIsFine) { return terms }
         terms.isOnRepositoryDisk = { path in
-            let file = "/" + String(decoding: path, as: UTF8.self)
-            return switch Disks().relation(of: access.location.path, to: file) {
+            switch Disks().relation(of: Array(access.location.path.utf8), to: path.absolute) {
             case .same: true
             case .different: false
             case .unknown: nil

@@ -69,7 +69,10 @@ struct Environment: Sendable, Equatable {
             }
         }
         var cache = try value("BAKSTORE_CACHE_DIR")
-        if let named = cache { cache = try Self.place(named, "BAKSTORE_CACHE_DIR") }
+        if let named = cache {
+            cache = Array(
+                try Self.text(try Self.place(named, "BAKSTORE_CACHE_DIR"), "BAKSTORE_CACHE_DIR").utf8)
+        }
         isCacheFolderNamed = cache != nil
         let usersCache = try Self.userFolder(variable, "XDG_CACHE_HOME", ".cache")
         cacheFolder = cache ?? usersCache
@@ -113,6 +116,14 @@ struct Environment: Sendable, Equatable {
         return PlaceName.path(text)
     }
 
+    /// What has to be text, as another path or command would be meant by what is made of it.
+    private static func text(_ bytes: [UInt8], _ origin: String) throws(UsageError) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw UsageError("\(origin) '\(Formatting.name(bytes))': \(PlaceName.notText)")
+        }
+        return text
+    }
+
     /// Where a password is to come from.
     private static func password(
         _ name: String, _ value: (String) throws(UsageError) -> [UInt8]?
@@ -120,10 +131,10 @@ struct Environment: Sendable, Equatable {
         var sources: [PasswordSource] = []
         if let text = try value(name) { sources.append(.text(SecretBytes(copying: text))) }
         if let path = try value(name + "_FILE") {
-            sources.append(.file(String(decoding: try place(path, name + "_FILE"), as: UTF8.self)))
+            sources.append(.file(try text(try place(path, name + "_FILE"), name + "_FILE")))
         }
         if let command = try value(name + "_COMMAND") {
-            sources.append(.command(String(decoding: command, as: UTF8.self)))
+            sources.append(.command(try text(command, name + "_COMMAND")))
         }
         guard sources.count <= 1 else {
             throw UsageError("of \(name), \(name)_FILE and \(name)_COMMAND only one may be set")
@@ -136,7 +147,6 @@ struct Environment: Sendable, Equatable {
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
     ) throws(UsageError) -> [UInt8]? {
-        let suffix = Array("/bakstore".utf8)
         if let base = variable(name).map(withoutLineEnd), !base.isEmpty {
             let folder = try place(base, name)
             guard folder.first == UInt8(ascii: "/") else {
@@ -144,10 +154,14 @@ struct Environment: Sendable, Equatable {
                     "\(name) '\(Formatting.name(base))': must begin with /; unset it or correct it"
                 )
             }
-            return folder + suffix
+            return Array("\(try text(folder, name))/bakstore".utf8)
         }
         guard let home = variable("HOME"), home.first == UInt8(ascii: "/") else { return nil }
-        return home + Array("/\(beneathHome)".utf8) + suffix
+        guard let home = String(validating: home, as: UTF8.self) else {
+            throw UsageError(
+                "HOME '\(Formatting.name(home))' is not UTF-8; set \(name) to a folder whose path is")
+        }
+        return Array("\(home)/\(beneathHome)/bakstore".utf8)
     }
 
     /// Which repository a command works on, in this order: `--repo` or the profile's, the environment, the default one.

@@ -91,8 +91,8 @@ enum ValueKind: Sendable {
     case labels(mayBeNone: Bool = false)
     /// A command line for the shell.
     case command
-    /// A file or folder of this machine; with `isText`, of a name in UTF-8. An input may be `-`.
-    case place(String, isText: Bool = false, isInput: Bool = false)
+    /// A file or folder of this machine, of a name in UTF-8 unless it is taken as the bytes that it is. An input may be `-`.
+    case place(String, isText: Bool = true, isInput: Bool = false)
     /// A size within a range of bytes.
     case size(ClosedRange<UInt64>)
     /// A whole number within a range.
@@ -155,7 +155,7 @@ enum ValueKind: Sendable {
         case .place(let name, let isText, let isInput):
             if value.isEmpty { return "must be a \(name), not empty" }
             if isInput, value == [UInt8(ascii: "-")] { return nil }
-            return isText && text == nil ? "must be a \(name) in UTF-8" : PlaceName.objection(to: value)
+            return isText && text == nil ? PlaceName.notText : PlaceName.objection(to: value)
         case .size(let range):
             guard let size = text.flatMap(ByteSize.parse) else {
                 return "must be a size such as 500K, 1.5M or 2GiB"
@@ -253,7 +253,7 @@ enum Flags {
             .profile, "P", .text("NAME"),
             help: "take what is not given from this profile of the configuration"),
         Flag(
-            .passwordFile, nil, .place("FILE", isText: true),
+            .passwordFile, nil, .place("FILE"),
             help: "read the repository's password from a file"),
         Flag(
             .passwordCommand, nil, .command,
@@ -278,7 +278,7 @@ enum Flags {
     /// For the repository of --from-repo.
     static let sourcePassword: [Flag] = [
         Flag(
-            .fromPasswordFile, nil, .place("FILE", isText: true),
+            .fromPasswordFile, nil, .place("FILE"),
             help: "read the password of --from-repo from a file"),
         Flag(
             .fromPasswordCommand, nil, .command,
@@ -293,7 +293,7 @@ enum Flags {
 
     static let key: [Flag] = [
         Flag(
-            .newPasswordFile, nil, .place("FILE", isText: true),
+            .newPasswordFile, nil, .place("FILE"),
             help: "add, passwd: read the new password from a file"),
         Flag(
             .newPasswordCommand, nil, .command,
@@ -339,7 +339,7 @@ enum Flags {
         Flag(.time, nil, .time, help: "the time to record instead of now"),
         exclude, iexclude,
         Flag(
-            .excludeFile, nil, .place("FILE", isInput: true), repeatable: true,
+            .excludeFile, nil, .place("FILE", isText: false, isInput: true), repeatable: true,
             help: "read patterns to leave out, one a line"),
         Flag(.excludeCaches, help: "leave out what lies in folders with a CACHEDIR.TAG"),
         Flag(
@@ -349,10 +349,10 @@ enum Flags {
         Flag(.oneFileSystem, "x", help: "stay on the file system of each PATH"),
         Flag(.noIgnoreFiles, help: "take what .bakignore files leave out, too"),
         Flag(
-            .filesFrom, nil, .place("FILE", isInput: true), repeatable: true,
+            .filesFrom, nil, .place("FILE", isText: false, isInput: true), repeatable: true,
             help: "read paths to back up, one a line; - is standard input"),
         Flag(
-            .filesFromRaw, nil, .place("FILE", isInput: true), repeatable: true,
+            .filesFromRaw, nil, .place("FILE", isText: false, isInput: true), repeatable: true,
             help: "the same, each path ended by a NUL byte"),
         Flag(.stdin, help: "back up standard input as one file"),
         Flag(.stdinFilename, nil, .bytes("NAME"), help: "the name of that file (default: stdin)"),
@@ -403,7 +403,7 @@ enum Flags {
                 help: "also say what files that changed since would cost, with container hints and without"),
             skipDamaged,
             Flag(
-                .html, nil, .place("FILE", isText: true),
+                .html, nil, .place("FILE"),
                 help: "write a report with charts to this file, for a browser"),
         ]
 
@@ -423,7 +423,8 @@ enum Flags {
             Flag(.host, nil, .text("NAME"), repeatable: true, help: "only of this machine"),
             Flag(.device, "d", .text("NAME"), repeatable: true, help: "only of this phone or computer"),
             Flag(
-                .path, nil, .place("PATH"), repeatable: true, help: "only those that hold this backed-up path"
+                .path, nil, .place("PATH", isText: false), repeatable: true,
+                help: "only those that hold this backed-up path"
             ),
         ]
 

@@ -75,11 +75,9 @@ struct PatternReader {
         let plain = components.prefix { !$0.contains { #"*?[\"#.utf8.contains($0) } }
         for count in stride(from: plain.count, to: 0, by: -1) {
             let path = [Self.slash] + Array(plain.prefix(count).joined(separator: [Self.slash]))
-            guard let text = String(validating: path, as: UTF8.self), let real = Machine.realPath(text) else {
-                continue
-            }
-            if real.utf8.elementsEqual(path) { return nil }
-            var pattern = Array(sign) + Self.literal(Array(real.utf8))
+            guard let real = Machine.realPath(path) else { continue }
+            if real == path { return nil }
+            var pattern = Array(sign) + Self.literal(real)
             for component in components.dropFirst(count) { pattern += [Self.slash] + Array(component) }
             if body.last == Self.slash { pattern.append(Self.slash) }
             return pattern

@@ -75,7 +75,7 @@ struct RepositoryAccess {
     /// Which repository the user means.
     static func locate(_ invocation: Invocation, context: CommandContext) throws -> RepositoryLocation {
         try context.environment.repository(for: invocation) { path in
-            try? SmallFile.read(path: String(decoding: path, as: UTF8.self), limit: 64 << 10)
+            try? SmallFile.read(path: path, limit: 64 << 10)
         }
     }
 

@@ -36,8 +36,8 @@ extension PosixTests {
             }
         }
 
-        private func disks(_ number: String) -> Set<String>? {
-            Disks(devices: scratch["numbers"], btrfs: scratch["btrfs"], mounts: "/dev/null").disks(
+        private func disks(_ number: String) -> Set<DiskHolder>? {
+            Disks(devices: scratch["numbers"], btrfs: scratch["btrfs"], mounts: "/dev/null").holders(
                 ofDevice: number)
         }
 
@@ -51,8 +51,8 @@ extension PosixTests {
             device("252:0", "d/dm-0", on: ["d/sda/sda2"])
             device("252:1", "d/dm-1", on: ["d/dm-0"])
             device("9:0", "d/md0", on: ["d/sda/sda1", "d/sdb/sdb1"])
-            let sda = Set([Machine.realPath(scratch["d/sda"])!])
-            let sdb = Set([Machine.realPath(scratch["d/sdb"])!])
+            let sda = Set([DiskHolder.disk(Machine.realPath(scratch["d/sda"])!)])
+            let sdb = Set([DiskHolder.disk(Machine.realPath(scratch["d/sdb"])!)])
             for number in ["8:0", "8:1", "8:2", "252:0", "252:1"] {
                 #expect(disks(number) == sda, "\(number)")
             }
@@ -64,7 +64,7 @@ extension PosixTests {
             scratch.write("image")
             device("7:0", "d/loop0", image: scratch["image"])
             device("7:1", "d/loop1", image: scratch["gone"])
-            let own = Disks(devices: scratch["numbers"]).disks(ofPath: scratch.path)
+            let own = Disks(devices: scratch["numbers"]).holders(ofPath: Array(scratch.path.utf8))
             #expect(disks("7:0") == own)
             #expect(disks("7:1") == nil)
         }
@@ -77,13 +77,64 @@ extension PosixTests {
             #expect(disks("252:1") == nil)
         }
 
+        private func relation(_ one: String, _ other: String) -> DiskRelation {
+            Disks().relation(of: Array(one.utf8), to: Array(other.utf8))
+        }
+
         @Test func onePathLiesOnItsOwnDisk() {
             scratch.write("a")
             scratch.folder("b")
-            #expect(Disks().relation(of: scratch["a"], to: scratch["b"]) == .same)
-            #expect(Disks().relation(of: scratch["a"], to: scratch["not there"]) == .unknown)
+            #expect(relation(scratch["a"], scratch["b"]) == .same)
+            #expect(relation(scratch["a"], scratch["not there"]) == .unknown)
             // What the kernel shows of itself lies on no disk at all.
-            #expect(Disks().relation(of: "/proc", to: scratch["b"]) != .same)
+            #expect(relation("/proc", scratch["b"]) != .same)
+        }
+
+        /// A path need not be text.
+        @Test func aPathIsBytes() {
+            scratch.write("a")
+            let odd = Array(scratch["B"].utf8) + [0xfc] + Array("rger".utf8)
+            #expect(withCPath(odd) { mkdir($0, 0o755) } == 0)
+            #expect(Disks().relation(of: odd, to: Array(scratch["a"].utf8)) == .same)
+        }
+
+        /// Only what is certainly apart lies on another disk.
+        @Test func whatIsNotKnownIsNoOtherDisk() throws {
+            func machine(_ source: String) throws -> DiskHolder {
+                .machine(try #require(MachineAddress(Array(source.utf8))))
+            }
+            let (nas, other) = (try machine("nas:/photos"), try machine("other:/photos"))
+            let (sda, sdb) = (DiskHolder.disk("sda"), DiskHolder.disk("sdb"))
+            let (tank, host) = (DiskHolder.pool([1]), DiskHolder.host([1]))
+            let apart: [(DiskHolder, DiskHolder)] = [
+                (sda, sdb), (sda, nas), (sda, .gadget), (sda, .memory), (tank, nas), (tank, .gadget),
+                (tank, .memory), (nas, .gadget), (nas, .memory), (host, .gadget), (host, .memory),
+                (.gadget, .memory),
+            ]
+            let unknown: [(DiskHolder, DiskHolder)] = [
+                (sda, tank), (sda, host), (tank, .pool([2])), (tank, host), (host, .host([2])), (host, nas),
+                // One machine has several names.
+                (nas, other),
+            ]
+            for (one, other) in apart { #expect(one.isApart(from: other) && other.isApart(from: one)) }
+            for (one, other) in unknown { #expect(!one.isApart(from: other) && !other.isApart(from: one)) }
+        }
+
+        /// One machine is one place, whatever it shares and however that is mounted.
+        @Test func aMachineIsOnePlace() {
+            func address(_ source: String) -> MachineAddress? { MachineAddress(Array(source.utf8)) }
+            let nas = address("nas:/photos")
+            for source in [
+                "nas:/backup", "nas:", "me@nas:photos/x:y@z", "//nas/photos", "//me@NAS/backup",
+                "https://me:word@nas:8443/dav", "curlftpfs#ftp://nas/", "nas.:/x", "nas:6789,other:6789:/",
+            ] {
+                #expect(address(source) == nas && nas != nil, "\(source)")
+            }
+            #expect(address("[fe80::1]:/x") == address("me@[fe80::1]:y") && address("[fe80::1]:/x") != nas)
+            #expect(address("gnas:/photos") != nas && address("bucket") != nil)
+            for source in ["localhost:/x", "127.0.0.1:/x", "[::1]:/x", "//\(Machine.hostName)/x", ":/x", ""] {
+                #expect(address(source) == nil, "\(source)")
+            }
         }
 
         private func text(of path: String) -> String? {
@@ -99,34 +150,55 @@ extension PosixTests {
             return String(try #require(line.split(separator: "\t").last))
         }
 
-        /// The disks of a path on a machine without block devices whose mount is said to be of `type` and `source`.
+        /// What holds a path on a machine without block devices whose mount is said to be of `type` and `source`.
         private func disks(
-            ofMount type: String, _ source: String, options: String = "rw", also: [String] = []
-        ) throws -> Set<String>? {
+            ofMount type: String, _ source: String, options: String = "rw", also: [String] = [],
+            beneath path: String = ""
+        ) throws -> Set<DiskHolder>? {
             let own =
-                "\(try mount(of: scratch.path)) 20 0:99 / /x rw shared:1 master:2 - \(type) \(source) \(options)"
+                "\(try mount(of: scratch.path)) 20 0:99 / \(scratch.path) rw shared:1 master:2 - \(type) \(source) \(options)"
             scratch.write("mounts", (["15 1 0:5 / /dev rw"] + also + [own, ""]).joined(separator: "\n"))
             mkdir(scratch["none"], 0o755)
             return Disks(devices: scratch["none"], btrfs: scratch["btrfs"], mounts: scratch["mounts"])
-                .disks(ofPath: scratch.path)
+                .holders(ofPath: Array((path.isEmpty ? scratch.path : scratch[path]).utf8))
         }
 
-        /// What another machine or a phone holds is one place for each of its addresses.
-        @Test(arguments: [
-            "nfs4", "cifs", "9p", "fuse.sshfs", "fuse.rclone", "fuse.jmtpfs", "fuse.ifuse", "davfs",
-        ])
-        func aNetworksDiskIsItsAddress(_ type: String) throws {
-            #expect(
-                try disks(ofMount: type, "server:/photos\\040and\\011films") == [
-                    "\(type):server:/photos and\tfilms"
-                ])
-            #expect(try disks(ofMount: type, "server:/other") == ["\(type):server:/other"])
+        /// What another machine holds is one place for each of its names.
+        @Test(arguments: ["nfs4", "cifs", "fuse.sshfs", "davfs"])
+        func anotherMachineIsOnePlace(_ type: String) throws {
+            let server = DiskHolder.machine(try #require(MachineAddress(Array("server:/".utf8))))
+            #expect(try disks(ofMount: type, "server:/photos\\040and\\011films") == [server])
+            #expect(try disks(ofMount: type, "server:/other") == [server])
+            #expect(try disks(ofMount: type, "localhost:/other") == nil)
+        }
+
+        @Test func whatAHostSharesMayBeItsOwnDisk() throws {
+            #expect(try disks(ofMount: "9p", "share\\040one") == [.host(Array("share one".utf8))])
+            #expect(try disks(ofMount: "virtiofs", "photos") == [.host(Array("photos".utf8))])
+            for type in ["fuse.jmtpfs", "fuse.ifuse"] {
+                #expect(try disks(ofMount: type, "phone") == [.gadget])
+            }
+        }
+
+        /// A desktop shows phones and other machines in one mount.
+        @Test func aDesktopShowsWhatItSays() throws {
+            for folder in ["mtp:host=Phone", "smb-share:server=nas,share=photos", "sftp:host=localhost", "x"]
+            {
+                scratch.folder(folder)
+            }
+            func shown(_ path: String) throws -> Set<DiskHolder>? {
+                try disks(ofMount: "fuse.gvfsd-fuse", "gvfsd-fuse", beneath: path)
+            }
+            #expect(try shown("mtp:host=Phone") == [.gadget])
+            let nas = try #require(MachineAddress(Array("nas:/".utf8)))
+            #expect(try shown("smb-share:server=nas,share=photos") == [.machine(nas)])
+            #expect(try shown("sftp:host=localhost") == nil && shown("x") == nil)
         }
 
         @Test func poolsAreOnePlace() throws {
             #expect(try disks(ofMount: "zfs", "tank/home/me") == disks(ofMount: "zfs", "tank"))
             #expect(try disks(ofMount: "zfs", "tank") != disks(ofMount: "zfs", "other"))
-            #expect(try disks(ofMount: "ramfs", "none") == ["memory"])
+            #expect(try disks(ofMount: "ramfs", "none") == [.memory])
         }
 
         /// What is shown by a program, or layered over something, lies where that does; where nobody knows, nothing is said.
@@ -134,19 +206,27 @@ extension PosixTests {
             let shared = Scratch(inMemory: true)
             shared.write("image")
             let memory = try "\(mount(of: shared.path)) 21 0:98 / /dev/shm rw - tmpfs tmpfs rw"
-            func disks(_ type: String, _ source: String, _ options: String = "rw") throws -> Set<String>? {
+            func disks(_ type: String, _ source: String, _ options: String = "rw") throws -> Set<DiskHolder>?
+            {
                 try self.disks(ofMount: type, source, options: options, also: [memory])
             }
-            #expect(try disks("fuse.bindfs", shared.path) == ["memory"])
-            #expect(try disks("fuseblk", shared["image"]) == ["memory"])
-            #expect(
-                try disks("overlay", "overlay", "rw,lowerdir=/a,upperdir=\(shared.path),workdir=/b") == [
-                    "memory"
-                ])
-            #expect(try disks("btrfs", shared["image"]) == ["memory"])
-            #expect(try disks("overlay", "overlay", "ro,lowerdir=/a") == nil)
+            #expect(try disks("fuse.bindfs", shared.path) == [.memory])
+            #expect(try disks("fuse.rclone", shared.path) == [.memory])
+            #expect(try disks("fuse.rclone", "drive:photos") == nil)
+            #expect(try disks("fuseblk", shared["image"]) == [.memory])
+            #expect(try disks("btrfs", shared["image"]) == [.memory])
+            // A file of an overlay lies in any of its layers.
+            let upper = "rw,upperdir=\(shared.path),workdir=/b"
+            #expect(try disks("overlay", "overlay", "\(upper),lowerdir=\(shared.path)") == [.memory])
+            #expect(try disks("overlay", "overlay", "ro,lowerdir=\(shared.path):\(shared.path)") == [.memory])
+            #expect(try disks("overlay", "overlay", "\(upper),lowerdir=\(shared.path):/dev") == nil)
+            #expect(try disks("overlay", "overlay", "\(upper),lowerdir+=/not-there") == nil)
+            #expect(try disks("overlay", "overlay", "ro,lowerdir=/not-there") == nil)
+            #expect(try disks("overlay", "overlay", "rw") == nil)
             #expect(try disks("fuse.unheard-of", "program") == nil)
             #expect(try disks("fuse.bindfs", shared["gone"]) == nil)
+            // A name is no path.
+            #expect(try disks("fuse.encfs", ".") == nil)
             // One that says that it lies on itself.
             #expect(try disks("fuse.loop", scratch.path) == nil)
         }
@@ -195,14 +275,14 @@ extension PosixTests {
             let disks = Disks(
                 devices: scratch["numbers"], btrfs: scratch["btrfs"], mounts: scratch["mounts"],
                 deviceFiles: scratch.path
-            ).disks(ofPath: scratch["btrfs"])
-            #expect(disks == Set(["d/sda", "d/sdb"].map { Machine.realPath(scratch[$0])! }))
+            ).holders(ofPath: Array(scratch["btrfs"].utf8))
+            #expect(disks == Set(["d/sda", "d/sdb"].map { .disk(Machine.realPath(scratch[$0])!) }))
         }
 
         @Test func memoryIsOnePlace() throws {
-            let known = Disks().disks(ofPath: "/dev/shm")
+            let known = Disks().holders(ofPath: Array("/dev/shm".utf8))
             let type = MediumProbe.fileSystemType(Array("/dev/shm".utf8))
-            if type == 0x0102_1994 { #expect(known == ["memory"]) }
+            if type == 0x0102_1994 { #expect(known == [.memory]) }
         }
     }
 }

@@ -95,8 +95,8 @@ extension PosixTests {
             #expect(!Machine.hostName.isEmpty && !Machine.userName.isEmpty)
             #expect(Machine.arguments.count == CommandLine.arguments.count)
             #expect((1...8192).contains(Machine.processorCount))
-            #expect(Machine.areOnOneDevice("/", "/proc") == false)
-            #expect(Machine.areOnOneDevice("/", "/none") == nil)
+            #expect(Machine.areOnOneDevice(Array("/".utf8), Array("/proc".utf8)) == false)
+            #expect(Machine.areOnOneDevice(Array("/".utf8), Array("/none".utf8)) == nil)
             #expect(Machine.realPath(scratch["."]) == Machine.realPath(scratch.path))
             #expect(Machine.raiseOpenFileLimit() >= 256)
         }

@@ -45,6 +45,35 @@ func complaint(_ line: String) -> String? {
         #expect(line.bytes(.iexclude) == [0xfe])
     }
 
+    /// A path that becomes text on its way would be another one.
+    @Test func aPathIsNoOther() throws {
+        let odd = Array("out".utf8) + [0xfc]
+        func parse(_ words: [UInt8]...) throws -> Invocation { try ArgumentParser.parse(words) }
+        let bytes = { (text: String) in Array(text.utf8) }
+        for words in [
+            ["restore", "latest", "--target"], ["stats", "--repo"], ["copy", "--from-repo"],
+            ["stats", "--password-file"], ["benchmark", "p", "--html"],
+        ] {
+            let complaint = #expect(throws: UsageError.self) {
+                try ArgumentParser.parse(words.map(bytes) + [odd])
+            }
+            #expect(complaint?.message.contains("is not UTF-8; rename it, or make a link") == true)
+        }
+        for flag in [FlagName.excludeFile, .filesFrom, .filesFromRaw] {
+            let line = try parse(bytes("backup"), bytes("p"), bytes("--\(flag.rawValue)"), odd)
+            #expect(line.bytes(flag) == odd)
+        }
+        for name in [
+            "BAKSTORE_CACHE_DIR", "BAKSTORE_PASSWORD_FILE", "BAKSTORE_PASSWORD_COMMAND", "HOME",
+            "XDG_CONFIG_HOME",
+        ] {
+            let complaint = #expect(throws: UsageError.self) {
+                try Environment { $0 == name ? bytes("/") + odd : nil }
+            }
+            #expect(complaint?.message.contains("is not UTF-8") == true)
+        }
+    }
+
     @Test(arguments: [
         ("tag latest --device x --add a", "--device chooses among all snapshots; do not name any beside it"),
         ("snapshots latest --path x", "--path chooses among all snapshots; do not name any beside it"),
