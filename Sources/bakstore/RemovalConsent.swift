@@ -16,16 +16,16 @@ struct RemovalConsent {
     /// Throws unless the last snapshots of their groups that a request would remove may go.
     func expect(_ request: RetentionRequest) throws {
         guard !invocation.has(.dryRun), !invocation.has(.yes) else { return }
-        let losses = request.emptiedGroups
-        guard !losses.isEmpty else { return }
-        let all =
-            request.removesAll
-            ? "all snapshots of this repository" : "the last snapshot of \(name(losses[0]))"
+        let losses = request.losses
+        guard let first = losses.first else { return }
+        let all = request.removesAll ? "all snapshots of this repository" : name(first)
         let more =
             losses.count > 1 && !request.removesAll
             ? " and \(Formatting.count(UInt64(losses.count - 1), "other", "others"))" : ""
-        let loss =
-            "this removes \(all)\(more); after the next prune none of its files can be restored from here"
+        let files =
+            first.kind == .archive && !request.removesAll
+            ? "those files cannot be restored" : "none of its files can be restored"
+        let loss = "this removes \(all)\(more); after the next prune \(files) from here"
         if invocation.has(.json) { throw refusal(loss) }
         guard let agrees = try context.agrees(to: "\(loss). Remove?")
         else { throw refusal(loss) }
@@ -38,11 +38,20 @@ struct RemovalConsent {
         CommandFailure(code: .failed, message: "\(loss); nothing was removed; if this is meant, add --yes")
     }
 
-    /// `phone, /DCIM (3 files, 1.2 MB, of 2025-01-01 10:00:00)`.
-    private func name(_ last: CommitRecord) -> String {
+    /// `the last snapshot of phone, /DCIM (3 files, 1.2 MB, of 2025-01-01 10:00:00)`.
+    private func name(_ loss: RemovalLoss) -> String {
+        let last = loss.last
         let paths = last.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")
         let files = Formatting.count(last.counters.files, "file", "files")
-        return
+        let name =
             "\(last.device), \(paths) (\(last.id.short): \(files), \(Formatting.size(last.counters.bytes)), of \(context.text(last.time)))"
+        return switch loss.kind {
+        case .last: "the last snapshot of \(name)"
+        case .lastThatCounts:
+            "the last snapshot of \(name) that counts, as what stays is in doubt or was not completed"
+        case .archive:
+            "the last archive of \(name), with "
+                + "\(Formatting.count(last.counters.goneFiles, "file", "files")) that its source has no more"
+        }
     }
 }

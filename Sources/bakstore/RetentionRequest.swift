@@ -45,24 +45,28 @@ struct RetentionRequest {
     /// True if no snapshot stays, readable or not.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// The last snapshot of each group that would have none any more: of a device and paths, where snapshots are named;
-    /// of a group of the rules, or a device, where rules choose.
-    var emptiedGroups: [CommitRecord] {
+    /// What each group would have none of any more: the groups of a device and paths, where snapshots are named; those of
+    /// the rules, and devices, where rules choose.
+    var losses: [RemovalLoss] {
         let gone = Set(removed)
         guard !gone.isEmpty else { return [] }
-        var last: [ID128: CommitRecord] = [:]
+        let now = now
+        let doubts = SnapshotDoubts(among: all.sorted(by: order.precedes).filter { $0.time <= now })
+        var losses: [ID128: RemovalLoss] = [:]
         for grouping in groupings {
             for (_, snapshots) in SnapshotGroup.divide(all, by: grouping, order) {
-                // Of what was interrupted nobody relies on a part, where there is a whole.
-                let whole = snapshots.filter(\.isComplete)
-                let needed = whole.isEmpty ? snapshots : whole
-                guard let newest = needed.last, needed.allSatisfy({ gone.contains($0.id) }) else { continue }
-                last[newest.id] = newest
+                guard let loss = RemovalLoss(of: snapshots, gone, doubts) else { continue }
+                losses[loss.last.id] = loss
             }
         }
-        return last.values.sorted { order.precedes($1, $0) }
+        for (_, snapshots) in SnapshotGroup.divide(all, by: .byDefault, order) {
+            guard let loss = RemovalLoss(ofArchives: snapshots, gone, doubts) else { continue }
+            if losses[loss.last.id] == nil { losses[loss.last.id] = loss }
+        }
+        return losses.values.sorted { order.precedes($1.last, $0.last) }
     }
 
+    private let now: Timestamp
     private var groupings: [SnapshotGrouping] = [.byDefault]
 
     /// How many snapshots stay by decision.
@@ -74,6 +78,7 @@ struct RetentionRequest {
     /// Decides what an invocation asks for.
     init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
         list = try repository.snapshotList()
+        now = context.clock.now()
         unreadable = list.unreadable
         if !invocation.operands.isEmpty {
             try removeNamed(invocation, repository, context)
@@ -98,7 +103,7 @@ struct RetentionRequest {
             return
         }
         var retention = Retention(
-            try RetentionPolicy(invocation, among: list, context), now: context.clock.now(),
+            try RetentionPolicy(invocation, among: list, context), now: now,
             localOffset: context.localOffset)
         retention.grouping = grouping
         retention.mayRemoveAll = mayRemoveAll
