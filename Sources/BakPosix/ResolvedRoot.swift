@@ -92,17 +92,29 @@ struct ResolvedRoot {
         return [slash] + folder + target
     }
 
-    /// The absolute path of what cannot be resolved, without its leading slash: as far as it leads somewhere without
-    /// links, beyond that as it was written.
+    /// The absolute path of what is not there, without its leading slash: where it would be by the links that are. So a path by
+    /// way of a link to a disk has one name, whether the disk is connected or not.
     private static func absolute(_ root: [UInt8]) -> [UInt8] {
-        guard root.first == slash else {
-            return PathOrder.join((try? realPath([UInt8(ascii: ".")])) ?? [], root)
+        var place = root.first == slash ? [] : (try? realPath([UInt8(ascii: ".")])) ?? []
+        var rest = Array(root.split(separator: slash).reversed().map { Array($0) })
+        var links = 0
+        while let name = rest.popLast() {
+            if name.elementsEqual(".".utf8) { continue }
+            if name.elementsEqual("..".utf8) {
+                place.removeSubrange((place.lastIndex(of: slash) ?? 0)...)
+                continue
+            }
+            let path = PathOrder.join(place, name)
+            guard links < mostLinks, !path.contains(0), let next = try? target(of: path) else {
+                place = path
+                continue
+            }
+            links += 1
+            // Absolute, with the folder of the link if it is a relative one.
+            place = []
+            rest += next.split(separator: slash).reversed().map { Array($0) }
         }
-        let name = root[((root.lastIndex(of: slash) ?? -1) + 1)...]
-        if name.startIndex > 1, !name.isEmpty, let parent = try? realPath(Array(root[..<name.startIndex])) {
-            return PathOrder.join(parent, Array(name))
-        }
-        return Array(root.dropFirst())
+        return place
     }
 
     /// `realpath` without the leading slash.

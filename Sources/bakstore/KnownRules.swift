@@ -1,7 +1,8 @@
 // KnownRules: every set of rules that this machine knows of for a repository, and how long its snapshots stay by them.
 //
 // Always holds: a snapshot is said to stay for good only if each set that decides about it keeps it for good. What is given
-// on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own.
+// on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own. Where it is not known
+// whether a set decides about a snapshot, it does.
 
 import BakCore
 import BakFormat
@@ -43,9 +44,9 @@ struct KnownRules {
                 try RetentionPolicy(words, among: list, context), now: context.clock.now(),
                 localOffset: context.localOffset)
             retention.grouping = words.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
-            let scope = try ProfileScope(words, context)
-            let forecast = retention.forecast(all.filter { scope?.takes($0) ?? true }, list.order)
-            staying.merge(forecast) { $0.orShorter($1) }
+            for part in try ProfileScope(words, context)?.reach(among: all) ?? [all] {
+                staying.merge(retention.forecast(part, list.order)) { $0.orShorter($1) }
+            }
             origins.append(origin)
         }
     }
@@ -60,8 +61,8 @@ struct KnownRules {
         let known = KnownRepositories(folder: context.environment.stateFolder)
         return (profiles ?? []).filter { $0.name != invocation.profile?.name }.compactMap { profile in
             // One that names no repository can be used with any.
-            if let path = profile.repository.map({ String(decoding: $0, as: UTF8.self) }),
-                !isOf(access, path, known)
+            if let path = profile.repository.flatMap({ String(validating: $0, as: UTF8.self) }),
+                !mayBe(access, path, known)
             {
                 return nil
             }
@@ -70,17 +71,16 @@ struct KnownRules {
         }
     }
 
-    /// True if `path` names this repository. There may be several ways to one folder, such as a bind mount, and its disk may not
-    /// be there now: the id decides, of what is there or was when it was last used.
-    private static func isOf(
+    /// False if `path` names another repository. There may be several ways to one folder, such as a bind mount, and its disk may not
+    /// be there now: the id decides, of what is there or was when it was last used. Where neither is known it may be this one.
+    private static func mayBe(
         _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
     ) -> Bool {
         let id = access.repository.config.id
         if let store = try? LocalStore(path: path), let there = try? Repository.id(of: store) {
             return there == id
         }
-        return known.entry(at: path)?.id == id.description
-            || Machine.realPath(path).map { $0 == Machine.realPath(access.location.path) } ?? false
+        return known.entry(at: path).map { $0.id == id.description } ?? true
     }
 }
 

@@ -208,27 +208,3 @@ extension Invocation {
         return "without a rule nothing is removed; name snapshots, or give rules such as --keep-daily 7"
     }
 }
-
-/// What a profile backs up: snapshots of its device and exactly its paths.
-struct ProfileScope {
-    private let device: String
-    private let paths: Set<[UInt8]>
-
-    /// Nil when no rule comes from a profile, or from one without paths, whose rules are for all snapshots.
-    init?(_ invocation: Invocation, _ context: CommandContext) throws {
-        guard let profile = invocation.profile, !profile.paths.isEmpty,
-            Flags.rules.contains(where: invocation.profileFlags.contains)
-        else { return nil }
-        device = profile.text(.device) ?? context.environment.device ?? Machine.hostName
-        // As a backup records them, also while their disk is not there.
-        let tree = try FileTree(roots: profile.paths)
-        let found = (tree.places + tree.missing.map(\.path)).sorted { PathOrder.precedes($0, $1) }
-        var roots: [[UInt8]] = []
-        for path in found where roots.last.map({ !PathOrder.isAtOrBeneath(path, $0) }) ?? true {
-            roots.append(path)
-        }
-        paths = Set(roots)
-    }
-
-    func takes(_ record: CommitRecord) -> Bool { record.device == device && Set(record.paths) == paths }
-}

@@ -127,6 +127,24 @@ extension PosixTests {
             #expect(try !tree("r", "self").isAllMissing)
         }
 
+        /// A path by way of a link to a disk has one name, whether the disk is there or not.
+        @Test func whatIsMissingBehindALinkIsNamedAsWhenItIsThere() throws {
+            scratch.folder("media")
+            scratch.folder("home")
+            symlink("../media/disk", scratch["home/phone"])
+            symlink(scratch["home"] + "/phone/DCIM", scratch["card"])
+            let ways = ["home/phone/DCIM/x", "home/../home/phone/./DCIM/x", "card/x", "media/disk/DCIM/x"]
+            func names() throws -> [[UInt8]] {
+                try ways.flatMap { name in
+                    let tree = try tree(name)
+                    return tree.places + tree.missing.map(\.path)
+                }
+            }
+            let away = try names()
+            for folder in ["media/disk", "media/disk/DCIM", "media/disk/DCIM/x"] { scratch.folder(folder) }
+            #expect(try names() == away && Set(away).count == 1)
+        }
+
         @Test func whatIsMissingFailsAndTheRestIsWalked() throws {
             scratch.folder("r")
             scratch.write("r/f")
