@@ -169,6 +169,7 @@ struct ArgumentParser {
         }
         switch command.name {
         case .backup, .benchmark: try checkSources(invocation)
+        case .safeToDelete: try checkPaths(invocation)
         case .forget, .prune:
             if let complaint = invocation.retentionComplaint { throw error(complaint) }
         case .tag:
@@ -179,9 +180,13 @@ struct ArgumentParser {
         }
     }
 
+    private func checkPaths(_ invocation: Invocation) throws(UsageError) {
+        if invocation.operands.contains([]) { throw error("a PATH must not be empty") }
+    }
+
     private func checkSources(_ invocation: Invocation) throws(UsageError) {
         let operands = invocation.operands
-        if operands.contains([]) { throw error("a PATH must not be empty") }
+        try checkPaths(invocation)
         let isStdin = invocation.has(.stdin)
         if isStdin && !operands.isEmpty { throw error("--stdin takes no PATH: it is what is backed up") }
         if let name = invocation.bytes(.stdinFilename) {

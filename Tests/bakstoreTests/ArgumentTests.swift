@@ -45,6 +45,14 @@ func complaint(_ line: String) -> String? {
         #expect(line.bytes(.iexclude) == [0xfe])
     }
 
+    @Test func aPathIsNotEmpty() {
+        for command in ["backup", "benchmark", "safe-to-delete"] {
+            #expect(throws: UsageError("a PATH must not be empty", command: CommandName(rawValue: command))) {
+                try parse(command, "p", "")
+            }
+        }
+    }
+
     /// A path that becomes text on its way would be another one.
     @Test func aPathIsNoOther() throws {
         let odd = Array("out".utf8) + [0xfc]
