@@ -86,7 +86,8 @@ public final class ArchiveRemoval {
             var record = request.snapshot
             (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
             (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
-            (record.parent, record.original, record.confirmed) = (request.snapshot.id, nil, [])
+            (record.parent, record.original) = (request.snapshot.id, nil)
+            (record.confirmed, record.joined) = ([], [])
             (record.host, record.program) = (request.host, request.program)
             record.counters = counters
             // What could not be read then is missing still.

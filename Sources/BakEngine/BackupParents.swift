@@ -1,7 +1,8 @@
 // BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there was.
 //
 // Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
-// complete one, the latest archive if that is another, and, of each interrupted run after it, what it committed last. A
+// complete one, each archive that no other stands for, and, of each interrupted run after it, what it committed last; and its
+// record names only what it followed. So many archives are followed at a time; what is left is followed by the next backup. A
 // snapshot with a damaged record is one of those by its spare; an archive does not go on past one that cannot be followed.
 
 import BakCore
@@ -25,6 +26,12 @@ final class BackupParents {
     private let trusted: ParentTrack?
     /// The archive that this one takes up again, after snapshots that were none.
     let resumed: CommitRecord?
+    /// The archives beside that one which this one carries over and the latest complete snapshot does not stand for.
+    let branches: [CommitRecord]
+    /// All that the record is to say that it stands for, beside its parent.
+    let joined: [CommitRecord]
+    /// So many archives are followed beside the latest: each takes memory for a list of files.
+    static let branchesAtATime = 8
 
     /// Chooses and opens them.
     init(
@@ -61,8 +68,11 @@ final class BackupParents {
         }
         add(chain.latest, chainUses)
         add(chain.trusted, chainUses.subtracting(.following))
-        resumed = isArchive && chain.latest?.isArchive == false ? chain.archive : nil
-        add(resumed, .following)
+        let heads = chain.heads.filter { $0.id != chain.latest?.id }.prefix(Self.branchesAtATime)
+        resumed = isArchive && chain.latest?.isArchive == false ? heads.first : nil
+        let resumed = resumed
+        branches = isArchive ? heads.filter { $0.id != resumed?.id } : []
+        if isArchive { for head in heads { add(head, [.following, .branching]) } }
         let rootCount = SourceTally(roots: request.paths).roots.count
         let isArchive = isArchive
         tracks = try uses.compactMap { snapshot, uses in
@@ -84,9 +94,20 @@ final class BackupParents {
         }
         parent =
             tracks.first { $0.uses.contains(.comparing) }?.snapshot ?? (isArchive ? latest?.snapshot : nil)
-        recordedParent = parent.flatMap { parent in
-            if case .latest = request.parent, let time = request.time, parent.time > time { return nil }
-            return parent
+        // An archive comes after what it follows, whatever else it is compared with.
+        let first = tracks.first { $0.uses.isSuperset(of: [.comparing, .following]) }?.snapshot
+        let predecessor = isArchive ? first ?? latest?.snapshot : parent
+        func isAfter(_ snapshot: CommitRecord) -> Bool { request.time.map { snapshot.time > $0 } ?? false }
+        if case .latest = request.parent, let predecessor, isAfter(predecessor) {
+            recordedParent = nil
+        } else {
+            recordedParent = predecessor
+        }
+        var stoodFor = chain.order?.carriedOver(by: recordedParent.map { [$0] } ?? []) ?? []
+        if let recordedParent { stoodFor.insert(recordedParent.originalID) }
+        joined = tracks.map(\.snapshot).filter { snapshot in
+            isArchive && snapshot.isArchive && snapshot.isComplete && !isAfter(snapshot)
+                && !stoodFor.contains(snapshot.originalID)
         }
     }
 
@@ -161,8 +182,10 @@ private struct Chain {
     var latest: CommitRecord?
     /// The latest complete one that is not in doubt.
     var trusted: CommitRecord?
-    /// The latest complete one that is an archive.
-    var archive: CommitRecord?
+    /// The archives that no other stands for, the newest first.
+    var heads: [CommitRecord] = []
+    /// The order of all snapshots.
+    var order: SnapshotOrder?
     /// A snapshot that cannot be followed, and of which no archive is known to have all that it has.
     var lost: UnreadableSnapshot?
 
@@ -175,7 +198,7 @@ private struct Chain {
         if !list.unreadable.isEmpty {
             // Nobody stores by what a session has stored whose record is missing.
             let followable = list.unreadable.filter { !$0.isMissing && $0.spare != nil }
-            let carriedOver = list.order.ancestors(of: known.filter { $0.isComplete && $0.isArchive })
+            let carriedOver = list.order.carriedOver(by: known)
             let isFine = carriedOver.union(followable.map(\.id))
             lost = list.unreadable.first { !isFine.contains($0.id) }
             known = (known + followable.compactMap(\.spare)).sorted(by: list.order.precedes)
@@ -188,9 +211,12 @@ private struct Chain {
             related.removeAll { list.order.time(of: $0) > time }
         }
         let doubts = SnapshotDoubts(among: related)
-        latest = related.last(where: \.isComplete)
-        archive = related.last { $0.isComplete && $0.isArchive }
-        trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
+        (order, heads) = (list.order, list.order.heads(among: related))
+        // What another stands for is not the latest, even if a clock was ahead when it was made.
+        let isHead = Set(heads.map(\.id))
+        let latestOnes = related.filter { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
+        latest = latestOnes.last
+        trusted = latestOnes.last { !doubts.standing.contains($0.id) }
         // A run's own checkpoints come before what completes it: they say nothing more then.
         for partial in related.reversed() where !partial.isComplete {
             if let latest, list.order.precedes(partial, latest) { break }

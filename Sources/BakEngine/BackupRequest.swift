@@ -51,8 +51,10 @@ public struct BackupRequest: Sendable {
 
     /// The snapshot that the source is a copy of.
     var copied: SnapshotTree?
-    /// The snapshot that this one comes after, whatever it is compared with; nil for the one it is compared with.
+    /// The snapshot that a copy comes after, whatever it is compared with.
     public var predecessor: ID128?
+    /// The archives that a copy stands for besides.
+    public var joined: [ID128] = []
     /// Whether the source is known to lack something, so that the snapshot is not complete.
     public var isPartial = false
 
@@ -184,7 +186,7 @@ public struct BackupReport: Sendable {
     public var counters = SnapshotCounters()
     /// How many of the unmodified files a parent has under another path.
     public var movedFiles: UInt64 = 0
-    /// The snapshot that files were compared with.
+    /// The snapshot that this one comes after: the one that files were compared with, unless an archive goes on from another.
     public var parent: ID128?
     /// The run was interrupted; what it committed is partial.
     public var wasInterrupted = false
@@ -198,6 +200,8 @@ public struct BackupReport: Sendable {
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
     /// The archive that this one takes up again, after snapshots that were none.
     public var resumedArchive: CommitRecord?
+    /// Further archives of the same device and paths whose files this one has from here on.
+    public var joinedArchives: [CommitRecord] = []
     /// What the source may lack.
     public var doubts = SourceDoubts()
     /// The paths of a first backup that are folders without files.

@@ -106,7 +106,8 @@ public final class Backup: Sendable {
             ? ArchiveCarrying(repository, session.index, writers[0], flow.state, time: startTime) : nil
         let stored = StoredTally(roots: request.paths, parents.doubtable, repository, session.index)
         let assembler = ManifestAssembler(
-            session: session, request: request, parent: parents.recordedParent, flow: flow,
+            session: session, request: request, parent: parents.recordedParent,
+            joined: parents.joined.map(\.originalID).sorted(), flow: flow,
             blobs: session.makeWriter(.manifestPack, compression: .auto), progress: progress,
             onEvent: onEvent, onEntry: onEntry, startTime: startTime,
             earlier: carrying.map { EarlierEntries(parents.followed, $0) }, stored: stored,
@@ -154,6 +155,7 @@ public final class Backup: Sendable {
         var report = try assembler.finish(tally, doubts)
         if parents.isFirst, flow.hasWalkedAll { report.noteBareFolders(tally) }
         (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
+        report.joinedArchives = parents.branches
         (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)
         report.damagedPacks = session.damagedPacks
         return report

@@ -11,6 +11,7 @@ final class ManifestAssembler: @unchecked Sendable {
     private let session: BackupSession
     private let request: BackupRequest
     private let parent: CommitRecord?
+    private let joined: [ID128]
     private let flow: BackupFlow
     private let manifest: ManifestWriter
     private let progress: ProgressBoard
@@ -36,14 +37,15 @@ final class ManifestAssembler: @unchecked Sendable {
     private var spareIngester: FileIngester?
 
     init(
-        session: BackupSession, request: BackupRequest, parent: CommitRecord?, flow: BackupFlow,
+        session: BackupSession, request: BackupRequest, parent: CommitRecord?, joined: [ID128],
+        flow: BackupFlow,
         blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?,
         startTime: Timestamp, earlier: EarlierEntries?, stored: StoredTally, isArchive: Bool
     ) {
         self.session = session
         self.request = request
-        self.parent = parent
+        (self.parent, self.joined) = (parent, joined)
         self.flow = flow
         manifest = ManifestWriter(blobs)
         self.progress = progress
@@ -325,9 +327,13 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            (record.parent, record.hasIndex) = (request.predecessor ?? parent?.id, hasIndex)
+            // What a copy is compared with need not be what it comes after.
+            record.parent = request.copied == nil ? parent?.id : request.predecessor
+            record.hasIndex = hasIndex
             record.isComplete = isComplete && !request.isPartial
             record.isArchive = isArchive
+            // What a partial one has it has only so far.
+            if record.isComplete { record.joined = request.copied == nil ? joined : request.joined }
             record.doubtfulPaths = doubts.shrunken.map(\.number)
             record.confirmed = doubts.confirmed
             record.counters = counters
@@ -347,8 +353,9 @@ final class ManifestAssembler: @unchecked Sendable {
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
-            if request.skipsIfUnchanged, !report.wasInterrupted, let parent, root == parent.root,
-                parent.isComplete, parent.isArchive == isArchive, doubts.areThose(of: parent)
+            // What it joins, it joins once.
+            if request.skipsIfUnchanged, !report.wasInterrupted, joined.isEmpty, let parent,
+                root == parent.root, parent.isComplete, parent.isArchive == isArchive, doubts.areThose(of: parent)
             {
                 report.wasUnchanged = true
             } else {

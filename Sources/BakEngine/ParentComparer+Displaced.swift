@@ -18,17 +18,23 @@ extension ParentComparer {
             guard let old = track.cursor.segment?.fields, old.stat.type != stat.type,
                 track.uses.contains(.following)
             else { continue }
-            guard let carrying else {
+            guard carrying != nil else {
                 if old.stat.type == .regular, old.goneSince == nil { noteGone(path) }
                 continue
             }
-            carrying.guarding {
-                let entries = try carrying.displaced(track.snapshot, at: path, old.stat.type)
-                // Several parents may have different things there.
-                while isTaken(entries.path) { entries.takeNextName() }
-                displaced.append(entries)
-                track.passedBy = path
-            }
+            displace(track, path, old.stat.type)
+        }
+    }
+
+    /// Lets what a parent has at and beneath a path go on under another name.
+    func displace(_ track: ParentTrack, _ path: [UInt8], _ type: FileType) {
+        guard let carrying else { return }
+        carrying.guarding {
+            let entries = try carrying.displaced(track.snapshot, at: path, type)
+            // Several parents may have different things there.
+            while isTaken(entries.path) { entries.takeNextName() }
+            displaced.append(entries)
+            track.passedBy = path
         }
     }
 
@@ -57,10 +63,11 @@ extension ParentComparer {
         }
     }
 
-    /// Sees to what a parent has at a path that goes on as another has it, or as the source does.
+    /// Sees to what a parent has at a path that goes on as another has it, or as the source does. Where the source has nothing
+    /// there any more, nothing says which of two branches has the later content of a file: both go on.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
-        _ successor: FormerFile.Successor?, isFirst: Bool
+        _ successor: FormerFile.Successor?, isFirst: Bool, isMet: Bool = true
     ) {
         guard let carrying else { return }
         carrying.guarding {
@@ -72,7 +79,8 @@ extension ParentComparer {
             let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
             if let old, let oldContent = old.content {
                 if oldContent.fingerprint == content?.fingerprint { return }
-                if !isGone, try !vouched.contains(oldContent) { return }
+                let isOlder = isMet || !track.uses.contains(.branching)
+                if !isGone, isOlder, try !vouched.contains(oldContent) { return }
                 former.entry = carrying.carried(old)
             } else if !isGone {
                 return

@@ -94,12 +94,16 @@ extension ParentComparer {
         for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
             if let root { same.countFile(beneath: root, absence, vouched) }
             if same === track { continue }
-            // Others at this path are older, and may have another file there.
-            if carrying != nil, same.uses.contains(.following), let segment = same.cursor.segment,
-                segment.fields.stat.type == .regular
+            // Others at this path may have something else there.
+            if carrying != nil, root != nil, same.uses.contains(.following), let chosen,
+                let segment = same.cursor.segment
             {
-                let content = chosen?.isComplete == true ? (try? chosen?.entry())?.content : nil
-                keepFormer(same, segment, path, content, nil, isFirst: false)
+                if segment.fields.stat.type != chosen.fields.stat.type {
+                    displace(same, path, segment.fields.stat.type)
+                } else if segment.fields.stat.type == .regular {
+                    let content = chosen.isComplete ? (try? chosen.entry())?.content : nil
+                    keepFormer(same, segment, path, content, nil, isFirst: false, isMet: false)
+                }
             }
             leave(same, limit)
         }

@@ -24,6 +24,8 @@ final class ParentTrack {
         static let comparing = Uses(rawValue: 1)
         /// What it has and the source has no more is gone; an archive carries it over.
         static let following = Uses(rawValue: 2)
+        /// It is neither older nor newer than the others: the archive forked.
+        static let branching = Uses(rawValue: 4)
     }
 
     let cursor: ParentCursor

@@ -211,7 +211,9 @@ public final class SnapshotCopy {
             onCopied: { onEvent(.progress(bytes: copiedBytes.add(UInt64($0)))) }, isCancelled: isCancelled)
         for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
-            let parent = ancestors.firstAncestor(of: snapshot) { copies[$0]?.id }
+            let (parent, joined) = ancestors.succession(of: snapshot) { copies[$0]?.id }
+            var snapshot = snapshot
+            snapshot.joined = joined
             do {
                 let isLast = number == snapshots.count - 1
                 if let made = try copy.copy(snapshot, parent: parent, continuing: !isLast) {
@@ -234,9 +236,9 @@ public final class SnapshotCopy {
             do {
                 let tree = try SnapshotTree(snapshot, repository: source, index: index)
                 let parent = try parent(of: snapshot, before, index)
-                let predecessor = ancestors.firstAncestor(of: snapshot) { copies[$0]?.id }
+                let (predecessor, joined) = ancestors.succession(of: snapshot) { copies[$0]?.id }
                 if let made = try copyFiles(
-                    of: tree, snapshot, parent: parent, after: predecessor)
+                    of: tree, snapshot, parent: parent, after: predecessor, joining: joined)
                 {
                     try note(snapshot, copiedAs: made)
                     before = snapshot
@@ -261,14 +263,14 @@ public final class SnapshotCopy {
 
     private func copyFiles(
         of tree: SnapshotTree, _ snapshot: CommitRecord, parent: BackupRequest.ParentChoice,
-        after predecessor: ID128?
+        after predecessor: ID128?, joining joined: [ID128]
     ) throws -> CommitRecord? {
         var backup = BackupRequest(
             paths: snapshot.paths, host: snapshot.host, device: snapshot.device, user: snapshot.user,
             program: snapshot.program)
         (backup.tags, backup.time, backup.parent) = (snapshot.tags, snapshot.time, parent)
         (backup.copied, backup.isPartial) = (tree, !snapshot.isComplete)
-        backup.predecessor = predecessor
+        (backup.predecessor, backup.joined) = (predecessor, joined)
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
         // What still lacks the same is there already.
         backup.skipsIfUnchanged = copies[snapshot.originalID].map { !damaged.contains($0.id) } ?? false

@@ -147,6 +147,8 @@ public struct CommitRecord: Equatable, Sendable {
     public var doubtfulPaths: [Int] = []
     /// The `originalID`s of earlier snapshots whose doubts this one ends, as it found the same; increasing.
     public var confirmed: [ID128] = []
+    /// The `originalID`s of further archives all of whose entries this one carries over, beside its parent's; increasing.
+    public var joined: [ID128] = []
 
     /// The id that the snapshot and its copies have in common.
     public var originalID: ID128 { original ?? id }
@@ -249,6 +251,7 @@ extension CommitRecord {
         case gone = 3
         case doubts = 4
         case confirmed = 5
+        case joined = 6
     }
 
     private func encodeFields(to body: inout ByteWriter) {
@@ -271,6 +274,11 @@ extension CommitRecord {
             body.byte(FieldTag.confirmed.rawValue)
             body.varint(confirmed.count)
             for id in confirmed { body.id(id) }
+        }
+        if !joined.isEmpty {
+            body.byte(FieldTag.joined.rawValue)
+            body.varint(joined.count)
+            for id in joined { body.id(id) }
         }
     }
 
@@ -297,14 +305,10 @@ extension CommitRecord {
                     }
                     doubtfulPaths.append(number)
                 }
-            case .confirmed:
-                for _ in 0..<(try body.filledCount("the number of confirmed snapshots")) {
-                    let id = try body.id()
-                    guard confirmed.last.map({ $0 < id }) ?? true else {
-                        throw start.corruption("confirmed snapshots are not sorted")
-                    }
-                    confirmed.append(id)
-                }
+            case .confirmed: confirmed = try body.ids("confirmed snapshots")
+            case .joined:
+                guard isArchive else { throw start.corruption("joined archives in what is none") }
+                joined = try body.ids("joined archives")
             }
         }
     }
@@ -317,6 +321,18 @@ extension ByteReader {
         let count = try count(upTo: remaining, what)
         if count == 0 { throw start.corruption("\(what) is 0") }
         return count
+    }
+
+    /// Reads at least one id, each greater than the one before.
+    fileprivate mutating func ids(_ what: String) throws(CorruptionError) -> [ID128] {
+        let start = self
+        var ids: [ID128] = []
+        for _ in 0..<(try filledCount("the number of \(what)")) {
+            let id = try id()
+            guard ids.last.map({ $0 < id }) ?? true else { throw start.corruption("\(what) are not sorted") }
+            ids.append(id)
+        }
+        return ids
     }
 
     /// Reads a byte that is 0 or 1.

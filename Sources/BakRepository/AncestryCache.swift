@@ -2,7 +2,8 @@
 // the store for ever, and never change: this machine reads each of them once.
 //
 //   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
-//   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | zero 4
+//   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | count 4 | joined archives 16 each
+//   count: 0 for what is no complete archive, or else one more than there are joined archives
 
 import BakCodec
 import BakCore
@@ -40,7 +41,8 @@ struct AncestryCache {
                 for id in [member.id, member.original, member.parent ?? .zero] { writer.id(id) }
                 writer.integer(member.time.seconds)
                 writer.integer(member.time.nanoseconds)
-                writer.integer(UInt32(0))
+                writer.integer(UInt32(member.joined.map { $0.count + 1 } ?? 0))
+                for id in member.joined ?? [] { writer.id(id) }
             }
         }
     }
@@ -48,14 +50,16 @@ struct AncestryCache {
     private static func decode(_ row: inout ByteReader) throws(CorruptionError) -> Ancestry {
         let (id, original, parent) = (try row.id(), try row.id(), try row.id())
         let (seconds, nanoseconds) = (try row.integer(Int64.self), try row.integer(UInt32.self))
-        _ = try row.integer(UInt32.self)
+        let count = try row.integer(UInt32.self)
+        var joined: [ID128]? = count == 0 ? nil : []
+        for _ in 1..<max(1, count) { joined?.append(try row.id()) }
         return Ancestry(
             id: id, original: original, parent: parent == .zero ? nil : parent,
-            time: Timestamp(seconds: seconds, nanoseconds: nanoseconds))
+            time: Timestamp(seconds: seconds, nanoseconds: nanoseconds), joined: joined)
     }
 
     private static func header(_ repository: ID128) -> CacheHeader {
-        CacheHeader(magic: 0x0000_6e69_6b6b_6162 /* "bakkin" */, version: 1, repository: repository)
+        CacheHeader(magic: 0x0000_6e69_6b6b_6162 /* "bakkin" */, version: 2, repository: repository)
     }
 }
 
@@ -64,28 +68,37 @@ extension Repository {
     /// be read.
     func forgottenAncestors(of records: [CommitRecord], among forgotten: Set<ID128>) -> [Ancestry] {
         let known = Set(records.flatMap { [$0.id, $0.originalID] })
-        var rest = records.compactMap(\.parent).filter { !known.contains($0) && forgotten.contains($0) }
+        var (rest, joined): ([ID128], Set<ID128>) = ([], [])
+        func goOn(from member: Ancestry) {
+            rest += (member.parent.map { [$0] } ?? []).filter { !known.contains($0) && forgotten.contains($0) }
+            for id in member.joined ?? [] where !known.contains(id) && joined.insert(id).inserted {
+                rest.append(id)
+            }
+        }
+        for record in records { goOn(from: Ancestry(record)) }
         guard !rest.isEmpty else { return [] }
         let cached = AncestryCache(cache, repository: config.id)
         var found: [ID128: Ancestry] = [:]
-        var fresh: [Ancestry] = []
+        var fresh: [ID128: Ancestry] = [:]
+        func read(_ id: ID128) -> Ancestry? {
+            if let row = cached.rows[id] ?? fresh[id] { return row }
+            guard let record = try? snapshot(id) else { return nil }
+            fresh[id] = Ancestry(record)
+            return fresh[id]
+        }
+        /// The forgotten ones by the ids that they were first made under: what joined one names it by that, and only its own
+        /// record says what that is.
+        lazy var byOriginal = Dictionary(grouping: forgotten.compactMap(read), by: \.original)
         while let id = rest.popLast() {
             guard found[id] == nil else { continue }
-            let member: Ancestry
-            if let row = cached.rows[id] {
-                member = row
-            } else if let record = try? snapshot(id) {
-                member = Ancestry(record)
-                fresh.append(member)
-            } else {
-                continue
-            }
-            found[id] = member
-            if let parent = member.parent, !known.contains(parent), forgotten.contains(parent) {
-                rest.append(parent)
+            let member = forgotten.contains(id) ? read(id) : nil
+            for member in member.map({ [$0] }) ?? (joined.contains(id) ? byOriginal[id] : nil) ?? []
+            where found[member.id] == nil {
+                found[member.id] = member
+                goOn(from: member)
             }
         }
-        cached.add(fresh)
+        cached.add(Array(fresh.values))
         return Array(found.values)
     }
 }

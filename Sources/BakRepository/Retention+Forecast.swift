@@ -17,7 +17,7 @@ public enum LastingReason: Equatable, Sendable {
     case named
     /// The last of a period that is over, of which all are kept; or the oldest of its group under such a rule.
     case unlimited(RetentionPeriod)
-    /// The newest archive of its device and paths: every later one carries over what it has.
+    /// An archive that none of its device and paths stands for yet: a later one carries over what it has.
     case archive
 }
 
@@ -62,7 +62,7 @@ extension Retention {
     ) -> [ID128: Staying] {
         let order = order ?? SnapshotOrder(chosen, now: now)
         var forecast: [ID128: Staying] = [:]
-        let archives = newestArchives(among: chosen, order)
+        let archives = archiveHeads(among: chosen, order)
         for (_, group) in SnapshotGroup.divide(chosen.filter(\.isComplete), by: grouping, order) {
             let snapshots = group.map { snapshot in
                 var snapshot = snapshot
@@ -84,12 +84,15 @@ extension Retention {
     }
 
     /// The archives from which the next ones go on. No rule takes the newest snapshot of its device and paths, unless groups
-    /// are larger than that.
-    private func newestArchives(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
+    /// are larger than that, nor one of these before another stands for it.
+    private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
-        let newest = groups.compactMap(\.snapshots.last).filter { $0.isArchive && $0.time <= now }
-        return Set(newest.map(\.id))
+        let heads = groups.flatMap { _, snapshots -> [CommitRecord] in
+            guard let newest = snapshots.last, newest.isArchive, newest.time <= now else { return [] }
+            return order.heads(among: snapshots.filter { $0.time <= now })
+        }
+        return Set(heads.map(\.id))
     }
 
     /// The snapshots of a group that stay whatever comes, and why.

@@ -4,8 +4,8 @@
 // given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no
 // rule, so that a wrong clock cannot push out what is right; nor does what is in doubt, so that a disk that was not
 // connected cannot; which snapshot is newer, and of which day it is, follows the chain of parents where dates contradict
-// it; the newest snapshot of a group is kept, and the newest archive of a device and paths, unless the caller says
-// otherwise.
+// it; the newest snapshot of a group is kept, and each archive that no other one of its device and paths stands for, unless
+// the caller says otherwise.
 
 import BakCore
 import BakFormat
@@ -30,7 +30,7 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
     case unfinished
     /// Most files were missing when it was made, and nothing has shown yet whether that was meant.
     case doubtful
-    /// The newest archive of its device and paths, although there are later snapshots that are none.
+    /// An archive of which no other of its device and paths has all that it has, although there are later snapshots.
     case archive
     /// There is no rule.
     case noRules
@@ -54,7 +54,7 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
         case .inTheFuture: "dated in the future"
         case .unfinished: "partial, and none has made up for it"
         case .doubtful: "in doubt, as most files were missing"
-        case .archive: "newest archive of its device and paths"
+        case .archive: "an archive that no later one has all of yet"
         case .noRules: "policy is empty"
         case .ruledOut: "no rule keeps it"
         case .superseded: "partial, and a later one has made up for it"
@@ -116,22 +116,27 @@ public struct Retention: Sendable {
         // What may lack files makes up for nothing.
         let superseded = CommitRecord.supersededPartials(
             among: all.filter { !doubts.standing.contains($0.id) }, now: now, order)
-        let archives = mayRemoveAll ? [] : newestArchives(ordered, doubts)
+        let archives = mayRemoveAll ? [] : archiveHeads(ordered, doubts, order)
         return SnapshotGroup.divide(chosen, by: grouping, order).map { group, snapshots in
             (group, decide(group: snapshots, superseded, order.time, doubts, archives))
         }
     }
 
-    /// The newest archive of each device and paths: what it has of deleted files, later snapshots may not have.
-    private func newestArchives(_ ordered: [CommitRecord], _ doubts: SnapshotDoubts) -> Set<ID128> {
-        var (newest, soundest): ([SnapshotGroup: ID128], [SnapshotGroup: ID128]) = ([:], [:])
-        for snapshot in ordered
-        where snapshot.isArchive && snapshot.isComplete && !doubts.standing.contains(snapshot.id) {
-            let group = SnapshotGroup(of: snapshot)
-            newest[group] = snapshot.id
-            if !doubts.refuted.contains(snapshot.id) { soundest[group] = snapshot.id }
+    /// The archives of each device and paths that no other stands for: what they have of deleted files, later snapshots may
+    /// not have. What is in doubt stands for none.
+    private func archiveHeads(
+        _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
+    ) -> Set<ID128> {
+        let archives = past.filter {
+            $0.isArchive && $0.isComplete && !doubts.standing.contains($0.id)
         }
-        return Set(newest.values).union(soundest.values)
+        let groups = Dictionary(grouping: archives) { SnapshotGroup(of: $0) }.values
+        let heads = groups.flatMap { archives in
+            let sound = archives.filter { !doubts.refuted.contains($0.id) }
+            return order.heads(among: archives)
+                + (sound.count < archives.count ? order.heads(among: sound) : [])
+        }
+        return Set(heads.map(\.id))
     }
 
     /// Decides for one group's snapshots, oldest first, of which `time` tells when each was made; without doubts each

@@ -18,15 +18,19 @@ public struct Ancestry: Equatable, Sendable {
     var parent: ID128?
     /// Its date.
     var time: Timestamp
+    /// The archives that it carries over beside its parent; nil unless it is a complete archive.
+    var joined: [ID128]?
 
-    init(id: ID128, original: ID128, parent: ID128?, time: Timestamp) {
+    init(id: ID128, original: ID128, parent: ID128?, time: Timestamp, joined: [ID128]? = nil) {
         (self.id, self.original, self.parent, self.time) = (id, original, parent, time)
+        self.joined = joined
     }
 
     /// What a commit record says.
     public init(_ record: CommitRecord) {
         self.init(
-            id: record.id, original: record.originalID, parent: record.parent, time: record.time)
+            id: record.id, original: record.originalID, parent: record.parent, time: record.time,
+            joined: record.isComplete && record.isArchive ? record.joined : nil)
     }
 }
 
@@ -60,6 +64,8 @@ public struct SnapshotOrder: Sendable {
     /// The id that each member and its copies have in common, and the parent by that.
     private let originals: [ID128: ID128]
     private let parents: [ID128: ID128]
+    /// What each complete archive carries over, by the ids that archives and their copies have in common.
+    private let carried: [ID128: [ID128]]
     /// Clocks that differ by less than this are nothing to tell of.
     private static let toleratedSeconds: Int64 = 3600
 
@@ -74,6 +80,12 @@ public struct SnapshotOrder: Sendable {
         parents = Dictionary(members.compactMap { member in member.parent.map { (member.original, $0) } }) {
             first, _ in first
         }
+        var carried: [ID128: [ID128]] = [:]
+        for member in members {
+            guard let joined = member.joined else { continue }
+            carried[member.original, default: []] += joined + (member.parent.map { [$0] } ?? [])
+        }
+        self.carried = carried
         let chains = Chains(members)
         let effective = chains.effectiveTimes(now: now)
         var latest = chains.times
@@ -112,18 +124,6 @@ public struct SnapshotOrder: Sendable {
         return first < second
     }
 
-    /// The nearest ancestor, by the id that it and its copies have in common, of which `find` knows something.
-    public func firstAncestor<Found>(of snapshot: CommitRecord, _ find: (ID128) -> Found?) -> Found? {
-        var seen: Set<ID128> = []
-        var next = snapshot.parent
-        while let id = next, seen.insert(id).inserted {
-            let original = originals[id] ?? id
-            if let found = find(original) { return found }
-            next = parents[original]
-        }
-        return nil
-    }
-
     /// The ids on the chains of parents above some snapshots, as far as the chains are known.
     public func ancestors(of snapshots: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
@@ -136,6 +136,72 @@ public struct SnapshotOrder: Sendable {
             }
         }
         return found
+    }
+
+    // MARK: Archives
+
+    /// The ids of what some complete archives stand for: their parents that are complete archives, what they joined, and
+    /// what these stand for.
+    public func carriedOver(by archives: some Sequence<CommitRecord>) -> Set<ID128> {
+        var found: Set<ID128> = []
+        for archive in archives where archive.isComplete && archive.isArchive {
+            collectCarried(archive.originalID, in: &found)
+        }
+        return found
+    }
+
+    private func collectCarried(_ archive: ID128, in found: inout Set<ID128>) {
+        var rest = carried[archive] ?? []
+        while let id = rest.popLast() {
+            guard found.insert(id).inserted else { continue }
+            let original = originals[id] ?? id
+            found.insert(original)
+            rest += carried[original] ?? []
+        }
+    }
+
+    /// The complete archives among snapshots of one device and paths that no other of them stands for; the newest first. There
+    /// is one, unless the archive forked: by a copy, two runs at once, a date in the past, or one that was taken back.
+    public func heads(among snapshots: some Sequence<CommitRecord>) -> [CommitRecord] {
+        var seen: Set<ID128> = []
+        // Of what is the same archive, as after a change of tags, the newest counts.
+        let archives = snapshots.filter { $0.isComplete && $0.isArchive }
+            .sorted { precedes($1, $0) }.filter { seen.insert($0.originalID).inserted }
+        let carriedOver = carriedOver(by: archives)
+        var heads = archives.filter { !carriedOver.contains($0.originalID) }
+        // Records that stand for each other, which only hostile ones do, stand for nothing together.
+        var known = self.carriedOver(by: heads).union(heads.map(\.originalID))
+        for archive in archives where known.insert(archive.originalID).inserted {
+            heads.append(archive)
+            collectCarried(archive.originalID, in: &known)
+        }
+        return heads.sorted { precedes($1, $0) }
+    }
+
+    /// What a copy of a snapshot goes on from, of what `find` knows: its nearest ancestor, by the id that it and its copies have
+    /// in common, and what else it stands for. That of an archive is one that it stands for.
+    public func succession<Found>(
+        of snapshot: CommitRecord, _ find: (ID128) -> Found?
+    ) -> (ancestor: Found?, joined: [ID128]) {
+        let isArchive = snapshot.isComplete && snapshot.isArchive
+        let standsFor = isArchive ? carriedOver(by: [snapshot]) : []
+        var (seen, joined): (Set<ID128>, Set<ID128>) = ([], Set(snapshot.joined))
+        var ancestor: Found?
+        var next = snapshot.parent
+        while let id = next, seen.insert(id).inserted {
+            let original = originals[id] ?? id
+            let isCarried = standsFor.contains(original)
+            if !isArchive || isCarried, let found = find(original) {
+                ancestor = found
+                break
+            }
+            next = parents[original]
+            guard isCarried else { continue }
+            // The one before it may be copied later, and what those joined that are not copied is there perhaps.
+            if seen.count == 1 { joined.insert(original) }
+            joined.formUnion((carried[original] ?? []).filter { $0 != next }.map { originals[$0] ?? $0 })
+        }
+        return (ancestor, joined.sorted())
     }
 
     /// When a snapshot was made, as far as its chain and its date tell. Rules that look at days use this time.

@@ -148,7 +148,7 @@ import Testing
         for ancestors in [[], [Ancestry(old)]] {
             let order = SnapshotOrder(made, through: ancestors, now: now)
             #expect(order.sorted.map(\.id) == made.map(\.id))
-            #expect(order.firstAncestor(of: made[place + 1]) { $0 } == old.id)
+            #expect(order.succession(of: made[place + 1]) { $0 }.ancestor == old.id)
         }
     }
 
@@ -189,7 +189,7 @@ import Testing
             #expect(Set(order.sorted.map(\.id)) == Set(records.map(\.id)), seed(round))
             for record in records {
                 _ = order.time(of: record)
-                _ = order.firstAncestor(of: record) { _ in Int?.none }
+                _ = order.succession(of: record) { _ in Int?.none }
             }
         }
         // Long chains cost no stack and no square of their length.
