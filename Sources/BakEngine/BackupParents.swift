@@ -28,6 +28,8 @@ final class BackupParents {
     let resumed: CommitRecord?
     /// The archives beside that one which this one carries over and the latest complete snapshot does not stand for.
     let branches: [CommitRecord]
+    /// Where nothing says whether this is an archive: the latest archives of the device's other paths.
+    let others: [CommitRecord]
     /// All that the record is to say that it stands for, beside its parent.
     let joined: [CommitRecord]
     /// So many archives are followed beside the latest: each takes memory for a list of files.
@@ -42,37 +44,12 @@ final class BackupParents {
         let chain =
             request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
         isArchive = request.isArchive(after: chain.latest)
+        others = chain.latest == nil && request.archive == .asBefore ? chain.others : []
         if isArchive, let lost = chain.lost { throw ArchiveEndsError(snapshot: lost) }
-        var uses: [(snapshot: CommitRecord, uses: ParentTrack.Uses)] = []
-        func add(_ snapshot: CommitRecord?, _ more: ParentTrack.Uses) {
-            guard let snapshot else { return }
-            if let place = uses.firstIndex(where: { $0.snapshot.id == snapshot.id }) {
-                uses[place].uses.formUnion(more)
-            } else {
-                uses.append((snapshot, more))
-            }
-        }
-        var chainUses: ParentTrack.Uses = .following
-        switch request.parent {
-        case .latest: chainUses.insert(.comparing)
-        case .snapshot(let id):
-            let asked = try repository.snapshot(id)
-            // What an archive has is what its chain has, and no older snapshot, out of which things may have been taken.
-            let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
-            add(asked, isFollowed ? [.comparing, .following] : .comparing)
-            if !isArchive { chainUses = [] }
-        case .none: break
-        }
-        for partial in isArchive ? chain.partials : Array(chain.partials.prefix(1)) {
-            add(partial, chainUses)
-        }
-        add(chain.latest, chainUses)
-        add(chain.trusted, chainUses.subtracting(.following))
-        let heads = chain.heads.filter { $0.id != chain.latest?.id }.prefix(Self.branchesAtATime)
-        resumed = isArchive && chain.latest?.isArchive == false ? heads.first : nil
-        let resumed = resumed
-        branches = isArchive ? heads.filter { $0.id != resumed?.id } : []
-        if isArchive { for head in heads { add(head, [.following, .branching]) } }
+        let heads = isArchive ? Array(chain.branches.prefix(Self.branchesAtATime)) : []
+        let resumed = chain.latest?.isArchive == false ? heads.first : nil
+        (self.resumed, branches) = (resumed, heads.filter { $0.id != resumed?.id })
+        let uses = try Self.uses(of: chain, heads, request, repository, isArchive: isArchive)
         let rootCount = SourceTally(roots: request.paths).roots.count
         let isArchive = isArchive
         tracks = try uses.compactMap { snapshot, uses in
@@ -105,18 +82,55 @@ final class BackupParents {
         }
         var stoodFor = chain.order?.carriedOver(by: recordedParent.map { [$0] } ?? []) ?? []
         if let recordedParent { stoodFor.insert(recordedParent.originalID) }
-        joined = tracks.map(\.snapshot).filter { snapshot in
-            isArchive && snapshot.isArchive && snapshot.isComplete && !isAfter(snapshot)
-                && !stoodFor.contains(snapshot.originalID)
+        joined = tracks.filter { isArchive && $0.uses.contains(.following) }.map(\.snapshot).filter {
+            $0.isArchive && $0.isComplete && !isAfter($0) && !stoodFor.contains($0.originalID)
         }
+    }
+
+    /// What each parent is for, in the order of the tracks.
+    private static func uses(
+        of chain: Chain, _ heads: [CommitRecord], _ request: BackupRequest, _ repository: Repository,
+        isArchive: Bool
+    ) throws -> [(snapshot: CommitRecord, uses: ParentTrack.Uses)] {
+        var uses: [(snapshot: CommitRecord, uses: ParentTrack.Uses)] = []
+        func add(_ snapshot: CommitRecord?, _ more: ParentTrack.Uses) {
+            guard let snapshot else { return }
+            if let place = uses.firstIndex(where: { $0.snapshot.id == snapshot.id }) {
+                uses[place].uses.formUnion(more)
+            } else {
+                uses.append((snapshot, more))
+            }
+        }
+        var chainUses: ParentTrack.Uses = .following
+        switch request.parent {
+        case .latest: chainUses.insert(.comparing)
+        case .snapshot(let id):
+            let asked = try repository.snapshot(id)
+            // What an archive has is what its chain has, and no older snapshot, out of which things may have been taken.
+            let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
+            add(asked, isFollowed ? [.comparing, .following] : .comparing)
+            if !isArchive { chainUses = [] }
+        case .none: break
+        }
+        for partial in isArchive ? chain.partials : Array(chain.partials.prefix(1)) {
+            add(partial, chainUses)
+        }
+        add(chain.latest, chainUses)
+        add(chain.trusted, chainUses.subtracting(.following))
+        for head in heads { add(head, [.following, .branching]) }
+        return uses
     }
 
     /// What an archive carries over from, the newest first.
     var followed: [CommitRecord] { tracks.filter { $0.uses.contains(.following) }.map(\.snapshot) }
 
-    /// The latest complete snapshot if it is an archive, with the number of its files that are gone.
-    var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)? {
-        latest.flatMap { $0.snapshot.isArchive ? ($0.snapshot, $0.snapshot.counters.goneFiles) : nil }
+    /// Enters what there is to say of archives.
+    func enterArchives(in report: inout BackupReport) {
+        if let latest = latest?.snapshot, latest.isArchive {
+            report.earlierArchive = (latest, latest.counters.goneFiles)
+        }
+        report.resumedArchive = resumed
+        (report.joinedArchives, report.otherArchives) = (branches, others)
     }
 
     /// Throws if an archive cannot go on, because it is not known what a parent has.
@@ -182,8 +196,10 @@ private struct Chain {
     var latest: CommitRecord?
     /// The latest complete one that is not in doubt.
     var trusted: CommitRecord?
-    /// The archives that no other stands for, the newest first.
-    var heads: [CommitRecord] = []
+    /// The archives beside `latest` that no other stands for, the newest first.
+    var branches: [CommitRecord] = []
+    /// Of the device's other paths the latest complete snapshots that are archives, the newest first.
+    var others: [CommitRecord] = []
     /// The order of all snapshots.
     var order: SnapshotOrder?
     /// A snapshot that cannot be followed, and of which no archive is known to have all that it has.
@@ -211,12 +227,20 @@ private struct Chain {
             related.removeAll { list.order.time(of: $0) > time }
         }
         let doubts = SnapshotDoubts(among: related)
-        (order, heads) = (list.order, list.order.heads(among: related))
+        if related.isEmpty {
+            var seen: Set<SnapshotGroup> = []
+            others = known.reversed().filter {
+                $0.device == request.device && $0.isComplete && seen.insert(SnapshotGroup(of: $0)).inserted
+                    && $0.isArchive
+            }
+        }
+        order = list.order
+        let heads = list.order.heads(among: related)
         // What another stands for is not the latest, even if a clock was ahead when it was made.
         let isHead = Set(heads.map(\.id))
-        let latestOnes = related.filter { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
-        latest = latestOnes.last
-        trusted = latestOnes.last { !doubts.standing.contains($0.id) }
+        let latest = related.last { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
+        (self.latest, branches) = (latest, heads.filter { $0.id != latest?.id })
+        trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
         // A run's own checkpoints come before what completes it: they say nothing more then.
         for partial in related.reversed() where !partial.isComplete {
             if let latest, list.order.precedes(partial, latest) { break }

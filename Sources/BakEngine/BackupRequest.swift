@@ -200,6 +200,9 @@ public struct BackupReport: Sendable {
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
     /// The archive that this one takes up again, after snapshots that were none.
     public var resumedArchive: CommitRecord?
+    /// Where there is no snapshot of these paths yet, and nobody said whether it is an archive: the latest snapshots of the same
+    /// device that are archives of other paths.
+    public var otherArchives: [CommitRecord] = []
     /// Further archives of the same device and paths whose files this one has from here on.
     public var joinedArchives: [CommitRecord] = []
     /// What the source may lack.

@@ -154,8 +154,7 @@ public final class Backup: Sendable {
             ? parents.doubts(tally, stored, isMeant: request.allowsEmpty) : SourceDoubts()
         var report = try assembler.finish(tally, doubts)
         if parents.isFirst, flow.hasWalkedAll { report.noteBareFolders(tally) }
-        (report.earlierArchive, report.resumedArchive) = (parents.earlierArchive, parents.resumed)
-        report.joinedArchives = parents.branches
+        parents.enterArchives(in: &report)
         (report.excludedItems, report.unmatchedPatterns) = (walk.excludedItems, walk.unmatchedPatterns)
         report.damagedPacks = session.damagedPacks
         return report

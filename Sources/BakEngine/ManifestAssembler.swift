@@ -355,7 +355,8 @@ final class ManifestAssembler: @unchecked Sendable {
             let root = try manifest.storeRoot()
             // What it joins, it joins once.
             if request.skipsIfUnchanged, !report.wasInterrupted, joined.isEmpty, let parent,
-                root == parent.root, parent.isComplete, parent.isArchive == isArchive, doubts.areThose(of: parent)
+                root == parent.root, parent.isComplete, parent.isArchive == isArchive,
+                doubts.areThose(of: parent)
             {
                 report.wasUnchanged = true
             } else {

@@ -70,7 +70,9 @@ extension Repository {
         let known = Set(records.flatMap { [$0.id, $0.originalID] })
         var (rest, joined): ([ID128], Set<ID128>) = ([], [])
         func goOn(from member: Ancestry) {
-            rest += (member.parent.map { [$0] } ?? []).filter { !known.contains($0) && forgotten.contains($0) }
+            rest += (member.parent.map { [$0] } ?? []).filter {
+                !known.contains($0) && forgotten.contains($0)
+            }
             for id in member.joined ?? [] where !known.contains(id) && joined.insert(id).inserted {
                 rest.append(id)
             }

@@ -232,6 +232,13 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                 "this takes up the archive of snapshot \(resumed.id.short) again, with what is gone since; to leave "
                     + "something out for good: bakstore archive remove latest:PATH")
         }
+        if !report.joinedArchives.isEmpty {
+            let names = report.joinedArchives.map(\.id.short).joined(separator: ", ")
+            let snapshots = report.joinedArchives.count == 1 ? "snapshot" : "snapshots"
+            remark(
+                "this has what \(snapshots) \(names) of the same archive had, too, which came from another disk or run"
+            )
+        }
         guard let earlier = report.earlierArchive else { return }
         if !report.isArchive {
             guard earlier.goneFiles > 0 else { return }

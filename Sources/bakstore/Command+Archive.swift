@@ -12,18 +12,12 @@ extension Commands {
             throw UsageError("archive takes: remove SNAPSHOT:PATH...", command: .archive)
         }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        var (request, namesEarlier) = try removal(
+        let (request, branches, namesEarlier) = try removal(
             invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository,
             invocation, context)
-        request.takesPresent = invocation.has(.force)
         // First what there is to remove, then the question, then the removal.
-        request.isDryRun = true
-        let plan = try ArchiveRemoval(request, from: repository).run()
-        if let unknown = plan.unknownPaths.first {
-            throw SnapshotPathError.notInSnapshot(unknown, request.snapshot.id).explained(
-                request.snapshot, repository, try BlobIndex(repository))
-        }
-        guard !plan.isEmpty else {
+        let (plan, removals) = try plan(request, branches, repository)
+        guard !removals.isEmpty else {
             throw CommandFailure(
                 code: .failed,
                 message: "nothing was removed, because the source still has all of it; "
@@ -39,18 +33,52 @@ extension Commands {
             return .done
         }
         try expectConsent(plan, invocation, context)
-        request.isDryRun = false
-        try show(
-            try ArchiveRemoval(request, from: repository).run(), request.snapshot, invocation, context)
+        var report = ArchiveRemovalReport()
+        for removal in removals { report = try ArchiveRemoval(removal, from: repository).run() }
+        if removals.count > 1 {
+            context.remark(
+                "the archive has \(Formatting.count(UInt64(branches.count), "branch", "branches")) that no backup has joined "
+                    + "yet (\(branches.map(\.id.short).joined(separator: ", "))); it is taken out of what has it"
+            )
+        }
+        try show(report, request.snapshot, invocation, context)
         return .done
     }
 
+    /// What there is to remove, and how: from the latest snapshot of the archive and from each that no later one stands for,
+    /// which the next backup would bring it back from. What the source still has the latest one alone tells; it comes last, so
+    /// that it stays the latest.
+    private static func plan(
+        _ request: ArchiveRemovalRequest, _ branches: [CommitRecord], _ repository: Repository
+    ) throws -> (plan: ArchiveRemovalReport, removals: [ArchiveRemovalRequest]) {
+        var plan = ArchiveRemovalReport()
+        var unknown = Set(request.paths)
+        var removals: [ArchiveRemovalRequest] = []
+        for snapshot in branches + [request.snapshot] {
+            var removal = request
+            removal.snapshot = snapshot
+            removal.takesPresent = request.takesPresent || snapshot.id != request.snapshot.id
+            removal.isDryRun = true
+            let found = try ArchiveRemoval(removal, from: repository).run()
+            unknown.formIntersection(found.unknownPaths)
+            removal.isDryRun = false
+            removal.paths.removeAll(where: found.unknownPaths.contains)
+            if !found.isEmpty { removals.append(removal) }
+            if !found.isEmpty || plan.isEmpty { plan = found }
+        }
+        if let unknown = request.paths.first(where: unknown.contains) {
+            throw SnapshotPathError.notInSnapshot(unknown, request.snapshot.id).explained(
+                request.snapshot, repository, try BlobIndex(repository))
+        }
+        return (plan, removals)
+    }
+
     /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name;
-    /// with it, whether any names an earlier one.
+    /// with it, what the archive has that no later snapshot stands for, and whether any names an earlier one.
     private static func removal(
         _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
         _ context: CommandContext
-    ) throws -> (request: ArchiveRemovalRequest, namesEarlier: Bool) {
+    ) throws -> (request: ArchiveRemovalRequest, branches: [CommitRecord], namesEarlier: Bool) {
         let list = try repository.snapshotList()
         var latest: CommitRecord?
         var namesEarlier = false
@@ -80,10 +108,13 @@ extension Commands {
         }
         guard let latest else { throw UsageError("name what is to be removed", command: .archive) }
         let index = try BlobIndex(repository)
-        let request = ArchiveRemovalRequest(
+        var request = ArchiveRemovalRequest(
             snapshot: latest, paths: try operands.map { try $0.path(in: latest, repository, index) },
             host: Machine.hostName, program: programName)
-        return (request, namesEarlier)
+        request.takesPresent = invocation.has(.force)
+        let group = SnapshotGroup(of: latest)
+        let heads = list.order.heads(among: list.readable.filter { SnapshotGroup(of: $0) == group })
+        return (request, heads.filter { $0.id != latest.id }, namesEarlier)
     }
 
     private static func expectConsent(

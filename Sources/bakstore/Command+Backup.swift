@@ -19,7 +19,7 @@ extension Commands {
             source.missing.isEmpty && source.written.isEmpty
             ? [] : try access.repository.snapshots().readable
         let request = try request(invocation, source, access.repository, known, context)
-        noteEndedArchive(request, source, known, context)
+        let isEndTold = noteEndedArchive(request, source, known, context)
         if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
@@ -56,6 +56,7 @@ extension Commands {
         // What can match nothing has been told of.
         let useless = report.unmatchedPatterns.filter { $0.doubt(beneath: source.roots) == nil }
         try output.summarize(report, uselessPatterns: useless)
+        if !isEndTold { noteOtherArchive(request, report, context) }
         if report.wasInterrupted { return .interrupted }
         if report.snapshot == nil, !report.wasUnchanged, !request.isDryRun {
             throw CommandFailure(code: .failed, message: "nothing could be read, so no snapshot was made")
@@ -149,16 +150,52 @@ extension Commands {
     private static func noteEndedArchive(
         _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
         _ context: CommandContext
-    ) {
-        guard request.archive == .asBefore, !source.written.isEmpty else { return }
+    ) -> Bool {
+        guard request.archive == .asBefore, !source.written.isEmpty else { return false }
         let all = known.filter { $0.device == request.device && $0.isComplete }
-        guard all.last(where: { Set($0.paths) == Set(request.paths) })?.isArchive != true else { return }
+        guard all.last(where: { Set($0.paths) == Set(request.paths) })?.isArchive != true else {
+            return false
+        }
+        var isTold = false
         for path in source.written {
             guard let last = all.last(where: { $0.paths.contains(path) }), last.isArchive else { continue }
             context.complain(
                 "\(Formatting.name(path.absolute)) leads elsewhere now, and its archive (snapshot \(last.id.short)) does not go on "
                     + "here: what is deleted from now on is not kept; begin a new archive with --archive, or say "
                     + "--no-archive")
+            isTold = true
+        }
+        return isTold
+    }
+
+    /// An archive goes on with exactly its own paths: a first backup of others that overlap with them is none, which may be a
+    /// slip, such as a pattern that the shell expands, or another spelling on a medium that takes both for one.
+    private static func noteOtherArchive(
+        _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
+    ) {
+        guard !report.otherArchives.isEmpty else { return }
+        func inode(_ path: [UInt8]) -> [UInt64]? {
+            Machine.status(String(decoding: path.absolute, as: UTF8.self)).map { [$0.device, $0.inode] }
+        }
+        let inodes = Set(request.paths.compactMap(inode))
+        let paths = request.paths.sorted { PathOrder.precedes($0, $1) }
+        /// The path of an archive that is one of these, lies beneath one, or has one beneath it.
+        func overlap(_ archive: CommitRecord) -> [UInt8]? {
+            archive.paths.first { path in
+                let next = PathOrder.firstIndex(of: paths.count, notBefore: path) { paths[$0] }
+                return next < paths.count && PathOrder.isAtOrBeneath(paths[next], path)
+                    || next > 0 && PathOrder.isAtOrBeneath(path, paths[next - 1])
+                    || inode(path).map(inodes.contains) == true
+            }
+        }
+        for archive in report.otherArchives {
+            guard let path = overlap(archive) else { continue }
+            context.complain(
+                "this is the first backup of exactly these paths, and no archive: that of "
+                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)) does not go on here, and what is deleted from "
+                    + "now on is not kept; name its paths as before, begin a new archive with --archive, or say "
+                    + "--no-archive")
+            return
         }
     }
 

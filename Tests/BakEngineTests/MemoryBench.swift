@@ -57,11 +57,11 @@ struct MemoryBench {
         return options
     }()
 
-    init(time: any TimeSource = SystemTime()) throws {
+    init(time: any TimeSource = SystemTime(), options: Repository.Options = Self.options) throws {
         store = MemoryStore()
         cache = MemoryCache()
         repository = try Repository.create(
-            in: store, options: Self.options, cache: cache, time: time, random: SystemRandom())
+            in: store, options: options, cache: cache, time: time, random: SystemRandom())
     }
 
     /// Opens what a store holds, with an empty cache unless one is given.

@@ -15,7 +15,7 @@ import Testing
     private static let testsFolder = #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
     private static let golden = testsFolder + "/Golden"
     private static let versions = [
-        "v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305", "v1-missing",
+        "v1", "v1-aes256-gcm", "v1-archive", "v1-chacha20-poly1305", "v1-joined", "v1-missing",
     ]
 
     /// The password of the encrypted ones.
@@ -23,7 +23,7 @@ import Testing
 
     /// How a golden repository is encrypted, by its folder's name.
     private static func encryption(_ version: String) -> Repository.Encryption? {
-        guard !["v1", "v1-archive", "v1-missing"].contains(version),
+        guard !["v1", "v1-archive", "v1-joined", "v1-missing"].contains(version),
             let method = SealMethod(version.dropFirst(3))
         else { return nil }
         return Repository.Encryption(
@@ -114,7 +114,7 @@ import Testing
             entry("a/pipe", .fifo) { $0.stat.device = 7 },
             entry("a/socket", .socket) { $0.stat.uid = 0 },
         ]
-        if version == "v1-archive" {
+        if version == "v1-archive" || version == "v1-joined" {
             entries[0].goneSince = Timestamp(seconds: -1, nanoseconds: 1)
             entries[3].goneSince = Timestamp(seconds: 1_800_000_000)
             entries[4].goneSince = Timestamp(seconds: 1_800_000_000, nanoseconds: 999_999_999)
@@ -128,7 +128,9 @@ import Testing
     }
 
     /// What the record of an archive says beyond that of any snapshot.
-    private func addArchiveFields(_ record: inout CommitRecord) {
+    private func addArchiveFields(_ record: inout CommitRecord, _ version: String) {
+        guard version == "v1-archive" || version == "v1-joined" else { return }
+        if version == "v1-joined" { record.joined = [ID128(high: 5, low: 6), ID128(high: 7, low: 8)] }
         record.paths = [Array("a".utf8)]
         record.isArchive = true
         record.counters.goneFiles = 2
@@ -148,7 +150,7 @@ import Testing
         let root = try manifest.storeRoot()
         _ = try session.commit(continuing: false) {
             var record = record($0, hasIndex: $1, root: root)
-            if version == "v1-archive" { addArchiveFields(&record) }
+            addArchiveFields(&record, version)
             return record
         }
         return fixture.store
@@ -185,11 +187,9 @@ import Testing
             return
         }
         #expect(decoded == entries(chunk, version))
-        if version == "v1-archive" {
-            var expected = snapshot
-            addArchiveFields(&expected)
-            #expect(snapshot == expected)
-        }
+        var expected = snapshot
+        addArchiveFields(&expected, version)
+        #expect(snapshot == expected)
         let content = try BlobReader(repository).copy(of: chunk, kind: .chunkPack, index: index)
         #expect(content == Array("golden".utf8))
     }

@@ -27,6 +27,7 @@ import Testing
             if doubtful.contains(letter) { list[place].doubtfulPaths = [0] }
             if confirming.contains(letter) { list[place].confirmed = [list[place - 1].originalID] }
             list[place].isArchive = archives.contains(letter)
+            if place > 0 { list[place].parent = list[place - 1].id }
         }
         return list
     }
