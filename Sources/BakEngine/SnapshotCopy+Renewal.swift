@@ -22,7 +22,7 @@ extension SnapshotCopy {
             if chosen.contains(snapshot.originalID) {
                 new.tags += snapshot.tags.filter { !copy.tags.contains($0) }
             }
-            if let parent = ancestors.firstAncestor(of: snapshot, { copies[$0] }),
+            if let parent = ancestors.succession(of: snapshot, { copies[$0] }).ancestor,
                 mayFollow(copy, parent, order)
             {
                 // By the id that stays, whatever becomes of the copy.

@@ -124,6 +124,18 @@ public struct SnapshotOrder: Sendable {
         return first < second
     }
 
+    /// The nearest ancestor, by the id that it and its copies have in common, of which `find` knows something.
+    public func firstAncestor<Found>(of snapshot: CommitRecord, _ find: (ID128) -> Found?) -> Found? {
+        var seen: Set<ID128> = []
+        var next = snapshot.parent
+        while let id = next, seen.insert(id).inserted {
+            let original = originals[id] ?? id
+            if let found = find(original) { return found }
+            next = parents[original]
+        }
+        return nil
+    }
+
     /// The ids on the chains of parents above some snapshots, as far as the chains are known.
     public func ancestors(of snapshots: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []

@@ -175,7 +175,7 @@ extension Commands {
     ) {
         guard !report.otherArchives.isEmpty else { return }
         func inode(_ path: [UInt8]) -> [UInt64]? {
-            Machine.status(String(decoding: path.absolute, as: UTF8.self)).map { [$0.device, $0.inode] }
+            Machine.status(path.absolute).map { [$0.device, $0.inode] }
         }
         let inodes = Set(request.paths.compactMap(inode))
         let paths = request.paths.sorted { PathOrder.precedes($0, $1) }
