@@ -72,7 +72,7 @@ struct KnownRules {
     }
 
     /// False if `path` names another repository. There may be several ways to one folder, such as a bind mount, and its disk may not
-    /// be there now: the id decides, of what is there or was when it was last used. Where neither is known it may be this one.
+    /// be there now: the id decides, of what is there or was when it was last used.
     private static func mayBe(
         _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
     ) -> Bool {
@@ -80,7 +80,8 @@ struct KnownRules {
         if let store = try? LocalStore(path: path), let there = try? Repository.id(of: store) {
             return there == id
         }
-        return known.entry(at: path).map { $0.id == id.description } ?? true
+        // One that was never used from here, and is not there, is still to be made.
+        return known.entry(at: path)?.id == id.description
     }
 }
 
