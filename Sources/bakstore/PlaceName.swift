@@ -8,7 +8,7 @@
 /// The reading of a path as a user writes it.
 enum PlaceName {
     /// What is wrong with a path that is no text where it has to be.
-    static let notText = "is not UTF-8; rename it, or make a link to it with a name that is: ln -s"
+    static let notText = "is not UTF-8; use another name, or make a link to it with a name that is: ln -s"
 
     /// Why `text` is no path of this machine and what to write instead; nil if it is one. What follows is the middle of
     /// a message: `'s3:x': is an address ...`.

@@ -65,7 +65,7 @@ func complaint(_ line: String) -> String? {
             let complaint = #expect(throws: UsageError.self) {
                 try ArgumentParser.parse(words.map(bytes) + [odd])
             }
-            #expect(complaint?.message.contains("is not UTF-8; rename it, or make a link") == true)
+            #expect(complaint?.message.contains("is not UTF-8; use another name, or make a link") == true)
         }
         for flag in [FlagName.excludeFile, .filesFrom, .filesFromRaw] {
             let line = try parse(bytes("backup"), bytes("p"), bytes("--\(flag.rawValue)"), odd)
