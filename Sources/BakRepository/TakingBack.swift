@@ -2,6 +2,9 @@
 // stays for ever, since a prune may have read it. So the snapshot is committed again under a new session, like a backup
 // that stores nothing: the session is registered before anything is looked up, and then all that the snapshot refers to must
 // be in the trusted index and not condemned. From then on a prune either sees the session and waits, or has decided.
+//
+// Whoever stores does not count on the segment of a session whose record is damaged. What of that a snapshot needs, its own
+// session's above all, the new session names itself, as a further run does with the packs of one that could not commit.
 
 import BakCore
 import BakFormat
@@ -62,10 +65,23 @@ extension Repository {
         try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
     }
 
-    /// The same where `kept` are packs that no segment names for those who store.
     func takeBack(
-        _ forgotten: CommitRecord, host: String, program: String,
-        keeping kept: BackupSession.KeptPacks = BackupSession.KeptPacks(), faults: ProtocolFaults
+        _ forgotten: CommitRecord, host: String, program: String, faults: ProtocolFaults
+    ) throws -> TakingBackOutcome {
+        let outcome = try takeBack(
+            forgotten, host: host, program: program, keeping: BackupSession.KeptPacks(), faults: faults)
+        guard case .final = outcome else { return outcome }
+        let kept = try unnamedPacks(of: forgotten)
+        if !kept.packs.isEmpty {
+            return try takeBack(forgotten, host: host, program: program, keeping: kept, faults: faults)
+        }
+        return try faultOfSegment(forgotten).map(TakingBackOutcome.damaged) ?? outcome
+    }
+
+    /// The same where `kept` are packs that no segment names for those who store.
+    private func takeBack(
+        _ forgotten: CommitRecord, host: String, program: String, keeping kept: BackupSession.KeptPacks,
+        faults: ProtocolFaults
     ) throws -> TakingBackOutcome {
         for attempt in 1... {
             var faults = faults
@@ -77,7 +93,7 @@ extension Repository {
                     faults: faults)
             } catch let error as StoreError where error.kind == .full {
                 // More room is no help to what a prune has taken.
-                if try isFinal(forgotten, host: host, program: program) { return .final }
+                if try !hasAll(forgotten, keeping: kept) { return .final }
                 throw error
             }
             defer { session.close() }
@@ -104,31 +120,90 @@ extension Repository {
         return .final
     }
 
-    /// Whether something that a forgotten snapshot had is gone, looked up without a session: what is there may still go.
-    private func isFinal(_ forgotten: CommitRecord, host: String, program: String) throws -> Bool {
-        let view = try BackupSession(self, host: host, program: program, isDryRun: true)
+    /// The packs that a snapshot needs and that only sessions with a damaged record name.
+    private func unnamedPacks(of snapshot: CommitRecord) throws -> BackupSession.KeptPacks {
+        let index = try BlobIndex(self)
+        let sessions = index.trusted.sessions.intersection(index.trusted.outcomes.damaged)
+        guard !sessions.isEmpty, let needed = try blobs(of: snapshot, index) else {
+            return BackupSession.KeptPacks()
+        }
+        let kept = try sessions.sorted().flatMap { try packs(of: $0, having: needed) }
+        return BackupSession.KeptPacks(packs: kept, round: index.trusted.round)
+    }
+
+    /// All that a snapshot refers to; nil where some of it cannot be read, or is not there for readers either.
+    private func blobs(of snapshot: CommitRecord, _ index: BlobIndex) throws -> Set<ID128>? {
+        let scan = ReferenceScan(self, index)
+        var blobs: Set<ID128> = [snapshot.root.id]
+        do {
+            for segment in try scan.segments(of: snapshot.root) {
+                blobs.insert(segment.blob.id)
+                try scan.forEachChunk(of: segment) { blobs.insert($0.id) }
+            }
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            return nil
+        }
+        return blobs
+    }
+
+    /// The packs of a session in which there is something of `needed`; none where its segment cannot be read.
+    private func packs(of session: ID128, having needed: Set<ID128>) throws -> [SealedPack] {
+        let segment: IndexSegment
+        do {
+            segment = try indexSegment(session)
+        } catch is CorruptionError {
+            return []
+        } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
+            return []
+        }
+        var blobs: [[BlobRecord]] = segment.packs.map { _ in [] }
+        for entry in segment.entries {
+            blobs[Int(entry.pack)].append(
+                BlobRecord(
+                    id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
+                    storedLength: entry.storedLength, codec: .raw, storedChecksum: 0))
+        }
+        return zip(segment.packs, blobs).lazy.map { SealedPack(pack: $0, blobs: $1) }
+            .filter { pack in pack.blobs.contains { needed.contains($0.id) } }
+    }
+
+    /// What is wrong with a snapshot whose own index segment is not there although no prune has taken its place.
+    private func faultOfSegment(_ snapshot: CommitRecord) throws -> CorruptionError? {
+        guard snapshot.hasIndex, try !supersededSessions(by: collectionRounds().decided).contains(snapshot.id)
+        else { return nil }
+        let key = Layout.indexSegment(snapshot.id)
+        do {
+            _ = try store.size(of: key)
+            return nil
+        } catch {
+            guard error.kind == .notFound else { throw error }
+            return CorruptionError(
+                object: key.description, offset: 0,
+                reason: "the index segment is missing; make it again with: bakstore repair index")
+        }
+    }
+
+    /// Whether all that a forgotten snapshot had is there, looked up without a session: what is there may still go.
+    private func hasAll(_ forgotten: CommitRecord, keeping kept: BackupSession.KeptPacks) throws -> Bool {
+        let view = try BackupSession(self, host: "", program: "", isDryRun: true, keeping: kept)
         defer { view.close() }
         do {
             try view.expectAll(of: forgotten.root)
-            return false
-        } catch is MissingBlobError {
             return true
+        } catch is MissingBlobError {
+            return false
         }
     }
 
     /// True if some forgotten snapshot still has all that it had.
     func canTakeAnyBack() throws -> Bool {
-        let forgotten = try forgottenSnapshots()
-        guard !forgotten.isEmpty else { return false }
-        let view = try BackupSession(self, host: "", program: "", isDryRun: true)
-        defer { view.close() }
         // What was removed last is the likeliest to be there.
-        return try forgotten.reversed().contains { forgotten in
+        try forgottenSnapshots().reversed().contains { forgotten in
+            let snapshot = forgotten.snapshot
             do {
-                try view.expectAll(of: forgotten.snapshot.root)
-                return true
-            } catch is MissingBlobError {
-                return false
+                if try hasAll(snapshot, keeping: BackupSession.KeptPacks()) { return true }
+                let kept = try unnamedPacks(of: snapshot)
+                return try !kept.packs.isEmpty && hasAll(snapshot, keeping: kept)
             } catch let error as CorruptionError where error.cause != .newerProgram {
                 // Repaired it may come back.
                 return true

@@ -54,16 +54,29 @@ extension Commands {
         throw CommandFailure(code: .failed, message: "\(rest) could not be taken back")
     }
 
+    private static func noneToTakeBack(_ unmarked: [String]) -> String {
+        unmarked.isEmpty
+            ? "no snapshot was removed, so there is none to take back" : unknownRemoval(unmarked)
+    }
+
+    private static func unknownRemoval(_ unmarked: [String]) -> String {
+        let names = unmarked.prefix(5).joined(separator: " ")
+        let rest = unmarked.count > 5 ? ", and so on" : ""
+        return "when these were removed cannot be read any more: take them back by their names with: "
+            + "bakstore forget --undo \(names)\(rest)"
+    }
+
     /// The snapshots that operands name; without any, those that the last run of forget or prune removed.
     private static func chooseForgotten(
         _ invocation: Invocation, _ repository: Repository, _ context: CommandContext
     ) throws -> [ForgottenSnapshot] {
         let all = try repository.forgottenSnapshots()
         if invocation.operands.isEmpty {
+            let unmarked = all.filter { $0.origin == nil }.map(\.snapshot.id.short)
             guard let last = all.compactMap(\.origin).max(by: { $0.time < $1.time }) else {
-                throw CommandFailure(
-                    code: .failed, message: "no snapshot was removed, so there is none to take back")
+                throw CommandFailure(code: .failed, message: noneToTakeBack(unmarked))
             }
+            if !unmarked.isEmpty { context.complain(unknownRemoval(unmarked)) }
             let count = all.count { $0.origin == last }
             context.remark(
                 "the last removal was at \(context.text(last.time)) on \(last.host), of \(Formatting.count(UInt64(count), "snapshot", "snapshots"))"

@@ -113,6 +113,42 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(fixture.keys("sessions").isEmpty)
     }
 
+    /// A record that is gone, or cut to what could be a tombstone, hides its session's packs from those who store, not from
+    /// who takes back its snapshot or another one that refers to them.
+    @Test(arguments: [nil, 0, 60, 96], [true, false])
+    func afterARecordWasDamaged(_ length: Int?, ofItsOwn: Bool) throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let first = try fixture.backup([Self.gone, Self.kept])
+        let second = try fixture.backup([Self.gone])
+        let forgotten = ofItsOwn ? [first] : [first, second]
+        for snapshot in forgotten { try fixture.forget(snapshot) }
+        let key = "snapshots/\(first.id)"
+        fixture.store[key] = length.flatMap { length in fixture.store[key].map { Array($0.prefix(length)) } }
+        #expect(try fixture.open().canTakeAnyBack())
+        let snapshot = ofItsOwn ? first : second
+        let back = try #require(try takeBack(fixture, snapshot))
+        let expected = ofItsOwn ? [Self.gone, Self.kept] : [Self.gone]
+        if !ofItsOwn { #expect(try takeBack(fixture, first) != nil) }
+        try fixture.prune { $0.maxUnused = .bytes(0) }
+        #expect(try contents(back, fixture.open()) == expected)
+    }
+
+    /// What no prune has deleted is not called deleted.
+    @Test func aMissingIndexSegmentIsDamage() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let old = try fixture.backup([Self.gone])
+        try fixture.backup([Self.kept])
+        try fixture.forget(old)
+        fixture.store["index/\(old.id)"] = nil
+        guard case .damaged(let fault) = try fixture.open().takeBack(old, host: "h", program: "p") else {
+            Issue.record("it is taken for final")
+            return
+        }
+        #expect(fault.object == "index/\(old.id)")
+    }
+
     /// A prune that was stopped anywhere: what is taken back after it is whole, and stays so.
     @Test func afterAPruneThatWasStoppedAnywhere() throws {
         var (mutation, isDone, outcomes) = (0, false, Set<Bool>())

@@ -41,7 +41,7 @@ public final class RepairSnapshots: RepositoryRepair {
         guard try isUndisturbed(), rounds == index.trusted.collections.rounds else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
         for (snapshot, record) in spared where !isCancelled() {
-            if try bringBack(snapshot, record, readable, index) { broughtBack.insert(snapshot.id) }
+            if try bringBack(snapshot, record, readable) { broughtBack.insert(snapshot.id) }
         }
         let known = broughtBack.union(damaged.map(\.id))
         for snapshot in unreadable where !known.contains(snapshot.id) {
@@ -65,7 +65,7 @@ public final class RepairSnapshots: RepositoryRepair {
     /// spare's bytes take its place; where the medium or a folder keeps that place the snapshot is committed again, and the
     /// record hidden.
     private func bringBack(
-        _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord], _ index: BlobIndex
+        _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord]
     ) throws -> Bool {
         if let back = readable.first(where: { $0.standsFor(record) }) {
             return try hide(snapshot.id, behind: back.id)
@@ -89,9 +89,7 @@ public final class RepairSnapshots: RepositoryRepair {
                 // What is in its place keeps it.
             }
         }
-        let outcome = try repository.takeBack(
-            record, host: request.host, program: request.program,
-            keeping: try unnamedPacks(of: snapshot.id, index), faults: ProtocolFaults())
+        let outcome = try repository.takeBack(record, host: request.host, program: request.program)
         guard case .back(let back) = outcome else { return false }
         return try hide(snapshot.id, behind: back.id)
     }
@@ -102,22 +100,6 @@ public final class RepairSnapshots: RepositoryRepair {
         }
         onEvent(.broughtBack(snapshot: damaged, as: request.isDryRun ? nil : back))
         return true
-    }
-
-    /// The packs of a session that no decision stands for yet: as its record is damaged nobody stores by its segment.
-    private func unnamedPacks(of session: ID128, _ index: BlobIndex) throws -> BackupSession.KeptPacks {
-        guard index.trusted.sessions.contains(session) else { return BackupSession.KeptPacks() }
-        let segment = try repository.indexSegment(session)
-        var blobs: [[BlobRecord]] = segment.packs.map { _ in [] }
-        for entry in segment.entries {
-            blobs[Int(entry.pack)].append(
-                BlobRecord(
-                    id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
-                    storedLength: entry.storedLength, codec: .raw, storedChecksum: 0))
-        }
-        return BackupSession.KeptPacks(
-            packs: zip(segment.packs, blobs).map { SealedPack(pack: $0, blobs: $1) },
-            round: index.trusted.round)
     }
 
     /// The packs that are not there, or not as long as they were: what is in them may not be had.
