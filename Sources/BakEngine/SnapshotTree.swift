@@ -13,8 +13,11 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private let repository: Repository
     private let index: BlobIndex
     private let root: ManifestRoot
-    /// Segments that were looked into last, decoded: files are opened about in the order of the walk.
-    private let recent = Mutex<[(number: Int, entries: DecodedSegment)]>([])
+    /// Segments that were looked into last, decoded, or why they cannot be: files are opened about in the order of the walk, and
+    /// a damaged segment may have as many entries before its fault as a whole one.
+    private let recent = Mutex<[RecentSegment]>([])
+    /// How often a segment was decoded, for tests.
+    let decodings = Atomic(0)
     private let readers = Mutex<[UncheckedBox<BlobReader>]>([])
     private static let recentSegments = 8
     private static let recentEntries = 100_000
@@ -100,11 +103,12 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private func entry(_ path: [UInt8]) throws(SourceError) -> ManifestEntry {
         do {
             // A file's extents may fill several segments, which then all begin with its path: its entry is in the
-            // first of them, or in the one before.
+            // first of them, or in the one before. Only where one begins with it are two looked into.
             var number = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
                 root.segments[$0].firstPath
             }
-            if try number == root.segments.count || segment(number).entry(path) == nil { number -= 1 }
+            let isFirst = number < root.segments.count && root.segments[number].firstPath == path
+            if try !isFirst || segment(number).entry(path) == nil { number -= 1 }
             guard number >= 0, var entry = try segment(number).entry(path) else {
                 throw SourceError(operation: "open", message: "it is not in the snapshot", isNotFound: true)
             }
@@ -133,29 +137,47 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         let known = recent.withLock { recent in
             recent.firstIndex { $0.number == number }.map { place in
                 recent.append(recent.remove(at: place))
-                return recent[recent.count - 1].entries
+                return recent[recent.count - 1].decoded
             }
         }
-        if let known { return known }
-        let reference = root.segments[number].blob
-        let reader = BlobReader(repository)
-        let decoded = try withExtendedLifetime(reader) {
-            let bytes = try reader.read(reference, kind: .manifestPack, index: index)
-            return try DecodedSegment(bytes, object: "manifest segment \(reference.id)")
+        if let known { return try known.get() }
+        let decoded: Result<DecodedSegment, any Error>
+        do {
+            decoded = .success(try decode(root.segments[number].blob))
+        } catch  where error is CorruptionError || error is MissingBlobError {
+            decoded = .failure(error)
         }
         recent.withLock { recent in
-            recent.append((number, decoded))
+            recent.append(RecentSegment(number: number, decoded: decoded))
             // A hostile segment has a hundred times as many entries as one of ours.
             while recent.count > 1,
                 recent.count > Self.recentSegments
-                    || recent.reduce(0, { $0 + $1.entries.entries.count }) > Self.recentEntries
-                    || recent.reduce(0, { $0 + $1.entries.pathBytes }) > Self.recentPathBytes
+                    || recent.reduce(0, { $0 + $1.entryCount }) > Self.recentEntries
+                    || recent.reduce(0, { $0 + $1.pathBytes }) > Self.recentPathBytes
             {
                 recent.removeFirst()
             }
         }
-        return decoded
+        return try decoded.get()
     }
+
+    private func decode(_ segment: BlobReference) throws -> DecodedSegment {
+        decodings.add(1, ordering: .relaxed)
+        let reader = BlobReader(repository)
+        return try withExtendedLifetime(reader) {
+            let bytes = try reader.read(segment, kind: .manifestPack, index: index)
+            return try DecodedSegment(bytes, object: "manifest segment \(segment.id)")
+        }
+    }
+}
+
+/// A segment that was looked into, and what came of it.
+private struct RecentSegment: Sendable {
+    let number: Int
+    let decoded: Result<DecodedSegment, any Error>
+
+    var entryCount: Int { (try? decoded.get())?.entries.count ?? 0 }
+    var pathBytes: Int { (try? decoded.get())?.pathBytes ?? 0 }
 }
 
 /// A manifest segment as values.

@@ -58,6 +58,20 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
+    /// Commits a snapshot of segments with these records, each cut off by so many bytes.
+    func commit(segments: [(entries: [ManifestEntry], cut: Int)]) throws -> CommitRecord {
+        let segments = try segments.map { entries, cut in
+            var segment = ManifestSegmentEncoder()
+            for entry in entries { segment.append(.entry(entry), path: entry.path) }
+            let bytes = segment.finish().dropLast(cut)
+            let blob = try bytes.withUnsafeBytes { try manifest.store($0, isCompressed: false) }
+            return ManifestSegmentReference(
+                blob: blob, recordCount: segment.recordCount, firstPath: entries[0].path)
+        }
+        let root = ManifestRoot(segments: segments).encode()
+        return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
+    }
+
     /// Commits a snapshot of these entries, whose extents may fill many records.
     func commitLong(_ entries: [ManifestEntry]) throws -> CommitRecord {
         let writer = ManifestWriter(manifest)
