@@ -3,6 +3,7 @@
 import BakCore
 import BakFormat
 import BakStorage
+import Synchronization
 import TestSupport
 import Testing
 
@@ -254,6 +255,32 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let report = try fixture.prune()
         #expect(report.deletedPacks == 1 && report.revokedSessions == 1)
         try fixture.expectWhole([(kept, [second])])
+    }
+
+    /// A prune that is stopped while it deletes has given back what is gone, and the next one the rest.
+    @Test func aStoppedPruneCountsWhatItHasDeleted() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let noise = (0..<12).map { SeededRandom(seed: 900 + $0).bytes(900_000) }
+        try fixture.forget(try fixture.backup(noise))
+        let (before, bytes) = (fixture.keys("packs").count, fixture.bytes("packs"))
+        let isDeleting = Mutex(0)
+        var options = PruneOptions()
+        options.graceSeconds = 0
+        let stopped = try Prune(
+            try fixture.open(), options, host: "h", program: "p",
+            onEvent: { event in if case .step(.deleting) = event { isDeleting.withLock { $0 = 1 } } },
+            isCancelled: {
+                isDeleting.withLock { calls in
+                    if calls > 0 { calls += 1 }
+                    return calls > 5
+                }
+            }
+        ).run()
+        let (left, rest) = (fixture.keys("packs").count, fixture.bytes("packs"))
+        #expect(stopped.wasInterrupted && left > 0 && left < before)
+        #expect(stopped.deletedPacks == before - left && stopped.deletedBytes == bytes - rest)
+        #expect(try fixture.prune().deletedPacks == left)
     }
 
     @Test func aRunningBackupThatCountsOnWhatGoesIsToldSo() throws {

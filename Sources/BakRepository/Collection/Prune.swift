@@ -248,11 +248,12 @@ public final class Prune {
         let sweep = Sweep(
             repository, decision, milestones,
             onProgress: { self.onEvent(.progress(done: UInt64($0), total: UInt64($1))) },
+            onDeleted: { pack in
+                self.report.deletedPacks += 1
+                self.report.deletedBytes.add(UInt64(stored[pack] ?? 0))
+            },
             shouldStop: isCancelled)
-        let isWhole = try sweep.run(packs: packs)
-        report.deletedPacks += packs.count
-        report.deletedBytes.add(packs.total { UInt64(stored[$0] ?? 0) })
-        if !isWhole { throw PruneStopped() }
+        if try !sweep.run(packs: packs) { throw PruneStopped() }
     }
 
     /// Takes down what a survey found, of the first round.

@@ -11,16 +11,19 @@ struct Sweep {
     private let decision: CollectionDecision
     private let milestones: Milestones
     private let onProgress: (_ done: Int, _ total: Int) -> Void
+    private let onDeleted: (_ pack: ID128) -> Void
     private let shouldStop: () -> Bool
 
     init(
         _ repository: Repository, _ decision: CollectionDecision, _ milestones: Milestones,
-        onProgress: @escaping (_ done: Int, _ total: Int) -> Void, shouldStop: @escaping () -> Bool
+        onProgress: @escaping (_ done: Int, _ total: Int) -> Void,
+        onDeleted: @escaping (_ pack: ID128) -> Void, shouldStop: @escaping () -> Bool
     ) {
         self.repository = repository
         self.decision = decision
         self.milestones = milestones
         self.onProgress = onProgress
+        self.onDeleted = onDeleted
         self.shouldStop = shouldStop
     }
 
@@ -34,6 +37,7 @@ struct Sweep {
             milestones.reached("sweep", keys[done...].map(\.description))
             if shouldStop() { return false }
             try repository.store.delete(key)
+            if done >= segments.count { onDeleted(packs[done - segments.count]) }
             onProgress(done + 1, keys.count)
         }
         milestones.reached("swept")
