@@ -20,6 +20,8 @@ final class RestorePass {
     private var plan: RestorePlan
     /// The first restored name of each file with several; later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
+    /// A name of such a file that stood there already, and stayed: nothing says that its content is what was backed up.
+    private var keptNames: [LinkKey: [UInt8]] = [:]
     /// Names that become links in the second pass.
     private var laterNames: [LaterName] = []
     /// The folders that the last entry went into, and what is known of the names there.
@@ -108,6 +110,7 @@ final class RestorePass {
 
     func linkAndFinishFolders() throws {
         guard let target, !noteInterruption() else { return }
+        try joinKeptNames(target)
         // Links that a target refused, and the copy that further names are tried with.
         var copies: [ObjectIdentifier: [UInt8]] = [:]
         for link in laterNames {
@@ -144,6 +147,22 @@ final class RestorePass {
             open.push(item.path, (entry.stat, entry.attributes))
         }
         try close(downTo: nil)
+    }
+
+    /// Makes files one with a name of theirs that stayed, where that has the same content, byte for byte: a restore that was killed
+    /// may have come as far as there.
+    private func joinKeptNames(_ target: any RestoreTarget) throws {
+        for (key, kept) in keptNames {
+            guard let file = firstNames[key], file.isRestored else { continue }
+            if noteInterruption() { return }
+            do throws(TargetError) {
+                guard try target.hasSameContent(kept, as: file.path) else { continue }
+                try target.makeHardLink(file.path, to: kept, replacing: true)
+            } catch {
+                // It stays a file of its own, which is whole.
+                if error.isFatal { throw error }
+            }
+        }
     }
 
     /// Gives a file a further name, or the name a copy of the file where the target refuses links.
@@ -348,14 +367,10 @@ final class RestorePass {
             let replaced: ReplacedEntry = found.mtime > entry.stat.mtime ? .newer : .different
             return Place(isReplacing: true, replaced: isSame ? nil : replaced)
         }
-        if entry.stat.type == .regular, entry.stat.linkCount > 1, firstNames[LinkKey(entry)] == nil,
+        if entry.stat.type == .regular, entry.stat.linkCount > 1,
             unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil
         {
-            // Further names become links to it: a restore that was killed may have come as far as here.
-            let kept = PendingFile(
-                path: path, entry: entry.withoutContent, target: target, isReplacing: false)
-            kept.keep()
-            firstNames[LinkKey(entry)] = kept
+            keptNames[LinkKey(entry)] = path
         }
         board.update {
             $0.kept += 1

@@ -88,9 +88,6 @@ final class PendingFile: @unchecked Sendable {
         return .success(notes)
     }
 
-    /// Says that what stands at the path already is the file: the target's own copy of it stays.
-    func keep() { monitor.locked { (isDone, wasRestored) = (true, true) } }
-
     /// Removes what was written, unless the file is finished. No thread may write to it any more.
     func abandon() {
         let written: (any RestoreFile)? = monitor.locked {

@@ -318,6 +318,32 @@ extension FolderTarget {
         return try file.finish(stat, attributes)
     }
 
+    public func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
+        let paths = [path, other]
+        let files = try paths.map { path throws(TargetError) in
+            try attempt("read", path) { parent, name throws(Errno) in try Self.openToRead(parent, name) }
+        }
+        let buffers = paths.map { _ in
+            UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 8)
+        }
+        defer { for buffer in buffers { buffer.deallocate() } }
+        func piece(_ place: Int, at offset: UInt64) throws(TargetError) -> UnsafeRawBufferPointer {
+            do throws(Errno) {
+                let count = try readAll(files[place].number, buffers[place], at: offset)
+                return UnsafeRawBufferPointer(rebasing: buffers[place][..<count])
+            } catch { throw failure(error, "read", paths[place]) }
+        }
+        var offset: UInt64 = 0
+        while true {
+            let (one, two) = (try piece(0, at: offset), try piece(1, at: offset))
+            guard one.count == two.count, memcmp(one.baseAddress!, two.baseAddress!, one.count) == 0 else {
+                return false
+            }
+            if one.isEmpty { return true }
+            offset += UInt64(one.count)
+        }
+    }
+
     /// Opens a file that was restored; one that its owner may not read by a right that is lent for the moment.
     private static func openToRead(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>

@@ -113,6 +113,9 @@ public protocol RestoreTarget: AnyObject, Sendable {
         replacing: Bool
     ) throws(TargetError) -> [MetadataNote]
 
+    /// Whether two regular files have the same content, byte for byte.
+    func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool
+
     /// Sets a folder's owner, mode, extended attributes and times. Returns what could not be set.
     func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes

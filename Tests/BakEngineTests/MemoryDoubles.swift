@@ -360,6 +360,10 @@ final class MemoryTarget: RestoreTarget {
         set(path, item)
     }
 
+    func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
+        items[path] == items[other]
+    }
+
     func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
         -> [MetadataNote]
     { [] }

@@ -95,6 +95,10 @@ final class PickyTarget: RestoreTarget {
         return try inner.copyFile(fold(path), from: fold(existing), stat, attributes, replacing: replacing)
     }
 
+    func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
+        try inner.hasSameContent(fold(path), as: fold(other))
+    }
+
     func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
         -> [MetadataNote]
     {

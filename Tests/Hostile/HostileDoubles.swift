@@ -29,6 +29,7 @@ final class SinkTarget: RestoreTarget, @unchecked Sendable {
     ) -> [MetadataNote] { [] }
 
     func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) {}
+    func hasSameContent(_ path: [UInt8], as other: [UInt8]) -> Bool { true }
 
     func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
