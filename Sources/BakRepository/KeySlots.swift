@@ -191,17 +191,24 @@ extension Repository {
     }
 
     /// Removes a slot, so that its password does not open the repository any more, also after a power cut. Throws
-    /// `RepositoryError.lastKeySlot` when no other slot of somebody who had the key is there.
-    public func removeKeySlot(_ id: ID128) throws {
+    /// `RepositoryError.lastKeySlot` when no other slot of somebody who had the key is there. False where somebody else has
+    /// removed it already.
+    @discardableResult
+    public func removeKeySlot(_ id: ID128) throws -> Bool {
         let key = Layout.keySlot(id)
         func others() throws -> Bool {
             try keySlots().contains { $0.note != nil && $0.id != id }
         }
         guard try others() else { throw RepositoryError.lastKeySlot }
-        let bytes = try store.readWhole(key, upTo: KeySlot.objectBytes)
+        let bytes: [UInt8]
+        do {
+            bytes = try store.readWhole(key, upTo: KeySlot.objectBytes)
+        } catch let error as StoreError where error.kind == .notFound {
+            return false
+        }
         try store.deleteDurably(key)
         // Somebody may have removed the other one meanwhile: then this one comes back.
-        guard try !others() else { return }
+        guard try !others() else { return true }
         _ = try store.putOwn(key, bytes)
         throw RepositoryError.lastKeySlot
     }

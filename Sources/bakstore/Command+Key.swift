@@ -26,20 +26,29 @@ extension Commands {
             try tell("added", id, "added key slot \(id.short)", invocation, context)
         case .remove(let name):
             let id = try find(name, repository)
-            try repository.removeKeySlot(id)
-            try tell("removed", id, "removed key slot \(id.short)", invocation, context)
+            let isOurs = try repository.removeKeySlot(id)
+            if !isOurs { context.remark(removedMeanwhile(id)) }
+            let what = isOurs ? "removed key slot \(id.short)" : "key slot \(id.short) is gone"
+            try tell("removed", id, what, invocation, context)
             context.remark(
                 "who knows its password and kept a copy of the repository, or of this slot, can still read what is "
                     + "stored; to shut them out, copy to a new repository")
         case .passwd:
             guard let old = try repository.keySlots().first(where: \.isCurrent)?.id else {
-                throw RepositoryError.noKeySlot(location: access.location.path)
+                throw CommandFailure(
+                    code: .failed,
+                    message:
+                        "the password is not changed: another program has removed its key slot meanwhile")
             }
             let id = try add(repository, invocation, context)
-            try repository.removeKeySlot(old)
+            if try !repository.removeKeySlot(old) { context.remark(removedMeanwhile(old)) }
             try tell("changed", id, "changed the password; its key slot is \(id.short)", invocation, context)
         }
         return .done
+    }
+
+    private static func removedMeanwhile(_ id: ID128) -> String {
+        "another program has removed key slot \(id.short) meanwhile"
     }
 
     private static func add(

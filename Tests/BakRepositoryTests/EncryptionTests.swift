@@ -86,7 +86,9 @@ extension Fixture {
         let second = try fixture.open("second")
         #expect(try second.keySlots().map(\.note?.name).sorted { $0! < $1! } == ["first", "second"])
         #expect(try second.keySlots().filter(\.isCurrent).map(\.id) == [added])
-        try second.removeKeySlot(firstSlot)
+        #expect(try second.removeKeySlot(firstSlot))
+        // As where somebody else has removed it right before.
+        #expect(try !second.removeKeySlot(firstSlot))
         #expect(throws: RepositoryError.wrongPassword(location: fixture.store.location, unreadableSlots: 0)) {
             try fixture.open("word")
         }
