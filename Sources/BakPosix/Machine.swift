@@ -20,7 +20,8 @@ public enum Machine {
     }
 
     /// Sees to it that Swift's own allocator and the libraries, which abort or trap where they are given no memory, end
-    /// the program with a reason as well. What aborts for another reason still does.
+    /// the program with a reason as well. What aborts for another reason still does. Where there is no memory for its words
+    /// either, Swift's allocator prints what is at address 0.
     public static func explainAborts() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -33,7 +34,7 @@ public enum Machine {
             signal(number, SIG_DFL)
             raise(number)
         }
-        for number in [SIGABRT, SIGILL, SIGTRAP] { sigaction(number, &action, nil) }
+        for number in [SIGABRT, SIGILL, SIGTRAP, SIGSEGV] { sigaction(number, &action, nil) }
     }
 
     /// The machine's name in its network.
