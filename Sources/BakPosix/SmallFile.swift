@@ -29,6 +29,22 @@ public enum SmallFile {
         }
     }
 
+    /// Reads a file of at most `limit` bytes that nobody has named, so that there is nobody to write into a pipe in its place: what
+    /// is no regular file is refused, and never waited for.
+    public static func readRegular(path: String, limit: Int) throws(SourceError) -> [UInt8] {
+        do throws(Errno) {
+            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
+            switch try file.status().format {
+            case S_IFREG: return try readToEnd(file.number, limit)
+            case S_IFDIR: throw Errno(code: EISDIR)
+            default: break
+            }
+        } catch {
+            throw SourceError(error, "read \(path)")
+        }
+        throw SourceError(operation: "read \(path)", message: "it is no regular file")
+    }
+
     /// Reads how a file begins: at most `count` bytes.
     public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {

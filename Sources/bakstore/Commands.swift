@@ -93,7 +93,7 @@ extension Environment {
     /// Takes from the user's profile what an invocation leaves open.
     fileprivate func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {
         let profile = try profile(for: invocation) { path throws(SourceError) in
-            try SmallFile.read(path: path, limit: ConfigFile.sizeLimit)
+            try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)
         }
         return profile.map(invocation.completed) ?? invocation
     }

@@ -56,7 +56,7 @@ struct KnownRules {
         _ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext
     ) throws(UsageError) -> [(origin: String, words: Invocation)] {
         let profiles = try context.environment.profiles { path throws(SourceError) in
-            try SmallFile.read(path: path, limit: ConfigFile.sizeLimit)
+            try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)
         }
         let known = KnownRepositories(folder: context.environment.stateFolder)
         return (profiles ?? []).filter { $0.name != invocation.profile?.name }.compactMap { profile in

@@ -59,6 +59,26 @@ extension PosixTests {
             #expect(Array(buffer[..<count]) == Array("word\n".utf8))
         }
 
+        /// What it has left behind holds the pipe open.
+        @Test(arguments: [false, true])
+        func aPasswordCommandHasEndedWhenItsProcessHas(isAlone: Bool) throws {
+            var buffer = [UInt8](repeating: 0, count: 16)
+            let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                try PasswordInput.run(
+                    "echo word; setsid sleep 30 & exit 0", into: buffer, isAlone: isAlone, seconds: 20
+                ) { false }
+            }
+            #expect(Array(buffer[..<count]) == Array("word\n".utf8))
+            let error = #expect(throws: SourceError.self) {
+                _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                    try PasswordInput.run(
+                        "setsid sleep 30 & exit 5", into: buffer, isAlone: isAlone, seconds: 20
+                    ) { false }
+                }
+            }
+            #expect(error?.message == "it ended with code 5")
+        }
+
         @Test func aSignalIsAFlag() {
             Interruption.install()
             #expect(!Interruption.isRequested)
@@ -85,6 +105,12 @@ extension PosixTests {
             scratch.write("f", "12345")
             #expect(try SmallFile.read(path: scratch["f"], limit: 5) == Array("12345".utf8))
             #expect(throws: SourceError.self) { try SmallFile.read(path: scratch["f"], limit: 4) }
+            #expect(try SmallFile.readRegular(path: scratch["f"], limit: 5) == Array("12345".utf8))
+            // Nobody writes to a pipe in the place of a file that was not named.
+            try #require(mkfifo(scratch["pipe"], 0o600) == 0)
+            #expect {
+                try SmallFile.readRegular(path: scratch["pipe"], limit: 5)
+            } throws: { ($0 as? SourceError)?.message == "it is no regular file" }
             #expect { try SmallFile.read(path: scratch["none"], limit: 4) } throws: {
                 ($0 as? SourceError)?.isNotFound == true
             }
