@@ -161,19 +161,27 @@ public enum PasswordInput {
             if let end, SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
-        /// Waits until there is something to read, or the end.
-        func wait(for file: Descriptor) throws(Errno) {
+        /// Waits until there is something to read, or the end; false if there is nothing and `isOver`.
+        func wait(for file: Descriptor, _ isOver: () throws(Errno) -> Bool) throws(Errno) -> Bool {
             var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
-            repeat { try check() } while poll(&wait, 1, 100) <= 0
+            while true {
+                try check()
+                // In this order: what was printed before that is found.
+                let isLast = try isOver()
+                if poll(&wait, 1, isLast ? 0 : 100) > 0 { return true }
+                if isLast { return false }
+            }
         }
     }
 
+    /// Reads up to the end, or to what there is when `isOver` turns true.
     private static func readToEnd(
-        _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience
+        _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience,
+        _ isOver: () throws(Errno) -> Bool = { () throws(Errno) in false }
     ) throws(Errno) -> Int {
         var count = 0
         while true {
-            try patience.wait(for: file)
+            guard try patience.wait(for: file, isOver) else { return count }
             // One byte more than fits would be one too many.
             if count == buffer.count {
                 var more: UInt8 = 0
@@ -196,26 +204,35 @@ public enum PasswordInput {
         let output = Descriptor(ends[0])
         let input = Descriptor(ends[1])
         let process = try spawn(command, output: input.number, isAlone: isAlone)
+        var status: Int32?
+        func hasEnded() throws(Errno) -> Bool {
+            if status == nil { status = try endStatus(of: process) }
+            return status != nil
+        }
         do throws(Errno) {
-            // Ours must go, or the end of what the command prints is never seen.
+            // Ours must go, or the end of what the command prints is never seen. What it has started and left behind may hold
+            // that open for as long as it runs.
             try input.close()
-            let count = try readToEnd(output, into: buffer, patience)
-            return (count, try end(of: process, patience))
+            let count = try readToEnd(output, into: buffer, patience, hasEnded)
+            while try !hasEnded() {
+                try patience.check()
+                usleep(2000)
+            }
+            return (count, status ?? 0)
         } catch {
-            kill(isAlone ? -process : process, SIGKILL)
-            waitpid(process, nil, 0)
+            // Its number may be another's once it has been waited for.
+            if status == nil {
+                kill(isAlone ? -process : process, SIGKILL)
+                waitpid(process, nil, 0)
+            }
             throw error
         }
     }
 
-    /// How a process ended.
-    private static func end(of process: pid_t, _ patience: Patience) throws(Errno) -> Int32 {
+    /// How a process ended; nil while it runs.
+    private static func endStatus(of process: pid_t) throws(Errno) -> Int32? {
         var status: Int32 = 0
-        while try system({ waitpid(process, &status, WNOHANG) }) == 0 {
-            try patience.check()
-            usleep(2000)
-        }
-        return status
+        return try system({ waitpid(process, &status, WNOHANG) }) == 0 ? nil : status
     }
 
     /// Starts the shell. What is `isAlone` can be ended with all that it starts; it could not ask at the terminal.
