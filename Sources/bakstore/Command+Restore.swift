@@ -73,9 +73,10 @@ extension Commands {
             ? .incomplete : .done
     }
 
-    /// Whether what is restored may lack most files of a path that it has as a whole.
+    /// Whether what is restored may lack most files of a path that it has as a whole. An archive has them all the same.
     private static func isInDoubt(_ request: RestoreRequest, in list: SnapshotList) -> Bool {
         let snapshot = request.snapshot
+        if snapshot.isArchive { return false }
         return SnapshotDoubts(among: list.readable).standing.contains(snapshot.id)
             && snapshot.doubtfulPaths.contains {
                 PathOrder.isAtOrBeneath(snapshot.paths[$0], request.subpath)
