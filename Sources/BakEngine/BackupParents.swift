@@ -43,7 +43,7 @@ final class BackupParents {
         // A copy is what its original is: its parent only spares reading.
         let chain =
             request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
-        isArchive = request.isArchive(after: chain.latest)
+        isArchive = request.isArchive(after: chain)
         others = chain.latest == nil && request.archive == .asBefore ? chain.others : []
         if isArchive, let lost = chain.lost { throw ArchiveEndsError(snapshot: lost) }
         let heads = isArchive ? Array(chain.branches.prefix(Self.branchesAtATime)) : []
@@ -177,13 +177,13 @@ public struct ArchiveEndsError: Error, CustomStringConvertible {
 }
 
 extension BackupRequest {
-    /// Whether the backup is an archive, if that is the latest complete snapshot before it.
-    fileprivate func isArchive(after latest: CommitRecord?) -> Bool {
+    /// Whether the backup is an archive, by the snapshots before it.
+    fileprivate func isArchive(after chain: Chain) -> Bool {
         if copied != nil { return false }
         return switch archive {
         case .yes: true
         case .no: false
-        case .asBefore: latest?.isArchive == true
+        case .asBefore: chain.goesOnAsArchive
         }
     }
 }
@@ -206,6 +206,14 @@ private struct Chain {
     var lost: UnreadableSnapshot?
 
     init() {}
+
+    /// Whether nobody has ended the archive: a copy of a snapshot that is none, and did not come after it, does not.
+    var goesOnAsArchive: Bool {
+        guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
+        guard latest.original != nil, !branches.isEmpty else { return false }
+        let ancestors = order.ancestors(of: [latest])
+        return !branches.contains { ancestors.contains($0.originalID) }
+    }
 
     init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
         let list = try repository.snapshotList()

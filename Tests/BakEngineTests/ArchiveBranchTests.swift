@@ -96,6 +96,23 @@ import Testing
         #expect(try MemoryBench.check(b.repository).report.isClean)
     }
 
+    /// Snapshots that are none and come from another disk do not end an archive; those that came after it do.
+    @Test func copiesThatAreNoArchives() throws {
+        let a = try MemoryBench()
+        let b = try Self.second(a)
+        try a.archive(Self.tree("ab"), at: 100)
+        try Self.copy(a, b)
+        try b.archive(Self.tree("abn"), at: 200)
+        try a.archive(Self.tree("a"), at: 300) { $0.archive = .no }
+        try Self.copy(a, b)
+        let next = try b.archive(Self.tree("a"), at: 400) { $0.archive = .asBefore }
+        #expect(try Self.letters(b, next.snapshot) == "abn")
+        #expect(next.resumedArchive?.time.seconds == 200)
+        let c = try Self.second(a)
+        try Self.copy(a, c)
+        #expect(try c.archive(Self.tree("a"), at: 400) { $0.archive = .asBefore }.isArchive == false)
+    }
+
     @Test func twoRunsAtOnce() throws {
         let bench = try MemoryBench()
         try bench.archive(Self.tree("ab"), at: 100)

@@ -137,9 +137,10 @@ import Testing
     }
 
     @Test func aTaggedOrCopiedSnapshotStaysInItsPlace() {
-        var made = draw(random(0), wrongOneIn: 2).filter { $0.device == "d0" }
+        var (made, attempt): ([CommitRecord], Int) = ([], 0)
         while made.count < 4 {
-            made = draw(random(made.count + 7), wrongOneIn: 2).filter { $0.device == "d0" }
+            made = draw(random(attempt), wrongOneIn: 2).filter { $0.device == "d0" }
+            attempt += 1
         }
         let place = 1
         let old = made[place]
