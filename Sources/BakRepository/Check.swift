@@ -302,7 +302,22 @@ public final class RepositoryCheck {
                     ))
             }
         }
-        for error in try repository.vouches().unreadable + repository.givenUp().unreadable {
+        for vouch in try repository.vouches().unreadable {
+            if vouch.isObstructed {
+                note(vouch.error.object, vouch.error.reason)
+                continue
+            }
+            note(vouch.error)
+            if vouch.error.cause != .newerProgram { report.damagedVouches += 1 }
+        }
+        for error in try repository.damagedCopies() {
+            report.harmlessObjects += 1
+            held.append(
+                .harmless(
+                    object: error.object,
+                    reason: "at byte \(error.offset): \(error.reason); its other copy is whole, and prune makes it anew"))
+        }
+        for error in try repository.givenUp().unreadable {
             report.harmlessObjects += 1
             held.append(
                 .harmless(

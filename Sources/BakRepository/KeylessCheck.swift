@@ -105,7 +105,8 @@ public final class KeylessCheck {
     /// The id that an object's header must have, by its name; nil when it is no object of the format.
     private func id(in key: ObjectKey) -> ID128? {
         if let round = Layout.round(in: key) { return ID128(high: 0, low: round.number) }
-        return Layout.baseSegment(in: key)?.id ?? Layout.givenUp(in: key) ?? Layout.id(in: key)
+        return Layout.baseSegment(in: key)?.id ?? Layout.givenUp(in: key) ?? Layout.anyVouch(in: key)
+            ?? Layout.id(in: key)
     }
 
     private func checkObject(_ key: ObjectKey, _ kinds: Set<ObjectKind>, _ id: ID128) throws {

@@ -64,13 +64,22 @@ public enum Layout {
     /// A vouch.
     public static func vouch(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id)") }
 
+    /// The second copy of a vouch.
+    static func vouchSpare(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).spare") }
+
+    /// The id of a vouch, by the name of either copy; nil when the key names something else.
+    static func anyVouch(in key: ObjectKey) -> ID128? { id(in: key) ?? id(in: key, named: vouchSpare) }
+
     /// A vouch that was given up when its snapshot was removed.
     static func givenUp(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).given-up") }
 
     /// The id of a vouch that was given up; nil when the key names something else.
-    static func givenUp(in key: ObjectKey) -> ID128? {
-        let parts = key.description.dropFirst(vouched.utf8.count + 1).split(separator: ".", maxSplits: 1)
-        guard let id = parts.first.flatMap({ ID128($0) }), givenUp(id) == key else { return nil }
+    static func givenUp(in key: ObjectKey) -> ID128? { id(in: key, named: givenUp) }
+
+    /// The id before the dot of a key that is named so; nil when it is not.
+    private static func id(in key: ObjectKey, named name: (ID128) -> ObjectKey) -> ID128? {
+        let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(separator: ".", maxSplits: 1)
+        guard let id = parts?.first.flatMap({ ID128($0) }), name(id) == key else { return nil }
         return id
     }
 

@@ -30,7 +30,11 @@ struct Obstructions {
         try look(into: Layout.forgotten) { key in Layout.id(in: key).map { _ in true } }
         // The next round, and one whose decision may have been there.
         try look(into: Layout.collections) { key in Layout.round(in: key).map { $0.number > decided } }
-        for folder in [Layout.spares, Layout.sessions, Layout.vouched, Layout.keys] {
+        // What was called safe, and would be let go.
+        try look(into: Layout.vouched) { key in
+            Layout.id(in: key) != nil ? true : Layout.anyVouch(in: key).map { _ in false }
+        }
+        for folder in [Layout.spares, Layout.sessions, Layout.keys] {
             try look(into: folder) { key in Layout.id(in: key).map { _ in false } }
         }
         try look(into: Layout.index) { key in

@@ -196,7 +196,7 @@ extension Repository {
     }
 
     /// True if some forgotten snapshot still has all that it had.
-    func canTakeAnyBack() throws -> Bool {
+    public func canTakeAnyBack() throws -> Bool {
         // What was removed last is the likeliest to be there.
         try forgottenSnapshots().reversed().contains { forgotten in
             let snapshot = forgotten.snapshot

@@ -5,6 +5,8 @@
 //
 // Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
 // content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot is taken back.
+// Each is there twice, under two names, and one of them is enough: a vouch that is damaged or gone would let go what people
+// rely on. One of which nothing can be read may be about any snapshot.
 
 import BakCodec
 import BakCore
@@ -21,12 +23,28 @@ public struct EndangeredFile: Equatable, Sendable {
     public var snapshot: ID128
 }
 
+/// A vouch of which no copy can be read: what it says is not known.
+public struct UnreadableVouch: Sendable {
+    /// What is wrong with it.
+    public var error: CorruptionError
+    /// Whether something that is no object is in its place.
+    public var isObstructed: Bool
+    /// What is there of it and can be deleted.
+    var objects: [ObjectKey]
+}
+
+/// The vouches that are there.
+struct StoredVouches {
+    var readable: [Vouch] = []
+    var unreadable: [UnreadableVouch] = []
+}
+
 /// What becomes of vouches when only some snapshots stay.
 public struct VouchOutlook: Sendable {
     /// What would be in no snapshot any more, by path.
     public internal(set) var endangered: [EndangeredFile] = []
-    /// Vouches that cannot be read: what they said is not known.
-    public internal(set) var unreadable: [CorruptionError] = []
+    /// Vouches that cannot be read: they may be about any snapshot.
+    public internal(set) var unreadable: [UnreadableVouch] = []
     /// Vouches whose snapshot does not stay.
     var outdated: [Vouch] = []
     /// What of them other snapshots have.
@@ -48,26 +66,40 @@ extension Repository {
         }
         for (snapshot, files) in files.sorted(by: { $0.key < $1.key }) {
             let known = known[snapshot] ?? []
-            try put(files.filter { !known.contains($0.content) }, snapshot, origin, at: Layout.vouch)
+            for vouch in vouches(files.filter { !known.contains($0.content) }, snapshot, origin) {
+                try put(vouch)
+            }
         }
     }
 
-    private func put(
-        _ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin, at key: (ID128) -> ObjectKey
-    ) throws {
-        for part in Vouch.parts(files) {
-            try put(
-                Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: part), at: key)
+    private func vouches(_ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin) -> [Vouch] {
+        Vouch.parts(files).map {
+            Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: $0)
         }
     }
 
-    private func put(_ vouch: Vouch, at key: (ID128) -> ObjectKey) throws {
-        try vouch.encode(context).withUnsafeBytes { bytes in _ = try store.put(key(vouch.id), bytes) }
+    private func put(_ vouch: Vouch) throws {
+        try put(vouch, at: Layout.vouch(vouch.id))
+        try put(vouch, at: Layout.vouchSpare(vouch.id))
+    }
+
+    private func put(_ vouch: Vouch, at key: ObjectKey) throws {
+        try vouch.encode(context).withUnsafeBytes { bytes in _ = try store.put(key, bytes) }
+    }
+
+    private func delete(_ vouch: ID128) throws {
+        // What else is in the place of one stays.
+        for key in [Layout.vouchSpare(vouch), Layout.vouch(vouch)] where store.has(key) {
+            try store.delete(key)
+        }
     }
 
     /// Whether anything was called safe to delete that is remembered.
     public func hasVouches() throws -> Bool {
-        try store.list(Layout.vouched).contains { Layout.id(in: $0.key) != nil }
+        let listing = try store.listWithObstructions(Layout.vouched)
+        return (listing.objects.map(\.key) + listing.obstructions.map(\.key)).contains {
+            Layout.anyVouch(in: $0) != nil
+        }
     }
 
     /// The fingerprints of what was called safe to delete, as far as the vouches can be read.
@@ -75,31 +107,97 @@ extension Repository {
         try vouches().readable.flatMap { $0.files.map(\.content) }
     }
 
-    /// Every vouch, and what is wrong with those that cannot be read.
-    func vouches() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
-        try vouches { Layout.id(in: $0) }
-    }
-
-    /// The same of what was given up.
-    func givenUp() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
-        try vouches { Layout.givenUp(in: $0) }
-    }
-
-    private func vouches(
-        _ id: (ObjectKey) -> ID128?
-    ) throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
-        var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
-        for info in try store.list(Layout.vouched) {
-            guard let id = id(info.key) else { continue }
-            do {
-                vouches.readable.append(try vouch(id, info.key))
-            } catch let error as CorruptionError {
-                vouches.unreadable.append(error)
-            } catch let error as StoreError where error.kind == .notFound {
-                // Another program has just put others in its place, or dropped it.
+    /// Every vouch, each by one of its two copies, and those that cannot be read.
+    func vouches() throws -> StoredVouches {
+        let listing = try store.listWithObstructions(Layout.vouched)
+        let objects = Set(listing.objects.map(\.key))
+        let obstructions = Dictionary(
+            listing.obstructions.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+        var vouches = StoredVouches()
+        let named = objects.union(obstructions.keys).compactMap { Layout.anyVouch(in: $0) }
+        for id in Set(named).sorted() {
+            let keys = [Layout.vouch(id), Layout.vouchSpare(id)]
+            var faults: [CorruptionError] = []
+            var found: Vouch?
+            for key in keys where found == nil && objects.contains(key) {
+                found = try vouchIfThere(id, key) { faults.append($0) }
             }
+            if let found {
+                vouches.readable.append(found)
+                continue
+            }
+            let obstruction = keys.compactMap { obstructions[$0] }.first
+            if let obstruction {
+                let key = obstruction.key.description
+                faults.insert(CorruptionError(object: key, offset: 0, reason: "\(obstruction)"), at: 0)
+            }
+            // Else another program has just put others in its place, or dropped it.
+            guard let error = faults.first else { continue }
+            vouches.unreadable.append(
+                UnreadableVouch(
+                    error: error, isObstructed: obstruction != nil, objects: keys.filter(objects.contains)))
         }
         return vouches
+    }
+
+    /// What was given up.
+    func givenUp() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
+        var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
+        for info in try store.list(Layout.vouched) {
+            guard let id = Layout.givenUp(in: info.key),
+                let vouch = try vouchIfThere(id, info.key, onFault: { vouches.unreadable.append($0) })
+            else { continue }
+            vouches.readable.append(vouch)
+        }
+        return vouches
+    }
+
+    private func vouchIfThere(
+        _ id: ID128, _ key: ObjectKey, onFault: (CorruptionError) -> Void
+    ) throws -> Vouch? {
+        do {
+            return try vouch(id, key)
+        } catch let error as CorruptionError {
+            onFault(error)
+        } catch let error as StoreError where error.kind == .notFound {}
+        return nil
+    }
+
+    /// What is wrong with copies of vouches whose other copy can be read.
+    func damagedCopies() throws -> [CorruptionError] {
+        var faults: [CorruptionError] = []
+        for vouch in try vouches().readable {
+            for key in [Layout.vouch(vouch.id), Layout.vouchSpare(vouch.id)] {
+                _ = try vouchIfThere(vouch.id, key) { faults.append($0) }
+            }
+        }
+        return faults
+    }
+
+    /// Makes up for copies of vouches that are missing or damaged, where the other one can be read.
+    public func renewVouches() throws {
+        for vouch in try vouches().readable {
+            for key in [Layout.vouch(vouch.id), Layout.vouchSpare(vouch.id)] {
+                var isDamaged = false
+                if try vouchIfThere(vouch.id, key, onFault: { isDamaged = $0.cause == .damage }) != nil {
+                    continue
+                }
+                do {
+                    if isDamaged { try store.delete(key) }
+                    try put(vouch, at: key)
+                } catch let error as StoreError where [.full, .obstructed].contains(error.kind) {
+                    // The other copy is enough.
+                }
+            }
+        }
+    }
+
+    /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer program can
+    /// read stays.
+    public func drop(_ vouches: [UnreadableVouch]) throws {
+        for vouch in vouches where vouch.error.cause != .newerProgram {
+            for key in vouch.objects { try store.delete(key) }
+        }
     }
 
     private func vouch(_ id: ID128, _ key: ObjectKey) throws -> Vouch {
@@ -167,12 +265,14 @@ extension Repository {
         do {
             for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
             for (snapshot, origin, files) in outlook.givenUp {
-                try put(files, snapshot, origin, at: Layout.givenUp)
+                for vouch in vouches(files, snapshot, origin) {
+                    try put(vouch, at: Layout.givenUp(vouch.id))
+                }
             }
         } catch let error as StoreError where error.kind == .full {
             return
         }
-        for vouch in outlook.outdated { try store.delete(Layout.vouch(vouch.id)) }
+        for vouch in outlook.outdated { try delete(vouch.id) }
     }
 
     // MARK: What was given up
@@ -182,7 +282,7 @@ extension Repository {
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
         let recalled = try givenUp().readable
         for vouch in recalled {
-            try put(vouch, at: Layout.vouch)
+            try put(vouch)
             try store.delete(Layout.givenUp(vouch.id))
         }
         let value = try takeBack()

@@ -204,6 +204,11 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }
         if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
+        if report.damagedVouches > 0 {
+            steps.append(
+                "run safe-to-delete again on what is still there of the files that it called safe, since a record of them cannot "
+                    + "be read; then drop that with: \(context.command("prune --yes"))")
+        }
         guard !steps.isEmpty else { return }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }

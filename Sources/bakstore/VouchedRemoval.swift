@@ -12,6 +12,8 @@ struct VouchedRemoval {
     private let outlook: VouchOutlook
     /// Whether snapshots are removed; else a prune is about to make an earlier removal final.
     private let removes: Bool
+    /// Whether anything was called safe.
+    private let isAsked: Bool
     /// So many files are named without `-v`.
     private static let namedFiles = 10
 
@@ -21,7 +23,8 @@ struct VouchedRemoval {
     ) throws {
         (self.repository, self.invocation, self.context) = (repository, invocation, context)
         removes = !removed.isEmpty
-        guard try repository.hasVouches() else {
+        isAsked = try repository.hasVouches()
+        guard isAsked else {
             outlook = VouchOutlook()
             return
         }
@@ -32,23 +35,15 @@ struct VouchedRemoval {
 
     /// Names what would be lost. Throws unless it may be.
     func expect() throws {
-        for error in outlook.unreadable {
-            context.complain("\(error); what it said to be safe to delete is not known any more")
+        for vouch in outlook.unreadable {
+            context.complain("\(vouch.error); what it says to be safe to delete is not known")
         }
-        let files = outlook.endangered
-        guard let last = files.map(\.time).max() else { return }
-        try name(files)
-        let count = UInt64(files.count)
-        let loss =
-            "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(Formatting.word(count, "is", "are")) "
-            + (removes
-                ? "in no snapshot after this"
-                : "only in snapshots that were removed, and this makes it final")
+        try name(outlook.endangered)
+        let losses = try [endangered(), unknown()].compactMap { $0 }
+        guard !losses.isEmpty else { return }
+        let loss = losses.map(\.text).joined(separator: ", and ")
         if invocation.has(.dryRun) || invocation.has(.yes) { return context.remark(loss) }
-        let advice =
-            removes
-            ? "to keep them, add a tag to a snapshot that has them and keep it by --keep-tag"
-            : "to keep them, take the snapshot back: bakstore forget --undo \(files[0].snapshot.short)"
+        let advice = losses.map(\.advice).joined(separator: "; ")
         let refusal = CommandFailure(
             code: .failed,
             message: "\(loss); nothing was removed; \(advice); if they may be lost, add --yes")
@@ -60,8 +55,50 @@ struct VouchedRemoval {
         }
     }
 
+    /// What would be in no snapshot any more.
+    private func endangered() -> (text: String, advice: String)? {
+        let files = outlook.endangered
+        guard let last = files.map(\.time).max() else { return nil }
+        let count = UInt64(files.count)
+        return (
+            "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(Formatting.word(count, "is", "are")) "
+                + (removes
+                    ? "in no snapshot after this"
+                    : "only in snapshots that were removed, and this makes it final"),
+            removes
+                ? "to keep them, add a tag to a snapshot that has them and keep it by --keep-tag"
+                : "to keep them, take the snapshot back: bakstore forget --undo \(files[0].snapshot.short)"
+        )
+    }
+
+    /// What may be: nobody can tell which snapshots a vouch that cannot be read is about.
+    private func unknown() throws -> (text: String, advice: String)? {
+        guard !outlook.unreadable.isEmpty, try mayLoseUnknown() else { return nil }
+        let records = Formatting.count(
+            UInt64(outlook.unreadable.count), "record of files", "records of files")
+        let obstructed = outlook.unreadable.filter(\.isObstructed)
+        return (
+            "\(records) that safe-to-delete called safe cannot be read, and those files may be "
+                + (removes
+                    ? "in no snapshot after this"
+                    : "only in snapshots that were removed, and this makes it final"),
+            obstructed.isEmpty
+                ? "run safe-to-delete again on what is still there of the files that it called safe"
+                : "move away what is in the place of \(obstructed[0].error.object)"
+        )
+    }
+
+    private func mayLoseUnknown() throws -> Bool { try removes || repository.canTakeAnyBack() }
+
     /// Takes note that the snapshots have been removed.
-    func settle() throws { try repository.settle(outlook) }
+    func settle() throws {
+        try repository.settle(outlook)
+        // Who has agreed to lose what they are about is not asked again.
+        if !outlook.unreadable.isEmpty, try invocation.has(.yes) || mayLoseUnknown() {
+            try repository.drop(outlook.unreadable)
+        }
+        if isAsked { try repository.renewVouches() }
+    }
 
     private func name(_ files: [EndangeredFile]) throws {
         let isJSON = invocation.has(.json)

@@ -32,7 +32,10 @@ import Testing
         }
     }
 
-    private func vouches(_ bench: Workbench) throws -> Int { try bench.store.list(Layout.vouched).count }
+    /// How many there are, also such as were given up; each spare is one with its vouch.
+    private func vouches(_ bench: Workbench) throws -> Int {
+        try bench.store.list(Layout.vouched).count { !$0.key.description.hasSuffix(".spare") }
+    }
 
     @Test func contentThatNothingElseHasIsNamed() throws {
         let bench = try Workbench(minimum: 64, maximum: 192)
@@ -161,23 +164,54 @@ import Testing
         #expect(try lost(bench, without: first) == ["a"])
     }
 
-    @Test func aDamagedVouchIsToldOfAndStopsNothing() throws {
-        let bench = try Workbench()
-        try bench.shell("printf a > a")
-        let first = try #require(try bench.backup().snapshot)
-        try ask(bench)
-        try bench.shell(
-            "cd ../repository/vouched && chmod u+w * && for f in *; do printf x | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done"
-        )
-        let outlook = try bench.repository.outlook(ifOnly: [])
-        #expect(outlook.endangered.isEmpty && outlook.unreadable.count == 1)
-        let report = try RepositoryCheck(
+    /// Damages what `pattern` names of the vouches.
+    private func damage(_ pattern: String, _ bench: Workbench, by command: String) throws {
+        try bench.shell("cd ../repository/vouched && chmod u+w * && for f in \(pattern); do \(command); done")
+    }
+
+    private func check(_ bench: Workbench) throws -> CheckReport {
+        try RepositoryCheck(
             bench.repository, depth: .structure, workerCount: 1, onEvent: { _ in }, isCancelled: { false }
         ).run()
-        #expect(report.isClean && report.harmlessObjects == 1)
-        // What is not known any more is remembered anew.
+    }
+
+    @Test(
+        arguments: [
+            "printf x | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null", ": > $f", "truncate -s 50 $f",
+            "cp ../snapshots/* $f", "rm $f && mkdir $f", "rm $f && mkfifo $f", "rm $f && ln -s /etc/passwd $f",
+        ])
+    func aVouchThatCannotBeReadIsDamage(_ command: String) throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        let first = try bench.backup().snapshot
+        try ask(bench)
+        try damage("*", bench, by: command)
+        let outlook = try bench.repository.outlook(ifOnly: [])
+        #expect(outlook.endangered.isEmpty && outlook.unreadable.count == 1)
+        #expect(try bench.repository.hasVouches())
+        let report = try check(bench)
+        #expect(!report.isClean && report.damagedObjects == 1)
+        #expect(report.damagedVouches == (outlook.unreadable[0].isObstructed ? 0 : 1))
+        // What is not known any more is remembered anew, and what cannot be read dropped.
         try ask(bench)
         #expect(try lost(bench, without: first) == ["a"])
+        try bench.repository.drop(outlook.unreadable)
+        #expect(try check(bench).isClean != outlook.unreadable[0].isObstructed)
+    }
+
+    @Test(arguments: ["*.spare", "$(ls | grep -v spare)"])
+    func oneOfTwoCopiesIsEnough(_ pattern: String) throws {
+        let bench = try Workbench()
+        try bench.shell("printf a > a")
+        let first = try bench.backup().snapshot
+        try ask(bench)
+        for command in ["rm $f", ": > $f"] {
+            try damage(pattern, bench, by: command)
+            #expect(try lost(bench, without: first) == ["a"])
+            #expect(try bench.repository.outlook(ifOnly: []).unreadable.isEmpty && check(bench).isClean)
+            try bench.repository.renewVouches()
+            try bench.shell("cd ../repository/vouched && cmp $(ls)")
+        }
     }
 
     @Test(arguments: [StoreError.Kind.readOnly, .full, .failed(errno: 13)])
