@@ -221,7 +221,7 @@ private struct Chain {
         var known = list.readable
         if !list.unreadable.isEmpty {
             // Nobody stores by what a session has stored whose record is missing.
-            let followable = list.unreadable.filter { !$0.isMissing && $0.spare != nil }
+            let followable = list.unreadable.filter { !$0.isMissing && !$0.isDoubtful && $0.spare != nil }
             let carriedOver = list.order.carriedOver(by: known)
             let isFine = carriedOver.union(followable.map(\.id))
             lost = list.unreadable.first { !isFine.contains($0.id) }

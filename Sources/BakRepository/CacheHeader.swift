@@ -15,7 +15,7 @@ public enum CacheFiles {
         (IndexTable.cacheName, "bakindex"), (ReferenceCache.name, "bakrefs\0"),
         (ReadLog.cacheName, "bakreads"), (ForgottenRoots.cacheName, "bakgone\0"),
         (AncestryCache.cacheName, "bakkin\0\0"), (OpenedSlot.cacheName, "bakslot\0"),
-        (SeenState.cacheName, "bakseen\0"),
+        (SeenState.cacheName, "bakseen\0"), (WholeMarkers.cacheName, "bakmark\0"),
     ]
 
     /// True if a file with that name and those first bytes is one of a cache.

@@ -93,7 +93,7 @@ public final class RepositoryCheck {
         {
             report.repairs.insert(.index)
         }
-        for snapshot in list.unreadable where snapshot.isDamage {
+        for snapshot in list.unreadable where snapshot.isDamage && !snapshot.isDoubtful {
             if try snapshot.spare != nil || repository.partialRecord(of: snapshot, index) != nil {
                 report.repairs.insert(.snapshots)
             } else {
@@ -147,7 +147,8 @@ public final class RepositoryCheck {
         }
         report.blobs = index.count
         try noteUnusedSegments(index)
-        try checkCollections(index)
+        try checkCollections()
+        try checkVouches()
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
             held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
@@ -201,9 +202,13 @@ public final class RepositoryCheck {
         let (readable, unreadable) = (list.readable, list.unreadable)
         try checkSpares()
         report.snapshots = readable.count + unreadable.count
-        for snapshot in unreadable {
+        // Their markers are checked with the others.
+        for snapshot in unreadable where !snapshot.isDoubtful {
             if let error = snapshot.error as? CorruptionError {
-                note(error)
+                // What is in its place has been told of.
+                if !obstructions.hindering.contains(where: { $0.key.description == error.object }) {
+                    note(error)
+                }
                 if error.needsNewerProgram { continue }
             }
             report.affectedSnapshots += 1
@@ -247,11 +252,7 @@ public final class RepositoryCheck {
                     note(error)
                     continue
                 }
-                report.harmlessObjects += 1
-                held.append(
-                    .harmless(
-                        object: error.object,
-                        reason: "at byte \(error.offset): \(error.reason); repair snapshots makes it anew"))
+                noteHarmless(error, "repair snapshots makes it anew")
             } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
                 // A prune has removed it, or something else is in its place.
             }
@@ -279,7 +280,7 @@ public final class RepositoryCheck {
     }
 
     /// The records of forgotten snapshots and of collections.
-    private func checkCollections(_ index: BlobIndex) throws {
+    private func checkCollections() throws {
         for info in try repository.store.list(Layout.forgotten) {
             guard let id = Layout.id(in: info.key) else {
                 held.append(
@@ -289,43 +290,11 @@ public final class RepositoryCheck {
             do {
                 try repository.expectForgetMarker(id)
             } catch let error as CorruptionError {
-                // Its name has said already what it is there for.
-                report.harmlessObjects += 1
-                let isThere = try repository.doubt(about: id, error, index) != nil
-                held.append(
-                    .harmless(
-                        object: error.object,
-                        reason: "at byte \(error.offset): \(error.reason); its snapshot stays forgotten"
-                            + (isThere
-                                ? ", and in place until it is removed once more: bakstore forget \(id.short)"
-                                : "")
-                    ))
+                note(error)
+                if error.cause != .newerProgram { report.damagedMarkers.append(id) }
             }
         }
-        for vouch in try repository.vouches().unreadable {
-            if vouch.isObstructed {
-                note(vouch.error.object, vouch.error.reason)
-                continue
-            }
-            note(vouch.error)
-            if vouch.error.cause != .newerProgram { report.damagedVouches += 1 }
-        }
-        for error in try repository.damagedCopies() {
-            report.harmlessObjects += 1
-            held.append(
-                .harmless(
-                    object: error.object,
-                    reason: "at byte \(error.offset): \(error.reason); its other copy is whole, and prune makes it anew"))
-        }
-        for error in try repository.givenUp().unreadable {
-            report.harmlessObjects += 1
-            held.append(
-                .harmless(
-                    object: error.object,
-                    reason:
-                        "at byte \(error.offset): \(error.reason); what it said to be safe to delete is not known any more"
-                ))
-        }
+        repository.distrustMarkers(of: Set(report.damagedMarkers))
         let decided = try repository.collectionRounds().decided
         for info in try repository.store.list(Layout.collections) {
             guard let (number, isDecision) = Layout.round(in: info.key) else {
@@ -349,6 +318,30 @@ public final class RepositoryCheck {
                 report.repairs.insert(.index)
             }
         }
+    }
+
+    /// What was called safe to delete.
+    private func checkVouches() throws {
+        for vouch in try repository.vouches().unreadable {
+            guard !vouch.isObstructed else {
+                note(vouch.error.object, vouch.error.reason)
+                continue
+            }
+            note(vouch.error)
+            if vouch.error.cause != .newerProgram { report.damagedVouches += 1 }
+        }
+        for error in try repository.damagedCopies() {
+            noteHarmless(error, "its other copy is whole, and prune makes it anew")
+        }
+        for error in try repository.givenUp().unreadable {
+            noteHarmless(error, "what it said to be safe to delete is not known any more")
+        }
+    }
+
+    private func noteHarmless(_ error: CorruptionError, _ meaning: String) {
+        report.harmlessObjects += 1
+        held.append(
+            .harmless(object: error.object, reason: "at byte \(error.offset): \(error.reason); \(meaning)"))
     }
 
     // MARK: Packs

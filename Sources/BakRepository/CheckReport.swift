@@ -123,6 +123,8 @@ public struct CheckReport: Sendable, Equatable {
     public var lacksContent = false
     /// Things in the place of objects that keep a snapshot from being known, forgotten or pruned. They count as damaged objects.
     public var obstructions = 0
+    /// Snapshots whose forget marker does not open. These count as damaged objects.
+    public var damagedMarkers: [ID128] = []
     /// Vouches of which no copy can be read. They count as damaged objects.
     public var damagedVouches = 0
     /// Those of which a repair can bring back nothing, or no more than it has.

@@ -78,7 +78,8 @@ public enum Layout {
 
     /// The id before the dot of a key that is named so; nil when it is not.
     private static func id(in key: ObjectKey, named name: (ID128) -> ObjectKey) -> ID128? {
-        let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(separator: ".", maxSplits: 1)
+        let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(
+            separator: ".", maxSplits: 1)
         guard let id = parts?.first.flatMap({ ID128($0) }), name(id) == key else { return nil }
         return id
     }

@@ -27,6 +27,8 @@ public final class Repository: Sendable {
     let unlocked: UnlockedKey?
     /// Salts of packs that have been read.
     let packSalts = PackSalts()
+    /// Whether this machine's note of what it saw stays as it is.
+    let olderHold = OlderHold()
 
     private init(
         store: any ObjectStore, config: RepositoryConfig, sealer: Sealer, unlocked: UnlockedKey?,

@@ -2,11 +2,13 @@
 // newest snapshots. A store that shows less was put back from an old copy, or hides what is new.
 //
 //   magic "bakseen\0" 8 | version 4 | zero 4 | repository id 16 | place* | XXH3-128 of it all 16
-//   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot id 16 *
+//   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot *
+//   snapshot id 16 | XXH3-64 of its device and paths 8 | 1 if it is an archive, else 0
 //
 // Always holds: a folder that was met is compared with itself, so that copies which are used in turns stay apart; another
 // folder at a path that was met, and one of which only its path is known, with what was last seen at that path; and one of
-// which neither was met, with what was last seen anywhere.
+// which neither was met, with what was last seen anywhere. As long as something of it is gone, and nobody has said that
+// this is meant, it is not forgotten.
 
 import BakCodec
 import BakCore
@@ -15,14 +17,47 @@ import BakStorage
 
 /// What a store does not show any more.
 public struct OlderState: Equatable, Sendable {
-    /// Snapshots that were there and of which nothing is left, neither a spare nor a mark that they are not wanted.
-    public var lostSnapshots: [ID128] = []
+    /// A snapshot that was there and of which nothing is left, neither a spare nor a mark that it is not wanted.
+    public struct Lost: Equatable, Sendable {
+        /// Its id.
+        public var id: ID128
+        /// The XXH3-64 of its device and paths.
+        var line: UInt64
+        /// Whether it was an archive.
+        public var isArchive: Bool
+
+        /// True if it was of this device and these paths.
+        public func isOf(device: String, paths: [[UInt8]]) -> Bool {
+            line == Self.line(device: device, paths: paths)
+        }
+
+        init(_ record: CommitRecord) {
+            id = record.id
+            line = Self.line(device: record.device, paths: record.paths)
+            isArchive = record.isArchive
+        }
+
+        init(id: ID128, line: UInt64, isArchive: Bool) {
+            (self.id, self.line, self.isArchive) = (id, line, isArchive)
+        }
+
+        private static func line(device: String, paths: [[UInt8]]) -> UInt64 {
+            // Neither a device's name nor a path has a zero byte.
+            let parts = [Array(device.utf8)] + Set(paths).sorted { PathOrder.precedes($0, $1) }
+            return Array(parts.joined(separator: [0])).withUnsafeBytes(Checksum.xxh3_64)
+        }
+    }
+
+    /// Those that are gone, oldest first.
+    public var lost: [Lost] = []
+    /// Their ids.
+    public var lostSnapshots: [ID128] { lost.map(\.id) }
     /// Whether collections that were decided are not there any more.
     public var lacksRounds = false
     /// True if it was seen in another folder and under another path only: it may be a copy that was never used.
     public var isElsewhere = false
 
-    var isNothing: Bool { lostSnapshots.isEmpty && !lacksRounds }
+    var isNothing: Bool { lost.isEmpty && !lacksRounds }
 }
 
 /// The file of the cache.
@@ -41,7 +76,7 @@ struct SeenState: Equatable {
         var paths: [UInt64] = []
         var round: UInt64 = 0
         /// The newest snapshots, oldest first.
-        var snapshots: [ID128] = []
+        var snapshots: [OlderState.Lost] = []
 
         fileprivate var isEmpty: Bool { round == 0 && snapshots.isEmpty }
     }
@@ -70,7 +105,12 @@ struct SeenState: Equatable {
         place.round = try reader.integer(UInt64.self)
         let (paths, snapshots) = (try reader.byte(), try reader.byte())
         for _ in 0..<paths { place.paths.append(try reader.integer(UInt64.self)) }
-        for _ in 0..<snapshots { place.snapshots.append(try reader.id()) }
+        for _ in 0..<snapshots {
+            place.snapshots.append(
+                OlderState.Lost(
+                    id: try reader.id(), line: try reader.integer(UInt64.self),
+                    isArchive: try reader.byte() != 0))
+        }
         return place
     }
 
@@ -83,13 +123,17 @@ struct SeenState: Equatable {
                 writer.byte(UInt8(place.paths.count))
                 writer.byte(UInt8(place.snapshots.count))
                 for path in place.paths { writer.integer(path) }
-                for id in place.snapshots { writer.id(id) }
+                for snapshot in place.snapshots {
+                    writer.id(snapshot.id)
+                    writer.integer(snapshot.line)
+                    writer.byte(snapshot.isArchive ? 1 : 0)
+                }
             }
         }
     }
 
     private static func header(_ repository: ID128) -> CacheHeader {
-        CacheHeader(magic: 0x006e_6565_736b_6162 /* "bakseen" */, version: 2, repository: repository)
+        CacheHeader(magic: 0x006e_6565_736b_6162 /* "bakseen" */, version: 3, repository: repository)
     }
 
     /// What was seen in this folder.
@@ -107,7 +151,7 @@ struct SeenState: Equatable {
     }
 
     /// Remembers what is in this folder.
-    mutating func note(_ snapshots: [ID128], round: UInt64, in repository: Repository) {
+    mutating func note(_ snapshots: [OlderState.Lost], round: UInt64, in repository: Repository) {
         var place = here
         (place.round, place.snapshots) = (round, Array(snapshots.suffix(Self.snapshotLimit)))
         place.paths = Array((place.paths.filter { !paths.contains($0) } + paths).suffix(Self.pathLimit))
@@ -125,14 +169,26 @@ extension Repository {
             if seen.round > 0, try !isThere(Layout.decision(seen.round)) {
                 older.lacksRounds = try collectionRounds().decided < seen.round
             }
-            for id in seen.snapshots {
-                let traces = [Layout.snapshot(id), Layout.forget(id), Layout.spare(id)]
-                if try !traces.contains(where: isThere) { older.lostSnapshots.append(id) }
+            for snapshot in seen.snapshots {
+                let id = snapshot.id
+                if try isThere(Layout.snapshot(id)) || isThere(Layout.spare(id)) || isForgottenWhole(id) {
+                    continue
+                }
+                older.lost.append(snapshot)
             }
             older.isElsewhere = isElsewhere
-            if !older.isNothing { return older }
+            if older.isNothing { continue }
+            olderHold.isHeld = true
+            return older
         }
         return nil
+    }
+
+    /// Whether a marker says so that opens: its name anybody can give.
+    private func isForgottenWhole(_ id: ID128) throws -> Bool {
+        do {
+            return try isForgotten(id) && faultOfMarker(id) == nil
+        } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
     private func isThere(_ key: ObjectKey) throws -> Bool {
@@ -146,17 +202,37 @@ extension Repository {
     }
 
     /// Forgets what was seen here: what is there now counts from now on.
-    public func forgetSeenState() { noteSeen([], round: 0) }
+    public func forgetSeenState() {
+        olderHold.isHeld = false
+        note([], round: 0)
+    }
 
     /// Takes note of a snapshot that was stored from here.
-    public func noteSeen(_ snapshot: ID128) {
+    public func noteSeen(_ snapshot: CommitRecord) {
         let seen = SeenState(self).here
-        noteSeen(seen.snapshots.filter { $0 != snapshot } + [snapshot], round: seen.round)
+        let others = seen.snapshots.filter { $0.id != snapshot.id }
+        note(others + [OlderState.Lost(snapshot)], round: seen.round)
     }
 
     /// Takes note of all that is there, the newest snapshots last.
-    func noteSeen(_ snapshots: [ID128], round: UInt64) {
+    func noteSeen(_ snapshots: [CommitRecord], round: UInt64) {
+        note(snapshots.suffix(SeenState.snapshotLimit).map(OlderState.Lost.init), round: round)
+    }
+
+    private func note(_ snapshots: [OlderState.Lost], round: UInt64) {
+        if olderHold.isHeld { return }
         var seen = SeenState(self)
         seen.note(snapshots, round: round, in: self)
+    }
+}
+
+/// Whether what was seen of a repository is kept as it is, because something of it is gone.
+final class OlderHold: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var value = false
+
+    var isHeld: Bool {
+        get { monitor.locked { value } }
+        set { monitor.locked { value = newValue } }
     }
 }

@@ -16,7 +16,9 @@ public struct LatestUnreadableError: Error, CustomStringConvertible {
 
     /// One line for people, without what to do.
     public var description: String {
-        "\(name) may be snapshot \(snapshot.id.short), which cannot be read: \(snapshot.error)"
+        snapshot.isDoubtful
+            ? "\(name) may be snapshot \(snapshot.id.short): \(snapshot.reason)"
+            : "\(name) may be snapshot \(snapshot.id.short), which cannot be read: \(snapshot.error)"
     }
 }
 

@@ -16,6 +16,8 @@ public struct UnreadableSnapshot: Sendable {
     public var isMissing = false
     /// Whether a repair has made another snapshot from what is left of it.
     public var isReplaced = false
+    /// True if its forget marker does not open, so that nobody knows whether it is wanted. `spare` is its record then.
+    public var isDoubtful = false
 }
 
 /// The snapshots of a repository that are not forgotten.
@@ -50,13 +52,15 @@ extension Repository {
     }
 
     /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one that is
-    /// missing, although something says that it was there, is one of those.
+    /// missing, although something says that it was there, is one of those; so is one with something else in its place, and one
+    /// whose forget marker does not open.
     public func snapshotList() throws -> SnapshotList {
         // In this order: what these name has a record in a listing that begins later.
         let round = try collectionRounds().decided
         let witnessed = try supersededSessions(by: round).union(spares().keys)
-        let listing = try store.list(Layout.snapshots)
-        let forgotten = try forgotten()
+        let (listing, obstructions) = try store.listWithObstructions(Layout.snapshots)
+        let markers = try forgetMarkers()
+        let forgotten = Set(markers.keys)
         var found = FoundRecords()
         for info in listing {
             guard let id = Layout.id(in: info.key) else { continue }
@@ -69,7 +73,14 @@ extension Repository {
             try missingParents(of: found.readable) { id in
                 named.contains(id) && !tombstones.contains(id) || forgotten.contains(id)
             })
-        found.unreadable += missing.sorted().map { ($0, Self.missingRecord($0)) }
+        var obstructed: [ID128: CorruptionError] = [:]
+        for obstruction in obstructions {
+            guard let id = Layout.id(in: obstruction.key), !forgotten.contains(id) else { continue }
+            obstructed[id] = CorruptionError(
+                object: obstruction.key.description, offset: 0, reason: "\(obstruction)")
+        }
+        missing.formUnion(obstructed.keys)
+        found.unreadable += missing.sorted().map { ($0, obstructed[$0] ?? Self.missingRecord($0)) }
         var unreadable: [UnreadableSnapshot] = []
         for (id, error) in found.unreadable {
             let spare = try spare(id)?.record
@@ -79,11 +90,23 @@ extension Repository {
                     isReplaced: spare.map { lost in found.readable.contains { $0.isMade(from: lost) } }
                         ?? false))
         }
+        for (id, fault) in markers.sorted(by: { $0.key < $1.key }) {
+            guard let fault else { continue }
+            let record = try recordOrSpare(id)
+            unreadable.append(
+                UnreadableSnapshot(
+                    id: id, error: fault, spare: record, isMissing: !named.contains(id),
+                    isReplaced: record.map { lost in found.readable.contains { $0.standsFor(lost) } }
+                        ?? false,
+                    isDoubtful: true))
+        }
         let order = SnapshotOrder(
             found.readable, unlisted: unreadable.compactMap(\.spare),
-            through: forgottenAncestors(of: found.readable, among: forgotten.intersection(found.named)),
+            through: forgottenAncestors(
+                of: found.readable,
+                among: forgotten.intersection(found.named).subtracting(unreadable.map(\.id))),
             now: time.now())
-        noteSeen(order.sorted.map(\.id), round: round)
+        noteSeen(order.sorted, round: round)
         return SnapshotList(readable: order.sorted, unreadable: unreadable, order: order)
     }
 

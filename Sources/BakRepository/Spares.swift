@@ -155,7 +155,16 @@ extension Repository {
 
 extension UnreadableSnapshot {
     /// What to do about it.
-    public var advice: String { Self.advice(id, hasSpare: spare != nil && !isReplaced) }
+    public var advice: String {
+        guard isDoubtful else { return Self.advice(id, hasSpare: spare != nil && !isReplaced) }
+        let removal = "remove it once more with: bakstore forget \(id.short)"
+        return spare == nil || isReplaced
+            ? removal
+            : "take it back with: bakstore forget --undo \(id.short); or, if it was to go, \(removal)"
+    }
+
+    /// Why nobody knows whether one is wanted whose marker does not open.
+    public var reason: String { "whether it was removed cannot be told, since \(error)" }
 
     static func advice(_ snapshot: ID128, hasSpare: Bool) -> String {
         hasSpare

@@ -62,7 +62,12 @@ extension Repository {
     public func takeBack(
         _ forgotten: CommitRecord, host: String, program: String
     ) throws -> TakingBackOutcome {
-        try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
+        let outcome = try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
+        // What it is now stands for what it was; a marker that does not open is in doubt no more.
+        if case .back = outcome, try isForgotten(forgotten.id), try isMarkerDamaged(forgotten.id) {
+            try forget([forgotten.id], host: host, program: program)
+        }
+        return outcome
     }
 
     func takeBack(

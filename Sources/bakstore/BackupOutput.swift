@@ -59,6 +59,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
                 return isDamage && !hasAdvised
             }
             remark("files are read again, because \(reason)" + (isFirst ? ErrorReport.damageAdvice : ""))
+        case .snapshotUnreadable(let snapshot) where snapshot.isDoubtful:
+            remark("snapshot \(snapshot.id.short) is left out: \(snapshot.reason); \(snapshot.advice)")
         case .snapshotUnreadable(let snapshot):
             let meaning =
                 snapshot.spare == nil

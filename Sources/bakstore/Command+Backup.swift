@@ -20,6 +20,7 @@ extension Commands {
             ? [] : try access.repository.snapshots().readable
         let request = try request(invocation, source, access.repository, known, context)
         let isEndTold = noteEndedArchive(request, source, known, context)
+        try expectWholeArchive(request, access.repository)
         if !request.isDryRun { access.removeStaleTemporaries() }
 
         let reporter = context.progress(for: invocation)
@@ -50,7 +51,7 @@ extension Commands {
         }
         if !request.isDryRun {
             access.repository.store.renewReserve()
-            if let made = report.snapshot { access.repository.noteSeen(made.id) }
+            if let made = report.snapshot { access.repository.noteSeen(made) }
         }
         ticker.stop()
         // What can match nothing has been told of.
@@ -144,6 +145,26 @@ extension Commands {
         request.workerCount = Machine.workerCount
         request.readConcurrency = invocation.count(.readConcurrency)
         return request
+    }
+
+    /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would be in no
+    /// later one, and rules would remove it when it is back.
+    private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
+        guard request.archive != .no, let older = try repository.olderState() else { return }
+        let lost = older.lost.filter { $0.isOf(device: request.device, paths: request.paths) }
+        guard let last = lost.last else { return }
+        if request.archive == .asBefore, !lost.contains(where: \.isArchive) {
+            let before = try repository.snapshots().readable.last {
+                $0.isComplete && $0.device == request.device && Set($0.paths) == Set(request.paths)
+            }
+            guard before?.isArchive == true else { return }
+        }
+        throw CommandFailure(
+            code: .damage,
+            message:
+                "of snapshot \(last.id.short), which this machine has seen, nothing is left, and the archive would lack what only "
+                + "that one has; put it back, or, if what is there now is to count, run: bakstore check --accept-older; "
+                + "to back up without the archive: --no-archive")
     }
 
     /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not go on.

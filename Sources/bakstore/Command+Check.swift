@@ -204,6 +204,12 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }
         if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
+        if !report.damagedMarkers.isEmpty {
+            let ids = report.damagedMarkers.map(\.short).joined(separator: " ")
+            steps.append(
+                "take back what was not to be removed with: \(context.command("forget --undo \(ids)")), and remove the rest once "
+                    + "more with: \(context.command("forget \(ids)"))")
+        }
         if report.damagedVouches > 0 {
             steps.append(
                 "run safe-to-delete again on what is still there of the files that it called safe, since a record of them cannot "

@@ -16,9 +16,7 @@ extension Commands {
         destination.removeStaleTemporaries()
         let list = try ofSource(source, context) { try source.repository.snapshotList() }
         let unreadable = list.unreadable
-        for snapshot in unreadable {
-            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
-        }
+        context.complain(about: unreadable, which: "")
         var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
         let complaint = SnapshotFilter(invocation).complaint(among: list.readable)
         // The filter is about the source, and so is what is suggested.

@@ -22,9 +22,7 @@ extension Commands {
             let doubtful = SnapshotDoubts(among: all).standing
             try printTable(chosen, doubtful, isFiltered: chosen.count < all.count, invocation, context)
         }
-        for snapshot in unreadable {
-            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
-        }
+        context.complain(about: unreadable, which: "")
         if context.complain(aboutFilterOf: invocation, among: all), unreadable.isEmpty { return .incomplete }
         return ExitCode.of(unreadable)
     }

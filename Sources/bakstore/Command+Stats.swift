@@ -12,9 +12,7 @@ extension Commands {
         let (records, unreadable) = (list.readable, list.unreadable)
         let superseded = CommitRecord.supersededPartials(
             among: records, now: context.clock.now(), list.order)
-        for snapshot in unreadable {
-            context.complain("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error)")
-        }
+        context.complain(about: unreadable, which: "")
         let chosen = try invocation.operands.first.map {
             try context.findSnapshot(String(decoding: $0, as: UTF8.self), in: list, invocation)
         }

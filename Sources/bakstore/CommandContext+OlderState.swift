@@ -4,7 +4,8 @@
 import BakRepository
 
 extension CommandContext {
-    /// Says so where a repository is plain, and asks where it is encrypted; throws unless the command is to go on.
+    /// Says so where a repository is plain and nothing is deleted for good, and asks otherwise; throws unless the command is to
+    /// go on. It is said again until it is meant.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {
@@ -16,11 +17,10 @@ extension CommandContext {
                     + "\(text(older)); is it the one that you mean?"
                 : "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
                     + "was an old copy of it put back?"
-            if repository.isEncrypted {
-                try expectMeant(words)
-            } else {
-                complain(words + " " + consequence(of: older))
+            guard repository.isEncrypted || invocation.isFinal else {
+                return complain(words + " " + consequence(of: older))
             }
+            try expectMeant(words)
         }
         repository.forgetSeenState()
     }
@@ -37,10 +37,12 @@ extension CommandContext {
 
     /// What follows for a plain repository, which is not asked about.
     private func consequence(of older: OlderState) -> String {
-        let end = "What is there now counts from here on, and this is not said again"
-        return older.lostSnapshots.isEmpty
-            ? end
-            : "\(end); where another copy has these snapshots, bring them here with: bakstore copy --from-repo FOLDER"
+        let words =
+            "If so, and what is there now is to count, run: bakstore check --accept-older; until then nothing "
+            + "is pruned or repaired, and no archive goes on that lacks what is gone"
+        if older.lost.isEmpty { return words }
+        return words
+            + ". Where another copy has it, bring it here first with: bakstore copy --from-repo FOLDER"
     }
 
     private func text(_ older: OlderState) -> String {
@@ -52,5 +54,13 @@ extension CommandContext {
         }
         if older.lacksRounds { parts.append("the last prunes are undone") }
         return parts.joined(separator: ", and ")
+    }
+}
+
+extension Invocation {
+    /// Whether what it does cannot be taken back where snapshots are missing.
+    fileprivate var isFinal: Bool {
+        if has(.dryRun) { return false }
+        return command == .prune || command == .repair || command == .forget && has(.prune)
     }
 }

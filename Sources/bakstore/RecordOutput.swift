@@ -45,10 +45,13 @@ extension CommandContext {
         return record
     }
 
-    /// Names snapshots that are left out because they cannot be read.
-    func complain(about unreadable: [UnreadableSnapshot]) {
+    /// Names snapshots that are left out because they cannot be read, or as otherwise told.
+    func complain(about unreadable: [UnreadableSnapshot], which consequence: String = " and is left out") {
         for snapshot in unreadable {
-            complain("snapshot \(snapshot.id.short) cannot be read and is left out: \(snapshot.error)")
+            complain(
+                snapshot.isDoubtful
+                    ? "snapshot \(snapshot.id.short) is left out: \(snapshot.reason); \(snapshot.advice)"
+                    : "snapshot \(snapshot.id.short) cannot be read\(consequence): \(snapshot.error)")
         }
     }
 

@@ -42,9 +42,7 @@ struct RetentionOutput {
         }
         if let complaint = request.filterComplaint { context.complain(complaint) }
         for complaint in request.tagComplaints { context.complain(complaint) }
-        for snapshot in request.unreadable {
-            context.complain("snapshot \(snapshot.id.short) cannot be read and stays: \(snapshot.error)")
-        }
+        context.complain(about: request.unreadable, which: " and stays")
         if request.leftAlone > 0, invocation.operands.isEmpty, let profile = invocation.profile,
             SnapshotFilter(invocation).isEmpty
         {

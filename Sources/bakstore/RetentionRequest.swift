@@ -116,6 +116,11 @@ struct RetentionRequest {
         var named: Set<ID128> = []
         for operand in invocation.operands {
             let name = String(decoding: operand, as: UTF8.self)
+            if let again = try damagedMarker(name, repository) {
+                removedAgain.append(again)
+                unreadable.removeAll { $0.id == again }
+                continue
+            }
             do {
                 named.insert(try context.findSnapshot(name, in: list, invocation).id)
             } catch is CorruptionError {
@@ -130,17 +135,26 @@ struct RetentionRequest {
                 guard !name.isEmpty, let known = matches.first, matches.count == 1 else {
                     throw RepositoryError.noSuchSnapshot(name: name)
                 }
-                if try repository.isMarkerDamaged(known) {
-                    removedAgain.append(known)
-                } else {
-                    removedBefore.append(known)
-                }
+                removedBefore.append(known)
             }
         }
         groups = SnapshotGroup.divide(all.filter { named.contains($0.id) }, by: .byDefault, order).map {
             ($0, $1.map { RetentionDecision($0, isKept: false, [.unwanted]) })
         }
         leftAlone = all.count - named.count
+    }
+}
+
+extension RetentionRequest {
+    /// The snapshot of that name, and no other, whose forget marker is damaged. It is not looked for among those that were made
+    /// of it: what was taken back is known by the same id.
+    private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
+        guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
+        let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
+        guard let known = matches.first, matches.count == 1, try repository.isMarkerDamaged(known) else {
+            return nil
+        }
+        return known
     }
 }
 

@@ -70,10 +70,16 @@ import Testing
             objects[Layout.forget(snapshot.id)] = damaged
             let repository = try MemoryBench.open(MemoryStore(objects))
             let (report, events) = try MemoryBench.check(repository)
-            #expect(report.isClean && report.harmlessObjects == 1)
-            let told = events.compactMap { if case .harmless(let object, _) = $0 { object } else { nil } }
+            #expect(report.damagedMarkers == [snapshot.id] && report.damagedObjects == 1)
+            let told = events.compactMap { if case .damage(let object, _) = $0 { object } else { nil } }
             #expect(told == ["forget/\(snapshot.id)"])
-            #expect(try repository.snapshots().readable.isEmpty)
+            // Nobody knows whether it is wanted.
+            let list = try repository.snapshotList()
+            #expect(list.readable.isEmpty && list.unreadable.map(\.isDoubtful) == [true])
+            #expect(throws: LatestUnreadableError.self) { try list.find("latest") }
+            _ = try repository.takeBack(snapshot, host: "h", program: "p")
+            #expect(try MemoryBench.check(repository).0.isClean)
+            #expect(try repository.findSnapshot("latest").originalID == snapshot.id)
         }
     }
 

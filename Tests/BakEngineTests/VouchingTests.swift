@@ -166,7 +166,11 @@ import Testing
 
     /// Damages what `pattern` names of the vouches.
     private func damage(_ pattern: String, _ bench: Workbench, by command: String) throws {
-        try bench.shell("cd ../repository/vouched && chmod u+w * && for f in \(pattern); do \(command); done")
+        try bench.shell(
+            """
+            cd ../repository/vouched && chmod u+w * &&
+            for f in \(pattern); do \(command); done
+            """)
     }
 
     private func check(_ bench: Workbench) throws -> CheckReport {
@@ -178,7 +182,8 @@ import Testing
     @Test(
         arguments: [
             "printf x | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null", ": > $f", "truncate -s 50 $f",
-            "cp ../snapshots/* $f", "rm $f && mkdir $f", "rm $f && mkfifo $f", "rm $f && ln -s /etc/passwd $f",
+            "cp ../snapshots/* $f", "rm $f && mkdir $f", "rm $f && mkfifo $f",
+            "rm $f && ln -s /etc/passwd $f",
         ])
     func aVouchThatCannotBeReadIsDamage(_ command: String) throws {
         let bench = try Workbench()

@@ -87,6 +87,20 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         #expect(events.contains("\(object)\", reason: \"a wall is in its place"), "\(events)")
     }
 
+    /// It may be the latest one.
+    @Test func whatIsInTheNewestRecordsPlaceIsNoOlderSnapshot() throws {
+        try fixture.backup([[1]])
+        let newest = try fixture.backup([[2]])
+        for key in [Layout.snapshot(newest.id), Layout.spare(newest.id)] {
+            fixture.store[key.description] = nil
+        }
+        store.obstructed = [Layout.snapshot(newest.id).description]
+        let list = try repository.snapshotList()
+        #expect(list.unreadable.map(\.id) == [newest.id])
+        #expect(throws: LatestUnreadableError.self) { try list.find("latest") }
+        try expectNamed(Layout.snapshot(newest.id).description)
+    }
+
     @Test(arguments: [1, 2]) func aForgetThatIsNoneFails(snapshots: Int) throws {
         let ids = try (0..<snapshots).map { try fixture.backup([[UInt8($0)]]).id }
         let object = Layout.forget(ids[0]).description

@@ -58,6 +58,46 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(oldCopy(), "1", at: "/elsewhere") == nil)
     }
 
+    /// Listings use nothing up: only who says that it is meant.
+    @Test func whatIsGoneIsNotedUntilItIsMeant() throws {
+        #expect(try open(fixture.store, "1", at: "/r") == nil)
+        let gone = fixture.store.durableImage
+        for _ in 0..<3 {
+            let repository = try Repository.open(
+                PlacedStore(oldCopy(), "1", at: ["/r"]), cache: fixture.cache, time: fixture.time,
+                random: fixture.random)
+            #expect(try repository.olderState()?.lost.count == 2)
+            let there = try repository.snapshots().readable
+            try repository.noteSeen(#require(there.last))
+        }
+        // What is back is as it was.
+        #expect(try open(SimulatedStore(gone), "1", at: "/r") == nil)
+        #expect(try open(oldCopy(), "1", at: "/r") != nil)
+        #expect(try open(oldCopy(), "1", at: "/r") == nil)
+    }
+
+    @Test func whatIsGoneIsKnownByItsDeviceAndPaths() throws {
+        let newest = try #require(try fixture.open().snapshots().readable.last)
+        #expect(try open(fixture.store, "1", at: "/r") == nil)
+        let lost = try #require(try open(oldCopy(), "1", at: "/r")?.lost.last)
+        #expect(lost.id == newest.id && lost.isArchive == newest.isArchive)
+        #expect(lost.isOf(device: newest.device, paths: newest.paths))
+        #expect(!lost.isOf(device: newest.device + "x", paths: newest.paths))
+        #expect(!lost.isOf(device: newest.device, paths: newest.paths + [[1]]))
+    }
+
+    /// The name of a marker is no sign that somebody wanted the snapshot gone.
+    @Test func onlyAMarkerThatOpensIsATrace() throws {
+        let repository = try fixture.open()
+        let newest = try #require(try repository.snapshots().readable.last)
+        #expect(try open(fixture.store, "1", at: "/r") == nil)
+        for key in [Layout.snapshot(newest.id), Layout.spare(newest.id)] {
+            fixture.store[key.description] = nil
+        }
+        fixture.store[Layout.forget(newest.id).description] = []
+        #expect(try open(fixture.store, "1", at: "/r")?.lostSnapshots == [newest.id])
+    }
+
     @Test func anOlderCopyThatTakesTheFoldersPlaceIsNoticed() throws {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let older = try #require(try open(oldCopy(), "2", at: "/r"))

@@ -94,7 +94,7 @@ struct LossFinder {
     func find(
         _ snapshots: SnapshotList, in index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport
     ) throws {
-        for snapshot in snapshots.unreadable {
+        for snapshot in snapshots.unreadable where !snapshot.isDoubtful {
             report.affectedSnapshots += 1
             onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(snapshot.error)"))
         }

@@ -17,7 +17,8 @@ public final class RepairSnapshots: RepositoryRepair {
     /// What was made before an interruption stays.
     override func attempt() throws -> Bool {
         let list = try repository.snapshotList()
-        let (readable, unreadable) = (list.readable, list.unreadable)
+        // Whether one of which the forget marker does not open is wanted is for the user to say.
+        let (readable, unreadable) = (list.readable, list.unreadable.filter { !$0.isDoubtful })
         let index = try BlobIndex(repository)
         let lost = try repository.missingPacks(index)
         onEvent(.step("manifests"))

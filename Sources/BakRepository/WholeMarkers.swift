@@ -1,0 +1,71 @@
+// WholeMarkers: forget markers that this machine has found whole. A snapshot that was forgotten stays so, whatever becomes of its
+// marker; so each marker is opened once to list snapshots. What a prune deletes it does not decide by this.
+//
+//   magic "bakmark\0" 8 | version 4 | zero 4 | repository id 16 | ids, sorted | XXH3-128 of it all 16
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The markers of this copy of the repository, in a file of the cache.
+struct WholeMarkers {
+    static let cacheName = "marked"
+
+    private let repository: Repository
+    private(set) var ids: Set<ID128> = []
+
+    /// Reads the file. Whatever is wrong with it only costs reading.
+    init(_ repository: Repository) {
+        self.repository = repository
+        ids =
+            repository.cache.readRows(name, Self.header(repository.config.id)) { bytes in
+                var reader = ByteReader(bytes, object: Self.cacheName)
+                var ids: Set<ID128> = []
+                while let id = try? reader.id() { ids.insert(id) }
+                return ids
+            } ?? []
+    }
+
+    private var name: String { repository.cacheNameHere(Self.cacheName) }
+
+    /// Writes the file anew. A cache that cannot be written only costs time.
+    func replace(with ids: Set<ID128>) {
+        guard ids != self.ids else { return }
+        repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
+            for id in ids.sorted() { writer.id(id) }
+        }
+    }
+
+    private static func header(_ repository: ID128) -> CacheHeader {
+        CacheHeader(magic: 0x006b_7261_6d6b_6162 /* "bakmark" */, version: 1, repository: repository)
+    }
+}
+
+extension Repository {
+    /// The snapshots that have a forget marker, each with what is wrong with it; nil where it opened, now or before.
+    func forgetMarkers() throws -> [ID128: CorruptionError?] {
+        let named = try forgotten()
+        guard !named.isEmpty else { return [:] }
+        let known = WholeMarkers(self)
+        var whole = known.ids.intersection(named)
+        var markers: [ID128: CorruptionError?] = [:]
+        for id in named {
+            do {
+                let fault = whole.contains(id) ? nil : try faultOfMarker(id)
+                markers.updateValue(fault, forKey: id)
+                if fault == nil { whole.insert(id) }
+            } catch let error as StoreError where error.kind == .notFound {
+                // Another one is about to take its place.
+            }
+        }
+        known.replace(with: whole)
+        return markers
+    }
+
+    /// Opens a marker again when snapshots are next listed.
+    func distrustMarkers(of snapshots: Set<ID128>) {
+        let known = WholeMarkers(self)
+        known.replace(with: known.ids.subtracting(snapshots))
+    }
+}
