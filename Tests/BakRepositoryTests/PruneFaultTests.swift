@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    @Test func aMarkerThatHasDoneItsWorkIsInNobodysWay() throws {
+    @Test func aMarkerThatHasDoneItsWorkIsInNoPrunesWay() throws {
         for damage in Self.damages {
             for isKnown in [false, true] {
                 var fixture = Fixture()
@@ -161,6 +161,9 @@ import Testing
                 if !isKnown { fixture.cache = MemoryCache() }
                 fixture.store[key] = damage(marker)
                 #expect(try fixture.prune().snapshotsInDoubt == 0)
+                #expect(try fixture.open().snapshots().readable.map(\.id) == [new.id])
+                // A check tells of it, and removed once more it is whole.
+                try fixture.forget(old)
                 try fixture.expectWhole([(new, [Self.kept])])
             }
         }

@@ -77,13 +77,15 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
     }
 
     @Test func whatIsGoneIsKnownByItsDeviceAndPaths() throws {
-        let newest = try #require(try fixture.open().snapshots().readable.last)
+        let all = try fixture.open().snapshots().readable
         #expect(try open(fixture.store, "1", at: "/r") == nil)
-        let lost = try #require(try open(oldCopy(), "1", at: "/r")?.lost.last)
-        #expect(lost.id == newest.id && lost.isArchive == newest.isArchive)
-        #expect(lost.isOf(device: newest.device, paths: newest.paths))
-        #expect(!lost.isOf(device: newest.device + "x", paths: newest.paths))
-        #expect(!lost.isOf(device: newest.device, paths: newest.paths + [[1]]))
+        for lost in try #require(try open(oldCopy(), "1", at: "/r")).lost {
+            let record = try #require(all.first { $0.id == lost.id })
+            #expect(lost.isArchive == record.isArchive)
+            #expect(lost.isOf(device: record.device, paths: record.paths))
+            #expect(!lost.isOf(device: record.device + "x", paths: record.paths))
+            #expect(!lost.isOf(device: record.device, paths: record.paths + [[1]]))
+        }
     }
 
     /// The name of a marker is no sign that somebody wanted the snapshot gone.
