@@ -256,7 +256,9 @@ extension Repository {
         let outlook = try outlook(of: vouches.readable, ifOnly: snapshots)
         let outdated = Set(outlook.outdated.map(\.id))
         let direct = vouches.readable.filter { !outdated.contains($0.id) }
-        return (direct.map { ($0.snapshot, $0.origin, $0.files) } + outlook.moved, vouches.unreadable)
+        return (
+            direct.map { ($0.snapshot, $0.origin, $0.files) } + outlook.moved, vouches.unreadable.map(\.error)
+        )
     }
 
     /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what
