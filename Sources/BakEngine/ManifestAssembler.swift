@@ -187,7 +187,14 @@ final class ManifestAssembler: @unchecked Sendable {
         _ found: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool = true
     ) throws {
         var entry = found
-        if let copied = request.copied { try copied.complete(&entry) }
+        do {
+            if let copied = request.copied { try copied.complete(&entry) }
+        } catch let error as SourceError {
+            // What the list of files says of it cannot be read: the others are copied all the same.
+            if error.endsRun { throw error }
+            if entry.stat.type == .regular { stored.noteUnstored(entry.path) }
+            return fail(entry.path, "\(error)")
+        }
         let isStored = try append(entry)
         if entry.stat.type == .regular {
             if !isStored || !isWhole {

@@ -18,7 +18,8 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
-    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a whole.
+    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a whole,
+    /// also where no pack is missing.
     public var looksUpCopies = false
     /// Whether to store nothing and only report.
     public var isDryRun = false
@@ -157,7 +158,10 @@ public final class SnapshotCopy {
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
         damaged = Set(made.filter { copy in there.contains { $0.isMade(from: copy) } }.map(\.id))
-        if request.looksUpCopies { damaged.formUnion(try destination.damaged(among: made)) }
+        // That packs are gone a listing tells; then the lists of files are worth reading, whatever is named.
+        if try !made.isEmpty && (request.looksUpCopies || destination.lacksPacks()) {
+            damaged.formUnion(try destination.damaged(among: made))
+        }
         // What the index names counts as stored, and would not be copied.
         if !damaged.isEmpty { try destination.expectAllPacks() }
     }

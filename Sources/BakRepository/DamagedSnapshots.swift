@@ -14,6 +14,9 @@ extension Repository {
         return damaged
     }
 
+    /// Whether the index names packs that are not there, or not to their end.
+    package func lacksPacks() throws -> Bool { try !missingPacks(try BlobIndex(self)).packs.isEmpty }
+
     /// Throws `CorruptionError` if the index names a pack that is not there, or not to its end.
     package func expectAllPacks() throws {
         guard let pack = try missingPacks(try BlobIndex(self)).packs.min() else { return }

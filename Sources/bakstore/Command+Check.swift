@@ -195,8 +195,9 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         if !report.hopelessSnapshots.isEmpty {
             let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
             try context.print(
-                "no repair brings back what is lost of \(ids); where neither a new backup nor another copy of the repository "
-                    + "does, give it up with: \(context.command("forget \(ids)"))")
+                "no repair brings back what is lost of \(ids); where neither a new backup does nor another repository that has "
+                    + "it (\(context.command("copy --from-repo REPO SNAPSHOT"))), give it up with: "
+                    + context.command("forget \(ids)"))
         }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.

@@ -157,11 +157,13 @@ import Testing
             }
             let repository = try MemoryBench.open(MemoryStore(objects))
             if loss == .content || loss == .list {
-                // As long as the index names what is gone, nothing of it would be stored.
-                var request = Self.request
-                request.looksUpCopies = true
-                #expect(throws: CorruptionError.self) {
-                    try SnapshotCopy(request, from: source.repository, to: repository).run([original])
+                // As long as the index names what is gone, nothing of it would be stored; and it is not taken for copied.
+                for isNamed in [false, true] {
+                    var request = Self.request
+                    request.looksUpCopies = isNamed
+                    #expect(throws: CorruptionError.self) {
+                        try SnapshotCopy(request, from: source.repository, to: repository).run([original])
+                    }
                 }
                 #expect(try repository.snapshots().readable.map(\.id) == [made.id])
             }

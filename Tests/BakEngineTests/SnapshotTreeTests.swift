@@ -37,6 +37,25 @@ import Testing
         #expect(decodings == 3 && found == 600)
     }
 
+    /// It costs the copy what is in it, and nothing else.
+    @Test func aDamagedSegmentCostsItsEntries() throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commit(segments: [
+            (folders("a", 3, hostile), cut: 0), (folders("b", 3, hostile), cut: 1),
+            (folders("c", 3, hostile), cut: 0),
+        ])
+        let destination = try Repository.create(
+            in: MemoryStore(), options: MemoryBench.options, cache: MemoryCache(),
+            time: hostile.bench.repository.time, random: hostile.bench.repository.random)
+        let report = try SnapshotCopy(
+            CopyRequest(host: "h", program: "p"), from: hostile.bench.repository, to: destination
+        ).run([snapshot])
+        #expect(report.copied == 1 && report.failedFiles > 0)
+        let copy = try #require(try destination.snapshots().readable.first)
+        let target = try MemoryBench.restore(destination, copy)
+        #expect(target.items.keys.filter { $0.first != UInt8(ascii: "b") }.count == 6)
+    }
+
     /// Of two segments of which only one fits into memory, both are not decoded for each entry of the first.
     @Test func largeNeighboursAreDecodedOnce() throws {
         let hostile = try HostileManifest()
