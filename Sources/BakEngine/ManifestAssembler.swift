@@ -193,7 +193,9 @@ final class ManifestAssembler: @unchecked Sendable {
             // What the list of files says of it cannot be read: the others are copied all the same.
             if error.endsRun { throw error }
             if entry.stat.type == .regular { stored.noteUnstored(entry.path) }
-            return fail(entry.path, "\(error)")
+            // Where that is why it lacks something it has been told.
+            if entry.missing.isEmpty { fail(entry.path, "\(error)") }
+            return
         }
         let isStored = try append(entry)
         if entry.stat.type == .regular {
