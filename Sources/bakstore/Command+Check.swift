@@ -199,23 +199,23 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
                     + "it (\(context.command("copy --from-repo REPO SNAPSHOT"))), give it up with: "
                     + context.command("forget \(ids)"))
         }
+        if !report.damagedMarkers.isEmpty {
+            let ids = report.damagedMarkers.map(\.short).joined(separator: " ")
+            try context.print(
+                "whether \(ids) was removed cannot be told: take it back with: \(context.command("forget --undo \(ids)")); or, "
+                    + "if it was to go, remove it once more with: \(context.command("forget \(ids)"))")
+        }
+        if report.damagedVouches > 0 {
+            try context.print(
+                "which files safe-to-delete called safe cannot be told of all: run it again on what is still there of "
+                    + "them, and then drop what cannot be read with: \(context.command("prune --yes"))")
+        }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // What the sources still have heals the snapshots, too.
         if report.lacksContent, !steps.isEmpty {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }
         if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
-        if !report.damagedMarkers.isEmpty {
-            let ids = report.damagedMarkers.map(\.short).joined(separator: " ")
-            steps.append(
-                "take back what was not to be removed with: \(context.command("forget --undo \(ids)")), and remove the rest once "
-                    + "more with: \(context.command("forget \(ids)"))")
-        }
-        if report.damagedVouches > 0 {
-            steps.append(
-                "run safe-to-delete again on what is still there of the files that it called safe, since a record of them cannot "
-                    + "be read; then drop that with: \(context.command("prune --yes"))")
-        }
         guard !steps.isEmpty else { return }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }

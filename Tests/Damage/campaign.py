@@ -459,7 +459,7 @@ class Campaign:
         for _ in range(8):
             code, output, _ = self.call('check')
             text = output.decode(errors='replace')
-            commands = re.findall(r'give it up with: bakstore (forget .*)$', text, re.M)
+            commands = re.findall(r'(?:give it up|remove it once more|drop what cannot be read) with: bakstore (.*)$', text, re.M)
             for line in re.findall(r'^what to do, in this order: (.*)$', text, re.M):
                 commands += [step.removeprefix('bakstore ') for step in line.split('; ')]
             if code not in (0, 4) or not commands:
