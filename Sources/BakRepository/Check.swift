@@ -94,6 +94,7 @@ public final class RepositoryCheck {
             report.repairs.insert(.index)
         }
         for snapshot in list.unreadable where snapshot.isDamage && !snapshot.isDoubtful {
+            if snapshot.isObstructed, snapshot.spare == nil { continue }
             if try snapshot.spare != nil || repository.partialRecord(of: snapshot, index) != nil {
                 report.repairs.insert(.snapshots)
             } else {
@@ -205,10 +206,9 @@ public final class RepositoryCheck {
         // Their markers are checked with the others.
         for snapshot in unreadable where !snapshot.isDoubtful {
             if let error = snapshot.error as? CorruptionError {
-                // What is in its place has been told of.
-                if !obstructions.hindering.contains(where: { $0.key.description == error.object }) {
-                    note(error)
-                }
+                // What is in its place has been told of, and what it hides shows when that is moved away.
+                if snapshot.isObstructed, snapshot.spare == nil { continue }
+                if !snapshot.isObstructed { note(error) }
                 if error.needsNewerProgram { continue }
             }
             report.affectedSnapshots += 1

@@ -14,6 +14,8 @@ public struct UnreadableSnapshot: Sendable {
     public var spare: CommitRecord?
     /// True if there is nothing under the record's name.
     public var isMissing = false
+    /// Whether something that is no file has that name.
+    public var isObstructed = false
     /// Whether a repair has made another snapshot from what is left of it.
     public var isReplaced = false
     /// True if its forget marker does not open, so that nobody knows whether it is wanted. `spare` is its record then.
@@ -87,6 +89,7 @@ extension Repository {
             unreadable.append(
                 UnreadableSnapshot(
                     id: id, error: error, spare: spare, isMissing: !named.contains(id),
+                    isObstructed: obstructed[id] != nil,
                     isReplaced: spare.map { lost in found.readable.contains { $0.isMade(from: lost) } }
                         ?? false))
         }
