@@ -238,8 +238,8 @@ private struct Chain {
         if related.isEmpty {
             var seen: Set<SnapshotGroup> = []
             others = known.reversed().filter {
-                $0.device == request.device && $0.isComplete && seen.insert(SnapshotGroup(of: $0)).inserted
-                    && $0.isArchive
+                ($0.device == request.device || $0.host == request.host) && $0.isComplete
+                    && seen.insert(SnapshotGroup(of: $0)).inserted && $0.isArchive
             }
         }
         order = list.order

@@ -27,6 +27,8 @@ final class ManifestAssembler: @unchecked Sendable {
     private var carriedBytes: UInt64 = 0
     /// Files whose path another one has taken since the last backup, and that go on.
     private var formersGone: UInt64 = 0
+    /// Whether an archive could not go on with something.
+    private var hasLost = false
     /// Of an archive: what parents have of files that could not be read.
     private let earlier: EarlierEntries?
     /// What became of the files that the walk met.
@@ -75,7 +77,7 @@ final class ManifestAssembler: @unchecked Sendable {
                 case .shortfall(let path, let error): try fallShort(path, error)
                 case .carried(let entry): try carry(entry)
                 case .former(let file): try carry(file)
-                case .lost(let path, let reason): fail(path, "the archive lacks it from here on: \(reason)")
+                case .lost(let path, let reason): lose(path, reason)
                 case .link(let path, let first, let stat, let change, let recorded):
                     try recordLink(path, first, stat, change, recorded, makeIngester)
                 case .file(let job, let change):
@@ -231,7 +233,7 @@ final class ManifestAssembler: @unchecked Sendable {
     private func carryEarlier(_ path: [UInt8], _ type: FileType) throws {
         switch try earlier?.entry(at: path, type) {
         case .success(let entry): try carry(entry)
-        case .failure(let loss): fail(path, "the archive lacks it from here on: \(loss.reason)")
+        case .failure(let loss): lose(path, loss.reason)
         case nil: break
         }
     }
@@ -255,7 +257,7 @@ final class ManifestAssembler: @unchecked Sendable {
             }
         }
         switch former.entry {
-        case .failure(let loss): fail(former.path, "the archive lacks it from here on: \(loss.reason)")
+        case .failure(let loss): lose(former.path, loss.reason)
         case .success(var entry):
             (entry.path, entry.goneSince) = (former.path, entry.goneSince ?? former.time)
             if former.isNewlyGone {
@@ -308,6 +310,12 @@ final class ManifestAssembler: @unchecked Sendable {
         onEvent(.failed(path: path, reason: reason))
     }
 
+    /// Tells of what an archive cannot go on with.
+    private func lose(_ path: [UInt8], _ reason: String) {
+        hasLost = true
+        fail(path, "the archive lacks it from here on: \(reason)")
+    }
+
     /// Tells of what a stored entry lacks.
     private func fallShort(_ path: [UInt8], _ error: SourceError) throws {
         if error.endsRun { throw error }
@@ -343,6 +351,7 @@ final class ManifestAssembler: @unchecked Sendable {
             record.isArchive = isArchive
             // What a partial one has it has only so far.
             if record.isComplete { record.joined = request.copied == nil ? joined : request.joined }
+            record.isLacking = isArchive && hasLost
             record.doubtfulPaths = doubts.shrunken.map(\.number)
             record.confirmed = doubts.confirmed
             record.counters = counters

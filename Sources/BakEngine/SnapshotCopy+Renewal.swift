@@ -17,6 +17,8 @@ extension SnapshotCopy {
         let order = report.copied > 0 && !request.isDryRun ? try destination.snapshotList().order : order
         var changes: [(old: CommitRecord, new: CommitRecord)] = []
         for snapshot in list.readable {
+            // What a dry run would copy is in its place from the beginning.
+            if request.isDryRun, !chosen.contains(snapshot.originalID) { continue }
             guard let copy = copies[snapshot.originalID], isWhole(copy, of: snapshot) else { continue }
             var new = copy
             if chosen.contains(snapshot.originalID) {

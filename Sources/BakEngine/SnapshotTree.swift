@@ -92,6 +92,8 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     func complete(_ record: inout CommitRecord) {
         record.original = snapshot.originalID
         (record.isArchive, record.doubtfulPaths) = (snapshot.isArchive, snapshot.doubtfulPaths)
+        // A copy lacks what its original lacks, and what could not be read for it.
+        record.isLacking = snapshot.isArchive && (snapshot.isLacking || record.counters.failedItems > 0)
         record.confirmed = snapshot.confirmed
         record.counters.newlyGoneFiles = snapshot.counters.newlyGoneFiles
         record.counters.failedItems.add(snapshot.counters.failedItems)

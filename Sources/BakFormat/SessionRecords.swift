@@ -149,6 +149,8 @@ public struct CommitRecord: Equatable, Sendable {
     public var confirmed: [ID128] = []
     /// The `originalID`s of further archives all of whose entries this one carries over, beside its parent's; increasing.
     public var joined: [ID128] = []
+    /// Of an archive: whether it lacks something that what it comes after has, so that it stands for nothing.
+    public var isLacking = false
 
     /// The id that the snapshot and its copies have in common.
     public var originalID: ID128 { original ?? id }
@@ -252,6 +254,7 @@ extension CommitRecord {
         case doubts = 4
         case confirmed = 5
         case joined = 6
+        case lacking = 7
     }
 
     private func encodeFields(to body: inout ByteWriter) {
@@ -280,6 +283,7 @@ extension CommitRecord {
             body.varint(joined.count)
             for id in joined { body.id(id) }
         }
+        if isLacking { body.byte(FieldTag.lacking.rawValue) }
     }
 
     private mutating func decodeFields(_ body: inout ByteReader) throws(CorruptionError) {
@@ -309,6 +313,9 @@ extension CommitRecord {
             case .joined:
                 guard isArchive else { throw start.corruption("joined archives in what is none") }
                 joined = try body.ids("joined archives")
+            case .lacking:
+                guard isArchive else { throw start.corruption("what lacks something is no archive") }
+                isLacking = true
             }
         }
     }

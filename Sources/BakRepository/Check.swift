@@ -150,6 +150,7 @@ public final class RepositoryCheck {
         try noteUnusedSegments(index)
         try checkCollections()
         try checkVouches()
+        try checkKeySlots()
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
             held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
@@ -318,6 +319,12 @@ public final class RepositoryCheck {
                 report.repairs.insert(.index)
             }
         }
+    }
+
+    /// The key slots: one that is damaged opens no more, though the password be right.
+    private func checkKeySlots() throws {
+        guard repository.isEncrypted else { return }
+        try KeySlots(repository.store, repository: repository.config.id).unreadable.forEach { note($0.error) }
     }
 
     /// What was called safe to delete.

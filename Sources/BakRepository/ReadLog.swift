@@ -93,3 +93,13 @@ struct ReadLog: Equatable {
         }
     }
 }
+
+extension Repository {
+    /// The packs that a check from here found damaged when it read them last, and that the index still names: whoever stores
+    /// counts on what they have.
+    public func packsFoundDamaged() throws -> [ID128] {
+        let damaged = ReadLog(self).damaged
+        if damaged.isEmpty { return [] }
+        return damaged.intersection(try BlobIndex(self).packs.map(\.id)).sorted()
+    }
+}

@@ -176,6 +176,13 @@ extension Repository {
                 }
                 older.lost.append(snapshot)
             }
+            if !older.lost.isEmpty {
+                // What a copy has brought back is there. This listing is none to take note of.
+                olderHold.isHeld = true
+                let present = Set((try? snapshots())?.readable.map(\.originalID) ?? [])
+                olderHold.isHeld = false
+                older.lost.removeAll { present.contains($0.id) }
+            }
             older.isElsewhere = isElsewhere
             if older.isNothing { continue }
             olderHold.isHeld = true

@@ -18,8 +18,10 @@ public struct Ancestry: Equatable, Sendable {
     var parent: ID128?
     /// Its date.
     var time: Timestamp
-    /// The archives that it carries over beside its parent; nil unless it is a complete archive.
+    /// The archives that it carries over beside its parent; nil unless it is a complete archive that lacks nothing of them.
     var joined: [ID128]?
+    /// Whether a repair here made it from its parent, of which nothing more is to be had.
+    var isRepaired = false
 
     init(id: ID128, original: ID128, parent: ID128?, time: Timestamp, joined: [ID128]? = nil) {
         (self.id, self.original, self.parent, self.time) = (id, original, parent, time)
@@ -30,7 +32,11 @@ public struct Ancestry: Equatable, Sendable {
     public init(_ record: CommitRecord) {
         self.init(
             id: record.id, original: record.originalID, parent: record.parent, time: record.time,
-            joined: record.isComplete && record.isArchive ? record.joined : nil)
+            joined: record.isComplete && record.isArchive && !record.isLacking ? record.joined : nil)
+        // A copy of such a one says nothing of what is in this repository.
+        isRepaired =
+            record.isArchive && record.isComplete && record.original == nil
+            && record.tags.contains(RepairSnapshots.tag)
     }
 }
 
@@ -66,6 +72,9 @@ public struct SnapshotOrder: Sendable {
     private let parents: [ID128: ID128]
     /// What each complete archive carries over, by the ids that archives and their copies have in common.
     private let carried: [ID128: [ID128]]
+    /// What repairs made, by the ids that it and its copies have in common, with what it was made from. That is stood for in
+    /// this repository alone: elsewhere it may be whole.
+    private let repaired: [ID128: ID128]
     /// Clocks that differ by less than this are nothing to tell of.
     private static let toleratedSeconds: Int64 = 3600
 
@@ -80,9 +89,15 @@ public struct SnapshotOrder: Sendable {
         parents = Dictionary(members.compactMap { member in member.parent.map { (member.original, $0) } }) {
             first, _ in first
         }
+        let repairs = members.filter(\.isRepaired)
+        repaired = Dictionary(repairs.compactMap { member in member.parent.map { (member.original, $0) } }) {
+            first, _ in first
+        }
+        // What is damaged stands for nothing any more.
+        let replaced = Set(repaired.values)
         var carried: [ID128: [ID128]] = [:]
-        for member in members {
-            guard let joined = member.joined else { continue }
+        for member in members where !replaced.contains(member.id) {
+            guard let joined = member.joined, repaired[member.original] == nil else { continue }
             carried[member.original, default: []] += joined + (member.parent.map { [$0] } ?? [])
         }
         self.carried = carried
@@ -162,13 +177,17 @@ public struct SnapshotOrder: Sendable {
         return found
     }
 
-    private func collectCarried(_ archive: ID128, in found: inout Set<ID128>) {
-        var rest = carried[archive] ?? []
+    /// - Parameter elsewhere: whether it is asked for another repository.
+    private func collectCarried(_ archive: ID128, in found: inout Set<ID128>, elsewhere: Bool = false) {
+        func claims(_ original: ID128) -> [ID128] {
+            (carried[original] ?? []) + (elsewhere ? [] : repaired[original].map { [$0] } ?? [])
+        }
+        var rest = claims(archive)
         while let id = rest.popLast() {
             guard found.insert(id).inserted else { continue }
             let original = originals[id] ?? id
             found.insert(original)
-            rest += carried[original] ?? []
+            rest += claims(original)
         }
     }
 
@@ -196,7 +215,8 @@ public struct SnapshotOrder: Sendable {
         of snapshot: CommitRecord, _ find: (ID128) -> Found?
     ) -> (ancestor: Found?, joined: [ID128]) {
         let isArchive = snapshot.isComplete && snapshot.isArchive
-        let standsFor = isArchive ? carriedOver(by: [snapshot]) : []
+        var standsFor: Set<ID128> = []
+        if isArchive { collectCarried(snapshot.originalID, in: &standsFor, elsewhere: true) }
         var (seen, joined): (Set<ID128>, Set<ID128>) = ([], Set(snapshot.joined))
         var ancestor: Found?
         var next = snapshot.parent

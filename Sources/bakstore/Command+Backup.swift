@@ -69,7 +69,20 @@ extension Commands {
                 message: "\(packs) that this snapshot needs cannot be used, so not all of it can be restored "
                     + "(\(first.object): \(first.reason)); run: bakstore check")
         }
+        try expectNoKnownDamage(access.repository)
         return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
+    }
+
+    /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may need them.
+    static func expectNoKnownDamage(_ repository: Repository) throws {
+        let damaged = try repository.packsFoundDamaged()
+        guard !damaged.isEmpty else { return }
+        let packs = Formatting.count(UInt64(damaged.count), "damaged pack", "damaged packs")
+        throw CommandFailure(
+            code: .damage,
+            message:
+                "an earlier check found \(packs), and what is in such a one counts as stored, so not all of this may be "
+                + "restored; run: bakstore repair packs; then do this again")
     }
 
     static func exclusions(
@@ -211,11 +224,13 @@ extension Commands {
         }
         for archive in report.otherArchives {
             guard let path = overlap(archive) else { continue }
+            let isOfDevice = archive.device == request.device
+            let device = isOfDevice ? "" : " of device \(Formatting.line(archive.device))"
             context.complain(
-                "this is the first backup of exactly these paths, and no archive: that of "
-                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)) does not go on here, and what is deleted from "
-                    + "now on is not kept; name its paths as before, begin a new archive with --archive, or say "
-                    + "--no-archive")
+                "this is the first backup of exactly these paths\(isOfDevice ? "" : " for this device"), and no archive: that of "
+                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)\(device)) does not go on here, and what is "
+                    + "deleted from now on is not kept; name its \(isOfDevice ? "paths" : "--device") as before, begin a new "
+                    + "archive with --archive, or say --no-archive")
             return
         }
     }

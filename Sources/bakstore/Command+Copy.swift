@@ -11,7 +11,10 @@ extension Commands {
         let source = try RepositoryAccess.openSource(invocation, context: context)
         let destination = try destination(of: source, invocation, context)
         guard source.repository.config.id != destination.repository.config.id else {
-            throw UsageError("--from-repo and --repo are one repository", command: .copy)
+            throw UsageError(
+                "--from-repo and --repo are one repository, or copies of one folder; what such a copy lacks comes to it by a "
+                    + "file sync that deletes and replaces nothing, such as rsync -a --ignore-existing",
+                command: .copy)
         }
         destination.removeStaleTemporaries()
         let list = try ofSource(source, context) { try source.repository.snapshotList() }
@@ -50,6 +53,7 @@ extension Commands {
         }
         if report.wasInterrupted { return .interrupted }
         if report.failed > 0 || !unreadable.isEmpty { return .damage }
+        try expectNoKnownDamage(destination.repository)
         let isWhole = report.failedFiles == 0 && report.failedVouches == 0 && complaint == nil
         return isWhole ? .done : .incomplete
     }
@@ -100,7 +104,10 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
             tellStep("snapshot \(number) of \(total): \(snapshot.id.short) of \(context.text(snapshot.time))")
         case .copied(let snapshot, let copy):
             guard !invocation.has(.quiet) || invocation.has(.json) else { return }
-            say("copied", "copied \(name(snapshot)) as \(copy.short)", snapshot, copy)
+            let line =
+                invocation.has(.dryRun)
+                ? "\(name(snapshot)) would be copied" : "copied \(name(snapshot)) as \(copy.short)"
+            say("copied", line, snapshot, copy)
         case .skipped(let snapshot, let copy):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)

@@ -5,7 +5,7 @@ import BakRepository
 
 extension CommandContext {
     /// Says so where a repository is plain and nothing is deleted for good, and asks otherwise; throws unless the command is to
-    /// go on. It is said again until it is meant.
+    /// go on. It is said again until it is meant, but of another copy only once.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {
@@ -17,10 +17,14 @@ extension CommandContext {
                     + "\(text(older)); is it the one that you mean?"
                 : "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
                     + "was an old copy of it put back?"
-            guard repository.isEncrypted || invocation.isFinal else {
+            if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
+                try expectMeant(words)
+            } else if older.isElsewhere {
+                // A copy that goes its own way takes nothing from the other.
+                complain(words)
+            } else {
                 return complain(words + " " + consequence(of: older))
             }
-            try expectMeant(words)
         }
         repository.forgetSeenState()
     }
@@ -42,7 +46,7 @@ extension CommandContext {
             + "is pruned or repaired, and no archive goes on that lacks what is gone"
         if older.lost.isEmpty { return words }
         return words
-            + ". Where another copy has it, bring it here first with: bakstore copy --from-repo FOLDER"
+            + ". What another repository still has comes back with: bakstore copy --from-repo FOLDER"
     }
 
     private func text(_ older: OlderState) -> String {

@@ -82,7 +82,7 @@ import Testing
     /// What may follow the counters.
     private static let fieldBreaches: [Breach] = [
         commit("an unknown last field") { $0.byte(0) },
-        commit("an unknown last field") { $0.byte(7) },
+        commit("an unknown last field") { $0.byte(8) },
         commit("bytes expected") { $0.byte(1) },
         commit("fields are not sorted") { $0.raw([2, 2]) },
         commit("fields are not sorted") {
@@ -103,6 +103,7 @@ import Testing
         },
         commit("number of joined archives is 0") { $0.raw([2, 6, 0]) },
         commit("number of joined archives") { $0.raw([2, 6, 200, 1]) },
+        commit("what lacks something is no archive") { $0.raw([7]) },
         commit("joined archives in what is none") { $0.raw([6, 1]) },
         commit("joined archives are not sorted") {
             $0.raw([2, 6, 2])

@@ -136,6 +136,7 @@ extension SeededRandom {
         record.doubtfulPaths = record.paths.indices.filter { _ in oneIn(4) }
         if oneIn(3) { record.confirmed = Set(ids()).sorted() }
         if record.isArchive, oneIn(3) { record.joined = Set(ids()).sorted() }
+        record.isLacking = record.isArchive && oneIn(3)
         return record
     }
 

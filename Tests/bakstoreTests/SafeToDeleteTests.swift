@@ -81,10 +81,6 @@ import Testing
             """)
         #expect(home.run("init", "--repo", "~/repo").code == .done)
         #expect(home.run("backup").code == .done)
-        // A repository that is not there and never was may be this one; one that is known to be another is not.
-        let unknown = home.run("safe-to-delete", "--same-disk-is-fine", "~/photos")
-        #expect(unknown.output.contains("kept until the next backup"), "\(unknown)")
-        #expect(home.run("init", "--repo", "~/another").code == .done)
         for words in [["-P", "short"], [], ["-P", "others"], ["--repo", "~/repo"]] {
             let answer = home.run(words: ["safe-to-delete", "--same-disk-is-fine", "~/photos"] + words)
             #expect(answer.code == .incomplete, "\(words) \(answer)")

@@ -156,7 +156,7 @@ public final class RepairSnapshots: RepositoryRepair {
             var record = snapshot
             (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
             (record.endTime, record.parent) = (repository.time.now(), snapshot.id)
-            (record.original, record.joined) = (nil, [])
+            (record.original, record.joined, record.isLacking) = (nil, [], snapshot.isArchive)
             if !record.tags.contains(Self.tag) { record.tags.append(Self.tag) }
             rewriter.count(in: &record.counters)
             return record
