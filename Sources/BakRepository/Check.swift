@@ -488,18 +488,6 @@ private final class RepairOutcomes: @unchecked Sendable {
     }
 }
 
-/// What cannot be read: whole packs, and single blobs.
-struct DamagedBlobs {
-    var packs: Set<ID128> = []
-    var blobs: Set<BlobLocation> = []
-
-    var isEmpty: Bool { packs.isEmpty && blobs.isEmpty }
-
-    func contains(_ location: BlobLocation) -> Bool {
-        packs.contains(location.pack) || blobs.contains(location)
-    }
-}
-
 extension PackFindings {
     /// What makes up for it.
     fileprivate var repairs: Set<Repair> { isContradicted ? [.index, .packs] : [.packs] }

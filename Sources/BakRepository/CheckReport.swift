@@ -148,3 +148,15 @@ public struct CheckReport: Sendable, Equatable {
         damagedObjects == 0 && unreadableObjects == 0 && affectedFiles == 0 && affectedSnapshots == 0
     }
 }
+
+/// What cannot be read: whole packs, and single blobs.
+struct DamagedBlobs {
+    var packs: Set<ID128> = []
+    var blobs: Set<BlobLocation> = []
+
+    var isEmpty: Bool { packs.isEmpty && blobs.isEmpty }
+
+    func contains(_ location: BlobLocation) -> Bool {
+        packs.contains(location.pack) || blobs.contains(location)
+    }
+}
