@@ -76,12 +76,12 @@ extension Commands {
     /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may need them.
     static func expectNoKnownDamage(_ repository: Repository) throws {
         let damaged = try repository.packsFoundDamaged()
-        guard !damaged.isEmpty else { return }
+        guard let first = damaged.first else { return }
         let packs = Formatting.count(UInt64(damaged.count), "damaged pack", "damaged packs")
         throw CommandFailure(
             code: .damage,
             message:
-                "an earlier check found \(packs), and what is in such a one counts as stored, so not all of this may be "
+                "an earlier check found \(packs) (\(Layout.pack(first))\(damaged.count > 1 ? " first" : "")), and what is in such a one counts as stored, so not all of this may be "
                 + "restored; run: bakstore repair packs; then do this again")
     }
 
