@@ -9,9 +9,13 @@ extension ParentComparer {
     /// Counts what is at a path of the walk, and sees to what parents have there of another type.
     func note(_ path: [UInt8], _ stat: FileStat) {
         let root = tally.count(path, stat)
-        let isRoot = path == tally.roots[root].path
-        if isRoot { rootDevice = stat.device }
-        for track in tracks { track.noteMount(path, stat, isRoot: isRoot, beneath: root, rootDevice) }
+        if stat.type == .directory {
+            let isRoot = path == tally.roots[root].path
+            if isRoot { rootDevice = stat.device }
+            for track in tracks { track.noteFolder(path, stat, isRoot: isRoot, beneath: root, rootDevice) }
+        } else {
+            for track in tracks { track.noteContent(path) }
+        }
         for track in tracks where track.standing == .found {
             let isThere = track.cursor.segment?.fields.stat.type == stat.type
             track.countFile(beneath: root, isThere ? nil : .gone, vouched)

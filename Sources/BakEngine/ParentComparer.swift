@@ -92,12 +92,12 @@ final class ParentComparer {
                 run.append(segment)
                 if tracks.count > 1 { keepFormers(at: path, stat, content: (try? segment.entry())?.content) }
                 if isNewToOne { noteNew(try? segment.entry()) }
-                noteEmptied(segment)
+                if stat.size == 0 { noteEmptied(segment) }
                 return .inRun
             }
             let oldDevice = segment.fields.stat.device
             guard var entry = whole(segment, of: parent) else { continue }
-            noteEmptied(segment)
+            if stat.size == 0 { noteEmptied(segment) }
             (entry.stat, entry.goneSince) = (stat, nil)
             // What comes after it is coded against it: against its device, and only if a manifest takes it.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil

@@ -125,16 +125,11 @@ final class ParentTrack {
         emptiedCounts[root] += 1
     }
 
-    /// Looks whether a folder that the walk has met, or a file, says something of a disk that is away. `rootDevice` is the
-    /// device of the root now.
-    func noteMount(_ path: [UInt8], _ stat: FileStat, isRoot: Bool, beneath root: Int, _ rootDevice: UInt64) {
-        guard saysHowMuch else { return }
-        if stat.type != .directory {
-            // Something is there.
-            if isInLostMount(path) { lostMounts.removeLast() }
-            return
-        }
-        if isInLostMount(path) { return }
+    /// Looks whether a folder that the walk has met says something of a disk that is away. `rootDevice` is the device of the
+    /// root now.
+    func noteFolder(_ path: [UInt8], _ stat: FileStat, isRoot: Bool, beneath root: Int, _ rootDevice: UInt64)
+    {
+        guard saysHowMuch, !isInLostMount(path) else { return }
         if lostMounts.last?.files == 0 { lostMounts.removeLast() }
         let old = standing == .found ? cursor.segment?.fields : nil
         if isRoot { self.rootDevice = old?.stat.device }
@@ -142,6 +137,11 @@ final class ParentTrack {
             old.stat.device != before, stat.device == rootDevice
         else { return }
         lostMounts.append((path, root, 0))
+    }
+
+    /// Notes that the walk has met something other than a folder: where there is such a thing no disk is away.
+    func noteContent(_ path: [UInt8]) {
+        if !lostMounts.isEmpty, isInLostMount(path) { lostMounts.removeLast() }
     }
 
     private func isInLostMount(_ path: [UInt8]) -> Bool {
