@@ -87,7 +87,8 @@ public final class ArchiveRemoval {
             (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
             (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
             (record.parent, record.original) = (request.snapshot.id, nil)
-            (record.confirmed, record.joined) = ([], [])
+            // It has all that this one has but what was meant to go.
+            (record.confirmed, record.joined, record.isLacking) = ([], [], false)
             (record.host, record.program) = (request.host, request.program)
             record.counters = counters
             // What could not be read then is missing still.

@@ -157,7 +157,9 @@ public final class SnapshotCopy {
     /// Finds the copies that were made before and are damaged.
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
-        damaged = Set(made.filter { copy in there.contains { $0.isMade(from: copy) } }.map(\.id))
+        // What a repair of the source made, and was copied, says nothing of what is here.
+        let repaired = there.filter { $0.original == nil }
+        damaged = Set(made.filter { copy in repaired.contains { $0.isMade(from: copy) } }.map(\.id))
         // That packs are gone a listing tells; then the lists of files are worth reading, whatever is named.
         if try !made.isEmpty && (request.looksUpCopies || destination.lacksPacks()) {
             damaged.formUnion(try destination.damaged(among: made))

@@ -35,7 +35,7 @@ public struct Ancestry: Equatable, Sendable {
             joined: record.isComplete && record.isArchive && !record.isLacking ? record.joined : nil)
         // A copy of such a one says nothing of what is in this repository.
         isRepaired =
-            record.isArchive && record.isComplete && record.original == nil
+            record.isLacking && record.isComplete && record.original == nil
             && record.tags.contains(RepairSnapshots.tag)
     }
 }

@@ -10,7 +10,8 @@ import Testing
     private let now = moment("2025-06-15 12:00")
 
     /// Archives from `a`, `b<a`, `c<a+b`: a letter, its parent, what it joined; `?` behind a letter for a partial one, `!` for
-    /// one that is no archive. Each is a day later than the one before.
+    /// one that is no archive, `~` for one that lacks something, `*` for one that a repair made from its parent, `^` for one
+    /// that somebody has only given a repair's tag. Each is a day later than the one before.
     private func history(_ text: String) -> [CommitRecord] {
         func id(_ letter: Character) -> ID128 { ID128(high: 0, low: UInt64(letter.asciiValue!)) }
         return text.split(separator: " ").enumerated().map { number, word in
@@ -20,6 +21,8 @@ import Testing
                 UInt64(letter.asciiValue!), Timestamp(seconds: now.seconds + Int64(number - 60) * 86400),
                 isComplete: !parts[0].hasSuffix("?"))
             record.isArchive = !parts[0].hasSuffix("!")
+            record.isLacking = parts[0].hasSuffix("~") || parts[0].hasSuffix("*")
+            if parts[0].hasSuffix("*") || parts[0].hasSuffix("^") { record.tags = [RepairSnapshots.tag] }
             if parts.count > 1 {
                 let names = parts[1].split(separator: "+", omittingEmptySubsequences: false)
                 record.parent = names[0].first.map(id)
@@ -35,6 +38,11 @@ import Testing
         // Only what complete archives carry over counts.
         ("a b!<a c<b", "ac"), ("a b!<a c<b+a", "c"), ("a b?<a c<b", "ac"), ("a b?<a c<b+a", "c"),
         ("a b!<a", "a"), ("a? b!", ""),
+        // What lacks something stands for nothing, and what comes after it for that one.
+        ("a b~<a", "ab"), ("a b~<a c<b", "ac"), ("a b~<a c<b+a", "c"), ("a b~<a c<b d<c", "ad"),
+        // What a repair made stands for what it was made from, which stands for nothing any more.
+        ("a b*<a", "b"), ("a b<a c*<b", "ac"), ("a b<a c*<b d<c", "ad"), ("a b<a c*<b d<c+a", "d"),
+        ("a b<a c*<a d*<b", "cd"), ("a b^<a", "b"), ("a b<a c^<b", "c"),
         // What joined another may have an earlier date.
         ("a b<a+c c", "b"),
         // Records that stand for each other.
