@@ -157,15 +157,18 @@ public final class SnapshotCopy {
     /// Finds the copies that were made before and are damaged.
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
+        guard !made.isEmpty else { return }
         // What a repair of the source made, and was copied, says nothing of what is here.
         let repaired = there.filter { $0.original == nil }
         damaged = Set(made.filter { copy in repaired.contains { $0.isMade(from: copy) } }.map(\.id))
+        let index = try BlobIndex(destination)
+        let missing = try destination.missingPacks(index)
         // That packs are gone a listing tells; then the lists of files are worth reading, whatever is named.
-        if try !made.isEmpty && (request.looksUpCopies || destination.lacksPacks()) {
-            damaged.formUnion(try destination.damaged(among: made))
+        if request.looksUpCopies || !missing.isEmpty {
+            damaged.formUnion(try destination.damaged(among: made, index, missing))
         }
         // What the index names counts as stored, and would not be copied.
-        if !damaged.isEmpty { try destination.expectAllPacks() }
+        if !damaged.isEmpty, let pack = missing.min() { throw Repository.packNamedInVain(pack) }
     }
 
     private func note(_ snapshot: CommitRecord, copiedAs copy: CommitRecord) throws {

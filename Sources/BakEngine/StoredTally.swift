@@ -23,7 +23,7 @@ final class StoredTally {
             emptiedCounts = fileCounts
         }
 
-        /// The root and the size of a file that it has; nil if it has none there.
+        /// The size of a file that it has; nil if it has none there.
         func size(of path: [UInt8]) -> UInt64? {
             guard let fields = cursor?.entry(at: path)?.fields, fields.stat.type == .regular,
                 fields.goneSince == nil

@@ -8,12 +8,7 @@ import Glibc
 public enum SmallFile {
     /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end.
     public static func read(path: String, limit: Int) throws(SourceError) -> [UInt8] {
-        do throws(Errno) {
-            let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY)
-            return try readToEnd(file.number, limit)
-        } catch {
-            throw SourceError(error, "read \(path)")
-        }
+        try read(path: Array(path.utf8), limit: limit)
     }
 
     /// The same of a file whose path is no text.

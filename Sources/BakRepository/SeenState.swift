@@ -208,6 +208,9 @@ extension Repository {
         }
     }
 
+    /// Whether it was older when somebody looked last, and nobody has said since that this is meant.
+    public var isOlder: Bool { olderHold.isHeld }
+
     /// Forgets what was seen here: what is there now counts from now on.
     public func forgetSeenState() {
         olderHold.isHeld = false

@@ -81,8 +81,9 @@ extension Commands {
         throw CommandFailure(
             code: .damage,
             message:
-                "an earlier check found \(packs) (\(Layout.pack(first))\(damaged.count > 1 ? " first" : "")), and what is in such a one counts as stored, so not all of this may be "
-                + "restored; run: bakstore repair packs; then do this again")
+                "an earlier check found \(packs) (\(Layout.pack(first))\(damaged.count > 1 ? " first" : "")), and what is in "
+                + "such a one counts as stored, so not all of this may be restored; run: bakstore repair packs; then do this again"
+        )
     }
 
     static func exclusions(
@@ -163,7 +164,9 @@ extension Commands {
     /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would be in no
     /// later one, and rules would remove it when it is back.
     private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
-        guard request.archive != .no, let older = try repository.olderState() else { return }
+        guard request.archive != .no, repository.isOlder, let older = try repository.olderState() else {
+            return
+        }
         let lost = older.lost.filter { $0.isOf(device: request.device, paths: request.paths) }
         guard let last = lost.last else { return }
         if request.archive == .asBefore, !lost.contains(where: \.isArchive) {
@@ -239,14 +242,12 @@ extension Commands {
     private static func warnOfSharedDisk(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
-        guard !source.isStream, (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true else {
-            return
-        }
-        let shared =
-            source.roots.contains { root in
+        let isShared =
+            !source.isStream
+            && source.roots.contains { root in
                 Machine.areOnOneDevice(Array(access.location.path.utf8), root.absolute) == true
             }
-        if shared {
+        if isShared, (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true {
             context.remark(
                 "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
             )

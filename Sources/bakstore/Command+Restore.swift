@@ -38,7 +38,7 @@ extension Commands {
             // Nothing is made for nothing.
             if miss.isEverything { return .incomplete }
         }
-        let isInDoubt = isInDoubt(request, in: try repository.snapshotList())
+        let isInDoubt = try isInDoubt(request, in: repository)
         let isThere = Machine.isFolder(path) != nil
         if !request.isDryRun, !invocation.has(.ignoreFreeSpace) {
             try expectRoom(selection, path, isThere ? try openTarget(path) : nil)
@@ -74,13 +74,13 @@ extension Commands {
     }
 
     /// Whether what is restored may lack most files of a path that it has as a whole. An archive has them all the same.
-    private static func isInDoubt(_ request: RestoreRequest, in list: SnapshotList) -> Bool {
+    private static func isInDoubt(_ request: RestoreRequest, in repository: Repository) throws -> Bool {
         let snapshot = request.snapshot
-        if snapshot.isArchive { return false }
-        return SnapshotDoubts(among: list.readable).standing.contains(snapshot.id)
-            && snapshot.doubtfulPaths.contains {
-                PathOrder.isAtOrBeneath(snapshot.paths[$0], request.subpath)
-            }
+        let isDoubted = snapshot.doubtfulPaths.contains {
+            PathOrder.isAtOrBeneath(snapshot.paths[$0], request.subpath)
+        }
+        guard isDoubted, !snapshot.isArchive else { return false }
+        return SnapshotDoubts(among: try repository.snapshots().readable).standing.contains(snapshot.id)
     }
 
     /// What of a request is not in the snapshot, and what may have been meant.

@@ -185,6 +185,14 @@ final class MeddledTree: SourceTree {
         #expect(second.counters.unmodifiedFiles == 1, "it is as it was, whether it was read or not")
     }
 
+    private func firstEntry(_ snapshot: CommitRecord, _ repository: Repository) throws -> ManifestEntry {
+        let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
+        guard case .entry(let entry)? = try reader.next() else {
+            throw Workbench.Failure(message: "no entry")
+        }
+        return entry
+    }
+
     @Test func coarseTimestampsOfAFolderAreTrustedAfterTwoSeconds() throws {
         let now = Timestamp(seconds: 1_000_000)
         let bench = try MemoryBench(time: FixedTime(seconds: now.seconds))
@@ -192,12 +200,7 @@ final class MeddledTree: SourceTree {
             let time = Timestamp(seconds: now.seconds - Int64(ago), nanoseconds: UInt32(nanoseconds))
             let tree = FakeTree([.other("s", .directory) { ($0.stat.mtime, $0.stat.ctime) = (time, time) }])
             let snapshot = try #require(try bench.backup(tree) { $0.parent = .none }.snapshot)
-            let reader = try ManifestReader(
-                snapshot, repository: bench.repository, index: try BlobIndex(bench.repository))
-            guard case .entry(let entry)? = try reader.next() else {
-                Issue.record("no entry")
-                continue
-            }
+            let entry = try firstEntry(snapshot, bench.repository)
             #expect(entry.isUnsettled == unsettled, "\(ago) s ago, \(nanoseconds) ns")
         }
     }
@@ -221,12 +224,7 @@ final class MeddledTree: SourceTree {
                     }
                 ], media: row.isForeign ? [1: .none] : [:])
             let snapshot = try #require(try bench.backup(tree) { $0.parent = .none }.snapshot)
-            let reader = try ManifestReader(
-                snapshot, repository: bench.repository, index: try BlobIndex(bench.repository))
-            guard case .entry(let entry)? = try reader.next() else {
-                Issue.record("no entry")
-                continue
-            }
+            let entry = try firstEntry(snapshot, bench.repository)
             #expect(entry.isUnsettled == row.isUnsettled, "\(row)")
         }
     }

@@ -20,7 +20,7 @@ public final class RepairSnapshots: RepositoryRepair {
         // Whether one of which the forget marker does not open is wanted is for the user to say.
         let (readable, unreadable) = (list.readable, list.unreadable.filter { !$0.isDoubtful })
         let index = try BlobIndex(repository)
-        let lost = try repository.missingPacks(index)
+        let lost = DamagedBlobs(packs: try repository.missingPacks(index))
         onEvent(.step("manifests"))
         let checker = ManifestChecker(repository, index, lost) { _, _, _ in }
         var damaged: [CommitRecord] = []
@@ -103,7 +103,6 @@ public final class RepairSnapshots: RepositoryRepair {
         return true
     }
 
-    /// The packs that are not there, or not as long as they were: what is in them may not be had.
     private func begin() throws -> BackupSession {
         try BackupSession(
             repository, host: request.host, program: request.program, isDryRun: request.isDryRun)
