@@ -165,11 +165,6 @@ final class ManifestAssembler: @unchecked Sendable {
 
     /// Appends an entry to the manifest; false if that cannot be.
     private func append(_ entry: ManifestEntry) throws -> Bool {
-        // What no reader could take would cost the manifest's other entries too.
-        if let fault = entry.fault(after: lastPath) {
-            fail(entry.path, "the repository cannot hold it: \(fault)")
-            return false
-        }
         guard recordedEntries == 0 || PathOrder.precedes(lastPath, entry.path) else {
             fail(entry.path, "the source named it out of order or twice")
             return false
@@ -178,27 +173,38 @@ final class ManifestAssembler: @unchecked Sendable {
             fail(entry.path, "the source named it beneath what is no folder")
             return false
         }
+        do {
+            try manifest.append(entry)
+        } catch RepositoryError.outsideLimits(_, let fault) {
+            // What no reader could take would cost the manifest's other entries too.
+            fail(entry.path, "the repository cannot hold it: \(fault)")
+            return false
+        }
         (lastPath, endsWithFolder) = (entry.path, entry.stat.type == .directory)
-        try manifest.append(entry)
         recordedEntries += 1
         return true
     }
 
     /// Records an entry; `isWhole` is false for a file of which a part could not be read.
     private func record(
-        _ found: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool = true
+        _ entry: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool = true
     ) throws {
-        var entry = found
+        guard let copied = request.copied else { return try store(entry, change, isWhole: isWhole) }
+        var completed = entry
         do {
-            if let copied = request.copied { try copied.complete(&entry) }
+            try copied.complete(&completed)
         } catch let error as SourceError {
             // What the list of files says of it cannot be read: the others are copied all the same.
             if error.endsRun { throw error }
             if entry.stat.type == .regular { stored.noteUnstored(entry.path) }
             // Where that is why it lacks something it has been told.
-            if entry.missing.isEmpty { fail(entry.path, "\(error)") }
+            if completed.missing.isEmpty { fail(entry.path, "\(error)") }
             return
         }
+        try store(completed, change, isWhole: isWhole)
+    }
+
+    private func store(_ entry: ManifestEntry, _ change: BackupEvent.Change, isWhole: Bool) throws {
         let isStored = try append(entry)
         if entry.stat.type == .regular {
             if !isStored || !isWhole {

@@ -29,21 +29,22 @@ final class ParentComparer {
     let onEvent: @Sendable (BackupEvent) -> Void
     let index: BlobIndex
     let vouched: VouchedContent
+    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
     /// The device of the root that the walk is in.
-    var rootDevice: UInt64 = 0
+    @exclusivity(unchecked) var rootDevice: UInt64 = 0
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
     /// Where the entry before came from; nil when it was no parent's.
-    var place: ParentCursor.Place?
+    @exclusivity(unchecked) var place: ParentCursor.Place?
     /// The length of the runs since the last entry that was not part of one.
-    var runBytes = 0
-    var runPathBytes = 0
+    @exclusivity(unchecked) var runBytes = 0
+    @exclusivity(unchecked) var runPathBytes = 0
     /// What goes on under another name, from here on.
-    var displaced: [DisplacedEntries] = []
-    var formers: [FormerFile] = []
+    @exclusivity(unchecked) var displaced: [DisplacedEntries] = []
+    @exclusivity(unchecked) var formers: [FormerFile] = []
     /// What the walk met and missed.
-    var tally: SourceTally
+    @exclusivity(unchecked) var tally: SourceTally
 
     /// Compares with those of `tracks` that are for it, of which the first that has an entry as it is stands for it.
     /// Without `makesRuns` every entry is handed out.

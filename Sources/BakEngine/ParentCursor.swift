@@ -22,11 +22,12 @@ final class ParentCursor {
     /// The snapshot.
     let snapshot: CommitRecord
     private let reader: ManifestReader
+    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
     /// What the cursor stands at; nil at the end.
-    private(set) var kind: ManifestSegmentDecoder.RecordKind?
+    @exclusivity(unchecked) private(set) var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
     /// Whether the entry that the cursor stands at has been dealt with.
-    var isDealtWith = false
+    @exclusivity(unchecked) var isDealtWith = false
 
     /// Opens the snapshot's manifest at its first entry, or not after the first that does not precede `path`.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {

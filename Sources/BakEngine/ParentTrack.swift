@@ -30,27 +30,28 @@ final class ParentTrack {
 
     let cursor: ParentCursor
     let uses: Uses
+    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
     /// Where the track stands with regard to the path that was sought last.
-    private(set) var standing = Standing.absent
+    @exclusivity(unchecked) private(set) var standing = Standing.absent
     /// The regular files that the parent has beneath each root, without those that a rule leaves out now.
-    private(set) var fileCounts: [UInt64]
+    @exclusivity(unchecked) private(set) var fileCounts: [UInt64]
     /// Those that a rule leaves out now.
     private(set) var leftOutCounts: [UInt64]
     /// Of `fileCounts`, those that are gone and were called safe to delete; where `saysHowMuch`.
     private(set) var vouchedCounts: [UInt64]
     /// Whether it is one that says how much there was.
-    var saysHowMuch = false
+    @exclusivity(unchecked) var saysHowMuch = false
     /// How many of them the walk has met as files.
-    private(set) var metCounts: [UInt64]
+    @exclusivity(unchecked) private(set) var metCounts: [UInt64]
     /// Of those met, the files that are empty, as another parent has them, and were not.
     private(set) var emptiedCounts: [UInt64]
     /// Folders that were a file system of their own and are not any more, and how many files of each are gone. Only the
     /// last one, which the walk may be in, may have none.
-    private var lostMounts: [(path: [UInt8], root: Int, files: UInt64)] = []
+    @exclusivity(unchecked) private var lostMounts: [(path: [UInt8], root: Int, files: UInt64)] = []
     /// The device of the root that the walk is in, as the parent has it.
     private var rootDevice: UInt64?
     /// The content of those that it has missed; nil where nobody asks.
-    var missedContent: ContentSample?
+    @exclusivity(unchecked) var missedContent: ContentSample?
     /// What is beneath this path is dealt with elsewhere.
     var passedBy: [UInt8]?
 

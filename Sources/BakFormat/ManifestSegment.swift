@@ -105,23 +105,28 @@ public struct ManifestSegmentEncoder {
     /// The length of all entries' paths together, in bytes.
     public private(set) var pathBytes = 0
 
-    /// Appends a record; `path` is the path that a continuation belongs to.
-    public mutating func append(_ record: ManifestRecord, path: [UInt8]) {
+    /// Appends an entry.
+    public mutating func append(_ entry: ManifestEntry) {
+        begin(at: entry.path)
+        records.byte(RecordTag.entry)
+        encode(entry)
+        pathBytes += entry.path.count
+        previous = EntryContext(
+            path: entry.path, uid: entry.stat.uid, gid: entry.stat.gid,
+            userName: entry.attributes.userName, groupName: entry.attributes.groupName,
+            device: entry.stat.device)
+    }
+
+    /// Appends more extents of the file at `path`.
+    public mutating func append(continuation extents: [Extent], path: [UInt8]) {
+        begin(at: path)
+        records.byte(RecordTag.continuation)
+        encode(extents)
+    }
+
+    private mutating func begin(at path: [UInt8]) {
         if firstPath == nil { firstPath = path }
         recordCount += 1
-        switch record {
-        case .entry(let entry):
-            records.byte(RecordTag.entry)
-            append(entry)
-            pathBytes += entry.path.count
-            previous = EntryContext(
-                path: entry.path, uid: entry.stat.uid, gid: entry.stat.gid,
-                userName: entry.attributes.userName, groupName: entry.attributes.groupName,
-                device: entry.stat.device)
-        case .continuation(let extents):
-            records.byte(RecordTag.continuation)
-            append(extents)
-        }
     }
 
     /// Appends a run, whose first entry must have followed the segment's last entry where it comes from.
@@ -143,7 +148,7 @@ public struct ManifestSegmentEncoder {
         return segment.bytes
     }
 
-    private mutating func append(_ entry: ManifestEntry) {
+    private mutating func encode(_ entry: ManifestEntry) {
         let (stat, attributes) = (entry.stat, entry.attributes)
         let shared = previous.map { PathOrder.sharedBytes($0.path, entry.path) } ?? 0
         records.varint(shared)
@@ -180,7 +185,7 @@ public struct ManifestSegmentEncoder {
         if flags & EntryFlag.sameDevice == 0 { records.varint(stat.device) }
         records.varint(stat.inode)
         if flags & EntryFlag.severalLinks != 0 { records.varint(stat.linkCount) }
-        appendByType(entry)
+        encodeByType(entry)
         if flags & EntryFlag.extendedAttributes != 0 {
             records.varint(attributes.extendedAttributes.count)
             for attribute in attributes.extendedAttributes {
@@ -192,7 +197,7 @@ public struct ManifestSegmentEncoder {
         if !entry.missing.isEmpty { records.byte(entry.missing.rawValue) }
     }
 
-    private mutating func appendByType(_ entry: ManifestEntry) {
+    private mutating func encodeByType(_ entry: ManifestEntry) {
         switch entry.stat.type {
         case .regular:
             records.varint(entry.stat.size)
@@ -202,7 +207,7 @@ public struct ManifestSegmentEncoder {
                 records.byteString(bytes)
             case .extents(let extents):
                 records.byte(1)
-                append(extents)
+                encode(extents)
             }
         case .symlink: records.byteString(entry.attributes.linkTarget)
         case .characterDevice, .blockDevice: records.varint(entry.stat.representedDevice)
@@ -210,7 +215,7 @@ public struct ManifestSegmentEncoder {
         }
     }
 
-    private mutating func append(_ extents: [Extent]) {
+    private mutating func encode(_ extents: [Extent]) {
         precondition(extents.count <= FormatLimits.extentsPerRecord)
         records.varint(extents.count)
         for extent in extents {

@@ -39,8 +39,8 @@ extension LocalStore {
         let bytes: [UInt8]
         let size: Int
         do throws(Errno) {
-            let file = try openObject(key)
-            size = try file.status().contentBytes
+            let (file, status) = try openObject(key)
+            size = status.contentBytes
             guard size <= limit else { return nil }
             Memory.require(size)
             var result: Result<Int, Errno> = .success(0)
@@ -128,7 +128,7 @@ extension LocalStore {
     /// An object open for reading, from the few that were read last.
     private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
         if let open = monitor.locked({ readers[key] }) { return open }
-        let opened = try openObject(key)
+        let (opened, _) = try openObject(key)
         // What falls out of the list is closed here, after the lock is given back.
         let evicted = monitor.locked { readers.insert(key, opened) }
         _ = evicted
@@ -136,13 +136,20 @@ extension LocalStore {
     }
 
     /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
-    private func openObject(_ key: ObjectKey) throws(Errno) -> Descriptor {
+    private func openObject(_ key: ObjectKey) throws(Errno) -> (Descriptor, stat) {
+        // O_NONBLOCK: a FIFO must not make the reader wait.
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+        // In one step; what is in the way where that fails is found step by step.
+        if let file = try? objects.open(key.description.utf8, flags),
+            let status = try? file.status(), status.format == S_IFREG
+        {
+            return (file, status)
+        }
         let folder = try openFolder(Self.folder(of: key))
         do throws(Errno) {
-            // O_NONBLOCK: a FIFO must not make the reader wait.
-            let file = try Descriptor.open(
-                at: folder.number, Self.lastComponent(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-            if try file.status().format == S_IFREG { return file }
+            let file = try Descriptor.open(at: folder.number, Self.lastComponent(of: key), flags)
+            let status = try file.status()
+            if status.format == S_IFREG { return (file, status) }
         } catch {
             // Links, sockets and devices are not opened.
             guard Self.obstruction(of: key, in: folder) != nil else { throw error }

@@ -16,6 +16,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     public let location: String
 
     let root: Descriptor
+    /// The folder again, as what objects are opened beneath.
+    let objects: FixedFolder
     let monitor = Monitor()
     // Guarded by `monitor`:
     /// Staged objects in the order of their staging.
@@ -46,6 +48,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         } catch {
             throw StoreError(error, "open", path)
         }
+        objects = FixedFolder(root)
     }
 
     /// Makes the folder, and those above it, where they are missing, durably, opens the store in it and finds out how

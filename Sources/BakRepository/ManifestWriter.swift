@@ -41,14 +41,16 @@ public final class ManifestWriter {
         }
         lastPath = entry.path
         guard case .extents(let extents) = entry.content, extents.count > FormatLimits.extentsPerRecord else {
-            return try append(.entry(entry))
+            return try appendRecord(entry)
         }
         var first = entry
         first.content = .extents(Array(extents.prefix(FormatLimits.extentsPerRecord)))
-        try append(.entry(first))
+        try appendRecord(first)
         var rest = extents.dropFirst(FormatLimits.extentsPerRecord)
         while !rest.isEmpty {
-            try append(continuation: Array(rest.prefix(FormatLimits.extentsPerRecord)))
+            if isFull { try closeSegment() }
+            segment.append(
+                continuation: Array(rest.prefix(FormatLimits.extentsPerRecord)), path: entry.path)
             rest = rest.dropFirst(FormatLimits.extentsPerRecord)
         }
     }
@@ -66,19 +68,15 @@ public final class ManifestWriter {
         path.withUnsafeBytes(Checksum.xxh3_64) % boundaryPeriod == 0
     }
 
-    private func append(continuation extents: [Extent]) throws { try append(.continuation(extents)) }
-
-    private func append(_ record: ManifestRecord) throws {
-        if shouldCut(before: record) { try closeSegment() }
-        segment.append(record, path: lastPath)
+    private func appendRecord(_ entry: ManifestEntry) throws {
+        if isFull || segment.byteCount >= Self.minimumBytes && Self.isBoundary(entry.path) {
+            try closeSegment()
+        }
+        segment.append(entry)
     }
 
-    private func shouldCut(before record: ManifestRecord) -> Bool {
-        if segment.byteCount >= Self.maximumBytes || segment.pathBytes >= Self.maximumPathBytes {
-            return true
-        }
-        guard segment.byteCount >= Self.minimumBytes, case .entry(let entry) = record else { return false }
-        return Self.isBoundary(entry.path)
+    private var isFull: Bool {
+        segment.byteCount >= Self.maximumBytes || segment.pathBytes >= Self.maximumPathBytes
     }
 
     private func closeSegment() throws {

@@ -10,8 +10,11 @@ final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
     private let targetBytes: Int
-    /// What a builder begins with: packs may have a gigabyte, and most backups do not fill one.
-    private static let firstBytes = 4 << 20
+    /// What a builder begins with at most. Packs of the usual size lie in it whole, for to grow is to copy; others may have a
+    /// gigabyte, which most backups do not fill.
+    private static let firstBytes = 32 << 20
+    /// What is kept for the end of a pack, which does not count as its size.
+    private static let endBytes = 64 << 10
     private var header: ObjectHeader
     /// Nil in a plain repository.
     private var seal: ObjectSeal?
@@ -25,7 +28,7 @@ final class PackBuilder {
         self.sealer = sealer
         self.targetBytes = targetBytes
         header = sealer.newHeader(kind: kind, id: .zero)
-        buffer = Memory.block(min(targetBytes, Self.firstBytes), alignment: 4096)
+        buffer = Memory.block(min(targetBytes + Self.endBytes, Self.firstBytes), alignment: 4096)
     }
 
     deinit { Memory.release(buffer) }
@@ -100,10 +103,9 @@ final class PackBuilder {
 
     private func reserve(_ count: Int) {
         guard count > buffer.count else { return }
-        // A little more than a pack at last, so that one does not grow by its end alone.
         let wanted =
             buffer.count < targetBytes
-            ? min(buffer.count * 2, targetBytes + (64 << 10)) : buffer.count * 5 / 4
+            ? min(buffer.count * 2, targetBytes + Self.endBytes) : buffer.count * 5 / 4
         let larger = Memory.block(max(count, wanted), alignment: 4096)
         larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<used]))
         Memory.release(buffer)

@@ -48,7 +48,7 @@ struct HostileManifest {
     func commit(_ entries: [ManifestEntry], firstPaths: [String]? = nil) throws -> CommitRecord {
         let segments = try entries.enumerated().map { place, entry in
             var segment = ManifestSegmentEncoder()
-            segment.append(.entry(entry), path: entry.path)
+            segment.append(entry)
             let blob = try segment.finish().withUnsafeBytes { try manifest.store($0, isCompressed: false) }
             return ManifestSegmentReference(
                 blob: blob, recordCount: segment.recordCount,
@@ -62,7 +62,7 @@ struct HostileManifest {
     func commit(segments: [(entries: [ManifestEntry], cut: Int)]) throws -> CommitRecord {
         let segments = try segments.map { entries, cut in
             var segment = ManifestSegmentEncoder()
-            for entry in entries { segment.append(.entry(entry), path: entry.path) }
+            for entry in entries { segment.append(entry) }
             let bytes = segment.finish().dropLast(cut)
             let blob = try bytes.withUnsafeBytes { try manifest.store($0, isCompressed: false) }
             return ManifestSegmentReference(

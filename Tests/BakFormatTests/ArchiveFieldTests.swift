@@ -43,7 +43,7 @@ import Testing
                 for number in 0...taken {
                     _ = try decoder.advance()
                     if number == 0 {
-                        encoder.append(.entry(try decoder.entry()), path: decoder.path)
+                        encoder.append(try decoder.entry())
                     } else {
                         run.append(decoder)
                     }

@@ -86,7 +86,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
             if case .extents(let extents) = entry.content {
                 entry.content = .extents(Array(extents.prefix(FormatLimits.extentsPerRecord)))
             }
-            encoder.append(.entry(entry), path: entry.path)
+            encoder.append(entry)
         }
         return encoder.finish()
     }
@@ -153,10 +153,9 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
             let decoder = try ManifestSegmentDecoder(bytes, object: object)
             var encoder = ManifestSegmentEncoder()
             while let record = try decoder.next() {
-                if case .entry(let entry) = record {
-                    encoder.append(record, path: entry.path)
-                } else {
-                    encoder.append(record, path: [])
+                switch record {
+                case .entry(let entry): encoder.append(entry)
+                case .continuation(let extents): encoder.append(continuation: extents, path: [])
                 }
             }
             return encoder.finish()
