@@ -25,7 +25,7 @@ extension Commands {
         defer { reporter.finish() }
         let report = try check.run()
         reporter.finish()
-        try output.summarize(report, depth)
+        try output.summarize(report, depth, isOlder: repository.isOlder)
         if report.wasInterrupted { return .interrupted }
         if !report.isClean { return .damage }
         guard report.unsupportedObjects == 0 else {
@@ -91,7 +91,9 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
 
     // MARK: The end
 
-    func summarize(_ report: CheckReport, _ depth: CheckDepth) throws {
+    /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before that is
+    ///   meant.
+    func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
         if invocation.has(.json) { return try printJSON(report) }
         if invocation.has(.quiet) { return }
         var looked = "looked at \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
@@ -128,7 +130,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
                 "\(result), but what the packs hold was not read; to have it read: "
                     + context.command("check --read-data"))
         }
-        try printDamage(report)
+        try printDamage(report, isOlder: isOlder)
     }
 
     func summarize(_ report: KeylessReport, readsData: Bool) throws {
@@ -172,7 +174,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             "\(share) of what is stored was read\(since)\(read < stored ? ", the rest never" : "")")
     }
 
-    private func printDamage(_ report: CheckReport) throws {
+    private func printDamage(_ report: CheckReport, isOlder: Bool) throws {
         let kinds = [
             (report.damagedObjects, "damaged"), (report.unreadableObjects, "unreadable"),
             (report.unsupportedObjects, "newer"),
@@ -214,6 +216,11 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         // What the sources still have heals the snapshots, too.
         if report.lacksContent, !steps.isEmpty {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
+        }
+        if isOlder, !report.repairs.isEmpty {
+            steps.insert(
+                "put back the newer copy, or let this one count with: "
+                    + context.command("check --accept-older"), at: 0)
         }
         if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
         guard !steps.isEmpty else { return }

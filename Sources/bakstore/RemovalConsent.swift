@@ -13,9 +13,10 @@ struct RemovalConsent {
         (self.invocation, self.context) = (invocation, context)
     }
 
-    /// Throws unless the last snapshots of their groups that a request would remove may go.
+    /// Throws unless the last snapshots of their groups that a request would remove may go; of a dry run it says that this will
+    /// be asked.
     func expect(_ request: RetentionRequest) throws {
-        guard !invocation.has(.dryRun), !invocation.has(.yes) else { return }
+        guard !invocation.has(.yes) else { return }
         let losses = request.losses
         guard let first = losses.first else { return }
         let all = request.removesAll ? "all snapshots of this repository" : name(first)
@@ -26,6 +27,9 @@ struct RemovalConsent {
             first.kind == .archive && !request.removesAll
             ? "those files cannot be restored" : "none of its files can be restored"
         let loss = "this removes \(all)\(more); after the next prune \(files) from here"
+        if invocation.has(.dryRun) {
+            return context.remark("without -n it asks first, or needs --yes: \(loss)")
+        }
         if invocation.has(.json) { throw refusal(loss) }
         guard let agrees = try context.agrees(to: "\(loss). Remove?")
         else { throw refusal(loss) }

@@ -468,6 +468,8 @@ class Campaign:
                 if command.startswith('move away'):
                     for name in re.findall(r'^(\S+): an? [a-z ]+ is in its place; move that away$', text, re.M):
                         remove(os.path.join(self.base.repo, name))
+                elif command.startswith('put back the newer copy'):
+                    self.call('check', '--accept-older')
                 elif command == 'back up again':
                     self.call('backup', self.base.source)
                 else:
