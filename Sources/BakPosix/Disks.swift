@@ -43,6 +43,9 @@ public struct Disks {
         return first.allSatisfy { one in second.allSatisfy(one.isApart) } ? .different : .unknown
     }
 
+    /// Whether what a path holds is gone when this machine is switched off. Symbolic links are followed.
+    public func isInMemory(_ path: [UInt8]) -> Bool { holders(ofPath: path)?.contains(.memory) == true }
+
     /// What holds a path; nil when that is not known.
     func holders(ofPath path: [UInt8], depth: Int = 0) -> Set<DiskHolder>? {
         guard depth < Self.deepest, let status = Self.status(path) else { return nil }

@@ -271,9 +271,14 @@ extension LocalStore {
         if error.code == EBUSY, let found = obstruction(at: ClaimNames.lock(on: object)) {
             failure.message += "; " + found + Self.obstructionAdvice
         } else if error.code == EBUSY {
+            let folder = Machine.realPath(location) ?? location
+            // Without a configuration no command gets as far as to remove locks.
+            let way =
+                object == "config"
+                ? "delete '\(folder)/\(ClaimNames.lock(on: object))' and run the command again"
+                : "run: bakstore prune --alone"
             failure.message +=
-                "; another program is storing it, or was killed while it did: when nothing else is running, run: "
-                + "bakstore prune --alone"
+                "; another program is storing it, or was killed while it did: when nothing else is running, \(way)"
         }
         return failure
     }

@@ -21,6 +21,7 @@ public struct EndangeredFile: Equatable, Sendable {
     public var time: Timestamp
     /// The snapshot that has it.
     public var snapshot: ID128
+    fileprivate var content: ID128
 }
 
 /// A vouch of which no copy can be read: what it says is not known.
@@ -235,14 +236,31 @@ extension Repository {
                 } else {
                     lost.append(file)
                     outlook.endangered.append(
-                        EndangeredFile(path: file.path, time: vouch.origin.time, snapshot: vouch.snapshot))
+                        EndangeredFile(
+                            path: file.path, time: vouch.origin.time, snapshot: vouch.snapshot,
+                            content: file.content))
                 }
             }
             outlook.moved += moved.map { ($0.key, vouch.origin, $0.value) }
             if !lost.isEmpty { outlook.givenUp.append((vouch.snapshot, vouch.origin, lost)) }
         }
         outlook.endangered.sort { PathOrder.precedes($0.path, $1.path) }
+        try find(&outlook.endangered, notIn: ids, &search)
         return outlook
+    }
+
+    /// Names the snapshots that have files now: one that was committed again has another id than when they were called safe.
+    private func find(
+        _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
+    ) throws {
+        if files.isEmpty { return }
+        let going = try snapshots().readable.filter { $0.isComplete && !staying.contains($0.id) }
+        let known = Set(going.map(\.id))
+        if files.allSatisfy({ known.contains($0.snapshot) }) { return }
+        for snapshot in going.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
+        for place in files.indices where !known.contains(files[place].snapshot) {
+            files[place].snapshot = search.found[files[place].content] ?? files[place].snapshot
+        }
     }
 
     /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with vouches

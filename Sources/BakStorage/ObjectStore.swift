@@ -245,6 +245,13 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
     /// True if something else has the place of a folder (ENOTDIR).
     public var isObstruction: Bool { kind == .failed(errno: 20) }
 
+    /// Whether it is what a medium answers that was pulled out, or a server that has gone: ENXIO, ENODEV, ECONNABORTED,
+    /// ECONNRESET, ENOTCONN, ESHUTDOWN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE.
+    public var isOfLostMedium: Bool {
+        guard case .failed(let errno) = kind else { return false }
+        return [6, 19, 103, 104, 107, 108, 110, 112, 113, 116].contains(errno)
+    }
+
     /// Whether the medium has lost these bytes (EIO, EBADMSG, EUCLEAN), while it may well have others.
     public var isLostData: Bool {
         if case .failed(let number) = kind { return [5, 74, 117].contains(number) }

@@ -158,7 +158,8 @@ struct ArgumentParser {
             throw error("--\(one.rawValue) and --\(other.rawValue) contradict each other")
         }
         guard command.operandCount.allows(invocation.operands.count) else {
-            let usage = "usage: bakstore \(command.name.rawValue) \(command.operands)"
+            let operands = command.operands.isEmpty ? "" : " \(command.operands)"
+            let usage = "usage: bakstore \(command.name.rawValue)\(operands)"
             let surplus =
                 invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
             throw error("\(surplus); \(usage)")

@@ -298,7 +298,9 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
             let rest = report.isArchive ? "; the archive keeps \(Formatting.word(gone, "it", "them"))" : ""
-            lines.append("\(files) gone from where they were in the last backup\(rest)")
+            lines.append(
+                "\(files) gone from where \(Formatting.word(gone, "it was", "they were")) in the last backup\(rest)"
+            )
         }
         for (reason, count) in monitor.locked({ exclusions }).sorted(by: { $0.key < $1.key }) {
             lines.append("left out \(Formatting.count(count, "item", "items")): \(Formatting.line(reason))")

@@ -13,7 +13,7 @@ extension Commands {
         let exclusions = try exclusions(invocation, source, context)
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
-        warnOfSharedDisk(access, source, context)
+        warnOfPlace(access, source, context)
         // Most backups know without it what they are of.
         let known =
             source.missing.isEmpty && source.written.isEmpty
@@ -47,7 +47,8 @@ extension Commands {
         } catch let error as StoreError where error.kind == .full {
             throw FullDisk(error).inBackup(
                 access.location.path, unread: output.unreadBytes(board.current),
-                checkpoint: output.lastCheckpointName)
+                checkpoint: output.lastCheckpointName,
+                snapshots: try? access.repository.store.list(Layout.snapshots).count)
         }
         if !request.isDryRun {
             access.repository.store.renewReserve()
@@ -238,8 +239,9 @@ extension Commands {
         }
     }
 
-    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk. To be told once is enough.
-    private static func warnOfSharedDisk(
+    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk; one in memory not even the night.
+    /// To be told once is enough.
+    private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
         let isShared =
@@ -247,10 +249,14 @@ extension Commands {
             && source.roots.contains { root in
                 Machine.areOnOneDevice(Array(access.location.path.utf8), root.absolute) == true
             }
-        if isShared, (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true {
-            context.remark(
-                "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
-            )
-        }
+        let isInMemory = Disks().isInMemory(Array(access.location.path.utf8))
+        guard isShared || isInMemory,
+            (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true
+        else { return }
+        context.remark(
+            isInMemory
+                ? "the repository \(access.location.path) lies in this machine's memory and is gone when it is switched off"
+                : "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
+        )
     }
 }

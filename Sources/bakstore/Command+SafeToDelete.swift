@@ -41,9 +41,15 @@ extension Commands {
         var terms = DeletionTerms()
         terms.origin = RecordOrigin(time: context.clock.now(), host: Machine.hostName, program: programName)
         terms.staying = rules.staying
+        let place = Array(access.location.path.utf8)
+        if Disks().isInMemory(place) {
+            context.complain(
+                "the repository lies in this machine's memory and is gone when it is switched off: copy it to a disk "
+                    + "before you delete anything")
+        }
         if invocation.has(.sameDiskIsFine) { return terms }
         terms.isOnRepositoryDisk = { path in
-            switch Disks().relation(of: Array(access.location.path.utf8), to: path.absolute) {
+            switch Disks().relation(of: place, to: path.absolute) {
             case .same: true
             case .different: false
             case .unknown: nil

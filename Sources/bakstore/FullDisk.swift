@@ -16,16 +16,22 @@ struct FullDisk {
     /// - Parameters:
     ///   - unread: how much of the files had not been read; nil when it is not known.
     ///   - checkpoint: the short id of what the run committed on its way.
-    func inBackup(_ location: String, unread: UInt64?, checkpoint: String?) -> CommandFailure {
+    ///   - snapshots: how many there are; nil when it is not known.
+    func inBackup(
+        _ location: String, unread: UInt64?, checkpoint: String?, snapshots: Int?
+    ) -> CommandFailure {
         var parts = ["\(error)", "no snapshot was made"]
         // A quota, or want of file numbers, does not show here.
         if let free = FolderTarget.freeBytes(near: location), let unread, free < unread {
             parts.append(
                 "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
         }
-        parts.append(
-            "make room there, or use another repository; to let go of all but the last ten snapshots of each device and "
-                + "paths, which needs no room: bakstore forget --keep-last 10 --prune --max-unused unlimited")
+        parts.append("make room there, or use another repository")
+        if snapshots.map({ $0 > 10 }) ?? true {
+            parts.append(
+                "to let go of all but the last ten snapshots of each device and paths, which needs no room: "
+                    + "bakstore forget --keep-last 10 --prune --max-unused unlimited")
+        }
         parts.append(
             checkpoint.map {
                 "what was stored until checkpoint \($0) stays, and the next backup goes on from there"

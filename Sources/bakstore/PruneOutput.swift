@@ -95,7 +95,9 @@ final class PruneOutput: LiveOutput, @unchecked Sendable {
     }
 
     private func freed(_ report: PruneReport, _ isDryRun: Bool) -> String {
-        guard report.deletedPacks > 0 else { return "no space to give back" }
+        guard report.deletedPacks > 0 else {
+            return report.wasInterrupted ? "nothing was freed so far" : "no space to give back"
+        }
         let packs = Formatting.count(UInt64(report.deletedPacks), "pack", "packs")
         var text = "\(Formatting.size(report.freedBytes)) \(isDryRun ? "would be freed" : "freed"): "
         text += "\(packs) \(isDryRun ? "would be deleted" : "deleted")"

@@ -65,6 +65,12 @@ struct RepositoryAccess {
         }
         do {
             return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
+        } catch RepositoryError.noRepository(let location) {
+            throw CommandFailure(
+                code: .noRepository,
+                message:
+                    "there is no repository at \(location) to copy from; is its disk connected, and the path right?"
+            )
         } catch {
             let report = ErrorReport(
                 error, SuggestedCommands([(.repo, path)], isASCII: context.terminal.isASCII))
@@ -146,31 +152,7 @@ struct RepositoryAccess {
             let store = try store(location)
             return (store, try Repository.sealMethod(of: store))
         } catch {
-            if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
-            if case RepositoryError.notBakstore = error,
-                let entry = KnownRepositories(folder: context.environment.stateFolder).entry(
-                    at: location.path)
-            {
-                throw CommandFailure(
-                    code: .damage,
-                    message:
-                        "\(location.path): its file config is damaged or another program's, and the repository "
-                        + "\(entry.id.prefix(8)) was here; nothing can be read without that file, so put back a copy of it"
-                )
-            }
-            if case RepositoryError.noRepository = error,
-                let found = (try? LocalStore(path: location.path))?.obstruction(of: Layout.config)
-            {
-                throw CommandFailure(
-                    code: .noRepository,
-                    message: "there is no repository at \(location.path): \(found); put the real file back")
-            }
-            if case RepositoryError.noRepository = error, !location.isDefault,
-                let absence = context.absence(of: location)
-            {
-                throw absence
-            }
-            throw error
+            throw failure(error, at: location, context) ?? error
         }
     }
 

@@ -15,7 +15,7 @@ struct TextTable {
     private let hasHeader: Bool
 
     /// What gives way, in this order, and how far.
-    private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 10), (.left, 6)]
+    private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 8), (.left, 6)]
     private static let gap = "  "
 
     /// Makes a table; a header row is underlined. `dropping` are the columns without which a narrow table can be, the least

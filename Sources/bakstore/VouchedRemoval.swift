@@ -66,7 +66,8 @@ struct VouchedRemoval {
                     ? "in no snapshot after this"
                     : "only in snapshots that were removed, and this makes it final"),
             removes
-                ? "to keep them, add a tag to a snapshot that has them and keep it by --keep-tag"
+                ? "to keep them, tag a snapshot that has them, say, with: bakstore tag \(files[0].snapshot.short) --add keep; "
+                    + "and let the rules keep what has the tag, by --keep-tag keep"
                 : "to keep them, take the snapshot back: bakstore forget --undo \(files[0].snapshot.short)"
         )
     }

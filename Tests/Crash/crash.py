@@ -80,7 +80,7 @@ def after_kill(bench, step, arguments, promise, is_done, draw):
     promise.check(bench, draw)
     command = arguments[0]
     if command == 'init':
-        bench.expect((0, 1), *arguments)
+        bench.make(arguments)
         bench.expect((0,), *bench.backup(0))
         bench.expect_restored('latest', 0)
         return
