@@ -10,11 +10,9 @@ extension ParentComparer {
     func note(_ path: [UInt8], _ stat: FileStat) {
         let root = tally.count(path, stat)
         if stat.type == .directory {
-            let isRoot = path == tally.roots[root].path
-            if isRoot { rootDevice = stat.device }
-            for track in tracks { track.noteFolder(path, stat, isRoot: isRoot, beneath: root, rootDevice) }
+            for track in tracks { track.noteFolder(path, stat, beneath: root) }
         } else {
-            for track in tracks { track.noteContent(path) }
+            for track in tracks { track.noteContent(path, stat) }
         }
         for track in tracks where track.standing == .found {
             let isThere = track.cursor.segment?.fields.stat.type == stat.type

@@ -29,12 +29,10 @@ final class ParentComparer {
     let onEvent: @Sendable (BackupEvent) -> Void
     let index: BlobIndex
     let vouched: VouchedContent
-    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
-    /// The device of the root that the walk is in.
-    @exclusivity(unchecked) var rootDevice: UInt64 = 0
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
+    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
     /// Where the entry before came from; nil when it was no parent's.
     @exclusivity(unchecked) var place: ParentCursor.Place?
     /// The length of the runs since the last entry that was not part of one.

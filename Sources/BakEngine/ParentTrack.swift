@@ -45,11 +45,19 @@ final class ParentTrack {
     @exclusivity(unchecked) private(set) var metCounts: [UInt64]
     /// Of those met, the files that are empty, as another parent has them, and were not.
     private(set) var emptiedCounts: [UInt64]
-    /// Folders that were a file system of their own and are not any more, and how many files of each are gone. Only the
-    /// last one, which the walk may be in, may have none.
-    @exclusivity(unchecked) private var lostMounts: [(path: [UInt8], root: Int, files: UInt64)] = []
-    /// The device of the root that the walk is in, as the parent has it.
-    private var rootDevice: UInt64?
+    /// A folder that was a file system of its own and is not any more.
+    private struct LostMount {
+        let path: [UInt8]
+        let root: Int
+        /// How many of its files are gone.
+        var files: UInt64 = 0
+        /// How many others the walk has met in it.
+        var others: UInt64 = 0
+    }
+    /// Those of which no file was met. Only the last one, which the walk may be in, may have lost none.
+    @exclusivity(unchecked) private var lostMounts: [LostMount] = []
+    /// The devices of the folders on the way to where the walk is, now and as the parent has them.
+    private var devices = PathStack<(now: UInt64, before: UInt64?)>()
     /// The content of those that it has missed; nil where nobody asks.
     @exclusivity(unchecked) var missedContent: ContentSample?
     /// What is beneath this path is dealt with elsewhere.
@@ -126,32 +134,42 @@ final class ParentTrack {
         emptiedCounts[root] += 1
     }
 
-    /// Looks whether a folder that the walk has met says something of a disk that is away. `rootDevice` is the device of the
-    /// root now.
-    func noteFolder(_ path: [UInt8], _ stat: FileStat, isRoot: Bool, beneath root: Int, _ rootDevice: UInt64)
-    {
-        guard saysHowMuch, !isInLostMount(path) else { return }
-        if lostMounts.last?.files == 0 { lostMounts.removeLast() }
+    /// Looks whether a folder that the walk has met says something of a disk that is away: it was on another device than the
+    /// folder above it, and is not any more.
+    func noteFolder(_ path: [UInt8], _ stat: FileStat, beneath root: Int) {
+        guard saysHowMuch else { return }
         let old = standing == .found ? cursor.segment?.fields : nil
-        if isRoot { self.rootDevice = old?.stat.device }
-        guard let old, old.stat.type == .directory, old.goneSince == nil, let before = self.rootDevice,
-            old.stat.device != before, stat.device == rootDevice
-        else { return }
-        lostMounts.append((path, root, 0))
+        let before = old.flatMap { $0.stat.type == .directory && $0.goneSince == nil ? $0.stat.device : nil }
+        while !devices.isEmpty, !devices.holds(path) { devices.pop() }
+        if let above = devices.last, let before, let aboveBefore = above.before, before != aboveBefore,
+            stat.device == above.now, !isInLostMount(path)
+        {
+            if lostMounts.last?.files == 0 { lostMounts.removeLast() }
+            lostMounts.append(LostMount(path: path, root: root))
+        }
+        devices.push(path, (stat.device, before))
     }
 
-    /// Notes that the walk has met something other than a folder: where there is such a thing no disk is away.
-    func noteContent(_ path: [UInt8]) {
-        if !lostMounts.isEmpty, isInLostMount(path) { lostMounts.removeLast() }
+    /// Notes that the walk has met something other than a folder: where a file of the parent's is, no disk is away.
+    func noteContent(_ path: [UInt8], _ stat: FileStat) {
+        guard !lostMounts.isEmpty, stat.type == .regular, isInLostMount(path) else { return }
+        if standing == .found, let old = cursor.segment?.fields, old.stat.type == .regular,
+            old.goneSince == nil
+        {
+            lostMounts.removeLast()
+        } else {
+            lostMounts[lostMounts.count - 1].others += 1
+        }
     }
 
     private func isInLostMount(_ path: [UInt8]) -> Bool {
         lostMounts.last.map { PathOrder.isAtOrBeneath(path, $0.path) } ?? false
     }
 
-    /// The first folder beneath a root of which that can be said.
+    /// The first folder beneath a root that lacks its disk. As many other files as it had are no mark of a folder to mount a
+    /// disk on.
     func lostMount(beneath root: Int) -> [UInt8]? {
-        lostMounts.first { $0.root == root && $0.files > 0 }?.path
+        lostMounts.first { $0.root == root && $0.files > $0.others }?.path
     }
 
     /// Says that the entry which the track stands at is dealt with.

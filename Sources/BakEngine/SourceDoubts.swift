@@ -119,11 +119,11 @@ public struct SourceDoubts: Sendable {
         public var emptied: UInt64
         /// How many others are stored whole.
         public var others: UInt64
-        /// How many of these a rule leaves out now. Not counted where anything of the path is stored.
+        /// How many of these a rule leaves out now. Not counted where one of the files is stored, or many others.
         public var leftOut: UInt64
         /// How many of these are gone and were called safe to delete.
         public var vouched: UInt64
-        /// A folder that was a file system of its own, had files and is an empty one of the path's own now.
+        /// A folder that was a file system of its own, is none now and has none of the files that it had.
         public var lostMount: [UInt8]?
 
         /// How many files are stored whole.
@@ -231,11 +231,7 @@ private struct Remains {
         let now = places.map {
             tally.fileCounts[$0] - min(tally.fileCounts[$0], stored.unstoredFiles[$0] + cut[$0])
         }
-        // An archive keeps what a rule leaves out.
-        let leftOut = places.map { isArchive || now[$0] > 0 ? 0 : parent.leftOutCounts[$0] }
-        let before = places.map { parent.fileCounts[$0] + leftOut[$0] }
-        vouched = parent.vouchedCounts
-        (self.now, self.leftOut, self.before) = (now, leftOut, before)
+        let unstored = places.map { stored.unstoredFiles(of: parent.snapshot, beneath: $0) }
         let renamed: [UInt64]
         if let missed = parent.missedContent {
             var new = stored.newContent
@@ -244,12 +240,26 @@ private struct Remains {
         } else {
             renamed = places.map { _ in 0 }
         }
-        let unstored = places.map { stored.unstoredFiles(of: parent.snapshot, beneath: $0) }
+        let there = places.map { place in
+            parent.metCounts[place] - min(parent.metCounts[place], unstored[place] + cut[place])
+                + renamed[place]
+        }
+        let leftOut = places.map { place in
+            // An archive keeps what a rule leaves out.
+            if isArchive || there[place] > 0 { return UInt64(0) }
+            // A file of rules or a mark, which comes with them, is no file that they leave.
+            let leavesFew =
+                now[place] <= 1
+                || now[place] < parent.leftOutCounts[place] - min(parent.leftOutCounts[place], now[place])
+            return leavesFew ? parent.leftOutCounts[place] : 0
+        }
+        let before = places.map { parent.fileCounts[$0] + leftOut[$0] }
+        vouched = parent.vouchedCounts
+        (self.now, self.leftOut, self.before) = (now, leftOut, before)
         let missable = places.map { before[$0] - parent.vouchedCounts[$0] }
         left = places.map { place in
-            let met = parent.metCounts[place] - min(parent.metCounts[place], unstored[place] + cut[place])
-            let isByNumber = isArchive || before[place] < Self.fewestToTell
-            return min(missable[place], now[place], isByNumber ? .max : met + renamed[place])
+            let isByNumber = isArchive || before[place] < Self.fewestToTell && leftOut[place] == 0
+            return min(missable[place], now[place], isByNumber ? .max : there[place])
         }
         let left = left
         let unread = places.map { min(unstored[$0], missable[$0] - leftOut[$0] - left[$0]) }

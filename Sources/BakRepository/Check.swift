@@ -168,6 +168,7 @@ public final class RepositoryCheck {
     }
 
     private func note(_ error: CorruptionError) {
+        if error.isRefused { report.hasRefused = true }
         note(error.object, "at byte \(error.offset): \(error.reason)", error.cause)
     }
 
@@ -190,7 +191,7 @@ public final class RepositoryCheck {
         note(error)
         tellHeld()
         let isPack = ObjectKey.isValid(error.object) && Layout.pack(in: ObjectKey(error.object)) != nil
-        if isPack, error.cause != .newerProgram { report.repairs.insert(.packs) }
+        if isPack, !error.isWhole { report.repairs.insert(.packs) }
     }
 
     private func tellHeld() {
@@ -409,6 +410,10 @@ public final class RepositoryCheck {
             if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes.add(pack.indexed.size) }
             for reason in found.words {
                 note(Layout.pack(pack.id).description, reason, found.cause ?? .damage)
+            }
+            if found.isRefused {
+                report.hasRefused = true
+                continue
             }
             damage.blobs.formUnion(found.badBlobs)
             if found.cause != .newerProgram { report.repairs.formUnion(found.repairs) }

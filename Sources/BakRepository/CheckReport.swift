@@ -109,6 +109,8 @@ public struct CheckReport: Sendable, Equatable {
     public var damagedObjects = 0
     /// Objects that the medium does not give, beside the damaged ones.
     public var unreadableObjects = 0
+    /// Whether the system does not let this user read some of them: what a repair would make of that is not known.
+    public var hasRefused = false
     /// Objects made by a newer program.
     public var unsupportedObjects = 0
     /// Damaged objects by which nothing is lost, beside those above.

@@ -21,6 +21,12 @@ struct ManifestFindings {
 
     /// Whether it lacks nothing.
     var isClean: Bool { files == 0 && failure == nil }
+
+    /// The same, for who would give up what it lacks: throws what another user can read.
+    func isCleanForAll() throws(CorruptionError) -> Bool {
+        if let refused = damage.first(where: \.isRefused) { throw refused }
+        return isClean
+    }
 }
 
 /// Checks manifests against the index and what is known to be damaged. For one thread.

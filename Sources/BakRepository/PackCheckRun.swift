@@ -87,7 +87,7 @@ final class PackCheckRun: @unchecked Sendable {
             if found.isClean {
                 wholePacks.append(pack.id)
                 log.note(pack.id, at: repository.time.now())
-            } else if found.cause != .newerProgram {
+            } else if found.cause != .newerProgram, !found.isRefused {
                 log.noteDamage(pack.id)
             }
             let now = repository.time.monotonicNanoseconds()

@@ -16,6 +16,8 @@ struct PackFindings {
     var needsIndex = false
     /// What kind of fault it is; the worst of them.
     private(set) var cause: CorruptionError.Cause?
+    /// True if all that is wrong is that the system does not let this user read it.
+    private(set) var isRefused = false
     /// The index and the footer, which is whole, disagree: either may be wrong.
     var isContradicted = false
     private var reasonsLeftOut = 0
@@ -26,11 +28,14 @@ struct PackFindings {
 
     mutating func add(_ reason: String, _ cause: CorruptionError.Cause = .damage) {
         if self.cause == nil || cause == .damage { self.cause = cause }
+        isRefused = false
         if reasons.count < Self.mostReasons { reasons.append(reason) } else { reasonsLeftOut += 1 }
     }
 
     mutating func add(_ error: CorruptionError) {
-        add("at byte \(error.offset): \(error.reason)", error.cause)
+        let isOther = !isClean && !isRefused
+        add(error.isRefused ? error.reason : "at byte \(error.offset): \(error.reason)", error.cause)
+        isRefused = error.isRefused && !isOther
     }
 
     /// All that is to be said.

@@ -212,7 +212,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         let list = ([parts.joined(separator: ", ")].filter { !$0.isEmpty } + last).joined(separator: " and ")
         var reason = "it had \(had), of which \(list)"
         if let mount = doubt.lostMount {
-            reason += "; \(Formatting.name(mount.absolute)) was a disk of its own and is empty now"
+            reason +=
+                "; \(Formatting.name(mount.absolute)) was a disk of its own and has none of its files now"
         }
         if doubt.others > 0 {
             reason += "; it has \(Formatting.count(doubt.others, "other file", "other files"))"

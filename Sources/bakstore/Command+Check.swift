@@ -194,6 +194,11 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             report.hasReadAll
             ? "All else can be restored" : "What the other packs hold was not read; --read-data reads it"
         try context.print("DAMAGE: \(damage). \(rest)")
+        if report.hasRefused {
+            return try context.print(
+                "what to do: let this user read what is named above as not to be read, and check again; until then nothing is "
+                    + "known to be lost, and nothing is repaired")
+        }
         if !report.hopelessSnapshots.isEmpty {
             let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
             try context.print(

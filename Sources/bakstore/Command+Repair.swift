@@ -43,6 +43,9 @@ extension Commands {
             report = try repair.init(
                 access.repository, request, onEvent: output.note, isCancelled: context.isInterrupted
             ).run()
+        } catch let error as CorruptionError where error.isRefused {
+            // To give up what others can read would lose it.
+            throw CommandFailure(code: .failed, message: "\(error); nothing was repaired")
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,

@@ -26,6 +26,8 @@ import Testing
         case noSize
         /// With a file of rules in the folder, which leaves out all there is.
         case ownRules
+        /// With one that leaves out the pictures, and is stored itself.
+        case storedRules
         /// Nothing.
         case empty
         /// Nothing, and a rule that would leave out all of them.
@@ -38,6 +40,9 @@ import Testing
         case cut, mostCut, someCut
         /// The 20 files and a folder: a file system of its own with 5 files, nothing, or a file of the same file system.
         case mounted, unmounted, other
+        /// The 20 files and a folder that is a file system of its own, and holds one of 5 files, or a folder for that one, with a file
+        /// or without, or with one of the 5 files.
+        case nested, unnested, unnestedMarked, partly
 
         func tree() -> FakeTree {
             let files: [String] =
@@ -48,6 +53,7 @@ import Testing
                 default: (0..<20).map { "\($0).jpg" }
                 }
             var entries = [FakeEntry.other("s", .directory)]
+            if self == .storedRules { entries.append(.file("s/.bakignore", Array("*.jpg\n".utf8))) }
             if self == .ownRules { entries.append(.file("s/.bakignore", Array("*\n".utf8))) }
             let cut = [Night.cut: 20, .mostCut: 11, .someCut: 10][self] ?? 0
             entries += files.enumerated().map { number, name in
@@ -60,6 +66,17 @@ import Testing
                 entries.append(.other("s/usb", .directory) { $0.stat.device = device })
                 entries += names.map { name in
                     .file("s/\(name)", Array(name.utf8)) { $0.stat.device = device }
+                }
+            }
+            if [.nested, .unnested, .unnestedMarked, .partly].contains(self) {
+                let device: UInt64 = self == .nested ? 3 : 2
+                let names =
+                    [Night.nested: (0..<5).map { "\($0)" }, .unnestedMarked: ["mark"], .partly: ["0"]][self]
+                    ?? []
+                entries.append(.other("s/usb", .directory) { $0.stat.device = 2 })
+                entries.append(.other("s/usb/card", .directory) { $0.stat.device = device })
+                entries += names.map { name in
+                    .file("s/usb/card/\(name)", Array(name.utf8)) { $0.stat.device = device }
                 }
             }
             return FakeTree(entries.sorted { PathOrder.precedes($0.path, $1.path) })
@@ -78,7 +95,7 @@ import Testing
                 }
             exclusions.patterns = try patterns.map { try PathPattern(Array($0.utf8), origin: "test") }
             if self == .noSize { exclusions.largestFile = 5 }
-            exclusions.honoursIgnoreFiles = self == .ownRules
+            exclusions.honoursIgnoreFiles = self == .ownRules || self == .storedRules
             return exclusions
         }
     }
@@ -114,6 +131,7 @@ import Testing
         // Rules that leave out everything are a doubt, whatever rules they are, and again.
         "full none? -> full", "full noFolder? -> full", "full noSize? -> full", "full ownRules? -> full",
         "full none? none? noFolder? -> full", "none none -> none", "empty none -> none",
+        "full storedRules? -> full", "full storedRules? storedRules -> storedRules",
         // Meant, or files again.
         "full none! none none -> none", "full none? none! none -> none", "full none? full -> full",
         "full none? half half -> half", "full none? others -> others",
@@ -136,8 +154,10 @@ import Testing
         // A file system of its own that is away, though it has but few of the files.
         "mounted unmounted? -> mounted", "mounted unmounted? unmounted -> unmounted",
         "mounted unmounted! unmounted -> unmounted", "mounted unmounted? mounted -> mounted",
-        "mounted other -> other", "mounted unmounted? other -> other", "unmounted mounted -> mounted",
-        "mounted full -> full",
+        "mounted other? -> mounted", "mounted other? other -> other", "mounted unmounted? other -> other",
+        "unmounted mounted -> mounted", "mounted full -> full",
+        "nested unnested? -> nested", "nested unnestedMarked? -> nested", "nested partly -> partly",
+        "nested unnested? unnested -> unnested", "unnested nested -> nested", "nested mounted -> mounted",
     ]) func sequences(_ row: String) throws {
         let parts = row.split(separator: "-")
         let found = try run(String(parts[0]), archive: .no)

@@ -32,7 +32,7 @@ final class PackSalvage {
                 }
             }
         } catch let error as CorruptionError {
-            if error.needsNewerProgram { throw error }
+            if error.isWhole { throw error }
             return nil
         }
     }
@@ -51,10 +51,11 @@ final class PackSalvage {
             return try reader.verify(
                 reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start
             ).compressed
-        } catch let error as CorruptionError where error.cause == .damage {
+        } catch let error as CorruptionError {
+            if error.isRefused { throw error }
             // What describes the blob may be damaged, and not the blob; unless both are sealed as one.
-            if repository.isEncrypted { return nil }
-        } catch is CorruptionError { return nil }
+            if error.cause != .damage || repository.isEncrypted { return nil }
+        }
         let stored = try reader.readRange(
             of: pack.id, (start + PackLayout.blobHeaderBytes)..<location.endOffset)
         for codec in row.map({ [$0.codec] }) ?? Codec.allCases {

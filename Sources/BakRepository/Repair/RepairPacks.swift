@@ -60,6 +60,11 @@ public final class RepairPacks: RepositoryRepair {
             }, isCancelled: isCancelled)
         run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
         if let failure = run.failure { throw failure }
+        // What another user can read is not lost.
+        if let (pack, found, _) = run.faulty.first(where: \.found.isRefused) {
+            throw CorruptionError.unreadable(
+                object: Layout.pack(pack.id).description, offset: 0, reason: found.words[0], isRefused: true)
+        }
         var faulty: Set<ID128> = []
         for (pack, found, _) in run.faulty where found.cause != .newerProgram {
             if found.isContradicted { report.needsIndexRepair = true } else { faulty.insert(pack.id) }

@@ -26,12 +26,12 @@ public final class RepairSnapshots: RepositoryRepair {
         var damaged: [CommitRecord] = []
         var spared: [(snapshot: UnreadableSnapshot, record: CommitRecord)] = []
         for snapshot in readable where !isCancelled() {
-            if try !checker.check(snapshot).isClean { damaged.append(snapshot) }
+            if try !checker.check(snapshot).isCleanForAll() { damaged.append(snapshot) }
         }
         for snapshot in unreadable where !isCancelled() {
             guard let spare = snapshot.spare, snapshot.isDamage else { continue }
             // Of one that has lost files as well, what is left becomes a snapshot of its own.
-            let isWhole = try checker.check(spare).isClean
+            let isWhole = try checker.check(spare).isCleanForAll()
             if isWhole || snapshot.isMissing { spared.append((snapshot, spare)) }
             if !isWhole { damaged.append(spare) }
         }

@@ -106,7 +106,7 @@ struct ReturnedPacks {
             return try body()
         } catch let error as StoreError where error.kind == .notFound {
             return nil
-        } catch let error as CorruptionError where !error.needsNewerProgram {
+        } catch let error as CorruptionError where !error.isWhole {
             return nil
         }
     }
@@ -114,7 +114,7 @@ struct ReturnedPacks {
     private static func unlessDamaged<Value>(_ body: () throws -> Value) throws -> Value? {
         do {
             return try body()
-        } catch  where error is CorruptionError || error is MissingBlobError {
+        } catch  where error is MissingBlobError || (error as? CorruptionError)?.isRefused == false {
             return nil
         } catch let error as StoreError where error.kind == .notFound {
             return nil
