@@ -31,6 +31,8 @@ public enum DeletionReason: Equatable, Sendable {
     case notForGood(Staying)
     /// The repository is on its disk.
     case sameDisk
+    /// It is a part of the repository.
+    case ofRepository
     /// The repository could not remember that it is safe, so that nobody would be asked before it is removed.
     case notRemembered(StoreError)
 }
@@ -85,6 +87,8 @@ public struct DeletionTerms {
     public var staying: [ID128: Staying] = [:]
     /// Whether the repository is on the disk of the file at that path; nil when that is not known.
     public var isOnRepositoryDisk: (_ path: [UInt8]) -> Bool? = { _ in false }
+    /// The repository's own folder, nothing in which is ever safe.
+    public var ownFolder: OwnFolder?
 
     /// Who asks, for the repository to remember what was called safe; nil when it need not.
     public var origin: RecordOrigin?
@@ -269,7 +273,16 @@ public final class DeletionCheck {
                 keep(path, .unreadable(error.description))
             case .entry(let path, let stat):
                 // The folders above what was asked about are none of it.
-                guard let root = roots.first(where: { PathOrder.isAtOrBeneath(path, $0) }) else { break }
+                let root = roots.first { PathOrder.isAtOrBeneath(path, $0) }
+                if stat.type == .directory, terms.ownFolder?.isSeen(at: path, stat, in: tree) == true {
+                    // What was asked about may lie in it.
+                    for root in roots where PathOrder.isAtOrBeneath(root, path) {
+                        rootsWithFiles.insert(root)
+                        keep(root, .ofRepository)
+                    }
+                    return .skipChildren
+                }
+                guard let root else { break }
                 if stat.type == .regular {
                     rootsWithFiles.insert(root)
                     try note(try ingester.ingest(path), path)

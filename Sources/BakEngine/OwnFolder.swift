@@ -2,7 +2,7 @@
 // under another where a folder or a disk is mounted twice.
 //
 // Always holds: a folder that only looks like it is stored. Where numbers can be had twice, the folder must hold what
-// this run has just put into the repository.
+// this run has just put into the repository, or bear its name and hold its configuration.
 
 import BakCore
 import BakRepository
@@ -14,11 +14,17 @@ public struct OwnFolder: Sendable {
     public var path: [UInt8]
     /// What the system shows of it; nil when it cannot be asked.
     public var stat: FileStat?
+    /// The bytes of its configuration; empty when they are not known.
+    public var config: [UInt8]
 
     /// Describes a repository's folder.
-    public init(path: [UInt8], stat: FileStat?) {
-        self.path = path
-        self.stat = stat
+    public init(path: [UInt8], stat: FileStat?, config: [UInt8] = []) {
+        (self.path, self.stat, self.config) = (path, stat, config)
+    }
+
+    /// The same where nothing has just been put into the repository: by its path and its numbers.
+    func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree) -> Bool {
+        isSeen(at: path, found, in: tree, mark: Layout.config, isUnique: false)
     }
 
     /// True if a folder that the walk has met is this one. `mark` is an object of this repository; `isUnique` says that no copy
@@ -35,10 +41,28 @@ public struct OwnFolder: Sendable {
             return isSameNumber && found.device == stat.device
         }
         // Another way to it may show other numbers, but hardly another time. Where a look costs little, that is not relied on.
-        guard isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
+        if isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
+        {
+            file.close()
+            return true
+        }
+        // What shows an earlier listing shows neither the time nor the mark. A copy of the repository is no loss.
+        return !isNumbered && Self.name(path) == Self.name(self.path) && holdsConfig(path, tree)
+    }
+
+    private func holdsConfig(_ path: [UInt8], _ tree: any SourceTree) -> Bool {
+        guard !config.isEmpty,
+            let file = try? tree.open(PathOrder.join(path, Array(Layout.config.description.utf8)))
         else { return false }
-        file.close()
-        return true
+        defer { file.close() }
+        let bytes = try? [UInt8](unsafeUninitializedCapacity: config.count + 1) { buffer, filled in
+            filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
+        }
+        return bytes == config
+    }
+
+    private static func name(_ path: [UInt8]) -> ArraySlice<UInt8> {
+        path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
     }
 }

@@ -102,9 +102,13 @@ public struct FileStart: Sendable {
     public var bytes: [UInt8]
     /// Its owner, by uid.
     public var owner: UInt32
+    /// Whether its mode lets others write it.
+    public var othersMayWrite: Bool
 
     /// Makes one.
-    public init(_ bytes: [UInt8], owner: UInt32 = 0) { (self.bytes, self.owner) = (bytes, owner) }
+    public init(_ bytes: [UInt8], owner: UInt32 = 0, othersMayWrite: Bool = false) {
+        (self.bytes, self.owner, self.othersMayWrite) = (bytes, owner, othersMayWrite)
+    }
 }
 
 /// Reads up to so many bytes from the start of a regular file; nil when there is none, or it cannot be read.
@@ -124,7 +128,7 @@ public struct PathFilter: Sendable {
         /// The depth of the nearest folder above that has rules.
         var rulesAbove: Int?
         /// Whose rules they are, until it has been said.
-        var stranger: (path: String, owner: UInt32)?
+        var stranger: Stranger?
         var mark: FolderMark?
     }
 
@@ -138,7 +142,7 @@ public struct PathFilter: Sendable {
     /// What is to be said of the ignore files that were met since it was last taken.
     private var remarks: [String] = []
     /// The ignore files of others that leave something out, since they were last taken.
-    private var strangers: [(path: String, owner: UInt32)] = []
+    private var strangers: [Stranger] = []
     /// The device of each root that the walk has come to.
     private var rootDevices: [[UInt8]: UInt64] = [:]
 
@@ -207,8 +211,11 @@ public struct PathFilter: Sendable {
         return remarks
     }
 
-    /// Takes the ignore files that leave something out and belong to somebody who is not trusted to.
-    mutating func takeStrangers() -> [(path: String, owner: UInt32)] {
+    /// An ignore file of somebody who is not trusted; nil for the owner of one that is only open to others.
+    typealias Stranger = (path: String, owner: UInt32?)
+
+    /// Takes the ignore files that leave something out and are a stranger's.
+    mutating func takeStrangers() -> [Stranger] {
         defer { strangers = [] }
         return strangers
     }
@@ -261,8 +268,8 @@ public struct PathFilter: Sendable {
                 let rules = IgnoreRules(start.bytes, path: path)
                 remarks += rules.remarks
                 level.ignoreRules = rules
-                if let trusted = exclusions.trustedOwner, start.owner != trusted {
-                    level.stranger = (path, start.owner)
+                if let trusted = exclusions.trustedOwner, start.owner != trusted || start.othersMayWrite {
+                    level.stranger = (path, start.owner == trusted ? nil : start.owner)
                 }
             }
         }

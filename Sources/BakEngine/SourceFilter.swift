@@ -36,19 +36,25 @@ public final class SourceFilter {
     func takeRemarks() -> [String] {
         filter.takeRemarks()
             + filter.takeStrangers().map { path, owner in
-                let name = String(decoding: tree.names(uid: owner, gid: 0).user, as: UTF8.self)
-                return "\(path) leaves things out and belongs to \(name.isEmpty ? "user \(owner)" : name); "
+                "\(path) leaves things out and \(owner.map(belongs) ?? "others may write it"); "
                     + "--no-ignore-files takes everything"
             }
+    }
+
+    private func belongs(to owner: UInt32) -> String {
+        let name = String(decoding: tree.names(uid: owner, gid: 0).user, as: UTF8.self)
+        return "belongs to \(name.isEmpty ? "user \(owner)" : name)"
     }
 
     private func start(of path: [UInt8], _ count: Int) -> FileStart? {
         guard let file = try? tree.open(path) else { return nil }
         defer { file.close() }
-        guard let owner = try? file.stat().uid else { return nil }
+        guard let stat = try? file.stat() else { return nil }
+        // A group of one is its owner; who is in any other is not known here, but in root's nobody is by chance.
+        let othersMayWrite = stat.mode & 0o002 != 0 || stat.mode & 0o020 != 0 && stat.gid != 0
         let bytes = try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
         }
-        return bytes.map { FileStart($0, owner: owner) }
+        return bytes.map { FileStart($0, owner: stat.uid, othersMayWrite: othersMayWrite) }
     }
 }

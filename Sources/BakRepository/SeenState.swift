@@ -171,7 +171,7 @@ extension Repository {
             }
             for snapshot in seen.snapshots {
                 let id = snapshot.id
-                if try isThere(Layout.snapshot(id)) || isThere(Layout.spare(id)) || isForgottenWhole(id) {
+                if try hasRecord(id) || isThere(Layout.spare(id)) || isForgottenWhole(id) {
                     continue
                 }
                 older.lost.append(snapshot)
@@ -196,6 +196,14 @@ extension Repository {
         do {
             return try isForgotten(id) && faultOfMarker(id) == nil
         } catch let error as StoreError where error.kind == .notFound { return false }
+    }
+
+    /// Whether there is something of a snapshot's record. A tombstone says that the session never committed, which this machine
+    /// knows better; what was only cut to its length is damage, and told of as that.
+    private func hasRecord(_ id: ID128) throws -> Bool {
+        let key = Layout.snapshot(id)
+        guard try isThere(key) else { return false }
+        return try store.size(of: key) != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
     }
 
     private func isThere(_ key: ObjectKey) throws -> Bool {

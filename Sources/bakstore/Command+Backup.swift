@@ -25,12 +25,9 @@ extension Commands {
 
         let reporter = context.progress(for: invocation)
         let output = BackupOutput(invocation, context, reporter)
-        let repositoryFolder = Machine.realPath(Array(access.location.path.utf8)).map {
-            OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0))
-        }
         let backup = Backup(
             access.repository, of: source.tree, exclusions: exclusions,
-            ownFolder: source.isStream ? nil : repositoryFolder, onEvent: output.note,
+            ownFolder: source.isStream ? nil : access.ownFolder, onEvent: output.note,
             onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
         let totals = source.countTotals(
             exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)

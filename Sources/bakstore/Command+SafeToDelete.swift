@@ -47,6 +47,7 @@ extension Commands {
                 "the repository lies in this machine's memory and is gone when it is switched off: copy it to a disk "
                     + "before you delete anything")
         }
+        terms.ownFolder = access.ownFolder
         if invocation.has(.sameDiskIsFine) { return terms }
         terms.isOnRepositoryDisk = { path in
             switch Disks().relation(of: place, to: path.absolute) {
@@ -137,6 +138,7 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
             "\(until(staying)); back it up with --archive to keep it"
         case .sameDisk:
             "the repository is on the same disk, and is lost with it; if that is fine, say --same-disk-is-fine"
+        case .ofRepository: "it is a part of the repository itself"
         case .notRemembered(let failure):
             "the repository has it, but could not remember that it was called safe, so prune would remove it without a "
                 + "question (\(failure)); \(remedy(failure)), and ask again"

@@ -46,6 +46,14 @@ struct KnownRepositories {
         return entries.last { names.contains($0.path) }
     }
 
+    /// One that lay on the disk of an empty mount point which `path` is, or lies in.
+    func entry(onDiskAwayFrom path: String) -> Entry? {
+        guard let place = Machine.realPath(Machine.nearestFolder(path)), place != "/",
+            Machine.names(inFolder: place)?.isEmpty == true, Machine.mountPoint(of: place) != place
+        else { return nil }
+        return entries.last { $0.mountPoint == place }
+    }
+
     /// Remembers the repository that lies at `path`.
     mutating func remember(_ id: ID128, at path: String) {
         guard let file, let mountPoint = Machine.mountPoint(of: path) else { return }

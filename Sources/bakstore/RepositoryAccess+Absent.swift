@@ -65,6 +65,6 @@ extension RepositoryAccess {
             code: .noRepository,
             message:
                 "there is no repository at \(location.path): \(reason); is the path right? A new one is made in a new "
-                + "or empty folder")
+                + "or empty folder, with: bakstore init --repo FOLDER")
     }
 }

@@ -85,6 +85,15 @@ struct RepositoryAccess {
         }
     }
 
+    /// The repository's folder, which no backup stores and of which nothing is safe to delete.
+    var ownFolder: OwnFolder? {
+        Machine.realPath(Array(location.path.utf8)).map {
+            OwnFolder(
+                path: Array($0.dropFirst()), stat: Machine.status($0),
+                config: (try? repository.store.readSmall(Layout.config, upTo: 1 << 16)) ?? [])
+        }
+    }
+
     /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
     /// a read-only store, is for the run itself to find out.
     func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
@@ -195,12 +204,14 @@ struct RepositoryAccess {
     private static func expectNothingHidden(
         _ location: RepositoryLocation, _ context: CommandContext
     ) throws {
-        guard let entry = KnownRepositories(folder: context.environment.stateFolder).entry(at: location.path),
-            KnownRepositories.mayBeHidden(entry, by: location.path)
-        else { return }
+        let known = KnownRepositories(folder: context.environment.stateFolder)
+        let here = known.entry(at: location.path).flatMap {
+            KnownRepositories.mayBeHidden($0, by: location.path) ? $0 : nil
+        }
+        guard let entry = here ?? known.entry(onDiskAwayFrom: location.path) else { return }
+        let place = here == nil ? entry.path : location.path
         let absence =
-            "the repository \(entry.id.prefix(8)) was at \(location.path), and nothing is there now; is its disk "
-            + "connected?"
+            "the repository \(entry.id.prefix(8)) was at \(place), and nothing is there now; is its disk connected?"
         let question = "\(Formatting.line(absence)) Make a new one there all the same?"
         guard !context.isJSON,
             let agrees = try context.agrees(to: question)

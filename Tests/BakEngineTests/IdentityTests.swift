@@ -101,6 +101,20 @@ import Testing
                     let what = "\(hereIsNumbered) \(thereIsNumbered) \(holdsMark) \(isSameTime)"
                     #expect(isSeen(true) == (looks && (isSameTime || hereIsNumbered)), "\(what)")
                     #expect(isSeen(false) == (looks && isSameTime), "\(what)")
+                    // By its configuration where the mark does not show, unless numbers tell.
+                    for config in ["config", "another", ""] {
+                        let tree = FakeTree(
+                            [found, .file("s/r/config", Array("config".utf8))],
+                            media: [
+                                1: hereIsNumbered ? Self.disk : .none,
+                                2: thereIsNumbered ? Self.disk : .none,
+                            ])
+                        let own = OwnFolder(
+                            path: Array("m/r".utf8), stat: there, config: Array(config.utf8))
+                        let isOwn = own.isSeen(
+                            at: found.path, found.stat, in: tree, mark: mark, isUnique: true)
+                        #expect(isOwn == (config == "config" && !hereIsNumbered), "\(what) \(config)")
+                    }
                 }
             }
         }

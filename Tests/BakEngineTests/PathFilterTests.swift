@@ -124,13 +124,15 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
     var files: [String: String] = [:]
     /// Whose they are.
     var owner: UInt32 = 0
+    var othersMayWrite = false
 
     func decide(_ filter: inout PathFilter, _ path: String, _ stat: FileStat = FileStat(type: .regular))
         -> FilterDecision
     {
         filter.decide(bytes(path), stat) { path, count in
             files[String(decoding: path, as: UTF8.self)].map {
-                FileStart(Array($0.utf8.prefix(count)), owner: owner)
+                FileStart(
+                    Array($0.utf8.prefix(count)), owner: owner, othersMayWrite: othersMayWrite)
             }
         }
     }
@@ -280,6 +282,13 @@ func patterns(_ texts: String...) throws -> [PathPattern] {
             #expect(tests.decide(&filter, "r/z.o") != .include)
             #expect(filter.takeStrangers().isEmpty)
         }
+        // One's own that others may write is no better.
+        tests.othersMayWrite = true
+        exclusions.trustedOwner = 1000
+        var filter = PathFilter(exclusions, roots: [bytes("r")])
+        #expect(tests.decide(&filter, "r/x.o") != .include)
+        let told = filter.takeStrangers()
+        #expect(told.map(\.path) == ["/r/.bakignore"] && told[0].owner == nil)
     }
 }
 

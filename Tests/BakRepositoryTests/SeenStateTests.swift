@@ -49,6 +49,27 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
 
     private func oldCopy() -> SimulatedStore { SimulatedStore(old) }
 
+    /// A prune from elsewhere wrote it, from which the record was hidden.
+    @Test func aTombstoneInTheRecordsPlaceIsALoss() throws {
+        #expect(try open(fixture.store, "1", at: "/r") == nil)
+        let repository = try fixture.open()
+        let newest = try #require(try repository.snapshots().readable.last)
+        var image = fixture.store.durableImage
+        image[Layout.spare(newest.id).description] = nil
+        image[Layout.snapshot(newest.id).description] = Tombstone(session: newest.id)
+            .encode(repository.context)
+        let older = try #require(try open(SimulatedStore(image), "1", at: "/r"))
+        #expect(older.lostSnapshots == [newest.id])
+        // What is only cut to that length is damage, which is told of elsewhere.
+        image[Layout.snapshot(newest.id).description] = Array(
+            repeating: 1, count: Tombstone.objectBytes(repository.context))
+        let again = try Repository.open(
+            PlacedStore(fixture.store, "1", at: ["/r"]), cache: fixture.cache, time: fixture.time,
+            random: fixture.random)
+        _ = try again.snapshots()
+        #expect(try open(SimulatedStore(image), "1", at: "/r") == nil)
+    }
+
     @Test func anOlderStateInTheSameFolderIsNoticed() throws {
         #expect(try open(fixture.store, "1", at: "/r") == nil)
         let older = try #require(try open(oldCopy(), "1", at: "/r"))
