@@ -73,7 +73,8 @@ struct SourceTally {
         if path == roots[current].path {
             isBare[current] = stat.type == .directory
         } else if stat.type == .symlink {
-            hasLinks[current] = true
+            // A link that led to the root lies elsewhere.
+            if PathOrder.isAtOrBeneath(path, roots[current].path) { hasLinks[current] = true }
         } else if stat.type != .directory {
             isBare[current] = false
         }
