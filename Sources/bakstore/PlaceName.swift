@@ -30,9 +30,7 @@ enum PlaceName {
         if text.starts(with: #"\\"#.utf8) {
             return "is an address in a network; mount the share and name the folder where it is mounted"
         }
-        guard let colon = text.firstIndex(of: UInt8(ascii: ":")), colon > 0,
-            text[..<colon].allSatisfy(isOfAddress)
-        else { return nil }
+        guard let colon = colonOfAddress(text) else { return nil }
         if colon == 1, isLetter(text[0]) {
             return "is a path of Windows; name the folder where that drive is mounted, such as /mnt/"
                 + String(decoding: [text[0] | 0x20], as: UTF8.self) + ", or write ./\(name) for a folder here"
@@ -135,6 +133,17 @@ enum PlaceName {
         case _ where scheme.contains("@"): "mount it with sshfs"
         default: "mount it, such as with sshfs or rclone mount,"
         }
+    }
+
+    /// The colon behind a scheme, a machine's name or the name of a remote of rclone's, which may have blanks and letters of all
+    /// kinds in it, and for a backend without a name begins with a colon.
+    private static func colonOfAddress(_ text: [UInt8]) -> Int? {
+        let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
+        let first = text.prefix { $0 != slash }
+        if text.first == colon { return first.dropFirst().firstIndex(of: colon) }
+        guard let place = first.firstIndex(of: colon) else { return nil }
+        return first[..<place].allSatisfy(isOfAddress) || text.dropFirst(place + 1).first == slash
+            ? place : nil
     }
 
     /// Whether a byte can stand in a scheme, a user's name or a machine's.

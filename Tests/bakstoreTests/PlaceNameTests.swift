@@ -14,7 +14,7 @@ import Testing
         "https://x/y", "smb://nas/photos", "nfs://nas/x", "ftp://x", "mtp://phone/", "gphoto2://x",
         "me@nas:/backups",
         "me@nas:backups", "nas:/backups", "nas.local:backups", "me@[fe80::1]:/x", "local:/x", "file://nas/x",
-        "S3:x", "x+y.z-1:w",
+        "S3:x", "x+y.z-1:w", ":local:/x", ":s3,env_auth:bucket", "My Drive:/Pictures", "äx:/b",
         "//nas/share", "//nas", #"\\nas\share"#, #"C:\Users\me"#, "C:/Users", "d:", "~", "~/backup",
         "~me/backup", "$HOME",
         "$HOME/backup", "foo/$HOME/b", "foo/${USER}", "${HOME}/backup", "$(pwd)/x", #"%USERPROFILE%\x"#,
@@ -23,7 +23,8 @@ import Testing
     static let folders = [
         "x", "x/y", "/x", "/", ".", "..", "./s3:x", "/s3:x", "x/s3:y", "./~/x", "./$HOME/x", "~x", "a~", "$",
         "$1.jpg", "$x.jpg",
-        "backup 12:30", "ä:x", "///x", "/media/me/USB DISK/b:c", "%", "%x", "@", "-x", "./:x",
+        "backup 12:30", "ä:x", ":x", "My Drive: 2024", "///x", "/media/me/USB DISK/b:c", "%", "%x", "@", "-x",
+        "./:x",
         "./-", "x/$x.jpg", "./foo/$HOME/b", "/foo/$HOME/b", "a b", "file:///x", "FILE:///x",
         "file://localhost/x", "file:/x", "file:x", "./C:",
     ]
