@@ -83,16 +83,28 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads a file that fits into `buffer`; returns its length.
+    /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may take as
+    /// long as a command.
     public static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
     ) throws(SourceError) -> Int {
+        try read(path: path, into: buffer, seconds: seconds, isCancelled: isCancelled)
+    }
+
+    static func read(
+        path: String, into buffer: UnsafeMutableRawBufferPointer, seconds: Int,
+        isCancelled: @escaping () -> Bool
+    ) throws(SourceError) -> Int {
+        let operation = "read the password file \(path)"
         do throws(Errno) {
-            // A FIFO that nobody writes to must not keep this from being interrupted.
+            // A FIFO that nobody writes to must not keep this from ending.
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
-            return try readToEnd(file, into: buffer, Patience(isCancelled: isCancelled))
+            return try readToEnd(file, into: buffer, Patience(isCancelled: isCancelled, seconds: seconds))
         } catch {
-            throw failure(error, "read the password file \(path)")
+            guard error.code == ETIMEDOUT else { throw failure(error, operation) }
+            throw SourceError(
+                operation: operation,
+                message: "it has not come to an end after \(seconds) seconds; does anybody write to it?")
         }
     }
 
@@ -101,15 +113,15 @@ public enum PasswordInput {
     public static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
     ) throws(SourceError) -> Int {
-        let isWatched = (try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY)) != nil
-        return try run(
-            command, into: buffer, isAlone: !isWatched,
-            seconds: isWatched ? watchedSeconds : unwatchedSeconds,
-            isCancelled: isCancelled)
+        try run(
+            command, into: buffer, isAlone: !isWatched, seconds: seconds, isCancelled: isCancelled)
     }
 
-    /// How long a command may take where somebody may have to answer it, and where nobody can.
-    private static let (watchedSeconds, unwatchedSeconds) = (300, 30)
+    /// Whether there may be somebody at a terminal.
+    private static var isWatched: Bool { (try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY)) != nil }
+
+    /// How long another program may take: longer where somebody may have to answer it.
+    private static var seconds: Int { isWatched ? 300 : 30 }
 
     static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, isAlone: Bool, seconds: Int,
@@ -147,18 +159,18 @@ public enum PasswordInput {
     /// How long to wait for somebody else.
     private struct Patience {
         private let isCancelled: () -> Bool
-        private let end: UInt64?
+        private let end: UInt64
 
-        /// - Parameter seconds: until when; nil for ever.
-        init(isCancelled: @escaping () -> Bool, seconds: Int? = nil) {
+        /// - Parameter seconds: until when.
+        init(isCancelled: @escaping () -> Bool, seconds: Int) {
             self.isCancelled = isCancelled
-            end = seconds.map { SystemTime().monotonicNanoseconds() + UInt64($0) * 1_000_000_000 }
+            end = SystemTime().monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
         }
 
         /// Throws when it has come to its end.
         func check() throws(Errno) {
             if isCancelled() { throw Errno(code: ECANCELED) }
-            if let end, SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
+            if SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
         /// Waits until there is something to read, or the end; false if there is nothing and `isOver`.

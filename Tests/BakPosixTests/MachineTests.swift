@@ -49,6 +49,34 @@ extension PosixTests {
             #expect(error?.message == "it has not ended after 0 seconds")
         }
 
+        @Test func aPasswordFileThatNobodyWritesToIsGivenUp() throws {
+            var buffer = [UInt8](repeating: 0, count: 16)
+            func read(_ seconds: Int) throws -> [UInt8] {
+                let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                    try PasswordInput.read(path: scratch["fifo"], into: buffer, seconds: seconds) { false }
+                }
+                return Array(buffer[..<count])
+            }
+            #expect(mkfifo(scratch["fifo"], 0o600) == 0)
+            let silent = #expect(throws: SourceError.self) { try read(0) }
+            #expect(silent?.message.hasPrefix("it has not come to an end after 0 seconds") == true)
+            // Somebody has it open and says nothing, or does not close it.
+            let writer = open(scratch["fifo"], O_RDWR)
+            #expect(throws: SourceError.self) { try read(0) }
+            #expect(write(writer, "word", 4) == 4)
+            #expect(throws: SourceError.self) { try read(1) }
+            close(writer)
+            // Who takes his time is waited for.
+            let fifo = scratch["fifo"]
+            _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
+                try PasswordInput.run(
+                    "{ sleep 0.2; exec >\(fifo); sleep 0.2; printf wo; sleep 0.2; echo rd; } >/dev/null &",
+                    into: buffer, isAlone: true, seconds: 60
+                ) { false }
+            }
+            #expect(try read(60) == Array("word\n".utf8))
+        }
+
         @Test func aPasswordCommandMayTakeItsTime() throws {
             var buffer = [UInt8](repeating: 0, count: 16)
             let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
