@@ -193,7 +193,10 @@ final class Explorer {
                 (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
                 onProgress(outcome)
             }
-            stack.append(Frame(state: state, key: key, way: way, moves: try moves(from: state)))
+            let moves = try moves(from: state)
+            // What has failed is the end of the way, which is not to be told twice.
+            if outcome.violation != nil { return }
+            stack.append(Frame(state: state, key: key, way: way, moves: moves))
             onStack.insert(key)
         }
         way = []
@@ -257,9 +260,10 @@ final class Explorer {
 
     /// What an actor's next move does and asks.
     func footprint(_ actor: Int, _ state: State) throws -> Footprints.Number {
+        let wasFine = outcome.violation == nil
         let found = try advance(actor, state).footprint
         // It fails in that move: it is told as if it had been made.
-        if outcome.violation != nil { way.append(.actor(actor)) }
+        if wasFine, outcome.violation != nil { way.append(.actor(actor)) }
         return found
     }
 
@@ -311,7 +315,7 @@ final class Explorer {
         for _ in 0..<Self.chainLimit {
             if outcome.violation != nil { return state }
             let moves = try moves(from: state)
-            guard moves.count == 1 else { return state }
+            guard moves.count == 1, outcome.violation == nil else { return state }
             state = try step(state, moves.first)
         }
         throw SimulationFault("it does not come to an end")
