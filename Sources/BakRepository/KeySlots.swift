@@ -1,9 +1,9 @@
 // KeySlots: the passwords of an encrypted repository. Each slot wraps the same key under a password of its own.
 //
-// Always holds: a slot is durable before another goes, and the last slot stays. A slot of another repository, as an
-// interrupted init leaves it, is no slot of this one. Whoever holds the store can put more of them: only one whose note
-// opens under the repository's key was made by somebody who had the key, and only such a one counts as another. However
-// many there are, opening takes no more work than 32 slots of the highest cost do.
+// Always holds: a slot is durable before another goes. A slot of another repository, as an interrupted init leaves it, is
+// no slot of this one. Whoever holds the store can put more of them: only one whose note opens under the repository's key
+// was made by somebody who had the key, and only such a one counts as another. However many there are, opening takes no
+// more work than 32 slots of the highest cost do. How slots go: KeySlotRemoval.
 
 import BakCodec
 import BakCore
@@ -26,6 +26,8 @@ public struct KeySlotInfo: Sendable {
     public var note: KeySlotNote?
     /// Whether the repository was opened with it.
     public var isCurrent: Bool
+    /// Whether a program is about to remove it, or was stopped when it was. Until then it opens the repository.
+    public var isBeingRemoved = false
     /// What is wrong with it.
     public var fault: CorruptionError?
 }
@@ -41,6 +43,8 @@ struct KeySlots {
     private let stranger: CorruptionError?
     /// Whether there are more that were not read.
     let areCut: Bool
+    /// What says that a slot is to go. All of it was listed before any slot was read, as a removal needs it.
+    let removals: [(slot: ID128, key: ObjectKey)]
     /// To try a password on a slot takes time and memory: no more than so many are made.
     static let most = 32
     /// What is tried of a password on all slots together, in blocks of memory.
@@ -55,7 +59,9 @@ struct KeySlots {
         var slots: [KeySlot] = []
         var unreadable: [(ID128, CorruptionError)] = []
         var stranger: CorruptionError?
-        let listed = try store.list(Layout.keys).sorted { $0.key < $1.key }
+        let all = try store.list(Layout.keys)
+        removals = all.compactMap { info in Layout.keyRemoval(in: info.key).map { ($0, info.key) } }
+        let listed = all.sorted { $0.key < $1.key }
             .filter { info in Layout.id(in: info.key).map(Layout.keySlot) == info.key }
         areCut = listed.count > Self.mostRead
         let known = known.map(Layout.keySlot)
@@ -145,7 +151,14 @@ struct KeySlots {
 extension Repository {
     /// The slots of an encrypted repository, sorted by age; what cannot be read comes last.
     public func keySlots() throws -> [KeySlotInfo] {
-        let found = try KeySlots(store, repository: config.id, known: unlocked?.slot)
+        infos(try foundSlots())
+    }
+
+    func foundSlots() throws -> KeySlots {
+        try KeySlots(store, repository: config.id, known: unlocked?.slot)
+    }
+
+    func infos(_ found: KeySlots) -> [KeySlotInfo] {
         var infos = found.slots.map { slot in
             var info = KeySlotInfo(id: slot.id, cost: slot.cost, isCurrent: slot.id == unlocked?.slot)
             do throws(CorruptionError) {
@@ -160,7 +173,10 @@ extension Repository {
             default: left.note != nil
             }
         }
-        return infos + found.unreadable.map { KeySlotInfo(id: $0.id, isCurrent: false, fault: $0.error) }
+        infos += found.unreadable.map { KeySlotInfo(id: $0.id, isCurrent: false, fault: $0.error) }
+        let going = Set(found.removals.map(\.slot))
+        for place in infos.indices { infos[place].isBeingRemoved = going.contains(infos[place].id) }
+        return infos
     }
 
     /// Adds a slot for a further password. Returns its id; it is durable then.
@@ -184,33 +200,13 @@ extension Repository {
             // Others may have added slots meanwhile. Whoever put the last one sees them all.
             try expectAtMost(KeySlots.most)
         } catch {
-            try store.deleteDurably(Layout.keySlot(id))
+            // Somebody may count on it already: it goes as any other does, or is needed and stays.
+            do {
+                try removeKeySlot(id)
+            } catch is RepositoryError { return id }
             throw error
         }
         return id
-    }
-
-    /// Removes a slot, so that its password does not open the repository any more, also after a power cut. Throws
-    /// `RepositoryError.lastKeySlot` when no other slot of somebody who had the key is there. False where somebody else has
-    /// removed it already.
-    @discardableResult
-    public func removeKeySlot(_ id: ID128) throws -> Bool {
-        let key = Layout.keySlot(id)
-        func others() throws -> Bool {
-            try keySlots().contains { $0.note != nil && $0.id != id }
-        }
-        guard try others() else { throw RepositoryError.lastKeySlot }
-        let bytes: [UInt8]
-        do {
-            bytes = try store.readWhole(key, upTo: KeySlot.objectBytes)
-        } catch let error as StoreError where error.kind == .notFound {
-            return false
-        }
-        try store.deleteDurably(key)
-        // Somebody may have removed the other one meanwhile: then this one comes back.
-        guard try !others() else { return true }
-        _ = try store.putOwn(key, bytes)
-        throw RepositoryError.lastKeySlot
     }
 }
 

@@ -47,6 +47,21 @@ public enum Layout {
     /// A key slot of an encrypted repository.
     public static func keySlot(_ id: ID128) -> ObjectKey { ObjectKey("keys/\(id)") }
 
+    /// Says that a key slot is to go. Each try at a removal has one of its own.
+    public static func keyRemoval(_ slot: ID128, _ removal: ID128) -> ObjectKey {
+        ObjectKey("keys/\(slot).remove-\(removal)")
+    }
+
+    /// The slot that is to go; nil when the key names something else.
+    static func keyRemoval(in key: ObjectKey) -> ID128? {
+        let name = key.description.split(separator: "/").last ?? ""
+        let parts = name.split(separator: ".", maxSplits: 1)
+        guard parts.count == 2, let slot = ID128(parts[0]), parts[1].hasPrefix("remove-"),
+            let removal = ID128(parts[1].dropFirst("remove-".utf8.count)), keyRemoval(slot, removal) == key
+        else { return nil }
+        return slot
+    }
+
     /// What a collection means to delete.
     public static func plan(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).plan") }
 

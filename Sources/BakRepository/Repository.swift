@@ -30,7 +30,7 @@ public final class Repository: Sendable {
     /// Whether this machine's note of what it saw stays as it is.
     let olderHold = OlderHold()
 
-    private init(
+    init(
         store: any ObjectStore, config: RepositoryConfig, sealer: Sealer, unlocked: UnlockedKey?,
         cache: any LocalCache, time: any TimeSource, random: any RandomSource
     ) {
@@ -128,10 +128,13 @@ public final class Repository: Sendable {
                 unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
-        let outcome = try bytes.withUnsafeBytes { try store.put(Layout.config, $0) }
-        guard outcome == .created else {
-            if let unlocked { try? store.delete(Layout.keySlot(unlocked.slot)) }
-            throw RepositoryError.alreadyExists(location: store.location)
+        if try bytes.withUnsafeBytes({ try store.put(Layout.config, $0) }) == .alreadyExists {
+            // The reply to a first try may have been lost. The slot goes only where it is known to be of no use.
+            let there = try? store.readWhole(Layout.config, upTo: FormatLimits.recordBytes)
+            if there != bytes {
+                if there != nil, let unlocked { try? store.delete(Layout.keySlot(unlocked.slot)) }
+                throw RepositoryError.alreadyExists(location: store.location)
+            }
         }
         return Repository(
             store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,

@@ -22,6 +22,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case tooManyKeySlots(location: String)
     /// Without this key slot nobody could open the repository any more.
     case lastKeySlot
+    /// Of the other key slots these could be used, and other programs are about to remove each of them, or were stopped then.
+    case keySlotsBeingRemoved([ID128])
     /// A password is given for a repository that is not encrypted.
     case notEncrypted(location: String)
     /// No snapshot has this name.
@@ -69,6 +71,10 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
         case .noKeySlot(let location):
             "the repository at \(location) has no key slot that can be read; without one nothing can be decrypted"
         case .lastKeySlot: "this is the last key slot; without it nobody could open the repository any more"
+        case .keySlotsBeingRemoved(let slots):
+            "every other key slot is being removed too, or was when its program was stopped "
+                + "(\(slots.map(\.short).joined(separator: ", "))); nothing was removed. When no other program is at it, "
+                + "remove one of those, or first add a password with: bakstore key add"
         case .notEncrypted(let location):
             "the repository at \(location) is not encrypted, but a password is given; is it the right one?"
         case .noSuchSnapshot(let name):

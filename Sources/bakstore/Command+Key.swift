@@ -98,6 +98,7 @@ extension Commands {
                     json.member("message_type", "key")
                     json.member("id", slot.id.description)
                     json.member("current", slot.isCurrent)
+                    if slot.isBeingRemoved { json.member("being_removed", true) }
                     if let note = slot.note {
                         json.member("name", note.name)
                         json.member("hostname", note.host)
@@ -119,6 +120,11 @@ extension Commands {
             }
         }
         if !invocation.has(.json) { try context.print(table) }
+        for slot in slots where slot.isBeingRemoved {
+            context.remark(
+                "key slot \(slot.id.short) is being removed, or was when the program was stopped; until then it opens the "
+                    + "repository. To go on with that: bakstore key remove \(slot.id.short)")
+        }
         let faults = slots.compactMap(\.fault)
         for fault in faults { context.complain("\(fault)") }
         return faults.isEmpty ? .done : .damage

@@ -70,8 +70,8 @@ struct ErrorReport: Equatable {
         case .cannotCollect, .pruneUnderWay: (.storeUnable, error.description)
         case .wrongPassword, .passwordNeeded, .tooManyKeySlots: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
-        case .lastKeySlot, .notEncrypted, .alreadyExists, .noSuchSnapshot, .noCompleteSnapshot,
-            .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
+        case .lastKeySlot, .keySlotsBeingRemoved, .notEncrypted, .alreadyExists, .noSuchSnapshot,
+            .noCompleteSnapshot, .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
             .manifestTooLarge, .sessionFailed, .unpublishedRemoved, .outsideLimits:
             (.failed, error.description)
         }

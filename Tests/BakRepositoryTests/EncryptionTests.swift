@@ -104,6 +104,52 @@ extension Fixture {
         #expect(throws: RepositoryError.lastKeySlot) { try second.removeKeySlot(added) }
     }
 
+    /// A removal that was stopped at any of its steps: both passwords open, or the other one; who goes on ends it.
+    @Test func stoppedRemovalsLoseNothing() throws {
+        var steps = 0
+        for step in 1... {
+            let fixture = Fixture()
+            func add(_ word: String, by repository: Repository) throws -> ID128 {
+                try repository.addKeySlot(password: password(word), cost: cheap, note: note(word))
+            }
+            let first = try fixture.createEncrypted()
+            let own = try #require(first.keySlots().first?.id)
+            let other = try add("second", by: first)
+            fixture.store.setFault(.crash(afterMutation: step))
+            let isDone = (try? first.removeKeySlot(own)) != nil && !fixture.store.hasFaultStruck
+            fixture.store.setFault(nil)
+            let second = try fixture.open("second")
+            let isThere = try second.keySlots().contains { $0.id == own }
+            #expect(isThere == ((try? fixture.open("word")) != nil))
+            if isThere {
+                #expect(try second.keySlots().filter(\.isBeingRemoved).map(\.id) == [own])
+                // What is to go is not counted on.
+                let refusal = RepositoryError.keySlotsBeingRemoved([own])
+                #expect(throws: refusal) { try second.removeKeySlot(other) }
+                #expect(try second.keySlots().count == 2)
+            }
+            let third = try add("third", by: second)
+            #expect(try second.removeKeySlot(other))
+            #expect(try fixture.open("third").removeKeySlot(own) == isThere)
+            #expect(fixture.store.keys.filter { $0.hasPrefix("keys/") } == ["keys/\(third)"])
+            steps = step
+            if isDone { break }
+        }
+        // The mark, the slot, the mark; and one without a stop.
+        #expect(steps == 4)
+    }
+
+    @Test func marksOfRemovalsAreNamedBySlot() {
+        let (slot, removal) = (ID128(high: 1, low: 2), ID128(high: 3, low: 4))
+        let key = Layout.keyRemoval(slot, removal)
+        #expect(ObjectKey.isValid(key.description) && Layout.keyRemoval(in: key) == slot)
+        #expect(Layout.id(in: key) == nil)
+        let others = ["", ".remove-", ".remove-1", ".\(removal)", "-remove-\(removal)"].map { "\(slot)\($0)" }
+        for name in others + ["remove-\(removal)"] {
+            #expect(Layout.keyRemoval(in: ObjectKey("keys/\(name)")) == nil)
+        }
+    }
+
     /// A slot as a server can make one that has seen others: right in its form, and opened by nobody.
     private func forgeSlot(_ cost: PasswordCost, in fixture: Fixture, like model: ID128) throws -> ID128 {
         let id = ID128(from: fixture.random)

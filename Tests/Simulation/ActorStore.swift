@@ -19,7 +19,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     /// Which rule of temporaries is left out.
     var sweepFault: SweepFault?
     /// How many objects a page of a listing has; nil for a listing all at once.
-    private let pageCount: Int?
+    var pageCount: Int?
     /// Whether the process does without a look at the spares of commit records.
     var ignoresSpares = false
     /// How many more sessions may be begun.

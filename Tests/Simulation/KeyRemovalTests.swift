@@ -1,0 +1,206 @@
+// Removals of key slots beside each other: every interleaving, each program stopped at any moment. One slot is always left
+// that opens the repository, and what stopped programs leave is in nobody's way for good.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+import Glibc
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+private let cheap = PasswordCost(memoryKiB: 64, passes: 1, lanes: 1)
+private let password = SecretBytes(copying: Array("word".utf8))
+private let note = KeySlotNote(name: "name", host: "host", program: "test", created: Timestamp(seconds: 1))
+
+/// How a slot is removed.
+enum RemovalOrder: CaseIterable {
+    /// As the program does it.
+    case asItIs
+    /// The slot is deleted, and put back where none is left.
+    case deletingFirst
+    /// The look at the others comes before the mark.
+    case lookingFirst
+    /// All who remove a slot have one mark.
+    case sharingMarks
+    /// Slots are read before marks are listed.
+    case slotsFirst
+}
+
+/// Removals as they would be wrong.
+extension Repository {
+    /// A repository that is open, as another program has it open in the same store.
+    fileprivate convenience init(_ other: Repository, on store: any ObjectStore, random: any RandomSource) {
+        self.init(
+            store: store, config: other.config, sealer: other.context.sealer, unlocked: other.unlocked,
+            cache: other.cache, time: other.time, random: random)
+    }
+
+    fileprivate func remove(_ id: ID128, _ order: RemovalOrder) throws {
+        let slot = Layout.keySlot(id)
+        func infos() throws -> [KeySlotInfo] { try keySlots().filter { $0.note != nil && $0.id != id } }
+        func expect(_ isTrue: Bool) throws { if !isTrue { throw RepositoryError.lastKeySlot } }
+        func mark(_ removal: ID128) throws -> ObjectKey {
+            let mark = Layout.keyRemoval(id, removal)
+            _ = try store.put(mark, UnsafeRawBufferPointer(start: nil, count: 0))
+            return mark
+        }
+        switch order {
+        case .asItIs: try removeKeySlot(id)
+        case .deletingFirst:
+            try expect(!infos().isEmpty)
+            let bytes = try store.readWhole(slot, upTo: KeySlot.objectBytes)
+            try store.delete(slot)
+            if try !infos().isEmpty { return }
+            _ = try store.putOwn(slot, bytes)
+            throw RepositoryError.lastKeySlot
+        case .lookingFirst:
+            try expect(infos().contains { !$0.isBeingRemoved })
+            let mark = try mark(ID128(from: self.random))
+            try store.delete(slot)
+            try store.delete(mark)
+        case .sharingMarks, .slotsFirst:
+            let mark = try mark(order == .sharingMarks ? .zero : ID128(from: self.random))
+            let early = try infos()
+            let going = Set(
+                try store.list(Layout.keys).compactMap { info in Layout.keyRemoval(in: info.key) })
+            let isLast =
+                order == .sharingMarks
+                ? try !infos().contains { !$0.isBeingRemoved }
+                : !early.contains { !going.contains($0.id) }
+            if !isLast { try store.delete(slot) }
+            try store.delete(mark)
+            try expect(!isLast)
+        }
+    }
+}
+
+/// Who removes what.
+struct RemovalCase: CustomTestStringConvertible, Sendable {
+    /// How many slots there are.
+    var slots: Int
+    /// The slot that each of them removes, by its number.
+    var removed: [Int]
+    /// Those that a killed program was about to remove.
+    var left: [Int] = []
+    /// Whether one changes the password of slot 0 as well.
+    var isChanging = false
+    /// How many objects a listing shows at one moment; nil for all.
+    var pageCount: Int?
+    var order = RemovalOrder.asItIs
+    var extent = Explorer.Extent.reduced
+
+    /// At every operation the largest cases take several times as long as all others together.
+    static let large: [RemovalCase] = {
+        let isLong = getenv("BAKSTORE_SIMULATION_SEEDS") != nil
+        let extent = isLong ? Explorer.Extent.reduced : .reducedChanges
+        return [
+            RemovalCase(slots: 3, removed: [0, 1, 2], extent: extent),
+            RemovalCase(slots: 2, removed: [0, 0, 1], extent: extent),
+        ]
+    }()
+
+    var testDescription: String {
+        let pages = pageCount.map { "pages of \($0)" } ?? "whole lists"
+        let change = isChanging ? "one changed, " : ""
+        return "\(slots) slots, \(removed) removed, \(left) left, \(change)\(pages), \(order)"
+    }
+
+    func explore() throws -> Explorer.Outcome {
+        let universe = Universe()
+        nonisolated(unsafe) var (ids, made): ([ID128], Repository?) = ([], nil)
+        let first = try StoreImage.after(StoreImage(), universe, seed: 1000) { surroundings in
+            var options = Repository.Options(classes: Contents.classes)
+            options.encryption = Repository.Encryption(
+                method: .chaCha20Poly1305, password: password, cost: cheap, note: note)
+            let repository = try Repository.create(
+                in: surroundings.store, options: options, cache: surroundings.cache, time: surroundings.time,
+                random: ForwardedRandom(base: surroundings.random))
+            ids = try repository.keySlots().map(\.id)
+            for _ in 1..<slots {
+                ids.append(try repository.addKeySlot(password: password, cost: cheap, note: note))
+            }
+            for number in left {
+                let mark = Layout.keyRemoval(ids[number], ID128(from: surroundings.random))
+                _ = try surroundings.store.put(mark, UnsafeRawBufferPointer(start: nil, count: 0))
+            }
+            made = repository
+        }
+        let (repository, known) = (try #require(made), ids)
+        let (pageCount, order) = (pageCount, order)
+        func process(_ name: String, _ body: @escaping @Sendable (Repository) throws -> Void) -> Process {
+            Process(name: name) { surroundings in
+                (surroundings.store as? ActorStore)?.pageCount = pageCount
+                try body(Repository(repository, on: surroundings.store, random: surroundings.random))
+            }
+        }
+        var processes = removed.map { number in
+            process("remove \(number)") { try $0.remove(known[number], order) }
+        }
+        if isChanging {
+            processes.append(
+                process("passwd") { repository in
+                    _ = try repository.addKeySlot(password: password, cost: cheap, note: note)
+                    try repository.remove(known[0], order)
+                })
+        }
+        let explorer = Explorer(universe, processes.map { .init(processes: [$0]) })
+        explorer.extent = extent
+        let keys = universe.folder(Layout.keys)
+        explorer.effects = { key in universe.folderOfKey[Int(key)] == keys ? .all : [] }
+        explorer.isExpected = { $0.contains("last key slot") || $0.contains("every other key slot") }
+        explorer.fault = { image in
+            func alone(_ image: StoreImage) throws -> Repository {
+                let store = ActorStore.alone(image, universe)
+                return Repository(repository, on: store, random: SeededRandom(seed: 2000))
+            }
+            do {
+                let slots = try alone(image).keySlots()
+                if slots.isEmpty { return "no key slot is left" }
+                if slots.contains(where: { $0.note == nil }) { return "a slot does not open" }
+                // All have stopped for good: whoever comes now removes a slot, once there is another that is to stay.
+                let next = try alone(image)
+                let added = try next.addKeySlot(password: password, cost: cheap, note: note)
+                for slot in slots { try next.removeKeySlot(slot.id) }
+                let rest = try next.store.list(Layout.keys).map(\.key)
+                return rest == [Layout.keySlot(added)] ? nil : "left: \(rest)"
+            } catch { return "\(error)" }
+        }
+        let outcome = try explorer.run(from: first)
+        try explorer.trees.audit(200, SeededRandom(seed: 1))
+        print("key removals: \(testDescription): \(outcome.states) states, \(outcome.images) images")
+        return outcome
+    }
+}
+
+@Suite struct KeyRemovalTests {
+    private static let cases =
+        [
+            RemovalCase(slots: 2, removed: [0, 1]), RemovalCase(slots: 2, removed: [0, 0]),
+            RemovalCase(slots: 2, removed: [0, 1], pageCount: 1),
+            RemovalCase(slots: 3, removed: [0, 1], left: [2]), RemovalCase(slots: 2, removed: [0], left: [1]),
+            RemovalCase(slots: 2, removed: [1], isChanging: true),
+            RemovalCase(slots: 1, removed: [0], isChanging: true),
+        ] + RemovalCase.large
+
+    @Test(arguments: cases)
+    func oneSlotIsAlwaysLeft(_ removal: RemovalCase) throws {
+        let outcome = try removal.explore()
+        #expect(outcome.isExhausted)
+        #expect(outcome.violation == nil, "\(outcome.trace.joined(separator: "\n"))")
+        #expect(outcome.images > 1)
+    }
+
+    @Test(arguments: [
+        RemovalCase(slots: 2, removed: [0, 1], order: .deletingFirst),
+        RemovalCase(slots: 2, removed: [0, 1], order: .lookingFirst),
+        RemovalCase(slots: 2, removed: [0, 0, 1], order: .sharingMarks),
+        RemovalCase(slots: 2, removed: [0, 1], order: .slotsFirst),
+    ])
+    func everyRuleIsNeeded(_ removal: RemovalCase) throws {
+        let outcome = try removal.explore()
+        #expect(outcome.violation == "no key slot is left", "\(removal.order): nothing goes wrong")
+    }
+}
