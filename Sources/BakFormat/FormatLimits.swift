@@ -21,6 +21,9 @@ public enum FormatLimits {
     /// The most bytes that the first paths of a manifest's segments may have together: they are stored
     /// front-coded, and a small root could otherwise stand for tens of gigabytes.
     public static let rootPathBytes = 128 << 20
+    /// The most bytes that the segments may have together which a root names again, each time but the first: they are
+    /// stored once, and a small repository could otherwise stand for terabytes. Forty terabytes of one chunk need less.
+    public static let repeatedSegmentBytes = 4 << 30
     /// The most bytes a manifest segment may have: a forced boundary plus the largest record fit.
     public static let segmentBytes = 8 << 20
     /// The most bytes that the paths of a segment may have together: they are front-coded, and a small segment could

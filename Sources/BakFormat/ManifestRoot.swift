@@ -89,5 +89,18 @@ public struct ManifestRoot: Equatable, Sendable {
                     firstPath: firstPath))
         }
         try reader.expectEnd()
+        guard repeatedBytes <= FormatLimits.repeatedSegmentBytes else {
+            throw CorruptionError(
+                object: object, offset: 0, reason: "too many bytes of segments that are named again")
+        }
+    }
+
+    /// The length of the segments that come again, each time but the first, in bytes. Where all segments together are within
+    /// the limit of that, they are not told from each other: at most what they have together.
+    public var repeatedBytes: Int {
+        let all = segments.reduce(0) { $0 + Int($1.blob.length) }
+        guard all > FormatLimits.repeatedSegmentBytes else { return all }
+        var known: Set<ID128> = []
+        return segments.reduce(0) { known.insert($1.blob.id).inserted ? $0 : $0 + Int($1.blob.length) }
     }
 }

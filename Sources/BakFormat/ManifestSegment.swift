@@ -117,8 +117,9 @@ public struct ManifestSegmentEncoder {
             device: entry.stat.device)
     }
 
-    /// Appends more extents of the file at `path`.
+    /// Appends more extents of the file at `path`, at least one.
     public mutating func append(continuation extents: [Extent], path: [UInt8]) {
+        precondition(!extents.isEmpty, "a record of further extents has some")
         begin(at: path)
         records.byte(RecordTag.continuation)
         encode(extents)

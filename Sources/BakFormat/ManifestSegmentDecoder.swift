@@ -98,6 +98,8 @@ public final class ManifestSegmentDecoder {
                 throw start.corruption("extents after an entry that has none")
             }
             try readExtents(start)
+            // The limits are on extents: of records without any there could be as many as a root can name.
+            guard extentCount > 0 else { throw start.corruption("further extents, and none") }
             return .continuation
         default: throw start.corruption("an unknown kind of record")
         }

@@ -108,23 +108,54 @@ public struct Vouch: Equatable, Sendable {
 
 extension FileContent {
     /// What tells content from other content of the same repository, in 16 bytes.
-    public var fingerprint: ID128 {
-        var bytes = ByteWriter()
-        switch self {
+    public var fingerprint: ID128 { ContentFingerprint(self).value() }
+}
+
+/// The `FileContent.fingerprint` of content whose extents come record by record: they need not be in memory together. For one
+/// thread.
+public final class ContentFingerprint {
+    private var bytes = ByteWriter()
+    /// What comes before `bytes`; nil of content that is short.
+    private var stream: ChecksumStream?
+
+    private static let pieceBytes = 64 << 10
+
+    /// Starts with the content of an entry.
+    public init(_ content: FileContent) {
+        switch content {
         case .inline(let content):
             bytes.byte(0)
             bytes.raw(content)
         case .extents(let extents):
             bytes.byte(1)
-            for extent in extents {
-                switch extent {
-                case .hole(let length): bytes.varint(length << 1 | 1)
-                case .chunk(let reference):
-                    bytes.varint(UInt64(reference.length) << 1)
-                    bytes.id(reference.id)
-                }
-            }
+            add(extents)
         }
-        return bytes.bytes.withUnsafeBytes(Checksum.xxh3_128)
+    }
+
+    /// Adds further extents of the file.
+    public func add(_ extents: [Extent]) {
+        for extent in extents {
+            switch extent {
+            case .hole(let length): bytes.varint(length << 1 | 1)
+            case .chunk(let reference):
+                bytes.varint(UInt64(reference.length) << 1)
+                bytes.id(reference.id)
+            }
+            if bytes.count >= Self.pieceBytes { flush() }
+        }
+    }
+
+    private func flush() {
+        var all = stream.take() ?? ChecksumStream()
+        bytes.bytes.withUnsafeBytes { all.update($0) }
+        bytes.bytes.removeAll(keepingCapacity: true)
+        stream = consume all
+    }
+
+    /// What it is of all that has come. Nothing can be added after that.
+    public func value() -> ID128 {
+        guard stream != nil else { return bytes.bytes.withUnsafeBytes(Checksum.xxh3_128) }
+        flush()
+        return stream.take()!.finish()
     }
 }

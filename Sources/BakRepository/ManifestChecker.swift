@@ -33,21 +33,29 @@ struct ManifestFindings {
 final class ManifestChecker {
     /// What a segment says, apart from the segments around it.
     private struct Summary {
-        /// Bytes of the extents before its first entry.
+        /// Bytes of the extents before its first entry, and how many these are.
         var leadingBytes: UInt64 = 0
+        var leadingExtents = 0
         var recordCount = 0
         /// Whether it has an entry, and the size of the last one with what there is of its content.
         var hasEntry = false
         var lastSizeBytes: UInt64 = 0
         var lastFoundBytes: UInt64 = 0
+        var lastExtents = 0
         /// The path of the last entry, and whether that is a folder.
         var lastPath: [UInt8] = []
         var endsWithFolder = false
         /// Whether every file of it has its chunks, and it could be read.
         var isClean = true
 
-        mutating func add(_ bytes: UInt64) {
-            if hasEntry { lastFoundBytes.add(bytes) } else { leadingBytes.add(bytes) }
+        mutating func add(_ bytes: UInt64, _ extents: Int) {
+            if hasEntry {
+                lastFoundBytes.add(bytes)
+                lastExtents += extents
+            } else {
+                leadingBytes.add(bytes)
+                leadingExtents += extents
+            }
         }
     }
 
@@ -56,6 +64,7 @@ final class ManifestChecker {
         var segment: ManifestSegmentReference
         var sizeBytes: UInt64
         var foundBytes: UInt64
+        var extents: Int
     }
 
     private let repository: Repository
@@ -140,10 +149,12 @@ final class ManifestChecker {
             }
             findings.isPartlyReadable = true
             open?.foundBytes.add(summary.leadingBytes)
+            open?.extents += summary.leadingExtents
             guard summary.hasEntry else { continue }
             try close(open)
             open = OpenFile(
-                segment: reference, sizeBytes: summary.lastSizeBytes, foundBytes: summary.lastFoundBytes)
+                segment: reference, sizeBytes: summary.lastSizeBytes, foundBytes: summary.lastFoundBytes,
+                extents: summary.lastExtents)
         }
         try close(open)
         return failure
@@ -175,11 +186,17 @@ final class ManifestChecker {
     }
 
     private func close(_ file: OpenFile?) throws {
-        guard let file, file.foundBytes != file.sizeBytes else { return }
+        guard let file else { return }
+        let hasTooMany = file.extents > FormatLimits.extentsPerFile
+        guard hasTooMany || file.foundBytes != file.sizeBytes else { return }
         let bytes = try reader.read(file.segment.blob, kind: .manifestPack, index: index)
         let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(file.segment.blob.id)")
         while try decoder.advance() != nil {}
-        try tell(decoder.path, Self.wrongLength(file.foundBytes, of: file.sizeBytes))
+        try tell(
+            decoder.path,
+            hasTooMany
+                ? "it has over \(FormatLimits.extentsPerFile) extents"
+                : Self.wrongLength(file.foundBytes, of: file.sizeBytes))
     }
 
     private static func wrongLength(_ found: UInt64, of size: UInt64) -> String {
@@ -233,9 +250,11 @@ final class ManifestChecker {
                 summary.lastSizeBytes = fields.stat.size
                 summary.endsWithFolder = fields.stat.type == .directory
                 // Inline content was compared with the size when it was decoded; what is no file has none.
-                summary.lastFoundBytes = fields.hasExtents ? 0 : fields.stat.size
+                (summary.lastFoundBytes, summary.lastExtents) = (fields.hasExtents ? 0 : fields.stat.size, 0)
             }
-            if kind == .continuation || decoder.fields.hasExtents { summary.add(decoder.extentBytes) }
+            if kind == .continuation || decoder.fields.hasExtents {
+                summary.add(decoder.extentBytes, decoder.extentCount)
+            }
             var fault: String?
             _ = try decoder.allExtents { extent in
                 if case .chunk(let blob) = extent { fault = self.fault(of: blob) }

@@ -55,6 +55,15 @@ public final class ManifestWriter {
         }
     }
 
+    /// Appends an entry of one record, and the extents that come after these: each record's as `more` gives them, until nil.
+    public func append(_ entry: ManifestEntry, continuedBy more: () throws -> [Extent]?) throws {
+        try append(entry)
+        while let extents = try more() {
+            if isFull { try closeSegment() }
+            segment.append(continuation: extents, path: entry.path)
+        }
+    }
+
     /// Appends unchanged entries as they are stored in a parent's segment. They must come after all before them,
     /// and none of their paths may be a boundary.
     public func append(_ run: EntryRun) {
@@ -93,11 +102,12 @@ public final class ManifestWriter {
     /// Stores the root of what has been appended so far; appending may go on afterwards.
     public func storeRoot() throws -> BlobReference {
         let open = segment.recordCount > 0 ? [try store(segment)] : []
-        let root = ManifestRoot(segments: segments + open).encode()
-        let pathBytes = (segments + open).reduce(0) { $0 + $1.firstPath.count }
-        guard root.count <= FormatLimits.blobBytes, pathBytes <= FormatLimits.rootPathBytes else {
-            throw RepositoryError.manifestTooLarge
-        }
-        return try root.withUnsafeBytes { try blobs.store($0, isCompressed: false) }
+        let root = ManifestRoot(segments: segments + open)
+        let pathBytes = root.segments.reduce(0) { $0 + $1.firstPath.count }
+        let bytes = root.encode()
+        guard bytes.count <= FormatLimits.blobBytes, pathBytes <= FormatLimits.rootPathBytes,
+            root.repeatedBytes <= FormatLimits.repeatedSegmentBytes
+        else { throw RepositoryError.manifestTooLarge }
+        return try bytes.withUnsafeBytes { try blobs.store($0, isCompressed: false) }
     }
 }

@@ -356,6 +356,7 @@ extension ValidationTests {
             $0.byte(2)
             $0.varint(2049)
         },
+        Breach(segment: "further extents, and none") { $0.raw([2, 0]) },
         Breach(segment: "an empty extent") { $0.raw([2, 1, 1]) },
         Breach(segment: "a chunk of") {
             $0.raw([2, 1])
@@ -425,6 +426,9 @@ extension ValidationTests {
         root("impossible component", ["a/../b"]),
         root("segment's length", ["a"], length: UInt32(FormatLimits.segmentBytes) + 1),
         root("number of records", ["a"], records: 101),
+        root(
+            "segments that are named again", [String](repeating: "a", count: 514),
+            length: UInt32(FormatLimits.segmentBytes)),
     ]
 
     @Test func aSmallRootCannotStandForMuchMemory() {
@@ -442,5 +446,40 @@ extension ValidationTests {
         let breach = Breach(.manifestRoot, "too many bytes of paths", root.bytes)
         #expect(breach.bytes.count < 140_000)
         breach.expectRefusal()
+    }
+
+    /// What is stored as often as it is named may be as much as there is.
+    @Test func aRootMayNameManySegments() throws {
+        let segments = (0..<1000).map {
+            ManifestSegmentReference(
+                blob: BlobReference(id: ID128(high: 0, low: $0), length: UInt32(FormatLimits.segmentBytes)),
+                recordCount: 1, firstPath: [97])
+        }
+        let root = ManifestRoot(segments: segments)
+        #expect(root.repeatedBytes == 0)
+        #expect(try root.encode().withUnsafeBytes { try ManifestRoot(decoding: $0, object: "") } == root)
+    }
+
+    /// A fingerprint does not depend on how the extents are spread over records.
+    @Test(arguments: [0, 1, 2048, 9000]) func aFingerprintTakesExtentsInParts(_ count: Int) {
+        let extents: [Extent] = (0..<count).map {
+            let id = ID128(high: UInt64($0), low: 7)
+            return $0 % 3 == 0 ? .hole(UInt64($0) + 1) : .chunk(BlobReference(id: id, length: 50))
+        }
+        var bytes = ByteWriter()
+        bytes.byte(1)
+        for extent in extents {
+            switch extent {
+            case .hole(let length): bytes.varint(length * 2 + 1)
+            case .chunk(let reference):
+                bytes.varint(reference.length * 2)
+                bytes.id(reference.id)
+            }
+        }
+        let expected = bytes.bytes.withUnsafeBytes(Checksum.xxh3_128)
+        #expect(FileContent.extents(extents).fingerprint == expected)
+        let fingerprint = ContentFingerprint(.extents(Array(extents.prefix(count / 3))))
+        for extent in extents.dropFirst(count / 3) { fingerprint.add([extent]) }
+        #expect(fingerprint.value() == expected)
     }
 }

@@ -33,7 +33,10 @@ struct HostileManifestMaker {
             let count = choices.oneIn(2) ? 1 + choices.number(min(left.count - 1, 200)) : left.count
             segments.append(segment(Array(left.prefix(count))))
             left = left.dropFirst(count)
-            if choices.oneIn(12) { segments.append(continuation(of: segments.last!)) }
+            if choices.oneIn(12) {
+                let more = continuation(of: segments.last!)
+                segments += repeatElement(more, count: 1 + choices.number(2))
+            }
         }
         return segments
     }
@@ -105,7 +108,7 @@ struct HostileManifestMaker {
     private mutating func continuation() -> [UInt8] {
         var record = ByteWriter()
         record.byte(2)
-        _ = extents(to: &record)
+        _ = extents(to: &record, fewest: choices.oneIn(12) ? 0 : 1)
         return record.bytes
     }
 
@@ -180,8 +183,8 @@ struct HostileManifestMaker {
     }
 
     /// A list of extents, and their length together.
-    private mutating func extents(to record: inout ByteWriter) -> UInt64 {
-        let count = choices.number(4)
+    private mutating func extents(to record: inout ByteWriter, fewest: Int = 0) -> UInt64 {
+        let count = max(fewest, choices.number(4))
         record.varint(choices.number(usually: UInt64(count)))
         var total: UInt64 = 0
         for _ in 0..<count {
