@@ -101,19 +101,24 @@ public final class ArchiveRemoval {
     /// Writes what stays, and counts what stays and what goes.
     private func write(to manifest: ManifestWriter?, _ index: BlobIndex) throws {
         let reader = try ManifestReader(request.snapshot, repository: repository, index: index)
+        let later = LaterExtents(of: request.snapshot, repository, index)
         var open: ManifestEntry?
-        while let record = try reader.next() {
-            switch record {
-            case .continuation(let more):
-                guard case .extents(let extents)? = open?.content else { continue }
-                open?.content = .extents(extents + more)
-            case .entry(let entry):
-                if let open { try manifest?.append(open) }
-                open = takes(entry) ? nil : entry
-                if open != nil { count(entry) }
-            }
+        var isContinued = false
+        func close() throws {
+            guard let entry = open, let manifest else { return }
+            if isContinued { try later.append(entry, to: manifest) } else { try manifest.append(entry) }
         }
-        if let open { try manifest?.append(open) }
+        while let kind = try reader.advance(), let segment = reader.segment {
+            guard kind == .entry else {
+                isContinued = true
+                continue
+            }
+            try close()
+            let entry = try segment.entry()
+            (open, isContinued) = (takes(entry) ? nil : entry, false)
+            if open != nil { count(entry) }
+        }
+        try close()
     }
 
     /// Whether an entry goes.

@@ -135,7 +135,8 @@ public final class DeletionCheck {
     private var report = DeletionReport()
     /// The files that have not been found, by their content.
     private var pending: [FileContent: [File]] = [:]
-    private var pendingSizes: Set<UInt64> = []
+    /// Their sizes, each with the most extents that one of them has.
+    private var pendingSizes: [UInt64: Int] = [:]
     /// Why content that a snapshot has is not safe.
     private var faults: [FileContent: DeletionReason] = [:]
     /// The chunks that have been read back, and their digests.
@@ -311,7 +312,9 @@ public final class DeletionCheck {
             pending[content, default: []].append(
                 File(
                     path: path, stat: entry.stat, shownBytes: shortfalls.shownBytes, digest: digest))
-            pendingSizes.insert(entry.stat.size)
+            var count = 0
+            if case .extents(let extents) = content { count = extents.count }
+            pendingSizes[entry.stat.size] = max(count, pendingSizes[entry.stat.size] ?? 0)
         }
     }
 
@@ -340,11 +343,18 @@ public final class DeletionCheck {
                 continue
             }
             switch next {
-            case .continuation(let more)?: candidate?.extents.append(contentsOf: more)
+            case .continuation(let more)?:
+                candidate?.extents.append(contentsOf: more)
+                // What has more extents than any of the files has other content.
+                if let size = candidate?.byteCount, let count = candidate?.extents.count,
+                    count > pendingSizes[size, default: 0]
+                {
+                    candidate = nil
+                }
             case .entry(let entry)?:
                 try settle(candidate)
                 candidate = nil
-                if entry.stat.type == .regular, pendingSizes.contains(entry.stat.size),
+                if entry.stat.type == .regular, pendingSizes[entry.stat.size] != nil,
                     let content = entry.content
                 {
                     candidate = Candidate(content, byteCount: entry.stat.size)

@@ -38,35 +38,33 @@ extension SnapshotCopy {
     ) throws -> (ID128) -> ID128? {
         if report.isVerbatim { return { $0 } }
         var paths: [[UInt8]: ID128] = [:]
-        try source.forEachFile(of: original) { entry, content in
-            let fingerprint = content.fingerprint
+        try source.forEachFile(of: original) { entry, fingerprint in
             if wanted.contains(fingerprint) { paths[entry.path] = fingerprint }
         }
         var ids: [ID128: ID128] = [:]
-        try destination.forEachFile(of: copy) { entry, content in
+        try destination.forEachFile(of: copy) { entry, fingerprint in
             guard !entry.missing.contains(.content), let original = paths[entry.path] else { return }
-            ids[original] = content.fingerprint
+            ids[original] = fingerprint
         }
         return { ids[$0] }
     }
 }
 
 extension Repository {
-    /// Calls `body` with each regular file of a snapshot and all of its content.
+    /// Calls `body` with the beginning of each regular file of a snapshot, and the fingerprint of all of its content.
     fileprivate func forEachFile(
-        of snapshot: CommitRecord, _ body: (ManifestEntry, FileContent) -> Void
+        of snapshot: CommitRecord, _ body: (ManifestEntry, ID128) -> Void
     ) throws {
         let reader = try ManifestReader(snapshot, repository: self, index: try BlobIndex(self))
-        var last: (entry: ManifestEntry, content: FileContent)?
+        var last: (entry: ManifestEntry, content: ContentFingerprint)?
         while let record = try reader.next() {
             switch record {
             case .entry(let entry):
-                if let last { body(last.entry, last.content) }
-                last = entry.content.map { (entry, $0) }
-            case .continuation(let more):
-                if case .extents(let extents)? = last?.content { last?.content = .extents(extents + more) }
+                if let last { body(last.entry, last.content.value()) }
+                last = entry.content.map { (entry, ContentFingerprint($0)) }
+            case .continuation(let more): last?.content.add(more)
             }
         }
-        if let last { body(last.entry, last.content) }
+        if let last { body(last.entry, last.content.value()) }
     }
 }

@@ -328,8 +328,8 @@ private struct ContentSearch {
     private let index: BlobIndex
     /// Segments that have been read, each with the one that came before it: a file may go over a boundary.
     private var seen: Set<[ID128]> = []
-    /// The content of the last file that was read, as far as it has been.
-    private var content: FileContent?
+    /// Of the content of the last file that was read, as far as it has been.
+    private var content: ContentFingerprint?
 
     init(_ wanted: Set<ID128>, _ reader: BlobReader, _ index: BlobIndex) {
         (self.wanted, self.reader, self.index) = (wanted, reader, index)
@@ -369,16 +369,15 @@ private struct ContentSearch {
             switch record {
             case .entry(let entry):
                 note(in: snapshot)
-                content = entry.stat.type == .regular ? entry.content : nil
-            case .continuation(let more):
-                if case .extents(let extents) = content { content = .extents(extents + more) }
+                content = entry.stat.type == .regular ? entry.content.map(ContentFingerprint.init) : nil
+            case .continuation(let more): content?.add(more)
             }
         }
     }
 
     /// Notes that a snapshot has the last file that was read.
     private mutating func note(in snapshot: CommitRecord) {
-        guard let content, let known = wanted.remove(content.fingerprint) else { return }
+        guard let last = content.take(), let known = wanted.remove(last.value()) else { return }
         found[known] = snapshot.id
     }
 

@@ -117,7 +117,8 @@ public final class RepairSnapshots: RepositoryRepair {
         for (number, snapshot) in damaged.enumerated() where !isCancelled() {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
             report.affectedSnapshots += 1
-            let rewriter = ManifestRewriter(snapshot, ManifestWriter(blobs)) { [onEvent] path, reason in
+            let later = LaterExtents(of: snapshot, repository, index)
+            let rewriter = ManifestRewriter(ManifestWriter(blobs), later) { [onEvent] path, reason in
                 onEvent(.lostFile(snapshot: snapshot.id, path: path, reason: reason))
             }
             let isLost = { (blob: BlobReference) in
@@ -201,51 +202,56 @@ private final class ManifestRewriter {
     private(set) var lostFiles = 0
     private(set) var entries = 0
     private var counters = SnapshotCounters()
-    private let snapshot: CommitRecord
+    private let later: LaterExtents
     private let onLost: (_ path: [UInt8], _ reason: String) -> Void
-    /// The entry that waits for further extents, and what it lacks.
-    private var open: (entry: ManifestEntry, fault: String?)?
+    /// The entry that waits for further extents, as its own record has it; the bytes of all that have come, and what it lacks.
+    private var open: OpenFile?
     /// The folders that the last entry lies in.
     private var folders = PathStack<Void>()
 
+    private struct OpenFile {
+        let entry: ManifestEntry
+        var bytes: UInt64 = 0
+        var isContinued = false
+        var fault: String?
+    }
+
     init(
-        _ snapshot: CommitRecord, _ manifest: ManifestWriter,
+        _ manifest: ManifestWriter, _ later: LaterExtents,
         onLost: @escaping (_ path: [UInt8], _ reason: String) -> Void
     ) {
-        self.snapshot = snapshot
-        self.manifest = manifest
+        (self.manifest, self.later) = (manifest, later)
         self.onLost = onLost
     }
 
     func run(_ reader: ManifestReader, isLost: (BlobReference) throws -> Bool) throws {
         while true {
+            let next: ManifestRecord?
             do {
-                guard let record = try reader.next() else { break }
-                switch record {
-                case .entry(let entry):
-                    try close()
-                    open = (entry, nil)
-                    if case .extents(let extents) = entry.content { try note(extents, isLost) }
-                case .continuation(let more):
-                    guard case .extents(var extents)? = open?.entry.content else { continue }
-                    // The list is held once, so that it grows in place. Of a file that is lost anyway there is none.
-                    open?.entry.content = nil
-                    if open?.fault == nil { extents += more } else { extents = [] }
-                    open?.entry.content = .extents(extents)
-                    try note(more, isLost)
-                }
+                next = try reader.next()
             } catch  where error is CorruptionError || error is MissingBlobError {
                 try close()
                 let path = reader.skipSegment()
                 lostFiles += 1
                 onLost(path, "the list of files is lost from here on: \(error)")
+                continue
+            }
+            switch next {
+            case .entry(let entry)?:
+                try close()
+                open = OpenFile(entry: entry)
+                if case .extents(let extents) = entry.content { try note(extents, isLost) }
+            case .continuation(let more)?:
+                open?.isContinued = true
+                try note(more, isLost)
+            case nil: return try close()
             }
         }
-        try close()
     }
 
     private func note(_ extents: [Extent], _ isLost: (BlobReference) throws -> Bool) throws {
         guard open?.fault == nil else { return }
+        open?.bytes.add(extents.total(\.length))
         for case .chunk(let blob) in extents where try isLost(blob) {
             open?.fault = "chunk \(blob.id) is lost"
             return
@@ -253,10 +259,11 @@ private final class ManifestRewriter {
     }
 
     private func close() throws {
-        guard let (entry, fault) = open else { return }
+        guard let file = open else { return }
         open = nil
-        var reason = fault
-        if reason == nil, case .extents(let extents) = entry.content, extents.totalLength != entry.stat.size {
+        let entry = file.entry
+        var reason = file.fault
+        if reason == nil, case .extents = entry.content, file.bytes != entry.stat.size {
             reason = "what is there of its content does not add up to its size"
         }
         if let reason {
@@ -264,7 +271,7 @@ private final class ManifestRewriter {
             return onLost(entry.path, reason)
         }
         try addFolders(above: entry)
-        try append(entry)
+        try append(entry, isContinued: file.isContinued)
     }
 
     /// What lies in a folder can be restored only with the folder: one that is lost is made up for.
@@ -286,8 +293,8 @@ private final class ManifestRewriter {
         }
     }
 
-    private func append(_ entry: ManifestEntry) throws {
-        try manifest.append(entry)
+    private func append(_ entry: ManifestEntry, isContinued: Bool = false) throws {
+        if isContinued { try later.append(entry, to: manifest) } else { try manifest.append(entry) }
         entries += 1
         switch entry.stat.type {
         case .regular:
