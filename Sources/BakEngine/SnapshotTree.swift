@@ -22,6 +22,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private static let recentSegments = 8
     private static let recentEntries = 100_000
     private static let recentPathBytes = 32 << 20
+    private static let recentExtents = 1 << 20
 
     let topDevice: UInt64? = nil
 
@@ -56,22 +57,15 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     }
 
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
-        let entry = try entry(path)
+        let (entry, number) = try find(path)
         guard entry.stat.type == .regular else {
             throw SourceError(operation: "open", message: "it is no regular file")
         }
-        // Entries are found without the reader that compares both.
-        if case .extents(let extents) = entry.content,
-            extents.totalLength.map({ $0 > entry.stat.size }) ?? true
-        {
-            throw SourceError(operation: "read", message: "its chunks are longer than the file")
-        }
-        let reader = readers.withLock { $0.popLast() } ?? UncheckedBox(BlobReader(repository))
-        return SnapshotSourceFile(entry, index, reader) { [self] in readers.withLock { $0.append(reader) } }
+        return SnapshotSourceFile(entry, try places(of: entry, from: number), of: self)
     }
 
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
-        try entry(path).attributes
+        try find(path).entry.attributes
     }
 
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { ([], []) }
@@ -82,7 +76,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     func complete(_ entry: inout ManifestEntry) throws {
         // Of a file its reading tells more than only since when it is gone.
         guard snapshot.isArchive || entry.stat.type != .regular else { return }
-        let original = try self.entry(entry.path)
+        let original = try find(entry.path).entry
         entry.goneSince = original.goneSince
         entry.missing.formUnion(original.missing)
         entry.isUnsettled = entry.isUnsettled || original.isUnsettled
@@ -101,35 +95,74 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
 
     // MARK: Finding entries
 
-    /// The entry of a path with all of its extents.
-    private func entry(_ path: [UInt8]) throws(SourceError) -> ManifestEntry {
+    /// The entry of a path with the extents that its segment has, and the number of that.
+    private func find(_ path: [UInt8]) throws(SourceError) -> (entry: ManifestEntry, number: Int) {
+        // A file's extents may fill several segments, which then all begin with its path: its entry is in the
+        // first of them, or in the one before. Only where one begins with it are two looked into.
+        var number = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
+            root.segments[$0].firstPath
+        }
+        let isFirst = number < root.segments.count && root.segments[number].firstPath == path
+        if isFirst, let entry = try known(number).entry(path) { return (entry, number) }
+        number -= 1
+        guard number >= 0, let entry = try known(number).entry(path) else {
+            throw SourceError(operation: "open", message: "it is not in the snapshot", isNotFound: true)
+        }
+        return (entry, number)
+    }
+
+    /// Where the extents of a file are whose entry is in a segment. Entries are found without the reader that compares what
+    /// one segment says with the others: that they are the file's content is seen here.
+    private func places(of entry: ManifestEntry, from number: Int) throws(SourceError) -> ExtentPlaces {
+        var places = ExtentPlaces()
+        guard case .extents(let extents) = entry.content else { return places }
+        places.add(extents, segment: number)
+        var (number, isLast) = (number, try known(number).isLast(entry.path))
+        while isLast, number + 1 < root.segments.count, root.segments[number + 1].firstPath == entry.path,
+            places.bytes <= entry.stat.size, places.count <= FormatLimits.extentsPerFile
+        {
+            number += 1
+            let next = try known(number)
+            places.add(next.leadingExtents, segment: number)
+            isLast = next.entries.isEmpty
+        }
+        guard places.count <= FormatLimits.extentsPerFile else {
+            throw SourceError(
+                operation: "read", message: "it has over \(FormatLimits.extentsPerFile) extents")
+        }
+        guard places.bytes == entry.stat.size else {
+            throw SourceError(
+                operation: "read",
+                message: "its content in the repository does not add up to the file's size")
+        }
+        return places
+    }
+
+    /// What a segment has of a file that was opened.
+    func extents(of path: [UInt8], in number: Int) throws(SourceError) -> [Extent] {
+        try known(number).extents(of: path)
+    }
+
+    /// The bytes of a chunk, until the reader is used again.
+    func chunk(
+        _ reference: BlobReference, _ reader: BlobReader
+    ) throws(SourceError) -> UnsafeRawBufferPointer {
         do {
-            // A file's extents may fill several segments, which then all begin with its path: its entry is in the
-            // first of them, or in the one before. Only where one begins with it are two looked into.
-            var number = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
-                root.segments[$0].firstPath
-            }
-            let isFirst = number < root.segments.count && root.segments[number].firstPath == path
-            if try !isFirst || segment(number).entry(path) == nil { number -= 1 }
-            guard number >= 0, var entry = try segment(number).entry(path) else {
-                throw SourceError(operation: "open", message: "it is not in the snapshot", isNotFound: true)
-            }
-            guard case .extents(var extents) = entry.content, try segment(number).isLast(path) else {
-                return entry
-            }
-            while number + 1 < root.segments.count, extents.count <= FormatLimits.extentsPerFile {
-                number += 1
-                let next = try segment(number)
-                extents += next.leadingExtents
-                if !next.entries.isEmpty { break }
-            }
-            entry.content = .extents(extents)
-            if let fault = entry.fault {
-                throw SourceError(operation: "read the list of files with it", message: fault)
-            }
-            return entry
-        } catch let error as SourceError {
-            throw error
+            return try reader.read(reference, kind: .chunkPack, index: index)
+        } catch { throw SourceError(operation: "read", message: "\(error)") }
+    }
+
+    /// A reader for one file, which is given back when that is closed.
+    func takeReader() -> UncheckedBox<BlobReader> {
+        readers.withLock { $0.popLast() } ?? UncheckedBox(BlobReader(repository))
+    }
+
+    /// Takes a reader back.
+    func giveBack(_ reader: UncheckedBox<BlobReader>) { readers.withLock { $0.append(reader) } }
+
+    private func known(_ number: Int) throws(SourceError) -> DecodedSegment {
+        do {
+            return try segment(number)
         } catch {
             throw SourceError(operation: "read the list of files with it", message: "\(error)")
         }
@@ -156,6 +189,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
                 recent.count > Self.recentSegments
                     || recent.reduce(0, { $0 + $1.entryCount }) > Self.recentEntries
                     || recent.reduce(0, { $0 + $1.pathBytes }) > Self.recentPathBytes
+                    || recent.reduce(0, { $0 + $1.extentCount }) > Self.recentExtents
             {
                 recent.removeFirst()
             }
@@ -180,149 +214,5 @@ private struct RecentSegment: Sendable {
 
     var entryCount: Int { (try? decoded.get())?.entries.count ?? 0 }
     var pathBytes: Int { (try? decoded.get())?.pathBytes ?? 0 }
-}
-
-/// A manifest segment as values.
-private struct DecodedSegment: Sendable {
-    /// Sorted by path, with the extents of further records in this segment.
-    private(set) var entries: [ManifestEntry] = []
-    /// Extents of a file of the segment before.
-    private(set) var leadingExtents: [Extent] = []
-    /// The length of all paths together.
-    private(set) var pathBytes = 0
-
-    init(_ bytes: UnsafeRawBufferPointer, object: String) throws {
-        let decoder = try ManifestSegmentDecoder(bytes, object: object)
-        while let record = try decoder.next() {
-            switch record {
-            case .entry(let entry):
-                entries.append(entry)
-                pathBytes += entry.path.count
-            case .continuation(let more):
-                guard let last = entries.indices.last else {
-                    leadingExtents += more
-                    continue
-                }
-                guard case .extents(var extents) = entries[last].content else { continue }
-                // Held once, so that it grows in place.
-                entries[last].content = nil
-                extents += more
-                entries[last].content = .extents(extents)
-            }
-        }
-    }
-
-    func entry(_ path: [UInt8]) -> ManifestEntry? {
-        let place = PathOrder.firstIndex(of: entries.count, notBefore: path) { entries[$0].path }
-        return place < entries.count && entries[place].path == path ? entries[place] : nil
-    }
-
-    func isLast(_ path: [UInt8]) -> Bool { entries.last?.path == path }
-}
-
-/// A file of a snapshot, read through its chunks. For one thread.
-private final class SnapshotSourceFile: SourceFile {
-    private let entry: ManifestEntry
-    private let index: BlobIndex
-    private let reader: UncheckedBox<BlobReader>
-    private let giveBack: () -> Void
-    private let extents: [Extent]
-    /// Where each extent begins.
-    private let starts: [UInt64]
-    /// The chunk that the reader holds.
-    private var current: (place: Int, bytes: UnsafeRawBufferPointer)?
-
-    init(
-        _ entry: ManifestEntry, _ index: BlobIndex, _ reader: UncheckedBox<BlobReader>,
-        giveBack: @escaping () -> Void
-    ) {
-        self.entry = entry
-        self.index = index
-        self.reader = reader
-        self.giveBack = giveBack
-        if case .extents(let extents) = entry.content { self.extents = extents } else { extents = [] }
-        var (starts, end): ([UInt64], UInt64) = ([], 0)
-        for extent in extents {
-            starts.append(end)
-            end += extent.length
-        }
-        self.starts = starts
-    }
-
-    var earlierFindings: EarlierFindings? {
-        EarlierFindings(
-            changedWhileRead: entry.changedWhileRead, isUnsettled: entry.isUnsettled,
-            missing: entry.missing)
-    }
-
-    func stat() throws(SourceError) -> FileStat {
-        var stat = entry.stat
-        let hasHole = extents.contains { if case .hole = $0 { true } else { false } }
-        stat.allocatedBytes = hasHole ? 0 : stat.size
-        return stat
-    }
-
-    func attributes(_ stat: FileStat) -> FileAttributes { entry.attributes }
-
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
-        if case .inline(let content) = entry.content {
-            let rest = content.dropFirst(Int(min(offset, UInt64(content.count)))).prefix(buffer.count)
-            buffer.copyBytes(from: rest)
-            return rest.count
-        }
-        var filled = 0
-        while filled < buffer.count, let place = place(of: offset + UInt64(filled)) {
-            let within = Int(offset + UInt64(filled) - starts[place])
-            let left = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            switch extents[place] {
-            case .hole(let length):
-                let count = Int(min(length - UInt64(within), UInt64(left.count)))
-                UnsafeMutableRawBufferPointer(rebasing: left[..<count]).initializeMemory(
-                    as: UInt8.self, repeating: 0)
-                filled += count
-            case .chunk(let reference):
-                let piece = try chunk(place, reference)[within...].prefix(left.count)
-                left.copyMemory(from: UnsafeRawBufferPointer(rebasing: piece))
-                filled += piece.count
-            }
-        }
-        return filled
-    }
-
-    private func chunk(
-        _ place: Int, _ reference: BlobReference
-    ) throws(SourceError) -> UnsafeRawBufferPointer {
-        if let current, current.place == place { return current.bytes }
-        current = nil
-        do {
-            let bytes = try reader.value.read(reference, kind: .chunkPack, index: index)
-            current = (place, bytes)
-            return bytes
-        } catch { throw SourceError(operation: "read", message: "\(error)") }
-    }
-
-    /// The extent that holds the byte at `offset`; nil at the end.
-    private func place(of offset: UInt64) -> Int? {
-        var (low, high) = (0, starts.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if starts[middle] <= offset { low = middle + 1 } else { high = middle }
-        }
-        guard low > 0, offset - starts[low - 1] < extents[low - 1].length else { return nil }
-        return low - 1
-    }
-
-    func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
-        guard let first = place(of: offset) else { return nil }
-        for place in first..<extents.count {
-            guard case .chunk = extents[place] else { continue }
-            var end = place
-            while end < extents.count, case .chunk = extents[end] { end += 1 }
-            let upper = end < starts.count ? starts[end] : starts[end - 1] + extents[end - 1].length
-            return max(offset, starts[place])..<min(upper, size)
-        }
-        return nil
-    }
-
-    func close() { giveBack() }
+    var extentCount: Int { (try? decoded.get())?.extentCount ?? 0 }
 }

@@ -215,19 +215,6 @@ struct AttributeRules {
     }
 }
 
-extension [Extent] {
-    /// The stretches' length together, in bytes; nil when it is beyond 64 bits.
-    public var totalLength: UInt64? {
-        var total: UInt64 = 0
-        for extent in self {
-            let (sum, overflow) = total.addingReportingOverflow(extent.length)
-            if overflow { return nil }
-            total = sum
-        }
-        return total
-    }
-}
-
 /// An element of a manifest.
 public enum ManifestRecord: Equatable, Sendable {
     /// A path.
