@@ -71,11 +71,12 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     /// Whether a pop would wait now.
     public var isEmpty: Bool { monitor.locked { count == 0 } }
 
-    /// Appends an element, waiting while the queue is full. False when the queue has been closed.
+    /// Appends an element, waiting while the queue is full, or for one that is large while there is any. False when the queue
+    /// has been closed.
     @discardableResult
-    public func push(_ element: Element) -> Bool {
+    public func push(_ element: Element, isLarge: Bool = false) -> Bool {
         monitor.locked {
-            while count >= capacity && !isClosed { monitor.wait() }
+            while count >= (isLarge ? 1 : capacity) && !isClosed { monitor.wait() }
             guard !isClosed else { return false }
             elements.append(element)
             monitor.signalAll()

@@ -25,6 +25,18 @@ enum Step: Sendable {
     /// What the entry of the step before lacks.
     case shortfall(path: [UInt8], SourceError)
 
+    /// How many extents it holds; 0 for a run.
+    var extentCount: Int {
+        let content: FileContent? =
+            switch self {
+            case .entry(let entry, _), .carried(let entry): entry.content
+            case .former(let file): (try? file.entry.get())?.content
+            default: nil
+            }
+        if case .extents(let extents) = content { return extents.count }
+        return 0
+    }
+
     /// The length of its path; 0 for a run, whose entries are stored without what their paths share.
     var pathBytes: Int {
         switch self {

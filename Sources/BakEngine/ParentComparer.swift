@@ -197,9 +197,9 @@ final class ParentComparer {
     /// The entry with the extents of its further records, unless some of that is missing.
     private func whole(_ segment: ManifestSegmentDecoder, of parent: ParentCursor) -> ManifestEntry? {
         if segment.isComplete { return try? segment.entry() }
-        guard let entry = parent.whole(segment), case .extents(let extents) = entry.content else {
-            return nil
-        }
+        guard let entry = parent.whole(segment, isInSource: true),
+            case .extents(let extents) = entry.content
+        else { return nil }
         return extents.allSatisfy(isStored) ? entry : nil
     }
 

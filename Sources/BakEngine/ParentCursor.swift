@@ -22,6 +22,8 @@ final class ParentCursor {
     /// The snapshot.
     let snapshot: CommitRecord
     private let reader: ManifestReader
+    /// The most extents that are gathered of a file.
+    private let gathered: Int
     // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
     /// What the cursor stands at; nil at the end.
     @exclusivity(unchecked) private(set) var kind: ManifestSegmentDecoder.RecordKind?
@@ -29,10 +31,18 @@ final class ParentCursor {
     /// Whether the entry that the cursor stands at has been dealt with.
     @exclusivity(unchecked) var isDealtWith = false
 
+    /// A list of extents that names the same blobs again and again takes memory that the repository has no bytes for. So many
+    /// extents are gathered of any file, and of one that has more so many for each blob there is, or one for the least bytes
+    /// that a chunk of a file of that size usually has where the source has the file too.
+    private static let fewExtents = 1 << 22
+    private static let extentsPerBlob = 8
+    private static let bytesPerExtent: UInt64 = 64 << 10
+
     /// Opens the snapshot's manifest at its first entry, or not after the first that does not precede `path`.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
         self.snapshot = snapshot
         reader = try ManifestReader(snapshot, repository: repository, index: index, from: path)
+        gathered = max(Self.fewExtents, index.count * Self.extentsPerBlob)
         kind = try reader.advance()
     }
 
@@ -75,17 +85,23 @@ final class ParentCursor {
     }
 
     /// The entry that `entry(at:)` returned last, with the extents of its further records; nil when they
-    /// cannot be read or do not add up to the file's size.
-    func whole(_ segment: ManifestSegmentDecoder) -> ManifestEntry? {
+    /// cannot be read, do not add up to the file's size, or are too many to be gathered. Holes that follow each other become
+    /// one.
+    func whole(_ segment: ManifestSegmentDecoder, isInSource: Bool = false) -> ManifestEntry? {
         guard var entry = try? segment.entry() else { return nil }
-        guard case .extents(var extents) = entry.content else { return entry }
+        let limit = isInSource ? max(gathered, Int(entry.stat.size / Self.bytesPerExtent)) : gathered
+        guard case .extents(let first) = entry.content else { return entry }
+        var extents: [Extent] = []
+        for extent in first { extents.append(mergingHoles: extent) }
         var length = segment.extentBytes
         while length < entry.stat.size {
             advance()
-            guard kind == .continuation, let segment = reader.segment,
-                let more = try? segment.extentList()
+            guard kind == .continuation, let segment = reader.segment, extents.count <= limit,
+                (try? segment.allExtents {
+                    extents.append(mergingHoles: $0)
+                    return true
+                }) == true
             else { return nil }
-            extents += more
             // Both are below 2^63: the reader has seen to it.
             length += segment.extentBytes
         }

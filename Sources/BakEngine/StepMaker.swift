@@ -23,6 +23,8 @@ final class StepMaker {
     private var batchBytes: UInt64 = 0
     /// The length of the paths of `steps` together.
     private var pathBytes = 0
+    /// How many extents `steps` hold.
+    private var extentCount = 0
     /// Whether files are read in the order of their inodes, as far as they are at hand together.
     private let isByInode: Bool
     /// With `isByInode`: the files of the steps at hand.
@@ -34,6 +36,8 @@ final class StepMaker {
     private static let blockSteps = 1024
     /// Or so many bytes of paths.
     private static let blockPathBytes = 1 << 20
+    /// Or so many extents: a block with that many waits until the others have been taken.
+    private static let blockExtents = 1 << 17
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
 
@@ -178,7 +182,9 @@ final class StepMaker {
         closeRun()
         steps.append(step)
         pathBytes += step.pathBytes
-        if steps.count >= Self.blockSteps || pathBytes >= Self.blockPathBytes { flush() }
+        extentCount += step.extentCount
+        let isLarge = pathBytes >= Self.blockPathBytes || extentCount >= Self.blockExtents
+        if isLarge || steps.count >= Self.blockSteps { flush() }
     }
 
     private func closeRun() {
@@ -194,8 +200,8 @@ final class StepMaker {
         unordered = []
         pushBatch()
         guard !steps.isEmpty else { return }
-        flow.steps.push(steps)
-        (steps, pathBytes) = ([], 0)
+        flow.steps.push(steps, isLarge: extentCount >= Self.blockExtents)
+        (steps, pathBytes, extentCount) = ([], 0, 0)
         steps.reserveCapacity(Self.blockSteps)
     }
 }

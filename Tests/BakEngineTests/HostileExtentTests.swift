@@ -1,0 +1,120 @@
+import BakCore
+import BakFormat
+import BakRepository
+import BakStorage
+import Testing
+
+@testable import BakEngine
+
+/// Lists of extents that are valid record by record: what they stand for takes neither time nor memory without end.
+@Suite struct HostileExtentTests {
+    /// Chunks and holes that fill several segments, and holes that follow each other.
+    private func longExtents(_ hostile: HostileManifest, _ count: Int) -> [Extent] {
+        (0..<count).map { $0 % 5 < 3 ? .hole(UInt64($0 % 3) + 1) : .chunk(hostile.chunk) }
+    }
+
+    private func file(_ path: String, _ extents: [Extent], _ hostile: HostileManifest) -> ManifestEntry {
+        hostile.file(path, size: extents.total(\.length), extents)
+    }
+
+    private func copy(
+        _ snapshot: CommitRecord, of hostile: HostileManifest
+    ) throws -> (CopyReport, Repository) {
+        let other = try MemoryBench()
+        let report = try SnapshotCopy(
+            CopyRequest(host: "h", program: "p"), from: hostile.bench.repository, to: other.repository
+        ).run([snapshot])
+        return (report, other.repository)
+    }
+
+    /// What is missing of a file is not read as zeros: it is damaged, and the others are not.
+    @Test func contentThatIsShortIsNotCopied() throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commitLong([
+            hostile.file("a", size: (1 << 62) + 1, [.hole(1 << 62)]),
+            hostile.file("b", size: 1 << 40, [.chunk(hostile.chunk)]),
+            hostile.file("c", size: 1 << 40, []),
+            hostile.file("d", size: 1 << 62, [.hole(1 << 61), .hole(1 << 61)]),
+            hostile.file("e", size: 50, [.chunk(hostile.chunk)]),
+        ])
+        let (report, copies) = try copy(snapshot, of: hostile)
+        #expect(report.copied == 1 && report.failedFiles == 3)
+        let copy = try #require(try copies.snapshots().readable.first)
+        var found: [String: FileContent?] = [:]
+        let reader = try ManifestReader(copy, repository: copies, index: try BlobIndex(copies))
+        while case .entry(let entry)? = try reader.next() {
+            found[String(decoding: entry.path, as: UTF8.self)] = entry.content
+        }
+        #expect(found == ["d": .extents([.hole(1 << 62)]), "e": .inline(HostileManifest.chunkBytes)])
+    }
+
+    @Test func aFileOfManySegmentsIsCopied() throws {
+        let hostile = try HostileManifest()
+        let extents = longExtents(hostile, 60_000)
+        let snapshot = try hostile.commitLong([
+            file("a", extents, hostile), file("b", [.hole(9), .chunk(hostile.chunk)], hostile),
+            file("c", Array(extents.reversed()), hostile),
+        ])
+        let repository = hostile.bench.repository
+        let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
+        try #require(reader.segments.count > 3)
+        let expected = try MemoryBench.restore(repository, snapshot).items
+        let (report, copies) = try copy(snapshot, of: hostile)
+        #expect(report.copied == 1 && report.failedFiles == 0)
+        let copy = try #require(try copies.snapshots().readable.first)
+        #expect(try MemoryBench.restore(copies, copy).items == expected)
+        #expect(expected.count == 3)
+    }
+
+    /// What is left of a list of files is written anew without having a file's extents in memory.
+    @Test func filesOfManySegmentsAreRepaired() throws {
+        let hostile = try HostileManifest()
+        let extents = longExtents(hostile, 60_000)
+        let snapshot = try hostile.commitLong([
+            file("a", extents, hostile), hostile.file("b", size: 51, [.chunk(hostile.chunk)]),
+            file("c", Array(extents.reversed()), hostile), file("d", [.chunk(hostile.chunk)], hostile),
+        ])
+        let repository = hostile.bench.repository
+        let repair = try RepairSnapshots(repository, RepairRequest(host: "h", program: "p")).run()
+        #expect(repair.lostFiles == 1 && repair.newSnapshots == 1)
+        let repaired = try #require(repository.snapshots().readable.first { $0.tags.contains("repaired") })
+        var expected = try MemoryBench.restore(repository, snapshot).items
+        expected[Array("b".utf8)] = nil
+        #expect(try MemoryBench.restore(repository, repaired).items == expected)
+        #expect(expected.count == 3)
+        #expect(try MemoryBench.check(repository).report.affectedFiles == 1)
+    }
+
+    @Test func filesOfManySegmentsStayInAnArchive() throws {
+        let hostile = try HostileManifest()
+        let extents = longExtents(hostile, 60_000)
+        let snapshot = try hostile.commitLong([
+            file("a", extents, hostile), file("b", extents, hostile),
+            file("c", Array(extents.reversed()), hostile), file("d", [.chunk(hostile.chunk)], hostile),
+        ])
+        let repository = hostile.bench.repository
+        var request = ArchiveRemovalRequest(
+            snapshot: snapshot, paths: [Array("b".utf8)], host: "h", program: "p")
+        request.takesPresent = true
+        let left = try #require(try ArchiveRemoval(request, from: repository).run().snapshot)
+        var expected = try MemoryBench.restore(repository, snapshot).items
+        expected[Array("b".utf8)] = nil
+        #expect(try MemoryBench.restore(repository, left).items == expected)
+        #expect(expected.count == 3)
+    }
+
+    /// Holes that follow each other are one, however many records they fill.
+    @Test func holesAreGatheredAsOne() throws {
+        let hostile = try HostileManifest()
+        let holes = [Extent](repeating: .hole(1), count: 30_000)
+        let snapshot = try hostile.commitLong([
+            file("a", holes + [.chunk(hostile.chunk)] + holes, hostile)
+        ])
+        let repository = hostile.bench.repository
+        let cursor = try ParentCursor(snapshot, repository: repository, index: try BlobIndex(repository))
+        let segment = try #require(cursor.entry(at: Array("a".utf8)))
+        #expect(
+            cursor.whole(segment)?.content
+                == .extents([.hole(30_000), .chunk(hostile.chunk), .hole(30_000)]))
+    }
+}
