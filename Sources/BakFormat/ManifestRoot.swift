@@ -94,7 +94,9 @@ public struct ManifestRoot: Equatable, Sendable {
                 object: object, offset: 0, reason: "too many bytes of segments that are named again")
         }
     }
+}
 
+extension ManifestRoot {
     /// The length of the segments that come again, each time but the first, in bytes. Where all segments together are within
     /// the limit of that, they are not told from each other: at most what they have together.
     public var repeatedBytes: Int {

@@ -28,6 +28,8 @@ public final class ManifestReader {
     private var contentExtents = 0
     /// Whether the segment may begin with extents of a file whose entry was skipped.
     private var startsWithinFile: Bool
+    /// The path of a file of which no more extents are handed out: segments that have nothing else are left out.
+    private var closedPath: [UInt8]?
 
     /// Opens the manifest of a snapshot at its first record, or at the segment that holds the first record
     /// at or after `path`.
@@ -69,6 +71,11 @@ public final class ManifestReader {
                 goodCount = recordCount
                 if isWanted { return kind }
             }
+            while let closedPath, nextSegment + 1 < root.segments.count,
+                root.segments[nextSegment].firstPath == closedPath,
+                root.segments[nextSegment + 1].firstPath == closedPath
+            { nextSegment += 1 }
+            closedPath = nil
             guard nextSegment < root.segments.count else { return nil }
             nextSegment += 1
             try load(root.segments[nextSegment - 1])
@@ -94,6 +101,7 @@ public final class ManifestReader {
         switch kind {
         case .entry:
             entryCount += 1
+            if closedPath != nil { closedPath = nil }
             if entryCount == 1, let before {
                 guard PathOrder.precedes(before.path, segment.path) else {
                     throw damage("its paths do not follow those of the segment before")
@@ -107,7 +115,10 @@ public final class ManifestReader {
             (contentBytes, contentExtents) = (0, 0)
         case .continuation:
             // Within a segment the decoder has seen to it that there is a file to continue.
-            if entryCount == 0, startsWithinFile { return false }
+            if entryCount == 0, startsWithinFile {
+                if closedPath == nil { closedPath = promisedPath }
+                return false
+            }
             guard let file = entryCount > 0 ? segment.fields : before?.fields else {
                 throw damage("it begins with extents of no file")
             }
@@ -119,11 +130,15 @@ public final class ManifestReader {
             throw damage("it does not begin at the path that the root says")
         }
         // Of a file that is longer already than it can be no more is handed out: whoever reads it finds it damaged.
-        if contentBytes > fields.stat.size { return false }
+        if contentBytes > fields.stat.size {
+            if closedPath == nil { closedPath = entryCount > 0 ? segment.path : before?.path }
+            return false
+        }
         // Both are below 2^63.
         contentBytes += segment.extentBytes
         contentExtents += segment.extentCount
         guard contentExtents <= FormatLimits.extentsPerFile else {
+            closedPath = entryCount > 0 ? segment.path : before?.path
             throw damage("a file of over \(FormatLimits.extentsPerFile) extents")
         }
         return true

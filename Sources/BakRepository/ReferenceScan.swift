@@ -61,10 +61,20 @@ final class ReferenceScan {
     private func chunks(of segments: ArraySlice<ManifestSegmentReference>) throws -> [[ID128]] {
         try segments.map { segment in
             var chunks: [ID128] = []
-            try forEachChunk(of: segment) { chunks.append($0.id) }
+            // A segment that was made for it names one chunk half a million times, and compresses to nothing.
+            var limit = Self.manyChunks
+            try forEachChunk(of: segment) {
+                chunks.append($0.id)
+                guard chunks.count >= limit else { return }
+                chunks = Array(Set(chunks))
+                limit = chunks.count + Self.manyChunks
+            }
             return chunks
         }
     }
+
+    /// More chunks than a segment of ours names.
+    private static let manyChunks = 1 << 15
 
     /// Throws `MissingBlobError` unless everything that the manifest refers to may be counted on.
     func expectAll(of root: BlobReference) throws {

@@ -27,6 +27,63 @@ import Testing
         return (report, other.repository)
     }
 
+    /// A segment may be named again, and what it says is there each time; one without extents says nothing, and is refused.
+    @Test(arguments: [(record: [2, 1, 3], isWhole: true), (record: [2, 0], isWhole: false)])
+    func segmentsThatAreNamedAgain(_ record: [UInt8], _ isWhole: Bool) throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commit(
+            hostile.file("a", size: isWhole ? 3001 : 1, [.hole(1)]),
+            then: [[UInt8]](repeating: record, count: 100), times: 30)
+        let repository = hostile.bench.repository
+        #expect(try MemoryBench.check(repository).report.isClean == isWhole)
+        let log = RestoreLog()
+        let restored = try MemoryBench.restore(repository, snapshot, log).items
+        #expect(log.failures.isEmpty == isWhole)
+        if isWhole { #expect(restored == [[97]: .file([UInt8](repeating: 0, count: 3001))]) }
+        let (report, _) = try copy(snapshot, of: hostile)
+        #expect((report.failedFiles == 0) == isWhole)
+    }
+
+    /// What is named again of a file that is too long already is left out, and what comes after it is not.
+    @Test func extentsBeyondTheEndAreNotRead() throws {
+        let hostile = try HostileManifest()
+        let snapshot = try hostile.commit(
+            hostile.file("a", size: 150, [.hole(1)]), then: [[UInt8]](repeating: [2, 1, 3], count: 100),
+            times: 5000, last: hostile.file("b", size: 50, [.chunk(hostile.chunk)]))
+        let repository = hostile.bench.repository
+        let reader = try ManifestReader(snapshot, repository: repository, index: try BlobIndex(repository))
+        var steps = 0
+        var segments: Set<Int> = []
+        while try reader.advance() != nil {
+            steps += 1
+            segments.insert(reader.segmentNumber)
+        }
+        #expect(steps == 152 && segments == [1, 2, 3, 5002])
+        let log = RestoreLog()
+        let restored = try MemoryBench.restore(repository, snapshot, log).items
+        #expect(restored == [[98]: .file(HostileManifest.chunkBytes)] && log.failures.count == 1)
+        #expect(try MemoryBench.check(repository).report.affectedFiles == 1)
+        #expect(try copy(snapshot, of: hostile).0.failedFiles == 1)
+    }
+
+    /// A file of a snapshot that has more extents than any that is asked about is none of them.
+    @Test func contentOfMoreExtentsIsNotSafe() throws {
+        let hostile = try HostileManifest()
+        let size = 30_000
+        _ = try hostile.commitLong([
+            hostile.file("s/a", size: UInt64(size), [Extent](repeating: .hole(1), count: size))
+        ])
+        var random = SeededRandom(1)
+        let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(size))])
+        func safeFiles() throws -> UInt64 {
+            try DeletionCheck(hostile.bench.repository, of: tree, roots: [Array("s".utf8)]) { _ in }.run()
+                .safeFiles
+        }
+        #expect(try safeFiles() == 0)
+        try hostile.bench.backup(tree)
+        #expect(try safeFiles() == 1)
+    }
+
     /// What is missing of a file is not read as zeros: it is damaged, and the others are not.
     @Test func contentThatIsShortIsNotCopied() throws {
         let hostile = try HostileManifest()

@@ -72,6 +72,33 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
+    /// Commits a snapshot of an entry, of a segment of these records, which the root names so many times after that, and of
+    /// another entry.
+    func commit(
+        _ entry: ManifestEntry, then records: [[UInt8]], times: Int, last: ManifestEntry? = nil
+    ) throws -> CommitRecord {
+        var first = ManifestSegmentEncoder()
+        first.append(entry)
+        var more = ByteWriter()
+        more.byte(1)
+        more.varint(records.count)
+        for record in records { more.raw(record) }
+        let name = { [manifest] (bytes: [UInt8], count: Int, path: [UInt8]) in
+            ManifestSegmentReference(
+                blob: try bytes.withUnsafeBytes { try manifest.store($0, isCompressed: false) },
+                recordCount: count, firstPath: path)
+        }
+        var segments = [try name(first.finish(), 1, entry.path)]
+        segments += repeatElement(try name(more.bytes, records.count, entry.path), count: times)
+        if let last {
+            var segment = ManifestSegmentEncoder()
+            segment.append(last)
+            segments.append(try name(segment.finish(), 1, last.path))
+        }
+        let root = ManifestRoot(segments: segments).encode()
+        return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
+    }
+
     /// Commits a snapshot of these entries, whose extents may fill many records.
     func commitLong(_ entries: [ManifestEntry]) throws -> CommitRecord {
         let writer = ManifestWriter(manifest)
