@@ -1,6 +1,9 @@
 // ArchiveCarrying: how an archive takes over entries that its source has no more, whose content cannot be read again
 // from there.
 //
+// Where a collection has taken a parent that was forgotten meanwhile, the run ends and begins again with the parents that are
+// there then: that an entry cannot go on is said only of what is damaged.
+//
 // Always holds: an entry that is handed out has all of its content where the backup may count on it. What lies only in
 // packs that a collection is about to delete is stored anew.
 
@@ -21,12 +24,12 @@ final class ArchiveCarrying: @unchecked Sendable {
     private let index: BlobIndex
     private let writer: UncheckedBox<BlobWriter>
     private let state: RunState
+    /// Tells of an error whether it may only say that a collection has taken something meanwhile.
+    private let isOvertaken: (any Error) throws -> Bool
 
-    init(
-        _ repository: Repository, _ index: BlobIndex, _ writer: BlobWriter, _ state: RunState,
-        time: Timestamp
-    ) {
-        (self.repository, self.index, self.state, self.time) = (repository, index, state, time)
+    init(_ session: BackupSession, _ writer: BlobWriter, _ state: RunState, time: Timestamp) {
+        (repository, index, isOvertaken) = (session.repository, session.index, session.isOvertaken)
+        (self.state, self.time) = (state, time)
         self.writer = UncheckedBox(writer)
     }
 
@@ -36,6 +39,7 @@ final class ArchiveCarrying: @unchecked Sendable {
     /// The entry that a cursor stands at, with one name and all of its content.
     func entry(_ segment: ManifestSegmentDecoder, of cursor: ParentCursor) -> Result<ManifestEntry, Loss> {
         guard let entry = segment.isComplete ? try? segment.entry() : cursor.whole(segment) else {
+            if let failure = cursor.failure { endIfOvertaken(failure) }
             return .failure(Loss(reason: "the list of files does not say all of its content"))
         }
         return carried(entry)
@@ -54,6 +58,7 @@ final class ArchiveCarrying: @unchecked Sendable {
                     _ = try writer.value.store(bytes, isCompressed: false)
                 }
             } catch  where error is CorruptionError || error is MissingBlobError {
+                endIfOvertaken(error)
                 return .failure(Loss(reason: "its content cannot be read from the repository: \(error)"))
             } catch {
                 guarding { throw error }
@@ -61,6 +66,10 @@ final class ArchiveCarrying: @unchecked Sendable {
             }
         }
         return .success(entry)
+    }
+
+    private func endIfOvertaken(_ error: any Error) {
+        guarding { if try isOvertaken(error) { throw error } }
     }
 
     /// What a parent has at and beneath a path that something else has taken.

@@ -66,36 +66,39 @@ public final class ArchiveRemoval {
 
     /// Commits the new snapshot, unless nothing is removed or it is a dry run.
     ///
-    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, and `StoreError`.
+    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, also because the snapshot was
+    /// forgotten and pruned meanwhile, and `StoreError`.
     public func run() throws -> ArchiveRemovalReport {
         // Whether there is anything to do is known before a session begins.
         try write(to: nil, try BlobIndex(repository))
         report.unknownPaths = paths.filter { !found.contains($0) }
         guard !request.isDryRun, !report.isEmpty, report.unknownPaths.isEmpty else { return report }
-        (counters, found) = (SnapshotCounters(), [])
         let counted = report
-        let session = try BackupSession(repository, host: request.host, program: request.program)
-        defer { session.close() }
-        try session.expectAll(of: request.snapshot.root)
-        let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
-        try write(to: manifest, session.index)
-        report = counted
-        let root = try manifest.storeRoot()
-        report.snapshot = try session.commit(continuing: false) { id, hasIndex in
-            let now = repository.time.now()
-            var record = request.snapshot
-            (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
-            (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
-            (record.parent, record.original) = (request.snapshot.id, nil)
-            // It has all that this one has but what was meant to go.
-            (record.confirmed, record.joined, record.isLacking) = ([], [], false)
-            (record.host, record.program) = (request.host, request.program)
-            record.counters = counters
-            // What could not be read then is missing still.
-            record.counters.failedItems = request.snapshot.counters.failedItems
-            return record
+        report.snapshot = try repository.storing(host: request.host, program: request.program) { session in
+            (counters, found) = (SnapshotCounters(), [])
+            _ = try ContentKeeper(session).keepAll(of: request.snapshot.root)
+            let manifest = ManifestWriter(session.makeWriter(.manifestPack, compression: .auto))
+            try write(to: manifest, session.index)
+            report = counted
+            let root = try manifest.storeRoot()
+            return try session.commit(continuing: false) { record($0, hasIndex: $1, root: root) }
         }
         return report
+    }
+
+    private func record(_ id: ID128, hasIndex: Bool, root: BlobReference) -> CommitRecord {
+        let now = repository.time.now()
+        var record = request.snapshot
+        (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
+        (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
+        (record.parent, record.original) = (request.snapshot.id, nil)
+        // It has all that this one has but what was meant to go.
+        (record.confirmed, record.joined, record.isLacking) = ([], [], false)
+        (record.host, record.program) = (request.host, request.program)
+        record.counters = counters
+        // What could not be read then is missing still.
+        record.counters.failedItems = request.snapshot.counters.failedItems
+        return record
     }
 
     /// Writes what stays, and counts what stays and what goes.

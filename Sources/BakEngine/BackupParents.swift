@@ -35,7 +35,7 @@ final class BackupParents {
     /// So many archives are followed beside the latest: each takes memory for a list of files.
     static let branchesAtATime = 8
 
-    /// Chooses and opens them.
+    /// Chooses and opens them. Throws `RepositoryError.keepsChanging` where one is newer than the index.
     init(
         _ request: BackupRequest, _ repository: Repository, _ index: BlobIndex,
         _ onEvent: (BackupEvent) -> Void
@@ -50,6 +50,10 @@ final class BackupParents {
         let resumed = chain.latest?.isArchive == false ? heads.first : nil
         (self.resumed, branches) = (resumed, heads.filter { $0.id != resumed?.id })
         let uses = try Self.uses(of: chain, heads, request, repository, isArchive: isArchive)
+        // What has been committed since the index was read is looked for in a newer one.
+        guard uses.allSatisfy({ index.isSince($0.snapshot) }) else {
+            throw RepositoryError.keepsChanging(location: repository.store.location)
+        }
         let rootCount = SourceTally(roots: request.paths).roots.count
         let isArchive = isArchive
         tracks = try uses.compactMap { snapshot, uses in
@@ -216,7 +220,7 @@ private struct Chain {
     }
 
     init(_ request: BackupRequest, _ repository: Repository, _ onEvent: (BackupEvent) -> Void) throws {
-        let list = try repository.snapshotList()
+        let list = try repository.settledSnapshotList()
         for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
         var known = list.readable
         if !list.unreadable.isEmpty {

@@ -55,18 +55,21 @@ public final class Backup: Sendable {
 
     /// How often a run is repeated whose session a collection ended.
     private static let repetitions = 3
+    /// How often a run is repeated because what it went on from is gone or not yet known.
+    private static let parentRepetitions = 10
 
     /// Backs up. On return without an error everything that the report names is durable.
     ///
     /// Throws failures of the repository; failures of the source are events and counters. A run whose session a
-    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one,
-    /// once, that had something removed which it had not published.
+    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one, with
+    /// the parents that are there then, of which others have removed or added a parent meanwhile, and one, once, that had
+    /// something removed which it had not published. `RepositoryError.keepsChanging` says that this was not enough.
     public func run(_ request: BackupRequest, progress: ProgressBoard = ProgressBoard()) throws
         -> BackupReport
     {
         try request.expectRecordable(in: repository.context)
         var kept = BackupSession.KeptPacks()
-        var repetition = 0
+        var (repetition, parentRepetition) = (0, 0)
         var hasLost = false
         while true {
             let session = try BackupSession(
@@ -85,6 +88,16 @@ public final class Backup: Sendable {
                 hasLost = true
                 kept = session.keptPacks
                 onEvent(.parentUnreadable(error))
+            } catch {
+                if case .sessionRevoked? = error as? RepositoryError { throw error }
+                guard try session.isOvertaken(error) else { throw error }
+                guard tree.isRepeatable, parentRepetition < Self.parentRepetitions else {
+                    throw (error as? RepositoryError)
+                        ?? RepositoryError.keepsChanging(location: repository.store.location)
+                }
+                parentRepetition += 1
+                session.keepStored()
+                kept = session.keptPacks
             }
         }
     }
@@ -103,7 +116,7 @@ public final class Backup: Sendable {
         }
         let carrying =
             parents.isArchive
-            ? ArchiveCarrying(repository, session.index, writers[0], flow.state, time: startTime) : nil
+            ? ArchiveCarrying(session, writers[0], flow.state, time: startTime) : nil
         let stored = StoredTally(roots: request.paths, parents.doubtable, repository, session.index)
         let assembler = ManifestAssembler(
             session: session, request: request, parent: parents.recordedParent,

@@ -38,8 +38,8 @@ public final class BackupSession {
     public private(set) var id: ID128
     /// Whether everything is worked out and nothing is stored.
     public let isDryRun: Bool
-    /// What a run that was ended by a collection leaves for the next.
-    public private(set) var keptPacks = KeptPacks()
+    /// What a run that was ended by a collection leaves for the next: what it took over itself, until it has more to say.
+    public private(set) var keptPacks: KeptPacks
     private let host: String
     private let program: String
     private var writers: [BlobWriter] = []
@@ -53,6 +53,8 @@ public final class BackupSession {
     private var rounds: CollectionState.Rounds
     /// The newest decided round when the run's first pack was stored.
     private let firstRound: UInt64
+    /// The newest decided round when this run began.
+    private let begunRound: UInt64
     /// Whether what the run refers to may have been condemned before its session was registered.
     private var mustVerify = false
     /// The sessions that are registered and not decided, and whether a commit of each was tried.
@@ -89,6 +91,7 @@ public final class BackupSession {
         self.program = program
         self.isDryRun = isDryRun
         self.faults = faults
+        keptPacks = kept
         witness = PackWitness(repository)
         id = ID128(from: repository.random)
         if !isDryRun { open[id] = false }
@@ -105,6 +108,7 @@ public final class BackupSession {
             if !isDryRun { try Self.expectNoPrune(state, repository) }
             if !faults.ignoreCondemned { index.exclude(state.condemned) }
             rounds = state.rounds
+            begunRound = state.rounds.decided
             firstRound = kept.packs.isEmpty ? state.rounds.decided : kept.round
             if !isDryRun, faults.readBeforeRegister {
                 try Self.register(id, repository, host, program, fromReserve)
@@ -211,6 +215,34 @@ public final class BackupSession {
         try ReferenceScan(repository, index).expectAll(of: root)
     }
 
+    /// Throws `MissingBlobError` unless everything that a manifest refers to is there, condemned or not.
+    func expectPresent(_ root: BlobReference) throws {
+        try ReferenceScan(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
+    }
+
+    /// Whether what is condemned counts as kept, in a test.
+    var keepsCondemned: Bool { faults.keepsCondemned }
+
+    /// Whether an error may say no more than that others have removed or moved what this run looked for: it is to be looked up
+    /// again by a further run.
+    public func isOvertaken(_ error: any Error) throws -> Bool {
+        switch error {
+        case RepositoryError.sessionRevoked, RepositoryError.keepsChanging: true
+        default:
+            try RepositoryError.mayHaveMoved(error)
+                && repository.collectionRounds().decided != begunRound
+        }
+    }
+
+    /// Keeps what was stored and is not committed for the run after this one, which can commit no more.
+    public func keepStored() {
+        guard !isDryRun, let packs = try? cut() else { return }
+        // What cannot be published is not there, as the next run will see.
+        try? repository.store.publishStaged()
+        keep(packs)
+        sealed.fail()
+    }
+
     // MARK: Committing
 
     /// Makes everything stored so far durable and commits the current session with the record that
@@ -240,6 +272,7 @@ public final class BackupSession {
         }
         let record = try publish(packs, makeRecord)
         isCommitted = true
+        keptPacks = KeptPacks()
         if let next { id = next }
         return record
     }
@@ -298,7 +331,7 @@ public final class BackupSession {
 
     /// What a run that ends depends on besides what it is to commit, for `Milestones`.
     private var knowledge: [String] {
-        ["\(id) \(rounds) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
+        ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
     }
 
     /// What `close` will do: a session that a collection has ended stays open beside the one after it where what it refers

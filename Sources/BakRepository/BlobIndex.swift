@@ -131,6 +131,12 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
+    /// Whether a snapshot was there when the index was read. What later ones refer to it need not have.
+    public func isSince(_ snapshot: CommitRecord) -> Bool {
+        let outcomes = trusted.outcomes
+        return outcomes.committed.contains(snapshot.id) || outcomes.damaged.contains(snapshot.id)
+    }
+
     /// What the index was loaded from.
     var trusted: TrustedSegments { viewMonitor.locked { loaded } }
 

@@ -23,6 +23,8 @@ struct ProtocolFaults: Sendable {
     var closeWithoutTombstone = false
     /// A forgotten snapshot is taken back without a look at what is left of it.
     var takeBackUnchecked = false
+    /// What a snapshot that is committed again refers to counts as kept where it is only condemned.
+    var keepsCondemned = false
     /// Commit records have no spares.
     var withoutSpares = false
     /// A collection does not miss a commit record that only the newest decision tells of.

@@ -77,13 +77,16 @@ final class ReferenceScan {
     private static let manyChunks = 1 << 15
 
     /// Throws `MissingBlobError` unless everything that the manifest refers to may be counted on.
-    func expectAll(of root: BlobReference) throws {
-        guard index.holds(root) else { throw MissingBlobError(id: root.id) }
+    func expectAll(of root: BlobReference) throws { try expectAll(of: root, where: index.holds) }
+
+    /// The same where everything that the manifest refers to must be as `isThere` says.
+    func expectAll(of root: BlobReference, where isThere: (BlobReference) -> Bool) throws {
+        guard isThere(root) else { throw MissingBlobError(id: root.id) }
         for segment in try segments(of: root) {
-            guard index.holds(segment.blob) else { throw MissingBlobError(id: segment.blob.id) }
+            guard isThere(segment.blob) else { throw MissingBlobError(id: segment.blob.id) }
             var missing: ID128?
             try forEachChunk(of: segment) { reference in
-                if missing == nil, !index.holds(reference) { missing = reference.id }
+                if missing == nil, !isThere(reference) { missing = reference.id }
             }
             if let missing { throw MissingBlobError(id: missing) }
         }

@@ -38,6 +38,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case pruneUnderWay(location: String)
     /// Other programs have changed the index again and again.
     case keepsChanging(location: String)
+    /// The snapshot was forgotten while something was done with it, and a prune has taken what it had.
+    case snapshotRemoved(ID128)
     /// This machine's index table was changed, or could not be read any more, while it was used.
     case cacheChanged
     /// A collection ended the session, and something that it refers to is gone.
@@ -94,6 +96,9 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
                 + "when nothing else is running, end it with: bakstore prune --alone"
         case .keepsChanging(let location):
             "prunes or repairs keep changing \(location); try again when they are done"
+        case .snapshotRemoved(let snapshot):
+            "snapshot \(snapshot.short) was removed meanwhile, and a prune has deleted what it had; see what is there with: "
+                + "bakstore snapshots"
         case .cacheChanged:
             "what this machine's cache holds of the repository was changed, or can no longer be read; run the command "
                 + "again: it makes the cache anew"
@@ -109,6 +114,15 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension RepositoryError {
+    /// True if an error may say no more than that a prune has moved or deleted what was looked for.
+    static func mayHaveMoved(_ error: any Error) -> Bool {
+        switch error {
+        case let error as StoreError: error.kind == .notFound
+        case let error as CorruptionError: error.cause != .newerProgram
+        default: error is MissingBlobError
+        }
+    }
+
     /// Reads a small object back before it is stored: what a reader would refuse must not be published.
     static func refuseUnreadable<Record>(
         _ what: String, _ bytes: [UInt8],

@@ -30,6 +30,8 @@ public struct SnapshotList: Sendable {
     public var unreadable: [UnreadableSnapshot]
     /// The order in which they were made.
     public var order: SnapshotOrder
+    /// What was forgotten when they were read.
+    var forgotten: Set<ID128> = []
 }
 
 extension Repository {
@@ -110,7 +112,21 @@ extension Repository {
                 among: forgotten.intersection(found.named).subtracting(unreadable.map(\.id))),
             now: time.now())
         noteSeen(order.sorted, round: round)
-        return SnapshotList(readable: order.sorted, unreadable: unreadable, order: order)
+        return SnapshotList(
+            readable: order.sorted, unreadable: unreadable, order: order, forgotten: forgotten)
+    }
+
+    /// The same for who goes on from what there is: what others commit again under another id meanwhile, as for other tags, is in
+    /// it under one of the two. A list that was begun before the one and ended after the other is forgotten has neither.
+    ///
+    /// Throws `RepositoryError.keepsChanging` when snapshots are forgotten again and again.
+    public func settledSnapshotList() throws -> SnapshotList {
+        for _ in 0..<10 {
+            let before = try forgotten()
+            let list = try snapshotList()
+            if list.forgotten == before { return list }
+        }
+        throw RepositoryError.keepsChanging(location: store.location)
     }
 
     /// What a look at all records finds.

@@ -1,7 +1,8 @@
 // TakingBack: forgotten snapshots become snapshots again, as long as no prune has taken what they had. A forget marker
 // stays for ever, since a prune may have read it. So the snapshot is committed again under a new session, like a backup
-// that stores nothing: the session is registered before anything is looked up, and then all that the snapshot refers to must
-// be in the trusted index and not condemned. From then on a prune either sees the session and waits, or has decided.
+// whose source is the repository: the session is registered before anything is looked up, and then all that the snapshot refers
+// to must be in the trusted index; what is condemned is stored anew. From then on a prune either sees the session and waits,
+// or has decided.
 //
 // Whoever stores does not count on the segment of a session whose record is damaged. What of that a snapshot needs, its own
 // session's above all, the new session names itself, as a further run does with the packs of one that could not commit.
@@ -58,7 +59,10 @@ extension Repository {
         }
     }
 
-    /// Commits a forgotten snapshot again. On return with `back` it is durable, and no prune takes what it has.
+    /// Commits a forgotten snapshot again. On return with `back` it is durable, and no prune takes what it has. What a prune has
+    /// condemned and not deleted yet is stored anew, which takes room.
+    ///
+    /// Throws `RepositoryError.keepsChanging` when prunes get in the way again and again, and `StoreError`.
     public func takeBack(
         _ forgotten: CommitRecord, host: String, program: String
     ) throws -> TakingBackOutcome {
@@ -88,41 +92,28 @@ extension Repository {
         _ forgotten: CommitRecord, host: String, program: String, keeping kept: BackupSession.KeptPacks,
         faults: ProtocolFaults
     ) throws -> TakingBackOutcome {
-        for attempt in 1... {
-            var faults = faults
-            faults.milestones = faults.milestones.inside(["take back \(attempt)"])
-            let session: BackupSession
-            do {
-                session = try BackupSession(
-                    self, host: host, program: program, keeping: kept, fromReserve: true,
-                    faults: faults)
-            } catch let error as StoreError where error.kind == .full {
-                // More room is no help to what a prune has taken.
-                if try !hasAll(forgotten, keeping: kept) { return .final }
-                throw error
-            }
-            defer { session.close() }
-            do {
-                if !faults.takeBackUnchecked { try session.expectAll(of: forgotten.root) }
-                if let fault = session.damagedPacks.first { return .damaged(fault) }
+        do {
+            return try storing(
+                host: host, program: program, keeping: kept, fromReserve: true, faults: faults
+            ) { session in
+                if !faults.takeBackUnchecked { _ = try ContentKeeper(session).keepAll(of: forgotten.root) }
+                if let fault = session.damagedPacks.first { throw fault }
                 let record = try session.commit(continuing: false) { id, hasIndex in
                     var record = forgotten
                     (record.id, record.hasIndex, record.original) = (id, hasIndex, forgotten.originalID)
                     return record
                 }
                 return .back(record)
-            } catch is MissingBlobError {
-                return .final
-            } catch RepositoryError.sessionRevoked {
-                return .final
-            } catch let error as CorruptionError where error.cause != .newerProgram {
-                // A prune that ended the session may have deleted what was being read.
-                guard try sessionOutcomes(asksSpares: false).revoked.contains(session.id),
-                    attempt < Self.takingBackAttempts
-                else { return .damaged(error) }
             }
+        } catch is MissingBlobError {
+            return .final
+        } catch let error as CorruptionError where error.cause != .newerProgram {
+            return .damaged(error)
+        } catch let error as StoreError where error.kind == .full {
+            // More room is no help to what a prune has taken.
+            if try !hasAll(forgotten, keeping: kept) { return .final }
+            throw error
         }
-        return .final
     }
 
     /// The packs that a snapshot needs and that only sessions with a damaged record name.
@@ -193,7 +184,7 @@ extension Repository {
         let view = try BackupSession(self, host: "", program: "", isDryRun: true, keeping: kept)
         defer { view.close() }
         do {
-            try view.expectAll(of: forgotten.root)
+            try view.expectPresent(forgotten.root)
             return true
         } catch is MissingBlobError {
             return false
@@ -215,6 +206,4 @@ extension Repository {
             }
         }
     }
-
-    private static var takingBackAttempts: Int { 5 }
 }

@@ -12,9 +12,20 @@ extension Commands {
             throw UsageError("archive takes: remove SNAPSHOT:PATH...", command: .archive)
         }
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let (request, branches, namesEarlier) = try removal(
-            invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }, repository,
-            invocation, context)
+        let operands = try invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }
+        var agreed: ArchiveRemovalReport?
+        // What the snapshot has a prune may take meanwhile, if it is forgotten; then it is removed from the one that is there.
+        return try repository.undisturbed {
+            try remove(operands, repository, invocation, context, agreed: &agreed)
+        }
+    }
+
+    /// Removes it, with a question unless the same is agreed to.
+    private static func remove(
+        _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
+        _ context: CommandContext, agreed: inout ArchiveRemovalReport?
+    ) throws -> ExitCode {
+        let (request, branches, namesEarlier) = try removal(operands, repository, invocation, context)
         // First what there is to remove, then the question, then the removal.
         let (plan, removals) = try plan(request, branches, repository)
         guard !removals.isEmpty else {
@@ -32,7 +43,8 @@ extension Commands {
             try show(plan, request.snapshot, invocation, context)
             return .done
         }
-        try expectConsent(plan, invocation, context)
+        if agreed.map(text) != text(plan) { try expectConsent(plan, invocation, context) }
+        agreed = plan
         var report = ArchiveRemovalReport()
         for removal in removals { report = try ArchiveRemoval(removal, from: repository).run() }
         if removals.count > 1 {
@@ -79,7 +91,7 @@ extension Commands {
         _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
         _ context: CommandContext
     ) throws -> (request: ArchiveRemovalRequest, branches: [CommitRecord], namesEarlier: Bool) {
-        let list = try repository.snapshotList()
+        let list = try repository.settledSnapshotList()
         var latest: CommitRecord?
         var namesEarlier = false
         for operand in operands {

@@ -8,7 +8,7 @@ import BakRepository
 extension Commands {
     static func tag(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
-        let list = try repository.snapshotList()
+        let list = try repository.settledSnapshotList()
         let all = list.readable
         let filter = SnapshotFilter(invocation)
         var chosen = all.filter(filter.takes)

@@ -71,7 +71,8 @@ struct ErrorReport: Equatable {
         case .wrongPassword, .passwordNeeded, .tooManyKeySlots: (.wrongPassword, error.description)
         case .noKeySlot: (.damage, error.description)
         case .lastKeySlot, .keySlotsBeingRemoved, .notEncrypted, .alreadyExists, .noSuchSnapshot,
-            .noCompleteSnapshot, .ambiguousSnapshot, .keepsChanging, .sessionRevoked, .cacheChanged,
+            .noCompleteSnapshot, .ambiguousSnapshot, .keepsChanging, .snapshotRemoved, .sessionRevoked,
+            .cacheChanged,
             .manifestTooLarge, .sessionFailed, .unpublishedRemoved, .outsideLimits:
             (.failed, error.description)
         }

@@ -166,12 +166,44 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
             var expected = [(new, [Self.kept])]
             let back = try takeBack(fixture, old)
             outcomes.insert(back != nil)
+            // What is only condemned is not deleted.
+            let isDecided = fixture.keys("gc").contains { $0.hasSuffix(".decision") }
+            #expect(back != nil || isDecided, "mutation \(mutation)")
             if let back { expected.append((back, [Self.gone, Self.kept])) }
             try fixture.expectWhole(expected, isTidy: false)
             try fixture.prune { $0.maxUnused = .bytes(0) }
             try fixture.expectWhole(expected)
         }
         #expect(outcomes == [true, false])
+    }
+
+    /// What a prune that was stopped has condemned is no damage for a change of tags.
+    @Test func aTagAfterAPruneThatWasStoppedAnywhere() throws {
+        var (mutation, isDone) = (0, false)
+        while !isDone {
+            mutation += 1
+            var fixture = Fixture()
+            _ = try fixture.create()
+            let gone = try fixture.backup([Self.gone, Self.kept])
+            let old = try fixture.backup([Self.kept])
+            try fixture.forget(gone)
+            fixture.store.setFault(.crash(afterMutation: mutation))
+            _ = try? fixture.prune { $0.maxUnused = .bytes(0) }
+            isDone = !fixture.store.hasFaultStruck
+            fixture.store = fixture.store.afterCrash()
+            var new = old
+            new.tags = ["kept"]
+            var made: [CommitRecord] = []
+            #expect(
+                try fixture.open().recommit(
+                    [(old, new)], host: "h", program: "p", shouldStop: { false },
+                    onDone: { made.append($1) }))
+            let expected = made.map { ($0, [Self.kept]) }
+            try fixture.expectWhole(expected, isTidy: false)
+            try fixture.prune { $0.maxUnused = .bytes(0) }
+            try fixture.expectWhole(expected)
+        }
+        #expect(mutation > 5)
     }
 
     /// A whole prune between any two changes of a taking back.

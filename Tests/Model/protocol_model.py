@@ -10,7 +10,7 @@ worth repacking. A revoked writer begins once more under another session and kee
 
 With --closing a writer may give up at any point: before it tried to commit it removes its session's record; when the reply
 to its commit record is lost, which may arrive at any later time, it puts a tombstone first. With --undo N some take X back
-once it is forgotten: they commit what it had under a session of their own, if all of it can be counted on.
+once it is forgotten: they commit what it had under a session of their own, and store anew what is only condemned.
 
 With --losing a writer puts a spare of its commit record after it, and one record is lost at any time, Y's too, if it has a
 spare or the newest decision counts its session; with the spare, if the decision does. It may be forgotten, and it may come back
@@ -45,6 +45,7 @@ MUTATIONS = {
     'reuse_unchecked': 'a revoked writer counts on its packs whatever was decided meanwhile',
     'close_without_tombstone': 'a writer that lost the reply to its commit removes its session and puts no tombstone',
     'undo_unchecked': 'X is taken back without a look at what is left of it',
+    'undo_condemned': 'X is taken back by what is there, be it condemned or not',
     'spare_before_commit': 'the spare is put before the commit record',
     'swept_unnoticed': 'a writer counts on a pack whose temporary was gone when it was to get its name',
     # Who sweeps
@@ -70,6 +71,10 @@ def find(rows, key):
         if row[0] == key:
             return row
     return None
+
+
+def has_all(packs, wanted):
+    return all(any(chunk in pack[1] for pack in packs) for chunk in wanted)
 
 
 def put(rows, row):
@@ -318,7 +323,13 @@ class Model:
 
     def put(self, store, number, session, place, attempt, own, known):
         wanted = self.wanted(number)
-        if place == 'store':
+        if place == 'read':
+            if has_all(known & store[PACKS], wanted):
+                yield store, ('store', attempt, own, None)
+            else:
+                again = (self.order[0], attempt + 1, own, None)
+                yield store, again if attempt + 1 < self.attempts else ('end', 0, F(), None)
+        elif place == 'store':
             pack = ('P' + session, wanted)
             after = change(store, PACKS=store[PACKS] | {pack})
             yield after, ('index', attempt, own | {pack}, F([pack]))
@@ -411,22 +422,27 @@ class Model:
                     # Superseded since it was listed: look again. A session that stored nothing has none.
                     yield store, ('lst' if then == 'gc' else 'gc', attempt, own, None)
                     return
+            seen = F(visible)
             visible = F(pack for pack in visible if pack[0] not in condemned)
             if then == 'gc':
                 yield store, (then, attempt, own, visible)
             elif then == 'reg':
                 yield store, (then, attempt, own, (visible, usable))
             else:
-                yield store, self.known(number, attempt, own, visible, usable)
+                yield store, self.known(number, attempt, own, visible, usable, seen)
 
-    def known(self, number, attempt, own, visible, usable):
+    def known(self, number, attempt, own, visible, usable, seen=F()):
         """What a writer does that has read the index: what is there need not be stored."""
         wanted = self.wanted(number)
         if number >= self.writers:
-            is_there = all(any(chunk in pack[1] for pack in visible) for chunk in wanted)
-            if is_there or self.mutation == 'undo_unchecked':
+            if self.mutation == 'undo_condemned':
+                visible |= seen
+            if has_all(visible, wanted) or self.mutation == 'undo_unchecked':
                 return ('commit', attempt, own, None)
-            return ('end', 0, F(), None)
+            if usable:
+                return ('index', attempt, own, usable)
+            # What is condemned is read while it is there, and stored anew.
+            return ('read', attempt, own, seen) if has_all(seen, wanted) else ('end', 0, F(), None)
         if any(wanted in pack[1] for pack in visible):
             return ('commit', attempt, own, None)
         return ('index', attempt, own, usable) if usable else ('store', attempt, own, None)
@@ -634,7 +650,7 @@ def check(options, mutation, writers, collectors):
     closing = options.closing or mutation == 'close_without_tombstone'
     losing = options.losing or mutation.startswith(('spare_', 'missing_'))
     sweeps = max(options.sweeps, 1 if mutation.startswith(('sweep_', 'swept_')) else 0)
-    undo = max(options.undo, 1 if mutation == 'undo_unchecked' else 0)
+    undo = max(options.undo, 1 if mutation.startswith('undo_') else 0)
     model = Model(mutation, writers, collectors, options.rounds, options.attempts, undo, closing, losing, sweeps)
     verdict, count, trace = model.run(options.states)
     print(

@@ -67,7 +67,7 @@ struct Fleet {
         scheduler.run(actors) { _, error in
             switch error {
             case is StoreError, RepositoryError.sessionRevoked, RepositoryError.unpublishedRemoved,
-                RepositoryError.cannotCollect:
+                RepositoryError.cannotCollect, RepositoryError.keepsChanging:
                 true
             // A collector that misses a commit record stops.
             case let error as CorruptionError: error.object.hasPrefix(Layout.snapshots)

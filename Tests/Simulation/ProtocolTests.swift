@@ -32,6 +32,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         BrokenProtocol("who loses the decision deletes its own way") { $0.noDecisionRecord = true },
         BrokenProtocol("packs go before the copies' index counts") { $0.deleteBeforeDecision = true },
         BrokenProtocol("a snapshot is taken back without a look") { $0.takeBackUnchecked = true },
+        BrokenProtocol("a snapshot is taken back by what is condemned") { $0.keepsCondemned = true },
     ]
 }
 
@@ -86,7 +87,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         let few = ProtocolCase(
             backups: faults.nameCondemned ? ProtocolCase.twins : ProtocolCase.one,
             prunes: faults.noDecisionRecord ? 2 : 1, sessions: 2, isOneRound: true,
-            takers: faults.takeBackUnchecked ? 1 : 0, faults: faults)
+            takers: faults.takeBackUnchecked || faults.keepsCondemned ? 1 : 0, faults: faults)
         let outcome = try few.explore()
         let found = try #require(outcome.violation)
         #expect(found.hasPrefix("snapshot") || found.hasPrefix("the repository"))

@@ -118,7 +118,9 @@ public final class RepairSnapshots: RepositoryRepair {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
             report.affectedSnapshots += 1
             let later = LaterExtents(of: snapshot, repository, index)
-            let rewriter = ManifestRewriter(ManifestWriter(blobs), later) { [onEvent] path, reason in
+            let rewriter = ManifestRewriter(
+                ManifestWriter(blobs), later, isOvertaken: session.isOvertaken
+            ) { [onEvent] path, reason in
                 onEvent(.lostFile(snapshot: snapshot.id, path: path, reason: reason))
             }
             let isLost = { (blob: BlobReference) in
@@ -129,6 +131,7 @@ public final class RepairSnapshots: RepositoryRepair {
                 try rewriter.run(
                     try ManifestReader(snapshot, repository: repository, index: index), isLost: isLost)
             } catch  where error is CorruptionError || error is MissingBlobError {
+                if try session.isOvertaken(error) { throw error }
                 onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "\(error)"))
                 continue
             }
@@ -191,6 +194,8 @@ private struct ChunkKeeper {
             _ = try bytes.withUnsafeBytes { try writer.store($0, isCompressed: false) }
             return true
         } catch  where error is CorruptionError || error is MissingBlobError {
+            // A prune may have decided since the look began: then all is looked at again.
+            if try session.isOvertaken(error) { throw error }
             return false
         }
     }
@@ -204,6 +209,8 @@ private final class ManifestRewriter {
     private var counters = SnapshotCounters()
     private let later: LaterExtents
     private let onLost: (_ path: [UInt8], _ reason: String) -> Void
+    /// Whether an error may only say that a prune has taken something meanwhile.
+    private let isOvertaken: (any Error) throws -> Bool
     /// The entry that waits for further extents, as its own record has it; the bytes of all that have come, and what it lacks.
     private var open: OpenFile?
     /// The folders that the last entry lies in.
@@ -218,9 +225,11 @@ private final class ManifestRewriter {
 
     init(
         _ manifest: ManifestWriter, _ later: LaterExtents,
+        isOvertaken: @escaping (any Error) throws -> Bool,
         onLost: @escaping (_ path: [UInt8], _ reason: String) -> Void
     ) {
         (self.manifest, self.later) = (manifest, later)
+        self.isOvertaken = isOvertaken
         self.onLost = onLost
     }
 
@@ -230,6 +239,7 @@ private final class ManifestRewriter {
             do {
                 next = try reader.next()
             } catch  where error is CorruptionError || error is MissingBlobError {
+                if try isOvertaken(error) { throw error }
                 try close()
                 let path = reader.skipSegment()
                 lostFiles += 1

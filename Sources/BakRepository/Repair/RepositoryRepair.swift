@@ -47,17 +47,14 @@ public class RepositoryRepair {
             firstRound = try repository.collectionRounds().decided
             do {
                 if try attempt() { return report }
-            } catch  where Self.mayHaveMoved(error) {
+            } catch  where RepositoryError.mayHaveMoved(error) {
                 if try isUndisturbed() { throw error }
+            } catch RepositoryError.sessionRevoked {
+                // What it was to commit is gone or elsewhere.
+                continue
             }
         }
         throw RepositoryError.keepsChanging(location: repository.store.location)
-    }
-
-    /// True if an error may say no more than that a prune has moved or deleted what was looked for.
-    private static func mayHaveMoved(_ error: any Error) -> Bool {
-        if let error = error as? StoreError { return error.kind == .notFound }
-        return error is CorruptionError || error is MissingBlobError
     }
 
     /// One look and what follows from it, in the report; false when another program has decided a round meanwhile.
