@@ -2,8 +2,9 @@
 """Backups, prunes, forgetting, restores, copies, checks and repairs of one repository at once, for a while, one of them killed
 each second.
 
-Three machines back up trees that change between their backups; two prune; one forgets at random; one restores; one copies to
-a second repository; one checks and one repairs, and neither may find damage, as there is none.
+Three machines back up trees that change between their backups, and one an archive, out of which another takes things; two prune;
+one forgets, tags and takes back at random; one restores; one copies to a second repository; one checks and one repairs. None of
+them may find damage, as there is none.
 Whatever is killed is begun anew. Afterwards a check of all data must find nothing, every snapshot that was reported
 stored and is not forgotten must be there, every snapshot must be restored as its tree was, and a last prune must
 leave nothing to give back.
@@ -52,7 +53,8 @@ class Soak:
         self.trees = {}
         self.reported = set()
         self.forgotten = set()
-        self.counts = dict.fromkeys(['backup', 'prune', 'forget', 'restore', 'copy', 'check', 'repair', 'killed'], 0)
+        self.counts = dict.fromkeys(
+            ['backup', 'archive', 'prune', 'forget', 'tag', 'undo', 'restore', 'copy', 'check', 'repair', 'killed'], 0)
 
     def run(self, name, *arguments, is_killed=True):
         """Runs the program; returns its exit code and what it printed."""
@@ -93,9 +95,9 @@ class Soak:
 
     # --- What each does until it is over ---
 
-    def back_up(self, number):
+    def back_up(self, number, *options):
         draw = random.Random(self.seed * 100 + number)
-        name = f'machine{number}'
+        name = 'archive' if options else f'machine{number}'
         source = os.path.join(self.folder, name)
         os.mkdir(source)
         run = 0
@@ -114,12 +116,23 @@ class Soak:
             tag = f'{name}-{run}'
             with self.lock:
                 self.trees[tag] = catalogue(source)
-            code, output = self.expect((0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force')
+            code, output = self.expect((0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force', *options)
             if code == 0:
                 rows = [json.loads(line) for line in output.splitlines()]
                 (snapshot,) = [row['snapshot_id'] for row in rows if row.get('snapshot_id')]
                 with self.lock:
                     self.reported.add(snapshot)
+
+    def take_out(self):
+        """Takes single files out of the archive. There may be none of that name."""
+        draw = random.Random(self.seed * 100 + 90)
+        while not self.is_over:
+            time.sleep(draw.random() / 2)
+            rows = [row for row in self.snapshots('take out') if row['tags'][0].startswith('archive-')]
+            if rows:
+                path = os.path.join(self.folder, 'archive', f'file{draw.randint(0, 20):02}')
+                code, output = self.expect(
+                    (0, 1, KILLED), 'take out', 'archive', 'remove', f'{rows[-1]["id"]}:{path}', '--force', '--yes')
 
     def prune(self, number):
         while not self.is_over:
@@ -130,12 +143,33 @@ class Soak:
         while not self.is_over:
             time.sleep(0.3)
             rows = self.snapshots('forget')
+            if rows:
+                self.tag(draw.choice(rows)['id'])
+            rows = self.snapshots('forget')
             if len(rows) <= KEPT:
                 continue
             chosen = [row['id'] for row in draw.sample(rows, len(rows) - KEPT)]
             with self.lock:
                 self.forgotten.update(chosen)
             self.expect((0, KILLED), 'forget', 'forget', *chosen, '--yes')
+            if draw.random() < 0.5:
+                # A prune may be as quick.
+                code, output, errors = self.run('forget', 'forget', '--undo', chosen[0])
+                if code == 0:
+                    self.counts['undo'] += 1
+                elif code != KILLED and 'a prune has deleted' not in errors and 'is there, as' not in errors \
+                        and 'no removed snapshot' not in errors:
+                    self.fail(f'undo of {chosen[0]} ends with {code}: {errors}{output}')
+
+    def tag(self, snapshot):
+        """Marks a snapshot, which nobody else forgets meanwhile; it gets another id."""
+        with self.lock:
+            self.forgotten.add(snapshot)
+        code, output = self.expect((0, KILLED), 'forget', 'tag', snapshot, '--add', f'seen-{time.monotonic_ns()}', '--json')
+        made = {row['id']: row for row in self.snapshots('forget')}
+        with self.lock:
+            if snapshot in made:
+                self.forgotten.discard(snapshot)
 
     def restore(self):
         draw = random.Random(self.seed * 100 + 60)
@@ -159,6 +193,9 @@ class Soak:
         found = target + os.path.join(self.folder, row['tags'][0].split('-')[0])
         if code != 0:
             self.fail(f'restore {row["id"]} ends with {code}: {errors}{output}')
+            return
+        if row['tags'][0].startswith('archive-'):
+            # It has what was taken over as well, and lacks what was taken out.
             return
         got = catalogue(found)
         if got != tree:
@@ -205,6 +242,7 @@ class Soak:
         for repository in ('repo', 'other'):
             self.expect((0,), 'init', 'init', '--pack-size', '1M', '--repo', repository, is_killed=False)
         jobs = [(self.back_up, number) for number in range(MACHINES)] + [(self.prune, 0), (self.prune, 1)]
+        jobs += [(self.back_up, MACHINES, '--archive'), (self.take_out,)]
         jobs += [(self.forget,), (self.restore,), (self.copy,), (self.check,), (self.repair,)]
         jobs += [(self.kill,)] if is_killing else []
         threads = [threading.Thread(target=self.guard, args=job) for job in jobs]
@@ -268,7 +306,7 @@ def main():
                 shutil.copytree(folder, keep, symlinks=True)
             sys.exit(1)
         kills = 0 if options.no_kills else options.seconds // 4
-        if soak.counts['killed'] < kills or not all(soak.counts[what] for what in ('prune', 'copy', 'check', 'repair')):
+        if soak.counts['killed'] < kills or not all(soak.counts[what] for what in ('prune', 'copy', 'check', 'repair', 'tag', 'archive')):
             sys.exit('soak.py: FAILED: too little happened')
         print(f'{kept} snapshots are as they were')
 
