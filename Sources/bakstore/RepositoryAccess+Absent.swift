@@ -46,7 +46,7 @@ extension RepositoryAccess {
             [Layout.snapshots, "packs"].allSatisfy({ Machine.isFolder("\(location.path)/\($0)") == true })
         else { return nil }
         return CommandFailure(
-            code: .damage,
+            code: .noRepository,
             message: "\(location.path): its file config is missing, and the rest of a repository is there; "
                 + needsConfig)
     }
