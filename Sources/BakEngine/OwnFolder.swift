@@ -14,12 +14,14 @@ public struct OwnFolder: Sendable {
     public var path: [UInt8]
     /// What the system shows of it; nil when it cannot be asked.
     public var stat: FileStat?
-    /// The bytes of its configuration; empty when they are not known.
-    public var config: [UInt8]
+    /// Reads its configuration; empty when that cannot be had. Most walks meet nothing that asks for it.
+    private let readConfig: @Sendable () -> [UInt8]
 
     /// Describes a repository's folder.
-    public init(path: [UInt8], stat: FileStat?, config: [UInt8] = []) {
-        (self.path, self.stat, self.config) = (path, stat, config)
+    public init(
+        path: [UInt8], stat: FileStat?, readConfig: @escaping @Sendable () -> [UInt8] = { [] }
+    ) {
+        (self.path, self.stat, self.readConfig) = (path, stat, readConfig)
     }
 
     /// The same where nothing has just been put into the repository: by its path and its numbers.
@@ -52,6 +54,7 @@ public struct OwnFolder: Sendable {
     }
 
     private func holdsConfig(_ path: [UInt8], _ tree: any SourceTree) -> Bool {
+        let config = readConfig()
         guard !config.isEmpty,
             let file = try? tree.open(PathOrder.join(path, Array(Layout.config.description.utf8)))
         else { return false }

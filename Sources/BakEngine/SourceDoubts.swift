@@ -249,9 +249,7 @@ private struct Remains {
             // An archive keeps what a rule leaves out.
             if isArchive || there[place] > 0 { return UInt64(0) }
             // A file of rules or a mark, which comes with them, is no file that they leave.
-            let leavesFew =
-                now[place] <= 1
-                || now[place] < parent.leftOutCounts[place] - min(parent.leftOutCounts[place], now[place])
+            let leavesFew = now[place] <= 1 || 2 * now[place] < parent.leftOutCounts[place]
             return leavesFew ? parent.leftOutCounts[place] : 0
         }
         let before = places.map { parent.fileCounts[$0] + leftOut[$0] }

@@ -201,18 +201,19 @@ extension Repository {
     /// Whether there is something of a snapshot's record. A tombstone says that the session never committed, which this machine
     /// knows better; what was only cut to its length is damage, and told of as that.
     private func hasRecord(_ id: ID128) throws -> Bool {
-        let key = Layout.snapshot(id)
-        guard try isThere(key) else { return false }
-        return try store.size(of: key) != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
+        guard let size = try size(of: Layout.snapshot(id)) else { return false }
+        return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
     }
 
-    private func isThere(_ key: ObjectKey) throws -> Bool {
+    private func isThere(_ key: ObjectKey) throws -> Bool { try size(of: key) != nil }
+
+    /// Nil where there is no such object.
+    private func size(of key: ObjectKey) throws -> Int? {
         do {
-            _ = try store.size(of: key)
-            return true
+            return try store.size(of: key)
         } catch {
             guard error.kind == .notFound else { throw error }
-            return false
+            return nil
         }
     }
 

@@ -241,19 +241,18 @@ extension Commands {
     private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
-        let isShared =
-            !source.isStream
-            && source.roots.contains { root in
-                Machine.areOnOneDevice(Array(access.location.path.utf8), root.absolute) == true
-            }
-        let isInMemory = Disks().isInMemory(Array(access.location.path.utf8))
-        guard isShared || isInMemory,
-            (try? access.repository.store.list(Layout.snapshots))?.isEmpty == true
-        else { return }
-        context.remark(
-            isInMemory
-                ? "the repository \(access.location.path) lies in this machine's memory and is gone when it is switched off"
-                : "the repository \(access.location.path) is on the same disk as the files; keep a copy elsewhere too"
-        )
+        let (repository, path) = (access.location.path, Array(access.location.path.utf8))
+        // Names alone: most backups are not the first, and have no more to ask.
+        guard Machine.names(inFolder: "\(repository)/\(Layout.snapshots)")?.isEmpty ?? true else { return }
+        if Disks().isInMemory(path) {
+            context.remark(
+                "the repository \(repository) lies in this machine's memory and is gone when it is switched off"
+            )
+        } else if !source.isStream,
+            source.roots.contains(where: { Machine.areOnOneDevice(path, $0.absolute) == true })
+        {
+            context.remark(
+                "the repository \(repository) is on the same disk as the files; keep a copy elsewhere too")
+        }
     }
 }

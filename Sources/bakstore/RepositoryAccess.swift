@@ -88,9 +88,9 @@ struct RepositoryAccess {
     /// The repository's folder, which no backup stores and of which nothing is safe to delete.
     var ownFolder: OwnFolder? {
         Machine.realPath(Array(location.path.utf8)).map {
-            OwnFolder(
-                path: Array($0.dropFirst()), stat: Machine.status($0),
-                config: (try? repository.store.readSmall(Layout.config, upTo: 1 << 16)) ?? [])
+            OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = repository.store] in
+                (try? store.readSmall(Layout.config, upTo: 1 << 16)) ?? []
+            }
         }
     }
 

@@ -110,7 +110,7 @@ import Testing
                                 2: thereIsNumbered ? Self.disk : .none,
                             ])
                         let own = OwnFolder(
-                            path: Array("m/r".utf8), stat: there, config: Array(config.utf8))
+                            path: Array("m/r".utf8), stat: there, readConfig: { Array(config.utf8) })
                         let isOwn = own.isSeen(
                             at: found.path, found.stat, in: tree, mark: mark, isUnique: true)
                         #expect(isOwn == (config == "config" && !hereIsNumbered), "\(what) \(config)")
