@@ -6,7 +6,7 @@
 // but what is between them, as if it were a file of its own.
 
 /// The chunkers of a repository, by class of content.
-public struct ChunkerSet: Sendable {
+public final class ChunkerSet: Sendable {
     private let general: Chunker
     private let media: Chunker
     /// Whether a container's structure is read; only comparisons go without.

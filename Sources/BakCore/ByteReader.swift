@@ -6,7 +6,9 @@ public struct ByteReader {
     /// The bytes being read.
     public let bytes: UnsafeRawBufferPointer
     /// The position of the next byte to read, in `bytes`.
-    public private(set) var position = 0
+    @inlinable
+    public var position: Int { cursor }
+    @usableFromInline var cursor = 0
     /// The object that the bytes come from, for errors.
     public let object: String
     /// Where `bytes` start in the object, for errors.
@@ -32,23 +34,30 @@ public struct ByteReader {
     }
 
     /// Takes the next `count` bytes, without copying them.
+    @inlinable
     public mutating func take(_ count: Int) throws(CorruptionError) -> UnsafeRawBufferPointer {
-        guard count >= 0, count <= remaining else {
-            throw corruption("\(count) bytes expected, \(remaining) left")
-        }
-        defer { position += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
+        guard count >= 0, count <= remaining else { throw shortage(count) }
+        defer { cursor += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[cursor..<cursor + count])
+    }
+
+    @usableFromInline
+    func shortage(_ count: Int) -> CorruptionError {
+        corruption("\(count) bytes expected, \(remaining) left")
     }
 
     /// Reads a fixed-width little-endian integer.
+    @inlinable
     public mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(CorruptionError) -> T {
         T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
     }
 
     /// Reads one byte.
+    @inlinable
     public mutating func byte() throws(CorruptionError) -> UInt8 { try integer(UInt8.self) }
 
     /// Reads an unsigned LEB128 of at most ten bytes, in its shortest form only.
+    @inlinable
     public mutating func varint() throws(CorruptionError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -81,6 +90,7 @@ public struct ByteReader {
     }
 
     /// Reads a 16-byte id.
+    @inlinable
     public mutating func id() throws(CorruptionError) -> ID128 {
         ID128(loading: try take(ID128.byteCount).baseAddress!)
     }

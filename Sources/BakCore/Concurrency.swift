@@ -5,7 +5,8 @@ import Glibc
 
 /// A mutual-exclusion lock with one condition to wait on.
 public final class Monitor: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    // Inlined into its callers: a lock that is taken for each chunk must cost no more than the lock.
+    @usableFromInline let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     /// Makes an unlocked monitor.
@@ -22,6 +23,7 @@ public final class Monitor: @unchecked Sendable {
     }
 
     /// Runs `body` with the lock held.
+    @inlinable
     @discardableResult
     public func locked<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
         pthread_mutex_lock(mutex)
@@ -30,9 +32,11 @@ public final class Monitor: @unchecked Sendable {
     }
 
     /// Takes the lock; pair it with `unlock`, in another scope than `locked` allows.
+    @inlinable
     public func lock() { pthread_mutex_lock(mutex) }
 
     /// Gives the lock back.
+    @inlinable
     public func unlock() { pthread_mutex_unlock(mutex) }
 
     /// Waits until another thread signals; the lock must be held, and is held again on return.

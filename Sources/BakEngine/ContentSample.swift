@@ -3,6 +3,7 @@
 // Always holds: memory is bounded. Of very many files a sample keeps those whose content hashes to a multiple of a power of
 // two: two samples keep the same content, and their counts stand for as many times more.
 
+import BakCodec
 import BakFormat
 
 /// How often which content was met beneath each root. For one thread.
@@ -10,6 +11,9 @@ struct ContentSample {
     private struct Key: Hashable {
         var root: Int
         var content: UInt64
+
+        // Roots are few.
+        func hash(into hasher: inout Hasher) { hasher.combine(content) }
     }
 
     private var counts: [Key: UInt64] = [:]
@@ -57,10 +61,17 @@ struct ContentSample {
 extension ManifestEntry {
     /// Tells content from other content of the same repository: by its length and its first chunk.
     fileprivate var contentHash: UInt64 {
-        let beginning: FileContent =
-            if case .extents(let extents) = content { .extents(Array(extents.prefix(1))) } else {
-                content ?? .inline([])
+        let beginning: UInt64 =
+            switch content {
+            case .extents(let extents):
+                switch extents.first {
+                case .chunk(let reference): reference.id.low
+                case .hole(let length): length
+                case nil: 0
+                }
+            case .inline(let bytes): bytes.withUnsafeBytes(Checksum.xxh3_64)
+            case nil: 0
             }
-        return beginning.fingerprint.low ^ stat.size &* 0x9e37_79b9_7f4a_7c15
+        return beginning ^ stat.size &* 0x9e37_79b9_7f4a_7c15
     }
 }

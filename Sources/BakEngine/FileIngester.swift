@@ -13,8 +13,8 @@ import BakStorage
 
 /// What became of a file that was to be read.
 enum IngestResult {
-    /// It is stored, as far as it could be read.
-    case stored(ManifestEntry, readBytes: UInt64, Shortfalls)
+    /// It is stored, as far as it could be read. Out of line: results pass from thread to thread, and are large.
+    indirect case stored(ManifestEntry, readBytes: UInt64, Shortfalls)
     /// It could not be read.
     case failed(SourceError)
     /// It was not finished, because the run is ending.
@@ -72,7 +72,7 @@ extension ChunkerKey {
 
 extension ChunkerSet {
     /// Makes the chunkers that the repository's configuration names; `readsStructure` as in `init(general:media:)`.
-    init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
+    convenience init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
         let key = ChunkerKey(config)
         func chunker(_ contentClass: ContentClass) throws -> Chunker? {
             guard let sizes = config.classes.first(where: { $0.number == contentClass.rawValue }) else {

@@ -14,8 +14,21 @@ extension LocalStore {
     /// File systems whose inode numbers stay, and which only say in which device they are: XFS, F2FS.
     private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
-    public var place: String {
-        let path = Machine.realPath(location) ?? location
+    public var place: String { names.place }
+    public var paths: Set<String> { names.paths }
+
+    /// Both, found out when the first is asked for: what this store is open in stays what it is.
+    private var names: PlaceNames {
+        if let known = monitor.locked({ knownNames }) { return known }
+        let real = Machine.realPath(location)
+        let names = PlaceNames(
+            place: findPlace(path: real ?? location),
+            paths: Set([Machine.absolutePath(location), real].compactMap(\.self)))
+        monitor.locked { knownNames = names }
+        return names
+    }
+
+    private func findPlace(path: String) -> String {
         var system = statfs()
         guard fstatfs(root.number, &system) == 0, let status = try? root.status() else { return path }
         let type = UInt32(truncatingIfNeeded: system.f_type)
@@ -26,8 +39,10 @@ extension LocalStore {
         if Self.numberedTypes.contains(type) { return medium.map { "\($0) \(status.st_ino)" } ?? numbers }
         return medium.map { "\($0) \(path)" } ?? path
     }
+}
 
-    public var paths: Set<String> {
-        Set([Machine.absolutePath(location), Machine.realPath(location)].compactMap(\.self))
-    }
+/// What a store's folder is told by: `ObjectStore.place` and `ObjectStore.paths`.
+struct PlaceNames {
+    var place: String
+    var paths: Set<String>
 }

@@ -32,6 +32,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var way: Naming?
     var temporaryFolder: Descriptor?
     var knownSharing: Sharing?
+    var knownNames: PlaceNames?
     /// Whose the temporaries are that are made now.
     var session: ID128?
     /// Whether folders could be synced before anything was written; nil while that is not known.

@@ -46,7 +46,7 @@ public final class KeylessCheck {
     /// Checks. Throws when the store cannot be listed or read, and when the configuration is damaged or says
     /// that the repository is not encrypted.
     public func run() throws -> KeylessReport {
-        method = try Repository.sealMethod(of: store)
+        method = try Repository.identity(of: store).method
         precondition(method != .none)
         report.objects += 1
         for found in try Obstructions(store).hindering {

@@ -141,17 +141,13 @@ public final class Repository: Sendable {
             random: random)
     }
 
-    /// How the repository in a store is sealed, which its configuration says to who has no key.
+    /// The id of the repository in a store and how it is sealed, which its configuration says without a key.
     ///
     /// Throws as `open` does.
-    public static func sealMethod(of store: any ObjectStore) throws -> SealMethod {
-        try header(configBytes(store)).seal
+    public static func identity(of store: any ObjectStore) throws -> (id: ID128, method: SealMethod) {
+        let header = try header(configBytes(store))
+        return (header.id, header.seal)
     }
-
-    /// The id of the repository in a store, which its configuration says to who has no key.
-    ///
-    /// Throws as `open` does.
-    public static func id(of store: any ObjectStore) throws -> ID128 { try header(configBytes(store)).id }
 
     private static func configBytes(_ store: any ObjectStore) throws -> [UInt8] {
         let bytes: [UInt8]

@@ -44,7 +44,7 @@ extension Commands {
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> ExitCode {
         let location = try RepositoryAccess.locate(invocation, context: context)
-        let (store, method) = try RepositoryAccess.recognizedStore(location, context)
+        let (store, _, method) = try RepositoryAccess.recognizedStore(location, context)
         guard method != .none else {
             throw CommandFailure(
                 code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")

@@ -77,7 +77,7 @@ struct KnownRules {
         _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
     ) -> Bool {
         let id = access.repository.config.id
-        if let store = try? LocalStore(path: path), let there = try? Repository.id(of: store) {
+        if let store = try? LocalStore(path: path), let there = try? Repository.identity(of: store).id {
             return there == id
         }
         // One that was never used from here, and is not there, is still to be made.

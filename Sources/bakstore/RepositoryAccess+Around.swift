@@ -10,7 +10,7 @@ extension RepositoryAccess {
         guard Machine.isThere(Array("\(folder)/\(Layout.config)".utf8)),
             let store = try? LocalStore(path: folder)
         else { return false }
-        return (try? Repository.id(of: store)) != nil
+        return (try? Repository.identity(of: store)) != nil
     }
 
     /// Throws if what is to be made at `path` would be a repository's folder or lie in one: what is in that belongs to it.

@@ -113,7 +113,7 @@ struct RepositoryAccess {
         _ context: CommandContext, writesNothing: Bool = false
     ) throws -> RepositoryAccess {
         do {
-            let (store, method) = try recognizedStore(location, context)
+            let (store, id, method) = try recognizedStore(location, context)
             // Before anything is changed: what only reads may still get at what it needs.
             if purpose == .repository, !invocation.command.onlyReads {
                 try store.expectFolders(Layout.folders)
@@ -128,8 +128,7 @@ struct RepositoryAccess {
             let repository = try Repository.open(
                 store,
                 cache: try cache(
-                    of: try Repository.id(of: store), location, isEncrypted: isEncrypted, context,
-                    isReadOnly: writesNothing),
+                    of: id, location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
                 time: context.clock, random: SystemRandom()
             ) { try context.password(purpose, of: location.path, invocation) }
             if !writesNothing {
@@ -152,14 +151,15 @@ struct RepositoryAccess {
         }
     }
 
-    /// The folder of a repository as a store, and how it is sealed; throws what is to be said if there is none in it, or
+    /// The folder of a repository as a store, its id and how it is sealed; throws what is to be said if there is none in it, or
     /// another program's.
     static func recognizedStore(
         _ location: RepositoryLocation, _ context: CommandContext
-    ) throws -> (store: LocalStore, method: SealMethod) {
+    ) throws -> (store: LocalStore, id: ID128, method: SealMethod) {
         do {
             let store = try store(location)
-            return (store, try Repository.sealMethod(of: store))
+            let (id, method) = try Repository.identity(of: store)
+            return (store, id, method)
         } catch {
             throw failure(error, at: location, context) ?? error
         }

@@ -41,7 +41,7 @@ extension Fixture {
         let created = try fixture.createEncrypted(method)
         #expect(created.config.encryption == method && created.config.idAlgorithm == .sha256)
         let commits = try smallBackup(created)
-        #expect(try Repository.sealMethod(of: fixture.store) == method)
+        #expect(try Repository.identity(of: fixture.store).method == method)
         let opened = try fixture.open("word")
         #expect(opened.config == created.config)
         #expect(try contents(commits[1], opened) == smallContents)
