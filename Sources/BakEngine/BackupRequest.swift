@@ -129,6 +129,8 @@ public enum BackupEvent: Sendable {
         case new, changed, unmodified
         /// As the parent has it under another path.
         case moved
+        /// Not compared with a parent, of which one has it.
+        case reread
     }
 
     /// An item could not be read, or not as a whole; the exit code says so.

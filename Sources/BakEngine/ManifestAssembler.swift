@@ -220,7 +220,7 @@ final class ManifestAssembler: @unchecked Sendable {
             counters.bytes.add(entry.stat.size)
             if entry.goneSince != nil { counters.goneFiles += 1 }
             switch change {
-            case .new: counters.newFiles += 1
+            case .new, .reread: counters.newFiles += 1
             case .changed: counters.changedFiles += 1
             case .unmodified: counters.unmodifiedFiles += 1
             case .moved:

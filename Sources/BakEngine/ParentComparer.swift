@@ -24,6 +24,8 @@ final class ParentComparer {
 
     let tracks: [ParentTrack]
     let makesRuns: Bool
+    /// True if there is one whose entries may stand for those of the walk.
+    private let isComparing: Bool
     /// What an archive carries over, and how; nil when the snapshot is none.
     let carrying: ArchiveCarrying?
     let onEvent: @Sendable (BackupEvent) -> Void
@@ -58,6 +60,7 @@ final class ParentComparer {
         self.makesRuns = makesRuns
         self.carrying = carrying
         self.onEvent = onEvent
+        isComparing = tracks.contains { $0.uses.contains(.comparing) }
         vouched = VouchedContent(repository, index)
         tally = SourceTally(roots: request.paths)
         moves = MoveFinder(
@@ -72,7 +75,7 @@ final class ParentComparer {
         let isNewToOne = stat.type == .regular && countMet()
         let before = place
         place = nil
-        var change = BackupEvent.Change.new
+        var change = isComparing || !isKnown(stat) ? BackupEvent.Change.new : .reread
         var isInPlace = false
         var recorded: Int?
         for track in tracks where track.standing == .found && track.uses.contains(.comparing) {
@@ -121,6 +124,11 @@ final class ParentComparer {
             isNewToOne = true
         }
         return isNewToOne
+    }
+
+    /// True if a parent has a file where the walk has met one.
+    private func isKnown(_ stat: FileStat) -> Bool {
+        stat.type == .regular && tracks.contains(where: \.hasMetFile)
     }
 
     /// Counts a file that is as a parent has it for each parent that has more of it, if that one has nothing.

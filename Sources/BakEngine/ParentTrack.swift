@@ -119,11 +119,15 @@ final class ParentTrack {
 
     /// Counts the file that the walk has met. True if the parent's source had one there.
     func countMet(beneath root: Int) -> Bool {
-        guard standing == .found, let fields = cursor.segment?.fields, fields.stat.type == .regular,
-            fields.goneSince == nil
-        else { return false }
+        guard hasMetFile else { return false }
         metCounts[root] += 1
         return true
+    }
+
+    /// True if the parent's source had a file at the path that was last sought.
+    var hasMetFile: Bool {
+        guard standing == .found, let fields = cursor.segment?.fields else { return false }
+        return fields.stat.type == .regular && fields.goneSince == nil
     }
 
     /// Counts a file that is as another parent has it, which is empty.

@@ -82,7 +82,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         guard invocation.verbosity >= (change == .unmodified ? 2 : 1) else { return }
         let word =
             switch change {
-            case .new: "new"
+            case .new, .reread: "new"
             case .changed: "changed"
             case .unmodified: "unmodified"
             case .moved: "moved"

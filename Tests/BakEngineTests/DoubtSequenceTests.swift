@@ -187,6 +187,28 @@ import Testing
         #expect(report.counters.newlyGoneFiles == 10)
     }
 
+    /// A folder of copies that is gone was not renamed to the one that is left, whether that one is compared or read again.
+    @Test(arguments: [false, true]) func copiesThatAreLeftAreNotThoseThatAreGone(isForced: Bool) throws {
+        let bench = try MemoryBench()
+        func backup(_ folders: [(name: String, contents: Range<Int>)]) throws -> BackupReport {
+            var entries = [FakeEntry.other("s", .directory)]
+            for (name, contents) in folders {
+                entries.append(.other("s/\(name)", .directory))
+                entries += contents.map { .file("s/\(name)/\($0 + 100)", Array("content \($0)".utf8)) }
+            }
+            return try bench.backup(FakeTree(entries), EventLog()) {
+                $0.archive = .no
+                if isForced { $0.parent = .none }
+            }
+        }
+        _ = try backup([("a", 0..<10), ("b", 0..<12)])
+        let report = try backup([("a", 0..<10), ("others", 100..<112)])
+        let doubt = try #require(report.doubts.shrunken.first)
+        #expect((doubt.before, doubt.left, doubt.others) == (22, 10, 12))
+        // But one that was renamed is there, however it is read.
+        #expect(try backup([("a", 0..<10), ("c", 0..<12)]).doubts.shrunken.isEmpty)
+    }
+
     // MARK: What was called safe to delete
 
     /// A folder of so many files, of which so many were called safe to delete, and so many, from the first on, are deleted then.
