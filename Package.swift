@@ -17,8 +17,11 @@ func library(_ name: String, uses dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, of dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+/// The tests of one module, target or set of helpers.
+func tests(_ subject: String, of dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: subject + "Tests", dependencies: dependencies, path: "Tests/Unit/" + subject,
+        swiftSettings: settings)
 }
 
 // libipsec-mb, which there is for x86-64 only, and without a description for pkg-config.
@@ -55,8 +58,8 @@ let package = Package(
         library("BakChunking", uses: ["BakCore", "CKernels", "CXXHash"]),
         library(
             "BakCodec", uses: ["BakCore", "CKernels", "CLZ4", "CZstd", "CXXHash", "COpenSSL", "CArgon2"]),
-        library("BakFormat", uses: ["BakCore", "BakCodec"]),
         library("BakStorage", uses: ["BakCore"]),
+        library("BakFormat", uses: ["BakStorage", "BakCodec", "BakCore"]),
         library("BakPosix", uses: ["BakStorage", "BakCore", "CLinux"]),
         library("BakRepository", uses: ["BakFormat", "BakCodec", "BakStorage", "BakCore"]),
         library(
@@ -93,16 +96,16 @@ let package = Package(
                 "BakStorage", "BakCore",
             ],
             path: "Tests/Hostile", swiftSettings: settings),
-        tests("HostileTests", of: ["HostileRepositories", "TestSupport", "BakCore"]),
-        tests("BakCoreTests", of: ["BakCore"]),
+        tests("Hostile", of: ["HostileRepositories", "TestSupport", "BakCore"]),
+        tests("BakCore", of: ["BakCore"]),
         tests(
-            "BakCodecTests",
+            "BakCodec",
             of: ["SeededNumbers", "BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
-        tests("BakChunkingTests", of: ["SeededNumbers", "BakChunking", "BakCore", "CKernels", "CXXHash"]),
-        tests("BakPosixTests", of: ["TestSupport", "BakPosix", "BakStorage", "BakCore", "CLinux"]),
-        tests("BakFormatTests", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
+        tests("BakChunking", of: ["SeededNumbers", "BakChunking", "BakCore", "CKernels", "CXXHash"]),
+        tests("BakPosix", of: ["TestSupport", "BakPosix", "BakStorage", "BakCore", "CLinux"]),
+        tests("BakFormat", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(
-            "BakRepositoryTests",
+            "BakRepository",
             of: ["TestSupport", "BakRepository", "BakFormat", "BakCodec", "BakStorage", "BakCore"]),
         .testTarget(
             name: "SimulationTests",
@@ -111,21 +114,21 @@ let package = Package(
             ],
             path: "Tests/Simulation", swiftSettings: settings),
         tests(
-            "BakEngineTests",
+            "BakEngine",
             of: [
                 "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakChunking",
                 "BakStorage",
                 "BakCore",
             ]),
         tests(
-            "BenchmarkTests",
+            "Benchmark",
             of: [
                 "bakstore-benchmark", "bakstore", "TestSupport", "BakChunking", "BakEngine", "BakRepository",
                 "BakPosix",
                 "BakStorage", "BakCore",
             ]),
         tests(
-            "bakstoreTests",
+            "bakstore",
             of: [
                 "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec",
                 "BakStorage",

@@ -131,7 +131,7 @@ struct GrowthBenchmark {
         let repository = try Repository.open(
             store, cache: FolderCache(path: folder + "/cache"), time: SystemTime(), random: SystemRandom())
         let manifests = try BlobIndex(repository).packs.filter { $0.kind == .manifestPack }
-        let records = try [Layout.index, Layout.snapshots, Layout.sessions].flatMap(store.list)
+        let records = try [ObjectNames.index, ObjectNames.snapshots, ObjectNames.sessions].flatMap(store.list)
         return manifests.reduce(0) { $0 + Int($1.size) } + records.reduce(0) { $0 + $1.size }
     }
 }

@@ -1,6 +1,7 @@
 // ActorStore: one process's way to the shared store. Staging is the process's own affair; what others can see or
 // change goes through `perform`, one operation at a time, which is where a simulation takes hold.
 
+import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
@@ -45,7 +46,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             probes.append(key)
             return .created
         }
-        if key.description.hasPrefix(Layout.sessions) {
+        if key.description.hasPrefix(ObjectNames.sessions) {
             if sessionsLeft == 0 {
                 throw StoreError(
                     kind: .failed(errno: ECANCELED), operation: "put", object: key.description,
@@ -109,7 +110,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         var kept = if let early { early } else { try living() }
         if sweepFault == .byClock { kept = [] }
         if sweepFault == .ofUndecided {
-            kept.formIntersection(try list(Layout.snapshots).compactMap { Layout.id(in: $0.key) })
+            kept.formIntersection(try list(ObjectNames.snapshots).compactMap { ObjectNames.id(in: $0.key) })
         }
         var removed = 0
         for info in listed where !(Temporary.session(of: info.key).map(kept.contains) ?? true) {
@@ -133,7 +134,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     }
 
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
-        if OneFolderRandom.isEmpty(folder) || ignoresSpares && folder == Layout.spares { return [] }
+        if OneFolderRandom.isEmpty(folder) || ignoresSpares && folder == ObjectNames.spares { return [] }
         if folder == "gc", !probes.isEmpty { return probes.map { ObjectInfo(key: $0, size: 0) } }
         guard let pageCount else { return try infos(.list(folder: universe.folder(folder)), folder) }
         var all: [ObjectInfo] = []

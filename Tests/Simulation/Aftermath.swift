@@ -48,9 +48,9 @@ enum Aftermath {
     private static func garbage(_ repository: Repository) throws -> String? {
         let index = try BlobIndex(repository, rebuilding: true)
         var packs = Set(index.packs.map(\.id))
-        for folder in Layout.packFolders {
+        for folder in ObjectNames.packFolders {
             for info in try repository.store.list(folder) {
-                guard let id = Layout.id(in: info.key), packs.remove(id) != nil else {
+                guard let id = ObjectNames.id(in: info.key), packs.remove(id) != nil else {
                     return "\(info.key) is left over"
                 }
             }
@@ -62,16 +62,16 @@ enum Aftermath {
         if dead > 0 { return "\(dead) blobs are left that nothing refers to" }
         // A session that was given up stays as long as nothing is to be gained by ending it.
         let outcomes = try repository.sessionOutcomes()
-        let sessions = try repository.store.list(Layout.sessions).filter {
-            outcomes.isDecided(Layout.id(in: $0.key)!)
+        let sessions = try repository.store.list(ObjectNames.sessions).filter {
+            outcomes.isDecided(ObjectNames.id(in: $0.key)!)
         }
-        let probes = try repository.store.list(Layout.collections).filter {
-            Layout.round(in: $0.key) == nil
+        let probes = try repository.store.list(ObjectNames.collections).filter {
+            ObjectNames.round(in: $0.key) == nil
         }
         // So does what it has not published.
         try repository.removeLeavings()
         let open = Set(
-            try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) })
+            try repository.store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) })
         let temporaries = try repository.store.list(Temporary.folder).filter {
             Temporary.session(of: $0.key).map { !open.contains($0) } ?? false
         }

@@ -14,7 +14,7 @@ extension Process {
         let repository = try surroundings.open()
         let used = Set(try BlobIndex(repository).packs.map(\.id))
         for info in try surroundings.store.list(OneFolderRandom.packFolder) {
-            guard let id = Layout.id(in: info.key), !used.contains(id) else { continue }
+            guard let id = ObjectNames.id(in: info.key), !used.contains(id) else { continue }
             try surroundings.store.delete(info.key)
         }
     }

@@ -70,7 +70,7 @@ struct Fleet {
                 RepositoryError.cannotCollect, RepositoryError.keepsChanging:
                 true
             // A collector that misses a commit record stops.
-            case let error as CorruptionError: error.object.hasPrefix(Layout.snapshots)
+            case let error as CorruptionError: error.object.hasPrefix(ObjectNames.snapshots)
             default: false
             }
         }

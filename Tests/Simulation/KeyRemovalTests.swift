@@ -39,11 +39,11 @@ extension Repository {
     }
 
     fileprivate func remove(_ id: ID128, _ order: RemovalOrder) throws {
-        let slot = Layout.keySlot(id)
+        let slot = ObjectNames.keySlot(id)
         func infos() throws -> [KeySlotInfo] { try keySlots().filter { $0.note != nil && $0.id != id } }
         func expect(_ isTrue: Bool) throws { if !isTrue { throw RepositoryError.lastKeySlot } }
         func mark(_ removal: ID128) throws -> ObjectKey {
-            let mark = Layout.keyRemoval(id, removal)
+            let mark = ObjectNames.keyRemoval(id, removal)
             _ = try store.put(mark, UnsafeRawBufferPointer(start: nil, count: 0))
             return mark
         }
@@ -65,7 +65,7 @@ extension Repository {
             let mark = try mark(order == .sharingMarks ? .zero : ID128(from: self.random))
             let early = try infos()
             let going = Set(
-                try store.list(Layout.keys).compactMap { info in Layout.keyRemoval(in: info.key) })
+                try store.list(ObjectNames.keys).compactMap { info in ObjectNames.keyRemoval(in: info.key) })
             let isLast =
                 order == .sharingMarks
                 ? try !infos().contains { !$0.isBeingRemoved }
@@ -123,7 +123,7 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
                 ids.append(try repository.addKeySlot(password: password, cost: cheap, note: note))
             }
             for number in left {
-                let mark = Layout.keyRemoval(ids[number], ID128(from: surroundings.random))
+                let mark = ObjectNames.keyRemoval(ids[number], ID128(from: surroundings.random))
                 _ = try surroundings.store.put(mark, UnsafeRawBufferPointer(start: nil, count: 0))
             }
             made = repository
@@ -148,7 +148,7 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
         }
         let explorer = Explorer(universe, processes.map { .init(processes: [$0]) })
         explorer.extent = extent
-        let keys = universe.folder(Layout.keys)
+        let keys = universe.folder(ObjectNames.keys)
         explorer.effects = { key in universe.folderOfKey[Int(key)] == keys ? .all : [] }
         explorer.isExpected = { $0.contains("last key slot") || $0.contains("every other key slot") }
         explorer.fault = { image in
@@ -164,8 +164,8 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
                 let next = try alone(image)
                 let added = try next.addKeySlot(password: password, cost: cheap, note: note)
                 for slot in slots { try next.removeKeySlot(slot.id) }
-                let rest = try next.store.list(Layout.keys).map(\.key)
-                return rest == [Layout.keySlot(added)] ? nil : "left: \(rest)"
+                let rest = try next.store.list(ObjectNames.keys).map(\.key)
+                return rest == [ObjectNames.keySlot(added)] ? nil : "left: \(rest)"
             } catch { return "\(error)" }
         }
         let outcome = try explorer.run(from: first)

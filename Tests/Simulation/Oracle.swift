@@ -29,7 +29,7 @@ enum Oracle {
                 } catch { return "snapshot \(snapshot.id.short): \(error)" }
             }
             // Whichever copy a prune or a reader takes, it has to be there.
-            for pack in index.packs where !image.contains(universe.key(Layout.pack(pack.id))) {
+            for pack in index.packs where !image.contains(universe.key(ObjectNames.pack(pack.id))) {
                 return "the repository: its index names pack \(pack.id.short), which is gone"
             }
             return nil

@@ -123,7 +123,7 @@ extension Process {
             let spared = try repository.spares().keys.sorted()
             let there = try repository.sessionOutcomes().committed.intersection(spared).sorted()
             guard !there.isEmpty else { return }
-            let key = Layout.snapshot(there[choose(there.count)])
+            let key = ObjectNames.snapshot(there[choose(there.count)])
             var bytes = try repository.store.readWhole(key, upTo: FormatLimits.recordBytes)
             switch loss {
             case .deleted: bytes = []

@@ -144,24 +144,24 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         var first = try StoreImage.after(StoreImage(), universe, seed: 1000) { surroundings in
             try Process.initialize.run(surroundings)
             nonisolated(unsafe) var made: [ObjectKey] = []
-            try Process.backup([1, 2]) { made.append(Layout.snapshot($0.id)) }.run(surroundings)
-            try Process.backup([1]) { made.append(Layout.snapshot($0.id)) }.run(surroundings)
+            try Process.backup([1, 2]) { made.append(ObjectNames.snapshot($0.id)) }.run(surroundings)
+            try Process.backup([1]) { made.append(ObjectNames.snapshot($0.id)) }.run(surroundings)
             (dropped, kept) = (made.first, made.last)
         }
         let context = try Oracle.open(ActorStore.alone(first, universe)).context
-        let snapshots = universe.folder(Layout.snapshots)
+        let snapshots = universe.folder(ObjectNames.snapshots)
         func marker(of snapshot: ObjectKey) -> StoreImage.Object? {
-            guard let id = Layout.id(in: snapshot) else { return nil }
+            guard let id = ObjectNames.id(in: snapshot) else { return nil }
             let origin = RecordOrigin(time: Timestamp(seconds: 0), host: "host", program: "test")
             let bytes = ForgetMarker(snapshot: id, origin: origin).encode(context)
-            return .init(key: universe.key(Layout.forget(id)), content: universe.content(bytes))
+            return .init(key: universe.key(ObjectNames.forget(id)), content: universe.content(bytes))
         }
         if !forgetsAtAnyTime || takers > 0, let dropped, let marker = marker(of: dropped) {
             _ = first.apply(.put(marker), universe)
         }
         let lost = loss == .counted ? try lose(kept, from: &first, universe, marker: marker) : nil
         universe.hasTemporaries = sweepers > 0
-        let actors = actors(takingBack: dropped.flatMap(Layout.id), losing: kept)
+        let actors = actors(takingBack: dropped.flatMap(ObjectNames.id), losing: kept)
         let explorer = Explorer(universe, actors) { key in
             // Any snapshot but Y.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
@@ -201,10 +201,10 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
     /// need forget.
     private static func effects(of key: Universe.Key, _ universe: Universe) -> VisibleChanges.Effects {
         switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
-        case OneFolderRandom.packFolder, Layout.index: .deletionHarms
-        case Layout.snapshots, Layout.spares: .all
-        case Layout.collections:
-            Layout.round(in: universe.keys[Int(key)])?.isDecision == true ? .all : []
+        case OneFolderRandom.packFolder, ObjectNames.index: .deletionHarms
+        case ObjectNames.snapshots, ObjectNames.spares: .all
+        case ObjectNames.collections:
+            ObjectNames.round(in: universe.keys[Int(key)])?.isDecision == true ? .all : []
         default: []
         }
     }
@@ -215,17 +215,17 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         _ snapshot: ObjectKey?, from image: inout StoreImage, _ universe: Universe,
         marker: (ObjectKey) -> StoreImage.Object?
     ) throws -> StoreImage.Object? {
-        guard let snapshot, let id = Layout.id(in: snapshot) else { return nil }
+        guard let snapshot, let id = ObjectNames.id(in: snapshot) else { return nil }
         nonisolated(unsafe) var garbage: ObjectKey?
         image = try StoreImage.after(image, universe, seed: 1001) { surroundings in
             try Process.prune(isOneRound: true).run(surroundings)
-            try Process.backup([5]) { garbage = Layout.snapshot($0.id) }.run(surroundings)
+            try Process.backup([5]) { garbage = ObjectNames.snapshot($0.id) }.run(surroundings)
         }
         if let garbage, let marker = marker(garbage) { _ = image.apply(.put(marker), universe) }
         let key = universe.key(snapshot)
         guard let content = image[key] else { return nil }
         image.remove(key, universe)
-        image.remove(universe.key(Layout.spare(id)), universe)
+        image.remove(universe.key(ObjectNames.spare(id)), universe)
         return .init(key: key, content: content)
     }
 }

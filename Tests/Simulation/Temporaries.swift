@@ -1,6 +1,7 @@
 // Temporaries: an object that is put is a file of another name first, as in a folder. The file's name says to which session
 // it belongs, and whoever sweeps goes by that.
 
+import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
@@ -28,8 +29,9 @@ struct Temporary: Hashable {
             ObjectKey("\(Self.folder)/\(session.map(\.description) ?? "none").\(process).\(name)"))
         owner = session.map {
             Owner(
-                session: universe.key(Layout.session($0)), outcome: universe.key(Layout.snapshot($0)),
-                spare: universe.key(Layout.spare($0)))
+                session: universe.key(ObjectNames.session($0)),
+                outcome: universe.key(ObjectNames.snapshot($0)),
+                spare: universe.key(ObjectNames.spare($0)))
         }
     }
 

@@ -108,7 +108,7 @@ private struct Layer {
         for place in entries.indices { entries[place].pack = numbers[entries[place].pack]! }
         let segment = IndexSegment(
             session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
-        let key = Layout.baseSegment(round, segment.session)
+        let key = ObjectNames.baseSegment(round, segment.session)
         try segment.encode(repository.context).withUnsafeBytes { bytes in
             if bytes.count <= Self.smallBytes {
                 // A full store can give up its reserve for one that is small.

@@ -81,7 +81,7 @@ struct CollectionRound {
             usage.packs.filter { $0.livingBlobs > 0 && !copied.contains($0.pack.id) }.map(\.pack.id))
         let deleted = condemned.subtracting(kept)
         if faults.deleteBeforeDecision {
-            for id in deleted.sorted() { try repository.store.delete(Layout.pack(id)) }
+            for id in deleted.sorted() { try repository.store.delete(ObjectNames.pack(id)) }
         }
         onEvent(.step(.indexing))
         let base = try BaseIndex.write(
@@ -96,7 +96,7 @@ struct CollectionRound {
             $0.livingBlobs > 0 && !deleted.contains($0.pack.id) ? $0.unusedBytes : 0
         }
         let bytes = outcome.decision.encode(repository.context)
-        if try repository.store.putOwn(Layout.decision(plan.number), bytes, fromReserve: true) {
+        if try repository.store.putOwn(ObjectNames.decision(plan.number), bytes, fromReserve: true) {
             return outcome
         }
         if faults.noDecisionRecord { return outcome }

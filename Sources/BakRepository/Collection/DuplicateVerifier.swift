@@ -96,7 +96,7 @@ final class DuplicateVerifier {
 
     /// Notes a pack that is not in the store. One that a session has published since the packs were listed is.
     private func expectPack(_ place: UInt32) throws {
-        let key = Layout.pack(sorted.packs[Int(place)].id)
+        let key = ObjectNames.pack(sorted.packs[Int(place)].id)
         do {
             _ = try repository.store.size(of: key)
         } catch  where error.kind == .notFound {

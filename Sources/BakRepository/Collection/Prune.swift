@@ -101,10 +101,10 @@ public final class Prune {
     private func removeSessions() throws {
         let milestones = faults.milestones.inside(["at the end"])
         try Sweep.removeDecidedSessions(repository, milestones)
-        let open = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        let open = try repository.store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) }
         for (done, session) in open.enumerated() {
             milestones.reached("open sessions", ["\(open[done...])"])
-            if try watch.endIfDamaged(session) { try repository.store.delete(Layout.session(session)) }
+            if try watch.endIfDamaged(session) { try repository.store.delete(ObjectNames.session(session)) }
         }
     }
 
@@ -222,7 +222,9 @@ public final class Prune {
     /// Puts a plan; where another program's is there already, that is the round's.
     private func put(_ plan: CollectionPlan) throws -> CollectionPlan {
         let bytes = plan.encode(repository.context)
-        if try repository.store.putOwn(Layout.plan(plan.number), bytes, fromReserve: true) { return plan }
+        if try repository.store.putOwn(ObjectNames.plan(plan.number), bytes, fromReserve: true) {
+            return plan
+        }
         return try repository.collectionPlan(plan.number)
     }
 

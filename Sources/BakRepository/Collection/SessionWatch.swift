@@ -33,7 +33,9 @@ final class SessionWatch {
     /// The sessions that have neither committed nor been revoked.
     func undecided() throws -> Set<ID128> {
         // In this order: a session that commits in between is decided.
-        let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
+            ObjectNames.id(in: $0.key)
+        }
         let outcomes = sessions.isEmpty ? SessionOutcomes() : try repository.sessionOutcomes()
         let open = Set(sessions.filter { !outcomes.isDecided($0) })
         if !repository.store.guardsNames, abandoned == nil { abandoned = open }
@@ -93,8 +95,8 @@ final class SessionWatch {
     func expectEndable() throws {
         let open = try undecided()
         guard !open.isEmpty else { return }
-        for found in try repository.store.listWithObstructions(Layout.snapshots).obstructions {
-            guard let id = Layout.id(in: found.key), open.contains(id) else { continue }
+        for found in try repository.store.listWithObstructions(ObjectNames.snapshots).obstructions {
+            guard let id = ObjectNames.id(in: found.key), open.contains(id) else { continue }
             throw StoreError(
                 kind: .obstructed, operation: "end the session of", object: found.key.description,
                 message: "\(found)")
@@ -122,7 +124,7 @@ final class SessionWatch {
         let bytes = Tombstone(session: session).encode(repository.context)
         // Whichever is there first holds: the commit record or the tombstone.
         let outcome = try bytes.withUnsafeBytes {
-            try repository.store.putFromReserve(Layout.snapshot(session), $0)
+            try repository.store.putFromReserve(ObjectNames.snapshot(session), $0)
         }
         guard outcome == .created else { return }
         revokedCount += 1

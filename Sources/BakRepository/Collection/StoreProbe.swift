@@ -1,6 +1,7 @@
 // StoreProbe: whether a store can do what collections rely on. A prune beside backups is safe only where one of
 // two puts of a name loses, and where a listing shows what has been put.
 
+import BakFormat
 import BakCore
 import BakStorage
 
@@ -25,10 +26,10 @@ extension Repository {
     }
 
     private func faultOfStore() throws -> String? {
-        let key = ObjectKey("\(Layout.collections)/probe-\(ID128(from: random))")
+        let key = ObjectKey("\(ObjectNames.collections)/probe-\(ID128(from: random))")
         let bytes: [UInt8] = Array("probe".utf8)
         func put() throws -> PutOutcome { try bytes.withUnsafeBytes { try store.putFromReserve(key, $0) } }
-        func isListed() throws -> Bool { try store.list(Layout.collections).contains { $0.key == key } }
+        func isListed() throws -> Bool { try store.list(ObjectNames.collections).contains { $0.key == key } }
         guard try put() == .created else { return "it refuses new names" }
         if try put() == .created {
             try store.delete(key)
@@ -42,7 +43,9 @@ extension Repository {
 
     /// Removes probes that interrupted prunes left.
     func sweepProbes() throws {
-        for info in try store.list(Layout.collections)
-        where info.key.description.hasPrefix(Layout.collections + "/probe-") { try store.delete(info.key) }
+        for info in try store.list(ObjectNames.collections)
+        where info.key.description.hasPrefix(ObjectNames.collections + "/probe-") {
+            try store.delete(info.key)
+        }
     }
 }

@@ -122,7 +122,7 @@ struct Survey {
             }
             if record.hasIndex, !superseded.contains(id), !trusted.sessions.contains(id) {
                 throw CorruptionError(
-                    object: Layout.indexSegment(id).description, offset: 0,
+                    object: ObjectNames.indexSegment(id).description, offset: 0,
                     reason: "the index segment is missing")
             }
             return record
@@ -160,9 +160,9 @@ extension Repository {
     /// Every pack that is in the store, and its size.
     func listPacks() throws -> [ID128: Int] {
         var packs: [ID128: Int] = [:]
-        try store.listEach(Layout.packFolders) { objects, _ in
+        try store.listEach(ObjectNames.packFolders) { objects, _ in
             for info in objects {
-                guard let id = Layout.pack(in: info.key) else { continue }
+                guard let id = ObjectNames.pack(in: info.key) else { continue }
                 packs[id] = info.size
             }
         }

@@ -32,7 +32,7 @@ struct Sweep {
     func run(packs: [ID128]) throws -> Bool {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
-        let keys = segments + packs.map(Layout.pack)
+        let keys = segments + packs.map(ObjectNames.pack)
         for (done, key) in keys.enumerated() {
             milestones.reached("sweep", keys[done...].map(\.description))
             if shouldStop() { return false }
@@ -47,16 +47,16 @@ struct Sweep {
 
     private func supersededSegments(_ outcomes: SessionOutcomes) throws -> [ObjectKey] {
         let (base, superseded) = (Set(decision.base), Set(decision.superseded))
-        let listed = try repository.store.list(Layout.index).map(\.key)
+        let listed = try repository.store.list(ObjectNames.index).map(\.key)
         var outcomes = outcomes
         // Nothing is deleted on the word of a damaged record.
-        try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { Layout.id(in: $0) })
+        try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { ObjectNames.id(in: $0) })
         return listed.filter { key in
-            if let (round, id) = Layout.baseSegment(in: key) {
+            if let (round, id) = ObjectNames.baseSegment(in: key) {
                 // Of a later round it may be what another program is about to decide.
                 return round < decision.number || (round == decision.number && !base.contains(id))
             }
-            guard let session = Layout.id(in: key) else { return false }
+            guard let session = ObjectNames.id(in: key) else { return false }
             return superseded.contains(session) || outcomes.revoked.contains(session)
         }
     }
@@ -64,13 +64,15 @@ struct Sweep {
     /// Removes the records of sessions that are decided: they are there to be found until then.
     static func removeDecidedSessions(_ repository: Repository, _ milestones: Milestones) throws {
         // In this order: what is decided when the sessions were listed is decided for good.
-        let sessions = try repository.store.list(Layout.sessions).compactMap { Layout.id(in: $0.key) }
+        let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
+            ObjectNames.id(in: $0.key)
+        }
         guard !sessions.isEmpty else { return }
         let outcomes = try repository.sessionOutcomes()
         let decided = sessions.filter(outcomes.isDecided)
         for (done, session) in decided.enumerated() {
             milestones.reached("decided sessions", ["\(decided[done...])"])
-            try repository.store.delete(Layout.session(session))
+            try repository.store.delete(ObjectNames.session(session))
         }
     }
 }

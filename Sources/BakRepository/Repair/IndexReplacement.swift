@@ -30,8 +30,8 @@ struct IndexReplacement {
         }
         var deleted: Set<ID128> = []
         var superseded = trusted.outcomes.committed.union(trusted.outcomes.damaged)
-        for info in try repository.store.list(Layout.collections) {
-            guard let (number, isDecision) = Layout.round(in: info.key), isDecision,
+        for info in try repository.store.list(ObjectNames.collections) {
+            guard let (number, isDecision) = ObjectNames.round(in: info.key), isDecision,
                 number <= trusted.round
             else { continue }
             do {
@@ -52,14 +52,14 @@ struct IndexReplacement {
         let plan = CollectionPlan(number: round, origin: origin, condemned: [])
         // Another program's plan serves as well: what it condemned is not deleted.
         _ = try plan.encode(repository.context).withUnsafeBytes {
-            try repository.store.put(Layout.plan(round), $0)
+            try repository.store.put(ObjectNames.plan(round), $0)
         }
         let decision = CollectionDecision(
             number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
-        if try repository.store.putOwn(Layout.decision(round), decision.encode(repository.context)) {
+        if try repository.store.putOwn(ObjectNames.decision(round), decision.encode(repository.context)) {
             return true
         }
-        for id in base { try repository.store.delete(Layout.baseSegment(round, id)) }
+        for id in base { try repository.store.delete(ObjectNames.baseSegment(round, id)) }
         return false
     }
 

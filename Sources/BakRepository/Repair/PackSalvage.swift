@@ -117,7 +117,7 @@ final class PackSalvage {
     ) -> BlobRecord? {
         do throws(CorruptionError) {
             let blob = try PackLayout.blobHeader(
-                bytes, pack: Layout.pack(pack).description, offset: UInt32(offset))
+                bytes, pack: ObjectNames.pack(pack).description, offset: UInt32(offset))
             let end = PackLayout.blobHeaderBytes + Int(blob.storedLength)
             guard end <= bytes.count else { return nil }
             let stored = UnsafeRawBufferPointer(rebasing: bytes[PackLayout.blobHeaderBytes..<end])
@@ -160,7 +160,7 @@ final class PackSalvage {
                 rebasing: bytes[..<(PackLayout.blobHeaderBytes + Int(likely.storedLength))])
             do throws(CorruptionError) {
                 let (blob, stored) = try SealedPackLayout.openBlob(
-                    sealed, seal: seal, pack: Layout.pack(pack).description, offset: UInt32(offset),
+                    sealed, seal: seal, pack: ObjectNames.pack(pack).description, offset: UInt32(offset),
                     scratch: opened)
                 _ = try reader.verify(blob, payload: stored, pack: pack, kind: candidate)
                 kind = candidate

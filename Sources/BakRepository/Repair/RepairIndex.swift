@@ -61,7 +61,7 @@ public final class RepairIndex: RepositoryRepair {
         for id in trusted.outcomes.committed.subtracting(superseded).sorted() where isTold {
             guard !trusted.sessions.contains(id), let record = try? repository.snapshot(id), record.hasIndex
             else { continue }
-            note(Layout.indexSegment(id).description, "the index segment is missing")
+            note(ObjectNames.indexSegment(id).description, "the index segment is missing")
         }
         for number in trusted.collections.rounds.open {
             do { _ = try repository.collectionPlan(number) } catch let error as CorruptionError {
@@ -106,7 +106,9 @@ public final class RepairIndex: RepositoryRepair {
         for pack in sorted.packs where silent[pack.id] != nil { known[pack.id] = pack }
         try sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
         for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !isCancelled() {
-            hold(.damage(object: Layout.pack(pack).description, reason: "its list of blobs cannot be read"))
+            hold(
+                .damage(
+                    object: ObjectNames.pack(pack).description, reason: "its list of blobs cannot be read"))
             report.damagedPacks += 1
             try add(pack, size, entries, known[pack], to: gathered, salvage)
         }

@@ -63,7 +63,8 @@ public final class RepairPacks: RepositoryRepair {
         // What another user can read is not lost.
         if let (pack, found, _) = run.faulty.first(where: \.found.isRefused) {
             throw CorruptionError.unreadable(
-                object: Layout.pack(pack.id).description, offset: 0, reason: found.words[0], isRefused: true)
+                object: ObjectNames.pack(pack.id).description, offset: 0, reason: found.words[0],
+                isRefused: true)
         }
         var faulty: Set<ID128> = []
         for (pack, found, _) in run.faulty where found.cause != .newerProgram {
@@ -86,7 +87,7 @@ public final class RepairPacks: RepositoryRepair {
     }
 
     private func note(_ pack: ID128, _ reason: String) {
-        hold(.damage(object: Layout.pack(pack).description, reason: reason))
+        hold(.damage(object: ObjectNames.pack(pack).description, reason: reason))
     }
 
     // MARK: What is whole

@@ -78,7 +78,7 @@ public final class RepairSnapshots: RepositoryRepair {
         // A record that a prune would see again keeps what it needs, also where a plan has condemned it.
         let isDamaged = (snapshot.error as? CorruptionError)?.cause == .damage
         if snapshot.isMissing || isDamaged, let bytes = try repository.spare(snapshot.id)?.bytes {
-            let key = Layout.snapshot(snapshot.id)
+            let key = ObjectNames.snapshot(snapshot.id)
             // Stopped before the next put, the record is missing, and comes back by its spare all the same.
             if !snapshot.isMissing { try repository.store.delete(key) }
             do {

@@ -1,0 +1,142 @@
+// Where a repository's objects lie in its store. The names are the format's; see docs/format.md.
+
+import BakCore
+import BakStorage
+
+/// Object keys, by what they name.
+public enum ObjectNames {
+    /// The configuration.
+    public static let config = ObjectKey("config")
+    /// The folder of commit records.
+    public static let snapshots = "snapshots"
+    /// The folder of the commit records' spares. Its name sorts before `snapshots`, so that a program that copies a repository
+    /// in the order of names while a backup runs never copies a spare without its record.
+    public static let spares = "records"
+    /// The folder of begun sessions.
+    public static let sessions = "sessions"
+    /// The folder of index segments.
+    public static let index = "index"
+    /// The folder of forget markers.
+    public static let forgotten = "forget"
+    /// The folder of what was called safe to delete.
+    public static let vouched = "vouched"
+    /// The folder of what prune writes.
+    public static let collections = "gc"
+    /// The folder of key slots.
+    public static let keys = "keys"
+    /// The 256 folders of packs, by the first two digits of a pack's id.
+    public static let packFolders = (0..<256).map { "packs/" + String(Hex.encode([UInt8($0)])) }
+
+    /// Every folder of a repository's objects.
+    public static let folders =
+        [snapshots, spares, sessions, index, forgotten, vouched, collections, keys, "packs"] + packFolders
+
+    /// A pack.
+    public static func pack(_ id: ID128) -> ObjectKey {
+        let name = id.description
+        return ObjectKey("packs/\(name.prefix(2))/\(name)")
+    }
+
+    /// The id of a pack; nil when the key names something else.
+    public static func pack(in key: ObjectKey) -> ID128? {
+        guard let id = id(in: key), pack(id) == key else { return nil }
+        return id
+    }
+
+    /// A key slot of an encrypted repository.
+    public static func keySlot(_ id: ID128) -> ObjectKey { ObjectKey("keys/\(id)") }
+
+    /// Says that a key slot is to go. Each try at a removal has one of its own.
+    public static func keyRemoval(_ slot: ID128, _ removal: ID128) -> ObjectKey {
+        ObjectKey("keys/\(slot).remove-\(removal)")
+    }
+
+    /// The slot that is to go; nil when the key names something else.
+    public static func keyRemoval(in key: ObjectKey) -> ID128? {
+        let name = key.description.split(separator: "/").last ?? ""
+        let parts = name.split(separator: ".", maxSplits: 1)
+        guard parts.count == 2, let slot = ID128(parts[0]), parts[1].hasPrefix("remove-"),
+            let removal = ID128(parts[1].dropFirst("remove-".utf8.count)), keyRemoval(slot, removal) == key
+        else { return nil }
+        return slot
+    }
+
+    /// What a collection means to delete.
+    public static func plan(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).plan") }
+
+    /// What a collection decided.
+    public static func decision(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).decision") }
+
+    /// A segment of the index that a collection's decision names.
+    public static func baseSegment(_ number: UInt64, _ id: ID128) -> ObjectKey {
+        ObjectKey("index/\(number)-\(id)")
+    }
+
+    /// The mark of a snapshot that is not wanted any more.
+    public static func forget(_ snapshot: ID128) -> ObjectKey { ObjectKey("forget/\(snapshot)") }
+
+    /// A vouch.
+    public static func vouch(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id)") }
+
+    /// The second copy of a vouch.
+    public static func vouchSpare(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).spare") }
+
+    /// The id of a vouch, by the name of either copy; nil when the key names something else.
+    public static func anyVouch(in key: ObjectKey) -> ID128? { id(in: key) ?? id(in: key, named: vouchSpare) }
+
+    /// A vouch that was given up when its snapshot was removed.
+    public static func givenUp(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).given-up") }
+
+    /// The id of a vouch that was given up; nil when the key names something else.
+    public static func givenUp(in key: ObjectKey) -> ID128? { id(in: key, named: givenUp) }
+
+    /// The id before the dot of a key that is named so; nil when it is not.
+    private static func id(in key: ObjectKey, named name: (ID128) -> ObjectKey) -> ID128? {
+        let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(
+            separator: ".", maxSplits: 1)
+        guard let id = parts?.first.flatMap({ ID128($0) }), name(id) == key else { return nil }
+        return id
+    }
+
+    /// The round and id of a base segment; nil when the key names something else.
+    public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {
+        let parts = key.description.dropFirst(index.utf8.count + 1).split(
+            separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let round = UInt64(parts[0]), (1...lastRound).contains(round),
+            let id = ID128(parts[1]), baseSegment(round, id) == key
+        else { return nil }
+        return (round, id)
+    }
+
+    /// No round has a higher number.
+    public static let lastRound: UInt64 = 1 << 62
+
+    /// The round of a plan or decision; nil when the key names something else.
+    public static func round(in key: ObjectKey) -> (number: UInt64, isDecision: Bool)? {
+        let parts = key.description.dropFirst(collections.utf8.count + 1).split(separator: ".")
+        guard parts.count == 2, let number = UInt64(parts[0]), (1...lastRound).contains(number) else {
+            return nil
+        }
+        if key == plan(number) { return (number, false) }
+        return key == decision(number) ? (number, true) : nil
+    }
+
+    /// A session's index segment.
+    public static func indexSegment(_ session: ID128) -> ObjectKey { ObjectKey("index/\(session)") }
+
+    /// A session's commit record.
+    public static func snapshot(_ session: ID128) -> ObjectKey { ObjectKey("snapshots/\(session)") }
+
+    /// The spare of a session's commit record.
+    public static func spare(_ session: ID128) -> ObjectKey { ObjectKey("records/\(session)") }
+
+    /// A begun session.
+    public static func session(_ session: ID128) -> ObjectKey { ObjectKey("sessions/\(session)") }
+
+    /// The id in the last component of a key; nil when it is none.
+    public static func id(in key: ObjectKey) -> ID128? {
+        let text = key.description.utf8
+        let name = text.lastIndex(of: UInt8(ascii: "/")).map { text[text.index(after: $0)...] } ?? text[...]
+        return ID128(Substring(name))
+    }
+}

@@ -1,0 +1,500 @@
+// Check: finds and names damage. It trusts nothing but the store: the index is read anew, every pack that
+// it names is compared with its own footer, and every manifest with the index.
+//
+// A collection beside it moves and deletes packs and segments. So what is found wrong with them is held back until
+// all have been looked at, and told only when no collection was decided meanwhile; else they are looked at again.
+// From then on what is missing is missing, unless its snapshot was forgotten.
+//
+// Memory: the index table is mapped; what grows are some dozens of bytes for each pack and each distinct
+// manifest segment, and the lists of what is damaged.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Checks one repository.
+public final class RepositoryCheck {
+    private let repository: Repository
+    private let depth: CheckDepth
+    private let workerCount: Int
+    private let deadline: UInt64?
+    private let onEvent: @Sendable (CheckEvent) -> Void
+    private let isCancelled: @Sendable () -> Bool
+    private var report = CheckReport()
+    private var damage = DamagedBlobs()
+    private var told: Set<String> = []
+    private var faultyObjects: [CorruptionError.Cause: Set<String>] = [:]
+    /// What was found and is not told yet.
+    private var held: [CheckEvent] = []
+    /// When packs had been read before this check, and with what it has read itself.
+    private var firstLog = ReadLog()
+    private var log = ReadLog()
+    /// The packs that it has read and found whole.
+    private var readPacks: Set<ID128> = []
+    /// How often collections may get in the way.
+    private static let attempts = 100
+    /// Packs with damage that the index must explain are explained together, in one pass over the index for
+    /// so many of their blobs.
+    private static let blobsPerPass = 1 << 20
+
+    /// Prepares a check.
+    ///
+    /// - Parameters:
+    ///   - workerCount: how many packs are read at once.
+    ///   - maximumSeconds: when reading packs must end, in seconds from now; the rest of the check is always done.
+    ///   - onEvent: told what is found, from any thread.
+    ///   - isCancelled: polled; when it turns true the check ends early.
+    public init(
+        _ repository: Repository, depth: CheckDepth, workerCount: Int, maximumSeconds: UInt64? = nil,
+        onEvent: @escaping @Sendable (CheckEvent) -> Void,
+        isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.repository = repository
+        self.depth = depth
+        self.workerCount = workerCount
+        let now = repository.time.monotonicNanoseconds()
+        deadline = maximumSeconds.map { now &+ $0 &* 1_000_000_000 }
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+    }
+
+    /// Checks. Throws only when the store itself cannot be listed or read.
+    public func run() throws -> CheckReport {
+        firstLog = ReadLog(repository)
+        log = firstLog
+        for _ in 0..<Self.attempts {
+            (report, damage, told, faultyObjects, held) = (CheckReport(), DamagedBlobs(), [], [:], [])
+            let round = try repository.collectionRounds().decided
+            do {
+                let (list, index) = try checkObjects()
+                if try repository.collectionRounds().decided == round {
+                    return try conclude(list, index)
+                }
+            } catch let error as StoreError where error.kind == .notFound {
+                guard try repository.collectionRounds().decided != round else { throw error }
+            }
+            if isCancelled() {
+                report = CheckReport()
+                report.wasInterrupted = true
+                return report
+            }
+        }
+        throw RepositoryError.keepsChanging(location: repository.store.location)
+    }
+
+    /// Tells what was found wrong with objects and looks for what it affects.
+    private func conclude(_ list: SnapshotList, _ index: BlobIndex) throws -> CheckReport {
+        tellHeld()
+        onEvent(.step("manifests"))
+        try checkManifests(list.readable, index)
+        // What is missing may lie whole in a pack that the index does not name.
+        if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0,
+            !report.repairs.contains(.index), wouldFind()
+        {
+            report.repairs.insert(.index)
+        }
+        for snapshot in list.unreadable where snapshot.isDamage && !snapshot.isDoubtful {
+            if snapshot.isObstructed, snapshot.spare == nil { continue }
+            if try snapshot.spare != nil || repository.partialRecord(of: snapshot, index) != nil {
+                report.repairs.insert(.snapshots)
+            } else {
+                report.hopelessSnapshots.append(snapshot.id)
+            }
+        }
+        if report.repairs == [.snapshots] { lookAhead() }
+        // Another repair may bring them back; if it does not, the next check says so.
+        if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
+        report.wasInterrupted = isCancelled()
+        return report
+    }
+
+    /// Finds out by a dry run whether a repair of the index would find anything.
+    private func wouldFind() -> Bool {
+        var request = RepairRequest(host: "", program: "")
+        request.isDryRun = true
+        let repair = RepairIndex(repository, request, onEvent: { _ in }, isCancelled: isCancelled)
+        // Where that cannot be told, it is left to the repair to say so.
+        guard let found = try? repair.run() else { return true }
+        return found.foundBlobs > 0 || found.salvagedBlobs > 0
+    }
+
+    /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it made
+    /// others before, and which have got nothing back since, it makes nothing.
+    private func lookAhead() {
+        var request = RepairRequest(host: "", program: "")
+        request.isDryRun = true
+        let outcomes = RepairOutcomes()
+        let repair = RepairSnapshots(
+            repository, request, onEvent: outcomes.note, isCancelled: isCancelled)
+        // Where that cannot be told, it is left to the repair to say so.
+        guard (try? repair.run()) != nil, !isCancelled() else { return }
+        let known = Set(report.hopelessSnapshots)
+        report.hopelessSnapshots += outcomes.hopeless.subtracting(known).sorted()
+        if !outcomes.isOfUse { report.repairs = [] }
+    }
+
+    /// Looks at everything but what manifests say.
+    private func checkObjects() throws -> (SnapshotList, BlobIndex) {
+        onEvent(.step("snapshots"))
+        var obstructions = try Obstructions(repository.store)
+        for found in obstructions.hindering { note(found.key.description, "\(found)") }
+        report.obstructions = obstructions.hindering.count
+        let list = try repository.snapshotList()
+        try checkSnapshots(list, obstructions)
+        onEvent(.step("index"))
+        let index = try BlobIndex(repository, rebuilding: true) {
+            self.note($0)
+            self.report.repairs.insert(.index)
+        }
+        report.blobs = index.count
+        try noteUnusedSegments(index)
+        try checkCollections()
+        try checkVouches()
+        try checkKeySlots()
+        onEvent(.step("packs"))
+        let census = try PackCensus(repository.store, index) { key in
+            held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
+        }
+        obstructions.add(census.obstructions)
+        checkListing(census, obstructions)
+        try checkPacks(census, index)
+        // What is missed has been told of.
+        for found in obstructions.others
+        where faultyObjects[.damage]?.contains(found.key.description) != true {
+            report.harmlessObjects += 1
+            held.append(.harmless(object: found.key.description, reason: "\(found)"))
+        }
+        return (list, index)
+    }
+
+    private func note(_ error: CorruptionError) {
+        if error.isRefused { report.hasRefused = true }
+        note(error.object, "at byte \(error.offset): \(error.reason)", error.cause)
+    }
+
+    private func note(_ object: String, _ reason: String, _ cause: CorruptionError.Cause = .damage) {
+        guard told.insert("\(object) \(reason)").inserted else { return }
+        faultyObjects[cause, default: []].insert(object)
+        func count(_ cause: CorruptionError.Cause) -> Int { faultyObjects[cause]?.count ?? 0 }
+        (report.damagedObjects, report.unreadableObjects) = (count(.damage), count(.medium))
+        report.unsupportedObjects = count(.newerProgram)
+        switch cause {
+        case .damage: held.append(.damage(object: object, reason: reason))
+        case .medium: held.append(.unreadable(object: object, reason: reason))
+        case .newerProgram: held.append(.unsupported(object: object, reason: reason))
+        }
+    }
+
+    /// Damage that only shows when manifests are read: of a pack that is not read as a whole.
+    private func noteManifestDamage(_ error: CorruptionError) {
+        guard faultyObjects[error.cause]?.contains(error.object) != true else { return }
+        note(error)
+        tellHeld()
+        let isPack = ObjectKey.isValid(error.object) && ObjectNames.pack(in: ObjectKey(error.object)) != nil
+        if isPack, !error.isWhole { report.repairs.insert(.packs) }
+    }
+
+    private func tellHeld() {
+        for event in held { onEvent(event) }
+        held = []
+    }
+
+    // MARK: Small objects
+
+    private func checkSnapshots(_ list: SnapshotList, _ obstructions: Obstructions) throws {
+        let (readable, unreadable) = (list.readable, list.unreadable)
+        try checkSpares()
+        report.snapshots = readable.count + unreadable.count
+        // Their markers are checked with the others.
+        for snapshot in unreadable where !snapshot.isDoubtful {
+            if let error = snapshot.error as? CorruptionError {
+                // What is in its place has been told of, and what it hides shows when that is moved away.
+                if snapshot.isObstructed, snapshot.spare == nil { continue }
+                if !snapshot.isObstructed { note(error) }
+                if error.needsNewerProgram { continue }
+            }
+            report.affectedSnapshots += 1
+            report.unlistedSnapshots += 1
+            // Damage of the record is told of above.
+            let why = snapshot.error is CorruptionError ? "" : ": \(snapshot.error)"
+            let what = snapshot.isMissing ? "is missing" : "cannot be read\(why)"
+            held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record \(what)"))
+        }
+        let segments = Set(try repository.store.list(ObjectNames.index).map(\.key))
+        let round = try repository.collectionRounds().decided
+        let superseded = try repository.supersededSessions(by: round)
+        // A decision that cannot be read is damage of its own, and says no more which segments it stands for.
+        let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
+        for record in readable
+        where record.hasIndex && !segments.contains(ObjectNames.indexSegment(record.id)) {
+            guard isTold, !superseded.contains(record.id) else { continue }
+            let key = ObjectNames.indexSegment(record.id)
+            note(key.description, "the index segment is \(obstructions.absence(of: key))")
+            report.repairs.insert(.index)
+        }
+        for info in try repository.store.list(ObjectNames.sessions) {
+            guard let id = ObjectNames.id(in: info.key) else { continue }
+            do {
+                _ = try repository.sessionRecord(id)
+            } catch var error as CorruptionError {
+                if error.cause == .damage { error.reason += "; prune removes it" }
+                note(error)
+            } catch let error as StoreError where error.kind == .notFound {
+                // Decided meanwhile, and removed.
+            }
+        }
+    }
+
+    /// Spares that cannot be used. Nothing is lost with them.
+    private func checkSpares() throws {
+        for id in try repository.spares().keys.sorted() {
+            do {
+                _ = try repository.readRecord(ObjectNames.spare(id), of: id)
+            } catch let error as CorruptionError {
+                guard error.cause == .damage else {
+                    note(error)
+                    continue
+                }
+                noteHarmless(error, "repair snapshots makes it anew")
+            } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
+                // A prune has removed it, or something else is in its place.
+            }
+        }
+    }
+
+    /// Segments that are not trusted are told of, not counted as damage: a prune removes them.
+    private func noteUnusedSegments(_ index: BlobIndex) throws {
+        let trusted = index.trusted
+        let used = Set(trusted.keys.values)
+        let superseded = Set(trusted.collections.decision?.superseded ?? [])
+        for info in try repository.store.list(ObjectNames.index) where !used.contains(info.key) {
+            let reason: String
+            if ObjectNames.baseSegment(in: info.key) != nil {
+                reason = "no decision names it any more; prune removes it"
+            } else if let id = ObjectNames.id(in: info.key) {
+                reason =
+                    superseded.contains(id)
+                    ? "a decision stands for it; prune removes it" : "its session did not commit"
+            } else {
+                reason = "it is not named as an index segment is"
+            }
+            held.append(.unused(object: info.key.description, reason: reason))
+        }
+    }
+
+    /// The records of forgotten snapshots and of collections.
+    private func checkCollections() throws {
+        for info in try repository.store.list(ObjectNames.forgotten) {
+            guard let id = ObjectNames.id(in: info.key) else {
+                held.append(
+                    .unused(object: info.key.description, reason: "it is not named as a forget marker is"))
+                continue
+            }
+            do {
+                try repository.expectForgetMarker(id)
+            } catch let error as CorruptionError {
+                note(error)
+                if error.cause != .newerProgram { report.damagedMarkers.append(id) }
+            }
+        }
+        repository.distrustMarkers(of: Set(report.damagedMarkers))
+        let decided = try repository.collectionRounds().decided
+        for info in try repository.store.list(ObjectNames.collections) {
+            guard let (number, isDecision) = ObjectNames.round(in: info.key) else {
+                held.append(
+                    .unused(object: info.key.description, reason: "it is no plan and no decision"))
+                continue
+            }
+            do {
+                if isDecision {
+                    _ = try repository.collectionDecision(number)
+                } else {
+                    _ = try repository.collectionPlan(number)
+                }
+            } catch let error as CorruptionError {
+                if number < decided || (number == decided && !isDecision) {
+                    held.append(
+                        .unused(object: info.key.description, reason: "a later round counts: \(error)"))
+                    continue
+                }
+                note(error)
+                report.repairs.insert(.index)
+            }
+        }
+    }
+
+    /// The key slots: one that is damaged opens no more, though the password be right.
+    private func checkKeySlots() throws {
+        guard repository.isEncrypted else { return }
+        try KeySlots(repository.store, repository: repository.config.id).unreadable.forEach { note($0.error) }
+    }
+
+    /// What was called safe to delete.
+    private func checkVouches() throws {
+        for vouch in try repository.vouches().unreadable {
+            guard !vouch.isObstructed else {
+                note(vouch.error.object, vouch.error.reason)
+                continue
+            }
+            note(vouch.error)
+            if vouch.error.cause != .newerProgram { report.damagedVouches += 1 }
+        }
+        for error in try repository.damagedCopies() {
+            noteHarmless(error, "its other copy is whole, and prune makes it anew")
+        }
+        for error in try repository.givenUp().unreadable {
+            noteHarmless(error, "what it said to be safe to delete is not known any more")
+        }
+    }
+
+    private func noteHarmless(_ error: CorruptionError, _ meaning: String) {
+        report.harmlessObjects += 1
+        held.append(
+            .harmless(object: error.object, reason: "at byte \(error.offset): \(error.reason); \(meaning)"))
+    }
+
+    // MARK: Packs
+
+    /// Compares the index's packs with the listing.
+    private func checkListing(_ census: PackCensus, _ obstructions: Obstructions) {
+        report.packs = census.packs.count
+        (report.unusedPacks, report.unusedBytes) = census.unnamed
+        for pack in census.packs {
+            report.packBytes.add(pack.indexed.size)
+            let key = ObjectNames.pack(pack.id)
+            let name = key.description
+            guard let size = pack.storedBytes else {
+                note(name, "the pack is \(obstructions.absence(of: key))")
+                report.repairs.insert(.packs)
+                damage.packs.insert(pack.id)
+                report.missingBytes.add(pack.indexed.size)
+                continue
+            }
+            guard size != pack.indexed.size else { continue }
+            note(name, "it has \(size) bytes, the index says \(pack.indexed.size)")
+            report.repairs.insert(.packs)
+            // Without reading it, what lies before the end of a cut pack cannot be told from the rest.
+            if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {
+                damage.packs.insert(pack.id)
+            }
+        }
+    }
+
+    /// Verifies the chosen packs as a whole and of the others what says what they hold.
+    private func checkPacks(_ census: PackCensus, _ index: BlobIndex) throws {
+        var chosen = census.choose(depth, firstLog)
+        let done = chosen.filter { readPacks.contains($0.id) }
+        chosen.removeAll { readPacks.contains($0.id) }
+        let isChosen = Set(chosen.map(\.id))
+        let others = census.packs.filter { $0.storedBytes != nil && !isChosen.contains($0.id) }
+        let run = PackCheckRun(
+            repository, index, log, census, chosenBytes: chosen.total(\.indexed.size),
+            onEvent: onEvent, isCancelled: isCancelled)
+        run.verify(
+            chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
+            workerCount: workerCount)
+        log = run.log
+        readPacks.formUnion(run.wholePacks)
+        if let failure = run.failure { throw failure }
+        report.verifiedPacks = run.verifiedPacks + done.count
+        report.verifiedBytes = run.verifiedBytes + done.total(\.indexed.size)
+        report.ranOutOfTime = run.ranOutOfTime
+        for pack in census.packs {
+            guard let seconds = log.seconds[pack.id] else { continue }
+            report.everReadBytes.add(pack.indexed.size)
+            report.readSince = min(
+                report.readSince ?? Timestamp(seconds: seconds), Timestamp(seconds: seconds))
+        }
+        var unexplained: [CountedPack] = []
+        for (pack, found, wasRead) in run.faulty {
+            // An earlier check may have found it whole.
+            if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes.add(pack.indexed.size) }
+            for reason in found.words {
+                note(ObjectNames.pack(pack.id).description, reason, found.cause ?? .damage)
+            }
+            if found.isRefused {
+                report.hasRefused = true
+                continue
+            }
+            damage.blobs.formUnion(found.badBlobs)
+            if found.cause != .newerProgram { report.repairs.formUnion(found.repairs) }
+            if found.needsIndex, wasRead { unexplained.append(pack) }
+        }
+        try verifyIndexed(unexplained, index)
+    }
+
+    /// Finds the blobs that cannot be read in packs whose footers do not say.
+    private func verifyIndexed(_ packs: [CountedPack], _ index: BlobIndex) throws {
+        let isCancelled = isCancelled
+        let verifier = PackVerifier(repository, index, isCancelled: isCancelled)
+        var rest = packs[...]
+        while !rest.isEmpty, !isCancelled() {
+            var entries: [ID128: [IndexEntry]] = [:]
+            var blobs = 0
+            let batch = rest.prefix { pack in
+                blobs += pack.blobCount
+                guard entries.isEmpty || blobs <= Self.blobsPerPass else { return false }
+                entries[pack.id] = []
+                return true
+            }
+            rest = rest.dropFirst(batch.count)
+            let sorted = try index.soundIndex()
+            try sorted.forEach { _, entry in entries[sorted.packs[Int(entry.pack)].id]?.append(entry) }
+            for pack in batch where !isCancelled() {
+                let sorted = entries[pack.id]!.sorted { $0.offset < $1.offset }
+                damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack.indexed))
+            }
+        }
+    }
+
+    // MARK: Manifests
+
+    private func checkManifests(_ snapshots: [CommitRecord], _ index: BlobIndex) throws {
+        let onEvent = onEvent
+        let checker = ManifestChecker(repository, index, damage) { snapshot, path, reason in
+            onEvent(.affectedFile(snapshot: snapshot, path: path, reason: reason))
+        }
+        for snapshot in snapshots {
+            if isCancelled() { return }
+            let found = try checker.check(snapshot)
+            if found.isClean { continue }
+            report.affectedSnapshots += 1
+            report.affectedFiles += found.files
+            report.lacksContent = true
+            // Where nothing of its list of files can be read a repair makes nothing of it.
+            if found.failure == nil || found.isPartlyReadable {
+                report.repairs.insert(.snapshots)
+            } else {
+                report.hopelessSnapshots.append(snapshot.id)
+            }
+            for error in found.damage { noteManifestDamage(error) }
+            if let failure = found.failure {
+                report.unlistedSnapshots += 1
+                onEvent(.affectedSnapshot(snapshot: snapshot.id, reason: failure))
+            }
+        }
+    }
+}
+
+/// What a repair would come to. Told by one thread.
+private final class RepairOutcomes: @unchecked Sendable {
+    /// Whether it would bring back or make anything.
+    private(set) var isOfUse = false
+    /// The snapshots of which it would bring back no more than is there.
+    private(set) var hopeless: Set<ID128> = []
+
+    func note(_ event: RepairEvent) {
+        switch event {
+        case .broughtBack(let snapshot, _), .replaced(let snapshot, _, _, true):
+            isOfUse = true
+            hopeless.remove(snapshot)
+        case .replaced(let snapshot, _, _, false), .lostSnapshot(let snapshot, _): hopeless.insert(snapshot)
+        default: break
+        }
+    }
+}
+
+extension PackFindings {
+    /// What makes up for it.
+    fileprivate var repairs: Set<Repair> { isContradicted ? [.index, .packs] : [.packs] }
+}

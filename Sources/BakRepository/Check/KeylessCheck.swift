@@ -1,0 +1,161 @@
+// KeylessCheck: what of an encrypted repository can be checked without its key: that every object is as it was stored.
+// Checksums are over ciphertext. Whether all is there that snapshots need, nobody can say without the key.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// What a check without the key looked at and found.
+public struct KeylessReport: Sendable, Equatable {
+    /// Objects beside packs.
+    public var objects = 0
+    /// Packs.
+    public var packs = 0
+    /// Their bytes.
+    public var packBytes: UInt64 = 0
+    /// Bytes of packs that were read and compared with their checksums.
+    public var verifiedBytes: UInt64 = 0
+    /// Objects that are damaged or in the wrong place.
+    public var damagedObjects = 0
+    /// Whether the user ended it before its end.
+    public var wasInterrupted = false
+}
+
+/// Checks an encrypted repository without its key. For one thread.
+public final class KeylessCheck {
+    private let store: any ObjectStore
+    private let readsData: Bool
+    private let onEvent: (CheckEvent) -> Void
+    private let isCancelled: () -> Bool
+    private var method = SealMethod.none
+    private var report = KeylessReport()
+    private let buffer = ScratchBuffer()
+
+    /// Prepares a check; `readsData` says whether every byte of packs is read.
+    public init(
+        _ store: any ObjectStore, readsData: Bool, onEvent: @escaping (CheckEvent) -> Void,
+        isCancelled: @escaping () -> Bool = { false }
+    ) {
+        self.store = store
+        self.readsData = readsData
+        self.onEvent = onEvent
+        self.isCancelled = isCancelled
+    }
+
+    /// Checks. Throws when the store cannot be listed or read, and when the configuration is damaged or says
+    /// that the repository is not encrypted.
+    public func run() throws -> KeylessReport {
+        method = try Repository.identity(of: store).method
+        precondition(method != .none)
+        report.objects += 1
+        for found in try Obstructions(store).hindering {
+            try note {
+                throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)")
+            }
+        }
+        // Before the snapshots are listed: a session that has put a spare has put its record.
+        let spares = try ids(in: ObjectNames.spares)
+        let folders: [(String, Set<ObjectKind>)] = [
+            (ObjectNames.keys, [.keySlot]), (ObjectNames.sessions, [.session]),
+            (ObjectNames.spares, [.commitRecord]), (ObjectNames.snapshots, [.commitRecord, .tombstone]),
+            (ObjectNames.index, [.indexSegment]),
+            (ObjectNames.forgotten, [.forgetMarker]), (ObjectNames.vouched, [.vouch]),
+            (ObjectNames.collections, [.collectionPlan, .collectionDecision]),
+        ]
+        for (folder, kinds) in folders {
+            onEvent(.step(folder))
+            for info in try store.list(folder) where !isCancelled() {
+                guard let id = id(in: info.key) else { continue }
+                report.objects += 1
+                try note { try checkObject(info.key, kinds, id) }
+            }
+        }
+        let known = try ids(in: ObjectNames.snapshots).union(ids(in: ObjectNames.forgotten))
+        for id in spares.subtracting(known).sorted() {
+            try note { throw Repository.missingRecord(id) }
+        }
+        onEvent(.step("packs"))
+        var packs: [ObjectInfo] = []
+        try store.listEach(ObjectNames.packFolders) { objects, _ in packs += objects }
+        let total = packs.total { UInt64($0.size) }
+        for info in packs where !isCancelled() {
+            guard let id = ObjectNames.pack(in: info.key) else { continue }
+            report.packs += 1
+            report.packBytes.add(UInt64(info.size))
+            try note { try checkPack(id, info, total) }
+        }
+        report.wasInterrupted = isCancelled()
+        return report
+    }
+
+    private func ids(in folder: String) throws -> Set<ID128> {
+        Set(try store.list(folder).compactMap { ObjectNames.id(in: $0.key) })
+    }
+
+    private func note(_ check: () throws -> Void) throws {
+        do {
+            try check()
+        } catch let error as CorruptionError {
+            report.damagedObjects += 1
+            onEvent(.damage(object: error.object, reason: "at byte \(error.offset): \(error.reason)"))
+        }
+    }
+
+    /// The id that an object's header must have, by its name; nil when it is no object of the format.
+    private func id(in key: ObjectKey) -> ID128? {
+        if let round = ObjectNames.round(in: key) { return ID128(high: 0, low: round.number) }
+        return ObjectNames.baseSegment(in: key)?.id ?? ObjectNames.givenUp(in: key) ?? ObjectNames.anyVouch(
+            in: key)
+            ?? ObjectNames.id(in: key)
+    }
+
+    private func checkObject(_ key: ObjectKey, _ kinds: Set<ObjectKind>, _ id: ID128) throws {
+        let bytes = try store.readWhole(key, upTo: FormatLimits.indexBytes)
+        let header = try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try ObjectFrame.frame(bytes, object: key.description, expecting: kinds, id: id).header
+        }
+        guard header.seal == method else {
+            throw CorruptionError(
+                object: key.description, offset: 9, reason: "it is not sealed as its repository is")
+        }
+    }
+
+    private func checkPack(_ id: ID128, _ info: ObjectInfo, _ total: UInt64) throws {
+        let name = info.key.description
+        guard info.size >= SealedPackLayout.minimumBytes, info.size <= FormatLimits.packBytes else {
+            throw CorruptionError(object: name, offset: info.size, reason: "a pack of \(info.size) bytes")
+        }
+        let header = Array(try read(info.key, 0..<ObjectHeader.byteCount))
+        let endBytes = SealedPackLayout.endBytes(packBytes: info.size)
+        let tail = Array(try read(info.key, (info.size - endBytes)..<info.size))
+        let end = try header.withUnsafeBytes { header in
+            try tail.withUnsafeBytes { tail in
+                try SealedPackEnd(header: header, end: tail, pack: name, packBytes: info.size, id: id)
+            }
+        }
+        guard end.header.seal == method else {
+            throw CorruptionError(object: name, offset: 9, reason: "it is not sealed as its repository is")
+        }
+        guard readsData else { return }
+        for block in end.blocks(in: 0..<end.coveredBytes) where !isCancelled() {
+            let range = end.range(ofBlock: block)
+            try end.verify(try read(info.key, range), block: block)
+            report.verifiedBytes.add(UInt64(range.count))
+            onEvent(.progress(doneBytes: report.verifiedBytes, totalBytes: total))
+        }
+    }
+
+    private func read(_ key: ObjectKey, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
+        let bytes = buffer.bytes(range.count)
+        do {
+            try store.read(key, at: range.lowerBound, into: bytes)
+        } catch {
+            if case .shortRead(let size) = error.kind {
+                throw CorruptionError(object: key.description, offset: size, reason: "it ends here")
+            }
+            throw error.unreadable(key, at: range.lowerBound) ?? error
+        }
+        return UnsafeRawBufferPointer(bytes)
+    }
+}

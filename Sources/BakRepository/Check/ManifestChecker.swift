@@ -1,0 +1,282 @@
+// ManifestChecker: finds the files of each snapshot that refer to blobs which are missing or damaged. A
+// segment that several snapshots share is looked at once, unless something is wrong in it.
+//
+// What is kept of a segment are a few numbers and its last path: a file's extents may go over from one segment to the
+// next, so they say what the segment has of the file at its start and at its end. Other names are read again when they
+// are needed.
+
+import BakCore
+import BakFormat
+
+/// What a snapshot lacks.
+struct ManifestFindings {
+    /// How many files are affected.
+    var files = 0
+    /// Why its list of files cannot be read as a whole, if it cannot.
+    var failure: String?
+    /// What is damaged of that list.
+    var damage: [CorruptionError] = []
+    /// Whether any part of that list can be read.
+    var isPartlyReadable = false
+
+    /// Whether it lacks nothing.
+    var isClean: Bool { files == 0 && failure == nil }
+
+    /// The same, for who would give up what it lacks: throws what another user can read.
+    func isCleanForAll() throws(CorruptionError) -> Bool {
+        if let refused = damage.first(where: \.isRefused) { throw refused }
+        return isClean
+    }
+}
+
+/// Checks manifests against the index and what is known to be damaged. For one thread.
+final class ManifestChecker {
+    /// What a segment says, apart from the segments around it.
+    private struct Summary {
+        /// Bytes of the extents before its first entry, and how many these are.
+        var leadingBytes: UInt64 = 0
+        var leadingExtents = 0
+        var recordCount = 0
+        /// Whether it has an entry, and the size of the last one with what there is of its content.
+        var hasEntry = false
+        var lastSizeBytes: UInt64 = 0
+        var lastFoundBytes: UInt64 = 0
+        var lastExtents = 0
+        /// The path of the last entry, and whether that is a folder.
+        var lastPath: [UInt8] = []
+        var endsWithFolder = false
+        /// Whether every file of it has its chunks, and it could be read.
+        var isClean = true
+
+        mutating func add(_ bytes: UInt64, _ extents: Int) {
+            if hasEntry {
+                lastFoundBytes.add(bytes)
+                lastExtents += extents
+            } else {
+                leadingBytes.add(bytes)
+                leadingExtents += extents
+            }
+        }
+    }
+
+    /// A file whose extents may go on in the next segment.
+    private struct OpenFile {
+        var segment: ManifestSegmentReference
+        var sizeBytes: UInt64
+        var foundBytes: UInt64
+        var extents: Int
+    }
+
+    private let repository: Repository
+    private let index: BlobIndex
+    private let damage: DamagedBlobs
+    private let reader: BlobReader
+    private let onFile: (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
+    private var summaries: [ID128: Summary] = [:]
+    /// The snapshot that is looked at, and the file that was told of last.
+    private var snapshot = ID128.zero
+    private var lastPath: [UInt8]?
+    private var findings = ManifestFindings()
+    /// The round of the index when the snapshot was last found to be wanted still.
+    private var wantedRound: UInt64?
+
+    /// Makes a checker; `onFile` is told of files that cannot be restored as they were.
+    init(
+        _ repository: Repository, _ index: BlobIndex, _ damage: DamagedBlobs,
+        onFile: @escaping (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
+    ) {
+        self.repository = repository
+        self.index = index
+        self.damage = damage
+        self.onFile = onFile
+        reader = BlobReader(repository)
+    }
+
+    /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
+    /// Throws when the store fails.
+    func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
+        (self.snapshot, lastPath, findings, wantedRound) = (snapshot.id, nil, ManifestFindings(), nil)
+        do {
+            findings.failure = try failure(of: snapshot)
+            return findings
+        } catch is SnapshotForgotten { return ManifestFindings() }
+    }
+
+    /// Something was found wrong in a snapshot that is not wanted any more.
+    private struct SnapshotForgotten: Error {}
+
+    /// Throws when the snapshot has been forgotten. Whatever the index has lost since a round that found it there
+    /// was decided without it.
+    private func expectWanted() throws {
+        let round = index.trusted.round
+        guard wantedRound != round else { return }
+        if try repository.isForgotten(snapshot) { throw SnapshotForgotten() }
+        wantedRound = round
+    }
+
+    /// Tells of affected files; returns why not all of them can be told.
+    private func failure(of snapshot: CommitRecord) throws -> String? {
+        do {
+            return try checkFiles(of: snapshot)
+        } catch let error as CorruptionError {
+            try note(error)
+            return "its list of files cannot be read: \(error)"
+        } catch let error as MissingBlobError {
+            try expectWanted()
+            return "its list of files is missing: \(error)"
+        }
+    }
+
+    private func note(_ error: CorruptionError) throws {
+        try expectWanted()
+        findings.damage.append(error)
+    }
+
+    private func checkFiles(of snapshot: CommitRecord) throws -> String? {
+        let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
+        let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+        var failure: String?
+        var open: OpenFile?
+        var before: Summary?
+        for reference in root.segments {
+            let (summary, failed) = try check(reference)
+            let fault = try failed ?? misplaced(reference, after: before)
+            if summary.hasEntry { before = summary }
+            if let fault {
+                failure = failure ?? fault
+                open = nil
+                continue
+            }
+            findings.isPartlyReadable = true
+            open?.foundBytes.add(summary.leadingBytes)
+            open?.extents += summary.leadingExtents
+            guard summary.hasEntry else { continue }
+            try close(open)
+            open = OpenFile(
+                segment: reference, sizeBytes: summary.lastSizeBytes, foundBytes: summary.lastFoundBytes,
+                extents: summary.lastExtents)
+        }
+        try close(open)
+        return failure
+    }
+
+    /// Why a segment cannot come where it does, as a reader would say.
+    private func misplaced(_ segment: ManifestSegmentReference, after before: Summary?) throws -> String? {
+        // A segment that begins with extents has the path of the file that they belong to.
+        guard let before, segment.firstPath != before.lastPath else { return nil }
+        let isInOrder = PathOrder.precedes(before.lastPath, segment.firstPath)
+        guard
+            !isInOrder
+                || !before.endsWithFolder && PathOrder.isAtOrBeneath(segment.firstPath, before.lastPath)
+        else { return nil }
+        let error = CorruptionError(
+            object: "manifest segment \(segment.blob.id)", offset: 0,
+            reason: isInOrder
+                ? ManifestEntry.beneathNoFolder : "its paths do not follow those of the segment before")
+        try note(error)
+        return "files from \(Self.text(segment.firstPath)) on cannot be read: \(error)"
+    }
+
+    private func tell(_ path: [UInt8], _ reason: String) throws {
+        guard path != lastPath else { return }
+        try expectWanted()
+        lastPath = path
+        findings.files += 1
+        onFile(snapshot, path, reason)
+    }
+
+    private func close(_ file: OpenFile?) throws {
+        guard let file else { return }
+        let hasTooMany = file.extents > FormatLimits.extentsPerFile
+        guard hasTooMany || file.foundBytes != file.sizeBytes else { return }
+        let bytes = try reader.read(file.segment.blob, kind: .manifestPack, index: index)
+        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(file.segment.blob.id)")
+        while try decoder.advance() != nil {}
+        try tell(
+            decoder.path,
+            hasTooMany
+                ? "it has over \(FormatLimits.extentsPerFile) extents"
+                : Self.wrongLength(file.foundBytes, of: file.sizeBytes))
+    }
+
+    private static func wrongLength(_ found: UInt64, of size: UInt64) -> String {
+        "it has \(found) bytes of chunks for a size of \(size)"
+    }
+
+    /// What a segment says; its files are told of when something is wrong with them.
+    private func check(_ reference: ManifestSegmentReference) throws -> (Summary, failure: String?) {
+        if let known = summaries[reference.blob.id], known.isClean,
+            known.recordCount == reference.recordCount
+        {
+            return (known, nil)
+        }
+        var summary = Summary()
+        var failure: String?
+        do {
+            try checkRecords(of: reference, &summary)
+        } catch let error as CorruptionError {
+            try note(error)
+            failure = "files from \(Self.text(reference.firstPath)) on cannot be read: \(error)"
+        } catch let error as MissingBlobError {
+            try expectWanted()
+            failure = "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
+        }
+        if failure != nil { summary.isClean = false }
+        summaries[reference.blob.id] = summary
+        return (summary, failure)
+    }
+
+    private static func text(_ path: [UInt8]) -> String { "/" + String(decoding: path, as: UTF8.self) }
+
+    private func checkRecords(of reference: ManifestSegmentReference, _ summary: inout Summary) throws {
+        let bytes = try reader.read(reference.blob, kind: .manifestPack, index: index)
+        let name = "manifest segment \(reference.blob.id)"
+        let decoder = try ManifestSegmentDecoder(bytes, object: name)
+        var path = reference.firstPath
+        while let kind = try decoder.advance() {
+            summary.recordCount += 1
+            if kind == .entry {
+                if summary.hasEntry, summary.lastFoundBytes != summary.lastSizeBytes {
+                    try tell(path, Self.wrongLength(summary.lastFoundBytes, of: summary.lastSizeBytes))
+                    summary.isClean = false
+                }
+                path = decoder.path
+                guard summary.recordCount > 1 || path == reference.firstPath else {
+                    throw CorruptionError(
+                        object: name, offset: 0, reason: "it does not begin at the path that the root says")
+                }
+                let fields = decoder.fields
+                summary.hasEntry = true
+                summary.lastSizeBytes = fields.stat.size
+                summary.endsWithFolder = fields.stat.type == .directory
+                // Inline content was compared with the size when it was decoded; what is no file has none.
+                (summary.lastFoundBytes, summary.lastExtents) = (fields.hasExtents ? 0 : fields.stat.size, 0)
+            }
+            if kind == .continuation || decoder.fields.hasExtents {
+                summary.add(decoder.extentBytes, decoder.extentCount)
+            }
+            var fault: String?
+            _ = try decoder.allExtents { extent in
+                if case .chunk(let blob) = extent { fault = self.fault(of: blob) }
+                return fault == nil
+            }
+            guard let fault else { continue }
+            try tell(path, fault)
+            summary.isClean = false
+        }
+        summary.lastPath = path
+        guard summary.recordCount == reference.recordCount else {
+            throw CorruptionError(
+                object: name, offset: 0,
+                reason: "it has \(summary.recordCount) records, the root says \(reference.recordCount)")
+        }
+    }
+
+    private func fault(of reference: BlobReference) -> String? {
+        guard let location = index.location(of: reference) else { return "chunk \(reference.id) is missing" }
+        guard !damage.isEmpty, damage.contains(location) else { return nil }
+        if index.locations(of: reference).contains(where: { !damage.contains($0) }) { return nil }
+        if !damage.packs.contains(location.pack) { return "chunk \(reference.id) is damaged" }
+        return "chunk \(reference.id) is in \(ObjectNames.pack(location.pack)), which is damaged or missing"
+    }
+}

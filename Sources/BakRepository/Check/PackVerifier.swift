@@ -1,0 +1,197 @@
+// PackVerifier: compares a pack with its own footer and with the index, and its blobs with their ids. A pack is
+// read from its beginning to its end, a stretch at a time, so that memory does not grow with its size.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// What is wrong with a pack.
+struct PackFindings {
+    /// In words; the first few when there is much.
+    private(set) var reasons: [String] = []
+    /// Blobs of it that cannot be read.
+    var badBlobs: Set<BlobLocation> = []
+    /// Its own footer cannot say which blobs are whole: `verifyIndexed` can.
+    var needsIndex = false
+    /// What kind of fault it is; the worst of them.
+    private(set) var cause: CorruptionError.Cause?
+    /// True if all that is wrong is that the system does not let this user read it.
+    private(set) var isRefused = false
+    /// The index and the footer, which is whole, disagree: either may be wrong.
+    var isContradicted = false
+    private var reasonsLeftOut = 0
+    private static let mostReasons = 10
+
+    /// Whether nothing is wrong.
+    var isClean: Bool { reasons.isEmpty }
+
+    mutating func add(_ reason: String, _ cause: CorruptionError.Cause = .damage) {
+        if self.cause == nil || cause == .damage { self.cause = cause }
+        isRefused = false
+        if reasons.count < Self.mostReasons { reasons.append(reason) } else { reasonsLeftOut += 1 }
+    }
+
+    mutating func add(_ error: CorruptionError) {
+        let isOther = !isClean && !isRefused
+        add(error.isRefused ? error.reason : "at byte \(error.offset): \(error.reason)", error.cause)
+        isRefused = error.isRefused && !isOther
+    }
+
+    /// All that is to be said.
+    var words: [String] {
+        reasonsLeftOut > 0 ? reasons + ["and \(reasonsLeftOut) more blobs of it"] : reasons
+    }
+}
+
+/// Verifies packs. For one thread.
+final class PackVerifier {
+    private let repository: Repository
+    private let index: BlobIndex
+    private let buffer = ScratchBuffer()
+    private let reader: BlobReader
+    private let isCancelled: () -> Bool
+    private let onRead: (_ bytes: Int) -> Void
+    /// So many bytes are read in one call, or a whole blob when it is longer.
+    private static let stretchBytes = 8 << 20
+
+    /// Makes a verifier; `onRead` is told how many bytes have been read and verified.
+    init(
+        _ repository: Repository, _ index: BlobIndex, isCancelled: @escaping () -> Bool = { false },
+        onRead: @escaping (_ bytes: Int) -> Void = { _ in }
+    ) {
+        self.repository = repository
+        self.index = index
+        self.isCancelled = isCancelled
+        self.onRead = onRead
+        reader = BlobReader(repository)
+    }
+
+    /// Verifies a pack by its footer, and every blob of it when `readsData`. Bytes beyond the size that the index
+    /// knows are not read. Throws when the store fails.
+    func verify(_ pack: CountedPack, readsData: Bool) throws -> PackFindings {
+        var findings = PackFindings()
+        let size = Int(min(pack.storedBytes ?? 0, pack.indexed.size))
+        do {
+            guard size >= PackLayout.minimumBytes else {
+                throw CorruptionError(
+                    object: ObjectNames.pack(pack.id).description, offset: size, reason: "it ends here")
+            }
+            let blobs = try footer(pack.indexed, size: size)
+            if !agrees(blobs, with: pack) {
+                findings.add("its footer and the index disagree")
+                (findings.needsIndex, findings.isContradicted) = (true, true)
+            } else if readsData {
+                try verify(blobs, of: pack.indexed, &findings)
+                try verifyPadding(of: pack.indexed, size: size)
+            }
+        } catch let error as CorruptionError {
+            findings.add(error)
+            findings.needsIndex = true
+        }
+        return findings
+    }
+
+    /// Decodes the blobs that the index has in a pack, sorted by offset; returns those that cannot be read.
+    func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<BlobLocation> {
+        var bad: Set<BlobLocation> = []
+        for entry in entries where !isCancelled() {
+            let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
+            let reference = BlobReference(id: entry.id, length: entry.rawLength)
+            if try fault(of: reference, at: location, kind: pack.kind) != nil { bad.insert(location) }
+        }
+        return bad
+    }
+
+    private func fault(
+        of reference: BlobReference, at location: BlobLocation, kind: ObjectKind
+    ) throws -> CorruptionError? {
+        do {
+            let start = Int(location.offset)
+            let bytes = try reader.readRange(of: location.pack, start..<location.endOffset)
+            _ = try reader.decode(reference, at: location, kind: kind, in: bytes, rangeOffset: start)
+            return nil
+        } catch let error as CorruptionError { return error }
+    }
+
+    private func footer(_ pack: IndexedPack, size: Int) throws -> [BlobRecord] {
+        let (kind, blobs) = try repository.packFooter(pack.id, size: size) { range in
+            Array(try read(pack.id, range))
+        }
+        guard kind == pack.kind else {
+            throw CorruptionError(
+                object: ObjectNames.pack(pack.id).description, offset: 8,
+                reason: "it is a \(kind.noun), the index says otherwise")
+        }
+        return blobs
+    }
+
+    /// Compares with their checksums the bytes of a sealed pack that are neither blobs nor footer.
+    private func verifyPadding(of pack: IndexedPack, size: Int) throws {
+        guard repository.isEncrypted else { return }
+        func read(_ range: Range<Int>) throws -> [UInt8] { Array(try self.read(pack.id, range)) }
+        let header = try read(0..<ObjectHeader.byteCount)
+        let end = try repository.sealedPackEnd(pack.id, size: size, header: header, read: read)
+        let padding = try repository.sealedBlobs(of: end, pack.id, read: read).padding
+        for block in end.blocks(in: padding) where !padding.isEmpty {
+            try end.verify(try self.read(pack.id, end.range(ofBlock: block)), block: block)
+        }
+    }
+
+    private func read(_ pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
+        let bytes = buffer.bytes(range.count)
+        try repository.readPack(pack, range, into: bytes)
+        return UnsafeRawBufferPointer(bytes)
+    }
+
+    /// Whether each blob that the index has here is in the footer; others the index may have elsewhere.
+    private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
+        var matching = 0
+        for blob in blobs {
+            let reference = BlobReference(id: blob.id, length: blob.rawLength)
+            let location = BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+            if index.location(of: reference) == location || index.locations(of: reference).contains(location)
+            {
+                matching += 1
+            }
+        }
+        return matching == pack.blobCount
+    }
+
+    /// Decodes every blob that the footer lists, in its order.
+    private func verify(_ blobs: [BlobRecord], of pack: IndexedPack, _ findings: inout PackFindings) throws {
+        var rest = blobs[...]
+        while let first = rest.first, !isCancelled() {
+            let start = Int(first.offset)
+            let stretch = rest.prefix {
+                $0.offset == first.offset || $0.endOffset - start <= Self.stretchBytes
+            }
+            rest = rest.dropFirst(stretch.count)
+            var bytes: UnsafeRawBufferPointer?
+            do {
+                bytes = try read(pack.id, start..<stretch.last!.endOffset)
+            } catch is CorruptionError {
+                // The rest of the stretch may be there: each blob is read by itself.
+            }
+            for blob in stretch {
+                let location = BlobLocation(
+                    pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+                let reference = BlobReference(id: blob.id, length: blob.rawLength)
+                let fault: CorruptionError?
+                if let bytes {
+                    do {
+                        _ = try reader.decode(
+                            reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start)
+                        fault = nil
+                    } catch let error as CorruptionError { fault = error }
+                } else {
+                    fault = try self.fault(of: reference, at: location, kind: pack.kind)
+                }
+                guard let fault else { continue }
+                findings.add(fault)
+                findings.badBlobs.insert(location)
+            }
+            onRead(stretch.last!.endOffset - start)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// CollectionState: what `gc/` says: the newest decision, and the plans that are not decided yet.
+//
+// Rounds follow each other: plan n is put when decision n-1 is there. A listing may miss what appears while it
+// is made, so it can show a plan without the decision before it; whoever reads takes every plan beyond the
+// newest decision that it sees for open.
+
+import BakCore
+import BakFormat
+import BakStorage
+
+/// The state of a repository's collections at some moment.
+public struct CollectionState: Sendable {
+    /// Which rounds a listing shows.
+    struct Rounds: Equatable, Sendable {
+        /// The newest decided round; 0 when there is none.
+        var decided: UInt64 = 0
+        /// The planned rounds after that.
+        var open: [UInt64] = []
+    }
+
+    let rounds: Rounds
+    /// The newest decision.
+    public let decision: CollectionDecision?
+    /// The plans that are not decided.
+    public let openPlans: [CollectionPlan]
+
+    /// Packs that may be deleted at any time although they are in the index.
+    var condemned: Set<ID128> { Set(openPlans.flatMap(\.condemned)) }
+}
+
+extension CollectionState.Rounds {
+    /// The rounds that a listing shows.
+    init(_ listed: [ObjectKey]) {
+        let keys = listed.compactMap { ObjectNames.round(in: $0) }
+        let decided = keys.lazy.filter(\.isDecision).map(\.number).max() ?? 0
+        self.decided = decided
+        open = keys.filter { !$0.isDecision && $0.number > decided }.map(\.number).sorted()
+    }
+}
+
+extension Repository {
+    /// Reads what `gc/` says.
+    public func collectionState() throws -> CollectionState {
+        let rounds = try collectionRounds()
+        return CollectionState(
+            rounds: rounds,
+            decision: rounds.decided > 0 ? try collectionDecision(rounds.decided) : nil,
+            openPlans: try rounds.open.map(collectionPlan))
+    }
+
+    /// Lists the rounds.
+    func collectionRounds() throws -> CollectionState.Rounds {
+        CollectionState.Rounds(try store.list(ObjectNames.collections).map(\.key))
+    }
+
+    /// Reads a round's plan.
+    public func collectionPlan(_ number: UInt64) throws -> CollectionPlan {
+        let key = ObjectNames.plan(number)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)
+        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try CollectionPlan(decoding: bytes, object: key.description, number: number, context: context)
+        }
+    }
+
+    /// Reads a round's decision.
+    public func collectionDecision(_ number: UInt64) throws -> CollectionDecision {
+        let key = ObjectNames.decision(number)
+        let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)
+        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try CollectionDecision(decoding: bytes, object: key.description, number: number, context: context)
+        }
+    }
+}

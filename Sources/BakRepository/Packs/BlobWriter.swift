@@ -1,0 +1,113 @@
+// BlobWriter: names content, and stores it in its own open pack if the repository does not have it. Payload bytes
+// never cross threads: whoever has them compresses them into the pack.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Stores blobs of one kind. May be used from any thread; those that share one take turns after naming.
+public final class BlobWriter: @unchecked Sendable {
+    /// What a writer has added.
+    public struct Added: Equatable, Sendable {
+        /// New blobs.
+        public var blobs = 0
+        /// Their bytes before compression.
+        public var bytes = 0
+        /// Their bytes as stored, with blob headers.
+        public var storedBytes = 0
+
+        mutating func add(_ other: Added) {
+            blobs += other.blobs
+            bytes += other.bytes
+            storedBytes += other.storedBytes
+        }
+    }
+
+    private let repository: Repository
+    private let index: BlobIndex
+    /// Where finished packs go; nil to count only.
+    private let sealed: SealedPacks?
+    private let hasher: ContentHasher
+    private let compressor: Compressor
+    private let builder: PackBuilder
+    private let total: AddedTotal
+    private let monitor = Monitor()
+
+    init(
+        kind: ObjectKind, compression: CompressionMode, _ repository: Repository, _ index: BlobIndex,
+        _ sealed: SealedPacks?, _ total: AddedTotal
+    ) {
+        self.repository = repository
+        self.index = index
+        self.sealed = sealed
+        self.total = total
+        hasher = repository.hasher(for: kind)
+        compressor = Compressor(compression)
+        builder = PackBuilder(
+            kind: kind, targetBytes: repository.config.packBytes,
+            sealer: repository.context.sealer)
+        builder.reset(id: ID128(from: repository.random))
+    }
+
+    /// Names `content` and stores it unless it is known.
+    ///
+    /// - Parameters:
+    ///   - content: 1 to `FormatLimits.blobBytes` bytes.
+    ///   - isCompressed: whether the content's container is known to be compressed.
+    /// - Returns: its reference. It is durable only after the next commit.
+    public func store(_ content: UnsafeRawBufferPointer, isCompressed: Bool) throws -> BlobReference {
+        precondition(!content.isEmpty && content.count <= FormatLimits.blobBytes)
+        let reference = BlobReference(id: hasher.id(of: content), length: UInt32(content.count))
+        try store(reference) { compressor.compress(content, isCompressedContent: isCompressed) }
+        return reference
+    }
+
+    /// Stores a blob unless it is known. `compress` is called only then; what it gives must have been
+    /// verified. True when it was not known.
+    @discardableResult
+    func store(_ reference: BlobReference, _ compress: () -> Compressed) throws -> Bool {
+        try monitor.locked {
+            guard try index.claim(reference) else { return false }
+            // A claim that is not kept would let others count on a blob that nobody stores.
+            var isKept = false
+            defer { if !isKept { sealed?.fail() } }
+            let compressed = compress()
+            if builder.isFull(for: compressed.stored.count, of: repository.config.packBytes) {
+                try sealOpenPack()
+            }
+            builder.append(id: reference.id, rawLength: Int(reference.length), compressed: compressed)
+            total.add(
+                Added(
+                    blobs: 1, bytes: Int(reference.length),
+                    storedBytes: PackLayout.blobHeaderBytes + compressed.stored.count))
+            isKept = true
+            return true
+        }
+    }
+
+    func lock() { monitor.lock() }
+    func unlock() { monitor.unlock() }
+
+    /// Hands the open pack to the store and starts the next. The lock must be held.
+    func sealOpenPack() throws {
+        guard !builder.isEmpty else { return }
+        if let sealed {
+            let (pack, blobs, bytes) = builder.finish()
+            try repository.store.stage(ObjectNames.pack(pack.id), bytes)
+            sealed.append(SealedPack(pack: pack, blobs: blobs))
+        }
+        builder.reset(id: ID128(from: repository.random))
+    }
+}
+
+/// What the writers of a session have added together. It has a lock of its own: a writer holds its own while
+/// it compresses, and whoever looks at the total must not wait for that.
+final class AddedTotal: @unchecked Sendable {
+    private let monitor = Monitor()
+    private var total = BlobWriter.Added()
+
+    var current: BlobWriter.Added { monitor.locked { total } }
+
+    func add(_ more: BlobWriter.Added) { monitor.locked { total.add(more) } }
+}

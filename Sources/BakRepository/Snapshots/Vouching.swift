@@ -1,0 +1,393 @@
+// Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine, removes the
+// snapshots that have it without being told.
+//
+// A copy of a snapshot takes the vouches along, so that they hold where the original is no more.
+//
+// Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
+// content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot is taken back.
+// Each is there twice, under two names, and one of them is enough: a vouch that is damaged or gone would let go what people
+// rely on. One of which nothing can be read may be about any snapshot.
+
+import BakCodec
+import BakCore
+import BakFormat
+import BakStorage
+
+/// Content that was called safe and that no snapshot would have any more.
+public struct EndangeredFile: Equatable, Sendable {
+    /// A path where it was seen.
+    public var path: [UInt8]
+    /// When it was called safe.
+    public var time: Timestamp
+    /// The snapshot that has it.
+    public var snapshot: ID128
+    fileprivate var content: ID128
+}
+
+/// A vouch of which no copy can be read: what it says is not known.
+public struct UnreadableVouch: Sendable {
+    /// What is wrong with it.
+    public var error: CorruptionError
+    /// Whether something that is no object is in its place.
+    public var isObstructed: Bool
+    /// What is there of it and can be deleted.
+    var objects: [ObjectKey]
+}
+
+/// The vouches that are there.
+struct StoredVouches {
+    var readable: [Vouch] = []
+    var unreadable: [UnreadableVouch] = []
+}
+
+/// What becomes of vouches when only some snapshots stay.
+public struct VouchOutlook: Sendable {
+    /// What would be in no snapshot any more, by path.
+    public internal(set) var endangered: [EndangeredFile] = []
+    /// Vouches that cannot be read: they may be about any snapshot.
+    public internal(set) var unreadable: [UnreadableVouch] = []
+    /// Vouches whose snapshot does not stay.
+    var outdated: [Vouch] = []
+    /// What of them other snapshots have.
+    var moved: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
+    /// What of them none has.
+    var givenUp: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
+
+    /// Nothing was called safe.
+    public init() {}
+}
+
+extension Repository {
+    /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that the
+    /// same question asked again stores nothing. On return it is durable.
+    public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
+        var known: [ID128: Set<ID128>] = [:]
+        for vouch in try vouches().readable where files[vouch.snapshot] != nil {
+            known[vouch.snapshot, default: []].formUnion(vouch.files.map(\.content))
+        }
+        for (snapshot, files) in files.sorted(by: { $0.key < $1.key }) {
+            let known = known[snapshot] ?? []
+            for vouch in vouches(files.filter { !known.contains($0.content) }, snapshot, origin) {
+                try put(vouch)
+            }
+        }
+    }
+
+    private func vouches(_ files: [Vouch.File], _ snapshot: ID128, _ origin: RecordOrigin) -> [Vouch] {
+        Vouch.parts(files).map {
+            Vouch(id: ID128(from: random), origin: origin, snapshot: snapshot, files: $0)
+        }
+    }
+
+    private func put(_ vouch: Vouch) throws {
+        try put(vouch, at: ObjectNames.vouch(vouch.id))
+        try put(vouch, at: ObjectNames.vouchSpare(vouch.id))
+    }
+
+    private func put(_ vouch: Vouch, at key: ObjectKey) throws {
+        try vouch.encode(context).withUnsafeBytes { bytes in _ = try store.put(key, bytes) }
+    }
+
+    private func delete(_ vouch: ID128) throws {
+        // What else is in the place of one stays.
+        for key in [ObjectNames.vouchSpare(vouch), ObjectNames.vouch(vouch)] where store.has(key) {
+            try store.delete(key)
+        }
+    }
+
+    /// Whether anything was called safe to delete that is remembered.
+    public func hasVouches() throws -> Bool {
+        let listing = try store.listWithObstructions(ObjectNames.vouched)
+        return (listing.objects.map(\.key) + listing.obstructions.map(\.key)).contains {
+            ObjectNames.anyVouch(in: $0) != nil
+        }
+    }
+
+    /// The fingerprints of what was called safe to delete, as far as the vouches can be read.
+    public func vouchedContent() throws -> [ID128] {
+        try vouches().readable.flatMap { $0.files.map(\.content) }
+    }
+
+    /// Every vouch, each by one of its two copies, and those that cannot be read.
+    func vouches() throws -> StoredVouches {
+        let listing = try store.listWithObstructions(ObjectNames.vouched)
+        let objects = Set(listing.objects.map(\.key))
+        let obstructions = Dictionary(
+            listing.obstructions.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+        var vouches = StoredVouches()
+        let named = objects.union(obstructions.keys).compactMap { ObjectNames.anyVouch(in: $0) }
+        for id in Set(named).sorted() {
+            let keys = [ObjectNames.vouch(id), ObjectNames.vouchSpare(id)]
+            var faults: [CorruptionError] = []
+            var found: Vouch?
+            for key in keys where found == nil && objects.contains(key) {
+                found = try vouchIfThere(id, key) { faults.append($0) }
+            }
+            if let found {
+                vouches.readable.append(found)
+                continue
+            }
+            let obstruction = keys.compactMap { obstructions[$0] }.first
+            if let obstruction {
+                let key = obstruction.key.description
+                faults.insert(CorruptionError(object: key, offset: 0, reason: "\(obstruction)"), at: 0)
+            }
+            // Else another program has just put others in its place, or dropped it.
+            guard let error = faults.first else { continue }
+            vouches.unreadable.append(
+                UnreadableVouch(
+                    error: error, isObstructed: obstruction != nil, objects: keys.filter(objects.contains)))
+        }
+        return vouches
+    }
+
+    /// What was given up.
+    func givenUp() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
+        var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
+        for info in try store.list(ObjectNames.vouched) {
+            guard let id = ObjectNames.givenUp(in: info.key),
+                let vouch = try vouchIfThere(id, info.key, onFault: { vouches.unreadable.append($0) })
+            else { continue }
+            vouches.readable.append(vouch)
+        }
+        return vouches
+    }
+
+    private func vouchIfThere(
+        _ id: ID128, _ key: ObjectKey, onFault: (CorruptionError) -> Void
+    ) throws -> Vouch? {
+        do {
+            return try vouch(id, key)
+        } catch let error as CorruptionError {
+            onFault(error)
+        } catch let error as StoreError where error.kind == .notFound {}
+        return nil
+    }
+
+    /// What is wrong with copies of vouches whose other copy can be read.
+    func damagedCopies() throws -> [CorruptionError] {
+        var faults: [CorruptionError] = []
+        for vouch in try vouches().readable {
+            for key in [ObjectNames.vouch(vouch.id), ObjectNames.vouchSpare(vouch.id)] {
+                _ = try vouchIfThere(vouch.id, key) { faults.append($0) }
+            }
+        }
+        return faults
+    }
+
+    /// Makes up for copies of vouches that are missing or damaged, where the other one can be read.
+    public func renewVouches() throws {
+        for vouch in try vouches().readable {
+            for key in [ObjectNames.vouch(vouch.id), ObjectNames.vouchSpare(vouch.id)] {
+                var isDamaged = false
+                if try vouchIfThere(vouch.id, key, onFault: { isDamaged = $0.cause == .damage }) != nil {
+                    continue
+                }
+                do {
+                    if isDamaged { try store.delete(key) }
+                    try put(vouch, at: key)
+                } catch let error as StoreError where [.full, .obstructed].contains(error.kind) {
+                    // The other copy is enough.
+                }
+            }
+        }
+    }
+
+    /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer program can
+    /// read stays.
+    public func drop(_ vouches: [UnreadableVouch]) throws {
+        for vouch in vouches where vouch.error.cause != .newerProgram {
+            for key in vouch.objects { try store.delete(key) }
+        }
+    }
+
+    private func vouch(_ id: ID128, _ key: ObjectKey) throws -> Vouch {
+        let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
+        return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in
+            try Vouch(decoding: bytes, object: key.description, id: id, context: context)
+        }
+    }
+
+    /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of files
+    /// are read only when a snapshot does not stay that something relies on.
+    public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
+        let vouches = try vouches()
+        var outlook = try outlook(of: vouches.readable, ifOnly: staying)
+        outlook.unreadable = vouches.unreadable
+        return outlook
+    }
+
+    private func outlook(of vouches: [Vouch], ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
+        var outlook = VouchOutlook()
+        let complete = staying.filter(\.isComplete)
+        let ids = Set(complete.map(\.id))
+        outlook.outdated = vouches.filter { !ids.contains($0.snapshot) }
+        if outlook.outdated.isEmpty { return outlook }
+        var search = ContentSearch(
+            Set(outlook.outdated.flatMap { $0.files.map(\.content) }), BlobReader(self),
+            try BlobIndex(self))
+        for snapshot in complete.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
+        for vouch in outlook.outdated {
+            var moved: [ID128: [Vouch.File]] = [:]
+            var lost: [Vouch.File] = []
+            for file in vouch.files {
+                if let snapshot = search.found[file.content] {
+                    moved[snapshot, default: []].append(file)
+                } else {
+                    lost.append(file)
+                    outlook.endangered.append(
+                        EndangeredFile(
+                            path: file.path, time: vouch.origin.time, snapshot: vouch.snapshot,
+                            content: file.content))
+                }
+            }
+            outlook.moved += moved.map { ($0.key, vouch.origin, $0.value) }
+            if !lost.isEmpty { outlook.givenUp.append((vouch.snapshot, vouch.origin, lost)) }
+        }
+        outlook.endangered.sort { PathOrder.precedes($0.path, $1.path) }
+        try find(&outlook.endangered, notIn: ids, &search)
+        return outlook
+    }
+
+    /// Names the snapshots that have files now: one that was committed again has another id than when they were called safe.
+    private func find(
+        _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
+    ) throws {
+        if files.isEmpty { return }
+        let going = try snapshots().readable.filter { $0.isComplete && !staying.contains($0.id) }
+        let known = Set(going.map(\.id))
+        if files.allSatisfy({ known.contains($0.snapshot) }) { return }
+        for snapshot in going.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
+        for place in files.indices where !known.contains(files[place].snapshot) {
+            files[place].snapshot = search.found[files[place].content] ?? files[place].snapshot
+        }
+    }
+
+    /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with vouches
+    /// that cannot be read.
+    public func vouches(
+        carriedBy snapshots: [CommitRecord]
+    ) throws -> (
+        carried: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])], unreadable: [CorruptionError]
+    ) {
+        let vouches = try vouches()
+        let outlook = try outlook(of: vouches.readable, ifOnly: snapshots)
+        let outdated = Set(outlook.outdated.map(\.id))
+        let direct = vouches.readable.filter { !outdated.contains($0.id) }
+        return (
+            direct.map { ($0.snapshot, $0.origin, $0.files) } + outlook.moved, vouches.unreadable.map(\.error)
+        )
+    }
+
+    /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what
+    /// none has is given up. Where the store is full all of it stays, and is asked about again.
+    public func settle(_ outlook: VouchOutlook) throws {
+        do {
+            for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
+            for (snapshot, origin, files) in outlook.givenUp {
+                for vouch in vouches(files, snapshot, origin) {
+                    try put(vouch, at: ObjectNames.givenUp(vouch.id))
+                }
+            }
+        } catch let error as StoreError where error.kind == .full {
+            return
+        }
+        for vouch in outlook.outdated { try delete(vouch.id) }
+    }
+
+    // MARK: What was given up
+
+    /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in between,
+    /// all of it counts, so that too much is asked about and nothing too little.
+    public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
+        let recalled = try givenUp().readable
+        for vouch in recalled {
+            try put(vouch)
+            try store.delete(ObjectNames.givenUp(vouch.id))
+        }
+        let value = try takeBack()
+        if !recalled.isEmpty { try settle(outlook(of: recalled, ifOnly: try snapshots().readable)) }
+        return value
+    }
+
+    /// Drops what was given up once no removed snapshot can be taken back any more.
+    public func dropGivenUpVouches() throws {
+        let keys = try store.list(ObjectNames.vouched).map(\.key).filter {
+            ObjectNames.givenUp(in: $0) != nil
+        }
+        guard !keys.isEmpty, try !canTakeAnyBack() else { return }
+        for key in keys { try store.delete(key) }
+    }
+}
+
+/// Looks for content in snapshots. A segment that two of them share is read once. For one thread.
+private struct ContentSearch {
+    /// What has not been found.
+    private(set) var wanted: Set<ID128>
+    /// The snapshot in which the rest was.
+    private(set) var found: [ID128: ID128] = [:]
+    private let reader: BlobReader
+    private let index: BlobIndex
+    /// Segments that have been read, each with the one that came before it: a file may go over a boundary.
+    private var seen: Set<[ID128]> = []
+    /// Of the content of the last file that was read, as far as it has been.
+    private var content: ContentFingerprint?
+
+    init(_ wanted: Set<ID128>, _ reader: BlobReader, _ index: BlobIndex) {
+        (self.wanted, self.reader, self.index) = (wanted, reader, index)
+    }
+
+    /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of is
+    /// not found.
+    mutating func look(into snapshot: CommitRecord) throws {
+        guard
+            let segments = try passingDamage({
+                let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
+                return try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)").segments
+            })
+        else { return }
+        let steps = segments.indices.map { place in
+            [place > 0 ? segments[place - 1].blob.id : .zero, segments[place].blob.id]
+        }
+        content = nil
+        for place in segments.indices {
+            // The last file of a segment that is left out must not go on in one that is not.
+            let isKnown = seen.contains(steps[place])
+            if isKnown, place + 1 == segments.count || seen.contains(steps[place + 1]) {
+                content = nil
+            } else if try passingDamage({ try read(segments[place], in: snapshot) }) != nil {
+                seen.insert(steps[place])
+            } else {
+                content = nil
+            }
+        }
+        note(in: snapshot)
+    }
+
+    private mutating func read(_ segment: ManifestSegmentReference, in snapshot: CommitRecord) throws {
+        let bytes = try reader.read(segment.blob, kind: .manifestPack, index: index)
+        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(segment.blob.id)")
+        while let record = try decoder.next() {
+            switch record {
+            case .entry(let entry):
+                note(in: snapshot)
+                content = entry.stat.type == .regular ? entry.content.map(ContentFingerprint.init) : nil
+            case .continuation(let more): content?.add(more)
+            }
+        }
+    }
+
+    /// Notes that a snapshot has the last file that was read.
+    private mutating func note(in snapshot: CommitRecord) {
+        guard let last = content.take(), let known = wanted.remove(last.value()) else { return }
+        found[known] = snapshot.id
+    }
+
+    private func passingDamage<Value>(_ body: () throws -> Value) throws -> Value? {
+        do {
+            return try body()
+        } catch let error where error is CorruptionError || error is MissingBlobError {
+            return nil
+        }
+    }
+}

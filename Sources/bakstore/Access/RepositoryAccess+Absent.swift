@@ -1,0 +1,72 @@
+// RepositoryAccess+Absent: what to say where there is no repository, by what is in its place and what was there before.
+
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension RepositoryAccess {
+    /// What a failure to open a store means; nil where nothing more is known than that it is not there.
+    static func failure(
+        _ error: any Error, at location: RepositoryLocation, _ context: CommandContext
+    ) -> (any Error)? {
+        if let refusal = ForeignRepository.refusal(location.path) { return refusal }
+        switch error as? RepositoryError {
+        case .notBakstore:
+            guard
+                let entry = KnownRepositories(folder: context.environment.stateFolder).entry(
+                    at: location.path)
+            else { return nil }
+            return CommandFailure(
+                code: .damage,
+                message:
+                    "\(location.path): its file config is damaged or another program's, and the repository "
+                    + "\(entry.id.prefix(8)) was here; \(needsConfig)")
+        case .noRepository:
+            if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
+            // The default repository is made where there is none.
+            return location.isDefault ? nil : context.absence(of: location) ?? unfit(location)
+        default: return nil
+        }
+    }
+
+    /// What is lost with the configuration.
+    private static let needsConfig = "nothing can be read without that file, so put back a copy of it"
+
+    /// Something that is no file in the place of the configuration.
+    private static func inTheWay(of location: RepositoryLocation) -> CommandFailure? {
+        (try? LocalStore(path: location.path))?.obstruction(of: ObjectNames.config).map { found in
+            CommandFailure(
+                code: .noRepository,
+                message: "there is no repository at \(location.path): \(found); put the real file back")
+        }
+    }
+
+    /// A repository without its configuration.
+    private static func lackingConfig(_ location: RepositoryLocation) -> CommandFailure? {
+        guard
+            [ObjectNames.snapshots, "packs"].allSatisfy({ Machine.isFolder("\(location.path)/\($0)") == true }
+            )
+        else { return nil }
+        return CommandFailure(
+            code: .noRepository,
+            message: "\(location.path): its file config is missing, and the rest of a repository is there; "
+                + needsConfig)
+    }
+
+    /// A folder that holds something else, or a file, neither of which can become a repository.
+    private static func unfit(_ location: RepositoryLocation) -> CommandFailure? {
+        let reason: String
+        if Machine.isFolder(location.path) == false {
+            reason = "that is no folder"
+        } else if LocalStore.canBegin(inFolder: location.path) == false {
+            reason = "the folder holds other things"
+        } else {
+            return nil
+        }
+        return CommandFailure(
+            code: .noRepository,
+            message:
+                "there is no repository at \(location.path): \(reason); is the path right? A new one is made in a new "
+                + "or empty folder, with: bakstore init --repo FOLDER")
+    }
+}

@@ -1,0 +1,257 @@
+// RepositoryAccess: from what a user says to an open repository, in one place for all commands.
+
+import BakFormat
+import BakCodec
+import BakCore
+import BakEngine
+import BakPosix
+import BakRepository
+import BakStorage
+
+/// A repository that a command works on.
+struct RepositoryAccess {
+    /// The repository.
+    let repository: Repository
+    /// Where it lies.
+    let location: RepositoryLocation
+
+    /// What to do when the default repository is wanted and not there yet.
+    enum Fallback {
+        case fail
+        /// Make it, and say so.
+        case create
+        /// Take an empty one that is not there, and say so.
+        case imagine
+    }
+
+    /// Opens the repository that the invocation or the environment names, or the default one. With `writesNothing` its
+    /// cache on this machine stays as it is, too.
+    static func open(
+        _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail,
+        writesNothing: Bool = false
+    ) throws -> RepositoryAccess {
+        let location = try locate(invocation, context: context)
+        do {
+            return try open(
+                location, .repository, invocation, context, writesNothing: writesNothing)
+        } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
+            if let absence = context.absence(of: location) { throw absence }
+            // Who gives a password does not mean to store everything in the clear.
+            guard context.passwordSource(.repository, invocation) == nil else {
+                throw CommandFailure(
+                    code: .noRepository,
+                    message:
+                        "a password is given, and there is no repository at \(location.path); make an encrypted one "
+                        + "with: bakstore init --encryption auto")
+            }
+            let options = Repository.Options(classes: defaultChunkClasses)
+            let repository: Repository
+            if fallback == .create {
+                repository = try create(location, options: options, context: context)
+                context.remark("made the default repository \(location.path), not encrypted")
+            } else {
+                repository = try Repository.imagined(
+                    options, location: location.path, time: context.clock, random: SystemRandom())
+                context.remark("there is no repository yet; a backup would make \(location.path)")
+            }
+            return RepositoryAccess(repository: repository, location: location)
+        }
+    }
+
+    /// Opens the repository that `--from-repo` names.
+    static func openSource(_ invocation: Invocation, context: CommandContext) throws -> RepositoryAccess {
+        let path = invocation.bytes(.fromRepo) ?? []
+        guard let text = String(validating: path, as: UTF8.self) else {
+            throw UsageError("--from-repo \(Formatting.name(path)) is not UTF-8", command: invocation.command)
+        }
+        do {
+            return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
+        } catch RepositoryError.noRepository(let location) {
+            throw CommandFailure(
+                code: .noRepository,
+                message:
+                    "there is no repository at \(location) to copy from; is its disk connected, and the path right?"
+            )
+        } catch {
+            let report = ErrorReport(
+                error, SuggestedCommands([(.repo, path)], isASCII: context.terminal.isASCII))
+            throw CommandFailure(code: report.code, message: report.message)
+        }
+    }
+
+    /// Which repository the user means.
+    static func locate(_ invocation: Invocation, context: CommandContext) throws -> RepositoryLocation {
+        try context.environment.repository(for: invocation) { path in
+            try? SmallFile.read(path: path, limit: 64 << 10)
+        }
+    }
+
+    /// The repository's folder, which no backup stores and of which nothing is safe to delete.
+    var ownFolder: OwnFolder? {
+        Machine.realPath(Array(location.path.utf8)).map {
+            OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = repository.store] in
+                (try? store.readSmall(ObjectNames.config, upTo: 1 << 16)) ?? []
+            }
+        }
+    }
+
+    /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
+    /// a read-only store, is for the run itself to find out.
+    func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
+
+    /// The folder of a repository as a store.
+    static func store(_ location: RepositoryLocation) throws -> LocalStore {
+        do {
+            return try LocalStore(path: location.path)
+        } catch {
+            let isAbsent = error.kind == .notFound || Machine.isFolder(location.path) == false
+            throw isAbsent ? RepositoryError.noRepository(location: location.path) : error
+        }
+    }
+
+    private static func open(
+        _ location: RepositoryLocation, _ purpose: PasswordPurpose, _ invocation: Invocation,
+        _ context: CommandContext, writesNothing: Bool = false
+    ) throws -> RepositoryAccess {
+        do {
+            let (store, id, method) = try recognizedStore(location, context)
+            // Before anything is changed: what only reads may still get at what it needs.
+            if purpose == .repository, !invocation.command.onlyReads {
+                try store.expectFolders(ObjectNames.folders)
+            }
+            let isEncrypted = method != .none
+            if isEncrypted {
+                Machine.forbidCoreDumps()
+            } else if context.passwordSource(purpose, invocation) != nil {
+                // It may be another one that somebody has put in the place of an encrypted one.
+                throw RepositoryError.notEncrypted(location: location.path)
+            }
+            let repository = try Repository.open(
+                store,
+                cache: try cache(
+                    of: id, location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
+                time: context.clock, random: SystemRandom()
+            ) { try context.password(purpose, of: location.path, invocation) }
+            if !writesNothing {
+                try context.expectNoOlderState(repository, at: location, invocation)
+                context.remember(repository.config.id, at: location)
+            }
+            return RepositoryAccess(repository: repository, location: location)
+        } catch let error as StoreError {
+            throw CommandFailure(
+                code: .failed,
+                message:
+                    "cannot open the repository \(location.path): \(error)"
+                    + (error.isObstruction ? "" : "; check its permissions and its disk"))
+        } catch let error as CorruptionError where !error.needsNewerProgram {
+            throw CommandFailure(
+                code: .damage,
+                message:
+                    "\(location.path): \(error); nothing can be read without this file, so put back a copy of it"
+            )
+        }
+    }
+
+    /// The folder of a repository as a store, its id and how it is sealed; throws what is to be said if there is none in it, or
+    /// another program's.
+    static func recognizedStore(
+        _ location: RepositoryLocation, _ context: CommandContext
+    ) throws -> (store: LocalStore, id: ID128, method: SealMethod) {
+        do {
+            let store = try store(location)
+            let (id, method) = try Repository.identity(of: store)
+            return (store, id, method)
+        } catch {
+            throw failure(error, at: location, context) ?? error
+        }
+    }
+
+    /// Makes a repository in a new or empty folder, or one where this was begun before. `isSure` says that the user knows
+    /// that a repository was there.
+    static func create(
+        _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
+        isSure: Bool = false, isShared: Bool = false
+    ) throws -> Repository {
+        if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
+        if Machine.isFolder(location.path) == false {
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is no folder; name a new or empty one")
+        }
+        // A folder with something else in it would have that in its way, and hide the repository from its owner.
+        if LocalStore.canBegin(inFolder: location.path) == false {
+            if (try? LocalStore(path: location.path).size(of: ObjectNames.config)) != nil {
+                _ = try recognizedStore(location, context)
+                throw RepositoryError.alreadyExists(location: location.path)
+            }
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
+        }
+        try expectNone(around: location.path)
+        if !isSure { try expectNothingHidden(location, context) }
+        var options = options
+        let id = ID128(from: SystemRandom())
+        options.id = id
+        let cache = try cache(of: id, location, isEncrypted: options.encryption != nil, context)
+        let repository = try Repository.create(
+            in: try LocalStore.create(path: location.path, isShared: isShared), options: options,
+            cache: cache,
+            time: context.clock, random: SystemRandom())
+        repository.store.renewReserve()
+        context.remember(repository.config.id, at: location)
+        return repository
+    }
+
+    /// Throws unless a new repository hides none that was there, or the user says that it may.
+    private static func expectNothingHidden(
+        _ location: RepositoryLocation, _ context: CommandContext
+    ) throws {
+        let known = KnownRepositories(folder: context.environment.stateFolder)
+        let here = known.entry(at: location.path).flatMap {
+            KnownRepositories.mayBeHidden($0, by: location.path) ? $0 : nil
+        }
+        guard let entry = here ?? known.entry(onDiskAwayFrom: location.path) else { return }
+        let place = here == nil ? entry.path : location.path
+        let absence =
+            "the repository \(entry.id.prefix(8)) was at \(place), and nothing is there now; is its disk connected?"
+        let question = "\(Formatting.line(absence)) Make a new one there all the same?"
+        guard !context.isJSON,
+            let agrees = try context.agrees(to: question)
+        else {
+            throw CommandFailure(
+                code: .failed, message: "\(absence) To make a new one there all the same, add --yes")
+        }
+        guard agrees else {
+            throw CommandFailure(code: .failed, message: "nothing was made")
+        }
+    }
+
+    /// A cache that has not been used for so long is removed.
+    private static let unusedCacheSeconds: Int64 = 180 * 24 * 3600
+
+    /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless
+    /// they are encrypted: there it would show what they hide, and could be changed by whoever has the store.
+    private static func cache(
+        of id: ID128, _ location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
+        isReadOnly: Bool = false
+    ) throws(UsageError) -> any LocalCache {
+        guard let folder = context.environment.cacheFolder else {
+            return isEncrypted
+                ? ForgetfulCache() : FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
+        }
+        let base = String(decoding: folder, as: UTF8.self)
+        let cache = FolderCache(path: "\(base)/\(id)", isReadOnly: isReadOnly)
+        if cache.isDistrusted {
+            context.complain(
+                "the cache \(base)/\(id) is not used, because other users may write to it; delete it")
+        }
+        guard cache.isUsable || cache.isDistrusted || isReadOnly || !context.environment.isCacheFolderNamed
+        else {
+            throw UsageError(
+                "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
+        }
+        if !isReadOnly {
+            FolderCache.sweep(in: base, unusedForSeconds: unusedCacheSeconds, CacheFiles.isOne)
+        }
+        return cache
+    }
+}

@@ -1,0 +1,260 @@
+// `bakstore backup`: stores files and folders as a new snapshot.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+import BakStorage
+
+extension Commands {
+    static func backup(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let source = try BackupSource(invocation, context)
+        let exclusions = try exclusions(invocation, source, context)
+        let access = try RepositoryAccess.open(
+            invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
+        warnOfPlace(access, source, context)
+        // Most backups know without it what they are of.
+        let known =
+            source.missing.isEmpty && source.written.isEmpty
+            ? [] : try access.repository.snapshots().readable
+        let request = try request(invocation, source, access.repository, known, context)
+        let isEndTold = noteEndedArchive(request, source, known, context)
+        try expectWholeArchive(request, access.repository)
+        if !request.isDryRun { access.removeStaleTemporaries() }
+
+        let reporter = context.progress(for: invocation)
+        let output = BackupOutput(invocation, context, reporter)
+        let backup = Backup(
+            access.repository, of: source.tree, exclusions: exclusions,
+            ownFolder: source.isStream ? nil : access.ownFolder, onEvent: output.note,
+            onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
+        let totals = source.countTotals(
+            exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
+        let board = ProgressBoard()
+        let ticker = Ticker(reporter) { output.show(board.current) }
+        defer {
+            ticker.stop()
+            reporter.finish()
+            totals?.join()
+        }
+        let report: BackupReport
+        do {
+            report = try backup.run(request, progress: board)
+        } catch let error as StoreError where error.kind == .full {
+            throw FullDisk(error).inBackup(
+                access.location.path, unread: output.unreadBytes(board.current),
+                checkpoint: output.lastCheckpointName,
+                snapshots: try? access.repository.store.list(ObjectNames.snapshots).count)
+        }
+        if !request.isDryRun {
+            access.repository.store.renewReserve()
+            if let made = report.snapshot { access.repository.noteSeen(made) }
+        }
+        ticker.stop()
+        // What can match nothing has been told of.
+        let useless = report.unmatchedPatterns.filter { $0.doubt(beneath: source.roots) == nil }
+        try output.summarize(report, uselessPatterns: useless)
+        if !isEndTold { noteOtherArchive(request, report, context) }
+        if report.wasInterrupted { return .interrupted }
+        if report.snapshot == nil, !report.wasUnchanged, !request.isDryRun {
+            throw CommandFailure(code: .failed, message: "nothing could be read, so no snapshot was made")
+        }
+        if let first = report.damagedPacks.first {
+            let packs = Formatting.count(UInt64(report.damagedPacks.count), "pack", "packs")
+            throw CommandFailure(
+                code: .damage,
+                message: "\(packs) that this snapshot needs cannot be used, so not all of it can be restored "
+                    + "(\(first.object): \(first.reason)); run: bakstore check")
+        }
+        try expectNoKnownDamage(access.repository)
+        return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
+    }
+
+    /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may need them.
+    static func expectNoKnownDamage(_ repository: Repository) throws {
+        let damaged = try repository.packsFoundDamaged()
+        guard let first = damaged.first else { return }
+        let packs = Formatting.count(UInt64(damaged.count), "damaged pack", "damaged packs")
+        throw CommandFailure(
+            code: .damage,
+            message:
+                "an earlier check found \(packs) (\(ObjectNames.pack(first))\(damaged.count > 1 ? " first" : "")), and what is in "
+                + "such a one counts as stored, so not all of this may be restored; run: bakstore repair packs; then do this again"
+        )
+    }
+
+    static func exclusions(
+        _ invocation: Invocation, _ source: BackupSource, _ context: CommandContext
+    ) throws -> BackupExclusions {
+        var exclusions = BackupExclusions()
+        let reader = PatternReader(
+            home: context.environment.home, folder: Machine.realPath([UInt8(ascii: ".")]),
+            roots: source.roots, remark: { context.remark($0) })
+        for use in invocation.uses {
+            switch use.name {
+            case .exclude, .iexclude:
+                exclusions.patterns.append(
+                    try reader.read(
+                        use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == .iexclude))
+            case .excludeFile:
+                exclusions.patterns += try reader.list(
+                    try BackupSource.readFile(use.value, .excludeFile, context),
+                    name: "--exclude-file \(Formatting.name(use.value))")
+            case .excludeIfPresent: FolderMark(use.value).map { exclusions.marks.append($0) }
+            default: break
+            }
+        }
+        if invocation.has(.excludeCaches) { exclusions.marks.append(.cacheDirectory) }
+        exclusions.largestFile = invocation.size(.excludeLargerThan)
+        exclusions.oneFileSystem = invocation.has(.oneFileSystem)
+        exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
+        exclusions.tellsUnmatchedLines = invocation.verbosity >= 1
+        // Root backs up what others have, and answers for it.
+        if Machine.isRoot { exclusions.trustedOwner = 0 }
+        return exclusions
+    }
+
+    /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows those
+    /// that have it, and what is missing is noticed; one that never was there may be a slip.
+    private static func paths(
+        _ source: BackupSource, of device: String, _ snapshots: [CommitRecord]
+    ) -> [[UInt8]] {
+        guard !source.missing.isEmpty else { return source.roots }
+        let (found, named) = (Set(source.roots), Set(source.roots + source.missing))
+        let known = snapshots.map { ($0.device, Set($0.paths)) }.filter {
+            $0.0 == device && found.isSubset(of: $0.1) && named.isSuperset(of: $0.1)
+        }
+        let most = known.max { $0.1.count < $1.1.count }
+        return most.map { $0.1.sorted { PathOrder.precedes($0, $1) } } ?? source.roots
+    }
+
+    private static func request(
+        _ invocation: Invocation, _ source: BackupSource, _ repository: Repository,
+        _ known: [CommitRecord], _ context: CommandContext
+    ) throws -> BackupRequest {
+        let host = invocation.text(.host) ?? Machine.hostName
+        let device = invocation.text(.device) ?? context.environment.device ?? host
+        var request = BackupRequest(
+            paths: paths(source, of: device, known), host: host, device: device,
+            user: Machine.userName, program: programName)
+        request.tags = invocation.tags
+        request.time = invocation.time?.timestamp(localOffset: context.localOffset)
+        if let name = invocation.text(.parent) {
+            request.parent = .snapshot(try context.findSnapshot(name, in: repository, invocation).id)
+        } else if invocation.has(.force) {
+            request.parent = .none
+        }
+        request.ignoresInode = invocation.has(.ignoreInode)
+        request.ignoresCtime = invocation.has(.ignoreCtime) || invocation.has(.ignoreInode)
+        request.skipsIfUnchanged = invocation.has(.skipIfUnchanged)
+        request.archive =
+            invocation.has(.archive)
+            ? .yes : invocation.has(.noArchive) || invocation.has(.stdin) ? .no : .asBefore
+        request.allowsEmpty = invocation.has(.allowEmpty)
+        request.isDryRun = invocation.has(.dryRun)
+        request.compression = invocation.compression
+        request.workerCount = Machine.workerCount
+        request.readConcurrency = invocation.count(.readConcurrency)
+        return request
+    }
+
+    /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would be in no
+    /// later one, and rules would remove it when it is back.
+    private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
+        guard request.archive != .no, repository.isOlder, let older = try repository.olderState() else {
+            return
+        }
+        let lost = older.lost.filter { $0.isOf(device: request.device, paths: request.paths) }
+        guard let last = lost.last else { return }
+        if request.archive == .asBefore, !lost.contains(where: \.isArchive) {
+            let before = try repository.snapshots().readable.last {
+                $0.isComplete && $0.device == request.device && Set($0.paths) == Set(request.paths)
+            }
+            guard before?.isArchive == true else { return }
+        }
+        throw CommandFailure(
+            code: .damage,
+            message:
+                "of snapshot \(last.id.short), which this machine has seen, nothing is left, and the archive would lack what only "
+                + "that one has; put it back, or, if what is there now is to count, run: bakstore check --accept-older; "
+                + "to back up without the archive: --no-archive")
+    }
+
+    /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not go on.
+    private static func noteEndedArchive(
+        _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
+        _ context: CommandContext
+    ) -> Bool {
+        guard request.archive == .asBefore, !source.written.isEmpty else { return false }
+        let all = known.filter { $0.device == request.device && $0.isComplete }
+        guard all.last(where: { Set($0.paths) == Set(request.paths) })?.isArchive != true else {
+            return false
+        }
+        var isTold = false
+        for path in source.written {
+            guard let last = all.last(where: { $0.paths.contains(path) }), last.isArchive else { continue }
+            context.complain(
+                "\(Formatting.name(path.absolute)) leads elsewhere now, and its archive (snapshot \(last.id.short)) does not go on "
+                    + "here: what is deleted from now on is not kept; begin a new archive with --archive, or say "
+                    + "--no-archive")
+            isTold = true
+        }
+        return isTold
+    }
+
+    /// An archive goes on with exactly its own paths: a first backup of others that overlap with them is none, which may be a
+    /// slip, such as a pattern that the shell expands, or another spelling on a medium that takes both for one.
+    private static func noteOtherArchive(
+        _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
+    ) {
+        guard !report.otherArchives.isEmpty else { return }
+        func inode(_ path: [UInt8]) -> [UInt64]? {
+            Machine.status(path.absolute).map { [$0.device, $0.inode] }
+        }
+        let inodes = Set(request.paths.compactMap(inode))
+        let paths = request.paths.sorted { PathOrder.precedes($0, $1) }
+        /// The path of an archive that is one of these, lies beneath one, or has one beneath it.
+        func overlap(_ archive: CommitRecord) -> [UInt8]? {
+            archive.paths.first { path in
+                let next = PathOrder.firstIndex(of: paths.count, notBefore: path) { paths[$0] }
+                return next < paths.count && PathOrder.isAtOrBeneath(paths[next], path)
+                    || next > 0 && PathOrder.isAtOrBeneath(path, paths[next - 1])
+                    || inode(path).map(inodes.contains) == true
+            }
+        }
+        for archive in report.otherArchives {
+            guard let path = overlap(archive) else { continue }
+            let isOfDevice = archive.device == request.device
+            let device = isOfDevice ? "" : " of device \(Formatting.line(archive.device))"
+            context.complain(
+                "this is the first backup of exactly these paths\(isOfDevice ? "" : " for this device"), and no archive: that of "
+                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)\(device)) does not go on here, and what is "
+                    + "deleted from now on is not kept; name its \(isOfDevice ? "paths" : "--device") as before, begin a new "
+                    + "archive with --archive, or say --no-archive")
+            return
+        }
+    }
+
+    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk; one in memory not even the night.
+    /// To be told once is enough.
+    private static func warnOfPlace(
+        _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
+    ) {
+        let (repository, path) = (access.location.path, Array(access.location.path.utf8))
+        // Names alone: most backups are not the first, and have no more to ask.
+        guard Machine.names(inFolder: "\(repository)/\(ObjectNames.snapshots)")?.isEmpty ?? true else {
+            return
+        }
+        if Disks().isInMemory(path) {
+            context.remark(
+                "the repository \(repository) lies in this machine's memory and is gone when it is switched off"
+            )
+        } else if !source.isStream,
+            source.roots.contains(where: { Machine.areOnOneDevice(path, $0.absolute) == true })
+        {
+            context.remark(
+                "the repository \(repository) is on the same disk as the files; keep a copy elsewhere too")
+        }
+    }
+}

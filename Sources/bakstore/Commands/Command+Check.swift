@@ -1,0 +1,268 @@
+// `bakstore check`: looks for damage in the repository.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func check(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        if invocation.has(.withoutKey) { return try checkWithoutKey(invocation, context) }
+        let repository = try RepositoryAccess.open(invocation, context: context).repository
+        let reporter = context.progress(for: invocation)
+        let output = CheckOutput(invocation, context, reporter)
+        var depth = CheckDepth.structure
+        if let subset = invocation.text(.readDataSubset).flatMap({ PackSubset($0) }) {
+            depth = .readData(subset)
+        } else if invocation.has(.readData) || invocation.has(.maxDuration) {
+            depth = .readData
+        }
+        let check = RepositoryCheck(
+            repository, depth: depth, workerCount: Machine.workerCount,
+            maximumSeconds: invocation.seconds(.maxDuration), onEvent: output.note,
+            isCancelled: context.isInterrupted)
+        defer { reporter.finish() }
+        let report = try check.run()
+        reporter.finish()
+        try output.summarize(report, depth, isOlder: repository.isOlder)
+        if report.wasInterrupted { return .interrupted }
+        if !report.isClean { return .damage }
+        guard report.unsupportedObjects == 0 else {
+            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
+            throw CommandFailure(
+                code: .failed,
+                message: "\(objects) made by a newer bakstore; only that one can check them and what "
+                    + "needs them")
+        }
+        return .done
+    }
+}
+
+extension Commands {
+    fileprivate static func checkWithoutKey(
+        _ invocation: Invocation, _ context: CommandContext
+    ) throws -> ExitCode {
+        let location = try RepositoryAccess.locate(invocation, context: context)
+        let (store, _, method) = try RepositoryAccess.recognizedStore(location, context)
+        guard method != .none else {
+            throw CommandFailure(
+                code: .failed, message: "\(location.path) is not encrypted; leave out --without-key")
+        }
+        try store.expectFolders(ObjectNames.folders)
+        let reporter = context.progress(for: invocation)
+        let output = CheckOutput(invocation, context, reporter)
+        defer { reporter.finish() }
+        let report = try KeylessCheck(
+            store, readsData: invocation.has(.readData), onEvent: output.note,
+            isCancelled: context.isInterrupted
+        ).run()
+        reporter.finish()
+        try output.summarize(report, readsData: invocation.has(.readData))
+        if report.wasInterrupted { return .interrupted }
+        return report.damagedObjects > 0 ? .damage : .done
+    }
+}
+
+/// What a check says while it runs and at its end. Called from the check's threads.
+private final class CheckOutput: LiveOutput, @unchecked Sendable {
+    @Sendable func note(_ event: CheckEvent) {
+        switch event {
+        case .step(let step): tellStep("checking \(step)")
+        case .progress(let done, let total): show(done, of: total)
+        case .damage(let object, let reason): say("damage", object, "", reason)
+        case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
+        case .unsupported(let object, let reason):
+            say("unsupported", object, "it was made by a newer program: ", reason)
+        case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
+        case .unused(let object, let reason):
+            guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
+            say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
+        case .affectedFile(let snapshot, let path, let reason):
+            say("affected_file", snapshot: snapshot, path: path, reason: reason)
+        case .affectedSnapshot(let snapshot, let reason):
+            say("affected_snapshot", snapshot: snapshot, reason: reason)
+        }
+    }
+
+    private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
+        say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
+    }
+
+    // MARK: The end
+
+    /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before that is
+    ///   meant.
+    func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
+        if invocation.has(.json) { return try printJSON(report) }
+        if invocation.has(.quiet) { return }
+        var looked = "looked at \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
+        looked += "\(Formatting.count(UInt64(report.packs), "pack", "packs")), "
+        looked += Formatting.count(UInt64(report.blobs), "blob", "blobs")
+        if depth != .structure {
+            looked += "; read and verified \(Formatting.size(report.verifiedBytes))"
+        } else if report.verifiedBytes > 0 {
+            let size = Formatting.size(report.verifiedBytes)
+            looked += "; read again \(size) that an earlier check found damaged"
+        }
+        try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if depth != .structure { try printCoverage(report) }
+        if report.unusedPacks > 0 {
+            let packs = Formatting.count(UInt64(report.unusedPacks), "pack", "packs")
+            let isOne = report.unusedPacks == 1
+            let meaning =
+                report.repairs.contains(.index)
+                ? "\(isOne ? "is" : "are") named by nothing in the index that can be read; its repair looks into "
+                    + (isOne ? "it" : "them")
+                : "\(isOne ? "belongs" : "belong") to no snapshot (of interrupted runs, or given up by a repair); "
+                    + "harmless, a prune removes what is of no use"
+            try context.print("\(packs), \(Formatting.size(report.unusedBytes)), \(meaning)")
+        }
+        if report.wasInterrupted { return try context.print("interrupted before the end") }
+        guard !report.isClean else {
+            let isAll = report.unsupportedObjects == 0 && report.harmlessObjects == 0
+            let result = "no damage found" + (isAll ? "" : " in the rest")
+            // Whoever is told no more takes it for all that there is.
+            guard depth == .structure, !report.hasReadAll else {
+                return try context.print(report.hasReadAll ? result : "\(result) in what was read")
+            }
+            return try context.print(
+                "\(result), but what the packs hold was not read; to have it read: "
+                    + context.command("check --read-data"))
+        }
+        try printDamage(report, isOlder: isOlder)
+    }
+
+    func summarize(_ report: KeylessReport, readsData: Bool) throws {
+        let unchecked =
+            "not checked without the password: whether anything is missing, and "
+            + (readsData ? "" : "what packs hold (see --read-data), and ") + "what snapshots need"
+        if invocation.has(.json) {
+            return try context.printJSON { json in
+                json.member("message_type", "summary")
+                json.member("objects", report.objects)
+                json.member("packs", report.packs)
+                json.member("bytes_stored", report.packBytes)
+                json.member("bytes_verified", report.verifiedBytes)
+                json.member("num_errors", report.damagedObjects)
+                json.member("unchecked", unchecked)
+                json.member("total_duration", reporter.secondsElapsed)
+            }
+        }
+        if invocation.has(.quiet) { return }
+        var looked = "looked at \(Formatting.count(UInt64(report.packs), "pack", "packs")) and "
+        looked += Formatting.count(UInt64(report.objects), "other object", "other objects")
+        if readsData { looked += "; read and verified \(Formatting.size(report.verifiedBytes))" }
+        try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
+        if report.wasInterrupted { return try context.print("interrupted before the end") }
+        try context.print(unchecked)
+        guard report.damagedObjects > 0 else { return try context.print("no damage found") }
+        let damaged = Formatting.count(UInt64(report.damagedObjects), "object", "objects")
+        try context.print("DAMAGE: \(damaged); check with the password says what that affects")
+    }
+
+    /// How much has been read since when, in this check and those before it.
+    private func printCoverage(_ report: CheckReport) throws {
+        if report.ranOutOfTime { try context.print("the time was over; the next check goes on from here") }
+        let (read, stored) = (
+            report.everReadBytes + report.faultyReadBytes, report.packBytes - report.missingBytes
+        )
+        guard read > 0 else { return }
+        let share = Formatting.percent(read, of: stored)
+        let since = report.readSince.map { " since \(context.text($0))" } ?? ""
+        try context.print(
+            "\(share) of what is stored was read\(since)\(read < stored ? ", the rest never" : "")")
+    }
+
+    private func printDamage(_ report: CheckReport, isOlder: Bool) throws {
+        let kinds = [
+            (report.damagedObjects, "damaged"), (report.unreadableObjects, "unreadable"),
+            (report.unsupportedObjects, "newer"),
+        ]
+        let found = kinds.filter { $0.0 > 0 }.map { count, kind in
+            Formatting.count(UInt64(count), "\(kind) object", "\(kind) objects")
+        }.joined(separator: ", ")
+        let files = Formatting.count(UInt64(report.affectedFiles), "file", "files")
+        let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
+        let unlisted = Formatting.count(UInt64(report.unlistedSnapshots), "snapshot", "snapshots")
+        let parts = [
+            found, "\(files) affected in \(snapshots)",
+            report.unlistedSnapshots > 0 ? "of \(unlisted) not all files are known" : "",
+        ]
+        let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
+        let rest =
+            report.hasReadAll
+            ? "All else can be restored" : "What the other packs hold was not read; --read-data reads it"
+        try context.print("DAMAGE: \(damage). \(rest)")
+        if report.hasRefused {
+            return try context.print(
+                "what to do: let this user read what is named above as not to be read, and check again; until then nothing is "
+                    + "known to be lost, and nothing is repaired")
+        }
+        if !report.hopelessSnapshots.isEmpty {
+            let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
+            try context.print(
+                "no repair brings back what is lost of \(ids); where neither a new backup does nor another repository that has "
+                    + "it (\(context.command("copy --from-repo REPO SNAPSHOT"))), give it up with: "
+                    + context.command("forget \(ids)"))
+        }
+        if !report.damagedMarkers.isEmpty {
+            let ids = report.damagedMarkers.map(\.short).joined(separator: " ")
+            try context.print(
+                "whether \(ids) was removed cannot be told: take it back with: \(context.command("forget --undo \(ids)")); or, "
+                    + "if it was to go, remove it once more with: \(context.command("forget \(ids)"))")
+        }
+        if report.damagedVouches > 0 {
+            try context.print(
+                "which files safe-to-delete called safe cannot be told of all: run it again on what is still there of "
+                    + "them, and then drop what cannot be read with: \(context.command("prune --yes"))")
+        }
+        var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
+        // What the sources still have heals the snapshots, too.
+        if report.lacksContent, !steps.isEmpty {
+            steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
+        }
+        if isOlder, !report.repairs.isEmpty {
+            steps.insert(
+                "put back the newer copy, or let this one count with: "
+                    + context.command("check --accept-older"), at: 0)
+        }
+        if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
+        guard !steps.isEmpty else { return }
+        try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
+    }
+
+    private func printJSON(_ report: CheckReport) throws {
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("snapshots", report.snapshots)
+            json.member("packs", report.packs)
+            json.member("blobs", report.blobs)
+            json.member("bytes_verified", report.verifiedBytes)
+            json.member("packs_verified", report.verifiedPacks)
+            json.member("bytes_stored", report.packBytes)
+            json.member("bytes_ever_verified", report.everReadBytes)
+            if let since = report.readSince { json.member("verified_since", context.json(since)) }
+            json.member("ran_out_of_time", report.ranOutOfTime)
+            json.member("unused_packs", report.unusedPacks)
+            json.member("unused_bytes", report.unusedBytes)
+            json.member("num_errors", report.damagedObjects)
+            json.member("unreadable_objects", report.unreadableObjects)
+            json.member("unsupported_objects", report.unsupportedObjects)
+            json.member("harmless_objects", report.harmlessObjects)
+            json.member("obstructions", report.obstructions)
+            json.member("affected_files", report.affectedFiles)
+            json.member("affected_snapshots", report.affectedSnapshots)
+            json.member("unlisted_snapshots", report.unlistedSnapshots)
+            json.array("hopeless_snapshots") { array in
+                for id in report.hopelessSnapshots { array.element(id.description) }
+            }
+            json.array("repairs") { array in
+                for repair in report.repairsInOrder {
+                    array.element(context.command("repair \(repair.rawValue)"))
+                }
+            }
+            json.member("total_duration", reporter.secondsElapsed)
+        }
+    }
+}

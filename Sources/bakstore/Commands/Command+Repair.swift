@@ -1,0 +1,201 @@
+// `bakstore repair`: brings back what is not lost, and names what is. Nothing that is there is changed or deleted.
+
+import BakCore
+import BakEngine
+import BakFormat
+import BakPosix
+import BakRepository
+
+extension Commands {
+    static func repair(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
+        let words = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
+        guard let kind = Repair(rawValue: words[0]) else {
+            throw UsageError(
+                "cannot repair '\(words[0])'; repair index, packs or snapshots", command: .repair)
+        }
+        guard kind == .packs || words.count == 1 else {
+            throw UsageError("repair \(kind.rawValue) takes no further operands", command: .repair)
+        }
+        var request = RepairRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
+        request.isDryRun = invocation.has(.dryRun)
+        request.isAlone = invocation.has(.alone)
+        request.workerCount = Machine.workerCount
+        request.packs = try words.dropFirst().map { word in
+            // As a check names them, too.
+            guard let id = ID128(word.split(separator: "/").last ?? "") else {
+                throw UsageError("'\(Formatting.line(word))' is no pack's id", command: .repair)
+            }
+            return id
+        }
+        let access = try RepositoryAccess.open(invocation, context: context)
+        access.removeStaleTemporaries()
+        let reporter = context.progress(for: invocation)
+        let output = RepairOutput(invocation, context, reporter, kind)
+        defer { reporter.finish() }
+        let repair: RepositoryRepair.Type =
+            switch kind {
+            case .index: RepairIndex.self
+            case .packs: RepairPacks.self
+            case .snapshots: RepairSnapshots.self
+            }
+        let report: RepairReport
+        do {
+            report = try repair.init(
+                access.repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+            ).run()
+        } catch let error as CorruptionError where error.isRefused {
+            // To give up what others can read would lose it.
+            throw CommandFailure(code: .failed, message: "\(error); nothing was repaired")
+        } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
+            throw CommandFailure(
+                code: .damage,
+                message: "\(error); first run: \(context.command("repair index"))")
+        }
+        reporter.finish()
+        try output.summarize(report)
+        if report.wasInterrupted { return .interrupted }
+        return report.isWhole ? .done : .damage
+    }
+}
+
+/// What a repair says while it runs and at its end. Called from any thread.
+private final class RepairOutput: LiveOutput, @unchecked Sendable {
+    private let kind: Repair
+
+    init(
+        _ invocation: Invocation, _ context: CommandContext, _ reporter: ProgressReporter, _ kind: Repair
+    ) {
+        self.kind = kind
+        super.init(invocation, context, reporter)
+    }
+
+    @Sendable func note(_ event: RepairEvent) {
+        switch event {
+        case .step(let step): tellStep("looking at \(step)")
+        case .progress(let done, let total): show(done, of: total)
+        case .damage(let object, let reason):
+            say("damage", object: object, "\(object): \(reason)", reason: reason)
+        case .salvaged(let pack, let blobs, let total):
+            say("salvaged", "\(ObjectNames.pack(pack)): \(blobs) of \(total) blobs are whole") { json in
+                json.member("pack", pack.description)
+                json.member("blobs", blobs)
+                json.member("total_blobs", total)
+            }
+        case .lostFile(let snapshot, let path, let reason):
+            say("lost_file", snapshot: snapshot, "LOST ", path: path, reason: reason)
+        case .lostSnapshot(let snapshot, let reason):
+            say("lost_snapshot", snapshot: snapshot, reason: reason)
+        case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
+        case .broughtBack(let snapshot, let copy):
+            let verb = invocation.has(.dryRun) ? "would be" : "is"
+            let name = copy.map { " as \($0.short)" } ?? ""
+            say("brought_back", "snapshot \(snapshot.short) \(verb) there again, as it was\(name)") { json in
+                json.member("snapshot_id", snapshot.description)
+                if let copy { json.member("new_snapshot_id", copy.description) }
+            }
+        }
+    }
+
+    private func replaced(_ snapshot: ID128, _ copy: ID128?, _ lostFiles: Int, _ isNew: Bool) {
+        let files = Formatting.count(UInt64(lostFiles), "file", "files")
+        let made =
+            copy.map { isNew ? "made \($0.short) from it" : "\($0.short) was made from it before" }
+            ?? "a snapshot would be made from it"
+        let advice =
+            "; when it is not needed any more: \(context.command("forget \(snapshot.short)"))"
+        let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
+        say("replaced", text) { json in
+            json.member("snapshot_id", snapshot.description)
+            if let copy { json.member("new_snapshot_id", copy.description) }
+            json.member("lost_files", lostFiles)
+            json.member("is_new", isNew)
+        }
+    }
+
+    // MARK: The end
+
+    func summarize(_ report: RepairReport) throws {
+        if invocation.has(.json) { return try printJSON(report) }
+        if invocation.has(.quiet) { return }
+        if report.wasInterrupted {
+            return try context.print(
+                "interrupted before the end; nothing was changed but for what is told above")
+        }
+        guard report.wasNeeded else {
+            try context.print("nothing to repair")
+            return try printRest(report)
+        }
+        let isDry = invocation.has(.dryRun)
+        let would = isDry ? "would be " : ""
+        func count(_ number: Int, _ singular: String, _ plural: String) -> String {
+            Formatting.count(UInt64(number), singular, plural)
+        }
+        switch kind {
+        case .index:
+            try context.print(
+                "the index \(would)made anew from \(count(report.packs, "pack", "packs")): "
+                    + "\(count(report.foundBlobs, "blob", "blobs")) found again, "
+                    + "\(count(report.lostBlobs, "blob", "blobs")) lost")
+        case .packs:
+            try context.print(
+                "\(count(report.damagedPacks, "damaged pack", "damaged packs")) of \(Formatting.count(UInt64(report.packs))): "
+                    + "\(count(report.salvagedBlobs, "blob", "blobs")) \(would)copied out of them "
+                    + "(\(Formatting.size(report.writtenBytes))), \(count(report.lostBlobs, "blob", "blobs")) lost"
+            )
+        case .snapshots:
+            if report.broughtBack > 0 {
+                try context.print(
+                    "\(count(report.broughtBack, "snapshot", "snapshots")) \(would)brought back as before")
+            }
+            if report.newSnapshots > 0 || report.broughtBack == 0 {
+                try context.print(
+                    "\(count(report.newSnapshots, "snapshot", "snapshots")) \(would)made beside damaged ones")
+            }
+        }
+        try printRest(report)
+        if isDry { try context.print("nothing was changed, as this was a dry run") }
+    }
+
+    /// What is still lost, and what to do about it.
+    private func printRest(_ report: RepairReport) throws {
+        if report.needsIndexRepair {
+            try context.print(
+                "the index does not say what packs hold; run: \(context.command("repair index"))"
+            )
+        }
+        guard report.lostFiles > 0 || report.affectedSnapshots > 0 else {
+            if report.isWhole { try context.print("no snapshot lacks anything") }
+            return
+        }
+        let files = Formatting.count(UInt64(report.lostFiles), "file", "files")
+        let snapshots = Formatting.count(UInt64(report.affectedSnapshots), "snapshot", "snapshots")
+        try context.print("STILL LOST: \(files) in \(snapshots)")
+        if kind == .snapshots { return }
+        let next =
+            kind == .index ? "repair packs" : "repair snapshots"
+        try context.print(
+            "what you still have is stored again by the next backup; then run: "
+                + context.command(next))
+    }
+
+    private func printJSON(_ report: RepairReport) throws {
+        try context.printJSON { json in
+            json.member("message_type", "summary")
+            json.member("repaired", kind.rawValue)
+            json.member("was_needed", report.wasNeeded)
+            json.member("dry_run", invocation.has(.dryRun))
+            json.member("packs", report.packs)
+            json.member("damaged_packs", report.damagedPacks)
+            json.member("found_blobs", report.foundBlobs)
+            json.member("lost_blobs", report.lostBlobs)
+            json.member("salvaged_blobs", report.salvagedBlobs)
+            json.member("bytes_written", report.writtenBytes)
+            json.member("new_snapshots", report.newSnapshots)
+            json.member("snapshots_brought_back", report.broughtBack)
+            json.member("lost_files", report.lostFiles)
+            json.member("affected_snapshots", report.affectedSnapshots)
+            json.member("needs_index_repair", report.needsIndexRepair)
+            json.member("total_duration", reporter.secondsElapsed)
+        }
+    }
+}

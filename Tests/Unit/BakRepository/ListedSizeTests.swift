@@ -1,0 +1,110 @@
+// A listing may say any size: a sparse file is as long as its owner likes and takes no room. Totals of such sizes end at the
+// largest number, and nothing is read or kept because of them.
+
+import BakCore
+import BakFormat
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import BakRepository
+
+/// A store in which each pack is longer than it was, by holes.
+private final class HollowStore: ForwardingStore, @unchecked Sendable {
+    let size: Int
+    /// How many bytes of packs were read.
+    private(set) var readBytes = 0
+
+    init(_ base: SimulatedStore, size: Int) {
+        self.size = size
+        super.init(base)
+    }
+
+    private func isHollow(_ key: ObjectKey) -> Bool { key.description.hasPrefix("packs/") }
+
+    override func size(of key: ObjectKey) throws(StoreError) -> Int {
+        let size = try super.size(of: key)
+        return isHollow(key) ? self.size : size
+    }
+
+    override func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+        try super.list(folder).map { ObjectInfo(key: $0.key, size: isHollow($0.key) ? size : $0.size) }
+    }
+
+    override func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        guard isHollow(key) else { return try super.read(key, at: offset, into: buffer) }
+        readBytes += buffer.count
+        let there = max(0, min(buffer.count, try super.size(of: key) - offset))
+        buffer.initializeMemory(as: UInt8.self, repeating: 0)
+        if there > 0 { try super.read(key, at: offset, into: .init(rebasing: buffer[..<there])) }
+    }
+}
+
+@Suite struct ListedSizeTests {
+    private static let huge = 1 << 62
+
+    /// Six packs, and two that no index names.
+    private static func prepared(_ fixture: Fixture) throws {
+        for number in 1...3 { try fixture.backup([[UInt8](repeating: UInt8(number), count: 70_000)]) }
+        let packs = fixture.keys("packs")
+        for number in 1...2 {
+            let key = ObjectNames.pack(ID128(high: UInt64(number) << 56, low: 5))
+            fixture.store[key.description] = fixture.store[packs[number]]
+        }
+    }
+
+    private static func open(_ fixture: Fixture, _ store: HollowStore) throws -> Repository {
+        try Repository.open(store, cache: MemoryCache(), time: fixture.time, random: fixture.random)
+    }
+
+    @Test func totalsEndAtTheLargestNumber() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        try Self.prepared(fixture)
+        let store = HollowStore(fixture.store, size: Self.huge)
+        let repository = try Self.open(fixture, store)
+        let snapshots = try repository.snapshots().readable
+        let stats = try StatsRun(repository, try BlobIndex(repository)).run(snapshots)
+        #expect(stats.packs == 8 && stats.packBytes == .max && stats.unusedBytes == UInt64(Self.huge) * 2)
+        var options = PruneOptions()
+        (options.graceSeconds, options.isDryRun) = (0, true)
+        let dry = try Prune(repository, options, host: "h", program: "p").run()
+        #expect(dry.packBytes == .max && dry.deletedBytes == UInt64(Self.huge) * 2)
+        let report = try RepositoryCheck(
+            repository, depth: .readData, workerCount: 1, onEvent: { _ in }
+        ).run()
+        #expect(report.unusedPacks == 2 && report.unusedBytes == UInt64(Self.huge) * 2)
+        options.isDryRun = false
+        #expect(try Prune(repository, options, host: "h", program: "p").run().packBytes == .max)
+        // What was read is what is there, and a little.
+        #expect(store.readBytes < 4 << 20, "\(store.readBytes) bytes")
+    }
+
+    @Test func whoHasNoKeyCountsThem() throws {
+        var fixture = Fixture()
+        _ = try fixture.createEncrypted()
+        fixture.word = "word"
+        for number in 1...3 { try fixture.backup([[UInt8](repeating: UInt8(number), count: 70_000)]) }
+        let store = HollowStore(fixture.store, size: Self.huge)
+        let report = try KeylessCheck(store, readsData: true, onEvent: { _ in }).run()
+        #expect(report.packs == 6 && report.packBytes == .max && report.damagedObjects == 6)
+        #expect(store.readBytes == 0)
+    }
+
+    @Test func aRepairSearchesWhatThePackHas() throws {
+        let fixture = Fixture()
+        _ = try fixture.create()
+        let snapshot = try fixture.backup([[UInt8](repeating: 1, count: 70_000)])
+        let before = try contents(snapshot, try fixture.open())
+        let store = HollowStore(fixture.store, size: Self.huge)
+        let repository = try Self.open(fixture, store)
+        let report = try RepairIndex(repository, RepairRequest(host: "h", program: "p")).run()
+        // They do not end as packs do.
+        #expect(report.damagedPacks == 2)
+        #expect(store.readBytes < 4 << 20, "\(store.readBytes) bytes")
+        // The index is one that can be read, and says what the packs hold.
+        #expect(try contents(snapshot, try fixture.open()) == before)
+    }
+}
