@@ -65,10 +65,16 @@ let package = Package(
         library(
             "BakEngine",
             uses: ["BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore"]),
+        library(
+            "BakAnalysis",
+            uses: [
+                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore",
+            ]),
         .executableTarget(
             name: "bakstore",
             dependencies: [
-                "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage",
+                "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec",
+                "BakStorage",
                 "BakPosix", "BakCore",
             ],
             swiftSettings: settings),
@@ -116,7 +122,8 @@ let package = Package(
         tests(
             "BakEngine",
             of: [
-                "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec", "BakChunking",
+                "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec",
+                "BakChunking",
                 "BakStorage",
                 "BakCore",
             ]),
@@ -130,7 +137,8 @@ let package = Package(
         tests(
             "bakstore",
             of: [
-                "bakstore", "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec",
+                "bakstore", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakChunking",
+                "BakCodec",
                 "BakStorage",
                 "BakPosix", "BakCore",
             ]),

@@ -181,7 +181,7 @@ public final class Backup: Sendable {
     ) throws -> (BlobWriter) -> FileIngester {
         let chunkers = try ChunkerSet(repository.config, readsStructure: request.readsStructure)
         let source =
-            manner.readers < manner.threads ? GatedTree(tree, readers: manner.readers) : tree
+            manner.gated(tree)
         return { [repository] writer in
             FileIngester(
                 tree: source, writer: writer, chunkers: chunkers,
@@ -230,9 +230,9 @@ public final class Backup: Sendable {
 }
 
 /// Carries a value that only one thread uses to that thread.
-struct UncheckedBox<Value>: @unchecked Sendable {
-    let value: Value
-    init(_ value: Value) { self.value = value }
+package struct UncheckedBox<Value>: @unchecked Sendable {
+    package let value: Value
+    package init(_ value: Value) { self.value = value }
 }
 
 extension BackupReport {

@@ -63,7 +63,7 @@ struct Shortfalls: Sendable {
 
 extension ChunkerKey {
     /// The key of a repository.
-    init(_ config: RepositoryConfig) {
+    package init(_ config: RepositoryConfig) {
         self.init(
             secret: KeyDerivation.expand(
                 secret: config.secret, label: "bakstore chunker", count: Self.secretByteCount))
@@ -72,7 +72,7 @@ extension ChunkerKey {
 
 extension ChunkerSet {
     /// Makes the chunkers that the repository's configuration names; `readsStructure` as in `init(general:media:)`.
-    convenience init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
+    package convenience init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
         let key = ChunkerKey(config)
         func chunker(_ contentClass: ContentClass) throws -> Chunker? {
             guard let sizes = config.classes.first(where: { $0.number == contentClass.rawValue }) else {

@@ -6,7 +6,7 @@ extension SourceFile {
     /// The next stretch of a file of `size` bytes to read as data; it is empty at the file's end when only a hole is
     /// left. Shorter holes are data, so that scattered blocks do not become scattered chunks; and so is what would be a
     /// hole if the file were as long as it is said to be.
-    func nextStretch(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64> {
+    package func nextStretch(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64> {
         let holeBytes: UInt64 = 64 << 10
         guard var data = try nextData(from: offset, size: size) else {
             return try reaches(size) ? size..<size : offset..<size

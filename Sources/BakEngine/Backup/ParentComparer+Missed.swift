@@ -54,7 +54,7 @@ extension ParentComparer {
     }
 
     /// Moves the parents to a path and takes what they have before it; for a comparison that carries nothing over.
-    func pass(to path: [UInt8]) {
+    package func pass(to path: [UInt8]) {
         var run = EntryRun()
         if seek(path) { while takeMissed(.before(path), &run) != nil {} }
     }

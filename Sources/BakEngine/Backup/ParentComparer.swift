@@ -8,9 +8,9 @@ import BakRepository
 import BakStorage
 
 /// Compares a walk with parent snapshots. For one thread, in the order of the walk.
-final class ParentComparer {
+package final class ParentComparer {
     /// How an entry compares.
-    enum Outcome {
+    package enum Outcome {
         /// No parent has it, or none has it as it is: `keepFormers` is to be told what reads a file. `recorded` is the fingerprint of an entry that only asked to be
         /// read once more.
         case differs(BackupEvent.Change, recorded: Int? = nil)
@@ -68,9 +68,22 @@ final class ParentComparer {
             index: index)
     }
 
+    /// Compares a walk with one snapshot, entry by entry, for which nothing is stored.
+    ///
+    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    package convenience init(
+        with snapshot: CommitRecord, of tree: any SourceTree, repository: Repository, index: BlobIndex
+    ) throws {
+        let cursor = try ParentCursor(snapshot, repository: repository, index: index)
+        self.init(
+            [ParentTrack(cursor, .comparing, rootCount: 1)], of: tree,
+            request: BackupRequest(paths: [], host: "", device: "", user: "", program: ""),
+            repository: repository, index: index, makesRuns: false, carrying: nil, onEvent: { _ in })
+    }
+
     /// Compares an entry, after `seek` with its path and all that it was told to take; `run` is what it may be added
     /// to.
-    func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
+    package func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
         note(path, stat)
         let isNewToOne = stat.type == .regular && countMet()
         let before = place
@@ -230,7 +243,7 @@ extension ManifestEntry {
 
 extension FileStat {
     /// The stat without what is not stored, and may change while nothing else does.
-    var withoutAllocation: FileStat {
+    package var withoutAllocation: FileStat {
         var stat = self
         stat.allocatedBytes = 0
         return stat

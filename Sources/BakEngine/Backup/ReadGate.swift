@@ -5,19 +5,19 @@ import BakCore
 import BakStorage
 
 /// How a backup reads its source.
-struct ReadingManner: Equatable, Sendable {
+package struct ReadingManner: Equatable, Sendable {
     /// How many threads read and compute.
-    var threads: Int
+    package var threads: Int
     /// How many of them may read at a time.
-    var readers: Int
+    package var readers: Int
     /// Whether files are read in the order of their inodes, near to which their content lies.
-    var isByInode: Bool
+    package var isByInode: Bool
 
     /// Readers where each read waits for another machine.
     private static let networkReaders = 8
 
     /// The manner for a medium: what `asked` says, or what suits it, with no more than `mostOpenFiles` files open.
-    init(_ medium: SourceMedium, processors: Int, asked: Int?, mostOpenFiles: Int = .max) {
+    package init(_ medium: SourceMedium, processors: Int, asked: Int?, mostOpenFiles: Int = .max) {
         let usual =
             switch medium {
             case .rotational: 1
@@ -28,6 +28,11 @@ struct ReadingManner: Equatable, Sendable {
         threads = min(max(1, asked ?? usual, processors), max(1, mostOpenFiles))
         readers = min(max(1, asked ?? usual), threads)
         isByInode = medium == .rotational
+    }
+
+    /// The tree, of which no more files are read at a time than may be.
+    package func gated(_ tree: any SourceTree) -> any SourceTree {
+        readers < threads ? GatedTree(tree, readers: readers) : tree
     }
 }
 

@@ -3,24 +3,24 @@
 import Synchronization
 
 /// What ends a run early: the first failure of any of its threads, or the user's wish.
-final class RunState: Sendable {
+package final class RunState: Sendable {
     private let isCancelled: @Sendable () -> Bool
     private let cancelled = Atomic<Bool>(false)
     private let hasFailed = Atomic<Bool>(false)
     private let firstFailure = Mutex<(any Error)?>(nil)
 
-    init(isCancelled: @escaping @Sendable () -> Bool) { self.isCancelled = isCancelled }
+    package init(isCancelled: @escaping @Sendable () -> Bool) { self.isCancelled = isCancelled }
 
     /// The failure that ended the run.
-    var failure: (any Error)? {
+    package var failure: (any Error)? {
         hasFailed.load(ordering: .acquiring) ? firstFailure.withLock { $0 } : nil
     }
 
     /// Whether the user wants the run to end.
-    var wasCancelled: Bool { cancelled.load(ordering: .acquiring) }
+    package var wasCancelled: Bool { cancelled.load(ordering: .acquiring) }
 
     /// Whether to begin nothing new.
-    func shouldStop() -> Bool {
+    package func shouldStop() -> Bool {
         if isCancelled() { cancelled.store(true, ordering: .releasing) }
         return wasCancelled || hasFailed.load(ordering: .acquiring)
     }
@@ -30,7 +30,7 @@ final class RunState: Sendable {
 
     /// Runs a thread's work; its error ends the run. False when it threw.
     @discardableResult
-    func guarding(_ body: () throws -> Void) -> Bool {
+    package func guarding(_ body: () throws -> Void) -> Bool {
         do {
             try body()
             return true

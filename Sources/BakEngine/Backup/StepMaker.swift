@@ -207,11 +207,11 @@ final class StepMaker {
 }
 
 /// A file's identity on this machine while a backup runs.
-struct InodeKey: Hashable, Sendable {
-    var device: UInt64
-    var inode: UInt64
+package struct InodeKey: Hashable, Sendable {
+    package var device: UInt64
+    package var inode: UInt64
 }
 
 extension InodeKey {
-    init(_ stat: FileStat) { self.init(device: stat.device, inode: stat.inode) }
+    package init(_ stat: FileStat) { self.init(device: stat.device, inode: stat.inode) }
 }

@@ -8,7 +8,7 @@ import BakStorage
 import Synchronization
 
 /// The files of a snapshot. May be used from any thread.
-final class SnapshotTree: SourceTree, @unchecked Sendable {
+package final class SnapshotTree: SourceTree, @unchecked Sendable {
     private let snapshot: CommitRecord
     private let repository: Repository
     private let index: BlobIndex
@@ -24,12 +24,12 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
     private static let recentPathBytes = 32 << 20
     private static let recentExtents = 1 << 20
 
-    let topDevice: UInt64? = nil
+    package let topDevice: UInt64? = nil
 
     /// Opens the list of a snapshot's files.
     ///
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
-    init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
+    package init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
         self.snapshot = snapshot
         self.repository = repository
         self.index = index
@@ -41,7 +41,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         }
     }
 
-    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+    package func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         let reader = try ManifestReader(snapshot, repository: repository, index: index)
         while true {
             do {
@@ -56,7 +56,7 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         }
     }
 
-    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+    package func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         let (entry, number) = try find(path)
         guard entry.stat.type == .regular else {
             throw SourceError(operation: "open", message: "it is no regular file")
@@ -64,11 +64,11 @@ final class SnapshotTree: SourceTree, @unchecked Sendable {
         return SnapshotSourceFile(entry, try places(of: entry, from: number), of: self)
     }
 
-    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
+    package func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         try find(path).entry.attributes
     }
 
-    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { ([], []) }
+    package func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { ([], []) }
 
     // MARK: What a copy takes over
 

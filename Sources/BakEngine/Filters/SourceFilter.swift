@@ -19,7 +19,7 @@ public final class SourceFilter {
     public let needsStats: Bool
 
     /// Decides about an entry that is no folder, unless `needsStats`.
-    func decide(unseen path: [UInt8]) -> FilterDecision { decide(path, FileStat(type: .regular)) }
+    package func decide(unseen path: [UInt8]) -> FilterDecision { decide(path, FileStat(type: .regular)) }
 
     /// Decides about an entry; the entries of a walk come in its order.
     public func decide(_ path: [UInt8], _ stat: FileStat) -> FilterDecision {
@@ -27,13 +27,13 @@ public final class SourceFilter {
     }
 
     /// Says that nothing more is asked about.
-    func finish() { filter.finish() }
+    package func finish() { filter.finish() }
 
     /// The patterns that have had the last word on nothing so far.
     var unmatchedPatterns: [PathPattern] { filter.unmatchedPatterns }
 
     /// Takes what is to be said of the ignore files that were met.
-    func takeRemarks() -> [String] {
+    package func takeRemarks() -> [String] {
         filter.takeRemarks()
             + filter.takeStrangers().map { path, owner in
                 "\(path) leaves things out and \(owner.map(belongs) ?? "others may write it"); "

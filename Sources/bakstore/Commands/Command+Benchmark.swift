@@ -1,6 +1,7 @@
 // `bakstore benchmark`: reads a library and says what a repository would make of it. It stores nothing: the only file
 // that it ever writes is the report that --html names.
 
+import BakAnalysis
 import BakCore
 import BakEngine
 import BakPosix

@@ -1,6 +1,7 @@
 // BenchmarkFindings: a benchmark's report with what its readers are told of where it comes from, and the words that the
 // table on the terminal and the page share.
 
+import BakAnalysis
 import BakChunking
 import BakCore
 import BakEngine

@@ -1,5 +1,6 @@
 // BenchmarkOutput: what a benchmark says while it runs and at its end, for people and as JSON.
 
+import BakAnalysis
 import BakChunking
 import BakEngine
 

@@ -3,6 +3,7 @@
 // Always holds: the page fetches nothing and runs nothing, which its own policy enforces; whatever comes from outside,
 // names above all, goes through `escaped`.
 
+import BakAnalysis
 import BakChunking
 import BakCore
 import BakEngine

@@ -9,6 +9,7 @@ import BakStorage
 import Synchronization
 import Testing
 
+@testable import BakAnalysis
 @testable import BakEngine
 
 @Suite struct LibraryBenchmarkTests {

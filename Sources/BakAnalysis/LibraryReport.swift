@@ -1,5 +1,6 @@
 // LibraryReport: what a benchmark of a library found.
 
+import BakEngine
 import BakChunking
 import BakCore
 

@@ -1,6 +1,7 @@
 // ChangeTrials: what files that changed since a snapshot would cost under several schemes. The old content comes from
 // the repository, is cut and named as the new one is, and only what the new one has beyond it counts.
 
+import BakEngine
 import BakCore
 import BakFormat
 import BakRepository
@@ -44,13 +45,8 @@ struct ChangeTrials: Sendable {
 
     /// Compares a walk with the snapshot. For one thread, in the order of the walk.
     func makeComparer(of tree: any SourceTree) throws -> ParentComparer {
-        let parent = try ParentCursor(
-            baseline.snapshot, repository: baseline.repository, index: session.value.index)
-        let request = BackupRequest(paths: [], host: "", device: "", user: "", program: "")
-        return ParentComparer(
-            [ParentTrack(parent, .comparing, rootCount: 1)], of: tree, request: request,
-            repository: baseline.repository, index: session.value.index, makesRuns: false, carrying: nil,
-            onEvent: { _ in })
+        try ParentComparer(
+            with: baseline.snapshot, of: tree, repository: baseline.repository, index: session.value.index)
     }
 
     /// What each scheme would store.

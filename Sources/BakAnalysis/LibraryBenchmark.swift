@@ -6,6 +6,7 @@
 // Always holds: memory does not grow with the library. Names of chunks are remembered up to a bound and estimated
 // beyond it; of the largest files the paths are.
 
+import BakEngine
 import BakChunking
 import BakCodec
 import BakCore
@@ -84,7 +85,7 @@ public final class LibraryBenchmark: Sendable {
         let manner = ReadingManner(
             tree.medium, processors: max(1, workerCount), asked: readConcurrency,
             mostOpenFiles: tree.mostOpenFiles)
-        let source = manner.readers < manner.threads ? GatedTree(tree, readers: manner.readers) : tree
+        let source = manner.gated(tree)
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         let queue = BoundedQueue<[LibraryItem]>(capacity: 64)
         let workers = (0..<manner.threads).map { _ in UncheckedBox(makeWorker(source, session)) }

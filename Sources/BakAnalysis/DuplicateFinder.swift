@@ -1,6 +1,7 @@
 // DuplicateFinder: names the files of which most is double. It remembers the larger files only, so it may miss small
 // ones that are there very often; how much is double in all is counted elsewhere.
 
+import BakEngine
 import BakCore
 
 /// Collects files by their content. May be used from any thread.

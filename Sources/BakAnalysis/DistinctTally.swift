@@ -7,6 +7,7 @@
 // Always holds: of the names with `level` zero bits each is counted as different once. Sums are kept by how many zero
 // bits a name has, so that giving names up needs no second pass over what was counted.
 
+import BakEngine
 import BakCore
 
 /// Numbers of pieces, and their bytes.

@@ -3,6 +3,7 @@
 // Every scheme has its own place in the one buffer; what all of them have passed makes room. New pieces are compressed,
 // where a scheme is to know what they take, before the buffer moves.
 
+import BakEngine
 import BakChunking
 import BakCodec
 import BakCore

@@ -1,6 +1,7 @@
 // LibraryWorker: one thread's part of a benchmark: it reads files, has them cut by every scheme, and writes the list of
 // files that a manifest would be, in the order in which it is handed them.
 
+import BakEngine
 import BakChunking
 import BakCodec
 import BakCore

@@ -1,5 +1,6 @@
 // CutScheme: a way of cutting files that a benchmark tries, and one file's way through it.
 
+import BakEngine
 import BakChunking
 import BakCodec
 import BakCore

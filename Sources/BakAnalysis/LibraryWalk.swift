@@ -1,6 +1,7 @@
 // LibraryWalk: the first stage of a benchmark: it walks the library, leaves out what is to be left out, compares with a
 // snapshot, and hands on the rest in batches, in the order of the walk.
 
+import BakEngine
 import BakCore
 import BakFormat
 import BakStorage
