@@ -39,7 +39,10 @@ func tests(_ subject: String, of dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
     name: "bakstore",
-    products: [.executable(name: "bakstore", targets: ["bakstore"])],
+    products: [
+        .executable(name: "bakstore", targets: ["bakstore"]),
+        .library(name: "BakstoreKit", targets: ["BakstoreKit"]),
+    ],
     targets: [
         // System libraries, from Debian's -dev packages.
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
@@ -70,6 +73,19 @@ let package = Package(
             uses: [
                 "BakEngine", "BakRepository", "BakFormat", "BakChunking", "BakCodec", "BakStorage", "BakCore",
             ]),
+        // What an embedding program imports, and programs that show how.
+        library(
+            "BakstoreKit",
+            uses: [
+                "BakEngine", "BakRepository", "BakFormat", "BakCodec", "BakPosix", "BakStorage", "BakCore",
+            ]),
+        .executableTarget(
+            name: "back-up-and-restore", dependencies: ["BakstoreKit"],
+            path: "docs/examples/back-up-and-restore", swiftSettings: settings),
+        .executableTarget(
+            name: "find-pictures", dependencies: ["BakstoreKit"],
+            path: "docs/examples/find-pictures", swiftSettings: settings),
+
         .executableTarget(
             name: "bakstore",
             dependencies: [
@@ -127,6 +143,7 @@ let package = Package(
                 "BakStorage",
                 "BakCore",
             ]),
+        tests("BakstoreKit", of: ["BakstoreKit"]),
         tests(
             "Benchmark",
             of: [

@@ -37,12 +37,3 @@ final class ForgetfulStore: ObjectStore {
         StoreError(kind: .notFound, operation: "read", object: key.description, message: "there is none")
     }
 }
-
-/// A cache without files.
-final class ForgetfulCache: LocalCache {
-    func map(_ name: String) -> MappedBytes? { nil }
-    func replace(
-        _ name: String,
-        _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
-    ) {}
-}
