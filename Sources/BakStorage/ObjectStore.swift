@@ -80,6 +80,23 @@ public enum PutOutcome: Sendable {
     case alreadyExists
 }
 
+/// Objects on their way to a store: written as they come, durable and visible together at the end. A batch has one owner,
+/// and shares nothing with other batches of its store: what fails in one is lost for no other.
+public protocol StagedBatch: AnyObject, Sendable {
+    /// Begins to store an object, from any thread. It is not visible before `publish`. `bytes` may be reused when the call
+    /// returns. The name must be one that no other program stores something else under: a random one, or one under which any
+    /// writer's object serves. Throws what the medium reports; the batch cannot be published then.
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError)
+
+    /// Makes every staged object durable, then visible. No `stage` may run meanwhile. The batch is empty afterwards. Throws
+    /// what the medium reports, and `.alreadyExists` when a name was taken: then none of the objects may be relied upon, and
+    /// those not published are gone.
+    func publish() throws(StoreError)
+
+    /// Gives up what was staged and not published. Letting go of a batch does the same.
+    func abandon()
+}
+
 /// A place that holds a repository's objects. Every call may come from any thread.
 public protocol ObjectStore: AnyObject, Sendable {
     /// What a person calls this place, for messages: a folder's path or a bucket's address.
@@ -93,14 +110,11 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// cut short. For what is there a second time. The name must be one under which any writer's object serves.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
-    /// Begins to store an object whose durability can wait for `publishStaged`. It must not be visible
-    /// before it is durable. `bytes` may be reused when the call returns. The name must be one that nobody else
-    /// stores something else under: a random one, or one under which any writer's object serves.
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError)
-
-    /// Makes every staged object durable, then visible. On return all of them are both; on an error
-    /// none may be relied upon, and those not published are gone. Throws when a name was taken.
-    func publishStaged() throws(StoreError)
+    /// Makes an empty batch of objects that become visible together.
+    ///
+    /// - Parameter session: the session that they are stored for. It is in the store already. While it is not decided, no
+    ///   program takes what is staged for a leaving. Nil for what belongs to no session.
+    func makeBatch(of session: ID128?) -> any StagedBatch
 
     /// The object's size in bytes; throws `.notFound` when there is none.
     func size(of key: ObjectKey) throws(StoreError) -> Int
@@ -141,7 +155,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Sets the reserve aside again, as far as there is room for it.
     func renewReserve()
 
-    /// Says which session what is stored from now on belongs to. The session is in the store already.
+    /// Says which session the temporaries of puts belong to from now on. The session is in the store already. Of several
+    /// sessions in one process the last one counts: a put whose temporary was removed is made once more.
     func begin(_ session: ID128)
 
     /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was.

@@ -12,10 +12,9 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
     let location = "simulated"
     private let universe: Universe
     private let perform: (StoreOperation) -> StoreReply
-    private var staged: [(object: StoreImage.Object, temporary: Temporary?)] = []
     /// What tells this process's temporaries from those of others.
     private let process: String
-    /// The session whose temporaries are made now.
+    /// The session that puts are made for now.
     private var session: ID128?
     /// Which rule of temporaries is left out.
     var sweepFault: SweepFault?
@@ -58,8 +57,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         var reply: StoreReply
         if universe.hasTemporaries {
             // The content is at hand: it is written once more where it was removed.
-            reply = name(object, try writeTemporary(object))
-            if reply == .missing { reply = name(object, try writeTemporary(object)) }
+            reply = name(object, try writeTemporary(object, of: session))
+            if reply == .missing { reply = name(object, try writeTemporary(object, of: session)) }
         } else {
             reply = perform(.put(object))
         }
@@ -70,22 +69,39 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        let object = object(key, bytes)
-        staged.append((object, universe.hasTemporaries ? try writeTemporary(object) : nil))
-    }
+    func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, session) }
 
-    func publishStaged() throws(StoreError) {
-        let objects = staged
-        staged = []
-        for (object, temporary) in objects {
-            let reply =
-                if let temporary { self.name(object, temporary) } else { perform(.publish(object)) }
-            guard reply == .done else { throw error(reply, "publish", name(object.key)) }
+    /// Staged objects of one owner. What is given up stays as a temporary, as after a kill.
+    private final class Batch: StagedBatch, @unchecked Sendable {
+        private let store: ActorStore
+        private let session: ID128?
+        private var staged: [(object: StoreImage.Object, temporary: Temporary?)] = []
+
+        init(_ store: ActorStore, _ session: ID128?) { (self.store, self.session) = (store, session) }
+
+        func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+            let object = store.object(key, bytes)
+            let hasTemporary = store.universe.hasTemporaries
+            staged.append((object, hasTemporary ? try store.writeTemporary(object, of: session) : nil))
         }
+
+        func publish() throws(StoreError) {
+            let objects = staged
+            staged = []
+            for (object, temporary) in objects { try store.publish(object, temporary) }
+        }
+
+        func abandon() { staged = [] }
     }
 
-    private func writeTemporary(_ object: StoreImage.Object) throws(StoreError) -> Temporary {
+    private func publish(_ object: StoreImage.Object, _ temporary: Temporary?) throws(StoreError) {
+        let reply = if let temporary { name(object, temporary) } else { perform(.publish(object)) }
+        guard reply == .done else { throw error(reply, "publish", name(object.key)) }
+    }
+
+    private func writeTemporary(
+        _ object: StoreImage.Object, of session: ID128?
+    ) throws(StoreError) -> Temporary {
         let key = universe.keys[Int(object.key)]
         let temporary = Temporary(key, of: session, process: process, universe)
         let reply = perform(.put(.init(key: temporary.key, content: universe.content([]))))

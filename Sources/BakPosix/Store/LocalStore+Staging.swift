@@ -16,72 +16,84 @@ struct StagedObject {
 }
 
 extension LocalStore {
-    /// How many staged objects may wait with their file open.
-    private static let openStagedLimit = OpenFileBudget.share(64)
+    public func makeBatch(of session: ID128?) -> any StagedBatch { LocalBatch(self, session) }
+}
 
-    public func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        let object = try writeTemporary(key, bytes)
-        do throws(Errno) {
-            try writeBack(object.file!, linux_SYNC_FILE_RANGE_WRITE)
+/// Staged objects of one owner. Several threads may stage; one publishes.
+private final class LocalBatch: StagedBatch, @unchecked Sendable {
+    private let store: LocalStore
+    private let session: ID128?
+    private let monitor = Monitor()
+    // Guarded by `monitor`:
+    /// The objects in the order of their staging.
+    private var staged: [StagedObject] = []
+    /// Why one of them was lost; publishing must not succeed then.
+    private var failure: StoreError?
+
+    /// How many objects may wait with their file open.
+    private static let openLimit = OpenFileBudget.share(64)
+
+    init(_ store: LocalStore, _ session: ID128?) { (self.store, self.session) = (store, session) }
+
+    deinit { abandon() }
+
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        do throws(StoreError) {
+            let object = try store.writeTemporary(key, bytes, of: session)
+            do throws(Errno) {
+                try store.writeBack(object.file!, linux_SYNC_FILE_RANGE_WRITE)
+            } catch {
+                store.discard(object)
+                throw StoreError(error, "write", key.description, isWriting: true)
+            }
+            if let oldest = monitor.locked({ add(object) }) { try synchronizeEarly(oldest) }
         } catch {
-            discard(object)
-            throw StoreError(error, "write", key.description, isWriting: true)
+            monitor.locked { failure = error }
+            throw error
         }
-        if let oldest = monitor.locked({ addStaged(object) }) { try synchronizeEarly(oldest) }
     }
 
     /// Adds an object; takes out the oldest unsynced one when too many wait. Under the lock.
-    private func addStaged(_ object: StagedObject) -> StagedObject? {
+    private func add(_ object: StagedObject) -> StagedObject? {
         staged.append(object)
         let open = staged.indices.filter { staged[$0].file != nil }
-        guard open.count > Self.openStagedLimit else { return nil }
-        syncingEarly += 1
+        guard open.count > Self.openLimit else { return nil }
         return staged.remove(at: open[0])
     }
 
     private func synchronizeEarly(_ oldest: StagedObject) throws(StoreError) {
         var object = oldest
-        var failure: StoreError?
         do throws(StoreError) {
-            try synchronize(object)
-            object.file = nil
+            try store.synchronize(object)
         } catch {
-            discard(object)
-            failure = error
+            store.discard(object)
+            throw error
         }
-        monitor.locked {
-            if let failure { stagingFailure = failure } else { staged.insert(object, at: 0) }
-            syncingEarly -= 1
-            monitor.signalAll()
-        }
-        if let failure { throw failure }
+        object.file = nil
+        monitor.locked { staged.insert(object, at: 0) }
     }
 
-    public func publishStaged() throws(StoreError) {
-        // One thread publishes at a time: who finds nothing staged must not return before the one who
-        // took it has made it durable.
-        let (objects, failure) = monitor.locked {
-            while isPublishing || syncingEarly > 0 { monitor.wait() }
-            isPublishing = true
-            defer {
-                staged = []
-                stagingFailure = nil
-            }
-            return (staged, stagingFailure)
-        }
-        defer {
-            monitor.locked {
-                isPublishing = false
-                monitor.signalAll()
-            }
-        }
+    func publish() throws(StoreError) {
+        let (objects, failure) = take()
         var published = 0
         do throws(StoreError) {
             if let failure { throw failure }
             try publishAll(objects, &published)
         } catch {
-            for object in objects[published...] { discard(object) }
+            for object in objects[published...] { store.discard(object) }
             throw error
+        }
+    }
+
+    func abandon() {
+        for object in take().objects { store.discard(object) }
+    }
+
+    /// Empties the batch.
+    private func take() -> (objects: [StagedObject], failure: StoreError?) {
+        monitor.locked {
+            defer { (staged, failure) = ([], nil) }
+            return (staged, failure)
         }
     }
 
@@ -91,7 +103,7 @@ extension LocalStore {
         for object in waiting {
             guard let file = object.file else { continue }
             do throws(Errno) {
-                try writeBack(
+                try store.writeBack(
                     file,
                     linux_SYNC_FILE_RANGE_WAIT_BEFORE | linux_SYNC_FILE_RANGE_WRITE
                         | linux_SYNC_FILE_RANGE_WAIT_AFTER)
@@ -100,46 +112,40 @@ extension LocalStore {
             }
         }
         for index in waiting.indices where waiting[index].file != nil {
-            try synchronize(waiting[index])
+            try store.synchronize(waiting[index])
             waiting[index].file = nil
         }
         var folders: [ObjectKey: Descriptor] = [:]
         var openFolders: [Substring: Descriptor] = [:]
         for object in waiting {
-            let name = Self.folder(of: object.key)[...]
+            let name = LocalStore.folder(of: object.key)[...]
             if openFolders[name] == nil {
-                let folder = try openFolder(of: object.key)
+                let folder = try store.openFolder(of: object.key)
                 openFolders[name] = folder
                 folders[object.key] = folder
             }
         }
         for object in waiting {
-            guard let folder = openFolders[Self.folder(of: object.key)[...]] else { continue }
-            guard try publish(object, in: folder) == .created else {
+            guard let folder = openFolders[LocalStore.folder(of: object.key)[...]] else { continue }
+            guard try store.publish(object, in: folder) == .created else {
                 throw StoreError(Errno(code: EEXIST), "publish", object.key.description)
             }
             published += 1
         }
-        try synchronizeFolders(folders)
-    }
-
-    /// Gives up everything staged.
-    func abandonStaged() {
-        for object in staged { discard(object) }
-        staged = []
+        try store.synchronizeFolders(folders)
     }
 }
 
 // MARK: - One object
 
 extension LocalStore {
-    /// Writes `bytes` to a new file in `tmp/`.
-    func writeTemporary(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> StagedObject
-    {
+    /// Writes `bytes` to a new file in `tmp/`, which belongs to `session`.
+    func writeTemporary(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, of session: ID128?
+    ) throws(StoreError) -> StagedObject {
         do throws(Errno) {
             let folder = try temporaries()
-            let (name, file) = try Temporary.create(
-                in: folder.number, of: monitor.locked { session })
+            let (name, file) = try Temporary.create(in: folder.number, of: session)
             sharing().apply(to: file, isFolder: false)
             do throws(Errno) {
                 try writeAll(file.number, bytes)
@@ -165,7 +171,7 @@ extension LocalStore {
     }
 
     /// Starts or awaits the write-back of a file. A file system without it is no failure; lost data is.
-    private func writeBack(_ file: Descriptor, _ flags: Int) throws(Errno) {
+    fileprivate func writeBack(_ file: Descriptor, _ flags: Int) throws(Errno) {
         do throws(Errno) {
             try system { sync_file_range(file.number, 0, 0, UInt32(flags)) }
         } catch {

@@ -20,20 +20,12 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     let objects: FixedFolder
     let monitor = Monitor()
     // Guarded by `monitor`:
-    /// Staged objects in the order of their staging.
-    var staged: [StagedObject] = []
-    /// How many objects are being synced early, and so not in `staged` just now.
-    var syncingEarly = 0
-    /// Whether a thread is publishing.
-    var isPublishing = false
-    /// Why staged objects were lost since the last publishing; it must not succeed then.
-    var stagingFailure: StoreError?
     /// How objects get their names, once that is known.
     var way: Naming?
     var temporaryFolder: Descriptor?
     var knownSharing: Sharing?
     var knownNames: PlaceNames?
-    /// Whose the temporaries are that are made now.
+    /// Whose the temporaries of puts are that are made now.
     var session: ID128?
     /// Whether folders could be synced before anything was written; nil while that is not known.
     var syncsFolders: Bool?
@@ -134,11 +126,9 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return (0..<listing.count).allSatisfy { isKind(listing.name($0)) }
     }
 
-    deinit { abandonStaged() }
-
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try againIfRemoved { () throws(StoreError) in
-            let object = try writeTemporary(key, bytes)
+            let object = try writeTemporary(key, bytes, of: puttingSession)
             do throws(StoreError) {
                 try synchronize(object)
                 let folder = try openFolder(of: key)
@@ -157,7 +147,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
         try againIfRemoved { () throws(StoreError) in
-            let object = try writeTemporary(key, bytes)
+            let object = try writeTemporary(key, bytes, of: puttingSession)
             do throws(StoreError) {
                 return try publish(object, in: try openFolder(of: key))
             } catch {
@@ -217,8 +207,11 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return try Temporary.sweep(folder.number, olderThanSeconds: seconds, living: living)
     }
 
-    /// A fresh name for a temporary of the session that this store works for.
-    func temporaryName() -> String { Temporary.name(of: monitor.locked { session }) }
+    /// The session that puts are made for.
+    private var puttingSession: ID128? { monitor.locked { session } }
+
+    /// A fresh name for a temporary of that session.
+    func temporaryName() -> String { Temporary.name(of: puttingSession) }
 }
 
 // MARK: - Names

@@ -12,11 +12,14 @@ struct BaseIndex {
     private let repository: Repository
     private let round: UInt64
     private let packs: [IndexedPack]
+    /// Where large segments wait for `finish`.
+    private let batch: any StagedBatch
     private var layers: [Layer] = []
 
     /// Starts the base of a round; entries refer to `packs` by their places.
     init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
         (self.repository, self.round, self.packs) = (repository, round, packs)
+        batch = repository.store.makeBatch(of: nil)
     }
 
     /// Adds the copies of a blob; ids increase strictly.
@@ -28,14 +31,16 @@ struct BaseIndex {
     mutating func append(_ copy: IndexEntry) throws { try append(copy, to: 0) }
 
     private mutating func append(_ copy: IndexEntry, to layer: Int) throws {
-        if layer == layers.count { layers.append(Layer(repository, round: round, packs: packs)) }
+        if layer == layers.count { layers.append(Layer(repository, batch, round: round, packs: packs)) }
         try layers[layer].append(copy)
     }
 
     /// Makes it durable and visible; returns its segments.
     mutating func finish() throws -> [ID128] {
         for layer in layers.indices { try layers[layer].finish() }
-        return layers.flatMap(\.segments)
+        let segments = layers.flatMap(\.segments)
+        if !segments.isEmpty { try batch.publish() }
+        return segments
     }
 
     /// Writes what `sorted` holds apart from deleted packs, with what was copied in its new place.
@@ -78,6 +83,7 @@ struct BaseIndex {
 /// Segments that name each blob once.
 private struct Layer {
     private let repository: Repository
+    private let batch: any StagedBatch
     private let round: UInt64
     /// The packs that entries may refer to.
     private let packs: [IndexedPack]
@@ -89,8 +95,9 @@ private struct Layer {
     /// A segment of at most so many bytes is put at once.
     private static let smallBytes = 256 << 10
 
-    init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
+    init(_ repository: Repository, _ batch: any StagedBatch, round: UInt64, packs: [IndexedPack]) {
         self.repository = repository
+        self.batch = batch
         self.round = round
         self.packs = packs
     }
@@ -114,16 +121,13 @@ private struct Layer {
                 // A full store can give up its reserve for one that is small.
                 _ = try repository.store.putFromReserve(key, bytes)
             } else {
-                try repository.store.stage(key, bytes)
+                try batch.stage(key, bytes)
             }
         }
         segments.append(segment.session)
         entries.removeAll(keepingCapacity: true)
     }
 
-    /// Makes the layer durable and visible.
-    mutating func finish() throws {
-        if !entries.isEmpty { try writeSegment() }
-        if !segments.isEmpty { try repository.store.publishStaged() }
-    }
+    /// Writes what is left of the layer.
+    mutating func finish() throws { if !entries.isEmpty { try writeSegment() } }
 }

@@ -94,8 +94,7 @@ public final class BlobWriter: @unchecked Sendable {
         guard !builder.isEmpty else { return }
         if let sealed {
             let (pack, blobs, bytes) = builder.finish()
-            try repository.store.stage(ObjectNames.pack(pack.id), bytes)
-            sealed.append(SealedPack(pack: pack, blobs: blobs))
+            try sealed.stage(SealedPack(pack: pack, blobs: blobs), bytes)
         }
         builder.reset(id: ID128(from: repository.random))
     }

@@ -26,7 +26,8 @@ struct CopiedBlob {
 /// Fills new packs. For one thread.
 final class PackFiller {
     private let repository: Repository
-    private let isDryRun: Bool
+    /// Where new packs wait for `finish`; nil to store nothing.
+    private let batch: (any StagedBatch)?
     private var builders: [ObjectKind: PackBuilder] = [:]
     /// The new packs.
     private(set) var packs: [IndexedPack] = []
@@ -38,8 +39,10 @@ final class PackFiller {
     /// Makes one that stores nothing when `isDryRun`.
     init(_ repository: Repository, isDryRun: Bool = false) {
         self.repository = repository
-        self.isDryRun = isDryRun
+        batch = isDryRun ? nil : repository.store.makeBatch(of: nil)
     }
+
+    deinit { batch?.abandon() }
 
     /// Adds a blob that has been verified.
     func append(_ compressed: Compressed, of entry: IndexEntry, kind: ObjectKind) throws {
@@ -60,7 +63,7 @@ final class PackFiller {
     private func close(_ kind: ObjectKind) throws {
         guard let builder = builders[kind], !builder.isEmpty else { return }
         let (pack, blobs, bytes) = builder.finish()
-        if !isDryRun { try repository.store.stage(ObjectNames.pack(pack.id), bytes) }
+        try batch?.stage(ObjectNames.pack(pack.id), bytes)
         for blob in blobs {
             copies.append(
                 CopiedBlob(
@@ -75,7 +78,7 @@ final class PackFiller {
     /// Makes all of it durable and visible.
     func finish() throws {
         for kind in builders.keys.sorted(by: { $0.rawValue < $1.rawValue }) { try close(kind) }
-        if !packs.isEmpty, !isDryRun { try repository.store.publishStaged() }
+        if !packs.isEmpty { try batch?.publish() }
         copies.sort { $0.id < $1.id }
     }
 }

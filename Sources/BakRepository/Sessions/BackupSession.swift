@@ -43,7 +43,7 @@ public final class BackupSession {
     private let host: String
     private let program: String
     private var writers: [BlobWriter] = []
-    private let sealed = SealedPacks()
+    private let sealed: SealedPacks
     private let total = AddedTotal()
     private let witness: PackWitness
     /// Whether its records are worth the reserve of a full store.
@@ -94,6 +94,7 @@ public final class BackupSession {
         keptPacks = kept
         witness = PackWitness(repository)
         id = ID128(from: repository.random)
+        sealed = SealedPacks(repository.store.makeBatch(of: id))
         if !isDryRun { open[id] = false }
         let milestones = faults.milestones.inside(["\(kept) \(id)"])
         do {
@@ -236,9 +237,9 @@ public final class BackupSession {
 
     /// Keeps what was stored and is not committed for the run after this one, which can commit no more.
     public func keepStored() {
-        guard !isDryRun, let packs = try? cut() else { return }
+        guard !isDryRun, let (packs, batch) = try? cut(next: id) else { return }
         // What cannot be published is not there, as the next run will see.
-        try? repository.store.publishStaged()
+        try? batch.publish()
         keep(packs)
         sealed.fail()
     }
@@ -261,9 +262,9 @@ public final class BackupSession {
         var isCommitted = false
         defer { if !isCommitted { sealed.fail() } }
         let next = continuing ? try registerNext(Milestones()) : nil
-        let packs = try cut()
+        let (packs, batch) = try cut(next: next ?? id)
         do {
-            try repository.store.publishStaged()
+            try batch.publish()
         } catch {
             guard error.kind == .notFound else { throw error }
             // Their content has left memory. What is there of them a further run need not store again.
@@ -277,16 +278,19 @@ public final class BackupSession {
         return record
     }
 
-    /// Closes all open packs: what is stored from now on belongs to the next commit.
-    private func cut() throws -> [SealedPack] {
+    /// Closes all open packs: what is stored from now on belongs to the next commit, in a batch of the session `next`.
+    /// Returns what was stored before and the batch that it waits in, which no thread stages anything in any more.
+    private func cut(next: ID128) throws -> (packs: [SealedPack], batch: any StagedBatch) {
         for writer in writers { writer.lock() }
         defer { for writer in writers { writer.unlock() } }
         for writer in writers { try writer.sealOpenPack() }
-        guard let packs = sealed.takeAll() else { throw RepositoryError.sessionFailed(id) }
+        guard let (packs, batch) = sealed.take(goingOnIn: repository.store.makeBatch(of: next)) else {
+            throw RepositoryError.sessionFailed(id)
+        }
         // From here on other threads find these packs, which are not published yet.
         witness.vouch(for: packs)
         if !packs.isEmpty { index.publishClaims(segment(of: packs)) }
-        return packs
+        return (packs, batch)
     }
 
     private func segment(of packs: [SealedPack]) -> IndexSegment {
@@ -370,7 +374,7 @@ public final class BackupSession {
                 continue
             }
         }
-        sealed.fail()
+        sealed.abandon()
     }
 
     private func revoke(_ session: ID128) throws {
@@ -400,7 +404,7 @@ public final class BackupSession {
     }
 
     private func keep(_ packs: [SealedPack]) {
-        keptPacks = KeptPacks(packs: packs + (sealed.takeAll() ?? []), round: firstRound)
+        keptPacks = KeptPacks(packs: packs + sealed.takePacks(), round: firstRound)
     }
 }
 
@@ -417,9 +421,11 @@ struct SealedPack: Sendable {
     var blobs: [BlobRecord]
 }
 
-/// The packs that wait for the next commit.
+/// The packs that wait for the next commit, and the batch that they are staged in. A session's own: what fails in it, or in
+/// another session of the same store, concerns that one only.
 final class SealedPacks: @unchecked Sendable {
     private let monitor = Monitor()
+    private var batch: any StagedBatch
     private var packs: [SealedPack] = []
     private var bytes = 0
     private var hasFailed = false
@@ -428,8 +434,17 @@ final class SealedPacks: @unchecked Sendable {
     /// since no more than 2 GiB wait for a commit.
     private static let leastBlobBytes = 512
 
+    init(_ batch: any StagedBatch) { self.batch = batch }
+
     var byteCount: Int { monitor.locked { bytes } }
 
+    /// Hands a pack's bytes to the store. Its writer's lock is held, so that no cut comes in between.
+    func stage(_ pack: SealedPack, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try monitor.locked({ batch }).stage(ObjectNames.pack(pack.pack.id), bytes)
+        append(pack)
+    }
+
+    /// Adds a pack that the store has.
     func append(_ pack: SealedPack) {
         monitor.locked {
             packs.append(pack)
@@ -440,10 +455,25 @@ final class SealedPacks: @unchecked Sendable {
     /// Says that something which others may refer to has not been stored.
     func fail() { monitor.locked { hasFailed = true } }
 
-    /// All packs since the last call; nil after a failure.
-    func takeAll() -> [SealedPack]? {
+    /// Says so, and gives up what is staged.
+    func abandon() {
+        fail()
+        monitor.locked({ batch }).abandon()
+    }
+
+    /// All packs since the last call and what they are staged in; nil after a failure. What comes now goes to `next`.
+    func take(goingOnIn next: any StagedBatch) -> (packs: [SealedPack], batch: any StagedBatch)? {
         monitor.locked {
             if hasFailed { return nil }
+            defer { (packs, bytes, batch) = ([], 0, next) }
+            return (packs, batch)
+        }
+    }
+
+    /// All packs since the last cut, wherever they are; none after a failure.
+    func takePacks() -> [SealedPack] {
+        monitor.locked {
+            if hasFailed { return [] }
             defer { (packs, bytes) = ([], 0) }
             return packs
         }

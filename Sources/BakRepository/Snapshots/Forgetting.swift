@@ -50,11 +50,13 @@ extension Repository {
     /// Puts markers with one barrier for all of them. False when another program has put one of them, which serves
     /// as well, when the store is full, or when what was staged has been removed; some may not be there then.
     private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
+        let batch = store.makeBatch(of: nil)
+        defer { batch.abandon() }
         do {
             for (id, bytes) in zip(ids, markers) {
-                try bytes.withUnsafeBytes { try store.stage(ObjectNames.forget(id), $0) }
+                try bytes.withUnsafeBytes { try batch.stage(ObjectNames.forget(id), $0) }
             }
-            try store.publishStaged()
+            try batch.publish()
             return true
         } catch let error as StoreError {
             guard [.alreadyExists, .full, .notFound].contains(error.kind) else { throw error }

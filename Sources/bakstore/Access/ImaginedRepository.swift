@@ -24,8 +24,7 @@ final class ForgetfulStore: ObjectStore {
     init(location: String) { self.location = location }
 
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) -> PutOutcome { .created }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) {}
-    func publishStaged() {}
+    func makeBatch(of session: ID128?) -> any StagedBatch { ForgetfulBatch() }
     func size(of key: ObjectKey) throws(StoreError) -> Int { throw absent(key) }
     func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
@@ -36,4 +35,11 @@ final class ForgetfulStore: ObjectStore {
     private func absent(_ key: ObjectKey) -> StoreError {
         StoreError(kind: .notFound, operation: "read", object: key.description, message: "there is none")
     }
+}
+
+/// A batch whose objects are gone.
+private final class ForgetfulBatch: StagedBatch {
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) {}
+    func publish() {}
+    func abandon() {}
 }

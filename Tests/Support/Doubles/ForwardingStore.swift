@@ -18,10 +18,15 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try base.put(key, bytes)
     }
-    open func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try base.stage(key, bytes)
+    public func makeBatch(of session: ID128?) -> any StagedBatch {
+        ForwardingBatch(self, base.makeBatch(of: session))
     }
-    open func publishStaged() throws(StoreError) { try base.publishStaged() }
+    /// Stages an object in a batch of `base`.
+    open func stage(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in batch: any StagedBatch
+    ) throws(StoreError) { try batch.stage(key, bytes) }
+    /// Publishes a batch of `base`.
+    open func publish(_ batch: any StagedBatch) throws(StoreError) { try batch.publish() }
     open func size(of key: ObjectKey) throws(StoreError) -> Int { try base.size(of: key) }
     open func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
@@ -38,4 +43,18 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try base.removeLeavings(living: living)
     }
+}
+
+/// A batch whose calls its store may change.
+private final class ForwardingBatch: StagedBatch {
+    private let store: ForwardingStore
+    private let base: any StagedBatch
+
+    init(_ store: ForwardingStore, _ base: any StagedBatch) { (self.store, self.base) = (store, base) }
+
+    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try store.stage(key, bytes, in: base)
+    }
+    func publish() throws(StoreError) { try store.publish(base) }
+    func abandon() { base.abandon() }
 }

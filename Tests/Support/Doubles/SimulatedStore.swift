@@ -50,11 +50,11 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
     private var durable: [String: [UInt8]] = [:]
-    private var staged: [(number: Int, key: ObjectKey, bytes: [UInt8])] = []
     /// The sessions of what is staged, or was when a program stopped, by the number of each.
     private var temporaries: [Int: ID128?] = [:]
     private var lastTemporary = 0
-    private var session: ID128?
+    /// How often the machine has stopped: what was staged before belongs to no program any more.
+    private var crashes = 0
     private var log: [Call] = []
     private var fault: Fault?
     private var mode = Mode.normal
@@ -147,16 +147,44 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    public func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        let copy = Array(bytes)
+    public func makeBatch(of session: ID128?) -> any StagedBatch {
+        Batch(self, session, monitor.locked { crashes })
+    }
+
+    /// Staged objects of one owner, guarded by the store's monitor.
+    private final class Batch: StagedBatch, @unchecked Sendable {
+        let store: SimulatedStore
+        let session: ID128?
+        let crashes: Int
+        var staged: [(number: Int, key: ObjectKey, bytes: [UInt8])] = []
+
+        init(_ store: SimulatedStore, _ session: ID128?, _ crashes: Int) {
+            (self.store, self.session, self.crashes) = (store, session, crashes)
+        }
+
+        deinit { abandon() }
+
+        func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+            try store.stage(key, Array(bytes), in: self)
+        }
+        func publish() throws(StoreError) { try store.publish(self) }
+        func abandon() { store.monitor.locked { store.giveUp(&staged, of: crashes) } }
+    }
+
+    private func stage(_ key: ObjectKey, _ bytes: [UInt8], in batch: Batch) throws(StoreError) {
         try call(.stage, key.description) { () throws(StoreError) in
             lastTemporary += 1
-            staged.append((lastTemporary, key, copy))
-            temporaries[lastTemporary] = .some(session)
+            batch.staged.append((lastTemporary, key, bytes))
+            temporaries[lastTemporary] = .some(batch.session)
         }
     }
 
-    public func begin(_ session: ID128) { monitor.locked { self.session = session } }
+    /// Removes the temporaries of what is not to be published, unless the machine has stopped since. Under the lock.
+    private func giveUp(_ staged: inout [(number: Int, key: ObjectKey, bytes: [UInt8])], of crashes: Int) {
+        defer { staged = [] }
+        guard crashes == self.crashes else { return }
+        for (number, _, _) in staged { temporaries[number] = nil }
+    }
 
     /// Whatever belongs to no session is taken for young.
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
@@ -171,11 +199,9 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    public func publishStaged() throws(StoreError) {
-        let objects = monitor.locked {
-            defer { staged = [] }
-            return staged
-        }
+    private func publish(_ batch: Batch) throws(StoreError) {
+        defer { batch.abandon() }
+        let objects = monitor.locked { batch.staged }
         for (number, key, bytes) in objects {
             try call(.publish, key.description) { () throws(StoreError) in
                 guard temporaries[number] != nil else { throw error(.notFound, .publish, key.description) }
@@ -190,6 +216,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
                 live[key.description] = bytes
                 temporaries[number] = nil
             }
+            batch.staged = []
         }
     }
 
@@ -253,7 +280,10 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             let result = try body()
             if call.isMutation {
                 mutationsSinceFault += 1
-                if case .crash(let after) = fault, mutationsSinceFault == after { hasCrashed = true }
+                if case .crash(let after) = fault, mutationsSinceFault == after {
+                    hasCrashed = true
+                    crashes += 1
+                }
             }
             return result
         }

@@ -284,10 +284,7 @@ private final class HalfReadStore: ObjectStore {
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try base.put(key, bytes)
     }
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try base.stage(key, bytes)
-    }
-    func publishStaged() throws(StoreError) { try base.publishStaged() }
+    func makeBatch(of session: ID128?) -> any StagedBatch { base.makeBatch(of: session) }
     func size(of key: ObjectKey) throws(StoreError) -> Int { try base.size(of: key) }
     func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
     {

@@ -1,5 +1,6 @@
 // FaultyStore: an object store that records its calls and fails those that a test chooses.
 
+import BakCore
 import BakStorage
 import Synchronization
 
@@ -44,14 +45,25 @@ final class FaultyStore: ObjectStore {
         return try base.put(key, bytes)
     }
 
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        try note("stage", key.description)
-        try base.stage(key, bytes)
-    }
+    func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, base.makeBatch(of: session)) }
 
-    func publishStaged() throws(StoreError) {
-        try note("publish", "")
-        try base.publishStaged()
+    private final class Batch: StagedBatch {
+        private let store: FaultyStore
+        private let base: any StagedBatch
+
+        init(_ store: FaultyStore, _ base: any StagedBatch) { (self.store, self.base) = (store, base) }
+
+        func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+            try store.note("stage", key.description)
+            try base.stage(key, bytes)
+        }
+
+        func publish() throws(StoreError) {
+            try store.note("publish", "")
+            try base.publish()
+        }
+
+        func abandon() { base.abandon() }
     }
 
     func size(of key: ObjectKey) throws(StoreError) -> Int {

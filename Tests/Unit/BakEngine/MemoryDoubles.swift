@@ -10,7 +10,6 @@ final class MemoryStore: ObjectStore {
     let location = "memory"
     /// Folders of objects, so that listing one looks at no other.
     private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
-    private let staged = Mutex<[(ObjectKey, [UInt8])]>([])
 
     init(_ objects: [ObjectKey: [UInt8]] = [:]) {
         folders = Mutex(
@@ -38,19 +37,30 @@ final class MemoryStore: ObjectStore {
         }
     }
 
-    func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        let copy = Array(bytes)
-        staged.withLock { $0.append((key, copy)) }
-    }
+    func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self) }
 
-    func publishStaged() throws(StoreError) {
-        let waiting = staged.withLock { staged in
-            defer { staged = [] }
-            return staged
+    private final class Batch: StagedBatch {
+        private let store: MemoryStore
+        private let staged = Mutex<[(ObjectKey, [UInt8])]>([])
+
+        init(_ store: MemoryStore) { self.store = store }
+
+        func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+            let copy = Array(bytes)
+            staged.withLock { $0.append((key, copy)) }
         }
-        folders.withLock { folders in
-            for (key, bytes) in waiting { folders[Self.folder(key), default: [:]][key] = bytes }
+
+        func publish() throws(StoreError) {
+            let waiting = staged.withLock { staged in
+                defer { staged = [] }
+                return staged
+            }
+            store.folders.withLock { folders in
+                for (key, bytes) in waiting { folders[MemoryStore.folder(key), default: [:]][key] = bytes }
+            }
         }
+
+        func abandon() { staged.withLock { $0 = [] } }
     }
 
     func size(of key: ObjectKey) throws(StoreError) -> Int { try object(key).count }

@@ -54,8 +54,7 @@ extension PosixTests {
                 expectObstructed(key, what) { _ = try withBytes("1") { try store.put(key, $0) } }
                 expectObstructed(key, what) { _ = try withBytes("1") { try store.putUnsynced(key, $0) } }
                 expectObstructed(key, what) { _ = try withBytes("1") { try store.putFromReserve(key, $0) } }
-                try withBytes("1") { try store.stage(key, $0) }
-                expectObstructed(key, what) { try store.publishStaged() }
+                expectObstructed(key, what) { try publish("1", as: key, in: store) }
                 #expect(try store.list("forget").isEmpty, "\(what)")
                 #expect(try store.listWithObstructions("forget").obstructions.map(\.key) == [key], "\(what)")
                 var bytes = [UInt8](repeating: 0, count: 1)

@@ -211,25 +211,27 @@ extension PosixTests {
             let scratch = Scratch(inMemory: true)
             let store = try store(in: scratch)
             let descriptors = scratch.openDescriptors()
+            let batch = store.makeBatch(of: nil)
             for index in 0..<200 {
-                try withBytes("\(index)") { try store.stage(ObjectKey("packs/\(index % 7)/\(index)"), $0) }
+                try withBytes("\(index)") { try batch.stage(ObjectKey("packs/\(index % 7)/\(index)"), $0) }
                 #expect(scratch.openDescriptors() - descriptors <= 66)
             }
             #expect(try store.list("packs/0").isEmpty)
             #expect(scratch.names("deep/er/store/tmp").count == 200)
-            try store.publishStaged()
+            try batch.publish()
             for index in 0..<200 { #expect(try text(store, "packs/\(index % 7)/\(index)") == "\(index)") }
             #expect(scratch.names("deep/er/store/tmp").isEmpty)
-            try store.publishStaged()
+            try batch.publish()
         }
 
         @Test func publishingOverATakenNameThrowsAndLeavesTheFirst() throws {
             let store = try store()
             _ = try withBytes("first") { try store.put(ObjectKey("a"), $0) }
-            try withBytes("second") { try store.stage(ObjectKey("a"), $0) }
-            try withBytes("third") { try store.stage(ObjectKey("b"), $0) }
+            let batch = store.makeBatch(of: nil)
+            try withBytes("second") { try batch.stage(ObjectKey("a"), $0) }
+            try withBytes("third") { try batch.stage(ObjectKey("b"), $0) }
             #expect {
-                try store.publishStaged()
+                try batch.publish()
             } throws: {
                 ($0 as? StoreError)?.kind == .alreadyExists
             }
@@ -238,24 +240,24 @@ extension PosixTests {
             #expect(scratch.names("deep/er/store/tmp").isEmpty)
         }
 
-        @Test func fourThreadsStageAndPublish() throws {
+        @Test func fourThreadsStageInOneBatchAndInTheirOwn() throws {
             let scratch = Scratch(inMemory: true)
             let store = try store(in: scratch)
+            let shared = store.makeBatch(of: nil)
             let threads = (0..<4).map { thread in
                 Thread {
+                    let own = store.makeBatch(of: nil)
                     for index in 0..<60 {
                         let key = ObjectKey("packs/\(index % 5)/\(thread)-\(index)")
-                        try! withBytes("\(key)") { try store.stage(key, $0) }
-                        if index % 25 == thread {
-                            try! store.publishStaged()
-                            // What this thread staged is visible, whoever published it.
-                            #expect((try? store.size(of: key)) == key.description.utf8.count)
-                        }
+                        try! withBytes("\(key)") { try (index % 2 == 0 ? shared : own).stage(key, $0) }
+                        if index % 25 == thread { try! own.publish() }
                     }
+                    try! own.publish()
                 }
             }
             threads.forEach { $0.join() }
-            try store.publishStaged()
+            #expect(try (0..<5).flatMap { try store.list("packs/\($0)") }.count == 120)
+            try shared.publish()
             let found = try (0..<5).flatMap { try store.list("packs/\($0)") }
             #expect(found.count == 240)
             #expect(found.allSatisfy { $0.size == $0.key.description.utf8.count })
@@ -264,13 +266,13 @@ extension PosixTests {
         @Test func aLinkWhoseReplyWasLostIsOnesOwn() throws {
             let store = try store()
             let (folder, root) = (try store.temporaries(), store.root)
-            let first = try withBytes("one") { try store.writeTemporary(ObjectKey("a"), $0) }
+            let first = try withBytes("one") { try store.writeTemporary(ObjectKey("a"), $0, of: nil) }
             try store.link(first.temporary, to: "a", in: root)
-            let second = try withBytes("two") { try store.writeTemporary(ObjectKey("a"), $0) }
+            let second = try withBytes("two") { try store.writeTemporary(ObjectKey("a"), $0, of: nil) }
             #expect(throws: Errno(code: EEXIST)) { try store.link(second.temporary, to: "a", in: root) }
             store.discard(second)
             // The reply to the first link was lost and the request is repeated.
-            let third = try withBytes("three") { try store.writeTemporary(ObjectKey("b"), $0) }
+            let third = try withBytes("three") { try store.writeTemporary(ObjectKey("b"), $0, of: nil) }
             #expect(linkat(folder.number, third.temporary, root.number, "b", 0) == 0)
             try store.link(third.temporary, to: "b", in: root)
             #expect(try text(store, "a") == "one")
@@ -279,14 +281,14 @@ extension PosixTests {
         }
 
         @Test func leftoversAreInvisibleAndSweptOnlyWhenOld() throws {
+            let store = try store()
             do {
-                let store = try store()
-                try withBytes("x") { try store.stage(ObjectKey("a"), $0) }
+                let batch = store.makeBatch(of: nil)
+                try withBytes("x") { try batch.stage(ObjectKey("a"), $0) }
                 #expect(scratch.names("deep/er/store/tmp").count == 1)
             }
             #expect(
-                scratch.names("deep/er/store/tmp").isEmpty, "letting go of a store removes what it staged")
-            let store = try store()
+                scratch.names("deep/er/store/tmp").isEmpty, "letting go of a batch removes what it staged")
             let (old, young) = (Temporary.name(), Temporary.name())
             for name in [old, young, "notes.txt", ".bakstore-short"] {
                 scratch.write("deep/er/store/tmp/" + name)
@@ -303,33 +305,33 @@ extension PosixTests {
             let store = try LocalStore.create(path: scratch["aged"])
             let (session, next) = (ID128(from: SystemRandom()), ID128(from: SystemRandom()))
             let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
-            func stage(_ session: ID128, _ key: String) throws {
-                store.begin(session)
-                try withBytes(key) { try store.stage(ObjectKey(key), $0) }
+            func stage(_ batch: any StagedBatch, _ key: String) throws {
+                try withBytes(key) { try batch.stage(ObjectKey(key), $0) }
                 for name in scratch.names("aged/tmp") {
                     utimensat(AT_FDCWD, scratch["aged/tmp/" + name], past, 0)
                 }
             }
-            try stage(session, "packs/ab/1")
+            let batches = [store.makeBatch(of: session), store.makeBatch(of: next)]
+            try stage(batches[0], "packs/ab/1")
             #expect(try store.removeLeavings(living: { [session] }) == 0)
             // One that begins after the folder was listed.
             let removed = try store.removeLeavings { () throws(StoreError) in
-                do { try stage(next, "packs/ab/2") } catch { Issue.record(error) }
+                do { try stage(batches[1], "packs/ab/2") } catch { Issue.record(error) }
                 return [session]
             }
             #expect(removed == 0)
-            try store.publishStaged()
+            for batch in batches { try batch.publish() }
             #expect(try store.list("packs/ab").count == 2)
 
             // A session that is decided: what it left goes, and publishing it is an error.
-            try stage(next, "packs/ab/3")
+            try stage(batches[1], "packs/ab/3")
             #expect(try store.removeLeavings(living: { [session] }) == 1)
-            #expect(throws: StoreError.self) { try store.publishStaged() }
+            #expect(throws: StoreError.self) { try batches[1].publish() }
             #expect(try store.list("packs/ab").count == 2)
             // An age is the medium's: what was just written stays, whatever this machine's clock says.
-            try withBytes("4") { try store.stage(ObjectKey("packs/ab/4"), $0) }
+            try withBytes("4") { try batches[0].stage(ObjectKey("packs/ab/4"), $0) }
             #expect(try store.removeLeavings(living: { [] }) == 0)
-            try store.publishStaged()
+            try batches[0].publish()
         }
 
         @Test func aFullStoreSaysSoAndShowsNothing() throws {
@@ -345,7 +347,9 @@ extension PosixTests {
                 performing: { _ = try big.withUnsafeBytes { try store.put(ObjectKey("a"), $0) } },
                 throws: isFull)
             #expect(
-                performing: { try big.withUnsafeBytes { try store.stage(ObjectKey("b"), $0) } },
+                performing: {
+                    try big.withUnsafeBytes { try store.makeBatch(of: nil).stage(ObjectKey("b"), $0) }
+                },
                 throws: isFull)
             #expect(try store.list("").isEmpty)
             #expect(scratch.names("small/store/tmp").isEmpty)
@@ -376,15 +380,23 @@ extension PosixTests {
             let before = scratch.openDescriptors()
             do {
                 let store = try store()
+                let batch = store.makeBatch(of: nil)
                 for index in 0..<40 {
                     let key = ObjectKey("p/\(index)")
-                    try withBytes("abc") { try store.stage(key, $0) }
+                    try withBytes("abc") { try batch.stage(key, $0) }
                 }
-                try store.publishStaged()
+                try batch.publish()
                 for index in 0..<40 { #expect(try text(store, "p/\(index)") == "abc") }
                 #expect(scratch.openDescriptors() - before <= 18)
             }
             #expect(scratch.openDescriptors() == before)
         }
     }
+}
+
+/// Stores an object by a batch of its own.
+func publish(_ text: String, as key: ObjectKey, in store: LocalStore) throws {
+    let batch = store.makeBatch(of: nil)
+    try withBytes(text) { try batch.stage(key, $0) }
+    try batch.publish()
 }

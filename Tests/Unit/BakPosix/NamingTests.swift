@@ -39,10 +39,8 @@ extension PosixTests {
             #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyExists)
             #expect(try text(store, "gc/1.plan") == "one")
             #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
-            try withBytes("three") { try store.stage(ObjectKey("gc/1.plan"), $0) }
-            #expect(throws: StoreError.self) { try store.publishStaged() }
-            try withBytes("four") { try store.stage(ObjectKey("packs/ab/4"), $0) }
-            try store.publishStaged()
+            #expect(throws: StoreError.self) { try publish("three", as: ObjectKey("gc/1.plan"), in: store) }
+            try publish("four", as: ObjectKey("packs/ab/4"), in: store)
             #expect(try text(store, "gc/1.plan") == "one")
             #expect(try text(store, "packs/ab/4") == "four")
             #expect(scratch.names("store/tmp").isEmpty)
@@ -103,7 +101,7 @@ extension PosixTests {
             _ = try withBytes("a") { try store.put(ObjectKey("gc/1.plan"), $0) }
             scratch.folder("store/locks/gc+2.plan")
             let claims = Locks(store.claimFolder())
-            let object = try withBytes("b") { try store.writeTemporary(ObjectKey("gc/2.plan"), $0) }
+            let object = try withBytes("b") { try store.writeTemporary(ObjectKey("gc/2.plan"), $0, of: nil) }
             #expect(throws: Errno(code: EBUSY)) {
                 try claims.publish(object.temporary, as: "gc/2.plan") { false }
             }
@@ -119,7 +117,7 @@ extension PosixTests {
         func whatWasRemovedBeforeItHadItsNameTakesNone(_ naming: Naming) throws {
             let store = try store(naming)
             let key = ObjectKey("gc/1.plan")
-            let object = try withBytes("a") { try store.writeTemporary(key, $0) }
+            let object = try withBytes("a") { try store.writeTemporary(key, $0, of: nil) }
             unlink(scratch["store/tmp/" + object.temporary])
             do {
                 let folder = try store.openFolder(of: key)

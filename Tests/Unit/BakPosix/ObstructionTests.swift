@@ -98,8 +98,7 @@ extension PosixTests {
                             "\($0)".contains("\(folder) is a")
                         }
                         #expect(throws: StoreError.self) {
-                            try withBytes("mine") { try store.stage(key, $0) }
-                            try store.publishStaged()
+                            try publish("mine", as: key, in: store)
                         }
                     }
                     if !isOwn {

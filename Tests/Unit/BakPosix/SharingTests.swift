@@ -28,8 +28,7 @@ extension PosixTests {
                 chmod(scratch["store/config"], config)
                 let store = try LocalStore(path: scratch["store"])
                 try put(store, "packs/\(config)/a")
-                try withBytes("b") { try store.stage(ObjectKey("packs/\(config)/b"), $0) }
-                try store.publishStaged()
+                try publish("b", as: ObjectKey("packs/\(config)/b"), in: store)
                 #expect(mode("store/packs/\(config)/a") == file)
                 #expect(mode("store/packs/\(config)/b") == file)
                 #expect(mode("store/packs/\(config)") == folder)
@@ -52,8 +51,7 @@ extension PosixTests {
             for name in ["store", "store/config", "store/tmp"] { chown(scratch[name], 4001, 4002) }
             let store = try LocalStore(path: scratch["store"])
             try put(store, "packs/ab/a")
-            try withBytes("b") { try store.stage(ObjectKey("packs/cd/b"), $0) }
-            try store.publishStaged()
+            try publish("b", as: ObjectKey("packs/cd/b"), in: store)
             store.renewReserve()
             for name in ["packs", "packs/ab", "packs/ab/a", "packs/cd/b", "reserve", "reserve/0"] {
                 let status = try #require(scratch.status("store/" + name))

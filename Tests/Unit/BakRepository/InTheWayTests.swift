@@ -24,15 +24,17 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         try expectFree(key)
         return try base.put(key, bytes)
     }
-    override func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+    override func stage(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in batch: any StagedBatch
+    ) throws(StoreError) {
         staged.append(key)
-        try base.stage(key, bytes)
+        try batch.stage(key, bytes)
     }
-    override func publishStaged() throws(StoreError) {
+    override func publish(_ batch: any StagedBatch) throws(StoreError) {
         let keys = staged
         staged = []
         for key in keys { try expectFree(key) }
-        try base.publishStaged()
+        try batch.publish()
     }
     override func listWithObstructions(
         _ folder: String

@@ -126,9 +126,9 @@ final class InterruptedStore: ForwardingStore, @unchecked Sendable {
         count()
         return try base.put(key, bytes)
     }
-    override func publishStaged() throws(StoreError) {
+    override func publish(_ batch: any StagedBatch) throws(StoreError) {
         count()
-        try base.publishStaged()
+        try batch.publish()
     }
     override func delete(_ key: ObjectKey) throws(StoreError) {
         count()

@@ -55,14 +55,14 @@ import Testing
         // Another session that ends well changes nothing, and its own goes although its record is still there.
         let committed = try fixture.backup([smallContents[1]])
         #expect(fixture.keys("sessions").contains("sessions/\(committed.id)"))
-        fixture.store.begin(committed.id)
+        let left = fixture.store.makeBatch(of: committed.id)
         try [UInt8](repeating: 1, count: 100).withUnsafeBytes {
-            try fixture.store.stage(ObjectKey("packs/00/left"), $0)
+            try left.stage(ObjectKey("packs/00/left"), $0)
         }
         #expect(fixture.store.temporaryCount == 2)
         #expect(try repository.removeLeavings() == 1)
         // What is to be published and is gone is an error, and nothing is published in its place.
-        #expect(throws: StoreError.self) { try fixture.store.publishStaged() }
+        #expect(throws: StoreError.self) { try left.publish() }
         #expect(!fixture.keys("packs").contains("packs/00/left"))
         // A prune that has something to delete ends the session.
         try fixture.forget(committed)
