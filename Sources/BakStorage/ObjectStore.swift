@@ -72,12 +72,18 @@ public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(what) is in its place; move that away" }
 }
 
-/// What became of a put-if-absent.
+/// What became of a put-if-absent. A network may lose the reply to a put that took effect: whoever repeats it finds its own
+/// object there.
 public enum PutOutcome: Sendable {
     /// The object is stored, durable and visible.
     case created
-    /// An object of that name was there before; nothing was written.
-    case alreadyExists
+    /// An object of that name with the same bytes was there before; nothing was written. It is durable and visible.
+    case alreadyHasThese
+    /// An object of that name with other bytes was there before; nothing was written.
+    case takenByOthers
+
+    /// True if the name now stands for the bytes that were put.
+    public var isOurs: Bool { self != .takenByOthers }
 }
 
 /// Objects on their way to a store: written as they come, durable and visible together at the end. A batch has one owner,
@@ -102,8 +108,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// What a person calls this place, for messages: a folder's path or a bucket's address.
     var location: String { get }
 
-    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). On
-    /// `.created` it is durable and visible. Throws `.obstructed`, as every put does, when what has the name is no object.
+    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). A name that is taken is no
+    /// failure: the outcome says whose the object is. Throws `.obstructed`, as every put does, when what has the name is no
+    /// object.
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing, empty or

@@ -41,7 +41,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         if Self.isProbe(key) {
-            if probes.contains(key) { return .alreadyExists }
+            if probes.contains(key) { return .alreadyHasThese }
             probes.append(key)
             return .created
         }
@@ -54,6 +54,14 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             sessionsLeft -= 1
         }
         let object = object(key, bytes)
+        // What has the name may be gone before it is looked at: then the name is free again.
+        if let outcome = try put(object, key) { return outcome }
+        if let outcome = try put(object, key) { return outcome }
+        throw error(.missing, "read", key.description)
+    }
+
+    /// Puts an object, and looks whose is there where the name is taken; nil if that is gone.
+    private func put(_ object: StoreImage.Object, _ key: ObjectKey) throws(StoreError) -> PutOutcome? {
         var reply: StoreReply
         if universe.hasTemporaries {
             // The content is at hand: it is written once more where it was removed.
@@ -64,7 +72,15 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
         switch reply {
         case .done: return .created
-        case .taken: return .alreadyExists
+        case .taken:
+            let count = universe.contents[Int(object.content)].count
+            switch perform(.read(object.key, offset: 0, count: count)) {
+            case .missing: return nil
+            case .short: return .takenByOthers
+            case .bytes(let content, _, _):
+                return content == object.content ? .alreadyHasThese : .takenByOthers
+            case let reply: throw error(reply, "read", key.description)
+            }
         case let reply: throw error(reply, "put", key.description)
         }
     }

@@ -109,7 +109,8 @@ struct Claims<Folder: ClaimFolder> {
     /// returns.
     ///
     /// - Parameter isOwn: true if what has the name now has the content of `token`.
-    func publish(_ token: String, as key: String, isOwn: () throws(Errno) -> Bool) throws(Errno) -> PutOutcome
+    func publish(_ token: String, as key: String, isOwn: () throws(Errno) -> Bool) throws(Errno)
+        -> NamingResult
     {
         let (claim, maker) = (ClaimNames.claim(on: key), ClaimNames.content(makeName()))
         var (hasMaker, hasClaimed, failures) = (false, false, 0)
@@ -122,7 +123,7 @@ struct Claims<Folder: ClaimFolder> {
         if omitted == .claimFirst {
             if try folder.exists(key) { return try outcome(token, hasClaimed: false, isOwn) }
             try folder.rename(ClaimNames.content(token), to: key)
-            return .created
+            return .named
         }
         while true {
             if try folder.exists(key) { return try outcome(token, hasClaimed: hasClaimed, isOwn) }
@@ -151,7 +152,7 @@ struct Claims<Folder: ClaimFolder> {
                 _ = try settle(other, claim, key, isHelper: true)
             case .own:
                 hasMaker = false
-                if try settle(token, claim, key, isHelper: false) { return .created }
+                if try settle(token, claim, key, isHelper: false) { return .named }
                 guard try folder.exists(key) else { throw Errno(code: ENOENT) }
                 return try outcome(token, hasClaimed: true, isOwn)
             }
@@ -169,17 +170,17 @@ struct Claims<Folder: ClaimFolder> {
     /// What became of `token` where something has the name.
     private func outcome(
         _ token: String, hasClaimed: Bool, _ isOwn: () throws(Errno) -> Bool
-    ) throws(Errno) -> PutOutcome {
+    ) throws(Errno) -> NamingResult {
         do throws(Errno) {
             try folder.remove(ClaimNames.content(token))
-            return .alreadyExists
+            return .taken
         } catch {
             guard error.code == ENOENT else { throw error }
         }
         // It was published by one who found its claim, or lost the name and was removed; only the content tells.
-        guard hasClaimed else { return .alreadyExists }
-        if omitted == .compareWhenGone { return .created }
-        return try isOwn() ? .created : .alreadyExists
+        guard hasClaimed else { return .taken }
+        if omitted == .compareWhenGone { return .named }
+        return try isOwn() ? .named : .taken
     }
 
     /// Whose claim there is. What is no claim, such as one half removed or a file that some system leaves in every

@@ -22,6 +22,14 @@ public enum Naming: Sendable {
     case unguarded
 }
 
+/// What became of an attempt to give an object its name.
+enum NamingResult {
+    /// It has the name.
+    case named
+    /// Another object has it.
+    case taken
+}
+
 extension LocalStore {
     /// The mark of a store that has nothing to guard names with.
     static let unguardedMark = "unguarded"
@@ -192,16 +200,16 @@ extension LocalStore {
     ///   be one that nobody else uses.
     func publish(
         _ object: StagedObject, in folder: Descriptor, _ bytes: UnsafeRawBufferPointer? = nil
-    ) throws(StoreError) -> PutOutcome {
+    ) throws(StoreError) -> NamingResult {
         let key = object.key.description
         do throws(Errno) {
             var way = try currentNaming()
             while true {
                 do throws(Errno) {
-                    guard try name(object, in: folder, bytes, way) == .created else {
+                    guard try name(object, in: folder, bytes, way) == .named else {
                         throw Errno(code: EEXIST)
                     }
-                    return .created
+                    return .named
                 } catch {
                     guard let next = try naming(after: error, of: way) else { throw error }
                     way = next
@@ -220,7 +228,20 @@ extension LocalStore {
             if let found = Self.obstruction(of: object.key, in: folder) {
                 throw StoreError(kind: .obstructed, operation: "publish", object: key, message: "\(found)")
             }
-            return .alreadyExists
+            return .taken
+        }
+    }
+
+    /// What a put came to. Throws `.notFound` when what had the name is gone meanwhile.
+    func outcome(
+        _ result: NamingResult, of key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in folder: Descriptor
+    ) throws(StoreError) -> PutOutcome {
+        guard result == .taken else { return .created }
+        do throws(Errno) {
+            return try holds(bytes, Self.lastComponent(of: key), in: folder)
+                ? .alreadyHasThese : .takenByOthers
+        } catch {
+            throw failure(error, "read", key.description)
         }
     }
 
@@ -234,7 +255,7 @@ extension LocalStore {
 
     private func name(
         _ object: StagedObject, in folder: Descriptor, _ bytes: UnsafeRawBufferPointer?, _ way: Naming
-    ) throws(Errno) -> PutOutcome {
+    ) throws(Errno) -> NamingResult {
         let (temporary, temporaries) = (object.temporary, try temporaries())
         let key = object.key.description
         let name = Self.lastComponent(of: object.key)
@@ -262,19 +283,19 @@ extension LocalStore {
         case .unguarded:
             _ = try lookAndName(temporary, name, in: folder)
             // Another may have put something in its place since.
-            if let bytes, try !holds(bytes, name, in: folder) { return .alreadyExists }
+            if let bytes, try !holds(bytes, name, in: folder) { return .taken }
         }
-        return .created
+        return .named
     }
 
     /// Gives a name that nobody else uses, or that nothing can guard.
     private func lookAndName(
         _ temporary: String, _ name: String, in folder: Descriptor
-    ) throws(Errno) -> PutOutcome {
+    ) throws(Errno) -> NamingResult {
         let temporaries = try temporaries()
         if (try? linkStatus(at: folder.number, name)) != nil { throw Errno(code: EEXIST) }
         try system { renameat(temporaries.number, temporary, folder.number, name) }
-        return .created
+        return .named
     }
 
     /// So often, and for so long each time, a lock is waited for.

@@ -127,7 +127,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         }
         for object in waiting {
             guard let folder = openFolders[LocalStore.folder(of: object.key)[...]] else { continue }
-            guard try store.publish(object, in: folder) == .created else {
+            guard try store.publish(object, in: folder) == .named else {
                 throw StoreError(Errno(code: EEXIST), "publish", object.key.description)
             }
             published += 1

@@ -132,10 +132,10 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
             do throws(StoreError) {
                 try synchronize(object)
                 let folder = try openFolder(of: key)
-                let outcome = try publish(object, in: folder, bytes)
+                let result = try publish(object, in: folder, bytes)
                 // A name that another process took may not be durable yet; who learns of it may rely on it.
                 try synchronizeFolders([key: folder])
-                return outcome
+                return try outcome(result, of: key, bytes, in: folder)
             } catch {
                 discard(object)
                 throw error
@@ -149,7 +149,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         try againIfRemoved { () throws(StoreError) in
             let object = try writeTemporary(key, bytes, of: puttingSession)
             do throws(StoreError) {
-                return try publish(object, in: try openFolder(of: key))
+                let folder = try openFolder(of: key)
+                return try outcome(try publish(object, in: folder), of: key, bytes, in: folder)
             } catch {
                 discard(object)
                 throw error

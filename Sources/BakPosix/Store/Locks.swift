@@ -20,12 +20,12 @@ struct Locks<Folder: ClaimFolder> {
     /// returns.
     ///
     /// - Parameter wait: lets some time pass; false to give up, with EBUSY.
-    func publish(_ token: String, as key: String, wait: () -> Bool) throws(Errno) -> PutOutcome {
+    func publish(_ token: String, as key: String, wait: () -> Bool) throws(Errno) -> NamingResult {
         let (lock, content) = (ClaimNames.lock(on: key), ClaimNames.content(token))
         while true {
             if try folder.exists(key) {
                 try? folder.remove(content)
-                return .alreadyExists
+                return .taken
             }
             if omitted == .claimFirst { break }
             do throws(Errno) {
@@ -40,7 +40,7 @@ struct Locks<Folder: ClaimFolder> {
         if omitted != .lookAgain, try folder.exists(key) {
             try? folder.remove(content)
             try? folder.removeFolder(lock)
-            return .alreadyExists
+            return .taken
         }
         do throws(Errno) {
             try folder.rename(content, to: key)
@@ -62,6 +62,6 @@ struct Locks<Folder: ClaimFolder> {
         }
         try folder.makeDurable(key, without: token)
         try? folder.removeFolder(lock)
-        return .created
+        return .named
     }
 }

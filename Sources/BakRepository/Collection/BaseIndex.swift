@@ -116,13 +116,12 @@ private struct Layer {
         let segment = IndexSegment(
             session: ID128(from: repository.random), packs: used.map { packs[Int($0)] }, entries: entries)
         let key = ObjectNames.baseSegment(round, segment.session)
-        try segment.encode(repository.context).withUnsafeBytes { bytes in
-            if bytes.count <= Self.smallBytes {
-                // A full store can give up its reserve for one that is small.
-                _ = try repository.store.putFromReserve(key, bytes)
-            } else {
-                try batch.stage(key, bytes)
-            }
+        let bytes = segment.encode(repository.context)
+        if bytes.count <= Self.smallBytes {
+            // A full store can give up its reserve for one that is small.
+            try repository.store.putUnderFreshName(key, bytes, fromReserve: true)
+        } else {
+            try bytes.withUnsafeBytes { try batch.stage(key, $0) }
         }
         segments.append(segment.session)
         entries.removeAll(keepingCapacity: true)

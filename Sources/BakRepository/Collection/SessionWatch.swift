@@ -123,10 +123,8 @@ final class SessionWatch {
         }
         let bytes = Tombstone(session: session).encode(repository.context)
         // Whichever is there first holds: the commit record or the tombstone.
-        let outcome = try bytes.withUnsafeBytes {
-            try repository.store.putFromReserve(ObjectNames.snapshot(session), $0)
-        }
-        guard outcome == .created else { return }
+        let isOurs = try repository.store.putOwn(ObjectNames.snapshot(session), bytes, fromReserve: true)
+        guard isOurs else { return }
         revokedCount += 1
         onEvent(.revoked(session))
     }

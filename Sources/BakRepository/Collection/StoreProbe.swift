@@ -30,7 +30,7 @@ extension Repository {
         let bytes: [UInt8] = Array("probe".utf8)
         func put() throws -> PutOutcome { try bytes.withUnsafeBytes { try store.putFromReserve(key, $0) } }
         func isListed() throws -> Bool { try store.list(ObjectNames.collections).contains { $0.key == key } }
-        guard try put() == .created else { return "it refuses new names" }
+        guard try put().isOurs else { return "it refuses new names" }
         if try put() == .created {
             try store.delete(key)
             return "it lets one object take another's place"

@@ -26,7 +26,7 @@ extension Repository {
         let found: KeySlots
         let wasThere: Bool
         do {
-            _ = try store.put(mark, UnsafeRawBufferPointer(start: nil, count: 0))
+            try store.putUnderFreshName(mark, [])
             // In this order: all marks are listed, and then slots are read. Who deletes one that is read after a listing without
             // a mark of it has put that mark, and so looks, later than this look began.
             found = try foundSlots()

@@ -142,9 +142,7 @@ struct KeySlots {
         guard try slot.open(password, object: key.description) == unlocked.key else {
             throw CorruptionError(object: key.description, offset: 0, reason: "it does not open again")
         }
-        guard try store.putOwn(key, bytes) else {
-            throw CorruptionError(object: key.description, offset: 0, reason: "another has this name")
-        }
+        try store.putUnderFreshName(key, bytes)
     }
 }
 

@@ -51,9 +51,7 @@ struct IndexReplacement {
     func decide(_ base: [ID128]) throws -> Bool {
         let plan = CollectionPlan(number: round, origin: origin, condemned: [])
         // Another program's plan serves as well: what it condemned is not deleted.
-        _ = try plan.encode(repository.context).withUnsafeBytes {
-            try repository.store.put(ObjectNames.plan(round), $0)
-        }
+        _ = try repository.store.putOwn(ObjectNames.plan(round), plan.encode(repository.context))
         let decision = CollectionDecision(
             number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
         if try repository.store.putOwn(ObjectNames.decision(round), decision.encode(repository.context)) {

@@ -82,7 +82,7 @@ public final class RepairSnapshots: RepositoryRepair {
             // Stopped before the next put, the record is missing, and comes back by its spare all the same.
             if !snapshot.isMissing { try repository.store.delete(key) }
             do {
-                if try bytes.withUnsafeBytes({ try repository.store.put(key, $0) }) == .created {
+                if try repository.store.putOwn(key, bytes) {
                     onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
                     return true
                 }

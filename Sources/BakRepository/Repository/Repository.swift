@@ -128,13 +128,10 @@ public final class Repository: Sendable {
                 unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
-        if try bytes.withUnsafeBytes({ try store.put(ObjectNames.config, $0) }) == .alreadyExists {
-            // The reply to a first try may have been lost. The slot goes only where it is known to be of no use.
-            let there = try? store.readWhole(ObjectNames.config, upTo: FormatLimits.recordBytes)
-            if there != bytes {
-                if there != nil, let unlocked { try? store.delete(ObjectNames.keySlot(unlocked.slot)) }
-                throw RepositoryError.alreadyExists(location: store.location)
-            }
+        // Where this throws, the configuration may be there: the slot stays. It goes only where it is of no use.
+        if try !store.putOwn(ObjectNames.config, bytes) {
+            if let unlocked { try? store.delete(ObjectNames.keySlot(unlocked.slot)) }
+            throw RepositoryError.alreadyExists(location: store.location)
         }
         return Repository(
             store: store, config: config, sealer: sealer, unlocked: unlocked, cache: cache, time: time,
@@ -265,14 +262,15 @@ extension ObjectStore {
         }
     }
 
-    /// Puts an object that no one else puts under this name with these bytes. False: another's is there. With
-    /// `fromReserve` a full store gives up its reserve for it.
+    /// Puts an object. False if another's is there. With `fromReserve` a full store gives up its reserve for it.
     func putOwn(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws -> Bool {
-        let outcome = try bytes.withUnsafeBytes {
-            fromReserve ? try putFromReserve(key, $0) : try put(key, $0)
+        try bytes.withUnsafeBytes { fromReserve ? try putFromReserve(key, $0) : try put(key, $0) }.isOurs
+    }
+
+    /// Puts an object under a random name. Throws `CorruptionError` if another's is there all the same.
+    func putUnderFreshName(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws {
+        guard try putOwn(key, bytes, fromReserve: fromReserve) else {
+            throw CorruptionError(object: key.description, offset: 0, reason: "another has this name")
         }
-        if outcome == .created { return true }
-        // The reply to a first try may have been lost.
-        return try readWhole(key, upTo: max(bytes.count, FormatLimits.recordBytes)) == bytes
     }
 }

@@ -380,9 +380,7 @@ public final class BackupSession {
     private func revoke(_ session: ID128) throws {
         let tombstone = Tombstone(session: session).encode(repository.context)
         // Where the run ended because the store is full, there is a reserve for this.
-        _ = try tombstone.withUnsafeBytes {
-            try repository.store.putFromReserve(ObjectNames.snapshot(session), $0)
-        }
+        _ = try repository.store.putOwn(ObjectNames.snapshot(session), tombstone, fromReserve: true)
     }
 
     /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.

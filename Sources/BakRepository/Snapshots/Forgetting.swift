@@ -30,11 +30,9 @@ extension Repository {
         let markers = try ids.map { try encodedMarker(of: $0, origin) }
         if try ids.count < 2 || !putTogether(ids, markers) {
             for (id, bytes) in zip(ids, markers) {
-                let outcome = try bytes.withUnsafeBytes {
-                    try store.putFromReserve(ObjectNames.forget(id), $0)
-                }
+                let isOurs = try store.putOwn(ObjectNames.forget(id), bytes, fromReserve: true)
                 // Another program's marker serves as well, if it can be read.
-                if outcome == .alreadyExists { try expectForgetMarker(id) }
+                if !isOurs { try expectForgetMarker(id) }
             }
         }
     }

@@ -85,7 +85,7 @@ extension Repository {
     }
 
     private func put(_ vouch: Vouch, at key: ObjectKey) throws {
-        try vouch.encode(context).withUnsafeBytes { bytes in _ = try store.put(key, bytes) }
+        try store.putUnderFreshName(key, vouch.encode(context))
     }
 
     private func delete(_ vouch: ID128) throws {

@@ -137,9 +137,9 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     ) throws(StoreError) -> PutOutcome {
         let copy = Array(bytes)
         return try call(.put, key.description) { () throws(StoreError) in
-            if live[key.description] != nil {
+            if let there = live[key.description] {
                 if case .addOnly = mode { throw error(.alreadyExists, .put, key.description) }
-                return .alreadyExists
+                return there == copy ? .alreadyHasThese : .takenByOthers
             }
             live[key.description] = copy
             if isSynced { durable[key.description] = copy }

@@ -31,7 +31,9 @@ final class MemoryStore: ObjectStore {
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         let copy = Array(bytes)
         return folders.withLock { folders in
-            guard folders[Self.folder(key)]?[key] == nil else { return .alreadyExists }
+            if let there = folders[Self.folder(key)]?[key] {
+                return there == copy ? .alreadyHasThese : .takenByOthers
+            }
             folders[Self.folder(key), default: [:]][key] = copy
             return .created
         }

@@ -145,7 +145,7 @@ final class ClaimExplorer {
     /// Where a process that puts its number under the key is.
     private struct Node {
         var call: ClaimCall?
-        var end: Result<PutOutcome, Errno>?
+        var end: Result<NamingResult, Errno>?
         var replies: [ClaimReply]
         var children: [ClaimReply: Int] = [:]
     }
@@ -303,10 +303,10 @@ final class ClaimExplorer {
         var winners = 0
         for (number, place) in places.enumerated() {
             switch nodes[place].end {
-            case .success(.created):
+            case .success(.named):
                 winners += 1
                 if content != "\(number)" { fault = "\(number) has won and \(content ?? "nothing") is there" }
-            case .success(.alreadyExists):
+            case .success(.taken):
                 if content == nil { fault = "\(number) was told that something is there" }
                 if content == "\(number)" { fault = "\(number) was told that it has lost, and it has won" }
             case .failure, nil: break

@@ -25,7 +25,11 @@ extension PosixTests {
         @Test func putIsPutIfAbsent() throws {
             let store = try store()
             #expect(try withBytes("one") { try store.put(ObjectKey("packs/ab/x"), $0) } == .created)
-            #expect(try withBytes("two") { try store.put(ObjectKey("packs/ab/x"), $0) } == .alreadyExists)
+            #expect(try withBytes("two") { try store.put(ObjectKey("packs/ab/x"), $0) } == .takenByOthers)
+            #expect(try withBytes("one") { try store.put(ObjectKey("packs/ab/x"), $0) } == .alreadyHasThese)
+            #expect(
+                try withBytes("one") { try store.putUnsynced(ObjectKey("packs/ab/x"), $0) }
+                    == .alreadyHasThese)
             #expect(try text(store, "packs/ab/x") == "one")
             #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
             #expect(try store.size(of: ObjectKey("config")) == 0)

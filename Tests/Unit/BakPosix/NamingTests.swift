@@ -34,9 +34,9 @@ extension PosixTests {
         func aTakenNameStaysAsItIs(way: Naming) throws {
             let store = try store(way)
             #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .created)
-            #expect(try withBytes("two") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyExists)
-            // The same content is no reason to have won.
-            #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyExists)
+            #expect(try withBytes("two") { try store.put(ObjectKey("gc/1.plan"), $0) } == .takenByOthers)
+            // The same content has not won either, and is told from other content.
+            #expect(try withBytes("one") { try store.put(ObjectKey("gc/1.plan"), $0) } == .alreadyHasThese)
             #expect(try text(store, "gc/1.plan") == "one")
             #expect(try withBytes("") { try store.put(ObjectKey("config"), $0) } == .created)
             #expect(throws: StoreError.self) { try publish("three", as: ObjectKey("gc/1.plan"), in: store) }
@@ -90,7 +90,7 @@ extension PosixTests {
             scratch.write("store/tmp/" + token, "theirs")
             scratch.folder("store/claims/gc+2.plan")
             scratch.write("store/claims/gc+2.plan/" + token, "")
-            #expect(try withBytes("mine") { try store.put(ObjectKey("gc/2.plan"), $0) } == .alreadyExists)
+            #expect(try withBytes("mine") { try store.put(ObjectKey("gc/2.plan"), $0) } == .takenByOthers)
             #expect(try text(store, "gc/2.plan") == "theirs")
             #expect(store.naming == .claim)
             #expect(scratch.names("store/claims").isEmpty)

@@ -134,7 +134,7 @@ extension PosixTests {
                 #expect(
                     try withBytes("x") { try store.putFromReserve(ObjectKey("gc/\(index)"), $0) } == .created)
             }
-            #expect(try withBytes("y") { try store.putFromReserve(ObjectKey("gc/1"), $0) } == .alreadyExists)
+            #expect(try withBytes("y") { try store.putFromReserve(ObjectKey("gc/1"), $0) } == .takenByOthers)
             let left = scratch.names("small/store/reserve").count
             #expect(left > 0 && left < LocalStore.reserveFiles)
             // With nothing left to give, it is full.

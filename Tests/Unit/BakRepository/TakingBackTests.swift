@@ -49,7 +49,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         try fixture.prune { $0.graceSeconds = 1000 }
         #expect(fixture.keys("packs").isEmpty)
         let outcome = try store.arrive()
-        #expect(outcome == (isCareless ? .created : .alreadyExists))
+        #expect(outcome == (isCareless ? .created : .takenByOthers))
         #expect(try fixture.open().snapshots().readable.count == (isCareless ? 1 : 0))
     }
 

@@ -1,0 +1,44 @@
+// ReplyLosingStore: a store behind a network that loses replies. What was put took effect; its writer is told of a failure,
+// or the transport repeats the request and finds the name taken by its own object.
+
+import BakCore
+import BakStorage
+
+/// Loses the replies to puts.
+public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
+    /// What becomes of a put whose reply is lost.
+    public enum Loss: Sendable, CaseIterable {
+        /// The put fails.
+        case fails
+        /// The transport repeats it.
+        case isRepeated
+    }
+
+    private let loss: Loss
+    private let prefix: String
+    private let monitor = Monitor()
+    private var losses = 0
+
+    /// Loses the replies to puts of objects whose names begin with `prefix`.
+    public init(_ base: SimulatedStore, _ loss: Loss, of prefix: String = "") {
+        (self.loss, self.prefix) = (loss, prefix)
+        super.init(base)
+    }
+
+    /// How many replies were lost.
+    public var lossCount: Int { monitor.locked { losses } }
+
+    public override func put(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome {
+        let outcome = try base.put(key, bytes)
+        guard key.description.hasPrefix(prefix) else { return outcome }
+        monitor.locked { losses += 1 }
+        switch loss {
+        case .isRepeated: return try base.put(key, bytes)
+        case .fails:
+            throw StoreError(
+                kind: .failed(errno: 110), operation: "put", object: key.description, message: "timed out")
+        }
+    }
+}
