@@ -233,12 +233,26 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case alreadyExists
         /// What has the name of the object is none.
         case obstructed
+        /// Something else, such as a link or a file, has the place of a folder of the store.
+        case obstructedFolder
         /// No space or quota is left.
         case full
         /// The store may not be written to.
         case readOnly
-        /// Anything else that the medium reports, with the system's errno when there is one.
-        case failed(errno: Int32)
+        /// The store does not let this user do it.
+        case denied
+        /// The medium has lost these bytes, while it may well have others.
+        case lostData
+        /// The medium was pulled out, or the server has gone.
+        case lostMedium
+        /// The store knows no such call.
+        case unsupported
+        /// The same call may well come through later, after so many milliseconds if the store says when.
+        case transient(retryAfterMs: UInt64?)
+        /// The program was told to stop while it waited for the store.
+        case cancelled
+        /// Anything else that the medium reports.
+        case failed
     }
 
     /// What kind of failure it is.
@@ -258,34 +272,8 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// True if the system does not let this user do it (EPERM, EACCES).
-    public var isRefused: Bool {
-        if case .failed(let number) = kind { return [1, 13].contains(number) }
-        return false
-    }
-
-    /// True if something else has the place of a folder (ENOTDIR).
-    public var isObstruction: Bool { kind == .failed(errno: 20) }
-
-    /// Whether it is what a medium answers that was pulled out, or a server that has gone: ENXIO, ENODEV, ECONNABORTED,
-    /// ECONNRESET, ENOTCONN, ESHUTDOWN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE.
-    public var isOfLostMedium: Bool {
-        guard case .failed(let errno) = kind else { return false }
-        return [6, 19, 103, 104, 107, 108, 110, 112, 113, 116].contains(errno)
-    }
-
-    /// Whether the medium has lost these bytes (EIO, EBADMSG, EUCLEAN), while it may well have others.
-    public var isLostData: Bool {
-        if case .failed(let number) = kind { return [5, 74, 117].contains(number) }
-        return false
-    }
-
-    /// True if the error says something of this object alone, such as that this user may not read it (EACCES, EPERM,
-    /// EISDIR, ELOOP).
-    public var concernsOneObject: Bool {
-        if case .failed(let number) = kind { return [13, 1, 21, 40].contains(number) }
-        return false
-    }
+    /// True if the error says something of this object alone, such as that this user may not read it.
+    public var concernsOneObject: Bool { kind == .denied || kind == .obstructed }
 
     public var description: String { "cannot \(operation) \(object): \(message)" }
 }

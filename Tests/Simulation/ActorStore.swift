@@ -5,7 +5,6 @@ import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
-import Glibc
 
 /// The store as one actor has it. For one thread at a time.
 final class ActorStore: ObjectStore, @unchecked Sendable {
@@ -48,7 +47,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         if key.description.hasPrefix(ObjectNames.sessions) {
             if sessionsLeft == 0 {
                 throw StoreError(
-                    kind: .failed(errno: ECANCELED), operation: "put", object: key.description,
+                    kind: .cancelled, operation: "put", object: key.description,
                     message: "the backup gives up")
             }
             sessionsLeft -= 1
@@ -209,9 +208,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             case .missing: .notFound
             case .short(let size): .shortRead(size: size)
             case .taken: .alreadyExists
-            // ETIMEDOUT and ENOTCONN: neither says that bytes are lost.
-            case .failed(.lost): .failed(errno: 110)
-            default: .failed(errno: 107)
+            // Neither says that bytes are lost.
+            default: .lostMedium
             }
         return StoreError(kind: kind, operation: operation, object: object, message: "\(reply)")
     }

@@ -24,7 +24,7 @@ extension LocalStore {
             }
             guard found.isEmpty else {
                 throw StoreError(
-                    kind: .failed(errno: ENOTDIR), operation: "use",
+                    kind: .obstructedFolder, operation: "use",
                     object: parent.isEmpty ? "the repository" : parent,
                     message: found.joined(separator: ", and ") + Self.obstructionAdvice)
             }

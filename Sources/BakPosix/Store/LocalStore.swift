@@ -323,27 +323,3 @@ extension LocalStore {
             + "sudo chown -R \(user(geteuid())) \(folder)"
     }
 }
-
-extension StoreError {
-    /// What a failed call on an object means to a caller.
-    init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
-        let kind: Kind =
-            switch error.code {
-            case _ where error.isFull: .full
-            case ENOENT: .notFound
-            case EEXIST: .alreadyExists
-            case EROFS: .readOnly
-            case EACCES, EPERM: isWriting ? .readOnly : .failed(errno: error.code)
-            default: .failed(errno: error.code)
-            }
-        let message =
-            error.code == EFBIG ? "files may not grow so large there (see: ulimit -f)" : error.message
-        self.init(kind: kind, operation: operation, object: object, message: message)
-    }
-
-    static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
-        StoreError(
-            kind: .shortRead(size: size), operation: "read", object: key.description,
-            message: "it ends at byte \(size), \(wanted) were expected")
-    }
-}

@@ -9,9 +9,9 @@ extension StoreError {
     /// The same as an error of that object alone, when the medium has lost its bytes and may well have others, or when
     /// it is only this object that the user may not read.
     func unreadable(_ key: ObjectKey, at offset: Int) -> (any Error)? {
-        isLostData || isRefused
+        kind == .lostData || kind == .denied
             ? CorruptionError.unreadable(
-                object: key.description, offset: offset, reason: message, isRefused: isRefused) : nil
+                object: key.description, offset: offset, reason: message, isRefused: kind == .denied) : nil
     }
 }
 

@@ -54,7 +54,7 @@ final class PackWitness: @unchecked Sendable {
             reason = "it is missing"
         } catch {
             return .unreadable(
-                object: key.description, offset: 0, reason: error.message, isRefused: error.isRefused)
+                object: key.description, offset: 0, reason: error.message, isRefused: error.kind == .denied)
         }
         return CorruptionError(object: key.description, offset: 0, reason: reason)
     }

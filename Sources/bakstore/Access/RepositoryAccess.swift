@@ -142,7 +142,7 @@ struct RepositoryAccess {
                 code: .failed,
                 message:
                     "cannot open the repository \(location.path): \(error)"
-                    + (error.isObstruction ? "" : "; check its permissions and its disk"))
+                    + (error.kind == .obstructedFolder ? "" : "; check its permissions and its disk"))
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,

@@ -85,10 +85,11 @@ struct ErrorReport: Equatable {
             case .readOnly: "; make the repository's folder writable, or use another repository"
             case .notFound, .shortRead: "; is the disk still connected? If so, run: bakstore check"
             case .alreadyExists: "; nothing was overwritten, run the command again"
-            case .failed where error.isOfLostMedium:
+            case .lostMedium:
                 "; connect its disk or server again and run the same command: what is stored stays usable"
+            case .transient: "; try again later: what is stored stays usable"
             // It says itself what to do.
-            case .obstructed, .failed: ""
+            case .obstructed, .obstructedFolder, .denied, .lostData, .unsupported, .cancelled, .failed: ""
             }
         return (error.kind == .readOnly ? .storeUnable : .failed, error.description + advice)
     }

@@ -38,7 +38,7 @@ public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
         case .isRepeated: return try base.put(key, bytes)
         case .fails:
             throw StoreError(
-                kind: .failed(errno: 110), operation: "put", object: key.description, message: "timed out")
+                kind: .lostMedium, operation: "put", object: key.description, message: "timed out")
         }
     }
 }

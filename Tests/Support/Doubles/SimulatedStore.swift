@@ -270,7 +270,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             let call = Call(operation, object)
             log.append(call)
             callsSinceFault += 1
-            if hasCrashed { throw error(.failed(errno: 5), operation, object) }
+            if hasCrashed { throw error(.lostData, operation, object) }
             if case .readOnly = mode, call.isMutation { throw error(.readOnly, operation, object) }
             if case .fail(let number, let kind, let forGood) = fault,
                 callsSinceFault == number || (forGood && callsSinceFault > number)

@@ -197,7 +197,7 @@ import Testing
         let bench = try Self.prepared()
         for key in bench.store.contents.keys.sorted() where key != ObjectNames.config {
             let faulty = FaultyStore(bench.store) { _, _, call in
-                call.operation == "read" && call.object == key.description ? .failed(errno: 5) : nil
+                call.operation == "read" && call.object == key.description ? .lostData : nil
             }
             let (report, events) = try MemoryBench.check(try MemoryBench.open(faulty))
             #expect(report.damagedObjects == 0 && report.unreadableObjects == 1, "\(key)")
@@ -258,7 +258,7 @@ import Testing
     @Test func aBackupTellsAnUnreachablePackFromADamagedOne() throws {
         let bench = try Self.prepared()
         let faulty = FaultyStore(bench.store) { _, _, call in
-            call.operation == "size" && call.object.hasPrefix("packs/") ? .failed(errno: 13) : nil
+            call.operation == "size" && call.object.hasPrefix("packs/") ? .denied : nil
         }
         var random = SeededRandom(8)
         let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(4000))])
@@ -290,7 +290,7 @@ private final class HalfReadStore: ObjectStore {
     {
         if key == self.key, (offset..<(offset + buffer.count)).contains(badOffset) {
             throw StoreError(
-                kind: .failed(errno: 5), operation: "read", object: key.description, message: "lost")
+                kind: .lostData, operation: "read", object: key.description, message: "lost")
         }
         try base.read(key, at: offset, into: buffer)
     }

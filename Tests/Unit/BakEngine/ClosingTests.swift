@@ -26,7 +26,7 @@ import Testing
         }.map(String.init)
     }
 
-    @Test(arguments: [StoreError.Kind.failed(errno: 5), .full, .readOnly])
+    @Test(arguments: [StoreError.Kind.lostData, .full, .readOnly])
     func aFailureOfAnyCallLeavesNoSessionOpen(kind: StoreError.Kind) throws {
         let bench = try MemoryBench()
         try bench.backup(Self.tree())

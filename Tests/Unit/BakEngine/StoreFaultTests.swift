@@ -41,7 +41,7 @@ import Testing
         #expect(try MemoryBench.check(repository, depth: .structure).report.isClean, "\(what)")
     }
 
-    @Test(arguments: [StoreError.Kind.failed(errno: 5), .full, .readOnly])
+    @Test(arguments: [StoreError.Kind.lostData, .full, .readOnly])
     func oneFailingCallIsAnErrorOrHarmless(kind: StoreError.Kind) throws {
         let before = try Self.prepared()
         var number = 1
@@ -70,7 +70,7 @@ import Testing
         while true {
             let store = MemoryStore(before)
             let last = number
-            let faulty = FaultyStore(store) { _, mutating, _ in mutating > last ? .failed(errno: 5) : nil }
+            let faulty = FaultyStore(store) { _, mutating, _ in mutating > last ? .lostData : nil }
             let report = try? Self.backup(faulty, Self.tree(1))
             // What a crash leaves does not hold what was only staged.
             let left = store.contents
@@ -133,7 +133,7 @@ import Testing
         let snapshot = try #require(try bench.backup(Self.tree()).snapshot)
         let expected = Self.tree().expected
         for number in 1...20 {
-            let faulty = FaultyStore(bench.store) { call, _, _ in call == number ? .failed(errno: 5) : nil }
+            let faulty = FaultyStore(bench.store) { call, _, _ in call == number ? .lostData : nil }
             let log = RestoreLog()
             let target = MemoryTarget()
             do {

@@ -219,7 +219,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [StoreError.Kind.readOnly, .full, .failed(errno: 13)])
+    @Test(arguments: [StoreError.Kind.readOnly, .full, .denied])
     func whatCannotBeRememberedIsNotSafe(_ kind: StoreError.Kind) throws {
         let bench = try Workbench()
         try bench.shell("printf a > a")

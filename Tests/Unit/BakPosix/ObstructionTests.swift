@@ -74,7 +74,7 @@ extension PosixTests {
                 #expect {
                     try store.expectFolders(Self.objects)
                 } throws: {
-                    "\($0)".contains("\(folder) is a") && ($0 as? StoreError)?.isObstruction == true
+                    "\($0)".contains("\(folder) is a") && ($0 as? StoreError)?.kind == .obstructedFolder
                 }
             }
         }

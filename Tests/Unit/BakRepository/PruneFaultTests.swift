@@ -60,7 +60,7 @@ import Testing
         while true {
             call += 1
             let (fixture, expected) = try prepare()
-            fixture.store.setFault(.fail(call: call, kind: .failed(errno: 5), forGood: forGood))
+            fixture.store.setFault(.fail(call: call, kind: .lostData, forGood: forGood))
             let report = try? fixture.prune()
             let hasStruck = fixture.store.hasFaultStruck
             fixture.store.setFault(nil)

@@ -98,7 +98,7 @@ import Testing
         #expect(mutation > 12)
     }
 
-    @Test(arguments: [StoreError.Kind.full, .failed(errno: 5)], [false, true])
+    @Test(arguments: [StoreError.Kind.full, .lostData], [false, true])
     func noFaultIsSilent(kind: StoreError.Kind, forGood: Bool) throws {
         var call = 0
         while true {

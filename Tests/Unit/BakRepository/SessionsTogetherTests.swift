@@ -57,7 +57,7 @@ import Testing
     }
 
     /// A store that fails one call of a publishing, which one session makes.
-    @Test(arguments: [StoreError.Kind.full, .failed(errno: 5)])
+    @Test(arguments: [StoreError.Kind.full, .lostData])
     func aStoreThatFailsOnceFailsOneSession(kind: StoreError.Kind) throws {
         let (failing, other) = (try begin(smallContents[0]), try begin(smallContents[1]))
         // The commit stages the last two packs, then publishes.

@@ -15,7 +15,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
     override func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         guard key.description.hasPrefix("snapshots/"), late == nil else { return try base.put(key, bytes) }
         late = (key, Array(bytes))
-        throw StoreError(kind: .failed(errno: 110), operation: "put", object: "\(key)", message: "timed out")
+        throw StoreError(kind: .lostMedium, operation: "put", object: "\(key)", message: "timed out")
     }
 
     /// The record arrives.

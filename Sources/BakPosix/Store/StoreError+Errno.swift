@@ -1,0 +1,40 @@
+// StoreError from what a system call said: the one place that knows which number is which kind of failure.
+
+import BakStorage
+import Glibc
+
+extension StoreError {
+    /// What a failed call on an object means to a caller.
+    init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
+        let message =
+            error.code == EFBIG ? "files may not grow so large there (see: ulimit -f)" : error.message
+        self.init(
+            kind: Self.kind(error, isWriting: isWriting), operation: operation, object: object,
+            message: message)
+    }
+
+    private static func kind(_ error: Errno, isWriting: Bool) -> Kind {
+        if error.isFull { return .full }
+        return switch error.code {
+        case ENOENT: .notFound
+        case EEXIST: .alreadyExists
+        case EROFS: .readOnly
+        case EACCES, EPERM: isWriting ? .readOnly : .denied
+        case ENOTDIR: .obstructedFolder
+        case EISDIR, ELOOP: .obstructed
+        case EIO, EBADMSG, EUCLEAN: .lostData
+        // A medium that was pulled out, or a server that has gone.
+        case ENXIO, ENODEV, ECONNABORTED, ECONNRESET, ENOTCONN, ESHUTDOWN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH,
+            ESTALE:
+            .lostMedium
+        case ENOSYS, ENOTSUP: .unsupported
+        default: .failed
+        }
+    }
+
+    static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
+        StoreError(
+            kind: .shortRead(size: size), operation: "read", object: key.description,
+            message: "it ends at byte \(size), \(wanted) were expected")
+    }
+}
