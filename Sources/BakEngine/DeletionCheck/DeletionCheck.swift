@@ -434,17 +434,21 @@ public final class DeletionCheck {
 
     /// Reads every chunk of a file from the store; returns what is wrong with it.
     private func readBack(_ extents: [Extent], _ index: BlobIndex, _ reader: BlobReader) throws -> String? {
-        for case .chunk(let reference) in extents where verified[reference] == nil {
-            do {
-                let bytes = try reader.read(reference, kind: .chunkPack, index: index)
+        var rest: [BlobReference] = []
+        var wanted: Set<BlobReference> = []
+        for case .chunk(let reference) in extents
+        where verified[reference] == nil && wanted.insert(reference).inserted { rest.append(reference) }
+        var faults: [BlobReference: any Error] = [:]
+        try reader.read(rest, kind: .chunkPack, index: index) { reference, result in
+            switch result {
+            case .success(let bytes):
                 report.readBytes += UInt64(bytes.count)
                 onRead(UInt64(bytes.count))
                 verified[reference] = digester.digest(of: bytes)
-            } catch let error where error is CorruptionError || error is MissingBlobError {
-                return "\(error)"
+            case .failure(let error): faults[reference] = error
             }
         }
-        return nil
+        return rest.first { faults[$0] != nil }.map { "\(faults[$0]!)" }
     }
 }
 

@@ -1,5 +1,4 @@
-// PackRestorer: one worker's way from a pack to the files that need its chunks. Ranges that lie close
-// together are read in one call; every chunk is verified before it is written.
+// PackRestorer: one worker's way from a pack to the files that need its chunks. Every chunk is verified before it is written.
 
 import BakCore
 import BakFormat
@@ -94,11 +93,6 @@ final class PackRestorer {
     private let rescuer: BlobReader
     private let finisher: FileFinisher
 
-    /// Ranges are read together up to this many bytes,
-    private static let readBytes = 8 << 20
-    /// with gaps between wanted chunks of at most this many.
-    private static let gapBytes = 128 << 10
-
     init(_ repository: Repository, _ index: BlobIndex, _ finisher: FileFinisher) {
         reader = BlobReader(repository, trustingSeals: true)
         rescuer = BlobReader(repository, trustingSeals: true)
@@ -111,52 +105,12 @@ final class PackRestorer {
         _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], shouldStop: () -> Bool
     ) throws {
         var rest = steps
-        while let first = rest.first, !shouldStop() {
-            let start = Int(first.location.offset)
-            var end = first.location.endOffset
-            let together = rest.prefix { step in
-                let fits =
-                    Int(step.location.offset) <= end + Self.gapBytes
-                    && step.location.endOffset - start
-                        <= max(Self.readBytes, first.location.endOffset - start)
-                if fits { end = max(end, step.location.endOffset) }
-                return fits
-            }
-            rest = rest.dropFirst(together.count)
-            do {
-                let bytes = try reader.readRange(of: first.location.pack, start..<end)
-                try restore(together, files, in: bytes, rangeOffset: start)
-            } catch let error as CorruptionError {
-                // The range ends early or the pack is gone: try the chunks one by one, so that those
-                // before the damage are not lost.
-                if together.count == 1 {
-                    try rescue(first, files, from: error)
-                } else {
-                    for step in together { try restore([step], files, shouldStop: shouldStop) }
+        while !shouldStop(), let request = RangePlanner().next(&rest, { $0.location }) {
+            try reader.read(request, kind: .chunkPack, { ($0.reference, $0.location) }) { step, result in
+                switch result {
+                case .success(let content): try write(content, step, files)
+                case .failure(let error): try rescue(step, files, from: error)
                 }
-            }
-        }
-    }
-
-    private func restore(
-        _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], in bytes: UnsafeRawBufferPointer,
-        rangeOffset: Int
-    ) throws {
-        var decoded: (location: BlobLocation, result: Result<UnsafeRawBufferPointer, CorruptionError>)?
-        for step in steps {
-            if decoded?.location != step.location {
-                do {
-                    let content = try reader.decode(
-                        step.reference, at: step.location, kind: .chunkPack, in: bytes,
-                        rangeOffset: rangeOffset)
-                    decoded = (step.location, .success(content))
-                } catch let error as CorruptionError {
-                    decoded = (step.location, .failure(error))
-                }
-            }
-            switch decoded!.result {
-            case .failure(let error): try rescue(step, files, from: error)
-            case .success(let content): try write(content, step, files)
             }
         }
     }

@@ -52,8 +52,8 @@ final class PackVerifier {
     private let reader: BlobReader
     private let isCancelled: () -> Bool
     private let onRead: (_ bytes: Int) -> Void
-    /// So many bytes are read in one call, or a whole blob when it is longer.
-    private static let stretchBytes = 8 << 20
+    /// All of a pack is wanted, whatever lies between its blobs.
+    private static let planner = RangePlanner(gapBytes: .max)
 
     /// Makes a verifier; `onRead` is told how many bytes have been read and verified.
     init(
@@ -160,38 +160,19 @@ final class PackVerifier {
 
     /// Decodes every blob that the footer lists, in its order.
     private func verify(_ blobs: [BlobRecord], of pack: IndexedPack, _ findings: inout PackFindings) throws {
+        func location(_ blob: BlobRecord) -> BlobLocation {
+            BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+        }
         var rest = blobs[...]
-        while let first = rest.first, !isCancelled() {
-            let start = Int(first.offset)
-            let stretch = rest.prefix {
-                $0.offset == first.offset || $0.endOffset - start <= Self.stretchBytes
-            }
-            rest = rest.dropFirst(stretch.count)
-            var bytes: UnsafeRawBufferPointer?
-            do {
-                bytes = try read(pack.id, start..<stretch.last!.endOffset)
-            } catch is CorruptionError {
-                // The rest of the stretch may be there: each blob is read by itself.
-            }
-            for blob in stretch {
-                let location = BlobLocation(
-                    pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
-                let reference = BlobReference(id: blob.id, length: blob.rawLength)
-                let fault: CorruptionError?
-                if let bytes {
-                    do {
-                        _ = try reader.decode(
-                            reference, at: location, kind: pack.kind, in: bytes, rangeOffset: start)
-                        fault = nil
-                    } catch let error as CorruptionError { fault = error }
-                } else {
-                    fault = try self.fault(of: reference, at: location, kind: pack.kind)
-                }
-                guard let fault else { continue }
+        while !isCancelled(), let request = Self.planner.next(&rest, location) {
+            try reader.read(
+                request, kind: pack.kind, { (BlobReference(id: $0.id, length: $0.rawLength), location($0)) }
+            ) { blob, result in
+                guard case .failure(let fault) = result else { return }
                 findings.add(fault)
-                findings.badBlobs.insert(location)
+                findings.badBlobs.insert(location(blob))
             }
-            onRead(stretch.last!.endOffset - start)
+            onRead(request.range.count)
         }
     }
 }

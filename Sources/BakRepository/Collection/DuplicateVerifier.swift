@@ -52,44 +52,33 @@ final class DuplicateVerifier {
             pending.sort { ($0.pack, $0.offset) < ($1.pack, $1.offset) }
             var next: [IndexEntry] = []
             var rest = pending[...]
-            while let first = rest.first {
-                let ofPack = rest.prefix { $0.pack == first.pack }
-                rest = rest.dropFirst(ofPack.count)
-                for (stretch, range) in BlobStretches(ofPack) {
-                    for copy in try damaged(stretch, range) {
-                        choice.leaveOut(copy)
-                        if let other = choice.best(sorted.copies(of: copy.id)) { next.append(other) }
-                    }
-                    blobs += stretch.count
-                    try onVerified(blobs)
+            while let request = RangePlanner().next(&rest, location) {
+                for copy in try damaged(request) {
+                    choice.leaveOut(copy)
+                    if let other = choice.best(sorted.copies(of: copy.id)) { next.append(other) }
                 }
+                blobs += request.items.count
+                try onVerified(blobs)
             }
             pending = next
         }
     }
 
-    /// Those of a stretch's blobs that cannot be read.
-    private func damaged(
-        _ stretch: ArraySlice<IndexEntry>, _ range: Range<Int>
-    ) throws -> [IndexEntry] {
-        let pack = sorted.packs[Int(stretch.first!.pack)]
-        var whole: UnsafeRawBufferPointer?
-        do { whole = try reader.readRange(of: pack.id, range) } catch is CorruptionError {
-            // Some of its blobs may be readable: each is read by itself.
-        }
+    private func location(_ copy: IndexEntry) -> BlobLocation {
+        BlobLocation(
+            pack: sorted.packs[Int(copy.pack)].id, offset: copy.offset, storedLength: copy.storedLength)
+    }
+
+    /// Those of a request's blobs that cannot be read.
+    private func damaged(_ request: PackRequest<IndexEntry>) throws -> [IndexEntry] {
         var damaged: [IndexEntry] = []
-        for copy in stretch {
-            let location = BlobLocation(pack: pack.id, offset: copy.offset, storedLength: copy.storedLength)
-            do {
-                let start = whole == nil ? Int(copy.offset) : range.lowerBound
-                let bytes = try whole ?? reader.readRange(of: pack.id, start..<location.endOffset)
-                _ = try reader.decode(
-                    BlobReference(id: copy.id, length: copy.rawLength), at: location, kind: pack.kind,
-                    in: bytes, rangeOffset: start)
-            } catch let error as CorruptionError {
-                damaged.append(copy)
-                if faults[copy.pack] == nil { faults[copy.pack] = error }
-            }
+        let kind = sorted.packs[Int(request.items.first!.pack)].kind
+        try reader.read(
+            request, kind: kind, { (BlobReference(id: $0.id, length: $0.rawLength), location($0)) }
+        ) { copy, result in
+            guard case .failure(let error) = result else { return }
+            damaged.append(copy)
+            if faults[copy.pack] == nil { faults[copy.pack] = error }
         }
         return damaged
     }

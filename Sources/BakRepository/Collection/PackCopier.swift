@@ -22,18 +22,20 @@ final class PackCopier {
     func copy(
         _ wanted: [IndexEntry], of pack: IndexedPack, shouldStop: () -> Bool, onRead: (UInt64) -> Void
     ) throws -> Bool {
-        for (blobs, range) in BlobStretches(wanted.sorted { $0.offset < $1.offset }[...]) {
+        func location(_ blob: IndexEntry) -> BlobLocation {
+            BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+        }
+        var rest = wanted.sorted { $0.offset < $1.offset }[...]
+        while let request = RangePlanner().next(&rest, location) {
             if shouldStop() { return false }
-            let bytes = try reader.readRange(of: pack.id, range)
-            for blob in blobs {
-                let location = BlobLocation(
-                    pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
+            let bytes = try reader.readRange(of: pack.id, request.range)
+            for blob in request.items {
                 let (compressed, _) = try reader.verify(
-                    BlobReference(id: blob.id, length: blob.rawLength), at: location, kind: pack.kind,
-                    in: bytes, rangeOffset: range.lowerBound)
+                    BlobReference(id: blob.id, length: blob.rawLength), at: location(blob), kind: pack.kind,
+                    in: bytes, rangeOffset: request.range.lowerBound)
                 try filler.append(compressed, of: blob, kind: pack.kind)
             }
-            onRead(UInt64(range.count))
+            onRead(UInt64(request.range.count))
         }
         return true
     }

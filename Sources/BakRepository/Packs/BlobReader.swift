@@ -15,6 +15,7 @@ public struct BlobLocation: Hashable, Sendable {
     public var storedLength: UInt32
 
     /// Where the blob ends in the pack.
+    @inlinable
     public var endOffset: Int { Int(offset) + PackLayout.blobHeaderBytes + Int(storedLength) }
 }
 

@@ -17,11 +17,6 @@ public final class BlobTransfer {
     private let isCancelled: @Sendable () -> Bool
     private let onCopied: @Sendable (_ rawBytes: Int) -> Void
 
-    /// So many bytes are read in one call, unless one blob is longer;
-    private static let stretchBytes = 8 << 20
-    /// what lies between two blobs is read along when it is no more than this.
-    private static let gapBytes = 64 << 10
-
     /// What one thread uses.
     private final class Worker: @unchecked Sendable {
         let reader: BlobReader
@@ -80,16 +75,16 @@ public final class BlobTransfer {
         items.sort { left, right in
             (left.location.pack, left.location.offset) < (right.location.pack, right.location.offset)
         }
-        let stretches = Self.stretches(items)
-        let queue = BoundedQueue<ArraySlice<Item>>(capacity: max(1, stretches.count))
-        for stretch in stretches { queue.push(stretch) }
+        let requests = RangePlanner().requests(for: items, \.location)
+        let queue = BoundedQueue<PackRequest<Item>>(capacity: max(1, requests.count))
+        for request in requests { queue.push(request) }
         queue.close()
         let outcome = Outcome()
         let threads = workers.map { worker in
             Thread { [onCopied, isCancelled] in
-                while !isCancelled(), outcome.failure == nil, let stretch = queue.pop() {
+                while !isCancelled(), outcome.failure == nil, let request = queue.pop() {
                     do {
-                        try Self.copy(stretch, worker, onCopied)
+                        try Self.copy(request, worker, onCopied)
                     } catch { outcome.fail(error) }
                 }
             }
@@ -98,36 +93,14 @@ public final class BlobTransfer {
         if let failure = outcome.failure { throw failure }
     }
 
-    /// Items that are read together.
-    private static func stretches(_ items: [Item]) -> [ArraySlice<Item>] {
-        var stretches: [ArraySlice<Item>] = []
-        var rest = items[...]
-        while let first = rest.first {
-            var end = first.location.endOffset
-            let stretch = rest.prefix { item in
-                let isNear =
-                    item.location.pack == first.location.pack && Int(item.location.offset) <= end + gapBytes
-                    && item.location.endOffset - Int(first.location.offset) <= stretchBytes
-                guard item.location == first.location || isNear else { return false }
-                end = max(end, item.location.endOffset)
-                return true
-            }
-            stretches.append(stretch)
-            rest = rest.dropFirst(stretch.count)
-        }
-        return stretches
-    }
-
     private static func copy(
-        _ stretch: ArraySlice<Item>, _ worker: Worker, _ onCopied: (Int) -> Void
+        _ request: PackRequest<Item>, _ worker: Worker, _ onCopied: (Int) -> Void
     ) throws {
-        guard let first = stretch.first else { return }
-        let start = Int(first.location.offset)
-        let end = stretch.reduce(start) { max($0, $1.location.endOffset) }
-        let bytes = try worker.reader.readRange(of: first.location.pack, start..<end)
-        for item in stretch {
+        let bytes = try worker.reader.readRange(of: request.pack, request.range)
+        for item in request.items {
             let form = try worker.reader.verify(
-                item.blob, at: item.location, kind: .chunkPack, in: bytes, rangeOffset: start
+                item.blob, at: item.location, kind: .chunkPack, in: bytes,
+                rangeOffset: request.range.lowerBound
             ).compressed
             if try worker.writer.store(item.blob, { form }) { onCopied(Int(item.blob.length)) }
         }

@@ -1,0 +1,84 @@
+// BlobReader+Requests: many blobs by few requests. Damage of one blob concerns that one: where a range cannot be read as a
+// whole each of its blobs is read by itself.
+
+import BakCore
+import BakFormat
+
+extension BlobReader {
+    /// Reads a planned request and hands each of its items to `body`: the blob's bytes, valid until `body` returns, or why
+    /// they cannot be had from there. What follows each other at one place is decoded once.
+    ///
+    /// Throws `StoreError` and what `body` throws.
+    ///
+    /// - Parameter blob: the blob that an item stands for, and where it lies.
+    @inlinable
+    public func read<Item>(
+        _ request: PackRequest<Item>, kind: ObjectKind,
+        _ blob: (Item) -> (reference: BlobReference, location: BlobLocation),
+        _ body: (Item, Result<UnsafeRawBufferPointer, CorruptionError>) throws -> Void
+    ) throws {
+        var whole: UnsafeRawBufferPointer?
+        do {
+            whole = try readRange(of: request.pack, request.range)
+        } catch let error as CorruptionError {
+            if request.items.count == 1 { return try body(request.items.first!, .failure(error)) }
+        }
+        var last: (reference: BlobReference, result: Result<UnsafeRawBufferPointer, CorruptionError>)?
+        for item in request.items {
+            let (reference, location) = blob(item)
+            if last?.reference != reference {
+                do {
+                    let start = whole == nil ? Int(location.offset) : request.range.lowerBound
+                    let bytes = try whole ?? readRange(of: request.pack, start..<location.endOffset)
+                    let content = try decode(
+                        reference, at: location, kind: kind, in: bytes, rangeOffset: start)
+                    last = (reference, .success(content))
+                } catch let error as CorruptionError {
+                    last = (reference, .failure(error))
+                }
+            }
+            try body(item, last!.result)
+        }
+    }
+
+    /// Reads blobs in the order in which they lie and hands each to `body`: its bytes, valid until `body` returns, or the
+    /// `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. Where one copy is damaged another serves.
+    ///
+    /// Throws `StoreError` and what `body` throws.
+    public func read(
+        _ references: some Sequence<BlobReference>, kind: ObjectKind, index: BlobIndex,
+        planner: RangePlanner = RangePlanner(),
+        _ body: (BlobReference, Result<UnsafeRawBufferPointer, any Error>) throws -> Void
+    ) throws {
+        var found: [(reference: BlobReference, location: BlobLocation)] = []
+        // These are read one by one, after the others: that uses the buffer that a request's bytes are in.
+        var others: [BlobReference] = []
+        for reference in references {
+            if let location = index.location(of: reference) {
+                found.append((reference, location))
+            } else {
+                others.append(reference)
+            }
+        }
+        found.sort {
+            ($0.location.pack, $0.location.offset) < ($1.location.pack, $1.location.offset)
+        }
+        for request in planner.requests(for: found, { $0.location }) {
+            try read(request, kind: kind, { $0 }) { item, result in
+                switch result {
+                case .success(let bytes): try body(item.reference, .success(bytes))
+                case .failure: others.append(item.reference)
+                }
+            }
+        }
+        for reference in others {
+            let result: Result<UnsafeRawBufferPointer, any Error>
+            do {
+                result = .success(try read(reference, kind: kind, index: index))
+            } catch  where error is CorruptionError || error is MissingBlobError {
+                result = .failure(error)
+            }
+            try body(reference, result)
+        }
+    }
+}
