@@ -1,0 +1,206 @@
+// BlobCache: decoded blobs that several readers of a repository share.
+//
+// Always holds: what a blob says was verified when it was read; the blobs in the cache and those being read have at most
+// `mostBytes` together, or are one; however many threads wait for a blob, one reads it. A failure is told to the threads that waited for
+// that read, and not kept.
+
+import BakCore
+import BakFormat
+
+/// A blob's content, verified.
+public final class DecodedBlob: @unchecked Sendable {
+    // Written before anybody else has the object, and never again.
+    private let memory: UnsafeMutableRawBufferPointer
+
+    init(copying content: UnsafeRawBufferPointer) {
+        memory = Memory.block(content.count)
+        memory.copyMemory(from: content)
+    }
+
+    deinit { Memory.release(memory) }
+
+    /// The content, which goes with the object.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
+
+    /// Runs `body` with the content, which is valid until it returns.
+    public func withBytes<Value, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
+    }
+}
+
+/// Decoded blobs of one repository. May be used from any thread.
+public final class BlobCache: @unchecked Sendable {
+    private struct Key: Hashable {
+        var reference: BlobReference
+        var kind: ObjectKind
+    }
+
+    /// A read that is going on.
+    private final class Load {
+        /// What came of it; nil when it was one of several at once and its blob has to be read by itself.
+        var result: Result<DecodedBlob, any Error>?
+        var isDone = false
+    }
+
+    private enum Slot {
+        case loading(Load)
+        /// Used last at that time, and before that at an earlier one.
+        case ready(DecodedBlob, usedAt: UInt64)
+    }
+
+    private let repository: Repository
+    private let index: BlobIndex
+    private let mostBytes: Int
+    private let monitor = Monitor()
+    private var slots: [Key: Slot] = [:]
+    /// The blobs in the order of their last uses. One that was used again since is skipped when its turn comes.
+    private var uses: [(key: Key, time: UInt64)] = []
+    private var firstUse = 0
+    private var clock: UInt64 = 0
+    private var readyBytes = 0
+    private var loadingBytes = 0
+    private var readers: [BlobReader] = []
+    /// What a blob takes beside its content.
+    private static let overheadBytes = 256
+
+    /// Makes an empty cache.
+    ///
+    /// - Parameter mostBytes: of the blobs in the cache and of those being read; a reader may hold further ones.
+    public init(_ repository: Repository, _ index: BlobIndex, mostBytes: Int = 64 << 20) {
+        (self.repository, self.index, self.mostBytes) = (repository, index, mostBytes)
+    }
+
+    /// The bytes of the blobs in the cache, with what they take beside.
+    var heldBytes: Int { monitor.locked { readyBytes } }
+
+    /// True if a blob is in the cache or being read.
+    public func has(_ reference: BlobReference, kind: ObjectKind) -> Bool {
+        monitor.locked { slots[Key(reference: reference, kind: kind)] != nil }
+    }
+
+    /// A blob: from the cache, by a read that is going on, or by a read of its own.
+    ///
+    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`, as `BlobReader.read` does.
+    public func blob(_ reference: BlobReference, kind: ObjectKind) throws -> DecodedBlob {
+        let key = Key(reference: reference, kind: kind)
+        monitor.lock()
+        while let slot = slots[key] {
+            switch slot {
+            case .ready(let blob, _):
+                note(key, blob)
+                monitor.unlock()
+                return blob
+            case .loading(let load):
+                while !load.isDone { monitor.wait() }
+                guard let result = load.result else { continue }
+                monitor.unlock()
+                return try result.get()
+            }
+        }
+        let load = Load()
+        slots[key] = .loading(load)
+        // A thread that waits here has begun no other read that another one could wait for.
+        while loadingBytes > 0, loadingBytes + Self.cost(reference) > mostBytes { monitor.wait() }
+        loadingBytes += Self.cost(reference)
+        makeRoom()
+        let reader = takeReader()
+        monitor.unlock()
+        let result = Result {
+            try withExtendedLifetime(reader) {
+                DecodedBlob(copying: try reader.read(reference, kind: kind, index: index))
+            }
+        }
+        monitor.locked {
+            readers.append(reader)
+            end(load, key, result)
+        }
+        return try result.get()
+    }
+
+    /// Reads those of some blobs that are not there, close ones in one request, as far as there is room for them beside
+    /// what is being read. What cannot be read `blob` says when it is asked for it.
+    ///
+    /// Throws `StoreError`.
+    public func load(
+        _ references: some Sequence<BlobReference>, kind: ObjectKind, planner: RangePlanner = RangePlanner()
+    ) throws {
+        var loads: [BlobReference: Load] = [:]
+        let reader = monitor.locked {
+            for reference in references {
+                let key = Key(reference: reference, kind: kind)
+                guard slots[key] == nil else { continue }
+                let cost = Self.cost(reference)
+                guard loadingBytes + cost <= mostBytes else { break }
+                loadingBytes += cost
+                let load = Load()
+                (slots[key], loads[reference]) = (.loading(load), load)
+            }
+            makeRoom()
+            return takeReader()
+        }
+        // Those that were not come to, after a failure of the store above all, are read by who waits for them.
+        defer {
+            monitor.locked {
+                readers.append(reader)
+                for (reference, load) in loads { end(load, Key(reference: reference, kind: kind), nil) }
+            }
+        }
+        try reader.read(loads.keys, kind: kind, index: index, planner: planner) { reference, result in
+            guard let load = loads.removeValue(forKey: reference) else { return }
+            let decoded = try? result.map { DecodedBlob(copying: $0) }.get()
+            monitor.locked { end(load, Key(reference: reference, kind: kind), decoded.map { .success($0) }) }
+        }
+    }
+
+    private static func cost(_ reference: BlobReference) -> Int { Int(reference.length) + overheadBytes }
+
+    // MARK: With the lock held
+
+    private func end(_ load: Load, _ key: Key, _ result: Result<DecodedBlob, any Error>?) {
+        loadingBytes -= Self.cost(key.reference)
+        slots[key] = nil
+        if case .success(let blob)? = result {
+            readyBytes += Self.cost(key.reference)
+            note(key, blob)
+            makeRoom()
+        }
+        (load.result, load.isDone) = (result, true)
+        monitor.signalAll()
+    }
+
+    private func takeReader() -> BlobReader { readers.popLast() ?? BlobReader(repository) }
+
+    private func note(_ key: Key, _ blob: DecodedBlob) {
+        clock += 1
+        slots[key] = .ready(blob, usedAt: clock)
+        uses.append((key, clock))
+        // Uses that are over go when they are as many as the blobs.
+        if uses.count > 64 + 2 * slots.count {
+            uses = uses[firstUse...].filter { isLast($0) }
+            firstUse = 0
+        }
+    }
+
+    /// Whether a blob is there and was used last at that time.
+    private func isLast(_ use: (key: Key, time: UInt64)) -> Bool {
+        if case .ready(_, usedAt: use.time)? = slots[use.key] { true } else { false }
+    }
+
+    /// Drops what was used longest ago.
+    private func makeRoom() {
+        while readyBytes + loadingBytes > mostBytes, firstUse < uses.count {
+            let use = uses[firstUse]
+            firstUse += 1
+            guard isLast(use) else { continue }
+            slots[use.key] = nil
+            readyBytes -= Self.cost(use.key.reference)
+        }
+        if firstUse > 64, firstUse * 2 > uses.count {
+            uses.removeFirst(firstUse)
+            firstUse = 0
+        }
+    }
+}
