@@ -79,13 +79,13 @@ enum Aftermath {
     }
 
     private static func livingBlobs(_ repository: Repository, _ index: BlobIndex) throws -> Set<ID128> {
-        let scan = ReferenceScan(repository, index)
+        let reader = SegmentReader(repository, index)
         var living: Set<ID128> = []
         for snapshot in try repository.snapshots().readable {
             living.insert(snapshot.root.id)
-            for segment in try scan.segments(of: snapshot.root) {
+            for segment in try reader.root(snapshot.root).segments {
                 living.insert(segment.blob.id)
-                try scan.forEachChunk(of: segment) { living.insert($0.id) }
+                try reader.forEachChunk(of: segment) { living.insert($0.id) }
             }
         }
         return living

@@ -16,7 +16,7 @@ final class VerbatimCopy {
     private let session: BackupSession
     private let manifests: BlobWriter
     private let transfer: BlobTransfer
-    private let reader: BlobReader
+    private let reader: SegmentReader
     private let isCancelled: @Sendable () -> Bool
     /// Segments whose chunks are in the destination or wanted.
     private var scanned: Set<ID128> = []
@@ -38,7 +38,7 @@ final class VerbatimCopy {
         self.session = session
         self.isCancelled = isCancelled
         sourceIndex = index
-        reader = BlobReader(source)
+        reader = SegmentReader(source, index)
         manifests = session.makeWriter(.manifestPack, compression: .auto)
         transfer = BlobTransfer(
             from: source, index: index, to: session, workerCount: request.workerCount, onCopied: onCopied,
@@ -52,8 +52,7 @@ final class VerbatimCopy {
     ///
     /// Throws `MissingBlobError` or `CorruptionError` when the source has it no more as a whole, and `StoreError`.
     func copy(_ snapshot: CommitRecord, parent: ID128?, continuing: Bool) throws -> CommitRecord? {
-        let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: sourceIndex)
-        let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+        let root = try reader.root(snapshot.root)
         for (number, segment) in root.segments.enumerated() {
             if isCancelled() { break }
             try take(segment.blob)
@@ -84,14 +83,9 @@ final class VerbatimCopy {
     /// Takes a segment over and notes which of its chunks are to be fetched.
     private func take(_ reference: BlobReference) throws {
         guard scanned.insert(reference.id).inserted else { return }
-        let bytes = try reader.read(reference, kind: .manifestPack, index: sourceIndex)
-        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(reference.id)")
-        while try decoder.advance() != nil {
-            _ = try decoder.allExtents { extent in
-                if case .chunk(let chunk) = extent { want(chunk) }
-                return true
-            }
-        }
+        let bytes = try reader.bytes(reference)
+        let decoder = try ManifestSegmentDecoder(bytes, object: SegmentReader.name(reference))
+        try SegmentReader.forEachChunk(of: decoder, want)
         _ = try manifests.store(bytes, isCompressed: false)
     }
 

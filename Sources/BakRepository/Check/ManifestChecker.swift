@@ -70,11 +70,14 @@ final class ManifestChecker {
     private let repository: Repository
     private let index: BlobIndex
     private let damage: DamagedBlobs
-    private let reader: BlobReader
+    private let reader: SegmentReader
     private let onFile: (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
-    private var summaries: [ID128: Summary] = [:]
+    private var catalog = SegmentCatalog()
+    /// What the segments of the catalogue say, by their numbers; nil of one that has not been read.
+    private var summaries: [Summary?] = []
     /// The snapshot that is looked at, and the file that was told of last.
     private var snapshot = ID128.zero
+    private var place = 0
     private var lastPath: [UInt8]?
     private var findings = ManifestFindings()
     /// The round of the index when the snapshot was last found to be wanted still.
@@ -89,13 +92,14 @@ final class ManifestChecker {
         self.index = index
         self.damage = damage
         self.onFile = onFile
-        reader = BlobReader(repository)
+        reader = SegmentReader(repository, index)
     }
 
     /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
     /// Throws when the store fails.
     func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
         (self.snapshot, lastPath, findings, wantedRound) = (snapshot.id, nil, ManifestFindings(), nil)
+        place += 1
         do {
             findings.failure = try failure(of: snapshot)
             return findings
@@ -133,8 +137,7 @@ final class ManifestChecker {
     }
 
     private func checkFiles(of snapshot: CommitRecord) throws -> String? {
-        let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
-        let root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+        let root = try reader.root(snapshot.root)
         var failure: String?
         var open: OpenFile?
         var before: Summary?
@@ -170,7 +173,7 @@ final class ManifestChecker {
                 || !before.endsWithFolder && PathOrder.isAtOrBeneath(segment.firstPath, before.lastPath)
         else { return nil }
         let error = CorruptionError(
-            object: "manifest segment \(segment.blob.id)", offset: 0,
+            object: SegmentReader.name(segment.blob), offset: 0,
             reason: isInOrder
                 ? ManifestEntry.beneathNoFolder : "its paths do not follow those of the segment before")
         try note(error)
@@ -189,8 +192,7 @@ final class ManifestChecker {
         guard let file else { return }
         let hasTooMany = file.extents > FormatLimits.extentsPerFile
         guard hasTooMany || file.foundBytes != file.sizeBytes else { return }
-        let bytes = try reader.read(file.segment.blob, kind: .manifestPack, index: index)
-        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(file.segment.blob.id)")
+        let decoder = try reader.decoder(file.segment.blob)
         while try decoder.advance() != nil {}
         try tell(
             decoder.path,
@@ -205,9 +207,9 @@ final class ManifestChecker {
 
     /// What a segment says; its files are told of when something is wrong with them.
     private func check(_ reference: ManifestSegmentReference) throws -> (Summary, failure: String?) {
-        if let known = summaries[reference.blob.id], known.isClean,
-            known.recordCount == reference.recordCount
-        {
+        let number = catalog.note(reference, of: place)
+        if number == summaries.count { summaries.append(nil) }
+        if let known = summaries[number], known.isClean, known.recordCount == reference.recordCount {
             return (known, nil)
         }
         var summary = Summary()
@@ -222,16 +224,15 @@ final class ManifestChecker {
             failure = "files from \(Self.text(reference.firstPath)) on are missing: \(error)"
         }
         if failure != nil { summary.isClean = false }
-        summaries[reference.blob.id] = summary
+        summaries[number] = summary
         return (summary, failure)
     }
 
     private static func text(_ path: [UInt8]) -> String { "/" + String(decoding: path, as: UTF8.self) }
 
     private func checkRecords(of reference: ManifestSegmentReference, _ summary: inout Summary) throws {
-        let bytes = try reader.read(reference.blob, kind: .manifestPack, index: index)
-        let name = "manifest segment \(reference.blob.id)"
-        let decoder = try ManifestSegmentDecoder(bytes, object: name)
+        let decoder = try reader.decoder(reference.blob)
+        let name = SegmentReader.name(reference.blob)
         var path = reference.firstPath
         while let kind = try decoder.advance() {
             summary.recordCount += 1

@@ -32,25 +32,25 @@ struct LiveBlobs {
         workerCount: Int, onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         self.init(entries: sorted.count)
-        let scans = (0..<max(1, workerCount)).map { _ in ReferenceScan(repository, index) }
-        var segments: [ID128: ManifestSegmentReference] = [:]
+        let readers = (0..<max(1, workerCount)).map { _ in SegmentReader(repository, index) }
+        var catalog = SegmentCatalog()
         var seen: Set<BlobReference> = []
         for root in roots where seen.insert(root).inserted {
             try onProgress(0, 0)
             try mark(root.id, sorted)
-            for segment in try scans[0].segments(of: root) { segments[segment.blob.id] = segment }
+            catalog.note(try readers[0].root(root), of: seen.count)
         }
         var done = 0
         var lastChunks: [ID128] = []
         try ReferenceCache(repository.cache, repository: repository.config.id).forEach(
-            Self.inReadingOrder(segments, index),
-            scan: { try ReferenceScan.chunks(of: $0, scans) },
+            catalog.inReadingOrder(index),
+            scan: { try SegmentReader.chunks(of: $0, readers) },
             body: { chunks in
                 try mark(chunks, after: &lastChunks, sorted)
                 done += 1
-                try onProgress(min(done, segments.count), segments.count)
+                try onProgress(min(done, catalog.segments.count), catalog.segments.count)
             })
-        for segment in segments.keys { try mark(segment, sorted) }
+        for segment in catalog.segments { try mark(segment.reference.blob.id, sorted) }
     }
 
     /// Marks of a manifest what is there: it may have been given up, and some of it deleted.
@@ -59,24 +59,14 @@ struct LiveBlobs {
     ) throws {
         guard let position = sorted.position(of: root.id) else { return }
         insert(position)
-        let scan = ReferenceScan(repository, index)
-        for segment in try scan.segments(of: root) {
+        let reader = SegmentReader(repository, index)
+        for segment in try reader.root(root).segments {
             guard let position = sorted.position(of: segment.blob.id) else { continue }
             insert(position)
-            try scan.forEachChunk(of: segment) { chunk in
+            try reader.forEachChunk(of: segment) { chunk in
                 if let position = sorted.position(of: chunk.id) { insert(position) }
             }
         }
-    }
-
-    /// Sorted by where they lie, so that packs are read from their beginning to their end.
-    private static func inReadingOrder(
-        _ segments: [ID128: ManifestSegmentReference], _ index: BlobIndex
-    ) -> [ManifestSegmentReference] {
-        segments.values.map { ($0, index.location(of: $0.blob)) }.sorted { left, right in
-            (left.1?.pack ?? .zero, left.1?.offset ?? 0, left.0.blob.id)
-                < (right.1?.pack ?? .zero, right.1?.offset ?? 0, right.0.blob.id)
-        }.map(\.0)
     }
 
     /// Marks the sorted chunks of a segment. Those that the segment before had are marked already: to compare two

@@ -82,19 +82,21 @@ struct ReturnedPacks {
         let snapshots = try repository.snapshots().readable
         let view = try BlobIndex(repository, rebuilding: true) { _ in }
         view.publish([Self.segment(of: packs, repository)] + strays)
-        let scan = ReferenceScan(repository, view)
+        let reader = SegmentReader(repository, view)
+        var catalog = SegmentCatalog()
         var wanted: Set<ID128> = []
         func note(_ id: ID128) {
             if staying.position(of: id) == nil, held.position(of: id) != nil { wanted.insert(id) }
         }
-        var seen: Set<ID128> = []
-        for snapshot in snapshots where !isCancelled() {
+        for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
             note(snapshot.root.id)
             // What cannot be read is named when the repair looks for losses.
-            let segments = try Self.unlessDamaged { try scan.segments(of: snapshot.root) } ?? []
-            for segment in segments where seen.insert(segment.blob.id).inserted {
-                note(segment.blob.id)
-                _ = try Self.unlessDamaged { try scan.forEachChunk(of: segment) { note($0.id) } }
+            guard let root = try Self.unlessDamaged({ try reader.root(snapshot.root) }) else { continue }
+            for segment in catalog.note(root, of: place) {
+                note(segment.reference.blob.id)
+                _ = try Self.unlessDamaged {
+                    try reader.forEachChunk(of: segment.reference) { note($0.id) }
+                }
             }
         }
         return wanted

@@ -77,9 +77,8 @@ public struct RepositoryStats: Equatable, Sendable {
 /// Gathers the statistics of snapshots. For one thread.
 public final class StatsRun {
     private let repository: Repository
-    private let index: BlobIndex
     private let sorted: SortedIndex
-    private let reader: BlobReader
+    private let reader: SegmentReader
     private let onProgress: (_ done: Int, _ total: Int) -> Void
     private let isCancelled: () -> Bool
     private var stats = RepositoryStats()
@@ -87,15 +86,14 @@ public final class StatsRun {
     /// What some snapshot refers to, and what several do.
     private var seen: LiveBlobs
     private var several: LiveBlobs
-    private var segments: [ID128: SegmentUse] = [:]
+    private var catalog = SegmentCatalog()
     /// How many types are told apart; files of others are taken together.
     private static let mostTypes = 4096
 
-    /// A manifest segment, and who has it.
+    /// A manifest segment that is to be read.
     private struct SegmentUse {
         var reference: ManifestSegmentReference
-        /// The only snapshot that has it, by its place; nil when there are several.
-        var snapshot: Int?
+        /// How many snapshots have it of which files are counted.
         var uses: UInt64
     }
 
@@ -106,11 +104,10 @@ public final class StatsRun {
         isCancelled: @escaping () -> Bool = { false }
     ) throws {
         self.repository = repository
-        self.index = index
         self.onProgress = onProgress
         self.isCancelled = isCancelled
         sorted = try index.soundIndex()
-        reader = BlobReader(repository)
+        reader = SegmentReader(repository, index)
         seen = LiveBlobs(entries: sorted.count)
         several = LiveBlobs(entries: sorted.count)
     }
@@ -121,11 +118,19 @@ public final class StatsRun {
     public func run(
         _ snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>? = nil
     ) throws -> RepositoryStats {
-        try findSegments(of: snapshots, countingFilesOf: listed)
+        try findSegments(of: snapshots)
+        var counting = [0]
+        for snapshot in snapshots {
+            counting.append(counting.last! + (listed?.contains(snapshot.id) == false ? 0 : 1))
+        }
         var own: [[SegmentUse]] = Array(repeating: [], count: snapshots.count)
         var shared: [SegmentUse] = []
-        for use in segments.values.sorted(by: { $0.reference.blob.id < $1.reference.blob.id }) {
-            if let place = use.snapshot { own[place].append(use) } else { shared.append(use) }
+        for segment in catalog.segments.sorted(by: { $0.reference.blob.id < $1.reference.blob.id }) {
+            let uses = segment.holders.runs.reduce(0) {
+                $0 + counting[$1.upperBound + 1] - counting[$1.lowerBound]
+            }
+            let use = SegmentUse(reference: segment.reference, uses: UInt64(uses))
+            if let place = segment.holders.only { own[place].append(use) } else { shared.append(use) }
         }
         let total = shared.count + 2 * own.reduce(0) { $0 + $1.count }
         var done = 0
@@ -173,30 +178,18 @@ public final class StatsRun {
 
     // MARK: Manifests
 
-    private func findSegments(
-        of snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>?
-    ) throws {
+    private func findSegments(of snapshots: [CommitRecord]) throws {
         var roots: [ID128: (place: Int?, reference: BlobReference)] = [:]
         for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
             stats.alone[snapshot.id] = BlobSizes()
             let isShared = roots[snapshot.root.id] != nil
             roots[snapshot.root.id] = (isShared ? nil : place, snapshot.root)
             guard let root = try readRoot(snapshot) else { continue }
-            let uses: UInt64 = listed?.contains(snapshot.id) == false ? 0 : 1
-            for reference in root.segments {
-                if var use = segments[reference.blob.id] {
-                    use.uses += uses
-                    if use.snapshot != place { use.snapshot = nil }
-                    segments[reference.blob.id] = use
-                } else {
-                    segments[reference.blob.id] = SegmentUse(
-                        reference: reference, snapshot: place, uses: uses)
-                }
-            }
+            catalog.note(root, of: place)
         }
         let uses =
             roots.values.map { ($0.place, $0.reference) }
-            + segments.values.map { ($0.snapshot, $0.reference.blob) }
+            + catalog.segments.map { ($0.holders.only, $0.reference.blob) }
         for (place, blob) in uses {
             guard let position = sorted.position(of: blob.id) else { continue }
             let entry = sorted.entry(at: position)
@@ -209,8 +202,7 @@ public final class StatsRun {
 
     private func readRoot(_ snapshot: CommitRecord) throws -> ManifestRoot? {
         do {
-            let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
-            return try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+            return try reader.root(snapshot.root)
         } catch  where error is CorruptionError || error is MissingBlobError {
             stats.missing += 1
             return nil
@@ -224,8 +216,7 @@ public final class StatsRun {
     ) throws {
         do {
             let blob = use.reference.blob
-            let bytes = try reader.read(blob, kind: .manifestPack, index: index)
-            let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(blob.id)")
+            let decoder = try reader.decoder(blob)
             var type = Self.type(of: use.reference.firstPath)
             var inline: [String: UInt64] = [:]
             defer { countInline(inline, in: blob.id) }

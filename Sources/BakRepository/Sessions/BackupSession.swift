@@ -213,12 +213,12 @@ public final class BackupSession {
     /// Sees to it that a manifest which this run did not write may be referred to by its commit: that the
     /// repository has all of it. Throws `MissingBlobError` otherwise.
     public func expectAll(of root: BlobReference) throws {
-        try ReferenceScan(repository, index).expectAll(of: root)
+        try SegmentReader(repository, index).expectAll(of: root)
     }
 
     /// Throws `MissingBlobError` unless everything that a manifest refers to is there, condemned or not.
     func expectPresent(_ root: BlobReference) throws {
-        try ReferenceScan(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
+        try SegmentReader(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
     }
 
     /// Whether what is condemned counts as kept, in a test.

@@ -10,7 +10,7 @@ import BakStorage
 public final class ContentKeeper {
     private let repository: Repository
     private let session: BackupSession
-    private let scan: ReferenceScan
+    private let segments: SegmentReader
     private let reader: BlobReader
     private let manifests: BlobWriter
     private let chunks: BlobWriter
@@ -26,7 +26,7 @@ public final class ContentKeeper {
     /// Prepares to keep content for a session, before its first commit.
     public init(_ session: BackupSession) {
         (self.session, repository) = (session, session.repository)
-        scan = ReferenceScan(repository, session.index)
+        segments = SegmentReader(repository, session.index)
         reader = BlobReader(repository)
         manifests = session.makeWriter(.manifestPack, compression: .auto)
         chunks = session.makeWriter(.chunkPack, compression: .auto)
@@ -45,9 +45,9 @@ public final class ContentKeeper {
         defer { (wanted, wantedBytes) = ([], 0) }
         let index = session.index
         guard index.location(of: root) != nil else { throw MissingBlobError(id: root.id) }
-        for segment in try scan.segments(of: root) {
+        for segment in try segments.root(root).segments {
             if shouldStop() { return false }
-            try scan.forEachChunk(of: segment) { chunk in
+            try segments.forEachChunk(of: segment) { chunk in
                 if !index.isKnown(chunk), wanted.insert(chunk).inserted { wantedBytes += Int(chunk.length) }
             }
             try keep(segment.blob)

@@ -129,12 +129,12 @@ extension Repository {
 
     /// All that a snapshot refers to; nil where some of it cannot be read, or is not there for readers either.
     private func blobs(of snapshot: CommitRecord, _ index: BlobIndex) throws -> Set<ID128>? {
-        let scan = ReferenceScan(self, index)
+        let reader = SegmentReader(self, index)
         var blobs: Set<ID128> = [snapshot.root.id]
         do {
-            for segment in try scan.segments(of: snapshot.root) {
+            for segment in try reader.root(snapshot.root).segments {
                 blobs.insert(segment.blob.id)
-                try scan.forEachChunk(of: segment) { blobs.insert($0.id) }
+                try reader.forEachChunk(of: segment) { blobs.insert($0.id) }
             }
         } catch  where error is CorruptionError || error is MissingBlobError {
             return nil

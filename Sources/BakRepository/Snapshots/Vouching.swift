@@ -224,8 +224,8 @@ extension Repository {
         outlook.outdated = vouches.filter { !ids.contains($0.snapshot) }
         if outlook.outdated.isEmpty { return outlook }
         var search = ContentSearch(
-            Set(outlook.outdated.flatMap { $0.files.map(\.content) }), BlobReader(self),
-            try BlobIndex(self))
+            Set(outlook.outdated.flatMap { $0.files.map(\.content) }),
+            SegmentReader(self, try BlobIndex(self)))
         for snapshot in complete.reversed() where !search.wanted.isEmpty { try search.look(into: snapshot) }
         for vouch in outlook.outdated {
             var moved: [ID128: [Vouch.File]] = [:]
@@ -326,26 +326,18 @@ private struct ContentSearch {
     private(set) var wanted: Set<ID128>
     /// The snapshot in which the rest was.
     private(set) var found: [ID128: ID128] = [:]
-    private let reader: BlobReader
-    private let index: BlobIndex
+    private let reader: SegmentReader
     /// Segments that have been read, each with the one that came before it: a file may go over a boundary.
     private var seen: Set<[ID128]> = []
     /// Of the content of the last file that was read, as far as it has been.
     private var content: ContentFingerprint?
 
-    init(_ wanted: Set<ID128>, _ reader: BlobReader, _ index: BlobIndex) {
-        (self.wanted, self.reader, self.index) = (wanted, reader, index)
-    }
+    init(_ wanted: Set<ID128>, _ reader: SegmentReader) { (self.wanted, self.reader) = (wanted, reader) }
 
     /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of is
     /// not found.
     mutating func look(into snapshot: CommitRecord) throws {
-        guard
-            let segments = try passingDamage({
-                let bytes = try reader.read(snapshot.root, kind: .manifestPack, index: index)
-                return try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)").segments
-            })
-        else { return }
+        guard let segments = try passingDamage({ try reader.root(snapshot.root).segments }) else { return }
         let steps = segments.indices.map { place in
             [place > 0 ? segments[place - 1].blob.id : .zero, segments[place].blob.id]
         }
@@ -365,8 +357,7 @@ private struct ContentSearch {
     }
 
     private mutating func read(_ segment: ManifestSegmentReference, in snapshot: CommitRecord) throws {
-        let bytes = try reader.read(segment.blob, kind: .manifestPack, index: index)
-        let decoder = try ManifestSegmentDecoder(bytes, object: "manifest segment \(segment.blob.id)")
+        let decoder = try reader.decoder(segment.blob)
         while let record = try decoder.next() {
             switch record {
             case .entry(let entry):
