@@ -75,7 +75,7 @@ enum PasswordPurpose {
     /// A new one for a key slot.
     case addition
 
-    fileprivate var flags: (file: FlagName, command: FlagName) {
+    fileprivate var flags: (file: Flag<String?>, command: Flag<String?>) {
         switch self {
         case .repository: (.passwordFile, .passwordCommand)
         case .source: (.fromPasswordFile, .fromPasswordCommand)
@@ -87,8 +87,8 @@ enum PasswordPurpose {
 extension CommandContext {
     /// Where a password is to come from; nil when nobody said.
     func passwordSource(_ purpose: PasswordPurpose, _ invocation: Invocation) -> PasswordSource? {
-        if let path = invocation.text(purpose.flags.file) { return .file(path) }
-        if let command = invocation.text(purpose.flags.command) { return .command(command) }
+        if let path = invocation[purpose.flags.file] { return .file(path) }
+        if let command = invocation[purpose.flags.command] { return .command(command) }
         switch purpose {
         case .repository: return environment.password
         case .source: return environment.sourcePassword
@@ -123,7 +123,7 @@ extension CommandContext {
                 code: .wrongPassword,
                 message:
                     "\(location) is encrypted, and there is no terminal to ask for its password; give it with "
-                    + "--\(purpose.flags.file.rawValue), --\(purpose.flags.command.rawValue) or the environment"
+                    + "\(purpose.flags.file.spelling), \(purpose.flags.command.spelling) or the environment"
             )
         }
         return password
@@ -141,7 +141,7 @@ extension CommandContext {
             throw CommandFailure(
                 code: .wrongPassword,
                 message: "there is no terminal to ask for the new password; give it with "
-                    + "--\(purpose.flags.file.rawValue) or --\(purpose.flags.command.rawValue)")
+                    + "\(purpose.flags.file.spelling) or \(purpose.flags.command.spelling)")
         }
         guard first.count > 0 else {
             throw CommandFailure(code: .wrongPassword, message: "the new password is empty")

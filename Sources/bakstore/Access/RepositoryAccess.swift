@@ -61,11 +61,10 @@ struct RepositoryAccess {
     /// Opens the repository that `--from-repo` names.
     static func openSource(_ invocation: Invocation, context: CommandContext) throws -> RepositoryAccess {
         let path = invocation.bytes(.fromRepo) ?? []
-        guard let text = String(validating: path, as: UTF8.self) else {
-            throw UsageError("--from-repo \(Formatting.name(path)) is not UTF-8", command: invocation.command)
-        }
         do {
-            return try open(RepositoryLocation(path: text, isDefault: false), .source, invocation, context)
+            return try open(
+                RepositoryLocation(path: invocation[.fromRepo] ?? "", isDefault: false), .source, invocation,
+                context)
         } catch RepositoryError.noRepository(let location) {
             throw CommandFailure(
                 code: .noRepository,
@@ -116,7 +115,7 @@ struct RepositoryAccess {
         do {
             let (store, id, method) = try recognizedStore(location, context)
             // Before anything is changed: what only reads may still get at what it needs.
-            if purpose == .repository, !invocation.command.onlyReads {
+            if purpose == .repository, !invocation.command.spec.onlyReads {
                 try store.expectFolders(ObjectNames.folders)
             }
             let isEncrypted = method != .none

@@ -1,4 +1,4 @@
-// ArgumentParser: from the words of a command line to an Invocation, by the command table alone.
+// ArgumentParser: from the words of a command line to an Invocation, by the command's specification alone.
 //
 // `--flag value` and `--flag=value`, `-n`, bundles `-vn`, values on short flags `-rX`, `-r X`, `-r=X`; `--` ends
 // the flags. Global flags may stand before the command. A lone `-` is an operand.
@@ -7,7 +7,7 @@
 struct ArgumentParser {
     private let words: [[UInt8]]
     private var position = 0
-    private var command: Command?
+    private var command: CommandSpec?
     private var uses: [FlagUse] = []
     private var operands: [[UInt8]] = []
 
@@ -23,7 +23,7 @@ struct ArgumentParser {
 
     private init(words: [[UInt8]]) { self.words = words }
 
-    private var flags: [Flag] { command?.allFlags ?? Flags.global }
+    private var flags: [AnyFlag] { command?.allFlags ?? Flags.global }
 
     private mutating func readWords() throws(UsageError) {
         var areFlagsOver = false
@@ -59,7 +59,7 @@ struct ArgumentParser {
     private mutating func readLongFlag(_ word: [UInt8]) throws(UsageError) {
         let equals = word.firstIndex(of: UInt8(ascii: "="))
         let name = String(decoding: word[2..<(equals ?? word.count)], as: UTF8.self)
-        guard let flag = flags.first(where: { $0.name.rawValue == name }) else {
+        guard let flag = flags.first(where: { $0.word == name }) else {
             throw unknownFlag("--" + name, name: name)
         }
         try use(flag, as: flag.spelling, attached: equals.map { Array(word[($0 + 1)...]) })
@@ -91,14 +91,14 @@ struct ArgumentParser {
 
     /// Notes a flag, taking its value from behind `=` or from the next word.
     private mutating func use(
-        _ flag: Flag, as spelling: String, attached: [UInt8]?
+        _ flag: AnyFlag, as spelling: String, attached: [UInt8]?
     ) throws(UsageError) {
-        if !flag.isRepeatable, uses.contains(where: { $0.name == flag.name }) {
+        if !flag.isRepeatable, uses.contains(where: { $0.flag == flag }) {
             throw error("\(flag.spelling) is given more than once")
         }
-        guard let kind = flag.value else {
+        guard let form = flag.value else {
             guard attached == nil else { throw error("\(spelling) takes no value") }
-            uses.append(FlagUse(name: flag.name, value: []))
+            uses.append(FlagUse(flag: flag, value: []))
             return
         }
         var value = attached
@@ -110,26 +110,26 @@ struct ArgumentParser {
             {
                 let name = String(decoding: next, as: UTF8.self)
                 throw error(
-                    "\(spelling) needs a value (\(kind.placeholder)), but \(name) follows; "
+                    "\(spelling) needs a value (\(form.placeholder)), but \(name) follows; "
                         + "if that is the value, write \(flag.spelling)=\(name)")
             }
             value = next
             position += 1
         }
         guard let value else {
-            let choices = kind.choices.map { "; it \($0)" } ?? ""
-            throw error("\(spelling) needs a value (\(kind.placeholder))\(choices)")
+            let choices = form.choices.map { "; it \($0)" } ?? ""
+            throw error("\(spelling) needs a value (\(form.placeholder))\(choices)")
         }
-        if let complaint = kind.complaint(about: value) {
+        if let complaint = form.complaint(value) {
             throw error("\(spelling) \(quoted(value)): \(complaint)")
         }
-        uses.append(FlagUse(name: flag.name, value: kind.meaning(of: value)))
+        uses.append(FlagUse(flag: flag, value: form.meaning(of: value)))
     }
 
     private func finish(
         _ complete: (Invocation) throws(UsageError) -> Invocation
     ) throws(UsageError) -> Invocation {
-        let isAsked = { (flag: FlagName) in uses.contains { $0.name == flag } }
+        let isAsked = { (flag: AnyFlag) in uses.contains { $0.flag == flag } }
         if isAsked(.help) || command == nil && !isAsked(.version) {
             guard command != nil || isAsked(.help) else {
                 throw UsageError("no command given", command: .help)
@@ -141,77 +141,44 @@ struct ArgumentParser {
         }
         guard let command, !isAsked(.version) else { return Invocation(command: .version, uses: uses) }
         let invocation = Invocation(command: command.name, uses: uses, operands: operands)
-        let speaksOfItself = command.name == .version || command.name == .help
-        let whole = speaksOfItself ? invocation : try complete(invocation)
+        let whole = command.usesRepository ? try complete(invocation) : invocation
         try check(whole, command)
         return whole
     }
 
     /// What concerns the command line as a whole.
-    private func check(_ invocation: Invocation, _ command: Command) throws(UsageError) {
+    private func check(_ invocation: Invocation, _ command: CommandSpec) throws(UsageError) {
         for flag in command.requiredFlags where !invocation.has(flag) {
-            let value = command.flags.first { $0.name == flag }?.value?.placeholder ?? ""
-            throw error("\(command.name.rawValue) needs --\(flag.rawValue) \(value)")
+            throw error(
+                "\(command.name.rawValue) needs \(flag.spelling) \(flag.value?.placeholder ?? "")")
         }
-        for (one, other) in command.conflicts + Flags.conflicts
-        where invocation.has(one) && invocation.has(other) {
-            throw error("--\(one.rawValue) and --\(other.rawValue) contradict each other")
+        for (flag, others) in command.conflicts + Flags.conflicts where invocation.has(flag) {
+            if let other = others.first(where: invocation.has) {
+                throw error("\(flag.spelling) and \(other.spelling) contradict each other")
+            }
         }
-        guard command.operandCount.allows(invocation.operands.count) else {
+        guard command.operandCount.contains(invocation.operands.count) else {
             let operands = command.operands.isEmpty ? "" : " \(command.operands)"
             let usage = "usage: bakstore \(command.name.rawValue)\(operands)"
             let surplus =
                 invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
             throw error("\(surplus); \(usage)")
         }
-        let choosing = Flags.choosing.map(\.name).first { invocation.has($0) }
+        let choosing = Flags.choosing.first { invocation.has($0) }
         if let choosing, command.choosesSnapshots, !invocation.operands.isEmpty {
-            throw error("--\(choosing.rawValue) chooses among all snapshots; do not name any beside it")
+            throw error("\(choosing.spelling) chooses among all snapshots; do not name any beside it")
         }
-        switch command.name {
-        case .backup, .benchmark: try checkSources(invocation)
-        case .safeToDelete: try checkPaths(invocation)
-        case .forget, .prune:
-            if let complaint = invocation.retentionComplaint { throw error(complaint) }
-        case .tag:
-            guard invocation.has(.add) || invocation.has(.remove) || invocation.has(.set) else {
-                throw error("tag needs --add, --remove or --set, such as: bakstore tag latest --add keep")
-            }
-        default: break
-        }
-    }
-
-    private func checkPaths(_ invocation: Invocation) throws(UsageError) {
-        if invocation.operands.contains([]) { throw error("a PATH must not be empty") }
-    }
-
-    private func checkSources(_ invocation: Invocation) throws(UsageError) {
-        let operands = invocation.operands
-        try checkPaths(invocation)
-        let isStdin = invocation.has(.stdin)
-        if isStdin && !operands.isEmpty { throw error("--stdin takes no PATH: it is what is backed up") }
-        if let name = invocation.bytes(.stdinFilename) {
-            if !isStdin { throw error("--stdin-filename needs --stdin") }
-            let isFolder = name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
-            if isFolder || name.contains(UInt8(ascii: "/")) || name.count > 255 {
-                throw error("--stdin-filename \(quoted(name)): must be the name of a file, without a slash")
-            }
-        }
-        if operands.isEmpty && !isStdin && !invocation.has(.filesFrom) && !invocation.has(.filesFromRaw) {
-            let (name, purpose) =
-                invocation.command == .backup ? ("backup", "back up") : ("benchmark", "look at")
-            throw error("\(name) needs a PATH to \(purpose), such as: bakstore \(name) ~/Pictures")
-        }
+        if let complaint = command.complaint(invocation) { throw error(complaint) }
     }
 
     private func unknownFlag(_ spelling: String, name: String) -> UsageError {
-        let names = flags.map(\.name.rawValue)
+        let names = flags.map(\.word)
         if let near = Suggestion.nearest(to: name, among: names) {
             return error("unknown flag \(quoted(Array(spelling.utf8)))" + hint("--" + near))
         }
         if command == nil,
             CommandTable.commands.contains(where: { command in
-                command.flags.contains { $0.name.rawValue == name || "-\($0.short ?? "-")" == spelling }
+                command.flags.contains { $0.word == name || "-\($0.short ?? "-")" == spelling }
             })
         {
             return error("\(spelling) belongs behind the command")

@@ -13,36 +13,12 @@ let programName = "bakstore \(programVersion)"
 enum Commands {
     /// Runs the command that was asked for.
     static func run(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
-        let repositories =
-            switch invocation.command {
-            case .version, .help: 0
-            case .copy: 2
-            default: invocation.has(.fromRepo) ? 2 : 1
-            }
+        let spec = invocation.command.spec
+        let repositories = !spec.usesRepository ? 0 : invocation.has(.fromRepo) ? 2 : 1
         if let lack = Machine.lackOfOpenFiles(repositories: repositories) {
             throw CommandFailure(code: .failed, message: lack)
         }
-        return switch invocation.command {
-        case .version: try version(invocation, context: context)
-        case .help: try help(invocation, context: context)
-        case .initialize: try initialize(invocation, context: context)
-        case .backup: try backup(invocation, context: context)
-        case .snapshots: try snapshots(invocation, context: context)
-        case .ls: try ls(invocation, context: context)
-        case .restore: try restore(invocation, context: context)
-        case .cat: try cat(invocation, context: context)
-        case .copy: try copy(invocation, context: context)
-        case .benchmark: try benchmark(invocation, context: context)
-        case .stats: try stats(invocation, context: context)
-        case .repair: try repair(invocation, context: context)
-        case .check: try check(invocation, context: context)
-        case .safeToDelete: try safeToDelete(invocation, context: context)
-        case .forget: try forget(invocation, context: context)
-        case .prune: try prune(invocation, context: context)
-        case .tag: try tag(invocation, context: context)
-        case .key: try key(invocation, context: context)
-        case .archive: try archive(invocation, context: context)
-        }
+        return try spec.run(invocation, context)
     }
 
     /// The whole program: parses, runs, and reports what failed.
@@ -91,7 +67,7 @@ enum Commands {
 
 extension Environment {
     /// Takes from the user's profile what an invocation leaves open.
-    fileprivate func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {
+    func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {
         let profile = try profile(for: invocation) { path throws(SourceError) in
             try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)
         }

@@ -1,4 +1,4 @@
-// HelpText: help as text, made from the command table.
+// HelpText: help as text, made from the commands' specifications.
 
 /// Help for a terminal of some width; without one, in lines as long as they are.
 struct HelpText {
@@ -23,7 +23,7 @@ struct HelpText {
     }
 
     /// How one command is used.
-    func command(_ command: Command) -> String {
+    func command(_ command: CommandSpec) -> String {
         let head = ["bakstore", command.name.rawValue, command.operands, "[FLAGS]"]
         var sections = [
             paragraph("bakstore \(command.name.rawValue): \(command.summary)"),
@@ -41,7 +41,7 @@ struct HelpText {
         return sections.joined(separator: "\n\n")
     }
 
-    private func flags(_ flags: [Flag]) -> String {
+    private func flags(_ flags: [AnyFlag]) -> String {
         table(
             flags.map { flag in
                 let short = flag.short.map { "-\($0), " } ?? "    "

@@ -6,6 +6,22 @@
 import BakCore
 import BakFormat
 
+extension Flags {
+    /// Those that choose among snapshots.
+    static let choosing: [AnyFlag] = [.tagSets, .hosts, .devices, .path]
+}
+
+extension AnyFlag {
+    /// The labels of a snapshot that is made.
+    static let tag = Flag<[[String]]>("tag", each: .labels(), help: "a label for the snapshot")
+    static let tagSets = tag.described("only with all of these tags")
+    static let hosts = Flag<[String]>("host", each: .text("NAME", .host), help: "only of this machine")
+    static let devices = Flag<[String]>(
+        "device", each: .text("NAME", .device), short: "d", help: "only of this phone or computer")
+    static let path = Flag<[[UInt8]]>(
+        "path", each: .anyPlace("PATH"), help: "only those that hold this backed-up path")
+}
+
 /// A choice among snapshots.
 struct SnapshotFilter: Equatable {
     private let hosts: [String]
@@ -14,8 +30,8 @@ struct SnapshotFilter: Equatable {
     private let tagSets: [[String]]
 
     init(_ invocation: Invocation) {
-        (hosts, devices) = (invocation.allTexts(.host), invocation.allTexts(.device))
-        paths = invocation.allBytes(.path).map { path in
+        (hosts, devices) = (invocation[.hosts], invocation[.devices])
+        paths = invocation[.path].map { path in
             Array(path.split(separator: UInt8(ascii: "/")).joined(separator: [UInt8(ascii: "/")]))
         }
         tagSets = invocation.tagSets
@@ -27,17 +43,17 @@ struct SnapshotFilter: Equatable {
     /// What to say where it takes none of the snapshots that there are; nil where it takes one, takes all, or there are none yet.
     func complaint(among all: [CommitRecord]) -> String? {
         guard !isEmpty, !all.isEmpty, !all.contains(where: takes) else { return nil }
-        let parts: [(flag: FlagName, values: [String], known: [String], filter: SnapshotFilter)] = [
-            (.device, devices, all.map(\.device), SnapshotFilter(devices: devices)),
-            (.host, hosts, all.map(\.host), SnapshotFilter(hosts: hosts)),
+        let parts: [(flag: AnyFlag, values: [String], known: [String], filter: SnapshotFilter)] = [
+            (.devices, devices, all.map(\.device), SnapshotFilter(devices: devices)),
+            (.hosts, hosts, all.map(\.host), SnapshotFilter(hosts: hosts)),
             (
                 .tag, tagSets.map { $0.joined(separator: ",") }, all.flatMap(\.tags),
                 SnapshotFilter(tagSets: tagSets)
             ),
             (.path, paths.map { Formatting.name($0.absolute) }, [], SnapshotFilter(paths: paths)),
         ].filter { !$0.values.isEmpty }
-        func words(_ flag: FlagName, _ values: [String]) -> String {
-            values.map { "--\(flag.rawValue) \(Formatting.line($0))" }.joined(separator: " ")
+        func words(_ flag: AnyFlag, _ values: [String]) -> String {
+            values.map { "\(flag.spelling) \(Formatting.line($0))" }.joined(separator: " ")
         }
         guard let part = parts.first(where: { part in !all.contains(where: part.filter.takes) }) else {
             let all = parts.map { words($0.flag, $0.values) }.joined(separator: " ")
@@ -60,8 +76,7 @@ struct SnapshotFilter: Equatable {
     static func complaints(aboutKeptTags invocation: Invocation, among all: [CommitRecord]) -> [String] {
         guard !all.isEmpty, !invocation.profileFlags.contains(.keepTag) else { return [] }
         let known = all.flatMap(\.tags)
-        return invocation.allTexts(.keepTag).compactMap { text in
-            let tags = Labels.split(text)
+        return invocation[.keepTag].compactMap { tags in
             if all.contains(where: { Set(tags).isSubset(of: $0.tags) }) { return nil }
             let near = tags.lazy.filter { !known.contains($0) }
                 .compactMap { Suggestion.nearest(to: $0, among: known) }.first

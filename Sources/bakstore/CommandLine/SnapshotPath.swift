@@ -54,7 +54,7 @@ enum CatSubject: Equatable {
             self = .file(file)
         default:
             throw UsageError(
-                "cannot print '\(words.joined(separator: " "))'; cat prints \(CommandTable.command(.cat).operands)",
+                "cannot print '\(words.joined(separator: " "))'; cat prints \(CommandSpec.cat.operands)",
                 command: .cat)
         }
     }

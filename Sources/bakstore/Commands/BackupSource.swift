@@ -5,6 +5,69 @@ import BakEngine
 import BakPosix
 import BakStorage
 
+extension Flags {
+    /// Those that leave things out.
+    static let exclusions: [AnyFlag] = [
+        .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent, .excludeLargerThan,
+        .oneFileSystem, .noIgnoreFiles,
+    ]
+
+    /// Those that name files with lists of paths.
+    static let lists: [AnyFlag] = [.filesFrom, .filesFromRaw]
+}
+
+extension AnyFlag {
+    static let excludeFile = Flag<[[UInt8]]>(
+        "exclude-file", each: .anyPlace("FILE", isInput: true), help: "read patterns to leave out, one a line"
+    )
+    static let excludeCaches = Flag<Bool>(
+        "exclude-caches", help: "leave out what lies in folders with a CACHEDIR.TAG")
+    static let excludeIfPresent = Flag<[FolderMark]>(
+        "exclude-if-present", each: .mark, help: "leave out what lies in folders with this file")
+    static let excludeLargerThan = Flag<UInt64?>(
+        "exclude-larger-than", .size(0...UInt64.max), help: "leave out files larger than this")
+    static let oneFileSystem = Flag<Bool>(
+        "one-file-system", "x", help: "stay on the file system of each PATH")
+    static let noIgnoreFiles = Flag<Bool>(
+        "no-ignore-files", help: "take what .bakignore files leave out, too")
+    static let filesFrom = Flag<[[UInt8]]>(
+        "files-from", each: .anyPlace("FILE", isInput: true),
+        help: "read paths to back up, one a line; - is standard input")
+    static let filesFromRaw = Flag<[[UInt8]]>(
+        "files-from-raw", each: .anyPlace("FILE", isInput: true),
+        help: "the same, each path ended by a NUL byte")
+    static let stdin = Flag<Bool>("stdin", help: "back up standard input as one file")
+    static let stdinFilename = Flag<[UInt8]>(
+        "stdin-filename", .bytes("NAME"), default: Array("stdin".utf8),
+        help: "the name of that file (default: stdin)")
+    static let readConcurrency = Flag<Int?>(
+        "read-concurrency", .count(1...64),
+        help: "how many files are read at once, 1 to 64 (default: as suits the disk)")
+}
+
+extension Invocation {
+    /// What is wrong with the paths that it names; nil when nothing is.
+    var pathComplaint: String? { operands.contains([]) ? "a PATH must not be empty" : nil }
+
+    /// What is wrong with the source that it names, for a purpose such as `back up`; nil when nothing is.
+    func sourceComplaint(to purpose: String) -> String? {
+        if let pathComplaint { return pathComplaint }
+        let isStdin = has(.stdin)
+        if isStdin && !operands.isEmpty { return "--stdin takes no PATH: it is what is backed up" }
+        if let name = bytes(.stdinFilename) {
+            if !isStdin { return "--stdin-filename needs --stdin" }
+            let isFolder = name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
+            if isFolder || name.contains(UInt8(ascii: "/")) || name.count > 255 {
+                return
+                    "--stdin-filename '\(Formatting.name(name))': must be the name of a file, without a slash"
+            }
+        }
+        guard operands.isEmpty, !isStdin, !has(.filesFrom), !has(.filesFromRaw) else { return nil }
+        let name = command.rawValue
+        return "\(name) needs a PATH to \(purpose), such as: bakstore \(name) ~/Pictures"
+    }
+}
+
 /// The source of one backup.
 struct BackupSource {
     /// The files.
@@ -24,7 +87,7 @@ struct BackupSource {
         isStream = invocation.has(.stdin)
         if isStream {
             if Terminal.inputIsInteractive { context.remark("reading what you type; end it with Ctrl-D") }
-            let name = invocation.bytes(.stdinFilename) ?? Array("stdin".utf8)
+            let name = invocation[.stdinFilename]
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
             (roots, missing, written) = ([name], [], [])
@@ -95,14 +158,14 @@ struct BackupSource {
     private static func paths(_ invocation: Invocation, _ context: CommandContext) throws -> [[UInt8]] {
         var paths: [[UInt8]] = []
         for operand in invocation.operands { paths.append(try path(operand, "PATH", invocation)) }
-        for file in invocation.allBytes(.filesFrom) {
+        for file in invocation[.filesFrom] {
             let origin = "--files-from \(Formatting.name(file))"
             for line in try lines(try readFile(file, .filesFrom, context), origin, invocation)
             where !line.bytes.isEmpty && line.bytes.first != UInt8(ascii: "#") {
                 paths.append(try path(line.bytes, "\(origin):\(line.number)", invocation))
             }
         }
-        for file in invocation.allBytes(.filesFromRaw) {
+        for file in invocation[.filesFromRaw] {
             paths += try readFile(file, .filesFromRaw, context).split(separator: 0).map(Array.init)
         }
         guard !paths.isEmpty else {
@@ -135,7 +198,7 @@ struct BackupSource {
     }
 
     /// Reads a file that a flag names; `-` is the standard input.
-    static func readFile(_ path: [UInt8], _ flag: FlagName, _ context: CommandContext) throws -> [UInt8] {
+    static func readFile(_ path: [UInt8], _ flag: AnyFlag, _ context: CommandContext) throws -> [UInt8] {
         do throws(SourceError) {
             let limit = 64 << 20
             return path == [UInt8(ascii: "-")]
@@ -145,7 +208,7 @@ struct BackupSource {
             if context.isInterrupted() {
                 throw CommandFailure(code: .interrupted, message: "interrupted before anything was read")
             }
-            throw UsageError("--\(flag.rawValue): \(error)", command: .backup)
+            throw UsageError("\(flag.spelling): \(error)", command: .backup)
         }
     }
 }

@@ -6,6 +6,33 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let archive = CommandSpec(
+        name: .archive, summary: "take gone files out of an archive",
+        subcommands: [
+            Subcommand(
+                name: "remove",
+                summary: "make a snapshot without what is named, from which the archive goes on",
+                operand: Operand("SNAPSHOT:PATH...", .snapshot, 0...Int.max))
+        ],
+        flags: [
+            .force.described("also what the source still has: it comes back with the next backup"), .yes,
+            .skipDamaged, .dryRun,
+        ],
+        exitCodes: [(.failed, "it was not agreed to, or there was nothing to remove")],
+        notes: """
+            backup --archive keeps what its source has no more. What is removed here is missing from a new snapshot,
+            which the next backup goes on from; earlier snapshots still have it, as long as they stay.
+            """,
+        examples: [
+            (
+                "bakstore archive remove latest:home/me/Pictures/blurred.jpg",
+                "drops one photo that was deleted long ago"
+            )
+        ],
+        run: Commands.archive)
+}
+
 extension Commands {
     static func archive(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         guard invocation.operands[0].elementsEqual("remove".utf8), invocation.operands.count > 1 else {

@@ -7,6 +7,68 @@ import BakPosix
 import BakRepository
 import BakStorage
 
+extension CommandSpec {
+    static let backup = CommandSpec(
+        name: .backup, aliases: ["create"], summary: "store files and folders as a new snapshot",
+        operand: Operand("PATH...", .file, 0...Int.max),
+        flags: Flags.joined(
+            [.tag, .device, .host, .time], Flags.exclusions, Flags.lists,
+            [
+                .stdin, .stdinFilename, .parent, .skipDamaged, .force, .ignoreCtime, .ignoreInode,
+                .skipIfUnchanged,
+                .archive, .noArchive, .allowEmpty, .readConcurrency, .compression, .dryRun,
+            ]),
+        conflicts: [
+            (.force, [.parent, .skipIfUnchanged]), (.archive, [.noArchive]),
+            (.stdin, Flags.joined(Flags.lists, Flags.exclusions, [.skipIfUnchanged, .archive, .noArchive])),
+        ],
+        profileFlags: Flags.joined(
+            [.device, .tag], Flags.exclusions,
+            [
+                .ignoreCtime, .ignoreInode, .skipIfUnchanged, .readConcurrency, .compression, .archive,
+                .allowEmpty,
+            ]),
+        exitCodes: [
+            (.failed, "nothing was stored, as none of the PATHs is there or nothing could be read"),
+            (
+                .incomplete,
+                "a snapshot was made, and some items could not be read or most files of a PATH are gone"
+            ),
+            (.damage, "a snapshot was made, and some of what it needs is damaged in the repository"),
+            (.interrupted, "interrupted; a partial snapshot keeps what was stored"),
+        ],
+        notes: """
+            What could not be read is listed with its reason, and the exit code is then 3. What patterns, sizes
+            and .bakignore files left out is counted at the end; -v names it, and what has gone since the last backup.
+            """,
+        examples: [
+            (
+                "bakstore backup ~/Pictures --exclude '*.tmp' --tag photos",
+                "stores the folder Pictures, without *.tmp files"
+            )
+        ],
+        complaint: { $0.sourceComplaint(to: "back up") }, run: Commands.backup)
+}
+
+extension AnyFlag {
+    static let device = Flag<String?>(
+        "device", .text("NAME", .device), short: "d", help: "the phone or computer that the files belong to")
+    static let host = Flag<String?>("host", .text("NAME", .host), help: "the machine's name to record")
+    static let time = Flag<CivilTime?>("time", .time, help: "the time to record instead of now")
+    static let parent = Flag<String?>(
+        "parent", .text("SNAPSHOT", .snapshot), help: "the snapshot to compare with")
+    static let ignoreCtime = Flag<Bool>("ignore-ctime", help: "do not look at the inode's change time")
+    static let ignoreInode = Flag<Bool>(
+        "ignore-inode", help: "do not look at inode numbers and change times")
+    static let skipIfUnchanged = Flag<Bool>(
+        "skip-if-unchanged", help: "make no snapshot when nothing has changed")
+    static let archive = Flag<Bool>(
+        "archive", help: "keep what is not there any more, marked as gone; later backups go on so")
+    static let noArchive = Flag<Bool>("no-archive", help: "end the archive: keep only what is there")
+    static let allowEmpty = Flag<Bool>(
+        "allow-empty", help: "it is meant that a PATH has no files any more, or less than half of them")
+}
+
 extension Commands {
     static func backup(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try BackupSource(invocation, context)
@@ -92,21 +154,21 @@ extension Commands {
             home: context.environment.home, folder: Machine.realPath([UInt8(ascii: ".")]),
             roots: source.roots, remark: { context.remark($0) })
         for use in invocation.uses {
-            switch use.name {
+            switch use.flag {
             case .exclude, .iexclude:
                 exclusions.patterns.append(
                     try reader.read(
-                        use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == .iexclude))
+                        use.value, origin: use.flag.spelling, ignoringCase: use.flag == .iexclude))
             case .excludeFile:
                 exclusions.patterns += try reader.list(
                     try BackupSource.readFile(use.value, .excludeFile, context),
                     name: "--exclude-file \(Formatting.name(use.value))")
-            case .excludeIfPresent: FolderMark(use.value).map { exclusions.marks.append($0) }
             default: break
             }
         }
+        exclusions.marks += invocation[.excludeIfPresent]
         if invocation.has(.excludeCaches) { exclusions.marks.append(.cacheDirectory) }
-        exclusions.largestFile = invocation.size(.excludeLargerThan)
+        exclusions.largestFile = invocation[.excludeLargerThan]
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
         exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
         exclusions.tellsUnmatchedLines = invocation.verbosity >= 1
@@ -133,14 +195,14 @@ extension Commands {
         _ invocation: Invocation, _ source: BackupSource, _ repository: Repository,
         _ known: [CommitRecord], _ context: CommandContext
     ) throws -> BackupRequest {
-        let host = invocation.text(.host) ?? Machine.hostName
-        let device = invocation.text(.device) ?? context.environment.device ?? host
+        let host = invocation[.host] ?? Machine.hostName
+        let device = invocation[.device] ?? context.environment.device ?? host
         var request = BackupRequest(
             paths: paths(source, of: device, known), host: host, device: device,
             user: Machine.userName, program: programName)
         request.tags = invocation.tags
-        request.time = invocation.time?.timestamp(localOffset: context.localOffset)
-        if let name = invocation.text(.parent) {
+        request.time = invocation[.time]?.timestamp(localOffset: context.localOffset)
+        if let name = invocation[.parent] {
             request.parent = .snapshot(try context.findSnapshot(name, in: repository, invocation).id)
         } else if invocation.has(.force) {
             request.parent = .none
@@ -153,9 +215,9 @@ extension Commands {
             ? .yes : invocation.has(.noArchive) || invocation.has(.stdin) ? .no : .asBefore
         request.allowsEmpty = invocation.has(.allowEmpty)
         request.isDryRun = invocation.has(.dryRun)
-        request.compression = invocation.compression
+        request.compression = invocation[.compression]
         request.workerCount = Machine.workerCount
-        request.readConcurrency = invocation.count(.readConcurrency)
+        request.readConcurrency = invocation[.readConcurrency]
         return request
     }
 

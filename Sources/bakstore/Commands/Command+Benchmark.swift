@@ -7,12 +7,40 @@ import BakEngine
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let benchmark = CommandSpec(
+        name: .benchmark, summary: "say what a repository would make of a library",
+        operand: Operand("PATH...", .file, 0...Int.max),
+        flags: Flags.joined(
+            Flags.exclusions, Flags.lists, [.readConcurrency, .compression, .since, .skipDamaged, .html]),
+        onlyReads: true, exitCodes: [(.incomplete, "some items could not be read")],
+        notes: """
+            Everything is read once and nothing is stored; no repository is needed. With --repo its chunk sizes and
+            its compression count, else those of a new one. Ctrl-C ends it with what was found so far.
+            """,
+        examples: [
+            (
+                "bakstore benchmark ~/Pictures --html report.html",
+                "shows what takes the space, what is double, and how large a backup would be"
+            )
+        ],
+        complaint: { $0.sourceComplaint(to: "look at") }, run: Commands.benchmark)
+}
+
+extension AnyFlag {
+    static let since = Flag<String?>(
+        "since", .text("SNAPSHOT", .snapshot),
+        help: "also say what files that changed since would cost, with container hints and without")
+    static let html = Flag<String?>(
+        "html", .place("FILE"), help: "write a report with charts to this file, for a browser")
+}
+
 extension Commands {
     static func benchmark(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try BackupSource(invocation, context)
         let exclusions = try exclusions(invocation, source, context)
         // Better now than after hours of reading.
-        if let page = invocation.text(.html) {
+        if let page = invocation[.html] {
             try RepositoryAccess.expectNone(around: page)
             try BenchmarkPage.expectPlace(page)
         }
@@ -31,17 +59,17 @@ extension Commands {
             totals?.join()
         }
         let report = try benchmark.run(
-            workerCount: Machine.workerCount, readConcurrency: invocation.count(.readConcurrency))
+            workerCount: Machine.workerCount, readConcurrency: invocation[.readConcurrency])
         ticker.stop()
         reporter.finish()
         let findings = BenchmarkFindings(
             report: report, roots: source.roots.map(\.absolute), baseline: baseline?.snapshot,
             time: context.text(context.clock.now()))
-        if let page = invocation.text(.html) {
+        if let page = invocation[.html] {
             try SmallFile.replace(path: page, Array(BenchmarkPage(findings).html.utf8))
         }
         try output.show(findings)
-        if let page = invocation.text(.html) {
+        if let page = invocation[.html] {
             context.remark("wrote the report \(page); open it in a browser")
         }
         if report.wasInterrupted { return .interrupted }
@@ -65,12 +93,12 @@ extension Commands {
             options = Repository.Options(like: repository.config)
             options.compression = repository.config.compression
             options.inlineBytes = repository.config.inlineBytes
-            baseline = try invocation.text(.since).map {
+            baseline = try invocation[.since].map {
                 LibraryBaseline(
                     try context.findSnapshot($0, in: repository, invocation), in: repository)
             }
         }
-        options.compression = invocation.compression ?? options.compression
+        options.compression = invocation[.compression] ?? options.compression
         // Only lists of files are put into packs here.
         options.packBytes = 1 << 20
         let imagined = try Repository.imagined(

@@ -5,6 +5,32 @@ import BakEngine
 import BakFormat
 import BakRepository
 
+extension CommandSpec {
+    static let cat = CommandSpec(
+        name: .cat, summary: "print a file of a snapshot, or a part of the repository",
+        operand: Operand("SNAPSHOT:PATH", .snapshot, 1...1),
+        subcommands: [
+            Subcommand(name: "config", summary: "the repository's configuration, without its secret"),
+            Subcommand(
+                name: "snapshot", summary: "a snapshot's record", operand: Operand("ID", .snapshot, 1...1)),
+            Subcommand(name: "index", summary: "an index segment", operand: Operand("ID", .nothing, 1...1)),
+            Subcommand(
+                name: "pack", summary: "what a pack says that it holds",
+                operand: Operand("ID", .nothing, 1...1)),
+            Subcommand(
+                name: "session", summary: "a session's record", operand: Operand("ID", .nothing, 1...1)),
+            Subcommand(
+                name: "chunk", summary: "the bytes of a chunk", operand: Operand("ID", .nothing, 1...1)),
+        ],
+        flags: [.skipDamaged], onlyReads: true,
+        exitCodes: [
+            (.incomplete, "the snapshot has only the beginning of the file"),
+            (.damage, "what was printed is not all of it"),
+        ],
+        examples: [("bakstore cat latest:home/me/notes.txt", "prints a file as it was")],
+        run: Commands.cat)
+}
+
 extension Commands {
     static func cat(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let subject = try CatSubject(invocation.operands)

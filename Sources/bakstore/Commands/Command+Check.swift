@@ -6,6 +6,34 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let check = CommandSpec(
+        name: .check, aliases: ["verify"], summary: "look for damage in the repository",
+        flags: [
+            .withoutKey, .readData, .acceptOlder, .readDataSubset,
+            .maxDuration.described("read for so long, such as 30m; the next check goes on from there"),
+        ],
+        conflicts: [(.readData, [.readDataSubset]), (.withoutKey, [.readDataSubset, .maxDuration])],
+        exitCodes: [(.damage, "damage was found; what it affects is named, and what to do")],
+        notes: """
+            The exit code is 4 when damage was found; what to do about it is said at the end. --max-duration alone
+            reads all that can be read in that time.
+            """,
+        examples: [("bakstore check --read-data", "reads and verifies everything that is stored")],
+        run: Commands.check)
+}
+
+extension AnyFlag {
+    static let withoutKey = Flag<Bool>(
+        "without-key", help: "of an encrypted repository, check what can be checked without its password")
+    static let readData = Flag<Bool>("read-data", help: "read and verify all stored data, not only its index")
+    static let acceptOlder = Flag<Bool>(
+        "accept-older", help: "it is meant that the repository is older than when this machine last saw it")
+    static let readDataSubset = Flag<PackSubset?>(
+        "read-data-subset", .subset,
+        help: "read a part: the n-th of t, a share or a size; what was not read for longest first")
+}
+
 extension Commands {
     static func check(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         if invocation.has(.withoutKey) { return try checkWithoutKey(invocation, context) }
@@ -13,14 +41,14 @@ extension Commands {
         let reporter = context.progress(for: invocation)
         let output = CheckOutput(invocation, context, reporter)
         var depth = CheckDepth.structure
-        if let subset = invocation.text(.readDataSubset).flatMap({ PackSubset($0) }) {
+        if let subset = invocation[.readDataSubset] {
             depth = .readData(subset)
         } else if invocation.has(.readData) || invocation.has(.maxDuration) {
             depth = .readData
         }
         let check = RepositoryCheck(
             repository, depth: depth, workerCount: Machine.workerCount,
-            maximumSeconds: invocation.seconds(.maxDuration), onEvent: output.note,
+            maximumSeconds: invocation[.maxDuration], onEvent: output.note,
             isCancelled: context.isInterrupted)
         defer { reporter.finish() }
         let report = try check.run()

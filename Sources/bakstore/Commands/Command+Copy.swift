@@ -6,6 +6,34 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let copy = CommandSpec(
+        name: .copy, summary: "copy snapshots from another repository",
+        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        flags: Flags.joined(
+            [.fromRepo.described("the repository to copy from (needed)", isRequired: true)],
+            Flags.sourcePassword, Flags.choosing, [.latest, .skipDamaged, .dryRun]),
+        choosesSnapshots: true,
+        exitCodes: [
+            (
+                .incomplete,
+                "some items could not be read and are not in the copies, or a filter takes no snapshot"
+            ),
+            (.damage, "some snapshots could not be copied, or something is damaged in either repository"),
+        ],
+        notes: """
+            Without a SNAPSHOT all complete ones are copied. What has been copied before is left out, so an
+            interrupted copy is finished by the same command. SNAPSHOT is one of --from-repo.
+            """,
+        examples: [
+            (
+                "bakstore copy --from-repo /mnt/usb/backup --repo /mnt/nas/backup latest",
+                "copies the newest snapshot from the USB disk to the server"
+            )
+        ],
+        run: Commands.copy)
+}
+
 extension Commands {
     static func copy(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try RepositoryAccess.openSource(invocation, context: context)

@@ -1,5 +1,12 @@
 // `bakstore help`, `bakstore COMMAND --help`: the command table in words.
 
+extension CommandSpec {
+    static let help = CommandSpec(
+        name: .help, summary: "explain a command", operand: Operand("[COMMAND]", .command, 0...1),
+        usesRepository: false, examples: [("bakstore help backup", "explains backup and its flags")],
+        run: Commands.help)
+}
+
 extension Commands {
     static func help(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         guard let operand = invocation.operands.first else {

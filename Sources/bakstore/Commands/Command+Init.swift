@@ -6,18 +6,52 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let initialize = CommandSpec(
+        name: .initialize, summary: "make a new, empty repository",
+        flags: Flags.joined(
+            [
+                .shared, .encryption, .id, .packSize, .compression, .fromRepo, .copyChunkerParams,
+                .yes.described("make it where another repository was, which is not there now"),
+            ], Flags.sourcePassword),
+        notes: """
+            Without --repo the default repository is made; backup does that by itself. With --encryption nothing can
+            be read without the password: keep it in a safe place.
+            """,
+        examples: [("bakstore init --repo /mnt/usb/backup", "makes a repository on a USB disk")],
+        run: Commands.initialize)
+}
+
+extension AnyFlag {
+    static let shared = Flag<Bool>(
+        "shared", help: "let the members of the folder's group use the repository, too")
+    static let encryption = Flag<SealMethod>(
+        "encryption",
+        .choice(["auto"] + SealMethod.allCases.map(\.description)) { SealMethod($0) ?? .fastest },
+        default: .none,
+        help: "encrypt with a password; auto takes the cipher that suits the processor (default: none)")
+    static let id = Flag<IDAlgorithm?>(
+        "id", .choice(["xxh3", "sha256"]) { IDAlgorithm($0) },
+        help: "how content is named: xxh3, or sha256 if strangers' files come in (default with --shared)")
+    static let packSize = Flag<UInt64?>(
+        "pack-size", .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)")
+    static let copyChunkerParams = Flag<Bool>(
+        "copy-chunker-params",
+        help: "cut and name content as that one does, so that copy need not code it again")
+}
+
 extension Commands {
     static func initialize(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let location = try RepositoryAccess.locate(invocation, context: context)
         var options = try options(invocation, context)
-        if let algorithm = invocation.text(.id).flatMap({ IDAlgorithm($0) }) {
+        if let algorithm = invocation[.id] {
             options.idAlgorithm = algorithm
         } else if invocation.has(.shared), !invocation.has(.copyChunkerParams) {
             // Members put files into each other's repository, and can read its secret.
             options.idAlgorithm = .sha256
         }
-        if let size = invocation.size(.packSize) { options.packBytes = Int(size) }
-        if let compression = invocation.compression { options.compression = compression }
+        if let size = invocation[.packSize] { options.packBytes = Int(size) }
+        if let compression = invocation[.compression] { options.compression = compression }
         options.encryption = try encryption(invocation, context)
         if options.encryption != nil { options.idAlgorithm = .sha256 }
         let repository = try RepositoryAccess.create(
@@ -63,16 +97,11 @@ extension Commands {
         return .done
     }
 
-    private static func encryptionMethod(_ invocation: Invocation) -> SealMethod {
-        guard let name = invocation.text(.encryption) else { return .none }
-        return SealMethod(name) ?? .fastest
-    }
-
     /// How the repository shall be encrypted; nil for not at all.
     private static func encryption(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> Repository.Encryption? {
-        let method = encryptionMethod(invocation)
+        let method = invocation[.encryption]
         guard method != .none else {
             guard context.passwordSource(.repository, invocation) == nil else {
                 throw UsageError(
@@ -81,7 +110,7 @@ extension Commands {
             }
             return nil
         }
-        guard invocation.text(.id) != "xxh3" else {
+        guard invocation[.id] != .xxh3 else {
             throw UsageError(
                 "--id xxh3 and --encryption contradict each other: an encrypted repository names content by sha256",
                 command: .initialize)
@@ -104,7 +133,7 @@ extension Commands {
             throw UsageError("--id and --copy-chunker-params contradict each other", command: .initialize)
         }
         let source = try RepositoryAccess.openSource(invocation, context: context).repository
-        let isEncrypted = encryptionMethod(invocation) != .none
+        let isEncrypted = invocation[.encryption] != .none
         guard !isEncrypted || source.config.idAlgorithm == .sha256 else {
             throw UsageError(
                 "an encrypted repository names content by sha256 and --from-repo by xxh3; leave out --copy-chunker-params",

@@ -6,6 +6,42 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let key = CommandSpec(
+        name: .key, summary: "list and change the passwords of an encrypted repository",
+        subcommands: [
+            Subcommand(name: "list", summary: "list the slots, one for each password"),
+            Subcommand(name: "add", summary: "add a further password"),
+            Subcommand(name: "remove", summary: "remove a password", operand: Operand("ID", .nothing, 1...1)),
+            Subcommand(name: "passwd", summary: "change the password that was given"),
+        ],
+        flags: [.newPasswordFile, .newPasswordCommand, .name],
+        exitCodes: [(.damage, "key slots are damaged")],
+        notes: """
+            A repository has one key and a slot for each password that opens it. A removed password opens it no more;
+            whoever has read the key before, or kept a copy of the slot, still can.
+            """,
+        examples: [
+            ("bakstore key add --name laptop", "asks for a further password that opens the repository")
+        ],
+        run: Commands.key)
+}
+
+extension AnyFlag {
+    static let newPasswordFile = Flag<String?>(
+        "new-password-file", .place("FILE"), help: "add, passwd: read the new password from a file")
+    static let newPasswordCommand = Flag<String?>(
+        "new-password-command", .command,
+        help: "add, passwd: take the new password from what a command prints")
+    static let name = Flag<String?>(
+        "name",
+        .parsed("NAME", expected: "must be a NAME of at most \(KeySlotNote.nameBytes) bytes, not empty") {
+            name in
+            !name.isEmpty && name.utf8.count <= KeySlotNote.nameBytes
+                && NameSlip.objection(to: Array(name.utf8)) == nil ? name : nil
+        }, help: "add, passwd: what to call the key slot (default: the user's name)")
+}
+
 extension Commands {
     static func key(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let operands = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
@@ -57,7 +93,7 @@ extension Commands {
         let password = try context.newPassword(.addition, invocation)
         return try repository.addKeySlot(
             password: password, cost: try context.passwordCost(),
-            note: KeySlotNote.here(invocation.text(.name), context))
+            note: KeySlotNote.here(invocation[.name], context))
     }
 
     private static func find(_ name: String, _ repository: Repository) throws -> ID128 {

@@ -6,6 +6,27 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let ls = CommandSpec(
+        name: .ls, summary: "list the files of a snapshot",
+        operand: Operand("SNAPSHOT[:PATH]", .snapshot, 1...1),
+        flags: [.long, .recursive, .groups, .withoutGone, .skipDamaged], conflicts: [(.long, [.groups])],
+        onlyReads: true,
+        exitCodes: [
+            (.incomplete, "what was named is left out by --without-gone"),
+            (.damage, "not everything could be listed"),
+        ],
+        examples: [("bakstore ls -l latest:home/me/Pictures", "lists one folder of the newest snapshot")],
+        run: Commands.ls)
+}
+
+extension AnyFlag {
+    static let long = Flag<Bool>("long", "l", help: "show permissions, owner, size and time")
+    static let recursive = Flag<Bool>("recursive", "R", help: "show what lies beneath as well")
+    static let groups = Flag<Bool>(
+        "groups", help: "show only files that belong together: live photos, raw and JPEG, sidecars")
+}
+
 extension Commands {
     static func ls(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let subject = try SnapshotPath(invocation.operands[0], command: .ls)

@@ -5,6 +5,29 @@ import BakPosix
 import BakRepository
 import BakStorage
 
+extension CommandSpec {
+    static let prune = CommandSpec(
+        name: .prune, summary: "give back the space of what no snapshot needs",
+        flags: Flags.joined(Flags.pruning, Flags.retention, [.dryRun]),
+        profileFlags: Flags.joined(Flags.rulesOfProfiles, [.maxUnused, .maxRepackSize]),
+        exitCodes: [
+            (.incomplete, "a filter takes none of the snapshots"),
+            (.damage, "damaged packs or records stay as they are"),
+            (.storeUnable, "the store is read-only, or cannot keep several programs apart (see --alone)"),
+        ],
+        notes: """
+            With rules, on the command line or in the profile, snapshots are removed first, as forget does. Backups
+            may run meanwhile. Interrupted, it is finished by the next one.
+            """,
+        examples: [
+            (
+                "bakstore prune --keep-daily 7 --keep-monthly 12 -n",
+                "shows which snapshots these rules keep, and what space comes back"
+            )
+        ],
+        complaint: \.retentionComplaint, run: Commands.prune)
+}
+
 extension Commands {
     static func prune(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let access = try RepositoryAccess.open(invocation, context: context)
@@ -75,9 +98,9 @@ extension PruneOptions {
     /// What an invocation allows.
     init(_ invocation: Invocation) {
         self.init()
-        if let allowance = invocation.text(.maxUnused).flatMap(Allowance.parse) { maxUnused = allowance }
-        maxRepackBytes = invocation.size(.maxRepackSize)
-        maxDurationNanoseconds = invocation.seconds(.maxDuration).map {
+        if let allowance = invocation[.maxUnused] { maxUnused = allowance }
+        maxRepackBytes = invocation[.maxRepackSize]
+        maxDurationNanoseconds = invocation[.maxDuration].map {
             $0.multipliedClamped(by: 1_000_000_000)
         }
         workerCount = Machine.workerCount
@@ -100,7 +123,7 @@ extension UInt64 {
 
 extension PruneOptions.Allowance {
     /// Parses `5%`, `0`, `10G` or `unlimited`.
-    static func parse(_ text: String) -> PruneOptions.Allowance? {
+    @Sendable static func parse(_ text: String) -> PruneOptions.Allowance? {
         if text == "unlimited" { return .unlimited }
         guard text.hasSuffix("%") else { return ByteSize.parse(text).map { .bytes($0) } }
         let number = text.dropLast()

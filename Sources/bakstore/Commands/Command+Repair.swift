@@ -6,6 +6,27 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let repair = CommandSpec(
+        name: .repair, summary: "bring back what is not lost after damage",
+        subcommands: [
+            Subcommand(name: "index", summary: "make the index anew from the packs"),
+            Subcommand(
+                name: "packs", summary: "copy what is whole out of damaged packs",
+                operand: Operand("[PACK...]", .nothing, 0...Int.max)),
+            Subcommand(
+                name: "snapshots",
+                summary: "bring back records by their spares, and make whole snapshots of damaged ones"),
+        ],
+        flags: [.alone, .dryRun], exitCodes: [(.damage, "something is still lost; it is named")],
+        notes: """
+            check says which of the three is needed. Nothing that is there is changed or deleted but damaged records
+            of snapshots, for which there are spares; what is still lost is named, and the exit code is then 4.
+            """,
+        examples: [("bakstore repair packs -n", "says what could be saved out of damaged packs")],
+        run: Commands.repair)
+}
+
 extension Commands {
     static func repair(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let words = invocation.operands.map { String(decoding: $0, as: UTF8.self) }

@@ -7,6 +7,52 @@ import BakPosix
 import BakRepository
 import BakStorage
 
+extension CommandSpec {
+    static let restore = CommandSpec(
+        name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
+        operand: Operand("SNAPSHOT[:PATH]", .snapshot, 1...1),
+        flags: [
+            .target, .include, .iinclude, .exclude, .iexclude, .withGroup, .overwrite, .privileged,
+            .ignoreFreeSpace, .withoutGone, .skipDamaged, .dryRun,
+        ],
+        onlyReads: true,
+        exitCodes: [
+            (.failed, "the path is not in the snapshot, or the target cannot be written to or lacks room"),
+            (
+                .incomplete,
+                "some items could not be restored as they were, patterns match nothing, or the snapshot is in doubt"
+            ),
+            (.damage, "some items are damaged in the repository"),
+        ],
+        notes: "With --dry-run it names what would be restored and what kept, and writes nothing.",
+        examples: [
+            (
+                "bakstore restore latest --target ~/restored --include '*.jpg' -n",
+                "shows which pictures would come back, without writing any"
+            )
+        ],
+        run: Commands.restore)
+}
+
+extension AnyFlag {
+    static let target = Flag<String>(
+        needed: "target", .place("FOLDER"), short: "t", help: "where to restore to (needed)")
+    static let include = Flag<[[UInt8]]>(
+        "include", each: .pattern, help: "restore only what matches the pattern")
+    static let iinclude = Flag<[[UInt8]]>(
+        "iinclude", each: .pattern, help: "like --include, upper and lower case alike")
+    static let withGroup = Flag<Bool>(
+        "with-group", help: "also restore what belongs together with a file: a live photo's film, sidecars")
+    static let overwrite = Flag<RestoreRequest.Overwrite>(
+        "overwrite",
+        .choice(["always", "if-changed", "if-newer", "never"]) { RestoreRequest.Overwrite(rawValue: $0) },
+        default: .always, help: "what to do with files that are there already (default: always)")
+    static let privileged = Flag<Bool>(
+        "privileged", help: "bring set-id bits, capabilities, security attributes and device files back, too")
+    static let ignoreFreeSpace = Flag<Bool>(
+        "ignore-free-space", help: "begin even if the target says that it has not the room")
+}
+
 extension Commands {
     static func restore(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let subject = try SnapshotPath(invocation.operands[0], command: .restore)
@@ -16,15 +62,14 @@ extension Commands {
             snapshot: try context.findSnapshot(subject.snapshot, in: repository, invocation),
             subpath: subject.path)
         request.leavesOutGone = invocation.has(.withoutGone)
-        request.overwrite =
-            invocation.text(.overwrite).flatMap { RestoreRequest.Overwrite(rawValue: $0) } ?? .always
+        request.overwrite = invocation[.overwrite]
         // By itself a restore takes nothing whole away for a part.
-        request.replacesWithParts = invocation.text(.overwrite) == RestoreRequest.Overwrite.always.rawValue
+        request.replacesWithParts = invocation.has(.overwrite) && invocation[.overwrite] == .always
         request.isPrivileged = invocation.has(.privileged)
         request.isDryRun = invocation.has(.dryRun)
         request.takesGroups = invocation.has(.withGroup)
         request.workerCount = Machine.workerCount
-        let path = invocation.text(.target) ?? ""
+        let path = invocation[.target]
         try RepositoryAccess.expectNone(around: path)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
         request.subpath = try subject.path(in: request.snapshot, repository, index)
@@ -92,10 +137,10 @@ extension Commands {
         let patterns = miss.patterns.map { "'\(Formatting.name($0))'" }.joined(separator: ", ")
         if miss.isLeftOut {
             let what = miss.path.map { Formatting.name($0.absolute) } ?? "what matches \(patterns)"
-            let flags = [FlagName.exclude, .iexclude, .withoutGone].filter { flag in
+            let flags = [AnyFlag.exclude, .iexclude, .withoutGone].filter { flag in
                 invocation.has(flag) && (flag == .withoutGone || miss.path == nil)
             }
-            let names = flags.map { "--\($0.rawValue)" }.joined(separator: " or ")
+            let names = flags.map(\.spelling).joined(separator: " or ")
             line = "\(what) is in \(snapshot), but left out by \(names)"
             return miss.isEverything ? line + "; nothing was restored" : line
         }
@@ -168,9 +213,9 @@ extension Commands {
         // A pattern may name a folder above what was backed up, so none lies outside of it.
         let reader = PatternReader(
             home: context.environment.home, folder: nil, roots: [[]], remark: { context.remark($0) })
-        func patterns(_ exact: FlagName, _ folded: FlagName) throws -> [PathPattern] {
-            try invocation.uses.filter { $0.name == exact || $0.name == folded }.map { use in
-                try reader.read(use.value, origin: "--\(use.name.rawValue)", ignoringCase: use.name == folded)
+        func patterns(_ exact: AnyFlag, _ folded: AnyFlag) throws -> [PathPattern] {
+            try invocation.uses.filter { $0.flag == exact || $0.flag == folded }.map { use in
+                try reader.read(use.value, origin: use.flag.spelling, ignoringCase: use.flag == folded)
             }
         }
         return RestoreFilter(
@@ -337,7 +382,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
     /// What an interrupted restore leaves, and how it goes on.
     private var interrupted: String {
         if invocation.has(.dryRun) { return "interrupted before the end" }
-        let isAlways = (invocation.text(.overwrite) ?? "always") == "always"
+        let isAlways = invocation[.overwrite] == .always
         return "interrupted; what was restored so far is whole. To go on from there, run the same command"
             + (isAlways ? " with --overwrite if-changed" : " again")
     }

@@ -8,6 +8,37 @@ import BakPosix
 import BakRepository
 import BakStorage
 
+extension CommandSpec {
+    static let safeToDelete = CommandSpec(
+        name: .safeToDelete, summary: "say which files a backup has, so that they may be deleted",
+        operand: Operand("PATH...", .file, 1...Int.max),
+        flags: Flags.joined(Flags.rules, [.keepID, .skipDamaged, .groupBy, .sameDiskIsFine]),
+        profileFlags: Flags.rulesOfProfiles,
+        exitCodes: [
+            (.done, "all of the files may be deleted"),
+            (.incomplete, "some must be kept; they are listed"),
+        ],
+        notes: """
+            Each file is read, its content looked for in the complete snapshots, and read back and verified. A file is
+            safe only if a snapshot that has it stays by the rules given here and those of every profile of
+            this repository. The exit code is 0 only when all may be deleted; what must be kept is listed, with
+            the date until which it is kept. Nothing is deleted.
+            """,
+        examples: [
+            (
+                "bakstore safe-to-delete /media/phone/DCIM",
+                "says whether all the phone's photos are backed up"
+            )
+        ],
+        complaint: \.pathComplaint, run: Commands.safeToDelete)
+}
+
+extension AnyFlag {
+    static let sameDiskIsFine = Flag<Bool>(
+        "same-disk-is-fine",
+        help: "count files as safe although the repository is on their disk and goes with it")
+}
+
 extension Commands {
     static func safeToDelete(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try BackupSource(invocation, context)

@@ -4,6 +4,26 @@ import BakCore
 import BakEngine
 import BakRepository
 
+extension CommandSpec {
+    static let snapshots = CommandSpec(
+        name: .snapshots, aliases: ["list"], summary: "list the snapshots",
+        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        flags: Flags.joined(Flags.choosing, [.latest, .all, .skipDamaged]), choosesSnapshots: true,
+        onlyReads: true,
+        exitCodes: [
+            (.incomplete, "a filter takes none of the snapshots, or some may not be read by this user"),
+            (.damage, "records of snapshots are damaged"),
+        ],
+        examples: [("bakstore snapshots --device phone --latest 3", "shows the phone's last three")],
+        run: Commands.snapshots)
+}
+
+extension AnyFlag {
+    static let latest = Flag<Int?>(
+        "latest", .count(1...Int.max), help: "only the last N of each device and set of paths")
+    static let all = Flag<Bool>("all", help: "also interrupted ones that later ones made up for")
+}
+
 extension Commands {
     static func snapshots(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
@@ -46,7 +66,7 @@ extension Commands {
         }
         let filter = SnapshotFilter(invocation)
         chosen = chosen.filter(filter.takes)
-        guard let latest = invocation.count(.latest) else { return chosen }
+        guard let latest = invocation[.latest] else { return chosen }
         var counts: [SnapshotGroup: Int] = [:]
         return chosen.reversed().filter { record in
             counts[SnapshotGroup(of: record), default: 0] += 1

@@ -5,6 +5,34 @@ import BakFormat
 import BakPosix
 import BakRepository
 
+extension CommandSpec {
+    static let tag = CommandSpec(
+        name: .tag, summary: "change the tags of snapshots",
+        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        flags: Flags.joined([.add, .remove, .set], Flags.choosing, [.skipDamaged, .dryRun]),
+        conflicts: [(.set, [.add, .remove])], choosesSnapshots: true,
+        exitCodes: [
+            (.incomplete, "a filter takes none of the snapshots, or some may not be read by this user"),
+            (.damage, "records of snapshots are damaged"),
+        ],
+        notes: """
+            Without a SNAPSHOT, those that the other flags choose. A changed snapshot has a new id: it is stored
+            beside the old one, which is then removed.
+            """,
+        examples: [("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")],
+        complaint: { invocation in
+            invocation.has(.add) || invocation.has(.remove) || invocation.has(.set)
+                ? nil : "tag needs --add, --remove or --set, such as: bakstore tag latest --add keep"
+        }, run: Commands.tag)
+}
+
+extension AnyFlag {
+    static let add = Flag<[[String]]>("add", each: .labels(), help: "add these tags")
+    static let remove = Flag<[[String]]>("remove", each: .labels(), help: "remove these tags")
+    static let set = Flag<[[String]]>(
+        "set", each: .labels(mayBeNone: true), help: "have these tags and no others; '' for none")
+}
+
 extension Commands {
     static func tag(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
@@ -64,12 +92,9 @@ extension Commands {
 
 extension Invocation {
     /// The labels of a flag that takes lists of them, each once, in order.
-    private func labels(_ flag: FlagName) -> [String] {
+    private func labels(_ flag: Flag<[[String]]>) -> [String] {
         var labels: [String] = []
-        for label in allTexts(flag).flatMap(Labels.split)
-        where !labels.contains(label) {
-            labels.append(label)
-        }
+        for label in self[flag].joined() where !labels.contains(label) { labels.append(label) }
         return labels
     }
 

@@ -1,5 +1,11 @@
 // `bakstore version`: the program's version.
 
+extension CommandSpec {
+    static let version = CommandSpec(
+        name: .version, summary: "print the version", usesRepository: false,
+        examples: [("bakstore version", "prints the version")], run: Commands.version)
+}
+
 extension Commands {
     static func version(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         if invocation.has(.json) {

@@ -94,7 +94,7 @@ struct RetentionRequest {
         tagComplaints = SnapshotFilter.complaints(aboutKeptTags: invocation, among: all)
         let mayRemoveAll = invocation.has(.unsafeAllowRemoveAll)
         let grouping =
-            invocation.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
+            invocation[.groupBy]
         groupings = [grouping, .device]
         if !invocation.hasRules, mayRemoveAll {
             groups = SnapshotGroup.divide(chosen, by: grouping, order).map { group, snapshots in
@@ -165,13 +165,13 @@ extension RetentionPolicy {
     ) throws {
         self.init()
         for (flag, period) in Flags.counted {
-            counts[period] = invocation.text(flag).flatMap(KeepCount.parse)
+            counts[period] = invocation[flag]
         }
         for (flag, period) in Flags.within {
-            spans[period] = invocation.text(flag).flatMap { RetentionSpan($0) }
+            spans[period] = invocation[flag]
         }
-        tagSets = invocation.allTexts(.keepTag).map(Labels.split)
-        for name in invocation.allTexts(.keepID) {
+        tagSets = invocation[.keepTag]
+        for name in invocation[.keepID] {
             ids.insert(try context.findSnapshot(name, in: list, invocation).id)
         }
     }
@@ -180,34 +180,34 @@ extension RetentionPolicy {
 extension Invocation {
     /// Whether there is a rule that can remove something.
     var hasRules: Bool {
-        Flags.counted.contains { text($0.flag).flatMap(KeepCount.parse) ?? 0 > 0 }
+        Flags.counted.contains { self[$0.flag] ?? 0 > 0 }
             || Flags.within.contains { has($0.flag) } || has(.keepTag)
     }
 
     /// What is wrong with a choice of snapshots to remove; nil when nothing is.
     var retentionComplaint: String? {
         if command == .forget, !has(.prune) {
-            let pruning = [FlagName.maxUnused, .maxRepackSize, .maxDuration]
+            let pruning = [AnyFlag.maxUnused, .maxRepackSize, .maxDuration]
             if let flag = pruning.first(where: { has($0) && !profileFlags.contains($0) }) {
-                return "--\(flag.rawValue) is for a prune; add --prune"
+                return "\(flag.spelling) is for a prune; add --prune"
             }
         }
         if has(.undo) {
             let extra =
-                (Flags.rules + [.keepID, .groupBy, .unsafeAllowRemoveAll, .prune])
-                + Flags.choosing.map(\.name)
+                Flags.joined(
+                    Flags.rules, [.keepID, .groupBy, .unsafeAllowRemoveAll, .prune], Flags.choosing)
             return extra.first { has($0) && !profileFlags.contains($0) }.map {
-                "--undo takes back what was removed; --\($0.rawValue) makes no sense beside it"
+                "--undo takes back what was removed; \($0.spelling) makes no sense beside it"
             }
         }
-        let choosing = Flags.choosing.map(\.name).filter(has)
+        let choosing = Flags.choosing.filter(has)
         if !operands.isEmpty {
             let extra =
-                (Flags.rules + [.keepID, .groupBy, .unsafeAllowRemoveAll]).filter {
+                Flags.joined(Flags.rules, [.keepID, .groupBy, .unsafeAllowRemoveAll]).filter {
                     has($0) && !profileFlags.contains($0)
                 } + choosing
             return extra.first.map {
-                "--\($0.rawValue) chooses among all snapshots; do not name any beside it"
+                "\($0.spelling) chooses among all snapshots; do not name any beside it"
             }
         }
         if hasRules { return nil }
@@ -217,7 +217,7 @@ extension Invocation {
         }
         guard command == .forget else {
             let extra = ([.keepID, .groupBy] + choosing).filter { has($0) && !profileFlags.contains($0) }
-            return extra.first.map { "--\($0.rawValue) needs a rule beside it, such as --keep-daily 7" }
+            return extra.first.map { "\($0.spelling) needs a rule beside it, such as --keep-daily 7" }
         }
         return "without a rule nothing is removed; name snapshots, or give rules such as --keep-daily 7"
     }

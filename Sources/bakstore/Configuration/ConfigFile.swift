@@ -85,31 +85,29 @@ struct ConfigFile {
     }
 
     /// The uses of a flag that an entry stands for.
-    private func uses(_ flag: Flag, _ entry: TOMLEntry) throws(UsageError) -> [FlagUse] {
-        guard let kind = flag.value else {
+    private func uses(_ flag: AnyFlag, _ entry: TOMLEntry) throws(UsageError) -> [FlagUse] {
+        guard let form = flag.value else {
             guard case .boolean(let isOn) = entry.value else {
                 throw error(entry.line, "\(entry.key) must be true or false")
             }
-            return isOn ? [FlagUse(name: flag.name, value: [])] : []
+            return isOn ? [FlagUse(flag: flag, value: [])] : []
         }
         let texts: [String]
         switch entry.value {
         case .string(let text): texts = [text]
         case .strings(let all) where flag.isRepeatable: texts = all
-        case .integer(let number) where kind.isNumber: texts = [String(number)]
+        case .integer(let number) where form.isNumber: texts = [String(number)]
         default:
-            let form = flag.isRepeatable ? "an array of texts in quotes" : "text in quotes"
-            throw error(entry.line, "\(entry.key) must be \(kind.isNumber ? "a whole number" : form)")
+            let text = flag.isRepeatable ? "an array of texts in quotes" : "text in quotes"
+            throw error(entry.line, "\(entry.key) must be \(form.isNumber ? "a whole number" : text)")
         }
         var uses: [FlagUse] = []
         for text in texts {
-            let value =
-                [.excludeFile, .passwordFile].contains(flag.name)
-                ? try absolutePath(text, entry) : Array(text.utf8)
-            if let complaint = kind.complaint(about: value) {
+            let value = form.isPlace ? try absolutePath(text, entry) : Array(text.utf8)
+            if let complaint = form.complaint(value) {
                 throw error(entry.line, "\(entry.key) '\(Formatting.name(value))': \(complaint)")
             }
-            uses.append(FlagUse(name: flag.name, value: value))
+            uses.append(FlagUse(flag: flag, value: value))
         }
         return uses
     }
@@ -129,15 +127,5 @@ struct ConfigFile {
         }
         guard let home else { throw error(entry.line, "HOME is not set, so ~ stands for nothing") }
         return home + Array(text.utf8.dropFirst())
-    }
-}
-
-extension ValueKind {
-    /// Whether a number without quotes is a value of this kind.
-    var isNumber: Bool {
-        switch self {
-        case .count, .keepCount: true
-        default: false
-        }
     }
 }

@@ -43,7 +43,7 @@ struct KnownRules {
             var retention = Retention(
                 try RetentionPolicy(words, among: list, context), now: context.clock.now(),
                 localOffset: context.localOffset)
-            retention.grouping = words.text(.groupBy).flatMap(SnapshotGrouping.parse) ?? .byDefault
+            retention.grouping = words[.groupBy]
             for part in try ProfileScope(words, context)?.reach(among: all) ?? [all] {
                 staying.merge(retention.forecast(part, list.order)) { $0.orShorter($1) }
             }

@@ -14,9 +14,9 @@ struct Profile: Equatable, Sendable {
     /// Flags with their values.
     var uses: [FlagUse] = []
 
-    /// The profile's value of a flag that is given once, as text.
-    func text(_ flag: FlagName) -> String? {
-        uses.first { $0.name == flag }.map { String(decoding: $0.value, as: UTF8.self) }
+    /// What a flag stands for by the profile.
+    subscript<Value>(_ flag: Flag<Value>) -> Value {
+        flag.value(of: uses.filter { $0.flag == flag }.map(\.value))
     }
 }
 
@@ -25,34 +25,21 @@ enum ProfileKey {
     static let repository = "repository"
     static let paths = "paths"
 
-    /// Flags that a profile may set, with the commands that take them from it. In others the same flag chooses among
-    /// snapshots, which nobody wants done unasked.
-    static let flags: [(commands: [CommandName], flags: [FlagName])] = [
-        (
-            [.backup],
-            [
-                .device, .tag, .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent,
-                .excludeLargerThan, .oneFileSystem, .noIgnoreFiles, .ignoreCtime, .ignoreInode,
-                .skipIfUnchanged,
-                .readConcurrency, .compression, .archive, .allowEmpty,
-            ]
-        ),
-        (CommandName.allCases, [.passwordFile, .passwordCommand]),
-        ([.forget, .prune, .safeToDelete], Flags.rules + [.groupBy]),
-        ([.forget, .prune], [.maxUnused, .maxRepackSize]),
-    ]
+    /// The flags that are keys, as the first command describes them that takes them from a profile.
+    static let flags: [AnyFlag] = {
+        var flags: [AnyFlag] = []
+        let all = CommandSpec.backup.profileFlags + Flags.ofProfiles
+        for flag in all + CommandTable.commands.flatMap(\.profileFlags) where !flags.contains(flag) {
+            flags.append(flag)
+        }
+        return flags
+    }()
 
     /// Every key.
-    static var all: [String] { [repository, paths] + flags.flatMap(\.flags).map(\.rawValue) }
+    static var all: [String] { [repository, paths] + flags.map(\.word) }
 
-    /// The flag of a key, as its command describes it.
-    static func flag(_ key: String) -> Flag? {
-        for (commands, names) in flags {
-            guard let name = names.first(where: { $0.rawValue == key }) else { continue }
-            return CommandTable.command(commands[0]).allFlags.first { $0.name == name }
-        }
-        return nil
-    }
+    /// The flag of a key.
+    static func flag(_ key: String) -> AnyFlag? { flags.first { $0.word == key } }
 }
 
 extension Environment {
@@ -78,7 +65,7 @@ extension Environment {
     func profile(
         for invocation: Invocation, readFile: (_ path: String) throws(SourceError) -> [UInt8]
     ) throws(UsageError) -> Profile? {
-        let wanted = invocation.text(.profile)
+        let wanted = invocation[.profile]
         if wanted == nil, invocation.has(.repo) || repository != nil || repositoryFile != nil { return nil }
         guard let configFile else {
             if wanted == nil { return nil }
@@ -106,16 +93,16 @@ extension Invocation {
         var result = self
         result.profile = profile
         if let repository = profile.repository, !has(.repo) {
-            result.take(FlagUse(name: .repo, value: repository))
+            result.take(FlagUse(flag: .repo, value: repository))
         }
         if command == .backup, operands.isEmpty, !has(.stdin), !has(.filesFrom), !has(.filesFromRaw) {
             result.operands = profile.paths
         }
-        let names = ProfileKey.flags.filter { $0.commands.contains(command) }.flatMap(\.flags)
-        for use in profile.uses where names.contains(use.name) && !has(use.name) {
-            let conflicts = CommandTable.command(command).conflicts + Flags.conflicts
-            let isContradicted = conflicts.contains { one, other in
-                one == use.name && has(other) || other == use.name && has(one)
+        let taken = command.spec.profileFlags + Flags.ofProfiles
+        for use in profile.uses where taken.contains(use.flag) && !has(use.flag) {
+            let conflicts = command.spec.conflicts + Flags.conflicts
+            let isContradicted = conflicts.contains { flag, others in
+                flag == use.flag && others.contains(where: has) || others.contains(use.flag) && has(flag)
             }
             if !isContradicted { result.take(use) }
         }
@@ -124,6 +111,6 @@ extension Invocation {
 
     private mutating func take(_ use: FlagUse) {
         uses.append(use)
-        profileFlags.insert(use.name)
+        profileFlags.insert(use.flag)
     }
 }

@@ -21,8 +21,8 @@ struct ProfileScope {
         guard let profile = invocation.profile, !profile.paths.isEmpty,
             Flags.rules.contains(where: invocation.profileFlags.contains)
         else { return nil }
-        device = profile.text(.device) ?? context.environment.device ?? Machine.hostName
-        isDeviceNamed = profile.text(.device) != nil
+        device = profile[.device] ?? context.environment.device ?? Machine.hostName
+        isDeviceNamed = profile[.device] != nil
         // As a backup records them, also while their disk is not there.
         let tree = try FileTree(roots: profile.paths)
         paths = Set(Self.outermost(tree.places + tree.missing.map(\.path)))

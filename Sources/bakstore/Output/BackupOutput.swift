@@ -258,8 +258,8 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
     private func lines(of useless: [PathPattern]) -> [String] {
         if invocation.verbosity >= 1 { return useless.map { Formatting.line($0.uselessness) } }
         let typed = useless.filter { pattern in
-            [FlagName.exclude, .iexclude].contains {
-                pattern.origin == "--\($0.rawValue)" && !invocation.profileFlags.contains($0)
+            [AnyFlag.exclude, .iexclude].contains {
+                pattern.origin == $0.spelling && !invocation.profileFlags.contains($0)
             }
         }
         guard let first = typed.first else { return [] }

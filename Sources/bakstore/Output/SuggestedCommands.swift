@@ -20,25 +20,25 @@ struct SuggestedCommands: Sendable, Equatable {
     /// Adds the flags of an invocation that say which repository is meant and how it is opened. What a profile or the
     /// environment says, the next command will find again.
     init(_ invocation: Invocation, isASCII: Bool) {
-        let named: [FlagName] = [.profile, .repo, .passwordFile, .passwordCommand]
+        let named: [AnyFlag] = [.profile, .repo, .passwordFile, .passwordCommand]
         self.init(
-            named.compactMap { name in
-                invocation.profileFlags.contains(name) ? nil : invocation.bytes(name).map { (name, $0) }
+            named.compactMap { flag in
+                invocation.profileFlags.contains(flag) ? nil : invocation.bytes(flag).map { (flag, $0) }
             }, isASCII: isASCII)
     }
 
     /// Adds flags with these values.
-    init(_ flags: [(name: FlagName, value: [UInt8])], isASCII: Bool) {
+    init(_ flags: [(flag: AnyFlag, value: [UInt8])], isASCII: Bool) {
         self.flags = Self.words(flags, isASCII: isASCII)
-        first = flags.first.map { "--\($0.name.rawValue)" } ?? ""
+        first = flags.first?.flag.spelling ?? ""
     }
 
     /// Flags with their values as a shell reads them, a space before each.
-    static func words(_ flags: [(name: FlagName, value: [UInt8])], isASCII: Bool) -> String {
-        flags.map { name, value in
+    static func words(_ flags: [(flag: AnyFlag, value: [UInt8])], isASCII: Bool) -> String {
+        flags.map { flag, value in
             // Behind a space it would be taken for a flag.
             let glue = value.first == UInt8(ascii: "-") ? "=" : " "
-            return " --\(name.rawValue)\(glue)\(ShellWord.quoted(value, isASCII: isASCII))"
+            return " \(flag.spelling)\(glue)\(ShellWord.quoted(value, isASCII: isASCII))"
         }.joined()
     }
 

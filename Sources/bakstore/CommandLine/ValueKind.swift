@@ -1,0 +1,257 @@
+// ValueKind: how the values of flags are read, and what is said about those that cannot be.
+
+import BakCore
+import BakEngine
+import BakRepository
+
+/// What a value is in words: what help, completions and complaints need to know.
+struct ValueForm: Sendable {
+    /// The value's name in help.
+    var placeholder: String
+    /// What a shell may complete it with.
+    var completion = Completion.nothing
+    /// True if a complaint about nothing at all says what there is to choose among; else the placeholder does.
+    var namesChoices = true
+    /// True if a number without quotes is such a value.
+    var isNumber = false
+    /// True if it names a file or folder of this machine.
+    var isPlace = false
+    /// What is allowed, when a value is not; nil when it is.
+    var complaint: @Sendable (_ value: [UInt8]) -> String?
+
+    /// What may be chosen among, where the placeholder does not list it.
+    var choices: String? { namesChoices ? complaint([]) : nil }
+
+    /// What a value that there is no complaint about stands for.
+    func meaning(of value: [UInt8]) -> [UInt8] { isPlace ? PlaceName.path(value) : value }
+}
+
+/// How a value becomes a `Value`.
+struct ValueKind<Value>: Sendable {
+    var form: ValueForm
+    /// The value; nil exactly where there is a complaint about it.
+    var read: @Sendable (_ value: [UInt8]) -> Value?
+}
+
+extension ValueKind {
+    /// Text that a parser takes.
+    ///
+    /// - Parameters:
+    ///   - name: the value's name in help.
+    ///   - expected: what it must be when the parser does not take it.
+    static func parsed(
+        _ name: String, expected: String, isNumber: Bool = false,
+        _ parse: @escaping @Sendable (String) -> Value?
+    ) -> ValueKind {
+        let read = { @Sendable (value: [UInt8]) in String(validating: value, as: UTF8.self).flatMap(parse) }
+        return ValueKind(
+            form: ValueForm(
+                placeholder: name, isNumber: isNumber,
+                complaint: { value in read(value) == nil ? expected : nil }),
+            read: read)
+    }
+
+    /// One of a few words.
+    static func choice(_ words: [String], _ parse: @escaping @Sendable (String) -> Value?) -> ValueKind {
+        var kind = parsed(
+            words.joined(separator: "|"), expected: "must be \(words.joinedAsChoice)",
+            { text in words.contains(text) ? parse(text) : nil })
+        (kind.form.completion, kind.form.namesChoices) = (.words(words), false)
+        return kind
+    }
+
+    /// A kind whose values are checked by a complaint of their own.
+    fileprivate static func checked(
+        _ name: String, _ completion: Completion, isPlace: Bool = false,
+        _ complaint: @escaping @Sendable ([UInt8]) -> String?,
+        _ read: @escaping @Sendable ([UInt8]) -> Value
+    ) -> ValueKind {
+        ValueKind(
+            form: ValueForm(
+                placeholder: name, completion: completion, namesChoices: false, isPlace: isPlace,
+                complaint: complaint),
+            read: { complaint($0) == nil ? read($0) : nil })
+    }
+}
+
+// MARK: Text
+
+private let decoded = { @Sendable (value: [UInt8]) in String(decoding: value, as: UTF8.self) }
+
+extension ValueKind where Value == String {
+    /// UTF-8 text that is not empty.
+    static func text(_ name: String, _ completion: Completion = .nothing) -> ValueKind {
+        checked(
+            name, completion,
+            { value in
+                (String(validating: value, as: UTF8.self) ?? "").isEmpty
+                    ? "must be a \(name) in UTF-8, not empty" : NameSlip.objection(to: value)
+            }, decoded)
+    }
+
+    /// A file or folder of this machine, of a name in UTF-8.
+    static func place(_ name: String) -> ValueKind {
+        checked(
+            name, name == "FOLDER" ? .folder : .file, isPlace: true,
+            { value in
+                if value.isEmpty { return "must be a \(name), not empty" }
+                return String(validating: value, as: UTF8.self) == nil
+                    ? PlaceName.notText : PlaceName.objection(to: value)
+            }, decoded)
+    }
+
+    /// A command line for the shell.
+    static var command: ValueKind {
+        checked(
+            "COMMAND", .program,
+            { value in
+                (String(validating: value, as: UTF8.self) ?? "").contains { !$0.isWhitespace }
+                    ? nil : "must be a COMMAND in UTF-8, not empty"
+            }, decoded)
+    }
+}
+
+extension ValueKind where Value == [String] {
+    /// Words with commas between; none at all where that may be.
+    static func labels(mayBeNone: Bool = false) -> ValueKind {
+        checked(
+            "TAG[,TAG]", .tag,
+            { value in
+                guard let text = String(validating: value, as: UTF8.self),
+                    mayBeNone && value.isEmpty || !Labels.split(text).isEmpty
+                else { return "must be a TAG, or several with commas between, in UTF-8" }
+                return NameSlip.objection(to: value)
+            }, { Labels.split(decoded($0)) })
+    }
+}
+
+// MARK: Bytes
+
+extension ValueKind where Value == [UInt8] {
+    /// Any bytes but none at all.
+    static func bytes(_ name: String) -> ValueKind {
+        checked(
+            name, .nothing,
+            { value in value.isEmpty ? "must be a \(name), not empty" : NameSlip.objection(to: value) },
+            { $0 })
+    }
+
+    /// A file or folder of this machine, of any name. An input may be `-`.
+    static func anyPlace(_ name: String, isInput: Bool = false) -> ValueKind {
+        checked(
+            name, .file, isPlace: true,
+            { value in
+                if value.isEmpty { return "must be a \(name), not empty" }
+                return isInput && value == [UInt8(ascii: "-")] ? nil : PlaceName.objection(to: value)
+            }, { $0 })
+    }
+
+    /// A path pattern, as it is written: where it was written and in which folder says what it means.
+    static var pattern: ValueKind {
+        checked(
+            "PATTERN", .nothing,
+            { value in
+                do throws(PatternError) {
+                    _ = try PathPattern(value, origin: "")
+                    return nil
+                } catch { return error.reason }
+            }, { $0 })
+    }
+}
+
+extension ValueKind where Value == FolderMark {
+    /// A marker file.
+    static var mark: ValueKind {
+        ValueKind(
+            form: ValueForm(
+                placeholder: "NAME[:HEADER]",
+                complaint: { value in
+                    FolderMark(value) == nil ? "must be a file's NAME, or NAME:HEADER, without a slash" : nil
+                }),
+            read: { FolderMark($0) })
+    }
+}
+
+// MARK: Numbers
+
+extension ValueKind where Value == UInt64 {
+    /// A size within a range of bytes.
+    static func size(_ range: ClosedRange<UInt64>) -> ValueKind {
+        let read = { @Sendable (value: [UInt8]) in
+            String(validating: value, as: UTF8.self).flatMap(ByteSize.parse)
+        }
+        return ValueKind(
+            form: ValueForm(
+                placeholder: "SIZE",
+                complaint: { value in
+                    guard let size = read(value) else { return "must be a size such as 500K, 1.5M or 2GiB" }
+                    if range.contains(size) { return nil }
+                    return "must lie between \(ByteSize.text(range.lowerBound)) and "
+                        + ByteSize.text(range.upperBound)
+                }),
+            read: read)
+    }
+
+    /// A stretch of time in seconds, such as `30m`.
+    static var duration: ValueKind {
+        parsed(
+            "DURATION", expected: "must be a time such as 45s, 30m, 2h or 1h30m, at least a second",
+            { Duration.parse($0) })
+    }
+}
+
+extension ValueKind where Value == Int {
+    /// A whole number within a range.
+    static func count(_ range: ClosedRange<Int>) -> ValueKind {
+        let end = range.upperBound == .max ? "up" : "to \(range.upperBound)"
+        return parsed(
+            "N", expected: "must be a whole number from \(range.lowerBound) \(end)", isNumber: true
+        ) { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }
+    }
+
+    /// How many snapshots are kept: a number or `unlimited`.
+    static var keepCount: ValueKind {
+        parsed(
+            "N", expected: "must be a whole number from 0 up, or unlimited (-1)", isNumber: true,
+            KeepCount.parse)
+    }
+}
+
+// MARK: Others
+
+extension ValueKind where Value == PackSubset {
+    /// A part of what is stored.
+    static var subset: ValueKind {
+        parsed(
+            "n/t|x%|SIZE", expected: "must be a part such as 2/5, a share such as 10% or a size such as 20G",
+            { PackSubset($0) })
+    }
+}
+
+extension ValueKind where Value == CompressionMode {
+    /// A compression mode.
+    static var compression: ValueKind {
+        var kind = parsed(
+            "MODE", expected: "must be auto, off, fast, max, lz4 or zstd:1 to zstd:19",
+            { CompressionMode($0) })
+        kind.form.completion = .words(["auto", "off", "fast", "max", "lz4", "zstd:3", "zstd:19"])
+        return kind
+    }
+}
+
+extension ValueKind where Value == CivilTime {
+    /// A date and time.
+    static var time: ValueKind {
+        parsed(
+            "TIME",
+            expected: "must be a date and time such as '2025-12-31 23:59:59' or 2025-12-31T23:59:59Z",
+            { CivilTime($0) })
+    }
+}
+
+extension [String] {
+    /// `a, b or c`.
+    var joinedAsChoice: String {
+        count < 2 ? joined() : dropLast().joined(separator: ", ") + " or " + self[count - 1]
+    }
+}

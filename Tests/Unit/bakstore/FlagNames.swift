@@ -1,0 +1,24 @@
+// What the tests ask of flags by name and of values as they were given, where the program asks for typed values.
+
+import BakEngine
+
+@testable import bakstore
+
+typealias FlagName = AnyFlag
+
+extension AnyFlag {
+    var name: AnyFlag { self }
+    var rawValue: String { word }
+}
+
+extension FlagUse {
+    var name: AnyFlag { flag }
+}
+
+extension Invocation {
+    func text(_ flag: AnyFlag) -> String? { bytes(flag).map { String(decoding: $0, as: UTF8.self) } }
+    func allTexts(_ flag: AnyFlag) -> [String] { allBytes(flag).map { String(decoding: $0, as: UTF8.self) } }
+    func size(_ flag: Flag<UInt64?>) -> UInt64? { self[flag] }
+    func count(_ flag: Flag<Int?>) -> Int? { self[flag] }
+    var compression: CompressionMode? { self[.compression] }
+}
