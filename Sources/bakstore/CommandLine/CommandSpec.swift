@@ -108,5 +108,5 @@ enum Completion: Sendable, Equatable {
     /// The name of a command.
     case command
     /// What `bakstore generate words KIND` prints: what is in the repository, or in the configuration.
-    case snapshot, tag, device, host, profile
+    case repository(RepositoryWords)
 }

@@ -5,7 +5,7 @@ enum CommandName: String, CaseIterable, Sendable {
     case initialize = "init"
     case backup, snapshots, ls, restore, cat, copy, stats, benchmark, check, repair
     case safeToDelete = "safe-to-delete"
-    case forget, prune, tag, archive, key, version, help
+    case forget, prune, tag, archive, key, generate, version, help
 
     /// What it is. Only that of the command that runs is built, unless help or a slip asks for more.
     var spec: CommandSpec {
@@ -27,6 +27,7 @@ enum CommandName: String, CaseIterable, Sendable {
         case .tag: .tag
         case .archive: .archive
         case .key: .key
+        case .generate: .generate
         case .version: .version
         case .help: .help
         }

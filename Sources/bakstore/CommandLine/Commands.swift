@@ -65,6 +65,15 @@ enum Commands {
     }
 }
 
+extension CommandContext {
+    /// Every profile of this user.
+    func profiles() throws(UsageError) -> [Profile] {
+        try environment.profiles { path throws(SourceError) in
+            try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)
+        } ?? []
+    }
+}
+
 extension Environment {
     /// Takes from the user's profile what an invocation leaves open.
     func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {

@@ -75,7 +75,7 @@ extension AnyFlag {
     static let keepTag = Flag<[[String]]>(
         "keep-tag", each: .labels(), help: "keep those with all of these tags")
     static let keepID = Flag<[String]>(
-        "keep-id", each: .text("SNAPSHOT", .snapshot), help: "keep this one")
+        "keep-id", each: .text("SNAPSHOT", .repository(.snapshot)), help: "keep this one")
     static let groupBy = Flag<SnapshotGrouping>(
         "group-by",
         .parsed(

@@ -31,7 +31,7 @@ extension AnyFlag {
         "repo", .place("FOLDER"), short: "r", help: "the repository; without it, the default one of this user"
     )
     static let profile = Flag<String?>(
-        "profile", .text("NAME", .profile), short: "P",
+        "profile", .text("NAME", .repository(.profile)), short: "P",
         help: "take what is not given from this profile of the configuration")
     static let passwordFile = Flag<String?>(
         "password-file", .place("FILE"), help: "read the repository's password from a file")

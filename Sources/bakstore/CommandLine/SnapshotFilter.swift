@@ -15,9 +15,11 @@ extension AnyFlag {
     /// The labels of a snapshot that is made.
     static let tag = Flag<[[String]]>("tag", each: .labels(), help: "a label for the snapshot")
     static let tagSets = tag.described("only with all of these tags")
-    static let hosts = Flag<[String]>("host", each: .text("NAME", .host), help: "only of this machine")
+    static let hosts = Flag<[String]>(
+        "host", each: .text("NAME", .repository(.host)), help: "only of this machine")
     static let devices = Flag<[String]>(
-        "device", each: .text("NAME", .device), short: "d", help: "only of this phone or computer")
+        "device", each: .text("NAME", .repository(.device)), short: "d",
+        help: "only of this phone or computer")
     static let path = Flag<[[UInt8]]>(
         "path", each: .anyPlace("PATH"), help: "only those that hold this backed-up path")
 }

@@ -115,7 +115,7 @@ extension ValueKind where Value == [String] {
     /// Words with commas between; none at all where that may be.
     static func labels(mayBeNone: Bool = false) -> ValueKind {
         checked(
-            "TAG[,TAG]", .tag,
+            "TAG[,TAG]", .repository(.tag),
             { value in
                 guard let text = String(validating: value, as: UTF8.self),
                     mayBeNone && value.isEmpty || !Labels.split(text).isEmpty

@@ -13,7 +13,7 @@ extension CommandSpec {
             Subcommand(
                 name: "remove",
                 summary: "make a snapshot without what is named, from which the archive goes on",
-                operand: Operand("SNAPSHOT:PATH...", .snapshot, 0...Int.max))
+                operand: Operand("SNAPSHOT:PATH...", .repository(.snapshot), 0...Int.max))
         ],
         flags: [
             .force.described("also what the source still has: it comes back with the next backup"), .yes,

@@ -52,11 +52,13 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let device = Flag<String?>(
-        "device", .text("NAME", .device), short: "d", help: "the phone or computer that the files belong to")
-    static let host = Flag<String?>("host", .text("NAME", .host), help: "the machine's name to record")
+        "device", .text("NAME", .repository(.device)), short: "d",
+        help: "the phone or computer that the files belong to")
+    static let host = Flag<String?>(
+        "host", .text("NAME", .repository(.host)), help: "the machine's name to record")
     static let time = Flag<CivilTime?>("time", .time, help: "the time to record instead of now")
     static let parent = Flag<String?>(
-        "parent", .text("SNAPSHOT", .snapshot), help: "the snapshot to compare with")
+        "parent", .text("SNAPSHOT", .repository(.snapshot)), help: "the snapshot to compare with")
     static let ignoreCtime = Flag<Bool>("ignore-ctime", help: "do not look at the inode's change time")
     static let ignoreInode = Flag<Bool>(
         "ignore-inode", help: "do not look at inode numbers and change times")

@@ -29,7 +29,7 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let since = Flag<String?>(
-        "since", .text("SNAPSHOT", .snapshot),
+        "since", .text("SNAPSHOT", .repository(.snapshot)),
         help: "also say what files that changed since would cost, with container hints and without")
     static let html = Flag<String?>(
         "html", .place("FILE"), help: "write a report with charts to this file, for a browser")

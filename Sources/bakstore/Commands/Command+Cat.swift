@@ -8,11 +8,12 @@ import BakRepository
 extension CommandSpec {
     static let cat = CommandSpec(
         name: .cat, summary: "print a file of a snapshot, or a part of the repository",
-        operand: Operand("SNAPSHOT:PATH", .snapshot, 1...1),
+        operand: Operand("SNAPSHOT:PATH", .repository(.snapshot), 1...1),
         subcommands: [
             Subcommand(name: "config", summary: "the repository's configuration, without its secret"),
             Subcommand(
-                name: "snapshot", summary: "a snapshot's record", operand: Operand("ID", .snapshot, 1...1)),
+                name: "snapshot", summary: "a snapshot's record",
+                operand: Operand("ID", .repository(.snapshot), 1...1)),
             Subcommand(name: "index", summary: "an index segment", operand: Operand("ID", .nothing, 1...1)),
             Subcommand(
                 name: "pack", summary: "what a pack says that it holds",

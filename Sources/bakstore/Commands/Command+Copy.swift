@@ -9,7 +9,7 @@ import BakRepository
 extension CommandSpec {
     static let copy = CommandSpec(
         name: .copy, summary: "copy snapshots from another repository",
-        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        operand: Operand("[SNAPSHOT...]", .repository(.snapshot), 0...Int.max),
         flags: Flags.joined(
             [.fromRepo.described("the repository to copy from (needed)", isRequired: true)],
             Flags.sourcePassword, Flags.choosing, [.latest, .skipDamaged, .dryRun]),

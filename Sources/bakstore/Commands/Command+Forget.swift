@@ -5,7 +5,7 @@ import BakRepository
 extension CommandSpec {
     static let forget = CommandSpec(
         name: .forget, summary: "remove snapshots, by name or by rules",
-        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        operand: Operand("[SNAPSHOT...]", .repository(.snapshot), 0...Int.max),
         flags: Flags.joined(Flags.retention, [.undo, .prune], Flags.pruning, [.dryRun]),
         profileFlags: Flags.joined(Flags.rulesOfProfiles, [.maxUnused, .maxRepackSize]),
         exitCodes: [

@@ -9,7 +9,7 @@ import BakRepository
 extension CommandSpec {
     static let ls = CommandSpec(
         name: .ls, summary: "list the files of a snapshot",
-        operand: Operand("SNAPSHOT[:PATH]", .snapshot, 1...1),
+        operand: Operand("SNAPSHOT[:PATH]", .repository(.snapshot), 1...1),
         flags: [.long, .recursive, .groups, .withoutGone, .skipDamaged], conflicts: [(.long, [.groups])],
         onlyReads: true,
         exitCodes: [

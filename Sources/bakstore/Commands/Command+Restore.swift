@@ -10,7 +10,7 @@ import BakStorage
 extension CommandSpec {
     static let restore = CommandSpec(
         name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
-        operand: Operand("SNAPSHOT[:PATH]", .snapshot, 1...1),
+        operand: Operand("SNAPSHOT[:PATH]", .repository(.snapshot), 1...1),
         flags: [
             .target, .include, .iinclude, .exclude, .iexclude, .withGroup, .overwrite, .privileged,
             .ignoreFreeSpace, .withoutGone, .skipDamaged, .dryRun,

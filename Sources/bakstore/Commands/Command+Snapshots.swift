@@ -7,7 +7,7 @@ import BakRepository
 extension CommandSpec {
     static let snapshots = CommandSpec(
         name: .snapshots, aliases: ["list"], summary: "list the snapshots",
-        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        operand: Operand("[SNAPSHOT...]", .repository(.snapshot), 0...Int.max),
         flags: Flags.joined(Flags.choosing, [.latest, .all, .skipDamaged]), choosesSnapshots: true,
         onlyReads: true,
         exitCodes: [

@@ -8,7 +8,7 @@ import BakRepository
 extension CommandSpec {
     static let stats = CommandSpec(
         name: .stats, summary: "show how much a snapshot or the repository holds",
-        operand: Operand("[SNAPSHOT]", .snapshot, 0...1), flags: [.skipDamaged], onlyReads: true,
+        operand: Operand("[SNAPSHOT]", .repository(.snapshot), 0...1), flags: [.skipDamaged], onlyReads: true,
         exitCodes: [(.damage, "something is missing and not counted")],
         examples: [("bakstore stats", "shows the space taken and what deduplication saved")],
         run: Commands.stats)

@@ -8,7 +8,7 @@ import BakRepository
 extension CommandSpec {
     static let tag = CommandSpec(
         name: .tag, summary: "change the tags of snapshots",
-        operand: Operand("[SNAPSHOT...]", .snapshot, 0...Int.max),
+        operand: Operand("[SNAPSHOT...]", .repository(.snapshot), 0...Int.max),
         flags: Flags.joined([.add, .remove, .set], Flags.choosing, [.skipDamaged, .dryRun]),
         conflicts: [(.set, [.add, .remove])], choosesSnapshots: true,
         exitCodes: [

@@ -55,11 +55,8 @@ struct KnownRules {
     private static func otherProfiles(
         _ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext
     ) throws(UsageError) -> [(origin: String, words: Invocation)] {
-        let profiles = try context.environment.profiles { path throws(SourceError) in
-            try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)
-        }
         let known = KnownRepositories(folder: context.environment.stateFolder)
-        return (profiles ?? []).filter { $0.name != invocation.profile?.name }.compactMap { profile in
+        return try context.profiles().filter { $0.name != invocation.profile?.name }.compactMap { profile in
             // One that names no repository can be used with any.
             if let path = profile.repository.flatMap({ String(validating: $0, as: UTF8.self) }),
                 !mayBe(access, path, known)

@@ -3,7 +3,7 @@
 import BakCore
 import BakRepository
 
-enum ExitCode: Int32, Sendable {
+enum ExitCode: Int32, Sendable, CaseIterable {
     /// Everything asked for was done.
     case done = 0
     /// It failed.
@@ -22,6 +22,24 @@ enum ExitCode: Int32, Sendable {
     case wrongPassword = 12
     /// Interrupted by the user.
     case interrupted = 130
+
+    /// One line for people.
+    var meaning: String {
+        switch self {
+        case .done: "everything was done"
+        case .failed: "it failed; the last line says why and what to do"
+        case .usage:
+            "the command line, the configuration or an environment variable is wrong, or names an address instead of a folder"
+        case .incomplete: "done, but for some items, which are listed"
+        case .damage:
+            "damage was found in the repository: what it affects is named, the rest is done; run: bakstore check --read-data"
+        case .noRepository:
+            "there is no repository of bakstore at that place: none, one of another program, or one on a disk that is away"
+        case .storeUnable: "the store cannot do this: it is read-only, or cannot keep several programs apart"
+        case .wrongPassword: "the password is wrong, or there is none"
+        case .interrupted: "interrupted: Ctrl-C, SIGTERM or SIGHUP"
+        }
+    }
 
     /// What to end with where records of snapshots could not be read: those that this user may not read are whole.
     static func of(_ unreadable: [UnreadableSnapshot]) -> ExitCode {
