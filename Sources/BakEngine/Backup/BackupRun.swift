@@ -1,7 +1,7 @@
 // BackupRun: one backup from the walk to the commit.
 //
 //   SourceWalk (this thread): list, stat, leave out --> blocks
-//   StepMaker (a thread): compare with the parent; unmodified: step with the parent's entry
+//   ChangeDetector (a thread): compare with the parent; unmodified: step with the parent's entry
 //      |
 //      +-- new or changed --> batches --> workers: read, cut, name, store in their own pack
 //
@@ -141,7 +141,7 @@ public final class Backup: Sendable {
             parents.tracks, of: tree, request: request, repository: repository, index: session.index,
             makesRuns: onEntry == nil, carrying: carrying, onEvent: onEvent)
         let maker = UncheckedBox(
-            StepMaker(
+            ChangeDetector(
                 tree, comparer, settling, flow, isByInode: manner.isByInode,
                 believesLinks: !request.ignoresInode))
         let makerThread = Thread { maker.value.makeSteps() }

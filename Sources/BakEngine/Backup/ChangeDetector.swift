@@ -1,4 +1,4 @@
-// StepMaker: the second stage of a backup. It turns what the walk met into steps for the manifest: the parent's
+// ChangeDetector: the second stage of a backup. It turns what the walk met into steps for the manifest: the parent's
 // entry where nothing changed, a file for a worker where something did, a further name of a file that is read
 // already.
 //
@@ -11,7 +11,7 @@ import BakFormat
 import BakStorage
 
 /// Makes the steps of one backup. For one thread.
-final class StepMaker {
+final class ChangeDetector {
     private let tree: any SourceTree
     private let comparer: ParentComparer
     private let flow: BackupFlow
