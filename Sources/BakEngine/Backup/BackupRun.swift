@@ -125,11 +125,11 @@ public final class Backup: Sendable {
             onEvent: onEvent, onEntry: onEntry, startTime: startTime,
             earlier: carrying.map { EarlierEntries(parents.followed, $0) }, stored: stored,
             isArchive: parents.isArchive)
-        let settling = Settling(time: repository.time, tree: tree)
+        let racyTimestamps = RacyTimestamps(time: repository.time, tree: tree)
         let manner = ReadingManner(
             tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
             mostOpenFiles: tree.mostOpenFiles)
-        let makeIngester = try ingesters(request, manner, settling, assembler, flow, progress) {
+        let makeIngester = try ingesters(request, manner, racyTimestamps, assembler, flow, progress) {
             session.added.storedBytes
         }
         let workers = (0..<manner.threads).map { number in
@@ -142,12 +142,12 @@ public final class Backup: Sendable {
             makesRuns: onEntry == nil, carrying: carrying, onEvent: onEvent)
         let maker = UncheckedBox(
             ChangeDetector(
-                tree, comparer, settling, flow, isByInode: manner.isByInode,
+                tree, comparer, racyTimestamps, flow, isByInode: manner.isByInode,
                 believesLinks: !request.ignoresInode))
         let makerThread = Thread { maker.value.makeSteps() }
         let mark = request.isDryRun ? ObjectNames.config : ObjectNames.session(session.id)
         let walk = SourceWalk(
-            tree, settling, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
+            tree, racyTimestamps, flow, filter: SourceFilter(exclusions, roots: request.paths, tree: tree),
             isOwnFolder: { [ownFolder, tree, isDryRun = request.isDryRun] path, stat in
                 ownFolder?.isSeen(at: path, stat, in: tree, mark: mark, isUnique: !isDryRun) == true
             }, onEvent: onEvent)
@@ -175,7 +175,7 @@ public final class Backup: Sendable {
 
     /// What makes a reader of files that stores them with a writer.
     private func ingesters(
-        _ request: BackupRequest, _ manner: ReadingManner, _ settling: Settling,
+        _ request: BackupRequest, _ manner: ReadingManner, _ racyTimestamps: RacyTimestamps,
         _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard,
         storedBytes: @escaping () -> Int
     ) throws -> (BlobWriter) -> FileIngester {
@@ -185,7 +185,7 @@ public final class Backup: Sendable {
         return { [repository] writer in
             FileIngester(
                 tree: source, writer: writer, chunkers: chunkers,
-                inlineBytes: repository.config.inlineBytes, settling: settling,
+                inlineBytes: repository.config.inlineBytes, racyTimestamps: racyTimestamps,
                 shouldStop: {
                     assembler.noteProgress()
                     return flow.state.shouldStop()

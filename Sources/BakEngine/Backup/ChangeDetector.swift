@@ -15,7 +15,7 @@ final class ChangeDetector {
     private let tree: any SourceTree
     private let comparer: ParentComparer
     private let flow: BackupFlow
-    private let settling: Settling
+    private let racyTimestamps: RacyTimestamps
     private var steps: [Step] = []
     /// Comes after `steps`.
     private var run = UnmodifiedRun()
@@ -42,14 +42,15 @@ final class ChangeDetector {
     private static let batchByteLimit: UInt64 = 1 << 20
 
     init(
-        _ tree: any SourceTree, _ comparer: ParentComparer, _ settling: Settling, _ flow: BackupFlow,
+        _ tree: any SourceTree, _ comparer: ParentComparer, _ racyTimestamps: RacyTimestamps,
+        _ flow: BackupFlow,
         isByInode: Bool, believesLinks: Bool
     ) {
         self.tree = tree
         self.believesLinks = believesLinks
         self.isByInode = isByInode
         self.comparer = comparer
-        self.settling = settling
+        self.racyTimestamps = racyTimestamps
         self.flow = flow
     }
 
@@ -172,7 +173,7 @@ final class ChangeDetector {
         guard let attributes else { return append(.failure(path: path, failure!, else: stat.type)) }
         let entry = ManifestEntry(
             path: path, stat: stat, attributes: attributes, content: nil,
-            isUnsettled: failure != nil || settling.isUnsettled(path, stat, readFrom: start),
+            isUnsettled: failure != nil || racyTimestamps.isUnsettled(path, stat, readFrom: start),
             missing: failure == nil ? [] : .attributes)
         append(.entry(entry, change))
         if let failure { append(.shortfall(path: path, failure)) }

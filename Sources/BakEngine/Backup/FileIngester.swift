@@ -106,7 +106,7 @@ final class FileIngester {
     private let writer: BlobWriter
     private let chunkers: ChunkerSet
     private let inlineBytes: Int
-    private let settling: Settling
+    private let racyTimestamps: RacyTimestamps
     private let buffer: UnsafeMutableRawBufferPointer
     private let shouldStop: () -> Bool
     private let onRead: (_ count: Int) -> Void
@@ -119,7 +119,7 @@ final class FileIngester {
     /// many bytes a read gave, `onChunk` what each chunk has.
     init(
         tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
-        settling: Settling, shouldStop: @escaping () -> Bool,
+        racyTimestamps: RacyTimestamps, shouldStop: @escaping () -> Bool,
         onRead: @escaping (_ count: Int) -> Void,
         onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)? = nil
     ) {
@@ -127,7 +127,7 @@ final class FileIngester {
         self.writer = writer
         self.chunkers = chunkers
         self.inlineBytes = inlineBytes
-        self.settling = settling
+        self.racyTimestamps = racyTimestamps
         self.shouldStop = shouldStop
         self.onRead = onRead
         self.onChunk = onChunk
@@ -143,7 +143,7 @@ final class FileIngester {
     func ingest(_ path: [UInt8]) throws -> IngestResult {
         let file: any SourceFile
         let before: FileStat
-        let start = settling.now()
+        let start = racyTimestamps.now()
         do {
             file = try tree.open(path)
         } catch { return .failed(error) }
@@ -175,7 +175,7 @@ final class FileIngester {
                 // Times say nothing of what a stream will hold the next time.
                 isUnsettled: shortfalls.isAny
                     || earlier?.isUnsettled
-                        ?? (!file.hasKnownSize || settling.isUnsettled(path, before, readFrom: start)),
+                        ?? (!file.hasKnownSize || racyTimestamps.isUnsettled(path, before, readFrom: start)),
                 missing: shortfalls.missing.union(earlier?.missing ?? []))
             return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {

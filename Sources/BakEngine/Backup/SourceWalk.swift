@@ -22,7 +22,7 @@ final class SourceWalk {
     private let isOwnFolder: (_ path: [UInt8], FileStat) -> Bool
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let flow: BackupFlow
-    private let settling: Settling
+    private let racyTimestamps: RacyTimestamps
     private var block: WalkBlock
     /// The folder of the block's last unseen entry, and how many there have been.
     private var lastFolder: (any OpenFolder)?
@@ -42,17 +42,17 @@ final class SourceWalk {
     private static let blockFolders = 32
 
     init(
-        _ tree: any SourceTree, _ settling: Settling, _ flow: BackupFlow, filter: SourceFilter,
+        _ tree: any SourceTree, _ racyTimestamps: RacyTimestamps, _ flow: BackupFlow, filter: SourceFilter,
         isOwnFolder: @escaping (_ path: [UInt8], FileStat) -> Bool,
         onEvent: @escaping @Sendable (BackupEvent) -> Void
     ) {
         self.tree = tree
-        self.settling = settling
+        self.racyTimestamps = racyTimestamps
         self.flow = flow
         self.filter = filter
         self.isOwnFolder = isOwnFolder
         self.onEvent = onEvent
-        block = WalkBlock(start: settling.now())
+        block = WalkBlock(start: racyTimestamps.now())
     }
 
     /// Walks to the end, or until the run ends.
@@ -137,7 +137,7 @@ final class SourceWalk {
         }
         if !block.events.isEmpty || !block.leftOut.isEmpty { flow.found.push(block) }
         (lastFolder, folderCount, pathBytes) = (nil, 0, 0)
-        block = WalkBlock(start: settling.now())
+        block = WalkBlock(start: racyTimestamps.now())
         block.events.reserveCapacity(Self.blockEvents)
     }
 }

@@ -263,7 +263,7 @@ public final class DeletionCheck {
         let ingester = FileIngester(
             tree: tree, writer: session.makeWriter(.chunkPack, compression: .off),
             chunkers: try ChunkerSet(repository.config), inlineBytes: repository.config.inlineBytes,
-            settling: Settling(time: repository.time, tree: tree),
+            racyTimestamps: RacyTimestamps(time: repository.time, tree: tree),
             shouldStop: isCancelled, onRead: { onRead(UInt64($0)) },
             onChunk: { [digester] in digester.add(digester.digest(of: $0)) })
         try tree.walk { event in

@@ -1,10 +1,10 @@
-// Settling: whether timestamps can tell a change that comes after a read from one that came before it.
+// RacyTimestamps: whether timestamps can tell a change that comes after a read from one that came before it.
 
 import BakCore
 import BakStorage
 
 /// Judges timestamps against the clock. May be used from any thread.
-struct Settling: Sendable {
+struct RacyTimestamps: Sendable {
     private let time: any TimeSource
     private let tree: any SourceTree
     /// The coarsest timestamps in use: FAT's.
