@@ -157,8 +157,8 @@ final class BackupFlow: @unchecked Sendable {
     }
 }
 
-/// A place where a run shows how far it has come.
-public final class ProgressBoard: @unchecked Sendable {
+/// Counts what a backup has done so far, for whoever shows its progress. May be used from any thread.
+public final class ProgressCounters: @unchecked Sendable {
     private let monitor = Monitor()
     private var progress = BackupProgress()
 

@@ -64,7 +64,7 @@ public final class Backup: Sendable {
     /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one, with
     /// the parents that are there then, of which others have removed or added a parent meanwhile, and one, once, that had
     /// something removed which it had not published. `RepositoryError.keepsChanging` says that this was not enough.
-    public func run(_ request: BackupRequest, progress: ProgressBoard = ProgressBoard()) throws
+    public func run(_ request: BackupRequest, progress: ProgressCounters = ProgressCounters()) throws
         -> BackupReport
     {
         try request.expectRecordable(in: repository.context)
@@ -103,7 +103,7 @@ public final class Backup: Sendable {
     }
 
     private func run(
-        _ request: BackupRequest, _ session: BackupSession, _ progress: ProgressBoard
+        _ request: BackupRequest, _ session: BackupSession, _ progress: ProgressCounters
     ) throws -> BackupReport {
         let parents = try BackupParents(request, repository, session.index, onEvent)
         let flow = BackupFlow(RunState(isCancelled: isCancelled))
@@ -176,7 +176,7 @@ public final class Backup: Sendable {
     /// What makes a reader of files that stores them with a writer.
     private func ingesters(
         _ request: BackupRequest, _ manner: ReadingManner, _ racyTimestamps: RacyTimestamps,
-        _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressBoard,
+        _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressCounters,
         storedBytes: @escaping () -> Int
     ) throws -> (BlobWriter) -> FileIngester {
         let chunkers = try ChunkerSet(repository.config, readsStructure: request.readsStructure)
@@ -200,7 +200,8 @@ public final class Backup: Sendable {
         }
     }
 
-    private func worker(_ ingester: FileIngester, _ flow: BackupFlow, _ progress: ProgressBoard) -> Thread {
+    private func worker(_ ingester: FileIngester, _ flow: BackupFlow, _ progress: ProgressCounters) -> Thread
+    {
         let box = UncheckedBox(ingester)
         return Thread {
             while let batch = flow.jobs.pop() {

@@ -14,7 +14,7 @@ final class ManifestAssembler: @unchecked Sendable {
     private let joined: [ID128]
     private let flow: BackupFlow
     private let manifest: ManifestWriter
-    private let progress: ProgressBoard
+    private let progress: ProgressCounters
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
     private let startTime: Timestamp
@@ -41,7 +41,7 @@ final class ManifestAssembler: @unchecked Sendable {
     init(
         session: BackupSession, request: BackupRequest, parent: CommitRecord?, joined: [ID128],
         flow: BackupFlow,
-        blobs: BlobWriter, progress: ProgressBoard, onEvent: @escaping @Sendable (BackupEvent) -> Void,
+        blobs: BlobWriter, progress: ProgressCounters, onEvent: @escaping @Sendable (BackupEvent) -> Void,
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?,
         startTime: Timestamp, earlier: EarlierEntries?, stored: StoredTally, isArchive: Bool
     ) {

@@ -287,7 +287,7 @@ public final class SnapshotCopy {
         var exclusions = BackupExclusions()
         exclusions.honoursIgnoreFiles = false
         let onEvent = onEvent
-        let board = ProgressBoard()
+        let counters = ProgressCounters()
         let copiedBytes = copiedBytes
         let run = Backup(
             destination, of: tree, exclusions: exclusions,
@@ -298,10 +298,10 @@ public final class SnapshotCopy {
                 default: break
                 }
             },
-            onEntry: { _, _ in onEvent(.progress(bytes: copiedBytes.sum(with: board.current.bytes))) },
+            onEntry: { _, _ in onEvent(.progress(bytes: copiedBytes.sum(with: counters.current.bytes))) },
             isCancelled: isCancelled)
-        let result = try run.run(backup, progress: board)
-        copiedBytes.add(board.current.bytes)
+        let result = try run.run(backup, progress: counters)
+        copiedBytes.add(counters.current.bytes)
         report.failedFiles += result.counters.failedItems
         report.addedBytes += result.counters.addedBytes
         report.addedStoredBytes += result.counters.addedStoredBytes

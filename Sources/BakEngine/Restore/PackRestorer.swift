@@ -7,7 +7,7 @@ import BakStorage
 
 /// Finishes files and tells of it. May be used from any thread.
 struct FileFinisher: Sendable {
-    let board: RestoreBoard
+    let counters: RestoreCounters
     let onEvent: @Sendable (RestoreEvent) -> Void
 
     /// Puts a file in its place once nothing of it is missing, or reports why it is not restored.
@@ -34,7 +34,7 @@ struct FileFinisher: Sendable {
         switch result {
         case .failure(let failure): fail(file, failure)
         case .success(let notes):
-            board.update {
+            counters.update {
                 $0.files += 1
                 $0.bytes.add(file.entry.stat.size)
                 $0.processedBytes.add(file.unwrittenBytes)
@@ -47,7 +47,7 @@ struct FileFinisher: Sendable {
     /// Tells that an entry is in its place, and what it has replaced there.
     func tell(_ entry: ManifestEntry, _ replaced: ReplacedEntry?) {
         if let replaced {
-            board.update {
+            counters.update {
                 $0.replaced += 1
                 if replaced == .newer { $0.replacedNewer += 1 }
             }
@@ -55,7 +55,7 @@ struct FileFinisher: Sendable {
         }
         onEvent(.restored(entry))
         guard !entry.missing.isEmpty else { return }
-        board.update { $0.incomplete += 1 }
+        counters.update { $0.incomplete += 1 }
         if entry.missing.contains(.content) {
             onEvent(.incomplete(path: entry.path, reason: "the snapshot has only the beginning of it"))
         }
@@ -67,7 +67,7 @@ struct FileFinisher: Sendable {
 
     /// Tells what could not be set of an entry.
     func note(_ path: [UInt8], _ notes: [MetadataNote]) {
-        if notes.contains(where: { !$0.isExpected }) { board.update { $0.notes += 1 } }
+        if notes.contains(where: { !$0.isExpected }) { counters.update { $0.notes += 1 } }
         for note in notes {
             onEvent(.note(path: path, reason: note.reason, isExpected: note.isExpected))
         }
@@ -75,7 +75,7 @@ struct FileFinisher: Sendable {
 
     /// Tells that the entry of that path in the snapshot is not restored.
     func fail(_ path: [UInt8], _ failure: FileFailure) {
-        board.update {
+        counters.update {
             $0.failed += 1
             if failure.isDamage { $0.damaged += 1 }
         }
@@ -131,7 +131,7 @@ final class PackRestorer {
     ) throws(TargetError) {
         do throws(TargetError) {
             try files[Int(step.file)].write(content, at: step.fileOffset)
-            finisher.board.update { $0.processedBytes.add(UInt64(content.count)) }
+            finisher.counters.update { $0.processedBytes.add(UInt64(content.count)) }
             try settle(step, files, failure: nil)
         } catch {
             if error.isFatal { throw error }

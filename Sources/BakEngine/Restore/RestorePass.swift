@@ -14,7 +14,7 @@ final class RestorePass {
     let selection: RestoreSelection
     let target: (any RestoreTarget)?
     let existing: (any RestoreTarget)?
-    private let board: RestoreBoard
+    private let counters: RestoreCounters
     private let onEvent: @Sendable (RestoreEvent) -> Void
     let isCancelled: @Sendable () -> Bool
     private var plan: RestorePlan
@@ -59,14 +59,14 @@ final class RestorePass {
 
     init(
         _ selection: RestoreSelection, target: (any RestoreTarget)?, existing: (any RestoreTarget)?,
-        board: RestoreBoard, onEvent: @escaping @Sendable (RestoreEvent) -> Void,
+        counters: RestoreCounters, onEvent: @escaping @Sendable (RestoreEvent) -> Void,
         isCancelled: @escaping @Sendable () -> Bool
     ) {
         self.selection = selection
         self.target = target
         self.existing = existing
         plan = RestorePlan(fileLimit: selection.request.filesTogether)
-        self.board = board
+        self.counters = counters
         self.onEvent = onEvent
         self.isCancelled = isCancelled
     }
@@ -104,7 +104,7 @@ final class RestorePass {
 
     private func noteInterruption() -> Bool {
         guard isCancelled() else { return false }
-        board.update { $0.wasInterrupted = true }
+        counters.update { $0.wasInterrupted = true }
         return true
     }
 
@@ -124,7 +124,7 @@ final class RestorePass {
             try perItem(link.path) { () throws(TargetError) in
                 notes = try makeName(link, target, &copies)
             } then: {
-                board.update {
+                counters.update {
                     $0.files += 1
                     $0.processedBytes.add(link.entry.stat.size)
                 }
@@ -183,7 +183,7 @@ final class RestorePass {
             link.path, from: link.first.path, link.entry.stat, link.entry.attributes,
             replacing: link.place.isReplacing)
         copies[key] = link.path
-        board.update { $0.copiedLinks += 1 }
+        counters.update { $0.copiedLinks += 1 }
         return notes
     }
 
@@ -233,7 +233,7 @@ final class RestorePass {
         switch entry.stat.type {
         case .directory:
             guard try enter(path, for: path), !sharedFolders.contains(path) else { return }
-            board.update { $0.folders += 1 }
+            counters.update { $0.folders += 1 }
             finisher.tell(entry, nil)
         case .regular: try restoreFile(entry, to: path)
         default: try restoreSpecial(entry, to: path)
@@ -251,7 +251,7 @@ final class RestorePass {
             }
         } then: {
             note(path, notes)
-            board.update { $0.others += 1 }
+            counters.update { $0.others += 1 }
             finisher.tell(entry, place.replaced)
         }
     }
@@ -277,7 +277,7 @@ final class RestorePass {
                     try bytes.withUnsafeBufferPointer { bytes throws(TargetError) in
                         try file.write(UnsafeRawBufferPointer(bytes), at: 0)
                     }
-                    board.update { $0.processedBytes.add(UInt64(bytes.count)) }
+                    counters.update { $0.processedBytes.add(UInt64(bytes.count)) }
                 }
             } catch {
                 if error.isFatal { throw error }
@@ -293,7 +293,7 @@ final class RestorePass {
     }
 
     private func countUnwritten(_ entry: ManifestEntry, _ place: Place, bytes: UInt64) {
-        board.update {
+        counters.update {
             $0.files += 1
             $0.bytes.add(bytes)
             $0.processedBytes.add(entry.stat.size)
@@ -372,7 +372,7 @@ final class RestorePass {
         {
             keptNames[LinkKey(entry)] = path
         }
-        board.update {
+        counters.update {
             $0.kept += 1
             guard entry.stat.type == .regular else { return }
             $0.processedBytes.add(entry.stat.size)
@@ -412,7 +412,7 @@ final class RestorePass {
     private func finishRunningPlan() throws {
         guard let running else { return }
         self.running = nil
-        if try !running.finish() { board.update { $0.wasInterrupted = true } }
+        if try !running.finish() { counters.update { $0.wasInterrupted = true } }
     }
 
     // MARK: Reporting
@@ -433,7 +433,7 @@ final class RestorePass {
         return true
     }
 
-    private var finisher: FileFinisher { FileFinisher(board: board, onEvent: onEvent) }
+    private var finisher: FileFinisher { FileFinisher(counters: counters, onEvent: onEvent) }
 
     /// The path in the snapshot of what goes to a path of the target.
     func pathInSnapshot(_ path: [UInt8]) -> [UInt8] {

@@ -41,13 +41,13 @@ public final class Restore: Sendable {
     /// Restores. On return without an error everything that was reported restored is durable.
     ///
     /// Throws failures of the store and fatal ones of the target; what concerns one entry is an event.
-    public func run(_ request: RestoreRequest, progress: RestoreBoard = RestoreBoard()) throws
+    public func run(_ request: RestoreRequest, progress: RestoreCounters = RestoreCounters()) throws
         -> RestoreReport
     {
         let (request, filter) = request.takesGroups ? try withGroups(request) : (request, filter)
         let selection = RestoreSelection(request, filter, repository: repository, index: index)
         let pass = RestorePass(
-            selection, target: request.isDryRun ? nil : target, existing: target, board: progress,
+            selection, target: request.isDryRun ? nil : target, existing: target, counters: progress,
             onEvent: onEvent, isCancelled: isCancelled)
         guard !request.isDryRun, let target else {
             try pass.restoreEntries()
@@ -112,8 +112,8 @@ public final class Restore: Sendable {
     }
 }
 
-/// Where a restore counts, and shows how far it has come.
-public final class RestoreBoard: @unchecked Sendable {
+/// Counts what a restore has done so far, for its report and for whoever shows its progress. May be used from any thread.
+public final class RestoreCounters: @unchecked Sendable {
     private let monitor = Monitor()
     private var counted = RestoreReport()
 

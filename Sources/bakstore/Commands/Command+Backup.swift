@@ -95,7 +95,7 @@ extension Commands {
             onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
         let totals = source.countTotals(
             exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
-        let board = ProgressBoard()
+        let board = ProgressCounters()
         let ticker = Ticker(reporter) { output.show(board.current) }
         defer {
             ticker.stop()

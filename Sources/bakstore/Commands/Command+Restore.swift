@@ -96,7 +96,7 @@ extension Commands {
         let restore = Restore(
             repository, index: index, to: target, filter: filter, onEvent: output.note,
             isCancelled: context.isInterrupted)
-        let board = RestoreBoard()
+        let board = RestoreCounters()
         let ticker = Ticker(reporter) { output.show(board.report) }
         defer {
             ticker.stop()

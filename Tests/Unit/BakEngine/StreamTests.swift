@@ -131,10 +131,10 @@ private final class StreamTree: SourceTree {
             .file("s/c", Array(long.prefix(70_000))), .file("s/empty"),
         ])
         for _ in 0..<2 {
-            let board = ProgressBoard()
-            let report = try Backup(bench.repository, of: tree).run(MemoryBench.request(), progress: board)
-            #expect(board.current.bytes == report.counters.bytes)
-            #expect(board.current.files == 4 && board.current.bytes > 9 << 20)
+            let counters = ProgressCounters()
+            let report = try Backup(bench.repository, of: tree).run(MemoryBench.request(), progress: counters)
+            #expect(counters.current.bytes == report.counters.bytes)
+            #expect(counters.current.files == 4 && counters.current.bytes > 9 << 20)
         }
     }
 }
