@@ -82,13 +82,13 @@ public final class LibraryBenchmark: Sendable {
     ///   - readConcurrency: how many files are read at once; nil for what suits the medium.
     public func run(workerCount: Int, readConcurrency: Int? = nil) throws -> LibraryReport {
         let begin = repository.time.monotonicNanoseconds()
-        let manner = ReadingManner(
+        let strategy = ReadStrategy(
             tree.medium, processors: max(1, workerCount), asked: readConcurrency,
             mostOpenFiles: tree.mostOpenFiles)
-        let source = manner.gated(tree)
+        let source = strategy.gated(tree)
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         let queue = BoundedQueue<[LibraryItem]>(capacity: 64)
-        let workers = (0..<manner.threads).map { _ in UncheckedBox(makeWorker(source, session)) }
+        let workers = (0..<strategy.threads).map { _ in UncheckedBox(makeWorker(source, session)) }
         let threads = workers.map { worker in
             Thread { [self] in
                 state.guarding {

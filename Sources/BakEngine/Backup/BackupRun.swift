@@ -126,13 +126,13 @@ public final class Backup: Sendable {
             earlier: carrying.map { EarlierEntries(parents.followed, $0) }, stored: stored,
             isArchive: parents.isArchive)
         let racyTimestamps = RacyTimestamps(time: repository.time, tree: tree)
-        let manner = ReadingManner(
+        let strategy = ReadStrategy(
             tree.medium, processors: max(1, request.workerCount), asked: request.readConcurrency,
             mostOpenFiles: tree.mostOpenFiles)
-        let makeIngester = try ingesters(request, manner, racyTimestamps, assembler, flow, progress) {
+        let makeIngester = try ingesters(request, strategy, racyTimestamps, assembler, flow, progress) {
             session.added.storedBytes
         }
-        let workers = (0..<manner.threads).map { number in
+        let workers = (0..<strategy.threads).map { number in
             worker(makeIngester(writers[number % writers.count]), flow, progress)
         }
         let assemblerWork = UncheckedBox { try assembler.run { makeIngester(writers[0]) } }
@@ -142,7 +142,7 @@ public final class Backup: Sendable {
             makesRuns: onEntry == nil, carrying: carrying, onEvent: onEvent)
         let maker = UncheckedBox(
             ChangeDetector(
-                tree, comparer, racyTimestamps, flow, isByInode: manner.isByInode,
+                tree, comparer, racyTimestamps, flow, isByInode: strategy.isByInode,
                 believesLinks: !request.ignoresInode))
         let makerThread = Thread { maker.value.makeSteps() }
         let mark = request.isDryRun ? ObjectNames.config : ObjectNames.session(session.id)
@@ -175,13 +175,13 @@ public final class Backup: Sendable {
 
     /// What makes a reader of files that stores them with a writer.
     private func ingesters(
-        _ request: BackupRequest, _ manner: ReadingManner, _ racyTimestamps: RacyTimestamps,
+        _ request: BackupRequest, _ strategy: ReadStrategy, _ racyTimestamps: RacyTimestamps,
         _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressCounters,
         storedBytes: @escaping () -> Int
     ) throws -> (BlobWriter) -> FileIngester {
         let chunkers = try ChunkerSet(repository.config, readsStructure: request.readsStructure)
         let source =
-            manner.gated(tree)
+            strategy.gated(tree)
         return { [repository] writer in
             FileIngester(
                 tree: source, writer: writer, chunkers: chunkers,

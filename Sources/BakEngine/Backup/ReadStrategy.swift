@@ -1,11 +1,11 @@
-// ReadGate: lets only so many files of a source be read at the same time, while more threads compute. Two readers make
-// a spinning disk's head go to and fro.
+// ReadStrategy: how many files of a source are read at the same time, and in which order, while more threads compute.
+// Two readers make a spinning disk's head go to and fro.
 
 import BakCore
 import BakStorage
 
 /// How a backup reads its source.
-package struct ReadingManner: Equatable, Sendable {
+package struct ReadStrategy: Equatable, Sendable {
     /// How many threads read and compute.
     package var threads: Int
     /// How many of them may read at a time.
@@ -16,7 +16,7 @@ package struct ReadingManner: Equatable, Sendable {
     /// Readers where each read waits for another machine.
     private static let networkReaders = 8
 
-    /// The manner for a medium: what `asked` says, or what suits it, with no more than `mostOpenFiles` files open.
+    /// The strategy for a medium: what `asked` says, or what suits it, with no more than `mostOpenFiles` files open.
     package init(_ medium: SourceMedium, processors: Int, asked: Int?, mostOpenFiles: Int = .max) {
         let usual =
             switch medium {

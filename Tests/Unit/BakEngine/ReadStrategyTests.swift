@@ -68,7 +68,7 @@ private final class WatchedTree: SourceTree {
     }
 }
 
-@Suite struct ReadingMannerTests {
+@Suite struct ReadStrategyTests {
     /// Files whose inodes go the other way than their names, in one folder.
     private static func tree(_ count: Int) -> FakeTree {
         var random = SeededRandom(5)
