@@ -230,7 +230,7 @@ public final class SnapshotCopy {
                 }
             } catch  where error is CorruptionError || error is MissingBlobError { fail(snapshot, error) }
         }
-        report.addedBytes = UInt64(session.added.bytes) + copy.imaginedBytes
+        report.addedBytes = UInt64(session.added.bytes) + copy.dryRunBytes
         report.addedStoredBytes = request.isDryRun ? 0 : UInt64(session.added.storedBytes)
     }
 

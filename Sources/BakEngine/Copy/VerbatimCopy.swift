@@ -23,7 +23,7 @@ final class VerbatimCopy {
     private var wanted: Set<BlobReference> = []
     private var wantedBytes = 0
     /// Chunks that a dry run would have copied.
-    private var imagined: Set<BlobReference> = []
+    private var dryRunChunks: Set<BlobReference> = []
 
     /// Chunks are fetched together when there are so many of them, or so many bytes.
     private static let windowChunks = 1 << 16
@@ -46,7 +46,7 @@ final class VerbatimCopy {
     }
 
     /// What a dry run would have copied beside manifests.
-    var imaginedBytes: UInt64 { imagined.total { UInt64($0.length) } }
+    var dryRunBytes: UInt64 { dryRunChunks.total { UInt64($0.length) } }
 
     /// Copies a snapshot and commits it; nil when the user ended it before its end.
     ///
@@ -90,7 +90,8 @@ final class VerbatimCopy {
     }
 
     private func want(_ chunk: BlobReference) {
-        guard !session.index.isKnown(chunk), !imagined.contains(chunk), wanted.insert(chunk).inserted else {
+        guard !session.index.isKnown(chunk), !dryRunChunks.contains(chunk), wanted.insert(chunk).inserted
+        else {
             return
         }
         wantedBytes += Int(chunk.length)
@@ -101,7 +102,7 @@ final class VerbatimCopy {
             for chunk in wanted where sourceIndex.location(of: chunk) == nil {
                 throw MissingBlobError(id: chunk.id)
             }
-            imagined.formUnion(wanted)
+            dryRunChunks.formUnion(wanted)
         } else {
             do {
                 try transfer.copy(wanted)
