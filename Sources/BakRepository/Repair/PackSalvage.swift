@@ -128,8 +128,11 @@ final class PackSalvage {
                     return blob
                 } catch { continue }
             }
-        } catch {}
-        return nil
+            return nil
+        } catch {
+            // No header of a blob: none begins here.
+            return nil
+        }
     }
 
     /// The seals that a pack's blobs may have; none in a plain repository.
