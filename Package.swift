@@ -138,7 +138,8 @@ let package = Package(
         tests(
             "BakEngine",
             of: [
-                "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakPosix", "BakCodec",
+                "TestSupport", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakPosix",
+                "BakCodec",
                 "BakChunking",
                 "BakStorage",
                 "BakCore",

@@ -58,7 +58,7 @@ final class MeddledTree: SourceTree {
     ])
     func aFileThatChangesWhileItIsReadIsFlaggedAndReadAgain(command: String) throws {
         let bench = try Workbench()
-        try bench.shell("head -c 9000000 /dev/urandom > f && printf steady > g")
+        try bench.shell("noise 9000000 > f && printf steady > g")
         try bench.settle()
         let folder = bench.folder + "/source"
         let isDone = Mutex(false)
@@ -106,14 +106,14 @@ final class MeddledTree: SourceTree {
 
     @Test func anEditBehindARestoredMtimeIsNoticed() throws {
         let bench = try Workbench()
-        try bench.shell("head -c 5000 /dev/urandom > f && touch -d '2001-01-01' f")
+        try bench.shell("noise 5000 > f && touch -d '2001-01-01' f")
         try bench.settle()
         try bench.backup()
-        try bench.shell("head -c 5000 /dev/urandom > f && touch -d '2001-01-01' f")
+        try bench.shell("noise 5000 > f && touch -d '2001-01-01' f")
         try bench.settle()
         // Told to ignore ctime, a backup believes the mtime.
         #expect(try bench.backup { $0.ignoresCtime = true }.counters.readBytes == 0)
-        try bench.shell("cp f ../kept && head -c 5000 /dev/urandom > f && touch -d '2001-01-01' f")
+        try bench.shell("cp f ../kept && noise 5000 > f && touch -d '2001-01-01' f")
         try bench.settle()
         #expect(try bench.backup().counters.changedFiles == 1)
         #expect(try bench.differences(bench.folder + "/source", try bench.restore()).isEmpty)
@@ -121,7 +121,7 @@ final class MeddledTree: SourceTree {
 
     @Test func aReplacedInodeIsNoticedUnlessIgnored() throws {
         let bench = try Workbench()
-        try bench.shell("head -c 5000 /dev/urandom > f")
+        try bench.shell("noise 5000 > f")
         try bench.settle()
         try bench.backup()
         try bench.shell("cp -p f g && mv g f")
@@ -140,7 +140,7 @@ final class MeddledTree: SourceTree {
     @Test(arguments: ["chmod 600 f", "setfattr -n user.a -v b f"])
     func anEditOfMetadataAloneStoresNoContent(command: String) throws {
         let bench = try Workbench()
-        try bench.shell("head -c 500000 /dev/urandom > f")
+        try bench.shell("noise 500000 > f")
         try bench.settle()
         try bench.backup()
         try bench.shell(command)

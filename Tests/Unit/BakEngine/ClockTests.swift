@@ -4,6 +4,7 @@ import BakFormat
 import BakPosix
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// Backups on machines whose clocks were wrong: the latest is what was made last, the next compares with it, and copies are in
@@ -31,7 +32,8 @@ import Testing
 
     private static func open(_ store: MemoryStore, at seconds: Int64) throws -> Repository {
         try Repository.open(
-            store, cache: MemoryCache(), time: FixedTime(seconds: seconds), random: SystemRandom())
+            store, cache: MemoryCache(), time: FixedTime(seconds: seconds),
+            random: TestSeed.unique(#fileID, #line))
     }
 
     /// Makes a story's backups; returns their snapshots in the order in which they were made.
@@ -85,7 +87,7 @@ import Testing
             let options = sameIDs ? Repository.Options(like: source.config) : MemoryBench.options
             _ = try Repository.create(
                 in: target, options: options, cache: MemoryCache(), time: FixedTime(seconds: now),
-                random: SystemRandom())
+                random: TestSeed.unique(#fileID, #line))
             let destination = try Self.open(target, at: now)
             let chosen = try source.snapshots().readable
             _ = try SnapshotCopy(

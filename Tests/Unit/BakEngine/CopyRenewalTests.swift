@@ -2,6 +2,7 @@ import BakCore
 import BakFormat
 import BakPosix
 import BakRepository
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -17,7 +18,7 @@ import Testing
         {
             let repository = try Repository.open(
                 bench.store, cache: MemoryCache(), time: FixedTime(seconds: Int64(time)),
-                random: SystemRandom()
+                random: TestSeed.unique(#fileID, #line)
             )
             let content = Array("content \(number)".utf8)
             let tree = FakeTree([.other("s", .directory), .file("s/\(number)", content)])

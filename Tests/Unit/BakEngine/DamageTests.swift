@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// Every kind of damage to every object of a small repository. Found by the check and named, or provably
@@ -118,9 +119,7 @@ import Testing
     }
 
     @Test func everyFlippedBitIsFound() throws {
-        let seed = UInt64.random(in: 0...(.max))
-        var random = SeededRandom(seed)
-        print("DamageTests seed \(seed)")
+        var random = SeededRandom(TestSeed.random("flipped bits").next())
         try eachDamage { objects, key in
             let bytes = objects[key]!
             var positions = Set(0..<bytes.count)
@@ -135,7 +134,7 @@ import Testing
                 var flipped = bytes
                 let bit = Int.random(in: 0..<8, using: &random)
                 flipped[position] ^= 1 << bit
-                return ("seed \(seed), bit \(bit) of byte \(position)", flipped)
+                return ("BAKSTORE_TEST_SEED=\(TestSeed.value), bit \(bit) of byte \(position)", flipped)
             }
         }
     }
@@ -214,8 +213,7 @@ import Testing
         let snapshot = try #require(try bench.backup(tree).snapshot)
         let table = try #require(bench.cache.contents["index"])
         #expect(table.count > 4096 * 30)
-        let seed = UInt64.random(in: 0...(.max))
-        random = SeededRandom(seed)
+        random = SeededRandom(TestSeed.random("damaged tables").next())
         for attempt in 0..<(isLong ? 5000 : 12) {
             let position = Int.random(in: 0..<table.count, using: &random)
             var damaged = table
@@ -226,11 +224,11 @@ import Testing
             let repository = try MemoryBench.open(bench.store, cache: cache)
             let index = try BlobIndex(repository)
             let whole = try BlobIndex(bench.repository)
-            #expect(index.count == whole.count, "seed \(seed)")
+            #expect(index.count == whole.count, "BAKSTORE_TEST_SEED=\(TestSeed.value)")
             try whole.forEach { entry, pack in
                 let location = index.location(of: BlobReference(id: entry.id, length: entry.rawLength))
                 if location?.offset != entry.offset || location?.pack != pack.id {
-                    Issue.record("seed \(seed): byte \(position) matters")
+                    Issue.record("BAKSTORE_TEST_SEED=\(TestSeed.value): byte \(position) matters")
                 }
             }
         }

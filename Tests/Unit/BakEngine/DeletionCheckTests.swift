@@ -9,9 +9,9 @@ import Testing
 
 @Suite struct DeletionCheckTests {
     private static let makeTree = """
-        mkdir -p dcim/sub && head -c 40000 /dev/urandom > dcim/a && head -c 3000 /dev/urandom > dcim/sub/b
+        mkdir -p dcim/sub && noise 40000 > dcim/a && noise 3000 > dcim/sub/b
         printf small > dcim/c && printf '' > dcim/empty && ln -s a dcim/link && truncate -s 300000 dcim/hole
-        head -c 600000 /dev/urandom > dcim/many-chunks
+        noise 600000 > dcim/many-chunks
         """
 
     private struct Outcome {
@@ -108,7 +108,7 @@ import Testing
 
     @Test func whatIsDamagedInTheStoreMustBeKept() throws {
         let bench = try Workbench()
-        try bench.shell("head -c 500000 /dev/urandom > one && printf small > two")
+        try bench.shell("noise 500000 > one && printf small > two")
         try bench.backup()
         try bench.shell(
             """

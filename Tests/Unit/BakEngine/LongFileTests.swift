@@ -4,6 +4,7 @@ import BakFormat
 import BakPosix
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// Files whose extents fill many records, several segments or several windows of a restore.
@@ -16,7 +17,8 @@ import Testing
         }
         let store = MemoryStore()
         let repository = try Repository.create(
-            in: store, options: options, cache: MemoryCache(), time: SystemTime(), random: SystemRandom())
+            in: store, options: options, cache: MemoryCache(), time: TickingTime.shared,
+            random: TestSeed.unique(#fileID, #line))
         var random = SeededRandom(8)
         let tree = FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(300)),

@@ -3,11 +3,11 @@
 import BakCore
 import BakEngine
 import BakFormat
-import BakPosix
 import BakRepository
 import BakStorage
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 /// Whether the slow forms of tests were asked for.
@@ -57,16 +57,22 @@ struct MemoryBench {
         return options
     }()
 
-    init(time: any TimeSource = SystemTime(), options: Repository.Options = Self.options) throws {
+    init(
+        time: any TimeSource = TickingTime.shared, options: Repository.Options = Self.options,
+        file: String = #fileID, line: Int = #line
+    ) throws {
         store = MemoryStore()
         cache = MemoryCache()
         repository = try Repository.create(
-            in: store, options: options, cache: cache, time: time, random: SystemRandom())
+            in: store, options: options, cache: cache, time: time, random: TestSeed.unique(file, line))
     }
 
     /// Opens what a store holds, with an empty cache unless one is given.
-    static func open(_ store: any ObjectStore, cache: MemoryCache = MemoryCache()) throws -> Repository {
-        try Repository.open(store, cache: cache, time: SystemTime(), random: SystemRandom())
+    static func open(
+        _ store: any ObjectStore, cache: MemoryCache = MemoryCache(),
+        time: any TimeSource = TickingTime.shared, file: String = #fileID, line: Int = #line
+    ) throws -> Repository {
+        try Repository.open(store, cache: cache, time: time, random: TestSeed.unique(file, line))
     }
 
     static func request(_ paths: [String] = ["s"]) -> BackupRequest {

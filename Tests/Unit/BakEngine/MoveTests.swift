@@ -10,11 +10,11 @@ import Testing
         try bench.shell(
             """
             mkdir -p albums/2024/may albums/2025 other
-            for i in $(seq 40); do head -c $((i * 300)) /dev/urandom > albums/2024/photo$i; done
+            for i in $(seq 40); do noise $((i * 300)) > albums/2024/photo$i; done
             for i in $(seq 30); do echo small $i > albums/2024/may/note$i; done
-            head -c 600000 /dev/urandom > albums/2024/may/many-chunks
+            noise 600000 > albums/2024/may/many-chunks
             ln -s photo1 albums/2024/link && ln albums/2024/photo2 albums/2024/may/second-name
-            for i in $(seq 20); do head -c 900 /dev/urandom > albums/2025/photo$i; done
+            for i in $(seq 20); do noise 900 > albums/2025/photo$i; done
             """)
         try bench.settle()
         try bench.backup()

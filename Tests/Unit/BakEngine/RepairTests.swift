@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 /// Every object of a small repository deleted, cut or changed: the repairs bring back what is not lost, the next
@@ -170,9 +171,7 @@ import Testing
     }
 
     @Test func flippedBytes() throws {
-        let seed = UInt64.random(in: 0...(.max))
-        var random = SeededRandom(seed)
-        print("RepairTests seed \(seed)")
+        var random = SeededRandom(TestSeed.random("flipped bytes").next())
         try eachObject { key, bytes in
             let isPack = key.description.hasPrefix("packs/")
             let positions =
@@ -182,7 +181,7 @@ import Testing
             return positions.map { position in
                 var flipped = bytes
                 flipped[position] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-                return ("seed \(seed), byte \(position)", flipped)
+                return ("BAKSTORE_TEST_SEED=\(TestSeed.value), byte \(position)", flipped)
             }
         }
     }

@@ -11,7 +11,7 @@ import Testing
     @Test func everyByteCountsOnceHoweverItComes() throws {
         let bench = try Workbench()
         try bench.shell(
-            "head -c 300000 /dev/urandom > long && printf short > inline && : > empty"
+            "noise 300000 > long && printf short > inline && : > empty"
                 + " && truncate -s 5000000 hole && printf end >> hole && ln long link")
         let snapshot = try #require(try bench.backup().snapshot)
         let index = try BlobIndex(bench.repository)

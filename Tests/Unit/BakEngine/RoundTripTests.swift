@@ -11,9 +11,9 @@ import Testing
     /// Files of every kind that needs no privilege, with awkward names.
     private static let makeTree = """
         mkdir -p a/b/c a-b 'with space' empty && printf '' > nothing && printf x > a/one
-        head -c 512 /dev/urandom > a/inline && head -c 513 /dev/urandom > a/chunked
-        head -c 300000 /dev/urandom > a/b/large && cp a/b/large a-b/copy && seq 1 60000 > a/b/c/text
-        printf '\\377\\330\\377\\340' > photo.jpg && head -c 2000000 /dev/urandom >> photo.jpg
+        noise 512 > a/inline && noise 513 > a/chunked
+        noise 300000 > a/b/large && cp a/b/large a-b/copy && seq 1 60000 > a/b/c/text
+        printf '\\377\\330\\377\\340' > photo.jpg && noise 2000000 >> photo.jpg
         ln -s a/one link && ln -s missing dangling && ln a/b/large hardlink && mkfifo fifo
         printf y > "$(printf 'bad\\377name')" && printf z > "$(printf 'new\\nline')"
         truncate -s 50000000 holes && printf data | dd of=holes bs=1 seek=20000000 conv=notrunc 2>/dev/null
@@ -103,7 +103,7 @@ import Testing
 
     @Test func aFileOfManyChunksFillsSeveralRecords() throws {
         let bench = try Workbench(minimum: 64, maximum: 192)
-        try bench.shell("head -c 600000 /dev/urandom > many && printf tail > zz")
+        try bench.shell("noise 600000 > many && printf tail > zz")
         try bench.settle()
         try bench.backup()
         let second = try bench.backup()
@@ -113,7 +113,7 @@ import Testing
 
     @Test func anInterruptedRunLeavesAPartialSnapshotAndLittleToRepeat() throws {
         let bench = try Workbench()
-        try bench.shell("for i in $(seq 400); do head -c 20000 /dev/urandom > f$i; done")
+        try bench.shell("for i in $(seq 400); do noise 20000 > f$i; done")
         try bench.settle()
         let seen = Mutex(0)
         let counted = EventLog()
@@ -143,7 +143,7 @@ import Testing
 
     @Test func checkpointsArePartialSnapshotsOfTheirOwn() throws {
         let bench = try Workbench()
-        try bench.shell("for i in $(seq 100); do head -c 100000 /dev/urandom > f$i; done")
+        try bench.shell("for i in $(seq 100); do noise 100000 > f$i; done")
         let events = EventLog()
         try bench.backup(events) { $0.checkpointBytes = 2 << 20 }
         let checkpoints = events.all.compactMap { event -> CommitRecord? in

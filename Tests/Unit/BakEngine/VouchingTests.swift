@@ -6,6 +6,7 @@ import BakFormat
 import BakPosix
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 @Suite struct VouchingTests {
@@ -42,7 +43,7 @@ import Testing
         // One with more extents than a record of the list of files holds, one inline, one with holes.
         try bench.shell(
             """
-            printf a > a && head -c 700000 /dev/urandom > long && printf same > s1 && printf same > s2 &&
+            printf a > a && noise 700000 > long && printf same > s1 && printf same > s2 &&
             truncate -s 100000 hole && printf x >> hole
             """)
         let first = try bench.backup().snapshot
@@ -134,7 +135,7 @@ import Testing
     @Test func whatCanNotComeBackIsDropped() throws {
         let bench = try Workbench()
         // Larger than what a prune may leave unused.
-        try bench.shell("head -c 300000 /dev/urandom > a")
+        try bench.shell("noise 300000 > a")
         let first = try #require(try bench.backup().snapshot)
         try ask(bench)
         try bench.shell("rm a")
@@ -228,7 +229,7 @@ import Testing
             call.operation == "put" && call.object.hasPrefix("vouched/") ? kind : nil
         }
         let repository = try Repository.open(
-            faulty, cache: MemoryCache(), time: SystemTime(), random: SystemRandom())
+            faulty, cache: MemoryCache(), time: SystemTime(), random: TestSeed.unique(#fileID, #line))
         var reasons: [[DeletionReason]] = []
         func askThere() throws -> DeletionReport {
             reasons = []
@@ -258,7 +259,8 @@ import Testing
                 content: ID128(high: 0, low: UInt64(number / 2)),
                 path: Array(repeating: UInt8(ascii: "p"), count: 60_000))
         }
-        let parts = Vouch.parts(files.shuffled())
+        var random = TestSeed.random("an order of vouched files")
+        let parts = Vouch.parts(files.shuffled(using: &random))
         #expect(parts.count > 1 && parts.flatMap(\.self).map(\.content.low) == Array(0..<150))
         let context = FrameContext(repository: .zero, sealer: .plain)
         for part in parts {

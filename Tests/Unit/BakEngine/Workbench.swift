@@ -10,6 +10,7 @@ import BakRepository
 import BakStorage
 import Glibc
 import Synchronization
+import TestSupport
 
 /// A clock two minutes ahead: files made a moment ago are old enough for their times to be trusted.
 struct LaterTime: TimeSource {
@@ -26,11 +27,15 @@ final class Workbench: Sendable {
     let folder: String
     let repository: Repository
     let store: LocalStore
+    private let random: TestSupport.SeededRandom
 
+    /// The clock is the system's unless told otherwise, because that is what dates the files.
     init(
         packBytes: Int = 1 << 20, idAlgorithm: IDAlgorithm = .xxh3, minimum: Int = 4 << 10,
-        maximum: Int = 12 << 10, time: any TimeSource = SystemTime()
+        maximum: Int = 12 << 10, time: any TimeSource = SystemTime(),
+        file: String = #fileID, line: Int = #line
     ) throws {
+        random = TestSeed.unique(file, line)
         var template = Array("/tmp/bakstore-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure(message: "mkdtemp: errno \(errno)") }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -46,7 +51,7 @@ final class Workbench: Sendable {
         options.idAlgorithm = idAlgorithm
         repository = try Repository.create(
             in: store, options: options, cache: FolderCache(path: folder + "/cache"), time: time,
-            random: SystemRandom())
+            random: random)
     }
 
     deinit {
@@ -55,9 +60,20 @@ final class Workbench: Sendable {
 
     struct Failure: Error { var message: String }
 
-    /// Runs a shell command in the source folder and expects it to succeed.
+    /// Runs a shell command in the source folder and expects it to succeed. `noise COUNT` there prints so many bytes that do
+    /// not compress, other ones each time, from the run's seed.
     func shell(_ command: String) throws {
-        let status = run("cd \(folder)/source && \(command)")
+        let noise = """
+            drawn=\(random.next() >> 34)
+            noise() {
+                drawn=$((drawn + 1))
+                perl -e 'binmode STDOUT; srand shift; my $left = shift;
+                    for (; $left > 0; $left -= 8192) {
+                        print substr pack("n*", map { rand 65536 } 1..4096), 0, $left }' $drawn "$1"
+            }
+
+            """
+        let status = run("\(noise)cd \(folder)/source && \(command)")
         guard status == 0 else { throw Failure(message: "\(command): \(status)") }
     }
 

@@ -307,7 +307,7 @@ extension PosixTests {
 
         @Test func aTemporaryGoesWhenItsSessionIsDecidedAndNotByAge() throws {
             let store = try LocalStore.create(path: scratch["aged"])
-            let (session, next) = (ID128(from: SystemRandom()), ID128(from: SystemRandom()))
+            let (session, next) = (ID128(high: 1, low: 2), ID128(high: 3, low: 4))
             let past = [timespec(tv_sec: 1000, tv_nsec: 0), timespec(tv_sec: 1000, tv_nsec: 0)]
             func stage(_ batch: any StagedBatch, _ key: String) throws {
                 try withBytes(key) { try batch.stage(ObjectKey(key), $0) }
@@ -341,7 +341,7 @@ extension PosixTests {
         @Test func aFullStoreSaysSoAndShowsNothing() throws {
             scratch.folder("small")
             guard mount("none", scratch["small"], "tmpfs", 0, "size=256k") == 0 else {
-                return skip(because: "cannot mount a tmpfs (errno \(errno))")
+                try Test.cancel("cannot mount a tmpfs (errno \(errno))")
             }
             defer { umount(scratch["small"]) }
             let store = try LocalStore.create(path: scratch["small/store"])
@@ -363,7 +363,7 @@ extension PosixTests {
         @Test func aReadOnlyStoreReadsAndRefusesToWrite() throws {
             scratch.folder("fixed")
             guard mount("none", scratch["fixed"], "tmpfs", 0, "size=256k") == 0 else {
-                return skip(because: "cannot mount a tmpfs (errno \(errno))")
+                try Test.cancel("cannot mount a tmpfs (errno \(errno))")
             }
             defer { umount(scratch["fixed"]) }
             _ = try withBytes("x") {

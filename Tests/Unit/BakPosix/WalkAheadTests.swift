@@ -46,8 +46,8 @@ extension PosixTests {
         }
 
         @Test func looksLaterAtTheSame() throws {
-            let seed = UInt64.random(in: 0...UInt64.max)
-            var random = SeededRandom(seed: seed)
+            let seed = TestSeed.value
+            var random = TestSeed.random("trees that are walked ahead")
             var unseen = 0
             for round in 0..<20 {
                 fill("r\(round)", depth: 4, &random)

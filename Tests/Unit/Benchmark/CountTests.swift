@@ -56,7 +56,7 @@ private struct LaterTime: TimeSource {
         let store = SimulatedStore()
         let repository = try Repository.create(
             in: store, options: Repository.Options(classes: defaultChunkClasses), cache: MemoryCache(),
-            time: LaterTime(), random: SystemRandom())
+            time: LaterTime(), random: TestSeed.unique(#fileID, #line))
         let tree = StillTree(try FileTree(roots: [Array(path.utf8)]))
         var request = BackupRequest(
             paths: tree.files.roots, host: "h", device: "d", user: "u", program: "p")
