@@ -170,7 +170,7 @@ private let secret = Array(UInt8(0)..<32)
             "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"
         ),
     ])
-    func rfc4231(bytes: [UInt8], message: [UInt8], expected: String) {
+    func rfc4231(bytes: [UInt8], message: [UInt8], expected: String) throws {
         let (key, state) = (HMACKey(bytes), HMACState())
         for cut in [0, message.count / 2, message.count] {
             var tag = [UInt8](repeating: 0, count: 32)
@@ -183,7 +183,9 @@ private let secret = Array(UInt8(0)..<32)
             #expect(Hex.encode(tag) == expected)
         }
         // The same many times at once, where there is that.
-        guard let many = ck_many_open() else { return }
+        guard let many = ck_many_open() else {
+            try Test.cancel("one at a time agrees; this processor computes no hashes many at once")
+        }
         defer { ck_many_close(many) }
         var state0 = ck_hmac_key()
         key.withPads { ck_many_key(many, $0, $1, &state0) }

@@ -93,8 +93,9 @@ import Testing
 
     @Test(arguments: Damage.allCases, [Repair.index, .packs])
     func aBackupIsWholeWhereARepairCameBeforeItsEnd(damage: Damage, kind: Repair) throws {
-        // Packs are repaired where the index is whole.
-        if damage == .lostSegment, kind == .packs { return }
+        if damage == .lostSegment, kind == .packs {
+            try Test.cancel("packs are repaired where the index is whole")
+        }
         let (objects, originals) = try Self.prepared(damage)
         var wholeRuns = 0
         let calls = try Beside.eachCall(of: objects, { _ = try Self.repair($0, kind) }) {
@@ -150,7 +151,9 @@ import Testing
 
     @Test(arguments: Damage.allCases, [Repair.index, .packs])
     func aRepairNamesWhatABackupBesideItLacks(damage: Damage, kind: Repair) throws {
-        if damage == .lostSegment, kind == .packs { return }
+        if damage == .lostSegment, kind == .packs {
+            try Test.cancel("packs are repaired where the index is whole")
+        }
         let (objects, originals) = try Self.prepared(damage)
         let made = Mutex<ID128?>(nil)
         let calls = try Beside.eachCall(

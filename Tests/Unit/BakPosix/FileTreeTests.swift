@@ -184,7 +184,7 @@ extension PosixTests {
             // Above a root a folder may be unreadable as long as it can be passed.
             scratch.folder("pass", mode: 0o711)
             scratch.write("pass/f")
-            _ = try asOrdinaryUser { () throws in
+            try asOrdinaryUser { () throws in
                 if geteuid() != 0 {
                     chmod(scratch["r/closed"], 0)
                     chmod(scratch["pass"], 0o111)

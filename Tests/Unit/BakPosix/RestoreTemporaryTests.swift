@@ -154,7 +154,7 @@ extension PosixTests {
 
         @Test func noTraceStaysInATopThatMayNotBeWrittenTo() throws {
             chmod(scratch.path, 0o777)
-            _ = try asOrdinaryUser { () throws in
+            try asOrdinaryUser { () throws in
                 let target = try FolderTarget(path: scratch["t"])
                 try target.makeFolder(Array("d".utf8))
                 #expect(scratch.names("t").count == 2, "the mark comes before everything else")
@@ -172,7 +172,7 @@ extension PosixTests {
 
         @Test func rightsThatTheUserMayGiveAreLentAndTakenBack() throws {
             chmod(scratch.path, 0o777)
-            _ = try asOrdinaryUser { () throws in
+            try asOrdinaryUser { () throws in
                 for (name, mode) in [("a", 0o555), ("b", 0), ("c", 0o311)] as [(String, mode_t)] {
                     scratch.folder("t\(name)", mode: 0o755)
                     scratch.folder("t\(name)/in")

@@ -101,26 +101,15 @@ func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) throws -> R) 
     try Array(text.utf8).withUnsafeBytes(body)
 }
 
-/// Says why a test did not run; a skipped test must not look like a passed one.
-func skip(_ test: String = #function, because reason: String) {
-    print("skipped: \(test): \(reason)")
-}
-
-/// Runs `body` on this thread with the file permissions of an ordinary user. False, after saying why,
-/// when that cannot be had.
-func asOrdinaryUser(_ test: String = #function, _ body: () throws -> Void) rethrows -> Bool {
-    guard geteuid() == 0 else {
-        try body()
-        return true
-    }
+/// Runs `body` on this thread with the file permissions of an ordinary user. Ends the test as skipped where that cannot be had.
+func asOrdinaryUser(_ body: () throws -> Void) throws {
+    guard geteuid() == 0 else { return try body() }
     typealias SetID = @convention(c) (UInt32) -> Int32
     guard let symbol = dlsym(nil, "setfsuid") else {
-        skip(test, because: "no setfsuid to leave root's permissions with")
-        return false
+        try Test.cancel("no setfsuid to leave root's permissions with")
     }
     let setfsuid = unsafeBitCast(symbol, to: SetID.self)
     _ = setfsuid(65534)
     defer { _ = setfsuid(0) }
     try body()
-    return true
 }

@@ -12,13 +12,12 @@ extension PosixTests {
     @Suite struct UnnamedFileTests {
         let scratch = Scratch()
 
-        /// A target that makes files without a name; nil, after saying why, where that cannot be had.
-        func target(_ test: String = #function) throws -> FolderTarget? {
+        /// A target that makes files without a name. Ends the test as skipped where that cannot be had.
+        func target() throws -> FolderTarget {
             let target = try FolderTarget(path: scratch["target"])
             try target.makeFolder(Array("d".utf8))
             if target.medium.makesUnnamed { return target }
-            skip(test, because: "no file can be made without a name here")
-            return nil
+            try Test.cancel("no file can be made without a name here")
         }
 
         func begin(
@@ -41,7 +40,7 @@ extension PosixTests {
         }
 
         @Test func aFileHasNoNameBeforeItIsWhole() throws {
-            guard let target = try target() else { return }
+            let target = try target()
             let file = try begin(target, "d/f", "text")
             #expect(scratch.names("target/d").isEmpty)
             #expect(try finish(file) == [])
@@ -56,7 +55,7 @@ extension PosixTests {
         /// What the mask of the process takes away is given back, and no bit comes that was not asked for.
         @Test(arguments: [0, 0o400, 0o444, 0o600, 0o644, 0o666, 0o777, 0o1644, 0o2755, 0o4711] as [UInt16])
         func aFileHasItsMode(mode: UInt16) throws {
-            guard let target = try target() else { return }
+            let target = try target()
             for (name, text) in [("full", "text"), ("empty", "")] {
                 #expect(try finish(begin(target, "d/" + name, text, mode: mode), mode: mode) == [])
                 #expect(scratch.status("target/d/" + name)?.st_mode == S_IFREG | mode_t(mode))
@@ -64,8 +63,8 @@ extension PosixTests {
         }
 
         @Test func anOwnerThatIsGivenKeepsTheMode() throws {
-            guard geteuid() == 0 else { return skip(because: "only root gives files away") }
-            guard let target = try target() else { return }
+            guard geteuid() == 0 else { try Test.cancel("only root gives files away") }
+            let target = try target()
             #expect(try finish(begin(target, "d/f", "text", mode: 0o640), mode: 0o640, user: 12345) == [])
             let status = try #require(scratch.status("target/d/f"))
             #expect(status.st_uid == 12345 && status.st_mode & 0o7777 == 0o640)
@@ -73,8 +72,8 @@ extension PosixTests {
 
         @Test func anOrdinaryUserMakesThemToo() throws {
             chmod(scratch.path, 0o777)
-            _ = try asOrdinaryUser { () throws in
-                guard let target = try target() else { return }
+            try asOrdinaryUser { () throws in
+                let target = try target()
                 #expect(
                     try finish(
                         begin(target, "d/f", "text", mode: 0o666), mode: 0o666, user: linux_file_user()) == []
@@ -84,7 +83,7 @@ extension PosixTests {
         }
 
         @Test func aNameThatIsTakenMeanwhileStays() throws {
-            guard let target = try target() else { return }
+            let target = try target()
             let file = try begin(target, "d/f", "late")
             scratch.write("target/d/f", "first")
             let isTaken: (any Error) -> Bool = { ($0 as? TargetError)?.kind == .taken }
@@ -93,7 +92,7 @@ extension PosixTests {
         }
 
         @Test func whatReplacesHasATemporary() throws {
-            guard let target = try target() else { return }
+            let target = try target()
             scratch.write("target/d/f", "old")
             let file = try begin(target, "d/f", "new", replacing: true)
             #expect(scratch.names("target/d").count == 2 && scratch.read("target/d/f") == "old")
@@ -102,7 +101,7 @@ extension PosixTests {
         }
 
         @Test func aFolderThatWasReplacedMeanwhileGetsTheFile() throws {
-            guard let target = try target() else { return }
+            let target = try target()
             let file = try begin(target, "d/f", "text")
             rmdir(scratch["target/d"])
             scratch.folder("target/d")
@@ -111,7 +110,7 @@ extension PosixTests {
         }
 
         @Test func withoutThemATemporaryDoes() throws {
-            guard let target = try target() else { return }
+            let target = try target()
             target.medium.makesUnnamed = false
             let file = try begin(target, "d/f", "text")
             #expect(scratch.names("target/d").count == 1)
