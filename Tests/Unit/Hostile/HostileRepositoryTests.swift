@@ -22,7 +22,7 @@ import Testing
     }
 
     /// Writes repositories as folders, for `tools/fuzz` to use the program on them.
-    @Test(.enabled(if: getenv("BAKSTORE_HOSTILE_FOLDER") != nil))
+    @Test(.enabled(if: getenv("BAKSTORE_HOSTILE_FOLDER") != nil, "BAKSTORE_HOSTILE_FOLDER names no folder"))
     func writeFolders() throws {
         let folder = String(cString: getenv("BAKSTORE_HOSTILE_FOLDER"))
         let count = getenv("BAKSTORE_HOSTILE_COUNT").flatMap { Int(String(cString: $0)) } ?? 100
