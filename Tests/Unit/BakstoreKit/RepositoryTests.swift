@@ -88,6 +88,8 @@ private func noise(_ seed: UInt64, _ count: Int) -> [UInt8] {
         for (name, bytes) in files {
             let entry = try #require(try again.entry(at: "\(place.source)/\(name)", of: snapshot))
             #expect(try again.contents(of: entry, of: snapshot) == bytes)
+            #expect(entry.size == bytes.count && entry.permissions & 0o400 != 0)
+            #expect(abs(entry.modificationTime - snapshot.time) < 3600)
         }
         #expect(try again.entry(at: "\(place.source)/none", of: snapshot) == nil)
 
