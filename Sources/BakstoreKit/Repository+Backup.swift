@@ -79,7 +79,7 @@ extension Repository {
                 throw BakstoreError(.source, missing.joined(separator: "; "))
             }
             if !options.isDryRun { _ = try? engine.removeLeavings() }
-            let board = ProgressBoard()
+            let counters = ProgressCounters()
             let backup = Backup(
                 engine, of: tree, exclusions: try exclusions(options), ownFolder: ownFolder,
                 onEvent: { event in
@@ -89,9 +89,9 @@ extension Repository {
                     default: break
                     }
                 }, isCancelled: { cancellation?.isCancelled ?? false })
-            let teller = ProgressTeller(onProgress) { RunProgress(board.current) }
+            let teller = ProgressTeller(onProgress) { RunProgress(counters.current) }
             defer { teller.finish() }
-            let report = try backup.run(request(tree, options), progress: board)
+            let report = try backup.run(request(tree, options), progress: counters)
             if !options.isDryRun {
                 engine.store.renewReserve()
                 if let made = report.snapshot { engine.noteSeen(made) }

@@ -85,7 +85,7 @@ extension Repository {
             let target =
                 options.isDryRun && isAbsent
                 ? nil : try FolderTarget(path: folder, isForbidden: Self.isRepository)
-            let board = RestoreBoard()
+            let counters = RestoreCounters()
             let restore = Restore(
                 engine, index: index, to: target,
                 onEvent: { event in
@@ -96,9 +96,9 @@ extension Repository {
                     default: break
                     }
                 }, isCancelled: { cancellation?.isCancelled ?? false })
-            let teller = ProgressTeller(onProgress) { RunProgress(board.report) }
+            let teller = ProgressTeller(onProgress) { RunProgress(counters.report) }
             defer { teller.finish() }
-            return RestoreResult(try restore.run(request, progress: board))
+            return RestoreResult(try restore.run(request, progress: counters))
         }
     }
 
