@@ -54,9 +54,9 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
         let object = object(key, bytes)
         // What has the name may be gone before it is looked at: then the name is free again.
-        if let outcome = try put(object, key) { return outcome }
-        if let outcome = try put(object, key) { return outcome }
-        throw error(.missing, "read", key.description)
+        while true {
+            if let outcome = try put(object, key) { return outcome }
+        }
     }
 
     /// Puts an object, and looks whose is there where the name is taken; nil if that is gone.
