@@ -61,15 +61,48 @@ public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
     public var key: ObjectKey
     /// What it is, as "a folder".
     public var what: String
+    /// True if it is a folder, in which objects may lie.
+    public var isFolder: Bool
 
     /// Makes a row of a listing.
-    public init(key: ObjectKey, what: String) {
-        self.key = key
-        self.what = what
+    public init(key: ObjectKey, what: String, isFolder: Bool = false) {
+        (self.key, self.what, self.isFolder) = (key, what, isFolder)
     }
 
     /// What is wrong and what to do, without the name.
     public var description: String { "\(what) is in its place; move that away" }
+}
+
+/// A part of an object.
+public struct RangeRequest: Hashable, Sendable {
+    /// The object.
+    public var key: ObjectKey
+    /// Where the part begins, in bytes.
+    public var offset: Int
+    /// How many bytes it has.
+    public var byteCount: Int
+
+    /// Makes a request.
+    public init(_ key: ObjectKey, offset: Int, byteCount: Int) {
+        (self.key, self.offset, self.byteCount) = (key, offset, byteCount)
+    }
+}
+
+/// What suits a store: how it is used best, not what it can do. The defaults are a disk's.
+public struct StoreTraits: Equatable, Sendable {
+    /// How many requests it should have at a time; at least as many are made as there are threads that compute.
+    public var requestsInFlight = 1
+    /// Two ranges of an object that are no farther from each other, in bytes, are better read as one.
+    public var coalescingGapBytes = 0
+    /// The largest pack that it takes well, in bytes.
+    public var mostPackBytes = Int.max
+    /// How many objects it removes in one request.
+    public var deletesAtOnce = 1
+    /// True if it is a folder or the like that this machine reaches by its own system calls.
+    public var isOnThisMachine = true
+
+    /// Makes the traits of a disk.
+    public init() {}
 }
 
 /// What became of a put-if-absent. A network may lose the reply to a put that took effect: whoever repeats it finds its own
@@ -108,6 +141,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// What a person calls this place, for messages: a folder's path or a bucket's address.
     var location: String { get }
 
+    /// What suits it.
+    var traits: StoreTraits { get }
+
     /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). A name that is taken is no
     /// failure: the outcome says whose the object is. Throws `.obstructed`, as every put does, when what has the name is no
     /// object.
@@ -129,9 +165,16 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Fills the whole of `buffer` from `offset` on; throws `.shortRead` when the object ends before.
     func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
 
-    /// A whole object of at most `limit` bytes in one step; throws `.notFound` when there is none. Nil if it is larger, or
-    /// if the store has no such step: then its size is to be asked for first.
-    func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]?
+    /// Reads a whole object of at most `limit` bytes in one request; throws `.notFound` when there is none. Returns nil if
+    /// it is larger. The default asks for the size first.
+    func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]?
+
+    /// Reads ranges, each as `read` does, and hands each to `body` with its place among `requests`, in any order but one at
+    /// a time. The bytes are lent for that call. What fails is handed over as well, and the others are still read. The
+    /// default reads one after the other.
+    func read(
+        _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
+    ) throws
 
     /// Every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does
     /// not exist is empty. Throws rather than return a part of the list.
@@ -143,14 +186,19 @@ public protocol ObjectStore: AnyObject, Sendable {
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
-    /// Gives what `listWithObstructions` does of each of these folders, one after the other. A store that sees at once
-    /// which of them are there saves the calls for the others.
-    func listEach(
-        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
+    /// Hands `page` every object beneath `folder`, in whatever depth, sorted by key, in as many pages as suit the store. With
+    /// them comes what else lies there under names that objects could have; where there are folders, they are among it. A
+    /// folder that does not exist is empty. Throws rather than leave out a part.
+    func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError)
 
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
+
+    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. On an error some may be gone. The default removes
+    /// one after the other.
+    func delete(_ keys: [ObjectKey]) throws(StoreError)
 
     /// Removes an object; when it returns a power cut does not bring it back.
     func deleteDurably(_ key: ObjectKey) throws(StoreError)
@@ -200,15 +248,36 @@ extension ObjectStore {
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
-    public func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? { nil }
-    public func listEach(
-        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
-    ) throws(StoreError) {
-        for folder in folders {
-            let found = try listWithObstructions(folder)
-            body(found.objects, found.obstructions)
+    public var traits: StoreTraits { StoreTraits() }
+    public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
+        let size = try size(of: key)
+        guard size <= limit else { return nil }
+        Memory.require(size)
+        var bytes = [UInt8](repeating: 0, count: size)
+        let result = bytes.withUnsafeMutableBytes { buffer in
+            Result { () throws(StoreError) in try read(key, at: 0, into: buffer) }
+        }
+        try result.get()
+        return bytes
+    }
+    public func read(
+        _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
+    ) throws {
+        let most = requests.reduce(0) { max($0, $1.byteCount) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(most, 1), alignment: 16)
+        defer { buffer.deallocate() }
+        for (place, request) in requests.enumerated() {
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<request.byteCount])
+            do {
+                try read(request.key, at: request.offset, into: part)
+            } catch {
+                try body(place, .failure(error))
+                continue
+            }
+            try body(place, .success(UnsafeRawBufferPointer(part)))
         }
     }
+    public func delete(_ keys: [ObjectKey]) throws(StoreError) { for key in keys { try delete(key) } }
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     public func renewReserve() {}
     public func expectFolders(_ folders: [String]) throws(StoreError) {}

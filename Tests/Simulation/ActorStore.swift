@@ -179,6 +179,17 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// Folder by folder, as an actor may see them at different times.
+    func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        precondition(folder == ObjectNames.packs)
+        for folder in ObjectNames.packFolders {
+            let found = try list(folder)
+            if !found.isEmpty { page(found, []) }
+        }
+    }
+
     func delete(_ key: ObjectKey) throws(StoreError) {
         if Self.isProbe(key) {
             probes.removeAll { $0 == key }

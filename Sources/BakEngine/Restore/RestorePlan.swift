@@ -194,7 +194,7 @@ final class RunningPlan {
         let queue = BoundedQueue<ArraySlice<RestoreStep>>(capacity: max(1, packs.count))
         for pack in packs { queue.push(pack) }
         queue.close()
-        threads = (0..<min(workerCount, packs.count)).map { _ in
+        threads = (0..<min(repository.store.readerCount(atLeast: workerCount), packs.count)).map { _ in
             let restorer = UncheckedBox(PackRestorer(repository, index, finisher))
             return Thread {
                 state.guarding {

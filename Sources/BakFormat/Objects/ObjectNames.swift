@@ -24,17 +24,42 @@ public enum ObjectNames {
     public static let collections = "gc"
     /// The folder of key slots.
     public static let keys = "keys"
+    /// The folder that the folders of packs lie in.
+    public static let packs = "packs"
     /// The 256 folders of packs, by the first two digits of a pack's id.
     public static let packFolders = (0..<256).map { "packs/" + String(Hex.encode([UInt8($0)])) }
 
     /// Every folder of a repository's objects.
     public static let folders =
-        [snapshots, spares, sessions, index, forgotten, vouched, collections, keys, "packs"] + packFolders
+        [snapshots, spares, sessions, index, forgotten, vouched, collections, keys, packs] + packFolders
 
     /// A pack.
     public static func pack(_ id: ID128) -> ObjectKey {
         let name = id.description
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
+    }
+
+    /// True if a key is the name of one of the folders of packs.
+    public static func isPackFolder(_ key: ObjectKey) -> Bool {
+        let text = key.description.utf8
+        return text.count == packs.utf8.count + 3 && isBeneathPackFolder(text)
+    }
+
+    /// True if a key is a name directly in one of the folders of packs.
+    public static func isInPackFolder(_ key: ObjectKey) -> Bool {
+        let text = key.description.utf8
+        let name = text.dropFirst(packs.utf8.count + 3)
+        return name.first == UInt8(ascii: "/") && !name.dropFirst().contains(UInt8(ascii: "/"))
+            && isBeneathPackFolder(text)
+    }
+
+    private static func isBeneathPackFolder(_ text: String.UTF8View) -> Bool {
+        let digits = text.dropFirst(packs.utf8.count + 1).prefix(2)
+        return text.starts(with: "packs/".utf8) && digits.count == 2
+            && digits.allSatisfy {
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+            }
     }
 
     /// The id of a pack; nil when the key names something else.

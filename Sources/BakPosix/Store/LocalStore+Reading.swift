@@ -41,7 +41,7 @@ extension LocalStore {
         }
     }
 
-    public func readSmall(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
+    public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let bytes: [UInt8]
         let size: Int
         do throws(Errno) {
@@ -80,28 +80,16 @@ extension LocalStore {
         }
     }
 
-    public func listEach(
-        _ folders: [String], _ body: ([ObjectInfo], [Obstruction]) -> Void
+    public func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
-        for (parent, folders) in Dictionary(grouping: folders, by: { Self.parent(of: $0) }) {
-            var path = parent
-            do throws(Errno) {
-                guard let above = try openListed(parent) else { continue }
-                let listing = try FolderListing(above.number)
-                let present = Set(
-                    (0..<listing.count).map { String(decoding: listing.name($0), as: UTF8.self) })
-                for folder in folders where present.contains(Self.lastComponent(of: folder)) {
-                    path = folder
-                    guard let descriptor = try openListed(Self.lastComponent(of: folder), in: above) else {
-                        continue
-                    }
-                    let found = try contents(of: folder, descriptor)
-                    body(found.objects, found.obstructions)
-                }
-            } catch {
-                throw failure(error, "list", path)
-            }
+        let descriptor: Descriptor?
+        do throws(Errno) {
+            descriptor = try openListed(folder)
+        } catch {
+            throw failure(error, "list", folder)
         }
+        if let descriptor { try walk(folder, descriptor, page) }
     }
 
     /// What is directly in the folder that is open as `descriptor`.
@@ -121,7 +109,9 @@ extension LocalStore {
                 if status.format == S_IFREG {
                     found.objects.append(ObjectInfo(key: key, size: status.contentBytes))
                 } else {
-                    found.obstructions.append(Obstruction(key: key, what: Self.noun(of: status)))
+                    found.obstructions.append(
+                        Obstruction(
+                            key: key, what: Self.noun(of: status), isFolder: status.format == S_IFDIR))
                 }
             } catch {
                 // Deleted since the folder was read; anything else is a failure of the listing.
@@ -129,6 +119,36 @@ extension LocalStore {
             }
         }
         return found
+    }
+
+    /// Hands over what lies in the folder that is open as `descriptor` and beneath it, sorted by key.
+    private func walk(
+        _ folder: String, _ descriptor: Descriptor, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        let found: (objects: [ObjectInfo], obstructions: [Obstruction])
+        do throws(Errno) {
+            found = try contents(of: folder, descriptor)
+        } catch {
+            throw failure(error, "list", folder)
+        }
+        var (objects, obstructions) = (found.objects[...], found.obstructions[...])
+        let folders = found.obstructions.filter(\.isFolder)
+        for below in folders.sorted(by: { $0.key.description + "/" < $1.key.description + "/" }) {
+            // First what sorts before all that is in the folder, whose names have a slash after its own.
+            let start = below.key.description + "/"
+            let first = objects.prefix { $0.key.description < start }
+            let others = obstructions.prefix { $0.key.description < start }
+            page(Array(first), Array(others))
+            (objects, obstructions) = (objects.dropFirst(first.count), obstructions.dropFirst(others.count))
+            let opened: Descriptor?
+            do throws(Errno) {
+                opened = try openListed(Self.lastComponent(of: below.key), in: descriptor)
+            } catch {
+                throw failure(error, "list", below.key.description)
+            }
+            if let opened { try walk(below.key.description, opened, page) }
+        }
+        if !objects.isEmpty || !obstructions.isEmpty { page(Array(objects), Array(obstructions)) }
     }
 
     /// An object open for reading, from the few that were read last.

@@ -392,7 +392,7 @@ public final class RepositoryCheck {
             onEvent: onEvent, isCancelled: isCancelled)
         run.verify(
             chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
-            workerCount: workerCount)
+            workerCount: repository.store.readerCount(atLeast: workerCount))
         log = run.log
         readPacks.formUnion(run.wholePacks)
         if let failure = run.failure { throw failure }

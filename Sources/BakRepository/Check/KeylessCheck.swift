@@ -77,7 +77,7 @@ public final class KeylessCheck {
         }
         onEvent(.step("packs"))
         var packs: [ObjectInfo] = []
-        try store.listEach(ObjectNames.packFolders) { objects, _ in packs += objects }
+        try store.listPackFolders { objects, _ in packs += objects }
         let total = packs.total { UInt64($0.size) }
         for info in packs where !isCancelled() {
             guard let id = ObjectNames.pack(in: info.key) else { continue }

@@ -28,7 +28,7 @@ struct PackCensus: Sendable {
     /// Counts. `onStray` is told of objects among the packs that are none.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
-        try store.listEach(ObjectNames.packFolders) { objects, others in
+        try store.listPackFolders { objects, others in
             obstructions += others.filter { ObjectNames.pack(in: $0.key) != nil }
             for info in objects {
                 guard let id = ObjectNames.pack(in: info.key) else {

@@ -32,7 +32,9 @@ struct LiveBlobs {
         workerCount: Int, onProgress: (_ done: Int, _ total: Int) throws -> Void
     ) throws {
         self.init(entries: sorted.count)
-        let readers = (0..<max(1, workerCount)).map { _ in SegmentReader(repository, index) }
+        let readers = (0..<repository.store.readerCount(atLeast: workerCount)).map { _ in
+            SegmentReader(repository, index)
+        }
         var catalog = SegmentCatalog()
         var seen: Set<BlobReference> = []
         for root in roots where seen.insert(root).inserted {

@@ -160,7 +160,7 @@ extension Repository {
     /// Every pack that is in the store, and its size.
     func listPacks() throws -> [ID128: Int] {
         var packs: [ID128: Int] = [:]
-        try store.listEach(ObjectNames.packFolders) { objects, _ in
+        try store.listPackFolders { objects, _ in
             for info in objects {
                 guard let id = ObjectNames.pack(in: info.key) else { continue }
                 packs[id] = info.size

@@ -33,12 +33,23 @@ struct Sweep {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
         let keys = segments + packs.map(ObjectNames.pack)
-        for (done, key) in keys.enumerated() {
+        var done = 0
+        while done < keys.count {
             milestones.reached("sweep", keys[done...].map(\.description))
             if shouldStop() { return false }
-            try repository.store.delete(key)
-            if done >= segments.count { onDeleted(packs[done - segments.count]) }
-            onProgress(done + 1, keys.count)
+            // Segments and packs never in one request: those go first.
+            let rest = done < segments.count ? keys[done..<segments.count] : keys[done...]
+            let batch = rest.prefix(repository.store.traits.deletesAtOnce)
+            if batch.count == 1 {
+                try repository.store.delete(batch[done])
+            } else {
+                try repository.store.delete(Array(batch))
+            }
+            for place in batch.indices where place >= segments.count {
+                onDeleted(packs[place - segments.count])
+            }
+            done = batch.endIndex
+            onProgress(done, keys.count)
         }
         milestones.reached("swept")
         try Self.removeDecidedSessions(repository, milestones)

@@ -56,7 +56,7 @@ public final class BlobTransfer {
         self.session = session
         self.onCopied = onCopied
         self.isCancelled = isCancelled
-        workers = (0..<max(1, workerCount)).map { _ in
+        workers = (0..<source.store.readerCount(atLeast: workerCount)).map { _ in
             Worker(BlobReader(source), session.makeWriter(.chunkPack, compression: .off))
         }
     }

@@ -105,7 +105,8 @@ public final class Repository: Sendable {
         if options.secret == nil { secret.withUnsafeMutableBytes { random.fill($0) } }
         var config = RepositoryConfig(
             id: options.id ?? ID128(from: random), idAlgorithm: options.idAlgorithm, classes: options.classes,
-            secret: secret, packBytes: options.packBytes, inlineBytes: options.inlineBytes,
+            secret: secret, packBytes: min(options.packBytes, store.traits.mostPackBytes),
+            inlineBytes: options.inlineBytes,
             compression: options.compression, created: time.now())
         var (sealer, unlocked): (Sealer, UnlockedKey?) = (.plain, nil)
         if let encryption = options.encryption {
@@ -233,7 +234,7 @@ extension ObjectStore {
     /// an error of that object alone.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
         do {
-            if let bytes = try readSmall(key, upTo: min(limit, Self.trustedBytes)) { return bytes }
+            if let bytes = try readAtOnce(key, upTo: min(limit, Self.trustedBytes)) { return bytes }
             return try readWhole(key, size: try size(of: key), upTo: limit)
         } catch let error as StoreError {
             throw error.unreadable(key, at: 0) ?? error
@@ -260,6 +261,23 @@ extension ObjectStore {
             try read(key, at: 0, into: UnsafeMutableRawBufferPointer(buffer))
             count = size
         }
+    }
+
+    /// How many threads should ask for objects at a time, where so many compute.
+    package func readerCount(atLeast workerCount: Int) -> Int { max(1, workerCount, traits.requestsInFlight) }
+
+    /// Hands `page` everything in the folders of packs.
+    func listPackFolders(_ page: ([ObjectInfo], [Obstruction]) -> Void) throws(StoreError) {
+        var misplaced: ObjectKey?
+        try listAll(beneath: ObjectNames.packs) { objects, obstructions in
+            for key in objects.map(\.key) + obstructions.filter({ !$0.isFolder }).map(\.key)
+            where ObjectNames.isPackFolder(key) { misplaced = key }
+            page(
+                objects.filter { ObjectNames.isInPackFolder($0.key) },
+                obstructions.filter { ObjectNames.isInPackFolder($0.key) })
+        }
+        // The store says what is wrong with something else in the place of a folder, if it is.
+        if let misplaced { _ = try list(misplaced.description) }
     }
 
     /// Puts an object. False if another's is there. With `fromReserve` a full store gives up its reserve for it.

@@ -30,6 +30,7 @@ final class ForgetfulStore: ObjectStore {
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) { throw absent(key) }
     func list(_ folder: String) -> [ObjectInfo] { [] }
+    func listAll(beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void) {}
     func delete(_ key: ObjectKey) {}
 
     private func absent(_ key: ObjectKey) -> StoreError {

@@ -89,7 +89,7 @@ struct RepositoryAccess {
     var ownFolder: OwnFolder? {
         Machine.realPath(Array(location.path.utf8)).map {
             OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = repository.store] in
-                (try? store.readSmall(ObjectNames.config, upTo: 1 << 16)) ?? []
+                (try? store.readAtOnce(ObjectNames.config, upTo: 1 << 16)) ?? []
             }
         }
     }

@@ -9,6 +9,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     public let base: SimulatedStore
     public var location: String { base.location }
     public var guardsNames: Bool { base.guardsNames }
+    open var traits: StoreTraits { base.traits }
     open var place: String { base.place }
     open var paths: Set<String> { base.paths }
 
@@ -38,7 +39,13 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
         // What a test makes of a listing holds here, too.
         (try list(folder), try base.listWithObstructions(folder).obstructions)
     }
+    open func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) { try base.listAll(beneath: folder, page) }
     open func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
+    open func delete(_ keys: [ObjectKey]) throws(StoreError) {
+        for key in keys { try delete(key) }
+    }
     open func begin(_ session: ID128) { base.begin(session) }
     open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try base.removeLeavings(living: living)

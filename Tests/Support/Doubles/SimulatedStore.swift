@@ -248,6 +248,23 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    public func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        let found = try call(.list, folder) { () throws(StoreError) in
+            live.filter { $0.key.hasPrefix(folder + "/") }
+                .map { ObjectInfo(key: ObjectKey($0.key), size: $0.value.count) }.sorted { $0.key < $1.key }
+        }
+        if !found.isEmpty { page(found, []) }
+    }
+
+    public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
+        try call(.read, key.description) { () throws(StoreError) in
+            guard let bytes = live[key.description] else { throw error(.notFound, .read, key.description) }
+            return bytes.count <= limit ? bytes : nil
+        }
+    }
+
     public func delete(_ key: ObjectKey) throws(StoreError) {
         try call(.delete, key.description) { () throws(StoreError) in
             if case .addOnly = mode { throw error(.readOnly, .delete, key.description) }

@@ -52,28 +52,19 @@ enum Beside {
     }
 
     /// Calls `body` with a store in which something happens before its first call, its second, and so on, until it
-    /// makes fewer calls than that. Of the listings of empty folders of packs, which tell nothing, one in sixteen
-    /// counts. Returns how many calls there are.
+    /// makes fewer calls than that. Returns how many calls there are.
     @discardableResult
     static func eachCall(
         of objects: [ObjectKey: [UInt8]], _ act: @escaping @Sendable (MemoryStore) throws -> Void,
         _ body: (_ number: Int, _ store: FaultyStore, _ base: MemoryStore) throws -> Void
     ) throws -> Int {
-        let used = Set(objects.keys.map { String($0.description.prefix(8)) })
-        var undisturbed: [FaultyStore.Call] = []
-        func tellsNothing(_ number: Int) -> Bool {
-            guard number % 16 > 0, undisturbed.indices.contains(number) else { return false }
-            return undisturbed[(number - 1)...number].allSatisfy {
-                $0.operation == "list" && $0.object.hasPrefix("packs/") && !used.contains($0.object)
-            }
-        }
         var number = 0
         while true {
             let base = MemoryStore(objects)
             let store = store(base, before: number, act)
             if number > 0 { try body(number, store, base) } else { try body(.max, store, base) }
-            if number == 0 { undisturbed = store.calls } else if store.calls.count < number { return number }
-            repeat { number += 1 } while tellsNothing(number - 1)
+            if number > 0, store.calls.count < number { return number }
+            number += 1
         }
     }
 }

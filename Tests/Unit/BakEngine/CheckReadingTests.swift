@@ -295,5 +295,8 @@ private final class HalfReadStore: ObjectStore {
         try base.read(key, at: offset, into: buffer)
     }
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try base.list(folder) }
+    func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) { try base.listAll(beneath: folder, page) }
     func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
 }

@@ -82,6 +82,20 @@ final class FaultyStore: ObjectStore {
         return try base.list(folder)
     }
 
+    func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        try note("list", folder)
+        var failure: StoreError?
+        try base.listAll(beneath: folder) { objects, others in
+            guard failure == nil else { return }
+            page(objects, others)
+            // Something may happen between two pages, and each may fail.
+            do throws(StoreError) { try note("list", folder) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
     func delete(_ key: ObjectKey) throws(StoreError) {
         try note("delete", key.description)
         try base.delete(key)

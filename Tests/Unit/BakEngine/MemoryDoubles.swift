@@ -85,6 +85,33 @@ final class MemoryStore: ObjectStore {
         }
     }
 
+    /// Folder by folder, as a walk does: each as it is when its turn comes.
+    func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        func infos(_ objects: [ObjectKey: [UInt8]]) -> [ObjectInfo] {
+            objects.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted { $0.key < $1.key }
+        }
+        // Where objects lie beside folders their order is that of all names together.
+        let mixed = folders.withLock { folders in
+            folders[folder]?.isEmpty ?? true
+                ? nil
+                : folders.filter { $0.key == folder || $0.key.hasPrefix(folder + "/") }
+                    .reduce(into: [ObjectKey: [UInt8]]()) { $0.merge($1.value) { one, _ in one } }
+        }
+        if let mixed { return page(infos(mixed), []) }
+        var last = folder + "/"
+        while true {
+            let next = folders.withLock { folders in
+                folders.filter { $0.key.hasPrefix(folder + "/") && last < $0.key + "/" }
+                    .min { $0.key + "/" < $1.key + "/" }
+            }
+            guard let next else { return }
+            last = next.key + "/"
+            if !next.value.isEmpty { page(infos(next.value), []) }
+        }
+    }
+
     func delete(_ key: ObjectKey) throws(StoreError) {
         folders.withLock { _ = $0[Self.folder(key)]?.removeValue(forKey: key) }
     }

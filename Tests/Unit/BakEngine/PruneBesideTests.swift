@@ -81,7 +81,7 @@ import Testing
             #expect((report.verifiedPacks == 0) == (depth == .structure || report.packs == 0))
             if depth == .readData { #expect(report.verifiedPacks == report.packs, "call \(number)") }
         }
-        #expect(calls > 280)
+        #expect(calls > 70)
     }
 
     /// The oldest snapshot's own pack of chunks, in which nothing becomes unused when the others go.
@@ -107,6 +107,6 @@ import Testing
             #expect((1...3).contains(report.affectedSnapshots), "call \(number)")
             #expect(report.affectedFiles == report.affectedSnapshots, "call \(number)")
         }
-        #expect(calls > 280)
+        #expect(calls > 70)
     }
 }

@@ -104,9 +104,9 @@ extension PosixTests {
                     }
                     if !isOwn {
                         #expect(throws: StoreError.self) { try store.list(folder) }
-                        #expect(throws: StoreError.self) { try store.listEach([folder]) { _, _ in } }
+                        #expect(throws: StoreError.self) { try store.listAll(beneath: folder) { _, _ in } }
                         #expect(throws: StoreError.self) {
-                            try store.readSmall(ObjectKey(folder + "/x"), upTo: 10)
+                            try store.readAtOnce(ObjectKey(folder + "/x"), upTo: 10)
                         }
                         #expect(throws: StoreError.self) { try store.delete(ObjectKey(folder + "/x")) }
                         #expect(throws: StoreError.self) { try store.size(of: ObjectKey(folder + "/x")) }

@@ -36,6 +36,13 @@ private final class ObstructedStore: ForwardingStore, @unchecked Sendable {
         for key in keys { try expectFree(key) }
         try batch.publish()
     }
+    override func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        try base.listAll(beneath: folder, page)
+        let walls = obstructed.filter { $0.hasPrefix(folder + "/") }.sorted()
+        page([], walls.map { Obstruction(key: ObjectKey($0), what: "a wall") })
+    }
     override func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {

@@ -31,6 +31,14 @@ private final class HollowStore: ForwardingStore, @unchecked Sendable {
         try super.list(folder).map { ObjectInfo(key: $0.key, size: isHollow($0.key) ? size : $0.size) }
     }
 
+    override func listAll(
+        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
+    ) throws(StoreError) {
+        try super.listAll(beneath: folder) { objects, others in
+            page(objects.map { ObjectInfo(key: $0.key, size: isHollow($0.key) ? size : $0.size) }, others)
+        }
+    }
+
     override func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {

@@ -91,7 +91,7 @@ private struct LaterTime: TimeSource {
         // Listings of collections, snapshots and what is forgotten (twice each), the index and spares of records; then the
         // parent and its manifest as well.
         #expect(first.count <= 17, "\(first)")
-        #expect(second.count <= 21, "\(second)")
+        #expect(second.count <= 20, "\(second)")
     }
 
     /// Only bytes make packs, and only packs make calls.
