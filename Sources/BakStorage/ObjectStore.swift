@@ -73,6 +73,16 @@ public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(what) is in its place; move that away" }
 }
 
+/// What sees to it that of several puts of one name exactly one wins, whoever makes them.
+public enum NameGuard: Sendable {
+    /// The store, whatever happens to those who put.
+    case always
+    /// Locks: one that a killed program left has to be removed by its user.
+    case locks
+    /// Nothing: a name is looked at before it is given, and two who do so at once may both take it.
+    case never
+}
+
 /// A part of an object.
 public struct RangeRequest: Hashable, Sendable {
     /// The object.
@@ -224,9 +234,11 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// link to another place. One that is not there is no fault. For before anything is changed.
     func expectFolders(_ folders: [String]) throws(StoreError)
 
-    /// True if of several puts of one name exactly one wins, whoever makes them. Where it is false a name is looked at
-    /// before it is given, and two who do so at once may both take it.
-    var guardsNames: Bool { get }
+    /// What sees to it that of several puts of one name exactly one wins.
+    var nameGuard: NameGuard { get }
+
+    /// The group of users whose members use the store as its owner does; empty where there are no groups.
+    var groupName: String { get }
 
     /// Removes locks on names that programs left which were killed. Only for a user who says that no other one is running.
     func breakLocks()
@@ -285,7 +297,10 @@ extension ObjectStore {
     public func begin(_ session: ID128) {}
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
-    public var guardsNames: Bool { true }
+    public var nameGuard: NameGuard { .always }
+    /// True if of several puts of one name exactly one wins, whoever makes them.
+    public var guardsNames: Bool { nameGuard != .never }
+    public var groupName: String { "" }
     public var place: String { location }
     public var paths: Set<String> { [location] }
 }

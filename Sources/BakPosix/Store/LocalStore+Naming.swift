@@ -41,7 +41,13 @@ extension LocalStore {
     /// How objects get their names here, as far as it is known without writing.
     public var naming: Naming? { (try? settledNaming()) ?? monitor.locked { way } }
 
-    public var guardsNames: Bool { naming != .unguarded }
+    public var nameGuard: NameGuard {
+        switch naming {
+        case .unguarded: .never
+        case .lock: .locks
+        case .rename, .link, .claim, nil: .always
+        }
+    }
 
     /// Finds out how objects get their names here, and notes it in the store where others must know.
     @discardableResult

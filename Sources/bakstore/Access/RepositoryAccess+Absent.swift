@@ -34,7 +34,8 @@ extension RepositoryAccess {
 
     /// Something that is no file in the place of the configuration.
     private static func inTheWay(of location: RepositoryLocation) -> CommandFailure? {
-        (try? LocalStore(path: location.path))?.obstruction(of: ObjectNames.config).map { found in
+        let scheme = StoreSchemes.scheme(of: location.path)
+        return scheme.obstruction(of: ObjectNames.config, at: location.path).map { found in
             CommandFailure(
                 code: .noRepository,
                 message: "there is no repository at \(location.path): \(found); put the real file back")
@@ -58,7 +59,7 @@ extension RepositoryAccess {
         let reason: String
         if Machine.isFolder(location.path) == false {
             reason = "that is no folder"
-        } else if LocalStore.canBegin(inFolder: location.path) == false {
+        } else if StoreSchemes.scheme(of: location.path).canBegin(location.path) == false {
             reason = "the folder holds other things"
         } else {
             return nil

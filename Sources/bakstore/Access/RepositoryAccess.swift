@@ -98,10 +98,10 @@ struct RepositoryAccess {
     /// a read-only store, is for the run itself to find out.
     func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
 
-    /// The folder of a repository as a store.
-    static func store(_ location: RepositoryLocation) throws -> LocalStore {
+    /// The store at a location.
+    static func store(_ location: RepositoryLocation) throws -> any ObjectStore {
         do {
-            return try LocalStore(path: location.path)
+            return try StoreSchemes.open(location.path)
         } catch {
             let isAbsent = error.kind == .notFound || Machine.isFolder(location.path) == false
             throw isAbsent ? RepositoryError.noRepository(location: location.path) : error
@@ -151,11 +151,11 @@ struct RepositoryAccess {
         }
     }
 
-    /// The folder of a repository as a store, its id and how it is sealed; throws what is to be said if there is none in it, or
+    /// The store at a location, its repository's id and how it is sealed; throws what is to be said if there is none in it, or
     /// another program's.
     static func recognizedStore(
         _ location: RepositoryLocation, _ context: CommandContext
-    ) throws -> (store: LocalStore, id: ID128, method: SealMethod) {
+    ) throws -> (store: any ObjectStore, id: ID128, method: SealMethod) {
         do {
             let store = try store(location)
             let (id, method) = try Repository.identity(of: store)
@@ -177,8 +177,9 @@ struct RepositoryAccess {
                 code: .failed, message: "\(location.path) is no folder; name a new or empty one")
         }
         // A folder with something else in it would have that in its way, and hide the repository from its owner.
-        if LocalStore.canBegin(inFolder: location.path) == false {
-            if (try? LocalStore(path: location.path).size(of: ObjectNames.config)) != nil {
+        let scheme = StoreSchemes.scheme(of: location.path)
+        if scheme.canBegin(location.path) == false {
+            if (try? scheme.open(location.path).size(of: ObjectNames.config)) != nil {
                 _ = try recognizedStore(location, context)
                 throw RepositoryError.alreadyExists(location: location.path)
             }
@@ -192,8 +193,7 @@ struct RepositoryAccess {
         options.id = id
         let cache = try cache(of: id, location, isEncrypted: options.encryption != nil, context)
         let repository = try Repository.create(
-            in: try LocalStore.create(path: location.path, isShared: isShared), options: options,
-            cache: cache,
+            in: try scheme.create(location.path, isShared: isShared), options: options, cache: cache,
             time: context.clock, random: SystemRandom())
         repository.store.renewReserve()
         context.remember(repository.config.id, at: location)

@@ -57,7 +57,6 @@ extension Commands {
         let repository = try RepositoryAccess.create(
             location, options: options, context: context, isSure: invocation.has(.yes),
             isShared: invocation.has(.shared))
-        let store = repository.store as? LocalStore
         if invocation.has(.json) {
             try context.printJSON { json in
                 json.member("message_type", "initialized")
@@ -70,15 +69,16 @@ extension Commands {
             try context.print(
                 "made repository \(repository.config.id.short) in \(Formatting.line(location.path)), "
                     + (invocation.has(.shared)
-                        ? "shared with the group \(store?.groupName ?? "")" + ", " : "")
+                        ? "shared with the group \(repository.store.groupName), " : "")
                     + (method == .none ? "not encrypted" : "encrypted with \(method)"))
         }
-        if store?.naming == .lock {
+        switch repository.store.nameGuard {
+        case .always: break
+        case .locks:
             context.remark(
                 "this disk has nothing but locks to keep several programs apart: after one was killed at a bad moment, "
                     + "another may ask you to run: bakstore prune --alone")
-        }
-        if store?.naming == .unguarded {
+        case .never:
             context.remark(
                 "this disk cannot keep several programs apart: backups are safe, but prune it only when nothing else is "
                     + "running, with: bakstore prune --alone")

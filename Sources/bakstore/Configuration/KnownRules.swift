@@ -74,7 +74,7 @@ struct KnownRules {
         _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
     ) -> Bool {
         let id = access.repository.config.id
-        if let store = try? LocalStore(path: path), let there = try? Repository.identity(of: store).id {
+        if let store = try? StoreSchemes.open(path), let there = try? Repository.identity(of: store).id {
             return there == id
         }
         // One that was never used from here, and is not there, is still to be made.

@@ -8,7 +8,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     /// The store behind it.
     public let base: SimulatedStore
     public var location: String { base.location }
-    public var guardsNames: Bool { base.guardsNames }
+    public var nameGuard: NameGuard { base.nameGuard }
     open var traits: StoreTraits { base.traits }
     open var place: String { base.place }
     open var paths: Set<String> { base.paths }

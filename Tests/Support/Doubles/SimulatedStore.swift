@@ -90,7 +90,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
     /// Sets whether it says that of several puts at once one wins.
     public func setGuardsNames(_ guards: Bool) { monitor.locked { isGuarding = guards } }
-    public var guardsNames: Bool { monitor.locked { isGuarding } }
+    public var nameGuard: NameGuard { monitor.locked { isGuarding ? .always : .never } }
     /// Whether the fault that was set has struck.
     public var hasFaultStruck: Bool {
         monitor.locked {
