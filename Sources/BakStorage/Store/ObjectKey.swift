@@ -1,0 +1,70 @@
+// ObjectKey: the names of objects, and what a listing shows under such names.
+
+/// The name of an object: lower-case components joined by '/', such as `packs/ab/ab01…`.
+public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The key as text.
+    public let description: String
+
+    /// Makes a key of one to four components of `[a-z0-9._-]`, none of which begins with a dot.
+    public init(_ text: String) {
+        precondition(Self.isValid(text), "not an object key: \(text)")
+        description = text
+    }
+
+    /// Whether `text` can be a key. Stores leave out of a listing what cannot.
+    public static func isValid(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            var (components, start) = (1, 0)
+            for (place, byte) in bytes.enumerated() {
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                    UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    break
+                case UInt8(ascii: "."):
+                    if place == start { return false }
+                case UInt8(ascii: "/"):
+                    guard (1...200).contains(place - start) else { return false }
+                    (components, start) = (components + 1, place + 1)
+                default: return false
+                }
+            }
+            return (1...200).contains(bytes.count - start) && components <= 4
+        }
+    }
+
+    public static func < (left: ObjectKey, right: ObjectKey) -> Bool { left.description < right.description }
+}
+
+/// An object as a listing shows it.
+public struct ObjectInfo: Hashable, Sendable {
+    /// The object's name.
+    public var key: ObjectKey
+    /// Its size in bytes.
+    public var size: Int
+
+    /// Makes a listing's row.
+    public init(key: ObjectKey, size: Int) {
+        self.key = key
+        self.size = size
+    }
+}
+
+/// Something that has an object's name and is none, such as a folder or a symbolic link. It is never followed, read or
+/// removed: the object is missing, and cannot be stored as long as it is there.
+public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
+    /// The name that it has.
+    public var key: ObjectKey
+    /// What it is, as "a folder".
+    public var what: String
+    /// True if it is a folder, in which objects may lie.
+    public var isFolder: Bool
+
+    /// Makes a row of a listing.
+    public init(key: ObjectKey, what: String, isFolder: Bool = false) {
+        (self.key, self.what, self.isFolder) = (key, what, isFolder)
+    }
+
+    /// What is wrong and what to do, without the name.
+    public var description: String { "\(what) is in its place; move that away" }
+}
