@@ -124,6 +124,7 @@ let package = Package(
             "BakCodec",
             of: ["SeededNumbers", "BakCodec", "BakCore", "CKernels", "CProcessor", "CXXHash", "CZstd"]),
         tests("BakChunking", of: ["SeededNumbers", "BakChunking", "BakCore", "CKernels", "CXXHash"]),
+        tests("BakStorage", of: ["TestSupport", "BakStorage", "BakCore"]),
         tests("BakPosix", of: ["TestSupport", "BakPosix", "BakStorage", "BakCore", "CLinux"]),
         tests("BakFormat", of: ["TestSupport", "BakFormat", "BakCodec", "BakCore"]),
         tests(

@@ -33,7 +33,7 @@ extension ObjectStore {
         defer { buffer.deallocate() }
         for (place, request) in requests.enumerated() {
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<request.byteCount])
-            do {
+            do throws(StoreError) {
                 try read(request.key, at: request.offset, into: part)
             } catch {
                 try body(place, .failure(error))

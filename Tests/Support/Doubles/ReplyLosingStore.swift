@@ -7,9 +7,9 @@ import BakStorage
 /// Loses the replies to puts.
 public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
     /// What becomes of a put whose reply is lost.
-    public enum Loss: Sendable, CaseIterable {
-        /// The put fails.
-        case fails
+    public enum Loss: Sendable, Equatable {
+        /// The put fails with an error of this kind.
+        case fails(StoreError.Kind)
         /// The transport repeats it.
         case isRepeated
     }
@@ -18,6 +18,7 @@ public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
     private let prefix: String
     private let monitor = Monitor()
     private var losses = 0
+    private var isLosing = true
 
     /// Loses the replies to puts of objects whose names begin with `prefix`.
     public init(_ base: SimulatedStore, _ loss: Loss, of prefix: String = "") {
@@ -27,18 +28,20 @@ public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
 
     /// How many replies were lost.
     public var lossCount: Int { monitor.locked { losses } }
+    /// Lets all replies through from now on.
+    public func stopLosing() { monitor.locked { isLosing = false } }
 
     public override func put(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
         let outcome = try base.put(key, bytes)
-        guard key.description.hasPrefix(prefix) else { return outcome }
+        guard key.description.hasPrefix(prefix), monitor.locked({ isLosing }) else { return outcome }
         monitor.locked { losses += 1 }
         switch loss {
         case .isRepeated: return try base.put(key, bytes)
-        case .fails:
+        case .fails(let kind):
             throw StoreError(
-                kind: .lostMedium, operation: "put", object: key.description, message: "timed out")
+                kind: kind, operation: "put", object: key.description, message: "timed out")
         }
     }
 }

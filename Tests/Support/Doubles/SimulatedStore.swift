@@ -32,6 +32,8 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     public enum Fault: Sendable {
         /// The `call`-th mutating or reading call fails without effect; then all later ones when `forGood`.
         case fail(call: Int, kind: StoreError.Kind, forGood: Bool)
+        /// One call in eight fails without effect.
+        case failSometimes(SeededRandom, kind: StoreError.Kind)
         /// The machine stops after the `mutation`-th mutation: that one is done, and every later call fails.
         case crash(afterMutation: Int)
     }
@@ -61,6 +63,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     private var callsSinceFault = 0
     private var mutationsSinceFault = 0
     private var hasCrashed = false
+    private var failedSometimes = false
     private var isGuarding = true
 
     /// Makes an empty store.
@@ -98,6 +101,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             case nil: false
             case .fail(let call, _, _): callsSinceFault >= call
             case .crash: hasCrashed
+            case .failSometimes: failedSometimes
             }
         }
     }
@@ -200,7 +204,16 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     }
 
     private func publish(_ batch: Batch) throws(StoreError) {
-        defer { batch.abandon() }
+        do throws(StoreError) {
+            try publishAll(of: batch)
+        } catch {
+            if case .transient = error.kind { throw error }
+            batch.abandon()
+            throw error
+        }
+    }
+
+    private func publishAll(of batch: Batch) throws(StoreError) {
         let objects = monitor.locked { batch.staged }
         for (number, key, bytes) in objects {
             try call(.publish, key.description) { () throws(StoreError) in
@@ -232,7 +245,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     ) throws(StoreError) {
         try call(.read, key.description) { () throws(StoreError) in
             guard let bytes = live[key.description] else { throw error(.notFound, .read, key.description) }
-            guard offset >= 0, offset + buffer.count <= bytes.count else {
+            guard offset >= 0, offset <= bytes.count, buffer.count <= bytes.count - offset else {
                 throw error(.shortRead(size: bytes.count), .read, key.description)
             }
             buffer.copyBytes(from: bytes[offset..<(offset + buffer.count)])
@@ -241,7 +254,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try call(.list, folder) { () throws(StoreError) in
-            let prefix = folder + "/"
+            let prefix = folder.isEmpty ? "" : folder + "/"
             return live.filter { $0.key.hasPrefix(prefix) && !$0.key.dropFirst(prefix.count).contains("/") }
                 .map { ObjectInfo(key: ObjectKey($0.key), size: $0.value.count) }
                 .sorted { $0.key < $1.key }
@@ -292,6 +305,10 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             if case .fail(let number, let kind, let forGood) = fault,
                 callsSinceFault == number || (forGood && callsSinceFault > number)
             {
+                throw error(kind, operation, object)
+            }
+            if case .failSometimes(let random, let kind) = fault, random.next() % 8 == 0 {
+                failedSometimes = true
                 throw error(kind, operation, object)
             }
             let result = try body()

@@ -31,7 +31,7 @@ private func note(_ name: String) -> KeySlotNote {
     }
 
     /// Whatever becomes of the configuration's put, the key that the repository may be sealed with stays.
-    @Test(arguments: ReplyLosingStore.Loss.allCases)
+    @Test(arguments: [ReplyLosingStore.Loss.fails(.lostMedium), .isRepeated])
     func aNewRepositoryKeepsItsKeySlot(_ loss: ReplyLosingStore.Loss) throws {
         let store = ReplyLosingStore(fixture.store, loss, of: ObjectNames.config.description)
         switch loss {

@@ -1,0 +1,109 @@
+// RateLimitedStore: lets only so many bytes a second through, each way. A transfer waits until those before it have had
+// their time; then it goes at once. So the mean keeps to the limit however large objects are.
+
+import BakCore
+
+/// Limits the bytes that are written and read in a second.
+public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
+    private let writing: RateLimit?
+    private let reading: RateLimit?
+
+    /// Makes a store in front of another one.
+    ///
+    /// - Parameters:
+    ///   - writeBytesPerSecond: the limit of what is put and staged; nil for none.
+    ///   - readBytesPerSecond: the limit of what is read; nil for none.
+    ///   - time: the clock.
+    ///   - pause: lets so much time pass.
+    public init(
+        _ base: any ObjectStore, writeBytesPerSecond: UInt64? = nil, readBytesPerSecond: UInt64? = nil,
+        time: any TimeSource, pause: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
+    ) {
+        writing = writeBytesPerSecond.map { RateLimit($0, time, pause) }
+        reading = readBytesPerSecond.map { RateLimit($0, time, pause) }
+        super.init(base)
+    }
+
+    public override func put(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome {
+        writing?.wait(for: bytes.count)
+        return try base.put(key, bytes)
+    }
+    public override func putUnsynced(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome {
+        writing?.wait(for: bytes.count)
+        return try base.putUnsynced(key, bytes)
+    }
+    public override func putFromReserve(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(StoreError) -> PutOutcome {
+        writing?.wait(for: bytes.count)
+        return try base.putFromReserve(key, bytes)
+    }
+    public override func stage(
+        _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in batch: any StagedBatch
+    ) throws(StoreError) {
+        writing?.wait(for: bytes.count)
+        try batch.stage(key, bytes)
+    }
+    public override func read(
+        _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(StoreError) {
+        reading?.wait(for: buffer.count)
+        try base.read(key, at: offset, into: buffer)
+    }
+
+    /// How long it is is known only afterwards: what comes next waits for it.
+    public override func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
+        reading?.wait(for: 0)
+        let bytes = try base.readAtOnce(key, upTo: limit)
+        reading?.add(bytes?.count ?? 0)
+        return bytes
+    }
+
+    public override func read(
+        _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
+    ) throws {
+        reading?.wait(for: requests.reduce(0) { $0 + $1.byteCount })
+        try base.read(requests, body)
+    }
+}
+
+/// The time that transfers in one direction take.
+private final class RateLimit: @unchecked Sendable {
+    private let bytesPerSecond: UInt64
+    private let time: any TimeSource
+    private let pause: @Sendable (UInt64) -> Void
+    private let monitor = Monitor()
+    /// When all transfers so far have had their time, on the monotonic clock.
+    private var free: UInt64 = 0
+
+    init(_ bytesPerSecond: UInt64, _ time: any TimeSource, _ pause: @escaping @Sendable (UInt64) -> Void) {
+        precondition(bytesPerSecond > 0)
+        (self.bytesPerSecond, self.time, self.pause) = (bytesPerSecond, time, pause)
+    }
+
+    /// Waits for the transfers before this one, of so many bytes.
+    func wait(for byteCount: Int) {
+        let now = time.monotonicNanoseconds()
+        let start = add(byteCount, now)
+        if start > now { pause(start - now) }
+    }
+
+    func add(_ byteCount: Int) { add(byteCount, time.monotonicNanoseconds()) }
+
+    /// Gives a transfer its time; returns when that begins.
+    @discardableResult
+    private func add(_ byteCount: Int, _ now: UInt64) -> UInt64 {
+        let (high, low) = UInt64(byteCount).multipliedFullWidth(by: 1_000_000_000)
+        let nanoseconds =
+            high < bytesPerSecond ? bytesPerSecond.dividingFullWidth((high, low)).quotient : .max / 4
+        return monitor.locked {
+            let start = max(now, free)
+            free = start &+ nanoseconds
+            return start
+        }
+    }
+}

@@ -1,0 +1,21 @@
+// A folder does what every store must do, in whatever way it gives names.
+
+import BakStorage
+import TestSupport
+import Testing
+
+@testable import BakPosix
+
+extension PosixTests {
+    @Suite struct StoreConformanceTests {
+        @Test(arguments: [Naming.rename, .link, .claim, .lock, .unguarded])
+        func aFolderConforms(_ way: Naming) throws {
+            var made: [NamingTests] = []
+            let faults = try StoreConformance.faults {
+                made.append(NamingTests())
+                return try made[made.count - 1].store(way)
+            }
+            #expect(faults == [])
+        }
+    }
+}
