@@ -5,6 +5,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// What tests of one program beside another share.

@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 /// What a check reads of the packs, in which order, and how it goes on another time.

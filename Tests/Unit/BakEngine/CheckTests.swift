@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct CheckTests {

@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 /// Every orderly end of a run closes its sessions, so that no prune waits for one.

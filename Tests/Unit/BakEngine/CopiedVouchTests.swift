@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// What was called safe to delete holds in copies as well.

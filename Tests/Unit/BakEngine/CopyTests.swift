@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 /// Copies of snapshots between repositories, with the same ids and with others.

@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 /// Readers and collections have one view of the index, whatever is missing, empty, cut short or put back: nothing that

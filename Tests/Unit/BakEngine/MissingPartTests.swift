@@ -7,6 +7,7 @@ import BakPosix
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct MissingPartTests {

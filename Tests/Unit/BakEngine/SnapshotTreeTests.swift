@@ -5,6 +5,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import BakEngine

@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestSupport
 import Testing
 
 @Suite struct StatsTests {

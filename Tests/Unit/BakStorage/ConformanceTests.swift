@@ -1,4 +1,4 @@
-// The simulated store and every decorator do what every store must do.
+// The doubles of stores and every decorator do what every store must do.
 
 import BakCore
 import BakStorage
@@ -6,14 +6,16 @@ import TestSupport
 import Testing
 
 @Suite struct ConformanceTests {
-    @Test func theSimulatedStoreConforms() throws {
+    @Test func doublesConform() throws {
         #expect(try StoreConformance.faults { SimulatedStore() } == [])
+        #expect(try StoreConformance.faults { MemoryStore() } == [])
+        #expect(try StoreConformance.faults { FaultyStore(MemoryStore()) } == [])
+        #expect(try StoreConformance.faults { ForwardingStore(SimulatedStore()) } == [])
     }
 
     @Test func decoratorsConform() throws {
         #expect(try StoreConformance.faults { StoreDecorator(SimulatedStore()) } == [])
         #expect(try StoreConformance.faults { RecordingStore(SimulatedStore()) } == [])
-        #expect(try StoreConformance.faults { ForwardingStore(SimulatedStore()) } == [])
         #expect(
             try StoreConformance.faults {
                 RateLimitedStore(

@@ -4,21 +4,25 @@ import BakCore
 import BakStorage
 import Synchronization
 
-/// Wraps a store.
-final class FaultyStore: ObjectStore {
-    struct Call: Sendable {
-        var operation: String
-        var object: String
-        var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
+/// Wraps a store. May be used from any thread.
+public final class FaultyStore: ObjectStore {
+    /// A call.
+    public struct Call: Sendable {
+        /// What was called, as "put".
+        public var operation: String
+        /// The key or folder; empty for publishing.
+        public var object: String
+        /// Whether it may change the store.
+        public var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
     }
 
-    let location = "faulty"
+    public let location = "faulty"
     private let base: any ObjectStore
     private let recorded = Mutex<(calls: [Call], mutating: Int)>(([], 0))
     private let fault: @Sendable (_ number: Int, _ mutatingNumber: Int, Call) -> StoreError.Kind?
 
     /// `fault` is asked before each call, with the call's number and its number among the mutating ones.
-    init(
+    public init(
         _ base: any ObjectStore,
         fault: @escaping @Sendable (Int, Int, Call) -> StoreError.Kind? = { _, _, _ in nil }
     ) {
@@ -27,7 +31,7 @@ final class FaultyStore: ObjectStore {
     }
 
     /// The calls so far.
-    var calls: [Call] { recorded.withLock { $0.calls } }
+    public var calls: [Call] { recorded.withLock { $0.calls } }
 
     private func note(_ operation: String, _ object: String) throws(StoreError) {
         let call = Call(operation: operation, object: object)
@@ -40,12 +44,12 @@ final class FaultyStore: ObjectStore {
         throw StoreError(kind: kind, operation: operation, object: object, message: "injected")
     }
 
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
+    public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try note("put", key.description)
         return try base.put(key, bytes)
     }
 
-    func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, base.makeBatch(of: session)) }
+    public func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, base.makeBatch(of: session)) }
 
     private final class Batch: StagedBatch {
         private let store: FaultyStore
@@ -66,23 +70,24 @@ final class FaultyStore: ObjectStore {
         func abandon() { base.abandon() }
     }
 
-    func size(of key: ObjectKey) throws(StoreError) -> Int {
+    public func size(of key: ObjectKey) throws(StoreError) -> Int {
         try note("size", key.description)
         return try base.size(of: key)
     }
 
-    func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
+    public func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer)
+        throws(StoreError)
     {
         try note("read", key.description)
         try base.read(key, at: offset, into: buffer)
     }
 
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
+    public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try note("list", folder)
         return try base.list(folder)
     }
 
-    func listAll(
+    public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
         try note("list", folder)
@@ -96,7 +101,7 @@ final class FaultyStore: ObjectStore {
         if let failure { throw failure }
     }
 
-    func delete(_ key: ObjectKey) throws(StoreError) {
+    public func delete(_ key: ObjectKey) throws(StoreError) {
         try note("delete", key.description)
         try base.delete(key)
     }
