@@ -66,15 +66,20 @@ public struct HostileRun {
             }
             for entry in hostile.entries.prefix(3) {
                 attempt {
-                    let file = try SnapshotFile(
-                        entry.path, in: snapshot, repository: repository, index: index)
-                    var left = 1 << 20
-                    try file.read { bytes in
-                        left -= bytes.count
-                        // A hole may be as long as a file can be.
-                        if left < 0 { throw StoreError(kind: .full, operation: "", object: "", message: "") }
+                    let view = try SnapshotView(snapshot, repository: repository, index: index)
+                    try view.children(of: entry.path) { _ in true }
+                    guard let file = try view.content(of: entry.path) else { return }
+                    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+                    // A hole may be as long as a file can be.
+                    for offset in stride(from: UInt64(0), to: 1 << 20, by: buffer.count) {
+                        _ = try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: offset) }
                     }
+                    _ = try buffer.withUnsafeMutableBytes { try file.read(into: $0, at: entry.stat.size) }
                 }
+            }
+            attempt {
+                let view = try SnapshotView(snapshot, repository: repository, index: index)
+                try view.list([], .children, onDamage: { _, _ in }) { _ in true }
             }
         }
     }

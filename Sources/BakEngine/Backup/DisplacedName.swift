@@ -132,9 +132,15 @@ extension CommitRecord {
                 let reader = try ManifestReader(self, repository: repository, index: index, from: prefix)
                 while let kind = try reader.advance() {
                     guard kind == .entry, let path = reader.segment?.path else { continue }
-                    if !path.starts(with: prefix), !PathOrder.precedes(path, prefix) { break }
-                    let isTop = !path.dropFirst(prefix.count).contains(UInt8(ascii: "/"))
-                    if isTop, DisplacedName.isOf(root, path) { found.insert(path) }
+                    guard path.starts(with: prefix) else {
+                        if PathOrder.precedes(path, prefix) { continue }
+                        break
+                    }
+                    if let end = path[prefix.count...].firstIndex(of: UInt8(ascii: "/")) {
+                        reader.skipContent(of: Array(path[..<end]))
+                    } else if DisplacedName.isOf(root, path) {
+                        found.insert(path)
+                    }
                 }
             } catch  where error is CorruptionError || error is MissingBlobError {
                 // Whoever lists the paths comes upon the same damage and tells of it.

@@ -8,12 +8,11 @@ import BakFormat
 
 /// Reads a snapshot's manifest. For one thread.
 public final class ManifestReader {
-    private let index: BlobIndex
-    private let blobs: BlobReader
+    private let reader: SegmentReader
     private let root: ManifestRoot
     private var nextSegment: Int
     private var segmentName = ""
-    /// The segment being read, at the record that `advance` returned last. It borrows the bytes that `blobs`
+    /// The segment being read, at the record that `advance` returned last. It borrows the bytes that `reader`
     /// returned last.
     public private(set) var segment: ManifestSegmentDecoder?
     /// How many records have been read of the segment, and how many of them were found right.
@@ -35,13 +34,16 @@ public final class ManifestReader {
     /// at or after `path`.
     ///
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
-    public init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = [])
-        throws
-    {
-        self.index = index
-        blobs = BlobReader(repository)
-        let bytes = try blobs.read(snapshot.root, kind: .manifestPack, index: index)
-        root = try ManifestRoot(decoding: bytes, object: "manifest root \(snapshot.root.id)")
+    public convenience init(
+        _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []
+    ) throws {
+        let reader = SegmentReader(repository, index)
+        self.init(try reader.root(snapshot.root), reader, from: path)
+    }
+
+    /// Opens a manifest whose root has been read, with a reader of its own.
+    init(_ root: ManifestRoot, _ reader: SegmentReader, from path: [UInt8] = []) {
+        (self.root, self.reader) = (root, reader)
         // Start at the segment before the first one whose first path is not before `path`: a file's extents
         // may go over a boundary, and `path` may lie within the segment before.
         let after =
@@ -90,6 +92,29 @@ public final class ManifestReader {
         (segment, entryCount, startsWithinFile) = (nil, 0, true)
         if let good, good.hasEntry { before = (good.path, good.fields) }
         return root.segments[nextSegment - 1].firstPath
+    }
+
+    /// Goes on behind all that lies beneath a folder, of which the last record is or which holds it: segments that have nothing
+    /// else are not read. What of it comes in the segment being read is still handed out.
+    public func skipContent(of folder: [UInt8]) {
+        // What comes right after all that a folder holds: '/' ranks below every other byte.
+        let next = folder + [1]
+        guard nextSegment < root.segments.count,
+            PathOrder.precedes(root.segments[nextSegment].firstPath, next)
+        else { return }
+        // The segment before the first one that does not begin before it.
+        let place = PathOrder.firstIndex(of: root.segments.count, notBefore: next) {
+            root.segments[$0].firstPath
+        }
+        keepLast()
+        (segment, recordCount, goodCount, entryCount) = (nil, 0, 0, 0)
+        // It may begin with extents of a file that is passed over.
+        (nextSegment, startsWithinFile, closedPath) = (place - 1, true, nil)
+    }
+
+    /// Notes the last entry for the segments that come.
+    private func keepLast() {
+        if entryCount > 0, let segment { before = (segment.path, segment.fields) }
     }
 
     /// Checks the record that the segment stands at against the ones before; false for extents of a file that was skipped,
@@ -152,14 +177,9 @@ public final class ManifestReader {
     }
 
     private func load(_ reference: ManifestSegmentReference) throws {
-        if entryCount > 0, let segment { before = (segment.path, segment.fields) }
+        keepLast()
         (segment, recordCount, goodCount, entryCount) = (nil, 0, 0, 0)
-        let bytes = try blobs.read(reference.blob, kind: .manifestPack, index: index)
-        segmentName = "manifest segment \(reference.blob.id)"
-        let decoder = try ManifestSegmentDecoder(bytes, object: segmentName)
-        guard decoder.recordsLeft == reference.recordCount else {
-            throw damage("it has \(decoder.recordsLeft) records, the root says \(reference.recordCount)")
-        }
-        segment = decoder
+        segmentName = SegmentReader.name(reference.blob)
+        segment = try reader.decoder(reference)
     }
 }

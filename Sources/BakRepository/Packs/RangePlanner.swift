@@ -80,7 +80,7 @@ public struct ReadAhead: Sendable {
     private static let firstBytes = 128 << 10
 
     /// Starts at the beginning of a file; the window grows to at most `mostBytes`.
-    public init(mostBytes: Int = 8 << 20) { self.mostBytes = mostBytes }
+    public init(mostBytes: Int = 1 << 20) { self.mostBytes = mostBytes }
 
     /// Notes a read, and returns how many bytes from its start on to read now; at least what it asks for.
     public mutating func bytes(reading range: Range<UInt64>) -> UInt64 {

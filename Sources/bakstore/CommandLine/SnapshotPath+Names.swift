@@ -19,12 +19,7 @@ extension SnapshotPath {
     private static func isThere(
         _ path: [UInt8], in record: CommitRecord, _ repository: Repository, _ index: BlobIndex
     ) throws -> Bool {
-        let reader = try ManifestReader(record, repository: repository, index: index, from: path)
-        while let next = try reader.next() {
-            guard case .entry(let entry) = next, !PathOrder.precedes(entry.path, path) else { continue }
-            return PathOrder.isAtOrBeneath(entry.path, path)
-        }
-        return false
+        try SnapshotView(record, repository: repository, index: index).list(path, .children) { _ in false }
     }
 }
 

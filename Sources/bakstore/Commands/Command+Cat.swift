@@ -57,10 +57,13 @@ extension Commands {
             let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
             let index = try BlobIndex(repository) { context.complain("\($0)") }
             let path = try subject.path(in: record, repository, index)
-            let file: SnapshotFile
-            do {
-                file = try SnapshotFile(path, in: record, repository: repository, index: index)
-            } catch let error as SnapshotPathError {
+            let view = try SnapshotView(record, repository: repository, index: index)
+            guard let file = try view.content(of: path) else {
+                let isThere = try view.entry(at: path) != nil
+                let error =
+                    isThere
+                    ? SnapshotPathError.notAFile(path, record.id)
+                    : SnapshotPathError.notInSnapshot(path, record.id)
                 throw error.explained(record, repository, index)
             }
             let name = Formatting.name(path.absolute)
@@ -74,10 +77,18 @@ extension Commands {
         return .done
     }
 
-    private static func printFile(_ file: SnapshotFile, _ name: String, _ context: CommandContext) throws {
+    private static func printFile(
+        _ file: SnapshotContent, _ name: String, _ context: CommandContext
+    ) throws {
         do {
-            try file.read { bytes in
-                try context.write(Array(bytes))
+            var offset: UInt64 = 0
+            while true {
+                let bytes = try [UInt8](unsafeUninitializedCapacity: 256 << 10) { buffer, count in
+                    count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+                }
+                if bytes.isEmpty { return }
+                offset += UInt64(bytes.count)
+                try context.write(bytes)
                 try context.expectReader()
                 if context.isInterrupted() {
                     throw CommandFailure(code: .interrupted, message: "interrupted before the file's end")

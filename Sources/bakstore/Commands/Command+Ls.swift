@@ -40,30 +40,31 @@ extension Commands {
             ? try record.pathsWithDisplaced(repository, index).sorted { PathOrder.precedes($0, $1) } : [path]
         var unlisted: Set<[UInt8]> = []
         var isLeftOut = false
-        func noteDamage(_ start: [UInt8], _ error: any Error) {
+        func noteDamage(_ start: [UInt8], _ error: any Error) throws {
+            guard error.isDamage else { throw error }
             guard unlisted.insert(start).inserted else { return }
             context.complain(
                 "the list of files is damaged; what it had from \(Formatting.name(start.absolute)) on is not "
                     + "shown: \(error)")
         }
+        let view = try SnapshotView(record, repository: repository, index: index)
+        let depth = invocation.has(.recursive) ? SnapshotView.Depth.everything : .children
         for place in places {
-            var found = false
             var grouper = invocation.has(.groups) ? AssetGrouper() : nil
-            try forEachEntry(of: record, at: place, repository, index, onDamage: noteDamage) { entry in
+            let found = try view.list(place, depth, onDamage: noteDamage) { entry in
                 if context.isInterrupted() { return false }
-                found = true
                 if entry.goneSince != nil, invocation.has(.withoutGone) {
                     if entry.path == subject.path || entry.path == path { isLeftOut = true }
                     return true
                 }
-                if isListed(entry, beneath: place, recursively: invocation.has(.recursive)) {
-                    if grouper == nil {
-                        try printEntry(entry, invocation, context)
-                    } else if entry.stat.type == .regular {
-                        for group in grouper!.add(entry.path) { try printGroup(group, invocation, context) }
-                    }
-                    try context.expectReader()
+                // Of a folder that was named, what is in it.
+                if entry.path == place, entry.stat.type == .directory { return true }
+                if grouper == nil {
+                    try printEntry(entry, invocation, context)
+                } else if entry.stat.type == .regular {
+                    for group in grouper!.add(entry.path) { try printGroup(group, invocation, context) }
                 }
+                try context.expectReader()
                 return true
             }
             for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
@@ -81,35 +82,6 @@ extension Commands {
             "\(Formatting.name(path.absolute)) is gone since an earlier backup, and --without-gone leaves it out"
         )
         return .incomplete
-    }
-
-    /// Hands over the entries at and beneath `path` until `body` returns false. Where the list is damaged it goes on with
-    /// the next part that is whole.
-    private static func forEachEntry(
-        of record: CommitRecord, at path: [UInt8], _ repository: Repository, _ index: BlobIndex,
-        onDamage: (_ start: [UInt8], _ error: any Error) -> Void, _ body: (ManifestEntry) throws -> Bool
-    ) throws {
-        let reader = try ManifestReader(record, repository: repository, index: index, from: path)
-        while true {
-            do {
-                guard let next = try reader.next() else { return }
-                guard case .entry(let entry) = next else { continue }
-                if PathOrder.isAtOrBeneath(entry.path, path) {
-                    guard try body(entry) else { return }
-                } else if PathOrder.precedes(path, entry.path) {
-                    return
-                }
-            } catch let error where error.isDamage {
-                onDamage(reader.skipSegment(), error)
-            }
-        }
-    }
-
-    private static func isListed(_ entry: ManifestEntry, beneath place: [UInt8], recursively: Bool) -> Bool {
-        if entry.path == place { return entry.stat.type != .directory }
-        if recursively { return true }
-        let rest = entry.path.dropFirst(place.isEmpty ? 0 : place.count + 1)
-        return !rest.contains(UInt8(ascii: "/"))
     }
 
     private static func printGroup(

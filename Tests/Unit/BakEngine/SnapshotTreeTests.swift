@@ -4,7 +4,6 @@ import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
-import Synchronization
 import TestSupport
 import Testing
 
@@ -20,7 +19,7 @@ import Testing
             if (try? tree.attributes(path, stat)) != nil { found += 1 }
             return .proceed
         }
-        return (tree.decodings.load(ordering: .relaxed), found)
+        return (tree.decodings, found)
     }
 
     private func folders(_ name: String, _ count: Int, _ hostile: HostileManifest) -> [ManifestEntry] {
