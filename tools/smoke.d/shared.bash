@@ -2,7 +2,7 @@
 # which goes when it ends, and nothing of the user's own set-up is seen or touched.
 #
 # A check that fails is told of and counted, and the script goes on; it ends with exit code 1 then.
-# Beside the C library's tools the scripts use perl, which is there because git needs it.
+# Beside the C library's tools the scripts use perl, which is there because git needs it, and python3.
 set -euo pipefail
 
 tools=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
@@ -63,11 +63,13 @@ check() {
     if "$@"; then pass "$what"; else fail "$what"; fi
 }
 
-# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`.
+# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`. With --json what it
+# says has to be as docs/json.md describes it.
 run() {
     command_line="bakstore $*"
     status=0
     timeout --kill-after=5 120 "$program" "$@" >output 2>errors </dev/null || status=$?
+    [[ " $* " != *" --json "* ]] || "$tools/smoke.d/json-members.py" output errors || fail "its JSON is as docs/json.md describes it"
 }
 
 # expect CODE WHAT ARGUMENT...: runs bakstore, which must end with CODE, or one of them: `0|4`.

@@ -192,8 +192,7 @@ extension Commands {
         _ context: CommandContext
     ) throws {
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 json.member("old_snapshot_id", old.id.description)
                 if let made = report.snapshot { json.member("snapshot_id", made.id.description) }
                 json.member("files_removed", report.files)

@@ -41,10 +41,10 @@ extension Commands {
         case .config: try printConfig(repository, context)
         case .snapshot(let name):
             let record = try context.findSnapshot(name, in: repository, invocation)
-            try context.printJSON { $0.members(of: record, context) }
+            try context.printPart { $0.members(of: record, context) }
         case .session(let name):
             let record = try repository.sessionRecord(try id(name))
-            try context.printJSON { json in
+            try context.printPart { json in
                 json.member("id", record.id.description)
                 json.member("time", context.json(record.time))
                 json.member("hostname", record.host)
@@ -111,7 +111,7 @@ extension Commands {
     /// The secret stays out: with it, ids could be computed for content of one's choice.
     private static func printConfig(_ repository: Repository, _ context: CommandContext) throws {
         let config = repository.config
-        try context.printJSON { json in
+        try context.printPart { json in
             json.member("id", config.id.description)
             json.member("version", 1)
             json.member("id_algorithm", config.idAlgorithm.description)
@@ -134,7 +134,7 @@ extension Commands {
     }
 
     private static func printIndex(_ segment: IndexSegment, _ context: CommandContext) throws {
-        try context.printJSON { json in
+        try context.printPart { json in
             json.member("session", segment.session.description)
             json.array("packs") { array in
                 for pack in segment.packs {
@@ -161,7 +161,7 @@ extension Commands {
 
     private static func printPack(_ id: ID128, _ repository: Repository, _ context: CommandContext) throws {
         let (kind, blobs) = try repository.packFooter(id)
-        try context.printJSON { json in
+        try context.printPart { json in
             json.member("id", id.description)
             json.member("kind", kind.noun)
             json.array("blobs") { array in

@@ -93,27 +93,27 @@ extension Commands {
 }
 
 /// What a check says while it runs and at its end. Called from the check's threads.
-private final class CheckOutput: LiveOutput, @unchecked Sendable {
+private final class CheckOutput: Reporter, @unchecked Sendable {
     @Sendable func note(_ event: CheckEvent) {
         switch event {
         case .step(let step): tellStep("checking \(step)")
         case .progress(let done, let total): show(done, of: total)
-        case .damage(let object, let reason): say("damage", object, "", reason)
-        case .unreadable(let object, let reason): say("unreadable", object, "cannot be read ", reason)
+        case .damage(let object, let reason): say(.damage, object, "", reason)
+        case .unreadable(let object, let reason): say(.unreadable, object, "cannot be read ", reason)
         case .unsupported(let object, let reason):
-            say("unsupported", object, "it was made by a newer program: ", reason)
-        case .harmless(let object, let reason): say("harmless", object, "harmless damage ", reason)
+            say(.unsupported, object, "it was made by a newer program: ", reason)
+        case .harmless(let object, let reason): say(.harmless, object, "harmless damage ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            say("unused", object: object, "\(object) is not used: \(reason)", reason: reason)
+            say(.unused, object: object, "\(object) is not used: \(reason)", reason: reason)
         case .affectedFile(let snapshot, let path, let reason):
-            say("affected_file", snapshot: snapshot, path: path, reason: reason)
+            say(.affectedFile, snapshot: snapshot, path: path, reason: reason)
         case .affectedSnapshot(let snapshot, let reason):
-            say("affected_snapshot", snapshot: snapshot, reason: reason)
+            say(.affectedSnapshot, snapshot: snapshot, reason: reason)
         }
     }
 
-    private func say(_ type: String, _ object: String, _ kind: String, _ reason: String) {
+    private func say(_ type: Message.Kind, _ object: String, _ kind: String, _ reason: String) {
         say(type, object: object, "\(object): \(kind)\(reason)", reason: reason)
     }
 
@@ -122,7 +122,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
     /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before that is
     ///   meant.
     func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
-        if invocation.has(.json) { return try printJSON(report) }
+        if invocation.has(.json) { return try tellSummary(report) }
         if invocation.has(.quiet) { return }
         var looked = "looked at \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
         looked += "\(Formatting.count(UInt64(report.packs), "pack", "packs")), "
@@ -166,8 +166,7 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
             "not checked without the password: whether anything is missing, and "
             + (readsData ? "" : "what packs hold (see --read-data), and ") + "what snapshots need"
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 json.member("objects", report.objects)
                 json.member("packs", report.packs)
                 json.member("bytes_stored", report.packBytes)
@@ -260,9 +259,8 @@ private final class CheckOutput: LiveOutput, @unchecked Sendable {
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }
 
-    private func printJSON(_ report: CheckReport) throws {
-        try context.printJSON { json in
-            json.member("message_type", "summary")
+    private func tellSummary(_ report: CheckReport) throws {
+        try context.tell(.summary) { json in
             json.member("snapshots", report.snapshots)
             json.member("packs", report.packs)
             json.member("blobs", report.blobs)

@@ -123,7 +123,7 @@ extension Commands {
 }
 
 /// What a copy says while it runs and at its end. Called from any thread.
-private final class CopyOutput: LiveOutput, @unchecked Sendable {
+private final class CopyOutput: Reporter, @unchecked Sendable {
     private let failures = ReasonTally(toldEach: 20)
 
     @Sendable func note(_ event: CopyEvent) {
@@ -135,16 +135,18 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
             let line =
                 invocation.has(.dryRun)
                 ? "\(name(snapshot)) would be copied" : "copied \(name(snapshot)) as \(copy.short)"
-            say("copied", line, snapshot, copy)
+            say(.copied, line, snapshot, copy)
         case .skipped(let snapshot, let copy):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
-            say("skipped", "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
+            say(.skipped, "\(name(snapshot)) was copied before, as \(copy.short)", snapshot, copy)
         case .renewed(let old, let new): tellRenewed(old, new)
         case .replaced(let copy):
             guard !invocation.has(.quiet) || invocation.has(.json) else { return }
-            say("replaced", "removed \(copy.id.short), an earlier copy of it that lacked files") { json in
-                json.member("snapshot_id", copy.id.description)
-            }
+            say(
+                Message(.replaced, "removed \(copy.id.short), an earlier copy of it that lacked files") {
+                    json in
+                    json.member("snapshot_id", copy.id.description)
+                })
         case .failed(let snapshot, let reason):
             complain(
                 "snapshot \(snapshot.id.short) was not copied: \(reason)", reason: reason, during: "copy",
@@ -180,11 +182,12 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         let verb = invocation.has(.dryRun) ? "would get" : "has got"
         let name = old.id == new.id ? "" : " and is now \(new.id.short)"
         let line = "\(old.id.short), copied before, \(verb) \(gains.joined(separator: " and "))\(name)"
-        say("renewed", Formatting.line(line)) { json in
-            json.member("old_snapshot_id", old.id.description)
-            if old.id != new.id { json.member("new_snapshot_id", new.id.description) }
-            json.array("tags") { for tag in new.tags { $0.element(tag) } }
-        }
+        say(
+            Message(.renewed, line) { json in
+                json.member("old_snapshot_id", old.id.description)
+                if old.id != new.id { json.member("new_snapshot_id", new.id.description) }
+                json.array("tags") { for tag in new.tags { $0.element(tag) } }
+            })
     }
 
     private func name(_ snapshot: CommitRecord) -> String {
@@ -194,18 +197,18 @@ private final class CopyOutput: LiveOutput, @unchecked Sendable {
         return "\(snapshot.id.short) (\(context.text(snapshot.time)), \(paths)\(mark))"
     }
 
-    private func say(_ type: String, _ text: String, _ snapshot: CommitRecord, _ copy: ID128) {
-        say(type, text) { json in
-            json.member("snapshot_id", snapshot.id.description)
-            json.member("copy_id", copy.description)
-        }
+    private func say(_ kind: Message.Kind, _ text: String, _ snapshot: CommitRecord, _ copy: ID128) {
+        say(
+            Message(kind, text) { json in
+                json.member("snapshot_id", snapshot.id.description)
+                json.member("copy_id", copy.description)
+            })
     }
 
     func summarize(_ report: CopyReport, _ chosen: Int) throws {
         tellRest(failures, Self.more)
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 json.member("snapshots_chosen", chosen)
                 json.member("snapshots_copied", report.copied)
                 json.member("snapshots_skipped", report.skipped)

@@ -10,7 +10,7 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let chosen = try chooseForgotten(invocation, repository, context)
         let output = RecommitOutput(
-            invocation: invocation, context: context, type: "taken_back", relation: "is back as",
+            invocation: invocation, context: context, kind: .takenBack, relation: "is back as",
             verb: "taken back")
         func show(_ old: CommitRecord, now new: ID128?) throws {
             let paths = old.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")

@@ -27,10 +27,7 @@ extension Commands {
 
     private static func printText(_ text: String, _ context: CommandContext) throws {
         guard context.isJSON else { return try context.print(text) }
-        try context.printJSON { json in
-            json.member("message_type", "help")
-            json.member("text", text)
-        }
+        try context.tell(.help) { $0.member("text", text) }
     }
 }
 

@@ -58,8 +58,7 @@ extension Commands {
             location, options: options, context: context, isSure: invocation.has(.yes),
             isShared: invocation.has(.shared))
         if invocation.has(.json) {
-            try context.printJSON { json in
-                json.member("message_type", "initialized")
+            try context.tell(.initialized) { json in
                 json.member("id", repository.config.id.description)
                 json.member("repository", location.path)
                 json.member("encryption", repository.config.encryption.description)

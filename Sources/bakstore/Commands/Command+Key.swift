@@ -59,13 +59,13 @@ extension Commands {
         case .list: return try list(repository, invocation, context)
         case .add:
             let id = try add(repository, invocation, context)
-            try tell("added", id, "added key slot \(id.short)", invocation, context)
+            try tell(.keyAdded, id, "added key slot \(id.short)", context)
         case .remove(let name):
             let id = try find(name, repository)
             let isOurs = try repository.removeKeySlot(id)
             if !isOurs { context.remark(removedMeanwhile(id)) }
             let what = isOurs ? "removed key slot \(id.short)" : "key slot \(id.short) is gone"
-            try tell("removed", id, what, invocation, context)
+            try tell(.keyRemoved, id, what, context)
             context.remark(
                 "who knows its password and kept a copy of the repository, or of this slot, can still read what is "
                     + "stored; to shut them out, copy to a new repository")
@@ -78,7 +78,7 @@ extension Commands {
             }
             let id = try add(repository, invocation, context)
             if try !repository.removeKeySlot(old) { context.remark(removedMeanwhile(old)) }
-            try tell("changed", id, "changed the password; its key slot is \(id.short)", invocation, context)
+            try tell(.keyChanged, id, "changed the password; its key slot is \(id.short)", context)
         }
         return .done
     }
@@ -109,16 +109,9 @@ extension Commands {
     }
 
     private static func tell(
-        _ type: String, _ id: ID128, _ text: String, _ invocation: Invocation, _ context: CommandContext
+        _ kind: Message.Kind, _ id: ID128, _ text: String, _ context: CommandContext
     ) throws {
-        if invocation.has(.json) {
-            try context.printJSON { json in
-                json.member("message_type", "key_\(type)")
-                json.member("id", id.description)
-            }
-        } else if !invocation.has(.quiet) {
-            try context.print(text)
-        }
+        try context.confirm(Message(kind, text) { $0.member("id", id.description) })
     }
 
     private static func list(
@@ -130,8 +123,7 @@ extension Commands {
             header: ["ID", "Name", "Made on", "Time", "Memory"], dropping: [4, 2, 3])
         for slot in slots {
             if invocation.has(.json) {
-                try context.printJSON { json in
-                    json.member("message_type", "key")
+                try context.tell(.key) { json in
                     json.member("id", slot.id.description)
                     json.member("current", slot.isCurrent)
                     if slot.isBeingRemoved { json.member("being_removed", true) }

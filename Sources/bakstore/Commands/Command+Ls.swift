@@ -87,27 +87,23 @@ extension Commands {
     private static func printGroup(
         _ group: AssetGroup, _ invocation: Invocation, _ context: CommandContext
     ) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "group")
+        let paths = group.paths.map { Formatting.name($0.absolute) }
+        try context.tell(
+            Message(.group, "\(group.kind)  \(paths.joined(separator: "  "))") { json in
                 json.member("kind", group.kind)
                 json.array("items") { array in
                     for path in group.paths {
                         array.elementObject { $0.member("path", bytes: path.absolute) }
                     }
                 }
-            }
-        }
-        let paths = group.paths.map { Formatting.name($0.absolute) }
-        try context.print("\(group.kind)  \(paths.joined(separator: "  "))")
+            })
     }
 
     private static func printEntry(
         _ entry: ManifestEntry, _ invocation: Invocation, _ context: CommandContext
     ) throws {
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "node")
+            return try context.tell(.node) { json in
                 json.members(of: entry, context)
             }
         }

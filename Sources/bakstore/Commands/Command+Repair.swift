@@ -80,7 +80,7 @@ extension Commands {
 }
 
 /// What a repair says while it runs and at its end. Called from any thread.
-private final class RepairOutput: LiveOutput, @unchecked Sendable {
+private final class RepairOutput: Reporter, @unchecked Sendable {
     private let kind: Repair
 
     init(
@@ -95,25 +95,29 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
         case .step(let step): tellStep("looking at \(step)")
         case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason):
-            say("damage", object: object, "\(object): \(reason)", reason: reason)
+            say(.damage, object: object, "\(object): \(reason)", reason: reason)
         case .salvaged(let pack, let blobs, let total):
-            say("salvaged", "\(ObjectNames.pack(pack)): \(blobs) of \(total) blobs are whole") { json in
-                json.member("pack", pack.description)
-                json.member("blobs", blobs)
-                json.member("total_blobs", total)
-            }
+            say(
+                Message(.salvaged, "\(ObjectNames.pack(pack)): \(blobs) of \(total) blobs are whole") {
+                    json in
+                    json.member("pack", pack.description)
+                    json.member("blobs", blobs)
+                    json.member("total_blobs", total)
+                })
         case .lostFile(let snapshot, let path, let reason):
-            say("lost_file", snapshot: snapshot, "LOST ", path: path, reason: reason)
+            say(.lostFile, snapshot: snapshot, "LOST ", path: path, reason: reason)
         case .lostSnapshot(let snapshot, let reason):
-            say("lost_snapshot", snapshot: snapshot, reason: reason)
+            say(.lostSnapshot, snapshot: snapshot, reason: reason)
         case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
         case .broughtBack(let snapshot, let copy):
             let verb = invocation.has(.dryRun) ? "would be" : "is"
             let name = copy.map { " as \($0.short)" } ?? ""
-            say("brought_back", "snapshot \(snapshot.short) \(verb) there again, as it was\(name)") { json in
-                json.member("snapshot_id", snapshot.description)
-                if let copy { json.member("new_snapshot_id", copy.description) }
-            }
+            say(
+                Message(.broughtBack, "snapshot \(snapshot.short) \(verb) there again, as it was\(name)") {
+                    json in
+                    json.member("snapshot_id", snapshot.description)
+                    if let copy { json.member("new_snapshot_id", copy.description) }
+                })
         }
     }
 
@@ -125,18 +129,19 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
         let advice =
             "; when it is not needed any more: \(context.command("forget \(snapshot.short)"))"
         let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
-        say("replaced", text) { json in
-            json.member("snapshot_id", snapshot.description)
-            if let copy { json.member("new_snapshot_id", copy.description) }
-            json.member("lost_files", lostFiles)
-            json.member("is_new", isNew)
-        }
+        say(
+            Message(.replaced, text) { json in
+                json.member("snapshot_id", snapshot.description)
+                if let copy { json.member("new_snapshot_id", copy.description) }
+                json.member("lost_files", lostFiles)
+                json.member("is_new", isNew)
+            })
     }
 
     // MARK: The end
 
     func summarize(_ report: RepairReport) throws {
-        if invocation.has(.json) { return try printJSON(report) }
+        if invocation.has(.json) { return try tellSummary(report) }
         if invocation.has(.quiet) { return }
         if report.wasInterrupted {
             return try context.print(
@@ -199,9 +204,8 @@ private final class RepairOutput: LiveOutput, @unchecked Sendable {
                 + context.command(next))
     }
 
-    private func printJSON(_ report: RepairReport) throws {
-        try context.printJSON { json in
-            json.member("message_type", "summary")
+    private func tellSummary(_ report: RepairReport) throws {
+        try context.tell(.summary) { json in
             json.member("repaired", kind.rawValue)
             json.member("was_needed", report.wasNeeded)
             json.member("dry_run", invocation.has(.dryRun))

@@ -224,7 +224,7 @@ extension Commands {
 }
 
 /// What a restore says while it runs and at its end. Called from the restore's threads.
-private final class RestoreOutput: LiveOutput, @unchecked Sendable {
+private final class RestoreOutput: Reporter, @unchecked Sendable {
     private let snapshot: CommitRecord
     private let target: String
     private let failures = ReasonTally(toldEach: 20)
@@ -269,12 +269,11 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
     private func say(
         _ action: String, _ path: [UInt8], _ text: String, size: UInt64? = nil, reason: String? = nil
     ) {
-        say("verbose_status", "\(text)  \(Formatting.name(path.absolute))") { json in
-            json.member("action", action)
-            json.member("item", bytes: path.absolute)
-            if let size { json.member("size", size) }
-            if let reason { json.member("reason", reason) }
-        }
+        say(
+            .action(action, path.absolute, "\(text)  \(Formatting.name(path.absolute))") { json in
+                if let size { json.member("size", size) }
+                if let reason { json.member("reason", reason) }
+            })
     }
 
     private func complain(_ tally: ReasonTally, _ path: [UInt8], _ text: String) {
@@ -316,8 +315,7 @@ private final class RestoreOutput: LiveOutput, @unchecked Sendable {
         defer { if report.damaged > 0 { complain("the repository is damaged" + ErrorReport.damageAdvice) } }
         let seconds = reporter.secondsElapsed
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 json.member("files_restored", report.files)
                 json.member("dirs_restored", report.folders)
                 json.member("others_restored", report.others)

@@ -92,7 +92,7 @@ extension Commands {
 }
 
 /// What the check says while it runs and at its end.
-private final class DeletionOutput: LiveOutput, @unchecked Sendable {
+private final class DeletionOutput: Reporter, @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
     /// Files that must be kept, by the reason in words, with the first few paths of each.
@@ -128,16 +128,17 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
             verdict.isSafe
             ? "safe  \(path): in snapshot \(verdict.snapshot?.short ?? ""), which stays\(why(verdict.staying))"
             : "keep  \(path): \(reason)"
-        say("file", text) { json in
-            json.member("item", bytes: verdict.path.absolute)
-            json.member("is_safe", verdict.isSafe)
-            if let snapshot = verdict.snapshot { json.member("snapshot_id", snapshot.description) }
-            if case .until(let time, _) = verdict.staying {
-                json.member(
-                    "kept_until", CivilTime.rfc3339(time, offsetSeconds: context.localOffset(time)))
-            }
-            if !verdict.isSafe { json.member("reason", reason) }
-        }
+        say(
+            Message(.file, text) { [context] json in
+                json.member("item", bytes: verdict.path.absolute)
+                json.member("is_safe", verdict.isSafe)
+                if let snapshot = verdict.snapshot { json.member("snapshot_id", snapshot.description) }
+                if case .until(let time, _) = verdict.staying {
+                    json.member(
+                        "kept_until", CivilTime.rfc3339(time, offsetSeconds: context.localOffset(time)))
+                }
+                if !verdict.isSafe { json.member("reason", reason) }
+            })
     }
 
     private func why(_ staying: Staying?) -> String {
@@ -262,8 +263,7 @@ private final class DeletionOutput: LiveOutput, @unchecked Sendable {
     }
 
     private func summarizeJSON(_ report: DeletionReport, _ rules: KnownRules) throws {
-        try context.printJSON { json in
-            json.member("message_type", "summary")
+        try context.tell(.summary) { json in
             json.member("files_safe", report.safeFiles)
             json.member("bytes_safe", report.safeBytes)
             json.member("files_unsafe", report.unsafeFiles)

@@ -33,8 +33,7 @@ extension Commands {
         context.noteMisdated(list.order)
         if invocation.has(.json) {
             for record in chosen {
-                try context.printJSON { json in
-                    json.member("message_type", "snapshot")
+                try context.tell(.snapshot) { json in
                     json.members(of: record, context)
                 }
             }

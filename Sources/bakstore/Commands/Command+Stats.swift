@@ -95,7 +95,7 @@ private struct StatsOutput {
     // MARK: The repository
 
     func show() throws {
-        if invocation.has(.json) { return try printJSON() }
+        if invocation.has(.json) { return try tellAll() }
         var table = TextTable([.left, .right])
         table.append(["snapshots", Formatting.count(UInt64(records.count))])
         if supersededCount > 0 {
@@ -169,9 +169,8 @@ private struct StatsOutput {
         try context.print("Alone: what forgetting that snapshot only would free")
     }
 
-    private func printJSON() throws {
-        try context.printJSON { json in
-            json.member("message_type", "stats")
+    private func tellAll() throws {
+        try context.tell(.stats) { json in
             json.member("snapshots_count", records.count)
             json.member("superseded_count", supersededCount)
             json.member("total_file_count", all.files)
@@ -205,8 +204,7 @@ private struct StatsOutput {
     func show(_ record: CommitRecord, _ own: RepositoryStats) throws {
         let alone = all.alone[record.id] ?? BlobSizes()
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "stats")
+            return try context.tell(.stats) { json in
                 json.members(of: record, context)
                 json.member("total_restore_size", own.bytes)
                 json.member("total_blob_count", own.needed.blobs)

@@ -52,7 +52,7 @@ extension Commands {
             $0.tags != $0.snapshot.tags
         }
         let output = RecommitOutput(
-            invocation: invocation, context: context, type: "changed", relation: "is now", verb: "changed")
+            invocation: invocation, context: context, kind: .changed, relation: "is now", verb: "changed")
         if invocation.has(.dryRun) {
             for change in changes { try show(change.snapshot, tags: change.tags, now: nil, output) }
         } else if !changes.isEmpty {

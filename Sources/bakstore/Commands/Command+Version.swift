@@ -8,14 +8,8 @@ extension CommandSpec {
 
 extension Commands {
     static func version(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
-        if invocation.has(.json) {
-            try context.printJSON { json in
-                json.member("message_type", "version")
-                json.member("version", programVersion)
-            }
-        } else {
-            try context.print("bakstore \(programVersion)")
-        }
+        try context.tell(
+            Message(.version, "bakstore \(programVersion)") { $0.member("version", programVersion) })
         return .done
     }
 }

@@ -37,8 +37,22 @@ struct CommandContext: Sendable {
         { try print(line) }
     }
 
-    /// Prints a JSON object on standard output.
-    func printJSON(_ build: (inout JSONWriter) -> Void) throws {
+    /// Tells a message on standard output: its lines, or as JSON its object.
+    func tell(_ message: Message) throws {
+        if isJSON { return try write(message.json, to: terminal) }
+        for line in message.lines { try print(Formatting.line(line)) }
+    }
+
+    /// Tells what was done, which nobody asked for: with --quiet only to programs.
+    func confirm(_ message: Message) throws { if isJSON || !isQuiet { try tell(message) } }
+
+    /// Prints the object of a message that people are told as a table, or otherwise.
+    func tell(_ kind: Message.Kind, _ members: (inout JSONWriter) -> Void) throws {
+        try write(Message.json(kind, members), to: terminal)
+    }
+
+    /// Prints a part of the repository as a JSON object, which is no message.
+    func printPart(_ build: (inout JSONWriter) -> Void) throws {
         try write(JSONWriter.line(build), to: terminal)
     }
 
@@ -63,35 +77,25 @@ struct CommandContext: Sendable {
 
     /// Prints what is good to know on standard error, where it does not disturb what a program reads.
     func remark(_ line: String) {
-        if isQuiet { return }
-        let line = suggestions.completed(line)
-        complain(line) { json in
-            json.member("message_type", "note")
-            json.member("message", line)
-        }
+        if !isQuiet { tellAside(.note(suggestions.completed(line))) }
     }
 
     /// Prints what is wrong on standard error.
-    func complain(_ line: String) {
-        let line = suggestions.completed(line)
-        complain(line) { json in
-            json.member("message_type", "error")
-            json.object("error") { $0.member("message", line) }
-        }
-    }
+    func complain(_ line: String) { tellAside(.error(suggestions.completed(line))) }
 
     /// Prints what is wrong with an item that is worked on.
     func complain(_ line: String, reason: String, during: String, item: [UInt8]) {
-        complain(suggestions.completed(line)) { json in
-            json.member("message_type", "error")
-            json.object("error") { $0.member("message", suggestions.completed(reason)) }
-            json.member("during", during)
-            json.member("item", bytes: item)
-        }
+        tellAside(
+            .error(
+                suggestions.completed(line), reason: suggestions.completed(reason), during: during, item: item
+            ))
     }
 
-    private func complain(_ line: String, orJSON build: (inout JSONWriter) -> Void) {
-        terminal.writeError(isJSON ? JSONWriter.line(build) : Array("\(Formatting.line(line))\n".utf8))
+    /// Tells a message on standard error.
+    private func tellAside(_ message: Message) {
+        terminal.writeError(
+            isJSON
+                ? message.json : message.lines.flatMap { Array("\(Formatting.line($0))\n".utf8) })
     }
 
     /// A reporter in the form that the invocation and the terminal ask for.

@@ -106,8 +106,7 @@ struct VouchedRemoval {
         let named = isJSON || invocation.verbosity >= 1 ? files.count : Self.namedFiles
         for file in files.prefix(named) {
             if isJSON {
-                try context.printJSON { json in
-                    json.member("message_type", "vouched_file")
+                try context.tell(.vouchedFile) { json in
                     json.member("item", bytes: file.path.absolute)
                     json.member(
                         "called_safe",

@@ -6,7 +6,7 @@ import BakFormat
 import BakRepository
 
 /// Collects a backup's events and prints them. Called from the backup's threads.
-final class BackupOutput: LiveOutput, @unchecked Sendable {
+final class BackupOutput: Reporter, @unchecked Sendable {
     /// What there is to read.
     let totals = SourceTotals()
     private let monitor = Monitor()
@@ -38,19 +38,16 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         case .changedWhileRead(let path):
             let text = "changed while it was read; the next backup reads it again"
             if changing.add(text, path) || invocation.verbosity >= 1 || invocation.has(.json) {
-                noteRemark(path, text, kind: "changed")
+                noteRemark(path, text, .changed)
             }
         case .gone(let path):
             if invocation.verbosity >= 1 {
-                say("verbose_status", "gone  \(Formatting.name(path.absolute))") { json in
-                    json.member("action", "gone")
-                    json.member("item", bytes: path.absolute)
-                }
+                say(.action("gone", path.absolute, "gone  \(Formatting.name(path.absolute))"))
             }
         case .excluded(let path, let reason):
             monitor.locked { exclusions[reason, default: 0] += 1 }
             if invocation.verbosity >= 1 || invocation.has(.json) {
-                noteRemark(path, "left out: \(reason)", kind: "excluded")
+                noteRemark(path, "left out: \(reason)", .excluded)
             }
         case .ignoreFile(let text): remark(text)
         case .parentUnreadable(let reason, let isDamage):
@@ -87,19 +84,18 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
             case .unmodified: "unmodified"
             case .moved: "moved"
             }
-        say("verbose_status", "\(word)  \(Formatting.name(entry.path.absolute))") { json in
-            json.member("action", word)
-            json.member("item", bytes: entry.path.absolute)
-            json.member("data_size", entry.stat.size)
-        }
+        let path = entry.path.absolute
+        say(
+            .action(word, path, "\(word)  \(Formatting.name(path))") {
+                $0.member("data_size", entry.stat.size)
+            })
     }
 
-    private func noteRemark(_ path: [UInt8], _ text: String, kind: String) {
+    private func noteRemark(_ path: [UInt8], _ text: String, _ kind: Message.Kind) {
         guard invocation.verbosity >= 0 else { return }
         reporter.whileCleared {
             if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", kind)
+                try? context.tell(kind) { json in
                     json.member("item", bytes: path.absolute)
                     json.member("reason", text)
                 }
@@ -384,8 +380,7 @@ final class BackupOutput: LiveOutput, @unchecked Sendable {
         _ report: BackupReport, _ useless: [PathPattern], seconds: Double
     ) throws {
         let counters = report.counters
-        try context.printJSON { json in
-            json.member("message_type", "summary")
+        try context.tell(.summary) { json in
             json.member("files_new", counters.newFiles)
             json.member("files_changed", counters.changedFiles)
             json.member("files_unmodified", counters.unmodifiedFiles)

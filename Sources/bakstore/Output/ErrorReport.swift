@@ -97,8 +97,7 @@ struct ErrorReport: Equatable {
     /// The line for standard error, with its newline.
     func line(asJSON: Bool) -> [UInt8] {
         guard asJSON else { return Array("bakstore: \(message)\n".utf8) }
-        return JSONWriter.line { json in
-            json.member("message_type", "exit_error")
+        return Message.json(.exitError) { json in
             json.member("code", code.rawValue)
             json.member("message", message)
         }

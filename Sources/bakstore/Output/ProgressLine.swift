@@ -97,8 +97,7 @@ enum ProgressLine {
 
     /// A `status` object with restic's field names.
     static func json(_ progress: Progress, seconds: Double) -> [UInt8] {
-        JSONWriter.line { json in
-            json.member("message_type", "status")
+        Message.json(.status) { json in
             json.member("seconds_elapsed", UInt64(max(0, seconds)))
             if let step = progress.step { json.member("step", step) }
             if progress.step == nil, let left = progress.secondsRemaining(after: seconds), left < 0x1p63 {

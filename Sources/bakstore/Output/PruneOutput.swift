@@ -5,7 +5,7 @@ import BakFormat
 import BakRepository
 
 /// Prints a prune's events and its report. Called from the prune's thread.
-final class PruneOutput: LiveOutput, @unchecked Sendable {
+final class PruneOutput: Reporter, @unchecked Sendable {
     private let monitor = Monitor()
     private var step = PruneStep.marking
 
@@ -58,8 +58,7 @@ final class PruneOutput: LiveOutput, @unchecked Sendable {
     func summarize(_ report: PruneReport, _ decisions: RetentionOutput?) throws {
         let isDryRun = invocation.has(.dryRun)
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 decisions?.members(of: &json)
                 json.member("packs", report.packs)
                 json.member("packs_size", report.packBytes)

@@ -9,7 +9,7 @@ struct RecommitOutput {
     let invocation: Invocation
     let context: CommandContext
     /// The type of a snapshot's JSON object.
-    let type: String
+    let kind: Message.Kind
     /// What stands between the old and the new id.
     let relation: String
     /// What was done with them, and what a dry run would do.
@@ -19,32 +19,25 @@ struct RecommitOutput {
 
     /// Prints one snapshot; `new` is nil in a dry run.
     func show(
-        _ old: CommitRecord, now new: ID128?, _ text: String, _ build: (inout JSONWriter) -> Void = { _ in }
+        _ old: CommitRecord, now new: ID128?, _ text: String,
+        _ build: @escaping (inout JSONWriter) -> Void = { _ in }
     ) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", type)
+        let name = new.map { "\(old.id.short) \(relation) \($0.short)" } ?? old.id.short
+        try context.confirm(
+            Message(kind, "\(name)  \(text)") { json in
                 json.member("old_snapshot_id", old.id.description)
                 if let new { json.member("new_snapshot_id", new.description) }
                 build(&json)
-            }
-        }
-        guard !invocation.has(.quiet) else { return }
-        let name = new.map { "\(old.id.short) \(relation) \($0.short)" } ?? old.id.short
-        try context.print(Formatting.line("\(name)  \(text)"))
+            })
     }
 
     /// Prints how many there were, and `rest`.
-    func summarize(_ done: Int, rest: String = "", _ build: (inout JSONWriter) -> Void) throws {
-        if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+    func summarize(_ done: Int, rest: String = "", _ build: @escaping (inout JSONWriter) -> Void) throws {
+        let snapshots = Formatting.count(UInt64(done), "snapshot", "snapshots")
+        try context.confirm(
+            Message(.summary, "\(snapshots) \(isDry ? "would be " : "")\(verb)\(rest)") { json in
                 build(&json)
                 if isDry { json.member("dry_run", true) }
-            }
-        }
-        guard !invocation.has(.quiet) else { return }
-        let snapshots = Formatting.count(UInt64(done), "snapshot", "snapshots")
-        try context.print("\(snapshots) \(isDry ? "would be " : "")\(verb)\(rest)")
+            })
     }
 }

@@ -84,8 +84,7 @@ struct RetentionOutput {
     }
 
     private func showJSON(_ group: SnapshotGroup, _ decisions: [RetentionDecision]) throws {
-        try context.printJSON { json in
-            json.member("message_type", "forget_group")
+        try context.tell(.forgetGroup) { json in
             if let host = group.host { json.member("host", host) }
             if let device = group.device { json.member("device", device) }
             if let paths = group.paths { json.member("paths", bytes: paths.map(\.absolute)) }
@@ -115,8 +114,7 @@ struct RetentionOutput {
     /// Prints the summary of a removal that no prune follows.
     func summarize() throws {
         if invocation.has(.json) {
-            return try context.printJSON { json in
-                json.member("message_type", "summary")
+            return try context.tell(.summary) { json in
                 members(of: &json)
                 if invocation.has(.dryRun) { json.member("dry_run", true) }
             }

@@ -5,7 +5,7 @@ import BakChunking
 import BakEngine
 
 /// Prints a benchmark's events and findings. Called from its threads.
-final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
+final class BenchmarkOutput: Reporter, @unchecked Sendable {
     /// What there is to read.
     let totals = SourceTotals()
 
@@ -42,7 +42,7 @@ final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
     // MARK: At its end
 
     func show(_ findings: BenchmarkFindings) throws {
-        if invocation.has(.json) { return try context.printJSON { $0.members(of: findings) } }
+        if invocation.has(.json) { return try context.tell(.benchmark) { $0.members(of: findings) } }
         let report = findings.report
         if report.wasInterrupted { try context.print("interrupted; this is what was read until then") }
         try printHeadline(findings)
@@ -173,7 +173,6 @@ final class BenchmarkOutput: LiveOutput, @unchecked Sendable {
 extension JSONWriter {
     fileprivate mutating func members(of findings: BenchmarkFindings) {
         let report = findings.report
-        member("message_type", "benchmark")
         member("paths", bytes: findings.roots)
         member("was_interrupted", report.wasInterrupted)
         member("total_file_count", report.files)

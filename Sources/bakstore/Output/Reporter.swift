@@ -1,11 +1,11 @@
-// LiveOutput: how a command tells what it does while its progress is shown: a line or a JSON object each, before which
-// the live line is taken away.
+// Reporter: tells messages, in the form that was asked for, while progress is shown: before each the live line is taken away.
+// What a command says of its own is a subclass beside its code.
 
 import BakCore
 import BakFormat
 
-/// What the outputs of single commands have in common. Called from any thread.
-class LiveOutput: @unchecked Sendable {
+/// Tells what a command does. Called from any thread.
+class Reporter: @unchecked Sendable {
     let invocation: Invocation
     let context: CommandContext
     let reporter: ProgressReporter
@@ -14,19 +14,8 @@ class LiveOutput: @unchecked Sendable {
         (self.invocation, self.context, self.reporter) = (invocation, context, reporter)
     }
 
-    /// Says something on standard output, as a line or as an object of that type with the members that `build` adds.
-    func say(_ type: String, _ text: String, _ build: (inout JSONWriter) -> Void) {
-        reporter.whileCleared {
-            if invocation.has(.json) {
-                try? context.printJSON { json in
-                    json.member("message_type", type)
-                    build(&json)
-                }
-            } else {
-                try? context.print(Formatting.line(text))
-            }
-        }
-    }
+    /// Says something on standard output.
+    func say(_ message: Message) { reporter.whileCleared { try? context.tell(message) } }
 
     /// Says what is done next, with `-v`; as JSON the progress does.
     func tellStep(_ line: String) {
@@ -77,31 +66,30 @@ class LiveOutput: @unchecked Sendable {
 }
 
 /// What checks and repairs find.
-extension LiveOutput {
+extension Reporter {
     /// A finding about an object.
-    func say(_ type: String, object: String, _ text: String, reason: String) {
+    func say(_ kind: Message.Kind, object: String, _ text: String, reason: String) {
         let completed = context.suggestions.completed
-        say(type, completed(text)) { json in
-            json.member("object", object)
-            json.member("reason", completed(reason))
-        }
+        say(.finding(kind, object: object, completed(text), reason: completed(reason)))
     }
 
     /// A finding about a snapshot.
-    func say(_ type: String, snapshot: ID128, reason: String) {
-        say(type, "snapshot \(snapshot.short): \(reason)") { json in
-            json.member("snapshot_id", snapshot.description)
-            json.member("reason", reason)
-        }
+    func say(_ kind: Message.Kind, snapshot: ID128, reason: String) {
+        say(
+            Message(kind, "snapshot \(snapshot.short): \(reason)") { json in
+                json.member("snapshot_id", snapshot.description)
+                json.member("reason", reason)
+            })
     }
 
     /// A finding about a file of a snapshot, which `mark` stands before.
-    func say(_ type: String, snapshot: ID128, _ mark: String = "", path: [UInt8], reason: String) {
+    func say(_ kind: Message.Kind, snapshot: ID128, _ mark: String = "", path: [UInt8], reason: String) {
         let text = "snapshot \(snapshot.short): \(mark)\(Formatting.name(path.absolute)): \(reason)"
-        say(type, text) { json in
-            json.member("snapshot_id", snapshot.description)
-            json.member("item", bytes: path.absolute)
-            json.member("reason", reason)
-        }
+        say(
+            Message(kind, text) { json in
+                json.member("snapshot_id", snapshot.description)
+                json.member("item", bytes: path.absolute)
+                json.member("reason", reason)
+            })
     }
 }

@@ -1,0 +1,107 @@
+// Message: something that a command says, once: the line that people read and the object that programs read.
+// docs/json.md describes the members of each kind, and tests compare.
+//
+// Always holds: an object has a `message_type` of `Message.Kind`, but for what `cat` prints, which is a part of the
+// repository and no message.
+
+/// A line for people and an object for programs.
+struct Message {
+    /// What an object says that it is.
+    enum Kind: String, CaseIterable, Sendable {
+        // While a command runs.
+        case status
+        case verboseStatus = "verbose_status"
+        // About an item or a condition, on standard error.
+        case note, error
+        case exitError = "exit_error"
+        // What a backup passes over.
+        case excluded, changed
+        // What a check or a repair finds.
+        case damage, unreadable, unsupported, harmless, unused
+        case affectedFile = "affected_file"
+        case affectedSnapshot = "affected_snapshot"
+        case salvaged
+        case lostFile = "lost_file"
+        case lostSnapshot = "lost_snapshot"
+        case replaced
+        case broughtBack = "brought_back"
+        // What becomes of snapshots.
+        case copied, skipped, renewed
+        case forgetGroup = "forget_group"
+        case takenBack = "taken_back"
+        case vouchedFile = "vouched_file"
+        // What commands answer.
+        case snapshot, node, group, stats, initialized, version, help, key, benchmark, file
+        case keyAdded = "key_added"
+        case keyRemoved = "key_removed"
+        case keyChanged = "key_changed"
+        // At the end.
+        case summary
+    }
+
+    var kind: Kind
+    /// What people read; empty where they are shown a table, or nothing.
+    var lines: [String] = []
+    /// Writes the members of the object behind `message_type`.
+    var members: (inout JSONWriter) -> Void
+
+    init(_ kind: Kind, _ lines: String..., members: @escaping (inout JSONWriter) -> Void) {
+        (self.kind, self.lines, self.members) = (kind, lines, members)
+    }
+
+    /// The object as a line with its newline.
+    var json: [UInt8] { Self.json(kind, members) }
+
+    /// The object of a message that people are told otherwise.
+    static func json(_ kind: Kind, _ members: (inout JSONWriter) -> Void) -> [UInt8] {
+        JSONWriter.line { json in
+            json.member("message_type", kind.rawValue)
+            members(&json)
+        }
+    }
+}
+
+extension Message {
+    /// What is good to know.
+    static func note(_ line: String) -> Message {
+        Message(.note, line) { $0.member("message", line) }
+    }
+
+    /// What is wrong.
+    static func error(_ line: String) -> Message {
+        Message(.error, line) { json in json.object("error") { $0.member("message", line) } }
+    }
+
+    /// What is wrong with an item that is worked on.
+    ///
+    /// - Parameters:
+    ///   - reason: what it has in common with others.
+    ///   - during: the work, such as `archival`.
+    static func error(_ line: String, reason: String, during: String, item: [UInt8]) -> Message {
+        Message(.error, line) { json in
+            json.object("error") { $0.member("message", reason) }
+            json.member("during", during)
+            json.member("item", bytes: item)
+        }
+    }
+
+    /// What was done with an item.
+    static func action(
+        _ action: String, _ item: [UInt8], _ line: String,
+        members: @escaping (inout JSONWriter) -> Void = { _ in }
+    ) -> Message {
+        Message(.verboseStatus, line) { json in
+            json.member("action", action)
+            json.member("item", bytes: item)
+            members(&json)
+        }
+    }
+
+    /// A finding about an object of the repository.
+    static func finding(_ kind: Kind, object: String, _ line: String, reason: String) -> Message {
+        Message(kind, line) { json in
+            json.member("object", object)
+            json.member("reason", reason)
+        }
+    }
+}
