@@ -107,7 +107,7 @@ extension Repository {
     private var ownFolder: OwnFolder? {
         Machine.realPath(Array(path.utf8)).map {
             OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = engine.store] in
-                (try? store.readSmall(ObjectNames.config, upTo: 1 << 16)) ?? []
+                (try? store.readAtOnce(ObjectNames.config, upTo: 1 << 16)) ?? []
             }
         }
     }

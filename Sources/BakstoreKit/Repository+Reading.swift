@@ -24,19 +24,21 @@ extension Repository {
     private func entries(in folder: [UInt8], of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {
         try BakstoreError.wrapping {
             let path = PathText.stored(folder)
-            let index = try BlobIndex(engine) { _ in }
-            let reader = try ManifestReader(snapshot.record, repository: engine, index: index, from: path)
+            let view = try view(of: snapshot)
             var entries: [Entry] = []
-            var isThere = path.isEmpty
-            while let next = try reader.next() {
-                guard case .entry(let entry) = next, !PathOrder.precedes(entry.path, path) else { continue }
-                guard PathOrder.isAtOrBeneath(entry.path, path) else { break }
-                isThere = true
-                if entry.path.isDirectly(in: path) { entries.append(Entry(entry)) }
+            let isThere = try view.list(path, .children) { entry in
+                if entry.path != path { entries.append(Entry(entry)) }
+                return true
             }
-            guard isThere else { throw SnapshotPathError.notInSnapshot(path, snapshot.record.id) }
+            guard isThere || path.isEmpty else {
+                throw SnapshotPathError.notInSnapshot(path, snapshot.record.id)
+            }
             return entries
         }
+    }
+
+    private func view(of snapshot: Snapshot) throws -> SnapshotView {
+        try SnapshotView(snapshot.record, repository: engine, index: try BlobIndex(engine) { _ in })
     }
 
     /// The entry at an absolute path of a snapshot; nil if the snapshot has none there.
@@ -44,14 +46,7 @@ extension Repository {
     /// - Throws: `BakstoreError` of kind `damaged`, `storage`.
     public func entry(at path: String, of snapshot: Snapshot) throws(BakstoreError) -> Entry? {
         try BakstoreError.wrapping {
-            let path = PathText.stored(path.utf8)
-            let index = try BlobIndex(engine) { _ in }
-            let reader = try ManifestReader(snapshot.record, repository: engine, index: index, from: path)
-            while let next = try reader.next() {
-                guard case .entry(let entry) = next, !PathOrder.precedes(entry.path, path) else { continue }
-                return entry.path == path ? Entry(entry) : nil
-            }
-            return nil
+            try view(of: snapshot).entry(at: PathText.stored(path.utf8)).map(Entry.init)
         }
     }
 
@@ -66,23 +61,34 @@ extension Repository {
     public func read(
         _ file: Entry, of snapshot: Snapshot, _ body: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        var failure: (any Error)?
-        do {
-            let index = try BlobIndex(engine) { _ in }
-            let file = try SnapshotFile(
-                file.record.path, in: snapshot.record, repository: engine, index: index)
-            try file.read { bytes in
-                do {
-                    try body(bytes)
-                } catch {
-                    failure = error
-                    throw error
-                }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceBytes, alignment: 16)
+        defer { buffer.deallocate() }
+        let content = try BakstoreError.wrapping {
+            let path = file.record.path
+            guard let content = try view(of: snapshot).content(of: path) else {
+                throw file.kind == .file
+                    ? SnapshotPathError.notInSnapshot(path, snapshot.record.id)
+                    : SnapshotPathError.notAFile(path, snapshot.record.id)
             }
-        } catch {
-            throw failure ?? BakstoreError(error)
+            return content
+        }
+        var offset: UInt64 = 0
+        while offset < content.entry.stat.size {
+            let count = try BakstoreError.wrapping {
+                let count = try content.read(into: buffer, at: offset)
+                // What has fewer bytes than its entry says is no whole file.
+                guard count > 0 else {
+                    throw BakstoreError(.damaged, "\(file.path) ends after \(offset) of \(file.size) bytes")
+                }
+                return count
+            }
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += UInt64(count)
         }
     }
+
+    /// So much of a file is read at a time.
+    private static let pieceBytes = 1 << 20
 
     /// The whole content of a file.
     ///
@@ -103,13 +109,5 @@ extension Repository {
             try read(file, of: snapshot) { bytes.append(contentsOf: $0) }
             return bytes
         }
-    }
-}
-
-extension [UInt8] {
-    /// True if the path lies in `folder` itself and in no folder of that.
-    fileprivate func isDirectly(in folder: [UInt8]) -> Bool {
-        guard count > folder.count else { return false }
-        return !self[(folder.isEmpty ? 0 : folder.count + 1)...].contains(UInt8(ascii: "/"))
     }
 }
