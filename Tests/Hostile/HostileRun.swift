@@ -78,8 +78,17 @@ public struct HostileRun {
                 }
             }
             attempt {
-                let view = try SnapshotView(snapshot, repository: repository, index: index)
-                try view.list([], .children, onDamage: { _, _ in }) { _ in true }
+                let cache = BlobCache(repository, index, mostBytes: 1 << 20)
+                let view = try SnapshotView(snapshot, repository: repository, index: index, cache: cache)
+                try view.list([], .children, onDamage: { _, _ in }) { entry in
+                    attempt {
+                        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+                        _ = try buffer.withUnsafeMutableBytes {
+                            try view.content(of: entry.path)?.read(into: $0, at: 0)
+                        }
+                    }
+                    return true
+                }
             }
         }
     }
