@@ -48,7 +48,7 @@ final class FileTrier {
     private let compressor: Compressor
     private let inlineBytes: Int
     private let time: any TimeSource
-    private let shouldStop: () -> Bool
+    private let stop: StopSignal
     private let onRead: (_ count: Int) -> Void
     private let buffer: UnsafeMutableRawBufferPointer
     private var pieces: [NamedPiece] = []
@@ -69,12 +69,12 @@ final class FileTrier {
     init(
         _ trials: [SchemeTrial], _ config: RepositoryConfig, hasher: ContentHasher,
         compression: CompressionMode,
-        time: any TimeSource, shouldStop: @escaping () -> Bool, onRead: @escaping (_ count: Int) -> Void
+        time: any TimeSource, stop: StopSignal, onRead: @escaping (_ count: Int) -> Void
     ) {
         self.trials = trials
         self.hasher = hasher
         self.time = time
-        self.shouldStop = shouldStop
+        self.stop = stop
         self.onRead = onRead
         inlineBytes = config.inlineBytes
         compressor = Compressor(compression)
@@ -153,7 +153,7 @@ final class FileTrier {
         for index in cursors.indices { cursors[index].start = 0 }
         var (offset, filled) = (range.lowerBound, 0)
         while offset < range.upperBound {
-            if shouldStop() { throw Stopped() }
+            if stop.isRequested { throw Stopped() }
             filled = makeRoom(filled, &cursors)
             let wanted = Int(min(UInt64(Self.stepBytes), range.upperBound - offset))
             let read = try read(

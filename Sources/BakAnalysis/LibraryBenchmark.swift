@@ -41,21 +41,21 @@ public final class LibraryBenchmark: Sendable {
     ///   - baseline: the snapshot that changed files are compared with.
     ///   - slotLimit: how many names of chunks each scheme has room for, a power of two.
     ///   - onEvent: told what happens, one call at a time.
-    ///   - isCancelled: polled; when it turns true the report is of what was read.
+    ///   - stop: polled; when it is given the report is of what was read.
     /// Throws failures of the baseline's repository.
     public init(
         _ repository: Repository, of tree: any SourceTree, roots: [[UInt8]],
         exclusions: BackupExclusions = BackupExclusions(), baseline: LibraryBaseline? = nil,
         slotLimit: Int = LibraryBenchmark.slotLimit,
         onEvent: @escaping @Sendable (LibraryEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) throws {
         self.repository = repository
         self.tree = tree
         self.roots = roots
         self.exclusions = exclusions
         compression = repository.config.compression
-        state = RunState(isCancelled: isCancelled)
+        state = RunState(stop: stop)
         let kinds = ContentType.allCases.count
         shared = LibraryShared(
             trials: try CutScheme.all.map {
@@ -120,7 +120,7 @@ public final class LibraryBenchmark: Sendable {
             FileTrier(
                 trials, repository.config, hasher: repository.hasher(for: .chunkPack),
                 compression: compression, time: repository.time,
-                shouldStop: { [state] in state.shouldStop() },
+                stop: StopSignal { [state] in state.shouldStop() },
                 onRead: { [self] count in monitor.locked { current.bytes.add(UInt64(count)) } })
         }
         return LibraryWorker(

@@ -88,7 +88,7 @@ extension Repository {
                         onFailure?(ItemFailure(path: PathText.absolute(path), reason: reason))
                     default: break
                     }
-                }, isCancelled: { cancellation?.isCancelled ?? false })
+                }, stop: StopSignal { cancellation?.isCancelled ?? false })
             let teller = ProgressTeller(onProgress) { RunProgress(counters.current) }
             defer { teller.finish() }
             let report = try backup.run(request(tree, options), progress: counters)

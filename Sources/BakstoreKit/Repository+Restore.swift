@@ -95,7 +95,7 @@ extension Repository {
                         onFailure?(ItemFailure(path: PathText.absolute(path), reason: reason))
                     default: break
                     }
-                }, isCancelled: { cancellation?.isCancelled ?? false })
+                }, stop: StopSignal { cancellation?.isCancelled ?? false })
             let teller = ProgressTeller(onProgress) { RunProgress(counters.report) }
             defer { teller.finish() }
             return RestoreResult(try restore.run(request, progress: counters))

@@ -108,7 +108,7 @@ extension Repository {
                         progress.bytes = done
                         onProgress?(progress)
                     }
-                }, isCancelled: { cancellation?.isCancelled ?? false })
+                }, stop: StopSignal { cancellation?.isCancelled ?? false })
             let report = try prune.run()
             if report.deletedPacks > 0 { try engine.dropGivenUpVouches() }
             engine.store.renewReserve()

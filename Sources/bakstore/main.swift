@@ -1,5 +1,6 @@
 // bakstore: a deduplicating backup. The program's outside: arguments in, exit code out.
 
+import BakCore
 import BakPosix
 import Glibc
 
@@ -11,5 +12,5 @@ Machine.keepOwnersRights()
 let code = Commands.main(
     Array(Machine.arguments.dropFirst()), terminal: SystemConsole(), clock: SystemTime(),
     variable: Machine.variable, localOffset: Machine.utcOffsetSeconds,
-    isInterrupted: { Interruption.isRequested })
+    stop: StopSignal { Interruption.isRequested })
 exit(code.rawValue)

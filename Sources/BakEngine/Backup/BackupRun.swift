@@ -24,7 +24,7 @@ public final class Backup: Sendable {
     private let ownFolder: OwnFolder?
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)?
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
 
     /// Prepares a backup.
     ///
@@ -35,13 +35,13 @@ public final class Backup: Sendable {
     ///   - ownFolder: the repository's own folder, which is never part of a backup into it.
     ///   - onEvent: told what happens, from any thread, one call at a time.
     ///   - onEntry: told of each entry of the manifest, from one thread; nil costs nothing.
-    ///   - isCancelled: polled; when it turns true the run ends with a partial snapshot.
+    ///   - stop: polled; when it is given the run ends with a partial snapshot.
     public init(
         _ repository: Repository, of tree: any SourceTree,
         exclusions: BackupExclusions = BackupExclusions(), ownFolder: OwnFolder? = nil,
         onEvent: @escaping @Sendable (BackupEvent) -> Void = { _ in },
         onEntry: (@Sendable (ManifestEntry, BackupEvent.Change) -> Void)? = nil,
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.repository = repository
         self.tree = tree
@@ -50,7 +50,7 @@ public final class Backup: Sendable {
         let monitor = Monitor()
         self.onEvent = { event in monitor.locked { onEvent(event) } }
         self.onEntry = onEntry
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// How often a run is repeated whose session a collection ended.
@@ -106,7 +106,7 @@ public final class Backup: Sendable {
         _ request: BackupRequest, _ session: BackupSession, _ progress: ProgressCounters
     ) throws -> BackupReport {
         let parents = try BackupParents(request, repository, session.index, onEvent)
-        let flow = BackupFlow(RunState(isCancelled: isCancelled))
+        let flow = BackupFlow(RunState(stop: stop))
         let startTime = request.time ?? repository.time.now()
         noteClock(startTime, request, parents.parent)
         let compression = request.compression ?? repository.config.compression
@@ -186,7 +186,7 @@ public final class Backup: Sendable {
             FileIngester(
                 tree: source, writer: writer, chunkers: chunkers,
                 inlineBytes: repository.config.inlineBytes, racyTimestamps: racyTimestamps,
-                shouldStop: {
+                stop: StopSignal {
                     assembler.noteProgress()
                     return flow.state.shouldStop()
                 },

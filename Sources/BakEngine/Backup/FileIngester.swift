@@ -108,18 +108,18 @@ final class FileIngester {
     private let inlineBytes: Int
     private let racyTimestamps: RacyTimestamps
     private let buffer: UnsafeMutableRawBufferPointer
-    private let shouldStop: () -> Bool
+    private let stop: StopSignal
     private let onRead: (_ count: Int) -> Void
     private let onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)?
 
     /// Large enough for several of the usual chunks, so that little is moved when it is refilled.
     private static let usualBufferBytes = 8 << 20
 
-    /// Makes an ingester; `shouldStop` is asked between reads whether to drop the file, and `onRead` is told how
+    /// Makes an ingester; `stop` is asked between reads whether to drop the file, and `onRead` is told how
     /// many bytes a read gave, `onChunk` what each chunk has.
     init(
         tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
-        racyTimestamps: RacyTimestamps, shouldStop: @escaping () -> Bool,
+        racyTimestamps: RacyTimestamps, stop: StopSignal,
         onRead: @escaping (_ count: Int) -> Void,
         onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)? = nil
     ) {
@@ -128,7 +128,7 @@ final class FileIngester {
         self.chunkers = chunkers
         self.inlineBytes = inlineBytes
         self.racyTimestamps = racyTimestamps
-        self.shouldStop = shouldStop
+        self.stop = stop
         self.onRead = onRead
         self.onChunk = onChunk
         buffer = .allocate(
@@ -180,7 +180,7 @@ final class FileIngester {
             return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {
             // A stream that waits for more fails when the run is to end.
-            return !file.hasKnownSize && shouldStop() ? .dropped : .failed(error)
+            return !file.hasKnownSize && stop.isRequested ? .dropped : .failed(error)
         } catch is Stopped {
             return .dropped
         }
@@ -238,7 +238,7 @@ final class FileIngester {
         var cutter = ContentCutter(chunkers)
         let count = try storeRange(of: file, 0..<UInt64.max, endOf: nil, &cutter, &extents)
         // Who ends this run may have ended the writer too: then this end is not the content's.
-        if shouldStop() { throw Stopped() }
+        if stop.isRequested { throw Stopped() }
         return Content(result: .extents(extents), byteCount: count, readBytes: count)
     }
 
@@ -273,7 +273,7 @@ final class FileIngester {
         var atEnd = range.isEmpty
         while !atEnd || filled > 0 {
             while !atEnd, filled < buffer.count {
-                if shouldStop() { throw Stopped() }
+                if stop.isRequested { throw Stopped() }
                 let wanted = Int(min(UInt64(buffer.count - filled), end - offset))
                 let read = try file.read(
                     into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + wanted)]),

@@ -1,15 +1,16 @@
 // RunState: what the threads of one run share, of whatever kind it is: the first failure and the wish to stop.
 
+import BakCore
 import Synchronization
 
 /// What ends a run early: the first failure of any of its threads, or the user's wish.
 package final class RunState: Sendable {
-    private let isCancelled: @Sendable () -> Bool
+    private let wish: StopSignal
     private let cancelled = Atomic<Bool>(false)
     private let hasFailed = Atomic<Bool>(false)
     private let firstFailure = Mutex<(any Error)?>(nil)
 
-    package init(isCancelled: @escaping @Sendable () -> Bool) { self.isCancelled = isCancelled }
+    package init(stop: StopSignal) { wish = stop }
 
     /// The failure that ended the run.
     package var failure: (any Error)? {
@@ -21,7 +22,7 @@ package final class RunState: Sendable {
 
     /// Whether to begin nothing new.
     package func shouldStop() -> Bool {
-        if isCancelled() { cancelled.store(true, ordering: .releasing) }
+        if wish.isRequested { cancelled.store(true, ordering: .releasing) }
         return wasCancelled || hasFailed.load(ordering: .acquiring)
     }
 

@@ -37,7 +37,7 @@ extension SnapshotCopy {
             return
         }
         _ = try destination.recommit(
-            changes, host: request.host, program: request.program, shouldStop: isCancelled,
+            changes, host: request.host, program: request.program, stop: stop,
             onDone: noteRenewed)
     }
 

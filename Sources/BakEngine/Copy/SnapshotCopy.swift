@@ -87,7 +87,7 @@ public final class SnapshotCopy {
     let destination: Repository
     let request: CopyRequest
     let onEvent: @Sendable (CopyEvent) -> Void
-    let isCancelled: @Sendable () -> Bool
+    let stop: StopSignal
     private let copiedBytes = CopiedBytes()
     var report = CopyReport()
     /// The copies in the destination by the ids of their originals, and all of them.
@@ -102,17 +102,17 @@ public final class SnapshotCopy {
     ///
     /// - Parameters:
     ///   - onEvent: told what happens, from any thread.
-    ///   - isCancelled: polled; when it turns true the copy ends early, and keeps what it has stored.
+    ///   - stop: polled; when it is given the copy ends early, and keeps what it has stored.
     public init(
         _ request: CopyRequest, from source: Repository, to destination: Repository,
         onEvent: @escaping @Sendable (CopyEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.request = request
         self.source = source
         self.destination = destination
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
@@ -138,11 +138,11 @@ public final class SnapshotCopy {
             }
         }
         if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
-        if !isCancelled() { try renew(copiedBefore, in: list.order) }
+        if !stop.isRequested { try renew(copiedBefore, in: list.order) }
         // Of each the newest, as it may just have been brought up to date.
         let now = pairs.map { ($0.original, copies[$0.original.originalID] ?? $0.copy) }
         if !request.isDryRun { try carryVouches(now) }
-        report.wasInterrupted = isCancelled()
+        report.wasInterrupted = stop.isRequested
         return report
     }
 
@@ -217,8 +217,8 @@ public final class SnapshotCopy {
         let ancestors = try source.snapshotList().order
         let copy = VerbatimCopy(
             request, from: source, index: sourceIndex, to: session,
-            onCopied: { onEvent(.progress(bytes: copiedBytes.add(UInt64($0)))) }, isCancelled: isCancelled)
-        for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
+            onCopied: { onEvent(.progress(bytes: copiedBytes.add(UInt64($0)))) }, stop: stop)
+        for (number, snapshot) in snapshots.enumerated() where !stop.isRequested {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
             let (parent, joined) = ancestors.succession(of: snapshot) { copies[$0]?.id }
             var snapshot = snapshot
@@ -240,7 +240,7 @@ public final class SnapshotCopy {
         let index = try sourceIndex()
         let ancestors = try source.snapshotList().order
         var before: CommitRecord?
-        for (number, snapshot) in snapshots.enumerated() where !isCancelled() {
+        for (number, snapshot) in snapshots.enumerated() where !stop.isRequested {
             onEvent(.begun(snapshot, number: number + 1, of: snapshots.count))
             do {
                 let tree = try SnapshotTree(snapshot, repository: source, index: index)
@@ -299,7 +299,7 @@ public final class SnapshotCopy {
                 }
             },
             onEntry: { _, _ in onEvent(.progress(bytes: copiedBytes.sum(with: counters.current.bytes))) },
-            isCancelled: isCancelled)
+            stop: stop)
         let result = try run.run(backup, progress: counters)
         copiedBytes.add(counters.current.bytes)
         report.failedFiles += result.counters.failedItems

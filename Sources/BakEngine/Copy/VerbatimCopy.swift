@@ -17,7 +17,7 @@ final class VerbatimCopy {
     private let manifests: BlobWriter
     private let transfer: BlobTransfer
     private let reader: SegmentReader
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     /// Segments whose chunks are in the destination or wanted.
     private var scanned: Set<ID128> = []
     private var wanted: Set<BlobReference> = []
@@ -31,18 +31,18 @@ final class VerbatimCopy {
 
     init(
         _ request: CopyRequest, from source: Repository, index: BlobIndex, to session: BackupSession,
-        onCopied: @escaping @Sendable (Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
+        onCopied: @escaping @Sendable (Int) -> Void, stop: StopSignal
     ) {
         self.request = request
         self.source = source
         self.session = session
-        self.isCancelled = isCancelled
+        self.stop = stop
         sourceIndex = index
         reader = SegmentReader(source, index)
         manifests = session.makeWriter(.manifestPack, compression: .auto)
         transfer = BlobTransfer(
             from: source, index: index, to: session, workerCount: request.workerCount, onCopied: onCopied,
-            isCancelled: isCancelled)
+            stop: stop)
     }
 
     /// What a dry run would have copied beside manifests.
@@ -54,18 +54,18 @@ final class VerbatimCopy {
     func copy(_ snapshot: CommitRecord, parent: ID128?, continuing: Bool) throws -> CommitRecord? {
         let root = try reader.root(snapshot.root)
         for (number, segment) in root.segments.enumerated() {
-            if isCancelled() { break }
+            if stop.isRequested { break }
             try take(segment.blob)
             guard wanted.count >= Self.windowChunks || wantedBytes >= Self.windowBytes else { continue }
             try fetch()
-            if !isCancelled(), session.uncommittedBytes >= request.checkpointBytes, !request.isDryRun {
+            if !stop.isRequested, session.uncommittedBytes >= request.checkpointBytes, !request.isDryRun {
                 let part = ManifestRoot(segments: Array(root.segments[...number])).encode()
                 _ = try commit(snapshot, parent, try store(part), isComplete: false, continuing: true)
             }
         }
         try fetch()
         // What was copied of it stays: the next copy need not do that again.
-        if isCancelled() { return nil }
+        if stop.isRequested { return nil }
         let reference = try store(root.encode())
         guard reference == snapshot.root else {
             throw CorruptionError(

@@ -131,7 +131,7 @@ public final class DeletionCheck {
     private let terms: DeletionTerms
     private let onVerdict: (DeletionVerdict) -> Void
     private let onRead: @Sendable (_ count: UInt64) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     private var report = DeletionReport()
     /// The files that have not been found, by their content.
     private var pending: [FileContent: [File]] = [:]
@@ -155,12 +155,12 @@ public final class DeletionCheck {
     ///   - terms: how long the snapshots stay, and what is on the repository's disk.
     ///   - onVerdict: told of each file, in the order of their paths, when everything has been looked at.
     ///   - onRead: told how many bytes have been read, of files or of the store.
-    ///   - isCancelled: polled; when it turns true the check ends.
+    ///   - stop: polled; when it is given the check ends.
     public init(
         _ repository: Repository, of tree: any SourceTree, roots: [[UInt8]],
         terms: DeletionTerms = DeletionTerms(), onVerdict: @escaping (DeletionVerdict) -> Void,
         onRead: @escaping @Sendable (_ count: UInt64) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.repository = repository
         self.tree = tree
@@ -168,7 +168,7 @@ public final class DeletionCheck {
         self.terms = terms
         self.onVerdict = onVerdict
         self.onRead = onRead
-        self.isCancelled = isCancelled
+        self.stop = stop
         digester = ChunkDigester(repository)
     }
 
@@ -185,13 +185,13 @@ public final class DeletionCheck {
         try readFiles(session)
         let reader = BlobReader(repository)
         for snapshot in longestStayingFirst(all.filter { !isInDoubt($0) })
-        where !pending.isEmpty && !isCancelled() {
+        where !pending.isEmpty && !stop.isRequested {
             try look(into: snapshot, session.index, reader)
         }
-        for snapshot in all.reversed() where isInDoubt(snapshot) && !pending.isEmpty && !isCancelled() {
+        for snapshot in all.reversed() where isInDoubt(snapshot) && !pending.isEmpty && !stop.isRequested {
             try look(into: snapshot, session.index, reader, isInDoubt: true)
         }
-        report.wasInterrupted = isCancelled()
+        report.wasInterrupted = stop.isRequested
         if report.wasInterrupted { return report }
         for (content, files) in pending {
             for file in files {
@@ -259,15 +259,15 @@ public final class DeletionCheck {
 
     /// Reads every file and notes what it is made of.
     private func readFiles(_ session: BackupSession) throws {
-        let (isCancelled, onRead) = (isCancelled, onRead)
+        let (stop, onRead) = (stop, onRead)
         let ingester = FileIngester(
             tree: tree, writer: session.makeWriter(.chunkPack, compression: .off),
             chunkers: try ChunkerSet(repository.config), inlineBytes: repository.config.inlineBytes,
             racyTimestamps: RacyTimestamps(time: repository.time, tree: tree),
-            shouldStop: isCancelled, onRead: { onRead(UInt64($0)) },
+            stop: stop, onRead: { onRead(UInt64($0)) },
             onChunk: { [digester] in digester.add(digester.digest(of: $0)) })
         try tree.walk { event in
-            if isCancelled() { return .stop }
+            if stop.isRequested { return .stop }
             switch event.seen {
             case .failure(let path, let error):
                 if error.endsRun { throw error }
@@ -335,7 +335,7 @@ public final class DeletionCheck {
             })
         else { return }
         var candidate: Candidate?
-        while !isCancelled() {
+        while !stop.isRequested {
             guard let next = try passingDamage({ try manifest.next() }) else {
                 // The rest of a damaged segment is missing, and so may be a part of the file.
                 _ = manifest.skipSegment()

@@ -7,7 +7,7 @@ import Synchronization
 
 /// One sync of a target on a thread of its own. `finish` must be called.
 final class EarlySync: Sendable {
-    private let state = RunState(isCancelled: { false })
+    private let state = RunState(stop: .never)
     private let done: Done
     private let thread: Thread
 

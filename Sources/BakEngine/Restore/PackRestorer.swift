@@ -102,10 +102,10 @@ final class PackRestorer {
 
     /// Carries out the steps of one pack, which are in its order. Damage fails the files concerned.
     func restore(
-        _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], shouldStop: () -> Bool
+        _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], stop: StopSignal
     ) throws {
         var rest = steps
-        while !shouldStop(), let request = RangePlanner().next(&rest, { $0.location }) {
+        while !stop.isRequested, let request = RangePlanner().next(&rest, { $0.location }) {
             try reader.read(request, kind: .chunkPack, { ($0.reference, $0.location) }) { step, result in
                 switch result {
                 case .success(let content): try write(content, step, files)

@@ -114,7 +114,7 @@ extension RestorePass {
         folder.isForeign = others.isEmpty || others.count > Self.mostOthers
         for (home, other) in others.enumerated() where !folder.isForeign {
             let list = pathInSnapshot(names.path(of: other))
-            guard let entries = try selection.entries(in: list, shouldStop: isCancelled) else {
+            guard let entries = try selection.entries(in: list, stop: stop) else {
                 folder.isForeign = true
                 break
             }

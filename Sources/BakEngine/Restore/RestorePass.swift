@@ -16,7 +16,7 @@ final class RestorePass {
     let existing: (any RestoreTarget)?
     private let counters: RestoreCounters
     private let onEvent: @Sendable (RestoreEvent) -> Void
-    let isCancelled: @Sendable () -> Bool
+    let stop: StopSignal
     private var plan: RestorePlan
     /// The first restored name of each file with several; later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
@@ -60,7 +60,7 @@ final class RestorePass {
     init(
         _ selection: RestoreSelection, target: (any RestoreTarget)?, existing: (any RestoreTarget)?,
         counters: RestoreCounters, onEvent: @escaping @Sendable (RestoreEvent) -> Void,
-        isCancelled: @escaping @Sendable () -> Bool
+        stop: StopSignal
     ) {
         self.selection = selection
         self.target = target
@@ -68,7 +68,7 @@ final class RestorePass {
         plan = RestorePlan(fileLimit: selection.request.filesTogether)
         self.counters = counters
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     // MARK: Passes
@@ -103,7 +103,7 @@ final class RestorePass {
     }
 
     private func noteInterruption() -> Bool {
-        guard isCancelled() else { return false }
+        guard stop.isRequested else { return false }
         counters.update { $0.wasInterrupted = true }
         return true
     }
@@ -394,7 +394,7 @@ final class RestorePass {
         self.plan = RestorePlan(fileLimit: request.filesTogether)
         running = RunningPlan(
             plan, selection.repository, selection.index, finisher,
-            workerCount: max(1, request.workerCount), RunState(isCancelled: isCancelled))
+            workerCount: max(1, request.workerCount), RunState(stop: stop))
     }
 
     private func beginEarlySync() throws {

@@ -193,13 +193,14 @@ final class RunningPlan {
         let packs = plan.stepsByPack()
         let queue = BoundedQueue<ArraySlice<RestoreStep>>(capacity: max(1, packs.count))
         for pack in packs { queue.push(pack) }
+        let stop = StopSignal { state.shouldStop() }
         queue.close()
         threads = (0..<min(repository.store.readerCount(atLeast: workerCount), packs.count)).map { _ in
             let restorer = UncheckedBox(PackRestorer(repository, index, finisher))
             return Thread {
                 state.guarding {
-                    while !state.shouldStop(), let steps = queue.pop() {
-                        try restorer.value.restore(steps, plan.files, shouldStop: { state.shouldStop() })
+                    while !stop.isRequested, let steps = queue.pop() {
+                        try restorer.value.restore(steps, plan.files, stop: stop)
                     }
                 }
             }

@@ -16,26 +16,26 @@ public final class Restore: Sendable {
     private let target: (any RestoreTarget)?
     private let filter: RestoreFilter
     private let onEvent: @Sendable (RestoreEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
 
     /// Prepares a restore; a nil target is for dry runs into nothing.
     ///
     /// - Parameters:
     ///   - filter: decides by the path in the snapshot.
     ///   - onEvent: told what happens, from any thread.
-    ///   - isCancelled: polled; when it turns true the run ends after what it has begun.
+    ///   - stop: polled; when it is given the run ends after what it has begun.
     public init(
         _ repository: Repository, index: BlobIndex, to target: (any RestoreTarget)?,
         filter: RestoreFilter = RestoreFilter(),
         onEvent: @escaping @Sendable (RestoreEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.repository = repository
         self.index = index
         self.target = target
         self.filter = filter
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// Restores. On return without an error everything that was reported restored is durable.
@@ -48,7 +48,7 @@ public final class Restore: Sendable {
         let selection = RestoreSelection(request, filter, repository: repository, index: index)
         let pass = RestorePass(
             selection, target: request.isDryRun ? nil : target, existing: target, counters: progress,
-            onEvent: onEvent, isCancelled: isCancelled)
+            onEvent: onEvent, stop: stop)
         guard !request.isDryRun, let target else {
             try pass.restoreEntries()
             return progress.report
@@ -81,7 +81,7 @@ public final class Restore: Sendable {
         var request = request
         let reader = try ManifestReader(
             request.snapshot, repository: repository, index: index, from: request.subpath)
-        while let record = try nextReadable(of: reader), !isCancelled() {
+        while let record = try nextReadable(of: reader), !stop.isRequested {
             guard case .entry(let entry) = record else { continue }
             guard PathOrder.isAtOrBeneath(entry.path, request.subpath) else {
                 if PathOrder.precedes(request.subpath, entry.path) { break }

@@ -104,9 +104,9 @@ public struct RestoreSelection {
     ///
     /// - Parameters:
     ///   - folder: its path in the snapshot.
-    ///   - shouldStop: polled; nothing is known then, either.
+    ///   - stop: polled; nothing is known then, either.
     func entries(
-        in folder: [UInt8], shouldStop: () -> Bool
+        in folder: [UInt8], stop: StopSignal
     ) throws -> [(name: [UInt8], type: FileType)]? {
         var found: [(name: [UInt8], type: FileType)] = []
         var isKnown = true
@@ -115,7 +115,7 @@ public struct RestoreSelection {
             next = nil
             var passed = 0
             try forEach(from: start, onDamage: { _, _ in isKnown = false }) { item in
-                guard !shouldStop(), isKnown else {
+                guard !stop.isRequested, isKnown else {
                     isKnown = false
                     return false
                 }

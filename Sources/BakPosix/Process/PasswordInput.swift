@@ -1,6 +1,7 @@
 // PasswordInput: where passwords come from: a terminal that does not show them, a file, or another program's
 // output. They are written to memory of the caller's, who wipes it.
 
+import BakCore
 import BakStorage
 import CLinux
 import Glibc
@@ -10,9 +11,9 @@ public enum PasswordInput {
     /// Asks the person at the terminal and writes what is typed to `buffer`. Nothing of it is shown. Returns its
     /// length; nil when there is no terminal.
     ///
-    /// Throws when the person gives up (Ctrl-C, Ctrl-D) or `isCancelled` turns true, and when more is typed than fits.
+    /// Throws when the person gives up (Ctrl-C, Ctrl-D) or `stop` is given, and when more is typed than fits.
     public static func ask(
-        _ question: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: () -> Bool
+        _ question: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int? {
         guard let terminal = try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY) else { return nil }
         var before = termios()
@@ -29,7 +30,7 @@ public enum PasswordInput {
         do throws(Errno) {
             try write(question, to: terminal)
             defer { try? write("\n", to: terminal) }
-            return try readLine(terminal, into: buffer, isCancelled: isCancelled)
+            return try readLine(terminal, into: buffer, stop: stop)
         } catch {
             if error.code == ECANCELED {
                 throw SourceError(operation: "read the password", message: "it was not given")
@@ -47,12 +48,12 @@ public enum PasswordInput {
 
     /// Reads keys up to the end of the line.
     private static func readLine(
-        _ terminal: Descriptor, into buffer: UnsafeMutableRawBufferPointer, isCancelled: () -> Bool
+        _ terminal: Descriptor, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(Errno) -> Int {
         var count = 0
         while true {
             var wait = pollfd(fd: terminal.number, events: Int16(POLLIN), revents: 0)
-            if isCancelled() { throw Errno(code: ECANCELED) }
+            if stop.isRequested { throw Errno(code: ECANCELED) }
             // A signal that asks to stop is noticed within a part of a second.
             guard poll(&wait, 1, 200) > 0 else { continue }
             var key: UInt8 = 0
@@ -86,20 +87,20 @@ public enum PasswordInput {
     /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may take as
     /// long as a command.
     public static func read(
-        path: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
+        path: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
-        try read(path: path, into: buffer, seconds: seconds, isCancelled: isCancelled)
+        try read(path: path, into: buffer, seconds: seconds, stop: stop)
     }
 
     static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, seconds: Int,
-        isCancelled: @escaping () -> Bool
+        stop: StopSignal
     ) throws(SourceError) -> Int {
         let operation = "read the password file \(path)"
         do throws(Errno) {
             // A FIFO that nobody writes to must not keep this from ending.
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
-            return try readToEnd(file, into: buffer, Patience(isCancelled: isCancelled, seconds: seconds))
+            return try readToEnd(file, into: buffer, Patience(stop: stop, seconds: seconds))
         } catch {
             guard error.code == ETIMEDOUT else { throw failure(error, operation) }
             throw SourceError(
@@ -111,10 +112,10 @@ public enum PasswordInput {
     /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and has
     /// longer for that.
     public static func run(
-        _ command: String, into buffer: UnsafeMutableRawBufferPointer, isCancelled: @escaping () -> Bool
+        _ command: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
         try run(
-            command, into: buffer, isAlone: !isWatched, seconds: seconds, isCancelled: isCancelled)
+            command, into: buffer, isAlone: !isWatched, seconds: seconds, stop: stop)
     }
 
     /// Whether there may be somebody at a terminal.
@@ -125,14 +126,14 @@ public enum PasswordInput {
 
     static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, isAlone: Bool, seconds: Int,
-        isCancelled: @escaping () -> Bool
+        stop: StopSignal
     ) throws(SourceError) -> Int {
         let operation = "get the password by the command"
         let (count, status): (Int, Int32)
         do throws(Errno) {
             (count, status) = try output(
                 of: command, into: buffer, isAlone: isAlone,
-                Patience(isCancelled: isCancelled, seconds: seconds))
+                Patience(stop: stop, seconds: seconds))
         } catch {
             switch error.code {
             case EFBIG:
@@ -158,18 +159,18 @@ public enum PasswordInput {
 
     /// How long to wait for somebody else.
     private struct Patience {
-        private let isCancelled: () -> Bool
+        private let stop: StopSignal
         private let end: UInt64
 
         /// - Parameter seconds: until when.
-        init(isCancelled: @escaping () -> Bool, seconds: Int) {
-            self.isCancelled = isCancelled
+        init(stop: StopSignal, seconds: Int) {
+            self.stop = stop
             end = SystemTime().monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
         }
 
         /// Throws when it has come to its end.
         func check() throws(Errno) {
-            if isCancelled() { throw Errno(code: ECANCELED) }
+            if stop.isRequested { throw Errno(code: ECANCELED) }
             if SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 

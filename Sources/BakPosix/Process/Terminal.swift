@@ -1,5 +1,6 @@
 // Terminal: what is known of the standard streams, and writing to them.
 
+import BakCore
 import CLinux
 import Glibc
 
@@ -30,10 +31,10 @@ public enum Terminal: Int32, Sendable {
     /// Whether a person types what is read.
     public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
 
-    /// Reads a line that a person types; nil at the end of input, on an error, or when `isCancelled` turns true.
-    public static func readLine(isCancelled: () -> Bool) -> String? {
+    /// Reads a line that a person types; nil at the end of input, on an error, or when `stop` is given.
+    public static func readLine(stop: StopSignal) -> String? {
         var line: [UInt8] = []
-        while !isCancelled() {
+        while !stop.isRequested {
             var wait = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
             // A signal that asks to stop is noticed within a part of a second.
             guard poll(&wait, 1, 200) > 0 else { continue }

@@ -16,7 +16,7 @@ public final class StandardInputTree: SourceTree {
 
     private let stat: FileStat
     private let descriptor: Int32
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     private let isTaken = Atomic(false)
     private let accounts = AccountNames()
 
@@ -26,10 +26,10 @@ public final class StandardInputTree: SourceTree {
     ///   - name: the file's name, without a slash.
     ///   - time: the time now.
     ///   - descriptor: the input, which stays open; 0 is the standard one.
-    ///   - isCancelled: polled while the input has nothing to read; when it turns true the read fails.
+    ///   - stop: polled while the input has nothing to read; when it turns true the read fails.
     public init(
         name: [UInt8], time: Timestamp, descriptor: Int32 = 0,
-        isCancelled: @escaping @Sendable () -> Bool
+        stop: StopSignal
     ) {
         precondition(!name.isEmpty && !name.contains(UInt8(ascii: "/")))
         roots = [name]
@@ -38,7 +38,7 @@ public final class StandardInputTree: SourceTree {
         (stat.mtime, stat.ctime) = (time, time)
         self.stat = stat
         self.descriptor = descriptor
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
@@ -118,7 +118,7 @@ public final class StandardInputTree: SourceTree {
             var request = pollfd(fd: tree.descriptor, events: Int16(POLLIN), revents: 0)
             do throws(Errno) {
                 while try system({ poll(&request, 1, Self.pollMs) }) == 0 {
-                    if tree.isCancelled() { throw Errno(code: ECANCELED) }
+                    if tree.stop.isRequested { throw Errno(code: ECANCELED) }
                 }
             } catch {
                 throw SourceError(error, "read the standard input")

@@ -5,6 +5,7 @@
 // never becomes the failure of the entry that happened to be next. Nothing waits once a wait was in vain, nor after the
 // user's wish to stop: a process of which every thread waits for the others would never end.
 
+import BakCore
 import BakStorage
 import CLinux
 import Glibc
@@ -38,9 +39,9 @@ enum OpenFileBudget {
 
     /// Opens with `call`; waits while the process or the system has no number left.
     ///
-    /// - Parameter shouldStop: true once nothing is worth waiting for.
+    /// - Parameter stop: true once nothing is worth waiting for.
     static func open(
-        shouldStop: () -> Bool = { Interruption.isRequested || isHopeless.load(ordering: .relaxed) },
+        stop: StopSignal = StopSignal { Interruption.isRequested || isHopeless.load(ordering: .relaxed) },
         _ call: () -> Int32
     ) throws(Errno) -> Int32 {
         var steps = 0
@@ -48,7 +49,7 @@ enum OpenFileBudget {
             do throws(Errno) {
                 return try system(call)
             } catch {
-                guard error.isOutOfNumbers, !shouldStop() else { throw error }
+                guard error.isOutOfNumbers, !stop.isRequested else { throw error }
                 steps += 1
                 if steps > waitSteps { isHopeless.store(true, ordering: .relaxed) }
                 usleep(stepMicroseconds)

@@ -1,5 +1,6 @@
 // SmallFile: configuration, passwords and lists, read whole up to a limit or replaced whole.
 
+import BakCore
 import BakStorage
 import CLinux
 import Glibc
@@ -56,12 +57,12 @@ public enum SmallFile {
 
     /// Reads the standard input to its end, at most `limit` bytes.
     ///
-    /// Throws when it cannot be read, when there is more, and soon after `isCancelled` turns true.
+    /// Throws when it cannot be read, when there is more, and soon after `stop` is given.
     public static func readStandardInput(
-        limit: Int, isCancelled: () -> Bool
+        limit: Int, stop: StopSignal
     ) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
-            return try readToEnd(STDIN_FILENO, limit, waiting: isCancelled)
+            return try readToEnd(STDIN_FILENO, limit, waiting: stop)
         } catch {
             throw SourceError(error, "read the standard input")
         }
@@ -114,7 +115,7 @@ public enum SmallFile {
     }
 
     private static func readToEnd(
-        _ descriptor: Int32, _ limit: Int, waiting isCancelled: () -> Bool = { false }
+        _ descriptor: Int32, _ limit: Int, waiting stop: StopSignal = .never
     ) throws(Errno) -> [UInt8] {
         var result: [UInt8] = []
         let part = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
@@ -122,7 +123,7 @@ public enum SmallFile {
         while true {
             // A signal that asks to stop is noticed within a part of a second.
             var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            while poll(&wait, 1, 200) <= 0 { if isCancelled() { throw Errno(code: ECANCELED) } }
+            while poll(&wait, 1, 200) <= 0 { if stop.isRequested { throw Errno(code: ECANCELED) } }
             let count = try system { Glibc.read(descriptor, part.baseAddress, part.count) }
             if count == 0 { return result }
             guard result.count + count <= limit else { throw Errno(code: EFBIG) }

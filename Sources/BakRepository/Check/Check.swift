@@ -19,7 +19,7 @@ public final class RepositoryCheck {
     private let workerCount: Int
     private let deadline: UInt64?
     private let onEvent: @Sendable (CheckEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     private var report = CheckReport()
     private var damage = DamagedBlobs()
     private var told: Set<String> = []
@@ -43,11 +43,11 @@ public final class RepositoryCheck {
     ///   - workerCount: how many packs are read at once.
     ///   - maximumSeconds: when reading packs must end, in seconds from now; the rest of the check is always done.
     ///   - onEvent: told what is found, from any thread.
-    ///   - isCancelled: polled; when it turns true the check ends early.
+    ///   - stop: polled; when it is given the check ends early.
     public init(
         _ repository: Repository, depth: CheckDepth, workerCount: Int, maximumSeconds: UInt64? = nil,
         onEvent: @escaping @Sendable (CheckEvent) -> Void,
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.repository = repository
         self.depth = depth
@@ -55,7 +55,7 @@ public final class RepositoryCheck {
         let now = repository.time.monotonicNanoseconds()
         deadline = maximumSeconds.map { now &+ $0 &* 1_000_000_000 }
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// Checks. Throws only when the store itself cannot be listed or read.
@@ -73,7 +73,7 @@ public final class RepositoryCheck {
             } catch let error as StoreError where error.kind == .notFound {
                 guard try repository.collectionRounds().decided != round else { throw error }
             }
-            if isCancelled() {
+            if stop.isRequested {
                 report = CheckReport()
                 report.wasInterrupted = true
                 return report
@@ -104,7 +104,7 @@ public final class RepositoryCheck {
         if report.repairs == [.snapshots] { lookAhead() }
         // Another repair may bring them back; if it does not, the next check says so.
         if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
-        report.wasInterrupted = isCancelled()
+        report.wasInterrupted = stop.isRequested
         return report
     }
 
@@ -112,7 +112,7 @@ public final class RepositoryCheck {
     private func wouldFind() -> Bool {
         var request = RepairRequest(host: "", program: "")
         request.isDryRun = true
-        let repair = RepairIndex(repository, request, onEvent: { _ in }, isCancelled: isCancelled)
+        let repair = RepairIndex(repository, request, onEvent: { _ in }, stop: stop)
         // Where that cannot be told, it is left to the repair to say so.
         guard let found = try? repair.run() else { return true }
         return found.foundBlobs > 0 || found.salvagedBlobs > 0
@@ -125,9 +125,9 @@ public final class RepositoryCheck {
         request.isDryRun = true
         let outcomes = RepairOutcomes()
         let repair = RepairSnapshots(
-            repository, request, onEvent: outcomes.note, isCancelled: isCancelled)
+            repository, request, onEvent: outcomes.note, stop: stop)
         // Where that cannot be told, it is left to the repair to say so.
-        guard (try? repair.run()) != nil, !isCancelled() else { return }
+        guard (try? repair.run()) != nil, !stop.isRequested else { return }
         let known = Set(report.hopelessSnapshots)
         report.hopelessSnapshots += outcomes.hopeless.subtracting(known).sorted()
         if !outcomes.isOfUse { report.repairs = [] }
@@ -389,7 +389,7 @@ public final class RepositoryCheck {
         let others = census.packs.filter { $0.storedBytes != nil && !isChosen.contains($0.id) }
         let run = PackCheckRun(
             repository, index, log, census, chosenBytes: chosen.total(\.indexed.size),
-            onEvent: onEvent, isCancelled: isCancelled)
+            onEvent: onEvent, stop: stop)
         run.verify(
             chosen.map { ($0, true) } + others.map { ($0, false) }, deadline: deadline,
             workerCount: repository.store.readerCount(atLeast: workerCount))
@@ -425,10 +425,10 @@ public final class RepositoryCheck {
 
     /// Finds the blobs that cannot be read in packs whose footers do not say.
     private func verifyIndexed(_ packs: [CountedPack], _ index: BlobIndex) throws {
-        let isCancelled = isCancelled
-        let verifier = PackVerifier(repository, index, isCancelled: isCancelled)
+        let stop = stop
+        let verifier = PackVerifier(repository, index, stop: stop)
         var rest = packs[...]
-        while !rest.isEmpty, !isCancelled() {
+        while !rest.isEmpty, !stop.isRequested {
             var entries: [ID128: [IndexEntry]] = [:]
             var blobs = 0
             let batch = rest.prefix { pack in
@@ -440,7 +440,7 @@ public final class RepositoryCheck {
             rest = rest.dropFirst(batch.count)
             let sorted = try index.soundIndex()
             try sorted.forEach { _, entry in entries[sorted.packs[Int(entry.pack)].id]?.append(entry) }
-            for pack in batch where !isCancelled() {
+            for pack in batch where !stop.isRequested {
                 let sorted = entries[pack.id]!.sorted { $0.offset < $1.offset }
                 damage.blobs.formUnion(try verifier.verifyIndexed(sorted, of: pack.indexed))
             }
@@ -455,7 +455,7 @@ public final class RepositoryCheck {
             onEvent(.affectedFile(snapshot: snapshot, path: path, reason: reason))
         }
         for snapshot in snapshots {
-            if isCancelled() { return }
+            if stop.isRequested { return }
             let found = try checker.check(snapshot)
             if found.isClean { continue }
             report.affectedSnapshots += 1

@@ -27,7 +27,7 @@ public final class KeylessCheck {
     private let store: any ObjectStore
     private let readsData: Bool
     private let onEvent: (CheckEvent) -> Void
-    private let isCancelled: () -> Bool
+    private let stop: StopSignal
     private var method = SealMethod.none
     private var report = KeylessReport()
     private let buffer = ScratchBuffer()
@@ -35,12 +35,12 @@ public final class KeylessCheck {
     /// Prepares a check; `readsData` says whether every byte of packs is read.
     public init(
         _ store: any ObjectStore, readsData: Bool, onEvent: @escaping (CheckEvent) -> Void,
-        isCancelled: @escaping () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.store = store
         self.readsData = readsData
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// Checks. Throws when the store cannot be listed or read, and when the configuration is damaged or says
@@ -65,7 +65,7 @@ public final class KeylessCheck {
         ]
         for (folder, kinds) in folders {
             onEvent(.step(folder))
-            for info in try store.list(folder) where !isCancelled() {
+            for info in try store.list(folder) where !stop.isRequested {
                 guard let id = id(in: info.key) else { continue }
                 report.objects += 1
                 try note { try checkObject(info.key, kinds, id) }
@@ -79,13 +79,13 @@ public final class KeylessCheck {
         var packs: [ObjectInfo] = []
         try store.listPackFolders { objects, _ in packs += objects }
         let total = packs.total { UInt64($0.size) }
-        for info in packs where !isCancelled() {
+        for info in packs where !stop.isRequested {
             guard let id = ObjectNames.pack(in: info.key) else { continue }
             report.packs += 1
             report.packBytes.add(UInt64(info.size))
             try note { try checkPack(id, info, total) }
         }
-        report.wasInterrupted = isCancelled()
+        report.wasInterrupted = stop.isRequested
         return report
     }
 
@@ -138,7 +138,7 @@ public final class KeylessCheck {
             throw CorruptionError(object: name, offset: 9, reason: "it is not sealed as its repository is")
         }
         guard readsData else { return }
-        for block in end.blocks(in: 0..<end.coveredBytes) where !isCancelled() {
+        for block in end.blocks(in: 0..<end.coveredBytes) where !stop.isRequested {
             let range = end.range(ofBlock: block)
             try end.verify(try read(info.key, range), block: block)
             report.verifiedBytes.add(UInt64(range.count))

@@ -9,7 +9,7 @@ final class PackCheckRun: @unchecked Sendable {
     private let index: BlobIndex
     private let chosenBytes: UInt64
     private let onEvent: @Sendable (CheckEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
     private var logWrittenAt: UInt64
@@ -33,7 +33,7 @@ final class PackCheckRun: @unchecked Sendable {
     init(
         _ repository: Repository, _ index: BlobIndex, _ log: ReadLog, _ census: PackCensus,
         chosenBytes: UInt64, onEvent: @escaping @Sendable (CheckEvent) -> Void,
-        isCancelled: @escaping @Sendable () -> Bool
+        stop: StopSignal
     ) {
         self.repository = repository
         self.index = index
@@ -41,7 +41,7 @@ final class PackCheckRun: @unchecked Sendable {
         self.log.keep { census.place(of: $0) != nil }
         self.chosenBytes = chosenBytes
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
         logWrittenAt = repository.time.monotonicNanoseconds()
     }
 
@@ -53,8 +53,9 @@ final class PackCheckRun: @unchecked Sendable {
         queue.close()
         let threads = (0..<max(1, workerCount)).map { _ in
             Thread { [self] in
-                let verifier = PackVerifier(repository, index, isCancelled: isCancelled) { self.noteRead($0) }
-                while !isCancelled(), monitor.locked({ failure == nil }), let (pack, wanted) = queue.pop() {
+                let verifier = PackVerifier(repository, index, stop: stop) { self.noteRead($0) }
+                while !stop.isRequested, monitor.locked({ failure == nil }), let (pack, wanted) = queue.pop()
+                {
                     let isLate = deadline.map { repository.time.monotonicNanoseconds() >= $0 } ?? false
                     do {
                         let found = try verifier.verify(pack, readsData: wanted && !isLate)
@@ -77,7 +78,7 @@ final class PackCheckRun: @unchecked Sendable {
 
     private func note(_ found: PackFindings, _ pack: CountedPack, wasRead: Bool, isLate: Bool) {
         // What an interruption has cut short says nothing of the pack.
-        let isWhole = wasRead && !isCancelled()
+        let isWhole = wasRead && !stop.isRequested
         monitor.locked {
             ranOutOfTime = ranOutOfTime || isLate
             if !found.isClean { faulty.append((pack, found, wasRead)) }

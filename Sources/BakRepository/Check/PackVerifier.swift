@@ -50,19 +50,19 @@ final class PackVerifier {
     private let index: BlobIndex
     private let buffer = ScratchBuffer()
     private let reader: BlobReader
-    private let isCancelled: () -> Bool
+    private let stop: StopSignal
     private let onRead: (_ bytes: Int) -> Void
     /// All of a pack is wanted, whatever lies between its blobs.
     private static let planner = RangePlanner(gapBytes: .max)
 
     /// Makes a verifier; `onRead` is told how many bytes have been read and verified.
     init(
-        _ repository: Repository, _ index: BlobIndex, isCancelled: @escaping () -> Bool = { false },
+        _ repository: Repository, _ index: BlobIndex, stop: StopSignal = .never,
         onRead: @escaping (_ bytes: Int) -> Void = { _ in }
     ) {
         self.repository = repository
         self.index = index
-        self.isCancelled = isCancelled
+        self.stop = stop
         self.onRead = onRead
         reader = BlobReader(repository)
     }
@@ -95,7 +95,7 @@ final class PackVerifier {
     /// Decodes the blobs that the index has in a pack, sorted by offset; returns those that cannot be read.
     func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<BlobLocation> {
         var bad: Set<BlobLocation> = []
-        for entry in entries where !isCancelled() {
+        for entry in entries where !stop.isRequested {
             let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
             let reference = BlobReference(id: entry.id, length: entry.rawLength)
             if try fault(of: reference, at: location, kind: pack.kind) != nil { bad.insert(location) }
@@ -164,7 +164,7 @@ final class PackVerifier {
             BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
         }
         var rest = blobs[...]
-        while !isCancelled(), let request = Self.planner.next(&rest, location) {
+        while !stop.isRequested, let request = Self.planner.next(&rest, location) {
             try reader.read(
                 request, kind: pack.kind, { (BlobReference(id: $0.id, length: $0.rawLength), location($0)) }
             ) { blob, result in

@@ -32,7 +32,7 @@ struct CollectionRound {
     let faults: ProtocolFaults
     let milestones: Milestones
     let onEvent: (PruneEvent) -> Void
-    let shouldStop: () -> Bool
+    let stop: StopSignal
 
     /// Decides the round, or learns what was decided. `first` is a survey from before the plan. Nil when it was
     /// stopped while it waited: the plan stays for the next prune.
@@ -154,7 +154,7 @@ struct CollectionRound {
         for place in places {
             let pack = sorted.packs[place]
             do {
-                let isWhole = try copier.copy(wanted[UInt32(place)]!, of: pack, shouldStop: shouldStop) {
+                let isWhole = try copier.copy(wanted[UInt32(place)]!, of: pack, stop: stop) {
                     read.add($0)
                     onEvent(.progress(done: min(read, total), total: total))
                 }
@@ -179,7 +179,7 @@ struct CollectionRound {
     private func report(_ step: PruneStep) -> (Int, Int) throws -> Void {
         onEvent(.step(step))
         return { done, total in
-            if shouldStop() { throw PruneStopped() }
+            if stop.isRequested { throw PruneStopped() }
             onEvent(.progress(done: UInt64(done), total: UInt64(total)))
         }
     }

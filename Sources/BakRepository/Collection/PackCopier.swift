@@ -16,18 +16,18 @@ final class PackCopier {
         filler = PackFiller(repository)
     }
 
-    /// Copies the wanted blobs of a pack. False when `shouldStop` ended it before the last.
+    /// Copies the wanted blobs of a pack. False when `stop` ended it before the last.
     ///
     /// Throws `CorruptionError` when one of them cannot be read.
     func copy(
-        _ wanted: [IndexEntry], of pack: IndexedPack, shouldStop: () -> Bool, onRead: (UInt64) -> Void
+        _ wanted: [IndexEntry], of pack: IndexedPack, stop: StopSignal, onRead: (UInt64) -> Void
     ) throws -> Bool {
         func location(_ blob: IndexEntry) -> BlobLocation {
             BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
         }
         var rest = wanted.sorted { $0.offset < $1.offset }[...]
         while let request = RangePlanner().next(&rest, location) {
-            if shouldStop() { return false }
+            if stop.isRequested { return false }
             let bytes = try reader.readRange(of: pack.id, request.range)
             for blob in request.items {
                 let (compressed, _) = try reader.verify(

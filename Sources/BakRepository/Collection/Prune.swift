@@ -12,9 +12,10 @@ public final class Prune {
     private let host: String
     private let program: String
     private let onEvent: @Sendable (PruneEvent) -> Void
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
+    /// Given when the user wishes it, and when the time is over.
+    private let stopInTime: StopSignal
     private let faults: ProtocolFaults
-    private let deadline: UInt64?
     private let watch: SessionWatch
     private var report = PruneReport()
     private var copiedBytes: UInt64 = 0
@@ -32,39 +33,36 @@ public final class Prune {
     ///   - host: the machine's name, for the records.
     ///   - program: the program and its version, for the records.
     ///   - onEvent: told what happens.
-    ///   - isCancelled: polled; when it turns true the prune ends as soon as it can, with all it did in effect.
+    ///   - stop: polled; when it is given the prune ends as soon as it can, with all it did in effect.
     public convenience init(
         _ repository: Repository, _ options: PruneOptions = PruneOptions(), host: String, program: String,
         onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.init(
-            repository, options, host: host, program: program, onEvent: onEvent, isCancelled: isCancelled,
+            repository, options, host: host, program: program, onEvent: onEvent, stop: stop,
             faults: ProtocolFaults())
     }
 
     init(
         _ repository: Repository, _ options: PruneOptions, host: String, program: String,
         onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }, faults: ProtocolFaults
+        stop: StopSignal = .never, faults: ProtocolFaults
     ) {
         self.repository = repository
         self.options = options
         self.host = host
         self.program = program
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
         self.faults = faults
         let time = repository.time
         let deadline = options.maxDurationNanoseconds.map { time.monotonicNanoseconds() &+ $0 }
-        self.deadline = deadline
-        watch = SessionWatch(repository, options, onEvent: onEvent) {
-            isCancelled() || deadline.map { time.monotonicNanoseconds() >= $0 } ?? false
+        let stopInTime = StopSignal {
+            stop.isRequested || deadline.map { time.monotonicNanoseconds() >= $0 } ?? false
         }
-    }
-
-    private func shouldStop() -> Bool {
-        isCancelled() || deadline.map { repository.time.monotonicNanoseconds() >= $0 } ?? false
+        self.stopInTime = stopInTime
+        watch = SessionWatch(repository, options, onEvent: onEvent, stop: stopInTime)
     }
 
     private var origin: RecordOrigin {
@@ -91,8 +89,8 @@ public final class Prune {
                 }
             }
         } catch is PruneStopped {}
-        report.wasInterrupted = isCancelled()
-        report.isPartial = report.isPartial || shouldStop()
+        report.wasInterrupted = stop.isRequested
+        report.isPartial = report.isPartial || stopInTime.isRequested
         report.revokedSessions = watch.revokedCount
         return report
     }
@@ -141,7 +139,7 @@ public final class Prune {
     private func round(_ plan: CollectionPlan, _ milestones: Milestones) -> CollectionRound {
         CollectionRound(
             repository: repository, options: options, plan: plan, origin: origin, limits: limits,
-            watch: watch, faults: faults, milestones: milestones, onEvent: onEvent, shouldStop: shouldStop)
+            watch: watch, faults: faults, milestones: milestones, onEvent: onEvent, stop: stopInTime)
     }
 
     /// Plans and carries out one round; true when there is more to do.
@@ -186,7 +184,7 @@ public final class Prune {
         // Another program may have left out what this one would condemn.
         let isMore = isOther || !outcome.isOwn || !areAll && madeProgress(outcome)
         try conclude(outcome, faults.milestones.inside(["\(isMore)"]))
-        return isMore && !shouldStop()
+        return isMore && !stopInTime.isRequested
     }
 
     private func madeProgress(_ outcome: CollectionRound.Outcome) -> Bool {
@@ -198,7 +196,7 @@ public final class Prune {
             repository, ignoring: options.isDryRun ? options.alsoForgotten : [],
             workerCount: options.workerCount, milestones, overlooksMissing: faults.overlooksMissing
         ) { done, total in
-            if self.shouldStop() { throw PruneStopped() }
+            if self.stopInTime.isRequested { throw PruneStopped() }
             self.onEvent(.progress(done: UInt64(done), total: UInt64(total)))
         }
     }
@@ -254,7 +252,7 @@ public final class Prune {
                 self.report.deletedPacks += 1
                 self.report.deletedBytes.add(UInt64(stored[pack] ?? 0))
             },
-            shouldStop: isCancelled)
+            stop: stop)
         if try !sweep.run(packs: packs) { throw PruneStopped() }
     }
 

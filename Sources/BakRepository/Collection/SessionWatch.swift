@@ -10,7 +10,7 @@ final class SessionWatch {
     private let repository: Repository
     private let options: PruneOptions
     private let onEvent: (PruneEvent) -> Void
-    private let shouldStop: () -> Bool
+    private let stop: StopSignal
     /// When each session is ended, on the monotonic clock.
     private var deadlines: [ID128: UInt64] = [:]
     /// In a store that does not guard names, the sessions that were there at first: no program is behind them, as the
@@ -22,12 +22,12 @@ final class SessionWatch {
 
     init(
         _ repository: Repository, _ options: PruneOptions, onEvent: @escaping (PruneEvent) -> Void,
-        shouldStop: @escaping () -> Bool
+        stop: StopSignal
     ) {
         self.repository = repository
         self.options = options
         self.onEvent = onEvent
-        self.shouldStop = shouldStop
+        self.stop = stop
     }
 
     /// The sessions that have neither committed nor been revoked.
@@ -66,7 +66,7 @@ final class SessionWatch {
             let outcomes = try repository.sessionOutcomes()
             open = open.filter { !outcomes.isDecided($0) }
             if open.isEmpty { break }
-            if shouldStop() { return false }
+            if stop.isRequested { return false }
             options.pause(Self.pauseNanoseconds)
         }
         // All that were seen are decided.

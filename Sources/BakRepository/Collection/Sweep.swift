@@ -12,19 +12,19 @@ struct Sweep {
     private let milestones: Milestones
     private let onProgress: (_ done: Int, _ total: Int) -> Void
     private let onDeleted: (_ pack: ID128) -> Void
-    private let shouldStop: () -> Bool
+    private let stop: StopSignal
 
     init(
         _ repository: Repository, _ decision: CollectionDecision, _ milestones: Milestones,
         onProgress: @escaping (_ done: Int, _ total: Int) -> Void,
-        onDeleted: @escaping (_ pack: ID128) -> Void, shouldStop: @escaping () -> Bool
+        onDeleted: @escaping (_ pack: ID128) -> Void, stop: StopSignal
     ) {
         self.repository = repository
         self.decision = decision
         self.milestones = milestones
         self.onProgress = onProgress
         self.onDeleted = onDeleted
-        self.shouldStop = shouldStop
+        self.stop = stop
     }
 
     /// Deletes index segments that no longer count, then those of `packs` that the decision names, then what is
@@ -36,7 +36,7 @@ struct Sweep {
         var done = 0
         while done < keys.count {
             milestones.reached("sweep", keys[done...].map(\.description))
-            if shouldStop() { return false }
+            if stop.isRequested { return false }
             // Segments and packs never in one request: those go first.
             let rest = done < segments.count ? keys[done..<segments.count] : keys[done...]
             let batch = rest.prefix(repository.store.traits.deletesAtOnce)

@@ -14,7 +14,7 @@ public final class BlobTransfer {
     private let index: BlobIndex
     private let session: BackupSession
     private let workers: [Worker]
-    private let isCancelled: @Sendable () -> Bool
+    private let stop: StopSignal
     private let onCopied: @Sendable (_ rawBytes: Int) -> Void
 
     /// What one thread uses.
@@ -44,18 +44,18 @@ public final class BlobTransfer {
     /// - Parameters:
     ///   - index: the source's index.
     ///   - onCopied: told of each blob that was stored, from any thread.
-    ///   - isCancelled: polled; when it turns true `copy` returns early.
+    ///   - stop: polled; when it is given `copy` returns early.
     public init(
         from source: Repository, index: BlobIndex, to session: BackupSession, workerCount: Int,
         onCopied: @escaping @Sendable (_ rawBytes: Int) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         precondition(source.hasSameIDs(as: session.repository))
         self.source = source
         self.index = index
         self.session = session
         self.onCopied = onCopied
-        self.isCancelled = isCancelled
+        self.stop = stop
         workers = (0..<source.store.readerCount(atLeast: workerCount)).map { _ in
             Worker(BlobReader(source), session.makeWriter(.chunkPack, compression: .off))
         }
@@ -81,8 +81,8 @@ public final class BlobTransfer {
         queue.close()
         let outcome = Outcome()
         let threads = workers.map { worker in
-            Thread { [onCopied, isCancelled] in
-                while !isCancelled(), outcome.failure == nil, let request = queue.pop() {
+            Thread { [onCopied, stop] in
+                while !stop.isRequested, outcome.failure == nil, let request = queue.pop() {
                     do {
                         try Self.copy(request, worker, onCopied)
                     } catch { outcome.fail(error) }

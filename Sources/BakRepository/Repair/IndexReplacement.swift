@@ -68,6 +68,6 @@ struct IndexReplacement {
     private static func watch(_ repository: Repository) -> SessionWatch {
         var options = PruneOptions()
         options.graceSeconds = 0
-        return SessionWatch(repository, options, onEvent: { _ in }, shouldStop: { false })
+        return SessionWatch(repository, options, onEvent: { _ in }, stop: .never)
     }
 }

@@ -24,7 +24,7 @@ public final class RepairIndex: RepositoryRepair {
         let rescued = PackFiller(repository, isDryRun: request.isDryRun)
         let returned = stored.filter { replacement.deletedPacks.contains($0.key) || partial.contains($0.key) }
         try rescue(returned, before, new, to: rescued)
-        if isCancelled() { return try interrupt() }
+        if stop.isRequested { return try interrupt() }
         try compare(before, new, rescued)
         if report.wasNeeded, !request.isDryRun {
             guard try replacement.decide(try writeBase(new, rescued, replacement.round)) else { return false }
@@ -41,7 +41,7 @@ public final class RepairIndex: RepositoryRepair {
         }
         // What a dry run does not put into the index it does not miss either.
         if !request.isDryRun || !report.wasNeeded {
-            try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
+            try LossFinder(repository: repository, onEvent: onEvent, stop: stop).find(
                 snapshots, in: now, DamagedBlobs(), &report)
         }
         return true
@@ -86,7 +86,7 @@ public final class RepairIndex: RepositoryRepair {
         var partial: Set<ID128> = []
         var silent: [ID128: (size: Int, entries: [IndexEntry])] = [:]
         for (number, (pack, size)) in listed.enumerated() {
-            if isCancelled() { return (gathered, partial) }
+            if stop.isRequested { return (gathered, partial) }
             onEvent(.progress(done: UInt64(number), total: UInt64(listed.count)))
             if let (kind, blobs) = try salvage.footer(of: pack, size: size) {
                 let indexed = IndexedPack(id: pack, size: UInt64(size), kind: kind)
@@ -105,7 +105,7 @@ public final class RepairIndex: RepositoryRepair {
         var known: [ID128: IndexedPack] = [:]
         for pack in sorted.packs where silent[pack.id] != nil { known[pack.id] = pack }
         try sorted.forEach { _, entry in silent[sorted.packs[Int(entry.pack)].id]?.entries.append(entry) }
-        for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !isCancelled() {
+        for (pack, (size, entries)) in silent.sorted(by: { $0.key < $1.key }) where !stop.isRequested {
             hold(
                 .damage(
                     object: ObjectNames.pack(pack).description, reason: "its list of blobs cannot be read"))
@@ -116,7 +116,7 @@ public final class RepairIndex: RepositoryRepair {
     }
 
     private func isWhole(_ pack: IndexedPack, _ blobs: [BlobRecord], _ salvage: PackSalvage) throws -> Bool {
-        for blob in blobs where !isCancelled() {
+        for blob in blobs where !stop.isRequested {
             let entry = IndexEntry(
                 id: blob.id, pack: 0, offset: blob.offset, rawLength: blob.rawLength,
                 storedLength: blob.storedLength)
@@ -160,7 +160,7 @@ public final class RepairIndex: RepositoryRepair {
     private func rescue(
         _ returned: [ID128: Int], _ old: SortedIndex, _ new: SortedIndex, to filler: PackFiller
     ) throws {
-        guard !returned.isEmpty, !isCancelled() else { return }
+        guard !returned.isEmpty, !stop.isRequested else { return }
         // What lies in packs that the old index does not name may be needed to read lists of files.
         var strays: [ID128: [BlobRecord]] = [:]
         let isKnown = Set(old.packs.map(\.id))
@@ -174,7 +174,7 @@ public final class RepairIndex: RepositoryRepair {
         }
         let contents = new.packs.compactMap { pack in strays[pack.id].map { (pack, $0) } }
         let segment = IndexSegment(session: ID128(from: repository.random), contents: contents)
-        let copied = try ReturnedPacks(repository, returned, isCancelled: isCancelled).rescue(
+        let copied = try ReturnedPacks(repository, returned, stop: stop).rescue(
             without: new, strays: contents.isEmpty ? [] : [segment], to: filler)
         for (pack, blobs) in copied { hold(.salvaged(pack: pack, blobs: blobs, of: blobs)) }
         report.salvagedBlobs = filler.copies.count

@@ -13,14 +13,14 @@ public final class RepairPacks: RepositoryRepair {
         let index = try BlobIndex(repository, rebuilding: true)
         onEvent(.step("packs"))
         let damaged = try findDamaged(index)
-        if isCancelled() { return try interrupt() }
+        if stop.isRequested { return try interrupt() }
         report.wasNeeded = !damaged.isEmpty
         let filler = PackFiller(repository, isDryRun: request.isDryRun)
         var lost = DamagedBlobs()
         if !damaged.isEmpty {
             onEvent(.step("salvage"))
             try salvage(damaged, index, filler, &lost)
-            if isCancelled() { return try interrupt() }
+            if stop.isRequested { return try interrupt() }
             try filler.finish()
             (report.salvagedBlobs, report.writtenBytes) = (filler.copies.count, filler.writtenBytes)
         }
@@ -37,7 +37,7 @@ public final class RepairPacks: RepositoryRepair {
             snapshots = try repository.snapshotList()
             now = try BlobIndex(repository)
         }
-        try LossFinder(repository: repository, onEvent: onEvent, isCancelled: isCancelled).find(
+        try LossFinder(repository: repository, onEvent: onEvent, stop: stop).find(
             snapshots, in: now, lost, &report)
         return true
     }
@@ -57,7 +57,7 @@ public final class RepairPacks: RepositoryRepair {
             onEvent: { event in
                 guard case .progress(let done, let total) = event else { return }
                 onEvent(.progress(done: done, total: total))
-            }, isCancelled: isCancelled)
+            }, stop: stop)
         run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
         if let failure = run.failure { throw failure }
         // What another user can read is not lost.
@@ -109,7 +109,7 @@ public final class RepairPacks: RepositoryRepair {
         let salvage = PackSalvage(repository)
         var saved: Set<Int> = []
         var doubtful: [(position: Int, location: BlobLocation)] = []
-        for (number, pack) in damaged.enumerated() where !isCancelled() {
+        for (number, pack) in damaged.enumerated() where !stop.isRequested {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
             let items = (wanted[pack.id] ?? []).sorted { $0.entry.offset < $1.entry.offset }
             let size = Int(pack.storedBytes ?? 0)

@@ -85,7 +85,7 @@ public struct RepairRequest: Sendable {
 struct LossFinder {
     let repository: Repository
     let onEvent: (RepairEvent) -> Void
-    let isCancelled: () -> Bool
+    let stop: StopSignal
 
     /// Names what the snapshots lack and adds it to the report.
     ///
@@ -102,7 +102,7 @@ struct LossFinder {
         let checker = ManifestChecker(repository, index, damage) { snapshot, path, reason in
             onEvent(.lostFile(snapshot: snapshot, path: path, reason: reason))
         }
-        for snapshot in snapshots.readable where !isCancelled() {
+        for snapshot in snapshots.readable where !stop.isRequested {
             let found = try checker.check(snapshot)
             if found.isClean { continue }
             report.lostFiles += found.files

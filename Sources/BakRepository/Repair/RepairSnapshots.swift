@@ -25,10 +25,10 @@ public final class RepairSnapshots: RepositoryRepair {
         let checker = ManifestChecker(repository, index, lost) { _, _, _ in }
         var damaged: [CommitRecord] = []
         var spared: [(snapshot: UnreadableSnapshot, record: CommitRecord)] = []
-        for snapshot in readable where !isCancelled() {
+        for snapshot in readable where !stop.isRequested {
             if try !checker.check(snapshot).isCleanForAll() { damaged.append(snapshot) }
         }
-        for snapshot in unreadable where !isCancelled() {
+        for snapshot in unreadable where !stop.isRequested {
             guard let spare = snapshot.spare, snapshot.isDamage else { continue }
             // Of one that has lost files as well, what is left becomes a snapshot of its own.
             let isWhole = try checker.check(spare).isCleanForAll()
@@ -41,7 +41,7 @@ public final class RepairSnapshots: RepositoryRepair {
         let rounds = session?.index.trusted.collections.rounds ?? index.trusted.collections.rounds
         guard try isUndisturbed(), rounds == index.trusted.collections.rounds else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
-        for (snapshot, record) in spared where !isCancelled() {
+        for (snapshot, record) in spared where !stop.isRequested {
             if try bringBack(snapshot, record, readable) { broughtBack.insert(snapshot.id) }
         }
         let known = broughtBack.union(damaged.map(\.id))
@@ -54,11 +54,11 @@ public final class RepairSnapshots: RepositoryRepair {
             }
         }
         report.broughtBack = broughtBack.count
-        if let session, !damaged.isEmpty, !isCancelled() {
+        if let session, !damaged.isEmpty, !stop.isRequested {
             try replace(damaged, among: readable, index, lost, in: session)
         }
-        if !request.isDryRun, !isCancelled() { try repository.renewSpares(isThorough: true) }
-        report.wasInterrupted = isCancelled()
+        if !request.isDryRun, !stop.isRequested { try repository.renewSpares(isThorough: true) }
+        report.wasInterrupted = stop.isRequested
         return true
     }
 
@@ -114,7 +114,7 @@ public final class RepairSnapshots: RepositoryRepair {
     ) throws {
         let keeper = ChunkKeeper(repository, index, session)
         let blobs = session.makeWriter(.manifestPack, compression: .auto)
-        for (number, snapshot) in damaged.enumerated() where !isCancelled() {
+        for (number, snapshot) in damaged.enumerated() where !stop.isRequested {
             onEvent(.progress(done: UInt64(number), total: UInt64(damaged.count)))
             report.affectedSnapshots += 1
             let later = LaterExtents(of: snapshot, repository, index)

@@ -12,7 +12,7 @@ public class RepositoryRepair {
     let repository: Repository
     let request: RepairRequest
     let onEvent: @Sendable (RepairEvent) -> Void
-    let isCancelled: @Sendable () -> Bool
+    let stop: StopSignal
     var report = RepairReport()
     /// What was found and is not told yet.
     private var held: [RepairEvent] = []
@@ -25,16 +25,16 @@ public class RepositoryRepair {
     ///
     /// - Parameters:
     ///   - onEvent: told what happens, from any thread.
-    ///   - isCancelled: polled; when it turns true the repair ends as soon as it can.
+    ///   - stop: polled; when it is given the repair ends as soon as it can.
     public required init(
         _ repository: Repository, _ request: RepairRequest,
         onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false }
+        stop: StopSignal = .never
     ) {
         self.repository = repository
         self.request = request
         self.onEvent = onEvent
-        self.isCancelled = isCancelled
+        self.stop = stop
     }
 
     /// Repairs.

@@ -14,17 +14,17 @@ struct ReturnedPacks {
     private let packs: [(pack: IndexedPack, blobs: [BlobRecord])]
     /// What they hold.
     private let held: SortedIndex
-    private let isCancelled: () -> Bool
+    private let stop: StopSignal
 
     /// Reads what the packs `returned`, with their sizes, say they hold.
     init(
-        _ repository: Repository, _ returned: [ID128: Int], isCancelled: @escaping () -> Bool
+        _ repository: Repository, _ returned: [ID128: Int], stop: StopSignal
     ) throws {
         self.repository = repository
-        self.isCancelled = isCancelled
+        self.stop = stop
         let salvage = PackSalvage(repository)
         var packs: [(pack: IndexedPack, blobs: [BlobRecord])] = []
-        for (id, size) in returned.sorted(by: { $0.key < $1.key }) where !isCancelled() {
+        for (id, size) in returned.sorted(by: { $0.key < $1.key }) where !stop.isRequested {
             guard
                 let found = try Self.unlessGone({
                     try salvage.footer(of: id, size: size) ?? salvage.search(id, size: size)
@@ -58,7 +58,7 @@ struct ReturnedPacks {
         }
         let salvage = PackSalvage(repository)
         var (saved, copied): (Set<ID128>, [(pack: ID128, blobs: Int)]) = ([], [])
-        for (place, found) in entries.sorted(by: { $0.key < $1.key }) where !isCancelled() {
+        for (place, found) in entries.sorted(by: { $0.key < $1.key }) where !stop.isRequested {
             let pack = held.packs[Int(place)]
             var count = 0
             for entry in found.sorted(by: { $0.offset < $1.offset }) where !saved.contains(entry.id) {
@@ -88,7 +88,7 @@ struct ReturnedPacks {
         func note(_ id: ID128) {
             if staying.position(of: id) == nil, held.position(of: id) != nil { wanted.insert(id) }
         }
-        for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
+        for (place, snapshot) in snapshots.enumerated() where !stop.isRequested {
             note(snapshot.root.id)
             // What cannot be read is named when the repair looks for losses.
             guard let root = try Self.unlessDamaged({ try reader.root(snapshot.root) }) else { continue }

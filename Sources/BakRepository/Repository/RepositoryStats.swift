@@ -80,7 +80,7 @@ public final class StatsRun {
     private let sorted: SortedIndex
     private let reader: SegmentReader
     private let onProgress: (_ done: Int, _ total: Int) -> Void
-    private let isCancelled: () -> Bool
+    private let stop: StopSignal
     private var stats = RepositoryStats()
     private var types: [String: TypeStats] = [:]
     /// What some snapshot refers to, and what several do.
@@ -101,11 +101,11 @@ public final class StatsRun {
     public init(
         _ repository: Repository, _ index: BlobIndex,
         onProgress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
-        isCancelled: @escaping () -> Bool = { false }
+        stop: StopSignal = .never
     ) throws {
         self.repository = repository
         self.onProgress = onProgress
-        self.isCancelled = isCancelled
+        self.stop = stop
         sorted = try index.soundIndex()
         reader = SegmentReader(repository, index)
         seen = LiveBlobs(entries: sorted.count)
@@ -138,7 +138,7 @@ public final class StatsRun {
             done += 1
             onProgress(done, total)
         }
-        for use in shared where !isCancelled() {
+        for use in shared where !stop.isRequested {
             try scan(use) { type, position, entry in
                 several.insert(position)
                 count(position, entry, type)
@@ -147,7 +147,7 @@ public final class StatsRun {
         }
         for place in own.indices {
             var mine = LiveBlobs(entries: sorted.count)
-            for use in own[place] where !isCancelled() {
+            for use in own[place] where !stop.isRequested {
                 try scan(use) { type, position, entry in
                     guard !mine.contains(position) else { return }
                     mine.insert(position)
@@ -159,7 +159,7 @@ public final class StatsRun {
         }
         var counted = LiveBlobs(entries: sorted.count)
         for (place, snapshot) in snapshots.enumerated() {
-            for use in own[place] where !isCancelled() {
+            for use in own[place] where !stop.isRequested {
                 try scan(use, countingFiles: false) { _, position, entry in
                     guard !several.contains(position), !counted.contains(position) else { return }
                     counted.insert(position)
@@ -180,7 +180,7 @@ public final class StatsRun {
 
     private func findSegments(of snapshots: [CommitRecord]) throws {
         var roots: [ID128: (place: Int?, reference: BlobReference)] = [:]
-        for (place, snapshot) in snapshots.enumerated() where !isCancelled() {
+        for (place, snapshot) in snapshots.enumerated() where !stop.isRequested {
             stats.alone[snapshot.id] = BlobSizes()
             let isShared = roots[snapshot.root.id] != nil
             roots[snapshot.root.id] = (isShared ? nil : place, snapshot.root)

@@ -37,7 +37,7 @@ public final class ContentKeeper {
     ///
     /// Throws `MissingBlobError` for what the index does not have, `CorruptionError` for what cannot be read, and `StoreError`. It
     /// costs a look at all that the manifest refers to, and what a backup of the condemned part of it would cost.
-    public func keepAll(of root: BlobReference, shouldStop: () -> Bool = { false }) throws -> Bool {
+    public func keepAll(of root: BlobReference, stop: StopSignal = .never) throws -> Bool {
         if session.keepsCondemned {
             try session.expectPresent(root)
             return true
@@ -46,14 +46,14 @@ public final class ContentKeeper {
         let index = session.index
         guard index.location(of: root) != nil else { throw MissingBlobError(id: root.id) }
         for segment in try segments.root(root).segments {
-            if shouldStop() { return false }
+            if stop.isRequested { return false }
             try segments.forEachChunk(of: segment) { chunk in
                 if !index.isKnown(chunk), wanted.insert(chunk).inserted { wantedBytes += Int(chunk.length) }
             }
             try keep(segment.blob)
             if wanted.count >= Self.windowChunks || wantedBytes >= Self.windowBytes { try fetch() }
         }
-        if shouldStop() { return false }
+        if stop.isRequested { return false }
         try fetch()
         try keep(root)
         return true

@@ -69,7 +69,7 @@ extension Repository {
     /// Throws `RepositoryError.snapshotRemoved` when one was forgotten and a prune has taken what it had.
     public func recommit(
         _ changes: [(old: CommitRecord, new: CommitRecord)], host: String, program: String,
-        shouldStop: () -> Bool, onDone: (_ old: CommitRecord, _ new: CommitRecord) throws -> Void
+        stop: StopSignal, onDone: (_ old: CommitRecord, _ new: CommitRecord) throws -> Void
     ) throws -> Bool {
         var rest = changes[...]
         while let first = rest.first {
@@ -77,7 +77,7 @@ extension Repository {
                 return try storing(host: host, program: program) { session in
                     let keeper = ContentKeeper(session)
                     while let change = rest.first {
-                        guard !shouldStop(), try keeper.keepAll(of: change.old.root, shouldStop: shouldStop)
+                        guard !stop.isRequested, try keeper.keepAll(of: change.old.root, stop: stop)
                         else { return false }
                         let record = try session.commit(continuing: rest.count > 1) { id, hasIndex in
                             var record = change.new

@@ -16,16 +16,16 @@ enum PasswordSource: Equatable, Sendable {
     static let limit = 4096
 
     /// The password, or nil when it is empty.
-    func read(isCancelled: @escaping () -> Bool) throws(SourceError) -> SecretBytes? {
+    func read(stop: StopSignal) throws(SourceError) -> SecretBytes? {
         switch self {
         case .text(let secret): return secret.count > 0 ? secret : nil
         case .file(let path):
             return try Self.withoutNewline { buffer throws(SourceError) in
-                try PasswordInput.read(path: path, into: buffer, isCancelled: isCancelled)
+                try PasswordInput.read(path: path, into: buffer, stop: stop)
             }
         case .command(let command):
             return try Self.withoutNewline { buffer throws(SourceError) in
-                try PasswordInput.run(command, into: buffer, isCancelled: isCancelled)
+                try PasswordInput.run(command, into: buffer, stop: stop)
             }
         }
     }
@@ -57,10 +57,10 @@ enum PasswordSource: Equatable, Sendable {
     }
 
     /// Asks at the terminal; nil when there is none.
-    static func ask(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
+    static func ask(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? {
         var count: Int? = 0
         let whole = try SecretBytes(count: limit) { buffer throws(SourceError) in
-            count = try PasswordInput.ask(question, into: buffer, isCancelled: isCancelled)
+            count = try PasswordInput.ask(question, into: buffer, stop: stop)
         }
         return count.map(whole.prefix)
     }
@@ -99,7 +99,7 @@ extension CommandContext {
     /// Reads a password; nil when it is empty.
     private func read(_ source: PasswordSource) throws -> SecretBytes? {
         do {
-            return try source.read(isCancelled: isInterrupted)
+            return try source.read(stop: stop)
         } catch {
             try expectNoInterruption()
             throw error

@@ -89,7 +89,7 @@ struct BackupSource {
             if Terminal.inputIsInteractive { context.remark("reading what you type; end it with Ctrl-D") }
             let name = invocation[.stdinFilename]
             tree = StandardInputTree(
-                name: name, time: context.clock.now(), isCancelled: context.isInterrupted)
+                name: name, time: context.clock.now(), stop: context.stop)
             (roots, missing, written) = ([name], [], [])
         } else {
             let paths = try Self.paths(invocation, context)
@@ -115,7 +115,7 @@ struct BackupSource {
         return Thread { [roots, tree] in
             let filter = SourceFilter(exclusions, roots: roots, tree: tree)
             try? tree.walk { event in
-                if reporter.isFinished || context.isInterrupted() { return .stop }
+                if reporter.isFinished || context.stop.isRequested { return .stop }
                 guard case .entry(let path, let stat) = event else { return .proceed }
                 guard filter.decide(path, stat) == .include else { return .skipChildren }
                 note(stat)
@@ -202,10 +202,10 @@ struct BackupSource {
         do throws(SourceError) {
             let limit = 64 << 20
             return path == [UInt8(ascii: "-")]
-                ? try SmallFile.readStandardInput(limit: limit, isCancelled: context.isInterrupted)
+                ? try SmallFile.readStandardInput(limit: limit, stop: context.stop)
                 : try SmallFile.read(path: path, limit: limit)
         } catch {
-            if context.isInterrupted() {
+            if context.stop.isRequested {
                 throw CommandFailure(code: .interrupted, message: "interrupted before anything was read")
             }
             throw UsageError("\(flag.spelling): \(error)", command: .backup)

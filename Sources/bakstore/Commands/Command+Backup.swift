@@ -92,7 +92,7 @@ extension Commands {
         let backup = Backup(
             access.repository, of: source.tree, exclusions: exclusions,
             ownFolder: source.isStream ? nil : access.ownFolder, onEvent: output.note,
-            onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, isCancelled: context.isInterrupted)
+            onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, stop: context.stop)
         let totals = source.countTotals(
             exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
         let board = ProgressCounters()

@@ -49,7 +49,7 @@ extension Commands {
         let output = BenchmarkOutput(invocation, context, reporter)
         let benchmark = try LibraryBenchmark(
             settings, of: source.tree, roots: source.roots, exclusions: exclusions, baseline: baseline,
-            onEvent: output.note, isCancelled: context.isInterrupted)
+            onEvent: output.note, stop: context.stop)
         let totals = source.countTotals(
             exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
         let ticker = Ticker(reporter) { output.show(benchmark.progress) }

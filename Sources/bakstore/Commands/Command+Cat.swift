@@ -90,7 +90,7 @@ extension Commands {
                 offset += UInt64(bytes.count)
                 try context.write(bytes)
                 try context.expectReader()
-                if context.isInterrupted() {
+                if context.stop.isRequested {
                     throw CommandFailure(code: .interrupted, message: "interrupted before the file's end")
                 }
             }

@@ -49,7 +49,7 @@ extension Commands {
         let check = RepositoryCheck(
             repository, depth: depth, workerCount: Machine.workerCount,
             maximumSeconds: invocation[.maxDuration], onEvent: output.note,
-            isCancelled: context.isInterrupted)
+            stop: context.stop)
         defer { reporter.finish() }
         let report = try check.run()
         reporter.finish()
@@ -83,7 +83,7 @@ extension Commands {
         defer { reporter.finish() }
         let report = try KeylessCheck(
             store, readsData: invocation.has(.readData), onEvent: output.note,
-            isCancelled: context.isInterrupted
+            stop: context.stop
         ).run()
         reporter.finish()
         try output.summarize(report, readsData: invocation.has(.readData))

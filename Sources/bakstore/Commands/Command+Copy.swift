@@ -63,7 +63,7 @@ extension Commands {
         defer { reporter.finish() }
         let copy = SnapshotCopy(
             request, from: source.repository, to: destination.repository, onEvent: output.note,
-            isCancelled: context.isInterrupted)
+            stop: context.stop)
         let report: CopyReport
         do {
             report = try copy.run(chosen)

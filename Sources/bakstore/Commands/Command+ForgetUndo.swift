@@ -37,7 +37,7 @@ extension Commands {
         } else {
             let isWhole = try repository.recallingVouches {
                 for forgotten in chosen {
-                    if context.isInterrupted() { return false }
+                    if context.stop.isRequested { return false }
                     try takeBack(forgotten.snapshot)
                 }
                 return true

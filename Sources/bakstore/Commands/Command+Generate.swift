@@ -108,6 +108,6 @@ private struct UnattendedConsole: Console {
     func writeOutput(_ bytes: [UInt8]) throws(OutputError) { try base.writeOutput(bytes) }
     func flushOutput() throws(OutputError) { try base.flushOutput() }
     func writeError(_ bytes: [UInt8]) { base.writeError(bytes) }
-    func ask(_ question: String, isCancelled: () -> Bool) -> String? { nil }
-    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? { nil }
+    func ask(_ question: String, stop: StopSignal) -> String? { nil }
+    func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? { nil }
 }

@@ -52,7 +52,7 @@ extension Commands {
         for place in places {
             var grouper = invocation.has(.groups) ? AssetGrouper() : nil
             let found = try view.list(place, depth, onDamage: noteDamage) { entry in
-                if context.isInterrupted() { return false }
+                if context.stop.isRequested { return false }
                 if entry.goneSince != nil, invocation.has(.withoutGone) {
                     if entry.path == subject.path || entry.path == path { isLeftOut = true }
                     return true
@@ -68,7 +68,7 @@ extension Commands {
                 return true
             }
             for group in grouper?.finish() ?? [] { try printGroup(group, invocation, context) }
-            if context.isInterrupted() { return .interrupted }
+            if context.stop.isRequested { return .interrupted }
             guard found || subject.path.isEmpty || !unlisted.isEmpty else {
                 throw SnapshotPathError.notInSnapshot(place, record.id).explained(record, repository, index)
             }

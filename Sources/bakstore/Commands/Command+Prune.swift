@@ -80,7 +80,7 @@ extension Commands {
         options.alsoForgotten = isDryRun ? Set(removed) : []
         let prune = Prune(
             access.repository, options, host: Machine.hostName, program: programName, onEvent: output.note,
-            isCancelled: context.isInterrupted)
+            stop: context.stop)
         let report = try prune.run()
         if !isDryRun {
             if report.deletedPacks > 0 { try access.repository.dropGivenUpVouches() }

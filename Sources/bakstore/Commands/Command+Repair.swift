@@ -62,7 +62,7 @@ extension Commands {
         let report: RepairReport
         do {
             report = try repair.init(
-                access.repository, request, onEvent: output.note, isCancelled: context.isInterrupted
+                access.repository, request, onEvent: output.note, stop: context.stop
             ).run()
         } catch let error as CorruptionError where error.isRefused {
             // To give up what others can read would lose it.

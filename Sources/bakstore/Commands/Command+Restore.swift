@@ -95,7 +95,7 @@ extension Commands {
         let output = RestoreOutput(invocation, context, reporter, request.snapshot, path)
         let restore = Restore(
             repository, index: index, to: target, filter: filter, onEvent: output.note,
-            isCancelled: context.isInterrupted)
+            stop: context.stop)
         let board = RestoreCounters()
         let ticker = Ticker(reporter) { output.show(board.report) }
         defer {

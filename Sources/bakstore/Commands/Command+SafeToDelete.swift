@@ -58,7 +58,7 @@ extension Commands {
         let report = try DeletionCheck(
             access.repository, of: source.tree, roots: source.roots,
             terms: terms(invocation, access, rules, context), onVerdict: output.note, onRead: output.count,
-            isCancelled: context.isInterrupted
+            stop: context.stop
         ).run()
         ticker.stop()
         try output.summarize(report, rules)

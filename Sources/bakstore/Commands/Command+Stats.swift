@@ -37,7 +37,7 @@ extension Commands {
                         (progress.files, progress.totalFiles) = (UInt64(done), UInt64(total))
                         return progress
                     }
-                }, isCancelled: context.isInterrupted
+                }, stop: context.stop
             ).run(
                 snapshots,
                 countingFilesOf: Set(snapshots.map(\.id)).subtracting(chosen == nil ? superseded : []))
@@ -50,11 +50,11 @@ extension Commands {
             // What it holds by itself, whatever others have of it.
             let own = records.count == 1 ? all : try gather([chosen])
             reporter.finish()
-            if context.isInterrupted() { return .interrupted }
+            if context.stop.isRequested { return .interrupted }
             try output.show(chosen, own)
         } else {
             reporter.finish()
-            if context.isInterrupted() { return .interrupted }
+            if context.stop.isRequested { return .interrupted }
             try output.show()
         }
         guard all.missing == 0, unreadable.isEmpty else {

@@ -62,7 +62,7 @@ extension Commands {
                 return (old: change.snapshot, new: new)
             }
             let isDone = try repository.recommit(
-                changed, host: Machine.hostName, program: programName, shouldStop: context.isInterrupted
+                changed, host: Machine.hostName, program: programName, stop: context.stop
             ) { old, new in try show(old, tags: new.tags, now: new.id, output) }
             guard isDone else { return .interrupted }
         }

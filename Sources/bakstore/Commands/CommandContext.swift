@@ -13,7 +13,7 @@ struct CommandContext: Sendable {
     /// Seconds east of UTC at a moment.
     var localOffset: @Sendable (Timestamp) -> Int
     /// Whether the user wants the command to end.
-    var isInterrupted: @Sendable () -> Bool = { false }
+    var stop: StopSignal = .never
     /// Whether the user wants nothing but errors.
     var isQuiet = false
     /// Whether a program reads what is printed.
@@ -116,7 +116,7 @@ extension CommandContext {
     /// Whether the user agrees; nil when there is no terminal to ask at. Throws when the user interrupts instead of
     /// answering.
     func agrees(to question: String) throws -> Bool? {
-        let answer = terminal.ask("\(question) [y/N] ", isCancelled: isInterrupted)
+        let answer = terminal.ask("\(question) [y/N] ", stop: stop)
         try expectNoInterruption()
         return answer.map { ["y", "yes"].contains($0.lowercased()) }
     }
@@ -124,7 +124,7 @@ extension CommandContext {
     /// Asks for a password as `agrees` does.
     func askPassword(_ question: String) throws -> SecretBytes? {
         do {
-            return try terminal.askPassword(question, isCancelled: isInterrupted)
+            return try terminal.askPassword(question, stop: stop)
         } catch {
             try expectNoInterruption()
             throw error
@@ -132,7 +132,7 @@ extension CommandContext {
     }
 
     func expectNoInterruption() throws {
-        guard isInterrupted() else { return }
+        guard stop.isRequested else { return }
         throw CommandFailure(code: .interrupted, message: "interrupted; nothing was changed")
     }
 }

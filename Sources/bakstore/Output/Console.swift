@@ -37,9 +37,9 @@ protocol Console: Sendable {
     var isASCII: Bool { get }
     /// Asks the person a question and returns the line that is typed; nil when there is nobody to ask or the person gives
     /// up.
-    func ask(_ question: String, isCancelled: () -> Bool) -> String?
+    func ask(_ question: String, stop: StopSignal) -> String?
     /// Asks the person for a password without showing it; nil when there is nobody to ask.
-    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes?
+    func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes?
 }
 
 extension Console {
@@ -63,11 +63,11 @@ struct ASCIIConsole: Console {
     func writeOutput(_ bytes: [UInt8]) throws(OutputError) { try base.writeOutput(converted(bytes)) }
     func flushOutput() throws(OutputError) { try base.flushOutput() }
     func writeError(_ bytes: [UInt8]) { base.writeError(converted(bytes)) }
-    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
-        try base.askPassword(Formatting.ascii(question), isCancelled: isCancelled)
+    func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? {
+        try base.askPassword(Formatting.ascii(question), stop: stop)
     }
-    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
-        base.ask(Formatting.ascii(question), isCancelled: isCancelled)
+    func ask(_ question: String, stop: StopSignal) -> String? {
+        base.ask(Formatting.ascii(question), stop: stop)
     }
 
     private func converted(_ bytes: [UInt8]) -> [UInt8] {
@@ -101,15 +101,15 @@ final class SystemConsole: Console, @unchecked Sendable {
 
     var outputIsClosed: Bool { monitor.locked { failure == .closed } }
 
-    func askPassword(_ question: String, isCancelled: () -> Bool) throws(SourceError) -> SecretBytes? {
+    func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? {
         try? flushOutput()
-        return try PasswordSource.ask(question, isCancelled: isCancelled)
+        return try PasswordSource.ask(question, stop: stop)
     }
 
-    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
+    func ask(_ question: String, stop: StopSignal) -> String? {
         guard Terminal.inputIsInteractive, errorIsTerminal else { return nil }
         writeError(Array(question.utf8))
-        return Terminal.readLine(isCancelled: isCancelled)
+        return Terminal.readLine(stop: stop)
     }
 
     func writeOutput(_ bytes: [UInt8]) throws(OutputError) {

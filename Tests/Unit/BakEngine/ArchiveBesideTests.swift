@@ -54,7 +54,7 @@ import Testing
         new.tags.append(tag)
         #expect(
             try repository.recommit(
-                [(old, new)], host: "h", program: "p", shouldStop: { false }, onDone: { _, _ in }))
+                [(old, new)], host: "h", program: "p", stop: .never, onDone: { _, _ in }))
     }
 
     private static func files(_ repository: Repository, _ snapshot: CommitRecord) throws -> Set<String> {

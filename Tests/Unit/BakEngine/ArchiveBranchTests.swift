@@ -121,7 +121,7 @@ import Testing
         (request.time, request.archive) = (Timestamp(seconds: 200), .asBefore)
         let first = try Backup(
             bench.repository, of: Self.tree("abn"),
-            isCancelled: {
+            stop: StopSignal {
                 let isFirst = isOther.withLock { isOther in
                     defer { isOther = false }
                     return isOther

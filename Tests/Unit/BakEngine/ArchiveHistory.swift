@@ -153,7 +153,7 @@ extension MemoryBench {
         let backup = Backup(
             repository, of: tree, exclusions: exclusions, onEvent: events.note,
             onEntry: verbosely ? look : nil,
-            isCancelled: { polls.areOver() })
+            stop: StopSignal { polls.areOver() })
         return try backup.run(request)
     }
 

@@ -131,7 +131,7 @@ import Testing
             let polls = Mutex(0)
             let report = try RepositoryCheck(
                 bench.repository, depth: .readData, workerCount: 2, onEvent: { _ in },
-                isCancelled: {
+                stop: StopSignal {
                     polls.withLock {
                         $0 += 1
                         return $0 > after

@@ -109,7 +109,7 @@ import Testing
             let polls = Mutex(0)
             let backup = Backup(
                 bench.repository, of: Self.tree(stop + 2),
-                isCancelled: {
+                stop: StopSignal {
                     polls.withLock { polls in
                         polls += 1
                         return polls > stop
@@ -139,7 +139,7 @@ import Testing
                 let polls = Mutex(0)
                 _ = try SnapshotCopy(
                     CopyRequest(host: "h", program: "p"), from: bench.repository, to: destination,
-                    isCancelled: {
+                    stop: StopSignal {
                         polls.withLock { polls in
                             polls += 1
                             return polls > 3 * stop

@@ -80,7 +80,7 @@ import Testing
             new.tags = tags
             #expect(
                 try repository.recommit(
-                    [(old, new)], host: "h", program: "p", shouldStop: { false }, onDone: { _, _ in }))
+                    [(old, new)], host: "h", program: "p", stop: .never, onDone: { _, _ in }))
         }
         _ = try copy()
         try tag(destination, ["here"])

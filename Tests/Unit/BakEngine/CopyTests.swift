@@ -173,14 +173,14 @@ import Testing
         for after in stride(from: 0, to: 30, by: 3) {
             let destination = try Self.destination(of: source, sameIDs: sameIDs)
             let polls = Mutex(0)
-            let isCancelled: @Sendable () -> Bool = {
+            let stop: StopSignal = StopSignal {
                 polls.withLock {
                     $0 += 1
                     return $0 > after
                 }
             }
             let report = try SnapshotCopy(
-                Self.request, from: source.repository, to: destination, isCancelled: isCancelled
+                Self.request, from: source.repository, to: destination, stop: stop
             ).run(snapshots)
             #expect(report.wasInterrupted || report.copied == 3)
             _ = try SnapshotCopy(Self.request, from: source.repository, to: destination).run(snapshots)

@@ -131,7 +131,7 @@ import Testing
         var events = 0
         let report = try DeletionCheck(
             bench.repository, of: tree, roots: tree.roots, onVerdict: { _ in events += 1 },
-            isCancelled: { true }
+            stop: StopSignal { true }
         ).run()
         #expect(report.wasInterrupted && events == 0 && report.safeFiles == 0)
     }

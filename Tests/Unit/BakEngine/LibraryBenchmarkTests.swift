@@ -184,7 +184,7 @@ import Testing
         let bench = try MemoryBench()
         let report = try LibraryBenchmark(
             Self.settings(bench), of: FakeTree(Self.library(6)), roots: [Array("s".utf8)],
-            isCancelled: { asked.add(1, ordering: .relaxed).newValue > 20 }
+            stop: StopSignal { asked.add(1, ordering: .relaxed).newValue > 20 }
         ).run(workerCount: 1)
         #expect(report.wasInterrupted && report.files < 9)
         #expect(report.types.reduce(0) { $0 + $1.bytes } == report.bytes)

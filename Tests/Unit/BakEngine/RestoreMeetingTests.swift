@@ -243,9 +243,9 @@ import Testing
         let selection = RestoreSelection(
             RestoreRequest(snapshot: snapshot), RestoreFilter(), repository: repository,
             index: try BlobIndex(repository))
-        let found = try #require(try selection.entries(in: Array("IMG".utf8), shouldStop: { false }))
+        let found = try #require(try selection.entries(in: Array("IMG".utf8), stop: .never))
         #expect(found.map { String(decoding: $0.name, as: UTF8.self) } == ["a", "m", "z"])
         #expect(found.map(\.type) == [.regular, .directory, .regular])
-        #expect(try selection.entries(in: Array("IMG".utf8), shouldStop: { true }) == nil)
+        #expect(try selection.entries(in: Array("IMG".utf8), stop: StopSignal { true }) == nil)
     }
 }

@@ -20,7 +20,7 @@ import Testing
     private func restore(
         _ bench: Workbench, to name: String, sub: String = "", _ log: RestoreLog = RestoreLog(),
         _ change: (inout RestoreRequest) -> Void = { _ in },
-        isCancelled: @escaping @Sendable () -> Bool = { false },
+        stop: StopSignal = .never,
         including: [String] = [], excluding: [String] = []
     ) throws -> RestoreReport {
         let source = Array((bench.folder + "/source").utf8.dropFirst())
@@ -32,7 +32,7 @@ import Testing
             bench.repository, index: try BlobIndex(bench.repository),
             to: try FolderTarget(path: bench.folder + "/" + name),
             filter: RestoreFilter(includes: try patterns(including), excludes: try patterns(excluding)),
-            onEvent: log.note, isCancelled: isCancelled
+            onEvent: log.note, stop: stop
         ).run(request)
     }
 
@@ -158,7 +158,7 @@ import Testing
             let log = RestoreLog()
             let report = try restore(
                 bench, to: name, log,
-                isCancelled: {
+                stop: StopSignal {
                     polls.withLock {
                         $0 += 1
                         return $0 > after

@@ -130,7 +130,7 @@ import Testing
             bench.repository, of: tree,
             onEvent: counted.note,
             onEntry: { entry, _ in if entry.stat.type == .regular { seen.withLock { $0 += 1 } } },
-            isCancelled: { seen.withLock { $0 } >= 200 })
+            stop: StopSignal { seen.withLock { $0 } >= 200 })
         let partial = try backup.run(request)
         #expect(partial.wasInterrupted)
         #expect(partial.snapshot?.isComplete == false)

@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func theFirstFailureEndsTheRunAndStays() {
-        let state = RunState(isCancelled: { false })
+        let state = RunState(stop: .never)
         #expect(state.guarding {} && !state.shouldStop() && state.failure == nil)
         #expect(!state.guarding { throw Failure(number: 1) })
         #expect(!state.guarding { throw Failure(number: 2) })
@@ -25,7 +25,7 @@ import Testing
 
     @Test func aFailureIsSeenWholeByEveryThread() {
         for _ in 0..<100 {
-            let state = RunState(isCancelled: { false })
+            let state = RunState(stop: .never)
             let unseen = Atomic<Int>(0)
             Self.onThreads(6) { number in
                 state.guarding { if number % 2 == 0 { throw Failure(number: number) } }
@@ -38,19 +38,19 @@ import Testing
 
     @Test func theWishToStopIsKept() {
         let wishes = Atomic<Bool>(false)
-        let state = RunState(isCancelled: { wishes.load(ordering: .relaxed) })
+        let state = RunState(stop: StopSignal { wishes.load(ordering: .relaxed) })
         #expect(!state.shouldStop())
         wishes.store(true, ordering: .relaxed)
         #expect(state.shouldStop())
         wishes.store(false, ordering: .relaxed)
         #expect(state.shouldStop() && state.wasCancelled && state.failure == nil)
-        let stopped = RunState(isCancelled: { false })
+        let stopped = RunState(stop: .never)
         stopped.stop()
         #expect(stopped.shouldStop() && stopped.wasCancelled && stopped.failure == nil)
     }
 
     @Test func resultsReachTheThreadThatWaitsForThem() {
-        let flow = BackupFlow(RunState(isCancelled: { false }))
+        let flow = BackupFlow(RunState(stop: .never))
         let jobs = (0..<400).map { FileJob(path: Array("f\($0)".utf8), inode: UInt64($0), recorded: nil) }
         let worker = Thread {
             for start in stride(from: 0, to: jobs.count, by: 8) {
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func aFailureLetsNoThreadOfABackupWait() {
-        let flow = BackupFlow(RunState(isCancelled: { false }))
+        let flow = BackupFlow(RunState(stop: .never))
         let job = FileJob(path: [], inode: 1, recorded: nil)
         let ended = Atomic<Int>(0)
         let waiting: [@Sendable () -> Void] = [

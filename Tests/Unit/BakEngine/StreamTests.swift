@@ -119,7 +119,7 @@ private final class StreamTree: SourceTree {
         request.paths = [Array("dump".utf8)]
         let report = try Backup(
             bench.repository, of: tree, onEvent: events.note,
-            isCancelled: { isStopped.load(ordering: .relaxed) }
+            stop: StopSignal { isStopped.load(ordering: .relaxed) }
         ).run(request)
         #expect(report.wasInterrupted && report.snapshot == nil && events.failures.isEmpty)
     }

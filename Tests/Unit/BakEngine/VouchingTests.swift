@@ -176,7 +176,7 @@ import Testing
 
     private func check(_ bench: Workbench) throws -> CheckReport {
         try RepositoryCheck(
-            bench.repository, depth: .structure, workerCount: 1, onEvent: { _ in }, isCancelled: { false }
+            bench.repository, depth: .structure, workerCount: 1, onEvent: { _ in }, stop: .never
         ).run()
     }
 

@@ -4,6 +4,7 @@ import BakCore
 import BakStorage
 import CLinux
 import Glibc
+import Synchronization
 import Testing
 
 @testable import BakPosix
@@ -79,15 +80,15 @@ extension PosixTests {
         }
 
         @Test func nothingWaitsForANumberOnceItIsToStop() throws {
-            var calls = 0
+            let calls = Atomic(0)
             #expect(throws: Errno(code: EMFILE)) {
-                try OpenFileBudget.open(shouldStop: { calls == 3 }) {
-                    calls += 1
+                try OpenFileBudget.open(stop: StopSignal { calls.load(ordering: .relaxed) == 3 }) {
+                    calls.add(1, ordering: .relaxed)
                     errno = EMFILE
                     return -1
                 }
             }
-            #expect(calls == 3 && Errno(code: EMFILE).message.contains("ulimit -n"))
+            #expect(calls.load(ordering: .relaxed) == 3 && Errno(code: EMFILE).message.contains("ulimit -n"))
             #expect(
                 OpenFileBudget.suffices(repositories: 1) && !OpenFileBudget.suffices(repositories: .max / 64))
         }
@@ -108,7 +109,8 @@ extension PosixTests {
                 try holder.set(Array("user.b".utf8), [2])
                 try holder.set(Array("user.a".utf8), [1])
             } catch {
-                try Test.cancel("\(scratch.path) takes no attributes: \(error.message)")
+                print("skipped: \(scratch[""]) takes no attributes: \(error.message)")
+                return
             }
             let (found, failure) = holder.all()
             #expect(found.map(\.name) == [Array("user.a".utf8), Array("user.b".utf8)] && failure == nil)

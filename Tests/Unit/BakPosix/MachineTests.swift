@@ -43,7 +43,7 @@ extension PosixTests {
             var buffer = [UInt8](repeating: 0, count: 16)
             let error = #expect(throws: SourceError.self) {
                 _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
-                    try PasswordInput.run(command, into: buffer, isAlone: true, seconds: 0) { false }
+                    try PasswordInput.run(command, into: buffer, isAlone: true, seconds: 0, stop: .never)
                 }
             }
             #expect(error?.message == "it has not ended after 0 seconds")
@@ -53,7 +53,8 @@ extension PosixTests {
             var buffer = [UInt8](repeating: 0, count: 16)
             func read(_ seconds: Int) throws -> [UInt8] {
                 let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
-                    try PasswordInput.read(path: scratch["fifo"], into: buffer, seconds: seconds) { false }
+                    try PasswordInput.read(
+                        path: scratch["fifo"], into: buffer, seconds: seconds, stop: .never)
                 }
                 return Array(buffer[..<count])
             }
@@ -71,8 +72,8 @@ extension PosixTests {
             _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
                 try PasswordInput.run(
                     "{ sleep 0.2; exec >\(fifo); sleep 0.2; printf wo; sleep 0.2; echo rd; } >/dev/null &",
-                    into: buffer, isAlone: true, seconds: 60
-                ) { false }
+                    into: buffer, isAlone: true, seconds: 60, stop: .never
+                )
             }
             #expect(try read(60) == Array("word\n".utf8))
         }
@@ -81,8 +82,8 @@ extension PosixTests {
             var buffer = [UInt8](repeating: 0, count: 16)
             let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
                 try PasswordInput.run(
-                    "sleep 0.2; echo word; sleep 0.2", into: buffer, isAlone: true, seconds: 60
-                ) { false }
+                    "sleep 0.2; echo word; sleep 0.2", into: buffer, isAlone: true, seconds: 60, stop: .never
+                )
             }
             #expect(Array(buffer[..<count]) == Array("word\n".utf8))
         }
@@ -93,15 +94,16 @@ extension PosixTests {
             var buffer = [UInt8](repeating: 0, count: 16)
             let count = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
                 try PasswordInput.run(
-                    "echo word; setsid sleep 30 & exit 0", into: buffer, isAlone: isAlone, seconds: 20
-                ) { false }
+                    "echo word; setsid sleep 30 & exit 0", into: buffer, isAlone: isAlone, seconds: 20,
+                    stop: .never
+                )
             }
             #expect(Array(buffer[..<count]) == Array("word\n".utf8))
             let error = #expect(throws: SourceError.self) {
                 _ = try buffer.withUnsafeMutableBytes { buffer throws(SourceError) in
                     try PasswordInput.run(
-                        "setsid sleep 30 & exit 5", into: buffer, isAlone: isAlone, seconds: 20
-                    ) { false }
+                        "setsid sleep 30 & exit 5", into: buffer, isAlone: isAlone, seconds: 20, stop: .never
+                    )
                 }
             }
             #expect(error?.message == "it ended with code 5")

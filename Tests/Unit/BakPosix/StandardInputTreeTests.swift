@@ -13,11 +13,11 @@ extension PosixTests {
         let scratch = Scratch()
         let now = Timestamp(seconds: 1_800_000_000, nanoseconds: 7)
 
-        func tree(_ descriptor: Int32, isCancelled: @escaping @Sendable () -> Bool = { false })
+        func tree(_ descriptor: Int32, stop: StopSignal = .never)
             -> StandardInputTree
         {
             StandardInputTree(
-                name: Array("dump.sql".utf8), time: now, descriptor: descriptor, isCancelled: isCancelled)
+                name: Array("dump.sql".utf8), time: now, descriptor: descriptor, stop: stop)
         }
 
         /// Reads in pieces of `step` bytes until a read gives less.
@@ -115,7 +115,7 @@ extension PosixTests {
             defer { for end in ends { close(end) } }
             write(ends[1], "begun", 5)
             let polls = Atomic(0)
-            let file = try tree(ends[0]) { polls.add(1, ordering: .relaxed).newValue == 2 }
+            let file = try tree(ends[0], stop: StopSignal { polls.add(1, ordering: .relaxed).newValue == 2 })
                 .open(Array("dump.sql".utf8))
             #expect(throws: SourceError.self) { try readAll(file, step: 10) }
             #expect(polls.load(ordering: .relaxed) == 2)

@@ -194,7 +194,7 @@ enum DuplicateCase: CaseIterable {
         options.graceSeconds = 0
         let report = try Prune(
             try fixture.open(), options, host: "h", program: "p", onEvent: events.note,
-            isCancelled: { events.steps.contains(.verifying) }
+            stop: StopSignal { events.steps.contains(.verifying) }
         ).run()
         #expect(report.wasInterrupted && report.deletedPacks == 0)
         #expect(fixture.keys("packs") == before)

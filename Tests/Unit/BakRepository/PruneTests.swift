@@ -248,7 +248,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         options.graceSeconds = 3600
         let calls = Counter()
         let stopped = try Prune(
-            repository, options, host: "h", program: "p", isCancelled: { calls.next() > 3 }
+            repository, options, host: "h", program: "p", stop: StopSignal { calls.next() > 3 }
         ).run()
         #expect(stopped.wasInterrupted && stopped.deletedPacks == 0)
         #expect(fixture.keys("sessions").contains("sessions/\(session.id)"))
@@ -270,7 +270,7 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         let stopped = try Prune(
             try fixture.open(), options, host: "h", program: "p",
             onEvent: { event in if case .step(.deleting) = event { isDeleting.withLock { $0 = 1 } } },
-            isCancelled: {
+            stop: StopSignal {
                 isDeleting.withLock { calls in
                     if calls > 0 { calls += 1 }
                     return calls > 5

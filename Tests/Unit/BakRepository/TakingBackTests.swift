@@ -196,7 +196,7 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
             var made: [CommitRecord] = []
             #expect(
                 try fixture.open().recommit(
-                    [(old, new)], host: "h", program: "p", shouldStop: { false },
+                    [(old, new)], host: "h", program: "p", stop: .never,
                     onDone: { made.append($1) }))
             let expected = made.map { ($0, [Self.kept]) }
             try fixture.expectWhole(expected, isTidy: false)

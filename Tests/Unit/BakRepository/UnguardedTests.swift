@@ -55,7 +55,7 @@ import Testing
         let request = RepairRequest(host: "host", program: "test")
         #expect(
             performing: {
-                _ = try RepairIndex(repository, request, onEvent: { _ in }, isCancelled: { false }).run()
+                _ = try RepairIndex(repository, request, onEvent: { _ in }, stop: .never).run()
             },
             throws: isRefusal)
         try prune(fixture, isAlone: true)

@@ -53,7 +53,7 @@ final class Home {
         let code = Commands.main(
             words, terminal: terminal, clock: clock,
             variable: { [variables] in variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-            isInterrupted: { isInterrupted })
+            stop: StopSignal { isInterrupted })
         return (code, terminal.outputText, terminal.errorText)
     }
 }

@@ -27,13 +27,13 @@ final class RecordingTerminal: Console, @unchecked Sendable {
     /// What a person types, one password after another; nil when nobody is there.
     var typed: [String]?
     var questions: [String] = []
-    func askPassword(_ question: String, isCancelled: () -> Bool) -> SecretBytes? {
+    func askPassword(_ question: String, stop: StopSignal) -> SecretBytes? {
         questions.append(question)
         guard let word = typed?.first else { return nil }
         typed?.removeFirst()
         return SecretBytes(copying: word.utf8)
     }
-    func ask(_ question: String, isCancelled: () -> Bool) -> String? {
+    func ask(_ question: String, stop: StopSignal) -> String? {
         questions.append(question)
         guard let answer = typed?.first else { return nil }
         typed?.removeFirst()
@@ -157,7 +157,7 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         Commands.main(
             words.map { Array($0.utf8) }, terminal: terminal, clock: ManualClock(),
             variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
-            isInterrupted: { false })
+            stop: .never)
     }
 
     @Test func versionAndHelp() {
