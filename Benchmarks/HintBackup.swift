@@ -1,5 +1,5 @@
-// HintBackup: what reading the structure of containers adds to a whole first backup. Pairs of backups of one folder into
-// new repositories, one with it and one without, in changing order, so that neither has the quieter machine.
+// HintBackup: what reading the structure of containers adds to a whole first backup. Pairs of backups of one folder
+// into new repositories, one with it and one without, in changing order, so that neither has the quieter machine.
 
 import BakCore
 import BakEngine

@@ -120,7 +120,8 @@ final class FileTrier {
         return tried
     }
 
-    /// Reads what a manifest holds itself: no scheme counts it. Nil when there is too much for that, whatever stat shows.
+    /// Reads what a manifest holds itself: no scheme counts it. Nil when there is too much for that, whatever stat
+    /// shows.
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile? {
         var room = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
         var count = try read(file, into: room, at: 0)

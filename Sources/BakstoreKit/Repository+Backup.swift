@@ -11,12 +11,13 @@ import BakStorage
 public struct BackupOptions: Sendable {
     /// Labels for the snapshot.
     public var tags: [String] = []
-    /// Patterns of what to leave out: `*.tmp` anywhere, `/home/ann/Downloads` from the root, `Cache/` for folders; `!` takes back.
+    /// Patterns of what to leave out: `*.tmp` anywhere, `/home/ann/Downloads` from the root, `Cache/` for folders; `!`
+    /// takes back.
     public var exclusions: [String] = []
     /// Whose files they are; nil for this machine. Backups of one device and the same paths follow each other.
     public var device: String?
-    /// True to keep in this snapshot, and in those that follow it, what the source has no more; false to end that; nil to go on as
-    /// the snapshot before.
+    /// True to keep in this snapshot, and in those that follow it, what the source has no more; false to end that; nil
+    /// to go on as the snapshot before.
     public var keepsDeletedFiles: Bool?
     /// True to read every file, also those whose size and times are as before.
     public var readsEverything = false
@@ -63,8 +64,8 @@ extension Repository {
     ///   - onFailure: told of each item that could not be read, from any thread.
     ///   - cancellation: ends the backup early.
     /// - Returns: what was done. When this returns, everything that it reports is durable.
-    /// - Throws: `BakstoreError` of kind `source` if none of the paths can be read, `damaged` if the snapshot is stored but needs
-    ///   packs that are damaged, `storage`, `refused`.
+    /// - Throws: `BakstoreError` of kind `source` if none of the paths can be read, `damaged` if the snapshot is stored
+    ///   but needs packs that are damaged, `storage`, `refused`.
     public func backUp(
         _ paths: [String], options: BackupOptions = BackupOptions(),
         onProgress: (@Sendable (RunProgress) -> Void)? = nil,

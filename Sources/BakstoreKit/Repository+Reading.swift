@@ -9,7 +9,8 @@ extension Repository {
     /// What lies directly in a folder of a snapshot, in the order of names' bytes.
     ///
     /// - Parameters:
-    ///   - folder: an absolute path; `/` for the top, where the folders above the backed-up paths are shown if the snapshot has them.
+    ///   - folder: an absolute path; `/` for the top, where the folders above the backed-up paths are shown if the
+    ///     snapshot has them.
     ///   - snapshot: where to look.
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has no such folder, `damaged`, `storage`.
     public func entries(in folder: String = "/", of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {
@@ -50,8 +51,8 @@ extension Repository {
         }
     }
 
-    /// Hands the content of a file to `body`, piece by piece and in order. Every piece was verified before; memory stays bounded
-    /// whatever the file's size.
+    /// Hands the content of a file to `body`, piece by piece and in order. Every piece was verified before; memory
+    /// stays bounded whatever the file's size.
     ///
     /// - Parameters:
     ///   - file: which file.
@@ -96,7 +97,8 @@ extension Repository {
     ///   - file: which file.
     ///   - snapshot: the snapshot that has it.
     ///   - limit: the most bytes to return.
-    /// - Throws: `BakstoreError` of kind `refused` if the file is larger than `limit`, `notFound`, `damaged`, `storage`.
+    /// - Throws: `BakstoreError` of kind `refused` if the file is larger than `limit`, `notFound`, `damaged`,
+    ///   `storage`.
     public func contents(
         of file: Entry, of snapshot: Snapshot, upTo limit: Int = 64 << 20
     ) throws(BakstoreError) -> [UInt8] {

@@ -52,19 +52,20 @@ public struct RestoreResult: Sendable {
 }
 
 extension Repository {
-    /// Brings the files of a snapshot back into a folder. Every byte is verified before it is written, and a file appears under its
-    /// name only when it is whole.
+    /// Brings the files of a snapshot back into a folder. Every byte is verified before it is written, and a file
+    /// appears under its name only when it is whole.
     ///
     /// - Parameters:
     ///   - snapshot: what to restore.
-    ///   - folder: where to. It is made if it is missing. The content of `options.path` lands in it, or, without one, the whole tree
-    ///     from the root on.
+    ///   - folder: where to. It is made if it is missing. The content of `options.path` lands in it, or, without one,
+    ///     the whole tree from the root on.
     ///   - options: how it is made.
     ///   - onProgress: told ten times a second, from another thread.
     ///   - onFailure: told of each entry that could not be restored as it was, from any thread.
     ///   - cancellation: ends the restore early.
     /// - Returns: what was done. When this returns, everything that it reports is durable.
-    /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has nothing at `options.path`, `target`, `storage`, `refused`.
+    /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has nothing at `options.path`, `target`, `storage`,
+    ///   `refused`.
     public func restore(
         _ snapshot: Snapshot, to folder: String, options: RestoreOptions = RestoreOptions(),
         onProgress: (@Sendable (RunProgress) -> Void)? = nil,

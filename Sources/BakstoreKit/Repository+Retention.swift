@@ -39,13 +39,14 @@ public struct PruneResult: Sendable {
 }
 
 extension Repository {
-    /// Removes the snapshots that no rule wants. The newest snapshot of each device and paths stays whatever the rules say.
-    /// Space comes back with `prune`; until then the command line can take the snapshots back.
+    /// Removes the snapshots that no rule wants. The newest snapshot of each device and paths stays whatever the rules
+    /// say. Space comes back with `prune`; until then the command line can take the snapshots back.
     ///
     /// - Parameters:
     ///   - rules: which stay.
     ///   - isDryRun: true to remove nothing and only return what would go.
-    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any more.
+    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any
+    ///     more.
     /// - Returns: the snapshots that were removed.
     /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged`, `storage`.
     public func removeSnapshots(
@@ -66,7 +67,8 @@ extension Repository {
     ///
     /// - Parameters:
     ///   - snapshots: which ones.
-    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any more.
+    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any
+    ///     more.
     /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged`, `storage`.
     public func remove(_ snapshots: [Snapshot], endangersFiles: Bool = false) throws(BakstoreError) {
         try BakstoreError.wrapping { try remove(snapshots.map(\.record.id), endangersFiles) }
@@ -85,8 +87,8 @@ extension Repository {
     ///   - onProgress: told of the objects or bytes that a step is done with, as `RunProgress.bytes`.
     ///   - cancellation: ends the prune as soon as it can, with all it did in effect.
     ///   - endangersFiles: true to go on although files that were called safe to delete are in removed snapshots only.
-    /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged` if what the snapshots need cannot be told (nothing is deleted
-    ///   then), `storage`, `refused`.
+    /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged` if what the snapshots need cannot be told (nothing
+    ///   is deleted then), `storage`, `refused`.
     public func prune(
         onProgress: (@Sendable (RunProgress) -> Void)? = nil, cancellation: Cancellation? = nil,
         endangersFiles: Bool = false

@@ -40,9 +40,11 @@ public final class Repository: Sendable {
     ///
     /// - Parameters:
     ///   - path: the folder. Missing folders above it are made, too.
-    ///   - password: encrypts everything; without the password the files can never be read again. Nil stores them as they are.
+    ///   - password: encrypts everything; without the password the files can never be read again. Nil stores them as
+    ///     they are.
     ///   - cacheFolder: where this machine keeps what it can rebuild; nil for the user's cache folder.
-    /// - Throws: `BakstoreError` of kind `alreadyExists` if something is in the folder, `storage` if it cannot be written.
+    /// - Throws: `BakstoreError` of kind `alreadyExists` if something is in the folder, `storage` if it cannot be
+    ///   written.
     public static func create(
         at path: String, password: String? = nil, cacheFolder: String? = nil
     ) throws(BakstoreError) -> Repository {
@@ -76,9 +78,10 @@ public final class Repository: Sendable {
     ///   - path: the folder.
     ///   - password: what opens an encrypted repository; not used for others.
     ///   - cacheFolder: where this machine keeps what it can rebuild; nil for the user's cache folder.
-    ///   - acceptsOlder: true to go on with a repository that is older than when this machine last saw it. Its state then counts
-    ///     as the newest.
-    /// - Throws: `BakstoreError` of kind `noRepository`, `passwordNeeded`, `wrongPassword`, `olderThanSeen`, `damaged` or `storage`.
+    ///   - acceptsOlder: true to go on with a repository that is older than when this machine last saw it. Its state
+    ///     then counts as the newest.
+    /// - Throws: `BakstoreError` of kind `noRepository`, `passwordNeeded`, `wrongPassword`, `olderThanSeen`, `damaged`
+    ///   or `storage`.
     public static func open(
         at path: String, password: String? = nil, cacheFolder: String? = nil, acceptsOlder: Bool = false
     ) throws(BakstoreError) -> Repository {

@@ -25,8 +25,8 @@ public struct ItemFailure: Sendable {
 
 /// Ends calls early. Give one object to a call, and call `cancel()` from any thread.
 ///
-/// A cancelled backup commits what it has stored as a partial snapshot, so that the next one goes on from there. A cancelled
-/// restore leaves whole files only.
+/// A cancelled backup commits what it has stored as a partial snapshot, so that the next one goes on from there. A
+/// cancelled restore leaves whole files only.
 public final class Cancellation: Sendable {
     private let flag = Atomic(false)
 

@@ -3,10 +3,9 @@
 //
 // WATCH_LOG=FILE   appends a record for each call that succeeded: a line of fields with tabs between them, the last
 //                  being how many bytes of data follow it.
-// WATCH_COUNT=FILE how many calls there were is written there at the end.
-// WATCH_KILL=N     the process is killed before the N-th call.
-// WATCH_TEAR=yes   if that call is a write, half of it is done first.
-// WATCH_MEDIA=NAME the medium lacks calls, so that names are given by `claims` or under `locks`: no rename that refuses a
+// WATCH_COUNT=FILE how many calls there were is written there at the end. WATCH_KILL=N the process is killed before the
+// N-th call. WATCH_TEAR=yes if that call is a write, half of it is done first. WATCH_MEDIA=NAME the medium lacks calls,
+// so that names are given by `claims` or under `locks`: no rename that refuses a
 //                  taken name and no link; for locks no folder is renamed either.
 
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
-// Choices: the bytes of an input as decisions, so that a fuzzer which changes bytes changes what is made of them. An input
-// that has ended decides for what is usual.
+// Choices: the bytes of an input as decisions, so that a fuzzer which changes bytes changes what is made of them. An
+// input that has ended decides for what is usual.
 
 import BakCore
 

@@ -1,5 +1,5 @@
-// HostileRepository: a whole repository of which every checksum and every id of content is right, and whatever else may be
-// anything: extreme numbers, lists out of order, records that name each other in circles, entries beneath files.
+// HostileRepository: a whole repository of which every checksum and every id of content is right, and whatever else may
+// be anything: extreme numbers, lists out of order, records that name each other in circles, entries beneath files.
 //
 // Objects are made from raw layouts where the format's own encoders would refuse. An input of zeros gives a sound
 // repository of one snapshot.

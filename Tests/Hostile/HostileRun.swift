@@ -1,5 +1,5 @@
-// HostileRun: all that can be done with a repository, done with a hostile one. What is wrong with it may be any error; what
-// ends the process, or never ends, is what is looked for.
+// HostileRun: all that can be done with a repository, done with a hostile one. What is wrong with it may be any error;
+// what ends the process, or never ends, is what is looked for.
 
 import BakChunking
 import BakCore

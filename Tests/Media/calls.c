@@ -1,8 +1,8 @@
 // A medium that lacks calls, preloaded into the program that is tested. MEDIUM lists what is answered, as "call=errno"
-// separated by commas. Beside calls by name there are: `fsyncdir` and `fsyncfile`; `statfs`, which answers zeros whatever
-// its number is; `foldersreplace`, with which a folder takes the place of one that is not empty; `mkdirtwice`, with which
-// a folder that is there may be made again; `sweep`, by which the temporary is gone that is the N-th to get a name, and
-// `sweeps`, by which the first N are.
+// separated by commas. Beside calls by name there are: `fsyncdir` and `fsyncfile`; `statfs`, which answers zeros
+// whatever its number is; `foldersreplace`, with which a folder takes the place of one that is not empty; `mkdirtwice`,
+// with which a folder that is there may be made again; `sweep`, by which the temporary is gone that is the N-th to get
+// a name, and `sweeps`, by which the first N are.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>

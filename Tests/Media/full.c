@@ -1,5 +1,5 @@
-// full: preloaded into bakstore, gives what a full disk answers the name of another limit. So a disk that is really full,
-// and has room again once something is deleted, stands for a quota that is used up.
+// full: preloaded into bakstore, gives what a full disk answers the name of another limit. So a disk that is really
+// full, and has room again once something is deleted, stands for a quota that is used up.
 //
 // FULL_AS=ERRNO        the error that ENOSPC becomes
 

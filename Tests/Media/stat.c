@@ -1,5 +1,5 @@
-// Stands in for media that say strange things of their files. Loaded before the C library (LD_PRELOAD); the environment says
-// what is shown:
+// Stands in for media that say strange things of their files. Loaded before the C library (LD_PRELOAD); the environment
+// says what is shown:
 //
 //   SHOWN_INODES="real=shown,real=shown"  the files that are shown as others than they are, and their numbers
 //   SHOWN_CTIME=mtime                     their ctime is a copy of their mtime

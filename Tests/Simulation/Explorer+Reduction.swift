@@ -3,8 +3,8 @@
 //
 // Two operations are independent where they do the same and are told the same in either order. A set of actors and
 // wishes serves if nothing that those outside it may ever do depends on what one in it does next. What an actor may
-// ever do is what is known of its tree from where it is (`ProcessTrees.future`). Besides, changes that may bring a fault
-// about depend on those that may end one (`VisibleChanges`).
+// ever do is what is known of its tree from where it is (`ProcessTrees.future`). Besides, changes that may bring a
+// fault about depend on those that may end one (`VisibleChanges`).
 
 import BakStorage
 

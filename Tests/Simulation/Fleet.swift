@@ -1,6 +1,7 @@
 // Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded
 // interleaving with what may go wrong: commit records lost, damaged and brought back, requests and replies lost,
-// processes killed, what they had not published swept away, clocks ten years off and jumping, listings that take several calls each of which may fail.
+// processes killed, what they had not published swept away, clocks ten years off and jumping, listings that take
+// several calls each of which may fail.
 
 import BakCore
 import BakFormat

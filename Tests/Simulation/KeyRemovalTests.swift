@@ -1,5 +1,5 @@
-// Removals of key slots beside each other: every interleaving, each program stopped at any moment. One slot is always left
-// that opens the repository, and what stopped programs leave is in nobody's way for good.
+// Removals of key slots beside each other: every interleaving, each program stopped at any moment. One slot is always
+// left that opens the repository, and what stopped programs leave is in nobody's way for good.
 
 import BakCodec
 import BakCore

@@ -220,8 +220,8 @@ final class ProcessTrees {
         if let fault = run.run(process, seed: seed) { throw SimulationFault("\(process.name): \(fault)") }
     }
 
-    /// Goes drawn ways to nodes that are known, milestones with another past than the first among them, and throws where
-    /// a process does not do what is known of it.
+    /// Goes drawn ways to nodes that are known, milestones with another past than the first among them, and throws
+    /// where a process does not do what is known of it.
     func audit(_ count: Int, _ random: SeededRandom) throws {
         for _ in 0..<count {
             let target = Node(random.number(0...nexts.count - 1))

@@ -49,8 +49,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
     static let two = [[2], [1]]
     static let twins = [[3], [3]]
 
-    /// The largest cases do without the spares of commit records, which add a change to each backup and each prune; what
-    /// spares are for is tried by the others and by fleets.
+    /// The largest cases do without the spares of commit records, which add a change to each backup and each prune;
+    /// what spares are for is tried by the others and by fleets.
     private static let spareless: ProtocolFaults = {
         var faults = ProtocolFaults()
         faults.withoutSpares = true
@@ -196,9 +196,9 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         return outcome
     }
 
-    /// What changes of an object may do to what the oracle looks at. A process puts a pack or an index segment before what
-    /// makes it count, so that the put itself changes nothing. To forget a snapshot ends what is wrong with it, but nobody
-    /// need forget.
+    /// What changes of an object may do to what the oracle looks at. A process puts a pack or an index segment before
+    /// what makes it count, so that the put itself changes nothing. To forget a snapshot ends what is wrong with it,
+    /// but nobody need forget.
     private static func effects(of key: Universe.Key, _ universe: Universe) -> VisibleChanges.Effects {
         switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
         case OneFolderRandom.packFolder, ObjectNames.index: .deletionHarms
@@ -209,8 +209,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         }
     }
 
-    /// Loses a commit record and its spare once a decision counts its session. There is garbage to collect then. Returns the
-    /// record.
+    /// Loses a commit record and its spare once a decision counts its session. There is garbage to collect then.
+    /// Returns the record.
     private func lose(
         _ snapshot: ObjectKey?, from image: inout StoreImage, _ universe: Universe,
         marker: (ObjectKey) -> StoreImage.Object?

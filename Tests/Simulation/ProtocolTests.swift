@@ -144,8 +144,8 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(outcome.isExhausted && outcome.ends.count > 1)
     }
 
-    /// In the search's own order, which comes soon to a session that a prune has ended while its snapshot was looked up:
-    /// what still has to be closed is part of what a process knows.
+    /// In the search's own order, which comes soon to a session that a prune has ended while its snapshot was looked
+    /// up: what still has to be closed is part of what a process knows.
     @Test func whoHasMoreToCloseIsAnotherState() throws {
         let few = ProtocolCase(
             backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, takers: 1)

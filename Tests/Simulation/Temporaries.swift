@@ -1,5 +1,5 @@
-// Temporaries: an object that is put is a file of another name first, as in a folder. The file's name says to which session
-// it belongs, and whoever sweeps goes by that.
+// Temporaries: an object that is put is a file of another name first, as in a folder. The file's name says to which
+// session it belongs, and whoever sweeps goes by that.
 
 import BakFormat
 import BakCore

@@ -1,4 +1,5 @@
-# What 55-real-media tries on a medium, `medium`, with the files in $SMOKE_FILES: three parts, each in a new folder of it, `at`.
+# What 55-real-media tries on a medium, `medium`, with the files in $SMOKE_FILES: three parts, each in a new folder of
+# it, `at`.
 #
 # Always holds: nothing here asks for a medium's name. What is expected follows from what the C library's tools can
 # do there; where a medium cannot do something, the check says what must come instead.
@@ -194,8 +195,8 @@ is_changed() {
     check "source: replugged" replug "$medium"
     expect 0 "source: nothing has changed" backup "$photos" --json
     check "source: nothing is stored again" test "$(field data_added)" -lt 10000
-    # Where numbers are given out anew a file is read after each new mount, unless one says that they mean nothing. Where
-    # the time of a change is told, the files are too young for their times to be believed.
+    # Where numbers are given out anew a file is read after each new mount, unless one says that they mean nothing.
+    # Where the time of a change is told, the files are too young for their times to be believed.
     check "source: replugged" replug "$medium"
     expect 0 "source: nothing has changed, and numbers mean nothing" backup "$photos" --ignore-inode --json
     if [[ $(stat -c %Z "$photos/film.mp4") == "$(stat -c %Y "$photos/film.mp4")" ]]; then
@@ -342,8 +343,8 @@ takes_odd_entries() {
     has_no_halves "$at/odd"
 }
 
-# answers_for_each SOURCE TARGET SAID: each entry is as it was, or it is one that the medium cannot have, and is named in
-# what was said. The number of those goes to `missing`.
+# answers_for_each SOURCE TARGET SAID: each entry is as it was, or it is one that the medium cannot have, and is named
+# in what was said. The number of those goes to `missing`.
 answers_for_each() {
     local path excuse
     missing=0

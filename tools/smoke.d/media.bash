@@ -1,6 +1,6 @@
 # Real media for the end-to-end scripts: disk images, FUSE mounts and a loopback sshd that a script makes, mounts, tears
-# away and ends itself. A script sources this file after shared.bash, in a mount and a process namespace of its own: what
-# it has mounted and started is gone when it ends, however it ends.
+# away and ends itself. A script sources this file after shared.bash, in a mount and a process namespace of its own:
+# what it has mounted and started is gone when it ends, however it ends.
 #
 # Of the media only `place` and what `can_...` finds out are known to the checks: what holds for a medium is tried with
 # the C library's tools, not looked up by its name.
@@ -47,9 +47,9 @@ make_far() {
     mounted+=("$work/far/$1")
 }
 
-# start_server MEDIUM OPTIONS: OpenSSH's SFTP server with OPTIONS, in an SSH server on loopback with keys of its own: no login
-# shell, whose start-up files may do anything, is on the way.
-# Where there is no sshd, sshfs talks to the SFTP server through a pipe.
+# start_server MEDIUM OPTIONS: OpenSSH's SFTP server with OPTIONS, in an SSH server on loopback with keys of its own: no
+# login shell, whose start-up files may do anything, is on the way. Where there is no sshd, sshfs talks to the SFTP
+# server through a pipe.
 start_server() {
     local sshd server=/usr/lib/openssh/sftp-server try
     [[ -x $server ]] || { echo "there is no $server" >medium.log && return 1; }
@@ -135,7 +135,8 @@ unplug() {
     ! mountpoint -q "$(place "$1")" && until_gone "$1"
 }
 replug() { unplug "$1" && plug "$1"; }
-# tear MEDIUM: away in the middle of everything: its daemon is killed, its file system shut down, and it is mounted again.
+# tear MEDIUM: away in the middle of everything: its daemon is killed, its file system shut down, and it is mounted
+# again.
 tear_off() {
     local at
     at=$(place "$1")
@@ -162,7 +163,8 @@ until_gone() {
 
 # --- What a medium can do ---
 
-# keeps_what_is_synced MEDIUM: whether content is where it belongs once a sync has returned. A rclone cache sends it later.
+# keeps_what_is_synced MEDIUM: whether content is where it belongs once a sync has returned. A rclone cache sends it
+# later.
 keeps_what_is_synced() {
     local status=0
     ! is_image "$1" || return 0

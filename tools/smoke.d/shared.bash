@@ -63,8 +63,8 @@ check() {
     if "$@"; then pass "$what"; else fail "$what"; fi
 }
 
-# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`. With --json what it
-# says has to be as docs/json.md describes it.
+# run ARGUMENT...: bakstore, its exit code in `status` and its words in the files `output` and `errors`. With --json
+# what it says has to be as docs/json.md describes it.
 run() {
     command_line="bakstore $*"
     status=0
@@ -93,8 +93,8 @@ expect_status() {
     fi
 }
 
-# settle FOLDER: gives what was changed within the last minute an older time, and waits for the clock's next tick. What a
-# backup reads sooner after a change the next backup reads again.
+# settle FOLDER: gives what was changed within the last minute an older time, and waits for the clock's next tick. What
+# a backup reads sooner after a change the next backup reads again.
 settle() {
     find "$1" -newermt '-1 minute' -exec touch -h -d '-2 minutes' {} +
     sleep 0.1
@@ -105,8 +105,8 @@ is_one_line_of_error() {
         tail -n 1 errors | grep -qE '^(bakstore: .|\{"message_type":"exit_error",)'
 }
 
-# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it hears signals. Bash starts what runs beside
-# it with SIGINT ignored: one that comes before the program has asked for it would be lost.
+# begin ARGUMENT...: starts bakstore, as `running`, and returns as soon as it hears signals. Bash starts what runs
+# beside it with SIGINT ignored: one that comes before the program has asked for it would be lost.
 begin() {
     command_line="bakstore $*"
     "$program" "$@" >output 2>errors </dev/null &
@@ -128,8 +128,8 @@ hears_signals() {
 until_done() { until "$@"; do kill -0 "$running" 2>/dev/null || return 0; done; }
 # has_stored REPOSITORY: whether a backup has written a pack, of which 1 MiB is the smallest.
 has_stored() { [[ $(find "$1/tmp" -size +500k 2>/dev/null) ]]; }
-# signal SIGNAL...: sends them to what runs, if it still does. After STOP it stands still: the system only asks the threads
-# to stop, and what one of them still did would belong to neither side of the moment.
+# signal SIGNAL...: sends them to what runs, if it still does. After STOP it stands still: the system only asks the
+# threads to stop, and what one of them still did would belong to neither side of the moment.
 signal() {
     local name
     for name in "$@"; do

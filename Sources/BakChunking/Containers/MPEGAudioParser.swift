@@ -1,5 +1,5 @@
-// MPEGAudioParser: MP3 and its like: an ID3v2 tag (id3.org, 2.2 to 2.4) at the start, whose pictures are set apart, frames
-// of sound, and at the end perhaps an APE tag and an ID3v1 tag of 128 bytes.
+// MPEGAudioParser: MP3 and its like: an ID3v2 tag (id3.org, 2.2 to 2.4) at the start, whose pictures are set apart,
+// frames of sound, and at the end perhaps an APE tag and an ID3v1 tag of 128 bytes.
 
 struct MPEGAudioParser: HintParser {
     private enum State { case tag, frame, end }

@@ -5,8 +5,8 @@
 struct TIFFParser: HintParser {
     /// Something to look at further on.
     private struct Place: Equatable {
-        /// A directory, or a number of a list: where the first strip of a picture begins, where its last one does, and how
-        /// many bytes that has.
+        /// A directory, or a number of a list: where the first strip of a picture begins, where its last one does, and
+        /// how many bytes that has.
         enum Kind { case directory, firstOffset, lastOffset, lastCount }
         var offset: UInt64
         var kind: Kind

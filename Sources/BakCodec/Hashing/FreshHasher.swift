@@ -1,8 +1,8 @@
 // FreshHasher: names byte strings under a key that is drawn when it is made and dies with it.
 //
-// Always holds: two strings that were made before share a name by chance alone, whoever made them. The name is the tag of
-// GMAC (NIST SP 800-38D) without a nonce of its own, so two differ as GHASH does: for strings of n bytes the chance is
-// at most (n / 16 + 2) / 2^128. That needs a key that nobody knows, so no name is ever shown or stored.
+// Always holds: two strings that were made before share a name by chance alone, whoever made them. The name is the tag
+// of GMAC (NIST SP 800-38D) without a nonce of its own, so two differ as GHASH does: for strings of n bytes the chance
+// is at most (n / 16 + 2) / 2^128. That needs a key that nobody knows, so no name is ever shown or stored.
 
 import BakCore
 

@@ -3,9 +3,9 @@
 //     leaf  = HMAC(the leaves' key, so many bytes of the content as follow, at most 4,096)
 //     id    = HMAC(the root's key, the leaves | how many bytes the content has, a little-endian u64), 128 bits of it
 //
-// Who finds two contents with one id has found two strings with one HMAC-SHA-256: roots of one length have leaves at the
-// same places. The leaves of a content do not depend on each other, so a processor computes many at once, which takes a
-// third of the time that one HMAC over everything would.
+// Who finds two contents with one id has found two strings with one HMAC-SHA-256: roots of one length have leaves at
+// the same places. The leaves of a content do not depend on each other, so a processor computes many at once, which
+// takes a third of the time that one HMAC over everything would.
 
 import BakCore
 import CKernels

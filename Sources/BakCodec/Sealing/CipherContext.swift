@@ -1,6 +1,6 @@
-// CipherContext: authenticated encryption, one direction under one key. AES-256-GCM is libipsec-mb's where the processor
-// has the vectors that make it three times as fast; all else is libcrypto's. The context is set up once for each key
-// and used for one string after another: nothing is allocated for a string.
+// CipherContext: authenticated encryption, one direction under one key. AES-256-GCM is libipsec-mb's where the
+// processor has the vectors that make it three times as fast; all else is libcrypto's. The context is set up once for
+// each key and used for one string after another: nothing is allocated for a string.
 
 import BakCore
 import CKernels

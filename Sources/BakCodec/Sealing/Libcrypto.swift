@@ -1,6 +1,6 @@
-// Libcrypto: how OpenSSL's library is started. Its own way reads the system's configuration and cleans up when the program
-// ends, which together take a tenth of a short command. No configuration may change what ids and seals come to, and the
-// keys that are to be wiped are not the library's (`SecretBytes`).
+// Libcrypto: how OpenSSL's library is started. Its own way reads the system's configuration and cleans up when the
+// program ends, which together take a tenth of a short command. No configuration may change what ids and seals come to,
+// and the keys that are to be wiped are not the library's (`SecretBytes`).
 
 import COpenSSL
 

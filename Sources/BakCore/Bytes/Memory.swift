@@ -6,8 +6,8 @@ import Synchronization
 
 /// Memory that may not be there.
 public enum Memory {
-    /// Returns a block of `byteCount` bytes, its content undefined, which `release` gives back. Ends the program where there
-    /// is none.
+    /// Returns a block of `byteCount` bytes, its content undefined, which `release` gives back. Ends the program where
+    /// there is none.
     public static func block(_ byteCount: Int, alignment: Int = 64) -> UnsafeMutableRawBufferPointer {
         var start: UnsafeMutableRawPointer?
         guard posix_memalign(&start, alignment, max(byteCount, 1)) == 0, let start else {
@@ -35,8 +35,8 @@ public enum Memory {
     /// Whether a thread is about to end the program.
     private static let isEnding = Atomic(false)
 
-    /// Ends the program with a line. Of several threads the first one says its own. Nothing is allocated here, so that a
-    /// handler of signals may call it.
+    /// Ends the program with a line. Of several threads the first one says its own. Nothing is allocated here, so that
+    /// a handler of signals may call it.
     public static func end(saying line: UnsafeRawBufferPointer) -> Never {
         if isEnding.exchange(true, ordering: .relaxed) { while true { pause() } }
         _ = write(2, line.baseAddress, line.count)

@@ -56,8 +56,8 @@ public enum TextLines {
 
     /// The lines of `bytes`, empty ones included; none behind a newline at the end.
     ///
-    /// Throws if it is no UTF-8 text as far as its mark and zero bytes tell. What else is not UTF-8 passes: names of files
-    /// need not be.
+    /// Throws if it is no UTF-8 text as far as its mark and zero bytes tell. What else is not UTF-8 passes: names of
+    /// files need not be.
     public static func split(_ bytes: [UInt8]) throws(TextFault) -> [TextLine] {
         var lines: [TextLine] = []
         let content = try withoutMark(bytes)

@@ -1,6 +1,6 @@
-// Totals: sums of what a store, a snapshot or a source says of itself. Each number is within its limits, and still many of
-// them may be too large together: a sparse file claims eight exbibytes and takes no room. A total stops at the largest
-// number there is. It never traps, and never begins again at zero.
+// Totals: sums of what a store, a snapshot or a source says of itself. Each number is within its limits, and still many
+// of them may be too large together: a sparse file claims eight exbibytes and takes no room. A total stops at the
+// largest number there is. It never traps, and never begins again at zero.
 
 extension UInt64 {
     /// Adds to a total.

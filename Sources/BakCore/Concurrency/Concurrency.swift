@@ -75,8 +75,8 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     /// Whether a pop would wait now.
     public var isEmpty: Bool { monitor.locked { count == 0 } }
 
-    /// Appends an element, waiting while the queue is full, or for one that is large while there is any. False when the queue
-    /// has been closed.
+    /// Appends an element, waiting while the queue is full, or for one that is large while there is any. False when the
+    /// queue has been closed.
     @discardableResult
     public func push(_ element: Element, isLarge: Bool = false) -> Bool {
         monitor.locked {

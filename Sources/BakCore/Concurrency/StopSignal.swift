@@ -1,4 +1,5 @@
-// StopSignal: a wish that work ends, from whoever began it: a person's Ctrl-C, a deadline, a caller that has seen enough.
+// StopSignal: a wish that work ends, from whoever began it: a person's Ctrl-C, a deadline, a caller that has seen
+// enough.
 
 /// Asked by work that takes long, between its steps, whether to end early.
 public struct StopSignal: Sendable {

@@ -108,8 +108,9 @@ public enum PathOrder {
         return rank(left[same]) < rank(right[same])
     }
 
-    /// The first of `count` paths in their order that does not come before `path`; `count` if there is none. What `path`
-    /// shares with those around its place is compared once, so that deep folders cost little more than one comparison.
+    /// The first of `count` paths in their order that does not come before `path`; `count` if there is none. What
+    /// `path` shares with those around its place is compared once, so that deep folders cost little more than one
+    /// comparison.
     public static func firstIndex(
         of count: Int, notBefore path: [UInt8], _ other: (_ index: Int) -> [UInt8]
     ) -> Int {

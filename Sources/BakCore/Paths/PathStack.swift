@@ -1,7 +1,7 @@
 // PathStack: the folders on the way to the path that a sorted walk has come to, with what is known of each.
 //
-// Always holds: each folder lies beneath the one before. There is one path, and where each folder ends in it: the paths of
-// all of them would take memory that grows with the square of the depth.
+// Always holds: each folder lies beneath the one before. There is one path, and where each folder ends in it: the paths
+// of all of them would take memory that grows with the square of the depth.
 
 /// Folders, each in the one before. For one thread.
 public struct PathStack<Value> {

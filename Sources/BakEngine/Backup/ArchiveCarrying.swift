@@ -1,8 +1,8 @@
 // ArchiveCarrying: how an archive takes over entries that its source has no more, whose content cannot be read again
 // from there.
 //
-// Where a collection has taken a parent that was forgotten meanwhile, the run ends and begins again with the parents that are
-// there then: that an entry cannot go on is said only of what is damaged.
+// Where a collection has taken a parent that was forgotten meanwhile, the run ends and begins again with the parents
+// that are there then: that an entry cannot go on is said only of what is damaged.
 //
 // Always holds: an entry that is handed out has all of its content where the backup may count on it. What lies only in
 // packs that a collection is about to delete is stored anew.
@@ -83,7 +83,8 @@ final class ArchiveCarrying: @unchecked Sendable {
     }
 }
 
-/// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the walk.
+/// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the
+/// walk.
 final class EarlierEntries {
     private let carrying: ArchiveCarrying
     private let snapshots: [CommitRecord]

@@ -1,9 +1,11 @@
-// BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there was.
+// BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there
+// was.
 //
 // Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
-// complete one, each archive that no other stands for, and, of each interrupted run after it, what it committed last; and its
-// record names only what it followed. So many archives are followed at a time; what is left is followed by the next backup. A
-// snapshot with a damaged record is one of those by its spare; an archive does not go on past one that cannot be followed.
+// complete one, each archive that no other stands for, and, of each interrupted run after it, what it committed last;
+// and its record names only what it followed. So many archives are followed at a time; what is left is followed by the
+// next backup. A snapshot with a damaged record is one of those by its spare; an archive does not go on past one that
+// cannot be followed.
 
 import BakCore
 import BakFormat
@@ -110,7 +112,8 @@ final class BackupParents {
         case .latest: chainUses.insert(.comparing)
         case .snapshot(let id):
             let asked = try repository.snapshot(id)
-            // What an archive has is what its chain has, and no older snapshot, out of which things may have been taken.
+            // What an archive has is what its chain has, and no older snapshot, out of which things may have been
+            // taken.
             let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
             add(asked, isFollowed ? [.comparing, .following] : .comparing)
             if !isArchive { chainUses = [] }

@@ -188,7 +188,8 @@ public struct BackupReport: Sendable {
     public var counters = SnapshotCounters()
     /// How many of the unmodified files a parent has under another path.
     public var movedFiles: UInt64 = 0
-    /// The snapshot that this one comes after: the one that files were compared with, unless an archive goes on from another.
+    /// The snapshot that this one comes after: the one that files were compared with, unless an archive goes on from
+    /// another.
     public var parent: ID128?
     /// The run was interrupted; what it committed is partial.
     public var wasInterrupted = false
@@ -202,8 +203,8 @@ public struct BackupReport: Sendable {
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
     /// The archive that this one takes up again, after snapshots that were none.
     public var resumedArchive: CommitRecord?
-    /// Where there is no snapshot of these paths yet, and nobody said whether it is an archive: the latest snapshots of the same
-    /// device that are archives of other paths.
+    /// Where there is no snapshot of these paths yet, and nobody said whether it is an archive: the latest snapshots of
+    /// the same device that are archives of other paths.
     public var otherArchives: [CommitRecord] = []
     /// Further archives of the same device and paths whose files this one has from here on.
     public var joinedArchives: [CommitRecord] = []

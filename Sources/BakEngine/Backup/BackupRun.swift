@@ -61,9 +61,10 @@ public final class Backup: Sendable {
     /// Backs up. On return without an error everything that the report names is durable.
     ///
     /// Throws failures of the repository; failures of the source are events and counters. A run whose session a
-    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one, with
-    /// the parents that are there then, of which others have removed or added a parent meanwhile, and one, once, that had
-    /// something removed which it had not published. `RepositoryError.keepsChanging` says that this was not enough.
+    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one,
+    /// with the parents that are there then, of which others have removed or added a parent meanwhile, and one, once,
+    /// that had something removed which it had not published. `RepositoryError.keepsChanging` says that this was not
+    /// enough.
     public func run(_ request: BackupRequest, progress: ProgressCounters = ProgressCounters()) throws
         -> BackupReport
     {

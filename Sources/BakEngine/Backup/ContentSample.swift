@@ -1,7 +1,7 @@
 // ContentSample: which content there was among many files, so that files which were renamed are not taken for others.
 //
-// Always holds: memory is bounded. Of very many files a sample keeps those whose content hashes to a multiple of a power of
-// two: two samples keep the same content, and their counts stand for as many times more.
+// Always holds: memory is bounded. Of very many files a sample keeps those whose content hashes to a multiple of a
+// power of two: two samples keep the same content, and their counts stand for as many times more.
 
 import BakCodec
 import BakFormat

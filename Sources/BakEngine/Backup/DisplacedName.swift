@@ -1,9 +1,9 @@
-// DisplacedName: the names under which an archive goes on with what something else has taken the place of, in the folder
-// where it was: `Holiday~gone-2026-11-30-092655` for a folder, `IMG_0001~gone-2026-11-30-092655.JPG` for a file, which
-// programs still know by its extension. The time is the backup's that found the place taken, in UTC.
+// DisplacedName: the names under which an archive goes on with what something else has taken the place of, in the
+// folder where it was: `Holiday~gone-2026-11-30-092655` for a folder, `IMG_0001~gone-2026-11-30-092655.JPG` for a file,
+// which programs still know by its extension. The time is the backup's that found the place taken, in UTC.
 //
-// Always holds: the name comes after the one it is made from in the order of a walk, and a target with names of 255 bytes can
-// take it if it could take that one.
+// Always holds: the name comes after the one it is made from in the order of a walk, and a target with names of 255
+// bytes can take it if it could take that one.
 
 import BakCodec
 import BakCore
@@ -43,8 +43,8 @@ struct DisplacedName: Sendable {
     /// What may stand between a shortened name and the rest, in increasing order.
     private static let separators = ["~", "\u{ff5e}", "\u{10fffd}"].map { Array($0.utf8) }
 
-    /// The path that the entry at `path` goes on under; `number`, from 1 up, tells those from each other that would have one
-    /// path, and later numbers make later paths.
+    /// The path that the entry at `path` goes on under; `number`, from 1 up, tells those from each other that would
+    /// have one path, and later numbers make later paths.
     private static func path(of path: [UInt8], _ type: FileType, at time: Timestamp, number: Int = 1)
         -> [UInt8]
     {
@@ -119,8 +119,8 @@ struct DisplacedName: Sendable {
 }
 
 extension CommitRecord {
-    /// The paths that were backed up, and those under which an archive goes on with what something else has taken the place of at
-    /// these paths themselves. Where the list of files is damaged there may be more.
+    /// The paths that were backed up, and those under which an archive goes on with what something else has taken the
+    /// place of at these paths themselves. Where the list of files is damaged there may be more.
     ///
     /// Throws `StoreError`.
     public func pathsWithDisplaced(_ repository: Repository, _ index: BlobIndex) throws -> [[UInt8]] {

@@ -21,8 +21,8 @@ enum IngestResult {
     case dropped
 }
 
-/// How a file that is stored differs from what it should be. What is wrong lies out of line: it is rare and large, and the
-/// results of all files pass from thread to thread.
+/// How a file that is stored differs from what it should be. What is wrong lies out of line: it is rare and large, and
+/// the results of all files pass from thread to thread.
 struct Shortfalls: Sendable {
     private final class Fault: Sendable {
         let error: SourceError
@@ -260,8 +260,8 @@ final class FileIngester {
             result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
     }
 
-    /// Stores a range of the file as chunks; returns how many bytes there were. A range that ends where `stat` says that
-    /// the file does goes on to where it really ends, unless the file is growing.
+    /// Stores a range of the file as chunks; returns how many bytes there were. A range that ends where `stat` says
+    /// that the file does goes on to where it really ends, unless the file is growing.
     private func storeRange(
         of file: any SourceFile, _ range: Range<UInt64>, endOf stat: FileStat?,
         _ cutter: inout ContentCutter, _ extents: inout [Extent]

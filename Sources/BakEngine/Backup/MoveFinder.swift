@@ -6,7 +6,8 @@
 //
 // Always holds: nothing is claimed here. The caller compares the old entry with what is there, by stricter rules than
 // for an entry that was not moved. Where ctime may be a copy of mtime it says nothing: an entry is handed over only if
-// its own ctime or that of the folder that was moved is another time than its mtime. Memory is taken only once something seems to have been moved, and is bounded.
+// its own ctime or that of the folder that was moved is another time than its mtime. Memory is taken only once
+// something seems to have been moved, and is bounded.
 
 import BakCore
 import BakFormat
@@ -59,8 +60,8 @@ final class MoveFinder {
     /// The path of the innermost, on which the others are.
     private var way: [UInt8] = []
 
-    /// Beneath so many folders, the innermost, entries are looked for: each has a place in the parents open, and what was
-    /// moved is found beneath the folder that was.
+    /// Beneath so many folders, the innermost, entries are looked for: each has a place in the parents open, and what
+    /// was moved is found beneath the folder that was.
     private static let mostFolders = 16
     /// More inodes than this are not remembered.
     private static let mostInodes = 1 << 20

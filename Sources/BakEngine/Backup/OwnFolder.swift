@@ -30,8 +30,8 @@ public struct OwnFolder: Sendable {
         isSeen(at: path, found, in: tree, mark: ObjectNames.config, isUnique: false)
     }
 
-    /// True if a folder that the walk has met is this one. `mark` is an object of this repository; `isUnique` says that no copy
-    /// of it has it.
+    /// True if a folder that the walk has met is this one. `mark` is an object of this repository; `isUnique` says that
+    /// no copy of it has it.
     func isSeen(
         at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey, isUnique: Bool
     ) -> Bool {
@@ -43,7 +43,8 @@ public struct OwnFolder: Sendable {
         if isNumbered, tree.evidence(self.path, stat).hasIdentity {
             return isSameNumber && found.device == stat.device
         }
-        // Another way to it may show other numbers, but hardly another time. Where a look costs little, that is not relied on.
+        // Another way to it may show other numbers, but hardly another time. Where a look costs little, that is not
+        // relied on.
         if isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
         {

@@ -1,6 +1,6 @@
-// What becomes of the parents' entries whose path something else has taken. An archive goes on with them under other names: with
-// what is of another type than what is there now, and with a file of other content if the source had not got it any more, or
-// if it was called safe to delete. Any other file of other content is a file that was changed.
+// What becomes of the parents' entries whose path something else has taken. An archive goes on with them under other
+// names: with what is of another type than what is there now, and with a file of other content if the source had not
+// got it any more, or if it was called safe to delete. Any other file of other content is a file that was changed.
 
 import BakCore
 import BakFormat
@@ -65,8 +65,8 @@ extension ParentComparer {
         }
     }
 
-    /// Sees to what a parent has at a path that goes on as another has it, or as the source does. Where the source has nothing
-    /// there any more, nothing says which of two branches has the later content of a file: both go on.
+    /// Sees to what a parent has at a path that goes on as another has it, or as the source does. Where the source has
+    /// nothing there any more, nothing says which of two branches has the later content of a file: both go on.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
         _ successor: FormerFile.Successor?, isFirst: Bool, isMet: Bool = true

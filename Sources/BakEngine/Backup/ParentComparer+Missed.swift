@@ -1,5 +1,6 @@
 // What becomes of the parents' entries that a walk does not meet. An archive carries them over: what was looked for and
-// is not there any more as gone; what could not be read, or a rule leaves out, as it was, because nothing is known of it.
+// is not there any more as gone; what could not be read, or a rule leaves out, as it was, because nothing is known of
+// it.
 //
 // Always holds: every entry that a followed parent has at or beneath a path of the backup is met, or taken here, in the
 // order of the walk; nothing is called gone before the walk has gone past it.

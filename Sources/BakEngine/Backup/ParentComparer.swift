@@ -11,8 +11,8 @@ import BakStorage
 package final class ParentComparer {
     /// How an entry compares.
     package enum Outcome {
-        /// No parent has it, or none has it as it is: `keepFormers` is to be told what reads a file. `recorded` is the fingerprint of an entry that only asked to be
-        /// read once more.
+        /// No parent has it, or none has it as it is: `keepFormers` is to be told what reads a file. `recorded` is the
+        /// fingerprint of an entry that only asked to be read once more.
         case differs(BackupEvent.Change, recorded: Int? = nil)
         /// The parent's entry stands for it.
         case same(ManifestEntry)

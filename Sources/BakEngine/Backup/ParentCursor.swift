@@ -31,9 +31,9 @@ final class ParentCursor {
     /// Whether the entry that the cursor stands at has been dealt with.
     @exclusivity(unchecked) var isDealtWith = false
 
-    /// A list of extents that names the same blobs again and again takes memory that the repository has no bytes for. So many
-    /// extents are gathered of any file, and of one that has more so many for each blob there is, or one for the least bytes
-    /// that a chunk of a file of that size usually has where the source has the file too.
+    /// A list of extents that names the same blobs again and again takes memory that the repository has no bytes for.
+    /// So many extents are gathered of any file, and of one that has more so many for each blob there is, or one for
+    /// the least bytes that a chunk of a file of that size usually has where the source has the file too.
     private static let fewExtents = 1 << 22
     private static let extentsPerBlob = 8
     private static let bytesPerExtent: UInt64 = 64 << 10
@@ -84,9 +84,8 @@ final class ParentCursor {
         Place(snapshot: snapshot.id, segment: reader.segmentNumber, number: reader.entryCount)
     }
 
-    /// The entry that `entry(at:)` returned last, with the extents of its further records; nil when they
-    /// cannot be read, do not add up to the file's size, or are too many to be gathered. Holes that follow each other become
-    /// one.
+    /// The entry that `entry(at:)` returned last, with the extents of its further records; nil when they cannot be
+    /// read, do not add up to the file's size, or are too many to be gathered. Holes that follow each other become one.
     func whole(_ segment: ManifestSegmentDecoder, isInSource: Bool = false) -> ManifestEntry? {
         guard var entry = try? segment.entry() else { return nil }
         let limit = isInSource ? max(gathered, Int(entry.stat.size / Self.bytesPerExtent)) : gathered

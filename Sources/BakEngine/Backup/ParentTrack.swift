@@ -98,8 +98,8 @@ final class ParentTrack {
         standing = isWithin ? .missed : .absent
     }
 
-    /// Counts the entry that the track stands at, if the parent's source had it as a file; `absence` is why the walk has
-    /// not met it as one, nil if it has.
+    /// Counts the entry that the track stands at, if the parent's source had it as a file; `absence` is why the walk
+    /// has not met it as one, nil if it has.
     func countFile(beneath root: Int, _ absence: ParentComparer.Absence?, _ vouched: VouchedContent) {
         guard let segment = cursor.segment, segment.fields.stat.type == .regular,
             segment.fields.goneSince == nil
@@ -138,8 +138,8 @@ final class ParentTrack {
         emptiedCounts[root] += 1
     }
 
-    /// Looks whether a folder that the walk has met says something of a disk that is away: it was on another device than the
-    /// folder above it, and is not any more.
+    /// Looks whether a folder that the walk has met says something of a disk that is away: it was on another device
+    /// than the folder above it, and is not any more.
     func noteFolder(_ path: [UInt8], _ stat: FileStat, beneath root: Int) {
         guard saysHowMuch else { return }
         let old = standing == .found ? cursor.segment?.fields : nil
@@ -170,8 +170,8 @@ final class ParentTrack {
         lostMounts.last.map { PathOrder.isAtOrBeneath(path, $0.path) } ?? false
     }
 
-    /// The first folder beneath a root that lacks its disk. As many other files as it had are no mark of a folder to mount a
-    /// disk on.
+    /// The first folder beneath a root that lacks its disk. As many other files as it had are no mark of a folder to
+    /// mount a disk on.
     func lostMount(beneath root: Int) -> [UInt8]? {
         lostMounts.first { $0.root == root && $0.files > $0.others }?.path
     }
@@ -189,8 +189,8 @@ final class ParentTrack {
     }
 }
 
-/// A folder or a file whose path something of another type has taken: an archive goes on with it, and with what is beneath
-/// it, under another name.
+/// A folder or a file whose path something of another type has taken: an archive goes on with it, and with what is
+/// beneath it, under another name.
 final class DisplacedEntries {
     private let cursor: ParentCursor
     private var name: DisplacedName
@@ -230,8 +230,8 @@ final class DisplacedEntries {
     var failure: (any Error)? { cursor.failure }
 }
 
-/// A file whose path another file may have taken: an archive goes on with it under another name, unless what is there now has
-/// the same content.
+/// A file whose path another file may have taken: an archive goes on with it under another name, unless what is there
+/// now has the same content.
 struct FormerFile: Sendable {
     /// What is at its old path now.
     struct Successor: Sendable {

@@ -26,9 +26,10 @@ struct RacyTimestamps: Sendable {
 
     /// True if the entry at `path` changed so shortly before `start`, when it began to be read, that a change after the
     /// read could leave the same timestamps: its content within a minute, anything else of it within the medium's
-    /// granularity, which is taken as FAT's where neither time has a fraction of a second. By another machine's clock what
-    /// has just changed may look a day old: where its times are coarse, too, that is taken for young. A ctime of the future is
-    /// never trusted, except where it is a copy of mtime; an mtime of the future is, because someone has set it.
+    /// granularity, which is taken as FAT's where neither time has a fraction of a second. By another machine's clock
+    /// what has just changed may look a day old: where its times are coarse, too, that is taken for young. A ctime of
+    /// the future is never trusted, except where it is a copy of mtime; an mtime of the future is, because someone has
+    /// set it.
     func isUnsettled(_ path: [UInt8], _ stat: FileStat, readFrom start: Timestamp) -> Bool {
         let evidence = tree.evidence(path, stat)
         let isCoarse = stat.ctime.nanoseconds == 0 && stat.mtime.nanoseconds == 0

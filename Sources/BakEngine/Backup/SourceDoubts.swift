@@ -1,9 +1,9 @@
 // SourceDoubts: whether a source has what it had. A disk that is not mounted leaves an empty folder, which looks as if
 // everything had been deleted.
 //
-// Always holds: files that a rule leaves out are counted neither before nor now, unless nothing else is stored of their path;
-// files that are gone and were called safe to delete are missed by nobody. Nothing at all confirms nothing: a path without
-// files stays in doubt until files are there again or the user says that it is meant.
+// Always holds: files that a rule leaves out are counted neither before nor now, unless nothing else is stored of their
+// path; files that are gone and were called safe to delete are missed by nobody. Nothing at all confirms nothing: a
+// path without files stays in doubt until files are there again or the user says that it is meant.
 
 import BakCore
 import BakFormat
@@ -40,8 +40,8 @@ struct SourceTally {
         (isBare, hasLinks) = (isUnread, isUnread)
     }
 
-    /// The folders among the paths that hold nothing but folders, in the request's order. A folder of which something was
-    /// left out or could not be read is not among them.
+    /// The folders among the paths that hold nothing but folders, in the request's order. A folder of which something
+    /// was left out or could not be read is not among them.
     var emptyFolders: [[UInt8]] { bareFolders { !hasLinks[$0] } }
 
     /// Those that hold links besides, whose targets are in no snapshot.
@@ -81,8 +81,8 @@ struct SourceTally {
         return current
     }
 
-    /// The root that a path is at or beneath, by its place among `roots`. What an archive keeps of a root under another name
-    /// belongs to the root.
+    /// The root that a path is at or beneath, by its place among `roots`. What an archive keeps of a root under another
+    /// name belongs to the root.
     func root(of path: [UInt8]) -> Int? {
         rootAbove(path) ?? roots.firstIndex { DisplacedName.isOf($0.path, path) }
     }
@@ -221,8 +221,8 @@ private struct Remains {
     /// Fewer files than these may all be replaced by others on purpose, each night: a dump of a database.
     private static let fewestToTell: UInt64 = 4
 
-    /// Compares by number for an archive, in which everything stays that is gone, and for a few files. Otherwise by path, and by content
-    /// where no parent has the path.
+    /// Compares by number for an archive, in which everything stays that is gone, and for a few files. Otherwise by
+    /// path, and by content where no parent has the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
         lostMounts = places.map { parent.lostMount(beneath: $0) }

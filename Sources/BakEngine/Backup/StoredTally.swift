@@ -1,11 +1,12 @@
-// StoredTally: what became of the files that a walk met. What could not be read, or not to its end, is as good as missing: a
-// disk that fails shows all of its files.
+// StoredTally: what became of the files that a walk met. What could not be read, or not to its end, is as good as
+// missing: a disk that fails shows all of its files.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Counts the files that were not stored whole, and notes the content of new ones. For one thread, in the order of the walk.
+/// Counts the files that were not stored whole, and notes the content of new ones. For one thread, in the order of the
+/// walk.
 final class StoredTally {
     private final class Earlier {
         let snapshot: CommitRecord

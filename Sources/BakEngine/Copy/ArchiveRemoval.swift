@@ -1,5 +1,5 @@
-// ArchiveRemoval: a new snapshot of an archive without some of what its source has no more. The next backup goes on from
-// it. Nothing that is stored is changed or deleted.
+// ArchiveRemoval: a new snapshot of an archive without some of what its source has no more. The next backup goes on
+// from it. Nothing that is stored is changed or deleted.
 
 import BakCore
 import BakFormat
@@ -66,8 +66,8 @@ public final class ArchiveRemoval {
 
     /// Commits the new snapshot, unless nothing is removed or it is a dry run.
     ///
-    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, also because the snapshot was
-    /// forgotten and pruned meanwhile, and `StoreError`.
+    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, also because the snapshot
+    /// was forgotten and pruned meanwhile, and `StoreError`.
     public func run() throws -> ArchiveRemovalReport {
         // Whether there is anything to do is known before a session begins.
         try write(to: nil, try BlobIndex(repository))

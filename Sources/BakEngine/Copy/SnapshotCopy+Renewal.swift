@@ -1,14 +1,15 @@
 // SnapshotCopy+Renewal: what earlier copies get that their originals have by now: tags, and a place in the order.
 //
-// Always holds: a copy loses no tag, as somebody may have given it there; and one that is as it shall be is left alone, so
-// that a second run changes nothing.
+// Always holds: a copy loses no tag, as somebody may have given it there; and one that is as it shall be is left alone,
+// so that a second run changes nothing.
 
 import BakCore
 import BakFormat
 import BakRepository
 
 extension SnapshotCopy {
-    /// Brings earlier copies up to date: those of `chosen` originals get their tags, and every one its place in the order.
+    /// Brings earlier copies up to date: those of `chosen` originals get their tags, and every one its place in the
+    /// order.
     func renew(_ chosen: Set<ID128>, in order: SnapshotOrder) throws {
         guard !chosen.isEmpty || report.copied > 0 else { return }
         let list = try source.snapshotList()
@@ -41,7 +42,8 @@ extension SnapshotCopy {
             onDone: noteRenewed)
     }
 
-    /// Whether a copy is to be put behind another, as it is known only that its original was, and nothing contradicts it.
+    /// Whether a copy is to be put behind another, as it is known only that its original was, and nothing contradicts
+    /// it.
     private func mayFollow(_ copy: CommitRecord, _ parent: CommitRecord, _ order: SnapshotOrder) -> Bool {
         let isKnown = order.firstAncestor(of: copy) { $0 == parent.originalID ? true : nil } ?? false
         guard !isKnown, parent.originalID != copy.originalID else { return false }

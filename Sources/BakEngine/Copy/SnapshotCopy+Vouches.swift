@@ -1,16 +1,16 @@
-// SnapshotCopy+Vouches: what was called safe to delete because of a snapshot was so because of its copy, too. Whoever moves to
-// another disk is asked there before it goes.
+// SnapshotCopy+Vouches: what was called safe to delete because of a snapshot was so because of its copy, too. Whoever
+// moves to another disk is asked there before it goes.
 //
-// A vouch tells content by the ids of its repository. Where the other one gives other ids, the copy's list of files says what
-// they are there.
+// A vouch tells content by the ids of its repository. Where the other one gives other ids, the copy's list of files
+// says what they are there.
 
 import BakCore
 import BakFormat
 import BakRepository
 
 extension SnapshotCopy {
-    /// Lets the destination remember what was called safe in the source, of what the copies have. What it remembers already is not
-    /// repeated.
+    /// Lets the destination remember what was called safe in the source, of what the copies have. What it remembers
+    /// already is not repeated.
     func carryVouches(_ pairs: [(original: CommitRecord, copy: CommitRecord)]) throws {
         let (carried, unreadable) = try source.vouches(carriedBy: pairs.map(\.original))
         for error in unreadable { onEvent(.vouchUnreadable(reason: "\(error)")) }

@@ -2,9 +2,9 @@
 // chunks are taken over as they are; where not, files are read out of the source and backed up into the destination.
 //
 // A copy says which snapshot it was first made as. So a second run copies only the rest, and a copy of a copy is
-// recognised too. A copy that lacks files, because the source was damaged or because the copy is now, is made again, and goes
-// once a whole one is there. That a copy is damaged is known where a repair has made a snapshot of what is left of it; of
-// copies that are asked for by name it is looked up.
+// recognised too. A copy that lacks files, because the source was damaged or because the copy is now, is made again,
+// and goes once a whole one is there. That a copy is damaged is known where a repair has made a snapshot of what is
+// left of it; of copies that are asked for by name it is looked up.
 
 import BakCore
 import BakFormat
@@ -18,8 +18,8 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
-    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a whole,
-    /// also where no pack is missing.
+    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a
+    /// whole, also where no pack is missing.
     public var looksUpCopies = false
     /// Whether to store nothing and only report.
     public var isDryRun = false
@@ -146,8 +146,8 @@ public final class SnapshotCopy {
         return report
     }
 
-    /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a whole
-    /// source, is.
+    /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a
+    /// whole source, is.
     func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         !damaged.contains(copy.id)
             && (copy.standsFor(snapshot)
@@ -179,8 +179,8 @@ public final class SnapshotCopy {
         try removeLacking(beside: copy)
     }
 
-    /// Removes earlier copies that lack files: rules would keep one of both, and might take the one that lacks something. One
-    /// with tags that the other has not stays, as somebody has marked it.
+    /// Removes earlier copies that lack files: rules would keep one of both, and might take the one that lacks
+    /// something. One with tags that the other has not stays, as somebody has marked it.
     private func removeLacking(beside copy: CommitRecord) throws {
         for lacking in earlier[copy.originalID] ?? []
         where lacking.id != copy.id && lacking.isComplete && copy.standsFor(lacking)

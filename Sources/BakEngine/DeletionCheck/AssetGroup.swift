@@ -1,6 +1,6 @@
 // AssetGroup: which files of a folder are one photo to the person who took it: a Live Photo's picture and film, a raw
-// picture and its JPEG, the notes that programs keep beside either. Cameras and programs say so by names alone, so names
-// are all that is looked at: files of one folder with one key belong together.
+// picture and its JPEG, the notes that programs keep beside either. Cameras and programs say so by names alone, so
+// names are all that is looked at: files of one folder with one key belong together.
 
 import BakCore
 
@@ -40,7 +40,8 @@ public struct AssetGrouper {
         var groups: [[UInt8]: AssetGroup] = [:]
         var keys: [[UInt8]] = []
 
-        /// Adds Takeout notes of which the name is only the start of a picture's to that one's group, if there is but one.
+        /// Adds Takeout notes of which the name is only the start of a picture's to that one's group, if there is but
+        /// one.
         mutating func bringNotesHome() {
             var hosts: [[UInt8]: [[UInt8]]] = [:]
             for key in keys {

@@ -94,8 +94,8 @@ public struct AssetName: Hashable, Sendable {
 
     // MARK: Takeout
 
-    /// `photo.jpg.supplemental-metadata(2)`, of which long names keep only a part, to `photo(2)`. False if the name is no
-    /// note on a picture or film.
+    /// `photo.jpg.supplemental-metadata(2)`, of which long names keep only a part, to `photo(2)`. False if the name is
+    /// no note on a picture or film.
     private static func takeTakeoutEnding(from name: inout [UInt8]) -> Bool {
         let number = takeNumber(from: &name)
         let isCut = String(decoding: name, as: UTF8.self).utf16.count == noteLength

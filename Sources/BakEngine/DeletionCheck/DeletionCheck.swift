@@ -2,9 +2,9 @@
 // backup would; its content is looked for in the complete snapshots, whatever its path there; and every chunk of it is
 // read back from the store, verified and compared.
 //
-// Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot that
-// stays for good has it, only when it has not changed since it was read, and only once the repository remembers it. Nothing
-// is ever deleted. Memory grows with the number of files that are asked about.
+// Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot
+// that stays for good has it, only when it has not changed since it was read, and only once the repository remembers
+// it. Nothing is ever deleted. Memory grows with the number of files that are asked about.
 
 import BakChunking
 import BakCodec
@@ -145,7 +145,8 @@ public final class DeletionCheck {
     private var verdicts: [DeletionVerdict] = []
     /// What is remembered of the files that are safe, by the snapshot that has them.
     private var vouches: [ID128: [Vouch.File]] = [:]
-    /// Whether the repository is on the disk of a folder: of one file system some may be on another machine than others.
+    /// Whether the repository is on the disk of a folder: of one file system some may be on another machine than
+    /// others.
     private var diskRelations: [ArraySlice<UInt8>: Bool?] = [:]
     private var rootsWithFiles: Set<[UInt8]> = []
 
@@ -214,8 +215,8 @@ public final class DeletionCheck {
         return report
     }
 
-    /// Snapshots in the order in which they are looked into, so that the first that has a file's content is the one that
-    /// keeps it for longest.
+    /// Snapshots in the order in which they are looked into, so that the first that has a file's content is the one
+    /// that keeps it for longest.
     private func longestStayingFirst(_ snapshots: [CommitRecord]) -> [CommitRecord] {
         func staying(_ snapshot: CommitRecord) -> Staying {
             terms.staying[snapshot.id] ?? .forGood(.noRules)
@@ -231,8 +232,8 @@ public final class DeletionCheck {
         verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
     }
 
-    /// Remembers what is called safe before it is called so; returns why it could not. What is remembered already needs no
-    /// store that can be written to.
+    /// Remembers what is called safe before it is called so; returns why it could not. What is remembered already needs
+    /// no store that can be written to.
     private func remember() throws -> StoreError? {
         guard let origin = terms.origin, !vouches.isEmpty else { return nil }
         do {
@@ -318,8 +319,8 @@ public final class DeletionCheck {
         }
     }
 
-    /// Looks for the pending files in a snapshot. What cannot be read of its manifest proves nothing, and one that is in
-    /// doubt makes nothing safe.
+    /// Looks for the pending files in a snapshot. What cannot be read of its manifest proves nothing, and one that is
+    /// in doubt makes nothing safe.
     private func look(
         into snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader, isInDoubt: Bool = false
     ) throws {
@@ -453,7 +454,8 @@ public final class DeletionCheck {
 }
 
 /// What chunks have, by ids that nobody can have made two contents for. In a plain repository whoever can read `config`
-/// can make a file whose chunks have the ids of another's, so there each chunk is named once more, under a key of this run.
+/// can make a file whose chunks have the ids of another's, so there each chunk is named once more, under a key of this
+/// run.
 private final class ChunkDigester {
     private let hasher: FreshHasher?
     private var digests: [UInt8] = []

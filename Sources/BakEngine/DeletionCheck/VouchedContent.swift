@@ -12,8 +12,8 @@ final class VouchedContent {
 
     init(_ repository: Repository, _ index: BlobIndex) { (self.repository, self.index) = (repository, index) }
 
-    /// Whether the content of a file was called safe to delete. A vouch that cannot be read says nothing; a prune names it
-    /// before it removes a snapshot. Throws `StoreError` where they cannot be listed.
+    /// Whether the content of a file was called safe to delete. A vouch that cannot be read says nothing; a prune names
+    /// it before it removes a snapshot. Throws `StoreError` where they cannot be listed.
     func contains(_ content: FileContent) throws -> Bool {
         let known = try known.get()
         return !known.isEmpty && known.contains(content.fingerprint)

@@ -1,5 +1,6 @@
-// Likeness: names that people and some file systems take for one: alike but for case (ß and SS, too), for how letters are
-// composed (é as one character or as e with an accent), for marks that nobody sees, and for dots and spaces at the end.
+// Likeness: names that people and some file systems take for one: alike but for case (ß and SS, too), for how letters
+// are composed (é as one character or as e with an accent), for marks that nobody sees, and for dots and spaces at the
+// end.
 
 import BakCore
 

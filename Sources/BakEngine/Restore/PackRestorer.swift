@@ -1,4 +1,5 @@
-// PackRestorer: one worker's way from a pack to the files that need its chunks. Every chunk is verified before it is written.
+// PackRestorer: one worker's way from a pack to the files that need its chunks. Every chunk is verified before it is
+// written.
 
 import BakCore
 import BakFormat

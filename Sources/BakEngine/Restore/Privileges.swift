@@ -1,6 +1,6 @@
-// Privileges: what of a stored entry would give whoever made it, or whoever runs it, more rights than a file has: set-id
-// bits, capabilities and other security attributes, device files. Who fills a repository decides what is in it, so a restore
-// takes these over only when it is told to.
+// Privileges: what of a stored entry would give whoever made it, or whoever runs it, more rights than a file has:
+// set-id bits, capabilities and other security attributes, device files. Who fills a repository decides what is in it,
+// so a restore takes these over only when it is told to.
 
 import BakCore
 import BakFormat

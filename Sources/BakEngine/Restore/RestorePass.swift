@@ -149,8 +149,8 @@ final class RestorePass {
         try close(downTo: nil)
     }
 
-    /// Makes files one with a name of theirs that stayed, where that has the same content, byte for byte: a restore that was killed
-    /// may have come as far as there.
+    /// Makes files one with a name of theirs that stayed, where that has the same content, byte for byte: a restore
+    /// that was killed may have come as far as there.
     private func joinKeptNames(_ target: any RestoreTarget) throws {
         for (key, kept) in keptNames {
             guard let file = firstNames[key], file.isRestored else { continue }

@@ -63,8 +63,8 @@ public final class Restore: Sendable {
             try target.synchronize()
             return progress.report
         } catch let error as TargetError where error.isFatal {
-            // What is whole should stay so, and the user wants to know how much is missing. The system tells only once of
-            // what a medium has lost: a sync that succeeds after one that failed says nothing.
+            // What is whole should stay so, and the user wants to know how much is missing. The system tells only once
+            // of what a medium has lost: a sync that succeeds after one that failed says nothing.
             let isDurable = error.kind != .notDurable && (try? target.synchronize()) != nil
             progress.update { $0.isDurable = isDurable }
             if let need = try? selection.need() {
@@ -112,7 +112,8 @@ public final class Restore: Sendable {
     }
 }
 
-/// Counts what a restore has done so far, for its report and for whoever shows its progress. May be used from any thread.
+/// Counts what a restore has done so far, for its report and for whoever shows its progress. May be used from any
+/// thread.
 public final class RestoreCounters: @unchecked Sendable {
     private let monitor = Monitor()
     private var counted = RestoreReport()

@@ -177,8 +177,8 @@ public struct RestoreSelection {
         return miss
     }
 
-    /// True if the snapshot has the request's path and, at or beneath it, something for each of these patterns, whatever is
-    /// left out.
+    /// True if the snapshot has the request's path and, at or beneath it, something for each of these patterns,
+    /// whatever is left out.
     private func isThere(_ patterns: [PathPattern]) throws -> Bool {
         var patterns = patterns
         var isFound = false
@@ -201,8 +201,8 @@ public struct RestoreSelection {
             to: [miss.path].compactMap { $0 } + miss.patterns, in: request.snapshot, repository, index)
     }
 
-    /// The paths of a snapshot that end with what was asked for, or differ from it only by case or by how its letters are
-    /// composed: up to three of those that were backed up, or else the first beneath or above them.
+    /// The paths of a snapshot that end with what was asked for, or differ from it only by case or by how its letters
+    /// are composed: up to three of those that were backed up, or else the first beneath or above them.
     public static func nearest(
         to texts: [[UInt8]], in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex
     ) throws -> [[UInt8]] {

@@ -137,8 +137,8 @@ struct TargetNames {
     ///
     /// - Parameters:
     ///   - found: what stands there.
-    ///   - number: the number of the folder that stands there or has just been made. A folder that has several names has
-    ///     one number.
+    ///   - number: the number of the folder that stands there or has just been made. A folder that has several names
+    ///     has one number.
     ///   - target: asked where two entries have names that are alike.
     mutating func claim(
         _ name: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil,

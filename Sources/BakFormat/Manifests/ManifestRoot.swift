@@ -97,8 +97,8 @@ public struct ManifestRoot: Equatable, Sendable {
 }
 
 extension ManifestRoot {
-    /// The length of the segments that come again, each time but the first, in bytes. Where all segments together are within
-    /// the limit of that, they are not told from each other: at most what they have together.
+    /// The length of the segments that come again, each time but the first, in bytes. Where all segments together are
+    /// within the limit of that, they are not told from each other: at most what they have together.
     public var repeatedBytes: Int {
         let all = segments.reduce(0) { $0 + Int($1.blob.length) }
         guard all > FormatLimits.repeatedSegmentBytes else { return all }

@@ -12,10 +12,11 @@
 //   content  = 0 bytes | 1 extents
 //   extents  = count | (length * 2 + (1 for a hole), id unless a hole)*
 //
-// Numbers are varints, strings have a varint length before them. Flag 16: changed while it was read; flag 32:
-// read so soon after a change that another could carry the same timestamps; flag 64: gone from the source of an
-// archive; flag 128: something of it could not be read, and is not stored. A segment with gone entries has version 2, any other version 1: a reader that does not know them refuses
-// it by its version. `ManifestEntry.fault` holds the rules that go beyond the grammar, for writers and readers alike.
+// Numbers are varints, strings have a varint length before them. Flag 16: changed while it was read; flag 32: read so
+// soon after a change that another could carry the same timestamps; flag 64: gone from the source of an archive; flag
+// 128: something of it could not be read, and is not stored. A segment with gone entries has version 2, any other
+// version 1: a reader that does not know them refuses it by its version. `ManifestEntry.fault` holds the rules that go
+// beyond the grammar, for writers and readers alike.
 
 import BakCore
 

@@ -244,8 +244,8 @@ public enum ObjectFrame {
         return (header, UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...]))
     }
 
-    /// Checks the checksum of an object of `size` bytes piece by piece, so that no memory is set aside for one that only
-    /// claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on.
+    /// Checks the checksum of an object of `size` bytes piece by piece, so that no memory is set aside for one that
+    /// only claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on.
     public static func checkPieces(
         size: Int, object: String, read: (Int, UnsafeMutableRawBufferPointer) throws -> Void
     ) throws {

@@ -9,8 +9,8 @@ public enum ObjectNames {
     public static let config = ObjectKey("config")
     /// The folder of commit records.
     public static let snapshots = "snapshots"
-    /// The folder of the commit records' spares. Its name sorts before `snapshots`, so that a program that copies a repository
-    /// in the order of names while a backup runs never copies a spare without its record.
+    /// The folder of the commit records' spares. Its name sorts before `snapshots`, so that a program that copies a
+    /// repository in the order of names while a backup runs never copies a spare without its record.
     public static let spares = "records"
     /// The folder of begun sessions.
     public static let sessions = "sessions"

@@ -147,7 +147,8 @@ public struct CommitRecord: Equatable, Sendable {
     public var doubtfulPaths: [Int] = []
     /// The `originalID`s of earlier snapshots whose doubts this one ends, as it found the same; increasing.
     public var confirmed: [ID128] = []
-    /// The `originalID`s of further archives all of whose entries this one carries over, beside its parent's; increasing.
+    /// The `originalID`s of further archives all of whose entries this one carries over, beside its parent's;
+    /// increasing.
     public var joined: [ID128] = []
     /// Of an archive: whether it lacks something that what it comes after has, so that it stands for nothing.
     public var isLacking = false

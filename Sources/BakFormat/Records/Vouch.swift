@@ -1,5 +1,5 @@
-// A vouch: `vouched/<id>` says which content was called safe to delete because one snapshot has it. Whoever removes that
-// snapshot can then say what would be lost. In the common frame.
+// A vouch: `vouched/<id>` says which content was called safe to delete because one snapshot has it. Whoever removes
+// that snapshot can then say what would be lost. In the common frame.
 //
 //   body    repository id 16 | origin: time, host, program | snapshot id 16 | number of files (varint) | file*
 //   file    fingerprint of its content 16 | its path, with a varint length before it
@@ -111,8 +111,8 @@ extension FileContent {
     public var fingerprint: ID128 { ContentFingerprint(self).value() }
 }
 
-/// The `FileContent.fingerprint` of content whose extents come record by record: they need not be in memory together. For one
-/// thread.
+/// The `FileContent.fingerprint` of content whose extents come record by record: they need not be in memory together.
+/// For one thread.
 public final class ContentFingerprint {
     private var bytes = ByteWriter()
     /// What comes before `bytes`; nil of content that is short.

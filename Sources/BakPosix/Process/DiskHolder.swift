@@ -35,8 +35,8 @@ enum DiskHolder: Hashable {
 struct MachineAddress: Hashable {
     private let name: [UInt8]
 
-    /// From `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`; a source that names no machine
-    /// stands for itself. Nil for this machine.
+    /// From `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`; a source that names no
+    /// machine stands for itself. Nil for this machine.
     init?(_ source: [UInt8]) {
         let text = String(decoding: source, as: UTF8.self).lowercased()
         var rest = text[...]
@@ -106,8 +106,8 @@ struct Mount {
         return layers.isEmpty ? nil : layers
     }
 
-    /// What a path is on that a desktop shows: `mtp:host=…` and `mtp` are a phone, `smb-share:server=nas,share=photos` is another
-    /// machine.
+    /// What a path is on that a desktop shows: `mtp:host=…` and `mtp` are a phone, `smb-share:server=nas,share=photos`
+    /// is another machine.
     func shownByDesktop(_ path: [UInt8]) -> DiskHolder? {
         guard let real = Machine.realPath(path), real.starts(with: point) else { return nil }
         let name = real.dropFirst(point.count).split(separator: UInt8(ascii: "/")).first ?? []

@@ -1,8 +1,8 @@
 // Disks: which physical disks a path lies on, as far as this machine knows: partitions, LVM, RAID, encryption and image
 // files lie on what is beneath them, and a folder that is mounted elsewhere is where it was.
 //
-// Always holds: two paths are said to lie on different disks only if the disks of both are known, or if what holds one of
-// them cannot be a disk of what holds the other. Paths are bytes.
+// Always holds: two paths are said to lie on different disks only if the disks of both are known, or if what holds one
+// of them cannot be a disk of what holds the other. Paths are bytes.
 
 import BakCore
 import CLinux
@@ -93,8 +93,8 @@ public struct Disks {
     // MARK: Media that come and go
 
     /// What tells the medium that an open folder lies on from others that are mounted in the same place in turns: the
-    /// file system's UUID, or what was mounted. Nil where this machine knows neither. It is what this machine says of the
-    /// medium; a server has no part in it.
+    /// file system's UUID, or what was mounted. Nil where this machine knows neither. It is what this machine says of
+    /// the medium; a server has no part in it.
     func medium(of folder: Descriptor) -> String? {
         guard let status = try? folder.status() else { return nil }
         if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }

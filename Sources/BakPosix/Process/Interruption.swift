@@ -14,9 +14,9 @@ public enum Interruption {
     public static var isRequested: Bool { wishes.load(ordering: .relaxed) > 0 }
 
     /// Installs the handlers: SIGHUP, SIGINT and SIGTERM set the flag, and a second SIGINT or SIGTERM exits with 130 at
-    /// once. A SIGHUP is never the second one: a terminal that is closed sends it twice, by the kernel and by the shell, and
-    /// with a SIGTERM where the session ends. One that is ignored already, as under `nohup`, stays ignored. SIGPIPE and
-    /// SIGXFSZ are ignored, so that a closed pipe and a size limit are errors of a write.
+    /// once. A SIGHUP is never the second one: a terminal that is closed sends it twice, by the kernel and by the
+    /// shell, and with a SIGTERM where the session ends. One that is ignored already, as under `nohup`, stays ignored.
+    /// SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a size limit are errors of a write.
     public static func install() {
         // The counter exists before the first signal can ask for it.
         _ = wishes.load(ordering: .relaxed)

@@ -20,8 +20,8 @@ public enum Machine {
     }
 
     /// Sees to it that Swift's own allocator and the libraries, which abort or trap where they are given no memory, end
-    /// the program with a reason as well. What aborts for another reason still does. Where there is no memory for its words
-    /// either, Swift's allocator prints what is at address 0.
+    /// the program with a reason as well. What aborts for another reason still does. Where there is no memory for its
+    /// words either, Swift's allocator prints what is at address 0.
     public static func explainAborts() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -164,8 +164,8 @@ public enum Machine {
         realPath(Array(path.utf8)).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
-    /// A path as it is written, from the root on: with links, without `.` and `..`. What is relative begins at `folder`, or
-    /// where this process is.
+    /// A path as it is written, from the root on: with links, without `.` and `..`. What is relative begins at
+    /// `folder`, or where this process is.
     public static func absolutePath(_ path: [UInt8], from folder: [UInt8]? = nil) -> [UInt8] {
         let slash = UInt8(ascii: "/")
         var parts: [ArraySlice<UInt8>] = []

@@ -84,8 +84,8 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may take as
-    /// long as a command.
+    /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may
+    /// take as long as a command.
     public static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -109,8 +109,8 @@ public enum PasswordInput {
         }
     }
 
-    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and has
-    /// longer for that.
+    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and
+    /// has longer for that.
     public static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -223,8 +223,8 @@ public enum PasswordInput {
             return status != nil
         }
         do throws(Errno) {
-            // Ours must go, or the end of what the command prints is never seen. What it has started and left behind may hold
-            // that open for as long as it runs.
+            // Ours must go, or the end of what the command prints is never seen. What it has started and left behind
+            // may hold that open for as long as it runs.
             try input.close()
             let count = try readToEnd(output, into: buffer, patience, hasEnded)
             while try !hasEnded() {

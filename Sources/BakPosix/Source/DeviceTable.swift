@@ -23,10 +23,11 @@ final class DeviceTable: Sendable {
 }
 
 extension MediumEvidence {
-    /// File systems of this machine that number a file once and change its ctime with every change of it, by the `f_type`
-    /// of statfs(2): ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, F2FS, ZFS, bcachefs, JFS, NILFS2, UBIFS, ReiserFS. Not here:
-    /// FAT, exFAT (numbers given out anew at each mount, ctime a copy of mtime), every FUSE, NFS, SMB, 9P and other
-    /// networks (the server decides), overlayfs (numbers change with a copy-up), NTFS, HFS+, images that are only read.
+    /// File systems of this machine that number a file once and change its ctime with every change of it, by the
+    /// `f_type` of statfs(2): ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, F2FS, ZFS, bcachefs, JFS, NILFS2, UBIFS,
+    /// ReiserFS. Not here: FAT, exFAT (numbers given out anew at each mount, ctime a copy of mtime), every FUSE, NFS,
+    /// SMB, 9P and other networks (the server decides), overlayfs (numbers change with a copy-up), NTFS, HFS+, images
+    /// that are only read.
     private static let identifying: Set<UInt32> = [
         0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x8584_58f6, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e,
         0x3153_464a, 0x3434, 0x2405_1905, 0x5265_4973,

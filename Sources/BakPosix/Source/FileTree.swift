@@ -29,8 +29,8 @@ public final class FileTree: SourceTree {
     private let accounts = AccountNames()
     private let devices = DeviceTable()
 
-    /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is a
-    /// link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
+    /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is
+    /// a link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
         var links: Set<[UInt8]> = []

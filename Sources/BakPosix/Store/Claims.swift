@@ -16,8 +16,8 @@ import BakCore
 import BakStorage
 import Glibc
 
-/// The calls that claims and locks are made of. Each is one step, which others see as a whole or not at all. Paths are relative
-/// to the store's folder.
+/// The calls that claims and locks are made of. Each is one step, which others see as a whole or not at all. Paths are
+/// relative to the store's folder.
 protocol ClaimFolder {
     /// True if there is something at the path.
     func exists(_ path: String) throws(Errno) -> Bool
@@ -196,7 +196,8 @@ struct Claims<Folder: ClaimFolder> {
         return .gone
     }
 
-    /// Decides a claim that was made or found: its content takes the name if that is free. True if this call has done it.
+    /// Decides a claim that was made or found: its content takes the name if that is free. True if this call has done
+    /// it.
     private func settle(
         _ token: String, _ claim: String, _ key: String, isHelper: Bool
     ) throws(Errno) -> Bool {

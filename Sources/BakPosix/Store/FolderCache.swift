@@ -2,9 +2,9 @@
 // and never changed in place, so a mapping stays valid as long as it is held. Nothing is synced: whoever
 // owns the content has checksums in it and rebuilds it from the store.
 //
-// Always holds: only regular files are read that nobody but their owner may write to, where the owner is the user, root,
-// or, for root, the folder's owner. Nothing waits for what a FIFO or a device would give, and no link is followed within
-// the cache. What else has a file's name is as if there were none, and gives way when the file is written.
+// Always holds: only regular files are read that nobody but their owner may write to, where the owner is the user,
+// root, or, for root, the folder's owner. Nothing waits for what a FIFO or a device would give, and no link is followed
+// within the cache. What else has a file's name is as if there were none, and gives way when the file is written.
 
 import BakCore
 import BakStorage

@@ -1,7 +1,8 @@
 // Naming: how a store gives an object its name so that of several writers one wins. Which way is taken is the store's
 // own affair and must be the same for everyone who writes to it: a store with a folder `claims` is written with claims,
-// one with a folder `locks` with locks, one with a file `unguarded` has nothing better than to look first, and any other by a call that refuses names
-// that are taken. Calls are tried out in `tmp/` before they are relied upon where a file system may do as it likes.
+// one with a folder `locks` with locks, one with a file `unguarded` has nothing better than to look first, and any
+// other by a call that refuses names that are taken. Calls are tried out in `tmp/` before they are relied upon where a
+// file system may do as it likes.
 
 import BakCore
 import BakStorage
@@ -71,8 +72,8 @@ extension LocalStore {
 
     private func remember(_ naming: Naming) -> Naming { monitor.locked { way = naming }; return naming }
 
-    /// The way that is noted in the store. Throws ENOTDIR where it cannot be told, since something else is in the place of
-    /// what says so: with another way than the other writers have, objects could be overwritten.
+    /// The way that is noted in the store. Throws ENOTDIR where it cannot be told, since something else is in the place
+    /// of what says so: with another way than the other writers have, objects could be overwritten.
     private func settledNaming() throws(Errno) -> Naming? {
         if try isThere(ClaimNames.folder, S_IFDIR) { return .claim }
         if try isThere(ClaimNames.locks, S_IFDIR) { return .lock }
@@ -344,8 +345,8 @@ extension LocalStore {
     /// The store's folder, as claims use it.
     func claimFolder() -> StoreClaimFolder { StoreClaimFolder(store: self) }
 
-    /// Removes what claims of crashed writers left, a day old by the medium's clock. It only ends what is decided, which is
-    /// safe at any time.
+    /// Removes what claims of crashed writers left, a day old by the medium's clock. It only ends what is decided,
+    /// which is safe at any time.
     func tidyClaims(olderThanSeconds seconds: Int64) throws(Errno) {
         let folder = claimFolder()
         guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }

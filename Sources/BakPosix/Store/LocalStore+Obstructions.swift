@@ -1,5 +1,5 @@
-// What has an object's name and is no regular file. It is no object: listings leave it out and readers find nothing. But
-// nothing can get its name either, so whoever wants to store something there is told what is in the way.
+// What has an object's name and is no regular file. It is no object: listings leave it out and readers find nothing.
+// But nothing can get its name either, so whoever wants to store something there is told what is in the way.
 
 import BakCore
 import BakStorage

@@ -1,7 +1,7 @@
 // LocalStore+Place: what tells the store's folder from others, and the paths by which it is reached.
 //
-// Always holds: what is in the store has no part in it, so that whoever has the store cannot pass off another state of it as
-// another place; and a place that only its path tells from others is named by that path alone.
+// Always holds: what is in the store has no part in it, so that whoever has the store cannot pass off another state of
+// it as another place; and a place that only its path tells from others is named by that path alone.
 
 import BakStorage
 import CLinux

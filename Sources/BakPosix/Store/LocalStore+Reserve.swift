@@ -14,9 +14,9 @@ extension LocalStore {
     static let reserveFiles = 16
     /// Each of so many bytes.
     static let reserveFileBytes = 64 << 10
-    /// Btrfs keeps names and content apart: where there is room for the one there may be none for the other. There each file
-    /// has attributes of noise, too, which lie where names do. A name is given only while some MiB are free for it, far more
-    /// than it takes.
+    /// Btrfs keeps names and content apart: where there is room for the one there may be none for the other. There each
+    /// file has attributes of noise, too, which lie where names do. A name is given only while some MiB are free for
+    /// it, far more than it takes.
     private static let typeWithRoomForNames = 0x9123_683e
     private static let (reserveAttributes, reserveAttributeBytes) = (68, 3800)
     /// The reserve takes at most this part of what is free.

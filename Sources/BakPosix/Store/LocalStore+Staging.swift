@@ -159,8 +159,8 @@ extension LocalStore {
         }
     }
 
-    /// Stores an object once more if what was written for it was removed before it had its name: the content is at hand,
-    /// and what is removed cannot take the name later.
+    /// Stores an object once more if what was written for it was removed before it had its name: the content is at
+    /// hand, and what is removed cannot take the name later.
     func againIfRemoved(_ store: () throws(StoreError) -> PutOutcome) throws(StoreError) -> PutOutcome {
         do throws(StoreError) {
             return try store()

@@ -67,8 +67,9 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return store
     }
 
-    /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store
-    /// was interrupted, or what systems leave on every medium. Nil when there is no such folder or it cannot be looked into.
+    /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store was
+    /// interrupted, or what systems leave on every medium. Nil when there is no such folder or it cannot be looked
+    /// into.
     public static func canBegin(inFolder path: String) -> Bool? {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
@@ -98,7 +99,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         case ".ds_store", "._.trashes": return kind == S_IFREG
         case "system volume information", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd":
             return kind == S_IFDIR
-        // What a check of the file system saved is for its owner to look through first; mostly only root can look into it.
+        // What a check of the file system saved is for its owner to look through first; mostly only root can look into
+        // it.
         case "lost+found":
             return kind == S_IFDIR
                 && (faccessat(folder, name, R_OK, 0) != 0 || holdsOnly({ _ in false }, name, in: folder))

@@ -1,6 +1,6 @@
-// Locks: put-if-absent where not even a folder's rename is to be relied upon, as with some drivers of FAT over FUSE. What
-// is left there is that of two who make one folder, one is refused. The folder `locks/NAME` is made, the name is looked
-// at, given, made durable, and the folder removed.
+// Locks: put-if-absent where not even a folder's rename is to be relied upon, as with some drivers of FAT over FUSE.
+// What is left there is that of two who make one folder, one is refused. The folder `locks/NAME` is made, the name is
+// looked at, given, made durable, and the folder removed.
 //
 // Always holds: a lock is never broken by time, so that one who was only paused overwrites nothing. One who is killed
 // between the two leaves the lock. Then the name cannot be put any more until the user says that no program is running.

@@ -1,4 +1,5 @@
-// StoreClaimFolder: a store's folder as claims and locks use it. As everywhere in a store no link is followed on the way.
+// StoreClaimFolder: a store's folder as claims and locks use it. As everywhere in a store no link is followed on the
+// way.
 
 import CLinux
 import Glibc

@@ -11,8 +11,8 @@ final class Descriptor: @unchecked Sendable {
     let number: Int32
     private var isClosed = false
 
-    /// Takes over an open descriptor. Never inlined: Swift 6.3's optimizer puts one that it sees made and let go of in one
-    /// function on the stack, and in some functions frees it as if it were on the heap.
+    /// Takes over an open descriptor. Never inlined: Swift 6.3's optimizer puts one that it sees made and let go of in
+    /// one function on the stack, and in some functions frees it as if it were on the heap.
     @inline(never)
     init(_ number: Int32) { self.number = number }
 

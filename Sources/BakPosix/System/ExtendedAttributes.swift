@@ -45,8 +45,8 @@ struct AttributeHolder {
         }
     }
 
-    /// True if a program is the file system (FUSE) and fails at a name that no file has, too: `rclone mount` says EIO where
-    /// it has no attributes at all.
+    /// True if a program is the file system (FUSE) and fails at a name that no file has, too: `rclone mount` says EIO
+    /// where it has no attributes at all.
     private var isWithout: Bool {
         let name = "user.bakstore.none"
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)

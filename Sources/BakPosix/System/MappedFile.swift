@@ -1,8 +1,9 @@
-// MappedFile: files mapped for reading. The pages of one that is cut short, or whose medium fails, cannot be had any more:
-// to touch them raises SIGBUS. The handler maps zeros over the whole file, and the reader goes on.
+// MappedFile: files mapped for reading. The pages of one that is cut short, or whose medium fails, cannot be had any
+// more: to touch them raises SIGBUS. The handler maps zeros over the whole file, and the reader goes on.
 //
-// Always holds: who reads a mapped file verifies what is read, zeros never pass, and the mapping says that it is no more
-// intact. A SIGBUS anywhere else ends the process as ever. The handler only uses atomics and mmap, which may be used in one.
+// Always holds: who reads a mapped file verifies what is read, zeros never pass, and the mapping says that it is no
+// more intact. A SIGBUS anywhere else ends the process as ever. The handler only uses atomics and mmap, which may be
+// used in one.
 
 import BakStorage
 import CLinux

@@ -1,5 +1,6 @@
-// OpenFileBudget: how many files this process may have open, and what each of its parts may take of them. A container or
-// a service may be allowed 64 or fewer; then fewer folders, files and packs are open at a time, and nothing else changes.
+// OpenFileBudget: how many files this process may have open, and what each of its parts may take of them. A container
+// or a service may be allowed 64 or fewer; then fewer folders, files and packs are open at a time, and nothing else
+// changes.
 //
 // Always holds: what runs out of numbers waits for another thread to give one back. The limit is the process's, so it
 // never becomes the failure of the entry that happened to be next. Nothing waits once a wait was in vain, nor after the
@@ -57,8 +58,8 @@ enum OpenFileBudget {
         }
     }
 
-    /// So many numbers the work on a repository takes at least, whatever the command: a check takes 22, which is the most.
-    /// With fewer a thread may wait for a number that no other one can give back.
+    /// So many numbers the work on a repository takes at least, whatever the command: a check takes 22, which is the
+    /// most. With fewer a thread may wait for a number that no other one can give back.
     private static let fewest = 24
 
     /// Says how many repositories there will be, before anything is opened.

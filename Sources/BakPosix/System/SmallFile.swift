@@ -25,8 +25,8 @@ public enum SmallFile {
         }
     }
 
-    /// Reads a file of at most `limit` bytes that nobody has named, so that there is nobody to write into a pipe in its place: what
-    /// is no regular file is refused, and never waited for.
+    /// Reads a file of at most `limit` bytes that nobody has named, so that there is nobody to write into a pipe in its
+    /// place: what is no regular file is refused, and never waited for.
     public static func readRegular(path: String, limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)

@@ -282,8 +282,8 @@ extension FolderTarget {
         var isOwn = false
     }
 
-    /// Makes a file without a name in a folder; nil where the medium has no such files. Nobody can open it before it has
-    /// one, so it may have its own mode from the beginning.
+    /// Makes a file without a name in a folder; nil where the medium has no such files. Nobody can open it before it
+    /// has one, so it may have its own mode from the beginning.
     private func createUnnamed(_ parent: Descriptor, _ mode: mode_t) throws(Errno) -> Descriptor? {
         guard medium.makesUnnamed else { return nil }
         do throws(Errno) {

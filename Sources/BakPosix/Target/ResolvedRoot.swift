@@ -92,8 +92,8 @@ struct ResolvedRoot {
         return [slash] + folder + target
     }
 
-    /// The absolute path of what is not there, without its leading slash: where it would be by the links that are. So a path by
-    /// way of a link to a disk has one name, whether the disk is connected or not.
+    /// The absolute path of what is not there, without its leading slash: where it would be by the links that are. So a
+    /// path by way of a link to a disk has one name, whether the disk is connected or not.
     private static func absolute(_ root: [UInt8]) -> [UInt8] {
         var place = root.first == slash ? [] : (try? realPath([UInt8(ascii: ".")])) ?? []
         var rest = Array(root.split(separator: slash).reversed().map { Array($0) })

@@ -1,9 +1,9 @@
 // RestoreTemporary: the names that a restore gives to what is not whole yet, and which of them have no owner any more.
 //
 // A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
-// when it began (26), and a count (32). So any process can tell whether the one that made it still runs:
-// exactly on the same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner: by the clock
-// that gives the files there their times, since this machine's may be days ahead. What a running restore has made is never
+// when it began (26), and a count (32). So any process can tell whether the one that made it still runs: exactly on the
+// same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner: by the clock that
+// gives the files there their times, since this machine's may be days ahead. What a running restore has made is never
 // called abandoned; what is of another name is never touched.
 
 import BakCore

@@ -164,8 +164,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Gives an unnamed file its name. A link with that name may be refused where a rename to it is not, as one of a name
-    /// that only some file systems can have.
+    /// Gives an unnamed file its name. A link with that name may be refused where a rename to it is not, as one of a
+    /// name that only some file systems can have.
     private func giveName(
         _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) {

@@ -182,8 +182,8 @@ final class TargetFolders: @unchecked Sendable {
         _ = dropped
     }
 
-    /// Gives the owner, if that is this user, all rights to the folders on the way to `path` and to that folder. True if
-    /// that changed anything.
+    /// Gives the owner, if that is this user, all rights to the folders on the way to `path` and to that folder. True
+    /// if that changed anything.
     private func lendRights(to path: ArraySlice<UInt8>) -> Bool {
         var hasChanged = false
         func lend(_ folder: Descriptor, _ key: [UInt8]) {

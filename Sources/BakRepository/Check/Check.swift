@@ -118,8 +118,8 @@ public final class RepositoryCheck {
         return found.foundBlobs > 0 || found.salvagedBlobs > 0
     }
 
-    /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it made
-    /// others before, and which have got nothing back since, it makes nothing.
+    /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it
+    /// made others before, and which have got nothing back since, it makes nothing.
     private func lookAhead() {
         var request = RepairRequest(host: "", program: "")
         request.isDryRun = true

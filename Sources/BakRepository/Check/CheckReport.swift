@@ -5,8 +5,8 @@ import BakFormat
 
 /// How much a check reads.
 public enum CheckDepth: Sendable, Equatable {
-    /// Listings, every index segment and manifest, every pack's header and footer. What an earlier check found damaged is
-    /// read as a whole.
+    /// Listings, every index segment and manifest, every pack's header and footer. What an earlier check found damaged
+    /// is read as a whole.
     case structure
     /// That, and every byte of the chosen packs, those first that have not been read for longest.
     case readData(PackSubset)
@@ -121,9 +121,11 @@ public struct CheckReport: Sendable, Equatable {
     public var affectedSnapshots = 0
     /// Those of which the list of files cannot be read as a whole, so that not all affected files are counted.
     public var unlistedSnapshots = 0
-    /// Whether snapshots lack content or lists of files, which the next backup stores again if the sources still have it.
+    /// Whether snapshots lack content or lists of files, which the next backup stores again if the sources still have
+    /// it.
     public var lacksContent = false
-    /// Things in the place of objects that keep a snapshot from being known, forgotten or pruned. They count as damaged objects.
+    /// Things in the place of objects that keep a snapshot from being known, forgotten or pruned. They count as damaged
+    /// objects.
     public var obstructions = 0
     /// Snapshots whose forget marker does not open. These count as damaged objects.
     public var damagedMarkers: [ID128] = []

@@ -61,8 +61,8 @@ struct PackCensus: Sendable {
         return low < packs.count && packs[low].id == id ? low : nil
     }
 
-    /// The packs that a check reads: those that an earlier one found damaged, lest anybody be told that all is well because
-    /// they were not looked at again, and those of its subset that have not been read for longest.
+    /// The packs that a check reads: those that an earlier one found damaged, lest anybody be told that all is well
+    /// because they were not looked at again, and those of its subset that have not been read for longest.
     func choose(_ depth: CheckDepth, _ log: ReadLog) -> [CountedPack] {
         let present = packs.filter { $0.storedBytes != nil }
         let damaged = present.filter { log.damaged.contains($0.id) }

@@ -3,8 +3,8 @@
 // damaged. It lies in the cache: without it a check begins anew. Each copy of a repository has its own: one that was
 // read says nothing of another's disk.
 //
-//   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8
-//   row   pack id 16 | seconds since 1970, or -1 if it was never found whole 8 | 1 if it was found damaged since, else 0 8
+//   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8 row pack
+//   id 16 | seconds since 1970, or -1 if it was never found whole 8 | 1 if it was found damaged since, else 0 8
 
 import BakCodec
 import BakCore
@@ -95,8 +95,8 @@ struct ReadLog: Equatable {
 }
 
 extension Repository {
-    /// The packs that a check from here found damaged when it read them last, and that the index still names: whoever stores
-    /// counts on what they have.
+    /// The packs that a check from here found damaged when it read them last, and that the index still names: whoever
+    /// stores counts on what they have.
     public func packsFoundDamaged() throws -> [ID128] {
         let damaged = ReadLog(self).damaged
         if damaged.isEmpty { return [] }

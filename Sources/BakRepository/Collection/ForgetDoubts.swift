@@ -1,8 +1,8 @@
 // ForgetDoubts: snapshots that a damaged marker forgets. They stay hidden, since a prune may have deleted what they
 // had; but nothing that is still there is deleted on the word of such a marker.
 //
-// A marker has done its work when the root of its snapshot's list of files is in the index no more. This machine remembers
-// the roots, so that it need not read markers that have:
+// A marker has done its work when the root of its snapshot's list of files is in the index no more. This machine
+// remembers the roots, so that it need not read markers that have:
 //
 //   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | rows, sorted | XXH3-128 of it all 16
 //   row: snapshot id 16 | root id 16 | root's length 4 | zero 4

@@ -1,5 +1,6 @@
-// SessionWatch: sees to it that sessions are decided. A session that is not is left alone for a while and then ended by a
-// tombstone. What follows is safe whenever that is done. The time of day, which differs between machines, has no part in it.
+// SessionWatch: sees to it that sessions are decided. A session that is not is left alone for a while and then ended by
+// a tombstone. What follows is safe whenever that is done. The time of day, which differs between machines, has no part
+// in it.
 
 import BakCore
 import BakFormat
@@ -103,8 +104,8 @@ final class SessionWatch {
         }
     }
 
-    /// Ends a session whose record is damaged, as a power cut leaves it: what a program registers is whole. True when it
-    /// is decided now.
+    /// Ends a session whose record is damaged, as a power cut leaves it: what a program registers is whole. True when
+    /// it is decided now.
     func endIfDamaged(_ session: ID128) throws -> Bool {
         do {
             _ = try repository.sessionRecord(session)

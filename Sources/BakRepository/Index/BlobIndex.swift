@@ -51,7 +51,8 @@ public final class BlobIndex: @unchecked Sendable {
     private let witness: PackWitness?
     private let viewMonitor = Monitor()
     private var currentView: View
-    /// Held while the index is read anew, when the view has only a part of it. Whoever misses something waits for the rest.
+    /// Held while the index is read anew, when the view has only a part of it. Whoever misses something waits for the
+    /// rest.
     private let refreshMonitor = Monitor()
     /// Held by whoever replaces the view.
     private let updateMonitor = Monitor()

@@ -158,8 +158,8 @@ package final class IndexTable: Sendable {
             == (block(number) + bytes.count).loadUnaligned(as: UInt64.self).littleEndian
     }
 
-    /// What tells a block from one of another generation or place: a number that is XORed to its checksum. Two places of
-    /// one generation never have the same, since each step can be undone.
+    /// What tells a block from one of another generation or place: a number that is XORed to its checksum. Two places
+    /// of one generation never have the same, since each step can be undone.
     private static func mark(of block: Int, _ generation: ID128) -> UInt64 {
         var number = generation.high ^ UInt64(block)
         number = (number ^ number >> 32) &* 0xd6e8_feb8_6659_fd93

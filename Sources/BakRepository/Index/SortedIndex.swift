@@ -75,8 +75,8 @@ struct SortedIndex: Sendable {
         guard table?.isIntact ?? true else { throw .cacheChanged }
     }
 
-    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the end
-    /// if the table changed meanwhile.
+    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the
+    /// end if the table changed meanwhile.
     func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) throws {
         var copies: [IndexEntry] = []
         var first = 0

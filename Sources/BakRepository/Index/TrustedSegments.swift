@@ -36,9 +36,9 @@ struct TrustedSegments {
 
     /// Lists what counts, beginning with what `gc/` says.
     ///
-    /// Throws `CorruptionError` when the newest decision cannot be read. A session with a damaged record counts for readers
-    /// and collections alike: who knows its segment deletes its packs only together with that. Nobody stores by what
-    /// it names (`isStoring`), as a damaged tombstone looks the same.
+    /// Throws `CorruptionError` when the newest decision cannot be read. A session with a damaged record counts for
+    /// readers and collections alike: who knows its segment deletes its packs only together with that. Nobody stores by
+    /// what it names (`isStoring`), as a damaged tombstone looks the same.
     static func list(
         _ repository: Repository, isStoring: Bool, _ milestones: Milestones = Milestones()
     ) throws -> TrustedSegments {

@@ -1,12 +1,13 @@
 // KeySlotRemoval: how a key slot goes while others remove slots too, and any of them may stop at any moment.
 //
-// Always holds: a slot is deleted only by who has put an object beside it that says so, and has after that found another
-// slot that nobody had said it of. Then one is always left. Each who deletes a slot has found another that was to stay; who
-// deletes that one says so later than that, looks later still, and so finds yet another. Of the last one of them all the slot that it
-// found stays. A slot that is to go opens the repository until it is deleted: who stops before loses nothing.
+// Always holds: a slot is deleted only by who has put an object beside it that says so, and has after that found
+// another slot that nobody had said it of. Then one is always left. Each who deletes a slot has found another that was
+// to stay; who deletes that one says so later than that, looks later still, and so finds yet another. Of the last one
+// of them all the slot that it found stays. A slot that is to go opens the repository until it is deleted: who stops
+// before loses nothing.
 //
-// Each has an object of its own name. With one for all who remove a slot, one that gives up would take away what another
-// relies on.
+// Each has an object of its own name. With one for all who remove a slot, one that gives up would take away what
+// another relies on.
 
 import BakCore
 import BakFormat
@@ -27,8 +28,8 @@ extension Repository {
         let wasThere: Bool
         do {
             try store.putUnderFreshName(mark, [])
-            // In this order: all marks are listed, and then slots are read. Who deletes one that is read after a listing without
-            // a mark of it has put that mark, and so looks, later than this look began.
+            // In this order: all marks are listed, and then slots are read. Who deletes one that is read after a
+            // listing without a mark of it has put that mark, and so looks, later than this look began.
             found = try foundSlots()
             try expectOther(than: id, in: found, evenIfGoing: false)
             wasThere = try isThere(id)
@@ -62,8 +63,8 @@ extension Repository {
         }
     }
 
-    /// Deletes the marks of slots that are gone: no slot comes back, so that they mean nothing any more. What is left of them
-    /// does no harm.
+    /// Deletes the marks of slots that are gone: no slot comes back, so that they mean nothing any more. What is left
+    /// of them does no harm.
     private func clear(_ marks: [(slot: ID128, key: ObjectKey)]) {
         for (slot, key) in marks where (try? isThere(slot)) == false { try? store.delete(key) }
     }

@@ -1,9 +1,9 @@
 // KeySlots: the passwords of an encrypted repository. Each slot wraps the same key under a password of its own.
 //
-// Always holds: a slot is durable before another goes. A slot of another repository, as an interrupted init leaves it, is
-// no slot of this one. Whoever holds the store can put more of them: only one whose note opens under the repository's key
-// was made by somebody who had the key, and only such a one counts as another. However many there are, opening takes no
-// more work than 32 slots of the highest cost do. How slots go: KeySlotRemoval.
+// Always holds: a slot is durable before another goes. A slot of another repository, as an interrupted init leaves it,
+// is no slot of this one. Whoever holds the store can put more of them: only one whose note opens under the
+// repository's key was made by somebody who had the key, and only such a one counts as another. However many there are,
+// opening takes no more work than 32 slots of the highest cost do. How slots go: KeySlotRemoval.
 
 import BakCodec
 import BakCore
@@ -87,8 +87,8 @@ struct KeySlots {
         (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
     }
 
-    /// The slots in the order in which a password is tried on them: `known`, which this machine opened last; then what is
-    /// cheap before what is dear.
+    /// The slots in the order in which a password is tried on them: `known`, which this machine opened last; then what
+    /// is cheap before what is dear.
     func order(known: ID128?) -> [KeySlot] {
         let byCost = slots.sorted { ($0.cost.work, $0.id) < ($1.cost.work, $1.id) }
         return byCost.filter { $0.id == known } + byCost.filter { $0.id != known }

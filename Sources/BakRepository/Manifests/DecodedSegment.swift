@@ -1,4 +1,5 @@
-// DecodedSegment: a manifest segment as values, in which entries are found by their paths. Where it is damaged it has what comes before that.
+// DecodedSegment: a manifest segment as values, in which entries are found by their paths. Where it is damaged it has
+// what comes before that.
 //
 // Always holds: its paths increase; extents belong to the entry that they follow, or to one of a segment before.
 

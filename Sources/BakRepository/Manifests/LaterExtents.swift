@@ -1,5 +1,5 @@
-// LaterExtents: the extents that files have beyond their own records, read a second time. Whether a file is to be kept is
-// known when all of them have been read once, and a file may have more of them than fit into memory.
+// LaterExtents: the extents that files have beyond their own records, read a second time. Whether a file is to be kept
+// is known when all of them have been read once, and a file may have more of them than fit into memory.
 
 import BakCore
 import BakFormat

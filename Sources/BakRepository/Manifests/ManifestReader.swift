@@ -58,8 +58,8 @@ public final class ManifestReader {
     /// The segments of the manifest, in order.
     public var segments: [ManifestSegmentReference] { root.segments }
 
-    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream. The extents of a file
-    /// may be shorter or longer than its size; together they are below 2^64 bytes.
+    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream. The extents of a
+    /// file may be shorter or longer than its size; together they are below 2^64 bytes.
     public func next() throws -> ManifestRecord? {
         guard let kind = try advance(), let segment else { return nil }
         return kind == .entry ? .entry(try segment.entry()) : .continuation(try segment.extentList())
@@ -94,8 +94,8 @@ public final class ManifestReader {
         return root.segments[nextSegment - 1].firstPath
     }
 
-    /// Goes on behind all that lies beneath a folder, of which the last record is or which holds it: segments that have nothing
-    /// else are not read. What of it comes in the segment being read is still handed out.
+    /// Goes on behind all that lies beneath a folder, of which the last record is or which holds it: segments that have
+    /// nothing else are not read. What of it comes in the segment being read is still handed out.
     public func skipContent(of folder: [UInt8]) {
         // What comes right after all that a folder holds: '/' ranks below every other byte.
         let next = folder + [1]
@@ -117,8 +117,8 @@ public final class ManifestReader {
         if entryCount > 0, let segment { before = (segment.path, segment.fields) }
     }
 
-    /// Checks the record that the segment stands at against the ones before; false for extents of a file that was skipped,
-    /// or that is too long already.
+    /// Checks the record that the segment stands at against the ones before; false for extents of a file that was
+    /// skipped, or that is too long already.
     private func check(_ kind: ManifestSegmentDecoder.RecordKind) throws(CorruptionError) -> Bool {
         guard let segment else { return false }
         recordCount += 1

@@ -55,7 +55,8 @@ public final class ManifestWriter {
         }
     }
 
-    /// Appends an entry of one record, and the extents that come after these: each record's as `more` gives them, until nil.
+    /// Appends an entry of one record, and the extents that come after these: each record's as `more` gives them, until
+    /// nil.
     public func append(_ entry: ManifestEntry, continuedBy more: () throws -> [Extent]?) throws {
         try append(entry)
         while let extents = try more() {

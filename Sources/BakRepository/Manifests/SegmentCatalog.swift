@@ -1,8 +1,8 @@
-// SegmentCatalog: each distinct manifest segment of some snapshots once, with the snapshots that have it. Most segments are in
-// most snapshots of a device; whoever wants to know something of all files looks at each once.
+// SegmentCatalog: each distinct manifest segment of some snapshots once, with the snapshots that have it. Most segments
+// are in most snapshots of a device; whoever wants to know something of all files looks at each once.
 //
-// Always holds: segments are numbered in the order in which they were met first, and keep their numbers. Memory is some dozens of bytes
-// for each distinct segment, and a few for each break in the row of snapshots that have it.
+// Always holds: segments are numbered in the order in which they were met first, and keep their numbers. Memory is some
+// dozens of bytes for each distinct segment, and a few for each break in the row of snapshots that have it.
 
 import BakCore
 import BakFormat

@@ -1,8 +1,8 @@
-// SnapshotContent: the bytes of one file of a snapshot, from any offset on. A file may have more extents than fit into memory:
-// those that one segment of the manifest has are there at a time.
+// SnapshotContent: the bytes of one file of a snapshot, from any offset on. A file may have more extents than fit into
+// memory: those that one segment of the manifest has are there at a time.
 //
-// Always holds: every byte is verified, and lies where the list of extents has it; a list that does not add up to the file's
-// size is an error where it is seen. The list is read as far as a reader comes.
+// Always holds: every byte is verified, and lies where the list of extents has it; a list that does not add up to the
+// file's size is an error where it is seen. The list is read as far as a reader comes.
 
 import BakCore
 import BakFormat
@@ -146,8 +146,9 @@ public final class SnapshotContent {
 
     // MARK: Reading
 
-    /// Fills `buffer` with what the file has from `offset` on; a hole reads as zeros. Returns how many bytes these are: fewer than
-    /// the buffer has at the end of the file, and before what cannot be read, which the next call then throws.
+    /// Fills `buffer` with what the file has from `offset` on; a hole reads as zeros. Returns how many bytes these are:
+    /// fewer than the buffer has at the end of the file, and before what cannot be read, which the next call then
+    /// throws.
     ///
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
     public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
@@ -194,7 +195,8 @@ public final class SnapshotContent {
         }
     }
 
-    /// The bytes of a chunk, valid until the next call; with it those that follow are read when the reader goes forward.
+    /// The bytes of a chunk, valid until the next call; with it those that follow are read when the reader goes
+    /// forward.
     private func chunk(_ reference: BlobReference, at place: Int) throws -> UnsafeRawBufferPointer {
         let start = starts[place]
         if let current, current.start == start { return current.bytes }

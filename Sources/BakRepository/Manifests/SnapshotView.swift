@@ -1,9 +1,9 @@
-// SnapshotView: a snapshot as a tree of folders and files: an entry by its path, a folder's children, a file's content. What
-// lists, finds, compares, serves or mounts a snapshot looks at it through here.
+// SnapshotView: a snapshot as a tree of folders and files: an entry by its path, a folder's children, a file's content.
+// What lists, finds, compares, serves or mounts a snapshot looks at it through here.
 //
-// Always holds: what is handed out was verified; memory is bounded whatever the manifest says. A folder's children cost the
-// segments that they are in, and not those of what lies beneath them. What is damaged is an error that names object and offset, and
-// costs nothing of the other segments.
+// Always holds: what is handed out was verified; memory is bounded whatever the manifest says. A folder's children cost
+// the segments that they are in, and not those of what lies beneath them. What is damaged is an error that names object
+// and offset, and costs nothing of the other segments.
 
 import BakCore
 import BakFormat
@@ -29,10 +29,10 @@ public final class SnapshotView: Sendable {
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
     ///
     /// - Parameters:
-    ///   - cache: of the same repository, for what is looked at again or by several; nil where a listing or a file is read once,
-    ///     which is faster so.
-    ///   - takesDamagedSegments: false if `entry` and `content` are to take nothing from a segment that is damaged in any
-    ///     part.
+    ///   - cache: of the same repository, for what is looked at again or by several; nil where a listing or a file is
+    ///     read once, which is faster so.
+    ///   - takesDamagedSegments: false if `entry` and `content` are to take nothing from a segment that is damaged in
+    ///     any part.
     public init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, cache: BlobCache? = nil,
         takesDamagedSegments: Bool = true
@@ -58,15 +58,16 @@ public final class SnapshotView: Sendable {
         case everything
     }
 
-    /// Hands the entry at a path, and those beneath it as deep as is wanted, to `body` until that returns false. Returns whether
-    /// there is anything at or beneath the path.
+    /// Hands the entry at a path, and those beneath it as deep as is wanted, to `body` until that returns false.
+    /// Returns whether there is anything at or beneath the path.
     ///
     /// Throws `StoreError`, what `onDamage` throws, and what `body` throws.
     ///
     /// - Parameters:
     ///   - path: empty for the whole snapshot.
-    ///   - onDamage: told what keeps a part of the list from being read, a `CorruptionError` or `MissingBlobError`, and the path
-    ///     at which that part begins. Listing goes on behind it. A part that the listing does not need is not looked at.
+    ///   - onDamage: told what keeps a part of the list from being read, a `CorruptionError` or `MissingBlobError`, and
+    ///     the path at which that part begins. Listing goes on behind it. A part that the listing does not need is not
+    ///     looked at.
     @discardableResult
     public func list(
         _ path: [UInt8], _ depth: Depth,
@@ -104,8 +105,8 @@ public final class SnapshotView: Sendable {
         }
     }
 
-    /// Hands the entries right in a folder to `body`, in their order, until that returns false. Their content has the extents of
-    /// their own records.
+    /// Hands the entries right in a folder to `body`, in their order, until that returns false. Their content has the
+    /// extents of their own records.
     ///
     /// Throws as `list` does; damage where `onDamage` is not given.
     ///
@@ -119,9 +120,11 @@ public final class SnapshotView: Sendable {
 
     // MARK: Single entries
 
-    /// The entry of a path; nil if there is none. Its content has those extents that are in the same segment of the manifest.
+    /// The entry of a path; nil if there is none. Its content has those extents that are in the same segment of the
+    /// manifest.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError` if the segment that has to have it cannot be read so far.
+    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError` if the segment that has to have it cannot be read
+    /// so far.
     public func entry(at path: [UInt8]) throws -> ManifestEntry? { try find(path)?.entry }
 
     /// The content of a regular file, for one thread; nil if there is no such file.
@@ -154,7 +157,8 @@ public final class SnapshotView: Sendable {
         return nil
     }
 
-    /// A stream of chunks, which `giveBack` takes back: to make one for each small file would cost more than to read it.
+    /// A stream of chunks, which `giveBack` takes back: to make one for each small file would cost more than to read
+    /// it.
     func takeStream() -> ChunkStream { streams.take() ?? ChunkStream(repository, index) }
 
     /// Keeps a stream for another file.
@@ -163,7 +167,8 @@ public final class SnapshotView: Sendable {
         streams.add(stream)
     }
 
-    /// A segment by its place in the root. What is damaged of it is its fault, or is thrown where nothing of it is taken then.
+    /// A segment by its place in the root. What is damaged of it is its fault, or is thrown where nothing of it is
+    /// taken then.
     func segment(_ number: Int) throws -> DecodedSegment {
         let segment: DecodedSegment
         if let known = recent.segment(number) {

@@ -1,8 +1,8 @@
 // BlobCache: decoded blobs that several readers of a repository share.
 //
-// Always holds: what a blob says was verified when it was read; the blobs in the cache and those being read have at most
-// `mostBytes` together, or are one; however many threads wait for a blob, one reads it. A failure is told to the threads that waited for
-// that read, and not kept.
+// Always holds: what a blob says was verified when it was read; the blobs in the cache and those being read have at
+// most `mostBytes` together, or are one; however many threads wait for a blob, one reads it. A failure is told to the
+// threads that waited for that read, and not kept.
 
 import BakCore
 import BakFormat

@@ -1,12 +1,12 @@
-// BlobReader+Requests: many blobs by few requests. Damage of one blob concerns that one: where a range cannot be read as a
-// whole each of its blobs is read by itself.
+// BlobReader+Requests: many blobs by few requests. Damage of one blob concerns that one: where a range cannot be read
+// as a whole each of its blobs is read by itself.
 
 import BakCore
 import BakFormat
 
 extension BlobReader {
-    /// Reads a planned request and hands each of its items to `body`: the blob's bytes, valid until `body` returns, or why
-    /// they cannot be had from there. What follows each other at one place is decoded once.
+    /// Reads a planned request and hands each of its items to `body`: the blob's bytes, valid until `body` returns, or
+    /// why they cannot be had from there. What follows each other at one place is decoded once.
     ///
     /// Throws `StoreError` and what `body` throws.
     ///
@@ -41,8 +41,9 @@ extension BlobReader {
         }
     }
 
-    /// Reads blobs in the order in which they lie and hands each to `body`: its bytes, valid until `body` returns, or the
-    /// `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. Where one copy is damaged another serves.
+    /// Reads blobs in the order in which they lie and hands each to `body`: its bytes, valid until `body` returns, or
+    /// the `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. Where one copy is damaged
+    /// another serves.
     ///
     /// Throws `StoreError` and what `body` throws.
     public func read(

@@ -1,5 +1,6 @@
-// ChunkStream: the chunks of a file for one reader that goes forward and shares them with no other. What is read ahead stays
-// as it is stored until it is come to: it is neither copied nor decoded in vain, and what was read last is in the processor's cache.
+// ChunkStream: the chunks of a file for one reader that goes forward and shares them with no other. What is read ahead
+// stays as it is stored until it is come to: it is neither copied nor decoded in vain, and what was read last is in the
+// processor's cache.
 
 import BakCore
 import BakFormat
@@ -23,7 +24,8 @@ final class ChunkStream {
     ///
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`, as `BlobReader.read` does.
     ///
-    /// - Parameter ahead: asked for the chunk and those that follow it in the file, as far as they are to be read with it.
+    /// - Parameter ahead: asked for the chunk and those that follow it in the file, as far as they are to be read with
+    ///   it.
     func chunk(_ reference: BlobReference, ahead: () -> [BlobReference]) throws -> UnsafeRawBufferPointer {
         if let location = index.location(of: reference) {
             do {

@@ -10,8 +10,8 @@ final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
     private let targetBytes: Int
-    /// What a builder begins with at most. Packs of the usual size lie in it whole, for to grow is to copy; others may have a
-    /// gigabyte, which most backups do not fill.
+    /// What a builder begins with at most. Packs of the usual size lie in it whole, for to grow is to copy; others may
+    /// have a gigabyte, which most backups do not fill.
     private static let firstBytes = 32 << 20
     /// What is kept for the end of a pack, which does not count as its size.
     private static let endBytes = 64 << 10

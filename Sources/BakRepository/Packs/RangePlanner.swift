@@ -1,8 +1,8 @@
-// RangePlanner: which ranges of which packs are read in one request. Blobs that lie close together are read together, with
-// what lies between them.
+// RangePlanner: which ranges of which packs are read in one request. Blobs that lie close together are read together,
+// with what lies between them.
 //
-// Always holds: all blobs of a request lie in its range of its pack; a request is longer than `mostBytes` only if its first
-// blob is; every blob is in one request.
+// Always holds: all blobs of a request lie in its range of its pack; a request is longer than `mostBytes` only if its
+// first blob is; every blob is in one request.
 
 import BakCore
 import BakFormat

@@ -19,8 +19,8 @@ extension UnreadableSnapshot {
 }
 
 extension Repository {
-    /// What can be said of a snapshot when its session still shows which list of files it committed; else nil. It counts as
-    /// partial: whether it was complete is lost.
+    /// What can be said of a snapshot when its session still shows which list of files it committed; else nil. It
+    /// counts as partial: whether it was complete is lost.
     func partialRecord(of snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
         guard snapshot.isDamage else { return nil }
         let segment: IndexSegment

@@ -72,8 +72,8 @@ public final class RepairIndex: RepositoryRepair {
 
     // MARK: What the packs hold
 
-    /// Gathers what packs hold. Returns as well the packs that are not all whole and that nothing is to be named of: out of
-    /// these what is needed is copied.
+    /// Gathers what packs hold. Returns as well the packs that are not all whole and that nothing is to be named of:
+    /// out of these what is needed is copied.
     private func gather(
         _ old: BlobIndex, _ stored: [ID128: Int]
     ) throws -> (index: GatheredIndex, partial: Set<ID128>) {

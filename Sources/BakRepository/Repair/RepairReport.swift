@@ -20,8 +20,8 @@ public enum RepairEvent: Sendable {
     /// A snapshot stands beside a damaged one, with all of it that is left; nil in a dry run. `isNew` is false when an
     /// earlier repair made it.
     case replaced(snapshot: ID128, by: ID128?, lostFiles: Int, isNew: Bool)
-    /// A snapshot whose record was missing or damaged is there again as it was, or would be after a dry run: under a new
-    /// id where something was in the way.
+    /// A snapshot whose record was missing or damaged is there again as it was, or would be after a dry run: under a
+    /// new id where something was in the way.
     case broughtBack(snapshot: ID128, as: ID128?)
 }
 
@@ -90,7 +90,8 @@ struct LossFinder {
     /// Names what the snapshots lack and adds it to the report.
     ///
     /// - Parameters:
-    ///   - snapshots: listed before `index` was read, so that a backup beside it that commits later is not missing there.
+    ///   - snapshots: listed before `index` was read, so that a backup beside it that commits later is not missing
+    ///     there.
     func find(
         _ snapshots: SnapshotList, in index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport
     ) throws {

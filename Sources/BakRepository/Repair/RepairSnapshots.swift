@@ -1,6 +1,6 @@
 // RepairSnapshots: a snapshot whose record is missing or damaged comes back by the record's spare. Beside each snapshot
-// that has lost something it makes a new one with all that is left; the original stays as it is. A file of which any part
-// is lost is left out and named: no file comes back with wrong bytes.
+// that has lost something it makes a new one with all that is left; the original stays as it is. A file of which any
+// part is lost is left out and named: no file comes back with wrong bytes.
 
 import BakCore
 import BakFormat
@@ -62,9 +62,9 @@ public final class RepairSnapshots: RepositoryRepair {
         return true
     }
 
-    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing or damaged the
-    /// spare's bytes take its place; where the medium or a folder keeps that place the snapshot is committed again, and the
-    /// record hidden.
+    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing or damaged
+    /// the spare's bytes take its place; where the medium or a folder keeps that place the snapshot is committed again,
+    /// and the record hidden.
     private func bringBack(
         _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord]
     ) throws -> Bool {
@@ -172,8 +172,8 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 }
 
-/// Sees to it that a session may count on chunks. What lies only in packs that a prune is about to delete, or that belong to
-/// a session whose record is damaged, is stored anew. For one thread.
+/// Sees to it that a session may count on chunks. What lies only in packs that a prune is about to delete, or that
+/// belong to a session whose record is damaged, is stored anew. For one thread.
 private struct ChunkKeeper {
     private let index: BlobIndex
     private let session: BackupSession
@@ -211,7 +211,8 @@ private final class ManifestRewriter {
     private let onLost: (_ path: [UInt8], _ reason: String) -> Void
     /// Whether an error may only say that a prune has taken something meanwhile.
     private let isOvertaken: (any Error) throws -> Bool
-    /// The entry that waits for further extents, as its own record has it; the bytes of all that have come, and what it lacks.
+    /// The entry that waits for further extents, as its own record has it; the bytes of all that have come, and what it
+    /// lacks.
     private var open: OpenFile?
     /// The folders that the last entry lies in.
     private var folders = PathStack<Void>()

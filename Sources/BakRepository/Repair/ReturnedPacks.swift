@@ -1,8 +1,8 @@
 // ReturnedPacks: packs that a decision deleted and that are there: put back from a copy of the repository, merged from
 // one by a program that synchronises folders, or not yet deleted by a prune that was interrupted.
 //
-// A prune that is still at work may delete them at any time, so that no index may name them. What a snapshot needs and no
-// other pack holds is copied out of them, as it is compressed, to new packs. The rest is left to a prune.
+// A prune that is still at work may delete them at any time, so that no index may name them. What a snapshot needs and
+// no other pack holds is copied out of them, as it is compressed, to new packs. The rest is left to a prune.
 
 import BakCore
 import BakFormat
@@ -44,8 +44,8 @@ struct ReturnedPacks {
         IndexSegment(session: ID128(from: repository.random), contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Copies what snapshots refer to and `staying` does not have to the packs of `filler`, which finishes them. Returns
-    /// how many blobs of each pack were copied.
+    /// Copies what snapshots refer to and `staying` does not have to the packs of `filler`, which finishes them.
+    /// Returns how many blobs of each pack were copied.
     ///
     /// - Parameter strays: further packs that the trusted index does not name, with what they hold.
     func rescue(

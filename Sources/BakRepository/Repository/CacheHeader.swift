@@ -56,8 +56,8 @@ struct CacheHeader {
 // MARK: - Small files
 
 extension LocalCache {
-    /// What a small file of the cache says between its header and the XXH3-128 of all before it; nil where there is none
-    /// that is whole.
+    /// What a small file of the cache says between its header and the XXH3-128 of all before it; nil where there is
+    /// none that is whole.
     func readRows<Rows>(_ name: String, _ header: CacheHeader, _ read: (UnsafeRawBufferPointer) -> Rows)
         -> Rows?
     {

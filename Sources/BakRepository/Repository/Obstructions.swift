@@ -1,5 +1,5 @@
-// Obstructions: what lies under the names of objects and is none, told by what it hinders. Nothing of it is followed, read or
-// removed: what it is good for only its owner knows.
+// Obstructions: what lies under the names of objects and is none, told by what it hinders. Nothing of it is followed,
+// read or removed: what it is good for only its owner knows.
 
 import BakFormat
 import BakStorage

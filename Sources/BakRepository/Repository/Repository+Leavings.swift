@@ -1,5 +1,5 @@
-// Leavings: what stopped programs have left unpublished in the store. What belongs to a session stays until the session is
-// decided: a backup does that when it commits or fails, and where it was killed a prune does.
+// Leavings: what stopped programs have left unpublished in the store. What belongs to a session stays until the session
+// is decided: a backup does that when it commits or fails, and where it was killed a prune does.
 
 import BakFormat
 import BakCore

@@ -22,7 +22,8 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case tooManyKeySlots(location: String)
     /// Without this key slot nobody could open the repository any more.
     case lastKeySlot
-    /// Of the other key slots these could be used, and other programs are about to remove each of them, or were stopped then.
+    /// Of the other key slots these could be used, and other programs are about to remove each of them, or were stopped
+    /// then.
     case keySlotsBeingRemoved([ID128])
     /// A password is given for a repository that is not encrypted.
     case notEncrypted(location: String)

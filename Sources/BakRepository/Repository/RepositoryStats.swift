@@ -1,8 +1,8 @@
 // RepositoryStats: how much snapshots hold before and after deduplication and compression, by type of file, and what
 // each snapshot alone holds, which is what forgetting it would free.
 //
-// Memory is three bits for each blob and some dozens of bytes for each distinct manifest segment. A segment that several
-// snapshots share is read once, any other twice.
+// Memory is three bits for each blob and some dozens of bytes for each distinct manifest segment. A segment that
+// several snapshots share is read once, any other twice.
 
 import BakCore
 import BakFormat
@@ -42,8 +42,8 @@ public struct TypeStats: Equatable, Sendable {
     public var files: UInt64 = 0
     /// Their bytes.
     public var bytes: UInt64 = 0
-    /// Their distinct chunks, and content that lies in the lists of files themselves; a chunk that files of several types
-    /// have counts for one of them.
+    /// Their distinct chunks, and content that lies in the lists of files themselves; a chunk that files of several
+    /// types have counts for one of them.
     public var chunks = BlobSizes()
 
     /// None of a type.

@@ -1,14 +1,14 @@
-// SeenState: what this machine saw last of a repository, in each folder where it met it: the newest decided round and the
-// newest snapshots. A store that shows less was put back from an old copy, or hides what is new.
+// SeenState: what this machine saw last of a repository, in each folder where it met it: the newest decided round and
+// the newest snapshots. A store that shows less was put back from an old copy, or hides what is new.
 //
 //   magic "bakseen\0" 8 | version 4 | zero 4 | repository id 16 | place* | XXH3-128 of it all 16
 //   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot *
 //   snapshot id 16 | XXH3-64 of its device and paths 8 | 1 if it is an archive, else 0
 //
-// Always holds: a folder that was met is compared with itself, so that copies which are used in turns stay apart; another
-// folder at a path that was met, and one of which only its path is known, with what was last seen at that path; and one of
-// which neither was met, with what was last seen anywhere. As long as something of it is gone, and nobody has said that
-// this is meant, it is not forgotten.
+// Always holds: a folder that was met is compared with itself, so that copies which are used in turns stay apart;
+// another folder at a path that was met, and one of which only its path is known, with what was last seen at that path;
+// and one of which neither was met, with what was last seen anywhere. As long as something of it is gone, and nobody
+// has said that this is meant, it is not forgotten.
 
 import BakCodec
 import BakCore
@@ -198,8 +198,8 @@ extension Repository {
         } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
-    /// Whether there is something of a snapshot's record. A tombstone says that the session never committed, which this machine
-    /// knows better; what was only cut to its length is damage, and told of as that.
+    /// Whether there is something of a snapshot's record. A tombstone says that the session never committed, which this
+    /// machine knows better; what was only cut to its length is damage, and told of as that.
     private func hasRecord(_ id: ID128) throws -> Bool {
         guard let size = try size(of: ObjectNames.snapshot(id)) else { return false }
         return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil

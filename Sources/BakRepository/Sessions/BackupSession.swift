@@ -38,7 +38,8 @@ public final class BackupSession {
     public private(set) var id: ID128
     /// Whether everything is worked out and nothing is stored.
     public let isDryRun: Bool
-    /// What a run that was ended by a collection leaves for the next: what it took over itself, until it has more to say.
+    /// What a run that was ended by a collection leaves for the next: what it took over itself, until it has more to
+    /// say.
     public private(set) var keptPacks: KeptPacks
     private let host: String
     private let program: String
@@ -224,8 +225,8 @@ public final class BackupSession {
     /// Whether what is condemned counts as kept, in a test.
     var keepsCondemned: Bool { faults.keepsCondemned }
 
-    /// Whether an error may say no more than that others have removed or moved what this run looked for: it is to be looked up
-    /// again by a further run.
+    /// Whether an error may say no more than that others have removed or moved what this run looked for: it is to be
+    /// looked up again by a further run.
     public func isOvertaken(_ error: any Error) throws -> Bool {
         switch error {
         case RepositoryError.sessionRevoked, RepositoryError.keepsChanging: true
@@ -252,8 +253,8 @@ public final class BackupSession {
     /// Everything that the record refers to must have been handed to writers before. Other threads may go
     /// on storing meanwhile; what they store after the call begins may count for the next session.
     ///
-    /// Throws `RepositoryError.sessionRevoked` when a collection ended the session and something that it refers
-    /// to is gone, and `unpublishedRemoved` when something else removed what was stored; `keptPacks` is then what a further
+    /// Throws `RepositoryError.sessionRevoked` when a collection ended the session and something that it refers to is
+    /// gone, and `unpublishedRemoved` when something else removed what was stored; `keptPacks` is then what a further
     /// run need not store again.
     public func commit(
         continuing: Bool, _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
@@ -338,8 +339,8 @@ public final class BackupSession {
         ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
     }
 
-    /// What `close` will do: a session that a collection has ended stays open beside the one after it where what it refers
-    /// to could not be read.
+    /// What `close` will do: a session that a collection has ended stays open beside the one after it where what it
+    /// refers to could not be read.
     private var openKnowledge: String {
         open.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined()
     }
@@ -419,8 +420,8 @@ struct SealedPack: Sendable {
     var blobs: [BlobRecord]
 }
 
-/// The packs that wait for the next commit, and the batch that they are staged in. A session's own: what fails in it, or in
-/// another session of the same store, concerns that one only.
+/// The packs that wait for the next commit, and the batch that they are staged in. A session's own: what fails in it,
+/// or in another session of the same store, concerns that one only.
 final class SealedPacks: @unchecked Sendable {
     private let monitor = Monitor()
     private var batch: any StagedBatch

@@ -1,6 +1,6 @@
-// ContentKeeper: sees to it that a session may count on all of a snapshot that it did not store. What lies only in packs that
-// a collection is about to delete is read while it is there and stored anew, as a backup would store it: what is condemned is
-// no damage, and it is not gone before a decision says so.
+// ContentKeeper: sees to it that a session may count on all of a snapshot that it did not store. What lies only in
+// packs that a collection is about to delete is read while it is there and stored anew, as a backup would store it:
+// what is condemned is no damage, and it is not gone before a decision says so.
 
 import BakCore
 import BakFormat
@@ -32,11 +32,12 @@ public final class ContentKeeper {
         chunks = session.makeWriter(.chunkPack, compression: .auto)
     }
 
-    /// Sees to it that a manifest which this run did not write may be referred to by its commit; false if it was told to stop
-    /// before the end, and then it may not.
+    /// Sees to it that a manifest which this run did not write may be referred to by its commit; false if it was told
+    /// to stop before the end, and then it may not.
     ///
-    /// Throws `MissingBlobError` for what the index does not have, `CorruptionError` for what cannot be read, and `StoreError`. It
-    /// costs a look at all that the manifest refers to, and what a backup of the condemned part of it would cost.
+    /// Throws `MissingBlobError` for what the index does not have, `CorruptionError` for what cannot be read, and
+    /// `StoreError`. It costs a look at all that the manifest refers to, and what a backup of the condemned part of it
+    /// would cost.
     public func keepAll(of root: BlobReference, stop: StopSignal = .never) throws -> Bool {
         if session.keepsCondemned {
             try session.expectPresent(root)

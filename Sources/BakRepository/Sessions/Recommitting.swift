@@ -1,8 +1,8 @@
-// Recommitting: a snapshot is an immutable object, so one that is to say something else is committed again by a session of
-// its own, and the one before is forgotten: only once the new one is there.
+// Recommitting: a snapshot is an immutable object, so one that is to say something else is committed again by a session
+// of its own, and the one before is forgotten: only once the new one is there.
 //
-// Where a collection gets in the way, what was begun is begun again with what is there by then. That something is gone is
-// said only of what is looked up in an index that no collection has overtaken.
+// Where a collection gets in the way, what was begun is begun again with what is there by then. That something is gone
+// is said only of what is looked up in an index that no collection has overtaken.
 
 import BakCore
 import BakFormat
@@ -12,8 +12,8 @@ extension Repository {
     /// How often other programs may get in the way.
     private static var attempts: Int { 10 }
 
-    /// Does something with a session, and does it again with another one where a collection got in the way. What the ended one
-    /// has stored the next keeps.
+    /// Does something with a session, and does it again with another one where a collection got in the way. What the
+    /// ended one has stored the next keeps.
     ///
     /// Throws what `body` throws, and `RepositoryError.keepsChanging` when collections get in the way again and again.
     public func storing<Result>(
@@ -44,8 +44,8 @@ extension Repository {
         throw RepositoryError.keepsChanging(location: store.location)
     }
 
-    /// Looks at something, and looks again where a collection has decided a round meanwhile and something was not found: it may
-    /// have been forgotten and be gone, or lie elsewhere.
+    /// Looks at something, and looks again where a collection has decided a round meanwhile and something was not
+    /// found: it may have been forgotten and be gone, or lie elsewhere.
     ///
     /// Throws what `body` throws, and `RepositoryError.keepsChanging` when collections get in the way again and again.
     public func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {

@@ -1,5 +1,5 @@
-// AncestryCache: what forgotten snapshots say of their places in chains of parents. Records of forgotten snapshots stay in
-// the store for ever, and never change: this machine reads each of them once.
+// AncestryCache: what forgotten snapshots say of their places in chains of parents. Records of forgotten snapshots stay
+// in the store for ever, and never change: this machine reads each of them once.
 //
 //   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
 //   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | count 4 | joined archives 16 each
@@ -64,8 +64,8 @@ struct AncestryCache {
 }
 
 extension Repository {
-    /// The forgotten snapshots through which the chains of `records` go on. A chain ends where a record is gone or cannot
-    /// be read.
+    /// The forgotten snapshots through which the chains of `records` go on. A chain ends where a record is gone or
+    /// cannot be read.
     func forgottenAncestors(of records: [CommitRecord], among forgotten: Set<ID128>) -> [Ancestry] {
         let known = Set(records.flatMap { [$0.id, $0.originalID] })
         var (rest, joined): ([ID128], Set<ID128>) = ([], [])
@@ -88,8 +88,8 @@ extension Repository {
             fresh[id] = Ancestry(record)
             return fresh[id]
         }
-        /// The forgotten ones by the ids that they were first made under: what joined one names it by that, and only its own
-        /// record says what that is.
+        /// The forgotten ones by the ids that they were first made under: what joined one names it by that, and only
+        /// its own record says what that is.
         lazy var byOriginal = Dictionary(grouping: forgotten.compactMap(read), by: \.original)
         while let id = rest.popLast() {
             guard found[id] == nil else { continue }

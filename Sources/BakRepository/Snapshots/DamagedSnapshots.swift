@@ -1,10 +1,12 @@
-// DamagedSnapshots: which snapshots have lost something, as far as the index, the packs' sizes and the lists of files say.
+// DamagedSnapshots: which snapshots have lost something, as far as the index, the packs' sizes and the lists of files
+// say.
 
 import BakCore
 import BakFormat
 
 extension Repository {
-    /// Those of the snapshots whose list of files cannot be read, or names content that is not there. No content is read.
+    /// Those of the snapshots whose list of files cannot be read, or names content that is not there. No content is
+    /// read.
     package func damaged(
         among snapshots: [CommitRecord], _ index: BlobIndex, _ missing: Set<ID128>
     ) throws -> Set<ID128> {

@@ -146,8 +146,8 @@ struct SessionOutcomes: Equatable {
     var committed: Set<ID128> = []
     /// Those with a tombstone.
     var revoked: Set<ID128> = []
-    /// Those without a record that can be told from a tombstone: what is there is too short for either, or something else
-    /// says that they committed.
+    /// Those without a record that can be told from a tombstone: what is there is too short for either, or something
+    /// else says that they committed.
     var damaged: Set<ID128> = []
 
     /// Takes note that sessions committed, whatever is under their names now.

@@ -1,5 +1,6 @@
 // Retention+Forecast: how long snapshots will stay. What stays for good is argued from the rules alone, whenever the
-// next backups come; until when the others stay is found by deciding again and again over backups as they have come so far.
+// next backups come; until when the others stay is found by deciding again and again over backups as they have come so
+// far.
 //
 // Always holds: what is said to stay for good is kept by every later decision by the same rules, as long as later
 // backups of the group have later dates; a date is one at which the snapshot was still kept.
@@ -83,8 +84,8 @@ extension Retention {
         return forecast
     }
 
-    /// The archives from which the next ones go on. No rule takes the newest snapshot of its device and paths, unless groups
-    /// are larger than that, nor one of these before another stands for it.
+    /// The archives from which the next ones go on. No rule takes the newest snapshot of its device and paths, unless
+    /// groups are larger than that, nor one of these before another stands for it.
     private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
@@ -121,8 +122,8 @@ extension Retention {
         return reasons
     }
 
-    /// Whether no backup after the newest one lies in a period. The clock does not matter, as the next backup may be dated
-    /// right behind the newest; a clock change may take the date back by an hour.
+    /// Whether no backup after the newest one lies in a period. The clock does not matter, as the next backup may be
+    /// dated right behind the newest; a clock change may take the date back by an hour.
     private func isOver(
         _ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod, _ newest: CommitRecord
     ) -> Bool {

@@ -1,11 +1,11 @@
 // Retention: what a policy keeps of a repository's snapshots, and why. Nothing is read or written here.
 //
 // Always holds: whatever one policy keeps, a policy with more or weaker rules keeps; the order in which snapshots are
-// given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no
-// rule, so that a wrong clock cannot push out what is right; nor does what is in doubt, so that a disk that was not
-// connected cannot; which snapshot is newer, and of which day it is, follows the chain of parents where dates contradict
-// it; the newest snapshot of a group is kept, and each archive that no other one of its device and paths stands for, unless
-// the caller says otherwise.
+// given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no rule,
+// so that a wrong clock cannot push out what is right; nor does what is in doubt, so that a disk that was not connected
+// cannot; which snapshot is newer, and of which day it is, follows the chain of parents where dates contradict it; the
+// newest snapshot of a group is kept, and each archive that no other one of its device and paths stands for, unless the
+// caller says otherwise.
 
 import BakCore
 import BakFormat
@@ -122,8 +122,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// The archives of each device and paths that no other stands for: what they have of deleted files, later snapshots may
-    /// not have. What is in doubt stands for none.
+    /// The archives of each device and paths that no other stands for: what they have of deleted files, later snapshots
+    /// may not have. What is in doubt stands for none.
     private func archiveHeads(
         _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
     ) -> Set<ID128> {

@@ -1,8 +1,8 @@
 // SnapshotDoubts: which snapshots may show less than there was, because most files of a path were gone when they were
 // made: the disk may not have been connected.
 //
-// Always holds: a doubt ends in one of two ways. A later snapshot confirms it, as it found the same; or a later complete
-// one of the same device and paths found the files again, and refutes it.
+// Always holds: a doubt ends in one of two ways. A later snapshot confirms it, as it found the same; or a later
+// complete one of the same device and paths found the files again, and refutes it.
 
 import BakCore
 import BakFormat

@@ -1,5 +1,5 @@
-// SnapshotList+Names: finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth before
-// the latest. `latest` counts complete snapshots only.
+// SnapshotList+Names: finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth
+// before the latest. `latest` counts complete snapshots only.
 //
 // Always holds: a snapshot is never taken for the latest while one that cannot be read may be newer, unless the caller
 // says that it is to be passed over; and a prefix that a snapshot which cannot be read has as well names neither.
@@ -55,8 +55,8 @@ extension SnapshotList {
         throw RepositoryError.ambiguousSnapshot(name: name, matches: ids.map(\.short))
     }
 
-    /// The complete snapshot with so many complete ones after it, among those that are wanted; `name` is what to call it
-    /// in an error.
+    /// The complete snapshot with so many complete ones after it, among those that are wanted; `name` is what to call
+    /// it in an error.
     public func latest(
         _ back: Int, _ name: String, skippingDamaged: Bool,
         where isWanted: (CommitRecord) -> Bool = { _ in true }

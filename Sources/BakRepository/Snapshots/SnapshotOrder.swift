@@ -18,7 +18,8 @@ public struct Ancestry: Equatable, Sendable {
     var parent: ID128?
     /// Its date.
     var time: Timestamp
-    /// The archives that it carries over beside its parent; nil unless it is a complete archive that lacks nothing of them.
+    /// The archives that it carries over beside its parent; nil unless it is a complete archive that lacks nothing of
+    /// them.
     var joined: [ID128]?
     /// Whether a repair here made it from its parent, of which nothing more is to be had.
     var isRepaired = false
@@ -72,8 +73,8 @@ public struct SnapshotOrder: Sendable {
     private let parents: [ID128: ID128]
     /// What each complete archive carries over, by the ids that archives and their copies have in common.
     private let carried: [ID128: [ID128]]
-    /// What repairs made, by the ids that it and its copies have in common, with what it was made from. That is stood for in
-    /// this repository alone: elsewhere it may be whole.
+    /// What repairs made, by the ids that it and its copies have in common, with what it was made from. That is stood
+    /// for in this repository alone: elsewhere it may be whole.
     private let repaired: [ID128: ID128]
     /// Clocks that differ by less than this are nothing to tell of.
     private static let toleratedSeconds: Int64 = 3600
@@ -167,8 +168,8 @@ public struct SnapshotOrder: Sendable {
 
     // MARK: Archives
 
-    /// The ids of what some complete archives stand for: their parents that are complete archives, what they joined, and
-    /// what these stand for.
+    /// The ids of what some complete archives stand for: their parents that are complete archives, what they joined,
+    /// and what these stand for.
     public func carriedOver(by archives: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
         for archive in archives where archive.isComplete && archive.isArchive {
@@ -191,8 +192,9 @@ public struct SnapshotOrder: Sendable {
         }
     }
 
-    /// The complete archives among snapshots of one device and paths that no other of them stands for; the newest first. There
-    /// is one, unless the archive forked: by a copy, two runs at once, a date in the past, or one that was taken back.
+    /// The complete archives among snapshots of one device and paths that no other of them stands for; the newest
+    /// first. There is one, unless the archive forked: by a copy, two runs at once, a date in the past, or one that was
+    /// taken back.
     public func heads(among snapshots: some Sequence<CommitRecord>) -> [CommitRecord] {
         var seen: Set<ID128> = []
         // Of what is the same archive, as after a change of tags, the newest counts.
@@ -209,8 +211,8 @@ public struct SnapshotOrder: Sendable {
         return heads.sorted { precedes($1, $0) }
     }
 
-    /// What a copy of a snapshot goes on from, of what `find` knows: its nearest ancestor, by the id that it and its copies have
-    /// in common, and what else it stands for. That of an archive is one that it stands for.
+    /// What a copy of a snapshot goes on from, of what `find` knows: its nearest ancestor, by the id that it and its
+    /// copies have in common, and what else it stands for. That of an archive is one that it stands for.
     public func succession<Found>(
         of snapshot: CommitRecord, _ find: (ID128) -> Found?
     ) -> (ancestor: Found?, joined: [ID128]) {
@@ -383,7 +385,8 @@ private struct Chains {
             if low == ends.count { ends.append(place) } else { ends[low] = place }
             if first == nil { first = place }
         }
-        // Where no two dates agree the first is believed: a clock falls back, as to 1970, more readily than it runs ahead.
+        // Where no two dates agree the first is believed: a clock falls back, as to 1970, more readily than it runs
+        // ahead.
         var last = ends.count > 1 ? ends.last : first
         var isRight = Array(repeating: false, count: dates.count)
         while let place = last {

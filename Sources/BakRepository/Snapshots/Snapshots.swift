@@ -55,9 +55,9 @@ extension Repository {
         return (list.readable, list.unreadable)
     }
 
-    /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one that is
-    /// missing, although something says that it was there, is one of those; so is one with something else in its place, and one
-    /// whose forget marker does not open.
+    /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one
+    /// that is missing, although something says that it was there, is one of those; so is one with something else in
+    /// its place, and one whose forget marker does not open.
     public func snapshotList() throws -> SnapshotList {
         // In this order: what these name has a record in a listing that begins later.
         let round = try collectionRounds().decided
@@ -116,8 +116,9 @@ extension Repository {
             readable: order.sorted, unreadable: unreadable, order: order, forgotten: forgotten)
     }
 
-    /// The same for who goes on from what there is: what others commit again under another id meanwhile, as for other tags, is in
-    /// it under one of the two. A list that was begun before the one and ended after the other is forgotten has neither.
+    /// The same for who goes on from what there is: what others commit again under another id meanwhile, as for other
+    /// tags, is in it under one of the two. A list that was begun before the one and ended after the other is forgotten
+    /// has neither.
     ///
     /// Throws `RepositoryError.keepsChanging` when snapshots are forgotten again and again.
     public func settledSnapshotList() throws -> SnapshotList {

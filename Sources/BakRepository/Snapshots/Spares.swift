@@ -1,8 +1,8 @@
 // Spares: a second copy of each commit record, byte for byte, which its session puts right after it.
 //
-// Always holds: where there is a spare its session committed, whatever is found under the record's name. So whoever looks for
-// both lists the spares first. A spare need not be durable: nothing is lost with it, and one that a power cut has emptied
-// still says by its name that there was a record.
+// Always holds: where there is a spare its session committed, whatever is found under the record's name. So whoever
+// looks for both lists the spares first. A spare need not be durable: nothing is lost with it, and one that a power cut
+// has emptied still says by its name that there was a record.
 
 import BakCore
 import BakFormat
@@ -59,8 +59,8 @@ extension Repository {
         }
     }
 
-    /// Removes the spares of forgotten snapshots that the newest decision stands for. Until then a session's segment counts
-    /// by its record, and if that is lost by the spare alone: others may refer to what only that segment names.
+    /// Removes the spares of forgotten snapshots that the newest decision stands for. Until then a session's segment
+    /// counts by its record, and if that is lost by the spare alone: others may refer to what only that segment names.
     func sweepSpares() throws {
         let superseded = try supersededSessions(by: collectionRounds().decided)
         let swept = try forgotten().intersection(spares().keys).intersection(superseded)

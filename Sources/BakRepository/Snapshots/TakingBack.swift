@@ -1,11 +1,12 @@
 // TakingBack: forgotten snapshots become snapshots again, as long as no prune has taken what they had. A forget marker
 // stays for ever, since a prune may have read it. So the snapshot is committed again under a new session, like a backup
-// whose source is the repository: the session is registered before anything is looked up, and then all that the snapshot refers
-// to must be in the trusted index; what is condemned is stored anew. From then on a prune either sees the session and waits,
-// or has decided.
+// whose source is the repository: the session is registered before anything is looked up, and then all that the
+// snapshot refers to must be in the trusted index; what is condemned is stored anew. From then on a prune either sees
+// the session and waits, or has decided.
 //
-// Whoever stores does not count on the segment of a session whose record is damaged. What of that a snapshot needs, its own
-// session's above all, the new session names itself, as a further run does with the packs of one that could not commit.
+// Whoever stores does not count on the segment of a session whose record is damaged. What of that a snapshot needs, its
+// own session's above all, the new session names itself, as a further run does with the packs of one that could not
+// commit.
 
 import BakCore
 import BakFormat
@@ -30,8 +31,8 @@ public enum TakingBackOutcome: Sendable {
 }
 
 extension Repository {
-    /// The forgotten snapshots, oldest first. Left out are those that are there as a whole under another id, as after a change of
-    /// tags, and those whose record cannot be read.
+    /// The forgotten snapshots, oldest first. Left out are those that are there as a whole under another id, as after a
+    /// change of tags, and those whose record cannot be read.
     public func forgottenSnapshots() throws -> [ForgottenSnapshot] {
         let present = Dictionary(grouping: try snapshots().readable, by: \.originalID)
         var found: [ForgottenSnapshot] = []
@@ -59,8 +60,8 @@ extension Repository {
         }
     }
 
-    /// Commits a forgotten snapshot again. On return with `back` it is durable, and no prune takes what it has. What a prune has
-    /// condemned and not deleted yet is stored anew, which takes room.
+    /// Commits a forgotten snapshot again. On return with `back` it is durable, and no prune takes what it has. What a
+    /// prune has condemned and not deleted yet is stored anew, which takes room.
     ///
     /// Throws `RepositoryError.keepsChanging` when prunes get in the way again and again, and `StoreError`.
     public func takeBack(

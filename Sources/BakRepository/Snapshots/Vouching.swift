@@ -1,12 +1,12 @@
-// Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine, removes the
-// snapshots that have it without being told.
+// Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine,
+// removes the snapshots that have it without being told.
 //
 // A copy of a snapshot takes the vouches along, so that they hold where the original is no more.
 //
-// Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it said of
-// content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot is taken back.
-// Each is there twice, under two names, and one of them is enough: a vouch that is damaged or gone would let go what people
-// rely on. One of which nothing can be read may be about any snapshot.
+// Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it
+// said of content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot
+// is taken back. Each is there twice, under two names, and one of them is enough: a vouch that is damaged or gone would
+// let go what people rely on. One of which nothing can be read may be about any snapshot.
 
 import BakCodec
 import BakCore
@@ -58,8 +58,8 @@ public struct VouchOutlook: Sendable {
 }
 
 extension Repository {
-    /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that the
-    /// same question asked again stores nothing. On return it is durable.
+    /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that
+    /// the same question asked again stores nothing. On return it is durable.
     public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
         var known: [ID128: Set<ID128>] = [:]
         for vouch in try vouches().readable where files[vouch.snapshot] != nil {
@@ -193,8 +193,8 @@ extension Repository {
         }
     }
 
-    /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer program can
-    /// read stays.
+    /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer
+    /// program can read stays.
     public func drop(_ vouches: [UnreadableVouch]) throws {
         for vouch in vouches where vouch.error.cause != .newerProgram {
             for key in vouch.objects { try store.delete(key) }
@@ -208,8 +208,8 @@ extension Repository {
         }
     }
 
-    /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of files
-    /// are read only when a snapshot does not stay that something relies on.
+    /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of
+    /// files are read only when a snapshot does not stay that something relies on.
     public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
         let vouches = try vouches()
         var outlook = try outlook(of: vouches.readable, ifOnly: staying)
@@ -249,7 +249,8 @@ extension Repository {
         return outlook
     }
 
-    /// Names the snapshots that have files now: one that was committed again has another id than when they were called safe.
+    /// Names the snapshots that have files now: one that was committed again has another id than when they were called
+    /// safe.
     private func find(
         _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
     ) throws {
@@ -263,8 +264,8 @@ extension Repository {
         }
     }
 
-    /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with vouches
-    /// that cannot be read.
+    /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with
+    /// vouches that cannot be read.
     public func vouches(
         carriedBy snapshots: [CommitRecord]
     ) throws -> (
@@ -279,8 +280,8 @@ extension Repository {
         )
     }
 
-    /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on, and what
-    /// none has is given up. Where the store is full all of it stays, and is asked about again.
+    /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on,
+    /// and what none has is given up. Where the store is full all of it stays, and is asked about again.
     public func settle(_ outlook: VouchOutlook) throws {
         do {
             for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
@@ -297,8 +298,8 @@ extension Repository {
 
     // MARK: What was given up
 
-    /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in between,
-    /// all of it counts, so that too much is asked about and nothing too little.
+    /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in
+    /// between, all of it counts, so that too much is asked about and nothing too little.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
         let recalled = try givenUp().readable
         for vouch in recalled {
@@ -334,8 +335,8 @@ private struct ContentSearch {
 
     init(_ wanted: Set<ID128>, _ reader: SegmentReader) { (self.wanted, self.reader) = (wanted, reader) }
 
-    /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of is
-    /// not found.
+    /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of
+    /// is not found.
     mutating func look(into snapshot: CommitRecord) throws {
         guard let segments = try passingDamage({ try reader.root(snapshot.root).segments }) else { return }
         let steps = segments.indices.map { place in

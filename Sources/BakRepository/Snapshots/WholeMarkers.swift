@@ -1,5 +1,6 @@
-// WholeMarkers: forget markers that this machine has found whole. A snapshot that was forgotten stays so, whatever becomes of its
-// marker; so each marker is opened once to list snapshots. What a prune deletes it does not decide by this.
+// WholeMarkers: forget markers that this machine has found whole. A snapshot that was forgotten stays so, whatever
+// becomes of its marker; so each marker is opened once to list snapshots. What a prune deletes it does not decide by
+// this.
 //
 //   magic "bakmark\0" 8 | version 4 | zero 4 | repository id 16 | ids, sorted | XXH3-128 of it all 16
 

@@ -1,5 +1,6 @@
-// RetryingStore: repeats calls that failed for a while. Only `.transient` failures are repeated, with pauses that double
-// and are spread by chance, so that many clients do not come back at once; every other failure is passed on at once.
+// RetryingStore: repeats calls that failed for a while. Only `.transient` failures are repeated, with pauses that
+// double and are spread by chance, so that many clients do not come back at once; every other failure is passed on at
+// once.
 //
 // Repeating is safe: a put that took effect before its reply was lost finds its own object and says so, objects never
 // change, and what is deleted twice is gone.

@@ -117,8 +117,8 @@ public protocol SourceTree: AnyObject, Sendable {
     /// Opens a regular file without following a symbolic link anywhere in its path.
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
 
-    /// Reads the variable-size metadata of an entry that is not a regular file. Throws when a part of it cannot be read;
-    /// the error's `readAttributes` are the rest.
+    /// Reads the variable-size metadata of an entry that is not a regular file. Throws when a part of it cannot be
+    /// read; the error's `readAttributes` are the rest.
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes
 
     /// The owner's and group's names for numeric ids; empty when unknown. Answers are cached.

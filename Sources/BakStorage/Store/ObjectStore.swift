@@ -19,8 +19,8 @@ public struct RangeRequest: Hashable, Sendable {
     }
 }
 
-/// What became of a put-if-absent. A network may lose the reply to a put that took effect: whoever repeats it finds its own
-/// object there.
+/// What became of a put-if-absent. A network may lose the reply to a put that took effect: whoever repeats it finds its
+/// own object there.
 public enum PutOutcome: Sendable {
     /// The object is stored, durable and visible.
     case created
@@ -41,19 +41,20 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// What suits it.
     var traits: StoreTraits { get }
 
-    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). A name that is taken is no
-    /// failure: the outcome says whose the object is. Throws `.obstructed`, as every put does, when what has the name is no
-    /// object.
+    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). A name that is taken
+    /// is no failure: the outcome says whose the object is. Throws `.obstructed`, as every put does, when what has the
+    /// name is no object.
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
-    /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing, empty or
-    /// cut short. For what is there a second time. The name must be one under which any writer's object serves.
+    /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing,
+    /// empty or cut short. For what is there a second time. The name must be one under which any writer's object
+    /// serves.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Makes an empty batch of objects that become visible together.
     ///
-    /// - Parameter session: the session that they are stored for. It is in the store already. While it is not decided, no
-    ///   program takes what is staged for a leaving. Nil for what belongs to no session.
+    /// - Parameter session: the session that they are stored for. It is in the store already. While it is not decided,
+    ///   no program takes what is staged for a leaving. Nil for what belongs to no session.
     func makeBatch(of session: ID128?) -> any StagedBatch
 
     /// The object's size in bytes; throws `.notFound` when there is none.
@@ -62,13 +63,13 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Fills the whole of `buffer` from `offset` on; throws `.shortRead` when the object ends before.
     func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
 
-    /// Reads a whole object of at most `limit` bytes in one request; throws `.notFound` when there is none. Returns nil if
-    /// it is larger. The default asks for the size first.
+    /// Reads a whole object of at most `limit` bytes in one request; throws `.notFound` when there is none. Returns nil
+    /// if it is larger. The default asks for the size first.
     func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]?
 
-    /// Reads ranges, each as `read` does, and hands each to `body` with its place among `requests`, in any order but one at
-    /// a time. The bytes are lent for that call. What fails is handed over as well, and the others are still read. The
-    /// default reads one after the other.
+    /// Reads ranges, each as `read` does, and hands each to `body` with its place among `requests`, in any order but
+    /// one at a time. The bytes are lent for that call. What fails is handed over as well, and the others are still
+    /// read. The default reads one after the other.
     func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws
@@ -77,15 +78,15 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// not exist is empty. Throws rather than return a part of the list.
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
 
-    /// The objects directly in `folder`, as `list` gives them, and what else lies there under names that objects could have,
-    /// sorted by key. In the folder above other folders these are among it.
+    /// The objects directly in `folder`, as `list` gives them, and what else lies there under names that objects could
+    /// have, sorted by key. In the folder above other folders these are among it.
     func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
-    /// Hands `page` every object beneath `folder`, in whatever depth, sorted by key, in as many pages as suit the store. With
-    /// them comes what else lies there under names that objects could have; where there are folders, they are among it. A
-    /// folder that does not exist is empty. Throws rather than leave out a part.
+    /// Hands `page` every object beneath `folder`, in whatever depth, sorted by key, in as many pages as suit the
+    /// store. With them comes what else lies there under names that objects could have; where there are folders, they
+    /// are among it. A folder that does not exist is empty. Throws rather than leave out a part.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError)
@@ -93,8 +94,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Removes an object; nothing happens when there is none.
     func delete(_ key: ObjectKey) throws(StoreError)
 
-    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. On an error some may be gone. The default removes
-    /// one after the other.
+    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. On an error some may be gone. The default
+    /// removes one after the other.
     func delete(_ keys: [ObjectKey]) throws(StoreError)
 
     /// Removes an object; when it returns a power cut does not bring it back.
@@ -107,8 +108,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Sets the reserve aside again, as far as there is room for it.
     func renewReserve()
 
-    /// Says which session the temporaries of puts belong to from now on. The session is in the store already. Of several
-    /// sessions in one process the last one counts: a put whose temporary was removed is made once more.
+    /// Says which session the temporaries of puts belong to from now on. The session is in the store already. Of
+    /// several sessions in one process the last one counts: a put whose temporary was removed is made once more.
     func begin(_ session: ID128)
 
     /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was.
@@ -117,8 +118,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     @discardableResult
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
 
-    /// Throws if something else has the place of one of these folders, or of one that the store keeps for itself, such as a
-    /// link to another place. One that is not there is no fault. For before anything is changed.
+    /// Throws if something else has the place of one of these folders, or of one that the store keeps for itself, such
+    /// as a link to another place. One that is not there is no fault. For before anything is changed.
     func expectFolders(_ folders: [String]) throws(StoreError)
 
     /// What sees to it that of several puts of one name exactly one wins.
@@ -127,7 +128,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// The group of users whose members use the store as its owner does; empty where there are no groups.
     var groupName: String { get }
 
-    /// Removes locks on names that programs left which were killed. Only for a user who says that no other one is running.
+    /// Removes locks on names that programs left which were killed. Only for a user who says that no other one is
+    /// running.
     func breakLocks()
 
     /// What tells this place from any other that this machine may see, such as a copy of the same repository.

@@ -1,8 +1,8 @@
-// KnownRepositories: where this user's repositories were when they were last used, so that one which is not there can be
-// told from one that never was: a disk that is not connected, an empty mount point.
+// KnownRepositories: where this user's repositories were when they were last used, so that one which is not there can
+// be told from one that never was: a disk that is not connected, an empty mount point.
 //
-// Always holds: it is a memory and no authority. Nothing is refused because a repository is not in it, and that it cannot
-// be read or written hurts nothing.
+// Always holds: it is a memory and no authority. Nothing is refused because a repository is not in it, and that it
+// cannot be read or written hurts nothing.
 
 import BakCore
 import BakPosix

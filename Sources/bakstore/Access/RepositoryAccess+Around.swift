@@ -14,7 +14,8 @@ extension RepositoryAccess {
         return (try? Repository.identity(of: store)) != nil
     }
 
-    /// Throws if what is to be made at `path` would be a repository's folder or lie in one: what is in that belongs to it.
+    /// Throws if what is to be made at `path` would be a repository's folder or lie in one: what is in that belongs to
+    /// it.
     static func expectNone(around path: String) throws {
         var next = Machine.realPath(Machine.nearestFolder(path))
         while let place = next {

@@ -151,8 +151,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// The store at a location, its repository's id and how it is sealed; throws what is to be said if there is none in it, or
-    /// another program's.
+    /// The store at a location, its repository's id and how it is sealed; throws what is to be said if there is none in
+    /// it, or another program's.
     static func recognizedStore(
         _ location: RepositoryLocation, _ context: CommandContext
     ) throws -> (store: any ObjectStore, id: ID128, method: SealMethod) {
@@ -165,8 +165,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// Makes a repository in a new or empty folder, or one where this was begun before. `isSure` says that the user knows
-    /// that a repository was there.
+    /// Makes a repository in a new or empty folder, or one where this was begun before. `isSure` says that the user
+    /// knows that a repository was there.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
         isSure: Bool = false, isShared: Bool = false

@@ -1,5 +1,5 @@
-// StoreSchemes: the kinds of places that a repository can lie in. The one place that knows which program text opens which store; a
-// further kind is a further row.
+// StoreSchemes: the kinds of places that a repository can lie in. The one place that knows which program text opens
+// which store; a further kind is a further row.
 //
 // Always holds: `PlaceName` has refused the addresses of all other kinds before a location gets here, by name.
 

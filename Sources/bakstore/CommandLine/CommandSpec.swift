@@ -1,6 +1,6 @@
-// CommandSpec: what a command is: its names, operands, flags, exit codes and examples, and the code that runs it. Parsing,
-// help, suggestions, completions, the man page and the reference are all made from it. Each stands beside its command's
-// code, in `Commands/Command+<Name>.swift`.
+// CommandSpec: what a command is: its names, operands, flags, exit codes and examples, and the code that runs it.
+// Parsing, help, suggestions, completions, the man page and the reference are all made from it. Each stands beside its
+// command's code, in `Commands/Command+<Name>.swift`.
 
 /// One command.
 struct CommandSpec: Sendable {
@@ -18,8 +18,8 @@ struct CommandSpec: Sendable {
     var flags: [AnyFlag] = []
     /// Flags, each with those that contradict it.
     var conflicts: [(flag: AnyFlag, others: [AnyFlag])] = []
-    /// Its flags that a profile may set. In other commands the same flag may choose among snapshots, which is never done
-    /// unasked.
+    /// Its flags that a profile may set. In other commands the same flag may choose among snapshots, which is never
+    /// done unasked.
     var profileFlags: [AnyFlag] = []
     /// True if flags choose among the snapshots that it may be given the names of.
     var choosesSnapshots = false

@@ -33,8 +33,8 @@ class AnyFlag: Hashable, @unchecked Sendable {
     func hash(into hasher: inout Hasher) { hasher.combine(word) }
 }
 
-/// A flag that stands for a `Value`: an optional where it may be left out, an array where it may be repeated, a `Bool` for
-/// a switch. `Invocation` reads it, such as `invocation[.target]`.
+/// A flag that stands for a `Value`: an optional where it may be left out, an array where it may be repeated, a `Bool`
+/// for a switch. `Invocation` reads it, such as `invocation[.target]`.
 final class Flag<Value>: AnyFlag, @unchecked Sendable {
     private let fold: @Sendable (_ values: [[UInt8]]) -> Value
 

@@ -1,5 +1,5 @@
-// Flags: those that every command takes, and those that several share. Whatever one command alone takes stands in its file;
-// what chooses among snapshots stands with `SnapshotFilter`, and the rules in `Flags+Retention`.
+// Flags: those that every command takes, and those that several share. Whatever one command alone takes stands in its
+// file; what chooses among snapshots stands with `SnapshotFilter`, and the rules in `Flags+Retention`.
 
 import BakEngine
 

@@ -135,8 +135,8 @@ enum PlaceName {
         }
     }
 
-    /// The colon behind a scheme, a machine's name or the name of a remote of rclone's, which may have blanks and letters of all
-    /// kinds in it, and for a backend without a name begins with a colon.
+    /// The colon behind a scheme, a machine's name or the name of a remote of rclone's, which may have blanks and
+    /// letters of all kinds in it, and for a backend without a name begins with a colon.
     private static func colonOfAddress(_ text: [UInt8]) -> Int? {
         let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
         let first = text.prefix { $0 != slash }

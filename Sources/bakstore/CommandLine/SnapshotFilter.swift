@@ -1,7 +1,7 @@
 // SnapshotFilter: which snapshots the flags --tag, --host, --device and --path choose.
 //
-// Always holds: a command whose filter takes none of the snapshots that there are says so and ends with exit code 3. A filter with
-// a slip in it would copy and keep nothing, night after night.
+// Always holds: a command whose filter takes none of the snapshots that there are says so and ends with exit code 3. A
+// filter with a slip in it would copy and keep nothing, night after night.
 
 import BakCore
 import BakFormat
@@ -42,7 +42,8 @@ struct SnapshotFilter: Equatable {
     /// Whether it takes every snapshot.
     var isEmpty: Bool { hosts.isEmpty && devices.isEmpty && paths.isEmpty && tagSets.isEmpty }
 
-    /// What to say where it takes none of the snapshots that there are; nil where it takes one, takes all, or there are none yet.
+    /// What to say where it takes none of the snapshots that there are; nil where it takes one, takes all, or there are
+    /// none yet.
     func complaint(among all: [CommitRecord]) -> String? {
         guard !isEmpty, !all.isEmpty, !all.contains(where: takes) else { return nil }
         let parts: [(flag: AnyFlag, values: [String], known: [String], filter: SnapshotFilter)] = [
@@ -73,8 +74,8 @@ struct SnapshotFilter: Equatable {
         (self.hosts, self.devices, self.paths, self.tagSets) = (hosts, devices, paths, tagSets)
     }
 
-    /// What to say of each `--keep-tag` of the command line that keeps none of the snapshots that there are. One of a profile
-    /// stands for what may come to have the tag.
+    /// What to say of each `--keep-tag` of the command line that keeps none of the snapshots that there are. One of a
+    /// profile stands for what may come to have the tag.
     static func complaints(aboutKeptTags invocation: Invocation, among all: [CommitRecord]) -> [String] {
         guard !all.isEmpty, !invocation.profileFlags.contains(.keepTag) else { return [] }
         let known = all.flatMap(\.tags)

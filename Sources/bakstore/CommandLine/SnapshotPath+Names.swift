@@ -7,7 +7,8 @@ import BakFormat
 import BakRepository
 
 extension SnapshotPath {
-    /// The path in a snapshot that was meant: the one that was typed or, if it is not there, the one that is printed so.
+    /// The path in a snapshot that was meant: the one that was typed or, if it is not there, the one that is printed
+    /// so.
     func path(in record: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws -> [UInt8] {
         guard let printed = Formatting.unescaped(path), printed != path,
             !printed.contains(0), try !Self.isThere(path, in: record, repository, index),

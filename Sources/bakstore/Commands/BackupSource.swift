@@ -72,8 +72,8 @@ extension Invocation {
 struct BackupSource {
     /// The files.
     let tree: any SourceTree
-    /// The paths that are backed up, absolute without the leading slash. A link that was named is none of them, but the way
-    /// to one.
+    /// The paths that are backed up, absolute without the leading slash. A link that was named is none of them, but the
+    /// way to one.
     let roots: [[UInt8]]
     /// Paths that were asked for and are not there.
     let missing: [[UInt8]]
@@ -125,8 +125,8 @@ struct BackupSource {
         }
     }
 
-    /// Throws if a PATH is neither folder nor file. Of a disk's device, a pipe or a socket only the name is stored, which is not
-    /// what whoever names one means; in a folder or a list they are entries as any.
+    /// Throws if a PATH is neither folder nor file. Of a disk's device, a pipe or a socket only the name is stored,
+    /// which is not what whoever names one means; in a folder or a list they are entries as any.
     private static func expectContent(of path: [UInt8]) throws {
         let kind: String
         switch Machine.status(path)?.type {

@@ -41,7 +41,8 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let operands = try invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }
         var agreed: ArchiveRemovalReport?
-        // What the snapshot has a prune may take meanwhile, if it is forgotten; then it is removed from the one that is there.
+        // What the snapshot has a prune may take meanwhile, if it is forgotten; then it is removed from the one that is
+        // there.
         return try repository.undisturbed {
             try remove(operands, repository, invocation, context, agreed: &agreed)
         }
@@ -84,9 +85,9 @@ extension Commands {
         return .done
     }
 
-    /// What there is to remove, and how: from the latest snapshot of the archive and from each that no later one stands for,
-    /// which the next backup would bring it back from. What the source still has the latest one alone tells; it comes last, so
-    /// that it stays the latest.
+    /// What there is to remove, and how: from the latest snapshot of the archive and from each that no later one stands
+    /// for, which the next backup would bring it back from. What the source still has the latest one alone tells; it
+    /// comes last, so that it stays the latest.
     private static func plan(
         _ request: ArchiveRemovalRequest, _ branches: [CommitRecord], _ repository: Repository
     ) throws -> (plan: ArchiveRemovalReport, removals: [ArchiveRemovalRequest]) {

@@ -135,7 +135,8 @@ extension Commands {
         return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
     }
 
-    /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may need them.
+    /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may
+    /// need them.
     static func expectNoKnownDamage(_ repository: Repository) throws {
         let damaged = try repository.packsFoundDamaged()
         guard let first = damaged.first else { return }
@@ -179,8 +180,8 @@ extension Commands {
         return exclusions
     }
 
-    /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows those
-    /// that have it, and what is missing is noticed; one that never was there may be a slip.
+    /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows
+    /// those that have it, and what is missing is noticed; one that never was there may be a slip.
     private static func paths(
         _ source: BackupSource, of device: String, _ snapshots: [CommitRecord]
     ) -> [[UInt8]] {
@@ -223,8 +224,8 @@ extension Commands {
         return request
     }
 
-    /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would be in no
-    /// later one, and rules would remove it when it is back.
+    /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would
+    /// be in no later one, and rules would remove it when it is back.
     private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
         guard request.archive != .no, repository.isOlder, let older = try repository.olderState() else {
             return
@@ -245,7 +246,8 @@ extension Commands {
                 + "to back up without the archive: --no-archive")
     }
 
-    /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not go on.
+    /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not
+    /// go on.
     private static func noteEndedArchive(
         _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
         _ context: CommandContext
@@ -267,8 +269,9 @@ extension Commands {
         return isTold
     }
 
-    /// An archive goes on with exactly its own paths: a first backup of others that overlap with them is none, which may be a
-    /// slip, such as a pattern that the shell expands, or another spelling on a medium that takes both for one.
+    /// An archive goes on with exactly its own paths: a first backup of others that overlap with them is none, which
+    /// may be a slip, such as a pattern that the shell expands, or another spelling on a medium that takes both for
+    /// one.
     private static func noteOtherArchive(
         _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
     ) {
@@ -300,8 +303,8 @@ extension Commands {
         }
     }
 
-    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk; one in memory not even the night.
-    /// To be told once is enough.
+    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk; one in memory not even
+    /// the night. To be told once is enough.
     private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {

@@ -119,8 +119,8 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
 
     // MARK: The end
 
-    /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before that is
-    ///   meant.
+    /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before
+    ///   that is meant.
     func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
         if invocation.has(.json) { return try tellSummary(report) }
         if invocation.has(.quiet) { return }

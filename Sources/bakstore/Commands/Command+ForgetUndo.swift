@@ -92,7 +92,8 @@ extension Commands {
                         $0.description.hasPrefix(name)
                     }
             }
-            // What was taken back and removed again has several records; they are one snapshot, of which the last counts.
+            // What was taken back and removed again has several records; they are one snapshot, of which the last
+            // counts.
             let unknown = Timestamp(seconds: .min)
             if let last = matches.max(by: { ($0.origin?.time ?? unknown) < ($1.origin?.time ?? unknown) }),
                 matches.allSatisfy({ $0.snapshot.originalID == last.snapshot.originalID })

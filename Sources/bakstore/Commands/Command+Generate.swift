@@ -1,5 +1,5 @@
-// `bakstore generate`: what is made from the specifications of the commands: manual pages, completions, the reference. And
-// the words that completions ask for: what is in a repository.
+// `bakstore generate`: what is made from the specifications of the commands: manual pages, completions, the reference.
+// And the words that completions ask for: what is in a repository.
 
 import BakCodec
 import BakCore

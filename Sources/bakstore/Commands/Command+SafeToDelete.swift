@@ -1,5 +1,5 @@
-// `bakstore safe-to-delete`: says which files a backup has, down to the last byte read back, and keeps by all rules that
-// are known. It deletes nothing.
+// `bakstore safe-to-delete`: says which files a backup has, down to the last byte read back, and keeps by all rules
+// that are known. It deletes nothing.
 
 import BakCore
 import BakEngine

@@ -1,11 +1,11 @@
-// CommandContext+OlderState: a repository that is older than when this machine last saw it: an old copy was put back, or whoever
-// has its disk hides what is new.
+// CommandContext+OlderState: a repository that is older than when this machine last saw it: an old copy was put back,
+// or whoever has its disk hides what is new.
 
 import BakRepository
 
 extension CommandContext {
-    /// Says so where a repository is plain and nothing is deleted for good, and asks otherwise; throws unless the command is to
-    /// go on. It is said again until it is meant, but of another copy only once.
+    /// Says so where a repository is plain and nothing is deleted for good, and asks otherwise; throws unless the
+    /// command is to go on. It is said again until it is meant, but of another copy only once.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {

@@ -13,8 +13,8 @@ struct RemovalConsent {
         (self.invocation, self.context) = (invocation, context)
     }
 
-    /// Throws unless the last snapshots of their groups that a request would remove may go; of a dry run it says that this will
-    /// be asked.
+    /// Throws unless the last snapshots of their groups that a request would remove may go; of a dry run it says that
+    /// this will be asked.
     func expect(_ request: RetentionRequest) throws {
         guard !invocation.has(.yes) else { return }
         let losses = request.losses

@@ -18,7 +18,8 @@ struct RemovalLoss {
     let last: CommitRecord
     let kind: Kind
 
-    /// What the group of these snapshots, oldest first, would lose without those of `gone`; nil when it keeps one that counts.
+    /// What the group of these snapshots, oldest first, would lose without those of `gone`; nil when it keeps one that
+    /// counts.
     init?(of snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         // Of what was interrupted, or lacks files, nobody relies on a part where there is a whole.
         let complete = snapshots.filter(\.isComplete)
@@ -29,8 +30,8 @@ struct RemovalLoss {
         kind = snapshots.allSatisfy { gone.contains($0.id) } ? .last : .lastThatCounts
     }
 
-    /// The same of the archives among them. Every archive has what those before it have, so that a later one, or another with gone
-    /// files, is enough.
+    /// The same of the archives among them. Every archive has what those before it have, so that a later one, or
+    /// another with gone files, is enough.
     init?(ofArchives snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         let archives = snapshots.filter {
             $0.isArchive && $0.isComplete && !doubts.standing.contains($0.id)

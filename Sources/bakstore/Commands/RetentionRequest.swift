@@ -45,8 +45,8 @@ struct RetentionRequest {
     /// True if no snapshot stays, readable or not.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// What each group would have none of any more: the groups of a device and paths, where snapshots are named; those of
-    /// the rules, and devices, where rules choose.
+    /// What each group would have none of any more: the groups of a device and paths, where snapshots are named; those
+    /// of the rules, and devices, where rules choose.
     var losses: [RemovalLoss] {
         let gone = Set(removed)
         guard !gone.isEmpty else { return [] }
@@ -146,8 +146,8 @@ struct RetentionRequest {
 }
 
 extension RetentionRequest {
-    /// The snapshot of that name, and no other, whose forget marker is damaged. It is not looked for among those that were made
-    /// of it: what was taken back is known by the same id.
+    /// The snapshot of that name, and no other, whose forget marker is damaged. It is not looked for among those that
+    /// were made of it: what was taken back is known by the same id.
     private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
         guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
         let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }

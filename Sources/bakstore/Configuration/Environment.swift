@@ -96,8 +96,8 @@ struct Environment: Sendable, Equatable {
         return value
     }
 
-    /// Whether `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set, names a locale without UTF-8. Where none is set nobody
-    /// has chosen.
+    /// Whether `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set, names a locale without UTF-8. Where none is set
+    /// nobody has chosen.
     static func isASCII(_ variable: (String) -> [UInt8]?) -> Bool {
         for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
             guard let value = variable(name), !value.isEmpty else { continue }
@@ -142,8 +142,8 @@ struct Environment: Sendable, Equatable {
         return sources.first
     }
 
-    /// The `bakstore` folder of an XDG base folder. A relative one does not count, says its specification; but who has set one
-    /// does not expect that everything goes elsewhere.
+    /// The `bakstore` folder of an XDG base folder. A relative one does not count, says its specification; but who has
+    /// set one does not expect that everything goes elsewhere.
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
     ) throws(UsageError) -> [UInt8]? {

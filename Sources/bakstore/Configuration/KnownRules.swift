@@ -1,8 +1,8 @@
 // KnownRules: every set of rules that this machine knows of for a repository, and how long its snapshots stay by them.
 //
-// Always holds: a snapshot is said to stay for good only if each set that decides about it keeps it for good. What is given
-// on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own. Where it is not known
-// whether a set decides about a snapshot, it does.
+// Always holds: a snapshot is said to stay for good only if each set that decides about it keeps it for good. What is
+// given on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own. Where
+// it is not known whether a set decides about a snapshot, it does.
 
 import BakCore
 import BakFormat
@@ -68,8 +68,8 @@ struct KnownRules {
         }
     }
 
-    /// False if `path` names another repository. There may be several ways to one folder, such as a bind mount, and its disk may not
-    /// be there now: the id decides, of what is there or was when it was last used.
+    /// False if `path` names another repository. There may be several ways to one folder, such as a bind mount, and its
+    /// disk may not be there now: the id decides, of what is there or was when it was last used.
     private static func mayBe(
         _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
     ) -> Bool {

@@ -1,6 +1,6 @@
-// PatternReader: patterns as users write them, on the command line, in files and in profiles, to patterns for whole paths.
-// What a shell would have replaced, had there been no quotes, is replaced here: the home folder and `./`. What can match
-// nothing is told.
+// PatternReader: patterns as users write them, on the command line, in files and in profiles, to patterns for whole
+// paths. What a shell would have replaced, had there been no quotes, is replaced here: the home folder and `./`. What
+// can match nothing is told.
 
 import BakCore
 import BakEngine
@@ -66,8 +66,8 @@ struct PatternReader {
         return text
     }
 
-    /// The same pattern for the folder that a symbolic link in it leads to: paths are backed up without links in them. Nil
-    /// where there is none.
+    /// The same pattern for the folder that a symbolic link in it leads to: paths are backed up without links in them.
+    /// Nil where there is none.
     private func realized(_ text: [UInt8]) -> [UInt8]? {
         let (sign, body) = Self.split(text)
         guard body.first == Self.slash else { return nil }

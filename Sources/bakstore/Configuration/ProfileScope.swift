@@ -1,7 +1,8 @@
 // ProfileScope: which snapshots the rules of a profile decide about.
 //
-// Always holds: `takes` says yes only where it is certain, so that nothing else is removed; `reach` says no only where it is, so
-// that nothing is said to stay which another run removes: one of another host name, or one with the disks that are away.
+// Always holds: `takes` says yes only where it is certain, so that nothing else is removed; `reach` says no only where
+// it is, so that nothing is said to stay which another run removes: one of another host name, or one with the disks
+// that are away.
 
 import BakCore
 import BakFormat
@@ -40,9 +41,9 @@ struct ProfileScope {
 
     func takes(_ record: CommitRecord) -> Bool { record.device == device && Set(record.paths) == paths }
 
-    /// The snapshots that the rules may decide about, in parts of which each would be decided about for itself: any device's where
-    /// the profile names none. Where some paths are not there and no snapshot is of just these, a link on the disk that is away may
-    /// lead from them to where the snapshots were made.
+    /// The snapshots that the rules may decide about, in parts of which each would be decided about for itself: any
+    /// device's where the profile names none. Where some paths are not there and no snapshot is of just these, a link
+    /// on the disk that is away may lead from them to where the snapshots were made.
     func reach(among all: [CommitRecord]) -> [[CommitRecord]] {
         let possible = all.filter { !isDeviceNamed || $0.device == device }
         let exact = possible.filter { Set($0.paths) == paths }

@@ -289,8 +289,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
                 + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
         )
-        // A file that was moved has not gone. One that was renamed and read anew counts by its place; by their content they
-        // are counted where most are missing.
+        // A file that was moved has not gone. One that was renamed and read anew counts by its place; by their content
+        // they are counted where most are missing.
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")

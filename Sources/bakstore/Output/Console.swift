@@ -35,8 +35,8 @@ protocol Console: Sendable {
     var outputWidth: Int? { get }
     /// Whether nothing but ASCII is printed.
     var isASCII: Bool { get }
-    /// Asks the person a question and returns the line that is typed; nil when there is nobody to ask or the person gives
-    /// up.
+    /// Asks the person a question and returns the line that is typed; nil when there is nobody to ask or the person
+    /// gives up.
     func ask(_ question: String, stop: StopSignal) -> String?
     /// Asks the person for a password without showing it; nil when there is nobody to ask.
     func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes?

@@ -3,8 +3,8 @@
 import BakCore
 
 extension Formatting {
-    /// Text in ASCII: any other character by its number, as names show what cannot be printed: `\u{e9}`. What says something
-    /// itself is written in ASCII: what is not comes from a name, and `\u{2026}` and `...` are two names.
+    /// Text in ASCII: any other character by its number, as names show what cannot be printed: `\u{e9}`. What says
+    /// something itself is written in ASCII: what is not comes from a name, and `\u{2026}` and `...` are two names.
     static func ascii(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
         return text.unicodeScalars.map { scalar in

@@ -1,5 +1,5 @@
-// FullDisk: what to say where the repository's disk is full. What became of the run, how much room there is and would be
-// needed, and what to do differ from command to command.
+// FullDisk: what to say where the repository's disk is full. What became of the run, how much room there is and would
+// be needed, and what to do differ from command to command.
 
 import BakPosix
 import BakStorage

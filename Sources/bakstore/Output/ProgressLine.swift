@@ -44,8 +44,8 @@ enum ProgressLine {
         case file, new, rate, files, elapsed, amount, step, errors, percent, left
     }
 
-    /// One line of at most `width` places. Where it is too long the least important part goes first, and the time that is
-    /// left never does.
+    /// One line of at most `width` places. Where it is too long the least important part goes first, and the time that
+    /// is left never does.
     static func text(_ progress: Progress, seconds: Double, width: Int, isASCII: Bool = false) -> String {
         var parts = parts(progress, seconds)
         if isASCII { for index in parts.indices { parts[index].text = Formatting.ascii(parts[index].text) } }

@@ -1,5 +1,5 @@
-// RecommitOutput: what commands say that commit snapshots again: `tag` and `forget --undo`. One line or object for each,
-// and one at the end.
+// RecommitOutput: what commands say that commit snapshots again: `tag` and `forget --undo`. One line or object for
+// each, and one at the end.
 
 import BakCore
 import BakFormat

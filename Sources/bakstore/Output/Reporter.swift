@@ -1,5 +1,5 @@
-// Reporter: tells messages, in the form that was asked for, while progress is shown: before each the live line is taken away.
-// What a command says of its own is a subclass beside its code.
+// Reporter: tells messages, in the form that was asked for, while progress is shown: before each the live line is taken
+// away. What a command says of its own is a subclass beside its code.
 
 import BakCore
 import BakFormat

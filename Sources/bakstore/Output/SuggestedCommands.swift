@@ -1,9 +1,10 @@
 // SuggestedCommands: the commands that messages suggest, with the flags by which the user named the repository, so that
-// they can be copied. Whoever writes a message, here or in the engine, writes the command as it is without flags; what a
-// person or a program is told passes through here on its way out, so no message can forget them.
+// they can be copied. Whoever writes a message, here or in the engine, writes the command as it is without flags; what
+// a person or a program is told passes through here on its way out, so no message can forget them.
 //
-// Always holds: a command is known by the program's name and one of its commands at the start of a text, or behind a colon
-// or semicolon; it ends at the next `,`, `;`, `)`, `"` or colon with a space, or with the text. One that names a repository stays as it is.
+// Always holds: a command is known by the program's name and one of its commands at the start of a text, or behind a
+// colon or semicolon; it ends at the next `,`, `;`, `)`, `"` or colon with a space, or with the text. One that names a
+// repository stays as it is.
 
 import BakCore
 

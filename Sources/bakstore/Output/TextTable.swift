@@ -5,8 +5,8 @@
 
 /// Rows of cells. Widths count characters, of which East Asian wide ones and emoji take two places.
 struct TextTable {
-    /// How a column's cells stand and what they do where a line is limited: a path keeps its end, other text its start and
-    /// its end, numbers and what is fixed stay whole.
+    /// How a column's cells stand and what they do where a line is limited: a path keeps its end, other text its start
+    /// and its end, numbers and what is fixed stay whole.
     enum Alignment { case left, right, fixed, path }
 
     private let alignments: [Alignment]
@@ -18,8 +18,8 @@ struct TextTable {
     private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 8), (.left, 6)]
     private static let gap = "  "
 
-    /// Makes a table; a header row is underlined. `dropping` are the columns without which a narrow table can be, the least
-    /// useful first.
+    /// Makes a table; a header row is underlined. `dropping` are the columns without which a narrow table can be, the
+    /// least useful first.
     init(_ alignments: [Alignment], header: [String]? = nil, dropping: [Int] = []) {
         self.alignments = alignments
         self.dropping = dropping
@@ -113,7 +113,8 @@ enum TextWidth {
         return start(of: text, room - of(end)) + mark + end
     }
 
-    /// The end of a path behind a mark, as many whole names as fit; of one that is longer than that, its start and its end.
+    /// The end of a path behind a mark, as many whole names as fit; of one that is longer than that, its start and its
+    /// end.
     static func cutPath(_ path: String, to width: Int, mark: String = "…") -> String {
         guard of(path) > width else { return path }
         let room = width - of(mark)
@@ -138,8 +139,8 @@ enum TextWidth {
             .map { $0 == 0 ? $1 : "  " + $1 }
     }
 
-    /// A line that ends with a path and what is never cut. `starts` are the columns before the path, from all of them down
-    /// to none.
+    /// A line that ends with a path and what is never cut. `starts` are the columns before the path, from all of them
+    /// down to none.
     static func lines(
         _ path: String, ending: String, behind starts: [String], width: Int?, isASCII: Bool
     ) -> [String] {

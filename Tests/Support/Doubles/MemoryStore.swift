@@ -1,5 +1,5 @@
-// MemoryStore: a store in memory that never fails, and is fast enough for thousands of cases. A test can look at its objects, and copy
-// them.
+// MemoryStore: a store in memory that never fails, and is fast enough for thousands of cases. A test can look at its
+// objects, and copy them.
 
 import BakCore
 import BakStorage

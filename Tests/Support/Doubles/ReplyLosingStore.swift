@@ -1,5 +1,5 @@
-// ReplyLosingStore: a store behind a network that loses replies. What was put took effect; its writer is told of a failure,
-// or the transport repeats the request and finds the name taken by its own object.
+// ReplyLosingStore: a store behind a network that loses replies. What was put took effect; its writer is told of a
+// failure, or the transport repeats the request and finds the name taken by its own object.
 
 import BakCore
 import BakStorage

@@ -57,8 +57,8 @@ public enum TestSeed {
         return SeededRandom(seed: value ^ hash(name))
     }
 
-    /// A generator for the ids and contents of a repository that a test makes at `file` and `line`: another one each time that
-    /// the place is passed, because two repositories of a test must not have the same ids.
+    /// A generator for the ids and contents of a repository that a test makes at `file` and `line`: another one each
+    /// time that the place is passed, because two repositories of a test must not have the same ids.
     ///
     /// Cases of one test that run at the same time take turns there in any order; `--no-parallel` fixes it.
     public static func unique(_ file: String, _ line: Int) -> SeededRandom {

@@ -232,7 +232,8 @@ struct ContainerCase: CustomTestStringConvertible {
 }
 
 extension ContainerHintTests {
-    /// Items of 65,535 extents that take no bytes, of which a small file has billions: this ends at once or not for minutes.
+    /// Items of 65,535 extents that take no bytes, of which a small file has billions: this ends at once or not for
+    /// minutes.
     @Test func extentsWithoutLengthAreNotCounted() {
         let item = bigEndian(UInt16(1)) + [0, 0, 0xff, 0xff]
         let count = 21_000

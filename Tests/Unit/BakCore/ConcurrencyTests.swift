@@ -94,8 +94,8 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
 }
 
 @Suite struct BoundedQueueTests {
-    /// How many elements have certainly been put in, and how many may have been taken out: the first is counted after the
-    /// push, the second before the pop, so that their difference is never more than the queue holds.
+    /// How many elements have certainly been put in, and how many may have been taken out: the first is counted after
+    /// the push, the second before the pop, so that their difference is never more than the queue holds.
     private final class Count: @unchecked Sendable {
         // Not a Mutex, whose library the thread sanitizer does not see into.
         private let monitor = Monitor()

@@ -1,5 +1,6 @@
-// Archives that forked: by a copy, two runs at once, a date in the past, or a snapshot that was taken back. A later archive has
-// what all branches have, rules keep each branch until then, and what was taken out before does not come back.
+// Archives that forked: by a copy, two runs at once, a date in the past, or a snapshot that was taken back. A later
+// archive has what all branches have, rules keep each branch until then, and what was taken out before does not come
+// back.
 
 import BakCore
 import BakEngine
@@ -297,7 +298,8 @@ import Testing
 
     private static let seeds = UInt64(1)...(isLong ? 200 : 20)
 
-    /// Two disks, on which backups, copies, rules and what is taken back come at random: no file leaves the archive of a disk.
+    /// Two disks, on which backups, copies, rules and what is taken back come at random: no file leaves the archive of
+    /// a disk.
     @Test func noHistoryOfTwoDisksLosesAFile() throws {
         var joined = 0
         for seed in Self.seeds {

@@ -1,5 +1,5 @@
-// ArchiveHistory: a source that changes from backup to backup, and what an archive of it must have, worked out anew from
-// what each backup could see.
+// ArchiveHistory: a source that changes from backup to backup, and what an archive of it must have, worked out anew
+// from what each backup could see.
 
 import BakCore
 import BakEngine
@@ -94,8 +94,8 @@ struct ArchiveHistory {
         return path.dropLast(4) + Array("~gone-1970-01-01-\(clock)".utf8) + path.suffix(4)
     }
 
-    /// Works out what an archive has after a backup at a time that met `tree`, when `unseen` says what it could not know
-    /// anything of.
+    /// Works out what an archive has after a backup at a time that met `tree`, when `unseen` says what it could not
+    /// know anything of.
     mutating func expectBackup(at time: Timestamp, _ tree: FakeTree, unseen: ([UInt8]) -> Bool) {
         var now: [[UInt8]: ArchivedItem] = [:]
         for entry in tree.entries where !unseen(entry.path) || entry.fault == "list" {

@@ -150,8 +150,8 @@ import Testing
         #expect(after.snapshot?.isArchive == false && after.earlierArchive == nil)
     }
 
-    /// Rules keep the newest archive only, so it has all that an earlier one has, also where snapshots between them are no
-    /// archives.
+    /// Rules keep the newest archive only, so it has all that an earlier one has, also where snapshots between them are
+    /// no archives.
     @Test(arguments: [false, true]) func anArchiveIsTakenUpAgain(_ stops: Bool) throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(14)
@@ -261,8 +261,8 @@ import Testing
     /// What may happen to an archive's commit record.
     enum Harm: CaseIterable { case missing, cut, changed }
 
-    /// The archive after one whose record is damaged has what only that one has: the spare says what that is. Where the record
-    /// is missing there is none before it is brought back.
+    /// The archive after one whose record is damaged has what only that one has: the spare says what that is. Where the
+    /// record is missing there is none before it is brought back.
     @Test(arguments: Harm.allCases) func aDamagedRecordTakesNothingOutOfTheArchive(_ harm: Harm) throws {
         let bench = try MemoryBench()
         var history = ArchiveHistory(21)
@@ -285,7 +285,8 @@ import Testing
         for (path, item) in expected { #expect(items[path]?.content == item.content) }
     }
 
-    /// Where nothing says what an unreadable snapshot has, no archive goes on without it; unless a later one has it all.
+    /// Where nothing says what an unreadable snapshot has, no archive goes on without it; unless a later one has it
+    /// all.
     @Test(arguments: Harm.allCases) func nothingIsArchivedInIgnorance(_ harm: Harm) throws {
         let bench = try MemoryBench()
         let history = ArchiveHistory(22)

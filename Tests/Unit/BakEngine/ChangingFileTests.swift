@@ -205,7 +205,8 @@ final class MeddledTree: SourceTree {
         }
     }
 
-    /// Where the clock is another machine's, and seconds are all that it tells, what has just changed may look a day old.
+    /// Where the clock is another machine's, and seconds are all that it tells, what has just changed may look a day
+    /// old.
     @Test func aForeignClockThatIsBehindMakesNothingOld() throws {
         let now = Timestamp(seconds: 1_000_000)
         let rows: [(ago: Int64, nanoseconds: UInt32, isForeign: Bool, isUnsettled: Bool)] = [
@@ -229,8 +230,8 @@ final class MeddledTree: SourceTree {
         }
     }
 
-    /// A program goes on writing through a memory map after the backup has read the file: neither its size nor its times
-    /// change while the page is dirty.
+    /// A program goes on writing through a memory map after the backup has read the file: neither its size nor its
+    /// times change while the page is dirty.
     @Test func aWriteThroughAMemoryMapIsNoticed() throws {
         let bench = try Workbench()
         try bench.shell("head -c 1000000 /dev/zero > catalogue")

@@ -7,8 +7,8 @@ import BakStorage
 import TestSupport
 import Testing
 
-/// Backups on machines whose clocks were wrong: the latest is what was made last, the next compares with it, and copies are in
-/// the same order.
+/// Backups on machines whose clocks were wrong: the latest is what was made last, the next compares with it, and copies
+/// are in the same order.
 @Suite struct ClockTests {
     /// 2026-05-28 20:26:40 UTC.
     private static let start: Int64 = 1_780_000_000

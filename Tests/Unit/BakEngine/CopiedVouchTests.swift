@@ -69,7 +69,8 @@ import Testing
         #expect(try Set(destination.vouchedContent()) == content && destination.vouchedContent().count == 2)
     }
 
-    /// A vouch relies on the snapshot that stays for longest; another that has the content may be the one that is copied.
+    /// A vouch relies on the snapshot that stays for longest; another that has the content may be the one that is
+    /// copied.
     @Test(arguments: [true, false])
     func whatAnotherSnapshotHasIsCarriedByThatOne(sameIDs: Bool) throws {
         let source = try MemoryBench()

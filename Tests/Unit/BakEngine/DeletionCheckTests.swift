@@ -70,8 +70,8 @@ import Testing
         #expect(outcome.report?.safeFiles == 5 && outcome.report?.unsafeFiles == 2)
     }
 
-    /// Two contents with one XXH3, as whoever knows the secret can make them: where the low half of a lane is the key's, its
-    /// product is zero whatever the high half is, and what is left is a sum in which two changes cancel out.
+    /// Two contents with one XXH3, as whoever knows the secret can make them: where the low half of a lane is the
+    /// key's, its product is zero whatever the high half is, and what is left is a sum in which two changes cancel out.
     private func twins(_ secret: [UInt8], domain: String) -> ([UInt8], [UInt8]) {
         let keys = KeyDerivation.expand(secret: secret, label: "bakstore id \(domain)", count: 192)
         var one = (0..<9000).map { UInt8(truncatingIfNeeded: $0 * 31) }

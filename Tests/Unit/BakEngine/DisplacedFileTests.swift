@@ -1,4 +1,5 @@
-// Files of an archive whose names other files take: cameras count from 0001 again when a card or a phone has been cleared.
+// Files of an archive whose names other files take: cameras count from 0001 again when a card or a phone has been
+// cleared.
 
 import BakCore
 import BakEngine
@@ -38,7 +39,8 @@ import Testing
         return found
     }
 
-    /// A clear, and the numbers begin anew: every photo stays, each time, among names that come between theirs in some order.
+    /// A clear, and the numbers begin anew: every photo stays, each time, among names that come between theirs in some
+    /// order.
     @Test func numbersThatBeginAnewTakeNothingOutOfTheArchive() throws {
         let others = ["s/1.jpg.xmp", "s/1.jpg~", "s/1~", "s/10.jpg", "s/1~gone.jpg"].map {
             Self.file($0, "other", time: 1)

@@ -38,10 +38,11 @@ import Testing
         case others
         /// The 20 files, of which all, most or some are empty.
         case cut, mostCut, someCut
-        /// The 20 files and a folder: a file system of its own with 5 files, nothing, or a file of the same file system.
+        /// The 20 files and a folder: a file system of its own with 5 files, nothing, or a file of the same file
+        /// system.
         case mounted, unmounted, other
-        /// The 20 files and a folder that is a file system of its own, and holds one of 5 files, or a folder for that one, with a file
-        /// or without, or with one of the 5 files.
+        /// The 20 files and a folder that is a file system of its own, and holds one of 5 files, or a folder for that
+        /// one, with a file or without, or with one of the 5 files.
         case nested, unnested, unnestedMarked, partly
 
         func tree() -> FakeTree {
@@ -100,8 +101,8 @@ import Testing
         }
     }
 
-    /// Runs nights such as `full none? empty?`: `?` after those that are to be in doubt, `!` after those that are said to be
-    /// meant. Returns what differs, and at last the night of the newest snapshot that counts.
+    /// Runs nights such as `full none? empty?`: `?` after those that are to be in doubt, `!` after those that are said
+    /// to be meant. Returns what differs, and at last the night of the newest snapshot that counts.
     private func run(_ nights: String, archive: BackupRequest.ArchiveChoice) throws -> [String] {
         let bench = try MemoryBench()
         var found: [String] = []
@@ -187,7 +188,8 @@ import Testing
         #expect(report.counters.newlyGoneFiles == 10)
     }
 
-    /// A folder of copies that is gone was not renamed to the one that is left, whether that one is compared or read again.
+    /// A folder of copies that is gone was not renamed to the one that is left, whether that one is compared or read
+    /// again.
     @Test(arguments: [false, true]) func copiesThatAreLeftAreNotThoseThatAreGone(isForced: Bool) throws {
         let bench = try MemoryBench()
         func backup(_ folders: [(name: String, contents: Range<Int>)]) throws -> BackupReport {
@@ -211,7 +213,8 @@ import Testing
 
     // MARK: What was called safe to delete
 
-    /// A folder of so many files, of which so many were called safe to delete, and so many, from the first on, are deleted then.
+    /// A folder of so many files, of which so many were called safe to delete, and so many, from the first on, are
+    /// deleted then.
     @Test(arguments: [
         // All of what has gone, as a phone is cleared.
         (20, 20, 20, false), (20, 20, 15, false), (2, 2, 2, false), (1, 1, 1, false), (20, 15, 15, false),

@@ -27,7 +27,8 @@ import Testing
         return (report, other.repository)
     }
 
-    /// A segment may be named again, and what it says is there each time; one without extents says nothing, and is refused.
+    /// A segment may be named again, and what it says is there each time; one without extents says nothing, and is
+    /// refused.
     @Test(arguments: [(record: [2, 1, 3], isWhole: true), (record: [2, 0], isWhole: false)])
     func segmentsThatAreNamedAgain(_ record: [UInt8], _ isWhole: Bool) throws {
         let hostile = try HostileManifest()

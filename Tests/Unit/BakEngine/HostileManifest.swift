@@ -72,8 +72,8 @@ struct HostileManifest {
         return try commit(try root.withUnsafeBytes { try manifest.store($0, isCompressed: false) })
     }
 
-    /// Commits a snapshot of an entry, of a segment of these records, which the root names so many times after that, and of
-    /// another entry.
+    /// Commits a snapshot of an entry, of a segment of these records, which the root names so many times after that,
+    /// and of another entry.
     func commit(
         _ entry: ManifestEntry, then records: [[UInt8]], times: Int, last: ManifestEntry? = nil
     ) throws -> CommitRecord {

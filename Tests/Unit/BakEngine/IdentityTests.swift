@@ -1,5 +1,5 @@
-// What a source's numbers and sizes say is weighed against what else is known: on media that have no identity nothing is
-// one file because of its number, and what a read gives is the content whatever size is shown.
+// What a source's numbers and sizes say is weighed against what else is known: on media that have no identity nothing
+// is one file because of its number, and what a read gives is the content whatever size is shown.
 
 import BakCore
 import BakFormat

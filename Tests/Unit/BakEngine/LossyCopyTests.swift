@@ -60,8 +60,8 @@ import Testing
         #expect(try copy(source.repository, to: destination, [original]).skipped == 1)
     }
 
-    /// Where a whole copy is, one that lacks files is not needed, and takes nobody's place; between repositories of the same ids,
-    /// too.
+    /// Where a whole copy is, one that lacks files is not needed, and takes nobody's place; between repositories of the
+    /// same ids, too.
     @Test(arguments: [false, true]) func itTakesNoPlace(_ isVerbatim: Bool) throws {
         try copy(damaged, to: destination, [original])
         let third = try Repository.create(
@@ -129,8 +129,8 @@ import Testing
         case record, spareAndRecord, content, list
     }
 
-    /// A copy that has lost something comes back from the whole source, whatever it was, and however much has been repaired before;
-    /// nothing is copied twice then.
+    /// A copy that has lost something comes back from the whole source, whatever it was, and however much has been
+    /// repaired before; nothing is copied twice then.
     @Test(arguments: Loss.allCases, [false, true])
     func aDamagedCopyIsMadeAgain(_ loss: Loss, _ isVerbatim: Bool) throws {
         for hasRepaired in [false, true] {
@@ -158,7 +158,8 @@ import Testing
             }
             let repository = try MemoryBench.open(MemoryStore(objects))
             if loss == .content || loss == .list {
-                // As long as the index names what is gone, nothing of it would be stored; and it is not taken for copied.
+                // As long as the index names what is gone, nothing of it would be stored; and it is not taken for
+                // copied.
                 for isNamed in [false, true] {
                     var request = Self.request
                     request.looksUpCopies = isNamed

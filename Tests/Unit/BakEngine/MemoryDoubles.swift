@@ -34,8 +34,8 @@ struct FakeEntry: Sendable {
     var stat: FileStat
     var content: [UInt8] = []
     var attributes = FileAttributes()
-    /// What fails: "stat", "read", "attributes", "an attribute" beside `attributes`, "open" or "list", and for reads from
-    /// which offset.
+    /// What fails: "stat", "read", "attributes", "an attribute" beside `attributes`, "open" or "list", and for reads
+    /// from which offset.
     var fault: String?
     var faultOffset: UInt64 = 0
     /// What `open` finds at the path in the entry's place.

@@ -1,4 +1,5 @@
-// What could not be read is known later: to a restore, which replaces nothing whole by a part, to the next backup and to copies.
+// What could not be read is known later: to a restore, which replaces nothing whole by a part, to the next backup and
+// to copies.
 
 import BakCore
 import BakEngine

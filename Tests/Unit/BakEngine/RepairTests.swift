@@ -267,7 +267,8 @@ import Testing
         ("changed", { bytes in bytes.enumerated().map { $0.offset == 120 ? $0.element ^ 1 : $0.element } }),
     ]
 
-    /// A record that is damaged or gone comes back by its spare, as it was, whether or not a prune has been there since.
+    /// A record that is damaged or gone comes back by its spare, as it was, whether or not a prune has been there
+    /// since.
     @Test(arguments: [false, true])
     func aRecordComesBackByItsSpare(isPruned: Bool) throws {
         let bench = try Self.prepared()

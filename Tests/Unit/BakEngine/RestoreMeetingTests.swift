@@ -1,5 +1,5 @@
-// Folders of a snapshot that a target takes for one, restored again and again: what an entry has put there stays its own,
-// only real meetings are refused, and nothing of another entry or of the user's is replaced.
+// Folders of a snapshot that a target takes for one, restored again and again: what an entry has put there stays its
+// own, only real meetings are refused, and nothing of another entry or of the user's is replaced.
 
 import BakCore
 import BakFormat

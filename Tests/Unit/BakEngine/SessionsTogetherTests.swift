@@ -1,4 +1,5 @@
-// Two sessions of one process on one folder. The files that one of them staged are lost; the other one's snapshot is whole.
+// Two sessions of one process on one folder. The files that one of them staged are lost; the other one's snapshot is
+// whole.
 
 import BakCore
 import BakFormat

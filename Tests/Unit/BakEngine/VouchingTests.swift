@@ -97,7 +97,8 @@ import Testing
         try repository.settle(try repository.outlook(ifOnly: [third]))
         try repository.forget([first.id, second.id], host: "test", program: "test")
         #expect(try lost(bench) == [] && lost(bench, without: third) == ["c"])
-        // Both are gone as far as the vouches know, and one comes back, which is another than the one that was relied on.
+        // Both are gone as far as the vouches know, and one comes back, which is another than the one that was relied
+        // on.
         var back: CommitRecord?
         try repository.recallingVouches {
             if case .back(let record) = try repository.takeBack(second, host: "test", program: "test") {

@@ -1,4 +1,5 @@
-// A whole backup or prune between any two calls of whoever says what is damaged: of a whole repository nothing is called so.
+// A whole backup or prune between any two calls of whoever says what is damaged: of a whole repository nothing is
+// called so.
 
 import BakCore
 import BakEngine

@@ -60,8 +60,8 @@ final class Workbench: Sendable {
 
     struct Failure: Error { var message: String }
 
-    /// Runs a shell command in the source folder and expects it to succeed. `noise COUNT` there prints so many bytes that do
-    /// not compress, other ones each time, from the run's seed.
+    /// Runs a shell command in the source folder and expects it to succeed. `noise COUNT` there prints so many bytes
+    /// that do not compress, other ones each time, from the run's seed.
     func shell(_ command: String) throws {
         let noise = """
             drawn=\(random.next() >> 34)

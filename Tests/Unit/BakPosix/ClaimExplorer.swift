@@ -1,7 +1,7 @@
 // All interleavings of processes that claim names, over the code of `Claims` itself. A process is run anew from its
-// beginning with the replies that it has had, and stops at the next call: so where it is follows from its replies alone,
-// and a state is the folder with the places of all processes. Between any two calls any other process may go on, one may
-// stop for good, and the power may go, which takes what was not made durable.
+// beginning with the replies that it has had, and stops at the next call: so where it is follows from its replies
+// alone, and a state is the folder with the places of all processes. Between any two calls any other process may go on,
+// one may stop for good, and the power may go, which takes what was not made durable.
 
 import BakStorage
 import Glibc

@@ -201,7 +201,8 @@ extension PosixTests {
             #expect(try disks(ofMount: "ramfs", "none") == [.memory])
         }
 
-        /// What is shown by a program, or layered over something, lies where that does; where nobody knows, nothing is said.
+        /// What is shown by a program, or layered over something, lies where that does; where nobody knows, nothing is
+        /// said.
         @Test func whatLiesOnFoldersLiesWhereTheyDo() throws {
             let shared = Scratch(inMemory: true)
             shared.write("image")

@@ -13,7 +13,8 @@ extension PosixTests {
     @Suite struct EvidenceTests {
         let scratch = Scratch()
 
-        /// FAT, exFAT, FUSE, NFS, SMB 1 and 2, 9P, Ceph, AFS, overlayfs, NTFS, HFS+, ISO 9660, SquashFS, EROFS, eCryptfs.
+        /// FAT, exFAT, FUSE, NFS, SMB 1 and 2, 9P, Ceph, AFS, overlayfs, NTFS, HFS+, ISO 9660, SquashFS, EROFS,
+        /// eCryptfs.
         @Test(arguments: [
             UInt32(0x4d44), 0x2011_bab0, 0x6573_5546, 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997,
             0x00c3_6400,

@@ -1,5 +1,5 @@
-// What stands in the place of a store's folders and marks: links, files, pipes, sockets and devices are named, and nothing
-// is read, written or deleted through them.
+// What stands in the place of a store's folders and marks: links, files, pipes, sockets and devices are named, and
+// nothing is read, written or deleted through them.
 
 import BakCore
 import BakStorage

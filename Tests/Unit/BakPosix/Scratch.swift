@@ -101,7 +101,8 @@ func withBytes<R>(_ text: String, _ body: (UnsafeRawBufferPointer) throws -> R) 
     try Array(text.utf8).withUnsafeBytes(body)
 }
 
-/// Runs `body` on this thread with the file permissions of an ordinary user. Ends the test as skipped where that cannot be had.
+/// Runs `body` on this thread with the file permissions of an ordinary user. Ends the test as skipped where that cannot
+/// be had.
 func asOrdinaryUser(_ body: () throws -> Void) throws {
     guard geteuid() == 0 else { return try body() }
     typealias SetID = @convention(c) (UInt32) -> Int32

@@ -1,5 +1,5 @@
-// Whose a store's files are: what root and the members of a group store stays usable for the others, and nothing outside
-// of the store is given away.
+// Whose a store's files are: what root and the members of a group store stays usable for the others, and nothing
+// outside of the store is given away.
 
 import BakCore
 import BakStorage

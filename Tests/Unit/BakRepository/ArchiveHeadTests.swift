@@ -9,9 +9,9 @@ import Testing
 @Suite struct ArchiveHeadTests {
     private let now = moment("2025-06-15 12:00")
 
-    /// Archives from `a`, `b<a`, `c<a+b`: a letter, its parent, what it joined; `?` behind a letter for a partial one, `!` for
-    /// one that is no archive, `~` for one that lacks something, `*` for one that a repair made from its parent, `^` for one
-    /// that somebody has only given a repair's tag. Each is a day later than the one before.
+    /// Archives from `a`, `b<a`, `c<a+b`: a letter, its parent, what it joined; `?` behind a letter for a partial one,
+    /// `!` for one that is no archive, `~` for one that lacks something, `*` for one that a repair made from its
+    /// parent, `^` for one that somebody has only given a repair's tag. Each is a day later than the one before.
     private func history(_ text: String) -> [CommitRecord] {
         func id(_ letter: Character) -> ID128 { ID128(high: 0, low: UInt64(letter.asciiValue!)) }
         return text.split(separator: " ").enumerated().map { number, word in

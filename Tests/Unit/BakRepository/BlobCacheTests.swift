@@ -1,4 +1,5 @@
-// BlobCache against the blobs themselves: what it says, what it holds, and how often it reads, from one thread and many.
+// BlobCache against the blobs themselves: what it says, what it holds, and how often it reads, from one thread and
+// many.
 
 import BakCore
 import BakFormat

@@ -1,5 +1,5 @@
-// The cache is never believed: blocks of the index table that are old, of another table or in another place, each with a
-// right checksum; tables that change while they are mapped; and every file of the cache in every wrong form.
+// The cache is never believed: blocks of the index table that are old, of another table or in another place, each with
+// a right checksum; tables that change while they are mapped; and every file of the cache in every wrong form.
 
 import BakCore
 import BakFormat

@@ -1,5 +1,5 @@
-// What has the name of an object and is none keeps something from being done: that fails and names it, and a check names it
-// before.
+// What has the name of an object and is none keeps something from being done: that fails and names it, and a check
+// names it before.
 
 import BakCore
 import BakFormat

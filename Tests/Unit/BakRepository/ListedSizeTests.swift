@@ -1,5 +1,5 @@
-// A listing may say any size: a sparse file is as long as its owner likes and takes no room. Totals of such sizes end at the
-// largest number, and nothing is read or kept because of them.
+// A listing may say any size: a sparse file is as long as its owner likes and takes no room. Totals of such sizes end
+// at the largest number, and nothing is read or kept because of them.
 
 import BakCore
 import BakFormat

@@ -1,5 +1,5 @@
-// Puts whose reply is lost. Whoever repeats one finds its own object, and goes on; whoever is told of a failure undoes nothing
-// that may be needed.
+// Puts whose reply is lost. Whoever repeats one finds its own object, and goes on; whoever is told of a failure undoes
+// nothing that may be needed.
 
 import BakCodec
 import BakCore

@@ -1,5 +1,5 @@
-// Commit records that are gone: they are noticed by what else says that they were there, and nothing is deleted that only
-// they may need.
+// Commit records that are gone: they are noticed by what else says that they were there, and nothing is deleted that
+// only they may need.
 
 import BakCore
 import BakFormat

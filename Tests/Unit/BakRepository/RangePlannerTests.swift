@@ -1,4 +1,5 @@
-// What a planner joins, against a plan that is made blob by blob; and that damage of one blob of a request costs that one.
+// What a planner joins, against a plan that is made blob by blob; and that damage of one blob of a request costs that
+// one.
 
 import BakCore
 import BakFormat
@@ -8,8 +9,8 @@ import Testing
 @testable import BakRepository
 
 @Suite struct RangePlannerTests {
-    /// Blobs of some packs, sorted as they lie; with and without gaps, some twice, some within others as only a hostile index
-    /// has them.
+    /// Blobs of some packs, sorted as they lie; with and without gaps, some twice, some within others as only a hostile
+    /// index has them.
     private func locations(_ random: SeededRandom) -> [BlobLocation] {
         let packs = (0..<random.number(1...3)).map { _ in random.id() }
         return (0..<random.number(0...40)).map { _ in

@@ -1,4 +1,5 @@
-// No key and nonce meet twice: counted over packs as they are written, not assumed. BAKSTORE_SEALS=10000000 counts long.
+// No key and nonce meet twice: counted over packs as they are written, not assumed. BAKSTORE_SEALS=10000000 counts
+// long.
 
 import BakCodec
 import BakCore

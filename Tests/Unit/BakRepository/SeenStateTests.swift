@@ -1,5 +1,5 @@
-// What this machine has seen of a repository, and older states of it: in the same folder, in another one at the same path, and
-// elsewhere; copies that are used in turns.
+// What this machine has seen of a repository, and older states of it: in the same folder, in another one at the same
+// path, and elsewhere; copies that are used in turns.
 
 import BakCore
 import BakFormat
@@ -35,8 +35,8 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         try smallBackup(repository)
     }
 
-    /// Opens what is in a folder, and says whether it is older than what was seen; on from there it counts as a user has it who
-    /// goes on.
+    /// Opens what is in a folder, and says whether it is older than what was seen; on from there it counts as a user
+    /// has it who goes on.
     private func open(_ store: SimulatedStore, _ name: String, at ways: String...) throws -> OlderState? {
         let repository = try Repository.open(
             PlacedStore(store, name, at: Set(ways)), cache: fixture.cache, time: fixture.time,
@@ -166,8 +166,8 @@ private final class PlacedStore: ForwardingStore, @unchecked Sendable {
         #expect(try open(oldCopy(), "2", at: "/mnt") != nil)
     }
 
-    /// A place that only its path tells from others is what is at that path, whatever was known of it before: whoever can hide
-    /// which medium it is gains nothing by it.
+    /// A place that only its path tells from others is what is at that path, whatever was known of it before: whoever
+    /// can hide which medium it is gains nothing by it.
     @Test func aPlaceWithoutANameIsComparedWithWhatWasThereLast() throws {
         #expect(try open(oldCopy(), "/mnt", at: "/mnt") == nil)
         #expect(try open(fixture.store, "uuid 1 /mnt", at: "/mnt") == nil)

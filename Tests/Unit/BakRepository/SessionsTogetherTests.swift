@@ -1,5 +1,5 @@
-// Two sessions of one process on one store. What fails to be published in one is lost for no other, and no other commits
-// references to it.
+// Two sessions of one process on one store. What fails to be published in one is lost for no other, and no other
+// commits references to it.
 
 import BakCore
 import BakFormat

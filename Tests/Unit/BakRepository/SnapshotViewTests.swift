@@ -1,5 +1,5 @@
-// SnapshotView against the entries that were written: listings, single entries and content from any offset; how much of a
-// manifest a listing reads; and what damage costs.
+// SnapshotView against the entries that were written: listings, single entries and content from any offset; how much of
+// a manifest a listing reads; and what damage costs.
 
 import BakCore
 import BakFormat
@@ -101,7 +101,8 @@ extension SnapshotView {
         for entry in written.entries where random.oneIn(8) {
             let beneath = written.entries.filter { PathOrder.isAtOrBeneath($0.path, entry.path) }
             #expect(try view.listed(entry.path, .everything) == beneath.map(\.path))
-            // A file with few extents is in one segment, and comes back as it was, but for holes that follow each other.
+            // A file with few extents is in one segment, and comes back as it was, but for holes that follow each
+            // other.
             let found = try #require(try view.entry(at: entry.path))
             var expected = entry
             if case .extents(let extents) = entry.content {

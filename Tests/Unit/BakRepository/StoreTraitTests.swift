@@ -1,4 +1,5 @@
-// What a store says of itself is kept to: how many objects go in one request, how large packs are, how packs are listed.
+// What a store says of itself is kept to: how many objects go in one request, how large packs are, how packs are
+// listed.
 
 import BakCore
 import BakFormat

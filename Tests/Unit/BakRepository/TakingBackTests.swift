@@ -113,8 +113,8 @@ private final class LateStore: ForwardingStore, @unchecked Sendable {
         #expect(fixture.keys("sessions").isEmpty)
     }
 
-    /// A record that is gone, or cut to what could be a tombstone, hides its session's packs from those who store, not from
-    /// who takes back its snapshot or another one that refers to them.
+    /// A record that is gone, or cut to what could be a tombstone, hides its session's packs from those who store, not
+    /// from who takes back its snapshot or another one that refers to them.
     @Test(arguments: [nil, 0, 60, 96], [true, false])
     func afterARecordWasDamaged(_ length: Int?, ofItsOwn: Bool) throws {
         let fixture = Fixture()

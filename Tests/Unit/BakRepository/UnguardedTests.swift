@@ -1,5 +1,5 @@
-// A store that cannot keep several programs apart: a prune there must be told that it is alone, and where a backup begins
-// all the same, one of the two notices before anything is lost.
+// A store that cannot keep several programs apart: a prune there must be told that it is alone, and where a backup
+// begins all the same, one of the two notices before anything is lost.
 
 import BakCore
 import BakFormat

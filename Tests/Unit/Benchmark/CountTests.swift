@@ -88,8 +88,8 @@ private struct LaterTime: TimeSource {
                 "put index", "put snapshots", "put records",
             ])
         #expect(changes(second) == ["put sessions", "publish ", "put snapshots", "put records"])
-        // Listings of collections, snapshots and what is forgotten (twice each), the index and spares of records; then the
-        // parent and its manifest as well.
+        // Listings of collections, snapshots and what is forgotten (twice each), the index and spares of records; then
+        // the parent and its manifest as well.
         #expect(first.count <= 17, "\(first)")
         #expect(second.count <= 20, "\(second)")
     }

@@ -1,5 +1,5 @@
-// What is made from the specifications of the commands: the reference, manual pages and completions, in the programs that
-// they are for.
+// What is made from the specifications of the commands: the reference, manual pages and completions, in the programs
+// that they are for.
 
 import Foundation
 import Testing

@@ -1,4 +1,5 @@
-// What a user meant: repositories of other programs and of disks that are away, names as they were printed, quiet commands.
+// What a user meant: repositories of other programs and of disks that are away, names as they were printed, quiet
+// commands.
 
 import Foundation
 import Testing

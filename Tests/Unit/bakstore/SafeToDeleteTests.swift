@@ -92,7 +92,8 @@ import Testing
         #expect(broken.code == .incomplete && broken.error.contains("config.toml:2"))
     }
 
-    /// A profile's rules are for a repository by its id: by another path to it, as of a bind mount, and while its disk is away.
+    /// A profile's rules are for a repository by its id: by another path to it, as of a bind mount, and while its disk
+    /// is away.
     @Test func aProfileThatNamesTheRepositoryByAnotherPathCounts() throws {
         #expect(home.run("init", "--repo", "~/repo").code == .done)
         #expect(home.run("backup", "~/photos", "--repo", "~/repo").code == .done)

@@ -72,8 +72,8 @@ import Testing
         }
     }
 
-    /// Messages of whole runs, each with a command in it, name the repository as the user did; what the environment or the
-    /// default says needs no naming.
+    /// Messages of whole runs, each with a command in it, name the repository as the user did; what the environment or
+    /// the default says needs no naming.
     @Test func messagesNameTheRepositoryAsTheUserDid() throws {
         let home = try Home()
         let repo = home.path + "/my repo"

@@ -51,8 +51,8 @@ import Testing
         #expect(table.lines() == table.lines(width: 1000))
     }
 
-    /// Every table that commands print, and the long list, at every width: no line is wider, and no id, no mark and no name
-    /// of a file is cut.
+    /// Every table that commands print, and the long list, at every width: no line is wider, and no id, no mark and no
+    /// name of a file is cut.
     @Test func noTableCutsWhatIsNeeded() throws {
         let home = try Home()
         home.run("init")
