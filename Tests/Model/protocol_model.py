@@ -88,7 +88,8 @@ def newest(decisions):
 
 # The store: packs (name, chunks); sessions; snapshots (session, 'C', chunks) or (session, 'T', ()); forgotten
 # sessions; plans (round, condemned pack names); decisions (round, deleted names, index, superseded sessions);
-# indexes (name, packs); spares (session, chunks); temporaries (session or '', object); and what no actor sees: what had lost
+# indexes (name, packs); spares (session, chunks); temporaries (session or '', object); and what no actor sees:
+# what had lost
 # its record (session, chunks), and what a sweep did wrong.
 PACKS, SESSIONS, SNAPSHOTS, FORGOTTEN, PLANS, DECISIONS, INDEXES, SPARES, TEMPORARIES, LOST, WRONG = range(11)
 
@@ -235,7 +236,8 @@ class Model:
         for session, chunks in missing(store):
             if find(store[LOST], session) and not find(store[SNAPSHOTS], session):
                 yield change(store, SNAPSHOTS=store[SNAPSHOTS] | {(session, 'C', chunks)})
-        # The spare of what is forgotten goes. Until a decision stands for the session its index may count by that alone.
+        # The spare of what is forgotten goes. Until a decision stands for the session its index may count by that
+        # alone.
         decision = newest(store[DECISIONS])
         for row in store[SPARES]:
             is_counted = decision and row[0] in decision[3] or self.mutation == 'spare_gone_early'

@@ -106,7 +106,7 @@ final class PackRestorer {
         _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], stop: StopSignal
     ) throws {
         var rest = steps
-        while !stop.isRequested, let request = RangePlanner().next(&rest, { $0.location }) {
+        while !stop.isRequested, let request = reader.planner.next(&rest, { $0.location }) {
             try reader.read(request, kind: .chunkPack, { ($0.reference, $0.location) }) { step, result in
                 switch result {
                 case .success(let content): try write(content, step, files)

@@ -52,7 +52,8 @@ final class DuplicateVerifier {
             pending.sort { ($0.pack, $0.offset) < ($1.pack, $1.offset) }
             var next: [IndexEntry] = []
             var rest = pending[...]
-            while let request = RangePlanner().next(&rest, location) {
+            let planner = RangePlanner(for: repository.store)
+            while let request = planner.next(&rest, location) {
                 for copy in try damaged(request) {
                     choice.leaveOut(copy)
                     if let other = choice.best(sorted.copies(of: copy.id)) { next.append(other) }

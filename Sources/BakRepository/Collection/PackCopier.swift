@@ -26,7 +26,7 @@ final class PackCopier {
             BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
         }
         var rest = wanted.sorted { $0.offset < $1.offset }[...]
-        while let request = RangePlanner().next(&rest, location) {
+        while let request = reader.planner.next(&rest, location) {
             if stop.isRequested { return false }
             let bytes = try reader.readRange(of: pack.id, request.range)
             for blob in request.items {

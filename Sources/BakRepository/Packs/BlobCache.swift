@@ -125,7 +125,7 @@ public final class BlobCache: @unchecked Sendable {
     ///
     /// Throws `StoreError`.
     public func load(
-        _ references: some Sequence<BlobReference>, kind: ObjectKind, planner: RangePlanner = RangePlanner()
+        _ references: some Sequence<BlobReference>, kind: ObjectKind, planner: RangePlanner? = nil
     ) throws {
         var loads: [BlobReference: Load] = [:]
         let reader = monitor.locked {

@@ -48,7 +48,7 @@ extension BlobReader {
     /// Throws `StoreError` and what `body` throws.
     public func read(
         _ references: some Sequence<BlobReference>, kind: ObjectKind, index: BlobIndex,
-        planner: RangePlanner = RangePlanner(),
+        planner: RangePlanner? = nil,
         _ body: (BlobReference, Result<UnsafeRawBufferPointer, any Error>) throws -> Void
     ) throws {
         var found: [(reference: BlobReference, location: BlobLocation)] = []
@@ -64,7 +64,7 @@ extension BlobReader {
         found.sort {
             ($0.location.pack, $0.location.offset) < ($1.location.pack, $1.location.offset)
         }
-        for request in planner.requests(for: found, { $0.location }) {
+        for request in (planner ?? self.planner).requests(for: found, { $0.location }) {
             try read(request, kind: kind, { $0 }) { item, result in
                 switch result {
                 case .success(let bytes): try body(item.reference, .success(bytes))

@@ -31,6 +31,8 @@ public final class BlobReader {
     /// The last pack's name, for errors: to spell it for each blob would allocate.
     private var lastPack: (id: ID128, name: String)?
 
+    /// Joins blobs to requests as suits the store.
+    public let planner: RangePlanner
     /// Whether content that was opened is named once more.
     private let namesOpened: Bool
 
@@ -40,6 +42,7 @@ public final class BlobReader {
     ///   its content again as well finds only what went wrong in memory before it was sealed.
     public init(_ repository: Repository, trustingSeals: Bool = false) {
         self.repository = repository
+        planner = RangePlanner(for: repository.store)
         namesOpened = !(trustingSeals && repository.isEncrypted)
     }
 

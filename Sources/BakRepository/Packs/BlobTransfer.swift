@@ -75,7 +75,7 @@ public final class BlobTransfer {
         items.sort { left, right in
             (left.location.pack, left.location.offset) < (right.location.pack, right.location.offset)
         }
-        let requests = RangePlanner().requests(for: items, \.location)
+        let requests = RangePlanner(for: source.store).requests(for: items, \.location)
         let queue = BoundedQueue<PackRequest<Item>>(capacity: max(1, requests.count))
         for request in requests { queue.push(request) }
         queue.close()

@@ -58,7 +58,7 @@ final class ChunkStream {
             places.append(location)
         }
         var rest = places[...]
-        guard let request = RangePlanner().next(&rest, { $0 }), request.items.count > 1 else { return }
+        guard let request = reader.planner.next(&rest, { $0 }), request.items.count > 1 else { return }
         window = (
             request.pack, request.range, try reader.readRange(of: request.pack, request.range)
         )

@@ -6,6 +6,7 @@
 
 import BakCore
 import BakFormat
+import BakStorage
 
 /// Blobs that one request to a store reads.
 public struct PackRequest<Item> {
@@ -35,6 +36,9 @@ public struct RangePlanner: Sendable {
     public init(gapBytes: Int = 128 << 10, mostBytes: Int = 8 << 20) {
         (self.gapBytes, self.mostBytes) = (gapBytes, mostBytes)
     }
+
+    /// Makes a planner that suits a store.
+    public init(for store: any ObjectStore) { self.init(gapBytes: store.traits.coalescingGapBytes) }
 
     /// Takes the next request off `rest`; nil if nothing is left.
     ///

@@ -15,7 +15,7 @@ public struct StoreTraits: Equatable, Sendable {
     /// How many requests it should have at a time; at least as many are made as there are threads that compute.
     public var requestsInFlight = 1
     /// Two ranges of an object that are no farther from each other, in bytes, are better read as one.
-    public var coalescingGapBytes = 0
+    public var coalescingGapBytes = 128 << 10
     /// The largest pack that it takes well, in bytes.
     public var mostPackBytes = Int.max
     /// How many objects it removes in one request.
