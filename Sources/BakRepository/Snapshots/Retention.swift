@@ -52,12 +52,12 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
         case .named: "to be kept by its id"
         case .newest: "newest of its group"
         case .inTheFuture: "dated in the future"
-        case .unfinished: "partial, and none has made up for it"
+        case .unfinished: "incomplete, and not superseded yet"
         case .doubtful: "in doubt, as most files were missing"
         case .archive: "an archive that no later one has all of yet"
         case .noRules: "policy is empty"
         case .ruledOut: "no rule keeps it"
-        case .superseded: "partial, and a later one has made up for it"
+        case .superseded: "incomplete; superseded by a later snapshot"
         case .unwanted: "named by you"
         }
     }

@@ -161,7 +161,8 @@ struct ArgumentParser {
             let operands = command.operands.isEmpty ? "" : " \(command.operands)"
             let usage = "usage: bakstore \(command.name.rawValue)\(operands)"
             let surplus =
-                invocation.operands.count > 0 ? "too many or wrong operands" : "something is missing"
+                invocation.operands.isEmpty
+                ? "missing argument:\(operands)" : "too many or wrong operands"
             throw error("\(surplus); \(usage)")
         }
         let choosing = Flags.choosing.first { invocation.has($0) }

@@ -32,7 +32,7 @@ extension AnyFlag {
     )
     static let profile = Flag<String?>(
         "profile", .text("NAME", .repository(.profile)), short: "P",
-        help: "take what is not given from this profile of the configuration")
+        help: "use defaults from this profile of the configuration")
     static let passwordFile = Flag<String?>(
         "password-file", .place("FILE"), help: "read the repository's password from a file")
     static let passwordCommand = Flag<String?>(

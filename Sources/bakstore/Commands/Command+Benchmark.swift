@@ -21,7 +21,7 @@ extension CommandSpec {
         examples: [
             (
                 "bakstore benchmark ~/Pictures --html report.html",
-                "shows what takes the space, what is double, and how large a backup would be"
+                "shows what takes space, which files are duplicates, and how large a backup would be"
             )
         ],
         complaint: { $0.sourceComplaint(to: "look at") }, run: Commands.benchmark)

@@ -21,7 +21,8 @@ extension CommandSpec {
 extension AnyFlag {
     static let latest = Flag<Int?>(
         "latest", .count(1...Int.max), help: "only the last N of each device and set of paths")
-    static let all = Flag<Bool>("all", help: "also interrupted ones that later ones made up for")
+    static let all = Flag<Bool>(
+        "all", help: "include interrupted snapshots that a later complete one supersedes")
 }
 
 extension Commands {

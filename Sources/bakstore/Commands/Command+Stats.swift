@@ -9,7 +9,7 @@ extension CommandSpec {
     static let stats = CommandSpec(
         name: .stats, summary: "show how much a snapshot or the repository holds",
         operand: Operand("[SNAPSHOT]", .repository(.snapshot), 0...1), flags: [.skipDamaged], onlyReads: true,
-        exitCodes: [(.damage, "something is missing and not counted")],
+        exitCodes: [(.damage, "damaged or missing data is not counted")],
         examples: [("bakstore stats", "shows the space taken and what deduplication saved")],
         run: Commands.stats)
 }
@@ -58,7 +58,7 @@ extension Commands {
             try output.show()
         }
         guard all.missing == 0, unreadable.isEmpty else {
-            context.complain("something is missing and not counted; run: bakstore check")
+            context.complain("damaged or missing data is not counted; run: bakstore check")
             return .damage
         }
         return .done
@@ -100,7 +100,7 @@ private struct StatsOutput {
         table.append(["snapshots", Formatting.count(UInt64(records.count))])
         if supersededCount > 0 {
             table.append([
-                "interrupted ones that later ones made up for", Formatting.count(UInt64(supersededCount)),
+                "interrupted, superseded by a later one", Formatting.count(UInt64(supersededCount)),
             ])
         }
         table.append(["files of all snapshots together", Formatting.count(all.files)])
@@ -166,7 +166,7 @@ private struct StatsOutput {
         }
         try context.print("")
         try print(table)
-        try context.print("Alone: what forgetting that snapshot only would free")
+        try context.print("Alone: space freed by removing only this snapshot")
     }
 
     private func tellAll() throws {

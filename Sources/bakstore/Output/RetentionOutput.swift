@@ -122,7 +122,7 @@ struct RetentionOutput {
         if invocation.has(.quiet) { return }
         let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
         try context.print(
-            summary + (isWhole ? "" : "; their space comes back with: \(context.command("prune"))"))
+            summary + (isWhole ? "" : "; to free their space, run: \(context.command("prune"))"))
         if !isWhole { context.remark("until then they are taken back by: bakstore forget --undo") }
     }
 

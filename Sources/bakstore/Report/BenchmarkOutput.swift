@@ -74,11 +74,11 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
         row("  content", standard.storedBytes)
         row("  its index and headers", standard.overheadBytes)
         row("  lists of files", report.metadataBytes)
-        row("spared, as it is there twice", findings.savedByDuplicates)
+        row("saved by storing duplicates once", findings.savedByDuplicates)
         row("spared by compression", findings.savedByCompression)
         try print(table)
         if standard.isEstimate {
-            try context.print("what is there twice is estimated from a part of the chunks")
+            try context.print("duplicates are estimated from a part of the chunks")
         }
         if report.failedItems > 0 {
             let items = Formatting.count(report.failedItems, "item", "items")

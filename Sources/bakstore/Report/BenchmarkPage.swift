@@ -94,7 +94,7 @@ struct BenchmarkPage {
         let stored = report.repositoryBytes
         let doubles = Formatting.count(report.duplicateFiles, "file", "files")
         let parts = [
-            ("stored", "in the repository", stored), ("double", "there twice", findings.savedByDuplicates),
+            ("stored", "in the repository", stored), ("double", "duplicates", findings.savedByDuplicates),
             ("gained", "gained by compression", findings.savedByCompression),
         ]
         return """
@@ -155,7 +155,7 @@ struct BenchmarkPage {
 
     private var duplicates: String {
         guard report.duplicateFiles > 0 else {
-            return "<section>\n<h2>What is double</h2>\n<p>No two files are the same.</p>\n</section>"
+            return "<section>\n<h2>Duplicates</h2>\n<p>No two files are the same.</p>\n</section>"
         }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
         let files = Formatting.count(report.duplicateFiles, "file is", "files are")
@@ -169,7 +169,7 @@ struct BenchmarkPage {
         let named = first.isEmpty ? "" : " Those that take most:"
         return """
             <section>
-            <h2>What is double</h2>
+            <h2>Duplicates</h2>
             <p>\(about)\(files) the same as another one, \(Formatting.size(report.duplicateBytes)) in all. \
             A repository stores each content once, so nothing need be tidied up for it.\(named)</p>
             <ol class="groups">

@@ -113,7 +113,7 @@ func complaint(_ line: String) -> String? {
         ("backup p --stdin", "--stdin takes no PATH: it is what is backed up"),
         ("backup p -f --parent x", "--force and --parent contradict each other"),
         ("snapshots -qv", "--quiet and --verbose contradict each other"),
-        ("ls", "something is missing; usage: bakstore ls SNAPSHOT[:PATH]"),
+        ("ls", "missing argument: SNAPSHOT[:PATH]; usage: bakstore ls SNAPSHOT[:PATH]"),
         ("ls a b", "too many or wrong operands; usage: bakstore ls SNAPSHOT[:PATH]"),
         (
             "backup p --time yesterday",

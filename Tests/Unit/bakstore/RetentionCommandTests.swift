@@ -43,7 +43,7 @@ import Testing
         #expect(times().count == 4)
         let run = home.run("forget", "--keep-daily=2")
         #expect(
-            run.output.hasSuffix("2 snapshots removed; 2 stay; their space comes back with: bakstore prune\n")
+            run.output.hasSuffix("2 snapshots removed; 2 stay; to free their space, run: bakstore prune\n")
         )
         #expect(times() == ["2025-01-02 08:00", "2025-01-03 08:00"])
         #expect(home.run("forget", "--keep-daily=2").output.hasSuffix("no snapshot is removed; 2 stay\n"))
