@@ -45,11 +45,15 @@ public struct DuplicateGroup: Sendable {
 public struct LibraryReport: Sendable {
     /// The files of one type.
     public struct TypeRow: Sendable {
+        /// The kind of content.
         public var type: ContentType
+        /// How many files are of it.
         public var files: UInt64
+        /// Their content together, in bytes.
         public var bytes: UInt64
         /// Files that are the same as another one.
         public var duplicateFiles: UInt64
+        /// The content of those files together, in bytes.
         public var duplicateBytes: UInt64
         /// What is left of them when each chunk is stored once.
         public var differentBytes: UInt64
@@ -59,12 +63,15 @@ public struct LibraryReport: Sendable {
 
     /// What a scheme would store.
     public struct SchemeRow: Sendable {
+        /// How files were cut.
         public var scheme: CutScheme
         /// How many chunks there are, and how many of them are different.
         public var chunks: UInt64
+        /// How many distinct chunks there are.
         public var differentChunks: UInt64
         /// All bytes that were cut, and what is left when each chunk is stored once.
         public var bytes: UInt64
+        /// The distinct chunks together, in bytes.
         public var differentBytes: UInt64
         /// That after compression.
         public var storedBytes: UInt64
@@ -89,9 +96,11 @@ public struct LibraryReport: Sendable {
         public enum Name: String, Sendable, CaseIterable {
             case walk, read, cut, compress
         }
+        /// Which stage.
         public var name: Name
         /// Entries for the walk, else bytes.
         public var amount: UInt64
+        /// How long it took on all threads together.
         public var nanoseconds: UInt64
 
         /// How much it does in a second on one core; nil when it did too little to say.
@@ -104,9 +113,11 @@ public struct LibraryReport: Sendable {
     public struct Changes: Sendable {
         /// Files that the snapshot has otherwise, and what they have now.
         public var changedFiles: UInt64 = 0
+        /// The content of changed files, in bytes.
         public var changedBytes: UInt64 = 0
         /// Files that it does not have at their place.
         public var newFiles: UInt64 = 0
+        /// The content of new files, in bytes.
         public var newBytes: UInt64 = 0
         /// Changed files whose old content could not be read; they are not in the rows.
         public var unreadableFiles: UInt64 = 0
@@ -116,20 +127,25 @@ public struct LibraryReport: Sendable {
 
     /// Regular files, and their bytes with holes. A further name of a file does not count.
     public var files: UInt64 = 0
+    /// Their content together, in bytes.
     public var bytes: UInt64 = 0
     /// Bytes that were read.
     public var readBytes: UInt64 = 0
+    /// How many folders there are.
     public var folders: UInt64 = 0
     /// Links and special files.
     public var others: UInt64 = 0
     /// Further names of files with several.
     public var furtherNames: UInt64 = 0
+    /// How many items the rules left out.
     public var excludedItems: UInt64 = 0
+    /// How many items could not be read.
     public var failedItems: UInt64 = 0
     /// By bytes, the largest first.
     public var types: [TypeRow] = []
     /// Files that are the same as another one, and their bytes.
     public var duplicateFiles: UInt64 = 0
+    /// The content of those files together, in bytes.
     public var duplicateBytes: UInt64 = 0
     /// Whether they were estimated from a part of the files.
     public var areDuplicatesEstimated = false
@@ -139,6 +155,7 @@ public struct LibraryReport: Sendable {
     public var schemes: [SchemeRow] = []
     /// What lists of files and their attributes take.
     public var metadataBytes: UInt64 = 0
+    /// What took how long.
     public var stages: [Stage] = []
     /// Since the snapshot that was asked for.
     public var changes: Changes?

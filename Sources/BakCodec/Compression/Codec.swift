@@ -74,5 +74,6 @@ public struct CodecError: Error, Equatable, CustomStringConvertible {
         self.reason = reason
     }
 
+    /// One line for people.
     public var description: String { "\(codec) data: \(reason)" }
 }

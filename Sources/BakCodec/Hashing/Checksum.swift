@@ -9,14 +9,14 @@ import CXXHash
 public enum Checksum {
     // The names are xxHash's own.
 
-    /// The 64-bit XXH3 of `bytes`.
     // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The 64-bit XXH3 of `bytes`.
     public static func xxh3_64(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         ck_xxh3_64(bytes.baseAddress, bytes.count)
     }
 
-    /// The 128-bit XXH3 of `bytes`; the id's 16 bytes are the canonical form that `xxhsum -H128` prints.
     // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The 128-bit XXH3 of `bytes`; the id's 16 bytes are the canonical form that `xxhsum -H128` prints.
     public static func xxh3_128(_ bytes: UnsafeRawBufferPointer) -> ID128 {
         ID128(ck_xxh3_128(bytes.baseAddress, bytes.count))
     }

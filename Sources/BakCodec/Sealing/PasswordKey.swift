@@ -26,7 +26,9 @@ public struct PasswordCost: Equatable, Sendable {
     public static let leastMemoryKiB: UInt32 = 64 << 10
     /// Limits on what a stored slot may ask for: whoever wrote it must not be able to exhaust who reads it.
     public static let mostMemoryKiB: UInt32 = 1 << 20
+    /// The most passes that a stored cost may ask for.
     public static let mostPasses: UInt32 = 16
+    /// The most threads that a stored cost may ask for.
     public static let mostLanes: UInt32 = 16
 
     /// What a try takes, to compare one cost with another: blocks of memory that are filled.
@@ -140,6 +142,7 @@ public struct PasswordHashError: Error, Equatable, CustomStringConvertible {
     /// The memory that was wanted.
     public var memoryKiB: UInt32
 
+    /// One line for people.
     public var description: String {
         "the password cannot be hashed: that needs \(memoryKiB / 1024) MiB of memory and threads"
     }

@@ -188,5 +188,6 @@ public struct SealError: Error, Equatable, CustomStringConvertible {
     /// Makes the error.
     public init() {}
 
+    /// One line for people.
     public var description: String { "the bytes are not what was sealed here" }
 }

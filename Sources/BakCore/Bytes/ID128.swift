@@ -41,6 +41,7 @@ public struct ID128: Hashable, Comparable, Sendable {
         pointer.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
     }
 
+    /// Orders ids by their bytes.
     @inlinable
     public static func < (left: ID128, right: ID128) -> Bool {
         left.high != right.high ? left.high < right.high : left.low < right.low

@@ -14,6 +14,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
+    /// Orders times from the earliest on.
     @inlinable
     public static func < (left: Timestamp, right: Timestamp) -> Bool {
         left.seconds != right.seconds ? left.seconds < right.seconds : left.nanoseconds < right.nanoseconds

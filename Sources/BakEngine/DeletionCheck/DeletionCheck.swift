@@ -58,11 +58,13 @@ public struct DeletionVerdict: Sendable {
 public struct DeletionReport: Sendable {
     /// Files that are safe, and their bytes.
     public var safeFiles: UInt64 = 0
+    /// Their content together, in bytes.
     public var safeBytes: UInt64 = 0
     /// Files that must be kept, and what could not be looked at.
     public var unsafeFiles: UInt64 = 0
     /// Of these, files that a snapshot has which does not stay, and their bytes.
     public var passingFiles: UInt64 = 0
+    /// Their content together, in bytes.
     public var passingBytes: UInt64 = 0
     /// Links and special files, which have no content.
     public var otherItems: UInt64 = 0

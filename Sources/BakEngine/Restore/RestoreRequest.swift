@@ -103,6 +103,7 @@ public struct RestoreReport: Sendable {
     public var processedBytes: UInt64 = 0
     /// Entries that took the place of another state of them, and how many of those were newer at the target.
     public var replaced: UInt64 = 0
+    /// How many of those were newer at the target.
     public var replacedNewer: UInt64 = 0
     /// Entries that stayed as they were at the target.
     public var kept: UInt64 = 0
@@ -112,6 +113,7 @@ public struct RestoreReport: Sendable {
     public var copiedLinks: UInt64 = 0
     /// Regular files that the restore was asked for, and their content: known once a restore has ended early.
     public var wantedFiles: UInt64 = 0
+    /// Their content together, in bytes.
     public var wantedBytes: UInt64 = 0
     /// Whether what was written is known to be durable: once a restore has ended early.
     public var isDurable = false

@@ -20,9 +20,12 @@ public final class FileTree: SourceTree {
     public let places: [[UInt8]]
     /// Whether nothing that was asked for can be found: at most links to it are there.
     public let isAllMissing: Bool
+    /// The slowest medium that a root lies on.
     public let medium: SourceMedium
+    /// What the process may have open, less what others need.
     public let mostOpenFiles = OpenFileBudget.share(.max)
 
+    /// The device of the root folder.
     public var topDevice: UInt64? { (try? top.descriptor.status()).map { UInt64($0.st_dev) } }
 
     let top: FixedFolder
@@ -62,10 +65,12 @@ public final class FileTree: SourceTree {
         }
     }
 
+    /// Visits every entry once, in PathOrder.
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: false, visit)
     }
 
+    /// Walks, and lists folders ahead of the visit.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: true, visit)
     }
@@ -97,6 +102,7 @@ public final class FileTree: SourceTree {
         }
     }
 
+    /// Opens a regular file beneath the root without following a link.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         let (file, status): (Descriptor, stat)
         do throws(Errno) {
@@ -114,10 +120,12 @@ public final class FileTree: SourceTree {
         return OpenFile(file, path, stat, of: self)
     }
 
+    /// What the file system of the entry's device is known to do.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence {
         devices.evidence(of: stat.device) { fileSystemType(at: path, device: stat.device) }
     }
 
+    /// True if it is a temporary of a restore that no process owns.
     public func isLeaving(_ path: [UInt8]) -> Bool {
         let name = path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
         guard let owner = RestoreTemporary.owner(of: name) else { return false }
@@ -137,6 +145,7 @@ public final class FileTree: SourceTree {
         return MediumProbe.fileSystemType(entry)
     }
 
+    /// Names, link target and extended attributes, read without following a link.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         let entry: Descriptor
         do throws(Errno) {
@@ -159,6 +168,7 @@ public final class FileTree: SourceTree {
         }
     }
 
+    /// The names of the user and the group, asked of the system once each.
     public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
         (accounts.user(uid), accounts.group(gid))
     }

@@ -12,6 +12,7 @@ import Synchronization
 public final class StandardInputTree: SourceTree {
     /// The file's name, as the path that is backed up.
     public let roots: [[UInt8]]
+    /// False: a stream comes once.
     public let isRepeatable = false
 
     private let stat: FileStat
@@ -41,10 +42,12 @@ public final class StandardInputTree: SourceTree {
         self.stop = stop
     }
 
+    /// Visits the one file.
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         _ = try visit(.entry(path: roots[0], stat: stat))
     }
 
+    /// The stream, which can be opened once.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         guard path == roots[0] else {
             throw SourceError(operation: "open", message: "it is not the standard input", isNotFound: true)
@@ -55,10 +58,12 @@ public final class StandardInputTree: SourceTree {
         return Input(self)
     }
 
+    /// The owner's names; a stream has no other attributes.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         attributes
     }
 
+    /// The names of the user and the group.
     public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
         (accounts.user(uid), accounts.group(gid))
     }

@@ -45,6 +45,7 @@ public final class FolderCache: LocalCache {
     /// Whether there is a folder to keep files in.
     public var isUsable: Bool { folder != nil }
 
+    /// Maps a file of the folder that this user has written; nil where there is none.
     public func map(_ name: String) -> MappedBytes? {
         guard let folder, Self.isName(name),
             let file = try? Descriptor.open(
@@ -80,6 +81,7 @@ public final class FolderCache: LocalCache {
         return now.st_mode & 0o022 == 0
     }
 
+    /// Writes a temporary file and renames it.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

@@ -12,6 +12,7 @@ extension LocalStore {
     static let obstructionAdvice =
         "; nothing there is used and no link is followed: put the real folder back, or mount it there (mount --bind)"
 
+    /// Throws if something else than a folder has the name of one.
     public func expectFolders(_ folders: [String]) throws(StoreError) {
         let wanted = Set(folders + Self.ownFolders)
         // Those above come first: nothing behind a link is looked at.

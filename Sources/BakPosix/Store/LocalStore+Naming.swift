@@ -42,6 +42,7 @@ extension LocalStore {
     /// How objects get their names here, as far as it is known without writing.
     public var naming: Naming? { (try? settledNaming()) ?? monitor.locked { way } }
 
+    /// What the way in which this folder gives names can promise.
     public var nameGuard: NameGuard {
         switch naming {
         case .unguarded: .never
@@ -308,6 +309,7 @@ extension LocalStore {
     /// So often, and for so long each time, a lock is waited for.
     private static let (lockPauses, lockPauseMicroseconds) = (100, UInt32(100_000))
 
+    /// Removes every lock.
     public func breakLocks() {
         let folder = claimFolder()
         for name in (try? folder.names(in: ClaimNames.locks)) ?? [] {

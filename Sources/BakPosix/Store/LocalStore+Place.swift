@@ -14,7 +14,9 @@ extension LocalStore {
     /// File systems whose inode numbers stay, and which only say in which device they are: XFS, F2FS.
     private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
+    /// The file system and the folder's inode where these stay as they are, else the path.
     public var place: String { names.place }
+    /// The path as it was given, absolute, and the one without links.
     public var paths: Set<String> { names.paths }
 
     /// Both, found out when the first is asked for: what this store is open in stays what it is.

@@ -8,6 +8,7 @@ import CLinux
 import Glibc
 
 extension LocalStore {
+    /// The file's length, in bytes.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         // In one step; why that fails is found step by step.
         if let object = try? objects.open(key.description.utf8, linux_O_PATH.flag | O_NOFOLLOW),
@@ -25,6 +26,7 @@ extension LocalStore {
         }
     }
 
+    /// Reads from the file, which stays open among the last few.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -41,6 +43,7 @@ extension LocalStore {
         }
     }
 
+    /// Opens the file, asks for its length and reads it.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let bytes: [UInt8]
         let size: Int
@@ -65,10 +68,12 @@ extension LocalStore {
         return bytes
     }
 
+    /// Lists one folder.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try listWithObstructions(folder).objects
     }
 
+    /// Lists one folder; what is no regular file is an obstruction.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
@@ -80,6 +85,7 @@ extension LocalStore {
         }
     }
 
+    /// Lists folder by folder, each a page.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {

@@ -22,6 +22,7 @@ extension LocalStore {
     /// The reserve takes at most this part of what is free.
     private static let reserveShare: UInt64 = 16
 
+    /// Puts; where the disk is full, removes the reserve and puts again.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
@@ -49,6 +50,7 @@ extension LocalStore {
         return false
     }
 
+    /// Writes the reserve again where there is room for it.
     public func renewReserve() {
         guard (try? sharing().makeFolder(Self.reserveFolder, in: root)) != nil,
             let folder = try? openListed(Self.reserveFolder)

@@ -16,6 +16,7 @@ struct StagedObject {
 }
 
 extension LocalStore {
+    /// A batch of files in `tmp/`.
     public func makeBatch(of session: ID128?) -> any StagedBatch { LocalBatch(self, session) }
 }
 

@@ -13,6 +13,7 @@ import Glibc
 
 /// An object store in a folder of a local or network file system.
 public final class LocalStore: ObjectStore, @unchecked Sendable {
+    /// The folder's path, as it was given.
     public let location: String
 
     let root: Descriptor
@@ -128,6 +129,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return (0..<listing.count).allSatisfy { isKind(listing.name($0)) }
     }
 
+    /// Writes the object to `tmp/`, syncs it, gives it its name and syncs the folder.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try againIfRemoved { () throws(StoreError) in
             let object = try writeTemporary(key, bytes, of: puttingSession)
@@ -145,6 +147,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// Writes the object to `tmp/` and gives it its name.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
@@ -160,6 +163,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// Removes the file.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         monitor.locked { readers.remove(key) }
         do throws(Errno) {
@@ -171,6 +175,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// Removes the file and syncs its folder.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) {
         let folder: Descriptor?
         do throws(Errno) {
@@ -188,6 +193,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// Names the temporaries of puts after the session.
     public func begin(_ session: ID128) { monitor.locked { self.session = session } }
 
     /// Removes temporaries last written more than a day ago by the medium's clock, unless a living session's.

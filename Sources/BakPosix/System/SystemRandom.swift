@@ -9,6 +9,7 @@ public struct SystemRandom: RandomSource {
     /// Makes the source.
     public init() {}
 
+    /// Fills the buffer with what `getrandom` gives.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         var done = 0
         while done < buffer.count {

@@ -8,8 +8,10 @@ public struct SystemTime: TimeSource {
     /// Makes the source.
     public init() {}
 
+    /// The time of the system's clock.
     public func now() -> Timestamp { Timestamp(Self.read(CLOCK_REALTIME)) }
 
+    /// Nanoseconds since the system started.
     public func monotonicNanoseconds() -> UInt64 {
         let time = Self.read(CLOCK_MONOTONIC)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

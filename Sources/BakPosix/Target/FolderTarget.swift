@@ -96,6 +96,7 @@ public final class FolderTarget: RestoreTarget {
         return overflow ? nil : bytes
     }
 
+    /// What is at a path; nil where nothing is.
     public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
         try attempt("look up", path) { parent, name throws(Errno) in
             FileStat(try linkStatus(at: parent.number, name))
@@ -104,6 +105,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Makes a private folder, or finds the one that is there.
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         leaveTrace()
@@ -119,11 +121,13 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// True if nothing may be put into the folder.
     public func isClosed(_ path: [UInt8]) -> Bool {
         guard let folder = try? folders.top.open(path, linux_O_PATH.flag | O_DIRECTORY) else { return false }
         return withExtendedLifetime(folder) { isForbidden("/proc/self/fd/\(folder.number)") }
     }
 
+    /// Begins a file beside its place.
     public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -148,6 +152,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Makes a link, pipe, socket or device beside its place, then renames it.
     public func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
     ) throws(TargetError) -> [MetadataNote] {
@@ -169,6 +174,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Links a file beside its place, then renames it.
     public func makeHardLink(
         _ path: [UInt8], to existing: [UInt8], replacing: Bool
     ) throws(TargetError) {
@@ -200,6 +206,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Sets owner, mode, attributes and times; says what could not be set.
     public func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
     ) throws(TargetError) -> [MetadataNote] {
@@ -219,10 +226,12 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// The time as the target's file system keeps it, found out by a probe.
     public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp {
         probes.rendered(time, at: path, device: device, in: folders) ?? time
     }
 
+    /// Sets the metadata of the target's own folder.
     public func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] {
         probes.removeAll(in: folders)
         let top = folders.top.descriptor
@@ -244,6 +253,7 @@ public final class FolderTarget: RestoreTarget {
         return writer.applyTime(stat, over: status)
     }
 
+    /// Makes all that was written durable.
     public func synchronize() throws(TargetError) {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
@@ -254,6 +264,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Removes the probes.
     public func tidy() { probes.removeAll(in: folders) }
 
     private func removeTrace() {
@@ -264,6 +275,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
+    /// Closes what is open and removes what was begun and not finished.
     public func close() {
         tidy()
         removeTrace()
@@ -313,6 +325,7 @@ extension FolderTarget {
         }
     }
 
+    /// Lists a folder of the target.
     public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {

@@ -287,6 +287,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 // MARK: - Copies
 
 extension FolderTarget {
+    /// Copies a file of the target beside its place, then renames it.
     public func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
@@ -318,6 +319,7 @@ extension FolderTarget {
         return try file.finish(stat, attributes)
     }
 
+    /// Compares two files of the target byte by byte.
     public func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
         let paths = [path, other]
         let files = try paths.map { path throws(TargetError) in

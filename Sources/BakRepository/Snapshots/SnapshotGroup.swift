@@ -5,7 +5,9 @@ import BakFormat
 
 /// By what snapshots are put into groups.
 public struct SnapshotGrouping: OptionSet, Sendable {
+    /// A bit for each thing that snapshots are told apart by.
     public let rawValue: Int
+    /// Makes a set of the bits.
     public init(rawValue: Int) { self.rawValue = rawValue }
 
     /// The machine that made it.

@@ -5,7 +5,9 @@ public final class ForgetfulCache: LocalCache {
     /// Makes one.
     public init() {}
 
+    /// Finds nothing.
     public func map(_ name: String) -> MappedBytes? { nil }
+    /// Keeps nothing, and does not call `write`.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

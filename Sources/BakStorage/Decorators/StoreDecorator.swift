@@ -10,11 +10,16 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     /// Makes a store in front of another one.
     public init(_ base: any ObjectStore) { self.base = base }
 
+    /// Passes on to `base`.
     public var location: String { base.location }
     open var traits: StoreTraits { base.traits }
+    /// Passes on to `base`.
     public var nameGuard: NameGuard { base.nameGuard }
+    /// Passes on to `base`.
     public var groupName: String { base.groupName }
+    /// Passes on to `base`.
     public var place: String { base.place }
+    /// Passes on to `base`.
     public var paths: Set<String> { base.paths }
 
     open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
@@ -27,6 +32,7 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try base.putFromReserve(key, bytes) }
 
+    /// A batch of `base`, whose calls come through `stage` and `publish`.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         DecoratedBatch(self, base.makeBatch(of: session))
     }
@@ -59,12 +65,16 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     open func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
     open func delete(_ keys: [ObjectKey]) throws(StoreError) { try base.delete(keys) }
     open func deleteDurably(_ key: ObjectKey) throws(StoreError) { try base.deleteDurably(key) }
+    /// Passes on to `base`.
     public func renewReserve() { base.renewReserve() }
+    /// Passes on to `base`.
     public func begin(_ session: ID128) { base.begin(session) }
     open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try base.removeLeavings(living: living)
     }
+    /// Passes on to `base`.
     public func expectFolders(_ folders: [String]) throws(StoreError) { try base.expectFolders(folders) }
+    /// Passes on to `base`.
     public func breakLocks() { base.breakLocks() }
 }
 

@@ -22,6 +22,7 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
         self.isNotFound = isNotFound
     }
 
+    /// One line for people.
     public var description: String { "cannot \(operation): \(message)" }
 }
 
@@ -146,18 +147,27 @@ public protocol SourceTree: AnyObject, Sendable {
 }
 
 extension SourceTree {
+    /// Nil: the source is on no device.
     public var topDevice: UInt64? { nil }
+    /// True: a source can usually be walked again.
     public var isRepeatable: Bool { true }
+    /// A medium on which reads may run side by side.
     public var medium: SourceMedium { .solidState }
+    /// Any number.
     public var mostOpenFiles: Int { .max }
+    /// False: nothing is left behind in the source.
     public func isLeaving(_ path: [UInt8]) -> Bool { false }
+    /// Numbers and times say nothing.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
+    /// Walks as `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }
 
 extension SourceFile {
+    /// True: a file usually says how long it is.
     public var hasKnownSize: Bool { true }
+    /// Nil: nothing is known from before.
     public var earlierFindings: EarlierFindings? { nil }
 }
 

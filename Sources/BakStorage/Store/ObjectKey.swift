@@ -33,6 +33,7 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
         }
     }
 
+    /// Orders keys by their bytes.
     public static func < (left: ObjectKey, right: ObjectKey) -> Bool { left.description < right.description }
 }
 

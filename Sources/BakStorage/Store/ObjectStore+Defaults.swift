@@ -4,16 +4,21 @@
 import BakCore
 
 extension ObjectStore {
+    /// Puts and waits until the object is durable.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
+    /// Puts: there is no reserve.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
+    /// Lists: only objects can have names of objects.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
+    /// The traits of a disk.
     public var traits: StoreTraits { StoreTraits() }
+    /// Asks for the size, then reads.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let size = try size(of: key)
         guard size <= limit else { return nil }
@@ -25,6 +30,7 @@ extension ObjectStore {
         try result.get()
         return bytes
     }
+    /// Reads one range after the other.
     public func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws {
@@ -42,18 +48,29 @@ extension ObjectStore {
             try body(place, .success(UnsafeRawBufferPointer(part)))
         }
     }
+    /// Removes one object after the other.
     public func delete(_ keys: [ObjectKey]) throws(StoreError) { for key in keys { try delete(key) } }
+    /// Removes the object: a removal is durable when it returns.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
+    /// Does nothing: there is no reserve.
     public func renewReserve() {}
+    /// Does nothing: there are no folders.
     public func expectFolders(_ folders: [String]) throws(StoreError) {}
+    /// Does nothing: there are no locks.
     public func breakLocks() {}
+    /// Does nothing: nothing is told apart by its session.
     public func begin(_ session: ID128) {}
+    /// Finds nothing: nothing unpublished is left behind.
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
+    /// The store sees to it that one put wins.
     public var nameGuard: NameGuard { .always }
     /// True if of several puts of one name exactly one wins, whoever makes them.
     public var guardsNames: Bool { nameGuard != .never }
+    /// There are no groups.
     public var groupName: String { "" }
+    /// The location tells the place.
     public var place: String { location }
+    /// The location is the only path.
     public var paths: Set<String> { [location] }
 }

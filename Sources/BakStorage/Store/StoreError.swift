@@ -55,5 +55,6 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
     /// True if the error says something of this object alone, such as that this user may not read it.
     public var concernsOneObject: Bool { kind == .denied || kind == .obstructed }
 
+    /// One line for people.
     public var description: String { "cannot \(operation) \(object): \(message)" }
 }

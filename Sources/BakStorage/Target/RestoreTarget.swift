@@ -45,6 +45,7 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
         self.place = place
     }
 
+    /// One line for people.
     public var description: String {
         "cannot \(operation)\(place.isEmpty ? "" : " \(place)"): \(message)"
     }

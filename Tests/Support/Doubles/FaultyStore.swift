@@ -16,6 +16,7 @@ public final class FaultyStore: ObjectStore {
         public var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
     }
 
+    /// As `ObjectStore` says.
     public let location = "faulty"
     private let base: any ObjectStore
     private let recorded = Mutex<(calls: [Call], mutating: Int)>(([], 0))
@@ -44,11 +45,13 @@ public final class FaultyStore: ObjectStore {
         throw StoreError(kind: kind, operation: operation, object: object, message: "injected")
     }
 
+    /// As `ObjectStore` says.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try note("put", key.description)
         return try base.put(key, bytes)
     }
 
+    /// As `ObjectStore` says.
     public func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, base.makeBatch(of: session)) }
 
     private final class Batch: StagedBatch {
@@ -70,11 +73,13 @@ public final class FaultyStore: ObjectStore {
         func abandon() { base.abandon() }
     }
 
+    /// As `ObjectStore` says.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         try note("size", key.description)
         return try base.size(of: key)
     }
 
+    /// As `ObjectStore` says.
     public func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer)
         throws(StoreError)
     {
@@ -82,11 +87,13 @@ public final class FaultyStore: ObjectStore {
         try base.read(key, at: offset, into: buffer)
     }
 
+    /// As `ObjectStore` says.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try note("list", folder)
         return try base.list(folder)
     }
 
+    /// As `ObjectStore` says.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -101,6 +108,7 @@ public final class FaultyStore: ObjectStore {
         if let failure { throw failure }
     }
 
+    /// As `ObjectStore` says.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         try note("delete", key.description)
         try base.delete(key)

@@ -7,7 +7,9 @@ import BakStorage
 open class ForwardingStore: ObjectStore, @unchecked Sendable {
     /// The store behind it.
     public let base: SimulatedStore
+    /// As `ObjectStore` says.
     public var location: String { base.location }
+    /// As `ObjectStore` says.
     public var nameGuard: NameGuard { base.nameGuard }
     open var traits: StoreTraits { base.traits }
     open var place: String { base.place }
@@ -19,6 +21,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try base.put(key, bytes)
     }
+    /// As `ObjectStore` says.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         ForwardingBatch(self, base.makeBatch(of: session))
     }

@@ -7,6 +7,7 @@ import Synchronization
 
 /// Objects in a dictionary. May be used from any thread.
 public final class MemoryStore: ObjectStore {
+    /// As `ObjectStore` says.
     public let location = "memory"
     /// Folders of objects, so that listing one looks at no other.
     private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
@@ -29,6 +30,7 @@ public final class MemoryStore: ObjectStore {
         folders.withLock { folders in folders.values.reduce(into: [:]) { $0.merge($1) { one, _ in one } } }
     }
 
+    /// As `ObjectStore` says.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         let copy = Array(bytes)
         return folders.withLock { folders in
@@ -40,6 +42,7 @@ public final class MemoryStore: ObjectStore {
         }
     }
 
+    /// As `ObjectStore` says.
     public func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self) }
 
     private final class Batch: StagedBatch {
@@ -73,8 +76,10 @@ public final class MemoryStore: ObjectStore {
         func abandon() { staged.withLock { $0 = [] } }
     }
 
+    /// As `ObjectStore` says.
     public func size(of key: ObjectKey) throws(StoreError) -> Int { try object(key).count }
 
+    /// As `ObjectStore` says.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -87,6 +92,7 @@ public final class MemoryStore: ObjectStore {
         buffer.copyBytes(from: bytes[offset..<(offset + buffer.count)])
     }
 
+    /// As `ObjectStore` says.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         folders.withLock { $0[folder] ?? [:] }.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted {
             $0.key < $1.key
@@ -120,6 +126,7 @@ public final class MemoryStore: ObjectStore {
         }
     }
 
+    /// As `ObjectStore` says.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         folders.withLock { _ = $0[Self.folder(key)]?.removeValue(forKey: key) }
     }

@@ -48,6 +48,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         case addOnly
     }
 
+    /// As `ObjectStore` says.
     public let location = "simulated"
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
@@ -93,6 +94,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
     /// Sets whether it says that of several puts at once one wins.
     public func setGuardsNames(_ guards: Bool) { monitor.locked { isGuarding = guards } }
+    /// As `ObjectStore` says.
     public var nameGuard: NameGuard { monitor.locked { isGuarding ? .always : .never } }
     /// Whether the fault that was set has struck.
     public var hasFaultStruck: Bool {
@@ -128,10 +130,12 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     // MARK: ObjectStore
 
+    /// As `ObjectStore` says.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try put(key, bytes, isSynced: true)
     }
 
+    /// As `ObjectStore` says.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes, isSynced: false) }
@@ -151,6 +155,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         Batch(self, session, monitor.locked { crashes })
     }
@@ -233,6 +238,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         try call(.size, key.description) { () throws(StoreError) in
             guard let bytes = live[key.description] else { throw error(.notFound, .size, key.description) }
@@ -240,6 +246,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -252,6 +259,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try call(.list, folder) { () throws(StoreError) in
             let prefix = folder.isEmpty ? "" : folder + "/"
@@ -261,6 +269,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -271,6 +280,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         if !found.isEmpty { page(found, []) }
     }
 
+    /// As `ObjectStore` says.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         try call(.read, key.description) { () throws(StoreError) in
             guard let bytes = live[key.description] else { throw error(.notFound, .read, key.description) }
@@ -278,6 +288,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
+    /// As `ObjectStore` says.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         try call(.delete, key.description) { () throws(StoreError) in
             if case .addOnly = mode { throw error(.readOnly, .delete, key.description) }
@@ -342,8 +353,10 @@ public final class MemoryCache: LocalCache, @unchecked Sendable {
     /// All files.
     public var contents: [String: [UInt8]] { monitor.locked { files } }
 
+    /// As `LocalCache` says.
     public func map(_ name: String) -> MappedBytes? { self[name].map { MappedBytes(copying: $0) } }
 
+    /// As `LocalCache` says.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

@@ -19,6 +19,7 @@ public final class SeededRandom: RandomSource, RandomNumberGenerator, @unchecked
     /// The next 64 bits.
     public func next() -> UInt64 { monitor.locked { numbers.next() } }
 
+    /// As `RandomSource` says.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         for offset in buffer.indices { buffer[offset] = UInt8(truncatingIfNeeded: next()) }
     }
@@ -85,7 +86,9 @@ public final class SimulatedTime: TimeSource, @unchecked Sendable {
     /// Starts at `start`.
     public init(_ start: Timestamp = Timestamp(seconds: 1_767_225_600)) { wall = start }
 
+    /// As `TimeSource` says.
     public func now() -> Timestamp { monitor.locked { wall } }
+    /// As `TimeSource` says.
     public func monotonicNanoseconds() -> UInt64 { monitor.locked { monotonic } }
 
     /// Moves both clocks on.
@@ -109,12 +112,14 @@ public final class TickingTime: TimeSource, Sendable {
     /// Starts on 1 January 2026.
     public init() {}
 
+    /// As `TimeSource` says.
     public func now() -> Timestamp {
         let passed = tick()
         return Timestamp(
             seconds: 1_767_225_600 + Int64(passed / 1000), nanoseconds: UInt32(passed % 1000) * 1_000_000)
     }
 
+    /// As `TimeSource` says.
     public func monotonicNanoseconds() -> UInt64 { tick() * 1_000_000 }
 
     private func tick() -> UInt64 { milliseconds.add(1, ordering: .relaxed).newValue }

@@ -6,6 +6,7 @@ import Testing
 @testable import BakChunking
 
 extension ScanKernel: CustomTestStringConvertible {
+    /// The name of the kernel.
     public var testDescription: String { name }
 
     /// The candidates from `first` through `last`, asked for through a list of `capacity`.
