@@ -18,6 +18,8 @@ extension Repository {
     }
 
     /// The same of a folder whose path need not be UTF-8.
+    ///
+    /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has no such folder, `damaged`, `storage`.
     public func entries(in folder: Entry, of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {
         try entries(in: folder.pathBytes, of: snapshot)
     }

@@ -40,7 +40,8 @@ public struct PasswordCost: Equatable, Sendable {
             && memoryKiB >= 8 * lanes && memoryKiB <= Self.mostMemoryKiB
     }
 
-    /// A cost of at most about two seconds on this machine and, where it is fast, no less than half a second.
+    /// A cost of at most about two seconds on this machine and, where it is fast, no less than half a second. Throws
+    /// what `nanoseconds` throws.
     ///
     /// - Parameter nanoseconds: how long hashing at a cost took.
     public static func calibrated(
@@ -90,7 +91,7 @@ public struct PasswordKey: Sendable {
         }
     }
 
-    /// Opens a wrapped key.
+    /// Opens a wrapped key. Throws `SealError` if it does not open with this password or is too short.
     public func unwrap(
         _ wrapped: UnsafeRawBufferPointer, authenticating header: [UInt8]
     ) throws(SealError) -> SecretBytes {

@@ -14,7 +14,7 @@ public final class SecretBytes: Sendable {
     private static let heapBytes = 64 << 10
     private static let isHeapReady = CRYPTO_secure_malloc_init(heapBytes, 32) != 0
 
-    /// Makes a secret of `count` bytes, which `fill` writes: all are zero before.
+    /// Makes a secret of `count` bytes, which `fill` writes: all are zero before. Throws what `fill` throws.
     public init<Failure>(
         count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
@@ -35,7 +35,7 @@ public final class SecretBytes: Sendable {
 
     deinit { CRYPTO_secure_clear_free(memory, max(count, 1), #fileID, Int32(#line)) }
 
-    /// Lends the bytes. They must not be copied to where they are not wiped.
+    /// Lends the bytes. They must not be copied to where they are not wiped. Throws what `body` throws.
     public func withBytes<Result, Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -33,7 +33,7 @@ public struct ByteReader {
         CorruptionError(object: object, offset: baseOffset + position, reason: reason)
     }
 
-    /// Takes the next `count` bytes, without copying them.
+    /// Takes the next `count` bytes, without copying them. Throws `CorruptionError` if fewer are left.
     @inlinable
     public mutating func take(_ count: Int) throws(CorruptionError) -> UnsafeRawBufferPointer {
         guard count >= 0, count <= remaining else { throw shortage(count) }
@@ -46,17 +46,18 @@ public struct ByteReader {
         corruption("\(count) bytes expected, \(remaining) left")
     }
 
-    /// Reads a fixed-width little-endian integer.
+    /// Reads a fixed-width little-endian integer. Throws `CorruptionError` if the bytes end before.
     @inlinable
     public mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(CorruptionError) -> T {
         T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
     }
 
-    /// Reads one byte.
+    /// Reads one byte. Throws `CorruptionError` if none is left.
     @inlinable
     public mutating func byte() throws(CorruptionError) -> UInt8 { try integer(UInt8.self) }
 
-    /// Reads an unsigned LEB128 of at most ten bytes, in its shortest form only.
+    /// Reads an unsigned LEB128 of at most ten bytes, in its shortest form only. Throws `CorruptionError` if it has
+    /// another form or the bytes end before.
     @inlinable
     public mutating func varint() throws(CorruptionError) -> UInt64 {
         var value: UInt64 = 0
@@ -74,7 +75,8 @@ public struct ByteReader {
         }
     }
 
-    /// Reads a varint that may not exceed `limit`; `what` names it in the error.
+    /// Reads a varint that may not exceed `limit`; `what` names it in the error. Throws `CorruptionError` if it exceeds
+    /// `limit` or is no varint.
     public mutating func count(upTo limit: Int, _ what: String) throws(CorruptionError) -> Int {
         let value = try varint()
         guard value <= UInt64(limit) else {
@@ -83,31 +85,34 @@ public struct ByteReader {
         return Int(value)
     }
 
-    /// Reads a zigzag-coded signed varint.
+    /// Reads a zigzag-coded signed varint. Throws `CorruptionError` as `varint` does.
     public mutating func signedVarint() throws(CorruptionError) -> Int64 {
         let value = try varint()
         return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
 
-    /// Reads a 16-byte id.
+    /// Reads a 16-byte id. Throws `CorruptionError` if the bytes end before.
     @inlinable
     public mutating func id() throws(CorruptionError) -> ID128 {
         ID128(loading: try take(ID128.byteCount).baseAddress!)
     }
 
-    /// Reads a byte string with a varint length of at most `limit`, without copying it.
+    /// Reads a byte string with a varint length of at most `limit`, without copying it. Throws `CorruptionError` if the
+    /// string is longer or the bytes end before.
     public mutating func slice(
         upTo limit: Int, _ what: String
     ) throws(CorruptionError) -> UnsafeRawBufferPointer {
         try take(try count(upTo: min(limit, remaining), what))
     }
 
-    /// Reads a byte string with a varint length of at most `limit`.
+    /// Reads a byte string with a varint length of at most `limit`. Throws `CorruptionError` if the string is longer or
+    /// the bytes end before.
     public mutating func byteString(upTo limit: Int, _ what: String) throws(CorruptionError) -> [UInt8] {
         Array(try slice(upTo: limit, what))
     }
 
-    /// Reads a byte string that must be UTF-8.
+    /// Reads a byte string that must be UTF-8. Throws `CorruptionError` if it is not UTF-8, is longer than `limit`, or
+    /// the bytes end before.
     public mutating func text(upTo limit: Int, _ what: String) throws(CorruptionError) -> String {
         let start = self
         guard let text = String(validating: try byteString(upTo: limit, what), as: UTF8.self) else {
@@ -116,7 +121,8 @@ public struct ByteReader {
         return text
     }
 
-    /// Reads a timestamp: zigzag seconds, then nanoseconds below 10^9.
+    /// Reads a timestamp: zigzag seconds, then nanoseconds below 10^9. Throws `CorruptionError` if it is not in that
+    /// form or the bytes end before.
     public mutating func timestamp() throws(CorruptionError) -> Timestamp {
         let seconds = try signedVarint()
         return Timestamp(seconds: seconds, nanoseconds: UInt32(try count(upTo: 999_999_999, "nanoseconds")))

@@ -22,7 +22,7 @@ public final class Monitor: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs `body` with the lock held.
+    /// Runs `body` with the lock held. Throws what `body` throws.
     @inlinable
     @discardableResult
     public func locked<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {

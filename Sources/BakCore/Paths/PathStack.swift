@@ -47,7 +47,7 @@ public struct PathStack<Value> {
         return last.value
     }
 
-    /// Changes what is known of the deepest folder, in its place; nil if there is none.
+    /// Changes what is known of the deepest folder, in its place; nil if there is none. Throws what `body` throws.
     public mutating func update<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R? {
         isEmpty ? nil : try body(&levels[levels.count - 1].value)
     }

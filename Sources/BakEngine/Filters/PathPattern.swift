@@ -28,7 +28,8 @@ public struct PathPattern: Hashable, Sendable {
     private var nameOnly: Glob?
 
     /// Compiles a pattern of the command line: without a leading slash it matches any run of components, with
-    /// one the absolute path from the root; a trailing slash asks for a folder; a leading `!` negates.
+    /// one the absolute path from the root; a trailing slash asks for a folder; a leading `!` negates. Throws
+    /// `PatternError` if it names nothing or cannot be compiled.
     ///
     /// - Parameter origin: where it was given, for messages.
     public init(

@@ -154,7 +154,8 @@ public struct RestoreSelection {
 
     // MARK: Without a match
 
-    /// What of the request means nothing in the snapshot. Reads until everything has a match.
+    /// What of the request means nothing in the snapshot. Reads until everything has a match. Throws `MissingBlobError`
+    /// or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func unmatched() throws -> RestoreMiss? {
         var includes = filter.includesToMatch
         var isFound = false
@@ -194,7 +195,7 @@ public struct RestoreSelection {
         return isFound && patterns.isEmpty
     }
 
-    /// The paths of the snapshot that may have been meant.
+    /// The paths of the snapshot that may have been meant. Throws as `unmatched` does.
     public func nearest(to miss: RestoreMiss) throws -> [[UInt8]] {
         if miss.isLeftOut { return [] }
         return try Self.nearest(
@@ -202,7 +203,8 @@ public struct RestoreSelection {
     }
 
     /// The paths of a snapshot that end with what was asked for, or differ from it only by case or by how its letters
-    /// are composed: up to three of those that were backed up, or else the first beneath or above them.
+    /// are composed: up to three of those that were backed up, or else the first beneath or above them. Throws
+    /// `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public static func nearest(
         to texts: [[UInt8]], in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex
     ) throws -> [[UInt8]] {
@@ -253,7 +255,8 @@ struct RestoreNeed: Equatable {
 
 extension RestoreSelection {
     /// How much more room than `free` bytes is needed; nil if there is enough. Holes and further names of a file need
-    /// none, and what is replaced is counted.
+    /// none, and what is replaced is counted. Throws `MissingBlobError` or `CorruptionError` if the manifest's root
+    /// cannot be read, and `StoreError`.
     ///
     /// - Parameter existing: the target, if it is there already.
     public func missingRoom(of free: UInt64, over existing: (any RestoreTarget)?) throws -> UInt64? {

@@ -135,7 +135,8 @@ public struct IndexSegment: Equatable, Sendable {
         return ObjectFrame.encode(kind: .indexSegment, id: session, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
     ) throws(CorruptionError) {

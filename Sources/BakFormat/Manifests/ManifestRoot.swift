@@ -52,7 +52,8 @@ public struct ManifestRoot: Equatable, Sendable {
         return writer.bytes
     }
 
-    /// Decodes and validates the blob's bytes.
+    /// Decodes and validates the blob's bytes. Throws `CorruptionError` if they are damaged, are over the format's
+    /// limits, or need a newer program.
     public init(decoding bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
         var reader = ByteReader(bytes, object: object)
         let version = try reader.byte()

@@ -64,7 +64,8 @@ public final class ManifestSegmentDecoder {
     /// How many extents the last record has.
     @exclusivity(unchecked) public private(set) var extentCount = 0
 
-    /// Starts before the segment's first record; `object` names it in errors.
+    /// Starts before the segment's first record; `object` names it in errors. Throws `CorruptionError` if the bytes are
+    /// too many, end early, or need a newer program.
     public init(_ bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
         reader = ByteReader(bytes, object: object)
         guard bytes.count <= FormatLimits.segmentBytes else {
@@ -78,7 +79,8 @@ public final class ManifestSegmentDecoder {
         recordsLeft = try reader.count(upTo: reader.remaining, "the number of records")
     }
 
-    /// Goes on to the next record; nil after the last. Paths increase strictly within the segment.
+    /// Goes on to the next record; nil after the last. Paths increase strictly within the segment. Throws
+    /// `CorruptionError` if the record, or what follows the last one, is damaged.
     public func advance() throws(CorruptionError) -> RecordKind? {
         guard recordsLeft > 0 else {
             try reader.expectEnd()
@@ -105,7 +107,7 @@ public final class ManifestSegmentDecoder {
         }
     }
 
-    /// The next record as a value; nil after the last.
+    /// The next record as a value; nil after the last. Throws `CorruptionError` as `advance` does.
     public func next() throws(CorruptionError) -> ManifestRecord? {
         switch try advance() {
         case .entry?: .entry(try entry())
@@ -134,7 +136,7 @@ public final class ManifestSegmentDecoder {
     /// How many bytes of content the last record has itself.
     public var inlineBytes: Int { hasEntry && fields.form == .inline ? fields.content.count : 0 }
 
-    /// Whether `isTrue` holds for each extent of the last record.
+    /// Whether `isTrue` holds for each extent of the last record. Throws `CorruptionError` if an extent is damaged.
     public func allExtents(_ isTrue: (Extent) -> Bool) throws(CorruptionError) -> Bool {
         guard !extents.isEmpty else { return true }
         var reader = part(extents)
@@ -144,7 +146,8 @@ public final class ManifestSegmentDecoder {
         return true
     }
 
-    /// The last entry as a value, with the extents of its own record.
+    /// The last entry as a value, with the extents of its own record. Throws `CorruptionError` if its content or
+    /// attributes are damaged.
     public func entry() throws(CorruptionError) -> ManifestEntry {
         var attributes = FileAttributes()
         (attributes.userName, attributes.groupName) = (userName, groupName)
@@ -169,14 +172,15 @@ public final class ManifestSegmentDecoder {
             goneSince: fields.goneSince, missing: fields.missing)
     }
 
-    /// Decodes the segment once more, up to the last of `count` records that it has given already.
+    /// Decodes the segment once more, up to the last of `count` records that it has given already. Throws
+    /// `CorruptionError` as `advance` does.
     public func again(_ count: Int) throws(CorruptionError) -> ManifestSegmentDecoder {
         let decoder = try ManifestSegmentDecoder(reader.bytes, object: reader.object)
         for _ in 0..<count { _ = try decoder.advance() }
         return decoder
     }
 
-    /// The extents of the last record.
+    /// The extents of the last record. Throws `CorruptionError` if one of them is damaged.
     public func extentList() throws(CorruptionError) -> [Extent] {
         var list: [Extent] = []
         _ = try allExtents {

@@ -100,7 +100,8 @@ public struct ObjectHeader: Equatable, Sendable {
     }
 
     /// Reads a header whose bytes were found whole by a checksum, and checks it against what the
-    /// object's name promises; a nil `id` accepts any.
+    /// object's name promises; a nil `id` accepts any. Throws `CorruptionError` if the header does not fit or needs a
+    /// newer program.
     public init(
         _ reader: inout ByteReader, expecting kinds: Set<ObjectKind>, id expectedID: ID128?
     ) throws(CorruptionError) {
@@ -218,7 +219,7 @@ public enum ObjectFrame {
     }
 
     /// Checks all of an object that can be checked without a key: its checksum and its header. Returns the header,
-    /// and the body as it is stored.
+    /// and the body as it is stored. Throws `CorruptionError` if they are damaged, do not fit, or need a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kinds: Set<ObjectKind>, id: ID128?
     ) throws(CorruptionError) -> (header: ObjectHeader, body: UnsafeRawBufferPointer) {
@@ -245,7 +246,8 @@ public enum ObjectFrame {
     }
 
     /// Checks the checksum of an object of `size` bytes piece by piece, so that no memory is set aside for one that
-    /// only claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on.
+    /// only claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on. Throws
+    /// `CorruptionError` if the checksum does not match or the object needs a newer program, and what `read` throws.
     public static func checkPieces(
         size: Int, object: String, read: (Int, UnsafeMutableRawBufferPointer) throws -> Void
     ) throws {
@@ -281,7 +283,8 @@ public enum ObjectFrame {
                 object: object, offset: size - checksumBytes, reason: "its bytes do not match its checksum")
     }
 
-    /// Checks the frame, opens the body and hands `read` the header and a reader over the body.
+    /// Checks the frame, opens the body and hands `read` the header and a reader over the body. Throws
+    /// `CorruptionError` if the object is damaged or does not open, and what `read` throws.
     public static func decode<R>(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
         sealer: Sealer,

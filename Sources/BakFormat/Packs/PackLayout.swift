@@ -97,7 +97,8 @@ public enum PackLayout {
         pointer.storeBytes(of: check.littleEndian, toByteOffset: 40, as: UInt64.self)
     }
 
-    /// Reads a blob's header that begins at `offset` of the pack.
+    /// Reads a blob's header that begins at `offset` of the pack. Throws `CorruptionError` if no whole blob header is
+    /// there.
     public static func blobHeader(
         _ bytes: UnsafeRawBufferPointer, pack: String, offset: UInt32
     ) throws(CorruptionError) -> BlobRecord {
@@ -173,7 +174,8 @@ public enum PackLayout {
     }
 
     /// Reads a pack's tail: where its footer table begins. `tail` is the pack's last 48 bytes. When it is no such
-    /// tail, the pack's `header` may say that a later format has another.
+    /// tail, the pack's `header` may say that a later format has another. Throws `CorruptionError` if the tail is
+    /// damaged or needs a newer program.
     public static func footerOffset(
         header: UnsafeRawBufferPointer, tail: UnsafeRawBufferPointer, pack: String, packBytes: Int
     ) throws(CorruptionError) -> (offset: Int, count: Int) {
@@ -203,7 +205,8 @@ public enum PackLayout {
     }
 
     /// Reads and checks the footer table. `header` is the pack's first 64 bytes, `end` all from
-    /// `footerOffset` to the pack's end.
+    /// `footerOffset` to the pack's end. Throws `CorruptionError` if header, table and tail are damaged or do not fit
+    /// each other.
     public static func footer(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, footerOffset: Int, pack: String,
         id: ID128

@@ -40,6 +40,7 @@ public enum SealedPackLayout {
     }
 
     /// Opens the blob that begins at `offset` of the pack and fills `bytes`. Its stored bytes are memory of `scratch`.
+    /// Throws `CorruptionError` if the blob does not open or has another length.
     public static func openBlob(
         _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, pack: String, offset: UInt32,
         scratch: ScratchBuffer
@@ -174,7 +175,8 @@ public struct SealedPackEnd {
     private let tail: [UInt8]
 
     /// Checks the end of a pack of `packBytes` bytes, at least `SealedPackLayout.minimumBytes`. `header` is its first
-    /// 64 bytes, `end` its last, as many as `SealedPackLayout.endBytes` says.
+    /// 64 bytes, `end` its last, as many as `SealedPackLayout.endBytes` says. Throws `CorruptionError` if header and
+    /// end are damaged, do not fit each other, or need a newer program.
     public init(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, pack: String, packBytes: Int, id: ID128
     ) throws(CorruptionError) {
@@ -224,7 +226,7 @@ public struct SealedPackEnd {
         return min(block * blockBytes, coveredBytes)..<min((block + 1) * blockBytes, coveredBytes)
     }
 
-    /// Compares a block's bytes with its checksum.
+    /// Compares a block's bytes with its checksum. Throws `CorruptionError` if they do not match.
     public func verify(_ bytes: UnsafeRawBufferPointer, block: Int) throws(CorruptionError) {
         guard Checksum.xxh3_64(bytes) == checksums[block] else {
             throw CorruptionError(
@@ -233,7 +235,8 @@ public struct SealedPackEnd {
         }
     }
 
-    /// Where the footer lies, which takes the key to know, and how many blobs it lists.
+    /// Where the footer lies, which takes the key to know, and how many blobs it lists. Throws `CorruptionError` if the
+    /// tail does not open or names an impossible footer.
     public func footer(_ seal: ObjectSeal) throws(CorruptionError) -> (range: Range<Int>, count: Int) {
         let offset = packBytes - PackLayout.tailBytes
         func damage(_ reason: String) -> CorruptionError {
@@ -264,7 +267,8 @@ public struct SealedPackEnd {
         return (Int(footerOffset)..<coveredBytes, count)
     }
 
-    /// Opens and checks the footer, whose range and count `footer` gave. Returns its blobs and where they end.
+    /// Opens and checks the footer, whose range and count `footer` gave. Returns its blobs and where they end. Throws
+    /// `CorruptionError` if the footer does not open or a row is damaged.
     public func blobs(
         _ footer: UnsafeRawBufferPointer, at offset: Int, count: Int, seal: ObjectSeal
     ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {

@@ -63,7 +63,8 @@ public struct CollectionPlan: Equatable, Sendable {
         RoundRecord.encode(.collectionPlan, number, origin, context, [condemned])
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {
@@ -103,7 +104,8 @@ public struct CollectionDecision: Equatable, Sendable {
             .collectionDecision, number, origin, context, [deleted, base, superseded])
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {

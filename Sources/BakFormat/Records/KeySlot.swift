@@ -144,7 +144,8 @@ public struct KeySlot: Equatable, Sendable {
         (self.wrapped, self.sealedNote) = (wrapped, sealedNote)
     }
 
-    /// Decodes and validates a slot as far as it can be without a password.
+    /// Decodes and validates a slot as far as it can be without a password. Throws `CorruptionError` if the slot is
+    /// damaged, is over the limits, or needs a newer program.
     public init(decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128) throws(CorruptionError) {
         let (header, body) = try ObjectFrame.frame(bytes, object: object, expecting: [.keySlot], id: id)
         var reader = ByteReader(body, object: object, baseOffset: ObjectHeader.byteCount)
@@ -193,7 +194,8 @@ public struct KeySlot: Equatable, Sendable {
         }
     }
 
-    /// What is noted of the slot, for who has the key.
+    /// What is noted of the slot, for who has the key. Throws `CorruptionError` if the note does not open or is
+    /// damaged.
     public func note(_ context: FrameContext, object: String) throws(CorruptionError) -> KeySlotNote {
         let result: Result<KeySlotNote, CorruptionError> = sealedNote.withUnsafeBytes { bytes in
             do throws(CorruptionError) {

@@ -30,7 +30,8 @@ public struct Tombstone: Equatable, Sendable {
         return ObjectFrame.encode(kind: .tombstone, id: session, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -66,7 +67,8 @@ public struct ForgetMarker: Equatable, Sendable {
             kind: .forgetMarker, id: snapshot, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, snapshot: ID128, context: FrameContext
     ) throws(CorruptionError) {

@@ -97,14 +97,16 @@ public struct RepositoryConfig: Equatable, Sendable {
         return ObjectFrame.encode(kind: .config, id: id, body: body.bytes, sealer: sealer)
     }
 
-    /// What a configuration says to who has no key: the repository's id, and how it is sealed.
+    /// What a configuration says to who has no key: the repository's id, and how it is sealed. Throws `CorruptionError`
+    /// if the object is damaged, is no configuration, or needs a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String
     ) throws(CorruptionError) -> ObjectHeader {
         try ObjectFrame.frame(bytes, object: object, expecting: [.config], id: nil).header
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, sealer: Sealer = .plain
     ) throws(CorruptionError) {

@@ -32,7 +32,8 @@ public struct SessionRecord: Equatable, Sendable {
         return ObjectFrame.encode(kind: .session, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -206,7 +207,8 @@ public struct CommitRecord: Equatable, Sendable {
         return ObjectFrame.encode(kind: .commitRecord, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {

@@ -75,7 +75,8 @@ public struct Vouch: Equatable, Sendable {
         return ObjectFrame.encode(kind: .vouch, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object.
+    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
+    /// for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {

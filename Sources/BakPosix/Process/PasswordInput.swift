@@ -85,7 +85,8 @@ public enum PasswordInput {
     }
 
     /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may
-    /// take as long as a command.
+    /// take as long as a command. Throws `SourceError` if the file cannot be read, does not fit or does not end in
+    /// time, and after `stop`.
     public static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -110,7 +111,8 @@ public enum PasswordInput {
     }
 
     /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and
-    /// has longer for that.
+    /// has longer for that. Throws `SourceError` if the command fails, prints more than fits or takes too long, and
+    /// after `stop`.
     public static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {

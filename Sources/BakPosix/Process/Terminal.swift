@@ -54,7 +54,7 @@ public enum Terminal: Int32, Sendable {
         return columns > 0 ? Int(columns) : nil
     }
 
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`. Throws `StreamError` if the stream is closed or does not take them.
     public func write(_ bytes: [UInt8]) throws(StreamError) {
         do throws(Errno) {
             try bytes.withUnsafeBytes { bytes in

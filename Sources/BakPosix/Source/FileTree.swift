@@ -33,7 +33,8 @@ public final class FileTree: SourceTree {
     private let devices = DeviceTable()
 
     /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is
-    /// a link itself stands for the link and for what it leads to. Leaves out what lies beneath another.
+    /// a link itself stands for the link and for what it leads to. Leaves out what lies beneath another. Throws
+    /// `SourceError` if `/` cannot be opened.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
         var links: Set<[UInt8]> = []
@@ -65,12 +66,12 @@ public final class FileTree: SourceTree {
         }
     }
 
-    /// Visits every entry once, in PathOrder.
+    /// Visits every entry once, in PathOrder. Throws what `visit` throws, and a `SourceError` that ends the run.
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: false, visit)
     }
 
-    /// Walks, and lists folders ahead of the visit.
+    /// Walks, and lists folders ahead of the visit. Throws as `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: true, visit)
     }
@@ -102,7 +103,8 @@ public final class FileTree: SourceTree {
         }
     }
 
-    /// Opens a regular file beneath the root without following a link.
+    /// Opens a regular file beneath the root without following a link. Throws `SourceError` if the file cannot be
+    /// opened or is no regular file any more.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         let (file, status): (Descriptor, stat)
         do throws(Errno) {
@@ -145,7 +147,8 @@ public final class FileTree: SourceTree {
         return MediumProbe.fileSystemType(entry)
     }
 
-    /// Names, link target and extended attributes, read without following a link.
+    /// Names, link target and extended attributes, read without following a link. Throws `SourceError` if the entry has
+    /// changed its type or a part cannot be read.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         let entry: Descriptor
         do throws(Errno) {

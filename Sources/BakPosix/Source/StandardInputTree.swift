@@ -42,12 +42,12 @@ public final class StandardInputTree: SourceTree {
         self.stop = stop
     }
 
-    /// Visits the one file.
+    /// Visits the one file. Throws what `visit` throws.
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         _ = try visit(.entry(path: roots[0], stat: stat))
     }
 
-    /// The stream, which can be opened once.
+    /// The stream, which can be opened once. Throws `SourceError` for another path and for the second time.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         guard path == roots[0] else {
             throw SourceError(operation: "open", message: "it is not the standard input", isNotFound: true)
@@ -58,7 +58,7 @@ public final class StandardInputTree: SourceTree {
         return Input(self)
     }
 
-    /// The owner's names; a stream has no other attributes.
+    /// The owner's names; a stream has no other attributes. Throws nothing.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         attributes
     }

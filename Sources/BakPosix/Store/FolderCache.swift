@@ -81,7 +81,8 @@ public final class FolderCache: LocalCache {
         return now.st_mode & 0o022 == 0
     }
 
-    /// Writes a temporary file and renames it.
+    /// Writes a temporary file and renames it. Throws `StoreError` if there is no usable folder or the file cannot be
+    /// written, and what `write` throws.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

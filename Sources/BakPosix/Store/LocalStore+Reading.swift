@@ -8,7 +8,7 @@ import CLinux
 import Glibc
 
 extension LocalStore {
-    /// The file's length, in bytes.
+    /// The file's length, in bytes. Throws `.notFound` if there is no such file, else what the medium reports.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         // In one step; why that fails is found step by step.
         if let object = try? objects.open(key.description.utf8, linux_O_PATH.flag | O_NOFOLLOW),
@@ -26,7 +26,8 @@ extension LocalStore {
         }
     }
 
-    /// Reads from the file, which stays open among the last few.
+    /// Reads from the file, which stays open among the last few. Throws `.notFound` if there is no such file,
+    /// `.shortRead` if it ends before, else what the medium reports.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -43,7 +44,8 @@ extension LocalStore {
         }
     }
 
-    /// Opens the file, asks for its length and reads it.
+    /// Opens the file, asks for its length and reads it. Throws `.notFound` if there is no such file, else what the
+    /// medium reports.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let bytes: [UInt8]
         let size: Int
@@ -68,12 +70,12 @@ extension LocalStore {
         return bytes
     }
 
-    /// Lists one folder.
+    /// Lists one folder. Throws what the medium reports.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try listWithObstructions(folder).objects
     }
 
-    /// Lists one folder; what is no regular file is an obstruction.
+    /// Lists one folder; what is no regular file is an obstruction. Throws what the medium reports.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
@@ -85,7 +87,7 @@ extension LocalStore {
         }
     }
 
-    /// Lists folder by folder, each a page.
+    /// Lists folder by folder, each a page. Throws what the medium reports; then some pages may have been handed over.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {

@@ -22,7 +22,7 @@ extension LocalStore {
     /// The reserve takes at most this part of what is free.
     private static let reserveShare: UInt64 = 16
 
-    /// Puts; where the disk is full, removes the reserve and puts again.
+    /// Puts; where the disk is full, removes the reserve and puts again. Throws as `put` does.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {

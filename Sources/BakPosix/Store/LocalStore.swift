@@ -34,7 +34,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     var durableFolders: Set<String> = []
     var readers = RecentlyUsed<ObjectKey, Descriptor>(capacity: 16)
 
-    /// Opens the store in an existing folder.
+    /// Opens the store in an existing folder. Throws `StoreError` if it cannot be opened.
     public init(path: String) throws(StoreError) {
         location = path
         do throws(Errno) {
@@ -46,7 +46,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     }
 
     /// Makes the folder, and those above it, where they are missing, durably, opens the store in it and finds out how
-    /// objects get their names there.
+    /// objects get their names there. Throws `StoreError` if the folder cannot be made, opened or shared.
     ///
     /// - Parameter isShared: whether the folder's group may use the store as its owner does.
     public static func create(path: String, isShared: Bool = false) throws(StoreError) -> LocalStore {
@@ -129,7 +129,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return (0..<listing.count).allSatisfy { isKind(listing.name($0)) }
     }
 
-    /// Writes the object to `tmp/`, syncs it, gives it its name and syncs the folder.
+    /// Writes the object to `tmp/`, syncs it, gives it its name and syncs the folder. Throws `.obstructed` if what has
+    /// the name is no object, else what the medium reports.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try againIfRemoved { () throws(StoreError) in
             let object = try writeTemporary(key, bytes, of: puttingSession)
@@ -147,7 +148,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Writes the object to `tmp/` and gives it its name.
+    /// Writes the object to `tmp/` and gives it its name. Throws as `put` does.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
@@ -163,7 +164,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the file.
+    /// Removes the file. Throws what the medium reports; a missing file is no error.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         monitor.locked { readers.remove(key) }
         do throws(Errno) {
@@ -175,7 +176,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the file and syncs its folder.
+    /// Removes the file and syncs its folder. Throws what the medium reports; a missing file is no error.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) {
         let folder: Descriptor?
         do throws(Errno) {
@@ -196,7 +197,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     /// Names the temporaries of puts after the session.
     public func begin(_ session: ID128) { monitor.locked { self.session = session } }
 
-    /// Removes temporaries last written more than a day ago by the medium's clock, unless a living session's.
+    /// Removes temporaries last written more than a day ago by the medium's clock, unless a living session's. Throws
+    /// what the medium reports and what `living` throws.
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try removeLeavings(olderThanSeconds: 24 * 3600, living: living)

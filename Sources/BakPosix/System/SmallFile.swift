@@ -7,12 +7,13 @@ import Glibc
 
 /// Files that fit into memory.
 public enum SmallFile {
-    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end.
+    /// Reads a file of at most `limit` bytes. Pipes and devices are read to their end. Throws `SourceError` if the file
+    /// cannot be read or is larger.
     public static func read(path: String, limit: Int) throws(SourceError) -> [UInt8] {
         try read(path: Array(path.utf8), limit: limit)
     }
 
-    /// The same of a file whose path is no text.
+    /// The same of a file whose path is no text. Throws `SourceError` as that does.
     public static func read(path: [UInt8], limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             guard !path.contains(0) else { throw Errno(code: ENOENT) }
@@ -26,7 +27,8 @@ public enum SmallFile {
     }
 
     /// Reads a file of at most `limit` bytes that nobody has named, so that there is nobody to write into a pipe in its
-    /// place: what is no regular file is refused, and never waited for.
+    /// place: what is no regular file is refused, and never waited for. Throws `SourceError` if the file is not
+    /// regular, cannot be read or is larger.
     public static func readRegular(path: String, limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
@@ -41,7 +43,7 @@ public enum SmallFile {
         throw SourceError(operation: "read \(path)", message: "it is no regular file")
     }
 
-    /// Reads how a file begins: at most `count` bytes.
+    /// Reads how a file begins: at most `count` bytes. Throws `SourceError` if the file cannot be read.
     public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
@@ -82,7 +84,8 @@ public enum SmallFile {
         }
     }
 
-    /// Writes a file, or replaces a regular one: whoever reads it sees all of the old or all of the new.
+    /// Writes a file, or replaces a regular one: whoever reads it sees all of the old or all of the new. Throws
+    /// `SourceError` if the file is not regular or cannot be written.
     public static func replace(path: String, _ bytes: [UInt8]) throws(SourceError) {
         try expectReplaceable(path: path)
         do throws(Errno) {
@@ -104,7 +107,8 @@ public enum SmallFile {
         }
     }
 
-    /// Does as `replace` does, in a folder that is made for this user if it is not there.
+    /// Does as `replace` does, in a folder that is made for this user if it is not there. Throws `SourceError` if the
+    /// folder cannot be made, and as `replace` does.
     public static func replaceMakingFolder(path: String, _ bytes: [UInt8]) throws(SourceError) {
         do throws(Errno) {
             try Folders.create(Folders.split(path).folder, mode: 0o700, durably: false)

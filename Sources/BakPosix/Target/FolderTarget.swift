@@ -32,7 +32,8 @@ public final class FolderTarget: RestoreTarget {
     /// What a kill would leave in the top, so that the next restore looks for more.
     private let trace = Trace()
 
-    /// Opens the folder, made private to its owner when it is missing.
+    /// Opens the folder, made private to its owner when it is missing. Throws `TargetError` if the folder cannot be
+    /// made or opened.
     ///
     /// - Parameter isForbidden: says of the path of a folder whether nothing may be put into it.
     public convenience init(
@@ -96,7 +97,7 @@ public final class FolderTarget: RestoreTarget {
         return overflow ? nil : bytes
     }
 
-    /// What is at a path; nil where nothing is.
+    /// What is at a path; nil where nothing is. Throws `TargetError` if the path cannot be looked up.
     public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
         try attempt("look up", path) { parent, name throws(Errno) in
             FileStat(try linkStatus(at: parent.number, name))
@@ -105,7 +106,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Makes a private folder, or finds the one that is there.
+    /// Makes a private folder, or finds the one that is there. Throws `TargetError` if something else is there or the
+    /// folder cannot be made.
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         leaveTrace()
@@ -127,7 +129,7 @@ public final class FolderTarget: RestoreTarget {
         return withExtendedLifetime(folder) { isForbidden("/proc/self/fd/\(folder.number)") }
     }
 
-    /// Begins a file beside its place.
+    /// Begins a file beside its place. Throws `TargetError` if a folder has the place or the file cannot be made.
     public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -152,7 +154,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Makes a link, pipe, socket or device beside its place, then renames it.
+    /// Makes a link, pipe, socket or device beside its place, then renames it. Throws `TargetError` if a folder has the
+    /// place or the entry cannot be made.
     public func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
     ) throws(TargetError) -> [MetadataNote] {
@@ -174,7 +177,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Links a file beside its place, then renames it.
+    /// Links a file beside its place, then renames it. Throws `TargetError`: `.refusesLinks` if the target allows no
+    /// second name for the file.
     public func makeHardLink(
         _ path: [UInt8], to existing: [UInt8], replacing: Bool
     ) throws(TargetError) {
@@ -206,7 +210,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Sets owner, mode, attributes and times; says what could not be set.
+    /// Sets owner, mode, attributes and times; says what could not be set. Throws `TargetError` if the folder cannot be
+    /// reached.
     public func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
     ) throws(TargetError) -> [MetadataNote] {
@@ -253,7 +258,7 @@ public final class FolderTarget: RestoreTarget {
         return writer.applyTime(stat, over: status)
     }
 
-    /// Makes all that was written durable.
+    /// Makes all that was written durable. Throws `TargetError` of kind `.notDurable` if the medium fails.
     public func synchronize() throws(TargetError) {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
@@ -325,7 +330,7 @@ extension FolderTarget {
         }
     }
 
-    /// Lists a folder of the target.
+    /// Lists a folder of the target. Throws `TargetError` if the folder cannot be read.
     public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {

@@ -287,7 +287,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 // MARK: - Copies
 
 extension FolderTarget {
-    /// Copies a file of the target beside its place, then renames it.
+    /// Copies a file of the target beside its place, then renames it. Throws `TargetError` if one cannot be read, the
+    /// other cannot be written, or the first changes meanwhile.
     public func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
@@ -319,7 +320,7 @@ extension FolderTarget {
         return try file.finish(stat, attributes)
     }
 
-    /// Compares two files of the target byte by byte.
+    /// Compares two files of the target byte by byte. Throws `TargetError` if one cannot be read.
     public func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
         let paths = [path, other]
         let files = try paths.map { path throws(TargetError) in

@@ -96,7 +96,7 @@ struct ReadLog: Equatable {
 
 extension Repository {
     /// The packs that a check from here found damaged when it read them last, and that the index still names: whoever
-    /// stores counts on what they have.
+    /// stores counts on what they have. Throws `CorruptionError` or `StoreError` if the index cannot be read.
     public func packsFoundDamaged() throws -> [ID128] {
         let damaged = ReadLog(self).damaged
         if damaged.isEmpty { return [] }

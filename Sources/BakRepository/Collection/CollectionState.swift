@@ -39,7 +39,7 @@ extension CollectionState.Rounds {
 }
 
 extension Repository {
-    /// Reads what `gc/` says.
+    /// Reads what `gc/` says. Throws `CorruptionError` if a plan or the newest decision is damaged, and `StoreError`.
     public func collectionState() throws -> CollectionState {
         let rounds = try collectionRounds()
         return CollectionState(
@@ -53,7 +53,8 @@ extension Repository {
         CollectionState.Rounds(try store.list(ObjectNames.collections).map(\.key))
     }
 
-    /// Reads a round's plan.
+    /// Reads a round's plan. Throws `CorruptionError` if the plan is damaged, and `StoreError`: `.notFound` if there is
+    /// none.
     public func collectionPlan(_ number: UInt64) throws -> CollectionPlan {
         let key = ObjectNames.plan(number)
         let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)
@@ -62,7 +63,8 @@ extension Repository {
         }
     }
 
-    /// Reads a round's decision.
+    /// Reads a round's decision. Throws `CorruptionError` if the decision is damaged, and `StoreError`: `.notFound` if
+    /// there is none.
     public func collectionDecision(_ number: UInt64) throws -> CollectionDecision {
         let key = ObjectNames.decision(number)
         let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)

@@ -70,7 +70,8 @@ public final class BlobIndex: @unchecked Sendable {
     /// How often a collection may get in the way of a load.
     private static let loadAttempts = 100
 
-    /// Opens the index: maps the table and reads the segments that it does not hold.
+    /// Opens the index: maps the table and reads the segments that it does not hold. Throws `CorruptionError` if a
+    /// segment is damaged or missing and `onDamage` is nil, and `StoreError`.
     ///
     /// - Parameters:
     ///   - repository: the repository.
@@ -121,7 +122,8 @@ public final class BlobIndex: @unchecked Sendable {
     func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
 
     /// Reads the index anew if a collection has decided something since, or the table was changed: what is missing may
-    /// lie elsewhere. False when there is nothing newer. Only an index that was opened for reading changes so.
+    /// lie elsewhere. False when there is nothing newer. Only an index that was opened for reading changes so. Throws
+    /// `CorruptionError` if a segment is damaged or missing, and `StoreError`.
     public func refreshIfCollected() throws -> Bool {
         guard purpose.isReading else { return false }
         return try refreshMonitor.locked {
@@ -331,7 +333,8 @@ public final class BlobIndex: @unchecked Sendable {
     /// Hands every published blob and its pack to `body`, sorted by id.
     ///
     /// A damaged table is left aside first; when the store cannot be read then, nothing is handed out and
-    /// the error is thrown.
+    /// the error is thrown. Throws what `body` throws, `RepositoryError.cacheChanged` if the table changes meanwhile,
+    /// and `CorruptionError` or `StoreError` if a segment cannot be read.
     public func forEach(_ body: (IndexEntry, IndexedPack) throws -> Void) throws {
         let sorted = try soundIndex()
         var last: ID128?
@@ -430,7 +433,8 @@ public final class BlobIndex: @unchecked Sendable {
 }
 
 extension Repository {
-    /// Reads the index segment of a session.
+    /// Reads the index segment of a session. Throws `CorruptionError` if it is damaged, and `StoreError`: `.notFound`
+    /// if there is none.
     public func indexSegment(_ session: ID128) throws -> IndexSegment {
         try indexSegment(session, at: ObjectNames.indexSegment(session))
     }

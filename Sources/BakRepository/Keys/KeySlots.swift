@@ -147,7 +147,8 @@ struct KeySlots {
 }
 
 extension Repository {
-    /// The slots of an encrypted repository, sorted by age; what cannot be read comes last.
+    /// The slots of an encrypted repository, sorted by age; what cannot be read comes last. Throws `StoreError` if they
+    /// cannot be listed or read.
     public func keySlots() throws -> [KeySlotInfo] {
         infos(try foundSlots())
     }
@@ -177,7 +178,9 @@ extension Repository {
         return infos
     }
 
-    /// Adds a slot for a further password. Returns its id; it is durable then.
+    /// Adds a slot for a further password. Returns its id; it is durable then. Throws `RepositoryError.notEncrypted`
+    /// or, if there are too many slots, `.outsideLimits`. Throws `PasswordHashError` if the password cannot be hashed,
+    /// `CorruptionError` if the slot does not open again, and `StoreError`.
     public func addKeySlot(
         password: SecretBytes, cost: PasswordCost, note: KeySlotNote
     ) throws -> ID128 {

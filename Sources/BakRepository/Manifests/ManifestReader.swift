@@ -59,13 +59,14 @@ public final class ManifestReader {
     public var segments: [ManifestSegmentReference] { root.segments }
 
     /// The next record as a value; nil after the last. Paths increase strictly over the whole stream. The extents of a
-    /// file may be shorter or longer than its size; together they are below 2^64 bytes.
+    /// file may be shorter or longer than its size; together they are below 2^64 bytes. Throws as `advance` does.
     public func next() throws -> ManifestRecord? {
         guard let kind = try advance(), let segment else { return nil }
         return kind == .entry ? .entry(try segment.entry()) : .continuation(try segment.extentList())
     }
 
-    /// Goes on to the next record, to be looked at in `segment`; nil after the last.
+    /// Goes on to the next record, to be looked at in `segment`; nil after the last. Throws `MissingBlobError`,
+    /// `CorruptionError` or `StoreError` if a segment cannot be read.
     public func advance() throws -> ManifestSegmentDecoder.RecordKind? {
         while true {
             while let kind = try segment?.advance() {

@@ -56,7 +56,7 @@ public final class ManifestWriter {
     }
 
     /// Appends an entry of one record, and the extents that come after these: each record's as `more` gives them, until
-    /// nil.
+    /// nil. Throws as `append` without further extents does, and what `more` throws.
     public func append(_ entry: ManifestEntry, continuedBy more: () throws -> [Extent]?) throws {
         try append(entry)
         while let extents = try more() {
@@ -100,7 +100,8 @@ public final class ManifestWriter {
             blob: blob, recordCount: segment.recordCount, firstPath: segment.firstPath ?? [])
     }
 
-    /// Stores the root of what has been appended so far; appending may go on afterwards.
+    /// Stores the root of what has been appended so far; appending may go on afterwards. Throws
+    /// `RepositoryError.manifestTooLarge` if the root is over the format's limits, and as `BlobWriter.store` does.
     public func storeRoot() throws -> BlobReference {
         let open = segment.recordCount > 0 ? [try store(segment)] : []
         let root = ManifestRoot(segments: segments + open)

@@ -45,7 +45,8 @@ public final class SegmentReader {
         try ManifestSegmentDecoder(bytes(blob), object: Self.name(blob))
     }
 
-    /// The same of a segment that has as many records as its root says.
+    /// The same of a segment that has as many records as its root says. Throws as `bytes` does, and `CorruptionError`
+    /// if it has another number.
     public func decoder(_ segment: ManifestSegmentReference) throws -> ManifestSegmentDecoder {
         let decoder = try decoder(segment.blob)
         guard decoder.recordsLeft == segment.recordCount else {
@@ -66,7 +67,7 @@ public final class SegmentReader {
         try Self.forEachChunk(of: decoder(segment), body)
     }
 
-    /// The same for what a decoder has still to come.
+    /// The same for what a decoder has still to come. Throws `CorruptionError` if a record is damaged.
     public static func forEachChunk(
         of decoder: ManifestSegmentDecoder, _ body: (BlobReference) -> Void
     ) throws(CorruptionError) {

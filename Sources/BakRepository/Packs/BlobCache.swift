@@ -22,7 +22,7 @@ public final class DecodedBlob: @unchecked Sendable {
     /// The content, which goes with the object.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
 
-    /// Runs `body` with the content, which is valid until it returns.
+    /// Runs `body` with the content, which is valid until it returns. Throws what `body` throws.
     public func withBytes<Value, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
     ) throws(Failure) -> Value {

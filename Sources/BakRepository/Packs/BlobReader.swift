@@ -76,7 +76,7 @@ public final class BlobReader {
     }
 
     /// Reads a blob as bytes of the caller's own: what `read` returns goes with the reader, which the compiler may
-    /// let go of right after the call that is its last use.
+    /// let go of right after the call that is its last use. Throws as `read` does.
     public func copy(of reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws -> [UInt8] {
         try withExtendedLifetime(self) { Array(try read(reference, kind: kind, index: index)) }
     }
@@ -88,7 +88,8 @@ public final class BlobReader {
         return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
     }
 
-    /// Reads a range of a pack; bytes that are not there are damage. Valid until the next call.
+    /// Reads a range of a pack; bytes that are not there are damage. Valid until the next call. Throws
+    /// `CorruptionError` if the pack ends before or cannot be read there, and `StoreError`.
     public func readRange(of pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
         let buffer = stored.bytes(range.count)
         try repository.readPack(pack, range, into: buffer)
@@ -96,7 +97,8 @@ public final class BlobReader {
     }
 
     /// Decodes and verifies the blob at `location` from bytes of its pack that begin at `rangeOffset`. The
-    /// result is valid until the next call, and while `range` is.
+    /// result is valid until the next call, and while `range` is. Throws `CorruptionError` if another blob lies there
+    /// or its bytes are damaged.
     public func decode(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int

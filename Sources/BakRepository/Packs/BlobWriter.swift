@@ -50,7 +50,8 @@ public final class BlobWriter: @unchecked Sendable {
         builder.reset(id: ID128(from: repository.random))
     }
 
-    /// Names `content` and stores it unless it is known.
+    /// Names `content` and stores it unless it is known. Throws `CorruptionError` if a blob of this id has another
+    /// length, and `StoreError` if a full pack cannot be stored.
     ///
     /// - Parameters:
     ///   - content: 1 to `FormatLimits.blobBytes` bytes.

@@ -36,7 +36,7 @@ extension Repository {
         }
     }
 
-    /// Reads and verifies a pack's footer table.
+    /// Reads and verifies a pack's footer table. Throws `CorruptionError` if the pack is damaged, and `StoreError`.
     public func packFooter(_ pack: ID128) throws -> (kind: ObjectKind, blobs: [BlobRecord]) {
         try packFooter(pack, size: try store.size(of: ObjectNames.pack(pack))) { range in
             try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
@@ -141,7 +141,8 @@ extension Repository {
         return bytes
     }
 
-    /// Reads the record of a begun session.
+    /// Reads the record of a begun session. Throws `CorruptionError` if the record is damaged, and `StoreError`:
+    /// `.notFound` if there is none.
     public func sessionRecord(_ session: ID128) throws -> SessionRecord {
         let key = ObjectNames.session(session)
         let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)

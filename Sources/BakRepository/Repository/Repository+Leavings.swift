@@ -7,6 +7,7 @@ import BakStorage
 
 extension Repository {
     /// Removes what stopped programs left unpublished, but nothing of a session that may still run. Returns how much.
+    /// Throws what the store reports.
     @discardableResult
     public func removeLeavings() throws(StoreError) -> Int {
         try store.removeLeavings { () throws(StoreError) in

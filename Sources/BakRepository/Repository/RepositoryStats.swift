@@ -97,7 +97,8 @@ public final class StatsRun {
         var uses: UInt64
     }
 
-    /// Prepares. `onProgress` is told how many of all segments have been read.
+    /// Prepares. `onProgress` is told how many of all segments have been read. Throws `CorruptionError` or `StoreError`
+    /// if the index's table is damaged and a segment cannot be read instead.
     public init(
         _ repository: Repository, _ index: BlobIndex,
         onProgress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
@@ -112,7 +113,8 @@ public final class StatsRun {
         several = LiveBlobs(entries: sorted.count)
     }
 
-    /// Gathers what `snapshots` hold. What is damaged is left out and counted as missing.
+    /// Gathers what `snapshots` hold. What is damaged is left out and counted as missing. Throws
+    /// `RepositoryError.cacheChanged` if the index's table changes meanwhile, and `StoreError`.
     ///
     /// - Parameter listed: the snapshots of which files are counted; nil for all. The others only hold what they need.
     public func run(

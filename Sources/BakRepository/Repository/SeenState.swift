@@ -163,6 +163,7 @@ struct SeenState: Equatable {
 
 extension Repository {
     /// What this machine saw and is not shown any more; nil where all of it is there. It takes a look at a few names.
+    /// Throws `StoreError` if the store fails.
     public func olderState() throws -> OlderState? {
         for (seen, isElsewhere) in SeenState(self).toCompare {
             var older = OlderState()

@@ -63,7 +63,9 @@ public final class BackupSession {
     /// How often in a row a collection may end a session.
     private static let restartLimit = 32
 
-    /// Begins a session.
+    /// Begins a session. Throws `RepositoryError.pruneUnderWay` if a prune runs and the store does not guard names.
+    /// Throws `RepositoryError.outsideLimits` if no reader would accept the session's record, `CorruptionError` if the
+    /// index is damaged and `onDamage` is nil, and `StoreError`.
     ///
     /// - Parameters:
     ///   - repository: the repository to write to.
@@ -226,7 +228,7 @@ public final class BackupSession {
     var keepsCondemned: Bool { faults.keepsCondemned }
 
     /// Whether an error may say no more than that others have removed or moved what this run looked for: it is to be
-    /// looked up again by a further run.
+    /// looked up again by a further run. Throws `StoreError` if the rounds of collections cannot be listed.
     public func isOvertaken(_ error: any Error) throws -> Bool {
         switch error {
         case RepositoryError.sessionRevoked, RepositoryError.keepsChanging: true

@@ -75,11 +75,13 @@ extension Repository {
 
     /// The snapshots that are marked as not wanted any more. To hide one a marker's name is enough: what it forgets
     /// a prune may have deleted already, so that nothing which happens to its content may bring the snapshot back.
+    /// Throws `StoreError` if the markers cannot be listed.
     public func forgotten() throws -> Set<ID128> {
         Set(try store.list(ObjectNames.forgotten).compactMap { ObjectNames.id(in: $0.key) })
     }
 
-    /// Whether a forgotten snapshot's marker cannot be read: then nothing of the snapshot is deleted.
+    /// Whether a forgotten snapshot's marker cannot be read: then nothing of the snapshot is deleted. Throws
+    /// `StoreError` if the marker is not there or the store fails.
     public func isMarkerDamaged(_ snapshot: ID128) throws -> Bool { try faultOfMarker(snapshot) != nil }
 
     /// Throws unless a forgotten snapshot's marker is whole.

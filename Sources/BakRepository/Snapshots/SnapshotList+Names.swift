@@ -23,7 +23,8 @@ public struct LatestUnreadableError: Error, CustomStringConvertible {
 }
 
 extension Repository {
-    /// Finds a snapshot by what a person types, as `SnapshotList.find` does.
+    /// Finds a snapshot by what a person types, as `SnapshotList.find` does. Throws as that does, and `StoreError` if
+    /// the snapshots cannot be listed or read.
     public func findSnapshot(_ name: String) throws -> CommitRecord { try snapshotList().find(name) }
 }
 
@@ -56,7 +57,8 @@ extension SnapshotList {
     }
 
     /// The complete snapshot with so many complete ones after it, among those that are wanted; `name` is what to call
-    /// it in an error.
+    /// it in an error. Throws `LatestUnreadableError` if an unreadable one may be meant and `skippingDamaged` is false.
+    /// Throws `RepositoryError.noSuchSnapshot` if there are fewer, and `.noCompleteSnapshot` if there is none.
     public func latest(
         _ back: Int, _ name: String, skippingDamaged: Bool,
         where isWanted: (CommitRecord) -> Bool = { _ in true }

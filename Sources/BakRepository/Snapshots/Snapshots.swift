@@ -35,7 +35,8 @@ public struct SnapshotList: Sendable {
 }
 
 extension Repository {
-    /// Reads one snapshot's commit record.
+    /// Reads one snapshot's commit record. Throws `CorruptionError` if it is damaged, and `StoreError`: `.notFound` if
+    /// there is none.
     public func snapshot(_ id: ID128) throws -> CommitRecord {
         try readRecord(ObjectNames.snapshot(id), of: id).record
     }
@@ -49,7 +50,8 @@ extension Repository {
         }
     }
 
-    /// Every snapshot that is not forgotten, oldest first, and those whose record cannot be read.
+    /// Every snapshot that is not forgotten, oldest first, and those whose record cannot be read. Throws `StoreError`
+    /// if they cannot be listed or read.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
         let list = try snapshotList()
         return (list.readable, list.unreadable)
@@ -57,7 +59,7 @@ extension Repository {
 
     /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one
     /// that is missing, although something says that it was there, is one of those; so is one with something else in
-    /// its place, and one whose forget marker does not open.
+    /// its place, and one whose forget marker does not open. Throws `StoreError` if the store cannot be listed or read.
     public func snapshotList() throws -> SnapshotList {
         // In this order: what these name has a record in a listing that begins later.
         let round = try collectionRounds().decided

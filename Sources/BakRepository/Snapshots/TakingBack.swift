@@ -32,7 +32,7 @@ public enum TakingBackOutcome: Sendable {
 
 extension Repository {
     /// The forgotten snapshots, oldest first. Left out are those that are there as a whole under another id, as after a
-    /// change of tags, and those whose record cannot be read.
+    /// change of tags, and those whose record cannot be read. Throws `StoreError` if they cannot be listed or read.
     public func forgottenSnapshots() throws -> [ForgottenSnapshot] {
         let present = Dictionary(grouping: try snapshots().readable, by: \.originalID)
         var found: [ForgottenSnapshot] = []
@@ -192,7 +192,8 @@ extension Repository {
         }
     }
 
-    /// True if some forgotten snapshot still has all that it had.
+    /// True if some forgotten snapshot still has all that it had. Throws `CorruptionError` if a snapshot or the index
+    /// needs a newer program, and `StoreError`.
     public func canTakeAnyBack() throws -> Bool {
         // What was removed last is the likeliest to be there.
         try forgottenSnapshots().reversed().contains { forgotten in

@@ -59,7 +59,8 @@ public struct VouchOutlook: Sendable {
 
 extension Repository {
     /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that
-    /// the same question asked again stores nothing. On return it is durable.
+    /// the same question asked again stores nothing. On return it is durable. Throws `CorruptionError` if another
+    /// object has a vouch's name, and `StoreError`.
     public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
         var known: [ID128: Set<ID128>] = [:]
         for vouch in try vouches().readable where files[vouch.snapshot] != nil {
@@ -95,7 +96,8 @@ extension Repository {
         }
     }
 
-    /// Whether anything was called safe to delete that is remembered.
+    /// Whether anything was called safe to delete that is remembered. Throws `StoreError` if the vouches cannot be
+    /// listed.
     public func hasVouches() throws -> Bool {
         let listing = try store.listWithObstructions(ObjectNames.vouched)
         return (listing.objects.map(\.key) + listing.obstructions.map(\.key)).contains {
@@ -103,7 +105,8 @@ extension Repository {
         }
     }
 
-    /// The fingerprints of what was called safe to delete, as far as the vouches can be read.
+    /// The fingerprints of what was called safe to delete, as far as the vouches can be read. Throws `StoreError` if
+    /// they cannot be listed or read.
     public func vouchedContent() throws -> [ID128] {
         try vouches().readable.flatMap { $0.files.map(\.content) }
     }
@@ -175,7 +178,9 @@ extension Repository {
         return faults
     }
 
-    /// Makes up for copies of vouches that are missing or damaged, where the other one can be read.
+    /// Makes up for copies of vouches that are missing or damaged, where the other one can be read. Throws
+    /// `CorruptionError` if another object has a copy's name, and `StoreError` unless the store is full or the name
+    /// obstructed.
     public func renewVouches() throws {
         for vouch in try vouches().readable {
             for key in [ObjectNames.vouch(vouch.id), ObjectNames.vouchSpare(vouch.id)] {
@@ -194,7 +199,7 @@ extension Repository {
     }
 
     /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer
-    /// program can read stays.
+    /// program can read stays. Throws `StoreError` if one cannot be deleted.
     public func drop(_ vouches: [UnreadableVouch]) throws {
         for vouch in vouches where vouch.error.cause != .newerProgram {
             for key in vouch.objects { try store.delete(key) }
@@ -209,7 +214,8 @@ extension Repository {
     }
 
     /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of
-    /// files are read only when a snapshot does not stay that something relies on.
+    /// files are read only when a snapshot does not stay that something relies on. Throws `CorruptionError` if the
+    /// index is damaged, and `StoreError`.
     public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
         let vouches = try vouches()
         var outlook = try outlook(of: vouches.readable, ifOnly: staying)
@@ -265,7 +271,7 @@ extension Repository {
     }
 
     /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with
-    /// vouches that cannot be read.
+    /// vouches that cannot be read. Throws `CorruptionError` if the index is damaged, and `StoreError`.
     public func vouches(
         carriedBy snapshots: [CommitRecord]
     ) throws -> (
@@ -281,7 +287,8 @@ extension Repository {
     }
 
     /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on,
-    /// and what none has is given up. Where the store is full all of it stays, and is asked about again.
+    /// and what none has is given up. Where the store is full all of it stays, and is asked about again. Throws
+    /// `CorruptionError` if another object has a vouch's name, and `StoreError` unless the store is full.
     public func settle(_ outlook: VouchOutlook) throws {
         do {
             for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
@@ -299,7 +306,8 @@ extension Repository {
     // MARK: What was given up
 
     /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in
-    /// between, all of it counts, so that too much is asked about and nothing too little.
+    /// between, all of it counts, so that too much is asked about and nothing too little. Throws what `takeBack`
+    /// throws, `CorruptionError` if the index is damaged, and `StoreError`.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
         let recalled = try givenUp().readable
         for vouch in recalled {
@@ -311,7 +319,8 @@ extension Repository {
         return value
     }
 
-    /// Drops what was given up once no removed snapshot can be taken back any more.
+    /// Drops what was given up once no removed snapshot can be taken back any more. Throws as `canTakeAnyBack` does,
+    /// and `StoreError`.
     public func dropGivenUpVouches() throws {
         let keys = try store.list(ObjectNames.vouched).map(\.key).filter {
             ObjectNames.givenUp(in: $0) != nil

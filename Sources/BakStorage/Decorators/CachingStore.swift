@@ -53,7 +53,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         return bytes
     }
 
-    /// The whole object is read for a part of it, since others of its parts are read soon.
+    /// The whole object is read for a part of it, since others of its parts are read soon. Throws as `base` does.
     public override func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {

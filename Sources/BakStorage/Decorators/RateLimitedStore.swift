@@ -55,7 +55,7 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
         try base.read(key, at: offset, into: buffer)
     }
 
-    /// How long it is is known only afterwards: what comes next waits for it.
+    /// How long it is is known only afterwards: what comes next waits for it. Throws as `base` does.
     public override func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         reading?.wait(for: 0)
         let bytes = try base.readAtOnce(key, upTo: limit)

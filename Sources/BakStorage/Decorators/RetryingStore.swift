@@ -103,7 +103,7 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.readAtOnce(key, upTo: limit) }
     }
 
-    /// What fails for a while is asked for again once the others have been read.
+    /// What fails for a while is asked for again once the others have been read. Throws what `body` throws.
     public override func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws {
@@ -140,7 +140,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.listWithObstructions(folder) }
     }
 
-    /// A listing that breaks off begins anew, and what was handed over already is left out.
+    /// A listing that breaks off begins anew, and what was handed over already is left out. Throws what `base` reports
+    /// after the last attempt.
     public override func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {

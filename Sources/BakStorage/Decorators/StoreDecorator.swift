@@ -36,11 +36,11 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         DecoratedBatch(self, base.makeBatch(of: session))
     }
-    /// Stages an object in a batch of `base`.
+    /// Stages an object in a batch of `base`. Throws what the batch reports.
     open func stage(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in batch: any StagedBatch
     ) throws(StoreError) { try batch.stage(key, bytes) }
-    /// Publishes a batch of `base`.
+    /// Publishes a batch of `base`. Throws what the batch reports.
     open func publish(_ batch: any StagedBatch) throws(StoreError) { try batch.publish() }
 
     open func size(of key: ObjectKey) throws(StoreError) -> Int { try base.size(of: key) }
@@ -72,7 +72,7 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try base.removeLeavings(living: living)
     }
-    /// Passes on to `base`.
+    /// Passes on to `base`. Throws as `base` does.
     public func expectFolders(_ folders: [String]) throws(StoreError) { try base.expectFolders(folders) }
     /// Passes on to `base`.
     public func breakLocks() { base.breakLocks() }

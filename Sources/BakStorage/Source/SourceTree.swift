@@ -108,14 +108,16 @@ public struct MediumEvidence: Sendable, Equatable {
 public protocol SourceTree: AnyObject, Sendable {
     /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
     /// are absolute without the leading slash. Symbolic links are not followed. An ancestor of a root
-    /// is visited for its metadata; its other children are not.
+    /// is visited for its metadata; its other children are not. Throws what `visit` throws, and a `SourceError` that
+    /// ends the run.
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
     /// The same, but entries that are no folders may come as `.unseen`, so that another thread can look at
-    /// them while the walk goes on.
+    /// them while the walk goes on. Throws as `walk` does.
     func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
-    /// Opens a regular file without following a symbolic link anywhere in its path.
+    /// Opens a regular file without following a symbolic link anywhere in its path. Throws `SourceError` if it cannot
+    /// be opened or is no regular file.
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
 
     /// Reads the variable-size metadata of an entry that is not a regular file. Throws when a part of it cannot be
@@ -160,7 +162,7 @@ extension SourceTree {
     /// Numbers and times say nothing.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
-    /// Walks as `walk` does.
+    /// Walks as `walk` does. Throws as `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }
 
@@ -198,16 +200,19 @@ public protocol SourceFile: AnyObject {
     var earlierFindings: EarlierFindings? { get }
 
     /// The file's stat: the first time it is asked for as it was no earlier than the opening began, later as it is now.
+    /// Throws `SourceError` if the file cannot be examined.
     func stat() throws(SourceError) -> FileStat
 
     /// Names for the owner and group in `stat`, and extended attributes with ACLs. Throws when a part of it cannot be
     /// read; the error's `readAttributes` are the rest.
     func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes
 
-    /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there.
+    /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there. Throws `SourceError`
+    /// if the medium fails.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int
 
-    /// The first range at or after `offset` that holds data; nil when only a hole or the end follows.
+    /// The first range at or after `offset` that holds data; nil when only a hole or the end follows. Throws
+    /// `SourceError` if the medium fails.
     func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>?
 
     /// Closes the file; later calls are errors. Called once.

@@ -4,21 +4,21 @@
 import BakCore
 
 extension ObjectStore {
-    /// Puts and waits until the object is durable.
+    /// Puts and waits until the object is durable. Throws as `put` does.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
-    /// Puts: there is no reserve.
+    /// Puts: there is no reserve. Throws as `put` does.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
-    /// Lists: only objects can have names of objects.
+    /// Lists: only objects can have names of objects. Throws as `list` does.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
     /// The traits of a disk.
     public var traits: StoreTraits { StoreTraits() }
-    /// Asks for the size, then reads.
+    /// Asks for the size, then reads. Throws as `size` and `read` do.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let size = try size(of: key)
         guard size <= limit else { return nil }
@@ -30,7 +30,7 @@ extension ObjectStore {
         try result.get()
         return bytes
     }
-    /// Reads one range after the other.
+    /// Reads one range after the other. Throws what `body` throws.
     public func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws {
@@ -48,19 +48,19 @@ extension ObjectStore {
             try body(place, .success(UnsafeRawBufferPointer(part)))
         }
     }
-    /// Removes one object after the other.
+    /// Removes one object after the other. Throws at the first that cannot be removed.
     public func delete(_ keys: [ObjectKey]) throws(StoreError) { for key in keys { try delete(key) } }
-    /// Removes the object: a removal is durable when it returns.
+    /// Removes the object: a removal is durable when it returns. Throws as `delete` does.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     /// Does nothing: there is no reserve.
     public func renewReserve() {}
-    /// Does nothing: there are no folders.
+    /// Does nothing: there are no folders. Throws nothing.
     public func expectFolders(_ folders: [String]) throws(StoreError) {}
     /// Does nothing: there are no locks.
     public func breakLocks() {}
     /// Does nothing: nothing is told apart by its session.
     public func begin(_ session: ID128) {}
-    /// Finds nothing: nothing unpublished is left behind.
+    /// Finds nothing: nothing unpublished is left behind. Throws nothing.
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
     /// The store sees to it that one put wins.

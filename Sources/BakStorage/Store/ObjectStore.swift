@@ -48,7 +48,7 @@ public protocol ObjectStore: AnyObject, Sendable {
 
     /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing,
     /// empty or cut short. For what is there a second time. The name must be one under which any writer's object
-    /// serves.
+    /// serves. Throws as `put` does.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Makes an empty batch of objects that become visible together.
@@ -69,7 +69,7 @@ public protocol ObjectStore: AnyObject, Sendable {
 
     /// Reads ranges, each as `read` does, and hands each to `body` with its place among `requests`, in any order but
     /// one at a time. The bytes are lent for that call. What fails is handed over as well, and the others are still
-    /// read. The default reads one after the other.
+    /// read. The default reads one after the other. Throws what `body` throws.
     func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws
@@ -79,7 +79,7 @@ public protocol ObjectStore: AnyObject, Sendable {
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
 
     /// The objects directly in `folder`, as `list` gives them, and what else lies there under names that objects could
-    /// have, sorted by key. In the folder above other folders these are among it.
+    /// have, sorted by key. In the folder above other folders these are among it. Throws as `list` does.
     func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
@@ -91,18 +91,18 @@ public protocol ObjectStore: AnyObject, Sendable {
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError)
 
-    /// Removes an object; nothing happens when there is none.
+    /// Removes an object; nothing happens when there is none. Throws what the medium reports.
     func delete(_ key: ObjectKey) throws(StoreError)
 
     /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. On an error some may be gone. The default
-    /// removes one after the other.
+    /// removes one after the other. Throws what the medium reports.
     func delete(_ keys: [ObjectKey]) throws(StoreError)
 
-    /// Removes an object; when it returns a power cut does not bring it back.
+    /// Removes an object; when it returns a power cut does not bring it back. Throws what the medium reports.
     func deleteDurably(_ key: ObjectKey) throws(StoreError)
 
     /// Stores a small object as `put` does. It is one without which no room could be made or no session ended: where
-    /// the store is full, a reserve is given up for it.
+    /// the store is full, a reserve is given up for it. Throws as `put` does.
     func putFromReserve(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Sets the reserve aside again, as far as there is room for it.
@@ -112,7 +112,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// several sessions in one process the last one counts: a put whose temporary was removed is made once more.
     func begin(_ session: ID128)
 
-    /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was.
+    /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was. Throws
+    /// what the medium reports and what `living` throws.
     ///
     /// - Parameter living: the sessions whose leavings stay. The store calls it after it has listed what there is.
     @discardableResult

@@ -67,11 +67,11 @@ public struct MetadataNote: Sendable, Equatable {
 
 /// A folder that a restore writes into. Every call may come from any thread.
 public protocol RestoreTarget: AnyObject, Sendable {
-    /// What stands at `path`; nil when nothing does.
+    /// What stands at `path`; nil when nothing does. Throws if the path cannot be looked up.
     func stat(_ path: [UInt8]) throws(TargetError) -> FileStat?
 
     /// Hands over the names in the folder at `path` (the target itself when it is empty). When `sweeping`, first
-    /// removes what restores that were killed have left there.
+    /// removes what restores that were killed have left there. Throws if the folder cannot be read.
     func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError)
@@ -84,13 +84,13 @@ public protocol RestoreTarget: AnyObject, Sendable {
     func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp
 
     /// Makes a folder that only its owner may enter until `setMetadata`; false for an existing one, which
-    /// stays. Anything else at `path` is an error.
+    /// stays. Anything else at `path` is an error. Throws if something else is at `path` or the folder cannot be made.
     @discardableResult
     func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool
 
     /// Starts a regular file of `size` bytes, of which what is never written reads as zeros. It has its name from
     /// `finish` on. When `replacing`, what is at `path` (if not a folder) stays until then; else the name must be
-    /// free, now or at `finish`.
+    /// free, now or at `finish`. Throws if the file cannot be made.
     ///
     /// - Parameter mode: the file's mode if its first write is all of its content, or if it gets none. Such a file
     ///   costs least where the target can make one without a name. Nil if its content may come in pieces.
@@ -99,25 +99,28 @@ public protocol RestoreTarget: AnyObject, Sendable {
     ) throws(TargetError) -> any RestoreFile
 
     /// Makes a symbolic link, FIFO, socket or device node with its metadata; replaces what is not a
-    /// folder when `replacing`. Returns what could not be set.
+    /// folder when `replacing`. Returns what could not be set. Throws if a folder has the place or the entry cannot be
+    /// made.
     func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
     ) throws(TargetError) -> [MetadataNote]
 
     /// Gives the finished file at `existing` a second name; replaces what is not a folder when `replacing`.
-    /// Fails with `refusesLinks` where the content could still be copied.
+    /// Throws `.refusesLinks` if the target allows no second name but the content could still be copied.
     func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError)
 
-    /// Makes a file with the content of the finished one at `existing`. Returns what could not be set.
+    /// Makes a file with the content of the finished one at `existing`. Returns what could not be set. Throws if one
+    /// cannot be read or the other cannot be written.
     func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
     ) throws(TargetError) -> [MetadataNote]
 
-    /// Whether two regular files have the same content, byte for byte.
+    /// Whether two regular files have the same content, byte for byte. Throws if one of them cannot be read.
     func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool
 
-    /// Sets a folder's owner, mode, extended attributes and times. Returns what could not be set.
+    /// Sets a folder's owner, mode, extended attributes and times. Returns what could not be set. Throws if the folder
+    /// cannot be reached.
     func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
     ) throws(TargetError) -> [MetadataNote]
@@ -130,7 +133,7 @@ public protocol RestoreTarget: AnyObject, Sendable {
     /// gets nothing but the time, and that only if its mode and owner are the same. Returns what could not be set.
     func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote]
 
-    /// Makes everything that was restored durable.
+    /// Makes everything that was restored durable. Throws `.notDurable` if the medium fails.
     func synchronize() throws(TargetError)
 
     /// Ends the use of the target, also after a failure: what was opened up for the restore is closed again.
@@ -141,7 +144,7 @@ extension RestoreTarget {
     /// Where nothing else lies, nothing is closed.
     public func isClosed(_ path: [UInt8]) -> Bool { false }
 
-    /// Starts a regular file whose content may come in pieces.
+    /// Starts a regular file whose content may come in pieces. Throws as the other `createFile` does.
     public func createFile(
         _ path: [UInt8], size: UInt64, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -151,11 +154,11 @@ extension RestoreTarget {
 
 /// A file that is being restored. Writes may come from several threads, for ranges that do not overlap.
 public protocol RestoreFile: AnyObject, Sendable {
-    /// Writes all of `bytes` at `offset`.
+    /// Writes all of `bytes` at `offset`. Throws if the target does not take them.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError)
 
     /// Sets the metadata and puts the file in its place. Returns what could not be set.
-    /// Called once, after the last write.
+    /// Called once, after the last write. Throws if the file cannot get its place.
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote]
 
     /// Gives up: removes what was written.
