@@ -116,7 +116,9 @@ class Soak:
             tag = f'{name}-{run}'
             with self.lock:
                 self.trees[tag] = catalogue(source)
-            code, output = self.expect((0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force', *options)
+            # However many files have gone, that is meant.
+            code, output = self.expect(
+                (0, KILLED), name, 'backup', name, '--tag', tag, '--json', '--force', '--allow-empty', *options)
             if code == 0:
                 rows = [json.loads(line) for line in output.splitlines()]
                 (snapshot,) = [row['snapshot_id'] for row in rows if row.get('snapshot_id')]
