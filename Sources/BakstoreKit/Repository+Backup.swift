@@ -79,7 +79,7 @@ extension Repository {
                 let missing = tree.missing.map { "\(PathText.absolute($0.path)): \($0.reason)" }
                 throw BakstoreError(.source, missing.joined(separator: "; "))
             }
-            if !options.isDryRun { _ = try? engine.removeLeavings() }
+            if !options.isDryRun { try prepareToChange() }
             let counters = ProgressCounters()
             let backup = Backup(
                 engine, of: tree, exclusions: try exclusions(options), ownFolder: ownFolder,

@@ -76,6 +76,7 @@ extension Repository {
 
     private func remove(_ ids: [ID128], _ endangersFiles: Bool) throws {
         guard !ids.isEmpty else { return }
+        try prepareToChange()
         let outlook = try outlook(removing: ids, endangersFiles)
         try engine.forget(ids, host: Machine.hostName, program: Self.program)
         try settle(outlook, endangersFiles)
@@ -94,8 +95,8 @@ extension Repository {
         endangersFiles: Bool = false
     ) throws(BakstoreError) -> PruneResult {
         try BakstoreError.wrapping {
+            try prepareToChange()
             try settle(try outlook(removing: [], endangersFiles), endangersFiles)
-            _ = try? engine.removeLeavings()
             var options = PruneOptions()
             options.workerCount = Machine.workerCount
             options.pause = { nanoseconds in

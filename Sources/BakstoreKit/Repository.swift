@@ -58,7 +58,7 @@ public final class Repository: Sendable {
             options.id = ID128(from: SystemRandom())
             if let password {
                 options.encryption = BakRepository.Repository.Encryption(
-                    method: .fastest, password: try secret(password), cost: try passwordCost(time),
+                    method: .fastest, password: try secret(password), cost: try .calibrated(by: time),
                     note: KeySlotNote(
                         name: Machine.userName, host: Machine.hostName, program: program, created: time.now())
                 )
@@ -140,16 +140,6 @@ extension Repository {
         return { secret }
     }
 
-    private static func passwordCost(_ time: SystemTime) throws -> PasswordCost {
-        let probe = SecretBytes(copying: [0])
-        return try PasswordCost.calibrated { cost in
-            let start = time.monotonicNanoseconds()
-            _ = try PasswordKey(
-                password: probe, salt: [UInt8](repeating: 0, count: PasswordKey.saltBytes), cost: cost)
-            return time.monotonicNanoseconds() - start
-        }
-    }
-
     /// The folder that the command line uses as well, so that both know what the other has seen.
     private static func cache(
         of id: ID128, at path: String, _ folder: String?, isEncrypted: Bool
@@ -163,6 +153,13 @@ extension Repository {
             ?? variable("HOME", beneath: "/.cache/bakstore")
         if let base { return FolderCache(path: "\(base)/\(id)") }
         return isEncrypted ? ForgetfulCache() : FolderCache(path: path + "/cache")
+    }
+
+    /// Before anything is changed: throws if something else, such as a link, has the place of one of the repository's
+    /// folders; removes what crashed runs left unpublished.
+    func prepareToChange() throws {
+        try engine.store.expectFolders(ObjectNames.folders)
+        _ = try? engine.removeLeavings()
     }
 
     /// True if the folder is a repository's.

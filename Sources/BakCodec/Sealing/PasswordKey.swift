@@ -4,6 +4,7 @@
 // The password's hash is never used itself. Two values come from it: the commitment, which is stored, so that a
 // password can be told wrong and a slot cannot be made to open under two passwords; and the wrapping key.
 
+import BakCore
 import CArgon2
 
 /// What a password's hash costs.
@@ -38,6 +39,17 @@ public struct PasswordCost: Equatable, Sendable {
     public var isAllowed: Bool {
         (1...Self.mostLanes).contains(lanes) && (1...Self.mostPasses).contains(passes)
             && memoryKiB >= 8 * lanes && memoryKiB <= Self.mostMemoryKiB
+    }
+
+    /// A cost that suits this machine, by how long one try takes on it. Throws what `PasswordKey` throws.
+    public static func calibrated(by time: any TimeSource) throws -> PasswordCost {
+        let password = SecretBytes(copying: [0])
+        return try calibrated { cost in
+            let start = time.monotonicNanoseconds()
+            _ = try PasswordKey(
+                password: password, salt: [UInt8](repeating: 0, count: PasswordKey.saltBytes), cost: cost)
+            return time.monotonicNanoseconds() - start
+        }
     }
 
     /// A cost of at most about two seconds on this machine and, where it is fast, no less than half a second. Throws

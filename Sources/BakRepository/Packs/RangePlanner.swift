@@ -33,7 +33,7 @@ public struct RangePlanner: Sendable {
     public var mostBytes: Int
 
     /// Makes a planner; the defaults are for a store in a folder of this machine.
-    public init(gapBytes: Int = 128 << 10, mostBytes: Int = 8 << 20) {
+    public init(gapBytes: Int = StoreTraits().coalescingGapBytes, mostBytes: Int = 8 << 20) {
         (self.gapBytes, self.mostBytes) = (gapBytes, mostBytes)
     }
 

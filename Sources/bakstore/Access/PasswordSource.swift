@@ -151,15 +151,4 @@ extension CommandContext {
         }
         return first
     }
-
-    /// What it shall cost on this machine to try a password.
-    func passwordCost() throws -> PasswordCost {
-        let password = SecretBytes(copying: [0])
-        return try PasswordCost.calibrated { cost in
-            let start = clock.monotonicNanoseconds()
-            _ = try PasswordKey(
-                password: password, salt: [UInt8](repeating: 0, count: PasswordKey.saltBytes), cost: cost)
-            return clock.monotonicNanoseconds() - start
-        }
-    }
 }

@@ -117,7 +117,7 @@ extension Commands {
         Machine.forbidCoreDumps()
         return Repository.Encryption(
             method: method, password: try context.newPassword(.repository, invocation),
-            cost: try context.passwordCost(), note: KeySlotNote.here(nil, context))
+            cost: try PasswordCost.calibrated(by: context.clock), note: KeySlotNote.here(nil, context))
     }
 
     /// The defaults, or with `--copy-chunker-params` what makes the repository like the one of `--from-repo`.

@@ -92,7 +92,7 @@ extension Commands {
     ) throws -> ID128 {
         let password = try context.newPassword(.addition, invocation)
         return try repository.addKeySlot(
-            password: password, cost: try context.passwordCost(),
+            password: password, cost: try PasswordCost.calibrated(by: context.clock),
             note: KeySlotNote.here(invocation[.name], context))
     }
 

@@ -167,6 +167,21 @@ private func noise(_ seed: UInt64, _ count: Int) -> [UInt8] {
         #expect(issues.all.map(\.path) == [place.source + "/a"])
     }
 
+    @Test func aLinkInThePlaceOfAFolderIsRefusedBeforeAnythingChanges() throws {
+        let place = try Place()
+        try place.write("a", [1])
+        let repository = try place.create()
+        _ = try repository.backUp([place.source])
+        let elsewhere = place.path + "/elsewhere"
+        try FileManager.default.moveItem(atPath: place.repository + "/index", toPath: elsewhere)
+        try FileManager.default.createSymbolicLink(
+            atPath: place.repository + "/index", withDestinationPath: elsewhere)
+        #expect(kind { _ = try repository.backUp([place.source]) } == .storage)
+        #expect(kind { _ = try repository.prune() } == .storage)
+        let snapshots = try repository.snapshots()
+        #expect(snapshots.count == 1 && kind { try repository.remove(snapshots) } == .storage)
+    }
+
     @Test func progressIsToldAndEndsWithAll() throws {
         let place = try Place()
         for number in 0..<20 { try place.write("\(number)", noise(UInt64(number), 20_000)) }
