@@ -8,7 +8,7 @@ import BakStorage
 
 /// The store as one actor has it. For one thread at a time.
 final class ActorStore: ObjectStore, @unchecked Sendable {
-    let location = "simulated"
+    let location = StoreLocation.address(scheme: "test", rest: "simulated")
     private let universe: Universe
     private let perform: (StoreOperation) -> StoreReply
     /// What tells this process's temporaries from those of others.

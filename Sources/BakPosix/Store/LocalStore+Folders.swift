@@ -21,7 +21,7 @@ extension LocalStore {
             do throws(Errno) {
                 found = try obstructions(in: parent, to: wanted)
             } catch {
-                throw failure(error, "list", parent.isEmpty ? location : parent)
+                throw failure(error, "list", parent.isEmpty ? self.path : parent)
             }
             guard found.isEmpty else {
                 throw StoreError(
@@ -142,7 +142,7 @@ extension LocalStore {
                 try synchronize(folder: descriptor)
             }
         } catch {
-            throw StoreError(error, "sync the folder", path.isEmpty ? location : path, isWriting: true)
+            throw StoreError(error, "sync the folder", path.isEmpty ? self.path : path, isWriting: true)
         }
         monitor.locked { durableFolders.formUnion(fresh) }
     }

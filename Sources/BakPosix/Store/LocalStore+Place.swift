@@ -22,10 +22,10 @@ extension LocalStore {
     /// Both, found out when the first is asked for: what this store is open in stays what it is.
     private var names: PlaceNames {
         if let known = monitor.locked({ knownNames }) { return known }
-        let real = Machine.realPath(location)
+        let real = Machine.realPath(path)
         let names = PlaceNames(
-            place: findPlace(path: real ?? location),
-            paths: Set([Machine.absolutePath(location), real].compactMap(\.self)))
+            place: findPlace(path: real ?? path),
+            paths: Set([Machine.absolutePath(path), real].compactMap(\.self)))
         monitor.locked { knownNames = names }
         return names
     }

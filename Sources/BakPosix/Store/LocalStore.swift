@@ -14,7 +14,9 @@ import Glibc
 /// An object store in a folder of a local or network file system.
 public final class LocalStore: ObjectStore, @unchecked Sendable {
     /// The folder's path, as it was given.
-    public let location: String
+    let path: String
+    /// The folder.
+    public var location: StoreLocation { .folder(path) }
 
     let root: Descriptor
     /// The folder again, as what objects are opened beneath.
@@ -36,7 +38,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
 
     /// Opens the store in an existing folder. Throws `StoreError` if it cannot be opened.
     public init(path: String) throws(StoreError) {
-        location = path
+        self.path = path
         do throws(Errno) {
             root = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
         } catch {
@@ -276,7 +278,7 @@ extension LocalStore {
         if error.code == EBUSY, let found = obstruction(at: ClaimNames.lock(on: object)) {
             failure.message += "; " + found + Self.obstructionAdvice
         } else if error.code == EBUSY {
-            let folder = Machine.realPath(location) ?? location
+            let folder = Machine.realPath(path) ?? path
             // Without a configuration no command gets as far as to remove locks.
             let way =
                 object == "config"
@@ -312,7 +314,7 @@ extension LocalStore {
             name.isEmpty ? String(number) : String(decoding: name, as: UTF8.self)
         }
         func user(_ id: uid_t) -> String { name(names.user(id), id) }
-        let folder = "'" + (Machine.realPath(location) ?? location) + "'"
+        let folder = "'" + (Machine.realPath(self.path) ?? self.path) + "'"
         let model = (try? linkStatus(at: root.number, "config")) ?? found
         if sharing().fileMode & 0o060 == 0o060 {
             let group = name(names.group(model.st_gid), model.st_gid)

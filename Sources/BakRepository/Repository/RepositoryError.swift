@@ -7,26 +7,26 @@ import BakStorage
 /// A failure that is neither the medium's (StoreError) nor damage (CorruptionError).
 public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is no repository at this place.
-    case noRepository(location: String)
+    case noRepository(location: StoreLocation)
     /// There is a configuration at this place, and it is another program's.
-    case notBakstore(location: String)
+    case notBakstore(location: StoreLocation)
     /// A repository is there already.
-    case alreadyExists(location: String)
+    case alreadyExists(location: StoreLocation)
     /// It is encrypted, and there is no password to open it with.
-    case passwordNeeded(location: String)
+    case passwordNeeded(location: StoreLocation)
     /// The password opens none of the key slots; so many of them cannot be read.
-    case wrongPassword(location: String, unreadableSlots: Int)
+    case wrongPassword(location: StoreLocation, unreadableSlots: Int)
     /// It is encrypted, and there is no key slot that could be opened.
-    case noKeySlot(location: String)
+    case noKeySlot(location: StoreLocation)
     /// The password opens none of the key slots that were tried, and there are too many to try all of them.
-    case tooManyKeySlots(location: String)
+    case tooManyKeySlots(location: StoreLocation)
     /// Without this key slot nobody could open the repository any more.
     case lastKeySlot
     /// Of the other key slots these could be used, and other programs are about to remove each of them, or were stopped
     /// then.
     case keySlotsBeingRemoved([ID128])
     /// A password is given for a repository that is not encrypted.
-    case notEncrypted(location: String)
+    case notEncrypted(location: StoreLocation)
     /// No snapshot has this name.
     case noSuchSnapshot(name: String)
     /// There is no complete snapshot that can be read; so many are partial, and of so many nothing is known.
@@ -34,11 +34,11 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     /// Several snapshots begin so.
     case ambiguousSnapshot(name: String, matches: [String])
     /// The store lacks what a prune beside backups relies on.
-    case cannotCollect(location: String, reason: String)
+    case cannotCollect(location: StoreLocation, reason: String)
     /// A prune is under way or was interrupted, in a store that cannot keep backups and prunes apart.
-    case pruneUnderWay(location: String)
+    case pruneUnderWay(location: StoreLocation)
     /// Other programs have changed the index again and again.
-    case keepsChanging(location: String)
+    case keepsChanging(location: StoreLocation)
     /// The snapshot was forgotten while something was done with it, and a prune has taken what it had.
     case snapshotRemoved(ID128)
     /// This machine's index table was changed, or could not be read any more, while it was used.

@@ -11,7 +11,7 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     public init(_ base: any ObjectStore) { self.base = base }
 
     /// Passes on to `base`.
-    public var location: String { base.location }
+    public var location: StoreLocation { base.location }
     open var traits: StoreTraits { base.traits }
     /// Passes on to `base`.
     public var nameGuard: NameGuard { base.nameGuard }

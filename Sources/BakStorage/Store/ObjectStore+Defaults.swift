@@ -70,7 +70,7 @@ extension ObjectStore {
     /// There are no groups.
     public var groupName: String { "" }
     /// The location tells the place.
-    public var place: String { location }
+    public var place: String { location.description }
     /// The location is the only path.
-    public var paths: Set<String> { [location] }
+    public var paths: Set<String> { [location.description] }
 }

@@ -35,8 +35,8 @@ public enum PutOutcome: Sendable {
 
 /// A place that holds a repository's objects. Every call may come from any thread.
 public protocol ObjectStore: AnyObject, Sendable {
-    /// What a person calls this place, for messages: a folder's path or a bucket's address.
-    var location: String { get }
+    /// Where it lies, for messages.
+    var location: StoreLocation { get }
 
     /// What suits it.
     var traits: StoreTraits { get }

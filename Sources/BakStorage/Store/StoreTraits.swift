@@ -20,8 +20,6 @@ public struct StoreTraits: Equatable, Sendable {
     public var mostPackBytes = Int.max
     /// How many objects it removes in one request.
     public var deletesAtOnce = 1
-    /// True if it is a folder or the like that this machine reaches by its own system calls.
-    public var isOnThisMachine = true
 
     /// Makes the traits of a disk.
     public init() {}

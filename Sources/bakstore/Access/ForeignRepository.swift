@@ -38,12 +38,12 @@ enum ForeignRepository {
     }
 
     /// What to say to who wants to use such a folder; nil if it is none.
-    static func refusal(_ location: String) -> CommandFailure? {
-        program(in: location).map { program in
+    static func refusal(_ folder: String) -> CommandFailure? {
+        program(in: folder).map { program in
             CommandFailure(
                 code: .noRepository,
                 message:
-                    "\(location) is \(program), which bakstore does not read; use that program for it, or name "
+                    "\(folder) is \(program), which bakstore does not read; use that program for it, or name "
                     + "another folder with --repo. To bring its files here, restore them with it and back them up"
             )
         }

@@ -9,7 +9,7 @@ import BakStorage
 extension Repository {
     /// An empty repository that forgets.
     static func imagined(
-        _ options: Options, location: String, time: any TimeSource, random: some RandomSource
+        _ options: Options, location: StoreLocation, time: any TimeSource, random: some RandomSource
     ) throws -> Repository {
         try create(
             in: ForgetfulStore(location: location), options: options, cache: ForgetfulCache(), time: time,
@@ -19,9 +19,9 @@ extension Repository {
 
 /// A store without objects. What is put into it is gone.
 final class ForgetfulStore: ObjectStore {
-    let location: String
+    let location: StoreLocation
 
-    init(location: String) { self.location = location }
+    init(location: StoreLocation) { self.location = location }
 
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) -> PutOutcome { .created }
     func makeBatch(of session: ID128?) -> any StagedBatch { ForgetfulBatch() }

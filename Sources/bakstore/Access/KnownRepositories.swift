@@ -90,18 +90,22 @@ struct KnownRepositories {
 extension CommandContext {
     /// Remembers where a repository lies.
     func remember(_ id: ID128, at location: RepositoryLocation) {
+        guard let folder = location.folder else { return }
         var known = KnownRepositories(folder: environment.stateFolder)
-        known.remember(id, at: location.path)
+        known.remember(id, at: folder)
+    }
+
+    /// What was at a location when it was last used.
+    func knownEntry(at location: RepositoryLocation) -> KnownRepositories.Entry? {
+        location.folder.flatMap(KnownRepositories(folder: environment.stateFolder).entry(at:))
     }
 
     /// What to say of a place where a repository was and is not: nil where none was.
     func absence(of location: RepositoryLocation) -> CommandFailure? {
-        guard let entry = KnownRepositories(folder: environment.stateFolder).entry(at: location.path) else {
-            return nil
-        }
+        guard let entry = knownEntry(at: location) else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "the repository \(entry.id.prefix(8)) that was at \(location.path) is not there; "
+            message: "the repository \(entry.id.prefix(8)) that was at \(location) is not there; "
                 + "is its disk connected? If it is gone for good, make a new one with: bakstore init --yes")
     }
 }

@@ -108,7 +108,7 @@ extension CommandContext {
 
     /// The password of a repository that is there.
     func password(
-        _ purpose: PasswordPurpose, of location: String, _ invocation: Invocation
+        _ purpose: PasswordPurpose, of location: StoreLocation, _ invocation: Invocation
     ) throws -> SecretBytes {
         if let source = passwordSource(purpose, invocation) {
             guard let password = try read(source) else {
@@ -117,7 +117,7 @@ extension CommandContext {
             return password
         }
         guard
-            let password = try askPassword("password for \(Formatting.line(location)): ")
+            let password = try askPassword("password for \(Formatting.line(location.description)): ")
         else {
             throw CommandFailure(
                 code: .wrongPassword,

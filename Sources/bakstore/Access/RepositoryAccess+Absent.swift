@@ -9,17 +9,14 @@ extension RepositoryAccess {
     static func failure(
         _ error: any Error, at location: RepositoryLocation, _ context: CommandContext
     ) -> (any Error)? {
-        if let refusal = ForeignRepository.refusal(location.path) { return refusal }
+        if let refusal = location.folder.flatMap(ForeignRepository.refusal) { return refusal }
         switch error as? RepositoryError {
         case .notBakstore:
-            guard
-                let entry = KnownRepositories(folder: context.environment.stateFolder).entry(
-                    at: location.path)
-            else { return nil }
+            guard let entry = context.knownEntry(at: location) else { return nil }
             return CommandFailure(
                 code: .damage,
                 message:
-                    "\(location.path): its file config is damaged or another program's, and the repository "
+                    "\(location): its file config is damaged or another program's, and the repository "
                     + "\(entry.id.prefix(8)) was here; \(needsConfig)")
         case .noRepository:
             if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
@@ -34,32 +31,31 @@ extension RepositoryAccess {
 
     /// Something that is no file in the place of the configuration.
     private static func inTheWay(of location: RepositoryLocation) -> CommandFailure? {
-        let scheme = StoreSchemes.scheme(of: location.path)
-        return scheme.obstruction(of: ObjectNames.config, at: location.path).map { found in
+        let scheme = StoreSchemes.scheme(of: location.place)
+        return scheme.obstruction(of: ObjectNames.config, at: location.place).map { found in
             CommandFailure(
                 code: .noRepository,
-                message: "there is no repository at \(location.path): \(found); put the real file back")
+                message: "there is no repository at \(location): \(found); put the real file back")
         }
     }
 
     /// A repository without its configuration.
     private static func lackingConfig(_ location: RepositoryLocation) -> CommandFailure? {
-        guard
-            [ObjectNames.snapshots, "packs"].allSatisfy({ Machine.isFolder("\(location.path)/\($0)") == true }
-            )
+        guard let folder = location.folder,
+            [ObjectNames.snapshots, "packs"].allSatisfy({ Machine.isFolder("\(folder)/\($0)") == true })
         else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "\(location.path): its file config is missing, and the rest of a repository is there; "
+            message: "\(location): its file config is missing, and the rest of a repository is there; "
                 + needsConfig)
     }
 
     /// A folder that holds something else, or a file, neither of which can become a repository.
     private static func unfit(_ location: RepositoryLocation) -> CommandFailure? {
         let reason: String
-        if Machine.isFolder(location.path) == false {
+        if location.isOtherThanFolder {
             reason = "that is no folder"
-        } else if StoreSchemes.scheme(of: location.path).canBegin(location.path) == false {
+        } else if StoreSchemes.scheme(of: location.place).canBegin(location.place) == false {
             reason = "the folder holds other things"
         } else {
             return nil
@@ -67,7 +63,7 @@ extension RepositoryAccess {
         return CommandFailure(
             code: .noRepository,
             message:
-                "there is no repository at \(location.path): \(reason); is the path right? A new one is made in a new "
+                "there is no repository at \(location): \(reason); is the path right? A new one is made in a new "
                 + "or empty folder, with: bakstore init --repo FOLDER")
     }
 }

@@ -9,7 +9,7 @@ extension RepositoryAccess {
     @Sendable static func isRepository(_ folder: String) -> Bool {
         // Most folders are looked at no further.
         guard Machine.isThere(Array("\(folder)/\(ObjectNames.config)".utf8)),
-            let store = try? StoreSchemes.open(folder)
+            let store = try? StoreSchemes.open(.folder(folder))
         else { return false }
         return (try? Repository.identity(of: store)) != nil
     }

@@ -8,6 +8,11 @@ import BakPosix
 import BakRepository
 import BakStorage
 
+extension RepositoryLocation {
+    /// True if something that is no folder has the folder's place.
+    var isOtherThanFolder: Bool { folder.flatMap(Machine.isFolder) == false }
+}
+
 /// A repository that a command works on.
 struct RepositoryAccess {
     /// The repository.
@@ -41,18 +46,18 @@ struct RepositoryAccess {
                 throw CommandFailure(
                     code: .noRepository,
                     message:
-                        "a password is given, and there is no repository at \(location.path); make an encrypted one "
+                        "a password is given, and there is no repository at \(location); make an encrypted one "
                         + "with: bakstore init --encryption auto")
             }
             let options = Repository.Options(classes: defaultChunkClasses)
             let repository: Repository
             if fallback == .create {
                 repository = try create(location, options: options, context: context)
-                context.remark("made the default repository \(location.path), not encrypted")
+                context.remark("made the default repository \(location), not encrypted")
             } else {
                 repository = try Repository.imagined(
-                    options, location: location.path, time: context.clock, random: SystemRandom())
-                context.remark("there is no repository yet; a backup would make \(location.path)")
+                    options, location: location.place, time: context.clock, random: SystemRandom())
+                context.remark("there is no repository yet; a backup would make \(location)")
             }
             return RepositoryAccess(repository: repository, location: location)
         }
@@ -61,10 +66,12 @@ struct RepositoryAccess {
     /// Opens the repository that `--from-repo` names.
     static func openSource(_ invocation: Invocation, context: CommandContext) throws -> RepositoryAccess {
         let path = invocation.bytes(.fromRepo) ?? []
+        guard let place = StoreSchemes.location(path) else {
+            throw UsageError("--from-repo: \(PlaceName.notText)")
+        }
         do {
             return try open(
-                RepositoryLocation(path: invocation[.fromRepo] ?? "", isDefault: false), .source, invocation,
-                context)
+                RepositoryLocation(place: place, isDefault: false), .source, invocation, context)
         } catch RepositoryError.noRepository(let location) {
             throw CommandFailure(
                 code: .noRepository,
@@ -87,7 +94,7 @@ struct RepositoryAccess {
 
     /// The repository's folder, which no backup stores and of which nothing is safe to delete.
     var ownFolder: OwnFolder? {
-        Machine.realPath(Array(location.path.utf8)).map {
+        location.folder.flatMap { Machine.realPath(Array($0.utf8)) }.map {
             OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = repository.store] in
                 (try? store.readAtOnce(ObjectNames.config, upTo: 1 << 16)) ?? []
             }
@@ -101,10 +108,10 @@ struct RepositoryAccess {
     /// The store at a location.
     static func store(_ location: RepositoryLocation) throws -> any ObjectStore {
         do {
-            return try StoreSchemes.open(location.path)
+            return try StoreSchemes.open(location.place)
         } catch {
-            let isAbsent = error.kind == .notFound || Machine.isFolder(location.path) == false
-            throw isAbsent ? RepositoryError.noRepository(location: location.path) : error
+            let isAbsent = error.kind == .notFound || location.isOtherThanFolder
+            throw isAbsent ? RepositoryError.noRepository(location: location.place) : error
         }
     }
 
@@ -123,14 +130,14 @@ struct RepositoryAccess {
                 Machine.forbidCoreDumps()
             } else if context.passwordSource(purpose, invocation) != nil {
                 // It may be another one that somebody has put in the place of an encrypted one.
-                throw RepositoryError.notEncrypted(location: location.path)
+                throw RepositoryError.notEncrypted(location: location.place)
             }
             let repository = try Repository.open(
                 store,
                 cache: try cache(
                     of: id, location, isEncrypted: isEncrypted, context, isReadOnly: writesNothing),
                 time: context.clock, random: SystemRandom()
-            ) { try context.password(purpose, of: location.path, invocation) }
+            ) { try context.password(purpose, of: location.place, invocation) }
             if !writesNothing {
                 try context.expectNoOlderState(repository, at: location, invocation)
                 context.remember(repository.config.id, at: location)
@@ -140,13 +147,13 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed,
                 message:
-                    "cannot open the repository \(location.path): \(error)"
+                    "cannot open the repository \(location): \(error)"
                     + (error.kind == .obstructedFolder ? "" : "; check its permissions and its disk"))
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
                 message:
-                    "\(location.path): \(error); nothing can be read without this file, so put back a copy of it"
+                    "\(location): \(error); nothing can be read without this file, so put back a copy of it"
             )
         }
     }
@@ -171,29 +178,31 @@ struct RepositoryAccess {
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
         isSure: Bool = false, isShared: Bool = false
     ) throws -> Repository {
-        if let refusal = ForeignRepository.refusal(location.path) { throw refusal }
-        if Machine.isFolder(location.path) == false {
+        if let refusal = location.folder.flatMap(ForeignRepository.refusal) { throw refusal }
+        if location.isOtherThanFolder {
             throw CommandFailure(
-                code: .failed, message: "\(location.path) is no folder; name a new or empty one")
+                code: .failed, message: "\(location) is no folder; name a new or empty one")
         }
         // A folder with something else in it would have that in its way, and hide the repository from its owner.
-        let scheme = StoreSchemes.scheme(of: location.path)
-        if scheme.canBegin(location.path) == false {
-            if (try? scheme.open(location.path).size(of: ObjectNames.config)) != nil {
+        let scheme = StoreSchemes.scheme(of: location.place)
+        if scheme.canBegin(location.place) == false {
+            if (try? scheme.open(location.place).size(of: ObjectNames.config)) != nil {
                 _ = try recognizedStore(location, context)
-                throw RepositoryError.alreadyExists(location: location.path)
+                throw RepositoryError.alreadyExists(location: location.place)
             }
             throw CommandFailure(
-                code: .failed, message: "\(location.path) is not empty; name a new or empty folder")
+                code: .failed, message: "\(location) is not empty; name a new or empty folder")
         }
-        try expectNone(around: location.path)
-        if !isSure { try expectNothingHidden(location, context) }
+        if let folder = location.folder {
+            try expectNone(around: folder)
+            if !isSure { try expectNothingHidden(folder, context) }
+        }
         var options = options
         let id = ID128(from: SystemRandom())
         options.id = id
         let cache = try cache(of: id, location, isEncrypted: options.encryption != nil, context)
         let repository = try Repository.create(
-            in: try scheme.create(location.path, isShared: isShared), options: options, cache: cache,
+            in: try scheme.create(location.place, isShared: isShared), options: options, cache: cache,
             time: context.clock, random: SystemRandom())
         repository.store.renewReserve()
         context.remember(repository.config.id, at: location)
@@ -201,15 +210,13 @@ struct RepositoryAccess {
     }
 
     /// Throws unless a new repository hides none that was there, or the user says that it may.
-    private static func expectNothingHidden(
-        _ location: RepositoryLocation, _ context: CommandContext
-    ) throws {
+    private static func expectNothingHidden(_ folder: String, _ context: CommandContext) throws {
         let known = KnownRepositories(folder: context.environment.stateFolder)
-        let here = known.entry(at: location.path).flatMap {
-            KnownRepositories.mayBeHidden($0, by: location.path) ? $0 : nil
+        let here = known.entry(at: folder).flatMap {
+            KnownRepositories.mayBeHidden($0, by: folder) ? $0 : nil
         }
-        guard let entry = here ?? known.entry(onDiskAwayFrom: location.path) else { return }
-        let place = here == nil ? entry.path : location.path
+        guard let entry = here ?? known.entry(onDiskAwayFrom: folder) else { return }
+        let place = here == nil ? entry.path : folder
         let absence =
             "the repository \(entry.id.prefix(8)) was at \(place), and nothing is there now; is its disk connected?"
         let question = "\(Formatting.line(absence)) Make a new one there all the same?"
@@ -234,8 +241,8 @@ struct RepositoryAccess {
         isReadOnly: Bool = false
     ) throws(UsageError) -> any LocalCache {
         guard let folder = context.environment.cacheFolder else {
-            return isEncrypted
-                ? ForgetfulCache() : FolderCache(path: location.path + "/cache", isReadOnly: isReadOnly)
+            guard !isEncrypted, let folder = location.folder else { return ForgetfulCache() }
+            return FolderCache(path: folder + "/cache", isReadOnly: isReadOnly)
         }
         let base = String(decoding: folder, as: UTF8.self)
         let cache = FolderCache(path: "\(base)/\(id)", isReadOnly: isReadOnly)

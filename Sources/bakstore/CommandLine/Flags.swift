@@ -28,7 +28,7 @@ enum Flags {
 
 extension AnyFlag {
     static let repo = Flag<String?>(
-        "repo", .place("FOLDER"), short: "r", help: "the repository; without it, the default one of this user"
+        "repo", .repository, short: "r", help: "the repository; without it, the default one of this user"
     )
     static let profile = Flag<String?>(
         "profile", .text("NAME", .repository(.profile)), short: "P",
@@ -65,7 +65,7 @@ extension AnyFlag {
         "max-duration", .duration,
         help: "work for at most so long, such as 30m; the next prune goes on from there")
     static let fromRepo = Flag<String?>(
-        "from-repo", .place("FOLDER"), help: "the repository to be like, with --copy-chunker-params")
+        "from-repo", .repository, help: "the repository to be like, with --copy-chunker-params")
     static let fromPasswordFile = Flag<String?>(
         "from-password-file", .place("FILE"), help: "read the password of --from-repo from a file")
     static let fromPasswordCommand = Flag<String?>(

@@ -14,8 +14,8 @@ struct ValueForm: Sendable {
     var namesChoices = true
     /// True if a number without quotes is such a value.
     var isNumber = false
-    /// True if it names a file or folder of this machine.
-    var isPlace = false
+    /// The places that it may name; nil if it names none.
+    var place: PlaceRule?
     /// What is allowed, when a value is not; nil when it is.
     var complaint: @Sendable (_ value: [UInt8]) -> String?
 
@@ -23,7 +23,7 @@ struct ValueForm: Sendable {
     var choices: String? { namesChoices ? complaint([]) : nil }
 
     /// What a value that there is no complaint about stands for.
-    func meaning(of value: [UInt8]) -> [UInt8] { isPlace ? PlaceName.path(value) : value }
+    func meaning(of value: [UInt8]) -> [UInt8] { place?.meaning(of: value) ?? value }
 }
 
 /// How a value becomes a `Value`.
@@ -62,13 +62,13 @@ extension ValueKind {
 
     /// A kind whose values are checked by a complaint of their own.
     fileprivate static func checked(
-        _ name: String, _ completion: Completion, isPlace: Bool = false,
+        _ name: String, _ completion: Completion, place: PlaceRule? = nil,
         _ complaint: @escaping @Sendable ([UInt8]) -> String?,
         _ read: @escaping @Sendable ([UInt8]) -> Value
     ) -> ValueKind {
         ValueKind(
             form: ValueForm(
-                placeholder: name, completion: completion, namesChoices: false, isPlace: isPlace,
+                placeholder: name, completion: completion, namesChoices: false, place: place,
                 complaint: complaint),
             read: { complaint($0) == nil ? read($0) : nil })
     }
@@ -92,12 +92,20 @@ extension ValueKind where Value == String {
     /// A file or folder of this machine, of a name in UTF-8.
     static func place(_ name: String) -> ValueKind {
         checked(
-            name, name == "FOLDER" ? .folder : .file, isPlace: true,
-            { value in
-                if value.isEmpty { return "must be a \(name), not empty" }
-                return String(validating: value, as: UTF8.self) == nil
-                    ? PlaceName.notText : PlaceName.objection(to: value)
-            }, decoded)
+            name, name == "FOLDER" ? .folder : .file, place: .path, { placeComplaint(name, .path, $0) },
+            decoded)
+    }
+
+    /// A repository's folder or address, in UTF-8.
+    static var repository: ValueKind {
+        checked(
+            "FOLDER", .folder, place: .repository, { placeComplaint("FOLDER", .repository, $0) }, decoded)
+    }
+
+    private static func placeComplaint(_ name: String, _ rule: PlaceRule, _ value: [UInt8]) -> String? {
+        if value.isEmpty { return "must be a \(name), not empty" }
+        return String(validating: value, as: UTF8.self) == nil
+            ? PlaceName.notText : rule.objection(to: value)
     }
 
     /// A command line for the shell.
@@ -139,7 +147,7 @@ extension ValueKind where Value == [UInt8] {
     /// A file or folder of this machine, of any name. An input may be `-`.
     static func anyPlace(_ name: String, isInput: Bool = false) -> ValueKind {
         checked(
-            name, .file, isPlace: true,
+            name, .file, place: .path,
             { value in
                 if value.isEmpty { return "must be a \(name), not empty" }
                 return isInput && value == [UInt8(ascii: "-")] ? nil : PlaceName.objection(to: value)

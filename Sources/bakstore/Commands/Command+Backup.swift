@@ -107,7 +107,7 @@ extension Commands {
             report = try backup.run(request, progress: board)
         } catch let error as StoreError where error.kind == .full {
             throw FullDisk(error).inBackup(
-                access.location.path, unread: output.unreadBytes(board.current),
+                access.location.place, unread: output.unreadBytes(board.current),
                 checkpoint: output.lastCheckpointName,
                 snapshots: try? access.repository.store.list(ObjectNames.snapshots).count)
         }
@@ -308,7 +308,7 @@ extension Commands {
     private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
-        let (repository, path) = (access.location.path, Array(access.location.path.utf8))
+        let (repository, path) = (access.location.description, Array(access.location.description.utf8))
         // Names alone: most backups are not the first, and have no more to ask.
         guard Machine.names(inFolder: "\(repository)/\(ObjectNames.snapshots)")?.isEmpty ?? true else {
             return

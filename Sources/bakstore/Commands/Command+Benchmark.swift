@@ -102,7 +102,7 @@ extension Commands {
         // Only lists of files are put into packs here.
         options.packBytes = 1 << 20
         let imagined = try Repository.imagined(
-            options, location: "nowhere", time: context.clock, random: SystemRandom())
+            options, location: .folder("nowhere"), time: context.clock, random: SystemRandom())
         return (imagined, baseline)
     }
 }

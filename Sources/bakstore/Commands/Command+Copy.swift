@@ -74,7 +74,7 @@ extension Commands {
         try output.summarize(report, chosen.count)
         if report.failed > 0 || report.failedFiles > 0 || report.failedVouches > 0 || !unreadable.isEmpty {
             let words = SuggestedCommands.words(
-                [(.repo, Array(source.location.path.utf8))], isASCII: context.terminal.isASCII)
+                [(.repo, Array(source.location.description.utf8))], isASCII: context.terminal.isASCII)
             context.complain(
                 "to see what is damaged in the source and how to repair it, run: "
                     + "bakstore check --read-data\(words)")
@@ -89,7 +89,7 @@ extension Commands {
     /// Lets what is suggested be done to the source.
     private static func ofSource(_ source: RepositoryAccess, _ context: CommandContext) -> SuggestedCommands {
         SuggestedCommands(
-            [(.repo, Array(source.location.path.utf8))], isASCII: context.terminal.isASCII)
+            [(.repo, Array(source.location.description.utf8))], isASCII: context.terminal.isASCII)
     }
 
     /// Lets what is suggested about damage be done to the source.
@@ -116,7 +116,10 @@ extension Commands {
                 code: .noRepository,
                 message: "there is no repository at \(location) to copy to; make one with: bakstore init"
                     + SuggestedCommands.words(
-                        [(.repo, Array(location.utf8)), (.fromRepo, Array(source.location.path.utf8))],
+                        [
+                            (.repo, Array(location.description.utf8)),
+                            (.fromRepo, Array(source.location.description.utf8)),
+                        ],
                         isASCII: context.terminal.isASCII) + " --copy-chunker-params")
         }
     }

@@ -60,13 +60,13 @@ extension Commands {
         if invocation.has(.json) {
             try context.tell(.initialized) { json in
                 json.member("id", repository.config.id.description)
-                json.member("repository", location.path)
+                json.member("repository", location.description)
                 json.member("encryption", repository.config.encryption.description)
             }
         } else if !invocation.has(.quiet) {
             let method = repository.config.encryption
             try context.print(
-                "made repository \(repository.config.id.short) in \(Formatting.line(location.path)), "
+                "made repository \(repository.config.id.short) in \(Formatting.line(location.description)), "
                     + (invocation.has(.shared)
                         ? "shared with the group \(repository.store.groupName), " : "")
                     + (method == .none ? "not encrypted" : "encrypted with \(method)"))

@@ -53,7 +53,7 @@ extension Commands {
         let repository = access.repository
         guard repository.config.encryption != .none else {
             throw CommandFailure(
-                code: .failed, message: "\(access.location.path) is not encrypted, so it has no keys")
+                code: .failed, message: "\(access.location) is not encrypted, so it has no keys")
         }
         switch action {
         case .list: return try list(repository, invocation, context)

@@ -72,7 +72,7 @@ extension Commands {
         var terms = DeletionTerms()
         terms.origin = RecordOrigin(time: context.clock.now(), host: Machine.hostName, program: programName)
         terms.staying = rules.staying
-        let place = Array(access.location.path.utf8)
+        let place = Array(access.location.description.utf8)
         if Disks().isInMemory(place) {
             context.complain(
                 "the repository lies in this machine's memory and is gone when it is switched off: copy it to a disk "

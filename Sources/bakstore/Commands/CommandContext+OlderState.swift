@@ -13,9 +13,9 @@ extension CommandContext {
         if !invocation.has(.acceptOlder) {
             let words =
                 older.isElsewhere
-                ? "the repository \(location.path) is older than another copy of it that this machine has seen: "
+                ? "the repository \(location) is older than another copy of it that this machine has seen: "
                     + "\(text(older)); is it the one that you mean?"
-                : "the repository \(location.path) is older than when this machine last saw it: \(text(older)); "
+                : "the repository \(location) is older than when this machine last saw it: \(text(older)); "
                     + "was an old copy of it put back?"
             if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
                 try expectMeant(words)

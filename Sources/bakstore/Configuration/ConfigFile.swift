@@ -62,7 +62,7 @@ struct ConfigFile {
                 guard case .string(let text) = entry.value else {
                     throw error(entry.line, "repository must be a folder's path in quotes")
                 }
-                profile.repository = try absolutePath(text, entry)
+                profile.repository = try absolutePath(text, entry, .repository)
             case ProfileKey.paths:
                 guard case .strings(let texts) = entry.value, !texts.isEmpty else {
                     throw error(entry.line, "paths must be an array of paths, such as [\"~/Pictures\"]")
@@ -103,7 +103,9 @@ struct ConfigFile {
         }
         var uses: [FlagUse] = []
         for text in texts {
-            let value = form.isPlace ? try absolutePath(text, entry) : Array(text.utf8)
+            let value =
+                try form.place.map { rule throws(UsageError) in try absolutePath(text, entry, rule) }
+                ?? Array(text.utf8)
             if let complaint = form.complaint(value) {
                 throw error(entry.line, "\(entry.key) '\(Formatting.name(value))': \(complaint)")
             }
@@ -113,13 +115,15 @@ struct ConfigFile {
     }
 
     /// A path that means the same wherever the command is run.
-    private func absolutePath(_ text: String, _ entry: TOMLEntry) throws(UsageError) -> [UInt8] {
+    private func absolutePath(
+        _ text: String, _ entry: TOMLEntry, _ rule: PlaceRule = .path
+    ) throws(UsageError) -> [UInt8] {
         let isOfHome = text == "~" || text.hasPrefix("~/")
-        if !isOfHome, let complaint = PlaceName.objection(to: Array(text.utf8)) {
+        if !isOfHome, let complaint = rule.objection(to: Array(text.utf8)) {
             throw error(entry.line, "\(entry.key) '\(Formatting.name(Array(text.utf8)))': \(complaint)")
         }
-        let path = PlaceName.path(Array(text.utf8))
-        if path.first == UInt8(ascii: "/") { return path }
+        let path = rule.meaning(of: Array(text.utf8))
+        if path.first == UInt8(ascii: "/") || rule.address(path) != nil { return path }
         guard isOfHome else {
             throw error(
                 entry.line,

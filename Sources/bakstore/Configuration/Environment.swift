@@ -5,6 +5,7 @@
 import BakChunking
 import BakCodec
 import BakCore
+import BakStorage
 
 /// The settings that come from the environment.
 struct Environment: Sendable, Equatable {
@@ -108,12 +109,14 @@ struct Environment: Sendable, Equatable {
         return false
     }
 
-    /// A file or folder of this machine; `origin` says where it was written.
-    static func place(_ text: [UInt8], _ origin: String) throws(UsageError) -> [UInt8] {
-        if let complaint = PlaceName.objection(to: text) {
+    /// A file or folder of this machine, or a repository; `origin` says where it was written.
+    static func place(
+        _ text: [UInt8], _ origin: String, _ rule: PlaceRule = .path
+    ) throws(UsageError) -> [UInt8] {
+        if let complaint = rule.objection(to: text) {
             throw UsageError("\(origin) '\(Formatting.name(text))': \(complaint)")
         }
-        return PlaceName.path(text)
+        return rule.meaning(of: text)
     }
 
     /// What has to be text, as another path or command would be meant by what is made of it.
@@ -170,9 +173,11 @@ struct Environment: Sendable, Equatable {
     func repository(
         for invocation: Invocation, readFile: ([UInt8]) -> [UInt8]?
     ) throws(UsageError) -> RepositoryLocation {
-        var path = invocation.bytes(.repo)
-        if path == nil, let named = repository { path = try Self.place(named, "BAKSTORE_REPOSITORY") }
-        if path == nil, let file = repositoryFile {
+        var text = invocation.bytes(.repo)
+        if text == nil, let named = repository {
+            text = try Self.place(named, "BAKSTORE_REPOSITORY", .repository)
+        }
+        if text == nil, let file = repositoryFile {
             let name = "BAKSTORE_REPOSITORY_FILE"
             let bytes = readFile(try Self.place(file, name))
             let line: TextLine?
@@ -184,22 +189,29 @@ struct Environment: Sendable, Equatable {
             guard let line else {
                 throw UsageError("\(name): cannot read a repository from \(Formatting.name(file))")
             }
-            path = try Self.place(line.bytes, "\(name): \(Formatting.name(file)):\(line.number)")
+            text = try Self.place(
+                line.bytes, "\(name): \(Formatting.name(file)):\(line.number)", .repository)
         }
-        let isDefault = path == nil
-        guard let path = path ?? defaultRepository else {
+        let isDefault = text == nil
+        guard let text = text ?? defaultRepository else {
             throw UsageError("HOME is not set, so there is no default repository; name one with --repo")
         }
-        guard let text = String(validating: path, as: UTF8.self) else {
-            throw UsageError("the repository's path \(Formatting.name(path)) is not UTF-8")
+        guard let place = StoreSchemes.location(text) else {
+            throw UsageError("the repository's path \(Formatting.name(text)) is not UTF-8")
         }
-        return RepositoryLocation(path: text, isDefault: isDefault)
+        return RepositoryLocation(place: place, isDefault: isDefault)
     }
 }
 
-/// Where a repository lies.
-struct RepositoryLocation: Equatable {
-    var path: String
-    /// Nobody named it: it is made on first use.
+/// Where the repository of a command lies.
+struct RepositoryLocation: Equatable, CustomStringConvertible {
+    /// Its place.
+    var place: StoreLocation
+    /// True if the user named none, so that it is made on first use.
     var isDefault: Bool
+
+    /// The folder's path; nil for an address.
+    var folder: String? { place.folder }
+    /// The place as a user writes it.
+    var description: String { place.description }
 }

@@ -58,8 +58,8 @@ struct KnownRules {
         let known = KnownRepositories(folder: context.environment.stateFolder)
         return try context.profiles().filter { $0.name != invocation.profile?.name }.compactMap { profile in
             // One that names no repository can be used with any.
-            if let path = profile.repository.flatMap({ String(validating: $0, as: UTF8.self) }),
-                !mayBe(access, path, known)
+            if let place = profile.repository.flatMap(StoreSchemes.location),
+                !mayBe(access, place, known)
             {
                 return nil
             }
@@ -68,17 +68,17 @@ struct KnownRules {
         }
     }
 
-    /// False if `path` names another repository. There may be several ways to one folder, such as a bind mount, and its
-    /// disk may not be there now: the id decides, of what is there or was when it was last used.
+    /// False if `place` is that of another repository. There may be several ways to one folder, such as a bind mount,
+    /// and its disk may not be there now: the id decides, of what is there or was when it was last used.
     private static func mayBe(
-        _ access: RepositoryAccess, _ path: String, _ known: KnownRepositories
+        _ access: RepositoryAccess, _ place: StoreLocation, _ known: KnownRepositories
     ) -> Bool {
         let id = access.repository.config.id
-        if let store = try? StoreSchemes.open(path), let there = try? Repository.identity(of: store).id {
+        if let store = try? StoreSchemes.open(place), let there = try? Repository.identity(of: store).id {
             return there == id
         }
         // One that was never used from here, and is not there, is still to be made.
-        return known.entry(at: path)?.id == id.description
+        return place.folder.flatMap(known.entry(at:))?.id == id.description
     }
 }
 

@@ -18,11 +18,11 @@ struct FullDisk {
     ///   - checkpoint: the short id of what the run committed on its way.
     ///   - snapshots: how many there are; nil when it is not known.
     func inBackup(
-        _ location: String, unread: UInt64?, checkpoint: String?, snapshots: Int?
+        _ location: StoreLocation, unread: UInt64?, checkpoint: String?, snapshots: Int?
     ) -> CommandFailure {
         var parts = ["\(error)", "no snapshot was made"]
         // A quota, or want of file numbers, does not show here.
-        if let free = FolderTarget.freeBytes(near: location), let unread, free < unread {
+        if let free = location.folder.flatMap(FolderTarget.freeBytes), let unread, free < unread {
             parts.append(
                 "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
         }

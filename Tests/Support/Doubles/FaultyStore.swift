@@ -17,7 +17,7 @@ public final class FaultyStore: ObjectStore {
     }
 
     /// As `ObjectStore` says.
-    public let location = "faulty"
+    public let location = StoreLocation.address(scheme: "test", rest: "faulty")
     private let base: any ObjectStore
     private let recorded = Mutex<(calls: [Call], mutating: Int)>(([], 0))
     private let fault: @Sendable (_ number: Int, _ mutatingNumber: Int, Call) -> StoreError.Kind?

@@ -8,7 +8,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     /// The store behind it.
     public let base: SimulatedStore
     /// As `ObjectStore` says.
-    public var location: String { base.location }
+    public var location: StoreLocation { base.location }
     /// As `ObjectStore` says.
     public var nameGuard: NameGuard { base.nameGuard }
     open var traits: StoreTraits { base.traits }

@@ -8,7 +8,7 @@ import Synchronization
 /// Objects in a dictionary. May be used from any thread.
 public final class MemoryStore: ObjectStore {
     /// As `ObjectStore` says.
-    public let location = "memory"
+    public let location = StoreLocation.address(scheme: "test", rest: "memory")
     /// Folders of objects, so that listing one looks at no other.
     private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
 

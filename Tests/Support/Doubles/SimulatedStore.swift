@@ -49,7 +49,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     }
 
     /// As `ObjectStore` says.
-    public let location = "simulated"
+    public let location = StoreLocation.address(scheme: "test", rest: "simulated")
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
     private var durable: [String: [UInt8]] = [:]

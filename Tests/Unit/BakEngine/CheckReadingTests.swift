@@ -273,7 +273,7 @@ import Testing
 
 /// A store whose medium has lost one byte of one object.
 private final class HalfReadStore: ObjectStore {
-    let location = "half"
+    let location = StoreLocation.address(scheme: "test", rest: "half")
     private let base: MemoryStore
     private let key: ObjectKey
     private let badOffset: Int

@@ -208,13 +208,13 @@ extension Fixture {
         }
         #expect(try opened.keySlots().count == 41)
         let wrong = #expect(throws: RepositoryError.self) { try fixture.open("wrong") }
-        #expect(wrong == .wrongPassword(location: "simulated", unreadableSlots: 0))
+        #expect(wrong == .wrongPassword(location: SimulatedStore().location, unreadableSlots: 0))
         // Beyond what is read it cannot be said that the password is wrong.
         let cache = MemoryCache()
         OpenedSlot.remember(own, opened.config.id, in: cache)
         for _ in 0..<1100 { _ = try forgeSlot(cheap, in: fixture, like: own) }
         let many = #expect(throws: RepositoryError.self) { try fixture.open("wrong") }
-        #expect(many == .tooManyKeySlots(location: "simulated"))
+        #expect(many == .tooManyKeySlots(location: SimulatedStore().location))
         _ = try Repository.open(fixture.store, cache: cache, time: fixture.time, random: fixture.random) {
             password("word")
         }

@@ -15,7 +15,7 @@ private final class DistantStore: ForwardingStore, @unchecked Sendable {
 
     override var traits: StoreTraits {
         var traits = StoreTraits()
-        (traits.deletesAtOnce, traits.mostPackBytes, traits.isOnThisMachine) = (100, 1 << 20, false)
+        (traits.deletesAtOnce, traits.mostPackBytes) = (100, 1 << 20)
         return traits
     }
     override func delete(_ keys: [ObjectKey]) throws(StoreError) {

@@ -130,8 +130,8 @@ import Testing
         #expect(
             ErrorReport(UsageError("x", command: .backup))
                 == ErrorReport(CommandFailure(code: .usage, message: "x (see: bakstore backup --help)")))
-        #expect(ErrorReport(RepositoryError.noRepository(location: "/x")).code == .noRepository)
-        #expect(ErrorReport(RepositoryError.alreadyExists(location: "/x")).code == .failed)
+        #expect(ErrorReport(RepositoryError.noRepository(location: .folder("/x"))).code == .noRepository)
+        #expect(ErrorReport(RepositoryError.alreadyExists(location: .folder("/x"))).code == .failed)
         #expect(ErrorReport(CorruptionError(object: "o", offset: 1, reason: "r")).code == .damage)
         #expect(ErrorReport(CorruptionError.unsupported(object: "o", "r")).code == .failed)
         #expect(ErrorReport(MissingBlobError(id: .zero)).code == .damage)
