@@ -1,45 +1,45 @@
 // BackupSession: what one run stores, from `sessions/<id>` to `snapshots/<id>`.
 //
-// The order is the protocol's, and nothing is visible before what it refers to is durable: session record;
-// then the listing of collections, then the index; packs; index segment; commit record. A session commits
-// once; a checkpoint commits one session, and the next is registered before it, so that a run always has one
-// that collections see. After a failure nothing is committed any more: blobs that were taken for stored may
-// not be.
+// A session works in the order that the protocol prescribes. It puts the session record, lists the collections, reads
+// the index, stores packs, puts its index segment, and puts its commit record. No object becomes visible before the
+// objects that it refers to are durable. A session commits once. A checkpoint registers the next session before it
+// commits the current one, so that collections always see a session of the run. After a failure the run commits nothing
+// more, because blobs that it took for stored may be missing.
 //
-// A run that finds a tombstone in place of its commit record, or that saw a collection begin or end while it
-// ran, looks up everything that it refers to in the newest index before it commits, under a session that is
-// registered already: then no collection can take it away without seeing the commit.
+// A run must verify its content if it finds a tombstone in place of its commit record, or if a collection began or
+// ended while it ran. It then looks up everything that it refers to in the newest index, under a session that is
+// already registered, and commits that session. A collection cannot delete this content without seeing the commit.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A running backup's writing side. `makeWriter` and `commit` belong to one thread; the writers that it
-/// makes may each be used from another.
+/// The writing side of a running backup. `makeWriter` and `commit` belong to one thread. Each writer may be used from
+/// another thread.
 public final class BackupSession {
-    /// Packs of a run that could not commit, for the run after it.
+    /// The packs of a run that could not commit, which the next run may use.
     public struct KeptPacks: Sendable {
         var packs: [SealedPack]
-        /// The newest round that was decided before any of them was stored.
+        /// The newest round that was decided before the first of these packs was stored.
         var round: UInt64
 
-        /// Nothing.
+        /// Makes an empty set.
         public init() { (packs, round) = ([], 0) }
 
         init(packs: [SealedPack], round: UInt64) { (self.packs, self.round) = (packs, round) }
     }
 
-    /// The repository written to.
+    /// The repository that the session writes to.
     public let repository: Repository
     /// The index that new blobs are compared with.
     public let index: BlobIndex
     /// The current session.
     public private(set) var id: ID128
-    /// Whether everything is worked out and nothing is stored.
+    /// True if this is a dry run, which stores nothing.
     public let isDryRun: Bool
-    /// What a run that was ended by a collection leaves for the next: what it took over itself, until it has more to
-    /// say.
+    /// The packs that this run leaves for the next one if a collection ended it. Until the run fails, these are the
+    /// packs that it took over itself.
     public private(set) var keptPacks: KeptPacks
     private let host: String
     private let program: String
@@ -47,33 +47,35 @@ public final class BackupSession {
     private let sealed: SealedPacks
     private let total = AddedTotal()
     private let witness: PackWitness
-    /// Whether its records are worth the reserve of a full store.
+    /// True if the session's records may use the reserve of a full store.
     private let fromReserve: Bool
     private let faults: ProtocolFaults
-    /// What `gc/` showed after the last session was registered.
+    /// The rounds that `gc/` showed after the last session was registered.
     private var rounds: CollectionState.Rounds
-    /// The newest decided round when the run's first pack was stored.
+    /// The newest decided round when the run stored its first pack.
     private let firstRound: UInt64
-    /// The newest decided round when this run began.
+    /// The newest decided round when the run began.
     private let begunRound: UInt64
-    /// Whether what the run refers to may have been condemned before its session was registered.
+    /// True if blobs that the run refers to may have been condemned before its session was registered.
     private var mustVerify = false
-    /// The sessions that are registered and not decided, and whether a commit of each was tried.
+    /// The registered sessions that are undecided. The value is true if the session has tried to commit.
     private var open: [ID128: Bool] = [:]
-    /// How often in a row a collection may end a session.
+    /// How many sessions in a row collections may end before the run fails.
     private static let restartLimit = 32
 
-    /// Begins a session. Throws `RepositoryError.pruneUnderWay` if a prune runs and the store does not guard names.
-    /// Throws `RepositoryError.outsideLimits` if no reader would accept the session's record, `CorruptionError` if the
-    /// index is damaged and `onDamage` is nil, and `StoreError`.
+    /// Begins a session.
     ///
     /// - Parameters:
     ///   - repository: the repository to write to.
     ///   - host: the machine's name, for the session's record.
     ///   - program: the program and its version, for the session's record.
-    ///   - isDryRun: whether to store nothing at all.
-    ///   - kept: packs of a run that a collection ended.
-    ///   - onDamage: told of index segments that cannot be read, what they name being stored anew; nil to throw.
+    ///   - isDryRun: true to store nothing.
+    ///   - kept: the packs of a run that a collection ended.
+    ///   - onDamage: called for each index segment that cannot be read. The session then stores that segment's blobs
+    ///     again. Nil to throw.
+    /// - Throws: `RepositoryError.pruneUnderWay` if a prune runs and the store does not guard names,
+    ///   `RepositoryError.outsideLimits` if no reader would accept the session's record, `CorruptionError` if the index
+    ///   is damaged and `onDamage` is nil, and `StoreError`.
     public convenience init(
         _ repository: Repository, host: String, program: String, isDryRun: Bool = false,
         keeping kept: KeptPacks = KeptPacks(), onDamage: ((CorruptionError) -> Void)? = nil
@@ -106,7 +108,7 @@ public final class BackupSession {
             }
             milestones.reached("registered")
             index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
-            // What the index was loaded with was read after the session was registered.
+            // The index was loaded from a state that was read after the session was registered.
             let state =
                 faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
             if !isDryRun { try Self.expectNoPrune(state, repository) }
@@ -139,20 +141,21 @@ public final class BackupSession {
         repository.store.begin(id)
     }
 
-    /// In a store that does not guard names no backup may run beside a prune. Each puts what the other looks for before
-    /// it looks, a session or a plan, so that one of them at least sees the other.
+    /// Refuses to run beside a prune in a store that does not guard names. The backup puts its session and the prune
+    /// puts its plan before either looks for the other, so at least one of them sees the other.
     private static func expectNoPrune(_ state: CollectionState, _ repository: Repository) throws {
         guard repository.store.guardsNames || state.openPlans.isEmpty else {
             throw RepositoryError.pruneUnderWay(location: repository.store.location)
         }
     }
 
-    /// Registers a further session and brings the index up to date if a collection has begun or ended since.
+    /// Registers another session, and brings the index up to date if a collection has begun or ended since the last
+    /// one.
     private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
         open[next] = false
         try Self.register(next, repository, host, program, fromReserve)
-        // Only now: a collection that plans later sees the session.
+        // List the rounds only now: a collection that plans later sees the session.
         let found = try repository.collectionRounds()
         guard found != rounds else { return next }
         mustVerify = true
@@ -168,7 +171,7 @@ public final class BackupSession {
         return next
     }
 
-    /// What the run may not count on: what is condemned, and what was deleted since it stored its first pack.
+    /// The packs that the run may not rely on: condemned ones, and those deleted since the run stored its first pack.
     private func excludedPacks(_ state: CollectionState) throws -> Set<ID128> {
         if faults.ignoreCondemned { return [] }
         var excluded = state.condemned
@@ -180,7 +183,7 @@ public final class BackupSession {
         return excluded
     }
 
-    /// Counts on packs that an ended run stored, as far as no collection has taken them.
+    /// Relies on the packs of an ended run, except those that a collection has condemned or deleted.
     private func takeOver(_ kept: KeptPacks, _ state: CollectionState) throws {
         let excluded = try excludedPacks(state)
         let packs = try kept.packs.filter { kept in
@@ -190,13 +193,13 @@ public final class BackupSession {
             } catch let error as StoreError where error.kind == .notFound { return false }
         }
         for pack in packs { sealed.append(pack) }
-        // Under a name that never is trusted: a cached table that has a part of a session's segment would be
-        // taken for whole once that session has committed.
+        // The segment gets an id that is never trusted. Under the session's id, a cached table with a part of that
+        // session's segment would pass for complete once the session has committed.
         let name = ID128(from: repository.random)
         index.publish([IndexSegment(session: name, contents: packs.map { ($0.pack, $0.blobs) })])
     }
 
-    /// Makes a writer that fills packs of its own. It lives as long as the session.
+    /// Makes a writer that fills packs of its own. The writer lives as long as the session.
     public func makeWriter(_ kind: ObjectKind, compression: CompressionMode) -> BlobWriter {
         let writer = BlobWriter(
             kind: kind, compression: compression, repository, index, isDryRun ? nil : sealed, total)
@@ -204,31 +207,36 @@ public final class BackupSession {
         return writer
     }
 
-    /// What all writers have added since the run began.
+    /// The totals of all writers since the run began.
     public var added: BlobWriter.Added { total.current }
 
-    /// Packs that the run refers to and that are missing or not as they were stored.
+    /// Packs that the run refers to and that are missing or differ from how they were stored.
     public var damagedPacks: [CorruptionError] { witness.found }
 
     /// How many bytes wait for the next commit.
     public var uncommittedBytes: Int { sealed.byteCount }
 
-    /// Sees to it that a manifest which this run did not write may be referred to by its commit: that the
-    /// repository has all of it. Throws `MissingBlobError` otherwise.
+    /// Checks that the repository has all content of a manifest that this run did not write, so that the run's commit
+    /// may refer to it.
+    ///
+    /// - Throws: `MissingBlobError` if something is missing.
     public func expectAll(of root: BlobReference) throws {
         try SegmentReader(repository, index).expectAll(of: root)
     }
 
-    /// Throws `MissingBlobError` unless everything that a manifest refers to is there, condemned or not.
+    /// Checks that everything that a manifest refers to is there, condemned or not. Throws `MissingBlobError`
+    /// otherwise.
     func expectPresent(_ root: BlobReference) throws {
         try SegmentReader(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
     }
 
-    /// Whether what is condemned counts as kept, in a test.
+    /// True if condemned content counts as kept. Only a test sets this.
     var keepsCondemned: Bool { faults.keepsCondemned }
 
-    /// Whether an error may say no more than that others have removed or moved what this run looked for: it is to be
-    /// looked up again by a further run. Throws `StoreError` if the rounds of collections cannot be listed.
+    /// True if the error may only mean that another program removed or moved what this run looked for. A further run
+    /// must then look it up again.
+    ///
+    /// - Throws: `StoreError` if the rounds of collections cannot be listed.
     public func isOvertaken(_ error: any Error) throws -> Bool {
         switch error {
         case RepositoryError.sessionRevoked, RepositoryError.keepsChanging: true
@@ -238,10 +246,10 @@ public final class BackupSession {
         }
     }
 
-    /// Keeps what was stored and is not committed for the run after this one, which can commit no more.
+    /// Keeps the stored and uncommitted packs for the next run. This run can commit nothing more.
     public func keepStored() {
         guard !isDryRun, let (packs, batch) = try? cut(next: id) else { return }
-        // What cannot be published is not there, as the next run will see.
+        // If publishing fails, the next run sees that these packs are missing.
         try? batch.publish()
         keep(packs)
         sealed.fail()
@@ -249,15 +257,15 @@ public final class BackupSession {
 
     // MARK: Committing
 
-    /// Makes everything stored so far durable and commits the current session with the record that
-    /// `makeRecord` returns for it; then goes on with the next one when `continuing`.
+    /// Makes everything stored so far durable, and commits the current session with the record that `makeRecord`
+    /// returns. Goes on with the next session if `continuing` is true.
     ///
-    /// Everything that the record refers to must have been handed to writers before. Other threads may go
-    /// on storing meanwhile; what they store after the call begins may count for the next session.
+    /// The writers must have everything that the record refers to before this call. Other threads may store during the
+    /// call; their blobs may belong to the next session.
     ///
-    /// Throws `RepositoryError.sessionRevoked` when a collection ended the session and something that it refers to is
-    /// gone, and `unpublishedRemoved` when something else removed what was stored; `keptPacks` is then what a further
-    /// run need not store again.
+    /// - Throws: `RepositoryError.sessionRevoked` if a collection ended the session and something that it refers to is
+    ///   gone, and `unpublishedRemoved` if another program removed packs before they were published. A further run need
+    ///   not store `keptPacks` again.
     public func commit(
         continuing: Bool, _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -270,7 +278,7 @@ public final class BackupSession {
             try batch.publish()
         } catch {
             guard error.kind == .notFound else { throw error }
-            // Their content has left memory. What is there of them a further run need not store again.
+            // The packs' content has left memory. A further run need not store again those that are still there.
             keep(packs)
             throw RepositoryError.unpublishedRemoved(id, error)
         }
@@ -281,8 +289,8 @@ public final class BackupSession {
         return record
     }
 
-    /// Closes all open packs: what is stored from now on belongs to the next commit, in a batch of the session `next`.
-    /// Returns what was stored before and the batch that it waits in, which no thread stages anything in any more.
+    /// Closes all open packs. Blobs stored from now on belong to the next commit, in a batch of the session `next`.
+    /// Returns the packs stored before and the batch that holds them. No thread stages anything in that batch any more.
     private func cut(next: ID128) throws -> (packs: [SealedPack], batch: any StagedBatch) {
         for writer in writers { writer.lock() }
         defer { for writer in writers { writer.unlock() } }
@@ -290,7 +298,7 @@ public final class BackupSession {
         guard let (packs, batch) = sealed.take(goingOnIn: repository.store.makeBatch(of: next)) else {
             throw RepositoryError.sessionFailed(id)
         }
-        // From here on other threads find these packs, which are not published yet.
+        // From here on other threads find these packs, although they are not published yet.
         witness.vouch(for: packs)
         if !packs.isEmpty { index.publishClaims(segment(of: packs)) }
         return (packs, batch)
@@ -300,7 +308,7 @@ public final class BackupSession {
         IndexSegment(session: id, contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Commits what `packs` and the index hold, if need be under a session after the current one.
+    /// Commits the content of `packs` and the index, if necessary under a later session than the current one.
     private func publish(
         _ stored: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -325,24 +333,24 @@ public final class BackupSession {
             milestones.reached("verified", ["\(isCertain)"] + knowledge)
             try index.expectIntact()
             if try isCertain && putCommit(bytes) { return record }
-            // A collection ended the session. What it stored is there; begin another that refers to it.
+            // A collection ended the session. Its packs are still there: begin another session that refers to them.
             id = try registerNext(milestones)
             mustVerify = true
-            // Those that are condemned by now belong to no session that collections wait for. They are deleted even
-            // where a segment names them, although the run may be whole without them.
+            // Leave out packs that are condemned by now. No session that collections wait for owns them, so a
+            // collection deletes them even if a segment names them. The run may be whole without them.
             if !faults.nameCondemned { packs.removeAll { index.isExcluded($0.pack.id) } }
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
         throw revoked(packs)
     }
 
-    /// What a run that ends depends on besides what it is to commit, for `Milestones`.
+    /// The state, besides the content to commit, that decides how a run ends. For `Milestones`.
     private var knowledge: [String] {
         ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
     }
 
-    /// What `close` will do: a session that a collection has ended stays open beside the one after it where what it
-    /// refers to could not be read.
+    /// The sessions that `close` will end. A session that a collection ended stays open beside the next one if the
+    /// content that it refers to could not be read.
     private var openKnowledge: String {
         open.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined()
     }
@@ -360,12 +368,12 @@ public final class BackupSession {
 
     // MARK: Closing
 
-    /// Ends what is not decided, so that no prune waits for it. For every end of a run; after the last commit there
-    /// is nothing left to do. What the run stored and did not commit is left to a prune.
+    /// Ends the open sessions, so that no prune waits for them. Every run ends with this call; after the last commit it
+    /// does nothing. A prune removes what the run stored and did not commit.
     ///
-    /// A session that never tried to commit cannot do so any more: its record alone is removed. Where a commit was
-    /// tried and failed the record may have arrived, or be on its way: a tombstone decides. If the store takes neither,
-    /// the session stays open, as after a crash.
+    /// A session that never tried to commit cannot commit any more, so only its record is removed. If a commit failed,
+    /// the commit record may have arrived or still be on its way, so a tombstone decides. If the store refuses, the
+    /// session stays open, as after a crash.
     public func close() {
         for (session, hasTried) in open.sorted(by: { $0.key < $1.key }) {
             do {
@@ -373,7 +381,7 @@ public final class BackupSession {
                 try repository.store.delete(ObjectNames.session(session))
                 open[session] = nil
             } catch {
-                // Why the run ended matters more, and is told by whoever closes it.
+                // The caller reports why the run ended, which matters more.
                 continue
             }
         }
@@ -382,11 +390,11 @@ public final class BackupSession {
 
     private func revoke(_ session: ID128) throws {
         let tombstone = Tombstone(session: session).encode(repository.context)
-        // Where the run ended because the store is full, there is a reserve for this.
+        // The reserve serves a run that ended because the store is full.
         _ = try repository.store.putOwn(ObjectNames.snapshot(session), tombstone, fromReserve: true)
     }
 
-    /// Looks up everything that is to be committed; false when it cannot be read because the session was ended.
+    /// Looks up everything to be committed. Returns false if it cannot be read because a collection ended the session.
     private func isWhole(_ root: BlobReference, _ packs: [SealedPack]) throws -> Bool {
         do {
             try expectAll(of: root)
@@ -416,14 +424,14 @@ extension UInt64 {
     }
 }
 
-/// A pack that has been handed to the store, until its session commits.
+/// A pack that the store has taken and whose session has not committed.
 struct SealedPack: Sendable {
     var pack: IndexedPack
     var blobs: [BlobRecord]
 }
 
-/// The packs that wait for the next commit, and the batch that they are staged in. A session's own: what fails in it,
-/// or in another session of the same store, concerns that one only.
+/// The packs that wait for the next commit, and the batch that they are staged in. They belong to one session: a
+/// failure in it does not affect other sessions of the same store.
 final class SealedPacks: @unchecked Sendable {
     private let monitor = Monitor()
     private var batch: any StagedBatch
@@ -431,15 +439,15 @@ final class SealedPacks: @unchecked Sendable {
     private var bytes = 0
     private var hasFailed = false
 
-    /// A blob counts for so many bytes at least: a session's index segment keeps to its limit however small blobs are,
-    /// since no more than 2 GiB wait for a commit.
+    /// The fewest bytes that a blob counts for. At most 2 GiB wait for a commit, so this bounds a session's index
+    /// segment even if blobs are tiny.
     private static let leastBlobBytes = 512
 
     init(_ batch: any StagedBatch) { self.batch = batch }
 
     var byteCount: Int { monitor.locked { bytes } }
 
-    /// Hands a pack's bytes to the store. Its writer's lock is held, so that no cut comes in between.
+    /// Hands a pack's bytes to the store. The pack's writer holds its lock, so that no cut comes in between.
     func stage(_ pack: SealedPack, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
         try monitor.locked({ batch }).stage(ObjectNames.pack(pack.pack.id), bytes)
         append(pack)
@@ -453,16 +461,16 @@ final class SealedPacks: @unchecked Sendable {
         }
     }
 
-    /// Says that something which others may refer to has not been stored.
+    /// Records a failure: a blob that other objects may refer to has not been stored.
     func fail() { monitor.locked { hasFailed = true } }
 
-    /// Says so, and gives up what is staged.
+    /// Records a failure and abandons the staged packs.
     func abandon() {
         fail()
         monitor.locked({ batch }).abandon()
     }
 
-    /// All packs since the last call and what they are staged in; nil after a failure. What comes now goes to `next`.
+    /// Returns all packs since the last call and their batch; nil after a failure. Later packs go to `next`.
     func take(goingOnIn next: any StagedBatch) -> (packs: [SealedPack], batch: any StagedBatch)? {
         monitor.locked {
             if hasFailed { return nil }
@@ -471,7 +479,7 @@ final class SealedPacks: @unchecked Sendable {
         }
     }
 
-    /// All packs since the last cut, wherever they are; none after a failure.
+    /// Returns all packs since the last cut, staged or stored; none after a failure.
     func takePacks() -> [SealedPack] {
         monitor.locked {
             if hasFailed { return [] }

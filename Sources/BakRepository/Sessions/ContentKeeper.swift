@@ -1,12 +1,12 @@
-// ContentKeeper: sees to it that a session may count on all of a snapshot that it did not store. What lies only in
-// packs that a collection is about to delete is read while it is there and stored anew, as a backup would store it:
-// what is condemned is no damage, and it is not gone before a decision says so.
+// ContentKeeper: makes a session able to rely on all content of a snapshot that it did not store. Some content may lie
+// only in condemned packs. The keeper reads it while it is there and stores it again, as a backup would. Condemned
+// content is not damaged, and it stays until a decision names its pack.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Keeps what snapshots refer to. For the thread that its session belongs to.
+/// Keeps the content that snapshots refer to. Belongs to its session's thread.
 public final class ContentKeeper {
     private let repository: Repository
     private let session: BackupSession
@@ -19,7 +19,7 @@ public final class ContentKeeper {
     private var wanted: Set<BlobReference> = []
     private var wantedBytes = 0
 
-    /// Chunks are fetched together when there are so many of them, or so many bytes.
+    /// The keeper fetches chunks together when this many chunks, or this many bytes, are wanted.
     private static let windowChunks = 1 << 16
     private static let windowBytes = 256 << 20
 
@@ -32,12 +32,13 @@ public final class ContentKeeper {
         chunks = session.makeWriter(.chunkPack, compression: .auto)
     }
 
-    /// Sees to it that a manifest which this run did not write may be referred to by its commit; false if it was told
-    /// to stop before the end, and then it may not.
+    /// Keeps all content of a manifest that this run did not write, so that the run's commit may refer to it. Returns
+    /// false if `stop` ended the work early; the commit must not refer to the manifest then.
     ///
-    /// Throws `MissingBlobError` for what the index does not have, `CorruptionError` for what cannot be read, and
-    /// `StoreError`. It costs a look at all that the manifest refers to, and what a backup of the condemned part of it
-    /// would cost.
+    /// The call looks up everything that the manifest refers to, and costs as much as a backup of the condemned part.
+    ///
+    /// - Throws: `MissingBlobError` if the index lacks a blob, `CorruptionError` if a blob cannot be read, and
+    ///   `StoreError`.
     public func keepAll(of root: BlobReference, stop: StopSignal = .never) throws -> Bool {
         if session.keepsCondemned {
             try session.expectPresent(root)
@@ -72,7 +73,7 @@ public final class ContentKeeper {
         do {
             try transfer.copy(wanted)
         } catch is CorruptionError {
-            // It takes one copy of each. Where that is damaged another may serve.
+            // The transfer tries one copy of each chunk. If that copy is damaged, another one may serve.
             for chunk in wanted.sorted(by: { $0.id < $1.id }) where !session.index.isKnown(chunk) {
                 let bytes = try reader.copy(of: chunk, kind: .chunkPack, index: session.index)
                 _ = try bytes.withUnsafeBytes { try chunks.store($0, isCompressed: false) }

@@ -1,26 +1,26 @@
-// Milestones: moments at which a process says all that it still knows of what it read before. Two runs of one process
-// that come to a milestone with the same knowledge go on in the same way, so that a search of all interleavings need
-// not tell them apart. Nobody listens outside of tests.
+// Milestones: moments at which a process reports everything that it still knows from earlier reads. Two runs that reach
+// a milestone with equal knowledge continue alike, so a search of all interleavings need not tell them apart. Only
+// tests listen.
 
 import BakCore
 
-/// Where milestones are told.
+/// Reports milestones to a listener.
 struct Milestones: Sendable {
-    /// Told of each; may ask what is known.
+    /// Called at each milestone. The listener may ask for the process's knowledge.
     typealias Listener = @Sendable (_ name: String, _ knowledge: () -> [String]) -> Void
 
     private let listener: Listener?
-    /// What the callers still know.
+    /// The knowledge of the callers.
     private var context: [String] = []
 
     init(_ listener: Listener? = nil) { self.listener = listener }
 
-    /// Says what is still known.
+    /// Reports a milestone and the knowledge at it.
     func reached(_ name: String, _ knowledge: @autoclosure () -> [String] = []) {
         listener?(name) { [name] + context + knowledge() }
     }
 
-    /// For a part whose caller goes on with `knowledge` after it.
+    /// Returns milestones for a callee whose caller still uses `knowledge` after the call.
     func inside(_ knowledge: @autoclosure () -> [String]) -> Milestones {
         guard listener != nil else { return self }
         var inner = self

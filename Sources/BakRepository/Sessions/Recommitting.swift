@@ -1,28 +1,28 @@
-// Recommitting: a snapshot is an immutable object, so one that is to say something else is committed again by a session
-// of its own, and the one before is forgotten: only once the new one is there.
+// Recommitting: changes what a snapshot's record says. A snapshot is immutable, so a new session commits the changed
+// record. The old snapshot is forgotten only after the new one is committed.
 //
-// Where a collection gets in the way, what was begun is begun again with what is there by then. That something is gone
-// is said only of what is looked up in an index that no collection has overtaken.
+// If a collection gets in the way, the work begins again with the content that is there then. Content is reported as
+// gone only if an index that no collection has overtaken lacks it.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// How often other programs may get in the way.
+    /// How often other programs may get in the way before the work fails.
     private static var attempts: Int { 10 }
 
-    /// Does something with a session, and does it again with another one where a collection got in the way. What the
-    /// ended one has stored the next keeps.
+    /// Calls `body` with a session, and again with another session if a collection got in the way. Each session keeps
+    /// what the one before it stored.
     ///
-    /// Throws what `body` throws, and `RepositoryError.keepsChanging` when collections get in the way again and again.
+    /// - Throws: what `body` throws, and `RepositoryError.keepsChanging` if collections get in the way again and again.
     public func storing<Result>(
         host: String, program: String, _ body: (BackupSession) throws -> Result
     ) throws -> Result {
         try storing(host: host, program: program, keeping: BackupSession.KeptPacks(), body)
     }
 
-    /// The same where `kept` are packs that no segment names for those who store.
+    /// Does the same, beginning with the packs `kept`, which no segment names.
     func storing<Result>(
         host: String, program: String, keeping kept: BackupSession.KeptPacks, fromReserve: Bool = false,
         faults: ProtocolFaults = ProtocolFaults(), _ body: (BackupSession) throws -> Result
@@ -44,10 +44,10 @@ extension Repository {
         throw RepositoryError.keepsChanging(location: store.location)
     }
 
-    /// Looks at something, and looks again where a collection has decided a round meanwhile and something was not
-    /// found: it may have been forgotten and be gone, or lie elsewhere.
+    /// Calls `body`, and calls it again if something was not found and a collection decided a round meanwhile. What was
+    /// missing may have been forgotten and deleted, or may have moved.
     ///
-    /// Throws what `body` throws, and `RepositoryError.keepsChanging` when collections get in the way again and again.
+    /// - Throws: what `body` throws, and `RepositoryError.keepsChanging` if collections get in the way again and again.
     public func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {
         for _ in 0..<Self.attempts {
             let round = try collectionRounds().decided
@@ -60,13 +60,13 @@ extension Repository {
         throw RepositoryError.keepsChanging(location: store.location)
     }
 
-    /// Commits snapshots again as they are changed. False when stopped before the last of them.
+    /// Commits changed snapshots again and forgets the old ones. Returns false if `stop` ended the work early.
     ///
     /// - Parameters:
-    ///   - changes: each snapshot as it is, and with what it shall say.
-    ///   - onDone: told of each, with its new record.
-    ///
-    /// Throws `RepositoryError.snapshotRemoved` when one was forgotten and a prune has taken what it had.
+    ///   - changes: the record of each snapshot as it is and as it should become.
+    ///   - onDone: called after each commit with the old and the new record.
+    /// - Throws: `RepositoryError.snapshotRemoved` if a snapshot was forgotten and a prune has deleted its content,
+    ///   `RepositoryError.keepsChanging`, and what `onDone` throws.
     public func recommit(
         _ changes: [(old: CommitRecord, new: CommitRecord)], host: String, program: String,
         stop: StopSignal, onDone: (_ old: CommitRecord, _ new: CommitRecord) throws -> Void
@@ -92,7 +92,7 @@ extension Repository {
                     return true
                 }
             } catch RepositoryError.keepsChanging where rest.first?.old.id != first.old.id {
-                // It has come further, if slowly.
+                // The work makes progress, if slowly.
                 continue
             } catch  where RepositoryError.mayHaveMoved(error) {
                 guard let lost = rest.first?.old.id, try isForgotten(lost) else { throw error }
