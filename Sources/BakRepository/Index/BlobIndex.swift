@@ -1,9 +1,9 @@
-// BlobIndex: which blobs the repository has and where. It is the mapped table, then what the table does not
-// hold yet, then what this run has claimed but not published.
+// BlobIndex: which blobs the repository has, and where they lie. A look-up searches the mapped table, then the overlay
+// of segments that the table does not hold yet. Claims are blobs that this run will store and has not published.
 //
-// Only trusted segments count (TrustedSegments). A claim is made once per run and id, by whoever will store the
-// blob. A backup counts on no condemned pack, which a collection may delete at any time; to read one while it is
-// there does no harm.
+// Only trusted segments count (TrustedSegments). A run claims each id once; the writer with the claim stores the blob.
+// A backup never relies on a condemned pack, because a collection may delete it at any time. Reading a condemned pack
+// does no harm.
 
 import BakCore
 import BakFormat
@@ -11,10 +11,10 @@ import BakStorage
 
 /// The repository's index. May be used from any thread.
 public final class BlobIndex: @unchecked Sendable {
-    /// The published part, replaced as a whole.
+    /// The published part of the index. A new view replaces the old one as a whole.
     private final class View: Sendable {
         let sorted: SortedIndex
-        /// Packs that may not be counted on.
+        /// Packs that a backup must not rely on.
         let excluded: Set<ID128>
         var table: IndexTable? { sorted.table }
         var overlay: IndexOverlay { sorted.overlay }
@@ -25,20 +25,20 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// Claims whose ids fall together. Sharded so that workers seldom meet. A class: to read the monitor out of
-    /// a struct could read the lengths beside it, which another thread changes.
+    /// The claims of one range of ids; there are many shards so that workers seldom meet. It is a class because reading
+    /// the monitor out of a struct could also read the lengths beside it, which another thread changes.
     private final class Shard: @unchecked Sendable {
         let monitor = Monitor()
         var lengths: [ID128: UInt32] = [:]
     }
 
-    /// What an index is opened for.
+    /// The purpose that an index is opened for.
     enum Purpose {
-        /// To read what there is; what is read is verified.
+        /// Reading blobs. The reader verifies them.
         case reading
-        /// To count on what there is, and to add to it.
+        /// Storing blobs and relying on those that are there.
         case storing(PackWitness)
-        /// To say what there is from now on.
+        /// Deciding which packs and blobs stay.
         case collecting
 
         var isReading: Bool { if case .reading = self { true } else { false } }
@@ -47,43 +47,44 @@ public final class BlobIndex: @unchecked Sendable {
 
     private let repository: Repository
     private let purpose: Purpose
-    /// Told of what a backup counts on.
+    /// Records the packs that a backup relies on.
     private let witness: PackWitness?
     private let viewMonitor = Monitor()
     private var currentView: View
-    /// Held while the index is read anew, when the view has only a part of it. Whoever misses something waits for the
-    /// rest.
+    /// Held while the index is read again and the view holds only a part of it. A look-up that misses a blob waits for
+    /// the rest.
     private let refreshMonitor = Monitor()
-    /// Held by whoever replaces the view.
+    /// Held while the view is replaced.
     private let updateMonitor = Monitor()
-    /// The table that was last found sound as a whole.
+    /// The last table that was found sound as a whole.
     private var soundTable: IndexTable?
-    /// Whether a table that look-ups have used was changed since. Guarded by `updateMonitor`.
+    /// True if a table changed after look-ups used it. Guarded by `updateMonitor`.
     private var hasUsedChangedTable = false
-    /// What the view was loaded from. Guarded by `viewMonitor`.
+    /// The segments that the view was loaded from. Guarded by `viewMonitor`.
     private var loaded: TrustedSegments
     private let shards: [Shard]
     private static let shardBits: UInt64 = 6
-    /// The overlay is merged into the table when it has more entries than this and a sixteenth of the table.
+    /// The overlay is merged into the table when it has more than this many entries and more than a sixteenth of the
+    /// table's.
     private static let overlayEntries = 4096
     private static let overlayEntriesLimit = 1 << 20
-    /// How often a collection may get in the way of a load.
+    /// How often a collection may get in the way of a load before the load fails.
     private static let loadAttempts = 100
 
-    /// Opens the index: maps the table and reads the segments that it does not hold. Throws `CorruptionError` if a
-    /// segment is damaged or missing and `onDamage` is nil, and `StoreError`.
+    /// Opens the index: maps the table and reads the segments that the table does not hold.
     ///
     /// - Parameters:
     ///   - repository: the repository.
-    ///   - rebuilding: whether to leave the cached table aside and read every segment from the store.
-    ///   - onDamage: told of segments that cannot be read, which are then left out; nil to throw.
+    ///   - rebuilding: true to ignore the cached table and read every segment from the store.
+    ///   - onDamage: called for each segment that cannot be read. The index then leaves it out. Nil to throw.
+    /// - Throws: `CorruptionError` if a segment is damaged or missing and `onDamage` is nil, and `StoreError`.
     public convenience init(
         _ repository: Repository, rebuilding: Bool = false, onDamage: ((CorruptionError) -> Void)? = nil
     ) throws {
         try self.init(repository, for: .reading, rebuilding: rebuilding, onDamage: onDamage)
     }
 
-    /// The same for any purpose.
+    /// Opens the index for any purpose.
     init(
         _ repository: Repository, for purpose: Purpose, rebuilding: Bool = false,
         onDamage: ((CorruptionError) -> Void)? = nil, _ milestones: Milestones = Milestones()
@@ -100,8 +101,8 @@ public final class BlobIndex: @unchecked Sendable {
 
     // MARK: Loading
 
-    /// Reads the index anew from what is trusted now. Claims stay; published claims of a session that has not
-    /// committed must be published again.
+    /// Loads the index again from the segments that are trusted now. Claims stay. The claims that an uncommitted
+    /// session has published must be published again.
     func reload(
         excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil,
         _ milestones: Milestones = Milestones()
@@ -109,7 +110,7 @@ public final class BlobIndex: @unchecked Sendable {
         try load(rebuilding: false, excluding: packs, onDamage: onDamage, milestones)
     }
 
-    /// Leaves these packs out of what `holds` and `claim` find.
+    /// Excludes these packs from the results of `holds` and `claim`.
     func exclude(_ packs: Set<ID128>) {
         updateMonitor.locked {
             let old = view
@@ -118,12 +119,13 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// Whether a pack is left out of what is counted on.
+    /// True if a backup must not rely on the pack.
     func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
 
-    /// Reads the index anew if a collection has decided something since, or the table was changed: what is missing may
-    /// lie elsewhere. False when there is nothing newer. Only an index that was opened for reading changes so. Throws
-    /// `CorruptionError` if a segment is damaged or missing, and `StoreError`.
+    /// Loads an index for reading again if a collection has decided something since, or if the table has changed:
+    /// missing blobs may lie elsewhere. Returns false if there is nothing newer or the index has another purpose.
+    ///
+    /// - Throws: `CorruptionError` if a segment is damaged or missing, and `StoreError`.
     public func refreshIfCollected() throws -> Bool {
         guard purpose.isReading else { return false }
         return try refreshMonitor.locked {
@@ -134,13 +136,13 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// Whether a snapshot was there when the index was read. What later ones refer to it need not have.
+    /// True if the snapshot was there when the index was read. The index may lack blobs of later snapshots.
     public func isSince(_ snapshot: CommitRecord) -> Bool {
         let outcomes = trusted.outcomes
         return outcomes.committed.contains(snapshot.id) || outcomes.damaged.contains(snapshot.id)
     }
 
-    /// What the index was loaded from.
+    /// The segments that the index was loaded from.
     var trusted: TrustedSegments { viewMonitor.locked { loaded } }
 
     private func load(
@@ -155,7 +157,7 @@ public final class BlobIndex: @unchecked Sendable {
                     trusted, rebuilding: rebuilding, excluding: packs, onDamage,
                     milestones.inside([trusted.knowledge]))
             } catch let error as StoreError where error.kind == .notFound {
-                // Superseded and removed meanwhile: look again. Otherwise it is lost.
+                // If a newer decision superseded and removed the segment, try again. Otherwise it is lost.
                 guard attempt < Self.loadAttempts,
                     try repository.collectionRounds().decided != trusted.round
                 else { throw error }
@@ -172,7 +174,7 @@ public final class BlobIndex: @unchecked Sendable {
         } catch let error as CorruptionError {
             guard let onDamage else { throw error }
             onDamage(error)
-            // A reader verifies what it reads. A backup must not count on what nobody vouches for.
+            // A reader verifies its blobs. A backup must not rely on segments that no decision confirms.
             var trusted = try TrustedSegments.everything(repository)
             if !purpose.isReading { (trusted.keys, trusted.sessions) = ([:], []) }
             return trusted
@@ -221,8 +223,8 @@ public final class BlobIndex: @unchecked Sendable {
         publish(pending)
     }
 
-    /// Sees to it that the table is sound as a whole, or else leaves it, reads its sessions' segments again and
-    /// makes the table anew. The update lock must be held.
+    /// Makes sure that the table is sound as a whole. If it is not, drops it, reads the segments of its sessions again,
+    /// and writes a new table. The caller holds the update lock.
     private func leaveUnsoundTable() throws {
         let old = view
         guard let table = old.table else { return }
@@ -241,15 +243,15 @@ public final class BlobIndex: @unchecked Sendable {
         if overlay.entries.count > Self.overlayEntries {
             mergeOverlay()
         } else {
-            // The next command finds none instead of finding out again.
+            // Empties the cache file, so that the next command does not have to find the damage again.
             try? repository.cache.replace(IndexTable.cacheName) { _ in }
         }
     }
 
     private var isIntact: Bool { view.table?.isIntact ?? true }
 
-    /// Throws if something that this index has said since it was opened may be wrong, because its table was changed
-    /// meanwhile. Ask before anything is published that relies on what was found.
+    /// Throws if an earlier answer of this index may be wrong because its table changed. Call it before publishing
+    /// anything that relies on the index.
     func expectIntact() throws(RepositoryError) {
         guard updateMonitor.locked({ isIntact && !hasUsedChangedTable }) else { throw .cacheChanged }
     }
@@ -258,7 +260,7 @@ public final class BlobIndex: @unchecked Sendable {
 
     private var view: View { viewMonitor.locked { currentView } }
 
-    /// All that it says, claims apart, for `Milestones`.
+    /// The whole content of the index except claims, for `Milestones`.
     var knowledge: String {
         let view = view
         var lines = ["\(view.excluded.sorted()) \(view.sorted.packs)"]
@@ -268,14 +270,14 @@ public final class BlobIndex: @unchecked Sendable {
 
     // MARK: Looking up
 
-    /// Finds a published blob; nil when there is none of this id and length.
+    /// Returns the location of a published blob; nil if there is none of this id and length.
     public func location(of reference: BlobReference) -> BlobLocation? {
-        // A damaged block of the table hides its blobs: look there before a blob is called missing.
+        // A damaged block of the table hides its blobs, so check the table before calling a blob missing.
         guard let (entry, pack) = find(reference) ?? findAfterCheckingTable(reference) else { return nil }
         return BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
     }
 
-    /// Every place where a published blob lies: several runs may have stored it at once.
+    /// Returns all locations of a published blob: several runs may have stored it at once.
     public func locations(of reference: BlobReference) -> [BlobLocation] {
         let view = view
         return view.sorted.copies(of: reference.id).compactMap { entry in
@@ -285,7 +287,7 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// Whether a blob is published, for who will refer to it instead of storing it.
+    /// True if the blob is published in a pack that stays, so that the caller may refer to it instead of storing it.
     public func holds(_ reference: BlobReference) -> Bool {
         guard
             let (_, pack) = find(reference, counting: true)
@@ -295,7 +297,7 @@ public final class BlobIndex: @unchecked Sendable {
         return true
     }
 
-    /// Whether a blob is published, or claimed by this run.
+    /// True if the blob is published, or claimed by this run.
     public func isKnown(_ reference: BlobReference) -> Bool {
         let shard = shards[Int(reference.id.low >> (64 - Self.shardBits))]
         if shard.monitor.locked({ shard.lengths[reference.id] }) == reference.length { return true }
@@ -311,30 +313,31 @@ public final class BlobIndex: @unchecked Sendable {
     private func findAfterCheckingTable(
         _ reference: BlobReference, counting: Bool = false
     ) -> (IndexEntry, IndexedPack)? {
-        // Look again even when the table was sound: another thread may have left the one looked into before.
+        // Look again even if the table is sound: another thread may have replaced the damaged one.
         checkTable() ? find(reference, counting: counting) : nil
     }
 
     private func checkTable() -> Bool { (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil }
 
-    /// A published blob's reference and the kind of pack it is in, by its id alone.
+    /// Returns the reference of a published blob and the kind of its pack, by the id alone.
     public func blob(_ id: ID128) -> (BlobReference, ObjectKind)? {
         (find(id) ?? (checkTable() ? find(id) : nil)).map { entry, pack in
             (BlobReference(id: id, length: entry.rawLength), pack.kind)
         }
     }
 
-    /// How many blobs are published; a blob that several sessions stored may count more than once.
+    /// The number of published blobs. A blob that several sessions stored may count more than once.
     public var count: Int { view.sorted.count }
 
     /// The packs of published blobs.
     public var packs: [IndexedPack] { view.sorted.packs }
 
-    /// Hands every published blob and its pack to `body`, sorted by id.
+    /// Passes every published blob and its pack to `body`, sorted by id.
     ///
-    /// A damaged table is left aside first; when the store cannot be read then, nothing is handed out and
-    /// the error is thrown. Throws what `body` throws, `RepositoryError.cacheChanged` if the table changes meanwhile,
-    /// and `CorruptionError` or `StoreError` if a segment cannot be read.
+    /// A damaged table is replaced first. If the store cannot be read then, the call throws before it passes any blob.
+    ///
+    /// - Throws: what `body` throws, `RepositoryError.cacheChanged` if the table changes meanwhile, and
+    ///   `CorruptionError` or `StoreError` if a segment cannot be read.
     public func forEach(_ body: (IndexEntry, IndexedPack) throws -> Void) throws {
         let sorted = try soundIndex()
         var last: ID128?
@@ -344,13 +347,13 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// The published entries as they are now, all verified.
+    /// The current published entries, all verified.
     func soundIndex() throws -> SortedIndex {
         try updateMonitor.locked { try leaveUnsoundTable() }
         return view.sorted
     }
 
-    /// Finds a blob; one to be counted on in a pack that stays.
+    /// Finds a blob. If `counting` is true, finds only a copy in a pack that is not excluded.
     private func find(_ id: ID128, counting: Bool = false) -> (IndexEntry, IndexedPack)? {
         let view = view
         var found: (IndexEntry, IndexedPack)?
@@ -369,11 +372,11 @@ public final class BlobIndex: @unchecked Sendable {
 
     // MARK: Claims
 
-    /// Claims a blob for storing. True: it is new, and the caller must store it or fail the run. False: it
-    /// is published, or another claim of this run will store it.
+    /// Claims a blob for storing. Returns true if the blob is new; the caller must then store it or fail the run.
+    /// Returns false if the blob is published or another claim of this run will store it.
     ///
-    /// Throws `CorruptionError` when a blob of this id but another length is known: two contents with one
-    /// id, of which only one could be kept.
+    /// Throws `CorruptionError` if a blob of this id but another length is known: only one of two contents with one id
+    /// could be kept.
     func claim(_ reference: BlobReference) throws(CorruptionError) -> Bool {
         let shard = shards[Int(reference.id.low >> (64 - Self.shardBits))]
         var pack: IndexedPack?
@@ -396,13 +399,13 @@ public final class BlobIndex: @unchecked Sendable {
         return false
     }
 
-    /// Makes claimed blobs published ones. No claim may be made meanwhile.
+    /// Publishes all claimed blobs, which `segment` names. No thread may claim a blob meanwhile.
     func publishClaims(_ segment: IndexSegment) {
         publish([segment])
         for shard in shards { shard.monitor.locked { shard.lengths.removeAll(keepingCapacity: true) } }
     }
 
-    /// Adds segments to the overlay, and the overlay to the table when it has grown large.
+    /// Adds segments to the overlay, and merges the overlay into the table if it has grown large.
     func publish(_ segments: [IndexSegment]) {
         guard !segments.isEmpty else { return }
         updateMonitor.lock()
@@ -418,7 +421,7 @@ public final class BlobIndex: @unchecked Sendable {
         mergeOverlay()
     }
 
-    /// Adds the overlay to the table, which is sound. A cache that cannot be written only costs memory.
+    /// Merges the overlay into the table, which is sound. If the cache cannot be written, the overlay stays in memory.
     private func mergeOverlay() {
         let old = view
         guard
@@ -433,13 +436,14 @@ public final class BlobIndex: @unchecked Sendable {
 }
 
 extension Repository {
-    /// Reads the index segment of a session. Throws `CorruptionError` if it is damaged, and `StoreError`: `.notFound`
-    /// if there is none.
+    /// Reads the index segment of a session.
+    ///
+    /// - Throws: `CorruptionError` if the segment is damaged, and `StoreError`, which is `.notFound` if there is none.
     public func indexSegment(_ session: ID128) throws -> IndexSegment {
         try indexSegment(session, at: ObjectNames.indexSegment(session))
     }
 
-    /// Reads an index segment that lies under `key`.
+    /// Reads the index segment under `key`.
     func indexSegment(_ id: ID128, at key: ObjectKey) throws -> IndexSegment {
         let bytes = try store.readWhole(key, upTo: FormatLimits.indexBytes)
         return try bytes.withUnsafeBytes { bytes throws(CorruptionError) in

@@ -1,22 +1,24 @@
-// IndexOverlay: index segments in memory, merged into one sorted list: what the table does not hold yet.
+// IndexOverlay: the index segments that the table does not hold yet, merged in memory into one sorted list.
 
 import BakCore
 import BakFormat
 
-/// Some sessions' index, immutable.
+/// The index of some sessions.
 package struct IndexOverlay: Sendable {
     /// The packs that entries refer to, each once.
     private(set) var packs: [IndexedPack] = []
-    /// Blobs sorted by id; their packs are places in `packs`. A blob is in the list once for each pack that has it.
+    /// The blobs sorted by id. An entry's pack is a position in `packs`. A blob has one entry for each pack that has
+    /// it.
     private(set) var entries: [IndexEntry] = []
-    /// The sessions whose segments these are.
+    /// The sessions whose segments were added.
     private(set) var sessions: Set<ID128> = []
     private var packNumbers: [ID128: UInt32] = [:]
 
-    /// Makes an empty one.
+    /// Makes an empty overlay.
     package init() {}
 
-    /// Adds a segment. Time grows with the size of both; add many at once where there are many.
+    /// Adds segments. The time grows with the size of the overlay and of the segments, so add many segments in one
+    /// call.
     package mutating func add(_ segments: [IndexSegment]) {
         var added: [IndexEntry] = []
         added.reserveCapacity(segments.reduce(0) { $0 + $1.entries.count })
@@ -28,7 +30,7 @@ package struct IndexOverlay: Sendable {
                 added.append(entry)
             }
         }
-        // A base comes as segments that follow each other.
+        // The segments of a base follow each other in order of id.
         if !zip(added, added.dropFirst()).allSatisfy({ $0.id <= $1.id }) { added.sort { $0.id < $1.id } }
         if entries.isEmpty, segments.count == 1 {
             entries = added
@@ -56,10 +58,10 @@ package struct IndexOverlay: Sendable {
         return UInt32(packs.count - 1)
     }
 
-    /// Finds a blob: its first entry.
+    /// Finds the first entry of a blob.
     package func find(_ id: ID128) -> IndexEntry? { position(of: id).map { entries[$0] } }
 
-    /// The place of a blob's first entry.
+    /// Returns the position of a blob's first entry.
     func position(of id: ID128) -> Int? {
         var low = 0
         var high = entries.count
@@ -71,12 +73,12 @@ package struct IndexOverlay: Sendable {
     }
 }
 
-/// Tells apart the copies of a blob in a sorted list from the same copy named again.
+/// Tells different copies of a blob in a sorted list from one copy that is named twice.
 struct DistinctCopies {
     private var id: ID128?
     private var packs: [UInt32] = []
 
-    /// Whether no entry of this id and pack has come before; those of one id come together.
+    /// True if no earlier entry had this id and pack. The entries of one id must follow each other.
     mutating func isNew(_ entry: IndexEntry) -> Bool {
         if entry.id != id {
             id = entry.id

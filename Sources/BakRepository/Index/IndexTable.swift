@@ -1,5 +1,5 @@
-// IndexTable: this machine's consolidated index of a repository, one sorted table in a mapped file. It is a
-// cache: rebuilt from the store's index segments whenever it is missing, stale or damaged.
+// IndexTable: this machine's index of a repository, one sorted table in a mapped file. It is a cache, rebuilt from the
+// store's index segments if it is missing, stale or damaged.
 //
 //   block 0 (4096 bytes)   magic "bakindex" 8 | version 4 | zero 4 | repository id 16
 //                          | entries 8 | packs 8 | sessions 8 | XXH3-64 of the lists 8 | generation 16
@@ -10,13 +10,14 @@
 //   lists                  packs: id 16 | size 8 | kind 1 | zero 7    then sessions covered: id 16, sorted
 //                          then for each block the first 8 bytes of its first id, as a little-endian number
 //
-// 30.2 bytes a blob and 32 a pack. Ids are uniform, so a look-up guesses the block from the id's first bits,
-// corrects the guess among the blocks' first ids, which lie close together, and guesses again within the block. The
-// checksum of a block is verified before the first hit in it is believed. Every table that is written has a random
-// generation of its own: a block of another table, or of another place in this one, does not match.
+// A blob costs 30.2 bytes and a pack 32. Ids are uniform, so a look-up guesses the block from the first bits of the id.
+// It corrects the guess with the list of the blocks' first ids, which is small and contiguous. It then guesses again
+// within the block. The first hit in a block counts only after the block's checksum is verified. Every table that is
+// written has its own random generation, so a block of another table, or of another place in this one, does not match
+// its checksum.
 //
-// The file may be damaged or cut short while it is mapped. Nothing that is read leads out of bounds then, and
-// `isIntact` says afterwards whether what was read may be believed.
+// The file may be damaged or cut short while it is mapped. Reads stay in bounds even then, and `isIntact` says
+// afterwards whether to believe them.
 
 import BakCodec
 import BakCore
@@ -35,12 +36,12 @@ package final class IndexTable: Sendable {
     private static let headBytes = 8
 
     private let mapped: MappedBytes
-    /// Where the first bytes of each block's first id begin.
+    /// Where the list of the blocks' first ids begins. It holds the first bytes of each.
     private let headsOffset: Int
     private let verified: BlockSet
     private let generation: ID128
     private let lastPack: UInt32
-    /// How many blobs it has.
+    /// The number of entries, one for each copy of a blob.
     package let count: Int
     /// The packs that entries refer to.
     let packs: [IndexedPack]
@@ -51,7 +52,7 @@ package final class IndexTable: Sendable {
         CacheHeader(magic: 0x7865_646e_696b_6162 /* "bakindex" */, version: 4, repository: repository)
     }
 
-    /// Takes over a mapped file; nil when it is not a whole table of this repository.
+    /// Opens a mapped file; nil if it is not a complete table of this repository.
     package init?(_ mapped: MappedBytes, repository: ID128) {
         let bytes = mapped.bytes
         guard bytes.count >= Self.blockBytes,
@@ -82,12 +83,12 @@ package final class IndexTable: Sendable {
         self.headsOffset = headsOffset
         verified = BlockSet(count: blocks)
         self.mapped = mapped
-        // What was verified above was read again since.
+        // The code above read bytes again after it verified them.
         guard mapped.isIntact else { return nil }
     }
 
-    /// False when the file was changed, or could not be read, since it was mapped: nothing that was found in it counts
-    /// then. It asks the system; look-ups do not.
+    /// True if the file has neither changed nor become unreadable since it was mapped. If false, no earlier result
+    /// counts. This asks the system; look-ups do not.
     var isIntact: Bool { mapped.isIntact }
 
     private static func blockCount(_ entries: Int) -> Int {
@@ -98,13 +99,13 @@ package final class IndexTable: Sendable {
         mapped.bytes.baseAddress! + (1 + number) * Self.blockBytes
     }
 
-    /// The entry at a position of the sorted order; its pack is a place in `packs`.
+    /// Returns the entry at a position of the sorted order. Its pack is a position in `packs`.
     func entry(at position: Int) -> IndexEntry {
         let row = block(position / Self.entriesPerBlock) + position % Self.entriesPerBlock * Self.entryBytes
         // Six bytes hold both lengths; loading eight stays in the block, whose last entry has 16 after it.
         let lengths = (row + 24).loadUnaligned(as: UInt64.self).littleEndian
         return IndexEntry(
-            // What is not verified, or was changed since, must not lead out of `packs`.
+            // An unverified or changed number must not lead out of `packs`.
             id: ID128(loading: row), pack: min(pack(at: position), lastPack),
             offset: (row + 20).loadUnaligned(as: UInt32.self).littleEndian,
             rawLength: UInt32(lengths & 0xff_ffff), storedLength: UInt32(lengths >> 24 & 0xff_ffff))
@@ -115,10 +116,10 @@ package final class IndexTable: Sendable {
         return (row + 16).loadUnaligned(as: UInt32.self).littleEndian
     }
 
-    /// Finds a blob: its first entry. A hit in a block that does not match its checksum is no hit.
+    /// Finds the first entry of a blob. An entry in a block that does not match its checksum is not found.
     package func find(_ id: ID128) -> IndexEntry? { position(of: id).map(entry(at:)) }
 
-    /// The place of a blob's first entry.
+    /// Returns the position of a blob's first entry.
     func position(of id: ID128) -> Int? {
         guard count > 0, let block = blockThatMayHold(id) else { return nil }
         let start = block * Self.entriesPerBlock
@@ -129,7 +130,7 @@ package final class IndexTable: Sendable {
             of: start..<end, near: start + Int(min(share, 1) * Double(end - start)), step: 2
         ) { self.id(at: $0) < id }
         guard low < end, self.id(at: low) == id, isValid(low) else { return nil }
-        // Copies of one blob may begin in the block before.
+        // The copies of one blob may begin in the block before.
         while low > 0, low <= start, self.id(at: low - 1) == id, isValid(low - 1) { low -= 1 }
         return low
     }
@@ -140,7 +141,7 @@ package final class IndexTable: Sendable {
                 * Self.entryBytes)
     }
 
-    /// Whether the block can be believed and the entry's pack is there.
+    /// True if the block matches its checksum and the entry names a pack of the table.
     private func isValid(_ position: Int) -> Bool {
         isWhole(position / Self.entriesPerBlock) && pack(at: position) <= lastPack
     }
@@ -158,8 +159,8 @@ package final class IndexTable: Sendable {
             == (block(number) + bytes.count).loadUnaligned(as: UInt64.self).littleEndian
     }
 
-    /// What tells a block from one of another generation or place: a number that is XORed to its checksum. Two places
-    /// of one generation never have the same, since each step can be undone.
+    /// A number that tells a block from those of other generations and places: it is XORed into the checksum. Each step
+    /// of the mixing can be undone, so two places of one generation never have the same number.
     private static func mark(of block: Int, _ generation: ID128) -> UInt64 {
         var number = generation.high ^ UInt64(block)
         number = (number ^ number >> 32) &* 0xd6e8_feb8_6659_fd93
@@ -167,8 +168,8 @@ package final class IndexTable: Sendable {
         return number ^ number >> 32 ^ generation.low
     }
 
-    /// Whether every block matches its checksum and names packs that are there: reads the whole table. What
-    /// copies or walks the table asks first, so that damage is never passed on under a fresh checksum.
+    /// True if every block matches its checksum and names existing packs. This reads the whole table. Call it before
+    /// copying or walking the table, so that damage never gets a fresh checksum.
     func isSound() -> Bool {
         (0..<Self.blockCount(count)).allSatisfy(matchesChecksum)
             && (0..<count).allSatisfy { pack(at: $0) <= lastPack } && isIntact
@@ -179,28 +180,28 @@ package final class IndexTable: Sendable {
         mapped.bytes.integer(at: headsOffset + block * Self.headBytes)
     }
 
-    /// The last block whose first id is not above `id`.
+    /// Returns the last block whose first id is not above `id`.
     private func blockThatMayHold(_ id: ID128) -> Int? {
         let blocks = Self.blockCount(count)
         let guess = Int(id.high.multipliedFullWidth(by: UInt64(blocks)).high)
         let next = Self.partitionPoint(of: 0..<blocks, near: guess, step: 8) { head($0) <= id.high }
         guard next > 0 else { return nil }
         var block = next - 1
-        // Ids that begin alike may fill several blocks.
+        // Ids with the same first bytes may fill several blocks.
         while block > 0, head(block) == id.high, ID128(loading: self.block(block)) > id { block -= 1 }
         return block
     }
 
-    /// The first place of a range that is not below what is looked for, or the range's end: from a guess, in steps that
-    /// double (Bentley and Yao, Information Processing Letters 5(3), 1976), then by bisection. Wherever the
-    /// guess is, and in whatever order the places are, it ends within the range.
+    /// Returns the first position of a range that is not below the value in question, or the range's end. The search
+    /// starts at a guess, moves in steps that double (Bentley and Yao, Information Processing Letters 5(3), 1976), and
+    /// ends by bisection. It ends within the range for any guess and any order of the entries.
     private static func partitionPoint(
         of range: Range<Int>, near guess: Int, step: Int, isBelow: (Int) -> Bool
     ) -> Int {
         var (low, high) = (range.lowerBound, range.upperBound)
         var step = step
         var probe = min(max(guess, low), high - 1)
-        // All before `low` is below, nothing from `high` on is.
+        // All positions before `low` are below; no position from `high` on is.
         if isBelow(probe) {
             low = probe + 1
             while low < high {
@@ -237,7 +238,7 @@ private final class BlockSet: Sendable {
     private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let count: Int
 
-    /// Makes an empty set of numbers below `count`.
+    /// Makes an empty set for numbers below `count`.
     init(count: Int) {
         self.count = (count + 63) / 64
         words = .allocate(capacity: max(1, self.count))
@@ -259,9 +260,10 @@ private final class BlockSet: Sendable {
 }
 
 extension IndexTable {
-    /// Writes a table that holds what `old` and `overlay` hold, and maps it.
+    /// Writes a table with the content of `old` and `overlay`, and maps it.
     ///
     /// - Parameter generation: a random number that no other table has.
+    /// - Throws: `StoreError` if the cache cannot be written, and `RepositoryError.cacheChanged` if `old` changes.
     package static func write(
         merging old: IndexTable?, _ overlay: IndexOverlay, repository: ID128, generation: ID128,
         to cache: any LocalCache
@@ -278,7 +280,7 @@ extension IndexTable {
                 lists.zeros(7)
             }
             for session in sessions { lists.id(session) }
-            // The number of merged entries is known only after duplicates are dropped: count them first.
+            // The number of entries is known only after duplicates are dropped, so count them first.
             var entryCount = 0
             try merged.forEach { _, entry in
                 if entryCount % entriesPerBlock == 0 { lists.integer(entry.id.high) }
@@ -311,7 +313,7 @@ extension IndexTable {
         return cache.map(cacheName).flatMap { IndexTable($0, repository: repository) }
     }
 
-    /// Fills a block up, adds its checksum, appends it and empties it.
+    /// Pads a block, adds its checksum, appends it and empties it.
     private static func flush(
         _ block: inout ByteWriter, xor mark: UInt64,
         to append: (UnsafeRawBufferPointer) throws(StoreError) -> Void

@@ -1,5 +1,5 @@
-// SortedIndex: a table and an overlay as one immutable list, sorted by id. A blob has an entry for each pack
-// that holds it: which copy stays is for a collection to choose, and until then any of them may be counted on.
+// SortedIndex: a table and an overlay as one immutable list, sorted by id. A blob has an entry for each pack that holds
+// it. A collection chooses which copy stays; until then a session may rely on any of them.
 
 import BakCore
 import BakFormat
@@ -10,11 +10,11 @@ struct SortedIndex: Sendable {
     let overlay: IndexOverlay
     /// The packs that entries refer to, each once.
     let packs: [IndexedPack]
-    /// The places in `packs` of the overlay's packs.
+    /// The position in `packs` of each pack of the overlay.
     private let overlayPacks: [UInt32]
     private let tableCount: Int
 
-    /// Takes a table and an overlay together.
+    /// Joins a table and an overlay.
     init(table: IndexTable?, overlay: IndexOverlay) {
         self.table = table
         self.overlay = overlay
@@ -35,16 +35,16 @@ struct SortedIndex: Sendable {
         self.packs = packs
     }
 
-    /// How many entries there are at most; their positions are below it.
+    /// An upper bound of the number of entries. All positions are below it.
     var count: Int { tableCount + overlay.entries.count }
 
-    /// The position that stands for a blob, whatever copies it has: that of its first entry.
+    /// Returns the position that stands for a blob with all its copies: that of its first entry.
     func position(of id: ID128) -> Int? {
         if let position = table?.position(of: id) { return position }
         return overlay.position(of: id).map { tableCount + $0 }
     }
 
-    /// The entry at a position; its pack is a place in `packs`.
+    /// Returns the entry at a position. Its pack is a position in `packs`.
     func entry(at position: Int) -> IndexEntry {
         if position < tableCount, let table { return table.entry(at: position) }
         var entry = overlay.entries[position - tableCount]
@@ -52,7 +52,7 @@ struct SortedIndex: Sendable {
         return entry
     }
 
-    /// All entries of a blob.
+    /// Returns all entries of a blob.
     func copies(of id: ID128) -> [IndexEntry] {
         var copies: [IndexEntry] = []
         for (start, end) in [
@@ -75,7 +75,7 @@ struct SortedIndex: Sendable {
         guard table?.isIntact ?? true else { throw .cacheChanged }
     }
 
-    /// Hands every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the
+    /// Passes every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the
     /// end if the table changed meanwhile.
     func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) throws {
         var copies: [IndexEntry] = []
@@ -91,8 +91,8 @@ struct SortedIndex: Sendable {
         if !copies.isEmpty { try body(first, copies) }
     }
 
-    /// Hands every entry and its position to `body`, sorted by id; of a blob's entries the one whose position
-    /// stands for it comes first. Throws at the end if the table changed meanwhile.
+    /// Passes every entry and its position to `body`, sorted by id. Among the entries of a blob, the one whose position
+    /// stands for the blob comes first. Throws at the end if the table changed meanwhile.
     func forEach(_ body: (Int, IndexEntry) throws -> Void) throws {
         var distinct = DistinctCopies()
         func emit(_ position: Int, _ entry: IndexEntry) throws {

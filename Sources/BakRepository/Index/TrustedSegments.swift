@@ -1,8 +1,8 @@
-// TrustedSegments: which index segments count. Those of sessions that committed, and those that the newest
-// decision names, which stand for the sessions that it supersedes.
+// TrustedSegments: which index segments count. The segments of committed sessions count, and those that the newest
+// decision names. The latter replace the segments of the sessions that the decision supersedes.
 //
-// Read in this order: `gc/`, `records/`, `snapshots/`, `index/`. A collection removes what it superseded only after its
-// decision, so when something is missing that should be there, a newer decision says why.
+// The order of reading is `gc/`, `records/`, `snapshots/`, `index/`. A collection removes superseded objects only after
+// its decision. If an object that should be there is missing, a newer decision explains it.
 
 import BakCore
 import BakFormat
@@ -12,20 +12,20 @@ import BakStorage
 struct TrustedSegments {
     /// The newest decided round.
     var round: UInt64 = 0
-    /// The plans and decisions that were seen with it.
+    /// The plans and decisions seen with that round.
     var collections: CollectionState
-    /// Where each segment is, by the id that it is known by: a session's, or its own.
+    /// The key of each segment, by its id: a session's id, or that of a segment of the base.
     var keys: [ID128: ObjectKey] = [:]
-    /// How sessions had ended when the list was made.
+    /// How sessions had ended when the list was made, from listings, the decision and damaged records.
     var outcomes = SessionOutcomes()
-    /// The same as listings alone show it.
+    /// How sessions had ended according to the listings alone.
     var listed = SessionOutcomes()
     /// The sessions among `keys`.
     var sessions: Set<ID128> = []
-    /// What should be there and is not.
+    /// The segments that should be there and are not.
     var missing: [ObjectKey] = []
 
-    /// All that it says, for `Milestones`.
+    /// The whole content, for `Milestones`.
     var knowledge: String {
         let keys = keys.sorted { $0.key < $1.key }
         return "\(collections) \(keys) \(listed.knowledge) \(outcomes.knowledge) \(missing)"
@@ -34,11 +34,13 @@ struct TrustedSegments {
     /// The segments' ids.
     var ids: Set<ID128> { Set(keys.keys) }
 
-    /// Lists what counts, beginning with what `gc/` says.
+    /// Lists the segments that count, starting from the state of `gc/`.
     ///
-    /// Throws `CorruptionError` when the newest decision cannot be read. A session with a damaged record counts for
-    /// readers and collections alike: who knows its segment deletes its packs only together with that. Nobody stores by
-    /// what it names (`isStoring`), as a damaged tombstone looks the same.
+    /// A session with a damaged record counts for readers and collections. A collection that knows its segment deletes
+    /// its packs only together with the segment. A session that stores (`isStoring`) does not rely on such a segment,
+    /// because a damaged tombstone looks the same.
+    ///
+    /// Throws `CorruptionError` if the newest decision cannot be read.
     static func list(
         _ repository: Repository, isStoring: Bool, _ milestones: Milestones = Milestones()
     ) throws -> TrustedSegments {
@@ -75,7 +77,7 @@ struct TrustedSegments {
         trusted.missing = base.subtracting(trusted.keys.keys).sorted().map {
             ObjectNames.baseSegment(trusted.round, $0)
         }
-        // Many sessions store nothing and have no segment; only a newer decision makes a difference.
+        // Many sessions store nothing and have no segment. List again only if there is a newer decision.
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {
@@ -84,7 +86,7 @@ struct TrustedSegments {
         return trusted
     }
 
-    /// Every segment that is there: what a reader falls back on where the newest decision cannot be read.
+    /// Lists every segment that is there. A reader falls back on this if the newest decision cannot be read.
     static func everything(_ repository: Repository) throws -> TrustedSegments {
         let rounds = try repository.collectionRounds()
         var trusted = TrustedSegments(
