@@ -1,15 +1,15 @@
 // BlobCache: decoded blobs that several readers of a repository share.
 //
-// Always holds: what a blob says was verified when it was read; the blobs in the cache and those being read have at
-// most `mostBytes` together, or are one; however many threads wait for a blob, one reads it. A failure is told to the
-// threads that waited for that read, and not kept.
+// Always holds: the content of a blob was verified when it was read. The blobs in the cache and those being read have
+// at most `mostBytes` together, or are only one blob. One thread reads a blob, however many threads wait for it. A
+// failure reaches the threads that waited for that read, and is not cached.
 
 import BakCore
 import BakFormat
 
-/// A blob's content, verified.
+/// The verified content of a blob.
 public final class DecodedBlob: @unchecked Sendable {
-    // Written before anybody else has the object, and never again.
+    // Written before any other thread has the object, and never again.
     private let memory: UnsafeMutableRawBufferPointer
 
     init(copying content: UnsafeRawBufferPointer) {
@@ -19,10 +19,12 @@ public final class DecodedBlob: @unchecked Sendable {
 
     deinit { Memory.release(memory) }
 
-    /// The content, which goes with the object.
+    /// The content, which lives as long as the object.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
 
-    /// Runs `body` with the content, which is valid until it returns. Throws what `body` throws.
+    /// Runs `body` with the content, which is valid until `body` returns.
+    ///
+    /// - Throws: what `body` throws.
     public func withBytes<Value, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
     ) throws(Failure) -> Value {
@@ -38,16 +40,16 @@ public final class BlobCache: @unchecked Sendable {
         var kind: ObjectKind
     }
 
-    /// A read that is going on.
+    /// A read in progress.
     private final class Load {
-        /// What came of it; nil when it was one of several at once and its blob has to be read by itself.
+        /// The result; nil if a request for several blobs did not return this one, so that it must be read by itself.
         var result: Result<DecodedBlob, any Error>?
         var isDone = false
     }
 
     private enum Slot {
         case loading(Load)
-        /// Used last at that time, and before that at an earlier one.
+        /// A blob in the cache with the time of its last use.
         case ready(DecodedBlob, usedAt: UInt64)
     }
 
@@ -56,24 +58,25 @@ public final class BlobCache: @unchecked Sendable {
     private let mostBytes: Int
     private let monitor = Monitor()
     private var slots: [Key: Slot] = [:]
-    /// The blobs in the order of their last uses. One that was used again since is skipped when its turn comes.
+    /// The uses of blobs in order of time. A use is skipped if its blob was used again later.
     private var uses: [(key: Key, time: UInt64)] = []
     private var firstUse = 0
     private var clock: UInt64 = 0
     private var readyBytes = 0
     private var loadingBytes = 0
     private var readers: [BlobReader] = []
-    /// What a blob takes beside its content.
+    /// The memory that a blob takes beside its content.
     private static let overheadBytes = 256
 
     /// Makes an empty cache.
     ///
-    /// - Parameter mostBytes: of the blobs in the cache and of those being read; a reader may hold further ones.
+    /// - Parameter mostBytes: the limit for the blobs in the cache and those being read. Readers may hold further
+    ///   blobs.
     public init(_ repository: Repository, _ index: BlobIndex, mostBytes: Int = 64 << 20) {
         (self.repository, self.index, self.mostBytes) = (repository, index, mostBytes)
     }
 
-    /// The bytes of the blobs in the cache, with what they take beside.
+    /// The bytes of the blobs in the cache, with their overhead.
     var heldBytes: Int { monitor.locked { readyBytes } }
 
     /// True if a blob is in the cache or being read.
@@ -81,9 +84,9 @@ public final class BlobCache: @unchecked Sendable {
         monitor.locked { slots[Key(reference: reference, kind: kind)] != nil }
     }
 
-    /// A blob: from the cache, by a read that is going on, or by a read of its own.
+    /// Returns a blob from the cache, from a read in progress, or from a new read.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`, as `BlobReader.read` does.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`, as `BlobReader.read` does.
     public func blob(_ reference: BlobReference, kind: ObjectKind) throws -> DecodedBlob {
         let key = Key(reference: reference, kind: kind)
         monitor.lock()
@@ -102,7 +105,7 @@ public final class BlobCache: @unchecked Sendable {
         }
         let load = Load()
         slots[key] = .loading(load)
-        // A thread that waits here has begun no other read that another one could wait for.
+        // Waiting here cannot deadlock: this thread has begun no other read that another thread could wait for.
         while loadingBytes > 0, loadingBytes + Self.cost(reference) > mostBytes { monitor.wait() }
         loadingBytes += Self.cost(reference)
         makeRoom()
@@ -120,10 +123,10 @@ public final class BlobCache: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Reads those of some blobs that are not there, close ones in one request, as far as there is room for them beside
-    /// what is being read. What cannot be read `blob` says when it is asked for it.
+    /// Reads the blobs that are not in the cache, close ones in one request, as far as they fit beside the reads in
+    /// progress. If a blob cannot be read, a later call of `blob` throws the error.
     ///
-    /// Throws `StoreError`.
+    /// - Throws: `StoreError`.
     public func load(
         _ references: some Sequence<BlobReference>, kind: ObjectKind, planner: RangePlanner? = nil
     ) throws {
@@ -141,7 +144,7 @@ public final class BlobCache: @unchecked Sendable {
             makeRoom()
             return takeReader()
         }
-        // Those that were not come to, after a failure of the store above all, are read by who waits for them.
+        // If the store fails, some blobs are left unread. The threads that wait for them read them.
         defer {
             monitor.locked {
                 readers.append(reader)
@@ -177,19 +180,19 @@ public final class BlobCache: @unchecked Sendable {
         clock += 1
         slots[key] = .ready(blob, usedAt: clock)
         uses.append((key, clock))
-        // Uses that are over go when they are as many as the blobs.
+        // Outdated uses are removed when there are about as many as blobs.
         if uses.count > 64 + 2 * slots.count {
             uses = uses[firstUse...].filter { isLast($0) }
             firstUse = 0
         }
     }
 
-    /// Whether a blob is there and was used last at that time.
+    /// True if the blob is in the cache and this was its last use.
     private func isLast(_ use: (key: Key, time: UInt64)) -> Bool {
         if case .ready(_, usedAt: use.time)? = slots[use.key] { true } else { false }
     }
 
-    /// Drops what was used longest ago.
+    /// Drops the blobs with the oldest last use.
     private func makeRoom() {
         while readyBytes + loadingBytes > mostBytes, firstUse < uses.count {
             let use = uses[firstUse]

@@ -1,16 +1,16 @@
-// BlobReader+Requests: many blobs by few requests. Damage of one blob concerns that one: where a range cannot be read
-// as a whole each of its blobs is read by itself.
+// BlobReader+Requests: reads many blobs with few requests. Damage affects only the blob that it is in: if a range
+// cannot be read as a whole, each of its blobs is read by itself.
 
 import BakCore
 import BakFormat
 
 extension BlobReader {
-    /// Reads a planned request and hands each of its items to `body`: the blob's bytes, valid until `body` returns, or
-    /// why they cannot be had from there. What follows each other at one place is decoded once.
+    /// Reads a planned request and passes each of its items to `body`, with the blob's bytes, or with the error if they
+    /// cannot be read there. The bytes are valid until `body` returns. A blob that consecutive items share is decoded
+    /// once.
     ///
-    /// Throws `StoreError` and what `body` throws.
-    ///
-    /// - Parameter blob: the blob that an item stands for, and where it lies.
+    /// - Parameter blob: returns the blob that an item stands for, and its location.
+    /// - Throws: `StoreError`, and what `body` throws.
     @inlinable
     public func read<Item>(
         _ request: PackRequest<Item>, kind: ObjectKind,
@@ -41,18 +41,18 @@ extension BlobReader {
         }
     }
 
-    /// Reads blobs in the order in which they lie and hands each to `body`: its bytes, valid until `body` returns, or
-    /// the `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. Where one copy is damaged
-    /// another serves.
+    /// Reads blobs in the order of their locations and passes each to `body`, with its bytes or with the
+    /// `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. The bytes are valid until
+    /// `body` returns. If one copy is damaged, another one serves.
     ///
-    /// Throws `StoreError` and what `body` throws.
+    /// - Throws: `StoreError`, and what `body` throws.
     public func read(
         _ references: some Sequence<BlobReference>, kind: ObjectKind, index: BlobIndex,
         planner: RangePlanner? = nil,
         _ body: (BlobReference, Result<UnsafeRawBufferPointer, any Error>) throws -> Void
     ) throws {
         var found: [(reference: BlobReference, location: BlobLocation)] = []
-        // These are read one by one, after the others: that uses the buffer that a request's bytes are in.
+        // These are read one by one after the requests, because reading them overwrites the buffer of a request.
         var others: [BlobReference] = []
         for reference in references {
             if let location = index.location(of: reference) {

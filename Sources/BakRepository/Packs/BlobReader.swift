@@ -1,11 +1,11 @@
-// BlobReader: single blobs and ranges of packs, verified. What it returns is what was stored, or it throws.
+// BlobReader: reads single blobs and ranges of packs, and verifies them. It returns a blob as it was stored, or throws.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Where a blob lies.
+/// The location of a blob.
 public struct BlobLocation: Hashable, Sendable {
     /// The pack's id.
     public var pack: ID128
@@ -14,12 +14,12 @@ public struct BlobLocation: Hashable, Sendable {
     /// The blob's length in the pack, without its header.
     public var storedLength: UInt32
 
-    /// Where the blob ends in the pack.
+    /// The offset in the pack at which the blob ends.
     @inlinable
     public var endOffset: Int { Int(offset) + PackLayout.blobHeaderBytes + Int(storedLength) }
 }
 
-/// Reads and verifies blobs; one per thread, because it reuses its buffers.
+/// Reads and verifies blobs. Each thread needs its own reader, because a reader reuses its buffers.
 public final class BlobReader {
     private let repository: Repository
     private let decompressor = Decompressor()
@@ -28,34 +28,35 @@ public final class BlobReader {
     private let content = ScratchBuffer()
     /// The last pack's seal.
     private var lastSeal: (pack: ID128, kind: ObjectKind, seal: ObjectSeal)?
-    /// The last pack's name, for errors: to spell it for each blob would allocate.
+    /// The last pack's name, for errors. Formatting it for each blob would allocate.
     private var lastPack: (id: ID128, name: String)?
 
-    /// Joins blobs to requests as suits the store.
+    /// Joins blobs into requests that suit the store.
     public let planner: RangePlanner
-    /// Whether content that was opened is named once more.
+    /// True if the reader checks the id of a sealed blob's content after opening it.
     private let namesOpened: Bool
 
     /// Makes a reader of a repository's blobs.
     ///
-    /// - Parameter trustingSeals: whether it is enough that a sealed blob opens as the one that was asked for. To name
-    ///   its content again as well finds only what went wrong in memory before it was sealed.
+    /// - Parameter trustingSeals: true to accept a sealed blob as soon as it opens under the requested id. Checking the
+    ///   id of its content as well finds only errors that happened in memory before sealing.
     public init(_ repository: Repository, trustingSeals: Bool = false) {
         self.repository = repository
         planner = RangePlanner(for: repository.store)
         namesOpened = !(trustingSeals && repository.isEncrypted)
     }
 
-    /// Reads a blob. The bytes are valid until the next call, and while the reader is held. Where one copy is
-    /// damaged another serves, and where a collection has moved blobs meanwhile they are looked up again.
+    /// Reads a blob. The bytes are valid until the next call, and only while the reader is held. If one copy is
+    /// damaged, the reader tries the others. If a collection has moved blobs meanwhile, the reader looks the blob up
+    /// again.
     ///
-    /// Throws `MissingBlobError` when the index has no such blob, `CorruptionError` naming pack and offset
-    /// when what lies there is not it, and `StoreError`.
+    /// - Throws: `MissingBlobError` if the index has no such blob, `CorruptionError` with pack and offset if the bytes
+    ///   there are not the blob, and `StoreError`.
     public func read(_ reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws
         -> UnsafeRawBufferPointer
     {
         guard let first = index.location(of: reference) else {
-            // Looked up again also where the index was up to date: another thread may just have made it so.
+            // Look up again even if the index was up to date: another thread may just have refreshed it.
             _ = try index.refreshIfCollected()
             guard let location = index.location(of: reference) else {
                 throw MissingBlobError(id: reference.id)
@@ -75,8 +76,10 @@ public final class BlobReader {
         }
     }
 
-    /// Reads a blob as bytes of the caller's own: what `read` returns goes with the reader, which the compiler may
-    /// let go of right after the call that is its last use. Throws as `read` does.
+    /// Reads a blob into an array of its own. The bytes that `read` returns belong to the reader, which the compiler
+    /// may release right after its last use.
+    ///
+    /// - Throws: the same errors as `read`.
     public func copy(of reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws -> [UInt8] {
         try withExtendedLifetime(self) { Array(try read(reference, kind: kind, index: index)) }
     }
@@ -88,17 +91,19 @@ public final class BlobReader {
         return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
     }
 
-    /// Reads a range of a pack; bytes that are not there are damage. Valid until the next call. Throws
-    /// `CorruptionError` if the pack ends before or cannot be read there, and `StoreError`.
+    /// Reads a range of a pack. Bytes that are not there count as damage. The result is valid until the next call.
+    ///
+    /// - Throws: `CorruptionError` if the pack ends too early or cannot be read there, and `StoreError`.
     public func readRange(of pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
         let buffer = stored.bytes(range.count)
         try repository.readPack(pack, range, into: buffer)
         return UnsafeRawBufferPointer(buffer)
     }
 
-    /// Decodes and verifies the blob at `location` from bytes of its pack that begin at `rangeOffset`. The
-    /// result is valid until the next call, and while `range` is. Throws `CorruptionError` if another blob lies there
-    /// or its bytes are damaged.
+    /// Decodes and verifies the blob at `location`, from bytes of its pack that begin at `rangeOffset`. The result is
+    /// valid until the next call, and only while `range` is valid.
+    ///
+    /// - Throws: `CorruptionError` if another blob lies there or its bytes are damaged.
     public func decode(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
@@ -106,7 +111,7 @@ public final class BlobReader {
         try verify(reference, at: location, kind: kind, in: range, rangeOffset: rangeOffset).content
     }
 
-    /// The same, and the blob as it is compressed.
+    /// Decodes and verifies a blob as `decode` does, and also returns its compressed form.
     func verify(
         _ reference: BlobReference, at location: BlobLocation, kind: ObjectKind,
         in range: UnsafeRawBufferPointer, rangeOffset: Int
@@ -122,7 +127,7 @@ public final class BlobReader {
         return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
-    /// Decodes and verifies a blob whose header has been read, and that was opened if it was sealed.
+    /// Decodes and verifies a blob whose header has been read. A sealed blob must have been opened.
     func verify(
         _ header: BlobRecord, payload compressed: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
@@ -149,8 +154,8 @@ public final class BlobReader {
         return (Compressed(codec: header.codec, stored: compressed), plain)
     }
 
-    /// The header of the blob that fills `bytes`, which begin at `offset` of the pack, and its stored bytes: opened,
-    /// if it is sealed.
+    /// Returns the header and the stored bytes of the blob that fills `bytes`, which begin at `offset` of the pack.
+    /// Opens the blob if it is sealed.
     func open(
         _ bytes: UnsafeRawBufferPointer, of pack: ID128, kind: ObjectKind, offset: UInt32
     ) throws -> (blob: BlobRecord, stored: UnsafeRawBufferPointer) {
@@ -162,7 +167,7 @@ public final class BlobReader {
             return try SealedPackLayout.openBlob(
                 bytes, seal: seal, pack: name(of: pack), offset: offset, scratch: opened)
         } catch {
-            // It may be the salt in the pack's header that is damaged, and not the blob.
+            // The damage may be in the salt of the pack's header and not in the blob.
             guard let other = try? repository.packSealFromEnd(pack, kind: kind) else { throw error }
             let blob = try SealedPackLayout.openBlob(
                 bytes, seal: other, pack: name(of: pack), offset: offset, scratch: opened)
@@ -171,7 +176,7 @@ public final class BlobReader {
         }
     }
 
-    /// The seal of a pack's blobs; nil in a plain repository.
+    /// Returns the seal of a pack's blobs; nil in a plain repository.
     func seal(of pack: ID128, _ kind: ObjectKind) throws -> ObjectSeal? {
         if let lastSeal, lastSeal.pack == pack, lastSeal.kind == kind { return lastSeal.seal }
         guard let seal = try repository.packSeal(pack, kind: kind) else { return nil }

@@ -1,14 +1,14 @@
-// BlobTransfer: brings blobs of one repository to packs of a session of another that has the same ids, as they are
-// compressed. Every blob is decoded and named again on its way: what is stored is what the id says.
+// BlobTransfer: copies blobs from a repository into packs of a session of another repository that has the same ids. The
+// blobs stay compressed as they are. Each blob is decoded and its id is verified on the way.
 //
-// Blobs are read in the order in which they lie, close ones in one call.
+// Blobs are read in the order of their locations, close ones in one request.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Copies blobs into a session. `copy` belongs to one thread, which starts the others.
+/// Copies blobs into a session. `copy` belongs to one thread, which starts other threads.
 public final class BlobTransfer {
     private let source: Repository
     private let index: BlobIndex
@@ -17,7 +17,7 @@ public final class BlobTransfer {
     private let stop: StopSignal
     private let onCopied: @Sendable (_ rawBytes: Int) -> Void
 
-    /// What one thread uses.
+    /// The reader and writer of one thread.
     private final class Worker: @unchecked Sendable {
         let reader: BlobReader
         let writer: BlobWriter
@@ -30,7 +30,7 @@ public final class BlobTransfer {
         var location: BlobLocation
     }
 
-    /// What became of the threads' work.
+    /// The first failure of the threads.
     private final class Outcome: @unchecked Sendable {
         private let monitor = Monitor()
         private var first: (any Error)?
@@ -43,8 +43,8 @@ public final class BlobTransfer {
     ///
     /// - Parameters:
     ///   - index: the source's index.
-    ///   - onCopied: told of each blob that was stored, from any thread.
-    ///   - stop: polled; when it is given `copy` returns early.
+    ///   - onCopied: called for each blob that was stored, from any thread.
+    ///   - stop: makes `copy` return early when it is requested.
     public init(
         from source: Repository, index: BlobIndex, to session: BackupSession, workerCount: Int,
         onCopied: @escaping @Sendable (_ rawBytes: Int) -> Void = { _ in },
@@ -61,11 +61,12 @@ public final class BlobTransfer {
         }
     }
 
-    /// Copies chunks that the session's repository does not have. When it returns all of them are in the session's
-    /// packs, unless it was cancelled.
+    /// Copies chunks that the session's repository does not have. When the call returns, all of them are in the
+    /// session's packs, unless `stop` ended it early. If it throws, the chunks that were copied before stay in the
+    /// session.
     ///
-    /// Throws `MissingBlobError` and `CorruptionError` for a chunk that the source does not have whole, and
-    /// `StoreError`. What was copied before stays in the session.
+    /// - Throws: `MissingBlobError` or `CorruptionError` if a chunk is missing or damaged in the source, and
+    ///   `StoreError`.
     public func copy(_ blobs: some Sequence<BlobReference>) throws {
         var items: [Item] = []
         for blob in blobs {
@@ -108,7 +109,7 @@ public final class BlobTransfer {
 }
 
 extension Repository {
-    /// Whether content has one id in both, so that a blob of one is a blob of the other.
+    /// True if equal content has the same id in both repositories, so that a blob of one is a blob of the other.
     public func hasSameIDs(as other: Repository) -> Bool {
         config.secret == other.config.secret && config.idAlgorithm == other.config.idAlgorithm
     }

@@ -1,20 +1,21 @@
-// BlobWriter: names content, and stores it in its own open pack if the repository does not have it. Payload bytes
-// never cross threads: whoever has them compresses them into the pack.
+// BlobWriter: computes the ids of content, and stores it in its own open pack if the repository does not have it.
+// Payload bytes never cross threads: the thread that has them compresses them into the pack.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Stores blobs of one kind. May be used from any thread; those that share one take turns after naming.
+/// Stores blobs of one kind. May be used from any thread. Threads that share a writer compute ids in parallel and take
+/// turns at storing.
 public final class BlobWriter: @unchecked Sendable {
-    /// What a writer has added.
+    /// The totals of a writer.
     public struct Added: Equatable, Sendable {
-        /// New blobs.
+        /// The number of new blobs.
         public var blobs = 0
-        /// Their bytes before compression.
+        /// The new blobs' bytes before compression.
         public var bytes = 0
-        /// Their bytes as stored, with blob headers.
+        /// The new blobs' bytes as stored, with blob headers.
         public var storedBytes = 0
 
         mutating func add(_ other: Added) {
@@ -26,7 +27,7 @@ public final class BlobWriter: @unchecked Sendable {
 
     private let repository: Repository
     private let index: BlobIndex
-    /// Where finished packs go; nil to count only.
+    /// Takes the finished packs; nil to count only.
     private let sealed: SealedPacks?
     private let hasher: ContentHasher
     private let compressor: Compressor
@@ -50,13 +51,14 @@ public final class BlobWriter: @unchecked Sendable {
         builder.reset(id: ID128(from: repository.random))
     }
 
-    /// Names `content` and stores it unless it is known. Throws `CorruptionError` if a blob of this id has another
-    /// length, and `StoreError` if a full pack cannot be stored.
+    /// Computes the id of `content`, and stores it unless the blob is known.
     ///
     /// - Parameters:
     ///   - content: 1 to `FormatLimits.blobBytes` bytes.
-    ///   - isCompressed: whether the content's container is known to be compressed.
-    /// - Returns: its reference. It is durable only after the next commit.
+    ///   - isCompressed: true if the content's container is known to be compressed.
+    /// - Returns: the blob's reference. The blob is durable only after the next commit.
+    /// - Throws: `CorruptionError` if a blob of this id has another length, and `StoreError` if a full pack cannot be
+    ///   stored.
     public func store(_ content: UnsafeRawBufferPointer, isCompressed: Bool) throws -> BlobReference {
         precondition(!content.isEmpty && content.count <= FormatLimits.blobBytes)
         let reference = BlobReference(id: hasher.id(of: content), length: UInt32(content.count))
@@ -64,13 +66,13 @@ public final class BlobWriter: @unchecked Sendable {
         return reference
     }
 
-    /// Stores a blob unless it is known. `compress` is called only then; what it gives must have been
-    /// verified. True when it was not known.
+    /// Stores a blob unless it is known. Calls `compress` only then; its result must have been verified. Returns true
+    /// if the blob was not known.
     @discardableResult
     func store(_ reference: BlobReference, _ compress: () -> Compressed) throws -> Bool {
         try monitor.locked {
             guard try index.claim(reference) else { return false }
-            // A claim that is not kept would let others count on a blob that nobody stores.
+            // A claim without its blob would let others rely on a blob that was never stored.
             var isKept = false
             defer { if !isKept { sealed?.fail() } }
             let compressed = compress()
@@ -90,7 +92,7 @@ public final class BlobWriter: @unchecked Sendable {
     func lock() { monitor.lock() }
     func unlock() { monitor.unlock() }
 
-    /// Hands the open pack to the store and starts the next. The lock must be held.
+    /// Hands the open pack to the store and starts the next one. The caller holds the lock.
     func sealOpenPack() throws {
         guard !builder.isEmpty else { return }
         if let sealed {
@@ -101,8 +103,8 @@ public final class BlobWriter: @unchecked Sendable {
     }
 }
 
-/// What the writers of a session have added together. It has a lock of its own: a writer holds its own while
-/// it compresses, and whoever looks at the total must not wait for that.
+/// The totals of all writers of a session. They have a lock of their own: a writer holds its lock while it compresses,
+/// and reading the total must not wait for that.
 final class AddedTotal: @unchecked Sendable {
     private let monitor = Monitor()
     private var total = BlobWriter.Added()

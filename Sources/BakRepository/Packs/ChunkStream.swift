@@ -1,15 +1,15 @@
-// ChunkStream: the chunks of a file for one reader that goes forward and shares them with no other. What is read ahead
-// stays as it is stored until it is come to: it is neither copied nor decoded in vain, and what was read last is in the
-// processor's cache.
+// ChunkStream: the chunks of a file for one reader that goes forward and shares them with no other. Bytes that are read
+// ahead stay in their stored form until the reader reaches them. No chunk is copied or decoded in vain, and the bytes
+// read last are in the processor's cache.
 
 import BakCore
 import BakFormat
 
-/// Reads chunks one after the other. For one thread.
+/// Reads one chunk after another. Belongs to one thread.
 final class ChunkStream {
     private let reader: BlobReader
     private let index: BlobIndex
-    /// What has been read ahead: a range of a pack, in the reader's buffer.
+    /// The range of a pack that was read ahead, in the reader's buffer.
     private var window: (pack: ID128, range: Range<Int>, bytes: UnsafeRawBufferPointer)?
 
     init(_ repository: Repository, _ index: BlobIndex) {
@@ -17,15 +17,14 @@ final class ChunkStream {
         self.index = index
     }
 
-    /// Forgets what was read ahead, before the stream is used for another file.
+    /// Forgets what was read ahead. Call it before using the stream for another file.
     func reset() { window = nil }
 
-    /// A chunk, valid until the next call and while the stream is held.
+    /// Returns a chunk, which is valid until the next call, and only while the stream is held.
     ///
     /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`, as `BlobReader.read` does.
     ///
-    /// - Parameter ahead: asked for the chunk and those that follow it in the file, as far as they are to be read with
-    ///   it.
+    /// - Parameter ahead: returns the chunk and the following chunks of the file that may be read with it.
     func chunk(_ reference: BlobReference, ahead: () -> [BlobReference]) throws -> UnsafeRawBufferPointer {
         if let location = index.location(of: reference) {
             do {
@@ -36,10 +35,10 @@ final class ChunkStream {
                         rangeOffset: window.range.lowerBound)
                 }
             } catch is CorruptionError {
-                // Read by itself it may be whole, or have another copy.
+                // The chunk may be whole when it is read by itself, or have another copy.
             }
         }
-        // This uses the buffer that the window is in.
+        // The read overwrites the buffer that the window is in.
         window = nil
         return try reader.read(reference, kind: .chunkPack, index: index)
     }
@@ -49,7 +48,7 @@ final class ChunkStream {
         return window.range.contains(Int(location.offset)) && location.endOffset <= window.range.upperBound
     }
 
-    /// Reads what one request has of some chunks, if that is more than the first.
+    /// Reads as many of the chunks as one request covers, if that is more than the first.
     private func load(_ chunks: [BlobReference]) throws {
         window = nil
         var places: [BlobLocation] = []

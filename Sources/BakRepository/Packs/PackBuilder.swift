@@ -1,19 +1,19 @@
-// PackBuilder: a pack in memory, from its header to its tail, ready to be stored in one call. Its memory
-// grows to what a pack needs and is used for one after another.
+// PackBuilder: a pack in memory, from its header to its tail, ready to be stored in one call. The memory grows to the
+// size of a pack and serves one pack after another.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// A pack that is being filled. For one thread at a time.
+/// A pack that is being filled. Only one thread may use it at a time.
 final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
     private let targetBytes: Int
-    /// What a builder begins with at most. Packs of the usual size lie in it whole, for to grow is to copy; others may
-    /// have a gigabyte, which most backups do not fill.
+    /// The most memory that a builder starts with. A pack of the usual size fits, so that the buffer need not grow by
+    /// copying. Other repositories may have packs of a gigabyte, which most backups do not fill.
     private static let firstBytes = 32 << 20
-    /// What is kept for the end of a pack, which does not count as its size.
+    /// Space for the end of a pack, in addition to its target size.
     private static let endBytes = 64 << 10
     private var header: ObjectHeader
     /// Nil in a plain repository.
@@ -33,34 +33,34 @@ final class PackBuilder {
 
     deinit { Memory.release(buffer) }
 
-    /// Whether no blob has been appended since the last `reset`.
+    /// True if no blob has been appended since the last `reset`.
     var isEmpty: Bool { blobs.isEmpty }
 
-    /// True if a further blob of `storedBytes` belongs into the next pack, as this one would have more than `bytes`, or
-    /// more blobs than a reader takes.
+    /// True if another blob of `storedBytes` belongs in the next pack, because this one would exceed `bytes` or the
+    /// number of blobs that a reader accepts.
     func isFull(for storedBytes: Int, of bytes: Int) -> Bool {
         !isEmpty && (blobs.count == FormatLimits.packBlobs || byteCount(adding: storedBytes) > bytes)
     }
 
-    /// The pack's length if it were closed now, in bytes; a sealed pack is somewhat longer.
+    /// The pack's length in bytes if it were closed now. A sealed pack is somewhat longer.
     private var byteCount: Int { used + blobs.count * PackLayout.footerEntryBytes + PackLayout.tailBytes }
 
-    /// The pack's length after a further blob of `storedBytes`.
+    /// The pack's length after another blob of `storedBytes`.
     private func byteCount(adding storedBytes: Int) -> Int {
         byteCount + PackLayout.blobHeaderBytes + storedBytes + PackLayout.footerEntryBytes
     }
 
-    /// Starts an empty pack of the given name.
+    /// Starts an empty pack with the given id.
     func reset(id: ID128) {
         blobs.removeAll(keepingCapacity: true)
-        // A key that no other pack has: an entry's number is its offset, which every pack begins anew.
+        // Each pack needs its own key: an entry is sealed under its offset, and every pack uses the same offsets.
         header = sealer.newHeader(kind: kind, id: id)
         seal = sealer.seal(of: header)
         header.store(to: buffer.baseAddress!)
         used = ObjectHeader.byteCount
     }
 
-    /// Appends a blob. The buffer grows when a single blob is larger than a whole pack should be.
+    /// Appends a blob. The buffer grows if a single blob is larger than the target size of a pack.
     func append(id: ID128, rawLength: Int, compressed: Compressed) {
         let stored = compressed.stored
         reserve(byteCount(adding: stored.count))
@@ -80,7 +80,8 @@ final class PackBuilder {
         blobs.append(blob)
     }
 
-    /// Writes footer table and tail; the bytes are the whole pack, valid until `reset`. Once for each pack.
+    /// Writes the footer table and the tail, and returns the whole pack. The bytes are valid until `reset`. Call it
+    /// once for each pack.
     func finish() -> (pack: IndexedPack, blobs: [BlobRecord], bytes: UnsafeRawBufferPointer) {
         let size: Int
         if let seal {

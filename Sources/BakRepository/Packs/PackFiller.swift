@@ -1,21 +1,21 @@
-// PackFiller: well-filled packs of blobs that come from other packs. They are not coded again. Chunks and manifests are
-// kept apart.
+// PackFiller: copies blobs from other packs into well-filled new packs, without compressing them again. Chunks and
+// manifests get separate packs.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Where a blob lies after it was copied.
+/// The location of a blob after it was copied.
 struct CopiedBlob {
     var id: ID128
-    /// The place of its new pack among the filler's.
+    /// The position of the blob's new pack in the filler's `packs`.
     var pack: Int
     var offset: UInt32
     var rawLength: UInt32
     var storedLength: UInt32
 
-    /// Its entry in an index whose packs are some others, `firstPack` many, and then the filler's.
+    /// The blob's entry in an index that has `firstPack` other packs before the filler's.
     func entry(firstPack: Int) -> IndexEntry {
         IndexEntry(
             id: id, pack: UInt32(firstPack + pack), offset: offset, rawLength: rawLength,
@@ -23,20 +23,20 @@ struct CopiedBlob {
     }
 }
 
-/// Fills new packs. For one thread.
+/// Fills new packs. Belongs to one thread.
 final class PackFiller {
     private let repository: Repository
-    /// Where new packs wait for `finish`; nil to store nothing.
+    /// The batch in which new packs wait for `finish`; nil to store nothing.
     private let batch: (any StagedBatch)?
     private var builders: [ObjectKind: PackBuilder] = [:]
     /// The new packs.
     private(set) var packs: [IndexedPack] = []
-    /// Where each blob lies in them; sorted by id once it is finished.
+    /// The new location of each blob, sorted by id after `finish`.
     private(set) var copies: [CopiedBlob] = []
-    /// The new packs' bytes.
+    /// The total size of the new packs.
     private(set) var writtenBytes: UInt64 = 0
 
-    /// Makes one that stores nothing when `isDryRun`.
+    /// Makes a filler, which stores nothing if `isDryRun` is true.
     init(_ repository: Repository, isDryRun: Bool = false) {
         self.repository = repository
         batch = isDryRun ? nil : repository.store.makeBatch(of: nil)
@@ -75,7 +75,7 @@ final class PackFiller {
         builder.reset(id: ID128(from: repository.random))
     }
 
-    /// Makes all of it durable and visible.
+    /// Makes all new packs durable and visible.
     func finish() throws {
         for kind in builders.keys.sorted(by: { $0.rawValue < $1.rawValue }) { try close(kind) }
         if !packs.isEmpty { try batch?.publish() }

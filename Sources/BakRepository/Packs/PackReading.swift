@@ -1,4 +1,4 @@
-// PackReading: ranges and footers of packs, with the medium's answers told apart from damage.
+// PackReading: reads ranges and footers of packs, and tells failures of the medium from damage.
 
 import BakCodec
 import BakCore
@@ -6,8 +6,8 @@ import BakFormat
 import BakStorage
 
 extension StoreError {
-    /// The same as an error of that object alone, when the medium has lost its bytes and may well have others, or when
-    /// it is only this object that the user may not read.
+    /// Returns an error that concerns this object alone, if the medium has lost the object's bytes or the user may not
+    /// read it. Other objects may well be readable. Returns nil for any other failure.
     func unreadable(_ key: ObjectKey, at offset: Int) -> (any Error)? {
         kind == .lostData || kind == .denied
             ? CorruptionError.unreadable(
@@ -16,8 +16,8 @@ extension StoreError {
 }
 
 extension Repository {
-    /// Fills `buffer` with a range of a pack. Bytes that are not there, or that the medium cannot give, are
-    /// damage of the pack.
+    /// Fills `buffer` with a range of a pack. If bytes are not there, or the medium cannot return them, the pack counts
+    /// as damaged.
     func readPack(_ pack: ID128, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         let key = ObjectNames.pack(pack)
         func damage(_ offset: Int, _ reason: String) -> CorruptionError {
@@ -36,7 +36,9 @@ extension Repository {
         }
     }
 
-    /// Reads and verifies a pack's footer table. Throws `CorruptionError` if the pack is damaged, and `StoreError`.
+    /// Reads and verifies a pack's footer table.
+    ///
+    /// - Throws: `CorruptionError` if the pack is damaged, and `StoreError`.
     public func packFooter(_ pack: ID128) throws -> (kind: ObjectKind, blobs: [BlobRecord]) {
         try packFooter(pack, size: try store.size(of: ObjectNames.pack(pack))) { range in
             try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
@@ -46,7 +48,7 @@ extension Repository {
         }
     }
 
-    /// Verifies a pack's footer table, whose bytes `read` gives.
+    /// Verifies a pack's footer table, whose bytes `read` returns.
     func packFooter(
         _ pack: ID128, size: Int, read: (Range<Int>) throws -> [UInt8]
     ) throws -> (kind: ObjectKind, blobs: [BlobRecord]) {
@@ -77,7 +79,7 @@ extension Repository {
         }
     }
 
-    /// Reads and checks the end of a sealed pack, which takes no key.
+    /// Reads and checks the end of a sealed pack. This needs no key.
     func sealedPackEnd(
         _ pack: ID128, size: Int, header: [UInt8], read: (Range<Int>) throws -> [UInt8]
     ) throws -> SealedPackEnd {
@@ -91,7 +93,7 @@ extension Repository {
         }
     }
 
-    /// Opens the footer of a sealed pack: its blobs, and the range between them and the footer.
+    /// Opens the footer of a sealed pack. Returns its blobs, and the range between the blobs and the footer.
     func sealedBlobs(
         of end: SealedPackEnd, _ pack: ID128, read: (Range<Int>) throws -> [UInt8]
     ) throws -> (blobs: [BlobRecord], padding: Range<Int>) {
@@ -107,8 +109,8 @@ extension Repository {
         return (blobs, blobsEnd..<range.lowerBound)
     }
 
-    /// The seal of a pack's blobs; nil in a plain repository. The salt is read from the pack's header, or from its
-    /// copy at the end when the medium does not give the header.
+    /// Returns the seal of a pack's blobs; nil in a plain repository. The salt comes from the pack's header, or from
+    /// its copy at the pack's end if the header cannot be read.
     func packSeal(_ pack: ID128, kind: ObjectKind) throws -> ObjectSeal? {
         let method = context.sealer.method
         guard method != .none else { return nil }
@@ -125,7 +127,7 @@ extension Repository {
         return context.sealer.seal(of: ObjectHeader(kind: kind, id: pack, seal: method, salt: salt!))
     }
 
-    /// The same by the copy of the salt at the pack's end, for a pack whose header is damaged.
+    /// Returns the seal by the copy of the salt at the pack's end, for a pack whose header is damaged.
     func packSealFromEnd(_ pack: ID128, kind: ObjectKind) throws -> ObjectSeal? {
         let method = context.sealer.method
         let size = try store.size(of: ObjectNames.pack(pack))
@@ -141,8 +143,9 @@ extension Repository {
         return bytes
     }
 
-    /// Reads the record of a begun session. Throws `CorruptionError` if the record is damaged, and `StoreError`:
-    /// `.notFound` if there is none.
+    /// Reads the record of a registered session.
+    ///
+    /// - Throws: `CorruptionError` if the record is damaged, and `StoreError`, which is `.notFound` if there is none.
     public func sessionRecord(_ session: ID128) throws -> SessionRecord {
         let key = ObjectNames.session(session)
         let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
@@ -152,7 +155,7 @@ extension Repository {
     }
 }
 
-/// The salts of packs that have been read, so that a header is read once and not for each blob.
+/// The salts of packs that have been read, so that each header is read once and not for each blob.
 final class PackSalts: @unchecked Sendable {
     private let monitor = Monitor()
     private var salts: [ID128: [UInt8]] = [:]

@@ -1,11 +1,11 @@
-// PackWitness: whether the packs that a backup counts on without writing them are in the store. The index says
-// what was stored once; a pack that has been lost since would otherwise be found missing only by a restore.
+// PackWitness: checks that the packs which a backup relies on without writing them are in the store. The index says
+// what was stored once. Without this check, only a restore would find that a pack has been lost since.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Looks once at each pack that it is told of. May be used from any thread.
+/// Checks each noted pack once. May be used from any thread.
 final class PackWitness: @unchecked Sendable {
     private let repository: Repository
     private let monitor = Monitor()
@@ -15,23 +15,23 @@ final class PackWitness: @unchecked Sendable {
 
     init(_ repository: Repository) { self.repository = repository }
 
-    /// What is wrong with packs, in the order in which it was found.
+    /// The damage found in packs, in the order in which it was found.
     var found: [CorruptionError] { monitor.locked { faults.map(\.error) } }
 
-    /// All that it says, for `Milestones`.
+    /// The whole state, for `Milestones`.
     var knowledge: String { monitor.locked { "\(seen.sorted()) \(faults.map(\.pack))" } }
 
-    /// Leaves out what was found of all packs but these: a collection may have removed the others since.
+    /// Drops the damage found in all packs but these. A collection may have removed the others since.
     func retain(_ packs: Set<ID128>) {
         monitor.locked { faults.removeAll { !packs.contains($0.pack) } }
     }
 
-    /// Never looks at these packs: this run has staged them, and publishes them before it refers to them.
+    /// Marks packs as seen. This run has staged them, and publishes them before it refers to them.
     func vouch(for packs: [SealedPack]) {
         monitor.locked { seen.formUnion(packs.map(\.pack.id)) }
     }
 
-    /// Takes note that a blob in `pack` will be referred to.
+    /// Notes that the run will refer to a blob in `pack`, and checks the pack if it is new.
     func note(_ pack: IndexedPack) {
         let isNew = monitor.locked {
             if pack.id == last { return false }
@@ -47,7 +47,7 @@ final class PackWitness: @unchecked Sendable {
         let reason: String
         do {
             let size = try repository.store.size(of: key)
-            // What was appended to a pack changes nothing of what is in it.
+            // Bytes appended to a pack do not change its blobs.
             if size == pack.size || size > pack.size && isWhole(pack) { return nil }
             reason = "it has \(size) bytes, the index says \(pack.size)"
         } catch  where error.kind == .notFound {
@@ -59,7 +59,7 @@ final class PackWitness: @unchecked Sendable {
         return CorruptionError(object: key.description, offset: 0, reason: reason)
     }
 
-    /// Whether the pack's list of blobs is where the pack ended once.
+    /// True if the pack's footer is whole at the size that the index says.
     private func isWhole(_ pack: IndexedPack) -> Bool {
         let footer = try? repository.packFooter(pack.id, size: Int(pack.size)) { range in
             var bytes = [UInt8](repeating: 0, count: range.count)

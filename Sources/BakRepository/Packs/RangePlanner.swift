@@ -1,20 +1,20 @@
-// RangePlanner: which ranges of which packs are read in one request. Blobs that lie close together are read together,
-// with what lies between them.
+// RangePlanner: which ranges of which packs to read in one request. It reads blobs that lie close together in one
+// request, along with the bytes between them.
 //
-// Always holds: all blobs of a request lie in its range of its pack; a request is longer than `mostBytes` only if its
-// first blob is; every blob is in one request.
+// Always holds: all blobs of a request lie in its range of its pack. A request is longer than `mostBytes` only if its
+// first blob is. Every blob is in exactly one request.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Blobs that one request to a store reads.
+/// The blobs that one request to a store reads.
 public struct PackRequest<Item> {
     /// The pack.
     public let pack: ID128
     /// The bytes of the pack that the request reads.
     public let range: Range<Int>
-    /// What is wanted of them, in the order in which it lies there.
+    /// The blobs to take from these bytes, in the order of their offsets.
     public let items: ArraySlice<Item>
 
     @usableFromInline
@@ -25,11 +25,12 @@ public struct PackRequest<Item> {
 
 extension PackRequest: Sendable where Item: Sendable {}
 
-/// Joins blobs to requests.
+/// Joins blobs into requests.
 public struct RangePlanner: Sendable {
-    /// What lies between two blobs is read along if it has at most so many bytes: a request of its own would cost more.
+    /// The largest gap between two blobs that one request reads along. A second request would cost more than reading
+    /// the gap.
     public var gapBytes: Int
-    /// A request has at most so many bytes, or one blob.
+    /// The most bytes of a request, unless its first blob is larger.
     public var mostBytes: Int
 
     /// Makes a planner; the defaults are for a store in a folder of this machine.
@@ -44,7 +45,7 @@ public struct RangePlanner: Sendable {
     ///
     /// - Parameters:
     ///   - rest: sorted by pack and offset.
-    ///   - location: where an item lies.
+    ///   - location: returns the location of an item.
     @inlinable
     public func next<Item>(
         _ rest: inout ArraySlice<Item>, _ location: (Item) -> BlobLocation
@@ -65,7 +66,7 @@ public struct RangePlanner: Sendable {
         return PackRequest(pack: first.pack, range: start..<end, items: together)
     }
 
-    /// All requests for items that are sorted by pack and offset.
+    /// Returns all requests for items that are sorted by pack and offset.
     @inlinable
     public func requests<Item>(for items: [Item], _ location: (Item) -> BlobLocation) -> [PackRequest<Item>] {
         var requests: [PackRequest<Item>] = []
@@ -75,9 +76,9 @@ public struct RangePlanner: Sendable {
     }
 }
 
-/// How far ahead of a reader it is worth to read: the further, the longer it has gone forward without a jump.
+/// How far to read ahead of a reader: the longer it goes forward without a jump, the further.
 public struct ReadAhead: Sendable {
-    /// Where a reader that goes forward reads next.
+    /// The offset of the next read if the reader goes forward.
     private var expected: UInt64 = 0
     private var windowBytes = 0
     private let mostBytes: Int
@@ -86,7 +87,7 @@ public struct ReadAhead: Sendable {
     /// Starts at the beginning of a file; the window grows to at most `mostBytes`.
     public init(mostBytes: Int = 1 << 20) { self.mostBytes = mostBytes }
 
-    /// Notes a read, and returns how many bytes from its start on to read now; at least what it asks for.
+    /// Notes a read, and returns how many bytes to read from its start: at least as many as it asks for.
     public mutating func bytes(reading range: Range<UInt64>) -> UInt64 {
         let isForward = range.lowerBound == expected
         windowBytes = isForward ? min(max(2 * windowBytes, Self.firstBytes), mostBytes) : 0
