@@ -1,29 +1,27 @@
-// DecodedSegment: a manifest segment as values, in which entries are found by their paths. Where it is damaged it has
-// what comes before that.
+// DecodedSegment: a manifest segment as values, in which entries are found by their paths. A damaged segment has the
+// entries before the damage.
 //
-// Always holds: its paths increase; extents belong to the entry that they follow, or to one of a segment before.
+// Always holds: the paths increase. Extents belong to the entry that they follow, or to one of an earlier segment.
 
 import BakCore
 import BakFormat
 
-/// A manifest segment as values. Holes that follow each other are one.
+/// A manifest segment as values. Adjacent holes are joined into one.
 struct DecodedSegment: Sendable {
-    /// Sorted by path, with the extents of further records in this segment.
+    /// The entries sorted by path, with the extents of all their records in this segment.
     private(set) var entries: [ManifestEntry] = []
-    /// Extents of a file of the segment before.
+    /// The extents of a file whose entry is in an earlier segment.
     private(set) var leadingExtents: [Extent] = []
-    /// Why it has no more, if it is damaged.
+    /// The damage that ended the decoding; nil if the segment is whole.
     private(set) var fault: (any Error)?
-    /// The length of all paths together.
+    /// The total length of all paths.
     private(set) var pathBytes = 0
-    /// How many extents all files have together.
+    /// The total number of extents of all files.
     private(set) var extentCount = 0
 
-    /// Reads and decodes a segment. What is wrong with it is its `fault`.
-    ///
-    /// Throws `StoreError`.
+    /// Reads and decodes a segment. Damage goes to `fault`. Throws `StoreError`.
     init(_ reference: ManifestSegmentReference, _ reader: SegmentReader) throws {
-        // Those of the file that the decoder is at.
+        // The extents of the file at which the decoder is.
         var extents: [Extent] = []
         do {
             try decode(try reader.decoder(reference), reference, &extents)
@@ -50,7 +48,7 @@ struct DecodedSegment: Sendable {
                 extents = []
                 var entry = try decoder.entry()
                 pathBytes += entry.path.count
-                // Its own are taken below.
+                // The extents of the entry's own record are added below.
                 if decoder.fields.hasExtents { entry.content = .extents([]) }
                 entries.append(entry)
                 guard decoder.fields.hasExtents else { continue }
@@ -68,25 +66,25 @@ struct DecodedSegment: Sendable {
         if case .extents = entries[last].content { entries[last].content = .extents(extents) }
     }
 
-    /// The entry of a path; nil if it is not among those that could be read.
+    /// Returns the entry of a path; nil if it is not among the entries that could be read.
     func entry(_ path: [UInt8]) -> ManifestEntry? {
         let place = PathOrder.firstIndex(of: entries.count, notBefore: path) { entries[$0].path }
         return place < entries.count && entries[place].path == path ? entries[place] : nil
     }
 
-    /// What the segment has of a file, whose entry is in it or in one before.
+    /// Returns the segment's extents of a file whose entry is in this segment or an earlier one.
     func extents(of path: [UInt8]) -> [Extent] {
         guard let entry = entry(path) else { return leadingExtents }
         guard case .extents(let extents) = entry.content else { return [] }
         return extents
     }
 
-    /// True if extents of a file that it has any of may be in the segments after it.
+    /// True if the next segment may hold more extents of a file that has some in this one.
     func mayContinue(_ path: [UInt8]) -> Bool { entries.last.map { $0.path == path } ?? true }
 }
 
 extension [Extent] {
-    /// Appends an extent. A hole after a hole makes that one longer.
+    /// Appends an extent. A hole after a hole extends the earlier one.
     package mutating func append(mergingHoles extent: Extent) {
         guard case .hole(let more) = extent, case .hole(var length)? = last else { return append(extent) }
         length.add(more)
@@ -94,17 +92,17 @@ extension [Extent] {
     }
 }
 
-/// Segments that were looked into last, decoded: paths are asked for about in their order. May be used from any thread.
+/// The decoded segments that were used last; callers ask for paths roughly in order. May be used from any thread.
 final class RecentSegments: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: [(number: Int, segment: DecodedSegment)] = []
     private static let mostSegments = 8
-    // A hostile segment has a hundred times as many entries as one of ours.
+    // A hostile segment has a hundred times as many entries as one that this program wrote.
     private static let mostEntries = 100_000
     private static let mostPathBytes = 32 << 20
     private static let mostExtents = 1 << 20
 
-    /// A segment by its number, which becomes the one that was looked into last.
+    /// Returns a segment by its number, and marks it as the last one used.
     func segment(_ number: Int) -> DecodedSegment? {
         monitor.locked {
             guard let place = recent.firstIndex(where: { $0.number == number }) else { return nil }
@@ -113,7 +111,8 @@ final class RecentSegments: @unchecked Sendable {
         }
     }
 
-    /// Keeps a segment as the one that was looked into last, and lets go of the oldest. One stays, however large it is.
+    /// Keeps a segment as the last one used, and drops the oldest ones over the limits. One segment stays, however
+    /// large.
     func keep(_ segment: DecodedSegment, _ number: Int) {
         monitor.locked {
             recent.append((number, segment))

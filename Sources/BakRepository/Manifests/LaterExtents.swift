@@ -1,22 +1,23 @@
-// LaterExtents: the extents that files have beyond their own records, read a second time. Whether a file is to be kept
-// is known when all of them have been read once, and a file may have more of them than fit into memory.
+// LaterExtents: the extents that files have beyond their own records, read a second time. Whether to keep a file is
+// known only after all its extents have been read once, and they may not all fit into memory.
 
 import BakCore
 import BakFormat
 
-/// The further extents of files of one snapshot, which are asked for in the order of their paths. For one thread.
+/// The further extents of files of one snapshot, asked for in the order of their paths. Belongs to one thread.
 public final class LaterExtents {
     private let open: () throws -> ManifestReader
     private lazy var reader = Result { try open() }
 
-    /// Makes one that opens the manifest when it is asked first.
+    /// Prepares to read a snapshot's manifest, which is opened at the first use.
     public init(of snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex) {
         open = { try ManifestReader(snapshot, repository: repository, index: index) }
     }
 
-    /// Appends an entry that has been read, with the extents that it has beyond its own record, to a manifest.
+    /// Appends an entry that has been read to a manifest, with the extents that it has beyond its own record.
     ///
-    /// Throws `CorruptionError` when the list of files is not what it was.
+    /// - Throws: `CorruptionError` if the list of files has changed, and the errors of `ManifestReader` and
+    ///   `ManifestWriter`.
     public func append(_ entry: ManifestEntry, to manifest: ManifestWriter) throws {
         let reader = try reader.get()
         try seek(entry.path, in: reader)
@@ -27,13 +28,13 @@ public final class LaterExtents {
     }
 
     private func seek(_ path: [UInt8], in reader: ManifestReader) throws {
-        // The extents of the file before have ended with the entry after it.
+        // Reading the extents of the file before has already moved to the entry after it.
         while reader.segment?.hasEntry != true || reader.segment?.path != path {
             let kind: ManifestSegmentDecoder.RecordKind?
             do {
                 kind = try reader.advance()
             } catch  where error is CorruptionError || error is MissingBlobError {
-                // As before: what is asked for was not in there.
+                // The first reading skipped this segment too, so the file is not in it.
                 _ = reader.skipSegment()
                 continue
             }

@@ -1,39 +1,39 @@
-// ManifestReader: the records of a snapshot as a stream, from any path on. One segment's
-// bytes are in memory and one record at a time is decoded: paths are front-coded, so that a hostile segment's
-// records could take thousands of times its size.
+// ManifestReader: the records of a snapshot as a stream, from any path on. It holds one segment's bytes in memory and
+// decodes one record at a time. Paths are front-coded, so the decoded records of a hostile segment could take thousands
+// of times its size.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// Reads a snapshot's manifest. For one thread.
+/// Reads a snapshot's manifest. Belongs to one thread.
 public final class ManifestReader {
     private let reader: SegmentReader
     private let root: ManifestRoot
     private var nextSegment: Int
     private var segmentName = ""
-    /// The segment being read, at the record that `advance` returned last. It borrows the bytes that `reader`
+    /// The segment being read, at the record that `advance` returned last. The segment borrows the bytes that `reader`
     /// returned last.
     public private(set) var segment: ManifestSegmentDecoder?
-    /// How many records have been read of the segment, and how many of them were found right.
+    /// The number of records read from the segment, and the number of them that passed the checks.
     private var recordCount = 0
     private var goodCount = 0
-    /// How many entries have been read of the segment.
+    /// The number of entries read from the segment.
     public private(set) var entryCount = 0
-    /// The last entry of the segments before.
+    /// The last entry of the earlier segments.
     private var before: (path: [UInt8], fields: ManifestSegmentDecoder.Fields)?
-    /// The content of the last entry so far, in bytes and extents.
+    /// The length of the last entry's content so far, in bytes and in extents.
     private var contentBytes: UInt64 = 0
     private var contentExtents = 0
-    /// Whether the segment may begin with extents of a file whose entry was skipped.
+    /// True if the segment may begin with extents of a file whose entry was skipped.
     private var startsWithinFile: Bool
-    /// The path of a file of which no more extents are handed out: segments that have nothing else are left out.
+    /// The path of a file whose further extents are left out. Segments that hold nothing else are not read.
     private var closedPath: [UInt8]?
 
-    /// Opens the manifest of a snapshot at its first record, or at the segment that holds the first record
-    /// at or after `path`.
+    /// Opens a snapshot's manifest at its first record, or at the segment that may hold the first record at or after
+    /// `path`.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public convenience init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []
     ) throws {
@@ -41,32 +41,35 @@ public final class ManifestReader {
         self.init(try reader.root(snapshot.root), reader, from: path)
     }
 
-    /// Opens a manifest whose root has been read, with a reader of its own.
+    /// Opens a manifest whose root has been read. `reader` must serve this manifest reader alone.
     init(_ root: ManifestRoot, _ reader: SegmentReader, from path: [UInt8] = []) {
         (self.root, self.reader) = (root, reader)
-        // Start at the segment before the first one whose first path is not before `path`: a file's extents
-        // may go over a boundary, and `path` may lie within the segment before.
+        // Start at the segment before the first one whose first path is at or after `path`. A file's extents may cross
+        // a boundary between segments, and `path` may lie within the segment before.
         let after =
             root.segments.firstIndex { !PathOrder.precedes($0.firstPath, path) } ?? root.segments.count
         nextSegment = max(0, after - 1)
         startsWithinFile = nextSegment > 0
     }
 
-    /// How many segments have been begun: says which the last record is in.
+    /// The number of segments begun so far, which tells in which segment the last record is.
     public var segmentNumber: Int { nextSegment }
 
     /// The segments of the manifest, in order.
     public var segments: [ManifestSegmentReference] { root.segments }
 
-    /// The next record as a value; nil after the last. Paths increase strictly over the whole stream. The extents of a
-    /// file may be shorter or longer than its size; together they are below 2^64 bytes. Throws as `advance` does.
+    /// Returns the next record as a value; nil after the last one. Paths increase strictly over the whole stream. The
+    /// extents of a file may be shorter or longer than the file; their total is below 2^64 bytes.
+    ///
+    /// - Throws: the same errors as `advance`.
     public func next() throws -> ManifestRecord? {
         guard let kind = try advance(), let segment else { return nil }
         return kind == .entry ? .entry(try segment.entry()) : .continuation(try segment.extentList())
     }
 
-    /// Goes on to the next record, to be looked at in `segment`; nil after the last. Throws `MissingBlobError`,
-    /// `CorruptionError` or `StoreError` if a segment cannot be read.
+    /// Moves to the next record, which `segment` then describes. Returns nil after the last record.
+    ///
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError` if a segment cannot be read.
     public func advance() throws -> ManifestSegmentDecoder.RecordKind? {
         while true {
             while let kind = try segment?.advance() {
@@ -85,41 +88,41 @@ public final class ManifestReader {
         }
     }
 
-    /// After `advance` threw what damage throws: leaves out the rest of that segment, so that reading goes on
-    /// with the one after it. Returns the path at which that segment begins.
+    /// Skips the rest of the segment, so that reading goes on with the next one. For use after `advance` threw because
+    /// of damage. Returns the first path of the skipped segment.
     public func skipSegment() -> [UInt8] {
-        // What comes next must follow what was handed out. A record that was refused says nothing.
+        // The next segment must follow the last record that passed the checks. A refused record does not count.
         let good = try? segment?.again(goodCount)
         (segment, entryCount, startsWithinFile) = (nil, 0, true)
         if let good, good.hasEntry { before = (good.path, good.fields) }
         return root.segments[nextSegment - 1].firstPath
     }
 
-    /// Goes on behind all that lies beneath a folder, of which the last record is or which holds it: segments that have
-    /// nothing else are not read. What of it comes in the segment being read is still handed out.
+    /// Skips everything beneath a folder, as far as whole segments hold nothing else. The last record must be the
+    /// folder or lie in it. Records beneath it in the current segment are still returned.
     public func skipContent(of folder: [UInt8]) {
-        // What comes right after all that a folder holds: '/' ranks below every other byte.
+        // The first path after everything beneath the folder: '/' ranks below every other byte.
         let next = folder + [1]
         guard nextSegment < root.segments.count,
             PathOrder.precedes(root.segments[nextSegment].firstPath, next)
         else { return }
-        // The segment before the first one that does not begin before it.
+        // Go on with the segment before the first one that begins at or after `next`.
         let place = PathOrder.firstIndex(of: root.segments.count, notBefore: next) {
             root.segments[$0].firstPath
         }
         keepLast()
         (segment, recordCount, goodCount, entryCount) = (nil, 0, 0, 0)
-        // It may begin with extents of a file that is passed over.
+        // That segment may begin with extents of a skipped file.
         (nextSegment, startsWithinFile, closedPath) = (place - 1, true, nil)
     }
 
-    /// Notes the last entry for the segments that come.
+    /// Keeps the last entry for the checks of the next segment.
     private func keepLast() {
         if entryCount > 0, let segment { before = (segment.path, segment.fields) }
     }
 
-    /// Checks the record that the segment stands at against the ones before; false for extents of a file that was
-    /// skipped, or that is too long already.
+    /// Checks the segment's current record against the earlier ones. Returns false for extents to leave out: those of a
+    /// skipped file, or of a file that is already too long.
     private func check(_ kind: ManifestSegmentDecoder.RecordKind) throws(CorruptionError) -> Bool {
         guard let segment else { return false }
         recordCount += 1
@@ -140,7 +143,7 @@ public final class ManifestReader {
             fields = segment.fields
             (contentBytes, contentExtents) = (0, 0)
         case .continuation:
-            // Within a segment the decoder has seen to it that there is a file to continue.
+            // Within a segment the decoder has checked that a continuation follows a file.
             if entryCount == 0, startsWithinFile {
                 if closedPath == nil { closedPath = promisedPath }
                 return false
@@ -155,12 +158,12 @@ public final class ManifestReader {
         if recordCount == 1, (kind == .entry ? segment.path : before?.path) != promisedPath {
             throw damage("it does not begin at the path that the root says")
         }
-        // Of a file that is longer already than it can be no more is handed out: whoever reads it finds it damaged.
+        // Leave out further extents if a file's extents already exceed its size. Its reader will find it damaged.
         if contentBytes > fields.stat.size {
             if closedPath == nil { closedPath = entryCount > 0 ? segment.path : before?.path }
             return false
         }
-        // Both are below 2^63.
+        // Both numbers are below 2^63, so the sum does not overflow.
         contentBytes += segment.extentBytes
         contentExtents += segment.extentCount
         guard contentExtents <= FormatLimits.extentsPerFile else {
@@ -170,7 +173,7 @@ public final class ManifestReader {
         return true
     }
 
-    /// The path that the root says the segment's first record has.
+    /// The path of the segment's first record according to the root.
     private var promisedPath: [UInt8] { root.segments[nextSegment - 1].firstPath }
 
     private func damage(_ reason: String) -> CorruptionError {

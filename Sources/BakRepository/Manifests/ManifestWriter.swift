@@ -1,38 +1,42 @@
 // ManifestWriter: turns a sorted stream of records into manifest segments and a root.
 //
-// A segment ends before an entry whose path hashes to a boundary, once the segment has a minimum size, or
-// when it is large. The boundary depends on the path alone, so that snapshots with mostly equal trees share
-// segments, whatever was added or removed elsewhere.
+// A segment ends before an entry whose path hashes to a boundary, if the segment has its minimum size by then, or when
+// the segment is large. The boundary depends on the path alone. Snapshots with mostly equal trees therefore share
+// segments, even if other entries were added or removed.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// Writes one run's manifest. For one thread.
+/// Writes one run's manifest. Belongs to one thread.
 public final class ManifestWriter {
     private let blobs: BlobWriter
     private var segment = ManifestSegmentEncoder()
     private var segments: [ManifestSegmentReference] = []
     private var lastPath: [UInt8] = []
 
-    /// Boundaries are sought in segments of at least this many bytes,
+    /// A segment ends at a boundary only if it has at least this many bytes.
     private static let minimumBytes = 16 << 10
-    /// fall on one path in so many,
+    /// One path in this many is a boundary.
     private static let boundaryPeriod: UInt64 = 128
-    /// and are forced at this many bytes.
+    /// A segment ends at this size even without a boundary.
     private static let maximumBytes = 256 << 10
-    /// or when the paths have so many bytes together: with what a run adds, less than a reader takes.
+    /// A segment ends when its paths have this many bytes in total. Even with the paths that runs add, a segment stays
+    /// below the limit of a reader.
     private static let maximumPathBytes = FormatLimits.segmentPathBytes / 2
-    /// Runs of at most this many bytes may be appended one after the other: only an entry can begin a segment.
+    /// The most bytes that consecutive runs may have in total. Only a single entry, never a run, can begin a segment.
     public static let longestRunBytes = 64 << 10
-    /// Their paths have at most so many bytes: half of what is left then.
+    /// The most bytes that the paths of consecutive runs may have in total: half of what `maximumPathBytes` leaves.
     public static let longestRunPathBytes = FormatLimits.segmentPathBytes / 4
 
-    /// Starts an empty manifest; `blobs` stores manifest segments.
+    /// Starts an empty manifest. `blobs` stores its segments.
     public init(_ blobs: BlobWriter) { self.blobs = blobs }
 
-    /// Appends an entry; its path must come after all before it. Extents over the limit of one record go
-    /// into continuations. Throws `RepositoryError.outsideLimits` for an entry that no reader would accept.
+    /// Appends an entry, whose path must come after all earlier paths. Extents over the limit of one record go into
+    /// continuations.
+    ///
+    /// - Throws: `RepositoryError.outsideLimits` if no reader would accept the entry, and the errors of
+    ///   `BlobWriter.store`.
     public func append(_ entry: ManifestEntry) throws {
         precondition(lastPath.isEmpty || PathOrder.precedes(lastPath, entry.path), "entries must be sorted")
         if let fault = entry.fault(after: lastPath) {
@@ -55,8 +59,10 @@ public final class ManifestWriter {
         }
     }
 
-    /// Appends an entry of one record, and the extents that come after these: each record's as `more` gives them, until
-    /// nil. Throws as `append` without further extents does, and what `more` throws.
+    /// Appends an entry of one record, and its further extents. `more` returns the extents of each continuation, and
+    /// nil at the end.
+    ///
+    /// - Throws: the same errors as `append` without `more`, and what `more` throws.
     public func append(_ entry: ManifestEntry, continuedBy more: () throws -> [Extent]?) throws {
         try append(entry)
         while let extents = try more() {
@@ -65,15 +71,15 @@ public final class ManifestWriter {
         }
     }
 
-    /// Appends unchanged entries as they are stored in a parent's segment. They must come after all before them,
-    /// and none of their paths may be a boundary.
+    /// Appends unchanged entries in the form in which a parent's segment stores them. They must come after all earlier
+    /// entries, and none of their paths may be a boundary.
     public func append(_ run: EntryRun) {
         guard run.count > 0 else { return }
         segment.append(run)
         lastPath = run.lastPath
     }
 
-    /// Whether a segment may end before the entry at `path`.
+    /// True if a segment may end before the entry at `path`.
     public static func isBoundary(_ path: [UInt8]) -> Bool {
         path.withUnsafeBytes(Checksum.xxh3_64) % boundaryPeriod == 0
     }
@@ -100,8 +106,10 @@ public final class ManifestWriter {
             blob: blob, recordCount: segment.recordCount, firstPath: segment.firstPath ?? [])
     }
 
-    /// Stores the root of what has been appended so far; appending may go on afterwards. Throws
-    /// `RepositoryError.manifestTooLarge` if the root is over the format's limits, and as `BlobWriter.store` does.
+    /// Stores the root of all entries appended so far. More entries may be appended afterwards.
+    ///
+    /// - Throws: `RepositoryError.manifestTooLarge` if the root exceeds the format's limits, and the errors of
+    ///   `BlobWriter.store`.
     public func storeRoot() throws -> BlobReference {
         let open = segment.recordCount > 0 ? [try store(segment)] : []
         let root = ManifestRoot(segments: segments + open)

@@ -1,8 +1,8 @@
-// SegmentCatalog: each distinct manifest segment of some snapshots once, with the snapshots that have it. Most segments
-// are in most snapshots of a device; whoever wants to know something of all files looks at each once.
+// SegmentCatalog: each distinct manifest segment of several snapshots once, with the snapshots that have it. Most
+// segments are in most snapshots of a device, so a search through all files reads each segment once.
 //
-// Always holds: segments are numbered in the order in which they were met first, and keep their numbers. Memory is some
-// dozens of bytes for each distinct segment, and a few for each break in the row of snapshots that have it.
+// Always holds: segments are numbered in the order of their first appearance, and keep their numbers. A distinct
+// segment takes some dozens of bytes, and a few more for each gap in the sequence of snapshots that have it.
 
 import BakCore
 import BakFormat
@@ -11,22 +11,22 @@ import BakFormat
 public struct SegmentCatalog: Sendable {
     /// A segment and its snapshots.
     public struct Segment: Sendable {
-        /// As the first root that names it does.
+        /// The reference in the first root that names the segment.
         public let reference: ManifestSegmentReference
-        /// The snapshots that have it, by the places that were given for them.
+        /// The snapshots that have the segment, by the places given to `note`.
         public fileprivate(set) var holders: PlaceRuns
     }
 
-    /// The segments by their numbers.
+    /// The segments in the order of their numbers.
     public private(set) var segments: [Segment] = []
     private var numbers: [ID128: Int] = [:]
 
     /// Makes an empty catalogue.
     public init() {}
 
-    /// Takes note that a snapshot has a segment, and returns the segment's number.
+    /// Notes that a snapshot has a segment, and returns the segment's number.
     ///
-    /// - Parameter place: the snapshot's; places come in increasing order.
+    /// - Parameter place: the snapshot's place. Places come in increasing order.
     @discardableResult
     public mutating func note(_ segment: ManifestSegmentReference, of place: Int) -> Int {
         if let number = numbers[segment.blob.id] {
@@ -38,7 +38,7 @@ public struct SegmentCatalog: Sendable {
         return segments.count - 1
     }
 
-    /// Takes note of all segments of a snapshot; returns those that no snapshot before has.
+    /// Notes all segments of a snapshot, and returns those that no earlier snapshot has.
     @discardableResult
     public mutating func note(_ root: ManifestRoot, of place: Int) -> ArraySlice<Segment> {
         let known = segments.count
@@ -46,7 +46,7 @@ public struct SegmentCatalog: Sendable {
         return segments[known...]
     }
 
-    /// The segments in the order in which they lie, so that packs are read from their beginning to their end.
+    /// Returns the segments in the order of their locations, so that packs are read from beginning to end.
     public func inReadingOrder(_ index: BlobIndex) -> [ManifestSegmentReference] {
         segments.map { ($0.reference, index.location(of: $0.reference.blob)) }.sorted { left, right in
             (left.1?.pack ?? .zero, left.1?.offset ?? 0, left.0.blob.id)
@@ -55,14 +55,14 @@ public struct SegmentCatalog: Sendable {
     }
 }
 
-/// A set of places, at least one, as runs of places that follow each other.
+/// A set of at least one place, stored as runs of consecutive places.
 public struct PlaceRuns: Sendable, Equatable {
     private var last: ClosedRange<Int>
     private var before: [ClosedRange<Int>] = []
 
     init(_ place: Int) { last = place...place }
 
-    /// Inserts a place that does not come before those that are there.
+    /// Inserts a place, which must not be below the largest one.
     mutating func insert(_ place: Int) {
         precondition(place >= last.upperBound)
         if place <= last.upperBound + 1 {
@@ -76,13 +76,13 @@ public struct PlaceRuns: Sendable, Equatable {
     /// The runs in increasing order.
     public var runs: [ClosedRange<Int>] { before + [last] }
 
-    /// How many places there are.
+    /// The number of places.
     public var count: Int { before.reduce(last.count) { $0 + $1.count } }
 
-    /// The place if there is only one.
+    /// The place if there is only one; otherwise nil.
     public var only: Int? { before.isEmpty && last.count == 1 ? last.lowerBound : nil }
 
-    /// True if the place is one of these.
+    /// True if the set has the place.
     public func contains(_ place: Int) -> Bool {
         last.contains(place) || before.contains { $0.contains(place) }
     }

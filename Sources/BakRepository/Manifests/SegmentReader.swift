@@ -1,28 +1,28 @@
-// SegmentReader: roots and segments of manifests from the repository, and the blobs that they refer to.
+// SegmentReader: reads roots and segments of manifests, and finds the blobs that they refer to.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// Reads parts of manifests. For one thread.
+/// Reads parts of manifests. Belongs to one thread.
 public final class SegmentReader {
     private let repository: Repository
     private let index: BlobIndex
     private lazy var reader = BlobReader(repository)
-    /// Where blobs are taken from instead, and the one that was read last.
+    /// The cache that blobs come from, if there is one, and the blob that was read last.
     private let cache: BlobCache?
     private var last: DecodedBlob?
 
     /// Makes a reader.
     ///
-    /// - Parameter cache: has the blobs that others read as well; nil where each is read once.
+    /// - Parameter cache: the cache for blobs that other readers use as well; nil if each blob is read once.
     public init(_ repository: Repository, _ index: BlobIndex, cache: BlobCache? = nil) {
         (self.repository, self.index, self.cache) = (repository, index, cache)
     }
 
-    /// A blob of a manifest, valid until the next call and while the reader is held.
+    /// Returns a blob of a manifest. The bytes are valid until the next call, and only while the reader is held.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public func bytes(_ blob: BlobReference) throws -> UnsafeRawBufferPointer {
         guard let cache else { return try reader.read(blob, kind: .manifestPack, index: index) }
         let found = try cache.blob(blob, kind: .manifestPack)
@@ -30,23 +30,25 @@ public final class SegmentReader {
         return found.bytes
     }
 
-    /// The root of a manifest.
+    /// Returns the root of a manifest.
     ///
-    /// Throws as `bytes` does.
+    /// - Throws: the same errors as `bytes`.
     public func root(_ blob: BlobReference) throws -> ManifestRoot {
         defer { last = nil }
         return try ManifestRoot(decoding: bytes(blob), object: "manifest root \(blob.id)")
     }
 
-    /// A decoder before a segment's first record. It borrows the bytes that `bytes` would return.
+    /// Returns a decoder that stands before a segment's first record. The decoder borrows the bytes that `bytes` would
+    /// return.
     ///
-    /// Throws as `bytes` does.
+    /// - Throws: the same errors as `bytes`.
     public func decoder(_ blob: BlobReference) throws -> ManifestSegmentDecoder {
         try ManifestSegmentDecoder(bytes(blob), object: Self.name(blob))
     }
 
-    /// The same of a segment that has as many records as its root says. Throws as `bytes` does, and `CorruptionError`
-    /// if it has another number.
+    /// Returns a decoder of a segment, after checking that the segment has as many records as its root says.
+    ///
+    /// - Throws: the same errors as `bytes`, and `CorruptionError` if the number of records is different.
     public func decoder(_ segment: ManifestSegmentReference) throws -> ManifestSegmentDecoder {
         let decoder = try decoder(segment.blob)
         guard decoder.recordsLeft == segment.recordCount else {
@@ -57,17 +59,19 @@ public final class SegmentReader {
         return decoder
     }
 
-    /// What errors call a segment.
+    /// Returns a segment's name for errors.
     public static func name(_ segment: BlobReference) -> String { "manifest segment \(segment.id)" }
 
     // MARK: What they refer to
 
-    /// Hands every chunk that a segment refers to to `body`; one that several files have comes several times.
+    /// Passes every chunk that a segment names to `body`. A chunk of several files is passed several times.
     func forEachChunk(of segment: ManifestSegmentReference, _ body: (BlobReference) -> Void) throws {
         try Self.forEachChunk(of: decoder(segment), body)
     }
 
-    /// The same for what a decoder has still to come. Throws `CorruptionError` if a record is damaged.
+    /// Passes every chunk of a decoder's remaining records to `body`.
+    ///
+    /// - Throws: `CorruptionError` if a record is damaged.
     public static func forEachChunk(
         of decoder: ManifestSegmentDecoder, _ body: (BlobReference) -> Void
     ) throws(CorruptionError) {
@@ -79,7 +83,7 @@ public final class SegmentReader {
         }
     }
 
-    /// The chunks of each of some segments, which as many threads read as there are readers.
+    /// Returns the chunks of each of these segments. If there are many, each reader gets a thread of its own.
     static func chunks(
         of segments: ArraySlice<ManifestSegmentReference>, _ readers: [SegmentReader]
     ) throws -> [[ID128]] {
@@ -104,7 +108,7 @@ public final class SegmentReader {
     private func chunks(of segments: ArraySlice<ManifestSegmentReference>) throws -> [[ID128]] {
         try segments.map { segment in
             var chunks: [ID128] = []
-            // A segment that was made for it names one chunk half a million times, and compresses to nothing.
+            // A hostile segment may name one chunk half a million times, and still compress to almost nothing.
             var limit = Self.manyChunks
             try forEachChunk(of: segment) {
                 chunks.append($0.id)
@@ -116,13 +120,13 @@ public final class SegmentReader {
         }
     }
 
-    /// More chunks than a segment of ours names.
+    /// More chunks than a segment of this program's writer names.
     private static let manyChunks = 1 << 15
 
-    /// Throws `MissingBlobError` unless everything that the manifest refers to may be counted on.
+    /// Throws `MissingBlobError` unless a session may rely on everything that the manifest refers to.
     func expectAll(of root: BlobReference) throws { try expectAll(of: root, where: index.holds) }
 
-    /// The same where everything that the manifest refers to must be as `isThere` says.
+    /// Throws `MissingBlobError` unless `isThere` returns true for everything that the manifest refers to.
     func expectAll(of root: BlobReference, where isThere: (BlobReference) -> Bool) throws {
         guard isThere(root) else { throw MissingBlobError(id: root.id) }
         for segment in try self.root(root).segments {
@@ -136,7 +140,7 @@ public final class SegmentReader {
     }
 }
 
-/// One thread's part of several segments. It is used by the thread until that is joined, and then by who joined it.
+/// One thread's share of several segments. The thread uses it until it is joined; then the thread that joined it does.
 private final class SharedScan: @unchecked Sendable {
     let segments: ArraySlice<ManifestSegmentReference>
     var reader: SegmentReader?

@@ -1,22 +1,22 @@
 // SnapshotContent: the bytes of one file of a snapshot, from any offset on. A file may have more extents than fit into
-// memory: those that one segment of the manifest has are there at a time.
+// memory, so it holds the extents of one manifest segment at a time.
 //
-// Always holds: every byte is verified, and lies where the list of extents has it; a list that does not add up to the
-// file's size is an error where it is seen. The list is read as far as a reader comes.
+// Always holds: every byte is verified and lies where the list of extents puts it. If the list does not add up to the
+// file's size, reading throws as soon as that shows. The list is read only as far as the reader gets.
 
 import BakCore
 import BakFormat
 
-/// Where the extents of a file are that have been found so far.
+/// The places of the extents found so far.
 private struct ExtentPlaces {
-    /// The segments that have some, each with the place in the file where these begin.
+    /// The segments that hold some of the extents, each with the offset in the file where these begin.
     private(set) var parts: [(segment: Int, start: UInt64)] = []
-    /// Their length together, in bytes, and how many there are.
+    /// The total length of the extents in bytes, and their number.
     private(set) var bytes: UInt64 = 0
     private(set) var count = 0
     private(set) var hasHole = false
 
-    /// Adds what a segment has.
+    /// Adds the extents of a segment.
     mutating func add(_ extents: [Extent], segment: Int) {
         guard !extents.isEmpty else { return }
         parts.append((segment, bytes))
@@ -27,7 +27,7 @@ private struct ExtentPlaces {
         count += extents.count
     }
 
-    /// The segment with the extent that holds the byte at `offset`; nil at the end.
+    /// Returns the segment with the extent that holds the byte at `offset`; nil at the end.
     func part(of offset: UInt64) -> (segment: Int, start: UInt64)? {
         guard offset < bytes else { return nil }
         var (low, high) = (0, parts.count)
@@ -39,26 +39,26 @@ private struct ExtentPlaces {
     }
 }
 
-/// A file's content. For one thread.
+/// A file's content. Belongs to one thread.
 public final class SnapshotContent {
-    /// What the snapshot says of the file, with the extents that are in the same segment as this.
+    /// The file's entry in the snapshot, with the extents that are in the entry's own segment.
     public let entry: ManifestEntry
     private let view: SnapshotView
     private var places = ExtentPlaces()
-    /// The last segment of which the extents have been found, and whether none may follow.
+    /// The last segment whose extents have been found, and whether the list ends there.
     private var lastSegment: Int
     private var isComplete: Bool
-    /// The extents of one segment, where each begins, and where the last ends.
+    /// The extents of one segment, the offset of each in the file, and the end of the last.
     private var extents: [Extent] = []
     private var starts: [UInt64] = []
     private var end: UInt64 = 0
-    /// The chunk that was read last, by where it begins, and what holds its bytes if the stream does not.
+    /// The chunk that was read last, by its offset in the file. `blob` holds its bytes if the stream does not.
     private var current: (start: UInt64, bytes: UnsafeRawBufferPointer, blob: DecodedBlob?)?
-    /// Reads chunks where the view has no cache.
+    /// Reads chunks if the view has no cache.
     private var stream: ChunkStream?
     private var readAhead = ReadAhead()
 
-    /// The content of a file whose entry is in a segment of the snapshot's manifest.
+    /// Prepares the content of the file whose entry is in segment number `segment` of the snapshot's manifest.
     init(_ entry: ManifestEntry, in segment: Int, of view: SnapshotView) {
         (self.entry, self.view, lastSegment) = (entry, view, segment)
         guard case .extents(let first) = entry.content else {
@@ -73,21 +73,21 @@ public final class SnapshotContent {
 
     // MARK: The list of extents
 
-    /// The length of the extents that have been found, in bytes; inline content has none.
+    /// The total length of the extents found so far, in bytes; 0 for inline content.
     public var foundBytes: UInt64 { places.bytes }
-    /// How many extents have been found.
+    /// The number of extents found so far.
     public var foundExtents: Int { places.count }
-    /// True if there is a hole among them.
+    /// True if one of them is a hole.
     public var hasHole: Bool { places.hasHole }
 
-    /// Finds all extents, or so many that there are too many for the file.
+    /// Finds all extents, or stops when there are too many for the file.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`, when the list cannot be read to its end.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError` if the list cannot be read to its end.
     public func findAll() throws {
         while foundBytes <= entry.stat.size, foundExtents <= FormatLimits.extentsPerFile, try findMore() {}
     }
 
-    /// Finds what the next segment has; false if there is no more.
+    /// Finds the extents in the next segment. Returns false if there are no more.
     private func findMore() throws -> Bool {
         guard !isComplete else { return false }
         let last = try view.segment(lastSegment)
@@ -95,7 +95,7 @@ public final class SnapshotContent {
             isComplete = true
             return false
         }
-        // What follows the damage may be extents of this file.
+        // The damaged part of the segment may hold extents of this file.
         if let fault = last.fault { throw fault }
         let next = lastSegment + 1
         guard next < view.root.segments.count, view.root.segments[next].firstPath == entry.path else {
@@ -123,7 +123,7 @@ public final class SnapshotContent {
             reason: "the chunks of /\(String(decoding: entry.path, as: UTF8.self)) do not add up to its size")
     }
 
-    /// The extent that holds the byte at `offset`, in `extents`; nil at the end.
+    /// Returns the position in `extents` of the extent that holds the byte at `offset`; nil at the end.
     private func place(of offset: UInt64) throws -> Int? {
         while offset >= places.bytes, places.bytes <= entry.stat.size, try findMore() { try expectPossible() }
         if starts.isEmpty || offset < starts[0] || offset >= end {
@@ -146,11 +146,11 @@ public final class SnapshotContent {
 
     // MARK: Reading
 
-    /// Fills `buffer` with what the file has from `offset` on; a hole reads as zeros. Returns how many bytes these are:
-    /// fewer than the buffer has at the end of the file, and before what cannot be read, which the next call then
-    /// throws.
+    /// Fills `buffer` with the file's bytes from `offset` on; a hole reads as zeros. Returns the number of bytes. It is
+    /// less than the buffer's size at the end of the file, and before a part that cannot be read; the next call then
+    /// throws the error.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
         if case .inline(let content) = entry.content {
             let rest = content.dropFirst(Int(min(offset, UInt64(content.count)))).prefix(buffer.count)
@@ -172,7 +172,7 @@ public final class SnapshotContent {
         return filled
     }
 
-    /// Reads what one extent has.
+    /// Reads from one extent.
     private func readPart(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
         guard let place = try place(of: offset) else {
             if places.bytes != entry.stat.size { throw wrongLength }
@@ -195,8 +195,8 @@ public final class SnapshotContent {
         }
     }
 
-    /// The bytes of a chunk, valid until the next call; with it those that follow are read when the reader goes
-    /// forward.
+    /// Returns the bytes of a chunk, valid until the next call. If the reader goes forward, the following chunks are
+    /// read along.
     private func chunk(_ reference: BlobReference, at place: Int) throws -> UnsafeRawBufferPointer {
         let start = starts[place]
         if let current, current.start == start { return current.bytes }
@@ -218,7 +218,7 @@ public final class SnapshotContent {
             return bytes
         }
         if wanted > UInt64(reference.length), !cache.has(reference, kind: .chunkPack) {
-            // What goes wrong is told when that chunk is come to.
+            // If one of these chunks cannot be read, the error is thrown when the reader gets to it.
             _ = try? cache.load(ahead(), kind: .chunkPack)
         }
         let blob = try cache.blob(reference, kind: .chunkPack)
@@ -226,12 +226,12 @@ public final class SnapshotContent {
         return blob.bytes
     }
 
-    /// So many chunks are read ahead at most.
+    /// The most chunks to read ahead.
     private static let mostAhead = 4096
 
-    /// The next stretch of the file that holds chunks; nil if there are only holes from `offset` on.
+    /// Returns the next range of the file that holds chunks; nil if there are only holes from `offset` on.
     ///
-    /// Throws as `read` does.
+    /// - Throws: the same errors as `read`.
     public func nextData(from offset: UInt64, size: UInt64) throws -> Range<UInt64>? {
         var (data, next): (UInt64?, UInt64) = (nil, offset)
         while let first = try place(of: next) {

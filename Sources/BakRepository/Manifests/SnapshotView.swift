@@ -1,19 +1,19 @@
 // SnapshotView: a snapshot as a tree of folders and files: an entry by its path, a folder's children, a file's content.
-// What lists, finds, compares, serves or mounts a snapshot looks at it through here.
+// All commands that list, find, compare, serve or mount a snapshot look at it through a view.
 //
-// Always holds: what is handed out was verified; memory is bounded whatever the manifest says. A folder's children cost
-// the segments that they are in, and not those of what lies beneath them. What is damaged is an error that names object
-// and offset, and costs nothing of the other segments.
+// Always holds: all results are verified, and memory is bounded whatever the manifest says. Listing a folder's children
+// reads the segments that they are in, and not those with only deeper entries. Damage is an error that names object and
+// offset, and does not affect other segments.
 
 import BakCore
 import BakFormat
 import Synchronization
 
-/// A snapshot to look at. May be used from any thread.
+/// A view of a snapshot. May be used from any thread.
 public final class SnapshotView: Sendable {
     /// The snapshot.
     public let snapshot: CommitRecord
-    /// Has the segments and chunks that were read last, if they are to be kept.
+    /// The cache of recently read segments and chunks; nil if nothing is kept.
     public let cache: BlobCache?
     let root: ManifestRoot
     private let repository: Repository
@@ -21,18 +21,16 @@ public final class SnapshotView: Sendable {
     private let recent = RecentSegments()
     private let streams = StreamPool()
     private let takesDamagedSegments: Bool
-    /// How often a segment was decoded, for tests.
+    /// The number of times that a segment was decoded, for tests.
     package let decodings = Atomic(0)
 
     /// Reads the root of a snapshot's manifest.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
-    ///
     /// - Parameters:
-    ///   - cache: of the same repository, for what is looked at again or by several; nil where a listing or a file is
-    ///     read once, which is faster so.
-    ///   - takesDamagedSegments: false if `entry` and `content` are to take nothing from a segment that is damaged in
-    ///     any part.
+    ///   - cache: a cache of the same repository, for content that is read again or by several readers. Nil is faster
+    ///     if each listing or file is read once.
+    ///   - takesDamagedSegments: true if `entry` and `content` may use the whole part of a damaged segment.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, cache: BlobCache? = nil,
         takesDamagedSegments: Bool = true
@@ -45,36 +43,35 @@ public final class SnapshotView: Sendable {
 
     // MARK: Listing
 
-    /// A stream of all records at or after a path, and a few before.
+    /// Returns a stream of all records at or after a path, and of a few before it.
     public func records(from path: [UInt8] = []) -> ManifestReader {
         ManifestReader(root, SegmentReader(repository, index, cache: cache), from: path)
     }
 
-    /// How deep a listing goes.
+    /// The depth of a listing.
     public enum Depth: Sendable {
-        /// To what lies in the folder itself.
+        /// Only the entries directly in the folder.
         case children
-        /// To everything beneath.
+        /// All entries beneath the folder.
         case everything
     }
 
-    /// Hands the entry at a path, and those beneath it as deep as is wanted, to `body` until that returns false.
-    /// Returns whether there is anything at or beneath the path.
-    ///
-    /// Throws `StoreError`, what `onDamage` throws, and what `body` throws.
+    /// Passes the entry at a path, and those beneath it to the given depth, to `body` until `body` returns false.
+    /// Returns true if there is an entry at or beneath the path.
     ///
     /// - Parameters:
     ///   - path: empty for the whole snapshot.
-    ///   - onDamage: told what keeps a part of the list from being read, a `CorruptionError` or `MissingBlobError`, and
-    ///     the path at which that part begins. Listing goes on behind it. A part that the listing does not need is not
-    ///     looked at.
+    ///   - onDamage: called if a part of the list cannot be read, with the path at which that part begins and the
+    ///     `CorruptionError` or `MissingBlobError`. The listing goes on after that part. It does not read parts that it
+    ///     does not need.
+    /// - Throws: `StoreError`, and what `onDamage` and `body` throw.
     @discardableResult
     public func list(
         _ path: [UInt8], _ depth: Depth,
         onDamage: (_ start: [UInt8], _ error: any Error) throws -> Void = { throw $1 },
         _ body: (ManifestEntry) throws -> Bool
     ) throws -> Bool {
-        // A listing of everything comes to each segment once.
+        // A listing of everything reads each segment once, so it needs no cache.
         let reader = ManifestReader(
             root, SegmentReader(repository, index, cache: depth == .children ? cache : nil), from: path)
         let nameStart = path.isEmpty ? 0 : path.count + 1
@@ -105,12 +102,11 @@ public final class SnapshotView: Sendable {
         }
     }
 
-    /// Hands the entries right in a folder to `body`, in their order, until that returns false. Their content has the
-    /// extents of their own records.
-    ///
-    /// Throws as `list` does; damage where `onDamage` is not given.
+    /// Passes the entries directly in a folder to `body`, in their order, until `body` returns false. An entry has only
+    /// the extents of its own record.
     ///
     /// - Parameter folder: empty for the top.
+    /// - Throws: the same errors as `list`, and damage if `onDamage` is not given.
     public func children(
         of folder: [UInt8], onDamage: (_ start: [UInt8], _ error: any Error) throws -> Void = { throw $1 },
         _ body: (ManifestEntry) throws -> Bool
@@ -120,25 +116,25 @@ public final class SnapshotView: Sendable {
 
     // MARK: Single entries
 
-    /// The entry of a path; nil if there is none. Its content has those extents that are in the same segment of the
-    /// manifest.
+    /// Returns the entry of a path; nil if there is none. The entry has only the extents that are in its own segment of
+    /// the manifest.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError` if the segment that has to have it cannot be read
-    /// so far.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError` if the segment that should hold the path cannot
+    ///   be read up to it.
     public func entry(at path: [UInt8]) throws -> ManifestEntry? { try find(path)?.entry }
 
-    /// The content of a regular file, for one thread; nil if there is no such file.
+    /// Returns the content of a regular file, for one thread; nil if there is no such file.
     ///
-    /// Throws as `entry` does.
+    /// - Throws: the same errors as `entry`.
     public func content(of path: [UInt8]) throws -> SnapshotContent? {
         guard let (entry, number) = try find(path), entry.stat.type == .regular else { return nil }
         return SnapshotContent(entry, in: number, of: self)
     }
 
-    /// The entry of a path and the number of its segment.
+    /// Returns the entry of a path and the number of its segment.
     private func find(_ path: [UInt8]) throws -> (entry: ManifestEntry, number: Int)? {
-        // A file's extents may fill several segments, which then all begin with its path: its entry is in the
-        // first of them, or in the one before. Only where one begins with it are two looked into.
+        // A file's extents may fill several segments, which then all begin with its path. Its entry is in the first of
+        // them or in the segment before. Only in this case does the search look into two segments.
         let after = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
             root.segments[$0].firstPath
         }
@@ -157,8 +153,8 @@ public final class SnapshotView: Sendable {
         return nil
     }
 
-    /// A stream of chunks, which `giveBack` takes back: to make one for each small file would cost more than to read
-    /// it.
+    /// Returns a stream of chunks, to be returned with `giveBack`. A new stream for each small file would cost more
+    /// than reading the file.
     func takeStream() -> ChunkStream { streams.take() ?? ChunkStream(repository, index) }
 
     /// Keeps a stream for another file.
@@ -167,8 +163,8 @@ public final class SnapshotView: Sendable {
         streams.add(stream)
     }
 
-    /// A segment by its place in the root. What is damaged of it is its fault, or is thrown where nothing of it is
-    /// taken then.
+    /// Returns a segment by its position in the root. If it is damaged, its `fault` says so; the call throws that fault
+    /// instead if the view takes no damaged segments.
     func segment(_ number: Int) throws -> DecodedSegment {
         let segment: DecodedSegment
         if let known = recent.segment(number) {
@@ -184,7 +180,7 @@ public final class SnapshotView: Sendable {
     }
 }
 
-/// Streams that no file is read by. May be used from any thread.
+/// The streams that no file uses now. May be used from any thread.
 private final class StreamPool: @unchecked Sendable {
     private let monitor = Monitor()
     private var streams: [ChunkStream] = []
