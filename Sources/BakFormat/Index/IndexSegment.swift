@@ -1,5 +1,5 @@
-// An index segment: where the blobs of one session's packs lie, or a part of what a collection found trusted.
-// `index/<session id>` or `index/<round>-<id>`, in the common frame.
+// An index segment: where the blobs of one session's packs lie, or one part of the base that a collection wrote. The
+// object is `index/<session id>` or `index/<round>-<id>`, in the common frame.
 //
 //   body
 //    16  repository id
@@ -8,18 +8,18 @@
 //   32 each  pack:   id 16 | size in bytes 8 | kind 1 | zero 7
 //   32 each  entry:  id 16 | pack number 4 | offset 4 | raw length 4 | stored length 4
 //
-// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed, or the
-// newest decision names it.
+// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed or the newest
+// decision names it.
 
 import BakCore
 
-/// A pack as an index names it.
+/// A pack in an index.
 public struct IndexedPack: Equatable, Sendable {
-    /// The pack's id, and so its name.
+    /// The pack's id, which is also its name.
     public var id: ID128
-    /// Its size in bytes.
+    /// The pack's size in bytes.
     public var size: UInt64
-    /// Whether it holds chunks or manifest segments.
+    /// The pack's kind: it holds chunks, or manifest segments and roots.
     public var kind: ObjectKind
 
     /// Makes a row.
@@ -29,24 +29,24 @@ public struct IndexedPack: Equatable, Sendable {
         self.kind = kind
     }
 
-    /// True if there can be such a pack.
+    /// True if a pack can have this kind and size.
     public var isPossible: Bool {
         (kind == .chunkPack || kind == .manifestPack) && size >= PackLayout.minimumBytes
             && size <= FormatLimits.packBytes
     }
 }
 
-/// A blob as an index names it.
+/// A blob in an index.
 public struct IndexEntry: Equatable, Sendable {
     /// The blob's id.
     public var id: ID128
-    /// The pack's place in the segment's list of packs.
+    /// The position of the blob's pack in the segment's list of packs.
     public var pack: UInt32
-    /// Where the blob's header begins in the pack.
+    /// The offset of the blob's header in the pack.
     public var offset: UInt32
-    /// Its length before compression.
+    /// The length before compression, in bytes.
     public var rawLength: UInt32
-    /// Its length in the pack without its header.
+    /// The length in the pack without the header, in bytes.
     public var storedLength: UInt32
 
     /// The length of a stored entry in bytes.
@@ -61,7 +61,7 @@ public struct IndexEntry: Equatable, Sendable {
         self.storedLength = storedLength
     }
 
-    /// What is wrong with the entry, given its pack; nil when it can be true.
+    /// Returns the fault of an entry in the given pack; nil if the entry is possible.
     public func fault(in pack: IndexedPack) -> String? {
         let end = UInt64(offset) + UInt64(PackLayout.blobHeaderBytes) + UInt64(storedLength)
         if rawLength == 0 || rawLength > FormatLimits.blobBytes { return "a blob of \(rawLength) bytes" }
@@ -73,16 +73,16 @@ public struct IndexEntry: Equatable, Sendable {
     }
 }
 
-/// The index of one session.
+/// The index of one session, or a part of a base.
 public struct IndexSegment: Equatable, Sendable {
-    /// The session that wrote it, or a random id for a part of a base.
+    /// The session that wrote the segment, or a random id for a part of a base.
     public var session: ID128
     /// The packs that entries refer to, sorted by id.
     public var packs: [IndexedPack]
     /// The blobs, sorted by id.
     public var entries: [IndexEntry]
 
-    /// Makes a segment from packs and their blobs, in any order. A blob that occurs twice is kept once.
+    /// Makes a segment from packs and their blobs, in any order. A blob that occurs twice gets one entry.
     public init(session: ID128, contents: [(pack: IndexedPack, blobs: [BlobRecord])]) {
         self.session = session
         let sorted = contents.sorted { $0.pack.id < $1.pack.id }
@@ -103,7 +103,7 @@ public struct IndexSegment: Equatable, Sendable {
         for entry in all where entries.last?.id != entry.id { entries.append(entry) }
     }
 
-    /// Makes a segment from lists that are sorted as a segment's are.
+    /// Makes a segment from lists that are already sorted.
     public init(session: ID128, packs: [IndexedPack], entries: [IndexEntry]) {
         (self.session, self.packs, self.entries) = (session, packs, entries)
     }
@@ -111,7 +111,7 @@ public struct IndexSegment: Equatable, Sendable {
     private static let headBytes = 24
     private static let packBytes = 32
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter(
             reservingCapacity: Self.headBytes + packs.count * Self.packBytes + entries.count
@@ -135,8 +135,9 @@ public struct IndexSegment: Equatable, Sendable {
         return ObjectFrame.encode(kind: .indexSegment, id: session, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -191,7 +192,7 @@ public struct IndexSegment: Equatable, Sendable {
 }
 
 extension ByteReader {
-    /// Reads a repository id and throws unless it is `repository`.
+    /// Reads a repository id. Throws unless it is `repository`.
     mutating func expectRepository(_ repository: ID128) throws(CorruptionError) {
         let start = self
         let found = try id()

@@ -1,9 +1,9 @@
-// What a manifest says of one path. A manifest is one stream of records sorted by path; a record is an
-// entry, or more extents of the file before it.
+// A path in a manifest. A manifest is a stream of records sorted by path. A record is an entry, or more extents of the
+// preceding file.
 
 import BakCore
 
-/// A blob by its id and its length before compression, which are compared together.
+/// A blob by its id and its length before compression. The two are compared together.
 public struct BlobReference: Hashable, Sendable {
     /// The blob's id.
     public var id: ID128
@@ -18,14 +18,14 @@ public struct BlobReference: Hashable, Sendable {
     }
 }
 
-/// A stretch of a file's content.
+/// A part of a file's content.
 public enum Extent: Hashable, Sendable {
     /// A chunk, by its id and length.
     case chunk(BlobReference)
-    /// A hole of so many bytes, which read as zeros.
+    /// A hole of this many bytes, which reads as zeros.
     case hole(UInt64)
 
-    /// The stretch's length in bytes.
+    /// The length in bytes.
     public var length: UInt64 {
         switch self {
         case .chunk(let reference): UInt64(reference.length)
@@ -44,24 +44,23 @@ public enum FileContent: Hashable, Sendable {
 
 /// One path of a snapshot.
 public struct ManifestEntry: Equatable, Sendable {
-    /// The path: components joined by '/', no leading slash.
+    /// The path: components joined by '/', without a leading slash.
     public var path: [UInt8]
     /// The fixed-size metadata; `allocatedBytes` is not stored.
     public var stat: FileStat
-    /// Names, link target, extended attributes.
+    /// The owner's names, the link target and the extended attributes.
     public var attributes: FileAttributes
     /// A regular file's content; nil for every other type.
     public var content: FileContent?
-    /// The file changed while it was read: what is stored may never have existed as a whole, and the
-    /// next backup reads it again.
+    /// True if the file changed while it was read. The stored content may never have existed as a whole, so the next
+    /// backup reads the file again.
     public var changedWhileRead: Bool
-    /// The file was read so soon after a change that another could carry the same timestamps: the next
+    /// True if the file was read so soon after a change that a later change could leave the same timestamps. The next
     /// backup reads it again.
     public var isUnsettled: Bool
-    /// In an archive: when a backup first missed the entry, which its source has no more; nil while the source
-    /// has it.
+    /// In an archive: when a backup first missed the entry in the source; nil while the source has it.
     public var goneSince: Timestamp?
-    /// What of it could not be read. The next backup reads it again.
+    /// The parts that could not be read. The next backup reads the entry again.
     public var missing: MissingParts
 
     /// Makes an entry.
@@ -82,10 +81,12 @@ public struct ManifestEntry: Equatable, Sendable {
 }
 
 extension ManifestEntry {
-    /// What keeps the entry out of a manifest; nil when it can be stored. Writers ask before, decoders after.
+    /// The reason why the entry cannot be stored; nil if it can. Writers check it before encoding, and decoders check
+    /// the same rules.
     public var fault: String? { fault(after: []) }
 
-    /// The same, where `possible` is a path that was found possible: what both paths share is not looked at again.
+    /// Returns the same as `fault`. `possible` is a path that passed the check, so the prefix that both paths share is
+    /// not checked again.
     public func fault(after possible: [UInt8]) -> String? {
         if path.count > FormatLimits.pathBytes { return Self.fault(ofPath: path[...]) }
         let shared = path[..<PathOrder.sharedBytes(possible, path)]
@@ -136,10 +137,10 @@ extension ManifestEntry {
         }
     }
 
-    /// What is wrong with an entry beneath a file, a link or a device.
+    /// The fault of an entry beneath a file, a link or a device.
     public static let beneathNoFolder = "an entry beneath what is no folder"
 
-    /// What is wrong with a path: no empty, `.` or `..` component, no NUL, no excess length.
+    /// Returns the fault of a path; nil if it has no empty, `.` or `..` component, no NUL and no excess length.
     static func fault(ofPath path: ArraySlice<UInt8>) -> String? {
         if path.count > FormatLimits.pathBytes { return "a path of \(path.count) bytes" }
         let isPossible = path.withUnsafeBufferPointer { path in
@@ -160,32 +161,32 @@ extension ManifestEntry {
         return isPossible ? nil : "a path with an impossible component"
     }
 
-    /// Whether a component of so many bytes, so many of them dots, can be a name.
+    /// True if a component of `bytes` bytes, of which `dots` are dots, can be a name.
     private static func isPossibleName(_ bytes: Int, _ dots: Int) -> Bool {
         bytes > 0 && bytes <= FormatLimits.nameBytes && !(dots == bytes && dots <= 2)
     }
 }
 
 extension MissingParts {
-    /// Every part that there is.
+    /// All parts that the format knows.
     private static let all: MissingParts = [.content, .attributes]
 
-    /// What keeps an entry of a type from missing these parts; nil when nothing does.
+    /// Returns the reason why an entry of a type cannot miss these parts; nil if it can.
     func fault(of type: FileType) -> String? {
         if !isSubset(of: .all) { return "missing parts \(rawValue)" }
         return contains(.content) && type != .regular ? "missing content of what is not a file" : nil
     }
 }
 
-/// The length of a run of extents, and what keeps them from being part of a file.
+/// Adds up a run of extents, and checks that they can be part of a file.
 public struct ExtentSum {
-    /// The extents' length together, in bytes.
+    /// The total length of the extents, in bytes.
     public private(set) var bytes: UInt64 = 0
 
-    /// Starts with none.
+    /// Starts without extents.
     public init() {}
 
-    /// Adds an extent; returns what is wrong with it, nil when nothing is.
+    /// Adds an extent. Returns its fault; nil if it has none.
     public mutating func add(_ extent: Extent) -> String? {
         if extent.length == 0 { return "an empty extent" }
         if case .chunk(let reference) = extent, reference.length > FormatLimits.blobBytes {
@@ -198,15 +199,15 @@ public struct ExtentSum {
     }
 }
 
-/// What holds for the extended attributes of one entry, taken in their order.
+/// The rules for the extended attributes of one entry, taken in their order.
 struct AttributeRules {
     private var last: [UInt8] = []
     private(set) var bytesLeft = FormatLimits.extendedAttributeBytes
 
-    /// Takes the next attribute; returns what is wrong with it, nil when nothing is.
+    /// Takes the next attribute. Returns its fault; nil if it has none.
     mutating func add(_ name: UnsafeRawBufferPointer, valueBytes: Int) -> String? {
         if name.contains(0) { return "an attribute's name with a zero byte" }
-        // The first name must come after the empty one: names are not empty.
+        // The first name must sort after the empty one, because names are not empty.
         if !last.lexicographicallyPrecedes(name) { return "attributes are not sorted" }
         last = Array(name)
         bytesLeft -= name.count + valueBytes
@@ -219,6 +220,6 @@ struct AttributeRules {
 public enum ManifestRecord: Equatable, Sendable {
     /// A path.
     case entry(ManifestEntry)
-    /// Further extents of the regular file whose record comes before.
+    /// Further extents of the preceding regular file.
     case continuation([Extent])
 }

@@ -1,4 +1,4 @@
-// The root of a manifest: its segments in order with their first paths, stored as a blob of a manifest pack.
+// The root of a manifest: the list of its segments with their first paths. It is stored as a blob of a manifest pack.
 //
 //   root = version 1 (1 byte) | number of segments | segment*
 //   segment = id 16 | length | number of records | shared prefix length with the first path before | suffix
@@ -7,11 +7,11 @@
 
 import BakCore
 
-/// A segment as the root names it.
+/// A segment as a root names it.
 public struct ManifestSegmentReference: Equatable, Sendable {
     /// The segment's blob.
     public var blob: BlobReference
-    /// How many records it has.
+    /// The number of its records.
     public var recordCount: Int
     /// The path of its first record.
     public var firstPath: [UInt8]
@@ -34,7 +34,7 @@ public struct ManifestRoot: Equatable, Sendable {
     /// Makes a root.
     public init(segments: [ManifestSegmentReference]) { self.segments = segments }
 
-    /// The blob's bytes.
+    /// Returns the blob's bytes.
     public func encode() -> [UInt8] {
         var writer = ByteWriter()
         writer.byte(Self.version)
@@ -52,8 +52,9 @@ public struct ManifestRoot: Equatable, Sendable {
         return writer.bytes
     }
 
-    /// Decodes and validates the blob's bytes. Throws `CorruptionError` if they are damaged, are over the format's
-    /// limits, or need a newer program.
+    /// Decodes and validates the blob's bytes.
+    ///
+    /// - Throws: `CorruptionError` if they are damaged, exceed the format's limits, or need a newer program.
     public init(decoding bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
         var reader = ByteReader(bytes, object: object)
         let version = try reader.byte()
@@ -75,7 +76,7 @@ public struct ManifestRoot: Equatable, Sendable {
             pathBudget -= shared + suffix.count
             guard pathBudget >= 0 else { throw start.corruption("too many bytes of paths") }
             let firstPath = Array(previous[..<shared] + suffix)
-            // What is shared was valid and in order before: only what follows needs a look.
+            // The shared prefix was valid before, so only the rest of the path needs a check.
             let name = previous[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
             guard firstPath.count <= FormatLimits.pathBytes else { throw start.corruption("a path too long") }
             if let fault = ManifestEntry.fault(ofPath: firstPath[name...]) { throw start.corruption(fault) }
@@ -98,8 +99,8 @@ public struct ManifestRoot: Equatable, Sendable {
 }
 
 extension ManifestRoot {
-    /// The length of the segments that come again, each time but the first, in bytes. Where all segments together are
-    /// within the limit of that, they are not told from each other: at most what they have together.
+    /// The total length in bytes of the repeated segments, not counting each segment's first occurrence. If all
+    /// segments together are within the limit, this is their total length, which is an upper bound.
     public var repeatedBytes: Int {
         let all = segments.reduce(0) { $0 + Int($1.blob.length) }
         guard all > FormatLimits.repeatedSegmentBytes else { return all }

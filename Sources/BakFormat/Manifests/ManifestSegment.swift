@@ -1,5 +1,5 @@
-// A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. Paths and what
-// repeats from entry to entry are coded against the entry before in the same segment.
+// A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. An entry's path and its
+// repeated fields are coded against the preceding entry of the segment.
 //
 //   segment  = version (1 byte) | number of records (varint) | record*
 //   record   = 1 entry | 2 extents
@@ -12,11 +12,12 @@
 //   content  = 0 bytes | 1 extents
 //   extents  = count | (length * 2 + (1 for a hole), id unless a hole)*
 //
-// Numbers are varints, strings have a varint length before them. Flag 16: changed while it was read; flag 32: read so
-// soon after a change that another could carry the same timestamps; flag 64: gone from the source of an archive; flag
-// 128: something of it could not be read, and is not stored. A segment with gone entries has version 2, any other
-// version 1: a reader that does not know them refuses it by its version. `ManifestEntry.fault` holds the rules that go
-// beyond the grammar, for writers and readers alike.
+// Numbers are varints. Strings have a varint length before them. Flag 16: the file changed while it was read. Flag 32:
+// it was read so soon after a change that another could carry the same timestamps. Flag 64: it is gone from the source
+// of an archive. Flag 128: a part of it could not be read and is not stored.
+//
+// A segment with gone entries has version 2, any other has version 1. A reader that does not know gone entries refuses
+// version 2. `ManifestEntry.fault` holds the rules beyond the grammar, for writers and readers.
 
 import BakCore
 
@@ -36,7 +37,7 @@ enum RecordTag {
     static let continuation: UInt8 = 2
 }
 
-/// What an entry is coded against: the entry before it in its segment.
+/// The values that an entry is coded against: those of the preceding entry in its segment.
 struct EntryContext: Sendable {
     var path: [UInt8] = []
     var uid: UInt32 = 0
@@ -46,22 +47,22 @@ struct EntryContext: Sendable {
     var device: UInt64 = 0
 }
 
-/// Unchanged entries in the form in which they stand in a parent's segment, where each follows the one before:
-/// they can be taken over without being decoded and encoded again.
+/// Consecutive unchanged entries in the form in which a parent's segment stores them. They pass into a new segment
+/// without being decoded and encoded again.
 public struct EntryRun: Sendable {
-    /// How many entries there are.
+    /// The number of entries.
     public private(set) var count = 0
     fileprivate(set) var records: [UInt8] = []
     fileprivate(set) var last = EntryContext()
     fileprivate var hasGone = false
 
-    /// Starts with none.
+    /// Makes an empty run.
     public init() {}
 
-    /// The records' length in bytes.
+    /// The length of the records in bytes.
     public var byteCount: Int { records.count }
 
-    /// The length of their paths together, in bytes.
+    /// The total length of their paths, in bytes.
     public private(set) var pathBytes = 0
 
     /// True if the last entry is a folder.
@@ -70,8 +71,8 @@ public struct EntryRun: Sendable {
     /// The path of the last entry.
     public var lastPath: [UInt8] { last.path }
 
-    /// Appends the entry that `decoder` stands at. It must be the one after the last of the run in that segment;
-    /// the first of a run must be the one after that with which the new segment ends.
+    /// Appends the entry at which `decoder` stands. In the parent's segment it must directly follow the last entry of
+    /// the run. The first entry of a run must directly follow the entry with which the new segment ends.
     public mutating func append(_ decoder: ManifestSegmentDecoder) {
         count += 1
         pathBytes += decoder.path.count
@@ -87,23 +88,23 @@ public struct ManifestSegmentEncoder {
     private var records = ByteWriter()
     private var previous: EntryContext?
     private var hasGone = false
-    /// How many records have been appended.
+    /// The number of records that have been appended.
     public private(set) var recordCount = 0
-    /// The first entry's path; for a segment that begins with a continuation, the path it continues.
+    /// The first entry's path. If the segment begins with a continuation, the path that it continues.
     public private(set) var firstPath: [UInt8]?
 
     /// The version byte at the start of a segment.
     static let version: UInt8 = 1
-    /// The same of a segment with gone entries.
+    /// The version byte of a segment with gone entries.
     static let versionWithGone: UInt8 = 2
 
     /// Starts an empty segment.
     public init() {}
 
-    /// The encoded length so far in bytes.
+    /// The encoded length so far, in bytes.
     public var byteCount: Int { records.count }
 
-    /// The length of all entries' paths together, in bytes.
+    /// The total length of all entries' paths, in bytes.
     public private(set) var pathBytes = 0
 
     /// Appends an entry.
@@ -118,7 +119,7 @@ public struct ManifestSegmentEncoder {
             device: entry.stat.device)
     }
 
-    /// Appends more extents of the file at `path`, at least one.
+    /// Appends at least one more extent of the file at `path`.
     public mutating func append(continuation extents: [Extent], path: [UInt8]) {
         precondition(!extents.isEmpty, "a record of further extents has some")
         begin(at: path)
@@ -131,7 +132,7 @@ public struct ManifestSegmentEncoder {
         recordCount += 1
     }
 
-    /// Appends a run, whose first entry must have followed the segment's last entry where it comes from.
+    /// Appends a run. In the segment that it comes from, its first entry must have followed this segment's last entry.
     public mutating func append(_ run: EntryRun) {
         precondition(recordCount > 0, "a run follows an entry")
         records.raw(run.records)
@@ -141,7 +142,7 @@ public struct ManifestSegmentEncoder {
         previous = run.last
     }
 
-    /// The segment.
+    /// Returns the segment.
     public func finish() -> [UInt8] {
         var segment = ByteWriter(reservingCapacity: records.count + 8)
         segment.byte(hasGone ? Self.versionWithGone : Self.version)

@@ -1,47 +1,47 @@
-// ManifestSegmentDecoder: takes a manifest segment apart, one record at a time.
+// ManifestSegmentDecoder: decodes a manifest segment, one record at a time.
 //
-// Always holds: a record that `advance` has returned is valid as a whole; looking at it allocates nothing until
-// it is asked for as a value. An unchanged file costs a backup no more than that look.
+// Always holds: a record that `advance` has returned is valid as a whole. Inspecting a record allocates nothing until
+// the caller asks for it as a value. A backup needs no more than this for an unchanged file.
 
 import BakCore
 
-/// Decodes and validates the records of one segment. It borrows the bytes. For one thread.
+/// Decodes and validates the records of one segment. It borrows the bytes. Belongs to one thread.
 public final class ManifestSegmentDecoder {
-    /// What a record is.
+    /// The kind of a record.
     public enum RecordKind: Sendable {
         /// A path.
         case entry
-        /// Further extents of the file before.
+        /// Further extents of the preceding file.
         case continuation
     }
 
-    /// The part of an entry that has a fixed size.
+    /// The fixed-size part of an entry.
     public struct Fields: Sendable {
         /// The fixed-size metadata.
         public var stat = FileStat(type: .regular)
-        /// The file changed while it was read.
+        /// True if the file changed while it was read.
         public var changedWhileRead = false
-        /// The file was read too soon after a change.
+        /// True if the file was read so soon after a change that a later change could leave the same timestamps.
         public var isUnsettled = false
-        /// When a backup first missed it; nil unless it is gone from the source of an archive.
+        /// When a backup first missed the entry; nil unless it is gone from the source of an archive.
         public var goneSince: Timestamp?
-        /// What of it could not be read.
+        /// The parts that could not be read.
         public var missing: MissingParts = []
-        /// Whether it is a regular file whose content is a list of extents.
+        /// True if this is a regular file whose content is a list of extents.
         public var hasExtents: Bool { form == .extents }
         fileprivate var form = ContentForm.none
-        /// The stored content: inline bytes, extents with their count, or a link's target.
+        /// The range of the stored content: inline bytes, or a link's target.
         fileprivate var content = 0..<0
-        /// The stored extended attributes with their count; empty when there are none.
+        /// The range of the stored extended attributes with their count; empty if there are none.
         fileprivate var attributes = 0..<0
     }
 
     fileprivate enum ContentForm: Sendable { case none, inline, extents, target }
 
-    // Unchecked: no closure gets hold of these, and to have each access checked at run time took a tenth of an
-    // unchanged backup's time.
+    // Unchecked, because no closure captures these properties. Checking each access at run time took a tenth of the
+    // time of an unchanged backup.
     @exclusivity(unchecked) private var reader: ByteReader
-    /// How many records are still to come.
+    /// The number of records that are still to come.
     @exclusivity(unchecked) public private(set) var recordsLeft: Int
     /// The path of the last entry.
     @exclusivity(unchecked) public private(set) var path: [UInt8] = []
@@ -49,23 +49,24 @@ public final class ManifestSegmentDecoder {
     @exclusivity(unchecked) public private(set) var fields = Fields()
     @exclusivity(unchecked) private var userName: [UInt8] = []
     @exclusivity(unchecked) private var groupName: [UInt8] = []
-    /// Whether an entry has come.
+    /// True if an entry has been read.
     @exclusivity(unchecked) public private(set) var hasEntry = false
-    /// How many bytes of paths may still come.
+    /// The number of path bytes that may still come.
     @exclusivity(unchecked) private var pathBytesLeft = FormatLimits.segmentPathBytes
-    /// Whether the segment's version says that it has gone entries, and whether one has come.
+    /// True if the segment's version announces gone entries. `hasGone` is true if one has been read.
     private let announcesGone: Bool
     @exclusivity(unchecked) private var hasGone = false
-    /// Where the last record stands, and where its extents do.
+    /// The ranges of the last record and of its extents.
     @exclusivity(unchecked) private var record = 0..<0
     @exclusivity(unchecked) private var extents = 0..<0
-    /// The length of the last record's extents together, in bytes.
+    /// The total length of the last record's extents, in bytes.
     @exclusivity(unchecked) public private(set) var extentBytes: UInt64 = 0
-    /// How many extents the last record has.
+    /// The number of extents of the last record.
     @exclusivity(unchecked) public private(set) var extentCount = 0
 
-    /// Starts before the segment's first record; `object` names it in errors. Throws `CorruptionError` if the bytes are
-    /// too many, end early, or need a newer program.
+    /// Starts before the segment's first record. Errors call the segment `object`.
+    ///
+    /// - Throws: `CorruptionError` if there are too many bytes, if they end early, or if they need a newer program.
     public init(_ bytes: UnsafeRawBufferPointer, object: String) throws(CorruptionError) {
         reader = ByteReader(bytes, object: object)
         guard bytes.count <= FormatLimits.segmentBytes else {
@@ -79,8 +80,9 @@ public final class ManifestSegmentDecoder {
         recordsLeft = try reader.count(upTo: reader.remaining, "the number of records")
     }
 
-    /// Goes on to the next record; nil after the last. Paths increase strictly within the segment. Throws
-    /// `CorruptionError` if the record, or what follows the last one, is damaged.
+    /// Moves to the next record; nil after the last one. Paths increase strictly within the segment.
+    ///
+    /// - Throws: `CorruptionError` if the record, or the end of the segment, is damaged.
     public func advance() throws(CorruptionError) -> RecordKind? {
         guard recordsLeft > 0 else {
             try reader.expectEnd()
@@ -100,14 +102,17 @@ public final class ManifestSegmentDecoder {
                 throw start.corruption("extents after an entry that has none")
             }
             try readExtents(start)
-            // The limits are on extents: of records without any there could be as many as a root can name.
+            // Only the number of extents is limited, so without this check a root could name any number of empty
+            // records.
             guard extentCount > 0 else { throw start.corruption("further extents, and none") }
             return .continuation
         default: throw start.corruption("an unknown kind of record")
         }
     }
 
-    /// The next record as a value; nil after the last. Throws `CorruptionError` as `advance` does.
+    /// Returns the next record as a value; nil after the last one.
+    ///
+    /// - Throws: `CorruptionError`, as `advance` does.
     public func next() throws(CorruptionError) -> ManifestRecord? {
         switch try advance() {
         case .entry?: .entry(try entry())
@@ -116,12 +121,12 @@ public final class ManifestSegmentDecoder {
         }
     }
 
-    // MARK: Looking at the last record
+    // MARK: Inspecting the last record
 
-    /// The last record's bytes as stored, which mean the same only after the record before it.
+    /// The last record's stored bytes. They keep their meaning only directly after the preceding record.
     public var storedRecord: UnsafeRawBufferPointer { .init(rebasing: reader.bytes[record]) }
 
-    /// What the entry after the last one is coded against. The path goes into the memory that `context` has.
+    /// Copies the values that the next entry is coded against. The path goes into memory that `context` already has.
     func copyContext(to context: inout EntryContext) {
         context.path.removeAll(keepingCapacity: true)
         context.path.append(contentsOf: path)
@@ -130,13 +135,15 @@ public final class ManifestSegmentDecoder {
         context.device = fields.stat.device
     }
 
-    /// Whether the last entry's own record has all of its content.
+    /// True if the last entry's own record has all of its content.
     public var isComplete: Bool { !fields.hasExtents || extentBytes == fields.stat.size }
 
-    /// How many bytes of content the last record has itself.
+    /// The number of bytes of inline content in the last record.
     public var inlineBytes: Int { hasEntry && fields.form == .inline ? fields.content.count : 0 }
 
-    /// Whether `isTrue` holds for each extent of the last record. Throws `CorruptionError` if an extent is damaged.
+    /// Returns true if `isTrue` holds for each extent of the last record.
+    ///
+    /// - Throws: `CorruptionError` if an extent is damaged.
     public func allExtents(_ isTrue: (Extent) -> Bool) throws(CorruptionError) -> Bool {
         guard !extents.isEmpty else { return true }
         var reader = part(extents)
@@ -146,8 +153,9 @@ public final class ManifestSegmentDecoder {
         return true
     }
 
-    /// The last entry as a value, with the extents of its own record. Throws `CorruptionError` if its content or
-    /// attributes are damaged.
+    /// Returns the last entry as a value, with the extents of its own record.
+    ///
+    /// - Throws: `CorruptionError` if its content or attributes are damaged.
     public func entry() throws(CorruptionError) -> ManifestEntry {
         var attributes = FileAttributes()
         (attributes.userName, attributes.groupName) = (userName, groupName)
@@ -172,15 +180,18 @@ public final class ManifestSegmentDecoder {
             goneSince: fields.goneSince, missing: fields.missing)
     }
 
-    /// Decodes the segment once more, up to the last of `count` records that it has given already. Throws
-    /// `CorruptionError` as `advance` does.
+    /// Decodes the segment again, and stops at record number `count`, which this decoder has already returned.
+    ///
+    /// - Throws: `CorruptionError`, as `advance` does.
     public func again(_ count: Int) throws(CorruptionError) -> ManifestSegmentDecoder {
         let decoder = try ManifestSegmentDecoder(reader.bytes, object: reader.object)
         for _ in 0..<count { _ = try decoder.advance() }
         return decoder
     }
 
-    /// The extents of the last record. Throws `CorruptionError` if one of them is damaged.
+    /// Returns the extents of the last record.
+    ///
+    /// - Throws: `CorruptionError` if one of them is damaged.
     public func extentList() throws(CorruptionError) -> [Extent] {
         var list: [Extent] = []
         _ = try allExtents {
@@ -251,10 +262,10 @@ public final class ManifestSegmentDecoder {
         let shared = try reader.count(upTo: path.count, "the shared prefix")
         let suffix = try reader.slice(upTo: FormatLimits.pathBytes - shared, "a path")
         if hasEntry {
-            // What both share cannot decide their order.
+            // The shared prefix cannot decide the order.
             let rest = path[shared...]
             guard PathOrder.precedes(rest, suffix) else { throw start.corruption("paths are not sorted") }
-            // What lies beneath an entry follows it at once.
+            // Everything beneath an entry follows it directly.
             if fields.stat.type != .directory, suffix.count > rest.count,
                 suffix[rest.count] == UInt8(ascii: "/"), suffix.starts(with: rest)
             {
@@ -265,7 +276,7 @@ public final class ManifestSegmentDecoder {
         path.append(contentsOf: suffix)
         pathBytesLeft -= path.count
         guard pathBytesLeft >= 0 else { throw start.corruption("too many bytes of paths") }
-        // What is shared was possible before, up to the name that goes on.
+        // The shared prefix was valid before, so check only from its last name on, which may be cut.
         let name = path[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         if let fault = ManifestEntry.fault(ofPath: path[name...]) { throw record.corruption(fault) }
     }
@@ -333,7 +344,7 @@ extension ByteReader {
         return .chunk(BlobReference(id: try id(), length: UInt32(length)))
     }
 
-    /// A byte string that has been read before, so that its length is known to be sound.
+    /// Reads a byte string that `advance` has read before, so that its length is known to be valid.
     fileprivate mutating func knownSlice() throws(CorruptionError) -> UnsafeRawBufferPointer {
         try slice(upTo: remaining, "a length")
     }

@@ -6,7 +6,7 @@ public enum FormatLimits {
     public static let version: UInt16 = 1
     /// The most bytes a blob may have before compression.
     public static let blobBytes = (16 << 20) - 1
-    /// The most bytes a pack may have; offsets in a pack are 32-bit.
+    /// The most bytes a pack may have. Offsets in a pack are 32-bit.
     public static let packBytes = (1 << 32) - 1
     /// The most bytes a path may have.
     public static let pathBytes = 1 << 16
@@ -14,23 +14,24 @@ public enum FormatLimits {
     public static let nameBytes = 1024
     /// The most bytes of extended attributes, names and values, that an entry may have.
     public static let extendedAttributeBytes = 4 << 20
-    /// The most extents in one manifest record; a file with more continues in further records.
+    /// The most extents in one manifest record. A file with more extents continues in further records.
     public static let extentsPerRecord = 2048
-    /// The most bytes of a file that may stand in the manifest itself.
+    /// The most bytes of a file that may be stored in the manifest itself.
     public static let inlineBytes = 4096
-    /// The most bytes that the first paths of a manifest's segments may have together: they are stored
-    /// front-coded, and a small root could otherwise stand for tens of gigabytes.
+    /// The most bytes that the first paths of a manifest's segments may have in total. They are stored front-coded, so
+    /// a small root could otherwise expand to tens of gigabytes.
     public static let rootPathBytes = 128 << 20
-    /// The most bytes that the segments may have together which a root names again, each time but the first: they are
-    /// stored once, and a small repository could otherwise stand for terabytes. Forty terabytes of one chunk need less.
+    /// The most bytes of repeated segments that a root may name, not counting each segment's first occurrence. Equal
+    /// segments are stored once, so a small repository could otherwise expand to terabytes. Forty terabytes of one
+    /// repeated chunk stay below this limit.
     public static let repeatedSegmentBytes = 4 << 30
-    /// The most bytes a manifest segment may have: a forced boundary plus the largest record fit.
+    /// The most bytes a manifest segment may have. A segment at its forced boundary plus the largest record fits.
     public static let segmentBytes = 8 << 20
-    /// The most bytes that the paths of a segment may have together: they are front-coded, and a small segment could
-    /// otherwise stand for gigabytes.
+    /// The most bytes that the paths of a segment may have in total. They are front-coded, so a small segment could
+    /// otherwise expand to gigabytes.
     public static let segmentPathBytes = 32 << 20
-    /// The most extents that a file may have: 4 TiB of the shortest usual chunks. Equal segments are stored once, and a
-    /// small manifest could otherwise stand for any number.
+    /// The most extents that a file may have: 4 TiB of the shortest usual chunks. Equal segments are stored once, so a
+    /// small manifest could otherwise name any number of extents.
     public static let extentsPerFile = 1 << 26
     /// The most blobs that a pack may have, so that its footer table fits into memory.
     public static let packBlobs = 1 << 20

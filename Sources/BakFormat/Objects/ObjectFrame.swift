@@ -6,7 +6,7 @@
 //        9      1  seal method
 //       10      2  format version
 //       12      4  zero
-//       16     16  object id: what the object's name says, so that a swapped object is found
+//       16     16  object id, the same as in the object's name, so that a swapped object is found
 //       32     32  salt of the seal, zero when not sealed
 //
 // A pack ends with its own tail (PackLayout). Every other object is `header | body | checksum`, where the
@@ -15,7 +15,7 @@
 import BakCodec
 import BakCore
 
-/// What an object is. The raw values are stored.
+/// The kind of an object. The raw values are stored.
 public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case config = 1
     case chunkPack = 2
@@ -30,7 +30,7 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
     case keySlot = 11
     case vouch = 12
 
-    /// What messages call it.
+    /// The name of the kind in messages.
     public var noun: String {
         switch self {
         case .config: "configuration"
@@ -55,18 +55,18 @@ public struct ObjectHeader: Equatable, Sendable {
     public static let byteCount = 64
     static let magic: UInt64 = 0x6572_6f74_736b_6162  // "bakstore"
 
-    /// Whether `bytes` begin as those of every object do, whatever follows.
+    /// True if `bytes` begin with the magic number of every object.
     public static func isOurs(_ bytes: [UInt8]) -> Bool {
         bytes.starts(with: withUnsafeBytes(of: magic.littleEndian, Array.init))
     }
 
-    /// What the object is.
+    /// The kind of the object.
     public var kind: ObjectKind
-    /// The id that the object's name says too.
+    /// The id, which the object's name also contains.
     public var id: ID128
-    /// How the object's byte strings are sealed.
+    /// How the object's contents are sealed.
     public var seal: SealMethod
-    /// What the object's key is derived with; empty when it is not sealed.
+    /// The salt from which the object's key is derived; empty if the object is not sealed.
     public var salt: [UInt8]
     /// Where the salt begins in the header.
     public static let saltOffset = 32
@@ -80,7 +80,7 @@ public struct ObjectHeader: Equatable, Sendable {
         self.salt = salt
     }
 
-    /// Writes the 64 bytes.
+    /// Writes the header's 64 bytes.
     public func store(to pointer: UnsafeMutableRawPointer) {
         pointer.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
         pointer.storeBytes(of: Self.magic.littleEndian, as: UInt64.self)
@@ -91,7 +91,7 @@ public struct ObjectHeader: Equatable, Sendable {
         (pointer + Self.saltOffset).copyMemory(from: salt, byteCount: salt.count)
     }
 
-    /// The 64 bytes.
+    /// The header's 64 bytes.
     var bytes: [UInt8] {
         [UInt8](unsafeUninitializedCapacity: Self.byteCount) { buffer, count in
             store(to: buffer.baseAddress!)
@@ -99,9 +99,10 @@ public struct ObjectHeader: Equatable, Sendable {
         }
     }
 
-    /// Reads a header whose bytes were found whole by a checksum, and checks it against what the
-    /// object's name promises; a nil `id` accepts any. Throws `CorruptionError` if the header does not fit or needs a
-    /// newer program.
+    /// Reads a header whose bytes a checksum has verified, and checks it against the kind and id that the object's name
+    /// promises. A nil `id` accepts any.
+    ///
+    /// - Throws: `CorruptionError` if the header does not fit or needs a newer program.
     public init(
         _ reader: inout ByteReader, expecting kinds: Set<ObjectKind>, id expectedID: ID128?
     ) throws(CorruptionError) {
@@ -143,9 +144,9 @@ extension ObjectHeader {
             "it has format version \(version); this program reads version \(FormatLimits.version)")
     }
 
-    /// Throws when a program of a later format wrote the object that begins with `bytes`. That is asked before
-    /// any checksum, which a later format may compute in another way. An object which is whole as soon as this
-    /// program's version stands in it, as `isWhole` says of a header, is one of ours with a damaged version.
+    /// Throws if a program of a later format wrote the object that begins with `bytes`. Call it before verifying a
+    /// checksum, because a later format may compute that differently. If the object is whole with this program's
+    /// version in its header, as `isWhole` tells, only the version is damaged; then this does not throw.
     static func refuseNewer(
         _ bytes: UnsafeRawBufferPointer, object: String, isWhole: (_ header: UnsafeRawBufferPointer) -> Bool
     ) throws(CorruptionError) {
@@ -163,11 +164,11 @@ extension ObjectHeader {
     }
 }
 
-/// What every object of one repository is framed with.
+/// The parameters that all objects of one repository are framed with.
 public struct FrameContext: Sendable {
-    /// The repository's id, which every object's body names.
+    /// The repository's id, which the body of every object contains.
     public var repository: ID128
-    /// Seals and opens what is stored.
+    /// Seals and opens the stored bytes.
     public var sealer: Sealer
 
     /// Makes a context.
@@ -178,12 +179,12 @@ public struct FrameContext: Sendable {
 }
 
 extension Sealer {
-    /// The header of a new object, with a salt of its own.
+    /// Returns the header of a new object, with a fresh salt.
     public func newHeader(kind: ObjectKind, id: ID128) -> ObjectHeader {
         ObjectHeader(kind: kind, id: id, seal: method, salt: freshSalt())
     }
 
-    /// The seal of the object that has this header; nil in a plain repository.
+    /// Returns the seal of the object with this header; nil in a plain repository.
     public func seal(of header: ObjectHeader) -> ObjectSeal? {
         header.bytes.withUnsafeBytes {
             object(kind: header.kind.rawValue, id: header.id, salt: header.salt, header: $0)
@@ -191,14 +192,14 @@ extension Sealer {
     }
 }
 
-/// Objects with one body: everything but packs.
+/// The frame of objects with one body: all objects except packs.
 public enum ObjectFrame {
     /// The length of the checksum at the end.
     public static let checksumBytes = 16
-    /// What header and checksum add to a body, beside the seal's overhead.
+    /// The bytes that header and checksum add to a body, besides the seal's overhead.
     public static let overheadBytes = ObjectHeader.byteCount + checksumBytes
 
-    /// Seals `body` and puts it into its frame.
+    /// Seals `body` and frames it.
     public static func encode(kind: ObjectKind, id: ID128, body: [UInt8], sealer: Sealer) -> [UInt8] {
         let header = sealer.newHeader(kind: kind, id: id)
         let end = ObjectHeader.byteCount + body.count + sealer.method.overhead
@@ -218,8 +219,10 @@ public enum ObjectFrame {
         }
     }
 
-    /// Checks all of an object that can be checked without a key: its checksum and its header. Returns the header,
-    /// and the body as it is stored. Throws `CorruptionError` if they are damaged, do not fit, or need a newer program.
+    /// Checks an object as far as possible without a key: its checksum and its header. Returns the header, and the body
+    /// in its stored form.
+    ///
+    /// - Throws: `CorruptionError` if the bytes are damaged, do not fit, or need a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kinds: Set<ObjectKind>, id: ID128?
     ) throws(CorruptionError) -> (header: ObjectHeader, body: UnsafeRawBufferPointer) {
@@ -245,9 +248,11 @@ public enum ObjectFrame {
         return (header, UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...]))
     }
 
-    /// Checks the checksum of an object of `size` bytes piece by piece, so that no memory is set aside for one that
-    /// only claims to be large: a damaged one, or holes. `read` fills a buffer with the bytes from an offset on. Throws
-    /// `CorruptionError` if the checksum does not match or the object needs a newer program, and what `read` throws.
+    /// Verifies the checksum of an object of `size` bytes piece by piece. A damaged or sparse object that only claims
+    /// to be large therefore takes no memory. `read` fills a buffer with the bytes from an offset on.
+    ///
+    /// - Throws: `CorruptionError` if the checksum does not match or the object needs a newer program, and what `read`
+    ///   throws.
     public static func checkPieces(
         size: Int, object: String, read: (Int, UnsafeMutableRawBufferPointer) throws -> Void
     ) throws {
@@ -283,8 +288,9 @@ public enum ObjectFrame {
                 object: object, offset: size - checksumBytes, reason: "its bytes do not match its checksum")
     }
 
-    /// Checks the frame, opens the body and hands `read` the header and a reader over the body. Throws
-    /// `CorruptionError` if the object is damaged or does not open, and what `read` throws.
+    /// Checks the frame, opens the body and passes the header and a reader of the body to `read`.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged or does not open, and what `read` throws.
     public static func decode<R>(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kind: ObjectKind, id: ID128?,
         sealer: Sealer,
@@ -296,7 +302,7 @@ public enum ObjectFrame {
         }
     }
 
-    /// Opens a sealed body that begins at `offset` of its object, and hands `read` a reader over it.
+    /// Opens a sealed body that begins at `offset` of its object, and passes a reader of the body to `read`.
     static func open<R>(
         _ sealed: UnsafeRawBufferPointer, of header: ObjectHeader, at offset: Int, object: String,
         sealer: Sealer, _ read: (inout ByteReader) throws(CorruptionError) -> R

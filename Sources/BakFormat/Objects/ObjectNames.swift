@@ -1,51 +1,51 @@
-// Where a repository's objects lie in its store. The names are the format's; see docs/format.md.
+// ObjectNames: the keys of a repository's objects in its store. The names are part of the format; see docs/format.md.
 
 import BakCore
 import BakStorage
 
-/// Object keys, by what they name.
+/// The keys of objects, by kind.
 public enum ObjectNames {
     /// The configuration.
     public static let config = ObjectKey("config")
     /// The folder of commit records.
     public static let snapshots = "snapshots"
-    /// The folder of the commit records' spares. Its name sorts before `snapshots`, so that a program that copies a
-    /// repository in the order of names while a backup runs never copies a spare without its record.
+    /// The folder of the spares of commit records. Its name sorts before `snapshots`. If a program copies a repository
+    /// in the order of names while a backup runs, it therefore never copies a spare without its record.
     public static let spares = "records"
-    /// The folder of begun sessions.
+    /// The folder of registered sessions.
     public static let sessions = "sessions"
     /// The folder of index segments.
     public static let index = "index"
     /// The folder of forget markers.
     public static let forgotten = "forget"
-    /// The folder of what was called safe to delete.
+    /// The folder of vouches.
     public static let vouched = "vouched"
-    /// The folder of what prune writes.
+    /// The folder of the plans and decisions of collections.
     public static let collections = "gc"
     /// The folder of key slots.
     public static let keys = "keys"
-    /// The folder that the folders of packs lie in.
+    /// The folder that contains the folders of packs.
     public static let packs = "packs"
-    /// The 256 folders of packs, by the first two digits of a pack's id.
+    /// The 256 folders of packs, named by the first two digits of a pack's id.
     public static let packFolders = (0..<256).map { "packs/" + String(Hex.encode([UInt8($0)])) }
 
-    /// Every folder of a repository's objects.
+    /// All folders of a repository's objects.
     public static let folders =
         [snapshots, spares, sessions, index, forgotten, vouched, collections, keys, packs] + packFolders
 
-    /// A pack.
+    /// The key of a pack.
     public static func pack(_ id: ID128) -> ObjectKey {
         let name = id.description
         return ObjectKey("packs/\(name.prefix(2))/\(name)")
     }
 
-    /// True if a key is the name of one of the folders of packs.
+    /// True if a key names one of the folders of packs.
     public static func isPackFolder(_ key: ObjectKey) -> Bool {
         let text = key.description.utf8
         return text.count == packs.utf8.count + 3 && isBeneathPackFolder(text)
     }
 
-    /// True if a key is a name directly in one of the folders of packs.
+    /// True if a key names something directly in one of the folders of packs.
     public static func isInPackFolder(_ key: ObjectKey) -> Bool {
         let text = key.description.utf8
         let name = text.dropFirst(packs.utf8.count + 3)
@@ -62,21 +62,21 @@ public enum ObjectNames {
             }
     }
 
-    /// The id of a pack; nil when the key names something else.
+    /// Returns the id of a pack; nil if the key names something else.
     public static func pack(in key: ObjectKey) -> ID128? {
         guard let id = id(in: key), pack(id) == key else { return nil }
         return id
     }
 
-    /// A key slot of an encrypted repository.
+    /// The key of a key slot.
     public static func keySlot(_ id: ID128) -> ObjectKey { ObjectKey("keys/\(id)") }
 
-    /// Says that a key slot is to go. Each try at a removal has one of its own.
+    /// The key of a request to remove a key slot. Each attempt at a removal has an id of its own.
     public static func keyRemoval(_ slot: ID128, _ removal: ID128) -> ObjectKey {
         ObjectKey("keys/\(slot).remove-\(removal)")
     }
 
-    /// The slot that is to go; nil when the key names something else.
+    /// Returns the slot that a request asks to remove; nil if the key names something else.
     public static func keyRemoval(in key: ObjectKey) -> ID128? {
         let name = key.description.split(separator: "/").last ?? ""
         let parts = name.split(separator: ".", maxSplits: 1)
@@ -86,36 +86,36 @@ public enum ObjectNames {
         return slot
     }
 
-    /// What a collection means to delete.
+    /// The key of a collection's plan.
     public static func plan(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).plan") }
 
-    /// What a collection decided.
+    /// The key of a collection's decision.
     public static func decision(_ number: UInt64) -> ObjectKey { ObjectKey("gc/\(number).decision") }
 
-    /// A segment of the index that a collection's decision names.
+    /// The key of an index segment of the base that a decision names.
     public static func baseSegment(_ number: UInt64, _ id: ID128) -> ObjectKey {
         ObjectKey("index/\(number)-\(id)")
     }
 
-    /// The mark of a snapshot that is not wanted any more.
+    /// The key of a snapshot's forget marker.
     public static func forget(_ snapshot: ID128) -> ObjectKey { ObjectKey("forget/\(snapshot)") }
 
-    /// A vouch.
+    /// The key of a vouch.
     public static func vouch(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id)") }
 
-    /// The second copy of a vouch.
+    /// The key of a vouch's second copy.
     public static func vouchSpare(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).spare") }
 
-    /// The id of a vouch, by the name of either copy; nil when the key names something else.
+    /// Returns the id of a vouch from the key of either copy; nil if the key names something else.
     public static func anyVouch(in key: ObjectKey) -> ID128? { id(in: key) ?? id(in: key, named: vouchSpare) }
 
-    /// A vouch that was given up when its snapshot was removed.
+    /// The key of a vouch that was given up when its snapshot was removed.
     public static func givenUp(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).given-up") }
 
-    /// The id of a vouch that was given up; nil when the key names something else.
+    /// Returns the id of a vouch that was given up; nil if the key names something else.
     public static func givenUp(in key: ObjectKey) -> ID128? { id(in: key, named: givenUp) }
 
-    /// The id before the dot of a key that is named so; nil when it is not.
+    /// Returns the id before the dot of a key; nil unless `name` makes the same key of that id.
     private static func id(in key: ObjectKey, named name: (ID128) -> ObjectKey) -> ID128? {
         let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(
             separator: ".", maxSplits: 1)
@@ -123,7 +123,7 @@ public enum ObjectNames {
         return id
     }
 
-    /// The round and id of a base segment; nil when the key names something else.
+    /// Returns the round and id of a base segment; nil if the key names something else.
     public static func baseSegment(in key: ObjectKey) -> (round: UInt64, id: ID128)? {
         let parts = key.description.dropFirst(index.utf8.count + 1).split(
             separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
@@ -133,10 +133,10 @@ public enum ObjectNames {
         return (round, id)
     }
 
-    /// No round has a higher number.
+    /// The highest number that a round may have.
     public static let lastRound: UInt64 = 1 << 62
 
-    /// The round of a plan or decision; nil when the key names something else.
+    /// Returns the round of a plan or decision; nil if the key names something else.
     public static func round(in key: ObjectKey) -> (number: UInt64, isDecision: Bool)? {
         let parts = key.description.dropFirst(collections.utf8.count + 1).split(separator: ".")
         guard parts.count == 2, let number = UInt64(parts[0]), (1...lastRound).contains(number) else {
@@ -146,19 +146,19 @@ public enum ObjectNames {
         return key == decision(number) ? (number, true) : nil
     }
 
-    /// A session's index segment.
+    /// The key of a session's index segment.
     public static func indexSegment(_ session: ID128) -> ObjectKey { ObjectKey("index/\(session)") }
 
-    /// A session's commit record.
+    /// The key of a session's commit record or tombstone.
     public static func snapshot(_ session: ID128) -> ObjectKey { ObjectKey("snapshots/\(session)") }
 
-    /// The spare of a session's commit record.
+    /// The key of the spare of a session's commit record.
     public static func spare(_ session: ID128) -> ObjectKey { ObjectKey("records/\(session)") }
 
-    /// A begun session.
+    /// The key of a session's record.
     public static func session(_ session: ID128) -> ObjectKey { ObjectKey("sessions/\(session)") }
 
-    /// The id in the last component of a key; nil when it is none.
+    /// Returns the id in the last component of a key; nil if there is none.
     public static func id(in key: ObjectKey) -> ID128? {
         let text = key.description.utf8
         let name = text.lastIndex(of: UInt8(ascii: "/")).map { text[text.index(after: $0)...] } ?? text[...]

@@ -18,25 +18,25 @@
 //   32  16  XXH3-128 of the object header, the footer table and bytes 0 to 31 of the tail
 //
 // The stored checksum is the XXH3-64 of the stored bytes, or 0 for a raw blob, whose id covers its bytes.
-// A sealed pack is laid out as SealedPackLayout says.
+// SealedPackLayout describes a sealed pack.
 //
-// Blobs lie without gaps from byte 64 to the footer table. Each describes itself, so that the index can be
-// rebuilt from packs alone and a scanner finds the next blob after damage.
+// Blobs lie without gaps from byte 64 to the footer table. Each blob has a header of its own, so that a repair can
+// rebuild the index from packs alone, and a scanner finds the next blob after damage.
 
 import BakCodec
 import BakCore
 
-/// Where a blob lies in its pack, and what it is.
+/// A blob's location in its pack, and its properties.
 public struct BlobRecord: Equatable, Sendable {
-    /// The keyed hash of its content.
+    /// The keyed hash of the blob's content.
     public var id: ID128
-    /// Where its header begins in the pack, in bytes.
+    /// The offset of the blob's header in the pack, in bytes.
     public var offset: UInt32
-    /// Its length before compression, in bytes.
+    /// The length before compression, in bytes.
     public var rawLength: UInt32
-    /// Its length in the pack without its header, in bytes.
+    /// The length in the pack without the header, in bytes.
     public var storedLength: UInt32
-    /// How it is compressed.
+    /// How the blob is compressed.
     public var codec: Codec
     /// The XXH3-64 of the stored bytes; 0 for a raw blob.
     public var storedChecksum: UInt64
@@ -54,7 +54,7 @@ public struct BlobRecord: Equatable, Sendable {
         self.storedChecksum = storedChecksum
     }
 
-    /// Where the blob ends in the pack.
+    /// The offset in the pack at which the blob ends.
     public var endOffset: Int { Int(offset) + PackLayout.blobHeaderBytes + Int(storedLength) }
 
     func validate(_ reader: ByteReader) throws(CorruptionError) {
@@ -70,7 +70,7 @@ public struct BlobRecord: Equatable, Sendable {
     }
 }
 
-/// Encoding and decoding of the parts of a pack.
+/// Encodes and decodes the parts of a pack.
 public enum PackLayout {
     /// The length of a blob's header.
     public static let blobHeaderBytes = 48
@@ -83,7 +83,7 @@ public enum PackLayout {
     static let blobMagic: UInt32 = 0x626f_6c62  // "blob"
     static let tailMagic: UInt32 = 0x6c69_6174  // "tail"
 
-    /// The checksum that goes with stored bytes: 0 for a raw blob, whose id is a hash of the same bytes.
+    /// Returns the checksum to store for a blob: 0 for a raw blob, whose id is a hash of the same bytes.
     @inlinable
     public static func storedChecksum(_ stored: UnsafeRawBufferPointer, codec: Codec) -> UInt64 {
         codec == .raw ? 0 : Checksum.xxh3_64(stored)
@@ -97,8 +97,9 @@ public enum PackLayout {
         pointer.storeBytes(of: check.littleEndian, toByteOffset: 40, as: UInt64.self)
     }
 
-    /// Reads a blob's header that begins at `offset` of the pack. Throws `CorruptionError` if no whole blob header is
-    /// there.
+    /// Reads a blob's header that begins at `offset` of the pack.
+    ///
+    /// - Throws: `CorruptionError` if no whole blob header is there.
     public static func blobHeader(
         _ bytes: UnsafeRawBufferPointer, pack: String, offset: UInt32
     ) throws(CorruptionError) -> BlobRecord {
@@ -120,7 +121,7 @@ public enum PackLayout {
         return blob
     }
 
-    /// Reads what follows the magic of a blob's header, up to its id.
+    /// Reads the fields of a blob's header after the magic number, up to and including the id.
     static func blobFields(_ fields: inout ByteReader, offset: UInt32) throws(CorruptionError) -> BlobRecord {
         let codec = try codec(&fields)
         let rawLength = try fields.integer(UInt32.self)
@@ -130,7 +131,7 @@ public enum PackLayout {
             codec: codec, storedChecksum: 0)
     }
 
-    /// Writes the first 32 bytes of a blob's header, all but its checksums, to `pointer`.
+    /// Writes the first 32 bytes of a blob's header to `pointer`: all but the checksums.
     static func storeBlobFields(_ blob: BlobRecord, to pointer: UnsafeMutableRawPointer) {
         pointer.storeBytes(of: blobMagic.littleEndian, as: UInt32.self)
         pointer.storeBytes(of: UInt32(blob.codec.rawValue).littleEndian, toByteOffset: 4, as: UInt32.self)
@@ -139,7 +140,7 @@ public enum PackLayout {
         blob.id.store(to: pointer + 16)
     }
 
-    /// The footer table and tail of a pack whose header, blobs and first `footerOffset` bytes are written.
+    /// Returns the footer table and tail of a pack whose header and blobs fill the first `footerOffset` bytes.
     public static func encodeEnd(header: ObjectHeader, blobs: [BlobRecord], footerOffset: Int) -> [UInt8] {
         var end = ByteWriter(reservingCapacity: blobs.count * footerEntryBytes + tailBytes)
         write(blobs, to: &end)
@@ -173,9 +174,10 @@ public enum PackLayout {
         return stream.finish()
     }
 
-    /// Reads a pack's tail: where its footer table begins. `tail` is the pack's last 48 bytes. When it is no such
-    /// tail, the pack's `header` may say that a later format has another. Throws `CorruptionError` if the tail is
-    /// damaged or needs a newer program.
+    /// Reads a pack's tail. Returns the offset of the footer table and the number of blobs. `tail` is the last 48 bytes
+    /// of the pack. If it is no valid tail, the pack's `header` may tell that a later format wrote the pack.
+    ///
+    /// - Throws: `CorruptionError` if the tail is damaged or needs a newer program.
     public static func footerOffset(
         header: UnsafeRawBufferPointer, tail: UnsafeRawBufferPointer, pack: String, packBytes: Int
     ) throws(CorruptionError) -> (offset: Int, count: Int) {
@@ -204,9 +206,10 @@ public enum PackLayout {
         return (Int(offset), count)
     }
 
-    /// Reads and checks the footer table. `header` is the pack's first 64 bytes, `end` all from
-    /// `footerOffset` to the pack's end. Throws `CorruptionError` if header, table and tail are damaged or do not fit
-    /// each other.
+    /// Reads and checks the footer table. `header` is the pack's first 64 bytes, and `end` is the rest of the pack from
+    /// `footerOffset` on.
+    ///
+    /// - Throws: `CorruptionError` if header, table and tail are damaged or do not fit each other.
     public static func footer(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, footerOffset: Int, pack: String,
         id: ID128
@@ -236,7 +239,7 @@ public enum PackLayout {
         return (kind, blobs)
     }
 
-    /// Reads the rows of a footer table, and where the last of their blobs ends.
+    /// Reads the rows of a footer table. Returns the blobs and the end of the last one.
     static func rows(
         _ reader: inout ByteReader, count: Int, footerOffset: Int
     ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {

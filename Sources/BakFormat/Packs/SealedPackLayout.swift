@@ -2,25 +2,25 @@
 //
 //   sealed blob   as long as a plain one: one sealed string (its overhead is 16 bytes) of the first 32 bytes of the
 //                 plain blob header and the stored bytes; its entry is its offset in the pack
-//   padding       bytes like sealed ones, so that the pack's length says little of what is in it (Padmé)
+//   padding       random-looking bytes, so that the pack's length tells little about its content (Padmé)
 //   sealed footer one sealed string of the plain footer table's rows; its entry is its offset
 //   block checksums   8 bytes for each block of 1 MiB, the last one shorter: the XXH3-64 of the pack's bytes up to
 //                 here. In a pack of P bytes there are ceil((P - 80) / (1 MiB + 8)) of them
-//   salt, 32      the header's once more, for the case that the header is damaged
+//   salt, 32      a copy of the header's salt, in case the header is damaged
 //   tail, 48      one sealed string of magic "tail" 4, number of blobs 4, offset of the footer 8; its entry is its
 //                 offset. Then the XXH3-128 of the header, block checksums, salt and bytes 0 to 31 of the tail
 //
-// Always holds: without the key nothing tells where a blob begins or how many there are, and every byte is covered
-// by a checksum all the same. Stored checksums in the rows are 0: what is sealed vouches for itself.
+// Always holds: without the key, nothing tells where a blob begins or how many blobs there are. A checksum covers every
+// byte all the same. Stored checksums in the rows are 0, because the seal authenticates the bytes.
 
 import BakCodec
 import BakCore
 
-/// Encoding and decoding of the parts of a sealed pack.
+/// Encodes and decodes the parts of a sealed pack.
 public enum SealedPackLayout {
     private static let blobFieldBytes = 32
     private static let tagBytes = 16
-    /// The bytes that one checksum covers.
+    /// The number of bytes that one block checksum covers.
     public static let blockBytes = 1 << 20
     private static let fixedEndBytes = 32 + PackLayout.tailBytes
     /// The fewest bytes that a sealed pack can have.
@@ -28,7 +28,7 @@ public enum SealedPackLayout {
 
     // MARK: Blobs
 
-    /// Seals a blob and writes its 48 bytes and stored bytes to `pointer`.
+    /// Seals a blob and writes it to `pointer`: 48 bytes more than its stored bytes.
     public static func storeBlob(
         _ blob: BlobRecord, stored: UnsafeRawBufferPointer, seal: ObjectSeal,
         to pointer: UnsafeMutableRawPointer
@@ -39,8 +39,10 @@ public enum SealedPackLayout {
         }
     }
 
-    /// Opens the blob that begins at `offset` of the pack and fills `bytes`. Its stored bytes are memory of `scratch`.
-    /// Throws `CorruptionError` if the blob does not open or has another length.
+    /// Opens the blob that begins at `offset` of the pack and fills `bytes`. The returned stored bytes are memory of
+    /// `scratch`.
+    ///
+    /// - Throws: `CorruptionError` if the blob does not open or has another length.
     public static func openBlob(
         _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, pack: String, offset: UInt32,
         scratch: ScratchBuffer
@@ -78,7 +80,8 @@ public enum SealedPackLayout {
         return blob
     }
 
-    /// What may be a blob at `offset`, for a search: nothing vouches for it before it is opened.
+    /// Returns a possible blob at `offset`, for a search; nil if there is none. The result is not authenticated before
+    /// the blob is opened.
     public static func likelyBlob(
         _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, offset: UInt32
     ) -> BlobRecord? {
@@ -96,18 +99,18 @@ public enum SealedPackLayout {
 
     // MARK: The end
 
-    /// How many blocks a pack of so many bytes has.
+    /// Returns the number of blocks of a pack of `packBytes` bytes.
     public static func blockCount(packBytes: Int) -> Int {
         (packBytes - fixedEndBytes + blockBytes + 7) / (blockBytes + 8)
     }
 
-    /// How many bytes at the end of a pack of so many bytes follow its footer.
+    /// Returns the number of bytes that follow the footer in a pack of `packBytes` bytes.
     public static func endBytes(packBytes: Int) -> Int {
         fixedEndBytes + 8 * blockCount(packBytes: packBytes)
     }
 
-    /// The length of a pack whose blobs end at `blobsEnd`: what it needs, rounded up as Padmé does (Nikitin et al.,
-    /// "Reducing metadata leakage from encrypted files and communication with PURBs", 2019).
+    /// Returns the length of a pack whose blobs end at `blobsEnd`: the necessary length, rounded up by Padmé (Nikitin
+    /// et al., "Reducing metadata leakage from encrypted files and communication with PURBs", 2019).
     public static func packBytes(blobsEnd: Int, blobCount: Int) -> Int {
         let needed = blobsEnd + blobCount * PackLayout.footerEntryBytes + tagBytes
         var size = padded(needed + fixedEndBytes + 8)
@@ -115,7 +118,7 @@ public enum SealedPackLayout {
         return size
     }
 
-    /// The least length from `count` up with no more significant bits than the length of its exponent.
+    /// Returns the smallest length of at least `count` that has no more significant bits than its exponent has bits.
     static func padded(_ count: Int) -> Int {
         let exponent = Int.bitWidth - 1 - count.leadingZeroBitCount
         let significant = Int.bitWidth - exponent.leadingZeroBitCount
@@ -123,8 +126,8 @@ public enum SealedPackLayout {
         return (count + mask) & ~mask
     }
 
-    /// Writes all that follows the blobs of a pack. `pack` is the whole pack, as long as `packBytes` says; its header
-    /// and blobs are there.
+    /// Writes everything that follows the blobs of a pack. `pack` is the whole pack, as long as `packBytes` returns,
+    /// with its header and blobs already in place.
     public static func finish(
         _ pack: UnsafeMutableRawBufferPointer, header: ObjectHeader, blobs: [BlobRecord], blobsEnd: Int,
         seal: ObjectSeal
@@ -165,7 +168,7 @@ public enum SealedPackLayout {
     }
 }
 
-/// The end of a sealed pack, checked as far as it can be without a key.
+/// The end of a sealed pack, checked as far as possible without a key.
 public struct SealedPackEnd {
     /// The pack's header.
     public let header: ObjectHeader
@@ -174,9 +177,10 @@ public struct SealedPackEnd {
     private let checksums: [UInt64]
     private let tail: [UInt8]
 
-    /// Checks the end of a pack of `packBytes` bytes, at least `SealedPackLayout.minimumBytes`. `header` is its first
-    /// 64 bytes, `end` its last, as many as `SealedPackLayout.endBytes` says. Throws `CorruptionError` if header and
-    /// end are damaged, do not fit each other, or need a newer program.
+    /// Checks the end of a pack of `packBytes` bytes, which must be at least `SealedPackLayout.minimumBytes`. `header`
+    /// is the pack's first 64 bytes. `end` is its last bytes, as many as `SealedPackLayout.endBytes` returns.
+    ///
+    /// - Throws: `CorruptionError` if header and end are damaged, do not fit each other, or need a newer program.
     public init(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, pack: String, packBytes: Int, id: ID128
     ) throws(CorruptionError) {
@@ -208,10 +212,10 @@ public struct SealedPackEnd {
         tail = Array(try reader.take(32))
     }
 
-    /// Where the checksums begin: how many bytes the blocks are together.
+    /// The total length of the blocks, which is also the offset of the block checksums.
     public var coveredBytes: Int { packBytes - SealedPackLayout.endBytes(packBytes: packBytes) }
 
-    /// The blocks that lie wholly or partly in a range of the pack.
+    /// Returns the blocks that overlap a range of the pack.
     public func blocks(in range: Range<Int>) -> Range<Int> {
         let blockBytes = SealedPackLayout.blockBytes
         let end = min(range.upperBound, coveredBytes)
@@ -220,13 +224,15 @@ public struct SealedPackEnd {
                 range.lowerBound / blockBytes, (end + blockBytes - 1) / blockBytes)
     }
 
-    /// Where a block lies in the pack.
+    /// Returns the range of a block in the pack.
     public func range(ofBlock block: Int) -> Range<Int> {
         let blockBytes = SealedPackLayout.blockBytes
         return min(block * blockBytes, coveredBytes)..<min((block + 1) * blockBytes, coveredBytes)
     }
 
-    /// Compares a block's bytes with its checksum. Throws `CorruptionError` if they do not match.
+    /// Verifies a block's bytes against its checksum.
+    ///
+    /// - Throws: `CorruptionError` if they do not match.
     public func verify(_ bytes: UnsafeRawBufferPointer, block: Int) throws(CorruptionError) {
         guard Checksum.xxh3_64(bytes) == checksums[block] else {
             throw CorruptionError(
@@ -235,8 +241,9 @@ public struct SealedPackEnd {
         }
     }
 
-    /// Where the footer lies, which takes the key to know, and how many blobs it lists. Throws `CorruptionError` if the
-    /// tail does not open or names an impossible footer.
+    /// Opens the tail. Returns the range of the footer and the number of its blobs. This needs the key.
+    ///
+    /// - Throws: `CorruptionError` if the tail does not open or names an impossible footer.
     public func footer(_ seal: ObjectSeal) throws(CorruptionError) -> (range: Range<Int>, count: Int) {
         let offset = packBytes - PackLayout.tailBytes
         func damage(_ reason: String) -> CorruptionError {
@@ -267,8 +274,10 @@ public struct SealedPackEnd {
         return (Int(footerOffset)..<coveredBytes, count)
     }
 
-    /// Opens and checks the footer, whose range and count `footer` gave. Returns its blobs and where they end. Throws
-    /// `CorruptionError` if the footer does not open or a row is damaged.
+    /// Opens and checks the footer, whose range and count `footer` returned. Returns the blobs and the offset at which
+    /// the last one ends.
+    ///
+    /// - Throws: `CorruptionError` if the footer does not open or a row is damaged.
     public func blobs(
         _ footer: UnsafeRawBufferPointer, at offset: Int, count: Int, seal: ObjectSeal
     ) throws(CorruptionError) -> (blobs: [BlobRecord], end: Int) {

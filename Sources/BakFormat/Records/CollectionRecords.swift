@@ -1,5 +1,5 @@
-// What a collection (prune) puts on record: `gc/<n>.plan` and `gc/<n>.decision`, in the common frame. Rounds
-// are numbered from 1; the id in the header is the number.
+// The records of a collection (prune): `gc/<n>.plan` and `gc/<n>.decision`, in the common frame. Rounds are numbered
+// from 1. The id in the header is the round's number.
 //
 //   body of both
 //    16  repository id
@@ -9,15 +9,15 @@
 //     4  number of condemned packs        4 4 4  numbers of deleted packs, base segments, superseded sessions
 //   16 each  their ids                  16 each  their ids, in this order
 //
-// Each list increases strictly. A decision deletes nothing that its plan did not condemn.
+// Each list increases strictly. A decision deletes only packs that its plan condemned.
 
 import BakCore
 
-/// Who put a record, and when. It says nothing about what is safe.
+/// The program that put a record, and when. It says nothing about what is safe.
 public struct RecordOrigin: Equatable, Sendable {
-    /// When.
+    /// When the record was put.
     public var time: Timestamp
-    /// The machine.
+    /// The machine that put the record.
     public var host: String
     /// The program and its version.
     public var program: String
@@ -42,29 +42,30 @@ public struct RecordOrigin: Equatable, Sendable {
     }
 }
 
-/// Says which packs a collection means to delete. Sessions that begin later do not count on them.
+/// Lists the packs that a collection means to delete. Sessions that begin later must not rely on them.
 public struct CollectionPlan: Equatable, Sendable {
-    /// The round.
+    /// The number of the round.
     public var number: UInt64
-    /// Who put it.
+    /// The program that put the plan, and when.
     public var origin: RecordOrigin
     /// The packs, sorted by id.
     public var condemned: [ID128]
 
-    /// Makes a plan; `condemned` in any order, each once.
+    /// Makes a plan. `condemned` may be in any order and must name each pack once.
     public init(number: UInt64, origin: RecordOrigin, condemned: [ID128]) {
         self.number = number
         self.origin = origin
         self.condemned = condemned.sorted()
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         RoundRecord.encode(.collectionPlan, number, origin, context, [condemned])
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {
@@ -74,20 +75,21 @@ public struct CollectionPlan: Equatable, Sendable {
     }
 }
 
-/// Says what a collection deletes and which index counts from now on. There is one for each round.
+/// Lists the packs that a collection deletes, and the index that counts from now on. Each round has at most one
+/// decision.
 public struct CollectionDecision: Equatable, Sendable {
-    /// The round.
+    /// The number of the round.
     public var number: UInt64
-    /// Who put it.
+    /// The program that put the decision, and when.
     public var origin: RecordOrigin
-    /// The packs that are deleted, sorted by id.
+    /// The packs to delete, sorted by id.
     public var deleted: [ID128]
     /// The ids of the index segments that hold everything trusted so far, sorted.
     public var base: [ID128]
     /// The sessions whose own index segments the base replaces, sorted.
     public var superseded: [ID128]
 
-    /// Makes a decision; the lists in any order, each id once.
+    /// Makes a decision. Each list may be in any order and must name each id once.
     public init(
         number: UInt64, origin: RecordOrigin, deleted: [ID128], base: [ID128], superseded: [ID128]
     ) {
@@ -98,14 +100,15 @@ public struct CollectionDecision: Equatable, Sendable {
         self.superseded = superseded.sorted()
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         RoundRecord.encode(
             .collectionDecision, number, origin, context, [deleted, base, superseded])
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, number: UInt64, context: FrameContext
     ) throws(CorruptionError) {
@@ -117,7 +120,7 @@ public struct CollectionDecision: Equatable, Sendable {
     }
 }
 
-/// What both have: a round, who put it, and lists of ids, the numbers of all before the first.
+/// The common layout of both records: a round, its origin, the lengths of all lists, and then the lists of ids.
 private enum RoundRecord {
     private static func id(_ number: UInt64) -> ID128 { ID128(high: 0, low: number) }
 
@@ -135,7 +138,7 @@ private enum RoundRecord {
         return ObjectFrame.encode(kind: kind, id: id(number), body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object; `names` say what its lists are of.
+    /// Decodes and validates the whole object. `names` are the names of its lists for errors.
     static func decode(
         _ bytes: UnsafeRawBufferPointer, _ object: String, _ kind: ObjectKind, _ number: UInt64,
         _ context: FrameContext, _ names: [String]
@@ -164,7 +167,7 @@ extension ByteReader {
         guard found == number else { throw start.corruption("it is of round \(found)") }
     }
 
-    /// Throws unless what is left are exactly so many ids.
+    /// Throws unless exactly `count` ids are left.
     fileprivate func expectIDs(_ count: Int) throws(CorruptionError) {
         guard remaining == count * ID128.byteCount else {
             throw corruption("\(count) ids do not fill \(remaining) bytes")

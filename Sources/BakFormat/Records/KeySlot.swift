@@ -1,4 +1,5 @@
-// A key slot, `keys/<id>`: the repository's key, wrapped by what a password gives. Every slot wraps the same key.
+// A key slot, `keys/<id>`: the repository's key, wrapped by a key that comes from a password. All slots wrap the same
+// key.
 //
 //   header 64: kind 11, the repository's seal method, the slot's id, the salt of the note
 //   body
@@ -11,28 +12,29 @@
 //    28   4  lanes
 //   checksum 16
 //
-// Hash, commitment and wrapping: PasswordKey. The wrapped key is a ChaCha20-Poly1305 string with a nonce of zeros;
-// header and bytes 0 to 95 of the body are authenticated with it. What it costs to hash is limited before it is hashed.
+// PasswordKey defines the hash, the commitment and the wrapping. The wrapped key is a ChaCha20-Poly1305 string with a
+// nonce of zeros. It authenticates the header and bytes 0 to 95 of the body. The decoder limits the cost of a hash
+// before anything is hashed.
 
 import BakCodec
 import BakCore
 
-/// What is known of a slot by who has the repository's key.
+/// A slot's description, which a program can read with the repository's key.
 public struct KeySlotNote: Equatable, Sendable {
-    /// What the user calls it.
+    /// The user's name for the slot.
     public var name: String
-    /// The machine that made it.
+    /// The machine that made the slot.
     public var host: String
-    /// The program that made it.
+    /// The program that made the slot.
     public var program: String
-    /// When it was made.
+    /// When the slot was made.
     public var created: Timestamp
 
     /// The most bytes that a name may have.
     public static let nameBytes = 64
     fileprivate static let byteCount = 512
 
-    /// Makes a note. A host's name or a program's over 128 bytes is cut off.
+    /// Makes a note. Cuts off the names of host and program after 128 bytes.
     public init(name: String, host: String, program: String, created: Timestamp) {
         precondition(name.utf8.count <= Self.nameBytes)
         func short(_ text: String) -> String {
@@ -65,7 +67,7 @@ public struct KeySlotNote: Equatable, Sendable {
     }
 }
 
-/// A slot as it is stored.
+/// A slot in its stored form.
 public struct KeySlot: Equatable, Sendable {
     /// The slot's id.
     public let id: ID128
@@ -73,7 +75,7 @@ public struct KeySlot: Equatable, Sendable {
     public let method: SealMethod
     /// The repository that the slot belongs to.
     public let repository: ID128
-    /// What hashing a password costs.
+    /// The cost of hashing a password.
     public let cost: PasswordCost
     private let noteSalt: [UInt8]
     private let hashSalt: [UInt8]
@@ -102,7 +104,9 @@ public struct KeySlot: Equatable, Sendable {
         return clear.bytes
     }
 
-    /// Wraps a repository's key under a password. Throws when the password cannot be hashed.
+    /// Wraps a repository's key under a password.
+    ///
+    /// - Throws: `PasswordHashError` if the password cannot be hashed.
     public init(
         id: ID128, key: SecretBytes, method: SealMethod, repository: ID128, password: SecretBytes,
         cost: PasswordCost, note: KeySlotNote, random: any RandomSource
@@ -124,7 +128,7 @@ public struct KeySlot: Equatable, Sendable {
         wrapped = wrapping.wrap(key, authenticating: header.bytes + authenticated)
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode() -> [UInt8] {
         var object = ByteWriter(reservingCapacity: Self.objectBytes)
         object.raw(header.bytes)
@@ -144,8 +148,9 @@ public struct KeySlot: Equatable, Sendable {
         (self.wrapped, self.sealedNote) = (wrapped, sealedNote)
     }
 
-    /// Decodes and validates a slot as far as it can be without a password. Throws `CorruptionError` if the slot is
-    /// damaged, is over the limits, or needs a newer program.
+    /// Decodes and validates a slot as far as possible without a password.
+    ///
+    /// - Throws: `CorruptionError` if the slot is damaged, exceeds the limits, or needs a newer program.
     public init(decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128) throws(CorruptionError) {
         let (header, body) = try ObjectFrame.frame(bytes, object: object, expecting: [.keySlot], id: id)
         var reader = ByteReader(body, object: object, baseOffset: ObjectHeader.byteCount)
@@ -177,9 +182,9 @@ public struct KeySlot: Equatable, Sendable {
             hashSalt: hashSalt, commitment: commitment, wrapped: wrapped, sealedNote: note)
     }
 
-    /// The repository's key; nil when it is not this slot's password.
+    /// Returns the repository's key; nil if `password` is not this slot's password.
     ///
-    /// - Throws: `CorruptionError` when the slot was changed, `PasswordHashError` when the machine cannot hash.
+    /// - Throws: `CorruptionError` if the slot was changed, and `PasswordHashError` if the machine cannot hash.
     public func open(_ password: SecretBytes, object: String) throws -> SecretBytes? {
         let wrapping = try PasswordKey(password: password, salt: hashSalt, cost: cost)
         guard wrapping.commitment == SecretBytes(copying: commitment) else { return nil }
@@ -194,8 +199,9 @@ public struct KeySlot: Equatable, Sendable {
         }
     }
 
-    /// What is noted of the slot, for who has the key. Throws `CorruptionError` if the note does not open or is
-    /// damaged.
+    /// Opens the slot's note. This needs the repository's key.
+    ///
+    /// - Throws: `CorruptionError` if the note does not open or is damaged.
     public func note(_ context: FrameContext, object: String) throws(CorruptionError) -> KeySlotNote {
         let result: Result<KeySlotNote, CorruptionError> = sealedNote.withUnsafeBytes { bytes in
             do throws(CorruptionError) {

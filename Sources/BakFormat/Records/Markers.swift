@@ -1,21 +1,21 @@
-// The two small objects that end something for good. `snapshots/<session>` is a session's commit record or
-// its tombstone, whichever is put first. `forget/<session>` says that a snapshot is not wanted any more.
+// The two small objects that end something for good. `snapshots/<session>` is a session's commit record or its
+// tombstone, whichever is put first. `forget/<session>` says that the user no longer wants a snapshot.
 //
-//   tombstone body: repository id 16. It has exactly 96 bytes, 112 when sealed, and a commit record has
-//   more, so that a listing tells them apart.
+//   tombstone body: repository id 16. A tombstone has exactly 96 bytes, 112 when sealed. A commit record has more, so a
+//   listing tells them apart.
 //   forget marker body: repository id 16 | time | host | program
 
 import BakCore
 
-/// Says that a session may not commit any more.
+/// Says that a session may never commit.
 public struct Tombstone: Equatable, Sendable {
     /// The session.
     public var session: ID128
 
-    /// The length of every tombstone of a plain repository, and of nothing else in its folder.
+    /// The length of a tombstone in a plain repository. No commit record has this length.
     public static let objectBytes = ObjectFrame.overheadBytes + ID128.byteCount
 
-    /// The same in any repository.
+    /// Returns the length of a tombstone in any repository.
     public static func objectBytes(_ context: FrameContext) -> Int {
         objectBytes + context.sealer.method.overhead
     }
@@ -23,15 +23,16 @@ public struct Tombstone: Equatable, Sendable {
     /// Makes a tombstone.
     public init(session: ID128) { self.session = session }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter()
         body.id(context.repository)
         return ObjectFrame.encode(kind: .tombstone, id: session, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, session: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -45,11 +46,11 @@ public struct Tombstone: Equatable, Sendable {
     }
 }
 
-/// Says that a snapshot is not wanted any more.
+/// Says that the user no longer wants a snapshot.
 public struct ForgetMarker: Equatable, Sendable {
     /// The snapshot.
     public var snapshot: ID128
-    /// Who put it.
+    /// The program that put the marker, and when.
     public var origin: RecordOrigin
 
     /// Makes a marker.
@@ -58,7 +59,7 @@ public struct ForgetMarker: Equatable, Sendable {
         self.origin = origin
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter()
         body.id(context.repository)
@@ -67,8 +68,9 @@ public struct ForgetMarker: Equatable, Sendable {
             kind: .forgetMarker, id: snapshot, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, snapshot: ID128, context: FrameContext
     ) throws(CorruptionError) {

@@ -1,4 +1,5 @@
-// The configuration of a repository: `config`, written once by init, in the common frame, sealed as every object.
+// The configuration of a repository: `config`, in the common frame. `init` writes it once and seals it like every
+// object.
 //
 //   body
 //    16  repository id
@@ -31,11 +32,11 @@ public struct ChunkClass: Equatable, Sendable {
     }
 }
 
-/// What every reader and writer of a repository must agree on.
+/// The parameters that every reader and writer of a repository must agree on.
 public struct RepositoryConfig: Equatable, Sendable {
     /// The repository's id.
     public var id: ID128
-    /// How chunks are named.
+    /// How ids of blobs are computed.
     public var idAlgorithm: IDAlgorithm
     /// How objects are sealed.
     public var encryption = SealMethod.none
@@ -45,9 +46,9 @@ public struct RepositoryConfig: Equatable, Sendable {
     public var secret: [UInt8]
     /// The size at which a pack is closed, in bytes.
     public var packBytes: Int
-    /// Files up to this length stand in the manifest.
+    /// The longest file that is stored in the manifest, in bytes.
     public var inlineBytes: Int
-    /// How chunks are compressed unless a run says otherwise.
+    /// How chunks are compressed unless a run chooses otherwise.
     public var compression: CompressionMode
     /// When the repository was made.
     public var created: Timestamp
@@ -73,7 +74,7 @@ public struct RepositoryConfig: Equatable, Sendable {
         self.created = created
     }
 
-    /// The whole object; `sealer` is of the method that it says.
+    /// Returns the whole object. `sealer` must use the method in `encryption`.
     public func encode(_ sealer: Sealer = .plain) -> [UInt8] {
         precondition(sealer.method == encryption)
         var body = ByteWriter()
@@ -97,16 +98,18 @@ public struct RepositoryConfig: Equatable, Sendable {
         return ObjectFrame.encode(kind: .config, id: id, body: body.bytes, sealer: sealer)
     }
 
-    /// What a configuration says to who has no key: the repository's id, and how it is sealed. Throws `CorruptionError`
-    /// if the object is damaged, is no configuration, or needs a newer program.
+    /// Returns the parts of a configuration that need no key: the repository's id and its seal method.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is no configuration, or needs a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String
     ) throws(CorruptionError) -> ObjectHeader {
         try ObjectFrame.frame(bytes, object: object, expecting: [.config], id: nil).header
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, sealer: Sealer = .plain
     ) throws(CorruptionError) {

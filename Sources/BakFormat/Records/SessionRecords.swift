@@ -1,15 +1,15 @@
-// The two records of a backup session: `sessions/<id>`, put when it begins, and `snapshots/<id>`, its
-// commit record, the only point at which a backup becomes real. Both in the common frame.
+// The two records of a backup session, both in the common frame. A session puts `sessions/<id>` when it begins. It puts
+// `snapshots/<id>`, its commit record, at the end; only then does the backup become real.
 
 import BakCore
 
-/// Says that a backup has begun.
+/// Says that a session has begun.
 public struct SessionRecord: Equatable, Sendable {
     /// The session's id.
     public var id: ID128
-    /// When it began.
+    /// When the session began.
     public var time: Timestamp
-    /// The machine it runs on.
+    /// The machine that the session runs on.
     public var host: String
     /// The program and its version.
     public var program: String
@@ -22,7 +22,7 @@ public struct SessionRecord: Equatable, Sendable {
         self.program = program
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter()
         body.id(context.repository)
@@ -32,8 +32,9 @@ public struct SessionRecord: Equatable, Sendable {
         return ObjectFrame.encode(kind: .session, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -54,7 +55,7 @@ public struct SessionRecord: Equatable, Sendable {
     }
 }
 
-/// What a backup did, as its commit record keeps it.
+/// The counts of a backup, as its commit record stores them.
 public struct SnapshotCounters: Equatable, Sendable {
     /// Regular files in the snapshot.
     public var files: UInt64 = 0
@@ -62,31 +63,31 @@ public struct SnapshotCounters: Equatable, Sendable {
     public var folders: UInt64 = 0
     /// Links, FIFOs, sockets and device nodes in the snapshot.
     public var others: UInt64 = 0
-    /// Content of all regular files in bytes.
+    /// The content of all regular files, in bytes.
     public var bytes: UInt64 = 0
     /// Regular files that the parent did not have.
     public var newFiles: UInt64 = 0
-    /// Regular files that the parent had otherwise.
+    /// Regular files that differ from the parent's.
     public var changedFiles: UInt64 = 0
-    /// Regular files that were as in the parent and not read.
+    /// Regular files that are as in the parent and were not read.
     public var unmodifiedFiles: UInt64 = 0
     /// Folders that the parent did not have.
     public var newFolders: UInt64 = 0
-    /// Bytes of file content read.
+    /// The bytes of file content that were read.
     public var readBytes: UInt64 = 0
-    /// New chunks and manifest segments stored.
+    /// New chunks and manifest segments that were stored.
     public var addedBlobs: UInt64 = 0
-    /// Their bytes before compression.
+    /// The new blobs' bytes before compression.
     public var addedBytes: UInt64 = 0
-    /// Their bytes as stored.
+    /// The new blobs' bytes as stored.
     public var addedStoredBytes: UInt64 = 0
     /// Items that could not be read, or only in part.
     public var failedItems: UInt64 = 0
     /// Files that changed while they were read.
     public var changingFiles: UInt64 = 0
-    /// Of the regular files in an archive, those that its source has no more.
+    /// Regular files in an archive that the source no longer has.
     public var goneFiles: UInt64 = 0
-    /// Regular files that the parent still had and the source has no more.
+    /// Regular files that the parent still had and the source no longer has.
     public var newlyGoneFiles: UInt64 = 0
 
     /// Makes counters of zero.
@@ -105,59 +106,59 @@ public struct SnapshotCounters: Equatable, Sendable {
         for field in Self.fields { self[keyPath: field] = try reader.varint() }
     }
 
-    /// Whether anything is gone; the two counts of that are stored only then.
+    /// True if any file is gone. The two counts of gone files are stored only then.
     var tellsOfGone: Bool { goneFiles > 0 || newlyGoneFiles > 0 }
 }
 
 /// A snapshot: what was backed up, when, by whom, and the root of its manifest.
 public struct CommitRecord: Equatable, Sendable {
-    /// The session's id, which is the snapshot's.
+    /// The id of the session and of the snapshot.
     public var id: ID128
     /// When the backup began.
     public var time: Timestamp
-    /// When it was committed.
+    /// When the backup was committed.
     public var endTime: Timestamp
-    /// The machine that made it.
+    /// The machine that made the backup.
     public var host: String
     /// The phone or host that the files belong to.
     public var device: String
-    /// The user who ran it.
+    /// The user who ran the backup.
     public var user: String
     /// The program and its version.
     public var program: String
-    /// The paths that were backed up, as the manifest has them.
+    /// The paths that were backed up, in the manifest's form.
     public var paths: [[UInt8]]
     /// Free labels.
     public var tags: [String]
-    /// The snapshot it was compared with, if any.
+    /// The snapshot that the backup was compared with, if any.
     public var parent: ID128?
-    /// Whether everything asked for is in it; a checkpoint or an interrupted run is not complete.
+    /// True if the snapshot has everything that the user asked for. A checkpoint or an interrupted run is not complete.
     public var isComplete: Bool
-    /// Whether the session stored anything, so that `index/<id>` must exist.
+    /// True if the session stored anything, so that `index/<id>` must exist.
     public var hasIndex: Bool
     /// The id and length of the manifest's root.
     public var root: BlobReference
-    /// What the backup did.
+    /// The counts of the backup.
     public var counters: SnapshotCounters
-    /// The snapshot that this one was first made as, when it is a copy of one.
+    /// If this is a copy or a later version of a snapshot: the id under which that was first made.
     public var original: ID128?
-    /// Whether it carries over what its parent had and the source has no more.
+    /// True if this is an archive: it keeps the entries that its parent had and the source no longer has.
     public var isArchive = false
-    /// The numbers of those `paths` of which most files were gone, so that the source may not have been connected;
-    /// increasing.
+    /// The positions in `paths` of the paths in doubt, increasing. Most files of such a path were gone, perhaps because
+    /// its disk was not connected.
     public var doubtfulPaths: [Int] = []
-    /// The `originalID`s of earlier snapshots whose doubts this one ends, as it found the same; increasing.
+    /// The `originalID`s of earlier snapshots whose doubts this one ends because it found the same; increasing.
     public var confirmed: [ID128] = []
-    /// The `originalID`s of further archives all of whose entries this one carries over, beside its parent's;
-    /// increasing.
+    /// The `originalID`s of other archives, besides the parent, all of whose entries this one carries over; increasing.
     public var joined: [ID128] = []
-    /// Of an archive: whether it lacks something that what it comes after has, so that it stands for nothing.
+    /// True if this is an archive that lacks something that its predecessor has, so that it stands for no older
+    /// archive.
     public var isLacking = false
 
-    /// The id that the snapshot and its copies have in common.
+    /// The id that the snapshot shares with its copies.
     public var originalID: ID128 { original ?? id }
 
-    /// Whether this is the same snapshot as another, or a copy of it from which nothing is missing that the other has.
+    /// True if this is the same snapshot as `other`, or a copy that lacks nothing that `other` has.
     public func standsFor(_ other: CommitRecord) -> Bool {
         originalID == other.originalID && isComplete == other.isComplete
             && counters.files >= other.counters.files && counters.failedItems <= other.counters.failedItems
@@ -185,7 +186,7 @@ public struct CommitRecord: Equatable, Sendable {
         self.counters = counters
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter()
         body.id(context.repository)
@@ -207,8 +208,9 @@ public struct CommitRecord: Equatable, Sendable {
         return ObjectFrame.encode(kind: .commitRecord, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -248,7 +250,7 @@ public struct CommitRecord: Equatable, Sendable {
     }
 }
 
-/// The fields that may be left out: each begins with its tag, and tags increase.
+/// The optional fields. Each begins with its tag, and tags increase.
 extension CommitRecord {
     private enum FieldTag: UInt8 {
         case original = 1
@@ -325,7 +327,7 @@ extension CommitRecord {
 }
 
 extension ByteReader {
-    /// Reads how many elements follow: at least one, each of a byte or more.
+    /// Reads a count of at least one. Each element that follows takes a byte or more.
     fileprivate mutating func filledCount(_ what: String) throws(CorruptionError) -> Int {
         let start = self
         let count = try count(upTo: remaining, what)
@@ -333,7 +335,7 @@ extension ByteReader {
         return count
     }
 
-    /// Reads at least one id, each greater than the one before.
+    /// Reads at least one id. Ids increase strictly.
     fileprivate mutating func ids(_ what: String) throws(CorruptionError) -> [ID128] {
         let start = self
         var ids: [ID128] = []

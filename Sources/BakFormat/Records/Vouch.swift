@@ -1,26 +1,26 @@
-// A vouch: `vouched/<id>` says which content was called safe to delete because one snapshot has it. Whoever removes
-// that snapshot can then say what would be lost. In the common frame.
+// A vouch: `vouched/<id>`, in the common frame, lists content that was called safe to delete because one snapshot has
+// it. A program that removes the snapshot can then say what would be lost.
 //
 //   body    repository id 16 | origin: time, host, program | snapshot id 16 | number of files (varint) | file*
 //   file    fingerprint of its content 16 | its path, with a varint length before it
 //
-// Fingerprints increase strictly: of several files with one content one is named. A fingerprint is the XXH3-128 of the
-// content as a manifest has it: `0`, then the bytes of inline content; or `1`, then length * 2 + (1 for a hole) as a
-// varint, and the id unless it is a hole, of every extent.
+// Fingerprints increase strictly: of several files with the same content, one is named. A fingerprint is the XXH3-128
+// of the content as a manifest has it. Inline content gives `0` and its bytes. Extents give `1`, and then for each
+// extent length * 2 + (1 for a hole) as a varint and, unless it is a hole, the id.
 
 import BakCodec
 import BakCore
 
-/// Says what was called safe to delete because of one snapshot.
+/// Lists the content that was called safe to delete because one snapshot has it.
 public struct Vouch: Equatable, Sendable {
-    /// Content that was called safe, under one of the paths where it was seen.
+    /// Content that was called safe, with one of the paths where it was found.
     public struct File: Equatable, Sendable {
-        /// The `FileContent.fingerprint`.
+        /// The fingerprint of the content (`FileContent.fingerprint`).
         public var content: ID128
         /// An absolute path without its leading slash.
         public var path: [UInt8]
 
-        /// Makes one.
+        /// Makes a file.
         public init(content: ID128, path: [UInt8]) {
             (self.content, self.path) = (content, path)
         }
@@ -28,22 +28,22 @@ public struct Vouch: Equatable, Sendable {
 
     /// The vouch's own id.
     public var id: ID128
-    /// Who said so, and when.
+    /// The program that put the vouch, and when.
     public var origin: RecordOrigin
     /// The snapshot that has the content.
     public var snapshot: ID128
-    /// By increasing fingerprint.
+    /// The files by increasing fingerprint.
     public var files: [File]
 
-    /// Vouches of at most so many bytes of files fit their object.
+    /// The most bytes of files that fit into one vouch.
     private static let fileBytes = FormatLimits.recordBytes - (64 << 10)
 
-    /// Makes a vouch; `files` sorted, each content once.
+    /// Makes a vouch. `files` must be sorted and name each content once.
     public init(id: ID128, origin: RecordOrigin, snapshot: ID128, files: [File]) {
         (self.id, self.origin, self.snapshot, self.files) = (id, origin, snapshot, files)
     }
 
-    /// Divides files into parts that each fit one vouch: sorted, each content once.
+    /// Divides files into parts that each fit into one vouch. The result is sorted and names each content once.
     public static func parts(_ files: [File]) -> [[File]] {
         var parts: [[File]] = []
         var bytes = Self.fileBytes
@@ -61,7 +61,7 @@ public struct Vouch: Equatable, Sendable {
         return parts
     }
 
-    /// The whole object.
+    /// Returns the whole object.
     public func encode(_ context: FrameContext) -> [UInt8] {
         var body = ByteWriter()
         body.id(context.repository)
@@ -75,8 +75,9 @@ public struct Vouch: Equatable, Sendable {
         return ObjectFrame.encode(kind: .vouch, id: id, body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. Throws `CorruptionError` if the object is damaged, is not the one asked
-    /// for, or needs a newer program.
+    /// Decodes and validates the whole object.
+    ///
+    /// - Throws: `CorruptionError` if the object is damaged, is not the one asked for, or needs a newer program.
     public init(
         decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128, context: FrameContext
     ) throws(CorruptionError) {
@@ -108,15 +109,15 @@ public struct Vouch: Equatable, Sendable {
 }
 
 extension FileContent {
-    /// What tells content from other content of the same repository, in 16 bytes.
+    /// A hash of 16 bytes that tells different contents of one repository apart.
     public var fingerprint: ID128 { ContentFingerprint(self).value() }
 }
 
-/// The `FileContent.fingerprint` of content whose extents come record by record: they need not be in memory together.
-/// For one thread.
+/// Computes the `FileContent.fingerprint` of content whose extents come record by record, so that they need not be in
+/// memory together. Belongs to one thread.
 public final class ContentFingerprint {
     private var bytes = ByteWriter()
-    /// What comes before `bytes`; nil of content that is short.
+    /// The hash of everything before `bytes`; nil while the content is short.
     private var stream: ChecksumStream?
 
     private static let pieceBytes = 64 << 10
@@ -153,7 +154,7 @@ public final class ContentFingerprint {
         stream = consume all
     }
 
-    /// What it is of all that has come. Nothing can be added after that.
+    /// Returns the fingerprint of everything added. Nothing can be added afterwards.
     public func value() -> ID128 {
         guard stream != nil else { return bytes.bytes.withUnsafeBytes(Checksum.xxh3_128) }
         flush()
