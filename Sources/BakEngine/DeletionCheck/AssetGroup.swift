@@ -1,16 +1,16 @@
-// AssetGroup: which files of a folder are one photo to the person who took it: a Live Photo's picture and film, a raw
-// picture and its JPEG, the notes that programs keep beside either. Cameras and programs say so by names alone, so
-// names are all that is looked at: files of one folder with one key belong together.
+// AssetGroup: which files of a folder make up one photo to the person who took it: a Live Photo's picture and film, a
+// raw file and its JPEG, or the sidecar of either. Cameras and programs link such files by name alone, so only names
+// count: files in one folder with the same key form a group.
 
 import BakCore
 
 /// Files that belong together.
 public struct AssetGroup: Sendable {
-    /// Their paths, in the order of the snapshot.
+    /// Their paths, in snapshot order.
     public var paths: [[UInt8]] = []
     fileprivate var roles: Set<AssetRole> = []
     fileprivate var isBurst = false
-    /// The starts of long names of pictures and films in it.
+    /// The keys of Takeout notes that long names of its pictures and films may have.
     fileprivate var starts: Set<[UInt8]> = []
 
     fileprivate mutating func add(_ path: [UInt8], _ asset: AssetName) {
@@ -20,10 +20,10 @@ public struct AssetGroup: Sendable {
         if let start = asset.startOfLongName { starts.insert(start) }
     }
 
-    /// Whether there is something to belong to.
+    /// True if it has several files, among them a picture or film.
     fileprivate var isGroup: Bool { paths.count > 1 && roles.contains(where: \.isMedia) }
 
-    /// What people call it.
+    /// The kind's name for users.
     public var kind: String {
         if isBurst { return "burst" }
         if roles.contains(.raw), roles.contains(.picture) { return "raw and picture" }
@@ -33,15 +33,16 @@ public struct AssetGroup: Sendable {
     }
 }
 
-/// Finds the groups in a stream of files in the order of a snapshot. Holds the names of the folders around its place.
+/// Finds the groups in a stream of files in snapshot order. Memory holds the names in the current folder and the
+/// folders above it.
 public struct AssetGrouper {
     private struct Folder {
         var path: [UInt8]
         var groups: [[UInt8]: AssetGroup] = [:]
         var keys: [[UInt8]] = []
 
-        /// Adds Takeout notes of which the name is only the start of a picture's to that one's group, if there is but
-        /// one.
+        /// Moves Takeout notes with a truncated name to the group of the picture that the name fits, if exactly one
+        /// does.
         mutating func bringNotesHome() {
             var hosts: [[UInt8]: [[UInt8]]] = [:]
             for key in keys {
@@ -61,7 +62,7 @@ public struct AssetGrouper {
     /// Starts outside of any folder.
     public init() {}
 
-    /// Takes the next file; returns the groups of the folders that were left with it.
+    /// Takes the next file; returns the groups of the folders that the stream has left.
     public mutating func add(_ path: [UInt8]) -> [AssetGroup] {
         let (folder, name) = PathOrder.split(path)
         var left: [AssetGroup] = []
@@ -74,7 +75,7 @@ public struct AssetGrouper {
         return left
     }
 
-    /// The groups of the folders that are still open.
+    /// Returns the groups of the folders that are still open.
     public mutating func finish() -> [AssetGroup] {
         var left: [AssetGroup] = []
         while let last = folders.last { left += leave(last) }
@@ -90,15 +91,15 @@ public struct AssetGrouper {
 }
 
 extension PathOrder {
-    /// A path's folder and its name there.
+    /// Splits a path into its folder and its name.
     static func split(_ path: [UInt8]) -> (folder: [UInt8], name: ArraySlice<UInt8>) {
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return ([], path[...]) }
         return (Array(path[..<slash]), path[(slash + 1)...])
     }
 }
 
-/// The groups of the files that were chosen, so that the others of each can be chosen as well. A key takes eight bytes;
-/// two that share them only choose a file too many.
+/// The groups of the selected files, so that a restore can select the other files of each. A key takes eight bytes. If
+/// two groups share a key, a restore selects too many files.
 struct ChosenGroups: Sendable {
     private var keys: Set<Int> = []
 
@@ -108,7 +109,8 @@ struct ChosenGroups: Sendable {
         let (folder, name) = PathOrder.split(path)
         guard let asset = AssetName(name) else { return }
         keys.insert(Self.key(folder, asset.key, .ofGroup))
-        // A note that knows but the start of a long name, and such a name, choose each other; two such names do not.
+        // A note with a truncated name and the media file with the long name select each other. Two long names that
+        // share a start do not.
         if let start = asset.startOfLongName { keys.insert(Self.key(folder, start, .ofMedia)) }
         if asset.role == .takeout { keys.insert(Self.key(folder, asset.key, .ofNote)) }
     }

@@ -1,42 +1,44 @@
-// AssetName: what a file's name says of the photo that it is a part of. The names are those that cameras, phones and
-// programs give: Apple's and Google's, icloudpd, Takeout, osxphotos, Lightroom, darktable.
+// AssetName: derives from a file's name which photo it belongs to. It knows the naming schemes of Apple, Google,
+// icloudpd, Takeout, osxphotos, Lightroom and darktable.
 //
-// Always holds: two names have one key only where a program is known to give both to parts of one photo. In doubt they
-// have not: a file too few in a group is found by its name, one too many may be deleted for nothing.
+// Always holds: two names have the same key only if a known program gives both to parts of one photo. In doubt the keys
+// differ: the user can find a file that a group lacks by its name, but may delete one that the group wrongly includes.
 
 import BakCore
 
-/// What a file is to its group.
+/// A file's role in its group.
 public enum AssetRole: UInt8, Sendable, CaseIterable {
-    /// JPEG, HEIC, PNG and the like.
+    /// A picture that needs no development: JPEG, HEIC, PNG and the like.
     case picture
-    /// What a camera's sensor gave.
+    /// A raw file: the data of a camera's sensor.
     case raw
     /// A film.
     case film
-    /// Edits or tags beside a file: XMP, AAE.
+    /// Edits or tags in a file of their own: XMP, AAE.
     case sidecar
-    /// What a Takeout archive says of a file.
+    /// The notes on a file in a Takeout archive.
     case takeout
 
     var isMedia: Bool { self == .picture || self == .raw || self == .film }
 }
 
-/// A file's name as a part of a group.
+/// A file name, parsed for grouping.
 public struct AssetName: Hashable, Sendable {
-    /// The same for all files of a group, in one folder.
+    /// The key, which all files of a group in one folder share.
     public let key: [UInt8]
-    /// What the file is to the group.
+    /// The file's role in the group.
     public let role: AssetRole
-    /// Whether it is one of several pictures that were taken with one press.
+    /// True if the file is one picture of a burst.
     public let isBurst: Bool
-    /// The key of Takeout's notes on a picture or film whose name is too long for them; nil for other files.
+    /// The key that Takeout gives its notes on this picture or film, if the name is too long to be kept whole;
+    /// otherwise nil.
     public let startOfLongName: [UInt8]?
 
-    /// So much of a name Takeout keeps in that of its notes, in UTF-16 units; of the name itself one more.
+    /// Length in UTF-16 units to which Takeout truncates the name of its notes. It leaves the media file's name one
+    /// unit more.
     private static let noteLength = 46
 
-    /// Reads a file's name; nil when it is no part of any group.
+    /// Parses a file name; nil if the file belongs to no group.
     public init?(_ name: some Sequence<UInt8>) {
         var key = name.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
         guard let ending = Self.takeEnding(from: &key), let role = Self.roles[ending] else { return nil }
@@ -46,10 +48,10 @@ public struct AssetName: Hashable, Sendable {
         switch role {
         case .takeout: guard Self.takeTakeoutEnding(from: &key) else { return nil }
         case .sidecar:
-            // It may follow the whole name of the file that it belongs to.
+            // A sidecar's name may contain the whole name of its media file.
             Self.takeMediaEnding(from: &key)
             if ending == "aae", key.hasSuffix("_o") { key.removeLast(2) }
-        // icloudpd gives a Live Photo's film this mark if its picture is a HEIC.
+        // icloudpd appends this mark to a Live Photo's film if the picture is a HEIC.
         case .film:
             let number = Self.takeNumber(from: &key)
             if key.hasSuffix("_hevc") { key.removeLast(5) }
@@ -73,7 +75,7 @@ public struct AssetName: Hashable, Sendable {
         }
     }()
 
-    /// Takes off what follows the last dot.
+    /// Removes the last dot and the extension after it, and returns the extension.
     private static func takeEnding(from name: inout [UInt8]) -> String? {
         guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > 0, name.count - dot <= 6 else {
             return nil
@@ -82,20 +84,20 @@ public struct AssetName: Hashable, Sendable {
         return String(decoding: name[(dot + 1)...], as: UTF8.self)
     }
 
-    /// Takes off the ending of a picture or film, if there is one.
+    /// Removes the extension of a picture or film, if there is one.
     @discardableResult
     private static func takeMediaEnding(from name: inout [UInt8]) -> Bool {
         var inner = name
         guard let ending = takeEnding(from: &inner), roles[ending]?.isMedia == true else { return false }
-        // Pixel's `.MP` may be an ending or a mark of the name; as a mark it goes later.
+        // Pixel's `.MP` may be an extension or a mark in the name. `withoutVariant` removes the mark.
         name = inner
         return true
     }
 
     // MARK: Takeout
 
-    /// `photo.jpg.supplemental-metadata(2)`, of which long names keep only a part, to `photo(2)`. False if the name is
-    /// no note on a picture or film.
+    /// Reduces `photo.jpg.supplemental-metadata(2)` to `photo(2)`. Takeout truncates the ending of long names. Returns
+    /// false if the file is not a note on a picture or film.
     private static func takeTakeoutEnding(from name: inout [UInt8]) -> Bool {
         let number = takeNumber(from: &name)
         let isCut = String(decoding: name, as: UTF8.self).utf16.count == noteLength
@@ -103,14 +105,14 @@ public struct AssetName: Hashable, Sendable {
         if let dot = name.lastIndex(of: UInt8(ascii: ".")) {
             let rest = name[(dot + 1)...]
             if "supplemental-metadata".utf8.starts(with: rest) {
-                // A few letters may be anything, unless the name ends there because it is full.
+                // A truncated ending this short is ambiguous, unless the name has its full length.
                 isNote = isNote || rest.count >= 5
                 name.removeSubrange(dot...)
             } else if isCut,
                 roles.keys.contains(where: { $0.utf8.count > rest.count && $0.utf8.starts(with: rest) }),
                 roles[String(decoding: rest, as: UTF8.self)] == nil
             {
-                // What is left of the picture's ending.
+                // The start of the picture's truncated extension.
                 name.removeSubrange(dot...)
             }
         }
@@ -119,7 +121,8 @@ public struct AssetName: Hashable, Sendable {
         return isNote
     }
 
-    /// What Takeout's notes on such a long name are called: both are cut, the notes sooner.
+    /// Returns the name of Takeout's notes on a media file with such a long name. Takeout truncates both, the notes by
+    /// one unit more.
     private static func startOfLongName(_ stem: [UInt8]) -> [UInt8]? {
         var stem = stem
         let number = takeNumber(from: &stem)
@@ -128,7 +131,7 @@ public struct AssetName: Hashable, Sendable {
         return Array(String(decoding: units[..<noteLength], as: UTF16.self).utf8) + number
     }
 
-    /// Takes off `(2)` and the like.
+    /// Removes a number such as `(2)` and returns it.
     private static func takeNumber(from name: inout [UInt8]) -> [UInt8] {
         guard name.last == UInt8(ascii: ")"), let open = name.lastIndex(of: UInt8(ascii: "(")),
             name.count - open > 2, name[(open + 1)..<(name.count - 1)].allSatisfy(isDigit)
@@ -139,7 +142,7 @@ public struct AssetName: Hashable, Sendable {
 
     // MARK: Variants
 
-    /// Marks of edits and of pictures with a film inside. Takeout's are in the language of the account.
+    /// Marks of edited pictures and of pictures that contain a film. Takeout writes them in the account's language.
     private static let marks = [
         "-edited", "-bearbeitet", "-modifi\u{e9}", "-modifie\u{301}", "-editado", "-editada", "-modificato",
         "-bewerkt",
@@ -148,10 +151,10 @@ public struct AssetName: Hashable, Sendable {
         "_cover", ".mp",
     ]
 
-    /// The name of what was photographed, and whether by one press among several.
+    /// Returns the name without marks of variants, and whether the picture belongs to a burst.
     private static func withoutVariant(_ name: [UInt8]) -> (key: [UInt8], isBurst: Bool) {
         var key = name
-        // A number tells pictures of one name apart, and stands behind the marks.
+        // A number distinguishes pictures of the same name. It follows the marks.
         let number = takeNumber(from: &key)
         if let pixel = pixelName(key) { return (pixel + number, false) }
         if let burst = burstName(key) { return (burst + number, true) }
@@ -163,15 +166,15 @@ public struct AssetName: Hashable, Sendable {
             break
         }
         if key.isEmpty { return (name, false) }
-        // An iPhone's edited copy of IMG_1234 is IMG_E1234, and its notes are IMG_O1234.
+        // An iPhone names the edited copy of IMG_1234 IMG_E1234, and its AAE file IMG_O1234.
         if key.starts(with: "img_e".utf8) || key.starts(with: "img_o".utf8), key.count > 5, isDigit(key[5]) {
             key.remove(at: 4)
         }
         return (key + number, false)
     }
 
-    /// `pxl_20230102_030405678` of a Pixel's names: what follows the millisecond says which part of the picture it is:
-    /// `.RAW-01.COVER`, `.RAW-02.ORIGINAL`, `.PORTRAIT`, `.MP`, `~2`. Nil for other names.
+    /// Returns `pxl_20230102_030405678` of a Pixel's name, or nil for other names. The part after the millisecond says
+    /// which file of the picture it is: `.RAW-01.COVER`, `.RAW-02.ORIGINAL`, `.PORTRAIT`, `.MP`, `~2`.
     private static func pixelName(_ name: [UInt8]) -> [UInt8]? {
         let form = "pxl_########_#########"
         guard name.count >= form.utf8.count,
@@ -182,8 +185,9 @@ public struct AssetName: Hashable, Sendable {
         return Array(name[..<form.utf8.count])
     }
 
-    /// What the pictures of one press have in common: `00003IMG_00003_BURST20190102030405678_COVER` of older Pixels and
-    /// `DSC_0001_BURST20190102030405678` of Sony's have the moment, `IMG_20190102_030405_BURST003` what stands before.
+    /// Returns the part of a name that all pictures of one burst share. For
+    /// `00003IMG_00003_BURST20190102030405678_COVER` (older Pixels) and `DSC_0001_BURST20190102030405678` (Sony) it is
+    /// the moment. For `IMG_20190102_030405_BURST003` it is the part before `_BURST`.
     private static func burstName(_ name: [UInt8]) -> [UInt8]? {
         var name = name
         for mark in ["_top", "_cover"] where name.hasSuffix(mark) { name.removeLast(mark.utf8.count) }

@@ -1,10 +1,10 @@
-// DeletionCheck: whether files could be deleted where they are, because a backup has them. Each is read and cut as a
-// backup would; its content is looked for in the complete snapshots, whatever its path there; and every chunk of it is
-// read back from the store, verified and compared.
+// DeletionCheck: decides which files can be deleted from their place because a backup has them. It reads and cuts each
+// file as a backup would. It looks for the content in the complete snapshots, under any path. Then it reads every chunk
+// back from the store, verifies it and compares it.
 //
-// Always holds: a file is called safe only after all of its content has come back from the store, only when a snapshot
-// that stays for good has it, only when it has not changed since it was read, and only once the repository remembers
-// it. Nothing is ever deleted. Memory grows with the number of files that are asked about.
+// Always holds: a file is called safe only if all of its content came back from the store, a snapshot that stays for
+// good has it, the file has not changed since it was read, and the repository has recorded a vouch for it. The check
+// deletes nothing. Memory grows with the number of files that are checked.
 
 import BakChunking
 import BakCodec
@@ -15,87 +15,87 @@ import BakStorage
 
 /// Why a file must be kept.
 public enum DeletionReason: Equatable, Sendable {
-    /// It could not be read, with the reason.
+    /// It could not be read, for the given reason.
     case unreadable(String)
-    /// It changed while it was read, or after that.
+    /// It changed during or after the read.
     case changed
     /// No complete snapshot has its content.
     case notStored
-    /// Only a snapshot has its content that is in doubt, and may turn out to be none that counts.
+    /// Only a snapshot in doubt has its content, and that snapshot may turn out not to count.
     case inDoubt(snapshot: ID128)
-    /// What a snapshot has under the ids of its content is something else.
+    /// The snapshot has different content under the same chunk ids.
     case otherContent(snapshot: ID128)
-    /// What a snapshot has of it is damaged, with what was found.
+    /// The snapshot's copy is damaged; the text says how.
     case damaged(snapshot: ID128, String)
-    /// The snapshots that have its content do not stay.
+    /// No snapshot that has its content stays for good.
     case notForGood(Staying)
-    /// The repository is on its disk.
+    /// The repository is on the same disk.
     case sameDisk
     /// It is a part of the repository.
     case ofRepository
-    /// The repository could not remember that it is safe, so that nobody would be asked before it is removed.
+    /// The repository could not record a vouch, so no later command would ask before it removes the content.
     case notRemembered(StoreError)
 }
 
-/// What was found out about one file.
+/// The result for one file.
 public struct DeletionVerdict: Sendable {
     /// The file.
     public var path: [UInt8]
-    /// What was read of it, in bytes.
+    /// Number of bytes read of it.
     public var byteCount: UInt64 = 0
-    /// Of the snapshots that have its content, the one that stays for longest.
+    /// The snapshot that stays longest among those that have its content.
     public var snapshot: ID128?
-    /// How long that one stays.
+    /// How long that snapshot stays.
     public var staying: Staying?
-    /// Why it must be kept; nothing when it is safe.
+    /// Why the file must be kept; empty if it is safe.
     public var reasons: [DeletionReason] = []
 
     /// True if the file may be deleted.
     public var isSafe: Bool { reasons.isEmpty }
 }
 
-/// What a check for deletion found.
+/// The result of a deletion check.
 public struct DeletionReport: Sendable {
-    /// Files that are safe, and their bytes.
+    /// Number of safe files.
     public var safeFiles: UInt64 = 0
-    /// Their content together, in bytes.
+    /// Their size, in bytes.
     public var safeBytes: UInt64 = 0
-    /// Files that must be kept, and what could not be looked at.
+    /// Number of files that must be kept, and of items that could not be examined.
     public var unsafeFiles: UInt64 = 0
-    /// Of these, files that a snapshot has which does not stay, and their bytes.
+    /// Number of files among these whose only snapshots do not stay.
     public var passingFiles: UInt64 = 0
-    /// Their content together, in bytes.
+    /// Their size, in bytes.
     public var passingBytes: UInt64 = 0
     /// Links and special files, which have no content.
     public var otherItems: UInt64 = 0
-    /// What has been read of the files, and read back from the store, in bytes.
+    /// Number of bytes read of the files and from the store.
     public var readBytes: UInt64 = 0
-    /// The paths that were asked about and have no file at or beneath them.
+    /// The requested paths that have no file at or beneath them.
     public var emptyRoots: [[UInt8]] = []
-    /// True if it is not known of some file whether the repository is on its disk.
+    /// True if, for some file, it is unknown whether the repository is on the same disk.
     public var hasUnknownDisk = false
-    /// Whether the user ended it before its end: what was not called safe is not.
+    /// True if the user interrupted the check. No file is called safe then.
     public var wasInterrupted = false
 
-    /// True if everything that was asked about may be deleted, and there was something.
+    /// True if the check ran to its end, every file is safe, and every requested path has a file.
     public var isAllSafe: Bool {
         unsafeFiles == 0 && safeFiles > 0 && emptyRoots.isEmpty && !wasInterrupted
     }
 }
 
-/// On which terms a file counts as safe.
+/// The terms on which a file counts as safe.
 public struct DeletionTerms {
-    /// How long each snapshot stays; one that is not named here stays for good.
+    /// How long each snapshot stays. A snapshot that is not listed stays for good.
     public var staying: [ID128: Staying] = [:]
-    /// Whether the repository is on the disk of the file at that path; nil when that is not known.
+    /// True if the repository is on the disk of the file at that path; nil if unknown.
     public var isOnRepositoryDisk: (_ path: [UInt8]) -> Bool? = { _ in false }
-    /// The repository's own folder, nothing in which is ever safe.
+    /// The repository's own folder. No file in it is ever safe.
     public var ownFolder: OwnFolder?
 
-    /// Who asks, for the repository to remember what was called safe; nil when it need not.
+    /// The origin to record with the vouches; nil records none.
     public var origin: RecordOrigin?
 
-    /// Everything stays, no file is on the repository's disk, and nothing is remembered.
+    /// Every snapshot stays, no file is on the repository's disk, and no vouch is recorded.
     public init() {}
 }
 
@@ -104,13 +104,13 @@ public final class DeletionCheck {
     private struct File {
         var path: [UInt8]
         var stat: FileStat
-        /// The size that was shown of it, which need not be its content's.
+        /// The size that stat reported. The content's size may differ.
         var shownBytes: UInt64
-        /// What its chunks have, by ids that nobody can make two contents for.
+        /// A digest of its chunks that cannot be forged, unlike the chunk ids of a plain repository.
         var digest: ID128
     }
 
-    /// A file of a snapshot, as far as its records have been read.
+    /// A file of a snapshot, with the extents read so far.
     private struct Candidate {
         var inline: [UInt8]?
         var extents: [Extent] = []
@@ -135,30 +135,30 @@ public final class DeletionCheck {
     private let onRead: @Sendable (_ count: UInt64) -> Void
     private let stop: StopSignal
     private var report = DeletionReport()
-    /// The files that have not been found, by their content.
+    /// The files not found yet, by content.
     private var pending: [FileContent: [File]] = [:]
-    /// Their sizes, each with the most extents that one of them has.
+    /// The sizes of the pending files. Each maps to the largest number of extents among them.
     private var pendingSizes: [UInt64: Int] = [:]
     /// Why content that a snapshot has is not safe.
     private var faults: [FileContent: DeletionReason] = [:]
-    /// The chunks that have been read back, and their digests.
+    /// The chunks that were read back, with their digests.
     private var verified: [BlobReference: ID128] = [:]
     private let digester: ChunkDigester
     private var verdicts: [DeletionVerdict] = []
-    /// What is remembered of the files that are safe, by the snapshot that has them.
+    /// The vouches to record for safe files, by the snapshot that has them.
     private var vouches: [ID128: [Vouch.File]] = [:]
-    /// Whether the repository is on the disk of a folder: of one file system some may be on another machine than
-    /// others.
+    /// By folder: true if the repository is on its disk. Folders of one file system may lie on different machines, so
+    /// each is asked for separately.
     private var diskRelations: [ArraySlice<UInt8>: Bool?] = [:]
     private var rootsWithFiles: Set<[UInt8]> = []
 
-    /// Prepares a check of what lies at `roots` of `tree`.
+    /// Prepares a check of the files at `roots` in `tree`.
     ///
     /// - Parameters:
-    ///   - terms: how long the snapshots stay, and what is on the repository's disk.
-    ///   - onVerdict: told of each file, in the order of their paths, when everything has been looked at.
-    ///   - onRead: told how many bytes have been read, of files or of the store.
-    ///   - stop: polled; when it is given the check ends.
+    ///   - terms: how long each snapshot stays, and which files are on the repository's disk.
+    ///   - onVerdict: called with each file's verdict in path order, after all files were examined.
+    ///   - onRead: called with the number of bytes read, from files or from the store.
+    ///   - stop: polled; once it is requested the check ends.
     public init(
         _ repository: Repository, of tree: any SourceTree, roots: [[UInt8]],
         terms: DeletionTerms = DeletionTerms(), onVerdict: @escaping (DeletionVerdict) -> Void,
@@ -175,15 +175,17 @@ public final class DeletionCheck {
         digester = ChunkDigester(repository)
     }
 
-    /// Checks. Throws failures of the repository; what concerns one file is a verdict.
+    /// Runs the check.
+    ///
+    /// - Throws: Failures of the repository. A failure that concerns one file becomes its verdict.
     public func run() throws -> DeletionReport {
-        // Listed before the index is read, which then has all that they refer to.
+        // List the snapshots before the index is read, so that the index has everything they refer to.
         let all = try repository.snapshots().readable.filter(\.isComplete)
         let confirmed = Set(all.flatMap(\.confirmed))
         let isInDoubt = { (snapshot: CommitRecord) in
             !snapshot.doubtfulPaths.isEmpty && !confirmed.contains(snapshot.originalID)
         }
-        // Nothing of a dry run reaches the store; its index leaves out what a prune is about to remove.
+        // A dry run writes nothing to the store, and its index leaves out blobs that a prune is about to delete.
         let session = try BackupSession(repository, host: "", program: "", isDryRun: true)
         try readFiles(session)
         let reader = BlobReader(repository)
@@ -207,7 +209,7 @@ public final class DeletionCheck {
         let forgotten = try repository.forgotten()
         for var verdict in verdicts {
             if let snapshot = verdict.snapshot, forgotten.contains(snapshot) {
-                // Somebody has removed it meanwhile. Another may have the content, but that one was not read.
+                // The snapshot was forgotten meanwhile. Another may have the content, but was not read back.
                 (verdict.staying, verdict.reasons) = (.ruledOut, [.notForGood(.ruledOut)])
             } else if let failure, verdict.isSafe {
                 verdict.reasons = [.notRemembered(failure)]
@@ -217,8 +219,7 @@ public final class DeletionCheck {
         return report
     }
 
-    /// Snapshots in the order in which they are looked into, so that the first that has a file's content is the one
-    /// that keeps it for longest.
+    /// Returns the snapshots in search order: the first that has a file's content is the one that keeps it longest.
     private func longestStayingFirst(_ snapshots: [CommitRecord]) -> [CommitRecord] {
         func staying(_ snapshot: CommitRecord) -> Staying {
             terms.staying[snapshot.id] ?? .forGood(.noRules)
@@ -234,8 +235,8 @@ public final class DeletionCheck {
         verdicts.append(DeletionVerdict(path: path, byteCount: byteCount, reasons: [reason]))
     }
 
-    /// Remembers what is called safe before it is called so; returns why it could not. What is remembered already needs
-    /// no store that can be written to.
+    /// Records vouches before any file is called safe; returns the error if that fails. Vouches that are already
+    /// recorded do not need a writable store.
     private func remember() throws -> StoreError? {
         guard let origin = terms.origin, !vouches.isEmpty else { return nil }
         do {
@@ -260,7 +261,7 @@ public final class DeletionCheck {
         onVerdict(verdict)
     }
 
-    /// Reads every file and notes what it is made of.
+    /// Reads every file and notes its content.
     private func readFiles(_ session: BackupSession) throws {
         let (stop, onRead) = (stop, onRead)
         let ingester = FileIngester(
@@ -276,10 +277,10 @@ public final class DeletionCheck {
                 if error.endsRun { throw error }
                 keep(path, .unreadable(error.description))
             case .entry(let path, let stat):
-                // The folders above what was asked about are none of it.
+                // Skip the folders above the requested paths.
                 let root = roots.first { PathOrder.isAtOrBeneath(path, $0) }
                 if stat.type == .directory, terms.ownFolder?.isSeen(at: path, stat, in: tree) == true {
-                    // What was asked about may lie in it.
+                    // A requested path may lie inside the repository.
                     for root in roots where PathOrder.isAtOrBeneath(root, path) {
                         rootsWithFiles.insert(root)
                         keep(root, .ofRepository)
@@ -321,8 +322,8 @@ public final class DeletionCheck {
         }
     }
 
-    /// Looks for the pending files in a snapshot. What cannot be read of its manifest proves nothing, and one that is
-    /// in doubt makes nothing safe.
+    /// Looks for the pending files in a snapshot. Unreadable parts of its manifest prove nothing, and a snapshot in
+    /// doubt makes no file safe.
     private func look(
         into snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader, isInDoubt: Bool = false
     ) throws {
@@ -340,7 +341,7 @@ public final class DeletionCheck {
         var candidate: Candidate?
         while !stop.isRequested {
             guard let next = try passingDamage({ try manifest.next() }) else {
-                // The rest of a damaged segment is missing, and so may be a part of the file.
+                // The rest of a damaged segment is missing, and it may hold more of the current file.
                 _ = manifest.skipSegment()
                 candidate = nil
                 continue
@@ -348,7 +349,7 @@ public final class DeletionCheck {
             switch next {
             case .continuation(let more)?:
                 candidate?.extents.append(contentsOf: more)
-                // What has more extents than any of the files has other content.
+                // More extents than any pending file of that size: the content differs.
                 if let size = candidate?.byteCount, let count = candidate?.extents.count,
                     count > pendingSizes[size, default: 0]
                 {
@@ -367,7 +368,7 @@ public final class DeletionCheck {
         }
     }
 
-    /// Calls the files safe that have a candidate's content, once it has been read back.
+    /// Reads a candidate's content back, and judges the pending files that have the same content.
     private func settle(
         _ candidate: Candidate?, in snapshot: CommitRecord, _ index: BlobIndex, _ reader: BlobReader
     ) throws {
@@ -389,7 +390,7 @@ public final class DeletionCheck {
         for file in files where isSame(file) { judge(file, fingerprint, in: snapshot) }
     }
 
-    /// Says whether a file may go whose content is in `snapshot`, and has been read back.
+    /// Appends the verdict on a file whose content in `snapshot` was read back.
     private func judge(_ file: File, _ fingerprint: ID128, in snapshot: CommitRecord) {
         let staying = terms.staying[snapshot.id] ?? .forGood(.noRules)
         var verdict = DeletionVerdict(
@@ -399,7 +400,7 @@ public final class DeletionCheck {
         let isOnDisk = diskRelations[folder] ?? terms.isOnRepositoryDisk(file.path)
         if isOnDisk == true { verdict.reasons.append(.sameDisk) }
         if let fault = changeSinceRead(file) {
-            // What is not there any more lies nowhere, which says nothing of the folder's other files.
+            // A file that is gone is on no disk. That says nothing about the folder's other files.
             verdict.reasons = [fault]
         } else {
             diskRelations[folder] = .some(isOnDisk)
@@ -411,7 +412,7 @@ public final class DeletionCheck {
         verdicts.append(verdict)
     }
 
-    /// What happened to a file since it was read, which may be long ago; nil when it is as it was.
+    /// Returns how a file changed since it was read, perhaps long ago; nil if it did not.
     private func changeSinceRead(_ file: File) -> DeletionReason? {
         do {
             let open = try tree.open(file.path)
@@ -426,7 +427,7 @@ public final class DeletionCheck {
         }
     }
 
-    /// What `body` gives; nil when it meets damage.
+    /// Returns the result of `body`, or nil if it meets damage.
     private func passingDamage<Value>(_ body: () throws -> Value) throws -> Value? {
         do {
             return try body()
@@ -435,7 +436,7 @@ public final class DeletionCheck {
         }
     }
 
-    /// Reads every chunk of a file from the store; returns what is wrong with it.
+    /// Reads every chunk of a file from the store; returns the first fault.
     private func readBack(_ extents: [Extent], _ index: BlobIndex, _ reader: BlobReader) throws -> String? {
         var rest: [BlobReference] = []
         var wanted: Set<BlobReference> = []
@@ -455,9 +456,9 @@ public final class DeletionCheck {
     }
 }
 
-/// What chunks have, by ids that nobody can have made two contents for. In a plain repository whoever can read `config`
-/// can make a file whose chunks have the ids of another's, so there each chunk is named once more, under a key of this
-/// run.
+/// Digests chunks under ids that cannot be forged. In a plain repository, anyone who can read `config` can make a file
+/// whose chunks have the ids of another file's. There, each chunk also gets an id under a random key of this run. In
+/// other repositories all digests are zero.
 private final class ChunkDigester {
     private let hasher: FreshHasher?
     private var digests: [UInt8] = []
@@ -474,7 +475,7 @@ private final class ChunkDigester {
         withUnsafeBytes(of: digest) { digests.append(contentsOf: $0) }
     }
 
-    /// What the file's chunks were together.
+    /// Returns the digest of the file's chunks together, and starts the next file.
     func take() -> ID128 {
         defer { digests.removeAll(keepingCapacity: true) }
         return digests.withUnsafeBytes { hasher?.id(of: $0) ?? .zero }

@@ -1,4 +1,5 @@
-// VouchedContent: which content was called safe to delete. It is read when somebody asks first: most backups do not.
+// VouchedContent: the content that vouches call safe to delete. Vouches are loaded on first use, because most backups
+// need none.
 
 import BakCore
 import BakFormat
@@ -12,14 +13,15 @@ final class VouchedContent {
 
     init(_ repository: Repository, _ index: BlobIndex) { (self.repository, self.index) = (repository, index) }
 
-    /// Whether the content of a file was called safe to delete. A vouch that cannot be read says nothing; a prune names
-    /// it before it removes a snapshot. Throws `StoreError` where they cannot be listed.
+    /// True if the content of a file was called safe to delete. An unreadable vouch says nothing; a prune reports it
+    /// before it removes a snapshot. Throws `StoreError` if the vouches cannot be listed.
     func contains(_ content: FileContent) throws -> Bool {
         let known = try known.get()
         return !known.isEmpty && known.contains(content.fingerprint)
     }
 
-    /// The same of the file that a cursor stands at, which stays there. False where that cannot be told.
+    /// The same for the file that a cursor stands at; the cursor stays there. Returns false if the content or the
+    /// vouches cannot be read.
     func contains(_ segment: ManifestSegmentDecoder, of snapshot: CommitRecord) -> Bool {
         guard let known = try? known.get(), !known.isEmpty else { return false }
         var entry = segment.isComplete ? try? segment.entry() : nil
