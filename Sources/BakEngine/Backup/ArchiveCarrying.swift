@@ -1,30 +1,30 @@
-// ArchiveCarrying: how an archive takes over entries that its source has no more, whose content cannot be read again
-// from there.
+// ArchiveCarrying: carries over entries of an archive that the source no longer has, so their content cannot be read
+// there again.
 //
-// Where a collection has taken a parent that was forgotten meanwhile, the run ends and begins again with the parents
-// that are there then: that an entry cannot go on is said only of what is damaged.
+// A collection may delete a parent that was forgotten meanwhile. The run then begins again with the parents that are
+// there now. So an entry is reported as lost only because of damage.
 //
-// Always holds: an entry that is handed out has all of its content where the backup may count on it. What lies only in
-// packs that a collection is about to delete is stored anew.
+// Always holds: all content of an entry that is handed out is in packs that the backup may rely on. Chunks that lie
+// only in packs which a collection is about to delete are stored again.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Takes entries over. What is not said to be for one thread may be used from any.
+/// Carries entries over. May be used from any thread, except where a type says that it is for one thread.
 final class ArchiveCarrying: @unchecked Sendable {
-    /// Why an entry cannot go on.
+    /// Why an entry cannot be carried over.
     struct Loss: Error {
         var reason: String
     }
 
-    /// What the backup first misses is gone since then.
+    /// The time that newly gone entries are marked with.
     let time: Timestamp
     private let repository: Repository
     private let index: BlobIndex
     private let writer: UncheckedBox<BlobWriter>
     private let state: RunState
-    /// Tells of an error whether it may only say that a collection has taken something meanwhile.
+    /// True if an error may only mean that a collection deleted something meanwhile.
     private let isOvertaken: (any Error) throws -> Bool
 
     init(_ session: BackupSession, _ writer: BlobWriter, _ state: RunState, time: Timestamp) {
@@ -33,10 +33,10 @@ final class ArchiveCarrying: @unchecked Sendable {
         self.writer = UncheckedBox(writer)
     }
 
-    /// Ends the run if what it must carry over cannot be read.
+    /// Runs `body`. An error ends the run.
     func guarding(_ body: () throws -> Void) { state.guarding(body) }
 
-    /// The entry that a cursor stands at, with one name and all of its content.
+    /// Returns the entry at a cursor, with a link count of 1 and all of its content.
     func entry(_ segment: ManifestSegmentDecoder, of cursor: ParentCursor) -> Result<ManifestEntry, Loss> {
         guard let entry = segment.isComplete ? try? segment.entry() : cursor.whole(segment) else {
             if let failure = cursor.failure { endIfOvertaken(failure) }
@@ -45,7 +45,7 @@ final class ArchiveCarrying: @unchecked Sendable {
         return carried(entry)
     }
 
-    /// The entry with one name, once all of its content is where the backup may count on it.
+    /// Returns the entry with a link count of 1, after all of its content is in packs that the backup may rely on.
     func carried(_ whole: ManifestEntry) -> Result<ManifestEntry, Loss> {
         var entry = whole
         if entry.stat.type != .directory { entry.stat.linkCount = 1 }
@@ -72,30 +72,29 @@ final class ArchiveCarrying: @unchecked Sendable {
         guarding { if try isOvertaken(error) { throw error } }
     }
 
-    /// What a parent has at and beneath a path that something else has taken.
+    /// Opens a parent's entries at and beneath a path that another item has taken.
     func displaced(_ snapshot: CommitRecord, at path: [UInt8], _ type: FileType) throws -> DisplacedEntries {
         try DisplacedEntries(snapshot, repository: repository, index: index, at: path, type, time)
     }
 
-    /// A cursor over a parent for entries that turn out not to be readable.
+    /// Opens a cursor over a parent, for entries that turn out to be unreadable in the source.
     func cursor(_ snapshot: CommitRecord, from path: [UInt8]) throws -> ParentCursor {
         try ParentCursor(snapshot, repository: repository, index: index, from: path)
     }
 }
 
-/// The entries that an archive's parents have of files which could not be read. For one thread, in the order of the
-/// walk.
+/// The parents' entries of files that could not be read, for an archive. For one thread, in the order of the walk.
 final class EarlierEntries {
     private let carrying: ArchiveCarrying
     private let snapshots: [CommitRecord]
     private var cursors: [ParentCursor]?
 
-    /// Looks into `snapshots`, the newest first.
+    /// Looks in `snapshots`, newest first.
     init(_ snapshots: [CommitRecord], _ carrying: ArchiveCarrying) {
         (self.snapshots, self.carrying) = (snapshots, carrying)
     }
 
-    /// The entry of a path, if a parent has it and it is of that type.
+    /// Returns the entry at a path if a parent has one of that type.
     func entry(at path: [UInt8], _ type: FileType) throws -> Result<ManifestEntry, ArchiveCarrying.Loss>? {
         let cursors = try cursors ?? snapshots.map { try carrying.cursor($0, from: path) }
         self.cursors = cursors

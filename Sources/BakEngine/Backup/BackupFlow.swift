@@ -1,31 +1,31 @@
-// BackupFlow: what passes between the stages of one backup, and the queues that it passes through.
+// BackupFlow: the queues between the stages of one backup, and the steps and jobs that pass through them.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// One element of the manifest to be, in the order of the walk.
+/// One element of the future manifest, in the order of the walk.
 enum Step: Sendable {
-    /// Entries that are as a parent has them.
+    /// Entries that are the same as in a parent.
     case run(UnmodifiedRun)
     /// An entry that is ready.
     case entry(ManifestEntry, BackupEvent.Change)
     /// A regular file that a worker reads.
     case file(FileJob, BackupEvent.Change)
-    /// A further name of the file of a step before; `recorded` as a job's.
+    /// A further name of a file whose job came in an earlier step; `recorded` is as in `FileJob`.
     case link(path: [UInt8], to: FileJob, FileStat, BackupEvent.Change, recorded: Int?)
-    /// An item that could not be read. With a type, an archive goes on with what a parent has of that type.
+    /// An item that could not be read. If a type is given, an archive carries over a parent's entry of that type.
     case failure(path: [UInt8], SourceError, else: FileType?)
     /// An entry that an archive carries over.
     case carried(ManifestEntry)
     /// An entry that an archive carries over, unless the file at its old path has the same content.
     case former(FormerFile)
-    /// An entry that an archive should carry over, and cannot.
+    /// An entry that an archive should carry over but cannot.
     case lost(path: [UInt8], reason: String)
-    /// What the entry of the step before lacks.
+    /// A part that the preceding step's entry lacks.
     case shortfall(path: [UInt8], SourceError)
 
-    /// How many extents it holds; 0 for a run.
+    /// Number of extents in the step; 0 for a run.
     var extentCount: Int {
         let content: FileContent? =
             switch self {
@@ -37,7 +37,7 @@ enum Step: Sendable {
         return 0
     }
 
-    /// The length of its path; 0 for a run, whose entries are stored without what their paths share.
+    /// Length of the step's path; 0 for a run, which stores paths without their shared prefixes.
     var pathBytes: Int {
         switch self {
         case .run: 0
@@ -50,20 +50,20 @@ enum Step: Sendable {
     }
 }
 
-/// Entries that are as a parent has them, and what they come to. Some may have been carried over.
+/// Entries that are the same as in a parent, and their totals. An archive may have carried some over.
 struct UnmodifiedRun: Sendable {
     var entries = EntryRun()
     var files: UInt64 = 0
     var bytes: UInt64 = 0
     var folders: UInt64 = 0
     var others: UInt64 = 0
-    /// Of the files, those that were carried over, and their bytes.
+    /// Files among these that were carried over, and their bytes.
     var carriedFiles: UInt64 = 0
     var carriedBytes: UInt64 = 0
-    /// Of these, those that are gone.
+    /// Carried-over files that are gone.
     var goneFiles: UInt64 = 0
 
-    /// Counts the entry that has been added to `entries`.
+    /// Counts the entry that was added to `entries`.
     mutating func count(_ stat: FileStat) {
         switch stat.type {
         case .regular:
@@ -74,7 +74,7 @@ struct UnmodifiedRun: Sendable {
         }
     }
 
-    /// Counts an entry that has been carried over.
+    /// Counts an entry that was carried over.
     mutating func countCarried(_ stat: FileStat, isGone: Bool) {
         count(stat)
         guard stat.type == .regular else { return }
@@ -88,9 +88,9 @@ struct UnmodifiedRun: Sendable {
 final class FileJob: @unchecked Sendable {
     let path: [UInt8]
     let inode: UInt64
-    /// The fingerprint of the parent's entry, where that only asked to be read once more.
+    /// The fingerprint of a parent's entry whose metadata is unchanged but that must be read again.
     let recorded: Int?
-    /// What the worker made of the file; guarded by the run's monitor.
+    /// The worker's result; guarded by the run's monitor.
     fileprivate var result: IngestResult?
 
     init(path: [UInt8], inode: UInt64, recorded: Int?) {
@@ -102,15 +102,15 @@ final class FileJob: @unchecked Sendable {
 
 /// The queues between the threads of one backup. All are bounded, so memory does not grow with the number of files.
 final class BackupFlow: @unchecked Sendable {
-    /// What the walk met, in its order.
+    /// Blocks of the walk, in its order.
     let found = BoundedQueue<WalkBlock>(capacity: 16)
     /// Steps in the order of the walk.
     let steps = BoundedQueue<[Step]>(capacity: 64)
     /// Batches of files to read.
     let jobs = BoundedQueue<[FileJob]>(capacity: 16)
-    /// What ends the run.
+    /// The run's first failure, and the user's wish to stop.
     let state: RunState
-    /// Whether the walk has gone to its end; set before `found` is closed.
+    /// True if the walk has reached its end; set before `found` is closed.
     var hasWalkedAll = false
     private let monitor = Monitor()
     /// The job that the assembler waits for; guarded by the monitor.
@@ -118,7 +118,7 @@ final class BackupFlow: @unchecked Sendable {
 
     init(_ state: RunState) { self.state = state }
 
-    /// Runs a thread's work; its error ends the run and lets no other thread wait for this one.
+    /// Runs a thread's work. An error ends the run and closes the queues, so that no other thread waits for this one.
     func guarding(_ body: () throws -> Void) {
         if state.guarding(body) { return }
         found.close()
@@ -127,8 +127,8 @@ final class BackupFlow: @unchecked Sendable {
         wake()
     }
 
-    /// Records what became of the files of a batch, all at once: to wake the assembler for each would cost more
-    /// than to read a small file. Those without a result were dropped.
+    /// Records the results of a batch together: waking the assembler for each file would cost more than reading a small
+    /// one. Files without a result were dropped.
     func complete(_ batch: [FileJob], _ results: [IngestResult]) {
         monitor.locked {
             for (number, job) in batch.enumerated() {
@@ -138,13 +138,13 @@ final class BackupFlow: @unchecked Sendable {
         }
     }
 
-    /// What became of a file that the assembler is done with.
+    /// Returns a file's result without waiting; nil if there is none yet.
     func result(of job: FileJob) -> IngestResult? { monitor.locked { job.result } }
 
     /// Wakes the assembler while it waits for a large file.
     func wake() { monitor.locked { monitor.signalAll() } }
 
-    /// Waits for what becomes of a file; nil when woken before, so that the caller can look around.
+    /// Waits for a file's result. Returns nil if woken earlier, so that the caller can check for other work.
     func awaitResult(of job: FileJob) -> IngestResult? {
         monitor.locked {
             if job.result == nil && state.failure == nil {
@@ -157,7 +157,7 @@ final class BackupFlow: @unchecked Sendable {
     }
 }
 
-/// Counts what a backup has done so far, for whoever shows its progress. May be used from any thread.
+/// Counts what a backup has done so far, for a progress display. May be used from any thread.
 public final class ProgressCounters: @unchecked Sendable {
     private let monitor = Monitor()
     private var progress = BackupProgress()
@@ -165,7 +165,7 @@ public final class ProgressCounters: @unchecked Sendable {
     /// Starts at zero.
     public init() {}
 
-    /// How far the run has come.
+    /// The run's progress so far.
     public var current: BackupProgress { monitor.locked { progress } }
 
     func update(_ change: (inout BackupProgress) -> Void) { monitor.locked { change(&progress) } }

@@ -1,11 +1,11 @@
-// BackupParents: the earlier snapshots that a backup is compared with, that it follows, and that say how much there
-// was.
+// BackupParents: the earlier snapshots that a backup uses. It compares files with some; an archive follows some; and
+// some tell how many files there were.
 //
-// Always holds: an archive follows everything that may hold an entry which no other followed snapshot has: the latest
-// complete one, each archive that no other stands for, and, of each interrupted run after it, what it committed last;
-// and its record names only what it followed. So many archives are followed at a time; what is left is followed by the
-// next backup. A snapshot with a damaged record is one of those by its spare; an archive does not go on past one that
-// cannot be followed.
+// Always holds: an archive follows every snapshot that may hold an entry which no other followed snapshot has. These
+// are the latest complete snapshot, each archive that no other stands for, and the last commit of each interrupted run
+// after the latest. The record names only snapshots that were followed. A backup follows a limited number of archives;
+// the next backup follows the rest. A snapshot with a damaged record takes part through its spare. An archive ends
+// rather than skip a snapshot that cannot be followed.
 
 import BakCore
 import BakFormat
@@ -13,36 +13,37 @@ import BakRepository
 
 /// The parents of one backup.
 final class BackupParents {
-    /// Every parent, the newest first but one that was asked for before all others.
+    /// Every parent, newest first. A parent that the user asked for comes before all others.
     let tracks: [ParentTrack]
-    /// Whether the backup is an archive.
+    /// True if the backup is an archive.
     let isArchive: Bool
-    /// What the backup goes on from.
+    /// The snapshot that the backup continues from.
     let parent: CommitRecord?
-    /// What its record names as its parent. One that is dated after what the user says the snapshot is of serves to be
-    /// compared with, but the snapshot does not come after it.
+    /// The parent that the snapshot's record names. It is nil if the parent is dated after the time that the user gave.
+    /// Files are then compared with that parent, but the snapshot does not come after it.
     let recordedParent: CommitRecord?
     /// The latest complete snapshot of the same device and paths.
     private let latest: ParentTrack?
     /// The latest of these that is not in doubt.
     private let trusted: ParentTrack?
-    /// The archive that this one takes up again, after snapshots that were none.
+    /// The archive that this one resumes after snapshots that were not archives.
     let resumed: CommitRecord?
-    /// The archives beside that one which this one carries over and the latest complete snapshot does not stand for.
+    /// Further archives, besides `resumed`, that this one carries over because the latest complete snapshot does not
+    /// stand for them.
     let branches: [CommitRecord]
-    /// Where nothing says whether this is an archive: the latest archives of the device's other paths.
+    /// The latest archives of the device's other paths, if nothing says whether this backup is an archive.
     let others: [CommitRecord]
-    /// All that the record is to say that it stands for, beside its parent.
+    /// All archives that the record says it stands for, besides its parent.
     let joined: [CommitRecord]
-    /// So many archives are followed beside the latest: each takes memory for a list of files.
+    /// How many archives are followed besides the latest. Each needs memory for a list of files.
     static let branchesAtATime = 8
 
-    /// Chooses and opens them. Throws `RepositoryError.keepsChanging` where one is newer than the index.
+    /// Chooses and opens the parents. Throws `RepositoryError.keepsChanging` if one is newer than the index.
     init(
         _ request: BackupRequest, _ repository: Repository, _ index: BlobIndex,
         _ onEvent: (BackupEvent) -> Void
     ) throws {
-        // A copy is what its original is: its parent only spares reading.
+        // A copy is whatever its original is; its parent only saves reading.
         let chain =
             request.copied == nil ? try Chain(request, repository, onEvent) : Chain()
         isArchive = request.isArchive(after: chain)
@@ -52,7 +53,7 @@ final class BackupParents {
         let resumed = chain.latest?.isArchive == false ? heads.first : nil
         (self.resumed, branches) = (resumed, heads.filter { $0.id != resumed?.id })
         let uses = try Self.uses(of: chain, heads, request, repository, isArchive: isArchive)
-        // What has been committed since the index was read is looked for in a newer one.
+        // A snapshot that was committed after the index was read needs a newer index.
         guard uses.allSatisfy({ index.isSince($0.snapshot) }) else {
             throw RepositoryError.keepsChanging(location: repository.store.location)
         }
@@ -71,13 +72,13 @@ final class BackupParents {
         latest = tracks.first { $0.snapshot.id == chain.latest?.id }
         trusted = tracks.first { $0.snapshot.id == chain.trusted?.id }
         for track in [latest, trusted] { track?.saysHowMuch = true }
-        // From an archive nothing falls out that its source has no more, whatever has come in its place.
+        // An archive keeps files that its source no longer has, whatever has replaced them. It needs no sample of them.
         if !isArchive {
             for track in [latest, trusted] { track?.missedContent = ContentSample() }
         }
         parent =
             tracks.first { $0.uses.contains(.comparing) }?.snapshot ?? (isArchive ? latest?.snapshot : nil)
-        // An archive comes after what it follows, whatever else it is compared with.
+        // An archive comes after a snapshot that it follows, even if it is compared with another.
         let first = tracks.first { $0.uses.isSuperset(of: [.comparing, .following]) }?.snapshot
         let predecessor = isArchive ? first ?? latest?.snapshot : parent
         func isAfter(_ snapshot: CommitRecord) -> Bool { request.time.map { snapshot.time > $0 } ?? false }
@@ -93,7 +94,7 @@ final class BackupParents {
         }
     }
 
-    /// What each parent is for, in the order of the tracks.
+    /// Returns each parent with its uses, in the order of the tracks.
     private static func uses(
         of chain: Chain, _ heads: [CommitRecord], _ request: BackupRequest, _ repository: Repository,
         isArchive: Bool
@@ -112,8 +113,8 @@ final class BackupParents {
         case .latest: chainUses.insert(.comparing)
         case .snapshot(let id):
             let asked = try repository.snapshot(id)
-            // What an archive has is what its chain has, and no older snapshot, out of which things may have been
-            // taken.
+            // An archive continues what its chain has. An older snapshot may still hold entries that were removed from
+            // the chain since, so it is not followed.
             let isFollowed = request.copied == nil && (!isArchive || chain.latest == nil)
             add(asked, isFollowed ? [.comparing, .following] : .comparing)
             if !isArchive { chainUses = [] }
@@ -128,10 +129,10 @@ final class BackupParents {
         return uses
     }
 
-    /// What an archive carries over from, the newest first.
+    /// The snapshots that an archive carries over from, newest first.
     var followed: [CommitRecord] { tracks.filter { $0.uses.contains(.following) }.map(\.snapshot) }
 
-    /// Enters what there is to say of archives.
+    /// Enters the archives into the report.
     func enterArchives(in report: inout BackupReport) {
         if let latest = latest?.snapshot, latest.isArchive {
             report.earlierArchive = (latest, latest.counters.goneFiles)
@@ -140,7 +141,7 @@ final class BackupParents {
         (report.joinedArchives, report.otherArchives) = (branches, others)
     }
 
-    /// Throws if an archive cannot go on, because it is not known what a parent has.
+    /// Throws if an archive cannot continue because a parent's manifest could not be read.
     func expectFollowed() throws {
         guard isArchive else { return }
         for track in tracks where track.uses.contains(.following) {
@@ -148,17 +149,17 @@ final class BackupParents {
         }
     }
 
-    /// Tells of parents that were no help, so that files were read again.
+    /// Reports parents that could not be read, so that files were read again.
     func tellFailures(_ onEvent: (BackupEvent) -> Void) {
         for track in tracks where track.uses.contains(.comparing) {
             if let failure = track.cursor.failure { onEvent(.parentUnreadable(failure)) }
         }
     }
 
-    /// Whether there is no complete snapshot of the same device and paths yet.
+    /// True if there is no complete snapshot of the same device and paths yet.
     var isFirst: Bool { latest == nil }
 
-    /// The snapshots that say how much there was.
+    /// The snapshots that tell how many files there were.
     var doubtable: [CommitRecord] {
         guard let latest else { return [] }
         return [latest, trusted ?? latest].map(\.snapshot).reduce(into: []) { snapshots, next in
@@ -166,13 +167,13 @@ final class BackupParents {
         }
     }
 
-    /// What the source may lack, after a whole walk.
+    /// Returns the doubts about the source after a complete walk.
     func doubts(_ tally: SourceTally, _ stored: StoredTally, isMeant: Bool) -> SourceDoubts {
         SourceDoubts(tally, stored, latest: latest, trusted: trusted, isArchive: isArchive, isMeant: isMeant)
     }
 }
 
-/// An archive that cannot go on: what only an unreadable snapshot has would be in no later one.
+/// An archive cannot continue, because no later snapshot would have the entries that only an unreadable snapshot has.
 public struct ArchiveEndsError: Error, CustomStringConvertible {
     /// The snapshot that cannot be read.
     public let snapshot: UnreadableSnapshot
@@ -184,7 +185,7 @@ public struct ArchiveEndsError: Error, CustomStringConvertible {
 }
 
 extension BackupRequest {
-    /// Whether the backup is an archive, by the snapshots before it.
+    /// True if the backup is an archive, given the snapshots before it.
     fileprivate func isArchive(after chain: Chain) -> Bool {
         if copied != nil { return false }
         return switch archive {
@@ -197,24 +198,25 @@ extension BackupRequest {
 
 /// The snapshots of one device and paths that matter to the next backup.
 private struct Chain {
-    /// Of each interrupted run after `latest`, what it committed last; the newest first.
+    /// The last commit of each interrupted run after `latest`, newest first.
     var partials: [CommitRecord] = []
-    /// The latest complete one.
+    /// The latest complete snapshot.
     var latest: CommitRecord?
-    /// The latest complete one that is not in doubt.
+    /// The latest complete snapshot that is not in doubt.
     var trusted: CommitRecord?
-    /// The archives beside `latest` that no other stands for, the newest first.
+    /// The archives besides `latest` that no other archive stands for, newest first.
     var branches: [CommitRecord] = []
-    /// Of the device's other paths the latest complete snapshots that are archives, the newest first.
+    /// The latest complete snapshots of the device's other paths, as far as they are archives, newest first.
     var others: [CommitRecord] = []
     /// The order of all snapshots.
     var order: SnapshotOrder?
-    /// A snapshot that cannot be followed, and of which no archive is known to have all that it has.
+    /// A snapshot that cannot be followed and that no archive is known to carry over completely.
     var lost: UnreadableSnapshot?
 
     init() {}
 
-    /// Whether nobody has ended the archive: a copy of a snapshot that is none, and did not come after it, does not.
+    /// True if the archive goes on. A copy of a snapshot that is not an archive ends it only if it came after the
+    /// archive.
     var goesOnAsArchive: Bool {
         guard let latest, let order, !latest.isArchive else { return latest?.isArchive == true }
         guard latest.original != nil, !branches.isEmpty else { return false }
@@ -227,7 +229,7 @@ private struct Chain {
         for snapshot in list.unreadable { onEvent(.snapshotUnreadable(snapshot)) }
         var known = list.readable
         if !list.unreadable.isEmpty {
-            // Nobody stores by what a session has stored whose record is missing.
+            // A backup may not rely on blobs of a session whose record is missing.
             let followable = list.unreadable.filter { !$0.isMissing && !$0.isDoubtful && $0.spare != nil }
             let carriedOver = list.order.carriedOver(by: known)
             let isFine = carriedOver.union(followable.map(\.id))
@@ -237,7 +239,7 @@ private struct Chain {
         var related = known.filter {
             $0.device == request.device && Set($0.paths) == Set(request.paths)
         }
-        // Who names a date says where in the history the snapshot belongs.
+        // The user's date says where in the history the snapshot belongs.
         if let time = request.time, related.contains(where: { list.order.time(of: $0) <= time }) {
             related.removeAll { list.order.time(of: $0) > time }
         }
@@ -251,12 +253,12 @@ private struct Chain {
         }
         order = list.order
         let heads = list.order.heads(among: related)
-        // What another stands for is not the latest, even if a clock was ahead when it was made.
+        // An archive that another stands for is not the latest, even if a fast clock gave it a later time.
         let isHead = Set(heads.map(\.id))
         let latest = related.last { $0.isComplete && (!$0.isArchive || isHead.contains($0.id)) }
         (self.latest, branches) = (latest, heads.filter { $0.id != latest?.id })
         trusted = related.last { $0.isComplete && !doubts.standing.contains($0.id) }
-        // A run's own checkpoints come before what completes it: they say nothing more then.
+        // A run's checkpoints come before the snapshot that completes it, and add nothing to it.
         for partial in related.reversed() where !partial.isComplete {
             if let latest, list.order.precedes(partial, latest) { break }
             if partials.last?.time != partial.time { partials.append(partial) }

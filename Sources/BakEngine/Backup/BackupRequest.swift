@@ -1,4 +1,4 @@
-// What a backup is asked to do, what it tells while it runs, and what it reports at the end.
+// The request for a backup, the events while it runs, and the report at its end.
 
 import BakCodec
 import BakCore
@@ -23,13 +23,13 @@ public struct BackupRequest: Sendable {
     public var time: Timestamp?
     /// Which snapshot to compare with.
     public var parent = ParentChoice.latest
-    /// Whether a changed ctime alone leaves a file unchanged.
+    /// True if a changed ctime alone leaves a file unchanged.
     public var ignoresCtime = false
-    /// Whether a changed inode number alone leaves a file unchanged.
+    /// True if a changed inode number alone leaves a file unchanged.
     public var ignoresInode = false
-    /// Whether to commit no snapshot when nothing differs from the parent.
+    /// True if no snapshot is committed when nothing differs from the parent.
     public var skipsIfUnchanged = false
-    /// Whether to store nothing and only report.
+    /// True if the run only reports and stores nothing.
     public var isDryRun = false
     /// How chunks are compressed; nil for the repository's default.
     public var compression: CompressionMode?
@@ -37,8 +37,8 @@ public struct BackupRequest: Sendable {
     public var workerCount = 2
     /// How many files are read at once; nil for what suits the source's medium.
     public var readConcurrency: Int?
-    /// Whether containers are cut where their structure says so. Only measurements go without: what is stored then has
-    /// other chunks than what is stored with it.
+    /// True if containers are cut where their structure says so. Only measurements turn this off: the chunks then
+    /// differ from those that other backups store.
     public var readsStructure = true
     /// A checkpoint is committed after this many new stored bytes, or after a twentieth of what the run has
     /// added if that is more.
@@ -46,21 +46,21 @@ public struct BackupRequest: Sendable {
 
     /// Whether the snapshot is an archive.
     public var archive = ArchiveChoice.asBefore
-    /// Whether it is meant when a path has no files any more, or less than half of them.
+    /// True if the user says that a path with no files, or less than half of its former files, is intended.
     public var allowsEmpty = false
 
     /// The snapshot that the source is a copy of.
     var copied: SnapshotTree?
-    /// The snapshot that a copy comes after, whatever it is compared with.
+    /// The snapshot that a copy comes after, whichever snapshot it is compared with.
     public var predecessor: ID128?
-    /// The archives that a copy stands for besides.
+    /// Further archives that a copy stands for.
     public var joined: [ID128] = []
-    /// Whether the source is known to lack something, so that the snapshot is not complete.
+    /// True if the source is known to lack something, so that the snapshot is not complete.
     public var isPartial = false
 
     /// Which snapshot a backup is compared with.
     public enum ParentChoice: Sendable {
-        /// The latest complete one of the same device and paths, and the latest partial one after it.
+        /// The latest complete snapshot of the same device and paths, and the latest partial one after it.
         case latest
         /// This one.
         case snapshot(ID128)
@@ -68,13 +68,13 @@ public struct BackupRequest: Sendable {
         case none
     }
 
-    /// Whether a backup carries over what its source has no more.
+    /// Whether a backup carries over entries that its source no longer has.
     public enum ArchiveChoice: Sendable {
-        /// If the latest complete snapshot of the same device and paths is one.
+        /// The backup is an archive if the latest complete snapshot of the same device and paths is one.
         case asBefore
-        /// From now on.
+        /// The backup is an archive.
         case yes
-        /// Not any more.
+        /// The backup is not an archive.
         case no
     }
 
@@ -97,14 +97,14 @@ extension BackupRequest {
             counters: SnapshotCounters())
     }
 
-    /// Throws unless a commit record can hold what the request says: a record that no reader takes would
-    /// make the whole snapshot unreadable, and is better refused before hours of work than after.
+    /// Throws unless a commit record can hold the request. A record that readers refuse would make the whole snapshot
+    /// unreadable, so it is better refused before hours of work.
     func expectRecordable(in context: FrameContext) throws(RepositoryError) {
         let epoch = Timestamp(seconds: 0)
         let bytes = record(
             id: .zero, time: time ?? epoch, endTime: epoch, root: BlobReference(id: .zero, length: 1)
         ).encode(context)
-        // Counters, parent and doubts come on top.
+        // Counters, parent and doubts add to the size.
         guard bytes.count + 1024 + 4 * paths.count <= FormatLimits.recordBytes else {
             throw .outsideLimits(
                 what: "the commit record",
@@ -122,40 +122,40 @@ extension BackupRequest {
     }
 }
 
-/// What a backup tells while it runs, from any of its threads.
+/// An event of a running backup. It may come from any thread of the run.
 public enum BackupEvent: Sendable {
     /// How an entry compares with the parent's.
     public enum Change: Sendable {
         case new, changed, unmodified
-        /// As the parent has it under another path.
+        /// The same as a parent's entry under another path.
         case moved
-        /// Not compared with a parent, of which one has it.
+        /// Read although a parent has the file, because the backup compares with no parent.
         case reread
     }
 
-    /// An item could not be read, or not as a whole; the exit code says so.
+    /// An item could not be read, or not completely. The exit code reports it.
     case failed(path: [UInt8], reason: String)
-    /// An item is stored, but not with all that belongs to it; the exit code says so, and so does every backup until it
-    /// can be read as a whole.
+    /// An item is stored without everything that belongs to it. The exit code reports it, and so does every backup
+    /// until the item can be read completely.
     case incomplete(path: [UInt8], reason: String)
     /// A file changed while it was read.
     case changedWhileRead(path: [UInt8])
-    /// A file that the parent has is not there any more.
+    /// A file that the parent has is no longer there.
     case gone(path: [UInt8])
     /// An item was left out on purpose.
     case excluded(path: [UInt8], reason: String)
-    /// A line of an ignore file matches nothing, or hardly what was meant.
+    /// A line of an ignore file matches nothing, or probably not what its author meant.
     case ignoreFile(remark: String)
     /// A parent snapshot or a part of the index could not be used, so files are read again.
     case parentUnreadable(reason: String, isDamage: Bool)
-    /// A snapshot cannot be read. It may have been the one to compare with.
+    /// A snapshot cannot be read. The backup might have compared with it.
     case snapshotUnreadable(UnreadableSnapshot)
-    /// The clock says that this run is before the snapshot that it comes after.
+    /// The clock is behind the time of the snapshot that this run comes after.
     case clockBehind(CommitRecord)
-    /// A partial snapshot was committed, so that an interruption from here on costs little.
+    /// A partial snapshot was committed, so that an interruption from now on costs little.
     case checkpoint(CommitRecord)
 
-    /// The same of an error.
+    /// Makes the event for an error.
     static func parentUnreadable(_ error: any Error) -> BackupEvent {
         .parentUnreadable(
             reason: "\(error)", isDamage: error is CorruptionError || error is MissingBlobError)
@@ -166,56 +166,56 @@ public enum BackupEvent: Sendable {
 public struct BackupProgress: Sendable {
     /// Regular files in the manifest so far.
     public var files: UInt64 = 0
-    /// Bytes that workers have read so far, of whatever file.
+    /// Bytes that workers have read so far, from any file.
     var readBytes: UInt64 = 0
-    /// Bytes of the files in the manifest that were not read: unmodified ones, holes, further names.
+    /// Bytes of the manifest's files that were not read: unmodified files, holes, further names.
     var unreadBytes: UInt64 = 0
-    /// Bytes of files dealt with so far, of those under way too.
+    /// Bytes of the files handled so far, including those in progress.
     public var bytes: UInt64 { readBytes &+ unreadBytes }
     /// Bytes stored so far.
     public var storedBytes: UInt64 = 0
     /// Items that could not be read.
     public var failedItems: UInt64 = 0
-    /// What is being read, or was finished last.
+    /// The path that is being read, or was finished last.
     public var currentPath: [UInt8] = []
 }
 
-/// What a backup did.
+/// The result of a backup.
 public struct BackupReport: Sendable {
     /// The snapshot; nil when none was committed.
     public var snapshot: CommitRecord?
-    /// What was found and stored; the same as the snapshot's when there is one.
+    /// Counts of what was found and stored; equal to the snapshot's counters if there is a snapshot.
     public var counters = SnapshotCounters()
-    /// How many of the unmodified files a parent has under another path.
+    /// Number of unmodified files that a parent has under another path.
     public var movedFiles: UInt64 = 0
-    /// The snapshot that this one comes after: the one that files were compared with, unless an archive goes on from
-    /// another.
+    /// The snapshot that this one comes after. Files were compared with it, unless an archive continues another
+    /// snapshot.
     public var parent: ID128?
-    /// The run was interrupted; what it committed is partial.
+    /// True if the run was interrupted. Any snapshot that it committed is partial.
     public var wasInterrupted = false
-    /// Nothing differed from the parent, and a snapshot was not wanted then.
+    /// True if nothing differed from the parent and the request asked for no snapshot in that case.
     public var wasUnchanged = false
-    /// Packs that the snapshot needs and that are missing or not as they were stored: not all of it can be restored.
+    /// Packs that the snapshot needs but that are missing or altered. Files in them cannot be restored completely.
     public var damagedPacks: [CorruptionError] = []
-    /// Whether the snapshot is an archive.
+    /// True if the snapshot is an archive.
     public var isArchive = false
-    /// Whether the latest complete snapshot of the same device and paths is one, and how many gone files it has.
+    /// The latest complete snapshot of the same device and paths, if it is an archive, and its number of gone files.
     public var earlierArchive: (snapshot: CommitRecord, goneFiles: UInt64)?
-    /// The archive that this one takes up again, after snapshots that were none.
+    /// The archive that this one resumes after snapshots that were not archives.
     public var resumedArchive: CommitRecord?
-    /// Where there is no snapshot of these paths yet, and nobody said whether it is an archive: the latest snapshots of
-    /// the same device that are archives of other paths.
+    /// The device's latest snapshots that are archives of other paths. It is filled if these paths have no snapshot yet
+    /// and the user did not say whether this one is an archive.
     public var otherArchives: [CommitRecord] = []
-    /// Further archives of the same device and paths whose files this one has from here on.
+    /// Further archives of the same device and paths that this one carries over from now on.
     public var joinedArchives: [CommitRecord] = []
-    /// What the source may lack.
+    /// The doubts whether the source is complete.
     public var doubts = SourceDoubts()
     /// The paths of a first backup that are folders without files.
     public var emptyFolders: [[UInt8]] = []
-    /// The same of those that hold links besides.
+    /// The paths of a first backup that are folders with links but without files.
     public var foldersOfLinks: [[UInt8]] = []
-    /// Entries left out on purpose.
+    /// Number of entries left out on purpose.
     public var excludedItems: UInt64 = 0
-    /// Patterns that had nothing to leave out or to take back, where everything was walked.
+    /// Patterns that matched nothing to exclude or include again. It is filled only if the whole source was walked.
     public var unmatchedPatterns: [PathPattern] = []
 }

@@ -29,13 +29,13 @@ public final class Backup: Sendable {
     /// Prepares a backup.
     ///
     /// - Parameters:
-    ///   - repository: where to.
-    ///   - tree: what.
-    ///   - exclusions: what is left out.
+    ///   - repository: the repository to store in.
+    ///   - tree: the source.
+    ///   - exclusions: the rules for what to leave out.
     ///   - ownFolder: the repository's own folder, which is never part of a backup into it.
-    ///   - onEvent: told what happens, from any thread, one call at a time.
-    ///   - onEntry: told of each entry of the manifest, from one thread; nil costs nothing.
-    ///   - stop: polled; when it is given the run ends with a partial snapshot.
+    ///   - onEvent: called with each event, from any thread, one call at a time.
+    ///   - onEntry: called with each entry of the manifest, from one thread; nil costs nothing.
+    ///   - stop: polled; once it is requested the run ends with a partial snapshot.
     public init(
         _ repository: Repository, of tree: any SourceTree,
         exclusions: BackupExclusions = BackupExclusions(), ownFolder: OwnFolder? = nil,
@@ -53,18 +53,20 @@ public final class Backup: Sendable {
         self.stop = stop
     }
 
-    /// How often a run is repeated whose session a collection ended.
+    /// How often a run is repeated because a collection ended its session.
     private static let repetitions = 3
-    /// How often a run is repeated because what it went on from is gone or not yet known.
+    /// How often a run is repeated because a parent has gone or the index does not know it yet.
     private static let parentRepetitions = 10
 
-    /// Backs up. On return without an error everything that the report names is durable.
+    /// Runs a backup. When it returns, everything that the report names is durable.
     ///
-    /// Throws failures of the repository; failures of the source are events and counters. A run whose session a
-    /// collection ended begins again and keeps what it has stored, as far as the source can be read again. So does one,
-    /// with the parents that are there then, of which others have removed or added a parent meanwhile, and one, once,
-    /// that had something removed which it had not published. `RepositoryError.keepsChanging` says that this was not
-    /// enough.
+    /// A run begins again, and keeps the packs it has stored, in three cases. The source must be repeatable.
+    /// - A collection ended the run's session.
+    /// - Another program removed or added a parent. The run continues with the parents that are there now.
+    /// - Something that the run had stored but not published was removed. This is forgiven once.
+    ///
+    /// - Throws: Failures of the repository; `RepositoryError.keepsChanging` if beginning again did not help. Failures
+    ///   of the source are events and counters.
     public func run(_ request: BackupRequest, progress: ProgressCounters = ProgressCounters()) throws
         -> BackupReport
     {
@@ -111,7 +113,7 @@ public final class Backup: Sendable {
         let startTime = request.time ?? repository.time.now()
         noteClock(startTime, request, parents.parent)
         let compression = request.compression ?? repository.config.compression
-        // More threads than processors wait for reads most of the time: they take turns at the open packs.
+        // Threads beyond the number of processors mostly wait for reads, so several share an open pack.
         let writers = (0..<max(1, request.workerCount)).map { _ in
             session.makeWriter(.chunkPack, compression: compression)
         }
@@ -174,7 +176,7 @@ public final class Backup: Sendable {
         return report
     }
 
-    /// What makes a reader of files that stores them with a writer.
+    /// Returns a function that makes a file reader for a writer.
     private func ingesters(
         _ request: BackupRequest, _ strategy: ReadStrategy, _ racyTimestamps: RacyTimestamps,
         _ assembler: ManifestAssembler, _ flow: BackupFlow, _ progress: ProgressCounters,
@@ -218,10 +220,10 @@ public final class Backup: Sendable {
         }
     }
 
-    /// Clocks that differ by less than this are nothing to tell of.
+    /// Smaller clock differences are not reported.
     private static let toleratedSeconds: Int64 = 3600
 
-    /// Says so if the clock contradicts the snapshot that this one comes after.
+    /// Reports a clock that contradicts the snapshot that this one comes after.
     private func noteClock(_ start: Timestamp, _ request: BackupRequest, _ parent: CommitRecord?) {
         guard request.time == nil, let parent,
             parent.time.seconds.subtractingReportingOverflow(start.seconds).partialValue
@@ -238,7 +240,7 @@ package struct UncheckedBox<Value>: @unchecked Sendable {
 }
 
 extension BackupReport {
-    /// Takes over which folders have no files.
+    /// Copies the lists of folders without files from the tally.
     fileprivate mutating func noteBareFolders(_ tally: SourceTally) {
         (emptyFolders, foldersOfLinks) = (tally.emptyFolders, tally.foldersOfLinks)
     }

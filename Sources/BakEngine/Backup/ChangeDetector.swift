@@ -1,10 +1,9 @@
-// ChangeDetector: the second stage of a backup. It turns what the walk met into steps for the manifest: the parent's
-// entry where nothing changed, a file for a worker where something did, a further name of a file that is read
-// already.
+// ChangeDetector: the second stage of a backup. It turns each item of the walk into a step for the manifest: the
+// parent's entry if nothing changed, a file for a worker if something did, or a further name of a file that is already
+// being read.
 //
-// Always holds: a file is handed to the workers before the step that waits for it is handed on. Two names are one file
-// only on a medium that numbers each file once, and only if all that stat shows of them is the same; any other name is
-// read.
+// Always holds: a file is handed to the workers before the step that waits for it is handed on. Two names count as one
+// file only on a medium with unique inode numbers, and only if their stats are equal. Otherwise each name is read.
 
 import BakCore
 import BakFormat
@@ -17,26 +16,26 @@ final class ChangeDetector {
     private let flow: BackupFlow
     private let racyTimestamps: RacyTimestamps
     private var steps: [Step] = []
-    /// Comes after `steps`.
+    /// The current run; it comes after `steps`.
     private var run = UnmodifiedRun()
     private var batch: [FileJob] = []
     private var batchBytes: UInt64 = 0
-    /// The length of the paths of `steps` together.
+    /// The length of all paths in `steps`.
     private var pathBytes = 0
-    /// How many extents `steps` hold.
+    /// The number of extents in `steps`.
     private var extentCount = 0
-    /// Whether files are read in the order of their inodes, as far as they are at hand together.
+    /// True if files that are at hand together are read in the order of their inodes.
     private let isByInode: Bool
-    /// With `isByInode`: the files of the steps at hand.
+    /// With `isByInode`: the files of the current steps.
     private var unordered: [(job: FileJob, bytes: UInt64)] = []
-    /// The first name of each file with names still to come, what it is, and how many have come.
+    /// For each file with more names to come: its first name, its stat, and how many names have come.
     private var links: [InodeKey: (first: FileJob, stat: FileStat, names: UInt32)] = [:]
     private let believesLinks: Bool
 
     private static let blockSteps = 1024
-    /// Or so many bytes of paths.
+    /// A block also ends at this many bytes of paths.
     private static let blockPathBytes = 1 << 20
-    /// Or so many extents: a block with that many waits until the others have been taken.
+    /// A block also ends at this many extents. A block this large waits until the others have been taken.
     private static let blockExtents = 1 << 17
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
@@ -72,17 +71,17 @@ final class ChangeDetector {
                 }
             }
             for next in leftOut { passBy(.through(next.path, .leftOut)) }
-            // What is in hand waits no longer than the walk does, except for company.
+            // If the walk has no further block ready, hand on the steps. With `isByInode`, wait for more files to sort.
             if flow.found.isEmpty, !isByInode { flush() }
         }
         if flow.hasWalkedAll { passBy(.end) }
         flush()
     }
 
-    /// What the walk has met and missed.
+    /// The counts of what the walk has met and missed.
     var tally: SourceTally { comparer.tally }
 
-    /// Takes what the parents have up to there and the walk does not meet.
+    /// Takes the parents' entries up to the limit that the walk does not meet.
     private func passBy(_ limit: ParentComparer.Limit) {
         comparer.seek(through: limit)
         takeMissed(limit)
@@ -139,7 +138,7 @@ final class ChangeDetector {
         }
     }
 
-    /// True when the batch should be handed on.
+    /// Returns true if the batch is full.
     private func addToBatch(_ job: FileJob, _ bytes: UInt64) -> Bool {
         batch.append(job)
         batchBytes += bytes
@@ -163,7 +162,7 @@ final class ChangeDetector {
         } catch {
             failure = error
             attributes = error.readAttributes
-            // What lies in a folder could not be restored without the folder.
+            // The entries in a folder could not be restored without the folder.
             if attributes == nil, stat.type == .directory {
                 var names = FileAttributes()
                 (names.userName, names.groupName) = tree.names(uid: stat.uid, gid: stat.gid)

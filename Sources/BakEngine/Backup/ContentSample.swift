@@ -1,23 +1,23 @@
-// ContentSample: which content there was among many files, so that files which were renamed are not taken for others.
+// ContentSample: samples the content of many files, so that renamed files are not counted as lost.
 //
-// Always holds: memory is bounded. Of very many files a sample keeps those whose content hashes to a multiple of a
-// power of two: two samples keep the same content, and their counts stand for as many times more.
+// Always holds: memory is bounded. Of very many files a sample keeps only those whose content hash is a multiple of a
+// power of two, and scales its counts accordingly. Two samples therefore keep the same content.
 
 import BakCodec
 import BakFormat
 
-/// How often which content was met beneath each root. For one thread.
+/// Counts the files with each content beneath each root. For one thread.
 struct ContentSample {
     private struct Key: Hashable {
         var root: Int
         var content: UInt64
 
-        // Roots are few.
+        // There are few roots, so their numbers need no hashing.
         func hash(into hasher: inout Hasher) { hasher.combine(content) }
     }
 
     private var counts: [Key: UInt64] = [:]
-    /// Content is kept whose hash ends in so many zero bits.
+    /// Only content is kept whose hash ends in this many zero bits.
     private var zeroBits = 0
     private let most: Int
 
@@ -32,7 +32,7 @@ struct ContentSample {
         thin()
     }
 
-    /// Adds what another sample has.
+    /// Adds another sample.
     mutating func add(_ other: ContentSample) {
         zeroBits = max(zeroBits, other.zeroBits)
         counts = counts.merging(other.counts, uniquingKeysWith: +)
@@ -40,7 +40,7 @@ struct ContentSample {
         thin()
     }
 
-    /// How many files of each root have their content in the other sample as well.
+    /// Returns, for each root, how many files have their content in the other sample too.
     func shared(with other: ContentSample, rootCount: Int) -> [UInt64] {
         var shared = [UInt64](repeating: 0, count: rootCount)
         let bits = max(zeroBits, other.zeroBits)
@@ -59,7 +59,7 @@ struct ContentSample {
 }
 
 extension ManifestEntry {
-    /// Tells content from other content of the same repository: by its length and its first chunk.
+    /// Hashes content by its length and first chunk, to distinguish it within one repository.
     fileprivate var contentHash: UInt64 {
         let beginning: UInt64 =
             switch content {

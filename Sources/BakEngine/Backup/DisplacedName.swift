@@ -1,50 +1,51 @@
-// DisplacedName: the names under which an archive goes on with what something else has taken the place of, in the
-// folder where it was: `Holiday~gone-2026-11-30-092655` for a folder, `IMG_0001~gone-2026-11-30-092655.JPG` for a file,
-// which programs still know by its extension. The time is the backup's that found the place taken, in UTC.
+// DisplacedName: the names under which an archive carries over entries whose path another item has taken. The new name
+// is in the same folder: `Holiday~gone-2026-11-30-092655` for a folder, `IMG_0001~gone-2026-11-30-092655.JPG` for a
+// file, so that programs still recognise its extension. The time, in UTC, is that of the backup that found the path
+// taken.
 //
-// Always holds: the name comes after the one it is made from in the order of a walk, and a target with names of 255
-// bytes can take it if it could take that one.
+// Always holds: in the order of a walk, the name comes after the one it is made from. If a target limits names to 255
+// bytes and accepts the old name, it accepts the new one.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakRepository
 
-/// One such name; where another entry has it, the next is taken.
+/// One such name. If another entry already has it, the next one is taken.
 struct DisplacedName: Sendable {
-    /// The path that it is made from.
+    /// The entry's old path.
     let old: [UInt8]
-    /// The path that the entry goes on under.
+    /// The entry's new path.
     private(set) var path: [UInt8]
     private let type: FileType
     private let time: Timestamp
     private var number = 1
 
-    /// The first name that the entry at `path` goes on under.
+    /// Makes the first new name of the entry at `path`.
     init(of path: [UInt8], _ type: FileType, at time: Timestamp) {
         (old, self.type, self.time) = (path, type, time)
         self.path = Self.path(of: path, type, at: time)
     }
 
-    /// Goes on to the next name.
+    /// Moves to the next name.
     mutating func takeNext() {
         number += 1
         path = Self.path(of: old, type, at: time, number: number)
     }
 
     private static let word = "~gone-"
-    /// What many file systems take.
+    /// The length of names that many file systems accept.
     private static let nameBytes = 255
-    /// What comes after the last period of a longer name is not an extension.
+    /// A longer ending is not an extension.
     private static let extensionBytes = 16
-    /// Of a shortened name at least so much is left.
+    /// The length that is left of a shortened name at least.
     private static let shortestCut = 180
 
-    /// What may stand between a shortened name and the rest, in increasing order.
+    /// Separators between a shortened name and the rest, in increasing order.
     private static let separators = ["~", "\u{ff5e}", "\u{10fffd}"].map { Array($0.utf8) }
 
-    /// The path that the entry at `path` goes on under; `number`, from 1 up, tells those from each other that would
-    /// have one path, and later numbers make later paths.
+    /// Returns the new path of the entry at `path`. `number` starts at 1 and makes paths unique; higher numbers give
+    /// later paths.
     private static func path(of path: [UInt8], _ type: FileType, at time: Timestamp, number: Int = 1)
         -> [UInt8]
     {
@@ -52,7 +53,7 @@ struct DisplacedName: Sendable {
         let end = Array((word + text(time) + suffix(number)).utf8) + ending
         let whole = [UInt8](folder + stem + end)
         for separator in separators where stem.count + end.count > nameBytes {
-            // Two long names that begin alike must not become one.
+            // Two long names with the same start must not become the same name.
             let end = separator + Array(hash(stem).utf8) + end
             let short = [UInt8](folder + cut(stem, to: nameBytes - end.count) + end)
             if PathOrder.precedes(path, short) { return short }
@@ -60,14 +61,14 @@ struct DisplacedName: Sendable {
         return whole
     }
 
-    /// Nothing, `~2` to `~9`, `~92` to `~99`, and so on.
+    /// Returns nothing, `~2` to `~9`, `~92` to `~99`, and so on.
     private static func suffix(_ number: Int) -> String {
         guard number > 1 else { return "" }
         let (nines, digit) = (number - 2).quotientAndRemainder(dividingBy: 8)
         return "~" + String(repeating: "9", count: nines) + String(digit + 2)
     }
 
-    /// Whether `path` is at or beneath one under which the entry at `root` may go on.
+    /// True if `path` is at or beneath a new path of the entry at `root`.
     static func isOf(_ root: [UInt8], _ path: [UInt8]) -> Bool {
         [FileType.directory, .regular].contains { type in
             let (folder, stem, _) = parts(of: root, type)
@@ -80,7 +81,7 @@ struct DisplacedName: Sendable {
         }
     }
 
-    /// What all of these paths begin with.
+    /// Returns the common prefix of all new paths of the entry at `root`.
     static func prefix(of root: [UInt8]) -> [UInt8] {
         let (folder, stem, _) = parts(of: root, .regular)
         return [UInt8](folder + stem.prefix(shortestCut))
@@ -101,7 +102,7 @@ struct DisplacedName: Sendable {
         return (path[..<start], path[start..<period], path[period...])
     }
 
-    /// Cuts between characters.
+    /// Cuts a name between characters.
     private static func cut(_ name: ArraySlice<UInt8>, to count: Int) -> ArraySlice<UInt8> {
         var end = name.startIndex + count
         while end > name.startIndex, name[end] & 0xc0 == 0x80 { end -= 1 }
@@ -109,7 +110,7 @@ struct DisplacedName: Sendable {
     }
 
     private static func text(_ time: Timestamp) -> String {
-        // Beyond the calendar only the number of seconds tells one from another.
+        // Times outside the calendar are written as seconds.
         guard CivilTime.calendar.contains(time.seconds) else { return "\(time.seconds)" }
         let civil = CivilTime(time, offsetSeconds: 0)
         func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -119,10 +120,10 @@ struct DisplacedName: Sendable {
 }
 
 extension CommitRecord {
-    /// The paths that were backed up, and those under which an archive goes on with what something else has taken the
-    /// place of at these paths themselves. Where the list of files is damaged there may be more.
+    /// Returns the paths that were backed up, and the new paths of entries that were displaced from these paths
+    /// themselves. If the manifest is damaged, some may be missing.
     ///
-    /// Throws `StoreError`.
+    /// - Throws: `StoreError`.
     public func pathsWithDisplaced(_ repository: Repository, _ index: BlobIndex) throws -> [[UInt8]] {
         guard isArchive else { return paths }
         var found = Set(paths)
@@ -143,7 +144,7 @@ extension CommitRecord {
                     }
                 }
             } catch  where error is CorruptionError || error is MissingBlobError {
-                // Whoever lists the paths comes upon the same damage and tells of it.
+                // The caller meets the same damage when it lists the paths, and reports it.
             }
         }
         return Array(found)

@@ -1,8 +1,8 @@
-// FileIngester: one worker's way from an open file to chunk references: read, sniff, cut, store. It owns
-// its buffer and its writer, so payload bytes stay on one thread and nothing is allocated per chunk.
+// FileIngester: reads a file, detects its kind, cuts it and stores the chunks. Each worker has one. It owns its buffer
+// and its writer, so file content stays on one thread and nothing is allocated per chunk.
 //
-// Always holds: what a read gives is the content, whatever size stat shows. A file without a size is read all the same;
-// what comes after the size that is shown is stored too, unless the file is growing; and what is missing of it is told.
+// Always holds: the content is what the reads return, whatever size stat reports. A file with size 0 is read all the
+// same. Bytes after the reported size are stored too, unless the file is growing. Missing bytes are reported.
 
 import BakChunking
 import BakCodec
@@ -11,18 +11,19 @@ import BakFormat
 import BakRepository
 import BakStorage
 
-/// What became of a file that was to be read.
+/// The result of reading a file.
 enum IngestResult {
-    /// It is stored, as far as it could be read. Out of line: results pass from thread to thread, and are large.
+    /// It is stored, as far as it could be read. The case is indirect because results are large and pass between
+    /// threads.
     indirect case stored(ManifestEntry, readBytes: UInt64, Shortfalls)
     /// It could not be read.
     case failed(SourceError)
-    /// It was not finished, because the run is ending.
+    /// It was dropped because the run is ending.
     case dropped
 }
 
-/// How a file that is stored differs from what it should be. What is wrong lies out of line: it is rare and large, and
-/// the results of all files pass from thread to thread.
+/// How a stored file differs from the file in the source. Errors are kept out of line: they are rare and large, and
+/// every file's result passes between threads.
 struct Shortfalls: Sendable {
     private final class Fault: Sendable {
         let error: SourceError
@@ -31,9 +32,9 @@ struct Shortfalls: Sendable {
     private var contentFault: Fault?
     private var attributesFault: Fault?
 
-    /// The size that was shown of it, in bytes.
+    /// The size that stat reported, in bytes.
     var shownBytes: UInt64 = 0
-    /// It gave less than it should have.
+    /// Reading returned less than it should have.
     var content: SourceError? {
         get { contentFault?.error }
         set { contentFault = newValue.map(Fault.init) }
@@ -46,7 +47,7 @@ struct Shortfalls: Sendable {
 
     init(shownBytes: UInt64 = 0) { self.shownBytes = shownBytes }
 
-    /// What of it is not stored.
+    /// The parts of it that are not stored.
     var missing: MissingParts {
         var missing: MissingParts = []
         if contentFault != nil { missing.insert(.content) }
@@ -54,10 +55,10 @@ struct Shortfalls: Sendable {
         return missing
     }
 
-    /// Whether it lacks anything.
+    /// True if any part is missing.
     var isAny: Bool { contentFault != nil || attributesFault != nil }
 
-    /// What it lacks, as far as there is anything.
+    /// The errors that made parts missing.
     var all: [SourceError] { isAny ? [content, attributes].compactMap { $0 } : [] }
 }
 
@@ -71,7 +72,8 @@ extension ChunkerKey {
 }
 
 extension ChunkerSet {
-    /// Makes the chunkers that the repository's configuration names; `readsStructure` as in `init(general:media:)`.
+    /// Makes the chunkers that the repository's configuration describes; `readsStructure` is as in
+    /// `init(general:media:)`.
     package convenience init(_ config: RepositoryConfig, readsStructure: Bool = true) throws {
         let key = ChunkerKey(config)
         func chunker(_ contentClass: ContentClass) throws -> Chunker? {
@@ -112,11 +114,11 @@ final class FileIngester {
     private let onRead: (_ count: Int) -> Void
     private let onChunk: ((_ content: UnsafeRawBufferPointer) -> Void)?
 
-    /// Large enough for several of the usual chunks, so that little is moved when it is refilled.
+    /// Holds several chunks of usual size, so that little is moved at a refill.
     private static let usualBufferBytes = 8 << 20
 
-    /// Makes an ingester; `stop` is asked between reads whether to drop the file, and `onRead` is told how
-    /// many bytes a read gave, `onChunk` what each chunk has.
+    /// Makes an ingester. It asks `stop` between reads whether to drop the file. It calls `onRead` with the number of
+    /// bytes of each read, and `onChunk` with the content of each chunk.
     init(
         tree: any SourceTree, writer: BlobWriter, chunkers: ChunkerSet, inlineBytes: Int,
         racyTimestamps: RacyTimestamps, stop: StopSignal,
@@ -139,7 +141,7 @@ final class FileIngester {
 
     private struct Stopped: Error {}
 
-    /// Reads a regular file and stores it. Throws only what ends the run: failures of the repository.
+    /// Reads a regular file and stores it. Throws only errors that end the run: failures of the repository.
     func ingest(_ path: [UInt8]) throws -> IngestResult {
         let file: any SourceFile
         let before: FileStat
@@ -172,14 +174,14 @@ final class FileIngester {
             let entry = ManifestEntry(
                 path: path, stat: stat, attributes: attributes, content: content.result,
                 changedWhileRead: changed || earlier?.changedWhileRead == true,
-                // Times say nothing of what a stream will hold the next time.
+                // Timestamps do not tell what a stream will hold next time.
                 isUnsettled: shortfalls.isAny
                     || earlier?.isUnsettled
                         ?? (!file.hasKnownSize || racyTimestamps.isUnsettled(path, before, readFrom: start)),
                 missing: shortfalls.missing.union(earlier?.missing ?? []))
             return .stored(entry, readBytes: content.readBytes, shortfalls)
         } catch let error as SourceError {
-            // A stream that waits for more fails when the run is to end.
+            // A stream that waits for more data fails when the run is about to end.
             return !file.hasKnownSize && stop.isRequested ? .dropped : .failed(error)
         } catch is Stopped {
             return .dropped
@@ -232,18 +234,18 @@ final class FileIngester {
         return content
     }
 
-    /// Reads what has no size before it has been read.
+    /// Reads a file whose size is unknown until it has been read.
     private func readStream(_ file: any SourceFile) throws -> Content {
         var extents: [Extent] = []
         var cutter = ContentCutter(chunkers)
         let count = try storeRange(of: file, 0..<UInt64.max, endOf: nil, &cutter, &extents)
-        // Who ends this run may have ended the writer too: then this end is not the content's.
+        // Ctrl-C may have ended the program that writes the stream, too. The stream may then be cut short.
         if stop.isRequested { throw Stopped() }
         return Content(result: .extents(extents), byteCount: count, readBytes: count)
     }
 
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> Content {
-        // One byte more than there should be shows whether stat told the truth.
+        // Ask for one byte more than stat reported, to see whether stat was right.
         var slice = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
         var count = try file.read(into: slice, at: 0)
         if count > stat.size {
@@ -260,14 +262,14 @@ final class FileIngester {
             result: .inline(Array(slice[..<count])), byteCount: UInt64(count), readBytes: UInt64(count))
     }
 
-    /// Stores a range of the file as chunks; returns how many bytes there were. A range that ends where `stat` says
-    /// that the file does goes on to where it really ends, unless the file is growing.
+    /// Stores a range of the file as chunks; returns its length in bytes. A range that ends at the size in `stat`
+    /// continues to the real end of the file, unless the file is growing.
     private func storeRange(
         of file: any SourceFile, _ range: Range<UInt64>, endOf stat: FileStat?,
         _ cutter: inout ContentCutter, _ extents: inout [Extent]
     ) throws -> UInt64 {
         var offset = range.lowerBound
-        // One byte more than there should be shows whether stat told the truth.
+        // Ask for one byte more than stat reported, to see whether stat was right.
         var end = stat.map { $0.size + 1 } ?? range.upperBound
         var filled = 0
         var atEnd = range.isEmpty

@@ -1,11 +1,11 @@
-// FileStretch: what of a file with holes is read as data.
+// FileStretch: decides which parts of a sparse file are read as data.
 
 import BakStorage
 
 extension SourceFile {
-    /// The next stretch of a file of `size` bytes to read as data; it is empty at the file's end when only a hole is
-    /// left. Shorter holes are data, so that scattered blocks do not become scattered chunks; and so is what would be a
-    /// hole if the file were as long as it is said to be.
+    /// Returns the next stretch to read as data of a file of `size` bytes. It is empty and at the file's end if only a
+    /// hole is left. Short holes count as data, so that scattered blocks do not become scattered chunks. The rest of a
+    /// file that is shorter than `size` counts as data too, not as a hole.
     package func nextStretch(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64> {
         let holeBytes: UInt64 = 64 << 10
         guard var data = try nextData(from: offset, size: size) else {
@@ -21,7 +21,7 @@ extension SourceFile {
         return start..<min(max(data.upperBound, start), size)
     }
 
-    /// Whether there is a byte before the end that stat shows.
+    /// True if the file has a byte just before the end that stat reports.
     private func reaches(_ size: UInt64) throws(SourceError) -> Bool {
         guard size > 0 else { return true }
         var last: UInt8 = 0

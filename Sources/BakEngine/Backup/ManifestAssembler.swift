@@ -1,12 +1,13 @@
-// ManifestAssembler: takes steps in the order of the walk and turns them into manifest, counters,
-// checkpoints and the commit. Everything a record refers to has been handed to writers before it is written.
+// ManifestAssembler: turns steps, in the order of the walk, into the manifest, counters, checkpoints and the commit.
+//
+// Always holds: everything that a record refers to has been handed to writers before the record is written.
 
 import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
 
-/// The in-order end of a backup. Runs on its own thread until `finish`.
+/// The last stage of a backup. It works in the order of the walk, on its own thread until `finish`.
 final class ManifestAssembler: @unchecked Sendable {
     private let session: BackupSession
     private let request: BackupRequest
@@ -21,17 +22,18 @@ final class ManifestAssembler: @unchecked Sendable {
     private let isArchive: Bool
     private var counters = SnapshotCounters()
     private var doubts = SourceDoubts()
-    /// Of the unmodified ones.
+    /// Number of unmodified files that a parent has under another path.
     private var movedFiles: UInt64 = 0
     /// Bytes of files that an archive carried over.
     private var carriedBytes: UInt64 = 0
-    /// Files whose path another one has taken since the last backup, and that go on.
+    /// Number of newly gone files that the archive carries over under another name because another file took their
+    /// path.
     private var formersGone: UInt64 = 0
-    /// Whether an archive could not go on with something.
+    /// True if an archive could not carry something over.
     private var hasLost = false
-    /// Of an archive: what parents have of files that could not be read.
+    /// For an archive: the parents' entries of files that could not be read.
     private let earlier: EarlierEntries?
-    /// What became of the files that the walk met.
+    /// Counts how the files of the walk were stored.
     private let stored: StoredTally
     private var recordedEntries = 0
     private var lastPath: [UInt8] = []
@@ -58,12 +60,12 @@ final class ManifestAssembler: @unchecked Sendable {
         self.isArchive = isArchive
     }
 
-    /// Called by workers between reads: shows progress and lets a waiting assembler commit a checkpoint.
+    /// Wakes a waiting assembler if a checkpoint is due. Workers call it between reads.
     func noteProgress() {
         if session.uncommittedBytes >= request.checkpointBytes { flow.wake() }
     }
 
-    /// Takes steps until the queue is closed and empty. `makeIngester` makes a reader for this thread.
+    /// Takes steps until the queue is closed and empty. `makeIngester` makes a file reader for this thread.
     func run(makeIngester: () -> FileIngester) throws {
         while let block = flow.steps.pop() {
             for step in block {
@@ -98,7 +100,7 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Records what became of a file; `recorded` is the fingerprint of the entry that it may be the same as.
+    /// Records a file's result. `recorded` is the fingerprint of a parent's entry that may turn out to be the same.
     private func record(
         _ result: IngestResult, _ path: [UInt8], _ change: BackupEvent.Change, recorded: Int? = nil
     ) throws {
@@ -120,7 +122,7 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Records a file that has been read, as far as it could be.
+    /// Records a file that was read, perhaps not completely.
     private func record(
         _ entry: ManifestEntry, _ shortfalls: Shortfalls, _ change: BackupEvent.Change
     ) throws {
@@ -137,15 +139,15 @@ final class ManifestAssembler: @unchecked Sendable {
         try record(entry, change, isWhole: shortfalls.content == nil)
     }
 
-    /// What an entry counts as that has been read: unmodified if the parent's only asked to be read once more.
+    /// Returns how a file counts after reading: unmodified if it equals the parent's entry that had to be read again.
     private func kind(
         of entry: ManifestEntry, _ change: BackupEvent.Change, _ recorded: Int?
     ) -> BackupEvent.Change {
         recorded != nil && recorded == entry.fingerprint ? .unmodified : change
     }
 
-    /// A further name takes over what the first name's reading gave, if that was this file. The first name
-    /// may have vanished, or stand for another file by the time it was read: then this one is read too.
+    /// Records a further name of a file with the result of its first name, if both are the same file. If the first name
+    /// vanished or stood for another file when it was read, this name is read too.
     private func recordLink(
         _ path: [UInt8], _ first: FileJob, _ stat: FileStat, _ change: BackupEvent.Change,
         _ recorded: Int?, _ makeIngester: () -> FileIngester
@@ -163,7 +165,7 @@ final class ManifestAssembler: @unchecked Sendable {
         try record(try ingester.ingest(path), path, change, recorded: recorded)
     }
 
-    /// Appends an entry to the manifest; false if that cannot be.
+    /// Appends an entry to the manifest; returns false if the entry is refused.
     private func append(_ entry: ManifestEntry) throws -> Bool {
         guard recordedEntries == 0 || PathOrder.precedes(lastPath, entry.path) else {
             fail(entry.path, "the source named it out of order or twice")
@@ -176,7 +178,7 @@ final class ManifestAssembler: @unchecked Sendable {
         do {
             try manifest.append(entry)
         } catch RepositoryError.outsideLimits(_, let fault) {
-            // What no reader could take would cost the manifest's other entries too.
+            // An entry that readers refuse would make other entries of the manifest unreadable.
             fail(entry.path, "the repository cannot hold it: \(fault)")
             return false
         }
@@ -194,10 +196,10 @@ final class ManifestAssembler: @unchecked Sendable {
         do {
             try copied.complete(&completed)
         } catch let error as SourceError {
-            // What the list of files says of it cannot be read: the others are copied all the same.
+            // The original manifest's details of this entry cannot be read. Copy the other entries all the same.
             if error.endsRun { throw error }
             if entry.stat.type == .regular { stored.noteUnstored(entry.path) }
-            // Where that is why it lacks something it has been told.
+            // If the entry lacks something for this reason, that was reported already.
             if completed.missing.isEmpty { fail(entry.path, "\(error)") }
             return
         }
@@ -235,7 +237,7 @@ final class ManifestAssembler: @unchecked Sendable {
         onEntry?(entry, change)
     }
 
-    /// Goes on with what a parent has of a file that could not be read.
+    /// Carries over a parent's entry of a file that could not be read.
     private func carryEarlier(_ path: [UInt8], _ type: FileType) throws {
         switch try earlier?.entry(at: path, type) {
         case .success(let entry): try carry(entry)
@@ -244,11 +246,11 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Goes on with a file under another name, unless the one at its path has the same content.
+    /// Carries over a file under another name, unless the file now at its path has the same content.
     private func carry(_ former: FormerFile) throws {
         if let successor = former.successor {
             let old = try? former.entry.get()
-            // What cannot be read, or not to its end, goes on under its own name.
+            // If the file now there cannot be read completely, the parent's entry is carried over under its own name.
             let goesOn = former.isFirst && !successor.isLink
             switch flow.result(of: successor.job) {
             case .dropped: return
@@ -316,13 +318,13 @@ final class ManifestAssembler: @unchecked Sendable {
         onEvent(.failed(path: path, reason: reason))
     }
 
-    /// Tells of what an archive cannot go on with.
+    /// Reports an entry that an archive cannot carry over.
     private func lose(_ path: [UInt8], _ reason: String) {
         hasLost = true
         fail(path, "the archive lacks it from here on: \(reason)")
     }
 
-    /// Tells of what a stored entry lacks.
+    /// Reports a part that a stored entry lacks.
     private func fallShort(_ path: [UInt8], _ error: SourceError) throws {
         if error.endsRun { throw error }
         counters.failedItems += 1
@@ -350,12 +352,12 @@ final class ManifestAssembler: @unchecked Sendable {
         return try session.commit(continuing: continuing) { id, hasIndex in
             var record = request.record(
                 id: id, time: startTime, endTime: session.repository.time.now(), root: root)
-            // What a copy is compared with need not be what it comes after.
+            // A copy may be compared with a snapshot that it does not come after.
             record.parent = request.copied == nil ? parent?.id : request.predecessor
             record.hasIndex = hasIndex
             record.isComplete = isComplete && !request.isPartial
             record.isArchive = isArchive
-            // What a partial one has it has only so far.
+            // A partial snapshot does not have everything yet, so it stands for no archive.
             if record.isComplete { record.joined = request.copied == nil ? joined : request.joined }
             record.isLacking = isArchive && hasLost
             record.doubtfulPaths = doubts.shrunken.map(\.number)
@@ -366,7 +368,7 @@ final class ManifestAssembler: @unchecked Sendable {
         }
     }
 
-    /// Commits, once all threads have ended; `doubts` is what the walk leaves open.
+    /// Commits after all threads have ended. `doubts` are those that the walk leaves.
     func finish(_ tally: SourceTally, _ doubts: SourceDoubts) throws -> BackupReport {
         counters.newlyGoneFiles = tally.newlyGoneFiles + formersGone
         self.doubts = doubts
@@ -377,7 +379,7 @@ final class ManifestAssembler: @unchecked Sendable {
         // An interruption before the first file leaves nothing worth a snapshot.
         if recordedEntries > 0, counters.files > 0 || !report.wasInterrupted {
             let root = try manifest.storeRoot()
-            // What it joins, it joins once.
+            // An archive that joins others must be committed even if nothing else changed.
             if request.skipsIfUnchanged, !report.wasInterrupted, joined.isEmpty, let parent,
                 root == parent.root, parent.isComplete, parent.isArchive == isArchive,
                 doubts.areThose(of: parent)

@@ -1,13 +1,13 @@
-// MoveFinder: where entries of a parent snapshot have been moved to. A folder that was renamed or moved keeps its
-// inode, and what lies in it keeps its own, with all of its times: so the folder is looked up among the parent's
-// folders by its inode, and beneath it the parent's manifest is read from the old path on, in step with the walk.
+// MoveFinder: finds where a parent snapshot has entries that were moved since. A folder that was renamed or moved keeps
+// its inode, and the entries in it keep their inodes and times. So the folder is looked up by inode among the parent's
+// folders. Below it, the parent's manifest is read from the old path on, in step with the walk.
 //
-// A file that was moved by itself has a new ctime, which could hide a change of its content, and is read.
+// A file that was moved by itself has a new ctime, which could hide a change of its content, so it is read.
 //
-// Always holds: nothing is claimed here. The caller compares the old entry with what is there, by stricter rules than
-// for an entry that was not moved. Where ctime may be a copy of mtime it says nothing: an entry is handed over only if
-// its own ctime or that of the folder that was moved is another time than its mtime. Memory is taken only once
-// something seems to have been moved, and is bounded.
+// Always holds: the finder only proposes entries. The caller compares each with the item in the source, by stricter
+// rules than for an entry that was not moved. A ctime that may be a copy of mtime proves nothing: an entry is proposed
+// only if its own ctime, or that of the moved folder, differs from the mtime. Memory is bounded, and none is taken
+// until something seems to have moved.
 
 import BakCore
 import BakFormat
@@ -15,17 +15,17 @@ import BakRepository
 
 /// Follows entries to their old places. For one thread, in the order of the walk.
 final class MoveFinder {
-    /// Decides whether an old entry stands for what is there now, and gives it as a whole.
+    /// Decides whether an old entry stands for the item that is there now; returns the complete entry if so.
     typealias Judge = (ManifestSegmentDecoder, ParentCursor) -> ManifestEntry?
 
-    /// A folder around the walk's place that is not where a parent has it.
+    /// A folder on the path to the walk's place that no parent has there.
     private final class Folder {
-        /// How much of the way its path is.
+        /// The length of its path, which is a prefix of `way`.
         let pathBytes: Int
         let key: InodeKey
-        /// Whether ctime is seen to be a time of its own, as a move makes it.
+        /// True if ctime is a time of its own, as a move sets it.
         let hasCtime: Bool
-        /// Where parents have it; nil until somebody asks.
+        /// The folder's places in the parents; nil until they are needed.
         var origins: [Origin]?
 
         init(_ pathBytes: Int, _ stat: FileStat) {
@@ -35,35 +35,35 @@ final class MoveFinder {
         }
     }
 
-    /// A parent's path of a folder, and the cursor that goes through what is beneath it.
+    /// A folder's old path in a parent, and a cursor for the entries beneath it.
     private struct Origin {
         var path: [UInt8]
         var cursor: ParentCursor
     }
 
-    /// In which of a parent's segments the entry of each inode is.
+    /// For each inode of a parent's folders, the segment that has its entry.
     private struct Parent {
         var segments: [InodeKey: Int] = [:]
-        /// Goes through the entries of single files.
+        /// Looks up single folders by inode.
         var cursor: ParentCursor?
     }
 
     private let snapshots: [CommitRecord]
     private let repository: Repository
     private let index: BlobIndex
-    /// What came into being later than any parent cannot be in one.
+    /// The latest end time of a parent. An item with a later ctime is in no parent.
     private let latest: Timestamp?
     /// Nil until it is needed.
     private var parents: [Parent]?
     /// From the outermost to the innermost.
     private var folders: [Folder] = []
-    /// The path of the innermost, on which the others are.
+    /// The path of the innermost folder. The paths of the others are prefixes of it.
     private var way: [UInt8] = []
 
-    /// Beneath so many folders, the innermost, entries are looked for: each has a place in the parents open, and what
-    /// was moved is found beneath the folder that was.
+    /// Entries are looked for beneath this many of the innermost folders. Each has an open cursor for every parent. A
+    /// moved entry is found beneath the folder that was moved.
     private static let mostFolders = 16
-    /// More inodes than this are not remembered.
+    /// The maximum number of inodes to remember for each parent.
     private static let mostInodes = 1 << 20
 
     /// Prepares to look into `snapshots`.
@@ -74,7 +74,7 @@ final class MoveFinder {
         latest = snapshots.map(\.endTime).max()
     }
 
-    /// Notes a folder that no parent has where it is now.
+    /// Notes a folder that no parent has at its present path.
     func enter(_ path: [UInt8], _ stat: FileStat) {
         leave(for: path)
         folders.append(Folder(path.count, stat))
@@ -82,7 +82,7 @@ final class MoveFinder {
         if folders.count > Self.mostFolders { folders[folders.count - Self.mostFolders - 1].origins = [] }
     }
 
-    /// The old entry that stands for what is now at `path` and was not changed after `time`.
+    /// Returns the old entry that stands for the item at `path` and that did not change after `time`.
     func entry(
         for path: [UInt8], unchangedSince time: Timestamp, judge: Judge
     ) -> ManifestEntry? {
@@ -133,15 +133,15 @@ final class MoveFinder {
         return origins
     }
 
-    /// Notes where the parents have which inodes. A manifest that cannot be read any further ends there: whoever
-    /// compares with it says so.
+    /// Notes in which segments the parents have which inodes. A manifest that cannot be read further ends there; the
+    /// comparison with that parent reports the damage.
     private func readParents() {
         guard parents == nil else { return }
         parents = snapshots.map { snapshot in
             var parent = Parent()
             let reader = try? ManifestReader(snapshot, repository: repository, index: index)
             while let kind = try? reader?.advance(), parent.segments.count < Self.mostInodes {
-                // Of what is gone only the content is worth something: its inode may be another file's.
+                // A gone entry's inode may belong to another file by now.
                 guard kind == .entry, let reader, let fields = reader.segment?.fields,
                     fields.goneSince == nil,
                     fields.stat.type == .directory
@@ -152,8 +152,8 @@ final class MoveFinder {
         }
     }
 
-    /// A cursor that stands at the entry of an inode in a parent. What is moved together mostly was together, so the
-    /// last cursor is tried first.
+    /// Returns a cursor at the entry of an inode in a parent. Folders that are moved together were mostly together
+    /// before, so the last cursor is tried first.
     private func cursor(at key: InodeKey, in number: Int) -> ParentCursor? {
         guard let segment = parents?[number].segments[key] else { return nil }
         if let cursor = parents?[number].cursor, cursor.moves(to: key, through: segment) { return cursor }

@@ -1,21 +1,22 @@
-// OwnFolder: the repository's own folder, which no backup into it may store, as a walk may meet it: under its path, or
-// under another where a folder or a disk is mounted twice.
+// OwnFolder: recognises the repository's own folder, which no backup into it may store. A walk may meet the folder
+// under its path, or under another path if a folder or disk is mounted twice.
 //
-// Always holds: a folder that only looks like it is stored. Where numbers can be had twice, the folder must hold what
-// this run has just put into the repository, or bear its name and hold its configuration.
+// Always holds: a folder that only looks like the repository is stored. If device and inode numbers are not unique, the
+// folder must hold an object that this run has just put into the repository, or have the repository's name and
+// configuration.
 
 import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
 
-/// Where the repository's folder is, and what it is.
+/// The path and identity of the repository's folder.
 public struct OwnFolder: Sendable {
     /// Its path, absolute without the leading slash.
     public var path: [UInt8]
-    /// What the system shows of it; nil when it cannot be asked.
+    /// The folder's stat; nil if it cannot be read.
     public var stat: FileStat?
-    /// Reads its configuration; empty when that cannot be had. Most walks meet nothing that asks for it.
+    /// Reads the configuration; returns nothing if that fails. Most walks never need it.
     private let readConfig: @Sendable () -> [UInt8]
 
     /// Describes a repository's folder.
@@ -25,13 +26,13 @@ public struct OwnFolder: Sendable {
         (self.path, self.stat, self.readConfig) = (path, stat, readConfig)
     }
 
-    /// The same where nothing has just been put into the repository: by its path and its numbers.
+    /// The same, by path and numbers only, for a run that has put nothing into the repository.
     func isSeen(at path: [UInt8], _ found: FileStat, in tree: any SourceTree) -> Bool {
         isSeen(at: path, found, in: tree, mark: ObjectNames.config, isUnique: false)
     }
 
-    /// True if a folder that the walk has met is this one. `mark` is an object of this repository; `isUnique` says that
-    /// no copy of it has it.
+    /// True if a folder of the walk is this one. `mark` is an object of this repository. `isUnique` says that no copy
+    /// of the repository has the mark.
     func isSeen(
         at path: [UInt8], _ found: FileStat, in tree: any SourceTree, mark: ObjectKey, isUnique: Bool
     ) -> Bool {
@@ -39,19 +40,20 @@ public struct OwnFolder: Sendable {
         guard let stat, found.type == .directory else { return false }
         let isSameNumber = found.inode == stat.inode
         let isNumbered = tree.evidence(path, found).hasIdentity
-        // Either may be the other seen through a file system in user space, which has numbers of its own.
+        // A file system in user space may show either folder under numbers of its own.
         if isNumbered, tree.evidence(self.path, stat).hasIdentity {
             return isSameNumber && found.device == stat.device
         }
-        // Another way to it may show other numbers, but hardly another time. Where a look costs little, that is not
-        // relied on.
+        // Another path to the folder may show other numbers, but rarely another time. Where a look is cheap, each
+        // folder is searched for the mark, whatever its time.
         if isSameNumber || found.mtime.seconds == stat.mtime.seconds || isNumbered && isUnique,
             let file = try? tree.open(PathOrder.join(path, Array(mark.description.utf8)))
         {
             file.close()
             return true
         }
-        // What shows an earlier listing shows neither the time nor the mark. A copy of the repository is no loss.
+        // A file system that shows a stale listing shows neither the time nor the mark. Leaving out a copy of the
+        // repository does no harm.
         return !isNumbered && Self.name(path) == Self.name(self.path) && holdsConfig(path, tree)
     }
 

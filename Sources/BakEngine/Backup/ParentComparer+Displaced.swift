@@ -1,12 +1,12 @@
-// What becomes of the parents' entries whose path something else has taken. An archive goes on with them under other
-// names: with what is of another type than what is there now, and with a file of other content if the source had not
-// got it any more, or if it was called safe to delete. Any other file of other content is a file that was changed.
+// The parents' entries whose path another item has taken. An archive carries some of them over under other names: items
+// of another type than the one there now; and files with other content that were gone already or that were called safe
+// to delete. Any other file with other content simply changed.
 
 import BakCore
 import BakFormat
 
 extension ParentComparer {
-    /// Counts what is at a path of the walk, and sees to what parents have there of another type.
+    /// Counts an item of the walk, and displaces the parents' entries of another type at its path.
     func note(_ path: [UInt8], _ stat: FileStat) {
         let root = tally.count(path, stat)
         if stat.type == .directory {
@@ -28,24 +28,24 @@ extension ParentComparer {
         }
     }
 
-    /// Lets what a parent has at and beneath a path go on under another name.
+    /// Carries over a parent's entries at and beneath a path under another name.
     func displace(_ track: ParentTrack, _ path: [UInt8], _ type: FileType) {
         guard let carrying else { return }
         carrying.guarding {
             let entries = try carrying.displaced(track.snapshot, at: path, type)
-            // Several parents may have different things there.
+            // Several parents may have different items there.
             while isTaken(entries.path) { entries.takeNextName() }
             displaced.append(entries)
             track.passedBy = path
         }
     }
 
-    /// Sees to what an archive's parents have of other files at the path of a file that the walk has met.
+    /// Keeps an archive's earlier files at the path of a file that the walk has met.
     ///
     /// - Parameters:
-    ///   - content: what the file has; nil where that is not known yet.
-    ///   - job: what reads it then.
-    ///   - isLink: whether the job reads another name of the file.
+    ///   - content: the file's content; nil if it is not known yet.
+    ///   - job: reads the file in that case.
+    ///   - isLink: true if the job reads another name of the file.
     func keepFormers(
         at path: [UInt8], _ stat: FileStat, content: FileContent? = nil, job: FileJob? = nil,
         isLink: Bool = false
@@ -54,7 +54,7 @@ extension ParentComparer {
         let successor = job.map {
             FormerFile.Successor(job: $0, stat: stat.withoutAllocation, isLink: isLink)
         }
-        // What cannot be read goes on as the first of them has it.
+        // If the file cannot be read, the first of them is carried over at this path.
         var isFirst = true
         for track in tracks where track.standing == .found && track.uses.contains(.following) {
             guard let segment = track.cursor.segment, segment.fields.stat.type == .regular else { continue }
@@ -65,8 +65,8 @@ extension ParentComparer {
         }
     }
 
-    /// Sees to what a parent has at a path that goes on as another has it, or as the source does. Where the source has
-    /// nothing there any more, nothing says which of two branches has the later content of a file: both go on.
+    /// Keeps a parent's file at a path where another parent's file, or the source's, continues. If the source has
+    /// nothing there any more, nothing tells which of two branches has the later content, so both are kept.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,
         _ successor: FormerFile.Successor?, isFirst: Bool, isMet: Bool = true
@@ -93,18 +93,18 @@ extension ParentComparer {
         }
     }
 
-    /// Whether something else goes on under a path from here on.
+    /// True if another carried-over entry has the path from now on.
     private func isTaken(_ path: [UInt8]?) -> Bool {
         path != nil && (formers.contains { $0.path == path } || displaced.contains { $0.path == path })
     }
 
-    /// Lets no entry go on under the path of one that a parent has.
+    /// Renames carried-over entries that have the path of a parent's entry.
     func avoid(_ path: [UInt8]) {
         for place in formers.indices where formers[place].path == path { formers[place].takeNextName() }
         for entries in displaced where entries.path == path { entries.takeNextName() }
     }
 
-    /// Takes the next entry that goes on under another name, if its path comes before `path` and within the limit.
+    /// Takes the next displaced entry, if its path is before `path` and within the limit.
     func takeDisplaced(_ limit: Limit, before path: [UInt8]?) -> Missed? {
         guard !displaced.isEmpty || !formers.isEmpty else { return nil }
         displaced.removeAll { entries in
@@ -150,7 +150,7 @@ extension ParentComparer {
 }
 
 extension FormerFile {
-    /// Whether two parents have the same file.
+    /// True if two parents have the same file.
     fileprivate func isSame(as other: FormerFile) -> Bool {
         guard oldPath == other.oldPath, case .success(let one) = entry, case .success(let two) = other.entry
         else { return false }

@@ -1,9 +1,9 @@
-// What becomes of the parents' entries that a walk does not meet. An archive carries them over: what was looked for and
-// is not there any more as gone; what could not be read, or a rule leaves out, as it was, because nothing is known of
-// it.
+// The parents' entries that a walk does not meet. An archive carries them over. An entry that the source no longer has
+// is marked gone. An entry that could not be read, or that a rule leaves out, stays as it was, because its state is
+// unknown.
 //
-// Always holds: every entry that a followed parent has at or beneath a path of the backup is met, or taken here, in the
-// order of the walk; nothing is called gone before the walk has gone past it.
+// Always holds: each entry that a followed parent has at or beneath a path of the backup is either met by the walk or
+// taken here, in the order of the walk. No entry is marked gone before the walk has gone past it.
 
 import BakCore
 import BakFormat
@@ -11,7 +11,7 @@ import BakFormat
 extension ParentComparer {
     /// Why the walk has not met an entry.
     enum Absence {
-        /// The source has it no more.
+        /// The source no longer has it.
         case gone
         /// It could not be read.
         case unread
@@ -19,32 +19,32 @@ extension ParentComparer {
         case leftOut
     }
 
-    /// Up to where entries that the walk has not met are taken.
+    /// How far missed entries are taken.
     enum Limit {
         /// Before a path that the walk has met.
         case before([UInt8])
-        /// Up to a path and all beneath it, which are not met for that reason.
+        /// Up to a path and everything beneath it, which the walk does not meet for this reason.
         case through([UInt8], Absence)
-        /// All that is left.
+        /// All remaining entries.
         case end
     }
 
-    /// What becomes of such an entry.
+    /// What becomes of a missed entry.
     enum Missed {
-        /// It does not go on.
+        /// It is not carried over.
         case dropped
         /// It has been added to the run as it is stored.
         case inRun(FileStat, isGone: Bool)
-        /// It goes on as this entry.
+        /// It is carried over as this entry.
         case carried(ManifestEntry)
-        /// It goes on if what has taken its path is another file.
+        /// It is carried over if a different file has taken its path.
         case former(FormerFile)
-        /// It should go on, but its content cannot be had.
+        /// It should be carried over, but its content cannot be read.
         case lost(path: [UInt8], reason: String)
     }
 
-    /// Moves the parents to a path that the walk has met. True when they have entries before it that the walk has
-    /// missed: `takeMissed` takes them, before the path is compared.
+    /// Moves the parents to a path that the walk has met. Returns true if they have entries before it that the walk has
+    /// missed. The caller then takes these with `takeMissed` before it compares the path.
     func seek(_ path: [UInt8]) -> Bool {
         var hasMissed = false
         for track in tracks {
@@ -54,7 +54,7 @@ extension ParentComparer {
         return hasMissed || !displaced.isEmpty || !formers.isEmpty
     }
 
-    /// Moves the parents to a path and takes what they have before it; for a comparison that carries nothing over.
+    /// Moves the parents to a path and takes their entries before it, for a comparison that carries nothing over.
     package func pass(to path: [UInt8]) {
         var run = EntryRun()
         if seek(path) { while takeMissed(.before(path), &run) != nil {} }
@@ -70,7 +70,7 @@ extension ParentComparer {
         for track in tracks { seek(track, limit) }
     }
 
-    /// Takes the next entry that the walk has missed; nil when there is none within the limit that was sought.
+    /// Takes the next missed entry; nil if none is left within the limit that was sought.
     func takeMissed(_ limit: Limit, _ run: inout EntryRun) -> Missed? {
         var first: (track: ParentTrack, path: [UInt8])?
         for track in tracks where track.standing == .missed {
@@ -79,7 +79,7 @@ extension ParentComparer {
                 first = (track, path)
                 continue
             }
-            // Where several have a path, the newest that is followed speaks for it.
+            // If several parents have a path, the newest that is followed decides.
             let isFollowed = track.uses.contains(.following) && !lowest.track.uses.contains(.following)
             if PathOrder.precedes(path, lowest.path) || path == lowest.path && isFollowed {
                 first = (track, path)
@@ -95,7 +95,7 @@ extension ParentComparer {
         for same in tracks where same.standing == .missed && same.cursor.segment?.path == path {
             if let root { same.countFile(beneath: root, absence, vouched) }
             if same === track { continue }
-            // Others at this path may have something else there.
+            // Other parents may have a different item at this path.
             if carrying != nil, root != nil, same.uses.contains(.following), let chosen,
                 let segment = same.cursor.segment
             {
@@ -145,7 +145,7 @@ extension ParentComparer {
         let before = place
         let found = track.cursor.place
         place = nil
-        // A further name of a file says which file by its inode, which may be another file's by now.
+        // A hard link names its file by inode, and another file may have that inode by now.
         let hasOneName = fields.stat.linkCount == 1 || fields.stat.type == .directory
         if let before, found.follows(before), !isNewlyGone, hasOneName, canJoinRun(segment, path),
             hasContent(segment)

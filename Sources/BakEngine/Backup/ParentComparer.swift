@@ -1,6 +1,6 @@
-// ParentComparer: says which entries are as a parent snapshot has them. An entry stands for what is there
-// only as a whole: with all its extents, each of which the repository still has. `ParentComparer+Missed` says what
-// becomes of the parents' entries that the walk does not meet.
+// ParentComparer: decides which entries of the walk are the same as in a parent snapshot. A parent's entry stands for a
+// file only if the repository still has all of its extents. `ParentComparer+Missed` handles the parents' entries that
+// the walk does not meet.
 
 import BakCore
 import BakFormat
@@ -9,10 +9,11 @@ import BakStorage
 
 /// Compares a walk with parent snapshots. For one thread, in the order of the walk.
 package final class ParentComparer {
-    /// How an entry compares.
+    /// The result of comparing an entry.
     package enum Outcome {
-        /// No parent has it, or none has it as it is: `keepFormers` is to be told what reads a file. `recorded` is the
-        /// fingerprint of an entry that only asked to be read once more.
+        /// No parent has the entry as it is now. If a file is read, the caller passes the job that reads it to
+        /// `keepFormers`. `recorded` is the fingerprint of a parent's entry whose metadata is unchanged but that must
+        /// be read again.
         case differs(BackupEvent.Change, recorded: Int? = nil)
         /// The parent's entry stands for it.
         case same(ManifestEntry)
@@ -24,9 +25,9 @@ package final class ParentComparer {
 
     let tracks: [ParentTrack]
     let makesRuns: Bool
-    /// True if there is one whose entries may stand for those of the walk.
+    /// True if a track's entries may stand for those of the walk.
     private let isComparing: Bool
-    /// What an archive carries over, and how; nil when the snapshot is none.
+    /// Carries over entries for an archive; nil if the snapshot is not an archive.
     let carrying: ArchiveCarrying?
     let onEvent: @Sendable (BackupEvent) -> Void
     let index: BlobIndex
@@ -34,20 +35,20 @@ package final class ParentComparer {
     private let tree: any SourceTree
     private let request: BackupRequest
     private let moves: MoveFinder
-    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
-    /// Where the entry before came from; nil when it was no parent's.
+    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    /// The place in a parent from which the previous entry came; nil if it came from none.
     @exclusivity(unchecked) var place: ParentCursor.Place?
-    /// The length of the runs since the last entry that was not part of one.
+    /// The length of the runs since the last entry that was not in one.
     @exclusivity(unchecked) var runBytes = 0
     @exclusivity(unchecked) var runPathBytes = 0
-    /// What goes on under another name, from here on.
+    /// Entries that are carried over under another name and whose turn is still to come.
     @exclusivity(unchecked) var displaced: [DisplacedEntries] = []
     @exclusivity(unchecked) var formers: [FormerFile] = []
-    /// What the walk met and missed.
+    /// The counts of what the walk met and missed.
     @exclusivity(unchecked) var tally: SourceTally
 
-    /// Compares with those of `tracks` that are for it, of which the first that has an entry as it is stands for it.
-    /// Without `makesRuns` every entry is handed out.
+    /// Compares with the tracks that are for comparing. The first that has an entry unchanged stands for it. Without
+    /// `makesRuns` every entry is handed out.
     init(
         _ tracks: [ParentTrack], of tree: any SourceTree, request: BackupRequest, repository: Repository,
         index: BlobIndex, makesRuns: Bool, carrying: ArchiveCarrying?,
@@ -68,9 +69,9 @@ package final class ParentComparer {
             index: index)
     }
 
-    /// Compares a walk with one snapshot, entry by entry, for which nothing is stored.
+    /// Compares a walk with one snapshot, entry by entry, and stores nothing.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     package convenience init(
         with snapshot: CommitRecord, of tree: any SourceTree, repository: Repository, index: BlobIndex
     ) throws {
@@ -81,8 +82,8 @@ package final class ParentComparer {
             repository: repository, index: index, makesRuns: false, carrying: nil, onEvent: { _ in })
     }
 
-    /// Compares an entry, after `seek` with its path and all that it was told to take; `run` is what it may be added
-    /// to.
+    /// Compares an entry, after `seek` to its path and after all missed entries were taken. An unmodified entry may be
+    /// added to `run`.
     package func compare(_ path: [UInt8], _ stat: FileStat, _ run: inout EntryRun) -> Outcome {
         note(path, stat)
         let isNewToOne = stat.type == .regular && countMet()
@@ -114,7 +115,8 @@ package final class ParentComparer {
             guard var entry = whole(segment, of: parent) else { continue }
             if stat.size == 0 { noteEmptied(segment) }
             (entry.stat, entry.goneSince) = (stat, nil)
-            // What comes after it is coded against it: against its device, and only if a manifest takes it.
+            // The next entry is coded relative to this one. That needs the same device, and an entry that a manifest
+            // accepts.
             place = oldDevice == stat.device && entry.fault == nil ? found : nil
             (runBytes, runPathBytes) = (0, 0)
             if tracks.count > 1 { keepFormers(at: path, stat, content: entry.content) }
@@ -129,8 +131,8 @@ package final class ParentComparer {
         return .differs(change, recorded: recorded)
     }
 
-    /// Counts a file that the walk has met for each parent that has one there. True if one that says how much there was
-    /// has none.
+    /// Counts a file of the walk in each parent that has a file there. Returns true if a parent that samples missed
+    /// content has none.
     private func countMet() -> Bool {
         var isNewToOne = false
         for track in tracks where !track.countMet(beneath: tally.current) && track.missedContent != nil {
@@ -144,7 +146,7 @@ package final class ParentComparer {
         stat.type == .regular && tracks.contains(where: \.hasMetFile)
     }
 
-    /// Counts a file that is as a parent has it for each parent that has more of it, if that one has nothing.
+    /// Counts a file that is unchanged but empty in each parent that has it with content.
     private func noteEmptied(_ segment: ManifestSegmentDecoder) {
         guard segment.fields.stat.size == 0, segment.fields.stat.type == .regular else { return }
         for track in tracks where track.saysHowMuch { track.noteEmptied(beneath: tally.current) }
@@ -154,17 +156,17 @@ package final class ParentComparer {
         if let entry { tally.newContent.add(entry, beneath: tally.current) }
     }
 
-    /// True if device, inode and ctime can say that what is at `path` was elsewhere before.
+    /// True if device, inode and ctime can prove that the item at `path` was elsewhere before.
     private func believesMoves(_ path: [UInt8], _ stat: FileStat) -> Bool {
         !tracks.isEmpty && !request.ignoresInode && !request.ignoresCtime
             && tree.evidence(path, stat).hasIdentity
     }
 
-    /// The entry that stands for what was moved to `path`.
+    /// Returns the parent's entry that stands for the item moved to `path`.
     private func moved(_ path: [UInt8], _ stat: FileStat) -> ManifestEntry? {
         moves.entry(for: path, unchangedSince: stat.ctime) { segment, parent in
             let old = segment.fields.stat
-            // Nothing else says that this is the same file, and as it was.
+            // Only inode and ctime prove that this is the same file, unchanged.
             guard InodeKey(old) == InodeKey(stat), old.ctime == stat.ctime, believesMoves(path, stat),
                 stands(segment, for: stat),
                 var entry = whole(segment, of: parent)
@@ -174,27 +176,27 @@ package final class ParentComparer {
         }
     }
 
-    /// Whether an entry stands for what is there now, as far as its own record tells.
+    /// True if an entry stands for the item that is there now, as far as its first record tells.
     private func stands(_ segment: ManifestSegmentDecoder, for stat: FileStat) -> Bool {
         isSame(segment.fields.stat, stat) && !segment.fields.changedWhileRead && !segment.fields.isUnsettled
             && segment.fields.missing.isEmpty && hasContent(segment)
     }
 
-    /// The fingerprint of an entry that the next reading may find to be as it was.
+    /// Returns the fingerprint of an entry whose metadata is unchanged, so that reading may find the file unmodified.
     private func fingerprint(_ segment: ManifestSegmentDecoder, ifAsItWas stat: FileStat) -> Int? {
         guard stat.type == .regular, segment.isComplete, isSame(segment.fields.stat, stat) else { return nil }
         return (try? segment.entry())?.fingerprint
     }
 
-    /// Whether the entry can be taken over as it is stored. Where a segment may end it cannot: the next would
-    /// begin with it.
+    /// True if the entry can be taken over as it is stored. An entry at which a segment may end cannot, because the
+    /// next segment would begin with it.
     private func mayJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8], _ stat: FileStat) -> Bool {
         let old = segment.fields.stat
         return old.device == stat.device && old.inode == stat.inode && old.ctime == stat.ctime
             && segment.fields.goneSince == nil && canJoinRun(segment, path)
     }
 
-    /// Whether a stored record can be part of a run.
+    /// True if a stored record can be part of a run.
     func canJoinRun(_ segment: ManifestSegmentDecoder, _ path: [UInt8]) -> Bool {
         makesRuns && segment.isComplete && runBytes < ManifestWriter.longestRunBytes
             && runPathBytes < ManifestWriter.longestRunPathBytes
@@ -209,13 +211,14 @@ package final class ParentComparer {
             && old.representedDevice == stat.representedDevice
     }
 
-    /// Whether the repository still has what the entry's own record refers to; if not, reading the file heals it.
+    /// True if the repository still has everything that the entry's first record refers to. If not, reading the file
+    /// heals it.
     func hasContent(_ segment: ManifestSegmentDecoder) -> Bool {
         let hasAll = try? segment.allExtents(isStored)
         return hasAll == true
     }
 
-    /// The entry with the extents of its further records, unless some of that is missing.
+    /// Returns the entry with the extents of all its records; nil if any of them is missing.
     private func whole(_ segment: ManifestSegmentDecoder, of parent: ParentCursor) -> ManifestEntry? {
         if segment.isComplete { return try? segment.entry() }
         guard let entry = parent.whole(segment, isInSource: true),
@@ -231,7 +234,7 @@ package final class ParentComparer {
 }
 
 extension ManifestEntry {
-    /// Tells entries apart by what a user can see of them; for counting alone. It differs from run to run.
+    /// Hashes the parts of an entry that a user can see; only for counting. It differs from run to run.
     var fingerprint: Int {
         var hasher = Hasher()
         hasher.combine(stat.withoutAllocation)
@@ -242,14 +245,14 @@ extension ManifestEntry {
 }
 
 extension FileStat {
-    /// The stat without what is not stored, and may change while nothing else does.
+    /// The stat without the allocated size, which is not stored and may change on its own.
     package var withoutAllocation: FileStat {
         var stat = self
         stat.allocatedBytes = 0
         return stat
     }
 
-    /// True if nothing says that the file has changed since it looked like `before`.
+    /// True if size and times are the same as in `before`.
     func isUnchanged(since before: FileStat) -> Bool {
         size == before.size && mtime == before.mtime && ctime == before.ctime
     }

@@ -7,13 +7,13 @@ import BakRepository
 
 /// A cursor over a snapshot's entries that only moves forward. For one thread.
 final class ParentCursor {
-    /// An entry's place in the manifest: entries of one segment follow each other by number.
+    /// An entry's place in the manifest. Entries of one segment are numbered in order.
     struct Place: Equatable {
         var snapshot: ID128
         var segment: Int
         var number: Int
 
-        /// Whether this is the entry after `other`, and coded against it.
+        /// True if this is the entry after `other`, and coded relative to it.
         func follows(_ other: Place) -> Bool {
             snapshot == other.snapshot && segment == other.segment && number == other.number + 1
         }
@@ -22,23 +22,24 @@ final class ParentCursor {
     /// The snapshot.
     let snapshot: CommitRecord
     private let reader: ManifestReader
-    /// The most extents that are gathered of a file.
+    /// The maximum number of extents that are collected for a file.
     private let gathered: Int
-    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
-    /// What the cursor stands at; nil at the end.
+    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    /// The kind of record at the cursor; nil at the end.
     @exclusivity(unchecked) private(set) var kind: ManifestSegmentDecoder.RecordKind?
     private(set) var failure: (any Error)?
-    /// Whether the entry that the cursor stands at has been dealt with.
+    /// True if the entry at the cursor has been dealt with.
     @exclusivity(unchecked) var isDealtWith = false
 
-    /// A list of extents that names the same blobs again and again takes memory that the repository has no bytes for.
-    /// So many extents are gathered of any file, and of one that has more so many for each blob there is, or one for
-    /// the least bytes that a chunk of a file of that size usually has where the source has the file too.
+    /// A list of extents that repeats the same blobs can take more memory than the repository has bytes, so the number
+    /// of extents is limited. Any file may have `fewExtents`. A file may have more if the repository has many blobs:
+    /// `extentsPerBlob` for each. If the source has the file too, it may also have one extent for each `bytesPerExtent`
+    /// of its size, which is the least that chunks of such a file usually have.
     private static let fewExtents = 1 << 22
     private static let extentsPerBlob = 8
     private static let bytesPerExtent: UInt64 = 64 << 10
 
-    /// Opens the snapshot's manifest at its first entry, or not after the first that does not precede `path`.
+    /// Opens the snapshot's manifest at its first entry, or at or before the first entry that does not precede `path`.
     init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex, from path: [UInt8] = []) throws {
         self.snapshot = snapshot
         reader = try ManifestReader(snapshot, repository: repository, index: index, from: path)
@@ -46,7 +47,7 @@ final class ParentCursor {
         kind = try reader.advance()
     }
 
-    /// Opens the snapshot's manifest not after the first entry of a segment, by its number from 1.
+    /// Opens the snapshot's manifest at or before the first entry of a segment, which is numbered from 1.
     convenience init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, fromSegment number: Int
     ) throws {
@@ -55,10 +56,10 @@ final class ParentCursor {
             snapshot, repository: repository, index: index, from: whole.segments[number - 1].firstPath)
     }
 
-    /// The segment that stands at the cursor's entry; nil at the end.
+    /// The segment at the cursor's entry; nil at the end.
     var segment: ManifestSegmentDecoder? { kind == .entry ? reader.segment : nil }
 
-    /// Moves on to the entry of an inode, within the segments up to `last`; false when it is not there.
+    /// Moves on to the entry of an inode, no further than segment `last`. Returns false if it is not there.
     func moves(to key: InodeKey, through last: Int) -> Bool {
         while let kind, let fields = reader.segment?.fields, reader.segmentNumber <= last {
             if kind == .entry, fields.goneSince == nil, InodeKey(fields.stat) == key { return true }
@@ -67,8 +68,8 @@ final class ParentCursor {
         return false
     }
 
-    /// Moves to `path` and returns the segment that stands at its entry, if the snapshot has it. A manifest that
-    /// cannot be read any further ends here; `failure` says why.
+    /// Moves to `path` and returns the segment at its entry, if the snapshot has it. If the manifest cannot be read
+    /// further, the cursor ends and `failure` says why.
     func entry(at path: [UInt8]) -> ManifestSegmentDecoder? {
         while let kind, let segment = reader.segment {
             if kind == .entry, !PathOrder.precedes(segment.path, path) {
@@ -79,13 +80,13 @@ final class ParentCursor {
         return nil
     }
 
-    /// Where the cursor stands.
+    /// The cursor's place.
     var place: Place {
         Place(snapshot: snapshot.id, segment: reader.segmentNumber, number: reader.entryCount)
     }
 
-    /// The entry that `entry(at:)` returned last, with the extents of its further records; nil when they cannot be
-    /// read, do not add up to the file's size, or are too many to be gathered. Holes that follow each other become one.
+    /// Returns the entry that `entry(at:)` returned last, with the extents of its further records. Adjacent holes
+    /// become one. Returns nil if the extents cannot be read, do not add up to the file's size, or are too many.
     func whole(_ segment: ManifestSegmentDecoder, isInSource: Bool = false) -> ManifestEntry? {
         guard var entry = try? segment.entry() else { return nil }
         let limit = isInSource ? max(gathered, Int(entry.stat.size / Self.bytesPerExtent)) : gathered
@@ -101,7 +102,7 @@ final class ParentCursor {
                     return true
                 }) == true
             else { return nil }
-            // Both are below 2^63: the reader has seen to it.
+            // The reader ensures that both are below 2^63.
             length += segment.extentBytes
         }
         guard length == entry.stat.size else { return nil }
@@ -109,7 +110,7 @@ final class ParentCursor {
         return entry
     }
 
-    /// Goes on to the next record.
+    /// Moves to the next record.
     func advance() {
         do {
             kind = try reader.advance()

@@ -1,5 +1,5 @@
-// ParentTrack: a parent snapshot in step with the walk, with what the walk does not meet of it. The walk misses an
-// entry once it has gone past the entry's path.
+// ParentTrack: follows a parent snapshot in step with the walk, and finds the parent's entries that the walk does not
+// meet. The walk misses an entry once it has gone past the entry's path.
 
 import BakCore
 import BakFormat
@@ -7,60 +7,62 @@ import BakRepository
 
 /// A parent of a backup. For one thread, in the order of the walk.
 final class ParentTrack {
-    /// Where the track stands with regard to a path of the walk.
+    /// Where the track stands relative to a path of the walk.
     enum Standing {
-        /// At an entry before it that the walk has missed.
+        /// At an earlier entry that the walk has missed.
         case missed
-        /// At its entry.
+        /// At the path's entry.
         case found
-        /// The parent does not have it.
+        /// The parent does not have the path.
         case absent
     }
 
-    /// What a parent is for.
+    /// The purposes of a parent.
     struct Uses: OptionSet {
         let rawValue: Int
-        /// Its entries may stand for files that need not be read.
+        /// Its entries may stand for files, which then need not be read.
         static let comparing = Uses(rawValue: 1)
-        /// What it has and the source has no more is gone; an archive carries it over.
+        /// An archive carries over its entries that the source no longer has.
         static let following = Uses(rawValue: 2)
-        /// It is neither older nor newer than the others: the archive forked.
+        /// It is neither older nor newer than the others, because the archive forked.
         static let branching = Uses(rawValue: 4)
     }
 
     let cursor: ParentCursor
     let uses: Uses
-    // Unchecked, as in ManifestSegmentDecoder: each entry of a walk comes to these.
-    /// Where the track stands with regard to the path that was sought last.
+    // Unchecked, as in ManifestSegmentDecoder: every entry of a walk accesses these.
+    /// Where the track stands relative to the path that was sought last.
     @exclusivity(unchecked) private(set) var standing = Standing.absent
-    /// The regular files that the parent has beneath each root, without those that a rule leaves out now.
+    /// Number of regular files that the parent has beneath each root, without those that a rule leaves out now.
     @exclusivity(unchecked) private(set) var fileCounts: [UInt64]
-    /// Those that a rule leaves out now.
+    /// Number of files that a rule leaves out now, by root.
     private(set) var leftOutCounts: [UInt64]
-    /// Of `fileCounts`, those that are gone and were called safe to delete; where `saysHowMuch`.
+    /// Number of files in `fileCounts` that are gone and were called safe to delete, by root. It is counted only if
+    /// `saysHowMuch`.
     private(set) var vouchedCounts: [UInt64]
-    /// Whether it is one that says how much there was.
+    /// True if this parent tells how many files there were.
     @exclusivity(unchecked) var saysHowMuch = false
-    /// How many of them the walk has met as files.
+    /// Number of files in `fileCounts` that the walk has met as files, by root.
     @exclusivity(unchecked) private(set) var metCounts: [UInt64]
-    /// Of those met, the files that are empty, as another parent has them, and were not.
+    /// Number of met files that this parent has with content but another parent has empty, as they are now.
     private(set) var emptiedCounts: [UInt64]
-    /// A folder that was a file system of its own and is not any more.
+    /// A folder that was a separate file system and no longer is.
     private struct LostMount {
         let path: [UInt8]
         let root: Int
-        /// How many of its files are gone.
+        /// Number of its files that are gone.
         var files: UInt64 = 0
-        /// How many others the walk has met in it.
+        /// Number of other files that the walk has met in it.
         var others: UInt64 = 0
     }
-    /// Those of which no file was met. Only the last one, which the walk may be in, may have lost none.
+    /// The candidates of which no file was met. Only the last one, which the walk may still be in, may have no gone
+    /// files.
     @exclusivity(unchecked) private var lostMounts: [LostMount] = []
-    /// The devices of the folders on the way to where the walk is, now and as the parent has them.
+    /// The devices of the folders on the path to the walk's place: as they are now and as the parent has them.
     private var devices = PathStack<(now: UInt64, before: UInt64?)>()
-    /// The content of those that it has missed; nil where nobody asks.
+    /// The content of the files that the walk has missed; nil if it is not needed.
     @exclusivity(unchecked) var missedContent: ContentSample?
-    /// What is beneath this path is dealt with elsewhere.
+    /// Entries at and beneath this path are carried over elsewhere.
     var passedBy: [UInt8]?
 
     var snapshot: CommitRecord { cursor.snapshot }
@@ -72,7 +74,7 @@ final class ParentTrack {
         emptiedCounts = fileCounts
     }
 
-    /// Moves to the first entry that is not dealt with and before `path`, or else to `path`, whose entry then counts
+    /// Moves to the first open entry before `path`. If there is none, moves to the entry at `path`, which then counts
     /// as dealt with.
     func seek(_ path: [UInt8]) {
         guard let segment = next() else {
@@ -86,7 +88,7 @@ final class ParentTrack {
         }
     }
 
-    /// Moves to the first entry that is not dealt with and before `path`, at it or beneath it; nil for any entry.
+    /// Moves to the first open entry that is before, at or beneath `path`; nil stands for any entry.
     func seek(through path: [UInt8]?) {
         guard let segment = next() else {
             standing = .absent
@@ -98,8 +100,8 @@ final class ParentTrack {
         standing = isWithin ? .missed : .absent
     }
 
-    /// Counts the entry that the track stands at, if the parent's source had it as a file; `absence` is why the walk
-    /// has not met it as one, nil if it has.
+    /// Counts the entry at the track's place if the parent's source had it as a file. `absence` says why the walk has
+    /// not met it as a file; it is nil if the walk has.
     func countFile(beneath root: Int, _ absence: ParentComparer.Absence?, _ vouched: VouchedContent) {
         guard let segment = cursor.segment, segment.fields.stat.type == .regular,
             segment.fields.goneSince == nil
@@ -117,7 +119,7 @@ final class ParentTrack {
         }
     }
 
-    /// Counts the file that the walk has met. True if the parent's source had one there.
+    /// Counts the file that the walk has met. Returns true if the parent's source had a file there.
     func countMet(beneath root: Int) -> Bool {
         guard hasMetFile else { return false }
         metCounts[root] += 1
@@ -130,7 +132,7 @@ final class ParentTrack {
         return fields.stat.type == .regular && fields.goneSince == nil
     }
 
-    /// Counts a file that is as another parent has it, which is empty.
+    /// Counts a file that is empty now and in another parent, if this parent has it with content.
     func noteEmptied(beneath root: Int) {
         guard standing == .found, let fields = cursor.segment?.fields, fields.stat.type == .regular,
             fields.goneSince == nil, fields.stat.size > 0
@@ -138,8 +140,8 @@ final class ParentTrack {
         emptiedCounts[root] += 1
     }
 
-    /// Looks whether a folder that the walk has met says something of a disk that is away: it was on another device
-    /// than the folder above it, and is not any more.
+    /// Checks whether a folder of the walk may be the mount point of a disk that is away: it was on another device than
+    /// its parent folder and no longer is.
     func noteFolder(_ path: [UInt8], _ stat: FileStat, beneath root: Int) {
         guard saysHowMuch else { return }
         let old = standing == .found ? cursor.segment?.fields : nil
@@ -154,7 +156,7 @@ final class ParentTrack {
         devices.push(path, (stat.device, before))
     }
 
-    /// Notes that the walk has met something other than a folder: where a file of the parent's is, no disk is away.
+    /// Notes an item of the walk that is not a folder. If it is one of the parent's files, its disk is not away.
     func noteContent(_ path: [UInt8], _ stat: FileStat) {
         guard !lostMounts.isEmpty, stat.type == .regular, isInLostMount(path) else { return }
         if standing == .found, let old = cursor.segment?.fields, old.stat.type == .regular,
@@ -170,16 +172,16 @@ final class ParentTrack {
         lostMounts.last.map { PathOrder.isAtOrBeneath(path, $0.path) } ?? false
     }
 
-    /// The first folder beneath a root that lacks its disk. As many other files as it had are no mark of a folder to
-    /// mount a disk on.
+    /// Returns the first folder beneath a root whose disk is away. A folder that has as many other files as it lost is
+    /// not a mount point.
     func lostMount(beneath root: Int) -> [UInt8]? {
         lostMounts.first { $0.root == root && $0.files > $0.others }?.path
     }
 
-    /// Says that the entry which the track stands at is dealt with.
+    /// Marks the entry at the track's place as dealt with.
     func take() { cursor.isDealtWith = true }
 
-    /// The segment that stands at the next entry which is not dealt with.
+    /// Returns the segment at the next entry that is not dealt with.
     private func next() -> ManifestSegmentDecoder? {
         while let kind = cursor.kind {
             if kind == .entry, !cursor.isDealtWith { return cursor.segment }
@@ -189,13 +191,13 @@ final class ParentTrack {
     }
 }
 
-/// A folder or a file whose path something of another type has taken: an archive goes on with it, and with what is
-/// beneath it, under another name.
+/// A folder or file whose path an item of another type has taken. An archive carries it over, with everything beneath
+/// it, under another name.
 final class DisplacedEntries {
     private let cursor: ParentCursor
     private var name: DisplacedName
 
-    /// The entry at and beneath `path` in a parent's manifest, whose place something has taken at a time.
+    /// Opens a parent's entry at `path` and those beneath it. `time` is when the backup found the path taken.
     init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, at path: [UInt8],
         _ type: FileType, _ time: Timestamp
@@ -205,10 +207,10 @@ final class DisplacedEntries {
         _ = cursor.entry(at: path)
     }
 
-    /// Goes on under the next name, because another entry has this one.
+    /// Takes the next name, because another entry has this one.
     func takeNextName() { name.takeNext() }
 
-    /// The path that the entry goes on under; nil at the end.
+    /// The entry's new path; nil at the end.
     var path: [UInt8]? {
         guard let segment = cursor.segment, PathOrder.isAtOrBeneath(segment.path, name.old) else {
             return nil
@@ -216,39 +218,39 @@ final class DisplacedEntries {
         return name.path + segment.path[name.old.count...]
     }
 
-    /// The segment that stands at the entry, and the cursor.
+    /// The segment at the entry, and the cursor.
     var entry: (segment: ManifestSegmentDecoder, cursor: ParentCursor)? {
         cursor.segment.map { ($0, cursor) }
     }
 
-    /// Goes on to the next entry.
+    /// Moves to the next entry.
     func advance() {
         repeat { cursor.advance() } while cursor.kind == .continuation
     }
 
-    /// What keeps the list from being read to its end.
+    /// The error that ended the list early.
     var failure: (any Error)? { cursor.failure }
 }
 
-/// A file whose path another file may have taken: an archive goes on with it under another name, unless what is there
-/// now has the same content.
+/// A file whose path another file may have taken. An archive carries it over under another name, unless the file that
+/// is there now has the same content.
 struct FormerFile: Sendable {
-    /// What is at its old path now.
+    /// The file at its old path now.
     struct Successor: Sendable {
         var job: FileJob
         var stat: FileStat
-        /// Whether the job reads another name of it.
+        /// True if the job reads another name of the file.
         var isLink: Bool
     }
 
     private var name: DisplacedName
     let time: Timestamp
     var entry: Result<ManifestEntry, ArchiveCarrying.Loss>
-    /// Whether the source had it until now.
+    /// True if the source had it until now.
     var isNewlyGone: Bool
-    /// Whether it goes on under its own path where that cannot be read.
+    /// True if it is carried over under its own path when the file there cannot be read.
     var isFirst: Bool
-    /// Nil when that is known to have other content.
+    /// Nil if the file there is known to have other content.
     var successor: Successor?
 
     init(
@@ -260,11 +262,11 @@ struct FormerFile: Sendable {
         name = DisplacedName(of: oldPath, .regular, at: time)
     }
 
-    /// Where it was.
+    /// Its old path.
     var oldPath: [UInt8] { name.old }
-    /// The path that it goes on under.
+    /// Its new path.
     var path: [UInt8] { name.path }
 
-    /// Goes on under the next name, because another entry has this one.
+    /// Takes the next name, because another entry has this one.
     mutating func takeNextName() { name.takeNext() }
 }

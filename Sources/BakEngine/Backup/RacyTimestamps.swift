@@ -1,4 +1,4 @@
-// RacyTimestamps: whether timestamps can tell a change that comes after a read from one that came before it.
+// RacyTimestamps: decides whether timestamps would show a change that comes after a read.
 
 import BakCore
 import BakStorage
@@ -7,29 +7,33 @@ import BakStorage
 struct RacyTimestamps: Sendable {
     private let time: any TimeSource
     private let tree: any SourceTree
-    /// The coarsest timestamps in use: FAT's.
+    /// The granularity of the coarsest timestamps in use, FAT's.
     private static let coarsest: UInt64 = 2_000_000_000
-    /// A page of a file that a program changes through a memory map may be dirty for so long: what the program changes
-    /// in it meanwhile changes no time. Linux writes pages that are 30 s old, looking every 5 s; this is twice that.
+    /// How long a change through a memory map may leave the file's times as they are: until the page is written. Linux
+    /// writes pages that are 30 s old and checks every 5 s; this is nearly twice that.
     private static let dirtyPage: UInt64 = 60_000_000_000
     /// How far another machine's clock, or FAT's time without a zone, may be from this one's.
     private static let foreignClock: UInt64 = 86_400_000_000_000
 
-    /// A judge for the files of a source, whose media say how coarse their timestamps are.
+    /// Judges the files of a source. Its media say how coarse their timestamps are.
     init(time: any TimeSource, tree: any SourceTree) {
         self.time = time
         self.tree = tree
     }
 
-    /// The time to hand to `isUnsettled`, asked for before the first byte is read.
+    /// The time to pass to `isUnsettled`; call it before the first byte is read.
     func now() -> Timestamp { time.now() }
 
-    /// True if the entry at `path` changed so shortly before `start`, when it began to be read, that a change after the
-    /// read could leave the same timestamps: its content within a minute, anything else of it within the medium's
-    /// granularity, which is taken as FAT's where neither time has a fraction of a second. By another machine's clock
-    /// what has just changed may look a day old: where its times are coarse, too, that is taken for young. A ctime of
-    /// the future is never trusted, except where it is a copy of mtime; an mtime of the future is, because someone has
-    /// set it.
+    /// True if the entry at `path` is racily clean: it changed so close to `start`, when reading began, that a change
+    /// after the read could leave the same timestamps.
+    ///
+    /// Content counts as racy for a minute after a change, because of memory maps. Everything else counts as racy for
+    /// the medium's granularity, which is at least FAT's if neither time has a fraction of a second. A recent change
+    /// may look a day off by another machine's clock. Coarse times of such a medium therefore count as recent for a
+    /// day.
+    ///
+    /// A ctime in the future is never trusted, unless it is a copy of mtime. An mtime in the future is trusted, because
+    /// a program set it.
     func isUnsettled(_ path: [UInt8], _ stat: FileStat, readFrom start: Timestamp) -> Bool {
         let evidence = tree.evidence(path, stat)
         let isCoarse = stat.ctime.nanoseconds == 0 && stat.mtime.nanoseconds == 0

@@ -1,5 +1,5 @@
-// ReadStrategy: how many files of a source are read at the same time, and in which order, while more threads compute.
-// Two readers make a spinning disk's head go to and fro.
+// ReadStrategy: how many files of a source are read at once, and in which order, while more threads compute. Two
+// readers would make a spinning disk's head move back and forth.
 
 import BakCore
 import BakStorage
@@ -10,13 +10,14 @@ package struct ReadStrategy: Equatable, Sendable {
     package var threads: Int
     /// How many of them may read at a time.
     package var readers: Int
-    /// Whether files are read in the order of their inodes, near to which their content lies.
+    /// True if files are read in the order of their inodes, because their content usually lies near them.
     package var isByInode: Bool
 
-    /// Readers where each read waits for another machine.
+    /// Number of readers if each read waits for another machine.
     private static let networkReaders = 8
 
-    /// The strategy for a medium: what `asked` says, or what suits it, with no more than `mostOpenFiles` files open.
+    /// Makes the strategy for a medium. `asked` overrides the usual number of readers. No more than `mostOpenFiles`
+    /// files are open at a time.
     package init(_ medium: SourceMedium, processors: Int, asked: Int?, mostOpenFiles: Int = .max) {
         let usual =
             switch medium {
@@ -30,13 +31,13 @@ package struct ReadStrategy: Equatable, Sendable {
         isByInode = medium == .rotational
     }
 
-    /// The tree, of which no more files are read at a time than may be.
+    /// Returns the tree, with reads limited to the allowed number of files at a time.
     package func gated(_ tree: any SourceTree) -> any SourceTree {
         readers < threads ? GatedTree(tree, readers: readers) : tree
     }
 }
 
-/// Counts readers.
+/// Counts the free places for readers.
 private final class ReadGate: Sendable {
     private let monitor = Monitor()
     private nonisolated(unsafe) var free: Int
@@ -58,12 +59,12 @@ private final class ReadGate: Sendable {
     }
 }
 
-/// A source of which only so many files are read at a time.
+/// A source that limits how many of its files are read at a time.
 final class GatedTree: SourceTree {
     private let tree: any SourceTree
     private let gate: ReadGate
 
-    /// Lets `readers` files of `tree` be read at a time.
+    /// Lets at most `readers` files of `tree` be read at a time.
     init(_ tree: any SourceTree, readers: Int) {
         self.tree = tree
         gate = ReadGate(readers)
@@ -99,7 +100,7 @@ final class GatedTree: SourceTree {
         }
     }
 
-    /// A file that holds its place from the open to the end of the first read, and again for each read after that.
+    /// A file that holds a place from its opening to the end of the first read, and again during each later read.
     private final class GatedFile: SourceFile {
         private let file: any SourceFile
         private let gate: ReadGate

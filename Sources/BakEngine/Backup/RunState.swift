@@ -1,9 +1,10 @@
-// RunState: what the threads of one run share, of whatever kind it is: the first failure and the wish to stop.
+// RunState: the state that all threads of one run share: the first failure and the request to stop. Runs of every kind
+// use it.
 
 import BakCore
 import Synchronization
 
-/// What ends a run early: the first failure of any of its threads, or the user's wish.
+/// Ends a run early, at the first failure of any thread or at the user's request.
 package final class RunState: Sendable {
     private let wish: StopSignal
     private let cancelled = Atomic<Bool>(false)
@@ -17,19 +18,19 @@ package final class RunState: Sendable {
         hasFailed.load(ordering: .acquiring) ? firstFailure.withLock { $0 } : nil
     }
 
-    /// Whether the user wants the run to end.
+    /// True if the user wants the run to end.
     package var wasCancelled: Bool { cancelled.load(ordering: .acquiring) }
 
-    /// Whether to begin nothing new.
+    /// True if nothing new should begin.
     package func shouldStop() -> Bool {
         if wish.isRequested { cancelled.store(true, ordering: .releasing) }
         return wasCancelled || hasFailed.load(ordering: .acquiring)
     }
 
-    /// Ends the run without a failure of its own.
+    /// Ends the run without a failure.
     func stop() { cancelled.store(true, ordering: .releasing) }
 
-    /// Runs a thread's work; its error ends the run. False when it threw.
+    /// Runs a thread's work. An error ends the run, and the result is then false.
     @discardableResult
     package func guarding(_ body: () throws -> Void) -> Bool {
         do {

@@ -1,30 +1,31 @@
-// SourceDoubts: whether a source has what it had. A disk that is not mounted leaves an empty folder, which looks as if
-// everything had been deleted.
+// SourceDoubts: judges whether a source still has the files that it had. A disk that is not mounted leaves an empty
+// folder, which looks as if everything had been deleted.
 //
-// Always holds: files that a rule leaves out are counted neither before nor now, unless nothing else is stored of their
-// path; files that are gone and were called safe to delete are missed by nobody. Nothing at all confirms nothing: a
-// path without files stays in doubt until files are there again or the user says that it is meant.
+// Always holds: files that a rule leaves out are counted neither before nor now, unless no other file of their path is
+// stored. Gone files that were called safe to delete are not missed. A path without files confirms nothing: it stays in
+// doubt until files are there again or the user says that this is intended.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// What a walk met, by the paths of the backup.
+/// The counts of a walk, for each path of the backup.
 struct SourceTally {
-    /// The paths, sorted, without those that lie beneath others, with their numbers in the request.
+    /// The paths with their numbers in the request, sorted. Paths beneath other paths are left out.
     let roots: [(path: [UInt8], number: Int)]
-    /// The regular files that the walk met at and beneath each.
+    /// Number of regular files that the walk met at and beneath each root.
     private(set) var fileCounts: [UInt64]
-    /// Regular files that a parent's source had and this one has no more.
+    /// Number of regular files that a parent's source had and this one no longer has.
     var newlyGoneFiles: UInt64 = 0
-    /// Whether something at or beneath each root could not be read.
+    /// For each root: true if an item at or beneath it could not be read.
     private(set) var isUnread: [Bool]
-    /// Which roots are folders without anything in them but folders and links, and which of those have links.
+    /// For each root: true if it is a folder that holds only folders and links; and true if it holds links.
     private var isBare: [Bool]
     private var hasLinks: [Bool]
-    /// The root that the walk has come to.
+    /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// The content of files that are as one parent has them, where another that says how much there was has none.
+    /// The content of files that one parent has unchanged but that a parent which tells how many files there were does
+    /// not have.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
@@ -40,11 +41,12 @@ struct SourceTally {
         (isBare, hasLinks) = (isUnread, isUnread)
     }
 
-    /// The folders among the paths that hold nothing but folders, in the request's order. A folder of which something
-    /// was left out or could not be read is not among them.
+    /// The paths that are folders holding only folders, in the request's order. A path with an excluded or unreadable
+    /// item does not count.
     var emptyFolders: [[UInt8]] { bareFolders { !hasLinks[$0] } }
 
-    /// Those that hold links besides, whose targets are in no snapshot.
+    /// The paths that are folders holding only folders and links, with at least one link. The links' targets are in no
+    /// snapshot.
     var foldersOfLinks: [[UInt8]] { bareFolders { hasLinks[$0] } }
 
     private func bareFolders(_ isWanted: (Int) -> Bool) -> [[UInt8]] {
@@ -52,13 +54,12 @@ struct SourceTally {
             .sorted { $0.number < $1.number }.map(\.path)
     }
 
-    /// Notes what a rule leaves out.
+    /// Notes an item that a rule leaves out.
     mutating func noteLeftOut(_ path: [UInt8]) {
         if let root = root(of: path) { isBare[root] = false }
     }
 
-    /// Notes what could not be read: a root is not what it seems if it, or something in it or above it, is not there to
-    /// be looked at.
+    /// Notes an item that could not be read. The root that holds it counts as unread, or else every root beneath it.
     mutating func noteUnread(_ path: [UInt8]) {
         if let root = root(of: path) { return isUnread[root] = true }
         for (place, root) in roots.enumerated() where PathOrder.isAtOrBeneath(root.path, path) {
@@ -66,14 +67,14 @@ struct SourceTally {
         }
     }
 
-    /// Counts an entry of the walk and returns which root it belongs to, by its place among `roots`.
+    /// Counts an entry of the walk; returns its root as an index into `roots`.
     mutating func count(_ path: [UInt8], _ stat: FileStat) -> Int {
         while current + 1 < roots.count, !PathOrder.precedes(path, roots[current + 1].path) { current += 1 }
         if stat.type == .regular { fileCounts[current] += 1 }
         if path == roots[current].path {
             isBare[current] = stat.type == .directory
         } else if stat.type == .symlink {
-            // A link that led to the root lies elsewhere.
+            // A link that led to the root is not inside the root.
             if PathOrder.isAtOrBeneath(path, roots[current].path) { hasLinks[current] = true }
         } else if stat.type != .directory {
             isBare[current] = false
@@ -81,8 +82,8 @@ struct SourceTally {
         return current
     }
 
-    /// The root that a path is at or beneath, by its place among `roots`. What an archive keeps of a root under another
-    /// name belongs to the root.
+    /// Returns the index in `roots` of the root that a path is at or beneath. A displaced name that an archive gives a
+    /// root belongs to that root, too.
     func root(of path: [UInt8]) -> Int? {
         rootAbove(path) ?? roots.firstIndex { DisplacedName.isOf($0.path, path) }
     }
@@ -96,54 +97,54 @@ struct SourceTally {
         return low > 0 && PathOrder.isAtOrBeneath(path, roots[low - 1].path) ? low - 1 : nil
     }
 
-    /// Whether a root lies beneath a path.
+    /// True if a root is at or beneath the path.
     func isAboveRoot(_ path: [UInt8]) -> Bool {
         roots.contains { PathOrder.isAtOrBeneath($0.path, path) }
     }
 }
 
-/// What a source may lack, and which earlier doubts it ends.
+/// The paths of a source that may lack files, and the earlier doubts that the backup ends.
 public struct SourceDoubts: Sendable {
-    /// A path of the backup of whose files none are left, or less than half.
+    /// A path of the backup that has none, or less than half, of its files left.
     public struct Shrunken: Sendable {
         /// The path.
         public var path: [UInt8]
         /// Its number in the request.
         public var number: Int
-        /// How many files it had.
+        /// Number of files that it had.
         public var before: UInt64
-        /// How many of these are stored whole.
+        /// Number of these that are stored whole.
         public var left: UInt64
-        /// How many of these are there and could not be read, or not to their end.
+        /// Number of these that are present but could not be read completely.
         public var unread: UInt64
-        /// How many of these are there and empty, and were not.
+        /// Number of these that are present but have become empty.
         public var emptied: UInt64
-        /// How many others are stored whole.
+        /// Number of other files that are stored whole.
         public var others: UInt64
-        /// How many of these a rule leaves out now. Not counted where one of the files is stored, or many others.
+        /// Number of its files that a rule leaves out now. It is 0 if any of the files is stored, or many others are.
         public var leftOut: UInt64
-        /// How many of these are gone and were called safe to delete.
+        /// Number of its files that are gone and were called safe to delete.
         public var vouched: UInt64
-        /// A folder that was a file system of its own, is none now and has none of the files that it had.
+        /// A folder that was a separate file system, no longer is one, and has none of its former files.
         public var lostMount: [UInt8]?
 
-        /// How many files are stored whole.
+        /// Number of files that are stored whole.
         public var now: UInt64 { left + others }
-        /// How many of the files are not there, and nobody called them safe to delete.
+        /// Number of files that are gone and were not called safe to delete.
         public var gone: UInt64 { before - left - unread - emptied - leftOut - vouched }
     }
 
     /// The paths in doubt.
     public private(set) var shrunken: [Shrunken] = []
-    /// The paths that would be in doubt if none of what is gone had been called safe to delete.
+    /// The paths that would be in doubt if none of their gone files had been called safe to delete.
     public private(set) var cleared: [Shrunken] = []
-    /// The `originalID`s of snapshots that were in doubt and are not any more, as they were right.
+    /// The `originalID`s of snapshots that were in doubt and that this backup confirms.
     public private(set) var confirmed: [ID128] = []
 
-    /// Whether there is nothing to say.
+    /// True if there is nothing to report.
     public var isEmpty: Bool { shrunken.isEmpty && confirmed.isEmpty }
 
-    /// True if nothing can be said that a snapshot's record does not say.
+    /// True if the snapshot's record states the same doubts and none is confirmed.
     func areThose(of snapshot: CommitRecord) -> Bool {
         confirmed.isEmpty
             && Set(shrunken.map(\.path)) == Set(snapshot.doubtfulPaths.map { snapshot.paths[$0] })
@@ -152,15 +153,15 @@ public struct SourceDoubts: Sendable {
     /// No doubts.
     public init() {}
 
-    /// Compares what a whole walk met and what came of it with what parents have.
+    /// Compares the results of a complete walk with the parents.
     ///
     /// - Parameters:
-    ///   - tally: what the walk met.
-    ///   - stored: what became of that.
+    ///   - tally: the counts of the walk.
+    ///   - stored: the counts of what was stored.
     ///   - latest: the latest complete snapshot of the same device and paths.
-    ///   - trusted: the latest of them that is not in doubt; `latest` unless that is.
-    ///   - isArchive: whether the backup carries over what is gone.
-    ///   - isMeant: whether the user says that what is there is right.
+    ///   - trusted: the latest of these that is not in doubt; the same as `latest` if that one is not.
+    ///   - isArchive: true if the backup carries over gone entries.
+    ///   - isMeant: true if the user says that the present state is intended.
     init(
         _ tally: SourceTally, _ stored: StoredTally, latest: ParentTrack?, trusted: ParentTrack?,
         isArchive: Bool, isMeant: Bool
@@ -175,7 +176,7 @@ public struct SourceDoubts: Sendable {
         var cleared: [Shrunken] = []
         for (place, root) in tally.roots.enumerated() {
             let found = beforeDoubt.path(root.path, number: root.number, place)
-            // How many files there were is not known any more.
+            // It is no longer known how many files there were.
             let isStillEmpty = found.now == 0 && trusted == nil && doubted.contains(root.path)
             if found.hasLostMost || isStillEmpty || found.lostMount != nil {
                 shrunken.append(found)
@@ -183,7 +184,7 @@ public struct SourceDoubts: Sendable {
                 cleared.append(found)
             }
         }
-        // Does this walk find what the snapshot in doubt has?
+        // The paths in doubt for which this walk finds the same as the snapshot in doubt.
         let agreed = tally.roots.enumerated().filter { place, root in
             guard doubted.contains(root.path) else { return false }
             if trusted != nil, !shrunken.contains(where: { $0.path == root.path }) { return false }
@@ -191,7 +192,7 @@ public struct SourceDoubts: Sendable {
             let found = sinceDoubt.path(root.path, number: root.number, place)
             let isRead = !tally.isUnread[place] && stored.unstoredFiles[place] == 0
             let hasNotGrown = found.now <= found.before || found.now - found.before <= found.before
-            // Files without anything in them confirm no more than none.
+            // Empty files confirm no more than no files would.
             let holdsSomething =
                 found.now > 0 && beforeDoubt.path(root.path, number: root.number, place).now > 0
             return holdsSomething && isRead && hasNotGrown && !found.hasLostMost && found.lostMount == nil
@@ -199,7 +200,7 @@ public struct SourceDoubts: Sendable {
         if !doubted.isEmpty, doubted.allSatisfy(agreed.contains) { confirmed = [latest.snapshot.originalID] }
         if isMeant { return }
         self.cleared = cleared.sorted { $0.number < $1.number }
-        // As long as one path keeps the snapshot in doubt, the others are compared with the same one before it.
+        // As long as one path keeps the snapshot in doubt, the others are also compared with the snapshot before it.
         let left = shrunken.filter { !agreed.contains($0.path) }
         self.shrunken = (left.isEmpty || !confirmed.isEmpty ? left : shrunken).sorted {
             $0.number < $1.number
@@ -207,7 +208,7 @@ public struct SourceDoubts: Sendable {
     }
 }
 
-/// What is left of the files that a parent has.
+/// How many of a parent's files are left, by root.
 private struct Remains {
     private let before: [UInt64]
     private let left: [UInt64]
@@ -216,13 +217,13 @@ private struct Remains {
     private let leftOut: [UInt64]
     private let vouched: [UInt64]
     private let lostMounts: [[UInt8]?]
-    /// All files that are stored whole.
+    /// Number of files that are stored whole.
     private let now: [UInt64]
-    /// Fewer files than these may all be replaced by others on purpose, each night: a dump of a database.
+    /// With fewer files than this, all may be replaced on purpose each night, as database dumps are.
     private static let fewestToTell: UInt64 = 4
 
-    /// Compares by number for an archive, in which everything stays that is gone, and for a few files. Otherwise by
-    /// path, and by content where no parent has the path.
+    /// An archive keeps all gone files, so for it, and for very few files, only the numbers are compared. Otherwise
+    /// files are compared by path, and by content if no parent has the path.
     init(of parent: ParentTrack, _ tally: SourceTally, _ stored: StoredTally, isArchive: Bool) {
         let places = tally.roots.indices
         lostMounts = places.map { parent.lostMount(beneath: $0) }
@@ -246,9 +247,9 @@ private struct Remains {
                 + renamed[place]
         }
         let leftOut = places.map { place in
-            // An archive keeps what a rule leaves out.
+            // An archive keeps files that a rule leaves out.
             if isArchive || there[place] > 0 { return UInt64(0) }
-            // A file of rules or a mark, which comes with them, is no file that they leave.
+            // A single file that is left may be the ignore file or marker that excludes the others.
             let leavesFew = now[place] <= 1 || 2 * now[place] < parent.leftOutCounts[place]
             return leavesFew ? parent.leftOutCounts[place] : 0
         }
@@ -275,9 +276,9 @@ private struct Remains {
 }
 
 extension SourceDoubts.Shrunken {
-    /// Whether less than half of the files are left that nobody called safe to delete.
+    /// True if less than half of the files are left that were not called safe to delete.
     fileprivate var hasLostMost: Bool { left < before - vouched && before - vouched - left > left }
 
-    /// Whether it would have, if nobody had.
+    /// True if `hasLostMost` would be true had no file been called safe to delete.
     fileprivate var hasBeenCleared: Bool { vouched > 0 && before - left > left }
 }

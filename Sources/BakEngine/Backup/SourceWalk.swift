@@ -1,16 +1,16 @@
-// SourceWalk: the first stage of a backup. It walks the source, leaves out what is to be left out, and hands on
-// the rest in blocks, in the order of the walk.
+// SourceWalk: the first stage of a backup. It walks the source, leaves out what the rules exclude, and hands on the
+// rest in blocks, in the order of the walk.
 
 import BakCore
 import BakStorage
 
-/// A run of what a walk met.
+/// A block of consecutive walk events.
 struct WalkBlock: Sendable {
-    /// A time before the first stat of the block was taken.
+    /// A time before the block's first stat.
     let start: Timestamp
     var events: [WalkEvent] = []
-    /// What was left out, each before the event of that number. Of a folder whose contents are left out the event
-    /// comes before.
+    /// The paths that were left out, each with the number of the event that follows it. A folder whose contents are
+    /// left out has its event before that number.
     var leftOut: [(number: Int, path: [UInt8])] = []
 }
 
@@ -18,27 +18,27 @@ struct WalkBlock: Sendable {
 final class SourceWalk {
     private let tree: any SourceTree
     private let filter: SourceFilter
-    /// Whether a folder is the repository's own.
+    /// True if a folder is the repository's own.
     private let isOwnFolder: (_ path: [UInt8], FileStat) -> Bool
     private let onEvent: @Sendable (BackupEvent) -> Void
     private let flow: BackupFlow
     private let racyTimestamps: RacyTimestamps
     private var block: WalkBlock
-    /// The folder of the block's last unseen entry, and how many there have been.
+    /// The folder of the block's last unseen entry, and the number of such folders in the block.
     private var lastFolder: (any OpenFolder)?
     private var folderCount = 0
-    /// The length of the block's paths together.
+    /// The length of all paths in the block.
     private var pathBytes = 0
-    /// Entries left out on purpose.
+    /// Number of entries left out on purpose.
     private(set) var excludedItems: UInt64 = 0
-    /// Patterns that had nothing to leave out or to take back, after a whole walk.
+    /// Patterns that matched nothing to exclude or include again; known after a complete walk.
     private(set) var unmatchedPatterns: [PathPattern] = []
 
-    /// So many events make a block, so that a hand-over costs little for each.
+    /// A block has this many events, so that the cost of a hand-over for each event is small.
     private static let blockEvents = 1024
-    /// Or so many bytes of paths: those of one folder chain could be gigabytes.
+    /// A block also ends at this many bytes of paths: those in a deep chain of folders could be gigabytes.
     private static let blockPathBytes = 1 << 20
-    /// At most so many folders stay open for a block's unseen entries.
+    /// At most this many folders stay open for a block's unseen entries.
     private static let blockFolders = 32
 
     init(
@@ -55,7 +55,7 @@ final class SourceWalk {
         block = WalkBlock(start: racyTimestamps.now())
     }
 
-    /// Walks to the end, or until the run ends.
+    /// Walks to the end of the source, or until the run ends.
     func run() throws {
         var hasStopped = false
         try tree.walkAhead { event in
@@ -85,7 +85,7 @@ final class SourceWalk {
             let mayWait = folderCount <= Self.blockFolders
             return take(mayWait ? event : event.seen, path, filter.decide(unseen: path))
         case .entry(let path, let stat):
-            // The filter is asked about the repository, too: a pattern for it is of use.
+            // The filter is asked about the repository's folder too, so that a pattern for it counts as matched.
             if stat.type != .directory, tree.isLeaving(path) { return leaveLeaving(path) }
             let decision = filter.decide(path, stat)
             return take(event, path, isOwnFolder(path, stat) ? nil : decision)
@@ -131,7 +131,7 @@ final class SourceWalk {
 
     private func flush() {
         for remark in filter.takeRemarks() { onEvent(.ignoreFile(remark: remark)) }
-        // Whoever has less to do looks at what is unseen: this thread, while the next has blocks to go on with.
+        // The less busy stage stats the unseen entries: this one, while the next still has blocks to take.
         if !flow.found.isEmpty {
             for index in block.events.indices { block.events[index] = block.events[index].seen }
         }

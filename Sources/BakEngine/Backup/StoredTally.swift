@@ -1,20 +1,20 @@
-// StoredTally: what became of the files that a walk met. What could not be read, or not to its end, is as good as
-// missing: a disk that fails shows all of its files.
+// StoredTally: counts which files of a walk were stored. A file that could not be read completely counts as missing,
+// because a failing disk still lists all of its files.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Counts the files that were not stored whole, and notes the content of new ones. For one thread, in the order of the
-/// walk.
+/// Counts the files that were not stored whole, and samples the content of new ones. For one thread, in the order of
+/// the walk.
 final class StoredTally {
     private final class Earlier {
         let snapshot: CommitRecord
-        /// The files that it has and that were not stored whole, beneath each root.
+        /// Number of its files that were not stored whole, by root.
         var fileCounts: [UInt64]
-        /// Those that it has something of and that are empty now.
+        /// Number of its files that had content and are empty now, by root.
         var emptiedCounts: [UInt64]
-        /// Opened for the first of them; nil where its list of files cannot be read.
+        /// Opened for the first such file; nil if the manifest cannot be read.
         lazy var cursor: ParentCursor? = open()
         private let open: () -> ParentCursor?
 
@@ -24,7 +24,7 @@ final class StoredTally {
             emptiedCounts = fileCounts
         }
 
-        /// The size of a file that it has; nil if it has none there.
+        /// Returns the size of a file in the snapshot; nil if it has none at that path.
         func size(of path: [UInt8]) -> UInt64? {
             guard let fields = cursor?.entry(at: path)?.fields, fields.stat.type == .regular,
                 fields.goneSince == nil
@@ -33,7 +33,7 @@ final class StoredTally {
         }
     }
 
-    /// The files that were not stored whole, beneath each root.
+    /// Number of files that were not stored whole, by root.
     private(set) var unstoredFiles: [UInt64]
     /// The content of files that no parent has at their paths.
     private(set) var newContent = ContentSample()
@@ -53,31 +53,31 @@ final class StoredTally {
         }
     }
 
-    /// Notes a regular file that was met and is not stored, or not whole.
+    /// Notes a regular file of the walk that is not stored, or not whole.
     func noteUnstored(_ path: [UInt8]) {
         guard !earlier.isEmpty, let root = roots.root(of: path) else { return }
         unstoredFiles[root] += 1
         for earlier in earlier where earlier.size(of: path) != nil { earlier.fileCounts[root] += 1 }
     }
 
-    /// Notes a regular file that was read and has nothing in it.
+    /// Notes a regular file that was read and is empty.
     func noteEmpty(_ path: [UInt8]) {
         guard !earlier.isEmpty, let root = roots.root(of: path) else { return }
         for earlier in earlier where earlier.size(of: path) ?? 0 > 0 { earlier.emptiedCounts[root] += 1 }
     }
 
-    /// Notes a regular file that is stored whole, at a path where no parent has it.
+    /// Notes a regular file that is stored whole at a path where no parent has one.
     func noteNew(_ entry: ManifestEntry) {
         guard !earlier.isEmpty, let root = roots.root(of: entry.path) else { return }
         newContent.add(entry, beneath: root)
     }
 
-    /// The files of a snapshot that were not stored whole, beneath a root.
+    /// Returns how many files of a snapshot beneath a root were not stored whole.
     func unstoredFiles(of snapshot: CommitRecord, beneath root: Int) -> UInt64 {
         earlier.first { $0.snapshot.id == snapshot.id }?.fileCounts[root] ?? 0
     }
 
-    /// The files of a snapshot that are empty now, beneath a root.
+    /// Returns how many files of a snapshot beneath a root are empty now.
     func emptiedFiles(of snapshot: CommitRecord, beneath root: Int) -> UInt64 {
         earlier.first { $0.snapshot.id == snapshot.id }?.emptiedCounts[root] ?? 0
     }

@@ -1,5 +1,5 @@
-// Vocabulary: names of lower modules that stand in the engine's own interface, so that a program which may
-// import the engine alone can say them.
+// Vocabulary: names of lower modules that the engine's public interface uses. A program that imports only the engine
+// can use them.
 
 import BakCodec
 import BakFormat
@@ -8,7 +8,7 @@ import BakFormat
 public typealias CompressionMode = BakCodec.CompressionMode
 /// How chunks are named.
 public typealias IDAlgorithm = BakCodec.IDAlgorithm
-/// What every reader and writer of a repository must agree on.
+/// The settings that all readers and writers of a repository must agree on.
 public typealias RepositoryConfig = BakFormat.RepositoryConfig
 /// A snapshot's commit record.
 public typealias CommitRecord = BakFormat.CommitRecord
