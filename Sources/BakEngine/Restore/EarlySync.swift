@@ -1,5 +1,5 @@
-// EarlySync: makes what a restore has written so far durable while it writes on, so that little is left to wait for
-// at the end. It is no promise: only the sync at the end is, which finds what an early one did not.
+// EarlySync: makes what a restore has written so far durable while the restore goes on, so that the sync at the end is
+// short. An early sync promises nothing. Only the sync at the end does, and it finds what an early one did not.
 
 import BakCore
 import BakStorage
@@ -13,7 +13,7 @@ final class EarlySync: Sendable {
 
     private final class Done: Sendable { let flag = Atomic<Bool>(false) }
 
-    /// Begins.
+    /// Starts the sync.
     init(_ target: any RestoreTarget) {
         let (state, done) = (state, Done())
         self.done = done
@@ -23,10 +23,10 @@ final class EarlySync: Sendable {
         }
     }
 
-    /// Whether `finish` would not wait.
+    /// True if `finish` would not wait.
     var isDone: Bool { done.flag.load(ordering: .acquiring) }
 
-    /// Waits for the end. An error is the target's last word on what was written: the system tells of it once.
+    /// Waits for the sync to end. Its error must not be dropped: the system reports lost writes only once.
     func finish() throws {
         thread.join()
         if let failure = state.failure { throw failure }

@@ -1,22 +1,22 @@
-// Likeness: names that people and some file systems take for one: alike but for case (ß and SS, too), for how letters
-// are composed (é as one character or as e with an accent), for marks that nobody sees, and for dots and spaces at the
-// end.
+// Likeness: compares names as people and some file systems do. Names are alike if they differ only in case (ß and SS,
+// too), in how letters are composed (é as one character, or as e with an accent), in invisible characters, or in dots
+// and spaces at the end.
 
 import BakCore
 
-/// A path or pattern, compared by what its letters are.
+/// A path or pattern, compared by its folded letters.
 struct Likeness {
     private let components: [[Character]]
     private let isAnchored: Bool
 
-    /// Takes a path, or a pattern with `*`, `?` and `**`.
+    /// Makes the likeness of a path, or of a pattern with `*`, `?` and `**`.
     init(_ text: [UInt8]) {
         let slash = UInt8(ascii: "/")
         isAnchored = text.first == slash
         components = text.split(separator: slash).map { Self.letters($0) }
     }
 
-    /// Whether a path is like it: as a whole, or by its last components.
+    /// True if a path is like it, as a whole or in its last components.
     func matches(_ path: [UInt8]) -> Bool {
         let names = path.split(separator: UInt8(ascii: "/"))
         guard !components.isEmpty, names.count >= components.count,
@@ -27,16 +27,16 @@ struct Likeness {
         }
     }
 
-    /// A number that names which are alike share.
+    /// Returns a hash that is the same for all names that are alike.
     static func key(_ name: some BidirectionalCollection<UInt8>) -> Int {
         var hasher = Hasher()
         if name.contains(where: { $0 >= 0x80 }) {
             let letters = letters(name)
-            // What is left may be plain: the Kelvin sign is a k.
+            // Folding may leave only ASCII: the Kelvin sign becomes k.
             if letters.allSatisfy(\.isASCII) {
                 for letter in letters { for byte in letter.utf8 { hasher.combine(byte) } }
             } else {
-                // Characters compare by canonical equivalence, and hash so.
+                // Characters compare and hash by canonical equivalence.
                 for letter in letters { hasher.combine(letter) }
             }
         } else {
@@ -49,7 +49,7 @@ struct Likeness {
     }
 
     private static func letters(_ name: some Collection<UInt8>) -> [Character] {
-        // The way over capitals makes one of what only they have in common: ß and ss, ς and σ.
+        // Uppercasing first unites letters that have only their capitals in common: ß and ss, ς and σ.
         let folded = String(decoding: name, as: UTF8.self).uppercased().lowercased()
         var seen = String.UnicodeScalarView()
         seen.append(
@@ -60,7 +60,7 @@ struct Likeness {
     }
 
     private static func fits(_ name: ArraySlice<Character>, _ pattern: ArraySlice<Character>) -> Bool {
-        // The last star gives way, one letter at a time.
+        // On a mismatch, the last star takes one more letter.
         var (place, part) = (name.startIndex, pattern.startIndex)
         var star: (place: Int, part: Int)?
         while place < name.endIndex {

@@ -1,19 +1,18 @@
-// PackRestorer: one worker's way from a pack to the files that need its chunks. Every chunk is verified before it is
-// written.
+// PackRestorer: reads packs and writes their chunks to the files that need them. Each worker has one. Every chunk is
+// verified before it is written.
 
 import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
 
-/// Finishes files and tells of it. May be used from any thread.
+/// Finishes files and reports the results. May be used from any thread.
 struct FileFinisher: Sendable {
     let counters: RestoreCounters
     let onEvent: @Sendable (RestoreEvent) -> Void
 
-    /// Puts a file in its place once nothing of it is missing, or reports why it is not restored.
-    ///
-    /// Throws fatal failures of the target only.
+    /// Puts a file in its place if nothing of it is missing, or reports why it is not restored. Throws only fatal
+    /// failures of the target.
     func finish(_ file: PendingFile) throws(TargetError) {
         let result: Result<[MetadataNote], FileFailure>
         do {
@@ -45,7 +44,7 @@ struct FileFinisher: Sendable {
         }
     }
 
-    /// Tells that an entry is in its place, and what it has replaced there.
+    /// Reports that an entry is in its place, and what it replaced there.
     func tell(_ entry: ManifestEntry, _ replaced: ReplacedEntry?) {
         if let replaced {
             counters.update {
@@ -66,7 +65,7 @@ struct FileFinisher: Sendable {
         }
     }
 
-    /// Tells what could not be set of an entry.
+    /// Reports the metadata of an entry that could not be set.
     func note(_ path: [UInt8], _ notes: [MetadataNote]) {
         if notes.contains(where: { !$0.isExpected }) { counters.update { $0.notes += 1 } }
         for note in notes {
@@ -74,7 +73,7 @@ struct FileFinisher: Sendable {
         }
     }
 
-    /// Tells that the entry of that path in the snapshot is not restored.
+    /// Reports that the snapshot's entry at a path is not restored.
     func fail(_ path: [UInt8], _ failure: FileFailure) {
         counters.update {
             $0.failed += 1
@@ -90,7 +89,7 @@ struct FileFinisher: Sendable {
 final class PackRestorer {
     private let reader: BlobReader
     private let index: BlobIndex
-    /// Reads what is not where it was when the restore was planned.
+    /// Reads chunks that are no longer where they were when the restore was planned.
     private let rescuer: BlobReader
     private let finisher: FileFinisher
 
@@ -101,7 +100,7 @@ final class PackRestorer {
         self.finisher = finisher
     }
 
-    /// Carries out the steps of one pack, which are in its order. Damage fails the files concerned.
+    /// Carries out the steps of one pack, which are sorted by offset. Damage fails only the files concerned.
     func restore(
         _ steps: ArraySlice<RestoreStep>, _ files: [PendingFile], stop: StopSignal
     ) throws {
@@ -116,7 +115,7 @@ final class PackRestorer {
         }
     }
 
-    /// Reads a chunk from another copy, or from where a prune has moved it meanwhile.
+    /// Reads a chunk from another copy, or from where a prune has moved it.
     private func rescue(_ step: RestoreStep, _ files: [PendingFile], from error: CorruptionError) throws {
         do {
             try write(rescuer.read(step.reference, kind: .chunkPack, index: index), step, files)

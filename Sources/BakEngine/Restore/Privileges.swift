@@ -1,13 +1,13 @@
-// Privileges: what of a stored entry would give whoever made it, or whoever runs it, more rights than a file has:
-// set-id bits, capabilities and other security attributes, device files. Who fills a repository decides what is in it,
-// so a restore takes these over only when it is told to.
+// Privileges: the parts of a stored entry that could give extra rights to whoever made it or runs it: set-id bits,
+// capabilities and other security attributes, device files. Anyone who fills a repository decides what is in it, so a
+// restore brings these parts back only on request.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension RestoreRequest {
-    /// Why an entry is left out as a whole; nil when it is not.
+    /// Returns why an entry is left out completely; nil if it is not.
     func reasonToLeaveOut(_ entry: ManifestEntry) -> String? {
         let isDevice = entry.stat.type == .characterDevice || entry.stat.type == .blockDevice
         return isDevice && !isPrivileged ? "a device file left out; --privileged brings it back" : nil
@@ -15,8 +15,8 @@ extension RestoreRequest {
 }
 
 extension ManifestEntry {
-    /// Takes its privileges away. Returns what it has lost by that. A set-group-id bit of a folder stays: it says whose
-    /// new files are and runs nothing.
+    /// Removes the entry's privileges, and returns notes on what it has lost. A folder's set-group-id bit stays: it
+    /// only decides the group of new files.
     mutating func withholdPrivileges() -> [MetadataNote] {
         var notes: [MetadataNote] = []
         if stat.type != .directory, stat.mode & 0o6000 != 0 {
@@ -27,7 +27,7 @@ extension ManifestEntry {
         attributes.extendedAttributes.removeAll { attribute in
             guard attribute.isPrivileged else { return false }
             let name = String(decoding: attribute.name, as: UTF8.self)
-            // Where labels are in use every file has one, and gets the one of its new place.
+            // On a system with labels every file has one, and a restored file gets the label of its new place.
             let isLabel = name == "security.selinux" || name.hasPrefix("security.SMACK64")
             notes.append(MetadataNote("\(name) left out; --privileged brings it back", isExpected: isLabel))
             return true

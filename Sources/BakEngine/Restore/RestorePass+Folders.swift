@@ -1,15 +1,15 @@
-// RestorePass+Folders: how a restore comes into the folders of its entries, and what it knows of the names in them.
+// RestorePass+Folders: enters the folders of a restore's entries, and learns which names are in them.
 
 import BakCore
 import BakStorage
 
 extension RestorePass {
-    /// So many folders of other entries may be one with a folder before they are no longer told apart: their lists of
-    /// files are read for each that comes.
+    /// Up to this many other entries' folders that are the same as one folder are distinguished. The limit exists
+    /// because each of them needs another reading of the manifest.
     private static let mostOthers = 16
 
-    /// Makes what is missing of the folders above an entry: those that are wanted only as ancestors, and those
-    /// that the manifest lacks. False when one cannot be made, which is told of as the entry's failure.
+    /// Makes the missing folders above an entry: those that are wanted only as ancestors, and those that the manifest
+    /// lacks. Returns false if one cannot be made; this is reported as the entry's failure.
     func enterFolders(above path: [UInt8]) throws -> Bool {
         names.move(to: path)
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return true }
@@ -22,8 +22,8 @@ extension RestorePass {
         return true
     }
 
-    /// Makes a folder unless it is there, and learns what stands in it. False when that cannot be, which is told of as
-    /// the failure of the entry that needs it.
+    /// Makes a folder unless it exists, and learns what is in it. Returns false if that fails; this is reported as the
+    /// failure of the entry that needs the folder.
     func enter(_ path: [UInt8], for entry: [UInt8]) throws -> Bool {
         if names.contains(path) { return true }
         guard !isClosed(path) else {
@@ -50,7 +50,7 @@ extension RestorePass {
         return true
     }
 
-    /// Whether nothing may be put into a folder of the target.
+    /// True if nothing may be put into a folder of the target.
     private func isClosed(_ path: [UInt8]) -> Bool {
         if closedFolders.contains(path) { return true }
         guard let existing, names.current?.isNew != true, existing.isClosed(path) else { return false }
@@ -58,12 +58,12 @@ extension RestorePass {
         return true
     }
 
-    /// Whether a path is, or lies in, a folder that nothing may be put into.
+    /// True if a path is at or beneath a folder that nothing may be put into.
     func isInClosedFolder(_ path: [UInt8]) -> Bool {
         !closedFolders.isEmpty && closedFolders.contains { PathOrder.isAtOrBeneath(path, $0) }
     }
 
-    /// Makes a folder, or finds out whether it would be made. False for an existing one.
+    /// Makes a folder, or in a dry run checks whether it would be made. Returns false for an existing one.
     private func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         if let target { return try target.makeFolder(path) }
         let found = try existing?.stat(path)
@@ -73,7 +73,7 @@ extension RestorePass {
         return found == nil
     }
 
-    /// The number of a folder of the target; nil for what is none, or has none.
+    /// Returns device and inode of a folder of the target; nil if the path is not a folder or has no inode number.
     private func number(of path: [UInt8]) -> InodeKey? {
         guard let found = try? existing?.stat(path), found.type == .directory, found.inode != 0 else {
             return nil
@@ -81,7 +81,8 @@ extension RestorePass {
         return InodeKey(device: found.device, inode: found.inode)
     }
 
-    /// Notes that an entry goes to a path. Returns the entries of this restore that stand there already, if any do.
+    /// Notes that an entry goes to a path. Returns the entries of this restore that are there already, if there are
+    /// any. The array is empty if they are not known.
     func claim(
         _ path: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil
     ) throws(TargetError) -> [TargetNames.Claim]? {
@@ -91,7 +92,7 @@ extension RestorePass {
         return try names.claim(name, type, finding: found, number: number, existing)
     }
 
-    /// What is known of a folder, whose own leftovers are swept when it was there before.
+    /// Returns what is known of a folder. In a folder that existed before, leftovers of earlier restores are removed.
     func folder(_ path: [UInt8], isNew: Bool) throws(TargetError) -> TargetNames.Folder {
         guard !isNew, let existing else { return TargetNames.folder(holding: []) }
         var found: [[UInt8]] = []
@@ -99,14 +100,14 @@ extension RestorePass {
             try existing.list(path, sweeping: target != nil) { found.append(Array($0)) }
         } catch {
             if error.isFatal { throw error }
-            // It may be written to all the same.
+            // The folder may be writable all the same.
             return TargetNames.Folder(isNew: false, isListed: false)
         }
         return TargetNames.folder(holding: found)
     }
 
-    /// Learns which of the names in a folder belong to the folders of other entries that are one with it: what else
-    /// stands there is its own, from a restore before, or the user's.
+    /// Learns which names in a folder belong to other entries' folders that are the same folder. The folder's other
+    /// items are from an earlier restore, or the user's.
     private func share(
         _ folder: inout TargetNames.Folder, at path: [UInt8], with others: [TargetNames.Claim]
     ) throws {
@@ -125,7 +126,7 @@ extension RestorePass {
         }
     }
 
-    /// Says that the target takes the name of an entry for that of another.
+    /// Returns the reason for a failure: the target takes an entry's name for that of another.
     func meeting(_ others: [TargetNames.Claim]) -> String {
         guard let other = others.first else {
             return "something came under its name meanwhile, or the target takes it for another's"

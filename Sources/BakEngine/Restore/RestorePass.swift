@@ -1,15 +1,15 @@
 // RestorePass: the two passes of a restore over the manifest.
 //
-// Always holds: a file that is pending is held once by each chunk that it waits for and once by the pass
-// until all its extents have been planned, so it is finished or given up exactly once, by whoever lets go
-// last. Damage to a part of the manifest costs the entries in it, not those after it.
+// Always holds: a pending file is held once by each chunk that it waits for, and once by the pass until all its extents
+// are planned. So it is finished or abandoned exactly once, by the last holder to let go. Damage to a part of the
+// manifest costs the entries in it, not those after it.
 
 import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
 
-/// One restore's state on its main thread.
+/// The state of one restore on its main thread.
 final class RestorePass {
     let selection: RestoreSelection
     let target: (any RestoreTarget)?
@@ -18,27 +18,27 @@ final class RestorePass {
     private let onEvent: @Sendable (RestoreEvent) -> Void
     let stop: StopSignal
     private var plan: RestorePlan
-    /// The first restored name of each file with several; later names become links to it.
+    /// The first restored name of each file with several names. Later names become links to it.
     private var firstNames: [LinkKey: PendingFile] = [:]
-    /// A name of such a file that stood there already, and stayed: nothing says that its content is what was backed up.
+    /// A name of such a file that existed at the target and was kept. Its content is not known to be the snapshot's.
     private var keptNames: [LinkKey: [UInt8]] = [:]
-    /// Names that become links in the second pass.
+    /// Names that the second pass makes.
     private var laterNames: [LaterName] = []
-    /// The folders that the last entry went into, and what is known of the names there.
+    /// The folders above the last entry, and what is known of the names in them.
     var names = TargetNames()
-    /// Folders that are one with another entry's.
+    /// Folders that turned out to be the same as another entry's folder.
     var sharedFolders: Set<[UInt8]> = []
     /// Folders of the target that nothing may be put into.
     var closedFolders: Set<[UInt8]> = []
-    /// The path of the snapshot's folder that the target stands for; nil until the first entry is known.
+    /// The path in the snapshot of the folder that the target stands for; nil before the first entry.
     private var origin: [UInt8]?
-    /// That folder's own entry.
+    /// The entry of that folder.
     private var topEntry: ManifestEntry?
-    /// The window that is being carried out while the next is planned.
+    /// The window that threads carry out while the next is planned.
     private var running: RunningPlan?
-    /// Makes the windows before that one durable.
+    /// Makes the windows before `running` durable.
     private var earlySync: EarlySync?
-    /// The file whose continuations are being taken: where its next extent begins.
+    /// The file whose continuations are being read, and the offset of its next extent.
     private var openFile: (file: PendingFile, offset: UInt64)?
 
     private var request: RestoreRequest { selection.request }
@@ -50,10 +50,10 @@ final class RestorePass {
         var place: Place
     }
 
-    /// What an entry finds at its name, where it may be put.
+    /// How an entry may be put at its name.
     private struct Place {
         var isReplacing = false
-        /// What it replaces there, if that is another state of the entry.
+        /// The item that it replaces there, if that is another state of the entry.
         var replaced: ReplacedEntry?
     }
 
@@ -76,7 +76,7 @@ final class RestorePass {
     func restoreEntries() throws {
         var found = false
         defer {
-            // Left open by an error or an interruption.
+            // An error or an interruption leaves these open.
             running?.abandon()
             try? earlySync?.finish()
             openFile?.file.abandon()
@@ -111,11 +111,11 @@ final class RestorePass {
     func linkAndFinishFolders() throws {
         guard let target, !noteInterruption() else { return }
         try joinKeptNames(target)
-        // Links that a target refused, and the copy that further names are tried with.
+        // For each file that refused another link: the copy that later names are linked to.
         var copies: [ObjectIdentifier: [UInt8]] = [:]
         for link in laterNames {
             if noteInterruption() { return }
-            // What has the first name now may be an older file.
+            // Otherwise the first name's path may hold an older file.
             guard link.first.isRestored else {
                 fail(link.path, "another name of this file could not be restored")
                 continue
@@ -149,8 +149,8 @@ final class RestorePass {
         try close(downTo: nil)
     }
 
-    /// Makes files one with a name of theirs that stayed, where that has the same content, byte for byte: a restore
-    /// that was killed may have come as far as there.
+    /// Replaces kept names of restored files by links, if the content is the same byte for byte. They may come from a
+    /// restore that was killed before it made the links.
     private func joinKeptNames(_ target: any RestoreTarget) throws {
         for (key, kept) in keptNames {
             guard let file = firstNames[key], file.isRestored else { continue }
@@ -159,18 +159,18 @@ final class RestorePass {
                 guard try target.hasSameContent(kept, as: file.path) else { continue }
                 try target.makeHardLink(file.path, to: kept, replacing: true)
             } catch {
-                // It stays a file of its own, which is whole.
+                // The kept name stays a separate, complete file.
                 if error.isFatal { throw error }
             }
         }
     }
 
-    /// Gives a file a further name, or the name a copy of the file where the target refuses links.
+    /// Makes a further name of a file: a link to the file or to a copy of it, or else a new copy.
     private func makeName(
         _ link: LaterName, _ target: any RestoreTarget, _ copies: inout [ObjectIdentifier: [UInt8]]
     ) throws(TargetError) -> [MetadataNote] {
         let key = ObjectIdentifier(link.first)
-        // A file may have all the names that it can have; its copy has not.
+        // The file may have as many links as it can have; its copy has fewer.
         for existing in [link.first.path, copies[key]].compactMap({ $0 }) {
             do throws(TargetError) {
                 try target.makeHardLink(link.path, to: existing, replacing: link.place.isReplacing)
@@ -190,7 +190,7 @@ final class RestorePass {
     private func finishFolder(
         _ path: [UInt8], _ folder: (stat: FileStat, attributes: FileAttributes), _ target: any RestoreTarget
     ) throws {
-        // A folder that was waiting for content that never came does not exist, and need not.
+        // A folder may be missing because it waited for content that never came.
         guard !sharedFolders.contains(path), !isInClosedFolder(path),
             (try? target.stat(path))?.type == .directory
         else { return }
@@ -199,13 +199,13 @@ final class RestorePass {
         }
     }
 
-    /// Makes the target what the folder was that it stands for, however the restore has ended.
+    /// Gives the target the metadata of the folder that it stands for, however the restore ended.
     func finishTop() {
         guard let target, let topEntry else { return }
         note([], target.finishTop(topEntry.stat, topEntry.attributes))
     }
 
-    /// Hands over every record that is wanted. Segments that cannot be read are failed items, if `isTelling`.
+    /// Passes every wanted record to `body`. With `isTelling`, an unreadable segment is reported as a failed item.
     private func forEachWanted(
         isTelling: Bool, _ body: (RestoreSelection.Item) throws -> Void
     ) throws {
@@ -331,14 +331,14 @@ final class RestorePass {
         try release(file)
     }
 
-    /// Lets go of a file whose extents are all planned; a file that waits for no chunk is finished.
+    /// Ends the pass's hold on a file whose extents are all planned. A file that waits for no chunk is finished.
     private func release(_ file: PendingFile) throws {
         if file.finishChunk() { try finisher.finish(file) }
     }
 
-    /// How an entry may be put at `path`; nil when what is there stays.
+    /// Returns how an entry may be put at `path`; nil if the existing item stays.
     private func mayWrite(_ entry: ManifestEntry, _ path: [UInt8]) throws -> Place? {
-        // Nothing was in a folder that is new, and the target itself sees to it that nothing comes to stand twice.
+        // A new folder had no items, and the target itself refuses a name that is taken.
         guard let existing, let current = names.current, !current.isNew else { return Place() }
         var found: FileStat?
         var others: [TargetNames.Claim]?
@@ -384,7 +384,7 @@ final class RestorePass {
 
     // MARK: Content
 
-    /// Begins to carry out what is planned, once the window before is done.
+    /// Starts the planned window, after the running one has finished.
     private func carryOutPlan() throws {
         if running != nil {
             try finishRunningPlan()
@@ -417,7 +417,7 @@ final class RestorePass {
 
     // MARK: Reporting
 
-    /// Runs what concerns one entry; its failure is an event unless it is fatal. True when it succeeded.
+    /// Runs work for one entry. A failure becomes an event unless it is fatal. Returns true on success.
     @discardableResult
     func perItem(
         _ path: [UInt8], _ body: () throws(TargetError) -> Void, then: () -> Void = {}
@@ -435,7 +435,7 @@ final class RestorePass {
 
     private var finisher: FileFinisher { FileFinisher(counters: counters, onEvent: onEvent) }
 
-    /// The path in the snapshot of what goes to a path of the target.
+    /// Returns the path in the snapshot of the entry that goes to a path of the target.
     func pathInSnapshot(_ path: [UInt8]) -> [UInt8] {
         path.isEmpty ? origin ?? [] : PathOrder.join(origin ?? [], path)
     }

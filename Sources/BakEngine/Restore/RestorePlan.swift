@@ -1,25 +1,25 @@
-// RestorePlan: the chunks that a window of files needs, sorted by pack, so that each pack is read once and in
-// order. Its size is bounded; a restore of more files goes through several windows.
+// RestorePlan: the chunks that a window of files needs, sorted by pack, so that each pack is read once and in order. A
+// window's size is bounded; a restore of more files uses several.
 
 import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
 
-/// A file whose content is on its way. Chunks of it may come from several threads.
+/// A file that waits for content. Several threads may write its chunks.
 final class PendingFile: @unchecked Sendable {
     /// Its path at the target.
     let path: [UInt8]
-    /// What the manifest says of it, without its extents.
+    /// Its entry in the manifest, without extents.
     let entry: ManifestEntry
     private let target: (any RestoreTarget)?
     private let isReplacing: Bool
     private let monitor = Monitor()
     private var file: (any RestoreFile)?
-    /// The chunks that are still to come, and one for the pass that still plans the file.
+    /// The number of holders: one for each chunk to come, and one for the pass while it plans the file.
     private var chunksLeft = 1
     private var failure: FileFailure?
-    /// What it takes the place of.
+    /// The item that it replaces.
     let replaced: ReplacedEntry?
     private var isDone = false
     private var wasRestored = false
@@ -37,13 +37,13 @@ final class PendingFile: @unchecked Sendable {
         self.isReplacing = isReplacing
     }
 
-    /// Counts chunks that will come, before any does.
+    /// Adds chunks to wait for. Called before any of them comes.
     func expect(chunks: Int) { monitor.locked { chunksLeft += chunks } }
 
-    /// Whether the file is in its place.
+    /// True if the file is in its place.
     var isRestored: Bool { monitor.locked { wasRestored } }
 
-    /// - Parameter isAtOnce: whether a file that is not there yet gets all of its content now, or none.
+    /// - Parameter isAtOnce: true if a file that is not open yet gets all of its content now, or gets none.
     private func open(isAtOnce: Bool) throws(TargetError) -> (any RestoreFile)? {
         monitor.lock()
         defer { monitor.unlock() }
@@ -63,13 +63,13 @@ final class PendingFile: @unchecked Sendable {
         monitor.locked { writtenBytes += UInt64(bytes.count) }
     }
 
-    /// Bytes that need no writing: holes.
+    /// Number of bytes that need no writing, because they are holes.
     var unwrittenBytes: UInt64 { monitor.locked { entry.stat.size - min(entry.stat.size, writtenBytes) } }
 
     /// Notes why the file cannot be restored.
     func fail(_ why: FileFailure) { monitor.locked { failure = failure ?? why } }
 
-    /// Counts a chunk as dealt with; true for the last one.
+    /// Counts a chunk as done; returns true for the last one.
     func finishChunk() -> Bool {
         monitor.locked {
             chunksLeft -= 1
@@ -77,7 +77,7 @@ final class PendingFile: @unchecked Sendable {
         }
     }
 
-    /// Puts the file in its place, or removes it when it failed. Returns what could not be set.
+    /// Puts the file in its place, or removes it if it failed. Returns notes on metadata that could not be set.
     func finish() throws(TargetError) -> Result<[MetadataNote], FileFailure> {
         guard let file = try open(isAtOnce: true) else {
             abandon()
@@ -88,7 +88,7 @@ final class PendingFile: @unchecked Sendable {
         return .success(notes)
     }
 
-    /// Removes what was written, unless the file is finished. No thread may write to it any more.
+    /// Removes what was written, unless the file is finished. No thread may still be writing to it.
     func abandon() {
         let written: (any RestoreFile)? = monitor.locked {
             if isDone { return nil }
@@ -111,13 +111,14 @@ extension ManifestEntry {
 /// Why one file could not be restored.
 struct FileFailure: Error {
     var reason: String
-    /// Whether the repository is damaged.
+    /// True if the repository is damaged.
     var isDamage = false
 
-    /// What is stored of the file is not as it should be.
+    /// Makes a failure for a file whose stored content is not as it should be.
     static func damaged(_ reason: String) -> FileFailure { FileFailure(reason: reason, isDamage: true) }
 
-    /// Stored content is damaged or missing, unless only this program or this user cannot read it.
+    /// Makes a failure for unreadable content. It counts as damage unless only this program or this user cannot read
+    /// it.
     static func unreadable(_ error: any Error) -> FileFailure {
         FileFailure(
             reason: "its content cannot be read from the repository (\(error))",
@@ -125,11 +126,11 @@ struct FileFailure: Error {
     }
 }
 
-/// A chunk and the place in a file that it goes to.
+/// A chunk and its place in a file.
 struct RestoreStep: Sendable {
     var reference: BlobReference
     var location: BlobLocation
-    /// The file's place in the window.
+    /// The file's index in the window.
     var file: Int32
     var fileOffset: UInt64
 }
@@ -142,10 +143,10 @@ struct RestorePlan: Sendable {
     private let fileLimit: Int
     private static let stepLimit = 256 << 10
 
-    /// An empty window for at most so many files.
+    /// Makes an empty window for at most `fileLimit` files.
     init(fileLimit: Int) { self.fileLimit = fileLimit }
 
-    /// Whether the window should be carried out before more is added.
+    /// True if the window should be carried out before more is added.
     var isFull: Bool { files.count >= fileLimit || steps.count >= Self.stepLimit }
 
     /// Adds a chunk of a file. A file's chunks come one after another.
@@ -160,7 +161,7 @@ struct RestorePlan: Sendable {
         file.expect(chunks: 1)
     }
 
-    /// The steps of each pack, in the order of the pack.
+    /// Returns the steps of each pack, by offset.
     func stepsByPack() -> [ArraySlice<RestoreStep>] {
         let sorted = steps.sorted {
             $0.location.pack != $1.location.pack
@@ -177,13 +178,13 @@ struct RestorePlan: Sendable {
     }
 }
 
-/// A window that threads are carrying out, each a pack at a time.
+/// A window that threads are carrying out. Each thread takes a pack at a time.
 final class RunningPlan {
     private let plan: RestorePlan
     private let state: RunState
     private let threads: [Thread]
 
-    /// Begins.
+    /// Starts the threads.
     init(
         _ plan: RestorePlan, _ repository: Repository, _ index: BlobIndex, _ finisher: FileFinisher,
         workerCount: Int, _ state: RunState
@@ -207,7 +208,7 @@ final class RunningPlan {
         }
     }
 
-    /// Waits for the end; false when the user ended it. What is not finished then never will be.
+    /// Waits for the threads; returns false if the user stopped the restore. Unfinished files are then abandoned.
     func finish() throws -> Bool {
         for thread in threads { thread.join() }
         if state.failure != nil || state.wasCancelled { for file in plan.files { file.abandon() } }
@@ -215,7 +216,7 @@ final class RunningPlan {
         return !state.wasCancelled
     }
 
-    /// Ends early: for when the restore has failed elsewhere.
+    /// Stops early, because the restore has failed elsewhere.
     func abandon() {
         state.stop()
         for thread in threads { thread.join() }

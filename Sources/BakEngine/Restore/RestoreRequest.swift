@@ -1,24 +1,24 @@
-// What a restore is asked to do, what it tells while it runs, and what it reports at the end.
+// The request for a restore, the events while it runs, and the report at its end.
 
 import BakCore
 import BakFormat
 
 /// What to restore and how.
 public struct RestoreRequest: Sendable {
-    /// What to do with a file that is at the target already.
+    /// What to do with a file that exists at the target.
     public enum Overwrite: String, Sendable, CaseIterable {
         /// Replace it.
         case always
-        /// Replace it when size or modification time differ.
+        /// Replace it if size or modification time differ.
         case ifChanged = "if-changed"
-        /// Replace it when the snapshot's file was modified later.
+        /// Replace it if the snapshot's file was modified later.
         case ifNewer = "if-newer"
         /// Keep it.
         case never
 
-        /// Why what is there stays; nil to replace it. Times are compared as the target keeps them.
+        /// Returns why the existing item stays; nil to replace it. Times are compared as the target keeps them.
         ///
-        /// - Parameter rendered: what the target makes of a time.
+        /// - Parameter rendered: returns a time as the target would keep it.
         func reasonToKeep(
             _ found: FileStat, against stat: FileStat, rendered: (Timestamp) -> Timestamp
         ) -> String? {
@@ -37,24 +37,24 @@ public struct RestoreRequest: Sendable {
 
     /// The snapshot.
     public var snapshot: CommitRecord
-    /// The folder or file of the snapshot that is wanted; empty for everything. A folder's content goes
-    /// right into the target, a file under its own name.
+    /// The wanted folder or file of the snapshot; empty for everything. A folder's content goes directly into the
+    /// target. A file keeps its name.
     public var subpath: [UInt8]
-    /// What to do with files that are there already.
+    /// What to do with files that exist at the target.
     public var overwrite = Overwrite.always
-    /// Whether what is at the target may be replaced by a file of which the snapshot has only a part.
+    /// True if a file of which the snapshot has only a part may replace an existing item.
     public var replacesWithParts = false
-    /// Whether what belongs together with a wanted file (a Live Photo's film, a sidecar) is wanted as well.
+    /// True if the other files of a wanted file's asset group (a Live Photo's film, a sidecar) are wanted too.
     public var takesGroups = false
-    /// Whether what the source of an archive has no more is left out.
+    /// True if gone entries of an archive are left out.
     public var leavesOutGone = false
-    /// Whether set-id bits, security attributes and device files come back as well.
+    /// True if set-id bits, security attributes and device files are restored too.
     public var isPrivileged = false
-    /// Whether to write nothing and only tell.
+    /// True if the run only reports and writes nothing.
     public var isDryRun = false
     /// How many packs are read at once.
     public var workerCount = 2
-    /// How many files are planned together: more make fewer reads, and take more memory.
+    /// How many files are planned together. More files need fewer reads and more memory.
     public var filesTogether = 16 << 10
 
     /// Makes a request with the defaults.
@@ -64,67 +64,67 @@ public struct RestoreRequest: Sendable {
     }
 }
 
-/// What stood at the target in place of an entry.
+/// The item that an entry replaced at the target.
 public enum ReplacedEntry: Sendable, Equatable {
-    /// Something that was modified later.
+    /// An item that was modified later.
     case newer
-    /// Something else that differs in kind, size or time.
+    /// Any other item that differs in kind, size or time.
     case different
 }
 
-/// What a restore tells while it runs, from any of its threads.
+/// An event of a running restore, with paths as in the snapshot. It may come from any thread of the run.
 public enum RestoreEvent: Sendable {
-    /// An entry is in its place (or would be).
+    /// An entry is in its place, or would be in a dry run.
     case restored(ManifestEntry)
-    /// The entry that is restored next took the place of another state of it, or would.
+    /// The entry that is restored next has replaced another state of it, or would.
     case replaced(path: [UInt8], ReplacedEntry)
-    /// What is at the target stays, and why.
+    /// An existing item stays, for the given reason.
     case kept(path: [UInt8], reason: String)
-    /// An entry could not be restored; the exit code says so. Every path is the snapshot's.
+    /// An entry could not be restored. The exit code reports it.
     case failed(path: [UInt8], reason: String)
-    /// An entry is restored as far as the snapshot has it: the rest could not be read when that was made. The exit code
-    /// says so.
+    /// An entry is restored as far as the snapshot has it. The rest could not be read when the snapshot was made. The
+    /// exit code reports it.
     case incomplete(path: [UInt8], reason: String)
-    /// An entry is restored except for a part of its metadata; the exit code says so unless that was to be expected.
+    /// An entry is restored except for a part of its metadata. The exit code reports it unless this was expected.
     case note(path: [UInt8], reason: String, isExpected: Bool)
 }
 
-/// What a restore did.
+/// The result of a restore.
 public struct RestoreReport: Sendable {
-    /// Regular files restored, links included.
+    /// Number of regular files restored, including links.
     public var files: UInt64 = 0
-    /// Folders made or found.
+    /// Number of folders made or found.
     public var folders: UInt64 = 0
-    /// Symbolic links and special files restored.
+    /// Number of symbolic links and special files restored.
     public var others: UInt64 = 0
-    /// Content of the restored files in bytes; wraps around where a hostile manifest claims too much.
+    /// Content of the restored files in bytes; wraps around if a hostile manifest claims too much.
     public var bytes: UInt64 = 0
-    /// Bytes of files dealt with so far, also of those under way, kept or linked: what progress is measured by.
+    /// Bytes of the files handled so far, including those in progress, kept or linked. It measures progress.
     public var processedBytes: UInt64 = 0
-    /// Entries that took the place of another state of them, and how many of those were newer at the target.
+    /// Number of entries that replaced another state of them.
     public var replaced: UInt64 = 0
-    /// How many of those were newer at the target.
+    /// Number of these that were newer at the target.
     public var replacedNewer: UInt64 = 0
-    /// Entries that stayed as they were at the target.
+    /// Number of entries that stayed as they were at the target.
     public var kept: UInt64 = 0
-    /// Content of the regular files among them.
+    /// Content of the regular files among these, in bytes.
     public var keptBytes: UInt64 = 0
-    /// Further names of files that came back as files of their own, as the target refuses links.
+    /// Number of further names that became copies because the target refuses links.
     public var copiedLinks: UInt64 = 0
-    /// Regular files that the restore was asked for, and their content: known once a restore has ended early.
+    /// Number of regular files that the restore was asked for; set if the restore ended early.
     public var wantedFiles: UInt64 = 0
-    /// Their content together, in bytes.
+    /// Their content, in bytes.
     public var wantedBytes: UInt64 = 0
-    /// Whether what was written is known to be durable: once a restore has ended early.
+    /// True if everything written is known to be durable; set if the restore ended early.
     public var isDurable = false
-    /// Entries that could not be restored.
+    /// Number of entries that could not be restored.
     public var failed: UInt64 = 0
-    /// How many of them because the repository is damaged.
+    /// Number of these that failed because the repository is damaged.
     public var damaged: UInt64 = 0
-    /// Entries that are restored as far as the snapshot has them.
+    /// Number of entries that are restored as far as the snapshot has them.
     public var incomplete: UInt64 = 0
-    /// Entries with metadata that could not be set, other than what was to be expected.
+    /// Number of entries with metadata that unexpectedly could not be set.
     public var notes: UInt64 = 0
-    /// Whether the user ended it before its end.
+    /// True if the user interrupted the restore.
     public var wasInterrupted = false
 }

@@ -1,8 +1,9 @@
-// RestoreRun: a snapshot, or a part of one, back into files. First pass over the manifest: folders, symbolic
-// links and special files are made, and files in windows, each pack read once a window. Second
-// pass: hard links, then folders' metadata from the deepest up. At the end everything is made durable.
+// RestoreRun: restores a snapshot, or a part of one, to files. The first pass over the manifest makes folders, symbolic
+// links and special files. It writes files in windows, and each window reads each pack once. The second pass makes hard
+// links, and then sets the metadata of folders, deepest first. At the end everything is made durable.
 //
-// Every chunk is verified before it is written. A file that misses one is not left behind half done.
+// Always holds: every chunk is verified before it is written, and a file that lacks one is not left behind half
+// written.
 
 import BakCore
 import BakFormat
@@ -18,12 +19,12 @@ public final class Restore: Sendable {
     private let onEvent: @Sendable (RestoreEvent) -> Void
     private let stop: StopSignal
 
-    /// Prepares a restore; a nil target is for dry runs into nothing.
+    /// Prepares a restore. The target is nil for a dry run without one.
     ///
     /// - Parameters:
     ///   - filter: decides by the path in the snapshot.
-    ///   - onEvent: told what happens, from any thread.
-    ///   - stop: polled; when it is given the run ends after what it has begun.
+    ///   - onEvent: called with each event, from any thread.
+    ///   - stop: polled; once it is requested, the run finishes what it has begun and ends.
     public init(
         _ repository: Repository, index: BlobIndex, to target: (any RestoreTarget)?,
         filter: RestoreFilter = RestoreFilter(),
@@ -38,9 +39,9 @@ public final class Restore: Sendable {
         self.stop = stop
     }
 
-    /// Restores. On return without an error everything that was reported restored is durable.
+    /// Runs a restore. When it returns, everything that was reported as restored is durable.
     ///
-    /// Throws failures of the store and fatal ones of the target; what concerns one entry is an event.
+    /// - Throws: Failures of the store and fatal failures of the target. A failure that concerns one entry is an event.
     public func run(_ request: RestoreRequest, progress: RestoreCounters = RestoreCounters()) throws
         -> RestoreReport
     {
@@ -63,8 +64,8 @@ public final class Restore: Sendable {
             try target.synchronize()
             return progress.report
         } catch let error as TargetError where error.isFatal {
-            // What is whole should stay so, and the user wants to know how much is missing. The system tells only once
-            // of what a medium has lost: a sync that succeeds after one that failed says nothing.
+            // Keep what is complete, and tell the user how much is missing. The system reports lost writes of a medium
+            // only once, so a sync that succeeds after a failed one proves nothing.
             let isDurable = error.kind != .notDurable && (try? target.synchronize()) != nil
             progress.update { $0.isDurable = isDurable }
             if let need = try? selection.need() {
@@ -74,7 +75,7 @@ public final class Restore: Sendable {
         }
     }
 
-    /// The request and the filter that also take what belongs together with what is wanted.
+    /// Returns the request and the filter, extended to the asset groups of the wanted files.
     private func withGroups(_ request: RestoreRequest) throws -> (RestoreRequest, RestoreFilter) {
         var groups = ChosenGroups()
         var chooser = filter
@@ -93,14 +94,14 @@ public final class Restore: Sendable {
             }
             groups.insert(entry.path)
             guard entry.path == request.subpath, !groups.isEmpty else { continue }
-            // A single file: what belongs to it lies in its folder, and comes back beside it.
+            // A single file: the others of its group are in its folder, and are restored beside it.
             request.subpath = PathOrder.split(entry.path).folder
             return (request, filter.including(groups, only: true))
         }
         return (request, filter.including(groups, only: false))
     }
 
-    /// The next record; what cannot be read is passed over, and told of when it is to be restored.
+    /// Returns the next readable record. The pass that restores reports what cannot be read.
     private func nextReadable(of reader: ManifestReader) throws -> ManifestRecord? {
         while true {
             do {
@@ -112,8 +113,7 @@ public final class Restore: Sendable {
     }
 }
 
-/// Counts what a restore has done so far, for its report and for whoever shows its progress. May be used from any
-/// thread.
+/// Counts what a restore has done so far, for its report and for a progress display. May be used from any thread.
 public final class RestoreCounters: @unchecked Sendable {
     private let monitor = Monitor()
     private var counted = RestoreReport()
@@ -121,7 +121,7 @@ public final class RestoreCounters: @unchecked Sendable {
     /// Starts at zero.
     public init() {}
 
-    /// What has been done so far.
+    /// The counts so far.
     public var report: RestoreReport { monitor.locked { counted } }
 
     func update(_ change: (inout RestoreReport) -> Void) { monitor.locked { change(&counted) } }

@@ -1,20 +1,20 @@
-// RestoreSelection: the entries of a snapshot that a restore is asked for, in the order of the manifest, each with
-// its path at the target. Every pass over them goes through here, so that all see the same.
+// RestoreSelection: the entries that a restore wants from a snapshot, in the order of the manifest, each with its path
+// at the target. All passes use this type, so all see the same entries.
 
 import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
 
-/// What a restore is asked for.
+/// The entries that a restore wants.
 public struct RestoreSelection {
-    /// A record of the manifest that is wanted.
+    /// A wanted record of the manifest.
     struct Item {
         var record: ManifestRecord
-        /// Where it goes, beneath the target; empty for the folder whose content goes right into the target.
+        /// Its path beneath the target; empty for the folder whose content goes directly into the target.
         var path: [UInt8]
         var decision: RestoreDecision
-        /// What the entry has lost because the restore brings no privileges back.
+        /// What the entry has lost because the restore does not bring privileges back.
         var withheld: [MetadataNote] = []
     }
 
@@ -30,11 +30,11 @@ public struct RestoreSelection {
         (self.request, self.filter, self.repository, self.index) = (request, filter, repository, index)
     }
 
-    /// Hands over every record that is wanted until `body` returns false.
+    /// Passes every wanted record to `body` until it returns false.
     ///
     /// - Parameters:
-    ///   - start: a path at or beneath the request's; what comes before it is left out.
-    ///   - onDamage: told from which path on, and why, a part of the manifest cannot be read.
+    ///   - start: a path at or beneath the request's; entries before it are left out.
+    ///   - onDamage: called when a part of the manifest cannot be read, with the path where it begins and the reason.
     func forEach(
         from start: [UInt8]? = nil, onDamage: ([UInt8], String) -> Void = { _, _ in },
         _ body: (Item) throws -> Bool
@@ -99,12 +99,12 @@ public struct RestoreSelection {
         }
     }
 
-    /// The names of the entries that a restore puts right into a folder, without those that it knows it cannot; nil if
-    /// a part of the list of files cannot be read.
+    /// Returns the names of the entries that a restore puts directly into a folder, except those that it knows it
+    /// cannot restore. Returns nil if a part of the manifest cannot be read.
     ///
     /// - Parameters:
-    ///   - folder: its path in the snapshot.
-    ///   - stop: polled; nothing is known then, either.
+    ///   - folder: the folder's path in the snapshot.
+    ///   - stop: polled; once it is requested, the result is nil.
     func entries(
         in folder: [UInt8], stop: StopSignal
     ) throws -> [(name: [UInt8], type: FileType)]? {
@@ -126,7 +126,7 @@ public struct RestoreSelection {
                 let name = Array(entry.path[(folder.count + 1)...].prefix { $0 != UInt8(ascii: "/") })
                 let child = folder.count + 1 + name.count
                 if entry.path.count == child {
-                    // A folder that is wanted for what lies in it alone comes with the first of that.
+                    // A folder that is wanted only for its content is added with the first wanted entry in it.
                     if item.decision == .include, request.reasonToLeaveOut(entry) == nil {
                         found.append((name, entry.stat.type))
                     }
@@ -138,7 +138,7 @@ public struct RestoreSelection {
                 }
                 passed += 1
                 guard passed > Self.mostPassed else { return true }
-                // What follows all that lies in the child.
+                // The first path after everything in the child.
                 next = entry.path[..<child] + [1]
                 return false
             }
@@ -146,7 +146,7 @@ public struct RestoreSelection {
         return isKnown ? found : nil
     }
 
-    /// So many entries are read to pass over them, before the list is opened anew behind them.
+    /// After this many entries, the manifest is opened again behind them instead of reading on.
     private static let mostPassed = 4096
 
     /// The snapshot.
@@ -154,8 +154,10 @@ public struct RestoreSelection {
 
     // MARK: Without a match
 
-    /// What of the request means nothing in the snapshot. Reads until everything has a match. Throws `MissingBlobError`
-    /// or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
+    /// Returns the parts of the request that match nothing in the snapshot; nil if all match. Reads until everything
+    /// has a match.
+    ///
+    /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func unmatched() throws -> RestoreMiss? {
         var includes = filter.includesToMatch
         var isFound = false
@@ -163,7 +165,7 @@ public struct RestoreSelection {
         try forEach { item in
             guard case .entry(let entry) = item.record else { return true }
             isFound = true
-            // A folder that is itself the answer is one, also when it is empty.
+            // A folder that is wanted itself counts, even if it is empty.
             if item.decision == .include || filter.isEmpty { isAnyWanted = true }
             let isFolder = entry.stat.type == .directory
             includes.removeAll { $0.matches(entry.path, isFolder: isFolder) }
@@ -178,8 +180,8 @@ public struct RestoreSelection {
         return miss
     }
 
-    /// True if the snapshot has the request's path and, at or beneath it, something for each of these patterns,
-    /// whatever is left out.
+    /// True if the snapshot has the request's path and, at or beneath it, a match for each of these patterns, even one
+    /// that the request leaves out.
     private func isThere(_ patterns: [PathPattern]) throws -> Bool {
         var patterns = patterns
         var isFound = false
@@ -195,16 +197,19 @@ public struct RestoreSelection {
         return isFound && patterns.isEmpty
     }
 
-    /// The paths of the snapshot that may have been meant. Throws as `unmatched` does.
+    /// Returns paths of the snapshot that the user may have meant.
+    ///
+    /// - Throws: The same as `unmatched`.
     public func nearest(to miss: RestoreMiss) throws -> [[UInt8]] {
         if miss.isLeftOut { return [] }
         return try Self.nearest(
             to: [miss.path].compactMap { $0 } + miss.patterns, in: request.snapshot, repository, index)
     }
 
-    /// The paths of a snapshot that end with what was asked for, or differ from it only by case or by how its letters
-    /// are composed: up to three of those that were backed up, or else the first beneath or above them. Throws
-    /// `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
+    /// Returns paths of a snapshot that end with a requested text, or differ from it only in case or Unicode
+    /// composition. The result is up to three of the paths that were backed up, or else the first such entry.
+    ///
+    /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public static func nearest(
         to texts: [[UInt8]], in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex
     ) throws -> [[UInt8]] {
@@ -223,30 +228,30 @@ public struct RestoreSelection {
     }
 }
 
-/// What was asked for and is not in the snapshot.
+/// The parts of a request that the snapshot does not have.
 public struct RestoreMiss: Sendable, Equatable {
-    /// The path, if it is that.
+    /// The requested path, if the snapshot does not have it.
     public var path: [UInt8]?
-    /// The patterns that nothing matches.
+    /// The patterns that match nothing.
     public var patterns: [[UInt8]]
-    /// Whether nothing at all is left to restore.
+    /// True if nothing at all is left to restore.
     public var isEverything = true
-    /// Whether all of it is in the snapshot, and something else of the request leaves it out.
+    /// True if the snapshot has everything, and another part of the request leaves it out.
     public var isLeftOut = false
 }
 
 /// How much a restore has to write.
 struct RestoreNeed: Equatable {
-    /// Regular files that are wanted and would be written, further names included.
+    /// Number of regular files that would be written, including further names.
     var files: UInt64 = 0
-    /// The sizes of all but further names.
+    /// The sizes of these files without further names, in bytes.
     var bytes: UInt64 = 0
-    /// The content without holes and further names.
+    /// Their content without holes and further names, in bytes.
     var content: UInt64 = 0
-    /// What is freed where existing files are replaced.
+    /// Bytes that are freed when existing files are replaced.
     var freed: UInt64 = 0
 
-    /// How much more room the target needs than it has.
+    /// Returns how many bytes the target lacks if it has `free` bytes.
     func missing(of free: UInt64) -> UInt64 {
         let needed = content > freed ? content - freed : 0
         return needed > free ? needed - free : 0
@@ -254,13 +259,13 @@ struct RestoreNeed: Equatable {
 }
 
 extension RestoreSelection {
-    /// How much more room than `free` bytes is needed; nil if there is enough. Holes and further names of a file need
-    /// none, and what is replaced is counted. Throws `MissingBlobError` or `CorruptionError` if the manifest's root
-    /// cannot be read, and `StoreError`.
+    /// Returns how many bytes more than `free` the restore needs; nil if there is enough space. Holes and further names
+    /// need no space, and replaced files free some.
     ///
-    /// - Parameter existing: the target, if it is there already.
+    /// - Parameter existing: the target, if it exists already.
+    /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest's root cannot be read, and `StoreError`.
     public func missingRoom(of free: UInt64, over existing: (any RestoreTarget)?) throws -> UInt64? {
-        // What is all of it cannot be less than a part; only when that is too much the files are counted.
+        // A part cannot need more than the whole. The files are counted only if the whole is too large.
         guard snapshot.counters.bytes > free else { return nil }
         let need = try need { entry, path in
             guard let found = try? existing?.stat(path) else { return nil }
@@ -273,8 +278,8 @@ extension RestoreSelection {
         return missing > 0 ? missing : nil
     }
 
-    /// Adds up what has to be written over what `existing` answers: nil for nothing there, what is there otherwise, and
-    /// whether it stays.
+    /// Adds up what has to be written. `existing` returns the item at an entry's path and whether it stays, or nil if
+    /// there is none.
     func need(
         existing: (ManifestEntry, [UInt8]) -> (found: FileStat, isKept: Bool)? = { _, _ in nil }
     ) throws -> RestoreNeed {
@@ -312,8 +317,8 @@ extension RestoreSelection {
     }
 }
 
-/// Names are linked only if they were one file in one state: a file may change between the reading of
-/// its first name and the next, and some media give two files one number.
+/// Tells whether two names belong to one file in one state; only such names are linked. A file may change between the
+/// reading of its first name and the next, and some media give two files the same inode number.
 struct LinkKey: Hashable {
     private var inode: InodeKey
     private var size: UInt64

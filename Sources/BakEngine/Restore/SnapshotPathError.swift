@@ -1,15 +1,15 @@
-// SnapshotPathError: why a path that a user named cannot be had from a snapshot.
+// SnapshotPathError: why a path that the user named cannot be read from a snapshot.
 
 import BakCore
 
-/// A path that was asked for cannot be had from a snapshot.
+/// A path that the user named cannot be read from a snapshot.
 public enum SnapshotPathError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The path is not there.
+    /// The snapshot does not have the path.
     case notInSnapshot([UInt8], ID128)
-    /// It is no regular file.
+    /// The path is not a regular file.
     case notAFile([UInt8], ID128)
 
-    /// One line for people.
+    /// The message in one line.
     public var description: String {
         switch self {
         case .notInSnapshot(let path, let id):

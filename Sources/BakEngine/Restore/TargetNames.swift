@@ -1,57 +1,59 @@
-// TargetNames: what is known of the folders on the way to the entry that is being restored, so that two entries never
-// meet at one name of the target.
+// TargetNames: what is known of the folders above the entry that is being restored, so that two entries never meet at
+// one name of the target.
 //
-// Some file systems take two names for one: by case, by composition of letters, by short names, in some folders only.
-// So nothing is asked of the file system; each name that leads to something is checked against what stood in its folder
-// before and what this restore has put there. A folder that this restore has made needs none of it: a name that is
-// taken there was taken by an entry, and the target says so when the second one comes. A folder that is one with those
-// of other entries begins with the claims of what is in these. Memory grows with the folders on the way, not with the
-// files of the snapshot.
+// Some file systems treat different names as the same: by case, by Unicode composition, by short names, or only in some
+// folders. So a restore never asks the file system for its rules. If a name leads to something, the restore checks it
+// against the names that were in the folder before and those that it has put there itself. A folder that the restore
+// has made needs no check: if a name is taken there, an entry took it, and the target reports that when the second
+// entry comes. A folder that is the same as other entries' folders begins with the claims of their entries.
+//
+// Memory grows with the folders above the entry, not with the files of the snapshot.
 
 import BakCore
 import BakStorage
 
-/// The folders from the target to the last entry.
+/// The folders from the target down to the last entry.
 struct TargetNames {
-    /// An entry that this restore was to put into a folder.
+    /// An entry that this restore puts, or fails to put, into a folder.
     struct Claim: Equatable {
         var name: [UInt8]
         var type: FileType
-        /// The entry's folder among the others that are one with the current one; nil for the current one itself.
+        /// The entry's folder, as an index into the other folders that are the same as the current one; nil for the
+        /// current one itself.
         var home: Int?
-        /// The first of the claims, among those with alike names, that the target takes for the same name.
+        /// The index of the first claim, among those with similar names, that the target takes for the same name.
         fileprivate var group = 0
 
         init(_ name: [UInt8], _ type: FileType, home: Int? = nil) {
             (self.name, self.type, self.home) = (name, type, home)
         }
 
-        /// True if what stands at the name may be this entry, or may become it: a file may still be on its way.
+        /// True if the item at the name may be this entry, or may become it: a file may not have arrived yet.
         func mayBe(_ found: FileType) -> Bool {
             type == .regular ? found != .directory : found == type
         }
     }
 
-    /// One of the folders.
+    /// One of the folders above an entry.
     struct Folder {
-        /// True if nothing stood in it before: it is new, or was empty.
+        /// True if nothing was in it before: it is new, or was empty.
         var isNew: Bool
-        /// True if it is known what stood in it.
+        /// True if its earlier content is known.
         var isListed = true
-        /// True if it is one with folders of other entries, and not known of which: what stands in it is theirs.
+        /// True if it is the same as folders of other entries that are not known. Everything in it is theirs.
         var isForeign = false
-        /// What stood in it before: hashes of the names, and of what is alike in them.
+        /// Hashes of the names that were in it before, and hashes of the names' likenesses.
         var names: Set<Int> = []
         var likenesses: Set<Int> = []
-        /// The entries that this restore was to put there, by what is alike in their names.
+        /// The entries that this restore was to put there, by the likeness of their names.
         var claims: [Int: [Claim]] = [:]
 
-        /// The folders among them by their numbers, as far as these are known.
+        /// The folders among these by device and inode, as far as these numbers are known.
         fileprivate(set) var numbered: [InodeKey: [Claim]] = [:]
 
-        /// Notes that an entry of another folder, which is one with this one, goes into it.
+        /// Notes an entry of another folder that is the same as this one.
         ///
-        /// - Parameter number: the number of the folder that it is.
+        /// - Parameter number: device and inode of the folder that the entry names, if it is one.
         mutating func add(_ claim: Claim, number: InodeKey?) {
             var claim = claim
             let key = Likeness.key(claim.name)
@@ -66,18 +68,18 @@ struct TargetNames {
         }
     }
 
-    /// The folder of another entry that is one with a folder on the way.
+    /// Another entry's folder that is the same as one of `folders`.
     private struct Home {
         var name: [UInt8]
-        /// What it lies in, among the others that are one with the folder above; nil for the folder above itself.
+        /// The folder that holds it, as an index into the homes of the folder above; nil for the folder above itself.
         var above: Int?
     }
 
     private var folders = PathStack<Folder>()
-    /// For each of the folders the others that are one with it.
+    /// For each of the folders, the other folders that are the same.
     private var homes: [[Home]] = []
 
-    /// Goes up to the folder that holds `path`, as far as it is known.
+    /// Moves up to the folder that holds `path`, or else to the nearest known folder above it.
     mutating func move(to path: [UInt8]) {
         while !folders.path.isEmpty, folders.path == path || !folders.holds(path) {
             folders.pop()
@@ -85,24 +87,24 @@ struct TargetNames {
         }
     }
 
-    /// Whether a folder is on the way.
+    /// True if a folder is one of those above the last entry.
     func contains(_ path: [UInt8]) -> Bool { folders.contains(path) }
 
-    /// Goes down into a folder of the current one.
+    /// Moves down into a folder of the current one.
     ///
-    /// - Parameter others: the entries of the current folder whose folder is the same one.
+    /// - Parameter others: the current folder's claims that lead to the same folder.
     mutating func enter(_ path: [UInt8], _ folder: Folder, with others: [Claim] = []) {
         folders.push(path, folder)
         homes.append(others.map { Home(name: $0.name, above: $0.home) })
     }
 
-    /// The folder that the entry at `path` goes into.
+    /// The folder that the next entry goes into.
     var current: Folder? { folders.last }
 
-    /// The length of that folder's path.
+    /// The length of the current folder's path.
     var currentPathBytes: Int { folders.path.count }
 
-    /// What a folder is known by, from the names in it.
+    /// Makes a folder from the names in it.
     static func folder(holding names: [[UInt8]]) -> Folder {
         var folder = Folder(isNew: names.isEmpty)
         for name in names {
@@ -118,7 +120,7 @@ struct TargetNames {
         return hasher.finalize()
     }
 
-    /// The path, beneath the target, of an entry that has a claim in the current folder.
+    /// Returns the path, beneath the target, of an entry that has a claim in the current folder.
     func path(of claim: Claim) -> [UInt8] {
         var names = [claim.name]
         var (home, level) = (claim.home, homes.count - 1)
@@ -126,20 +128,21 @@ struct TargetNames {
             names.append(homes[level][place].name)
             (home, level) = (homes[level][place].above, level - 1)
         }
-        // The target's folder is the first level; each other one has a name more than the one before.
+        // The target's folder is the first level and has no name. Each further level adds a name.
         let slash = UInt8(ascii: "/")
         let above = folders.path.split(separator: slash).prefix(level).map(Array.init)
         return Array((above + names.reversed()).joined(separator: [slash]))
     }
 
-    /// Notes that an entry goes to a name of the current folder. Returns the entries that have it already, if something
-    /// stands at the name: an empty array for ones that are not known. Of files it names one, and of folders each.
+    /// Notes that an entry goes to a name of the current folder. Returns nil unless another entry of this restore has
+    /// that name already. Otherwise returns one such file, or all such folders; the array is empty if they are not
+    /// known.
     ///
     /// - Parameters:
-    ///   - found: what stands there.
-    ///   - number: the number of the folder that stands there or has just been made. A folder that has several names
-    ///     has one number.
-    ///   - target: asked where two entries have names that are alike.
+    ///   - found: the type of the item at the name.
+    ///   - number: device and inode of the folder that is there or was just made. They are the same under all of its
+    ///     names.
+    ///   - target: asked if two entries have similar names.
     mutating func claim(
         _ name: [UInt8], _ type: FileType, finding found: FileType?, number: InodeKey? = nil,
         _ target: any RestoreTarget
@@ -177,13 +180,14 @@ struct TargetNames {
         if let number { met += (folder.numbered[number] ?? []).filter { !met.contains($0) } }
         folder.note(claim, key, number)
         guard found != nil, met.isEmpty else { return met.isEmpty ? nil : met }
-        // Under no such name did anything stand here before: it is of this restore, by a way of the file system's own.
+        // No such name was here before, so this restore made the item under another name that the file system maps to
+        // it.
         let isOlder =
             !folder.isListed || folder.names.contains(hash(claim.name)) || folder.likenesses.contains(key)
         return isOlder || isToldApart ? nil : []
     }
 
-    /// Whether the target takes two names for one, of which the second leads to something.
+    /// True if the target takes two names for the same. The second leads to something.
     private static func areOne(
         _ one: [UInt8], _ other: [UInt8], in path: [UInt8], _ folder: Folder, _ target: any RestoreTarget
     ) throws(TargetError) -> Bool {
