@@ -1,19 +1,19 @@
-// ArchiveRemoval: a new snapshot of an archive without some of what its source has no more. The next backup goes on
-// from it. Nothing that is stored is changed or deleted.
+// ArchiveRemoval: makes a new snapshot of an archive without some of its gone entries. The next backup continues from
+// it. Nothing stored is changed or deleted.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// What to take out of an archive.
+/// The request to remove entries from an archive.
 public struct ArchiveRemovalRequest: Sendable {
-    /// The snapshot to go on from: the latest complete one of its device and paths.
+    /// The snapshot to continue from: the latest complete one of its device and paths.
     public var snapshot: CommitRecord
-    /// What goes, with all that lies beneath.
+    /// The paths to remove, with everything beneath them.
     public var paths: [[UInt8]]
-    /// Whether what the source still had goes as well.
+    /// True if entries that the source still had are removed as well.
     public var takesPresent = false
-    /// Whether to store nothing and only report.
+    /// True if the run only reports and stores nothing.
     public var isDryRun = false
     /// The machine's name, for the session's record.
     public var host: String
@@ -26,29 +26,29 @@ public struct ArchiveRemovalRequest: Sendable {
     }
 }
 
-/// What a removal came to.
+/// The result of a removal.
 public struct ArchiveRemovalReport: Sendable {
-    /// Files that are not in the new snapshot any more.
+    /// Number of files that the new snapshot no longer has.
     public var files: UInt64 = 0
-    /// Their bytes.
+    /// Their size, in bytes.
     public var bytes: UInt64 = 0
-    /// Folders, links and special files that are not in it any more.
+    /// Number of folders, links and special files that it no longer has.
     public var others: UInt64 = 0
-    /// Files that were named and stay, because the source still had them.
+    /// Number of files that were named but stay, because the source still had them.
     public var presentFiles: UInt64 = 0
     /// Paths that the snapshot does not have.
     public var unknownPaths: [[UInt8]] = []
-    /// The new snapshot; nil when there is none.
+    /// The new snapshot; nil if there is none.
     public var snapshot: CommitRecord?
 
-    /// Whether nothing is removed.
+    /// True if nothing is removed.
     public var isEmpty: Bool { files == 0 && others == 0 }
 
     /// Makes an empty report.
     public init() {}
 }
 
-/// Takes gone entries out of an archive. For one thread.
+/// Removes gone entries from an archive. For one thread.
 public final class ArchiveRemoval {
     private let repository: Repository
     private let request: ArchiveRemovalRequest
@@ -66,10 +66,10 @@ public final class ArchiveRemoval {
 
     /// Commits the new snapshot, unless nothing is removed or it is a dry run.
     ///
-    /// Throws `MissingBlobError` or `CorruptionError` when the list of files cannot be read, also because the snapshot
-    /// was forgotten and pruned meanwhile, and `StoreError`.
+    /// - Throws: `MissingBlobError` or `CorruptionError` if the manifest cannot be read, perhaps because the snapshot
+    ///   was forgotten and pruned meanwhile; and `StoreError`.
     public func run() throws -> ArchiveRemovalReport {
-        // Whether there is anything to do is known before a session begins.
+        // Find out whether there is anything to do before a session begins.
         try write(to: nil, try BlobIndex(repository))
         report.unknownPaths = paths.filter { !found.contains($0) }
         guard !request.isDryRun, !report.isEmpty, report.unknownPaths.isEmpty else { return report }
@@ -92,16 +92,16 @@ public final class ArchiveRemoval {
         (record.id, record.hasIndex, record.root) = (id, hasIndex, root)
         (record.time, record.endTime) = (max(now, record.time), max(now, record.endTime))
         (record.parent, record.original) = (request.snapshot.id, nil)
-        // It has all that this one has but what was meant to go.
+        // The new snapshot has everything of the old one except the entries that were meant to go.
         (record.confirmed, record.joined, record.isLacking) = ([], [], false)
         (record.host, record.program) = (request.host, request.program)
         record.counters = counters
-        // What could not be read then is missing still.
+        // Items that could not be read when the old snapshot was made are still missing.
         record.counters.failedItems = request.snapshot.counters.failedItems
         return record
     }
 
-    /// Writes what stays, and counts what stays and what goes.
+    /// Writes the entries that stay, and counts those that stay and those that go.
     private func write(to manifest: ManifestWriter?, _ index: BlobIndex) throws {
         let reader = try ManifestReader(request.snapshot, repository: repository, index: index)
         let later = LaterExtents(of: request.snapshot, repository, index)
@@ -124,7 +124,7 @@ public final class ArchiveRemoval {
         try close()
     }
 
-    /// Whether an entry goes.
+    /// Returns true if an entry goes.
     private func takes(_ entry: ManifestEntry) -> Bool {
         let naming = paths.filter { PathOrder.isAtOrBeneath(entry.path, $0) }
         guard !naming.isEmpty else { return false }

@@ -1,24 +1,24 @@
-// SnapshotCopy+Renewal: what earlier copies get that their originals have by now: tags, and a place in the order.
+// SnapshotCopy+Renewal: brings earlier copies up to date with their originals: their tags and their place in the order.
 //
-// Always holds: a copy loses no tag, as somebody may have given it there; and one that is as it shall be is left alone,
-// so that a second run changes nothing.
+// Always holds: a copy loses no tag, because a user may have added it in the destination. A copy that is up to date
+// stays as it is, so that a second run changes nothing.
 
 import BakCore
 import BakFormat
 import BakRepository
 
 extension SnapshotCopy {
-    /// Brings earlier copies up to date: those of `chosen` originals get their tags, and every one its place in the
-    /// order.
+    /// Brings earlier copies up to date. Copies of `chosen` originals get their tags, and every copy gets its place in
+    /// the order.
     func renew(_ chosen: Set<ID128>, in order: SnapshotOrder) throws {
         guard !chosen.isEmpty || report.copied > 0 else { return }
         let list = try source.snapshotList()
         let ancestors = list.order
-        // What this run has copied may come between a copy and what it was made after.
+        // A snapshot copied by this run may belong between a copy and its predecessor.
         let order = report.copied > 0 && !request.isDryRun ? try destination.snapshotList().order : order
         var changes: [(old: CommitRecord, new: CommitRecord)] = []
         for snapshot in list.readable {
-            // What a dry run would copy is in its place from the beginning.
+            // A snapshot that a dry run would copy gets its place when it is copied.
             if request.isDryRun, !chosen.contains(snapshot.originalID) { continue }
             guard let copy = copies[snapshot.originalID], isWhole(copy, of: snapshot) else { continue }
             var new = copy
@@ -28,7 +28,7 @@ extension SnapshotCopy {
             if let parent = ancestors.succession(of: snapshot, { copies[$0] }).ancestor,
                 mayFollow(copy, parent, order)
             {
-                // By the id that stays, whatever becomes of the copy.
+                // Use the original's id, which stays the same if the copy is replaced.
                 new.parent = parent.originalID
             }
             if new != copy { changes.append((copy, new)) }
@@ -42,13 +42,13 @@ extension SnapshotCopy {
             onDone: noteRenewed)
     }
 
-    /// Whether a copy is to be put behind another, as it is known only that its original was, and nothing contradicts
-    /// it.
+    /// True if a copy should be put after another: its original was, the order does not show it yet, and nothing
+    /// contradicts it.
     private func mayFollow(_ copy: CommitRecord, _ parent: CommitRecord, _ order: SnapshotOrder) -> Bool {
         let isKnown = order.firstAncestor(of: copy) { $0 == parent.originalID ? true : nil } ?? false
         guard !isKnown, parent.originalID != copy.originalID else { return false }
         let above = order.ancestors(of: [parent]).union([parent.id, parent.originalID])
-        // What it comes behind now must not be lost.
+        // The copy's present predecessors must not be lost.
         return !above.contains(copy.originalID)
             && (order.firstAncestor(of: copy) { above.contains($0) } ?? (copy.parent == nil))
     }

@@ -1,16 +1,16 @@
-// SnapshotCopy+Vouches: what was called safe to delete because of a snapshot was so because of its copy, too. Whoever
-// moves to another disk is asked there before it goes.
+// SnapshotCopy+Vouches: carries vouches over to copies. Content that was called safe because of a snapshot is safe
+// because of its copy, too. A user who moves to another disk is then asked there before such content goes.
 //
-// A vouch tells content by the ids of its repository. Where the other one gives other ids, the copy's list of files
-// says what they are there.
+// A vouch identifies content by the ids of its repository. If the destination uses other ids, they are found in the
+// copy's manifest.
 
 import BakCore
 import BakFormat
 import BakRepository
 
 extension SnapshotCopy {
-    /// Lets the destination remember what was called safe in the source, of what the copies have. What it remembers
-    /// already is not repeated.
+    /// Records the source's vouches in the destination, for content that the copies have. Vouches that the destination
+    /// already has are not repeated.
     func carryVouches(_ pairs: [(original: CommitRecord, copy: CommitRecord)]) throws {
         let (carried, unreadable) = try source.vouches(carriedBy: pairs.map(\.original))
         for error in unreadable { onEvent(.vouchUnreadable(reason: "\(error)")) }
@@ -32,7 +32,8 @@ extension SnapshotCopy {
         }
     }
 
-    /// How the destination tells content of a snapshot; nil of what the copy lacks.
+    /// Returns a function that maps fingerprints of the source to those of the destination. It returns nil for content
+    /// that the copy lacks.
     private func ids(
         _ wanted: Set<ID128>, _ original: CommitRecord, _ copy: CommitRecord
     ) throws -> (ID128) -> ID128? {
@@ -51,7 +52,7 @@ extension SnapshotCopy {
 }
 
 extension Repository {
-    /// Calls `body` with the beginning of each regular file of a snapshot, and the fingerprint of all of its content.
+    /// Calls `body` with the first record of each regular file of a snapshot and the fingerprint of its whole content.
     fileprivate func forEachFile(
         of snapshot: CommitRecord, _ body: (ManifestEntry, ID128) -> Void
     ) throws {

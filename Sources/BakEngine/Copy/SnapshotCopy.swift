@@ -1,16 +1,16 @@
-// SnapshotCopy: chosen snapshots from one repository to another. Where both give content the same ids, stored
-// chunks are taken over as they are; where not, files are read out of the source and backed up into the destination.
+// SnapshotCopy: copies chosen snapshots from one repository to another. If both give content the same ids, stored
+// chunks are copied as they are. Otherwise files are read from the source and backed up into the destination.
 //
-// A copy says which snapshot it was first made as. So a second run copies only the rest, and a copy of a copy is
-// recognised too. A copy that lacks files, because the source was damaged or because the copy is now, is made again,
-// and goes once a whole one is there. That a copy is damaged is known where a repair has made a snapshot of what is
-// left of it; of copies that are asked for by name it is looked up.
+// A copy records its original. So a second run copies only the rest, and recognises even a copy of a copy. A copy may
+// lack files, because the source was damaged or because the copy is damaged now. It is then made again, and the lacking
+// one is removed once a whole one exists. A copy counts as damaged if a repair has made a snapshot of its remains. With
+// `looksUpCopies`, or if packs are missing, its content is looked up, too.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// How to copy.
+/// The settings of a copy.
 public struct CopyRequest: Sendable {
     /// The machine's name, for the sessions' records.
     public var host: String
@@ -18,10 +18,10 @@ public struct CopyRequest: Sendable {
     public var program: String
     /// How many threads read.
     public var workerCount = 2
-    /// Whether to look up, in the lists of files and in the index, if copies that were made before are still there as a
-    /// whole, also where no pack is missing.
+    /// True if the run looks up, in manifests and index, whether earlier copies are still complete, even if no pack is
+    /// missing.
     public var looksUpCopies = false
-    /// Whether to store nothing and only report.
+    /// True if the run only reports and stores nothing.
     public var isDryRun = false
     /// A part of a snapshot is committed after this many new stored bytes.
     public var checkpointBytes = 512 << 20
@@ -30,51 +30,52 @@ public struct CopyRequest: Sendable {
     public init(host: String, program: String) { (self.host, self.program) = (host, program) }
 }
 
-/// What a copy tells while it runs.
+/// An event of a running copy.
 public enum CopyEvent: Sendable {
-    /// A snapshot is begun, one of so many.
+    /// A snapshot is begun, with its number and the total.
     case begun(CommitRecord, number: Int, of: Int)
-    /// It has been copied, as this snapshot.
+    /// It was copied, as this snapshot.
     case copied(CommitRecord, as: ID128)
-    /// It had been copied before, as this snapshot.
+    /// It was copied earlier, as this snapshot.
     case skipped(CommitRecord, as: ID128)
-    /// An earlier copy is this snapshot now, with tags that it did not have, or after a snapshot that was not there.
+    /// An earlier copy became this snapshot, with more tags or after a snapshot that was missing before.
     case renewed(CommitRecord, as: CommitRecord)
-    /// An earlier copy that lacked files has been removed, as it is there as a whole now.
+    /// An earlier copy that lacked files was removed, because a whole copy exists now.
     case replaced(CommitRecord)
-    /// It cannot be copied, because the source has it no more as a whole.
+    /// It cannot be copied, because the source no longer has all of it.
     case failed(CommitRecord, reason: String)
-    /// A file of it could not be read, and is not in the copy.
+    /// A file of it could not be read and is not in the copy.
     case fileFailed(CommitRecord, path: [UInt8], reason: String)
-    /// What the source remembers of what was called safe to delete cannot all be read.
+    /// Some vouches of the source cannot be read.
     case vouchUnreadable(reason: String)
-    /// What was called safe to delete because of a snapshot cannot be remembered of its copy.
+    /// The vouches for a snapshot could not be recorded for its copy.
     case vouchFailed(CommitRecord, reason: String)
-    /// So many bytes of content have been copied or looked at since the copy began.
+    /// Bytes of content copied or examined since the copy began.
     case progress(bytes: UInt64)
 }
 
-/// What a copy did.
+/// The result of a copy.
 public struct CopyReport: Sendable, Equatable {
-    /// Snapshots copied, or in a dry run: that would be.
+    /// Number of snapshots copied, or in a dry run, to be copied.
     public var copied = 0
-    /// Snapshots that had been copied before.
+    /// Number of snapshots that were copied earlier.
     public var skipped = 0
-    /// Earlier copies that got tags, or their place in the order, or in a dry run: that would.
+    /// Number of earlier copies that got tags or their place in the order, or in a dry run, would get them.
     public var renewed = 0
-    /// Snapshots that could not be copied.
+    /// Number of snapshots that could not be copied.
     public var failed = 0
-    /// Files that could not be copied.
+    /// Number of files that could not be copied.
     public var failedFiles: UInt64 = 0
-    /// Copies of which it could not be remembered what was called safe to delete.
+    /// Number of copies for which vouches could not be recorded.
     public var failedVouches = 0
-    /// New content in bytes before compression.
+    /// New content in bytes, before compression.
     public var addedBytes: UInt64 = 0
-    /// The same as it is stored; 0 in a dry run between repositories of the same ids, which reads no chunk.
+    /// New content as stored, in bytes. It is 0 in a dry run between repositories of the same ids, which reads no
+    /// chunk.
     public var addedStoredBytes: UInt64 = 0
-    /// Whether stored chunks were taken over as they are.
+    /// True if stored chunks were copied as they are.
     public var isVerbatim = false
-    /// Whether the user ended it before its end.
+    /// True if the user interrupted the copy.
     public var wasInterrupted = false
 
     /// Makes an empty report.
@@ -90,19 +91,19 @@ public final class SnapshotCopy {
     let stop: StopSignal
     private let copiedBytes = CopiedBytes()
     var report = CopyReport()
-    /// The copies in the destination by the ids of their originals, and all of them.
+    /// For each original, its current copy in the destination; `earlier` has all earlier copies.
     var copies: [ID128: CommitRecord] = [:]
     private var earlier: [ID128: [CommitRecord]] = [:]
-    /// Copies of which something is lost in the destination.
+    /// Copies that have lost something in the destination.
     private var damaged: Set<ID128> = []
-    /// The snapshots that are in the destination now, each with its copy.
+    /// The snapshots that the destination has now, with their copies.
     private var pairs: [(original: CommitRecord, copy: CommitRecord)] = []
 
     /// Prepares a copy.
     ///
     /// - Parameters:
-    ///   - onEvent: told what happens, from any thread.
-    ///   - stop: polled; when it is given the copy ends early, and keeps what it has stored.
+    ///   - onEvent: called with each event, from any thread.
+    ///   - stop: polled; once it is requested the copy ends early, and keeps what it has stored.
     public init(
         _ request: CopyRequest, from source: Repository, to destination: Repository,
         onEvent: @escaping @Sendable (CopyEvent) -> Void = { _ in },
@@ -115,8 +116,10 @@ public final class SnapshotCopy {
         self.stop = stop
     }
 
-    /// Copies snapshots, oldest first. Throws failures of either store; what the source has no more as a whole is
-    /// an event, and the others are copied.
+    /// Copies snapshots, oldest first. A snapshot that the source no longer has completely becomes an event, and the
+    /// others are copied.
+    ///
+    /// - Throws: Failures of either store.
     public func run(_ snapshots: [CommitRecord]) throws -> CopyReport {
         let list = try destination.snapshotList()
         earlier = Dictionary(grouping: list.readable, by: \.originalID)
@@ -139,35 +142,35 @@ public final class SnapshotCopy {
         }
         if !rest.isEmpty { try report.isVerbatim ? copyVerbatim(rest) : copyFiles(rest) }
         if !stop.isRequested { try renew(copiedBefore, in: list.order) }
-        // Of each the newest, as it may just have been brought up to date.
+        // Use the newest version of each copy, which may just have been brought up to date.
         let now = pairs.map { ($0.original, copies[$0.original.originalID] ?? $0.copy) }
         if !request.isDryRun { try carryVouches(now) }
         report.wasInterrupted = stop.isRequested
         return report
     }
 
-    /// Whether a copy is all of it, and no checkpoint on the way to that. One that has more, because it comes from a
-    /// whole source, is.
+    /// True if a copy has all of the snapshot and is not just a checkpoint. A copy that has more, because it comes from
+    /// a whole source, counts too.
     func isWhole(_ copy: CommitRecord, of snapshot: CommitRecord) -> Bool {
         !damaged.contains(copy.id)
             && (copy.standsFor(snapshot)
                 || copy.root == snapshot.root && copy.isComplete == snapshot.isComplete)
     }
 
-    /// Finds the copies that were made before and are damaged.
+    /// Finds the earlier copies that are damaged.
     private func findDamaged(_ snapshots: [CommitRecord], among there: [CommitRecord]) throws {
         let made = snapshots.flatMap { earlier[$0.originalID] ?? [] }
         guard !made.isEmpty else { return }
-        // What a repair of the source made, and was copied, says nothing of what is here.
+        // A copied repair of the source says nothing about damage here.
         let repaired = there.filter { $0.original == nil }
         damaged = Set(made.filter { copy in repaired.contains { $0.isMade(from: copy) } }.map(\.id))
         let index = try BlobIndex(destination)
         let missing = try destination.missingPacks(index)
-        // That packs are gone a listing tells; then the lists of files are worth reading, whatever is named.
+        // A listing shows that packs are missing. Then the manifests are worth reading, even without `looksUpCopies`.
         if request.looksUpCopies || !missing.isEmpty {
             damaged.formUnion(try destination.damaged(among: made, index, missing))
         }
-        // What the index names counts as stored, and would not be copied.
+        // A chunk in the index counts as stored and would not be copied.
         if !damaged.isEmpty, let pack = missing.min() { throw Repository.packNamedInVain(pack) }
     }
 
@@ -179,8 +182,8 @@ public final class SnapshotCopy {
         try removeLacking(beside: copy)
     }
 
-    /// Removes earlier copies that lack files: rules would keep one of both, and might take the one that lacks
-    /// something. One with tags that the other has not stays, as somebody has marked it.
+    /// Removes earlier copies that lack files: retention would keep only one of the two, perhaps the wrong one. A copy
+    /// with tags that the new one does not have stays, because a user has marked it.
     private func removeLacking(beside copy: CommitRecord) throws {
         for lacking in earlier[copy.originalID] ?? []
         where lacking.id != copy.id && lacking.isComplete && copy.standsFor(lacking)
@@ -256,12 +259,12 @@ public final class SnapshotCopy {
         }
     }
 
-    /// The snapshot of the destination that a copy is compared with: what has the same times in both is not read
-    /// again. Therefore none, if the source has two contents of a file under the same times.
+    /// Returns the destination's snapshot to compare a copy with. Files with equal times are not read again, so it
+    /// returns none if the source has two contents of a file under the same times.
     private func parent(
         of snapshot: CommitRecord, _ before: CommitRecord?, _ index: BlobIndex
     ) throws -> BackupRequest.ParentChoice {
-        // An earlier copy that lacks something has all that it has as the source has it.
+        // Whatever an earlier, lacking copy has is the same in the source.
         if let lacking = copies[snapshot.originalID] { return .snapshot(lacking.id) }
         guard let before, let copy = copies[before.originalID] else { return .none }
         let one = try ManifestReader(before, repository: source, index: index)
@@ -281,7 +284,7 @@ public final class SnapshotCopy {
         (backup.copied, backup.isPartial) = (tree, !snapshot.isComplete)
         (backup.predecessor, backup.joined) = (predecessor, joined)
         (backup.workerCount, backup.isDryRun) = (request.workerCount, request.isDryRun)
-        // What still lacks the same is there already.
+        // If the copy would still lack the same files, it exists already.
         backup.skipsIfUnchanged = copies[snapshot.originalID].map { !damaged.contains($0.id) } ?? false
         backup.checkpointBytes = request.checkpointBytes
         var exclusions = BackupExclusions()
@@ -313,18 +316,18 @@ public final class SnapshotCopy {
     }
 }
 
-/// The source of a copy is damaged so that none of it can be read.
+/// The source of a copy is so damaged that nothing can be read from it.
 public struct CopySourceError: Error {
-    /// What is wrong with it.
+    /// The underlying error.
     public let error: any Error
 }
 
-/// A count that several threads add to.
+/// A count to which several threads add.
 private final class CopiedBytes: @unchecked Sendable {
     private let monitor = Monitor()
     private var bytes: UInt64 = 0
 
-    /// Adds, and returns the sum.
+    /// Adds to the count and returns the sum.
     @discardableResult
     func add(_ count: UInt64) -> UInt64 {
         monitor.locked {
@@ -333,7 +336,7 @@ private final class CopiedBytes: @unchecked Sendable {
         }
     }
 
-    /// What the sum would be with `more`.
+    /// Returns what the sum would be with `more`.
     func sum(with more: UInt64) -> UInt64 {
         var sum = monitor.locked { bytes }
         sum.add(more)
@@ -341,9 +344,9 @@ private final class CopiedBytes: @unchecked Sendable {
     }
 }
 
-/// Two manifests side by side.
+/// Compares two manifests.
 enum ManifestComparison {
-    /// Whether every file that has the same size and times in both has the same content in both.
+    /// True if every file with the same size and times in both has the same content in both.
     static func timesTellContents(_ one: ManifestReader, _ other: ManifestReader) throws -> Bool {
         var left = try one.next()
         var right = try other.next()
@@ -363,7 +366,7 @@ enum ManifestComparison {
                     if hasSameTimes, old.content != new.content { return false }
                     left = try one.next()
                     right = try other.next()
-                    // Further extents of a file that is the same so far.
+                    // Compare further extents of a file that is the same so far.
                     while case .continuation(let more) = left, case .continuation(let others) = right {
                         if hasSameTimes, more != others { return false }
                         left = try one.next()

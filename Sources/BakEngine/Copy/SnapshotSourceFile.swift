@@ -1,4 +1,4 @@
-// SnapshotSourceFile: a file of a snapshot as one that a backup reads.
+// SnapshotSourceFile: presents a file of a snapshot as a source file for a backup.
 
 import BakCore
 import BakFormat
@@ -10,7 +10,7 @@ final class SnapshotSourceFile: SourceFile {
     private let content: SnapshotContent
     private var entry: ManifestEntry { content.entry }
 
-    /// Of a file whose list of extents has been found and adds up to its size.
+    /// Makes a file from content whose extents have been found and add up to its size.
     init(_ content: SnapshotContent) { self.content = content }
 
     var earlierFindings: EarlierFindings? {

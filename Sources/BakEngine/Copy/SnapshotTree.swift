@@ -1,5 +1,5 @@
-// SnapshotTree: a snapshot as the source of a backup, for copying it to a repository with other ids. A file is read
-// from its chunks; what the snapshot says of it, holes and doubts about its content included, is what it is.
+// SnapshotTree: presents a snapshot as the source of a backup, to copy it to a repository with other ids. A file is
+// read from its chunks. Its metadata, holes and doubts about its content are those of the snapshot.
 
 import BakCore
 import BakFormat
@@ -12,11 +12,11 @@ package final class SnapshotTree: SourceTree {
 
     package let topDevice: UInt64? = nil
 
-    /// Opens the list of a snapshot's files.
+    /// Opens the manifest of a snapshot.
     ///
-    /// Throws `MissingBlobError`, `CorruptionError` or `StoreError`.
+    /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     package init(_ snapshot: CommitRecord, repository: Repository, index: BlobIndex) throws {
-        // A copy lacks all files of a damaged segment, and says so; it has no part of them.
+        // A copy lacks all files of a damaged segment and reports this. It never has a part of such a file.
         view = try SnapshotView(
             snapshot, repository: repository, index: index, takesDamagedSegments: false)
     }
@@ -66,9 +66,9 @@ package final class SnapshotTree: SourceTree {
 
     // MARK: What a copy takes over
 
-    /// Enters what the snapshot says of an entry beyond what reading it from there tells.
+    /// Adds what the snapshot knows of an entry but reading the entry does not tell.
     func complete(_ entry: inout ManifestEntry) throws {
-        // Of a file its reading tells more than only since when it is gone.
+        // Reading a file gives everything except the time since when it is gone.
         guard snapshot.isArchive || entry.stat.type != .regular else { return }
         let original = try find(entry.path)
         entry.goneSince = original.goneSince
@@ -76,11 +76,11 @@ package final class SnapshotTree: SourceTree {
         entry.isUnsettled = entry.isUnsettled || original.isUnsettled
     }
 
-    /// Enters what the snapshot's record says of it beyond what a backup of its files finds out.
+    /// Adds what the snapshot's record says but a backup of its files does not find out.
     func complete(_ record: inout CommitRecord) {
         record.original = snapshot.originalID
         (record.isArchive, record.doubtfulPaths) = (snapshot.isArchive, snapshot.doubtfulPaths)
-        // A copy lacks what its original lacks, and what could not be read for it.
+        // A copy lacks what its original lacks, and what could not be read while copying.
         record.isLacking = snapshot.isArchive && (snapshot.isLacking || record.counters.failedItems > 0)
         record.confirmed = snapshot.confirmed
         record.counters.newlyGoneFiles = snapshot.counters.newlyGoneFiles

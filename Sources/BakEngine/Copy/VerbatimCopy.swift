@@ -1,8 +1,8 @@
-// VerbatimCopy: snapshots into a repository of the same ids. Manifests are taken over as they are, and chunks as
-// they are compressed; only what is not there yet is read.
+// VerbatimCopy: copies snapshots into a repository with the same ids. Manifests are copied as they are, and chunks as
+// they are compressed. Only blobs that the destination lacks are read.
 //
-// All snapshots go through one backup session after the other, a commit for each. In a long one a part of the
-// manifest is committed from time to time, so that an interruption costs only what was copied since.
+// Each snapshot has its commit, after which a new session continues. A long copy also commits a part of the manifest
+// from time to time, so that an interruption costs only what was copied since.
 
 import BakCore
 import BakFormat
@@ -18,14 +18,14 @@ final class VerbatimCopy {
     private let transfer: BlobTransfer
     private let reader: SegmentReader
     private let stop: StopSignal
-    /// Segments whose chunks are in the destination or wanted.
+    /// Segments whose chunks are in the destination or in `wanted`.
     private var scanned: Set<ID128> = []
     private var wanted: Set<BlobReference> = []
     private var wantedBytes = 0
     /// Chunks that a dry run would have copied.
     private var dryRunChunks: Set<BlobReference> = []
 
-    /// Chunks are fetched together when there are so many of them, or so many bytes.
+    /// Chunks are fetched together once there are this many of them, or this many bytes.
     private static let windowChunks = 1 << 16
     private static let windowBytes = 512 << 20
 
@@ -45,12 +45,12 @@ final class VerbatimCopy {
             stop: stop)
     }
 
-    /// What a dry run would have copied beside manifests.
+    /// Bytes that a dry run would have copied, without manifests.
     var dryRunBytes: UInt64 { dryRunChunks.total { UInt64($0.length) } }
 
-    /// Copies a snapshot and commits it; nil when the user ended it before its end.
+    /// Copies a snapshot and commits it; returns nil if the user interrupted it.
     ///
-    /// Throws `MissingBlobError` or `CorruptionError` when the source has it no more as a whole, and `StoreError`.
+    /// - Throws: `MissingBlobError` or `CorruptionError` if the source no longer has all of it, and `StoreError`.
     func copy(_ snapshot: CommitRecord, parent: ID128?, continuing: Bool) throws -> CommitRecord? {
         let root = try reader.root(snapshot.root)
         for (number, segment) in root.segments.enumerated() {
@@ -64,7 +64,7 @@ final class VerbatimCopy {
             }
         }
         try fetch()
-        // What was copied of it stays: the next copy need not do that again.
+        // The copied chunks stay, so the next copy need not fetch them again.
         if stop.isRequested { return nil }
         let reference = try store(root.encode())
         guard reference == snapshot.root else {
@@ -80,7 +80,7 @@ final class VerbatimCopy {
         try bytes.withUnsafeBytes { try manifests.store($0, isCompressed: false) }
     }
 
-    /// Takes a segment over and notes which of its chunks are to be fetched.
+    /// Copies a segment and notes which of its chunks to fetch.
     private func take(_ reference: BlobReference) throws {
         guard scanned.insert(reference.id).inserted else { return }
         let bytes = try reader.bytes(reference)
@@ -107,7 +107,7 @@ final class VerbatimCopy {
             do {
                 try transfer.copy(wanted)
             } catch {
-                // Segments whose chunks are not all there must be looked at again.
+                // Segments whose chunks are not all there must be scanned again.
                 scanned.removeAll()
                 (wanted, wantedBytes) = ([], 0)
                 throw error
