@@ -1,18 +1,18 @@
-// Glob: a pattern for one component of a path. `*` matches any run of bytes, `?` one character, `[a-z]` one
-// of a set, `[!x]` and `[^x]` one outside it; a backslash takes the next character as it is.
+// Glob: a pattern for one component of a path. `*` matches any run of bytes, `?` one character, `[a-z]` one character
+// of a set, and `[!x]` and `[^x]` one character outside it. A backslash makes the next character literal.
 //
-// Always holds: a match takes at most pattern length times name length steps. On a mismatch only the last
-// star gives way, by one byte; an earlier star never has to, because whatever it would have to take the last
-// one can take as well. Names are bytes; what is not UTF-8 counts as characters of one byte.
+// Always holds: a match takes at most pattern length times name length steps. On a mismatch only the last star takes
+// one more byte. Earlier stars never have to, because the last one can take whatever they could. Names are bytes; a
+// byte that is not valid UTF-8 counts as one character.
 
-/// A pattern that cannot be understood.
+/// A pattern that cannot be compiled.
 public struct PatternError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The pattern as it was given.
+    /// The pattern as it was written.
     public var pattern: String
     /// What is wrong with it.
     public var reason: String
 
-    /// One line for people.
+    /// The message in one line.
     public var description: String { "the pattern '\(pattern)' \(reason)" }
 }
 
@@ -27,7 +27,7 @@ struct Glob: Hashable, Sendable {
 
     private var tokens: [Token] = []
 
-    /// Compiles `pattern`, which must not contain a slash outside a set. On failure says what is wrong.
+    /// Compiles `pattern`, which must not contain a slash outside a set. The error says what is wrong.
     init(_ pattern: ArraySlice<UInt8>) throws(Malformed) {
         var position = pattern.startIndex
         while position < pattern.endIndex {
@@ -66,7 +66,7 @@ struct Glob: Hashable, Sendable {
             position += 1
         }
         var ranges: [ClosedRange<UInt32>] = []
-        // A ']' that comes first stands for itself.
+        // A ']' in first place is literal.
         while position < pattern.endIndex, ranges.isEmpty || pattern[position] != UInt8(ascii: "]") {
             let low = try member(pattern, &position, unclosed)
             var high = low
@@ -94,7 +94,7 @@ struct Glob: Hashable, Sendable {
         return scalar
     }
 
-    /// Whether `name` as a whole matches.
+    /// True if `name` as a whole matches.
     func matches(_ name: ArraySlice<UInt8>) -> Bool {
         var token = 0
         var position = name.startIndex
@@ -120,7 +120,7 @@ struct Glob: Hashable, Sendable {
         return tokens[token...].allSatisfy { $0 == .anyRun }
     }
 
-    /// How many bytes `token` takes at `position`; nil when it does not match there.
+    /// Returns how many bytes `token` takes at `position`; nil if it does not match there.
     private func length(of token: Token, in name: ArraySlice<UInt8>, at position: Int) -> Int? {
         switch token {
         case .byte(let byte): return name[position] == byte ? 1 : nil
@@ -132,8 +132,8 @@ struct Glob: Hashable, Sendable {
         }
     }
 
-    /// The character at `position`: its number and its length in bytes. A byte that begins no UTF-8 sequence
-    /// is a character of its own, numbered above all of Unicode.
+    /// Returns the character at `position`: its number and its length in bytes. A byte that begins no UTF-8 sequence is
+    /// a separate character, numbered above all of Unicode.
     private static func character(_ bytes: ArraySlice<UInt8>, _ position: Int) -> (UInt32, length: Int) {
         let lead = bytes[position]
         guard lead >= 0x80 else { return (UInt32(lead), 1) }
@@ -146,9 +146,9 @@ struct Glob: Hashable, Sendable {
     }
 }
 
-/// Text without regard to case.
+/// Compares text without regard to case.
 enum CaseFolding {
-    /// Lower case by Unicode's mapping of each character; what is not UTF-8 keeps its bytes beyond ASCII.
+    /// Returns lower case by Unicode's mapping of each character. If the text is not UTF-8, only ASCII letters change.
     static func fold(_ bytes: [UInt8]) -> [UInt8] {
         if bytes.contains(where: { $0 >= 0x80 }), let text = String(validating: bytes, as: UTF8.self) {
             return text.unicodeScalars.flatMap { Array($0.properties.lowercaseMapping.utf8) }

@@ -1,14 +1,12 @@
-// IgnoreFile: reading lists of patterns, `--exclude-file` and `.bakignore`. In both a line is a pattern; blank
-// lines and lines that begin with '#' are none; spaces at the end do not count unless a backslash precedes
-// them; "\#" and "\!" begin a pattern with that character.
+// IgnoreFile: reads lists of patterns, from `--exclude-file` and `.bakignore`. In both, each line is a pattern, except
+// blank lines and lines that begin with '#'. Spaces at the end are dropped unless a backslash precedes them. "\#" and
+// "\!" begin a pattern with that character.
 
 import BakCore
 
-/// A pattern list's lines.
+/// The lines of a pattern list.
 enum PatternLines {
-    /// The patterns of `bytes` with their lines.
-    ///
-    /// Throws if it is no UTF-8 text.
+    /// Returns the patterns in `bytes`, with their line numbers. Throws if the text is not UTF-8.
     static func split(_ bytes: [UInt8]) throws(TextFault) -> [TextLine] {
         var lines: [TextLine] = []
         for var line in try TextLines.split(bytes) {
@@ -33,10 +31,10 @@ extension PathPattern {
     /// Compiles the lines of an `--exclude-file`.
     ///
     /// - Parameters:
-    ///   - origin: the file as messages name it.
-    ///   - expand: what a line stands for.
+    ///   - origin: the file's name for messages.
+    ///   - expand: returns the pattern for a line.
     ///
-    /// Throws `PatternError` for the first line that is malformed, `TextFault` if the file is no UTF-8 text.
+    /// - Throws: `PatternError` for the first malformed line; `TextFault` if the file is not UTF-8 text.
     public static func list(
         _ bytes: [UInt8], origin: String, expand: (_ line: [UInt8], _ origin: String) throws -> PathPattern
     ) throws -> [PathPattern] {
@@ -48,18 +46,19 @@ extension PathPattern {
 struct IgnoreRules: Sendable {
     /// The file's name in each folder.
     static let fileName = Array(".bakignore".utf8)
-    /// A longer file is not an ignore file, and is not read.
+    /// A longer file is not an ignore file and is ignored.
     static let maximumBytes = 1 << 20
 
     private let patterns: [PathPattern]
-    /// Which of them have had the last word on something.
+    /// For each pattern: true if it has decided about an entry.
     private var haveMatched: [Bool]
-    /// Lines that match nothing, or hardly what was meant, and why.
+    /// Messages about lines that match nothing, or probably not what was meant.
     let remarks: [String]
 
-    /// Compiles a file. A malformed line matches nothing, as in git: more is backed up rather than less.
+    /// Compiles a file. A malformed line matches nothing, as in git, so that too much is backed up rather than too
+    /// little.
     ///
-    /// - Parameter path: the file's path as messages name it.
+    /// - Parameter path: the file's path for messages.
     init(_ bytes: [UInt8], path: String) {
         var patterns: [PathPattern] = []
         var remarks: [String] = []
@@ -81,12 +80,12 @@ struct IgnoreRules: Sendable {
         haveMatched = Array(repeating: false, count: patterns.count)
     }
 
-    /// Lines that have had the last word on nothing so far; those that can have it on nothing are told of at once.
+    /// The lines that have decided about no entry so far, except those that `remarks` reports.
     var unmatched: [PathPattern] {
         patterns.indices.filter { !haveMatched[$0] && patterns[$0].doubt == nil }.map { patterns[$0] }
     }
 
-    /// The last rule that matches a path, given relative to the file's folder; nil when none does.
+    /// Returns the last rule that matches a path, given relative to the file's folder; nil if none does.
     mutating func lastMatch(
         _ components: ArraySlice<ArraySlice<UInt8>>, isFolder: Bool
     ) -> PathPattern? {

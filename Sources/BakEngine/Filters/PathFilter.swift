@@ -1,26 +1,25 @@
-// PathFilter: what a backup leaves out, and why. Pure: it knows paths, stats and a closure that reads the
-// start of a file.
+// PathFilter: decides what a backup leaves out, and why. It uses only paths, stats and a closure that reads the start
+// of a file.
 //
-// Always holds: a folder above a root is never left out, and nothing but a root's own path and what is beneath
-// it is matched, so a path that the user named is lost to a pattern only if the pattern matches the path itself.
-// Where the command line says something of a path, `.bakignore` is not asked; of those files the nearest one
-// that says something decides. The answers do not depend on the order of the questions; asked in walk order,
-// each folder's marks are looked at once.
+// Always holds: a folder above a root is never left out. Patterns are matched only against a root's own path and the
+// paths beneath it. So a path that the user named is left out only if a pattern matches that path itself. A pattern of
+// the command line takes precedence over `.bakignore`; among those files the nearest one with a matching line decides.
+// The answers do not depend on the order of the questions. In walk order, each folder is checked for marks once.
 
 import BakCore
 
 /// Why something was left out.
 public enum SkipReason: Hashable, Sendable, CustomStringConvertible {
-    /// A pattern, as it was written, and where: `--exclude`, `list.txt:3`, `home/me/.bakignore:1`.
+    /// A pattern as it was written, and its origin: `--exclude`, `list.txt:3`, `home/me/.bakignore:1`.
     case pattern([UInt8], origin: String)
-    /// A file of more than so many bytes.
+    /// A file larger than this many bytes.
     case largerThan(UInt64)
-    /// Something in a folder that holds this file, which marks it as not worth a backup.
+    /// An entry of a folder that holds this file, which marks the folder as not worth a backup.
     case inMarkedFolder(mark: [UInt8], origin: String)
-    /// Something on another file system than the root it was reached from.
+    /// An entry on another file system than the root above it.
     case otherFileSystem
 
-    /// The reason in words; it may hold control bytes of a pattern or a name.
+    /// The reason in words. It may contain control bytes of a pattern or a name.
     public var description: String {
         switch self {
         case .pattern(let text, let origin):
@@ -33,23 +32,23 @@ public enum SkipReason: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What becomes of an entry.
+/// The decision about an entry.
 public enum FilterDecision: Equatable, Sendable {
-    /// It is taken, and of a folder what is beneath it is asked about in turn.
+    /// It is included. If it is a folder, its entries are decided in turn.
     case include
-    /// The folder is taken, what is beneath it is left out.
+    /// The folder is included, and everything beneath it is left out.
     case includeWithoutContents(SkipReason)
-    /// It is left out with all beneath it.
+    /// It is left out with everything beneath it.
     case exclude(SkipReason)
 }
 
-/// A file whose presence says that its folder's content is not worth a backup.
+/// A file whose presence marks the content of its folder as not worth a backup.
 public struct FolderMark: Hashable, Sendable {
     /// The file's name.
     public var name: [UInt8]
-    /// What the file must begin with; empty when its presence is enough.
+    /// The bytes with which the file must begin; empty if its presence is enough.
     public var header: [UInt8]
-    /// The flag that asked for it, for messages.
+    /// The flag that asked for the mark, for messages.
     public var origin: String
 
     /// Makes a mark.
@@ -65,7 +64,7 @@ public struct FolderMark: Hashable, Sendable {
         header: Array("Signature: 8a477f597d28d172789f06886806bc55".utf8),
         origin: "--exclude-caches")
 
-    /// Parses the `NAME[:HEADER]` of `--exclude-if-present`; nil when the name is empty or holds a slash.
+    /// Parses the `NAME[:HEADER]` of `--exclude-if-present`; nil if the name is empty or contains a slash.
     public init?(_ argument: [UInt8]) {
         let parts = argument.split(
             separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
@@ -75,79 +74,80 @@ public struct FolderMark: Hashable, Sendable {
     }
 }
 
-/// What the user asked a backup to leave out.
+/// The user's rules for what a backup leaves out.
 public struct BackupExclusions: Sendable {
-    /// Patterns in the order in which they were given: the last one that matches decides.
+    /// Patterns in the order in which they were given; the last one that matches decides.
     public var patterns: [PathPattern] = []
     /// Marks of folders whose content is left out.
     public var marks: [FolderMark] = []
     /// Regular files larger than this many bytes are left out.
     public var largestFile: UInt64?
-    /// Whether to stay on each root's file system.
+    /// True if the walk stays on each root's file system.
     public var oneFileSystem = false
-    /// Whether `.bakignore` files count.
+    /// True if `.bakignore` files count.
     public var honoursIgnoreFiles = true
-    /// Whose `.bakignore` files count without a word, by uid; nil for everybody's. What another's leaves out is told.
+    /// The user, by uid, whose `.bakignore` files count silently; nil trusts every owner. A file of another owner that
+    /// leaves entries out is reported.
     public var trustedOwner: UInt32?
-    /// Whether lines of `.bakignore` files that leave nothing out are told of.
+    /// True if lines of `.bakignore` files that leave nothing out are reported.
     public var tellsUnmatchedLines = false
 
-    /// Leaves out nothing but what `.bakignore` files name.
+    /// Leaves out only entries that `.bakignore` files name.
     public init() {}
 }
 
-/// How a file begins, and whose it is.
+/// The start of a file, with its owner.
 public struct FileStart: Sendable {
     /// Its first bytes.
     public var bytes: [UInt8]
     /// Its owner, by uid.
     public var owner: UInt32
-    /// Whether its mode lets others write it.
+    /// True if its mode lets other users write it.
     public var othersMayWrite: Bool
 
-    /// Makes one.
+    /// Makes a file start.
     public init(_ bytes: [UInt8], owner: UInt32 = 0, othersMayWrite: Bool = false) {
         (self.bytes, self.owner, self.othersMayWrite) = (bytes, owner, othersMayWrite)
     }
 }
 
-/// Reads up to so many bytes from the start of a regular file; nil when there is none, or it cannot be read.
+/// Reads up to `count` bytes from the start of a regular file; returns nil if there is none or it cannot be read.
 public typealias FileStartReader = (_ path: [UInt8], _ count: Int) -> FileStart?
 
 /// Decides for each path of a walk.
 public struct PathFilter: Sendable {
-    /// What is known of a folder on the way to the current path.
+    /// The state of a folder above the current path.
     private struct Level: Sendable {
         /// At or beneath a root.
         var isInside = false
-        /// How many components lie above the root.
+        /// How many components are above the root.
         var top = 0
         /// The device of the nearest root.
         var device: UInt64?
         var ignoreRules: IgnoreRules?
         /// The depth of the nearest folder above that has rules.
         var rulesAbove: Int?
-        /// Whose rules they are, until it has been said.
+        /// The owner of these rules if not trusted; nil once that has been reported.
         var stranger: Stranger?
         var mark: FolderMark?
     }
 
     private let exclusions: BackupExclusions
     private let roots: Set<[UInt8]>
-    /// The lengths of the roots: most paths have none of them, and need not be hashed.
+    /// The lengths of the roots. Most paths have another length and need not be hashed.
     private let rootLengths: Set<Int>
     private var trail: PatternTrail
     private var cursor = PathCursor()
     private var levels: [Level] = []
-    /// What is to be said of the ignore files that were met since it was last taken.
+    /// Messages about the ignore files that were met since the last call of `takeRemarks`.
     private var remarks: [String] = []
-    /// The ignore files of others that leave something out, since they were last taken.
+    /// Untrusted ignore files that have left something out since the last call of `takeStrangers`.
     private var strangers: [Stranger] = []
-    /// The device of each root that the walk has come to.
+    /// The device of each root that the walk has reached.
     private var rootDevices: [[UInt8]: UInt64] = [:]
 
-    /// Makes a filter for one walk of `roots`, absolute paths without the leading slash. `topDevice` is the
-    /// device of the root of everything, which no walk visits.
+    /// Makes a filter for one walk of `roots`, which are absolute paths without the leading slash. `topDevice` is the
+    /// device of `/`, which no walk visits.
     public init(_ exclusions: BackupExclusions, roots: [[UInt8]], topDevice: UInt64? = nil) {
         self.exclusions = exclusions
         self.roots = Set(roots)
@@ -156,7 +156,7 @@ public struct PathFilter: Sendable {
         trail = PatternTrail(exclusions.patterns)
     }
 
-    /// Decides about the entry at `path`. A root must be asked about before what is beneath it.
+    /// Decides about the entry at `path`. A root must be decided before the entries beneath it.
     public mutating func decide(
         _ path: [UInt8], _ stat: FileStat, reading readStart: FileStartReader
     ) -> FilterDecision {
@@ -189,13 +189,13 @@ public struct PathFilter: Sendable {
         return .include
     }
 
-    /// Says that nothing more is asked about.
+    /// Ends the walk: no entry is decided after this.
     mutating func finish() { leave(levels.count) }
 
-    /// The patterns that have had the last word on nothing so far.
+    /// The patterns that have decided about no entry so far.
     var unmatchedPatterns: [PathPattern] { trail.unmatched }
 
-    /// Forgets the lowest folders on the way.
+    /// Forgets the lowest `count` folders.
     private mutating func leave(_ count: Int) {
         if exclusions.tellsUnmatchedLines {
             for level in levels.suffix(count) {
@@ -205,22 +205,22 @@ public struct PathFilter: Sendable {
         levels.removeLast(count)
     }
 
-    /// Takes what is to be said of the ignore files that were met: lines that match nothing.
+    /// Returns and clears the messages about ignore files: lines that match nothing.
     public mutating func takeRemarks() -> [String] {
         defer { remarks = [] }
         return remarks
     }
 
-    /// An ignore file of somebody who is not trusted; nil for the owner of one that is only open to others.
+    /// An ignore file that is not trusted. Its owner is nil if the owner is trusted but others may write the file.
     typealias Stranger = (path: String, owner: UInt32?)
 
-    /// Takes the ignore files that leave something out and are a stranger's.
+    /// Returns and clears the untrusted ignore files that have left something out.
     mutating func takeStrangers() -> [Stranger] {
         defer { strangers = [] }
         return strangers
     }
 
-    /// The pattern with the last word on the current path.
+    /// Returns the pattern that decides about the current path.
     private mutating func lastMatch(_ path: [UInt8], isFolder: Bool, top: Int) -> PathPattern? {
         if let index = trail.lastMatch(path, isFolder: isFolder, below: top) { return trail.patterns[index] }
         var next = levels.indices.last
@@ -239,7 +239,7 @@ public struct PathFilter: Sendable {
         return nil
     }
 
-    /// Looks at the next folder on the way to the current path.
+    /// Examines the next folder above the current path.
     private mutating func level(of folder: [UInt8], _ readStart: FileStartReader) -> Level {
         let depth = levels.count
         let maybeRoot = folder.isEmpty || rootLengths.contains(folder.count)

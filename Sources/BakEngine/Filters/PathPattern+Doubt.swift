@@ -1,5 +1,5 @@
-// PathPattern+Doubt: patterns that can match nothing, or hardly what was meant by them. A pattern that matches nothing
-// leaves nothing out, and only a zero would tell.
+// PathPattern+Doubt: finds patterns that cannot match anything, or probably match something else than was meant.
+// Without a warning, a pattern that matches nothing would go unnoticed.
 
 import BakCore
 
@@ -7,13 +7,13 @@ extension PathPattern {
     /// The pattern in quotes, for messages.
     public var quoted: String { "'\(String(decoding: text, as: UTF8.self))'" }
 
-    /// What is to be said of the pattern when it had the last word on nothing.
+    /// The message for a pattern that decided about no entry.
     public var uselessness: String {
         "\(isNegated ? "took nothing back" : "left nothing out"): \(origin) \(quoted)"
     }
 
-    /// Why the pattern matches nothing or something else than was meant, wherever it is used; nil if nothing is to be
-    /// said against it. What follows is the end of a message: `'../x' matches nothing, because ...`.
+    /// Why the pattern matches nothing, or probably not what was meant, wherever it is used; nil if there is no
+    /// objection. The text ends a message: `'../x' matches nothing, because ...`.
     public var doubt: String? {
         let body = isNegated ? text.dropFirst() : text[...]
         let components = body.split(separator: UInt8(ascii: "/"))
@@ -28,7 +28,7 @@ extension PathPattern {
             return
                 "matches only a file with that name: variables are not replaced here; write the path in full"
         }
-        // A blank that a backslash stands before is meant.
+        // A blank after a backslash is intended.
         switch body.dropLast().last == UInt8(ascii: "\\") ? nil : body.last {
         case UInt8(ascii: " "), UInt8(ascii: "\t"):
             return "ends with a blank, which counts as part of the name"
@@ -50,7 +50,8 @@ extension PathPattern {
         return nil
     }
 
-    /// Why the pattern can match nothing at or beneath `roots`, absolute paths without the leading slash.
+    /// Returns why the pattern can match nothing at or beneath `roots`, which are absolute paths without the leading
+    /// slash.
     public func doubt(beneath roots: [[UInt8]]) -> String? {
         if let doubt { return doubt }
         let canMatch = roots.contains { root in
@@ -72,7 +73,7 @@ extension PathPattern {
         }
     }
 
-    /// Whether a shell would make several words of it: `*.{jpg,JPG}`.
+    /// True if a shell would expand it to several words: `*.{jpg,JPG}`.
     private func holdsBraces(_ body: ArraySlice<UInt8>) -> Bool {
         guard let start = body.firstIndex(of: UInt8(ascii: "{")),
             body[..<start].last != UInt8(ascii: "\\"),

@@ -1,15 +1,15 @@
-// PathPattern: a pattern for whole paths, in the two languages that users know: restic's globs on the command
-// line and gitignore's lines in `.bakignore`. A path is given as its components.
+// PathPattern: a pattern for whole paths, in the two languages that users know: restic's globs on the command line and
+// gitignore's lines in `.bakignore`. A path is given as its components.
 //
-// A pattern matches an entry by its whole path. That what lies beneath a matching folder goes the same way is
-// the filters' doing (PatternTrail, PathFilter). `**` gives way like the star of Glob: only the last one, by
-// one component, so a match takes at most pattern times path steps.
+// A pattern matches an entry by its whole path. The filters (PatternTrail, PathFilter) apply a folder's match to
+// everything beneath it. On a mismatch only the last `**` takes one more component, like the star in Glob, so a match
+// takes at most pattern times path steps.
 
 /// A compiled pattern.
 public struct PathPattern: Hashable, Sendable {
     private enum Part: Hashable, Sendable {
         case name(Glob)
-        /// `**`: any number of components, none included.
+        /// `**`: any number of components, including none.
         case anyComponents
     }
 
@@ -17,29 +17,29 @@ public struct PathPattern: Hashable, Sendable {
     public let text: [UInt8]
     /// Where it was written: `--exclude`, `--exclude-file list.txt`, …
     public let origin: String
-    /// Whether it takes back what earlier patterns matched.
+    /// True if it takes back what earlier patterns matched.
     public let isNegated: Bool
-    /// Whether letters match without regard to case.
+    /// True if letters match without regard to case.
     public let ignoresCase: Bool
-    /// Whether it matches folders alone.
+    /// True if it matches only folders.
     let matchesFoldersOnly: Bool
     private var parts: [Part] = []
-    /// The only part, when the pattern is about an entry's name wherever it lies.
+    /// The only part, if the pattern matches an entry's name in any folder.
     private var nameOnly: Glob?
 
-    /// Compiles a pattern of the command line: without a leading slash it matches any run of components, with
-    /// one the absolute path from the root; a trailing slash asks for a folder; a leading `!` negates. Throws
-    /// `PatternError` if it names nothing or cannot be compiled.
+    /// Compiles a pattern of the command line. Without a leading slash it matches at any depth; with one it matches the
+    /// absolute path from the root. A trailing slash restricts it to folders, and a leading `!` negates it.
     ///
     /// - Parameter origin: where it was given, for messages.
+    /// - Throws: `PatternError` if it names nothing or cannot be compiled.
     public init(
         _ pattern: [UInt8], origin: String, ignoringCase: Bool = false
     ) throws(PatternError) {
         try self.init(pattern, origin: origin, ignoringCase: ignoringCase, isGitignore: false)
     }
 
-    /// Compiles a line of an ignore file after the rules of gitignore: a slash before the last character
-    /// anchors it to the folder that holds the file.
+    /// Compiles a line of an ignore file by the rules of gitignore: a slash before the last character anchors the
+    /// pattern to the file's folder.
     init(gitignore line: [UInt8], origin: String) throws(PatternError) {
         try self.init(line, origin: origin, ignoringCase: false, isGitignore: true)
     }
@@ -71,7 +71,7 @@ public struct PathPattern: Hashable, Sendable {
                     parts.append(.name(try Glob(component)))
                 }
             }
-            // gitignore's `folder/**` is about what lies in the folder, not about the folder.
+            // gitignore's `folder/**` matches what is in the folder, not the folder.
             if isGitignore, components.count > 1, parts.last == .anyComponents {
                 parts.insert(.name(try Glob(Array("*".utf8)[...])), at: parts.count - 1)
             }
@@ -81,8 +81,8 @@ public struct PathPattern: Hashable, Sendable {
         if parts.count == 2, parts[0] == .anyComponents, case .name(let glob) = parts[1] { nameOnly = glob }
     }
 
-    /// Whether the pattern matches the entry with these components as a whole. The components must be
-    /// folded when `ignoresCase`.
+    /// True if the pattern matches the entry with these components as a whole. If `ignoresCase`, the caller folds the
+    /// components.
     func matches(_ components: ArraySlice<ArraySlice<UInt8>>, isFolder: Bool) -> Bool {
         if matchesFoldersOnly && !isFolder { return false }
         if let nameOnly { return components.last.map(nameOnly.matches) ?? false }
@@ -112,13 +112,13 @@ public struct PathPattern: Hashable, Sendable {
         return parts[part...].allSatisfy { $0 == .anyComponents }
     }
 
-    /// Whether the pattern matches the entry at `path` as a whole.
+    /// True if the pattern matches the entry at `path` as a whole.
     func matches(_ path: [UInt8], isFolder: Bool) -> Bool {
         let names = (ignoresCase ? CaseFolding.fold(path) : path).split(separator: UInt8(ascii: "/"))
         return matches(names[...], isFolder: isFolder)
     }
 
-    /// Whether something beneath the folder with these components could match. Errs towards yes.
+    /// True if something beneath the folder with these components might match. It may be true in error, but not false.
     func mayMatchBeneath(_ components: ArraySlice<ArraySlice<UInt8>>) -> Bool {
         for (part, component) in zip(parts, components) {
             guard case .name(let glob) = part else { return true }

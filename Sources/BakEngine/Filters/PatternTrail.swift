@@ -1,18 +1,18 @@
-// PatternTrail: which of an ordered list of patterns has the last word on a path, where a pattern that matches
-// a folder speaks for all beneath it. Answers for the folders on the way to a path are kept, so that a sorted
-// walk tries each pattern once for each entry.
+// PatternTrail: finds the last pattern of an ordered list that applies to a path. A pattern that matches a folder
+// applies to everything beneath it. The results for the folders above a path are kept, so that a sorted walk tries each
+// pattern once per entry.
 
 import BakCore
 
-/// The components of the path that a walk has come to.
+/// The components of the walk's current path.
 struct PathCursor: Sendable {
     private(set) var components: [ArraySlice<UInt8>] = []
-    /// How many bytes of the path each component ends after.
+    /// For each component, the offset in the path at which it ends.
     private(set) var ends: [Int] = []
     private var folder: [UInt8] = []
 
-    /// Moves to `path`. Returns how many leading components, the last one never among them, name the same
-    /// folders as before.
+    /// Moves to `path`. Returns how many leading components name the same folders as before. The last component never
+    /// counts.
     mutating func move(to path: [UInt8]) -> Int {
         let slash = UInt8(ascii: "/")
         let nameStart = (path.lastIndex(of: slash) ?? -1) + 1
@@ -23,12 +23,12 @@ struct PathCursor: Sendable {
             ends[ends.count - 1] = path.count
             return components.count - 1
         }
-        // Whole components only: each of them ends with a slash in both. What is given up is counted, not what is kept,
-        // so that a step in a deep folder costs no more than one in any other.
+        // Keep whole components only: each ends with a slash in both paths. Count the dropped components, not the kept
+        // ones, so that a step in a deep folder costs no more than in any other.
         let kept = max(0, components.count - 1) - folder[common...].count { $0 == slash }
         components.removeLast(components.count - kept)
         ends.removeLast(ends.count - kept)
-        // Folders have bytes of their own: a part of this path would keep all of it in memory.
+        // Folders get bytes of their own: a slice of this path would keep all of it in memory.
         for part in path[((ends.last ?? -1) + 1)...].split(separator: slash) {
             components.append(part.endIndex == path.count ? part : ArraySlice(Array(part)))
             ends.append(part.endIndex)
@@ -38,15 +38,15 @@ struct PathCursor: Sendable {
     }
 }
 
-/// An ordered list of patterns and the way to the path last asked about.
+/// An ordered list of patterns, and its results for the last path.
 struct PatternTrail: Sendable {
     let patterns: [PathPattern]
-    /// Which of them have had the last word on something.
+    /// For each pattern: true if it has decided about an entry.
     private var haveMatched: [Bool]
     private let foldsCase: Bool
     private var cursor = PathCursor()
     private var foldedCursor = PathCursor()
-    /// For the folder of each depth on the way: the last pattern that matches it or a folder above it.
+    /// For the folder at each depth: the last pattern that matches it or a folder above it.
     private var levels: [Int?] = [nil]
 
     init(_ patterns: [PathPattern]) {
@@ -55,16 +55,17 @@ struct PatternTrail: Sendable {
         foldsCase = patterns.contains(where: \.ignoresCase)
     }
 
-    /// The patterns that have had the last word on nothing so far, each once.
+    /// The patterns that have decided about no entry so far, each once.
     var unmatched: [PathPattern] {
         var known = Set(patterns.indices.filter { haveMatched[$0] }.map { patterns[$0] })
         return patterns.filter { known.insert($0).inserted }
     }
 
-    /// The index of the last pattern that matches `path` or a folder above it below `top`, if any.
+    /// Returns the index of the last pattern that matches `path` or a folder above it that is deeper than `top`; nil if
+    /// none does.
     ///
-    /// - Parameter top: how many leading components are never matched by themselves. It must be the same for
-    ///   all paths beneath one folder.
+    /// - Parameter top: how many leading components are never matched on their own. It must be the same for all paths
+    ///   beneath one folder.
     mutating func lastMatch(_ path: [UInt8], isFolder: Bool, below top: Int = 0) -> Int? {
         guard !patterns.isEmpty else { return nil }
         var shared = cursor.move(to: path)
@@ -78,7 +79,7 @@ struct PatternTrail: Sendable {
         return lastMatch(depth: depth, isFolder: isFolder)
     }
 
-    /// The last match of the first `depth` components, given the answer for the folder above.
+    /// Returns the last match for the first `depth` components, given the result for the folder above.
     private mutating func lastMatch(depth: Int, isFolder: Bool) -> Int? {
         let inherited = levels[depth - 1]
         var index = patterns.count - 1
@@ -94,7 +95,7 @@ struct PatternTrail: Sendable {
         return inherited
     }
 
-    /// Whether a pattern that is not negated could match something beneath the folder last asked about.
+    /// True if a pattern that is not negated might match something beneath the last folder that was asked about.
     func mayMatchBeneath() -> Bool {
         patterns.contains { pattern in
             !pattern.isNegated

@@ -1,46 +1,47 @@
-// RestoreFilter: which paths of a snapshot come back. Without `--include` everything does; `--exclude` wins over
-// `--include`. A folder that is not included itself is made only when something beneath it is restored.
+// RestoreFilter: decides which paths of a snapshot a restore brings back. Without `--include` all are included.
+// `--exclude` takes precedence over `--include`. A folder that is not included itself is made only if something beneath
+// it is restored.
 
-/// What a filter says of an entry.
+/// The decision about an entry.
 public enum RestoreDecision: Sendable {
     /// Restore it.
     case include
     /// Do not restore this folder for its own sake; something beneath it may be wanted.
     case onlyAsAncestor
-    /// Leave it out; nothing beneath it is wanted.
+    /// Leave it out, with everything beneath it.
     case exclude
 }
 
-/// Decides for each path of a restore.
+/// Decides about each path of a restore.
 public struct RestoreFilter: Sendable {
     private var includes: PatternTrail
     private var excludes: PatternTrail
-    /// Files of these groups are included, too.
+    /// Files of these groups are included too.
     private var groups: ChosenGroups?
     private var includesGroupsOnly = false
 
-    /// Makes a filter. In both lists the last pattern that matches decides.
+    /// Makes a filter. In each list the last pattern that matches decides.
     public init(includes: [PathPattern] = [], excludes: [PathPattern] = []) {
         self.includes = PatternTrail(includes)
         self.excludes = PatternTrail(excludes)
     }
 
-    /// Whether nothing is ever left out.
+    /// True if nothing is ever left out.
     public var isEmpty: Bool { includes.patterns.isEmpty && excludes.patterns.isEmpty }
 
-    /// The patterns that something should match.
+    /// The include patterns that should match something.
     var includesToMatch: [PathPattern] { includes.patterns.filter { !$0.isNegated } }
 
-    /// A filter that includes the files which belong together with one of those in `groups`, too; with `only`
-    /// nothing else.
+    /// Returns a filter that also includes the files that belong to one of `groups`. With `only` it includes nothing
+    /// else.
     func including(_ groups: ChosenGroups, only: Bool) -> RestoreFilter {
         var filter = self
         (filter.groups, filter.includesGroupsOnly) = (groups, only)
         return filter
     }
 
-    /// Decides about the entry at `path`, and names the pattern that left it out, if one did. Cheapest in the
-    /// order of the snapshot, correct in any.
+    /// Decides about the entry at `path`, and names the pattern that left it out, if one did. Entries may come in any
+    /// order; the order of the snapshot is fastest.
     public mutating func decide(
         _ path: [UInt8], isFolder: Bool
     ) -> (decision: RestoreDecision, reason: SkipReason?) {

@@ -1,9 +1,9 @@
-// SourceFilter: a PathFilter that looks into the source itself for marks and ignore files.
+// SourceFilter: a PathFilter that reads marks and ignore files from the source itself.
 
 import BakCore
 import BakStorage
 
-/// Decides for each entry of one walk. For one thread.
+/// Decides about each entry of one walk. For one thread.
 public final class SourceFilter {
     private var filter: PathFilter
     private let tree: any SourceTree
@@ -15,24 +15,24 @@ public final class SourceFilter {
         self.tree = tree
     }
 
-    /// Whether a decision needs more than a path and whether it is a folder's.
+    /// True if a decision needs a full stat, not just the path and whether it is a folder.
     public let needsStats: Bool
 
-    /// Decides about an entry that is no folder, unless `needsStats`.
+    /// Decides about an entry that is not a folder, unless `needsStats`.
     package func decide(unseen path: [UInt8]) -> FilterDecision { decide(path, FileStat(type: .regular)) }
 
-    /// Decides about an entry; the entries of a walk come in its order.
+    /// Decides about an entry. Entries must come in the order of the walk.
     public func decide(_ path: [UInt8], _ stat: FileStat) -> FilterDecision {
         filter.decide(path, stat) { path, count in start(of: path, count) }
     }
 
-    /// Says that nothing more is asked about.
+    /// Ends the walk: no entry is decided after this.
     package func finish() { filter.finish() }
 
-    /// The patterns that have had the last word on nothing so far.
+    /// The patterns that have decided about no entry so far.
     var unmatchedPatterns: [PathPattern] { filter.unmatchedPatterns }
 
-    /// Takes what is to be said of the ignore files that were met.
+    /// Returns and clears the messages about ignore files.
     package func takeRemarks() -> [String] {
         filter.takeRemarks()
             + filter.takeStrangers().map { path, owner in
@@ -50,7 +50,8 @@ public final class SourceFilter {
         guard let file = try? tree.open(path) else { return nil }
         defer { file.close() }
         guard let stat = try? file.stat() else { return nil }
-        // A group of one is its owner; who is in any other is not known here, but in root's nobody is by chance.
+        // A group may have its owner as its only member, but that is not known here. No user is in root's group by
+        // accident.
         let othersMayWrite = stat.mode & 0o002 != 0 || stat.mode & 0o020 != 0 && stat.gid != 0
         let bytes = try? [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             filled = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: 0)
