@@ -1,11 +1,11 @@
-// BackupParents: the earlier snapshots that a backup uses. It compares files with some; an archive follows some; and
-// some tell how many files there were.
+// BackupParents: the earlier snapshots that a backup uses. Each has one or more uses: the backup compares files with
+// it, an archive follows it, or it tells how many files there were.
 //
 // Always holds: an archive follows every snapshot that may hold an entry which no other followed snapshot has. These
 // are the latest complete snapshot, each archive that no other stands for, and the last commit of each interrupted run
 // after the latest. The record names only snapshots that were followed. A backup follows a limited number of archives;
-// the next backup follows the rest. A snapshot with a damaged record takes part through its spare. An archive ends
-// rather than skip a snapshot that cannot be followed.
+// the next backup follows the rest. A snapshot with a damaged record takes part through its spare. The backup of an
+// archive fails rather than skip a snapshot that cannot be followed.
 
 import BakCore
 import BakFormat

@@ -63,7 +63,7 @@ public final class Backup: Sendable {
     /// A run begins again, and keeps the packs it has stored, in three cases. The source must be repeatable.
     /// - A collection ended the run's session.
     /// - Another program removed or added a parent. The run continues with the parents that are there now.
-    /// - Something that the run had stored but not published was removed. This is forgiven once.
+    /// - Something that the run had stored but not published was removed. This repeats the run only once.
     ///
     /// - Throws: Failures of the repository; `RepositoryError.keepsChanging` if beginning again did not help. Failures
     ///   of the source are events and counters.

@@ -65,7 +65,7 @@ extension ParentComparer {
         }
     }
 
-    /// Keeps a parent's file at a path where another parent's file, or the source's, continues. If the source has
+    /// Keeps a parent's file whose path continues with another parent's file, or with the source's. If the source has
     /// nothing there any more, nothing tells which of two branches has the later content, so both are kept.
     func keepFormer(
         _ track: ParentTrack, _ segment: ManifestSegmentDecoder, _ path: [UInt8], _ content: FileContent?,

@@ -74,8 +74,8 @@ final class ParentTrack {
         emptiedCounts = fileCounts
     }
 
-    /// Moves to the first open entry before `path`. If there is none, moves to the entry at `path`, which then counts
-    /// as dealt with.
+    /// Moves to the first entry before `path` that is not dealt with. If there is none, moves to the entry at `path`,
+    /// which then counts as dealt with.
     func seek(_ path: [UInt8]) {
         guard let segment = next() else {
             standing = .absent
@@ -88,7 +88,7 @@ final class ParentTrack {
         }
     }
 
-    /// Moves to the first open entry that is before, at or beneath `path`; nil stands for any entry.
+    /// Moves to the first entry before, at or beneath `path` that is not dealt with. With nil, any entry counts.
     func seek(through path: [UInt8]?) {
         guard let segment = next() else {
             standing = .absent

@@ -24,8 +24,8 @@ struct SourceTally {
     private var hasLinks: [Bool]
     /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// The content of files that one parent has unchanged but that a parent which tells how many files there were does
-    /// not have.
+    /// The content of files that are the same in one parent but missing in another that tells how many files there
+    /// were.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {

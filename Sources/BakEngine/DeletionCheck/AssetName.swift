@@ -166,7 +166,7 @@ public struct AssetName: Hashable, Sendable {
             break
         }
         if key.isEmpty { return (name, false) }
-        // An iPhone names the edited copy of IMG_1234 IMG_E1234, and its AAE file IMG_O1234.
+        // An iPhone names the edited copy of IMG_1234 IMG_E1234, and the sidecar IMG_O1234.
         if key.starts(with: "img_e".utf8) || key.starts(with: "img_o".utf8), key.count > 5, isDigit(key[5]) {
             key.remove(at: 4)
         }

@@ -1,6 +1,6 @@
-// Privileges: the parts of a stored entry that could give extra rights to whoever made it or runs it: set-id bits,
-// capabilities and other security attributes, device files. Anyone who fills a repository decides what is in it, so a
-// restore brings these parts back only on request.
+// Privileges: the parts of a stored entry that could give extra rights to its author or to a user who runs it: set-id
+// bits, capabilities and other security attributes, device files. Anyone who fills a repository decides what is in it,
+// so a restore brings these parts back only on request.
 
 import BakCore
 import BakFormat

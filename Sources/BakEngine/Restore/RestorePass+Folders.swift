@@ -4,8 +4,8 @@ import BakCore
 import BakStorage
 
 extension RestorePass {
-    /// Up to this many other entries' folders that are the same as one folder are distinguished. The limit exists
-    /// because each of them needs another reading of the manifest.
+    /// How many other entries' folders may be the same as one folder before the restore stops telling them apart. For
+    /// each of them the manifest is read again.
     private static let mostOthers = 16
 
     /// Makes the missing folders above an entry: those that are wanted only as ancestors, and those that the manifest

@@ -76,7 +76,7 @@ public enum ReplacedEntry: Sendable, Equatable {
 public enum RestoreEvent: Sendable {
     /// An entry is in its place, or would be in a dry run.
     case restored(ManifestEntry)
-    /// The entry that is restored next has replaced another state of it, or would.
+    /// The entry that is restored next has replaced another state of itself, or would.
     case replaced(path: [UInt8], ReplacedEntry)
     /// An existing item stays, for the given reason.
     case kept(path: [UInt8], reason: String)
@@ -101,7 +101,7 @@ public struct RestoreReport: Sendable {
     public var bytes: UInt64 = 0
     /// Bytes of the files handled so far, including those in progress, kept or linked. It measures progress.
     public var processedBytes: UInt64 = 0
-    /// Number of entries that replaced another state of them.
+    /// Number of entries that replaced another state of themselves.
     public var replaced: UInt64 = 0
     /// Number of these that were newer at the target.
     public var replacedNewer: UInt64 = 0

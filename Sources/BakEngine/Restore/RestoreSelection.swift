@@ -317,8 +317,8 @@ extension RestoreSelection {
     }
 }
 
-/// Tells whether two names belong to one file in one state; only such names are linked. A file may change between the
-/// reading of its first name and the next, and some media give two files the same inode number.
+/// Identifies one file in one state. Only names with equal keys are linked. A file may change between the reading of
+/// its first name and the next, and some media give two files the same inode number.
 struct LinkKey: Hashable {
     private var inode: InodeKey
     private var size: UInt64
