@@ -1,4 +1,5 @@
-// bakstore: a deduplicating backup. The program's outside: arguments in, exit code out.
+// bakstore: a deduplicating backup. The program's entry point: it passes the arguments to `Commands` and exits with the
+// code that they return.
 
 import BakCore
 import BakPosix

@@ -1,4 +1,4 @@
-// BackupSource: what a backup reads, from what the command line says: files of this machine, or the standard input.
+// BackupSource: finds what a backup reads, as the command line says: files on this machine, or standard input.
 
 import BakCore
 import BakEngine
@@ -6,13 +6,13 @@ import BakPosix
 import BakStorage
 
 extension Flags {
-    /// Those that leave things out.
+    /// Flags that leave files out.
     static let exclusions: [AnyFlag] = [
         .exclude, .iexclude, .excludeFile, .excludeCaches, .excludeIfPresent, .excludeLargerThan,
         .oneFileSystem, .noIgnoreFiles,
     ]
 
-    /// Those that name files with lists of paths.
+    /// Flags that name files with lists of paths.
     static let lists: [AnyFlag] = [.filesFrom, .filesFromRaw]
 }
 
@@ -46,10 +46,11 @@ extension AnyFlag {
 }
 
 extension Invocation {
-    /// What is wrong with the paths that it names; nil when nothing is.
+    /// What is wrong with the paths that the invocation names; nil if nothing is.
     var pathComplaint: String? { operands.contains([]) ? "a PATH must not be empty" : nil }
 
-    /// What is wrong with the source that it names, for a purpose such as `back up`; nil when nothing is.
+    /// Returns what is wrong with the source that the invocation names; nil if nothing is. `purpose` is a verb such as
+    /// `back up`.
     func sourceComplaint(to purpose: String) -> String? {
         if let pathComplaint { return pathComplaint }
         let isStdin = has(.stdin)
@@ -72,17 +73,18 @@ extension Invocation {
 struct BackupSource {
     /// The files.
     let tree: any SourceTree
-    /// The paths that are backed up, absolute without the leading slash. A link that was named is none of them, but the
-    /// way to one.
+    /// The paths that are backed up, absolute without the leading slash. For a PATH that is a link, this is the path
+    /// that the link leads to.
     let roots: [[UInt8]]
-    /// Paths that were asked for and are not there.
+    /// PATHs that do not exist.
     let missing: [[UInt8]]
-    /// The PATHs that lead elsewhere by links, as they were written: absolute, without the leading slash.
+    /// PATHs that lead elsewhere through links, as the user wrote them: absolute, without the leading slash.
     let written: [[UInt8]]
-    /// Whether it is the standard input, which has no place, no size and no second reading.
+    /// True if the source is the standard input, which has no place and no size and cannot be read twice.
     let isStream: Bool
 
-    /// Finds what the invocation names. Throws when nothing of it is there; a backup lists what is missing of it.
+    /// Finds the paths that the invocation names. Throws if none of them is there; if some are, `missing` has the
+    /// others.
     init(_ invocation: Invocation, _ context: CommandContext) throws {
         isStream = invocation.has(.stdin)
         if isStream {
@@ -105,8 +107,8 @@ struct BackupSource {
         }
     }
 
-    /// Walks the source a second time, where someone watches, to know how much there is: `note` is told of each entry
-    /// and `finish` of the end, both from the thread that is returned.
+    /// Starts a thread that walks the source a second time to learn how much there is. The thread calls `note` for each
+    /// entry and `finish` at the end. Returns nil if no progress is shown or the source cannot be read twice.
     func countTotals(
         _ exclusions: BackupExclusions, _ reporter: ProgressReporter, _ context: CommandContext,
         note: @escaping @Sendable (FileStat) -> Void, finish: @escaping @Sendable () -> Void
@@ -125,8 +127,8 @@ struct BackupSource {
         }
     }
 
-    /// Throws if a PATH is neither folder nor file. Of a disk's device, a pipe or a socket only the name is stored,
-    /// which is not what whoever names one means; in a folder or a list they are entries as any.
+    /// Throws if a PATH is a device, a pipe or a socket. Only its name would be stored, and the user means its content.
+    /// In a folder or a list, such an entry is like any other.
     private static func expectContent(of path: [UInt8]) throws {
         let kind: String
         switch Machine.status(path)?.type {
@@ -154,7 +156,7 @@ struct BackupSource {
                 + "is it spelt right, and is its disk connected?")
     }
 
-    /// The operands, and the paths that files list.
+    /// Returns the operands, and the paths from the files that flags name.
     private static func paths(_ invocation: Invocation, _ context: CommandContext) throws -> [[UInt8]] {
         var paths: [[UInt8]] = []
         for operand in invocation.operands { paths.append(try path(operand, "PATH", invocation)) }
@@ -184,7 +186,8 @@ struct BackupSource {
         }
     }
 
-    /// What is there is what is meant, whatever its name looks like.
+    /// Returns the path that the text means. If something exists under this very name, it is meant, whatever the name
+    /// looks like.
     private static func path(
         _ text: [UInt8], _ origin: String, _ invocation: Invocation
     ) throws(UsageError) -> [UInt8] {

@@ -1,4 +1,4 @@
-// `bakstore archive remove`: takes what was deleted long ago out of an archive.
+// `bakstore archive remove`: takes gone files out of an archive.
 
 import BakCore
 import BakEngine
@@ -41,20 +41,19 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let operands = try invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }
         var agreed: ArchiveRemovalReport?
-        // What the snapshot has a prune may take meanwhile, if it is forgotten; then it is removed from the one that is
-        // there.
+        // If the snapshot is forgotten meanwhile, a prune may delete its content. Then the removal starts over with the
+        // snapshot that is there.
         return try repository.undisturbed {
             try remove(operands, repository, invocation, context, agreed: &agreed)
         }
     }
 
-    /// Removes it, with a question unless the same is agreed to.
+    /// Removes what the operands name. Asks first, unless the user has agreed to the same removal before.
     private static func remove(
         _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
         _ context: CommandContext, agreed: inout ArchiveRemovalReport?
     ) throws -> ExitCode {
         let (request, branches, namesEarlier) = try removal(operands, repository, invocation, context)
-        // First what there is to remove, then the question, then the removal.
         let (plan, removals) = try plan(request, branches, repository)
         guard !removals.isEmpty else {
             throw CommandFailure(
@@ -85,9 +84,9 @@ extension Commands {
         return .done
     }
 
-    /// What there is to remove, and how: from the latest snapshot of the archive and from each that no later one stands
-    /// for, which the next backup would bring it back from. What the source still has the latest one alone tells; it
-    /// comes last, so that it stays the latest.
+    /// Plans what to remove, and from which snapshots: the latest one of the archive, and each branch, because the next
+    /// backup would bring the files back from it. Only the latest snapshot shows what the source still has. It comes
+    /// last, so that it stays the latest.
     private static func plan(
         _ request: ArchiveRemovalRequest, _ branches: [CommitRecord], _ repository: Repository
     ) throws -> (plan: ArchiveRemovalReport, removals: [ArchiveRemovalRequest]) {
@@ -113,8 +112,9 @@ extension Commands {
         return (plan, removals)
     }
 
-    /// What operands ask for. They name one archive, which goes on from its latest snapshot whichever they name;
-    /// with it, what the archive has that no later snapshot stands for, and whether any names an earlier one.
+    /// Returns the request that the operands make. All operands must name one archive, and the request applies to its
+    /// latest snapshot. `branches` are the archive's other snapshots that no later one stands for. `namesEarlier` is
+    /// true if an operand names an earlier snapshot.
     private static func removal(
         _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
         _ context: CommandContext

@@ -78,7 +78,7 @@ extension Commands {
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
         warnOfPlace(access, source, context)
-        // Most backups know without it what they are of.
+        // Most backups know their paths without a list of the snapshots.
         let known =
             source.missing.isEmpty && source.written.isEmpty
             ? [] : try access.repository.snapshots().readable
@@ -116,7 +116,7 @@ extension Commands {
             if let made = report.snapshot { access.repository.noteSeen(made) }
         }
         ticker.stop()
-        // What can match nothing has been told of.
+        // The user has been warned about patterns that can match nothing.
         let useless = report.unmatchedPatterns.filter { $0.doubt(beneath: source.roots) == nil }
         try output.summarize(report, uselessPatterns: useless)
         if !isEndTold { noteOtherArchive(request, report, context) }
@@ -135,8 +135,8 @@ extension Commands {
         return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
     }
 
-    /// Throws if a check from here has found packs damaged that still count as stored: what has just been stored may
-    /// need them.
+    /// Throws if an earlier check on this machine found damage in packs that the index still names. What was just
+    /// stored may rely on them.
     static func expectNoKnownDamage(_ repository: Repository) throws {
         let damaged = try repository.packsFoundDamaged()
         guard let first = damaged.first else { return }
@@ -175,13 +175,13 @@ extension Commands {
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
         exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
         exclusions.tellsUnmatchedLines = invocation.verbosity >= 1
-        // Root backs up what others have, and answers for it.
+        // Root backs up files of other users. Only root's own `.bakignore` files count without a remark.
         if Machine.isRoot { exclusions.trustedOwner = 0 }
         return exclusions
     }
 
-    /// What the snapshot is of. A path that is not there belongs to it if it did before, so that the snapshot follows
-    /// those that have it, and what is missing is noticed; one that never was there may be a slip.
+    /// Returns the snapshot's paths. A missing path is among them if earlier snapshots of the device had it: the new
+    /// snapshot then follows them, and the loss is noticed. A missing path that no snapshot had may be a typing error.
     private static func paths(
         _ source: BackupSource, of device: String, _ snapshots: [CommitRecord]
     ) -> [[UInt8]] {
@@ -224,8 +224,8 @@ extension Commands {
         return request
     }
 
-    /// An archive does not go on over a snapshot that this machine saw and that is gone: what only that one has would
-    /// be in no later one, and rules would remove it when it is back.
+    /// Throws if this machine has seen a snapshot of the archive that is gone now. The archive would go on without the
+    /// files that only the lost snapshot had, and rules would remove that snapshot once it is back.
     private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
         guard request.archive != .no, repository.isOlder, let older = try repository.olderState() else {
             return
@@ -246,8 +246,8 @@ extension Commands {
                 + "to back up without the archive: --no-archive")
     }
 
-    /// A PATH that has become a link, or lies beneath one now, is another path: the archive of the one before does not
-    /// go on.
+    /// Warns if the archive of a PATH does not go on, and returns true if it has warned. A PATH that has become a link,
+    /// or now lies beneath one, counts as another path than before.
     private static func noteEndedArchive(
         _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
         _ context: CommandContext
@@ -269,9 +269,9 @@ extension Commands {
         return isTold
     }
 
-    /// An archive goes on with exactly its own paths: a first backup of others that overlap with them is none, which
-    /// may be a slip, such as a pattern that the shell expands, or another spelling on a medium that takes both for
-    /// one.
+    /// Warns if the paths of a first backup overlap with those of an archive. An archive goes on only with exactly its
+    /// own paths, so this backup is no archive. That may be a slip: the shell expanded a pattern, or the medium takes
+    /// two spellings for one path.
     private static func noteOtherArchive(
         _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
     ) {
@@ -281,7 +281,7 @@ extension Commands {
         }
         let inodes = Set(request.paths.compactMap(inode))
         let paths = request.paths.sorted { PathOrder.precedes($0, $1) }
-        /// The path of an archive that is one of these, lies beneath one, or has one beneath it.
+        /// Returns a path of the archive that is one of the backup's paths, lies beneath one, or has one beneath it.
         func overlap(_ archive: CommitRecord) -> [UInt8]? {
             archive.paths.first { path in
                 let next = PathOrder.firstIndex(of: paths.count, notBefore: path) { paths[$0] }
@@ -303,13 +303,13 @@ extension Commands {
         }
     }
 
-    /// A backup beside its originals survives a slip of the hand, but not the loss of the disk; one in memory not even
-    /// the night. To be told once is enough.
+    /// Warns before the first backup if the repository lies in memory or on the disk of the files. A backup beside its
+    /// originals survives a slip of the hand, but not the loss of the disk. One warning is enough.
     private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
         let (repository, path) = (access.location.description, Array(access.location.description.utf8))
-        // Names alone: most backups are not the first, and have no more to ask.
+        // Looks at names only: most backups are not the first, and need no further checks.
         guard Machine.names(inFolder: "\(repository)/\(ObjectNames.snapshots)")?.isEmpty ?? true else {
             return
         }

@@ -1,5 +1,5 @@
-// `bakstore benchmark`: reads a library and says what a repository would make of it. It stores nothing: the only file
-// that it ever writes is the report that --html names.
+// `bakstore benchmark`: reads a library and says how large a repository of it would be. It stores nothing: the only
+// file that it ever writes is the report that --html names.
 
 import BakAnalysis
 import BakCore
@@ -39,7 +39,7 @@ extension Commands {
     static func benchmark(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let source = try BackupSource(invocation, context)
         let exclusions = try exclusions(invocation, source, context)
-        // Better now than after hours of reading.
+        // Fails now rather than after hours of reading.
         if let page = invocation[.html] {
             try RepositoryAccess.expectNone(around: page)
             try BenchmarkPage.expectPlace(page)
@@ -76,15 +76,15 @@ extension Commands {
         return report.failedItems > 0 ? .incomplete : .done
     }
 
-    /// An empty repository with the settings that count, and the snapshot to compare with.
+    /// Returns an empty repository with the settings that count, and the snapshot to compare with.
     private static func settings(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> (Repository, LibraryBaseline?) {
         var options = Repository.Options(classes: defaultChunkClasses)
-        // Where chunks end follows from a repository's secret; one that is always the same gives the same figures.
+        // A repository's secret decides where chunks end. A constant secret gives the same figures in every run.
         options.secret = (0..<32).map { UInt8($0) }
         var baseline: LibraryBaseline?
-        // A repository that a profile or the environment names may lie in a drawer.
+        // A repository that a profile or the environment names may not be connected.
         let isNamed = invocation.has(.repo) && !invocation.profileFlags.contains(.repo)
         if invocation.has(.since) || isNamed {
             let repository = try RepositoryAccess.open(
@@ -99,7 +99,7 @@ extension Commands {
             }
         }
         options.compression = invocation[.compression] ?? options.compression
-        // Only lists of files are put into packs here.
+        // Only lists of files go into packs here.
         options.packBytes = 1 << 20
         let imagined = try Repository.imagined(
             options, location: .folder("nowhere"), time: context.clock, random: SystemRandom())

@@ -1,4 +1,4 @@
-// `bakstore cat`: a file of a snapshot, or a part of the repository as JSON.
+// `bakstore cat`: prints a file of a snapshot, or a part of the repository as JSON.
 
 import BakCore
 import BakEngine
@@ -108,7 +108,7 @@ extension Commands {
         return id
     }
 
-    /// The secret stays out: with it, ids could be computed for content of one's choice.
+    /// Prints the configuration without the secret. With the secret, anyone could choose content and compute its id.
     private static func printConfig(_ repository: Repository, _ context: CommandContext) throws {
         let config = repository.config
         try context.printPart { json in

@@ -92,7 +92,7 @@ extension Commands {
     }
 }
 
-/// What a check says while it runs and at its end. Called from the check's threads.
+/// Prints a check's findings and its summary. Called from the check's threads.
 private final class CheckOutput: Reporter, @unchecked Sendable {
     @Sendable func note(_ event: CheckEvent) {
         switch event {
@@ -119,8 +119,8 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
 
     // MARK: The end
 
-    /// - Parameter isOlder: whether this machine has seen more of the repository, so that nothing is repaired before
-    ///   that is meant.
+    /// - Parameter isOlder: true if this machine has seen a newer state of the repository. Then nothing is repaired
+    ///   until the user accepts the older one.
     func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
         if invocation.has(.json) { return try tellSummary(report) }
         if invocation.has(.quiet) { return }
@@ -150,7 +150,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         guard !report.isClean else {
             let isAll = report.unsupportedObjects == 0 && report.harmlessObjects == 0
             let result = "no damage found" + (isAll ? "" : " in the rest")
-            // Whoever is told no more takes it for all that there is.
+            // Without this hint the user would believe that everything was read.
             guard depth == .structure, !report.hasReadAll else {
                 return try context.print(report.hasReadAll ? result : "\(result) in what was read")
             }
@@ -188,7 +188,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         try context.print("DAMAGE: \(damaged); check with the password says what that affects")
     }
 
-    /// How much has been read since when, in this check and those before it.
+    /// Prints how much of the stored data this check and earlier ones have read, and since when.
     private func printCoverage(_ report: CheckReport) throws {
         if report.ranOutOfTime { try context.print("the time was over; the next check goes on from here") }
         let (read, stored) = (
@@ -245,7 +245,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
                     + "them, and then drop what cannot be read with: \(context.command("prune --yes"))")
         }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
-        // What the sources still have heals the snapshots, too.
+        // A new backup of what the sources still have heals the snapshots, too.
         if report.lacksContent, !steps.isEmpty {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }

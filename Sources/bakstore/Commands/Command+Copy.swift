@@ -1,4 +1,4 @@
-// `bakstore copy`: snapshots from one repository to another.
+// `bakstore copy`: copies snapshots from one repository to another.
 
 import BakCore
 import BakEngine
@@ -50,12 +50,12 @@ extension Commands {
         context.complain(about: unreadable, which: "")
         var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
         let complaint = SnapshotFilter(invocation).complaint(among: list.readable)
-        // The filter is about the source, and so is what is suggested.
+        // The filter applies to the source, and so do the suggested commands.
         if let complaint { context.complain(ofSource(source, context).completed(complaint)) }
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
-        // Whoever names one wants to have it there.
+        // A user who names a snapshot wants it to be there as a whole.
         request.looksUpCopies = !invocation.operands.isEmpty
         request.workerCount = Machine.workerCount
         let reporter = context.progress(for: invocation)
@@ -86,13 +86,13 @@ extension Commands {
         return isWhole ? .done : .incomplete
     }
 
-    /// Lets what is suggested be done to the source.
+    /// Returns suggestions that apply to the source.
     private static func ofSource(_ source: RepositoryAccess, _ context: CommandContext) -> SuggestedCommands {
         SuggestedCommands(
             [(.repo, Array(source.location.description.utf8))], isASCII: context.terminal.isASCII)
     }
 
-    /// Lets what is suggested about damage be done to the source.
+    /// Runs `body`. If it finds damage, the suggested commands apply to the source.
     private static func ofSource<Value>(
         _ source: RepositoryAccess, _ context: CommandContext, _ body: () throws -> Value
     ) throws -> Value {
@@ -104,8 +104,8 @@ extension Commands {
         }
     }
 
-    /// The repository to copy to. One that is not there is not made: whether it shall recognise the same content is
-    /// decided when it is made.
+    /// Opens the repository to copy to. A missing one is not made, because its user decides at its creation whether it
+    /// cuts and names content as the source does.
     private static func destination(
         of source: RepositoryAccess, _ invocation: Invocation, _ context: CommandContext
     ) throws -> RepositoryAccess {
@@ -125,7 +125,7 @@ extension Commands {
     }
 }
 
-/// What a copy says while it runs and at its end. Called from any thread.
+/// Prints a copy's events and its summary. Called from any thread.
 private final class CopyOutput: Reporter, @unchecked Sendable {
     private let failures = ReasonTally(toldEach: 20)
 

@@ -1,4 +1,4 @@
-// `bakstore forget --undo`: takes back snapshots that were removed, as long as no prune has made it final.
+// `bakstore forget --undo`: takes back removed snapshots, as long as no prune has deleted their content.
 
 import BakCore
 import BakFormat
@@ -66,7 +66,8 @@ extension Commands {
             + "bakstore forget --undo \(names)\(rest)"
     }
 
-    /// The snapshots that operands name; without any, those that the last run of forget or prune removed.
+    /// Returns the snapshots that the operands name. Without operands, returns those that the last run of forget or
+    /// prune removed.
     private static func chooseForgotten(
         _ invocation: Invocation, _ repository: Repository, _ context: CommandContext
     ) throws -> [ForgottenSnapshot] {
@@ -92,8 +93,7 @@ extension Commands {
                         $0.description.hasPrefix(name)
                     }
             }
-            // What was taken back and removed again has several records; they are one snapshot, of which the last
-            // counts.
+            // A snapshot that was taken back and removed again has several records. The last one counts.
             let unknown = Timestamp(seconds: .min)
             if let last = matches.max(by: { ($0.origin?.time ?? unknown) < ($1.origin?.time ?? unknown) }),
                 matches.allSatisfy({ $0.snapshot.originalID == last.snapshot.originalID })

@@ -1,5 +1,5 @@
-// `bakstore generate`: what is made from the specifications of the commands: manual pages, completions, the reference.
-// And the words that completions ask for: what is in a repository.
+// `bakstore generate`: prints manual pages, completions and the reference, all made from the command specs. It also
+// prints the words that completions ask for, such as the snapshots of a repository.
 
 import BakCodec
 import BakCore
@@ -33,7 +33,7 @@ extension CommandSpec {
         run: Commands.generate)
 }
 
-/// What of a repository, or of the configuration, a word may be.
+/// The kinds of words that completions ask for.
 enum RepositoryWords: String, CaseIterable, Sendable {
     case snapshot, tag, device, host, profile
 }
@@ -72,7 +72,7 @@ extension Commands {
         return ManPage.command(command)
     }
 
-    /// The words of a kind, each once.
+    /// Returns the words of a kind, each once.
     private static func found(
         _ kind: RepositoryWords, _ invocation: Invocation, _ context: CommandContext
     ) throws -> [String] {
@@ -95,7 +95,7 @@ extension Commands {
     }
 }
 
-/// A console at which nobody sits: questions have no answer.
+/// A console without a user: questions get no answer.
 private struct UnattendedConsole: Console {
     let base: any Console
 

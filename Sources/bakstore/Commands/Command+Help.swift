@@ -1,4 +1,4 @@
-// `bakstore help`, `bakstore COMMAND --help`: the command table in words.
+// `bakstore help`, `bakstore COMMAND --help`: print the command table as text.
 
 extension CommandSpec {
     static let help = CommandSpec(
@@ -32,6 +32,6 @@ extension Commands {
 }
 
 extension CommandContext {
-    /// Programs get help in lines as they are.
+    /// The width of help texts; nil for programs, which get lines of any length.
     fileprivate var helpWidth: Int? { isJSON ? nil : terminal.outputWidth }
 }

@@ -47,7 +47,8 @@ extension Commands {
         if let algorithm = invocation[.id] {
             options.idAlgorithm = algorithm
         } else if invocation.has(.shared), !invocation.has(.copyChunkerParams) {
-            // Members put files into each other's repository, and can read its secret.
+            // All members put files into the repository and can read its secret. With xxh3, one member could make a
+            // file that is stored in the place of another's.
             options.idAlgorithm = .sha256
         }
         if let size = invocation[.packSize] { options.packBytes = Int(size) }
@@ -96,7 +97,7 @@ extension Commands {
         return .done
     }
 
-    /// How the repository shall be encrypted; nil for not at all.
+    /// Returns how to encrypt the repository; nil if it is not encrypted.
     private static func encryption(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> Repository.Encryption? {
@@ -120,7 +121,8 @@ extension Commands {
             cost: try PasswordCost.calibrated(by: context.clock), note: KeySlotNote.here(nil, context))
     }
 
-    /// The defaults, or with `--copy-chunker-params` what makes the repository like the one of `--from-repo`.
+    /// Returns the default options. With `--copy-chunker-params`, returns options that make the repository like
+    /// `--from-repo`.
     private static func options(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> Repository.Options {

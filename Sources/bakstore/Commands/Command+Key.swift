@@ -1,4 +1,4 @@
-// `bakstore key`: the passwords that open an encrypted repository.
+// `bakstore key`: lists and changes the passwords that open an encrypted repository.
 
 import BakCodec
 import BakCore
@@ -159,7 +159,7 @@ extension Commands {
     }
 }
 
-/// What is to be done with key slots.
+/// What to do with key slots.
 private enum KeyAction {
     case list, add, passwd
     case remove(String)
@@ -176,7 +176,7 @@ private enum KeyAction {
 }
 
 extension KeySlotNote {
-    /// A note of a slot that is made here and now.
+    /// Returns a note for a slot that is made here and now.
     static func here(_ name: String?, _ context: CommandContext) -> KeySlotNote {
         KeySlotNote(
             name: name ?? Machine.userName.prefixOfBytes(nameBytes), host: Machine.hostName,
@@ -185,7 +185,7 @@ extension KeySlotNote {
 }
 
 extension String {
-    /// The longest beginning of at most so many bytes.
+    /// Returns the longest prefix of at most `count` bytes.
     fileprivate func prefixOfBytes(_ count: Int) -> String {
         var text = self
         while text.utf8.count > count { text.removeLast() }

@@ -33,7 +33,8 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let record = try context.findSnapshot(subject.snapshot, in: repository, invocation)
         let index = try BlobIndex(repository) { context.complain("\($0)") }
-        // Without a path, what was backed up; its folders would otherwise have to be descended one by one.
+        // Without a path, `ls` begins at the paths that were backed up. From the root, the user would have to descend
+        // to them one folder at a time.
         let path = try subject.path(in: record, repository, index)
         let places =
             path.isEmpty
@@ -57,7 +58,7 @@ extension Commands {
                     if entry.path == subject.path || entry.path == path { isLeftOut = true }
                     return true
                 }
-                // Of a folder that was named, what is in it.
+                // Of a named folder, only the content is listed.
                 if entry.path == place, entry.stat.type == .directory { return true }
                 if grouper == nil {
                     try printEntry(entry, invocation, context)
@@ -121,7 +122,7 @@ extension Commands {
         let permissions = Formatting.permissions(entry.stat.type, mode: entry.stat.mode)
         let time = context.text(entry.stat.mtime)
         let target = entry.stat.type == .symlink ? " -> \(Formatting.name(entry.attributes.linkTarget))" : ""
-        // On a narrow terminal columns go before the path does.
+        // On a narrow terminal, columns are dropped before the path is cut.
         try context.print(
             path + target, ending: marks,
             behind: [

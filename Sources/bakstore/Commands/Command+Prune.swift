@@ -1,4 +1,4 @@
-// `bakstore prune`: gives space back, after removing snapshots where rules are given.
+// `bakstore prune`: frees space, after removing snapshots if rules are given.
 
 import BakCore
 import BakPosix
@@ -36,7 +36,7 @@ extension Commands {
         return try remove(request, thenPrune: true, access, invocation, context)
     }
 
-    /// Says what is decided, removes it, and gives the space back where that is wanted.
+    /// Shows the decisions, removes the snapshots, and frees their space if `prunes` is true.
     static func remove(
         _ request: RetentionRequest?, thenPrune prunes: Bool, _ access: RepositoryAccess,
         _ invocation: Invocation, _ context: CommandContext
@@ -95,7 +95,7 @@ extension Commands {
 }
 
 extension PruneOptions {
-    /// What an invocation allows.
+    /// Takes the options from an invocation.
     init(_ invocation: Invocation) {
         self.init()
         if let allowance = invocation[.maxUnused] { maxUnused = allowance }
@@ -114,7 +114,7 @@ extension PruneOptions {
 }
 
 extension UInt64 {
-    /// The product, or the largest number.
+    /// Returns the product, or the largest number if the product overflows.
     fileprivate func multipliedClamped(by factor: UInt64) -> UInt64 {
         let (product, overflow) = multipliedReportingOverflow(by: factor)
         return overflow ? .max : product

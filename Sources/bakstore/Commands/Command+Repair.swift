@@ -1,4 +1,5 @@
-// `bakstore repair`: brings back what is not lost, and names what is. Nothing that is there is changed or deleted.
+// `bakstore repair`: brings back what is not lost, and names what is. It changes and deletes nothing except damaged
+// records of snapshots that have spares.
 
 import BakCore
 import BakEngine
@@ -42,7 +43,7 @@ extension Commands {
         request.isAlone = invocation.has(.alone)
         request.workerCount = Machine.workerCount
         request.packs = try words.dropFirst().map { word in
-            // As a check names them, too.
+            // A check names packs by their paths, so a path is accepted, too.
             guard let id = ID128(word.split(separator: "/").last ?? "") else {
                 throw UsageError("'\(Formatting.line(word))' is no pack's id", command: .repair)
             }
@@ -65,7 +66,7 @@ extension Commands {
                 access.repository, request, onEvent: output.note, stop: context.stop
             ).run()
         } catch let error as CorruptionError where error.isRefused {
-            // To give up what others can read would lose it.
+            // A repair would give up data that another user can read.
             throw CommandFailure(code: .failed, message: "\(error); nothing was repaired")
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(
@@ -79,7 +80,7 @@ extension Commands {
     }
 }
 
-/// What a repair says while it runs and at its end. Called from any thread.
+/// Prints a repair's findings and its summary. Called from any thread.
 private final class RepairOutput: Reporter, @unchecked Sendable {
     private let kind: Repair
 
@@ -182,7 +183,7 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
         if isDry { try context.print("nothing was changed, as this was a dry run") }
     }
 
-    /// What is still lost, and what to do about it.
+    /// Prints what is still lost, and what to do about it.
     private func printRest(_ report: RepairReport) throws {
         if report.needsIndexRepair {
             try context.print(

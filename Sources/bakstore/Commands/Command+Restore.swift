@@ -63,7 +63,7 @@ extension Commands {
             subpath: subject.path)
         request.leavesOutGone = invocation.has(.withoutGone)
         request.overwrite = invocation[.overwrite]
-        // By itself a restore takes nothing whole away for a part.
+        // Unless the user says so, a partial file does not replace what is at the target.
         request.replacesWithParts = invocation.has(.overwrite) && invocation[.overwrite] == .always
         request.isPrivileged = invocation.has(.privileged)
         request.isDryRun = invocation.has(.dryRun)
@@ -77,10 +77,10 @@ extension Commands {
         let miss = filter.isEmpty && request.subpath.isEmpty ? nil : try selection.unmatched()
         if let miss {
             let said = try explain(miss, selection, invocation)
-            // As `ls` and `cat` have it: one thing was named, and there is none.
+            // `ls` and `cat` also fail if the path that was named is not in the snapshot.
             if miss.path != nil, !miss.isLeftOut { throw CommandFailure(code: .failed, message: said) }
             context.complain(said)
-            // Nothing is made for nothing.
+            // With nothing to restore, the target's folder is not made either.
             if miss.isEverything { return .incomplete }
         }
         let isInDoubt = try isInDoubt(request, in: repository)
@@ -118,7 +118,8 @@ extension Commands {
             ? .incomplete : .done
     }
 
-    /// Whether what is restored may lack most files of a path that it has as a whole. An archive has them all the same.
+    /// True if the restore may lack most files of a path that it includes as a whole. An archive has these files all
+    /// the same.
     private static func isInDoubt(_ request: RestoreRequest, in repository: Repository) throws -> Bool {
         let snapshot = request.snapshot
         let isDoubted = snapshot.doubtfulPaths.contains {
@@ -128,7 +129,7 @@ extension Commands {
         return SnapshotDoubts(among: try repository.snapshots().readable).standing.contains(snapshot.id)
     }
 
-    /// What of a request is not in the snapshot, and what may have been meant.
+    /// Says what part of the request is not in the snapshot, and what the user may have meant.
     private static func explain(
         _ miss: RestoreMiss, _ selection: RestoreSelection, _ invocation: Invocation
     ) throws -> String {
@@ -153,13 +154,13 @@ extension Commands {
         }
         if miss.isEverything { line += "; nothing was restored" }
         let near = try selection.nearest(to: miss)
-        // Where a pattern is wanted, what would mean something in one is taken as it is.
+        // A suggested pattern is escaped, so that it matches only the path that it shows.
         let show = miss.path == nil ? PatternReader.literal : { $0 }
         if let question = Suggestion.question(near, as: show) { return line + question }
         return line + "; see what there is with: bakstore ls -R \(selection.snapshot.id.short)"
     }
 
-    /// Throws when the target says that it has not the room for what is to be restored.
+    /// Throws if the target reports less free space than the restore needs.
     private static func expectRoom(
         _ selection: RestoreSelection, _ path: String, _ target: FolderTarget?
     ) throws {
@@ -174,7 +175,7 @@ extension Commands {
                 + "--ignore-free-space")
     }
 
-    /// What a failure of the target means for the user.
+    /// Says what a failure of the target means for the user.
     private static func ended(_ error: TargetError, _ report: RestoreReport) -> String {
         let files = report.files + report.kept
         let missing = report.wantedFiles - min(report.wantedFiles, files)
@@ -210,7 +211,7 @@ extension Commands {
     private static func restoreFilter(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> RestoreFilter {
-        // A pattern may name a folder above what was backed up, so none lies outside of it.
+        // A pattern may name a folder above the paths that were backed up, so no pattern lies outside of the roots.
         let reader = PatternReader(
             home: context.environment.home, folder: nil, roots: [[]], remark: { context.remark($0) })
         func patterns(_ exact: AnyFlag, _ folded: AnyFlag) throws -> [PathPattern] {
@@ -223,7 +224,7 @@ extension Commands {
     }
 }
 
-/// What a restore says while it runs and at its end. Called from the restore's threads.
+/// Prints a restore's events and its summary. Called from the restore's threads.
 private final class RestoreOutput: Reporter, @unchecked Sendable {
     private let snapshot: CommitRecord
     private let target: String
@@ -260,7 +261,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         case .failed(let path, let reason): complain(failures, path, "not restored: \(reason)")
         case .incomplete(let path, let reason): complain(failures, path, "restored, but \(reason)")
         case .note(let path, let reason, let isExpected):
-            // An ordinary user gives nothing away to others, and knows it.
+            // An ordinary user cannot give files to other users, and knows it.
             if isExpected, invocation.verbosity < 1 { return }
             complain(notes, path, "restored, but \(reason)")
         }
@@ -301,7 +302,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
             progress.bytes = report.processedBytes
             progress.totalFiles = snapshot.counters.files
             progress.totalBytes = snapshot.counters.bytes
-            // The snapshot's totals are the restore's only when nothing narrows it.
+            // The snapshot's totals are the restore's only if nothing narrows the restore.
             progress.totalsAreFinal =
                 !invocation.operands[0].contains(UInt8(ascii: ":")) && !invocation.has(.include)
                 && !invocation.has(.iinclude) && !invocation.has(.exclude) && !invocation.has(.iexclude)
@@ -362,7 +363,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         if report.wasInterrupted { try context.print(interrupted) }
     }
 
-    /// What the restore has replaced at the target that was not as it is in the snapshot.
+    /// Says which items the restore has replaced that differed from the snapshot.
     private func replaced(_ report: RestoreReport) -> String {
         let different = report.replaced - report.replacedNewer
         let kinds = [
@@ -377,7 +378,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         return line
     }
 
-    /// What an interrupted restore leaves, and how it goes on.
+    /// Says what an interrupted restore leaves, and how to go on.
     private var interrupted: String {
         if invocation.has(.dryRun) { return "interrupted before the end" }
         let isAlways = invocation[.overwrite] == .always

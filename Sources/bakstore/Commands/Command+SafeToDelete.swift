@@ -1,5 +1,5 @@
-// `bakstore safe-to-delete`: says which files a backup has, down to the last byte read back, and keeps by all rules
-// that are known. It deletes nothing.
+// `bakstore safe-to-delete`: says which files may be deleted. A file is safe only if its stored content was read back
+// and verified, and if a snapshot that has it stays by all known rules. The command deletes nothing.
 
 import BakCore
 import BakEngine
@@ -91,13 +91,13 @@ extension Commands {
     }
 }
 
-/// What the check says while it runs and at its end.
+/// Prints the verdicts and the summary.
 private final class DeletionOutput: Reporter, @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
-    /// Files that must be kept, by the reason in words, with the first few paths of each.
+    /// Files that must be kept, grouped by reason, with the first few paths of each group.
     private var kept: [(reason: String, count: UInt64, paths: [[UInt8]])] = []
-    /// So many files of one reason are named without `-v`.
+    /// Without `-v`, more files than this with one reason are only counted.
     private static let namedFiles = 10
 
     @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes.add(bytes) } }
@@ -111,7 +111,7 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Takes a verdict. Without `-v` what has one reason is told together, at the end.
+    /// Notes a verdict. Without `-v`, files with the same reason are reported together at the end.
     func note(_ verdict: DeletionVerdict) {
         let reason = verdict.reasons.map(text).joined(separator: "; ")
         if invocation.verbosity >= 1 || invocation.has(.json) { return say(verdict, reason) }

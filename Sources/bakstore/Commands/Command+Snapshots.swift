@@ -47,7 +47,7 @@ extension Commands {
         return ExitCode.of(unreadable)
     }
 
-    /// The snapshots that operands name or flags ask for.
+    /// Returns the snapshots that the operands name or the flags choose.
     static func choose(
         _ list: SnapshotList, _ invocation: Invocation, _ context: CommandContext
     ) throws -> [CommitRecord] {

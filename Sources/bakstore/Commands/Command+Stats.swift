@@ -1,4 +1,4 @@
-// `bakstore stats`: how much a snapshot or the repository holds, before and after deduplication and compression.
+// `bakstore stats`: shows how much a snapshot or the repository holds, before and after deduplication and compression.
 
 import BakCore
 import BakEngine
@@ -43,11 +43,11 @@ extension Commands {
                 countingFilesOf: Set(snapshots.map(\.id)).subtracting(chosen == nil ? superseded : []))
         }
         let all = try gather(records)
-        // The same that `snapshots` lists.
+        // The same snapshots that `snapshots` lists.
         let output = StatsOutput(
             invocation, context, all, records.filter { !superseded.contains($0.id) }, superseded.count)
         if let chosen {
-            // What it holds by itself, whatever others have of it.
+            // The snapshot's own numbers, whatever it shares with others.
             let own = records.count == 1 ? all : try gather([chosen])
             reporter.finish()
             if context.stop.isRequested { return .interrupted }
@@ -65,15 +65,15 @@ extension Commands {
     }
 }
 
-/// Shows statistics.
+/// Prints statistics.
 private struct StatsOutput {
     private let invocation: Invocation
     private let context: CommandContext
     private let all: RepositoryStats
     private let records: [CommitRecord]
-    /// How many partial snapshots are left out, which only hold what they need.
+    /// How many superseded partial snapshots are not listed. Only the data that they need is counted.
     private let supersededCount: Int
-    /// A table names so many types; the rest are taken together.
+    /// A table names at most this many types; one row sums up the others.
     private static let typesShown = 12
 
     init(

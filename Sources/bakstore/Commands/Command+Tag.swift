@@ -1,4 +1,4 @@
-// `bakstore tag`: changes the tags of snapshots, which are committed again with other tags.
+// `bakstore tag`: changes the tags of snapshots. Each changed snapshot is committed again, with its new tags.
 
 import BakCore
 import BakFormat
@@ -72,7 +72,7 @@ extension Commands {
             json.member("changed_snapshots", changes.count)
             json.member("unchanged_snapshots", unchanged)
         }
-        // What tags they have, and so whether they were meant, is not known.
+        // The tags of unreadable snapshots are not known, so the filter may have meant them.
         guard invocation.operands.isEmpty else { return .done }
         let hasMissed = context.complain(aboutFilterOf: invocation, among: all)
         context.complain(about: list.unreadable)
@@ -91,18 +91,18 @@ extension Commands {
 }
 
 extension Invocation {
-    /// The labels of a flag that takes lists of them, each once, in order.
+    /// Returns the labels of a flag that takes lists of them, each once, in order.
     private func labels(_ flag: Flag<[[String]]>) -> [String] {
         var labels: [String] = []
         for label in self[flag].joined() where !labels.contains(label) { labels.append(label) }
         return labels
     }
 
-    /// A snapshot's tags after `--set`, or `--remove` and then `--add`.
+    /// Returns a snapshot's tags after `--set`, or after `--remove` and then `--add`.
     func changed(_ tags: [String]) -> [String] {
         if has(.set) { return labels(.set) }
         let removed = labels(.remove)
-        // Repositories may have some with a blank in front from before.
+        // Older repositories may have tags with a leading blank.
         var tags = tags.filter { !removed.contains(Labels.trimmed($0)) }
         for tag in labels(.add) where !tags.contains(tag) { tags.append(tag) }
         return tags

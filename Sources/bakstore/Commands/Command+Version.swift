@@ -1,4 +1,4 @@
-// `bakstore version`: the program's version.
+// `bakstore version`: prints the program's version.
 
 extension CommandSpec {
     static let version = CommandSpec(

@@ -1,11 +1,12 @@
-// CommandContext+OlderState: a repository that is older than when this machine last saw it: an old copy was put back,
-// or whoever has its disk hides what is new.
+// CommandContext+OlderState: handles a repository that is older than when this machine last saw it. Somebody has put
+// back an old copy, or whoever controls its disk hides what is new.
 
 import BakRepository
 
 extension CommandContext {
-    /// Says so where a repository is plain and nothing is deleted for good, and asks otherwise; throws unless the
-    /// command is to go on. It is said again until it is meant, but of another copy only once.
+    /// Warns the user if the repository is plain and the command deletes nothing for good; otherwise asks. Throws
+    /// unless the command is to go on. The warning is repeated until the user accepts the older state, but for another
+    /// copy it is given only once.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {
@@ -20,7 +21,7 @@ extension CommandContext {
             if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
                 try expectMeant(words)
             } else if older.isElsewhere {
-                // A copy that goes its own way takes nothing from the other.
+                // A copy that goes its own way takes nothing from the other one, so a warning is enough.
                 complain(words)
             } else {
                 return complain(words + " " + consequence(of: older))
@@ -39,7 +40,7 @@ extension CommandContext {
         guard agrees else { throw CommandFailure(code: .failed, message: "nothing was done") }
     }
 
-    /// What follows for a plain repository, which is not asked about.
+    /// Says what follows for a plain repository, where the user is only warned.
     private func consequence(of older: OlderState) -> String {
         let words =
             "If so, and what is there now is to count, run: bakstore check --accept-older; until then nothing "
@@ -62,7 +63,7 @@ extension CommandContext {
 }
 
 extension Invocation {
-    /// Whether what it does cannot be taken back where snapshots are missing.
+    /// True if the command does something that cannot be undone while snapshots are missing.
     fileprivate var isFinal: Bool {
         if has(.dryRun) { return false }
         return command == .prune || command == .repair || command == .forget && has(.prune)

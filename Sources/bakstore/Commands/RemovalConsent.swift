@@ -1,10 +1,10 @@
-// RemovalConsent: what a removal would leave without any snapshot, and the question whether that is meant.
+// RemovalConsent: says what a removal would leave without any snapshot, and asks whether the user means that.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// Asks before the last snapshot of something goes.
+/// Asks before the last snapshot of a group is removed.
 struct RemovalConsent {
     private let invocation: Invocation
     private let context: CommandContext
@@ -13,8 +13,8 @@ struct RemovalConsent {
         (self.invocation, self.context) = (invocation, context)
     }
 
-    /// Throws unless the last snapshots of their groups that a request would remove may go; of a dry run it says that
-    /// this will be asked.
+    /// Throws unless the user lets the last snapshots of their groups go. In a dry run, only says that this will be
+    /// asked.
     func expect(_ request: RetentionRequest) throws {
         guard !invocation.has(.yes) else { return }
         let losses = request.losses
@@ -42,7 +42,7 @@ struct RemovalConsent {
         CommandFailure(code: .failed, message: "\(loss); nothing was removed; if this is meant, add --yes")
     }
 
-    /// `the last snapshot of phone, /DCIM (3 files, 1.2 MB, of 2025-01-01 10:00:00)`.
+    /// Returns text such as `the last snapshot of phone, /DCIM (1f0c9a3e: 3 files, 1.2 MiB, of 2025-01-01 10:00:00)`.
     private func name(_ loss: RemovalLoss) -> String {
         let last = loss.last
         let paths = last.paths.map { Formatting.name($0.absolute) }.joined(separator: ", ")

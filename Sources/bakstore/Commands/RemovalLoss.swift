@@ -1,27 +1,27 @@
-// RemovalLoss: what a removal would leave no snapshot of.
+// RemovalLoss: finds the groups that a removal would leave without a snapshot that counts.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// The last snapshot of something, which a removal would take.
+/// The last snapshot of a group, which a removal would take.
 struct RemovalLoss {
     enum Kind {
-        /// The group has none after it.
+        /// No snapshot of the group stays.
         case last
-        /// What stays of the group does not count: it is in doubt, or was not completed.
+        /// The snapshots of the group that stay do not count: they are in doubt or partial.
         case lastThatCounts
-        /// No archive of the group stays, and what only that one has is gone from its source.
+        /// No archive of the group stays, and the source no longer has the files that only this archive has.
         case archive
     }
 
     let last: CommitRecord
     let kind: Kind
 
-    /// What the group of these snapshots, oldest first, would lose without those of `gone`; nil when it keeps one that
-    /// counts.
+    /// Finds what a group of snapshots, oldest first, loses without those of `gone`. Nil if the group keeps a snapshot
+    /// that counts.
     init?(of snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
-        // Of what was interrupted, or lacks files, nobody relies on a part where there is a whole.
+        // Partial snapshots and those that lack files count only if the group has no better ones.
         let complete = snapshots.filter(\.isComplete)
         let sound = complete.filter { !doubts.standing.contains($0.id) && !doubts.refuted.contains($0.id) }
         let needed = !sound.isEmpty ? sound : !complete.isEmpty ? complete : snapshots
@@ -30,8 +30,8 @@ struct RemovalLoss {
         kind = snapshots.allSatisfy { gone.contains($0.id) } ? .last : .lastThatCounts
     }
 
-    /// The same of the archives among them. Every archive has what those before it have, so that a later one, or
-    /// another with gone files, is enough.
+    /// Finds what the archives of the group lose. Each archive has what earlier ones have, so a later one is enough, or
+    /// another one with gone files.
     init?(ofArchives snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         let archives = snapshots.filter {
             $0.isArchive && $0.isComplete && !doubts.standing.contains($0.id)

@@ -1,42 +1,42 @@
-// RetentionRequest: from the words of `forget` and `prune` to a decision for each snapshot.
+// RetentionRequest: turns an invocation of `forget` or `prune` into a decision for each snapshot.
 //
-// Always holds: rules that come from a profile decide only about what that profile backs up, unless flags choose
-// snapshots; a repository may hold what other profiles keep by other rules.
+// Always holds: rules from a profile decide only about what that profile backs up, unless flags choose snapshots. The
+// repository may hold snapshots that other profiles keep by other rules.
 
 import BakCore
 import BakFormat
 import BakPosix
 import BakRepository
 
-/// What is kept and removed of a repository's snapshots.
+/// Decides which of a repository's snapshots are kept and which are removed.
 struct RetentionRequest {
     /// The decisions, group by group.
     private(set) var groups: [(group: SnapshotGroup, decisions: [RetentionDecision])] = []
-    /// Snapshots that are to be removed although their record cannot be read.
+    /// Snapshots to remove although their records cannot be read.
     private(set) var removedUnreadable: [ID128] = []
-    /// Snapshots that were named and had been removed before.
+    /// Snapshots that the user named and that had been removed before.
     private(set) var removedBefore: [ID128] = []
-    /// Snapshots that had been removed before, by markers that are damaged now.
+    /// Snapshots that had been removed before but whose forget markers are damaged. They are removed again.
     private(set) var removedAgain: [ID128] = []
-    /// Snapshots that nothing was decided about.
+    /// How many snapshots nothing was decided about.
     private(set) var leftAlone = 0
-    /// Records that cannot be read and stay.
+    /// Unreadable records that stay.
     private(set) var unreadable: [UnreadableSnapshot]
     private let list: SnapshotList
     private var all: [CommitRecord] { list.readable }
     /// The order in which the snapshots were made.
     var order: SnapshotOrder { list.order }
 
-    /// What to say if flags choose among the snapshots that there are, and choose none.
+    /// The complaint if the flags choose none of the snapshots; nil otherwise.
     private(set) var filterComplaint: String?
-    /// What to say of `--keep-tag`s that keep nothing.
+    /// Complaints about values of `--keep-tag` that keep nothing.
     private(set) var tagComplaints: [String] = []
-    /// What to end with where all else is done.
+    /// The exit code if all else is done.
     var exitCode: ExitCode {
         unreadable.isEmpty && filterComplaint != nil ? .incomplete : ExitCode.of(unreadable)
     }
 
-    /// Every snapshot that goes.
+    /// All snapshots that go.
     var removed: [ID128] {
         groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
             + removedAgain
@@ -45,8 +45,8 @@ struct RetentionRequest {
     /// True if no snapshot stays, readable or not.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// What each group would have none of any more: the groups of a device and paths, where snapshots are named; those
-    /// of the rules, and devices, where rules choose.
+    /// What the removal would leave without a snapshot that counts. Named snapshots are grouped by device and paths.
+    /// Snapshots that rules choose are grouped as by the rules, and also by device.
     var losses: [RemovalLoss] {
         let gone = Set(removed)
         guard !gone.isEmpty else { return [] }
@@ -69,13 +69,13 @@ struct RetentionRequest {
     private let now: Timestamp
     private var groupings: [SnapshotGrouping] = [.byDefault]
 
-    /// How many snapshots stay by decision.
+    /// How many snapshots the decisions keep.
     var keptCount: Int { groups.flatMap(\.decisions).filter(\.isKept).count }
 
-    /// How many stay because their date lies in the future.
+    /// How many snapshots stay because their dates lie in the future.
     var futureCount: Int { groups.flatMap(\.decisions).filter { $0.reasons.contains(.inTheFuture) }.count }
 
-    /// Decides what an invocation asks for.
+    /// Makes the decisions that an invocation asks for.
     init(_ invocation: Invocation, _ repository: Repository, _ context: CommandContext) throws {
         list = try repository.snapshotList()
         now = context.clock.now()
@@ -124,13 +124,14 @@ struct RetentionRequest {
             do {
                 named.insert(try context.findSnapshot(name, in: list, invocation).id)
             } catch is CorruptionError {
-                // A damaged record keeps a prune from knowing what is needed; it can be given up by its id.
+                // While a record is damaged, a prune cannot know what the snapshot needs. The user can give it up by
+                // its id.
                 for damaged in list.unreadable where damaged.id.description.hasPrefix(name) {
                     if !removedUnreadable.contains(damaged.id) { removedUnreadable.append(damaged.id) }
                     unreadable.removeAll { $0.id == damaged.id }
                 }
             } catch RepositoryError.noSuchSnapshot {
-                // Done already, as after a `forget` that was interrupted.
+                // The snapshot was removed before, perhaps by a `forget` that was interrupted.
                 let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
                 guard !name.isEmpty, let known = matches.first, matches.count == 1 else {
                     throw RepositoryError.noSuchSnapshot(name: name)
@@ -146,8 +147,8 @@ struct RetentionRequest {
 }
 
 extension RetentionRequest {
-    /// The snapshot of that name, and no other, whose forget marker is damaged. It is not looked for among those that
-    /// were made of it: what was taken back is known by the same id.
+    /// Returns the one removed snapshot with this id, if its forget marker is damaged. Only the snapshot's own id
+    /// counts: a snapshot that was taken back is also known by its original's.
     private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
         guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
         let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }
@@ -159,7 +160,7 @@ extension RetentionRequest {
 }
 
 extension RetentionPolicy {
-    /// The rules of an invocation; `--keep-id` names snapshots among these.
+    /// Takes the rules from an invocation. `--keep-id` names snapshots of `list`.
     init(
         _ invocation: Invocation, among list: SnapshotList, _ context: CommandContext
     ) throws {
@@ -178,13 +179,13 @@ extension RetentionPolicy {
 }
 
 extension Invocation {
-    /// Whether there is a rule that can remove something.
+    /// True if there is a rule that can remove something.
     var hasRules: Bool {
         Flags.counted.contains { self[$0.flag] ?? 0 > 0 }
             || Flags.within.contains { has($0.flag) } || has(.keepTag)
     }
 
-    /// What is wrong with a choice of snapshots to remove; nil when nothing is.
+    /// What is wrong with the choice of snapshots to remove; nil if nothing is.
     var retentionComplaint: String? {
         if command == .forget, !has(.prune) {
             let pruning = [AnyFlag.maxUnused, .maxRepackSize, .maxDuration]

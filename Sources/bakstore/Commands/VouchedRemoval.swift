@@ -1,20 +1,20 @@
-// VouchedRemoval: what safe-to-delete called safe and no snapshot would have any more, said before snapshots go.
+// VouchedRemoval: warns before files that safe-to-delete called safe lose their last snapshot.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// The content that a removal would take from those who rely on it.
+/// The content that safe-to-delete called safe and that a removal would take.
 struct VouchedRemoval {
     private let invocation: Invocation
     private let context: CommandContext
     private let repository: Repository
     private let outlook: VouchOutlook
-    /// Whether snapshots are removed; else a prune is about to make an earlier removal final.
+    /// True if snapshots are removed; false if a prune is about to make an earlier removal final.
     private let removes: Bool
-    /// Whether anything was called safe.
+    /// True if safe-to-delete called anything safe.
     private let isAsked: Bool
-    /// So many files are named without `-v`.
+    /// Without `-v`, at most this many files are named.
     private static let namedFiles = 10
 
     init(
@@ -33,7 +33,7 @@ struct VouchedRemoval {
             ifOnly: try repository.snapshots().readable.filter { !gone.contains($0.id) })
     }
 
-    /// Names what would be lost. Throws unless it may be.
+    /// Names the files that would be lost. Throws unless the user accepts that.
     func expect() throws {
         for vouch in outlook.unreadable {
             context.complain("\(vouch.error); what it says to be safe to delete is not known")
@@ -55,7 +55,7 @@ struct VouchedRemoval {
         }
     }
 
-    /// What would be in no snapshot any more.
+    /// Describes the files that no snapshot would have any more; nil if there are none.
     private func endangered() -> (text: String, advice: String)? {
         let files = outlook.endangered
         guard let last = files.map(\.time).max() else { return nil }
@@ -72,7 +72,8 @@ struct VouchedRemoval {
         )
     }
 
-    /// What may be: nobody can tell which snapshots a vouch that cannot be read is about.
+    /// Describes what may be lost because vouches cannot be read: each of them may be about any snapshot. Nil if
+    /// nothing is.
     private func unknown() throws -> (text: String, advice: String)? {
         guard !outlook.unreadable.isEmpty, try mayLoseUnknown() else { return nil }
         let records = Formatting.count(
@@ -91,10 +92,10 @@ struct VouchedRemoval {
 
     private func mayLoseUnknown() throws -> Bool { try removes || repository.canTakeAnyBack() }
 
-    /// Takes note that the snapshots have been removed.
+    /// Records that the snapshots have been removed.
     func settle() throws {
         try repository.settle(outlook)
-        // Who has agreed to lose what they are about is not asked again.
+        // The user has accepted the loss of what these vouches are about, and is not asked again.
         if !outlook.unreadable.isEmpty, try invocation.has(.yes) || mayLoseUnknown() {
             try repository.drop(outlook.unreadable)
         }
