@@ -1,23 +1,23 @@
-// BackupOutput: what a backup says while it runs and at its end, for people and as JSON.
+// BackupOutput: prints what a backup does while it runs, and its summary, for people and as JSON.
 
 import BakCore
 import BakEngine
 import BakFormat
 import BakRepository
 
-/// Collects a backup's events and prints them. Called from the backup's threads.
+/// Prints a backup's events and its summary. Called from the backup's threads.
 final class BackupOutput: Reporter, @unchecked Sendable {
-    /// What there is to read.
+    /// How much there is to read.
     let totals = SourceTotals()
     private let monitor = Monitor()
     private let failures = ReasonTally(toldEach: 20)
     private let shortfalls = ReasonTally(toldEach: 20)
     private let changing = ReasonTally(toldEach: 3)
     private var exclusions: [String: UInt64] = [:]
-    /// Whether it has been said what to do about damage.
+    /// True if the user has been told what to do about damage.
     private var hasAdvised = false
     private var lastCheckpoint: CommitRecord?
-    /// Items that are stored and lack something.
+    /// How many items are stored but not as a whole.
     private var incompleteItems: UInt64 = 0
 
     // MARK: While it runs
@@ -74,7 +74,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Takes an entry of the manifest, for those who want to see each.
+    /// Takes an entry of the manifest, for users who want to see each.
     @Sendable func noteEntry(_ entry: ManifestEntry, _ change: BackupEvent.Change) {
         guard invocation.verbosity >= (change == .unmodified ? 2 : 1) else { return }
         let word =
@@ -118,18 +118,18 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// How much there still is to read; nil while that is not known.
+    /// Returns how much is left to read; nil while that is not known.
     func unreadBytes(_ state: BackupProgress) -> UInt64? {
         guard let all = totals.progress({ _ in }).totalBytes, all > state.bytes else { return nil }
         return all - state.bytes
     }
 
-    /// The last checkpoint of this run.
+    /// The short id of the run's last checkpoint; nil if there is none.
     var lastCheckpointName: String? { monitor.locked { lastCheckpoint?.id.short } }
 
     // MARK: At the end
 
-    /// Prints the summary. `uselessPatterns` had nothing to leave out or to take back: there may be a slip in one.
+    /// Prints the summary. `uselessPatterns` neither left out nor took back anything, which may be a slip.
     func summarize(_ report: BackupReport, uselessPatterns: [PathPattern]) throws {
         reporter.finish()
         tellRest(failures, Self.more)
@@ -161,7 +161,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         for line in summaryLines(report, told, seconds: seconds) { try context.print(line) }
     }
 
-    /// Says that a path of the backup may not be what it was. Also where nothing but errors is wanted.
+    /// Warns that most files of a path may be missing. It is an error message, so `--quiet` shows it, too.
     private func tell(_ doubt: SourceDoubts.Shrunken) {
         let path = Formatting.name(doubt.path.absolute)
         let reason = reason(doubt)
@@ -185,7 +185,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             reason: reason, during: "comparison", item: doubt.path.absolute)
     }
 
-    /// What has become of the files of a path in doubt.
+    /// Describes what has become of the files of a path in doubt.
     private func reason(_ doubt: SourceDoubts.Shrunken) -> String {
         let had = Formatting.count(doubt.before, "file", "files")
         if doubt.leftOut == doubt.before, doubt.before > 0 {
@@ -250,7 +250,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// With `-v` each; else, in one line, those that were typed for this run.
+    /// Returns one line for each useless pattern with `-v`. Otherwise returns a single line about the patterns that
+    /// were typed for this run.
     private func lines(of useless: [PathPattern]) -> [String] {
         if invocation.verbosity >= 1 { return useless.map { Formatting.line($0.uselessness) } }
         let typed = useless.filter { pattern in
@@ -273,7 +274,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         _ report: BackupReport, _ useless: [String], seconds: Double
     ) -> [String] {
         let counters = report.counters
-        // Nothing is kept: what was read says nothing.
+        // Nothing is kept, so the numbers of what was read would mean nothing.
         if report.wasInterrupted, !isDry, interruptedSnapshot(report) == nil {
             return ["interrupted before a file was stored; no snapshot was made"]
         }
@@ -289,8 +290,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
                 + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
         )
-        // A file that was moved has not gone. One that was renamed and read anew counts by its place; by their content
-        // they are counted where most are missing.
+        // A moved file has not gone. A file that was renamed and read again counts as gone from its old place. Files
+        // are counted by content only where most are missing.
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
@@ -321,7 +322,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
 
     private var isDry: Bool { invocation.has(.dryRun) }
 
-    /// What keeps the work of an interrupted run: its last snapshot or else its last checkpoint.
+    /// Returns the snapshot that keeps the work of an interrupted run: the run's own snapshot, or else its last
+    /// checkpoint.
     private func interruptedSnapshot(_ report: BackupReport) -> CommitRecord? {
         report.snapshot ?? monitor.locked { lastCheckpoint }
     }
@@ -338,7 +340,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             ]
         }
         if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
-        // No snapshot otherwise is an error, which says so itself.
+        // Otherwise the lack of a snapshot is an error, which is reported by itself.
         return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 

@@ -1,7 +1,7 @@
 // Console: the streams that a person or a program reads.
 //
-// Always holds: what a person watches is written at once, and everything else in blocks; what was printed before
-// a message on standard error is written before it.
+// Always holds: output to a terminal is written at once, and other output in blocks. Output that was printed before a
+// message on standard error is also written before it.
 
 import BakCodec
 import BakCore
@@ -10,35 +10,35 @@ import BakStorage
 
 /// Why output could not be written.
 enum OutputError: Error, Equatable {
-    /// Nobody reads it any more, as behind `| head`. No failure: the reader has what it wanted.
+    /// The reader has closed it, as `| head` does. This is no failure: the reader has what it wanted.
     case closed
-    /// The system's words.
+    /// The system refused, with this message.
     case failed(String)
 }
 
 /// The streams that a person or a program reads. Every call may come from any thread.
 protocol Console: Sendable {
-    /// Writes to standard output, perhaps not before `flushOutput`. Failures may show later than the write that
-    /// they concern, and show again in every later call.
+    /// Writes to standard output, perhaps only at the next `flushOutput`. A failure may show later than the write that
+    /// it concerns, and shows again in every later call.
     func writeOutput(_ bytes: [UInt8]) throws(OutputError)
-    /// Writes what waits to be written.
+    /// Writes the output that still waits.
     func flushOutput() throws(OutputError)
-    /// Writes to standard error at once. Where even that fails there is no one to tell.
+    /// Writes to standard error at once. A failure cannot be reported anywhere.
     func writeError(_ bytes: [UInt8])
-    /// Whether it is known that nobody reads standard output any more.
+    /// True if the reader of standard output is known to have gone.
     var outputIsClosed: Bool { get }
     var outputIsTerminal: Bool { get }
     var errorIsTerminal: Bool { get }
-    /// The columns of the terminal that standard error leads to.
+    /// The columns of the terminal that standard error goes to.
     var width: Int { get }
-    /// The columns of the terminal that standard output leads to; nil where lines may be as long as they like.
+    /// The columns of the terminal that standard output goes to; nil if lines may have any length.
     var outputWidth: Int? { get }
-    /// Whether nothing but ASCII is printed.
+    /// True if only ASCII is printed.
     var isASCII: Bool { get }
-    /// Asks the person a question and returns the line that is typed; nil when there is nobody to ask or the person
-    /// gives up.
+    /// Asks the user a question and returns the line that the user types. Returns nil if there is no terminal or the
+    /// user gives up.
     func ask(_ question: String, stop: StopSignal) -> String?
-    /// Asks the person for a password without showing it; nil when there is nobody to ask.
+    /// Asks the user for a password without showing it. Returns nil if there is no terminal.
     func askPassword(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes?
 }
 
@@ -47,10 +47,10 @@ extension Console {
     var isASCII: Bool { false }
 }
 
-/// Another console for people who have chosen a locale that knows nothing but ASCII.
+/// A console for a locale that has only ASCII: it converts what goes to `base`.
 struct ASCIIConsole: Console {
     let base: any Console
-    /// Whether lines are JSON.
+    /// True if lines are JSON.
     let isJSON: Bool
 
     var isASCII: Bool { true }
@@ -89,14 +89,14 @@ final class SystemConsole: Console, @unchecked Sendable {
     var width: Int { Self.columns(of: .messages) }
     var outputWidth: Int? { outputIsTerminal ? Self.columns(of: .output) : nil }
 
-    /// What the terminal says, or COLUMNS where that is less or it says nothing.
+    /// Returns the terminal's width, or COLUMNS if that is less or the terminal does not say.
     private static func columns(of stream: Terminal) -> Int {
         let named = Machine.variable("COLUMNS").flatMap { Int(String(decoding: $0, as: UTF8.self)) }
         let wanted = named.flatMap { $0 > 0 ? $0 : nil }
         return max(minimumColumns, [stream.columns, wanted].compactMap { $0 }.min() ?? 80)
     }
 
-    /// Nobody reads what is narrower.
+    /// Narrower output could not be read.
     private static let minimumColumns = 20
 
     var outputIsClosed: Bool { monitor.locked { failure == .closed } }
@@ -130,7 +130,7 @@ final class SystemConsole: Console, @unchecked Sendable {
         }
     }
 
-    /// Writes what waits; the lock must be held.
+    /// Writes the output that waits. The lock must be held.
     private func flush() throws(OutputError) {
         defer { waiting.removeAll(keepingCapacity: true) }
         if failure == nil {

@@ -1,4 +1,4 @@
-// ErrorReport: from a thrown error to one line on standard error and an exit code. The line says what failed, on
+// ErrorReport: turns a thrown error into one line on standard error and an exit code. The line says what failed, on
 // what, and what to do next.
 
 import BakCore
@@ -18,7 +18,7 @@ struct ErrorReport: Equatable {
     /// One line without a full stop.
     var message: String
 
-    /// What to tell about `error`, with `suggestions` completing the commands in it.
+    /// Makes the report of `error`. `suggestions` completes the commands in it.
     init(_ error: any Error, _ suggestions: SuggestedCommands = SuggestedCommands()) {
         switch error {
         case let error as UsageError:
@@ -50,11 +50,11 @@ struct ErrorReport: Equatable {
         message = suggestions.completed(Formatting.line(message))
     }
 
-    /// What to do about damage, at the end of what says where it is.
+    /// The advice at the end of a message about damage.
     static let damageAdvice =
         "; to see what it affects and how to repair it, run: bakstore check --read-data"
 
-    /// What to do about a snapshot that cannot be read, before it is given up.
+    /// Returns advice about a snapshot that cannot be read, before the user gives it up.
     private static func advice(_ snapshot: UnreadableSnapshot) -> String {
         snapshot.spare == nil ? "see what can be done with: bakstore check" : snapshot.advice
     }
@@ -88,13 +88,13 @@ struct ErrorReport: Equatable {
             case .lostMedium:
                 "; connect its disk or server again and run the same command: what is stored stays usable"
             case .transient: "; try again later: what is stored stays usable"
-            // It says itself what to do.
+            // The error itself says what to do.
             case .obstructed, .obstructedFolder, .denied, .lostData, .unsupported, .cancelled, .failed: ""
             }
         return (error.kind == .readOnly ? .storeUnable : .failed, error.description + advice)
     }
 
-    /// The line for standard error, with its newline.
+    /// Returns the line for standard error, with its newline.
     func line(asJSON: Bool) -> [UInt8] {
         guard asJSON else { return Array("bakstore: \(message)\n".utf8) }
         return Message.json(.exitError) { json in
@@ -105,7 +105,7 @@ struct ErrorReport: Equatable {
 }
 
 extension Error {
-    /// Whether something in the repository is damaged or gone, and not only made by a newer program.
+    /// True if something in the repository is damaged or gone, and not only made by a newer program.
     var isDamage: Bool {
         if let error = self as? CorruptionError { return !error.isWhole }
         return self is MissingBlobError

@@ -1,4 +1,4 @@
-// ExitCode: the program's exit codes. They are restic's, and part of the interface: scripts rely on them.
+// ExitCode: the program's exit codes. They are restic's, and part of the interface because scripts rely on them.
 
 import BakCore
 import BakRepository
@@ -16,14 +16,14 @@ enum ExitCode: Int32, Sendable, CaseIterable {
     case damage = 4
     /// There is no repository at that place.
     case noRepository = 10
-    /// The store cannot do what was asked: read-only, or it lacks an operation.
+    /// The store cannot do what was asked: it is read-only or lacks an operation.
     case storeUnable = 11
     /// The password is wrong, or there is none.
     case wrongPassword = 12
     /// Interrupted by the user.
     case interrupted = 130
 
-    /// One line for people.
+    /// The meaning in one line for people.
     var meaning: String {
         switch self {
         case .done: "everything was done"
@@ -41,7 +41,8 @@ enum ExitCode: Int32, Sendable, CaseIterable {
         }
     }
 
-    /// What to end with where records of snapshots could not be read: those that this user may not read are whole.
+    /// Returns the exit code of a command that could not read some records of snapshots. A record that this user may
+    /// not read is not damaged.
     static func of(_ unreadable: [UnreadableSnapshot]) -> ExitCode {
         if unreadable.isEmpty { return .done }
         let areRefused = unreadable.allSatisfy { ($0.error as? CorruptionError)?.isRefused == true }

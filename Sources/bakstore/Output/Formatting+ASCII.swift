@@ -1,10 +1,11 @@
-// Formatting+ASCII: text for terminals that know nothing but ASCII, and names back from the way that they are printed.
+// Formatting+ASCII: converts text to ASCII for terminals that have nothing else, and printed names back to their bytes.
 
 import BakCore
 
 extension Formatting {
-    /// Text in ASCII: any other character by its number, as names show what cannot be printed: `\u{e9}`. What says
-    /// something itself is written in ASCII: what is not comes from a name, and `\u{2026}` and `...` are two names.
+    /// Returns text in ASCII. Any other character becomes its number, such as `\u{e9}`, as in names that cannot be
+    /// printed. The program's own words are ASCII, so other characters come from names. They are not replaced by
+    /// similar ones, because `\u{2026}` and `...` are two names.
     static func ascii(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
         return text.unicodeScalars.map { scalar in
@@ -13,7 +14,7 @@ extension Formatting {
         }.joined()
     }
 
-    /// JSON in ASCII: outside of texts it is anyway, and in them `\u00e9` means the same.
+    /// Returns JSON in ASCII. Only strings can have other characters, and there `\u00e9` means the same.
     static func asciiJSON(_ line: [UInt8]) -> [UInt8] {
         if line.allSatisfy({ $0 < 0x80 }) { return line }
         var result: [UInt8] = []
@@ -28,7 +29,8 @@ extension Formatting {
         return result
     }
 
-    /// The bytes of a name that was printed by `name`; nil if nothing in it was made visible, or not by `name`.
+    /// Returns the bytes of a name that `name` has printed. Nil if `name` escaped nothing in it, or cannot have printed
+    /// it.
     static func unescaped(_ text: [UInt8]) -> [UInt8]? {
         guard text.contains(UInt8(ascii: "\\")) else { return nil }
         var result: [UInt8] = []

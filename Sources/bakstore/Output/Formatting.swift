@@ -1,4 +1,4 @@
-// Formatting: numbers, sizes, times and names as a person reads them. English, IEC units, no locale.
+// Formatting: prints numbers, sizes, times and names for people. English, IEC units, no locale.
 //
 // Always holds: what `name` returns is safe to print on a terminal, whatever bytes a file's name has.
 
@@ -24,12 +24,12 @@ enum Formatting {
         "\(count(number)) \(word(number, singular, plural))"
     }
 
-    /// `is`, `are`: a word further on in a sentence about so many.
+    /// `is`, `are`: a word that agrees with a number elsewhere in the sentence.
     static func word(_ number: UInt64, _ singular: String, _ plural: String) -> String {
         number == 1 ? singular : plural
     }
 
-    /// `85.3 MiB/s`; empty when too little time has passed to say.
+    /// `85.3 MiB/s`; empty if too little time has passed.
     static func rate(_ bytes: UInt64, seconds: Double) -> String {
         guard seconds >= 0.001 else { return "" }
         let perSecond = Double(bytes) / seconds
@@ -47,14 +47,14 @@ enum Formatting {
         return "\(whole / 3600):\(padded(whole / 60 % 60, 2)):\(tail) h"
     }
 
-    /// `12.3 %`; 100.0 % only when all is done, 0.0 % of nothing.
+    /// `12.3 %`; 100.0 % only if all is done, 0.0 % of nothing.
     static func percent(_ part: UInt64, of whole: UInt64) -> String {
         guard whole > 0 else { return "0.0 %" }
         guard part < whole else { return "100.0 %" }
         return "\(decimal(min(99.9, Double(part) / Double(whole) * 100), digits: 1)) %"
     }
 
-    /// A number with so many digits after the point.
+    /// A number with `digits` digits after the point.
     static func decimal(_ number: Double, digits: Int) -> String {
         guard number.isFinite, abs(number) < 1e15 else { return "\(number)" }
         let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
@@ -69,17 +69,18 @@ enum Formatting {
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
-    /// Bytes of a name or path made visible: control characters, what is not UTF-8 and what changes the
-    /// direction or the look of other text become `\n`, `\x1b`, `\u{202e}`; a backslash becomes two.
+    /// Makes the bytes of a name or path visible. Control characters, bytes that are not UTF-8, and characters that
+    /// change the direction or the look of other text become escapes such as `\n`, `\x1b` and `\u{202e}`. A backslash
+    /// becomes two.
     static func name(_ bytes: some Collection<UInt8>) -> String {
-        // Most names are plain, and those of a list may be many megabytes.
+        // Most names are plain, and a list may have many megabytes of them.
         if bytes.allSatisfy({ (0x20..<0x7f).contains($0) && $0 != UInt8(ascii: "\\") }) {
             return String(decoding: bytes, as: UTF8.self)
         }
         var text = ""
         var position = bytes.startIndex
         while position != bytes.endIndex {
-            // A decoder swallows a malformed sequence whole, so each step starts with a new one.
+            // The decoder swallows a malformed sequence whole, so each step takes a new decoder.
             var decoder = UTF8()
             var iterator = bytes[position...].makeIterator()
             if case .scalarValue(let scalar) = decoder.decode(&iterator) {
@@ -112,14 +113,14 @@ enum Formatting {
         }
     }
 
-    /// Text of ours or the system's that may hold pieces of names: like `name`, but backslashes stay.
+    /// Makes text safe to print that may hold pieces of names. It is like `name`, but backslashes stay.
     static func line(_ text: String) -> String {
-        // Most lines are plain, and a verbose run has one for each file.
+        // Most lines are plain, and verbose output has a line for each file.
         if text.utf8.allSatisfy({ (0x20..<0x7f).contains($0) }) { return text }
         return text.unicodeScalars.map { $0 == "\\" ? "\\" : visible($0) }.joined()
     }
 
-    /// `drwxr-xr-x`, as `ls -l` shows a type and its permission bits.
+    /// `drwxr-xr-x`: a type and its permission bits, as `ls -l` shows them.
     static func permissions(_ type: FileType, mode: UInt16) -> String {
         let letter: Character =
             switch type {

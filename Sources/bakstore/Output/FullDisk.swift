@@ -1,27 +1,26 @@
-// FullDisk: what to say where the repository's disk is full. What became of the run, how much room there is and would
-// be needed, and what to do differ from command to command.
+// FullDisk: says what to do when the repository's disk is full. The advice differs from command to command.
 
 import BakPosix
 import BakStorage
 
-/// A failure for want of room.
+/// A failure because the disk is full.
 struct FullDisk {
     /// What could not be stored.
     var error: StoreError
 
     init(_ error: StoreError) { self.error = error }
 
-    /// A backup found no room.
+    /// Returns the failure of a backup.
     ///
     /// - Parameters:
-    ///   - unread: how much of the files had not been read; nil when it is not known.
-    ///   - checkpoint: the short id of what the run committed on its way.
-    ///   - snapshots: how many there are; nil when it is not known.
+    ///   - unread: how many bytes of files had not been read; nil if that is not known.
+    ///   - checkpoint: the short id of the run's last checkpoint; nil if there is none.
+    ///   - snapshots: how many snapshots there are; nil if that is not known.
     func inBackup(
         _ location: StoreLocation, unread: UInt64?, checkpoint: String?, snapshots: Int?
     ) -> CommandFailure {
         var parts = ["\(error)", "no snapshot was made"]
-        // A quota, or want of file numbers, does not show here.
+        // The free space does not show a quota or a lack of inodes.
         if let free = location.folder.flatMap(FolderTarget.freeBytes), let unread, free < unread {
             parts.append(
                 "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
@@ -40,7 +39,7 @@ struct FullDisk {
         return CommandFailure(code: .failed, message: parts.joined(separator: "; "))
     }
 
-    /// What would have made room found none, although the reserve was given up for it.
+    /// The failure of a removal, which found no space although the reserve was released for it.
     var inRemoval: CommandFailure {
         CommandFailure(
             code: .failed,

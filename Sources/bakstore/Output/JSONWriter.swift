@@ -1,17 +1,17 @@
-// JSONWriter: one JSON object (RFC 8259) built as a line of UTF-8, without a tree in between.
+// JSONWriter: builds one JSON object (RFC 8259) as a line of UTF-8, without a tree in between.
 //
-// Always holds: the line is valid JSON and one line, whatever text, numbers and bytes go in.
+// Always holds: the line is valid JSON and only one line, whatever text, numbers and bytes go in.
 
 import BakCore
 
-/// Builds an object or, nested, a part of one.
+/// Builds an object or a nested part of one.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
     private init() {}
 
-    /// One object as a line with its newline.
+    /// Returns one object as a line with its newline.
     static func line(_ build: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter()
         writer.container("{", "}", build)
@@ -28,7 +28,7 @@ struct JSONWriter {
     }
     mutating func member(_ name: String, _ value: Double) { key(name); number(value) }
 
-    /// A name or path: as text and, when it is not UTF-8, as `<name>_base64` with its exact bytes as well.
+    /// Adds a name or path as text. If it is not UTF-8, also adds its exact bytes as `<name>_base64`.
     mutating func member(_ name: String, bytes value: [UInt8]) {
         member(name, String(decoding: value, as: UTF8.self))
         if String(validating: value, as: UTF8.self) == nil {
@@ -36,7 +36,8 @@ struct JSONWriter {
         }
     }
 
-    /// Names or paths: an array of text and, when one is not UTF-8, `<name>_base64` for all of them.
+    /// Adds names or paths as an array of text. If one of them is not UTF-8, also adds the exact bytes of all as
+    /// `<name>_base64`.
     mutating func member(_ name: String, bytes values: [[UInt8]]) {
         array(name) { array in
             for value in values { array.element(String(decoding: value, as: UTF8.self)) }
@@ -89,7 +90,7 @@ struct JSONWriter {
 
     private mutating func raw(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
-    /// JSON knows no infinities and no NaN; they become null.
+    /// JSON has no infinities and no NaN, so they become null.
     private mutating func number(_ value: Double) { raw(value.isFinite ? value.description : "null") }
 
     private mutating func string(_ text: String) {

@@ -1,12 +1,12 @@
-// Message: something that a command says, once: the line that people read and the object that programs read.
-// docs/json.md describes the members of each kind, and tests compare.
+// Message: something that a command says, both as lines for people and as an object for programs. docs/json.md
+// describes the members of each kind, and tests compare the two.
 //
-// Always holds: an object has a `message_type` of `Message.Kind`, but for what `cat` prints, which is a part of the
-// repository and no message.
+// Always holds: an object has a `message_type` of `Message.Kind`. Only the objects that `cat` prints have none: they
+// are parts of the repository and no messages.
 
-/// A line for people and an object for programs.
+/// Lines for people and an object for programs.
 struct Message {
-    /// What an object says that it is.
+    /// The `message_type` of an object.
     enum Kind: String, CaseIterable, Sendable {
         // While a command runs.
         case status
@@ -30,7 +30,7 @@ struct Message {
         case forgetGroup = "forget_group"
         case takenBack = "taken_back"
         case vouchedFile = "vouched_file"
-        // What commands answer.
+        // What commands print as their results.
         case snapshot, node, group, stats, initialized, version, help, key, benchmark, file
         case keyAdded = "key_added"
         case keyRemoved = "key_removed"
@@ -40,9 +40,9 @@ struct Message {
     }
 
     var kind: Kind
-    /// What people read; empty where they are shown a table, or nothing.
+    /// The lines for people; empty if people get a table or nothing.
     var lines: [String] = []
-    /// Writes the members of the object behind `message_type`.
+    /// Writes the object's members after `message_type`.
     var members: (inout JSONWriter) -> Void
 
     init(_ kind: Kind, _ lines: String..., members: @escaping (inout JSONWriter) -> Void) {
@@ -52,7 +52,7 @@ struct Message {
     /// The object as a line with its newline.
     var json: [UInt8] { Self.json(kind, members) }
 
-    /// The object of a message that people are told otherwise.
+    /// Returns the JSON object of a message that people get in another form.
     static func json(_ kind: Kind, _ members: (inout JSONWriter) -> Void) -> [UInt8] {
         JSONWriter.line { json in
             json.member("message_type", kind.rawValue)
@@ -62,20 +62,20 @@ struct Message {
 }
 
 extension Message {
-    /// What is good to know.
+    /// Makes a note.
     static func note(_ line: String) -> Message {
         Message(.note, line) { $0.member("message", line) }
     }
 
-    /// What is wrong.
+    /// Makes an error.
     static func error(_ line: String) -> Message {
         Message(.error, line) { json in json.object("error") { $0.member("message", line) } }
     }
 
-    /// What is wrong with an item that is worked on.
+    /// Makes an error about an item.
     ///
     /// - Parameters:
-    ///   - reason: what it has in common with others.
+    ///   - reason: the text that the error has in common with others.
     ///   - during: the work, such as `archival`.
     static func error(_ line: String, reason: String, during: String, item: [UInt8]) -> Message {
         Message(.error, line) { json in
@@ -85,7 +85,7 @@ extension Message {
         }
     }
 
-    /// What was done with an item.
+    /// Says what was done with an item.
     static func action(
         _ action: String, _ item: [UInt8], _ line: String,
         members: @escaping (inout JSONWriter) -> Void = { _ in }
@@ -97,7 +97,7 @@ extension Message {
         }
     }
 
-    /// A finding about an object of the repository.
+    /// Makes a finding about an object of the repository.
     static func finding(_ kind: Kind, object: String, _ line: String, reason: String) -> Message {
         Message(kind, line) { json in
             json.member("object", object)

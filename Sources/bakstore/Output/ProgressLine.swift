@@ -1,35 +1,35 @@
-// ProgressLine: what is said while work goes on. `ProgressLine` makes the text and the JSON object, purely;
-// `ProgressReporter` decides when they are shown.
+// ProgressLine: shows progress while work goes on. `ProgressLine` makes the text and the JSON object, without side
+// effects. `ProgressReporter` decides when to show them.
 //
-// Always holds: a live line goes to standard error alone, and only when that is a terminal; with
-// --quiet nothing is shown.
+// Always holds: the live line goes to standard error alone, and only if that is a terminal. With --quiet nothing is
+// shown.
 
 import BakCore
 
 /// How far the work has come.
 struct Progress: Equatable, Sendable {
-    /// Files done; nil where the work is not by files.
+    /// Files done; nil if the work is not counted in files.
     var files: UInt64?
-    /// Files found so far or in all; nil when nobody knows.
+    /// Files found so far or in all; nil if that is not known.
     var totalFiles: UInt64?
-    /// What is being done, where the work has several steps.
+    /// The current step; nil if the work has only one.
     var step: String?
-    /// Whether `bytes` and `totalBytes` count objects.
+    /// True if `bytes` and `totalBytes` count objects.
     var countsObjects = false
     /// Bytes done.
     var bytes: UInt64 = 0
     /// Bytes found so far or in all.
     var totalBytes: UInt64?
-    /// Whether the totals are final, so that the time left can be told.
+    /// True if the totals are final, so that the time left can be estimated.
     var totalsAreFinal = false
-    /// Bytes that were new to the repository; nil where the word means nothing.
+    /// Bytes that were new to the repository; nil if the work stores nothing.
     var newBytes: UInt64?
     /// Items that could not be read or written.
     var errors: UInt64 = 0
-    /// What is being worked on.
+    /// The files in work.
     var currentFiles: [[UInt8]] = []
 
-    /// The seconds left at the pace so far; nil when that cannot be told, as in the first second.
+    /// Returns the seconds left at the pace so far; nil if they cannot be estimated, as in the first second.
     func secondsRemaining(after elapsed: Double) -> Double? {
         guard totalsAreFinal, let totalBytes, bytes > 0, elapsed >= 1 else { return nil }
         guard totalBytes > bytes else { return 0 }
@@ -37,15 +37,15 @@ struct Progress: Equatable, Sendable {
     }
 }
 
-/// The renderings of progress.
+/// Makes the text and the JSON of progress.
 enum ProgressLine {
-    /// How much a part of the line matters; where there is no room the least goes first.
+    /// How much a part of the line matters. If there is no room, the part with the least weight goes first.
     private enum Weight: Int, CaseIterable {
         case file, new, rate, files, elapsed, amount, step, errors, percent, left
     }
 
-    /// One line of at most `width` places. Where it is too long the least important part goes first, and the time that
-    /// is left never does.
+    /// Returns one line of at most `width` columns. If it is too long, the least important parts go first. The time
+    /// left always stays.
     static func text(_ progress: Progress, seconds: Double, width: Int, isASCII: Bool = false) -> String {
         var parts = parts(progress, seconds)
         if isASCII { for index in parts.indices { parts[index].text = Formatting.ascii(parts[index].text) } }
@@ -55,7 +55,7 @@ enum ProgressLine {
         }
         for weight in Weight.allCases where weight != .left && length(parts) > width {
             guard let index = parts.firstIndex(where: { $0.weight == weight }) else { continue }
-            // A name or a step may still say something when it is cut.
+            // A file's name or a step is still useful when it is cut.
             let room = width - length(parts) + TextWidth.of(parts[index].text)
             if weight == .file || weight == .step, room >= 8 {
                 parts[index].text = TextWidth.cut(parts[index].text, to: room, mark: mark)
@@ -66,7 +66,7 @@ enum ProgressLine {
         return TextWidth.cut(parts.map(\.text).joined(separator: "  "), to: width, mark: mark)
     }
 
-    /// The parts of the line, in their order.
+    /// Returns the parts of the line, in order.
     private static func parts(_ progress: Progress, _ seconds: Double) -> [(weight: Weight, text: String)] {
         var parts: [(weight: Weight, text: String)] = []
         if let step = progress.step { parts.append((.step, step)) }
@@ -78,7 +78,7 @@ enum ProgressLine {
             parts.append((.amount, amount(progress.bytes)))
         }
         if let files = progress.files { parts.append((.files, Formatting.count(files, "file", "files"))) }
-        // The seconds are those of all steps.
+        // The seconds are those of all steps, so one step has no rate.
         let isWhole = progress.step == nil
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
         if !rate.isEmpty, isWhole { parts.append((.rate, rate)) }
@@ -95,7 +95,7 @@ enum ProgressLine {
         return parts
     }
 
-    /// A `status` object with restic's field names.
+    /// Returns a `status` object with restic's field names.
     static func json(_ progress: Progress, seconds: Double) -> [UInt8] {
         Message.json(.status) { json in
             json.member("seconds_elapsed", UInt64(max(0, seconds)))
@@ -118,7 +118,7 @@ enum ProgressLine {
 
 /// Shows progress on a terminal or as JSON. Every call may come from any thread.
 final class ProgressReporter: @unchecked Sendable {
-    /// In what form progress is shown.
+    /// The form in which progress is shown.
     enum Style: Equatable {
         case silent
         /// A live line on standard error.
@@ -146,16 +146,16 @@ final class ProgressReporter: @unchecked Sendable {
         nextAt = style == .json ? start + interval : start
     }
 
-    /// Whether anything is ever shown.
+    /// True if anything is ever shown.
     var isShown: Bool { style != .silent }
 
-    /// Whether `finish` has been called.
+    /// True if `finish` has been called.
     var isFinished: Bool { monitor.locked { nextAt == .max } }
 
     /// Seconds since the start.
     var secondsElapsed: Double { Double(clock.monotonicNanoseconds() - start) / 1e9 }
 
-    /// Shows progress if enough time has passed since the last time; `progress` is called only then.
+    /// Shows progress if enough time has passed since the last time. Calls `progress` only then.
     func update(_ progress: () -> Progress) {
         guard style != .silent else { return }
         monitor.locked {
@@ -177,17 +177,18 @@ final class ProgressReporter: @unchecked Sendable {
         }
     }
 
-    /// Takes the live line away, runs `body`, which may print, and lets the next update draw it again.
+    /// Removes the live line, runs `body`, which may print, and lets the next update draw the line again.
     func whileCleared(_ body: () -> Void) {
         monitor.locked {
             clear()
             body()
-            // Output may lead to the same terminal by a detour, such as `| tee`: before the line is drawn again.
+            // Output may reach the same terminal through a pipe such as `| tee`, so it is flushed before the line is
+            // drawn again.
             if style == .line { try? terminal.flushOutput() }
         }
     }
 
-    /// Takes the live line away for good.
+    /// Removes the live line for good.
     func finish() {
         monitor.locked {
             clear()

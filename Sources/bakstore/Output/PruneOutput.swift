@@ -1,4 +1,4 @@
-// PruneOutput: what a prune says while it runs and at its end, for people and as JSON.
+// PruneOutput: prints what a prune does while it runs, and its summary, for people and as JSON.
 
 import BakCore
 import BakFormat
@@ -31,7 +31,7 @@ final class PruneOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Says what is not deleted, and how it can be.
+    /// Says which snapshot's content is not deleted, and how the user can delete it.
     private func tell(_ doubt: ForgetDoubt) {
         let id = doubt.id.short
         complain(
@@ -54,7 +54,7 @@ final class PruneOutput: Reporter, @unchecked Sendable {
 
     // MARK: At the end
 
-    /// Prints the summary; `decisions` are those that came before.
+    /// Prints the summary. `decisions` are those of the removal before the prune; nil if there was none.
     func summarize(_ report: PruneReport, _ decisions: RetentionOutput?) throws {
         let isDryRun = invocation.has(.dryRun)
         if invocation.has(.json) {

@@ -1,6 +1,5 @@
-// ReasonTally: what is told of many items, by its reason. A condition of the whole run (a medium that keeps no owners,
-// a folder of which nothing may be read) is told in a line with a count, instead of once for each item, so that what
-// happened once is seen.
+// ReasonTally: counts messages about many items, by reason. A condition of the whole run, such as a medium that keeps
+// no owners, gets one line with a count instead of a line for each item. Otherwise it would bury rare messages.
 
 import BakCore
 
@@ -10,13 +9,13 @@ final class ReasonTally: @unchecked Sendable {
     struct Line: Equatable {
         var reason: String
         var count: UInt64
-        /// How many of them `add` has answered false for.
+        /// How many items `add` returned false for.
         var untold: UInt64
         /// The first item.
         var example: [UInt8]
     }
 
-    /// So many reasons are told apart; what comes after them counts as one.
+    /// How many reasons are counted separately. All later reasons count as one.
     static let mostReasons = 200
     static let otherReasons = "other reasons"
 
@@ -25,10 +24,10 @@ final class ReasonTally: @unchecked Sendable {
     private var places: [String: Int] = [:]
     private var lines: [Line] = []
 
-    /// Counts; the first `toldEach` items of each reason are to be told by themselves.
+    /// Makes an empty tally. The first `toldEach` items of each reason are to be reported by themselves.
     init(toldEach: UInt64) { self.toldEach = toldEach }
 
-    /// Counts an item. True if it is to be told by itself.
+    /// Counts an item. Returns true if it is to be reported by itself.
     func add(_ reason: String, _ item: [UInt8]) -> Bool {
         monitor.locked {
             let key = places[reason] != nil || lines.count < Self.mostReasons ? reason : Self.otherReasons
@@ -44,6 +43,6 @@ final class ReasonTally: @unchecked Sendable {
         }
     }
 
-    /// The reasons of which not every item was told by itself, in the order in which they came up.
+    /// The reasons with items that were not reported by themselves, in the order in which they came up.
     var untold: [Line] { monitor.locked { lines.filter { $0.untold > 0 } } }
 }

@@ -1,18 +1,18 @@
-// RecommitOutput: what commands say that commit snapshots again: `tag` and `forget --undo`. One line or object for
-// each, and one at the end.
+// RecommitOutput: prints what `tag` and `forget --undo` do, which commit snapshots again. Each snapshot gets one line
+// or object, and the end gets one.
 
 import BakCore
 import BakFormat
 
-/// Prints what becomes of snapshots that are committed again under a new id.
+/// Prints what becomes of snapshots that are committed again under new ids.
 struct RecommitOutput {
     let invocation: Invocation
     let context: CommandContext
     /// The type of a snapshot's JSON object.
     let kind: Message.Kind
-    /// What stands between the old and the new id.
+    /// The words between the old id and the new one.
     let relation: String
-    /// What was done with them, and what a dry run would do.
+    /// What the command does with snapshots, such as `changed`.
     let verb: String
 
     private var isDry: Bool { invocation.has(.dryRun) }
@@ -31,7 +31,7 @@ struct RecommitOutput {
             })
     }
 
-    /// Prints how many there were, and `rest`.
+    /// Prints how many snapshots there were, and then `rest`.
     func summarize(_ done: Int, rest: String = "", _ build: @escaping (inout JSONWriter) -> Void) throws {
         let snapshots = Formatting.count(UInt64(done), "snapshot", "snapshots")
         try context.confirm(

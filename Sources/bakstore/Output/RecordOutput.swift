@@ -1,4 +1,4 @@
-// RecordOutput: snapshots and entries as tables and JSON show them, the same in every command.
+// RecordOutput: prints snapshots and entries in tables and JSON, in the same way for every command.
 
 import BakCore
 import BakEngine
@@ -6,13 +6,13 @@ import BakFormat
 import BakRepository
 
 extension CommandContext {
-    /// A moment as a table shows it: local time, without fractions.
+    /// Returns a time as tables show it: local, without fractions.
     func text(_ time: Timestamp) -> String {
         guard CivilTime.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
         return CivilTime(time, offsetSeconds: localOffset(time)).text
     }
 
-    /// A moment as JSON shows it: RFC 3339 with nanoseconds.
+    /// Returns a time as JSON shows it: RFC 3339 with nanoseconds.
     func json(_ time: Timestamp) -> String {
         guard CivilTime.calendar.contains(time.seconds) else { return "@\(time.seconds)" }
         return CivilTime.rfc3339(time, offsetSeconds: localOffset(time))
@@ -20,15 +20,15 @@ extension CommandContext {
 }
 
 extension CommandContext {
-    /// Finds a snapshot by what a person types, names those that cannot be read where that may matter, and says what is
-    /// odd about the choice.
+    /// Finds the snapshot that the user names. Names the snapshots that cannot be read, if they may matter, and says
+    /// what is odd about the choice.
     func findSnapshot(
         _ name: String, in repository: Repository, _ invocation: Invocation
     ) throws -> CommitRecord {
         let list = try repository.snapshotList()
         let record = try findSnapshot(name, in: list, invocation)
         if name.hasPrefix("latest") { complain(about: list.unreadable) }
-        // A restore that brings back less than was meant is told of also where nothing but errors is wanted.
+        // A restore that may bring back too little says so even with `--quiet`.
         if let doubt = doubt(about: record, in: list) {
             if invocation.command == .restore { complain(doubt) } else { remark(doubt) }
         }
@@ -36,7 +36,7 @@ extension CommandContext {
         return record
     }
 
-    /// The same for commands that say themselves which snapshots cannot be read.
+    /// Finds a snapshot for commands that report by themselves which snapshots cannot be read.
     func findSnapshot(
         _ name: String, in list: SnapshotList, _ invocation: Invocation
     ) throws -> CommitRecord {
@@ -45,7 +45,7 @@ extension CommandContext {
         return record
     }
 
-    /// Names snapshots that are left out because they cannot be read, or as otherwise told.
+    /// Names snapshots that cannot be read. `consequence` says what follows from that.
     func complain(about unreadable: [UnreadableSnapshot], which consequence: String = " and is left out") {
         for snapshot in unreadable {
             complain(
@@ -55,15 +55,15 @@ extension CommandContext {
         }
     }
 
-    /// Says so and returns true if the invocation's filter takes none of the snapshots that there are.
+    /// Complains and returns true if the invocation's filter takes none of the snapshots.
     func complain(aboutFilterOf invocation: Invocation, among all: [CommitRecord]) -> Bool {
         guard let complaint = SnapshotFilter(invocation).complaint(among: all) else { return false }
         complain(complaint)
         return true
     }
 
-    /// Names snapshots with dates that cannot be right, in one line: the one that is `first` asked for, if it is one of
-    /// them, or else the last.
+    /// Reports, in one line, snapshots whose dates cannot be right. The line names `record` if it is one of them, or
+    /// else the last one.
     func noteMisdated(_ order: SnapshotOrder, first record: CommitRecord? = nil) {
         guard let last = order.misdated.first(where: { $0.snapshot.id == record?.id }) ?? order.misdated.last
         else { return }
@@ -77,12 +77,12 @@ extension CommandContext {
 }
 
 extension [UInt8] {
-    /// A manifest's path as people write it, with the leading slash.
+    /// A manifest's path as users write it, with the leading slash.
     var absolute: [UInt8] { [UInt8(ascii: "/")] + self }
 }
 
 extension CommandContext {
-    /// Says that a snapshot which a command uses lacks what could not be read.
+    /// Says so if a snapshot that a command uses lacks items that could not be read.
     private func noteMissingItems(of record: CommitRecord) {
         guard record.counters.failedItems > 0 else { return }
         let items = Formatting.count(record.counters.failedItems, "item is", "items are")
@@ -91,7 +91,7 @@ extension CommandContext {
                 + "them with: bakstore snapshots")
     }
 
-    /// What is to be said of a snapshot that may lack files; nil of any other.
+    /// Returns a warning about a snapshot that may lack files; nil for any other.
     func doubt(about record: CommitRecord, in list: SnapshotList) -> String? {
         let standing = SnapshotDoubts(among: list.readable).standing
         guard standing.contains(record.id) else { return nil }
@@ -111,7 +111,7 @@ extension CommandContext {
 }
 
 extension JSONWriter {
-    /// A snapshot's members, under restic's names where it has them.
+    /// Adds a snapshot's members, under restic's names where it has them.
     mutating func members(of record: CommitRecord, _ context: CommandContext) {
         member("id", record.id.description)
         member("short_id", record.id.short)
@@ -145,7 +145,7 @@ extension JSONWriter {
         }
     }
 
-    /// An entry's members, under restic's names where it has them.
+    /// Adds an entry's members, under restic's names where it has them.
     mutating func members(of entry: ManifestEntry, _ context: CommandContext) {
         let name = entry.path.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
         member("name", bytes: name)
@@ -169,7 +169,7 @@ extension JSONWriter {
 }
 
 extension FileType {
-    /// What restic calls the type.
+    /// Restic's name for the type.
     var resticName: String {
         switch self {
         case .regular: "file"

@@ -1,4 +1,4 @@
-// RetentionOutput: what becomes of each snapshot and why, for people and as JSON.
+// RetentionOutput: prints what becomes of each snapshot and why, for people and as JSON.
 
 import BakCore
 import BakFormat
@@ -16,7 +16,7 @@ struct RetentionOutput {
         self.request = request
     }
 
-    /// Prints the decisions of every group, and what should be known beside them.
+    /// Prints the decisions of every group, and notes about them.
     func show() throws {
         for (group, decisions) in request.groups {
             if invocation.has(.json) {
@@ -133,7 +133,7 @@ struct RetentionOutput {
         json.member("snapshots_left_alone", request.leftAlone)
     }
 
-    /// The summary as a sentence, such as `2 snapshots removed, 5 stay`.
+    /// The summary as a sentence, such as `2 snapshots removed; 5 stay`.
     var summary: String {
         let removed = request.removed.count
         let stay = request.keptCount + request.leftAlone + request.unreadable.count

@@ -1,4 +1,4 @@
-// SourceTotals: how much there is to read, counted while it is read, so that the time left can be told.
+// SourceTotals: counts how much there is to read, while it is read, so that the time left can be estimated.
 
 import BakCore
 
@@ -18,10 +18,10 @@ final class SourceTotals: @unchecked Sendable {
         }
     }
 
-    /// Says that everything has been counted.
+    /// Makes the totals final.
     @Sendable func finish() { monitor.locked { areFinal = true } }
 
-    /// The totals so far, on which `done` says how far the work has come.
+    /// Returns progress with the totals so far. `done` adds how far the work has come.
     func progress(_ done: (inout Progress) -> Void) -> Progress {
         var progress = Progress()
         monitor.locked {

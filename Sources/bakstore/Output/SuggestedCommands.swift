@@ -1,25 +1,25 @@
-// SuggestedCommands: the commands that messages suggest, with the flags by which the user named the repository, so that
-// they can be copied. Whoever writes a message, here or in the engine, writes the command as it is without flags; what
-// a person or a program is told passes through here on its way out, so no message can forget them.
+// SuggestedCommands: adds to the commands in messages the flags by which the user named the repository, so that the
+// commands can be copied. The code that writes a message, here or in the engine, writes the command without flags. All
+// messages pass through here on their way out, so none can forget the flags.
 //
-// Always holds: a command is known by the program's name and one of its commands at the start of a text, or behind a
-// colon or semicolon; it ends at the next `,`, `;`, `)`, `"` or colon with a space, or with the text. One that names a
-// repository stays as it is.
+// Always holds: a command begins with the program's name and one of its commands, at the start of a text or behind a
+// colon or semicolon. It ends at the next `,`, `;`, `)` or `"`, at a colon before a space, or at the end of the text. A
+// command that names a repository stays as it is.
 
 import BakCore
 
 /// Completes commands in messages.
 struct SuggestedCommands: Sendable, Equatable {
-    /// What is added to each, with a space before each word; empty if the repository need not be named.
+    /// The flags for each command, with a space before each word; empty if the repository need not be named.
     private let flags: String
-    /// The first of them, by which a command is known that is complete already.
+    /// The first of the flags. A command that has it is complete already.
     private let first: String
 
-    /// Adds nothing.
+    /// Adds no flags.
     init() { (flags, first) = ("", "") }
 
-    /// Adds the flags of an invocation that say which repository is meant and how it is opened. What a profile or the
-    /// environment says, the next command will find again.
+    /// Adds the flags of an invocation that name the repository and its password. The next command finds by itself what
+    /// a profile or the environment says.
     init(_ invocation: Invocation, isASCII: Bool) {
         let named: [AnyFlag] = [.profile, .repo, .passwordFile, .passwordCommand]
         self.init(
@@ -28,22 +28,22 @@ struct SuggestedCommands: Sendable, Equatable {
             }, isASCII: isASCII)
     }
 
-    /// Adds flags with these values.
+    /// Adds `flags` with their values.
     init(_ flags: [(flag: AnyFlag, value: [UInt8])], isASCII: Bool) {
         self.flags = Self.words(flags, isASCII: isASCII)
         first = flags.first?.flag.spelling ?? ""
     }
 
-    /// Flags with their values as a shell reads them, a space before each.
+    /// Returns flags with their values, quoted for a shell, with a space before each.
     static func words(_ flags: [(flag: AnyFlag, value: [UInt8])], isASCII: Bool) -> String {
         flags.map { flag, value in
-            // Behind a space it would be taken for a flag.
+            // Behind a space, the value would be taken for a flag.
             let glue = value.first == UInt8(ascii: "-") ? "=" : " "
             return " \(flag.spelling)\(glue)\(ShellWord.quoted(value, isASCII: isASCII))"
         }.joined()
     }
 
-    /// The text with every command completed.
+    /// Returns the text with every command completed.
     func completed(_ text: String) -> String {
         guard !flags.isEmpty, text.utf8.count > Self.program.utf8.count else { return text }
         var result = ""
@@ -64,7 +64,7 @@ struct SuggestedCommands: Sendable, Equatable {
 
     private static let program = "bakstore "
 
-    /// Where the next command begins.
+    /// Returns where the next command begins.
     private static func nextCommand(in text: Substring, isStart: Bool) -> String.Index? {
         var rest = text
         while let place = rest.firstIndex(of: "b") {
@@ -83,9 +83,9 @@ struct SuggestedCommands: Sendable, Equatable {
     }
 }
 
-/// Words as a shell reads them.
+/// Quotes words for a shell.
 enum ShellWord {
-    /// The word in quotes, if it needs them, on one line that can be printed anywhere.
+    /// Returns the word, in quotes if it needs them, on one line that any terminal can print.
     static func quoted(_ word: [UInt8], isASCII: Bool) -> String {
         let plain = "/._-+@%,:="
         let isPlain = { (byte: UInt8) in

@@ -1,12 +1,12 @@
-// TextTable: columns that line up, for lists on a terminal.
+// TextTable: prints lists on a terminal in columns.
 //
-// Always holds: where lines are limited, nothing that is fixed and nothing that a row ends with is cut. Text gives way
-// first, then whole columns that matter less; what is still too wide goes on in the next line.
+// Always holds: if the width is limited, fixed cells and the endings of rows are never cut. First text is shortened,
+// then the least useful columns are dropped. What is still too wide goes on in the next line.
 
-/// Rows of cells. Widths count characters, of which East Asian wide ones and emoji take two places.
+/// Rows of cells. Widths count the terminal's columns: East Asian wide characters and emoji take two.
 struct TextTable {
-    /// How a column's cells stand and what they do where a line is limited: a path keeps its end, other text its start
-    /// and its end, numbers and what is fixed stay whole.
+    /// How a column's cells are aligned and shortened. A path keeps its end, other text its start and its end. Numbers
+    /// and fixed cells stay whole.
     enum Alignment { case left, right, fixed, path }
 
     private let alignments: [Alignment]
@@ -14,12 +14,12 @@ struct TextTable {
     private var rows: [(cells: [String], ending: String)] = []
     private let hasHeader: Bool
 
-    /// What gives way, in this order, and how far.
+    /// The columns that are shortened, in this order, and how narrow they get.
     private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 8), (.left, 6)]
     private static let gap = "  "
 
-    /// Makes a table; a header row is underlined. `dropping` are the columns without which a narrow table can be, the
-    /// least useful first.
+    /// Makes a table. A header row is underlined. `dropping` are the columns that a narrow table drops, the least
+    /// useful first.
     init(_ alignments: [Alignment], header: [String]? = nil, dropping: [Int] = []) {
         self.alignments = alignments
         self.dropping = dropping
@@ -27,13 +27,13 @@ struct TextTable {
         if let header { append(header) }
     }
 
-    /// Adds a row with a cell for each column, and with what is never cut at its end.
+    /// Adds a row with a cell for each column, and with an ending that is never cut.
     mutating func append(_ cells: [String], ending: String = "") {
         precondition(cells.count == alignments.count)
         rows.append((cells, ending))
     }
 
-    /// The lines, without spaces at their ends, none wider than `width`.
+    /// Returns the lines, without spaces at their ends, none wider than `width`.
     func lines(width: Int? = nil, isASCII: Bool = false) -> [String] {
         let rows =
             isASCII
@@ -62,7 +62,8 @@ struct TextTable {
         return lines
     }
 
-    /// The columns that are shown and their widths: what their cells need, or less, the widest first.
+    /// Returns the columns that are shown and their widths. Columns are as wide as their cells need; if that is too
+    /// wide, the widest are narrowed first.
     private func layout(of rows: [[String]], within width: Int?) -> (columns: [Int], widths: [Int]) {
         let needed = alignments.indices.map { column in rows.map { TextWidth.of($0[column]) }.max() ?? 0 }
         var columns = Array(alignments.indices)
@@ -86,25 +87,25 @@ struct TextTable {
     }
 }
 
-/// How much room text takes on a terminal.
+/// Measures and cuts text for a terminal.
 enum TextWidth {
-    /// The places that `text` takes.
+    /// Returns the terminal columns that `text` takes.
     static func of(_ text: String) -> Int {
-        // To find where characters end costs more than all else in a long list.
+        // In a long list, finding the ends of characters would cost more than all else.
         let isPlain = text.utf8.allSatisfy { (0x20...0x7e).contains($0) }
         return isPlain ? text.utf8.count : text.reduce(0) { $0 + of($1) }
     }
 
-    /// What stands where something was cut.
+    /// Returns the mark that stands where something was cut.
     static func mark(_ isASCII: Bool) -> String { isASCII ? "..." : "…" }
 
-    /// The longest start of `text` that fits, ended with a mark when something is cut.
+    /// Returns the longest start of `text` that fits, with a mark at its end if something was cut.
     static func cut(_ text: String, to width: Int, mark: String = "…") -> String {
         guard of(text) > width else { return text }
         return width < of(mark) ? start(of: text, width) : start(of: text, width - of(mark)) + mark
     }
 
-    /// The start and the end of `text` with a mark between them; what is longer than that fits.
+    /// Returns the start and the end of `text` with a mark between them, if `text` is too long.
     static func cutWithin(_ text: String, to width: Int, mark: String = "…") -> String {
         guard of(text) > width else { return text }
         let room = width - of(mark)
@@ -113,8 +114,8 @@ enum TextWidth {
         return start(of: text, room - of(end)) + mark + end
     }
 
-    /// The end of a path behind a mark, as many whole names as fit; of one that is longer than that, its start and its
-    /// end.
+    /// Returns the end of a path behind a mark, with as many whole names as fit. If not even the last name fits,
+    /// returns its start and its end.
     static func cutPath(_ path: String, to width: Int, mark: String = "…") -> String {
         guard of(path) > width else { return path }
         let room = width - of(mark)
@@ -127,7 +128,7 @@ enum TextWidth {
         return of(name) <= room ? mark + name : cutWithin(name, to: width, mark: mark)
     }
 
-    /// A line and what it ends with, after two spaces. What does not fit goes on in further lines, a little further in.
+    /// Returns a line with its ending behind two spaces. What does not fit goes on in further lines, indented.
     static func wrapped(_ line: String, ending: String = "", width: Int?) -> [String] {
         let end = line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex
         let start = String(line[..<end])
@@ -139,8 +140,8 @@ enum TextWidth {
             .map { $0 == 0 ? $1 : "  " + $1 }
     }
 
-    /// A line that ends with a path and what is never cut. `starts` are the columns before the path, from all of them
-    /// down to none.
+    /// Returns a line of columns, a path and an ending that is never cut. `starts` are the possible columns before the
+    /// path, from all of them down to none.
     static func lines(
         _ path: String, ending: String, behind starts: [String], width: Int?, isASCII: Bool
     ) -> [String] {
@@ -152,7 +153,7 @@ enum TextWidth {
         return wrapped(line, ending: ending, width: width)
     }
 
-    /// Words in lines; only one that is wider than a line is broken.
+    /// Fills lines with words. Breaks a word only if it is wider than a line.
     private static func filled(_ text: String, _ width: Int) -> [String] {
         var lines: [String] = []
         for word in text.split(separator: " ") {

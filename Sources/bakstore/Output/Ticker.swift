@@ -1,4 +1,4 @@
-// Ticker: calls a closure again and again from a thread of its own while something is to be shown.
+// Ticker: calls a closure again and again from its own thread while progress is shown.
 
 import BakCore
 
@@ -23,7 +23,7 @@ final class Ticker: @unchecked Sendable {
         }
     }
 
-    /// Ends it; may be called again.
+    /// Stops the calls. May be called again.
     func stop() {
         let thread = monitor.locked {
             isStopped = true
