@@ -1,22 +1,22 @@
-// BenchmarkFindings: a benchmark's report with what its readers are told of where it comes from, and the words that the
-// table on the terminal and the page share.
+// BenchmarkFindings: a benchmark's report with its origin, and the words that the terminal's tables and the page share.
 
 import BakAnalysis
 import BakChunking
 import BakCore
 import BakEngine
 
-/// What is printed of a benchmark.
+/// The findings of a benchmark, ready to print.
 struct BenchmarkFindings {
     var report: LibraryReport
-    /// What was read, absolute.
+    /// The paths that were read, absolute.
     var roots: [[UInt8]]
-    /// What changed files were compared with.
+    /// The snapshot that changed files were compared with; nil without one.
     var baseline: CommitRecord?
-    /// When it was found, as text.
+    /// When the benchmark ran, as text.
     var time: String
 
-    /// Bytes that more than one file or chunk has, and bytes that compression gains, with the settings that count.
+    /// The bytes that storing duplicates once saves and, below, those that compression saves, with the settings that
+    /// count.
     var savedByDuplicates: UInt64 {
         guard let standard = report.schemes.first else { return 0 }
         return standard.bytes &- min(standard.differentBytes, standard.bytes)
@@ -26,7 +26,7 @@ struct BenchmarkFindings {
         return standard.differentBytes &- min(standard.storedBytes, standard.differentBytes)
     }
 
-    /// Types whose files people think of together, by bytes, the largest first.
+    /// Groups of types as people think of them, the largest in bytes first.
     var groups: [(group: ContentType.Group, files: UInt64, bytes: UInt64)] {
         ContentType.Group.allCases.map { group in
             let rows = report.types.filter { $0.type.group == group }
@@ -34,20 +34,20 @@ struct BenchmarkFindings {
         }.filter { $0.files > 0 }.sorted { $0.bytes > $1.bytes }
     }
 
-    /// `about ` before an estimate.
+    /// Returns `about ` before an estimate.
     static func about(_ isEstimate: Bool) -> String { isEstimate ? "about " : "" }
 
-    /// A whole number of KiB or MiB without digits after the point.
+    /// Returns a whole number of KiB or MiB without digits after the point.
     static func wholeSize(_ bytes: Int) -> String {
         bytes < 1 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
     }
 
-    /// How much larger than `other` a size is.
+    /// Returns how much larger than `other` a size is.
     static func difference(_ size: UInt64, _ other: UInt64) -> String {
         size >= other ? "+" + Formatting.size(size - other) : "-" + Formatting.size(other - size)
     }
 
-    /// A speed on one core.
+    /// Returns a stage's speed on one core.
     static func speed(_ stage: LibraryReport.Stage) -> String {
         guard let rate = stage.perSecond else { return "too short to say" }
         return stage.name == .walk
@@ -57,7 +57,7 @@ struct BenchmarkFindings {
 }
 
 extension CutScheme {
-    /// What people call it.
+    /// The name for people.
     var title: String {
         switch self {
         case .standard: "as bakstore cuts"
@@ -67,7 +67,7 @@ extension CutScheme {
         }
     }
 
-    /// The name in JSON, and the size that belongs to it.
+    /// The name in JSON, and the chunk size of a scheme that has one.
     var json: (name: String, bytes: Int?) {
         switch self {
         case .standard: ("standard", nil)
@@ -79,7 +79,7 @@ extension CutScheme {
 }
 
 extension LibraryReport.Stage.Name {
-    /// What people call it.
+    /// The name for people.
     var title: String {
         switch self {
         case .walk: "find files"
@@ -91,7 +91,7 @@ extension LibraryReport.Stage.Name {
 }
 
 extension LibraryReport.SchemeRow {
-    /// How fast it cuts, names and looks up on one core; empty when it did too little to say.
+    /// How fast the scheme cuts, names and looks up on one core; empty if it did too little to say.
     var speed: String {
         cutNanoseconds >= 1_000_000 ? Formatting.rate(bytes, seconds: Double(cutNanoseconds) / 1e9) : ""
     }

@@ -1,15 +1,15 @@
-// BenchmarkOutput: what a benchmark says while it runs and at its end, for people and as JSON.
+// BenchmarkOutput: prints what a benchmark does while it runs, and its findings, for people and as JSON.
 
 import BakAnalysis
 import BakChunking
 import BakEngine
 
-/// Prints a benchmark's events and findings. Called from its threads.
+/// Prints a benchmark's events and findings. Called from the benchmark's threads.
 final class BenchmarkOutput: Reporter, @unchecked Sendable {
-    /// What there is to read.
+    /// How much there is to read.
     let totals = SourceTotals()
 
-    /// So many groups of equal files are named without -v.
+    /// Without -v, at most this many groups of equal files are named.
     private static let duplicatesShown = 5
 
     // MARK: While it runs

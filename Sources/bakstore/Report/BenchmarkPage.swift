@@ -1,7 +1,7 @@
-// BenchmarkPage: a benchmark's findings as one HTML file that opens from disk.
+// BenchmarkPage: makes one HTML file of a benchmark's findings, which opens from disk.
 //
-// Always holds: the page fetches nothing and runs nothing, which its own policy enforces; whatever comes from outside,
-// names above all, goes through `escaped`.
+// Always holds: the page fetches nothing and runs nothing, which its own policy enforces. All text from outside, names
+// above all, goes through `escaped`.
 
 import BakAnalysis
 import BakChunking
@@ -16,10 +16,10 @@ struct BenchmarkPage {
 
     init(_ findings: BenchmarkFindings) { self.findings = findings }
 
-    /// What tells a report from any other file.
+    /// Tells a report from any other file.
     private static let mark = #"<meta name="generator" content="bakstore benchmark">"#
 
-    /// Throws unless a report may be written there: nothing else stands at the path that somebody might miss.
+    /// Throws unless a report may be written at the path: the file there, if any, must be empty or a report.
     static func expectPlace(_ path: String) throws {
         try SmallFile.expectReplaceable(path: path)
         guard Machine.status(Array(path.utf8)).map({ $0.size > 0 }) == true else { return }
@@ -180,7 +180,7 @@ struct BenchmarkPage {
             """
     }
 
-    /// So many groups of equal files are there to be seen at once.
+    /// This many groups of equal files are visible at first; the others are folded away.
     private static let groupsShown = 5
 
     private func list(_ group: DuplicateGroup) -> String {
@@ -193,7 +193,7 @@ struct BenchmarkPage {
             """
     }
 
-    /// A path from the folder that was looked at, where there is but one.
+    /// Returns a path relative to the folder that was read, if there is only one.
     private func shortened(_ path: [UInt8]) -> [UInt8] {
         guard findings.roots.count == 1, let root = findings.roots.first, path.count > root.count + 1,
             PathOrder.isAtOrBeneath(path, root)
@@ -285,8 +285,8 @@ struct BenchmarkPage {
 
     // MARK: Pieces
 
-    /// Rows of cells, which are HTML; the first column is text, the others numbers. A phone shows a row as a block: the
-    /// first cell and that of the `main` column in large, then the others.
+    /// Makes a table of cells that are HTML. The first column is text, the others are numbers. A phone shows a row as a
+    /// block: in large letters the first cell and that of the `main` column, then the others.
     private func table(_ header: [String], _ rows: [[String]], main: Int) -> String {
         let head =
             header.contains { !$0.isEmpty }
@@ -316,7 +316,7 @@ struct BenchmarkPage {
         return "<svg class=\"stack\" role=\"img\" aria-label=\"How the size divides\">\(rects.joined())</svg>"
     }
 
-    /// A ring whose arcs are parts of a whole; its circumference is 100.
+    /// Draws a ring whose arcs are parts of a whole. Its circumference is 100.
     private static func ring(_ parts: [(kind: String, bytes: UInt64)], of whole: UInt64) -> String {
         var start = 0.0
         let arcs = parts.map { part in
@@ -344,10 +344,10 @@ struct BenchmarkPage {
         text.prefix(1).uppercased() + text.dropFirst()
     }
 
-    /// A path that can be shown whatever bytes it has.
+    /// Returns a path that is safe to show, whatever bytes it has.
     private static func name(_ path: [UInt8]) -> String { escaped(Formatting.name(path)) }
 
-    /// Text that is neither markup nor the end of an attribute.
+    /// Escapes text, so that it is neither markup nor the end of an attribute.
     static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {

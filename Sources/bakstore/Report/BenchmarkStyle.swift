@@ -1,4 +1,4 @@
-// BenchmarkStyle: how a benchmark's page looks, on a desk and on a phone, by day and by night.
+// BenchmarkStyle: how a benchmark's page looks, on desktops and phones, light and dark.
 
 enum BenchmarkStyle {
     /// The style sheet.
