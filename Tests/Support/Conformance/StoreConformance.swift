@@ -1,17 +1,17 @@
-// StoreConformance: what every object store must do, whatever lies behind it. One suite runs over the folder store, the
-// simulated one, which the proofs of the store protocol rest on, and each decorator.
+// StoreConformance: what every object store must do, whatever lies behind it. The same suite runs over the folder
+// store, over the simulated store on which the proofs of the store protocol rest, and over each decorator.
 
 import BakCore
 import BakStorage
 
-/// Runs the suite on stores that are made for it, each empty.
+/// Runs the suite. Each part of it gets an empty store of its own.
 public final class StoreConformance {
     private let makeStore: () throws -> any ObjectStore
     private var faults: [String] = []
 
     private init(_ makeStore: @escaping () throws -> any ObjectStore) { self.makeStore = makeStore }
 
-    /// What the store does otherwise than it must; nothing where it conforms.
+    /// Returns what the store does wrong; empty if it conforms.
     public static func faults(_ makeStore: @escaping () throws -> any ObjectStore) throws -> [String] {
         let suite = StoreConformance(makeStore)
         try suite.whatIsNotThere(makeStore())
@@ -218,7 +218,7 @@ public final class StoreConformance {
         expect(try all("packs", store).count == 4, "a batch that was let go of is published")
     }
 
-    /// What fails in one batch concerns no other.
+    /// A failure in one batch does not affect another.
     private func failedBatches(_ store: any ObjectStore) throws {
         _ = try put("before", "packs/0/a", store)
         let (failing, other) = (store.makeBatch(of: nil), store.makeBatch(of: nil))
@@ -246,7 +246,7 @@ public final class StoreConformance {
 
     // MARK: Threads
 
-    /// Of several who put one name, one wins, and all others are told.
+    /// Of several threads that put one name, one wins, and all others learn of it.
     private func putsAtOnce(_ store: any ObjectStore) throws {
         guard store.guardsNames else { return }
         let monitor = Monitor()

@@ -8,21 +8,22 @@ import Synchronization
 public final class FaultyStore: ObjectStore {
     /// A call.
     public struct Call: Sendable {
-        /// What was called, as "put".
+        /// The name of the call, such as "put".
         public var operation: String
         /// The key or folder; empty for publishing.
         public var object: String
-        /// Whether it may change the store.
+        /// True if the call may change the store.
         public var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
     }
 
-    /// As `ObjectStore` says.
+    /// A fixed name for messages.
     public let location = StoreLocation.address(scheme: "test", rest: "faulty")
     private let base: any ObjectStore
     private let recorded = Mutex<(calls: [Call], mutating: Int)>(([], 0))
     private let fault: @Sendable (_ number: Int, _ mutatingNumber: Int, Call) -> StoreError.Kind?
 
-    /// `fault` is asked before each call, with the call's number and its number among the mutating ones.
+    /// Wraps `base`. Before each call, `fault` gets the call's number, its number among the mutating calls, and the
+    /// call. It returns the kind of failure, or nil to let the call through.
     public init(
         _ base: any ObjectStore,
         fault: @escaping @Sendable (Int, Int, Call) -> StoreError.Kind? = { _, _, _ in nil }
@@ -45,13 +46,13 @@ public final class FaultyStore: ObjectStore {
         throw StoreError(kind: kind, operation: operation, object: object, message: "injected")
     }
 
-    /// As `ObjectStore` says.
+    /// Records a put, and forwards it unless it is to fail.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try note("put", key.description)
         return try base.put(key, bytes)
     }
 
-    /// As `ObjectStore` says.
+    /// Makes a batch in the wrapped store. Its calls are recorded, too.
     public func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, base.makeBatch(of: session)) }
 
     private final class Batch: StagedBatch {
@@ -73,13 +74,13 @@ public final class FaultyStore: ObjectStore {
         func abandon() { base.abandon() }
     }
 
-    /// As `ObjectStore` says.
+    /// Records a call for a size, and forwards it unless it is to fail.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         try note("size", key.description)
         return try base.size(of: key)
     }
 
-    /// As `ObjectStore` says.
+    /// Records a read, and forwards it unless it is to fail.
     public func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer)
         throws(StoreError)
     {
@@ -87,13 +88,13 @@ public final class FaultyStore: ObjectStore {
         try base.read(key, at: offset, into: buffer)
     }
 
-    /// As `ObjectStore` says.
+    /// Records a listing, and forwards it unless it is to fail.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try note("list", folder)
         return try base.list(folder)
     }
 
-    /// As `ObjectStore` says.
+    /// Records a listing with each of its pages, and forwards it unless one of them is to fail.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -102,13 +103,13 @@ public final class FaultyStore: ObjectStore {
         try base.listAll(beneath: folder) { objects, others in
             guard failure == nil else { return }
             page(objects, others)
-            // Something may happen between two pages, and each may fail.
+            // Something may happen between two pages, so each page may fail.
             do throws(StoreError) { try note("list", folder) } catch { failure = error }
         }
         if let failure { throw failure }
     }
 
-    /// As `ObjectStore` says.
+    /// Records a deletion, and forwards it unless it is to fail.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         try note("delete", key.description)
         try base.delete(key)

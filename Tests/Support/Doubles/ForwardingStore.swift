@@ -1,27 +1,28 @@
-// ForwardingStore: a store that hands every call on to another one. A test's store overrides what it is about.
+// ForwardingStore: a store that forwards every call to another one. A test's subclass overrides the calls that it is
+// about.
 
 import BakCore
 import BakStorage
 
 /// Forwards to `base`.
 open class ForwardingStore: ObjectStore, @unchecked Sendable {
-    /// The store behind it.
+    /// The store that gets the calls.
     public let base: SimulatedStore
-    /// As `ObjectStore` says.
+    /// The location of `base`.
     public var location: StoreLocation { base.location }
-    /// As `ObjectStore` says.
+    /// The name guard of `base`.
     public var nameGuard: NameGuard { base.nameGuard }
     open var traits: StoreTraits { base.traits }
     open var place: String { base.place }
     open var paths: Set<String> { base.paths }
 
-    /// Makes a store in front of another one.
+    /// Makes a store in front of `base`.
     public init(_ base: SimulatedStore) { self.base = base }
 
     open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try base.put(key, bytes)
     }
-    /// As `ObjectStore` says.
+    /// Makes a batch in `base` whose calls pass through this store.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         ForwardingBatch(self, base.makeBatch(of: session))
     }
@@ -39,7 +40,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     open func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
-        // What a test makes of a listing holds here, too.
+        // A subclass that overrides `list` changes this listing, too.
         (try list(folder), try base.listWithObstructions(folder).obstructions)
     }
     open func listAll(
@@ -55,7 +56,7 @@ open class ForwardingStore: ObjectStore, @unchecked Sendable {
     }
 }
 
-/// A batch whose calls its store may change.
+/// A batch whose calls pass through its store, which may change them.
 private final class ForwardingBatch: StagedBatch {
     private let store: ForwardingStore
     private let base: any StagedBatch

@@ -1,5 +1,5 @@
-// MemoryStore: a store in memory that never fails, and is fast enough for thousands of cases. A test can look at its
-// objects, and copy them.
+// MemoryStore: a store in memory that never fails and is fast enough for thousands of cases. A test can look at its
+// objects and copy them.
 
 import BakCore
 import BakStorage
@@ -7,9 +7,9 @@ import Synchronization
 
 /// Objects in a dictionary. May be used from any thread.
 public final class MemoryStore: ObjectStore {
-    /// As `ObjectStore` says.
+    /// A fixed name for messages.
     public let location = StoreLocation.address(scheme: "test", rest: "memory")
-    /// Folders of objects, so that listing one looks at no other.
+    /// The objects of each folder, so that listing a folder looks at no other.
     private let folders: Mutex<[String: [ObjectKey: [UInt8]]]>
 
     /// Makes a store that holds `objects`.
@@ -30,7 +30,7 @@ public final class MemoryStore: ObjectStore {
         folders.withLock { folders in folders.values.reduce(into: [:]) { $0.merge($1) { one, _ in one } } }
     }
 
-    /// As `ObjectStore` says.
+    /// Stores a copy of the bytes unless the name is taken.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         let copy = Array(bytes)
         return folders.withLock { folders in
@@ -42,7 +42,7 @@ public final class MemoryStore: ObjectStore {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Makes an empty batch.
     public func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self) }
 
     private final class Batch: StagedBatch {
@@ -76,10 +76,10 @@ public final class MemoryStore: ObjectStore {
         func abandon() { staged.withLock { $0 = [] } }
     }
 
-    /// As `ObjectStore` says.
+    /// Returns the object's size in bytes.
     public func size(of key: ObjectKey) throws(StoreError) -> Int { try object(key).count }
 
-    /// As `ObjectStore` says.
+    /// Copies bytes of the object into `buffer`.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -92,21 +92,21 @@ public final class MemoryStore: ObjectStore {
         buffer.copyBytes(from: bytes[offset..<(offset + buffer.count)])
     }
 
-    /// As `ObjectStore` says.
+    /// Returns the objects directly in `folder`, sorted by key.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         folders.withLock { $0[folder] ?? [:] }.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted {
             $0.key < $1.key
         }
     }
 
-    /// Folder by folder, as a walk does: each as it is when its turn comes.
+    /// Lists folder by folder, as a walk does: each folder as it is when its turn comes.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
         func infos(_ objects: [ObjectKey: [UInt8]]) -> [ObjectInfo] {
             objects.map { ObjectInfo(key: $0.key, size: $0.value.count) }.sorted { $0.key < $1.key }
         }
-        // Where objects lie beside folders their order is that of all names together.
+        // If objects lie beside folders, one page has all of them, in the order of their names.
         let mixed = folders.withLock { folders in
             folders[folder]?.isEmpty ?? true
                 ? nil
@@ -126,7 +126,7 @@ public final class MemoryStore: ObjectStore {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Removes an object if it is there.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         folders.withLock { _ = $0[Self.folder(key)]?.removeValue(forKey: key) }
     }

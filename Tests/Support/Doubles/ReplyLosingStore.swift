@@ -1,12 +1,12 @@
-// ReplyLosingStore: a store behind a network that loses replies. What was put took effect; its writer is told of a
-// failure, or the transport repeats the request and finds the name taken by its own object.
+// ReplyLosingStore: a store behind a network that loses replies. The put takes effect. Then the writer gets an error,
+// or the transport repeats the request and finds the name taken by the writer's own object.
 
 import BakCore
 import BakStorage
 
 /// Loses the replies to puts.
 public final class ReplyLosingStore: ForwardingStore, @unchecked Sendable {
-    /// What becomes of a put whose reply is lost.
+    /// What happens after the reply to a put is lost.
     public enum Loss: Sendable, Equatable {
         /// The put fails with an error of this kind.
         case fails(StoreError.Kind)

@@ -1,18 +1,18 @@
 // SimulatedStore: an object store in memory that can fail, crash and lose what was not durable.
 //
-// What a reader sees is the live image; what survives a crash is the durable one. A staged object is in
-// neither until it is published. Publishing makes objects durable one by one before any becomes visible, so
-// that a crash in between leaves durable objects that nothing refers to, as a real medium does. Until then it is
-// a temporary of its session, which a crash leaves and a sweep may remove.
+// Readers see the live image; the durable image survives a crash. A staged object is in neither image until it is
+// published. Until then it is a temporary of its session, which a crash leaves and a sweep may remove. Publishing makes
+// all objects durable, one by one, before any becomes visible. So a crash in between leaves durable objects that
+// nothing refers to, as a real medium does.
 
 import BakCore
 import BakStorage
 
 /// An object store for tests. May be used from any thread.
 public final class SimulatedStore: ObjectStore, @unchecked Sendable {
-    /// A call, as the log keeps it.
+    /// A call in the log.
     public struct Call: Equatable, Sendable {
-        /// What was called.
+        /// The kinds of calls.
         public enum Operation: String, Sendable { case put, stage, publish, size, read, list, delete }
         /// What was called.
         public var operation: Operation
@@ -24,39 +24,39 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             self.operation = operation
             self.object = object
         }
-        /// Whether it may change the store.
+        /// True if the call may change the store.
         public var isMutation: Bool { [.put, .stage, .publish, .delete].contains(operation) }
     }
 
     /// What goes wrong, and when. Calls are counted from 1 after the fault is set.
     public enum Fault: Sendable {
-        /// The `call`-th mutating or reading call fails without effect; then all later ones when `forGood`.
+        /// The `call`-th call fails without effect. With `forGood`, all later calls fail, too.
         case fail(call: Int, kind: StoreError.Kind, forGood: Bool)
         /// One call in eight fails without effect.
         case failSometimes(SeededRandom, kind: StoreError.Kind)
-        /// The machine stops after the `mutation`-th mutation: that one is done, and every later call fails.
+        /// The machine stops after a mutation, which is still done. Every later call fails.
         case crash(afterMutation: Int)
     }
 
-    /// What is refused whatever happens.
+    /// What the store always refuses.
     public enum Mode: Sendable {
         /// Nothing.
         case normal
         /// Every mutation.
         case readOnly
-        /// Deletion, and a put under a name that is taken, which then fails instead of telling so.
+        /// Deletions, and puts of names that are taken. Such a put fails instead of returning an outcome.
         case addOnly
     }
 
-    /// As `ObjectStore` says.
+    /// A fixed name for messages.
     public let location = StoreLocation.address(scheme: "test", rest: "simulated")
     private let monitor = Monitor()
     private var live: [String: [UInt8]] = [:]
     private var durable: [String: [UInt8]] = [:]
-    /// The sessions of what is staged, or was when a program stopped, by the number of each.
+    /// The session of each temporary, by the temporary's number. Programs that stopped leave theirs here.
     private var temporaries: [Int: ID128?] = [:]
     private var lastTemporary = 0
-    /// How often the machine has stopped: what was staged before belongs to no program any more.
+    /// How often the machine has stopped. What was staged before a stop belongs to no program any more.
     private var crashes = 0
     private var log: [Call] = []
     private var fault: Fault?
@@ -70,7 +70,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     /// Makes an empty store.
     public init() {}
 
-    /// A store that holds `image`.
+    /// Makes a store that holds `image`.
     public init(_ image: [String: [UInt8]]) {
         live = image
         durable = image
@@ -78,25 +78,25 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     // MARK: What tests see and do
 
-    /// Every call so far, in order; a publishing call is followed by one row for each object.
+    /// Every call so far, in order. A publication has one row for each object, and then one for the whole.
     public var calls: [Call] { monitor.locked { log } }
     /// Forgets the calls so far.
     public func clearCalls() { monitor.locked { log = [] } }
-    /// What survives a crash now.
+    /// The objects that would survive a crash now.
     public var durableImage: [String: [UInt8]] { monitor.locked { durable } }
-    /// Sets what goes wrong from now on.
+    /// Sets the fault that strikes from now on; nil for none.
     public func setFault(_ fault: Fault?) {
         monitor.locked {
             (self.fault, callsSinceFault, mutationsSinceFault, hasCrashed) = (fault, 0, 0, false)
         }
     }
-    /// Sets what is refused from now on.
+    /// Sets what the store refuses from now on.
     public func setMode(_ mode: Mode) { monitor.locked { self.mode = mode } }
-    /// Sets whether it says that of several puts at once one wins.
+    /// Sets whether the store says that of several puts at once one wins.
     public func setGuardsNames(_ guards: Bool) { monitor.locked { isGuarding = guards } }
-    /// As `ObjectStore` says.
+    /// Says that of several puts at once one wins, unless a test has set otherwise.
     public var nameGuard: NameGuard { monitor.locked { isGuarding ? .always : .never } }
-    /// Whether the fault that was set has struck.
+    /// True if the fault that was set has struck.
     public var hasFaultStruck: Bool {
         monitor.locked {
             switch fault {
@@ -107,7 +107,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
             }
         }
     }
-    /// The store as it is found after the machine has stopped.
+    /// Returns the store as it is after the machine has stopped.
     public func afterCrash() -> SimulatedStore {
         let store = SimulatedStore(durableImage)
         (store.temporaries, store.lastTemporary) = monitor.locked { (temporaries, lastTemporary) }
@@ -115,7 +115,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
     }
     /// How many temporaries there are.
     public var temporaryCount: Int { monitor.locked { temporaries.count } }
-    /// An object's bytes; nil when it is not visible.
+    /// An object's bytes; nil if it is not visible. Bytes that a test sets are durable.
     public subscript(key: String) -> [UInt8]? {
         get { monitor.locked { live[key] } }
         set {
@@ -130,12 +130,12 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
 
     // MARK: ObjectStore
 
-    /// As `ObjectStore` says.
+    /// Stores a copy of the bytes unless the name is taken.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try put(key, bytes, isSynced: true)
     }
 
-    /// As `ObjectStore` says.
+    /// Stores a copy of the bytes unless the name is taken. A crash loses it.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes, isSynced: false) }
@@ -155,7 +155,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Makes an empty batch.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         Batch(self, session, monitor.locked { crashes })
     }
@@ -188,14 +188,15 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the temporaries of what is not to be published, unless the machine has stopped since. Under the lock.
+    /// Removes the temporaries of objects that will not be published, unless the machine has stopped since. The lock
+    /// must be held.
     private func giveUp(_ staged: inout [(number: Int, key: ObjectKey, bytes: [UInt8])], of crashes: Int) {
         defer { staged = [] }
         guard crashes == self.crashes else { return }
         for (number, _, _) in staged { temporaries[number] = nil }
     }
 
-    /// Whatever belongs to no session is taken for young.
+    /// Removes the temporaries of sessions that are not living. Those without a session count as too young.
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         let listed = monitor.locked { temporaries }
         if listed.isEmpty { return 0 }
@@ -238,7 +239,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Returns the object's size in bytes.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
         try call(.size, key.description) { () throws(StoreError) in
             guard let bytes = live[key.description] else { throw error(.notFound, .size, key.description) }
@@ -246,7 +247,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Copies bytes of the object into `buffer`.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -259,7 +260,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Returns the objects directly in `folder`, sorted by key.
     public func list(_ folder: String) throws(StoreError) -> [ObjectInfo] {
         try call(.list, folder) { () throws(StoreError) in
             let prefix = folder.isEmpty ? "" : folder + "/"
@@ -269,7 +270,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Hands `page` all objects beneath `folder` at once, sorted by key.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -280,7 +281,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         if !found.isEmpty { page(found, []) }
     }
 
-    /// As `ObjectStore` says.
+    /// Returns a whole object; nil if it is larger than `limit`.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         try call(.read, key.description) { () throws(StoreError) in
             guard let bytes = live[key.description] else { throw error(.notFound, .read, key.description) }
@@ -288,7 +289,7 @@ public final class SimulatedStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// As `ObjectStore` says.
+    /// Removes an object, durably.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         try call(.delete, key.description) { () throws(StoreError) in
             if case .addOnly = mode { throw error(.readOnly, .delete, key.description) }
@@ -344,7 +345,7 @@ public final class MemoryCache: LocalCache, @unchecked Sendable {
     /// Makes an empty cache.
     public init(isWritable: Bool = true) { self.isWritable = isWritable }
 
-    /// A file's bytes.
+    /// A file's bytes; nil if there is no such file.
     public subscript(name: String) -> [UInt8]? {
         get { monitor.locked { files[name] } }
         set { monitor.locked { files[name] = newValue } }
@@ -353,10 +354,10 @@ public final class MemoryCache: LocalCache, @unchecked Sendable {
     /// All files.
     public var contents: [String: [UInt8]] { monitor.locked { files } }
 
-    /// As `LocalCache` says.
+    /// Returns a copy of a file's bytes; nil if there is no such file.
     public func map(_ name: String) -> MappedBytes? { self[name].map { MappedBytes(copying: $0) } }
 
-    /// As `LocalCache` says.
+    /// Replaces a file by the bytes that `write` appends. Throws if the cache is read-only.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

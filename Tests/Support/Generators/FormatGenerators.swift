@@ -1,24 +1,24 @@
-// Generators of everything that the format can hold, from a seed: the unusual as often as the usual.
+// FormatGenerators: random values of everything that the format can hold. Unusual values are as frequent as usual ones.
 
 import BakCodec
 import BakCore
 import BakFormat
 
 extension SeededRandom {
-    /// A time before or after 1970, now and then at the ends of what can be stored.
+    /// Returns a time before or after 1970, sometimes at the ends of what can be stored.
     public func timestamp() -> Timestamp {
         let seconds = oneIn(10) ? Int64(bitPattern: next()) : Int64(number(-4_000_000_000...8_000_000_000))
         return Timestamp(seconds: seconds, nanoseconds: UInt32(number(0...999_999_999)))
     }
 
-    /// A component of a path: letters, or any bytes but NUL and '/'.
+    /// Returns a component of a path: letters, or any bytes but NUL and '/'.
     public func name() -> [UInt8] {
         if !oneIn(4) { return (0..<number(1...12)).map { _ in UInt8(number(97...122)) } }
         let name = bytes(oneIn(20) ? 255 : number(1...20)).map { $0 == 0 || $0 == 47 ? 1 : $0 }
         return name == Array(".".utf8) || name == Array("..".utf8) ? [1] : name
     }
 
-    /// Sorted distinct paths in a few folders.
+    /// Returns sorted distinct paths in a few folders.
     public func paths(_ count: Int) -> [[UInt8]] {
         var paths: Set<[UInt8]> = []
         var folders: [[UInt8]] = [[]]
@@ -29,17 +29,17 @@ extension SeededRandom {
         return paths.sorted { PathOrder.precedes($0, $1) }
     }
 
-    /// A reference to a blob that need not exist.
+    /// Returns a reference to a blob that need not exist.
     public func reference() -> BlobReference {
         BlobReference(id: id(), length: UInt32(oneIn(8) ? FormatLimits.blobBytes : number(1...1 << 20)))
     }
 
-    /// A run of chunks and holes.
+    /// Returns a run of chunks and holes.
     public func extents(_ count: Int) -> [Extent] {
         (0..<count).map { _ in oneIn(5) ? .hole(UInt64(number(1...1 << 40))) : .chunk(reference()) }
     }
 
-    /// An entry of any type. `others` gives the values that entries often share.
+    /// Returns an entry of any type. It often shares values with `previous`, as neighbours do.
     public func entry(
         path: [UInt8], like previous: ManifestEntry? = nil, isFolder: Bool = false
     ) -> ManifestEntry {
@@ -88,7 +88,7 @@ extension SeededRandom {
         return (.extents(extents), extents.reduce(0) { $0 + $1.length })
     }
 
-    /// A sorted stream of entries, as a backup hands them to a manifest.
+    /// Returns a sorted stream of entries, as a backup hands them to a manifest.
     public func entries(_ count: Int) -> [ManifestEntry] {
         var entries: [ManifestEntry] = []
         let paths = paths(count)
@@ -99,26 +99,26 @@ extension SeededRandom {
         return entries
     }
 
-    /// Text with and without characters beyond ASCII.
+    /// Returns text with and without characters beyond ASCII.
     public func text(upTo count: Int) -> String {
         String((0..<number(0...count)).map { _ in "aZ9 -äé漢🙂\n".randomElement(using: &generator)! })
     }
 
-    /// Itself, for the standard library's functions that want an `inout` generator.
+    /// This generator, for functions of the standard library that take an `inout` one.
     private var generator: SeededRandom {
         get { self }
         set {}
     }
 
-    /// When and by whom a record was put.
+    /// Returns the origin of a record: when and by whom it was put.
     public func origin() -> RecordOrigin {
         RecordOrigin(time: timestamp(), host: text(upTo: 9), program: text(upTo: 9))
     }
 
-    /// A few ids.
+    /// Returns a few ids.
     public func ids() -> [ID128] { (0..<number(0...4)).map { _ in id() } }
 
-    /// A commit record.
+    /// Returns a commit record.
     public func commitRecord(id: ID128) -> CommitRecord {
         var counters = SnapshotCounters()
         (counters.files, counters.bytes, counters.failedItems) = (next() >> 20, next(), UInt64(number(0...9)))
@@ -140,7 +140,7 @@ extension SeededRandom {
         return record
     }
 
-    /// A configuration.
+    /// Returns a configuration.
     public func config() -> RepositoryConfig {
         let classes = (1...number(1...4)).map { number in
             let minimum = self.number(64...100_000)
@@ -154,7 +154,7 @@ extension SeededRandom {
             compression: modes[number(0...(modes.count - 1))], created: timestamp())
     }
 
-    /// An index segment of up to four packs; blobs lie as they do in a pack.
+    /// Returns an index segment of up to four packs. Blobs lie as they do in a pack.
     public func indexSegment(session: ID128, blobsPerPack: Int = 20) -> IndexSegment {
         let contents = (0..<number(1...4)).map { _ in
             var offset = ObjectHeader.byteCount
@@ -173,7 +173,7 @@ extension SeededRandom {
         return IndexSegment(session: session, contents: contents)
     }
 
-    /// A manifest's root.
+    /// Returns a manifest's root.
     public func manifestRoot(_ count: Int) -> ManifestRoot {
         ManifestRoot(
             segments: paths(count).map {

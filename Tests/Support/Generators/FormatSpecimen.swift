@@ -1,4 +1,5 @@
-// FormatSpecimen: whatever the format decodes, seen alike: bytes in, the bytes of the decoded value out.
+// FormatSpecimen: one interface for everything that the format decodes. Bytes go in, and the encoding of the decoded
+// value comes out.
 
 import BakCodec
 import BakCore
@@ -9,19 +10,19 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
     case config, session, commitRecord, indexSegment, pack, manifestSegment, manifestRoot
     case tombstone, forgetMarker, plan, decision, keySlot, vouch
 
-    /// The ids that all specimens are made with.
+    /// The repository's id in all specimens.
     public static let repository = ID128(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
     /// The id in the name of the objects that have one.
     public static let object = ID128(high: 0xa1a2_a3a4_a5a6_a7a8, low: 0xb1b2_b3b4_b5b6_b7b8)
     /// The round of plans and decisions.
     public static let round: UInt64 = 12
-    /// What objects are framed with.
+    /// The context in which objects are framed.
     public static let context = FrameContext(repository: repository, sealer: .plain)
 
-    /// Whether a checksum within covers every byte. Manifest blobs are covered by their ids instead.
+    /// True if a checksum in the value covers every byte. Manifest blobs are covered by their ids instead.
     public var hasChecksum: Bool { self != .manifestSegment && self != .manifestRoot }
 
-    /// A random value's bytes.
+    /// Returns the encoding of a random value.
     public func sample(_ random: SeededRandom) -> [UInt8] {
         switch self {
         case .config:
@@ -71,7 +72,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         }
     }
 
-    /// A sample of at most 2048 bytes, for tests whose time grows with the square of its length.
+    /// Returns a sample of at most 2048 bytes, for tests whose time grows with the square of its length.
     public func smallSample(_ random: SeededRandom) -> [UInt8] {
         while true {
             let bytes = sample(random)
@@ -79,7 +80,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         }
     }
 
-    /// A segment of whole entries; extents over the limit of a record are left out.
+    /// Encodes a segment of whole entries, without the extents that exceed the limit of a record.
     public static func segment(_ entries: [ManifestEntry]) -> [UInt8] {
         var encoder = ManifestSegmentEncoder()
         for var entry in entries {
@@ -91,8 +92,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         return encoder.finish()
     }
 
-    /// A pack of blobs whose stored bytes are given. They are called zstd, so that each has a checksum, and
-    /// said to be twice as long when decoded.
+    /// Makes a pack of blobs with the given stored bytes. The blobs claim to be compressed with zstd, so that each has
+    /// a checksum, and to be twice as long when decoded.
     public static func pack(kind: ObjectKind, _ stored: [[UInt8]]) -> [UInt8] {
         let header = ObjectHeader(kind: kind, id: object, seal: .none)
         var pack = [UInt8](repeating: 0, count: ObjectHeader.byteCount)
@@ -111,7 +112,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         return pack + PackLayout.encodeEnd(header: header, blobs: blobs, footerOffset: pack.count)
     }
 
-    /// Decodes `bytes` and encodes what was decoded.
+    /// Decodes `bytes` and encodes the value again.
     public func recode(_ bytes: [UInt8]) throws(CorruptionError) -> [UInt8] {
         let result: Result<[UInt8], CorruptionError> = bytes.withUnsafeBytes { bytes in
             do throws(CorruptionError) { return .success(try recode(bytes)) } catch { return .failure(error) }
@@ -119,7 +120,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         return try result.get()
     }
 
-    /// Decodes `bytes` and encodes what was decoded.
+    /// Decodes `bytes` and encodes the value again.
     public func recode(_ bytes: UnsafeRawBufferPointer) throws(CorruptionError) -> [UInt8] {
         let (object, id, context) = ("test", Self.object, Self.context)
         switch self {
@@ -188,7 +189,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         return pack(kind: kind, stored)
     }
 
-    /// Corrects the checksums of mutated bytes, so that what lies behind them is reached.
+    /// Corrects the checksums of mutated bytes, so that a decoder looks at what lies behind them.
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
         case .config, .session, .commitRecord, .indexSegment, .tombstone, .forgetMarker, .plan, .decision,
@@ -216,8 +217,8 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
         bytes.withUnsafeMutableBytes { value.store(to: $0.baseAddress! + offset) }
     }
 
-    /// What a decoder must do with any bytes: refuse them, or give a value that encodes to bytes which decode
-    /// to the same value. Returns whether they were taken; traps when neither holds.
+    /// Checks what a decoder must do with any bytes: refuse them, or return a value whose encoding decodes to the same
+    /// value. Returns true if the decoder took the bytes. Traps if neither holds.
     @discardableResult
     public func challenge(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let once = try? recode(bytes) else { return false }
@@ -228,7 +229,7 @@ public enum FormatSpecimen: String, CaseIterable, Sendable {
 }
 
 extension SeededRandom {
-    /// A few random changes: bits, bytes, numbers at the edges, and parts removed, repeated or swapped in.
+    /// Makes a few random changes: bits, bytes, numbers at the edges, and parts removed, repeated or spliced in.
     public func mutate(_ bytes: inout [UInt8], splicing other: [UInt8] = []) {
         for _ in 0..<number(1...4) {
             let offset = number(0...max(0, bytes.count - 1))
