@@ -1,29 +1,30 @@
-// ActorStore: one process's way to the shared store. Staging is the process's own affair; what others can see or
-// change goes through `perform`, one operation at a time, which is where a simulation takes hold.
+// ActorStore: the shared store as one process uses it. Staging stays within the process. Everything that other
+// processes can see or change goes through `perform`, one operation at a time, where a simulation can intervene.
 
 import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
 
-/// The store as one actor has it. For one thread at a time.
+/// One actor's store. For one thread at a time.
 final class ActorStore: ObjectStore, @unchecked Sendable {
     let location = StoreLocation.address(scheme: "test", rest: "simulated")
     private let universe: Universe
     private let perform: (StoreOperation) -> StoreReply
-    /// What tells this process's temporaries from those of others.
+    /// Tells this process's temporaries from those of others.
     private let process: String
-    /// The session that puts are made for now.
+    /// The session that puts belong to now.
     private var session: ID128?
-    /// Which rule of temporaries is left out.
+    /// The rule about temporaries that is left out; nil for none.
     var sweepFault: SweepFault?
-    /// How many objects a page of a listing has; nil for a listing all at once.
+    /// How many objects a page of a listing has; nil for listings in one piece.
     var pageCount: Int?
-    /// Whether the process does without a look at the spares of commit records.
+    /// True if the process does not see the spares of commit records.
     var ignoresSpares = false
-    /// How many more sessions may be begun.
+    /// How many more sessions the process may begin.
     var sessionsLeft = Int.max
-    /// What is put to find out what the store can do: everyone else ignores it, so no one else sees it.
+    /// Objects that the process puts to find out what the store can do. All other processes ignore them, so they stay
+    /// here.
     private var probes: [ObjectKey] = []
 
     init(
@@ -53,17 +54,17 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             sessionsLeft -= 1
         }
         let object = object(key, bytes)
-        // What has the name may be gone before it is looked at: then the name is free again.
+        // The object that has the name may be gone before it is looked at. Then the name is free again.
         while true {
             if let outcome = try put(object, key) { return outcome }
         }
     }
 
-    /// Puts an object, and looks whose is there where the name is taken; nil if that is gone.
+    /// Puts an object. If the name is taken, looks whose object has it. Returns nil if that object is gone.
     private func put(_ object: StoreImage.Object, _ key: ObjectKey) throws(StoreError) -> PutOutcome? {
         var reply: StoreReply
         if universe.hasTemporaries {
-            // The content is at hand: it is written once more where it was removed.
+            // If a sweep has removed the temporary, the process writes the content once more.
             reply = name(object, try writeTemporary(object, of: session))
             if reply == .missing { reply = name(object, try writeTemporary(object, of: session)) }
         } else {
@@ -86,7 +87,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 
     func makeBatch(of session: ID128?) -> any StagedBatch { Batch(self, session) }
 
-    /// Staged objects of one owner. What is given up stays as a temporary, as after a kill.
+    /// Staged objects of one owner. Objects that are given up stay as temporaries, as after a kill.
     private final class Batch: StagedBatch, @unchecked Sendable {
         private let store: ActorStore
         private let session: ID128?
@@ -120,7 +121,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         let key = universe.keys[Int(object.key)]
         let temporary = Temporary(key, of: session, process: process, universe)
         let reply = perform(.put(.init(key: temporary.key, content: universe.content([]))))
-        // One that is there is this process's own, of a call that failed.
+        // A temporary that is there already is this process's own, from a call that failed.
         guard reply == .done || reply == .taken else { throw error(reply, "write", key.description) }
         return temporary
     }
@@ -133,7 +134,8 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 
     func begin(_ session: ID128) { self.session = session }
 
-    /// What belongs to no session stays: it would have to be a day old.
+    /// Removes temporaries of sessions that are not living. Those without a session stay: they would have to be a day
+    /// old.
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         let early = sweepFault == .sessionsFirst ? try living() : nil
         let listed = try list(Temporary.folder).filter { Temporary.session(of: $0.key) != nil }
@@ -179,7 +181,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Folder by folder, as an actor may see them at different times.
+    /// Lists folder by folder, because an actor may see the folders at different times.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -219,7 +221,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
             case .missing: .notFound
             case .short(let size): .shortRead(size: size)
             case .taken: .alreadyExists
-            // Neither says that bytes are lost.
+            // No other reply says that bytes are lost.
             default: .lostMedium
             }
         return StoreError(kind: kind, operation: operation, object: object, message: "\(reply)")
@@ -227,7 +229,7 @@ final class ActorStore: ObjectStore, @unchecked Sendable {
 }
 
 extension ActorStore {
-    /// A store that one actor has to itself.
+    /// Returns a store that one actor has to itself.
     static func alone(_ image: StoreImage, _ universe: Universe) -> ActorStore {
         var image = image
         return ActorStore(universe) { image.apply($0, universe) }

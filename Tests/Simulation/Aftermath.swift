@@ -1,5 +1,5 @@
-// Aftermath: what must hold once no one does anything any more: a prune that nobody disturbs succeeds, keeps what
-// must be kept, and leaves no garbage.
+// Aftermath: what must hold once no process acts any more. An undisturbed prune then succeeds, keeps what must be kept,
+// and leaves no garbage.
 
 import BakCore
 import BakFormat
@@ -8,9 +8,9 @@ import TestSupport
 
 @testable import BakRepository
 
-/// Looks at a store that is left alone.
+/// Checks a store that no process uses any more.
 enum Aftermath {
-    /// What is wrong, or nil.
+    /// Returns what is wrong; nil if nothing is.
     static func fault(_ start: StoreImage, _ universe: Universe) -> String? {
         do {
             var image = start
@@ -44,7 +44,7 @@ enum Aftermath {
         return try Prune(repository, options, host: "host", program: "test").run()
     }
 
-    /// What is damaged, or what is there and nothing needs, or nil.
+    /// Returns what is damaged, or left over although nothing needs it; nil if nothing is.
     private static func garbage(_ repository: Repository) throws -> String? {
         let index = try BlobIndex(repository, rebuilding: true)
         var packs = Set(index.packs.map(\.id))
@@ -60,7 +60,7 @@ enum Aftermath {
         var dead = 0
         try index.forEach { entry, _ in if !living.contains(entry.id) { dead += 1 } }
         if dead > 0 { return "\(dead) blobs are left that nothing refers to" }
-        // A session that was given up stays as long as nothing is to be gained by ending it.
+        // A prune leaves an abandoned session alone if it gains nothing by ending it.
         let outcomes = try repository.sessionOutcomes()
         let sessions = try repository.store.list(ObjectNames.sessions).filter {
             outcomes.isDecided(ObjectNames.id(in: $0.key)!)
@@ -68,7 +68,7 @@ enum Aftermath {
         let probes = try repository.store.list(ObjectNames.collections).filter {
             ObjectNames.round(in: $0.key) == nil
         }
-        // So does what it has not published.
+        // What that session has not published stays, too.
         try repository.removeLeavings()
         let open = Set(
             try repository.store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) })

@@ -1,5 +1,5 @@
-// Contents: what the simulated backups store, such that a snapshot says itself what must be in it: its tag lists
-// numbers, for each of which it has a file of that name with content made from the number.
+// Contents: what the simulated backups store. A snapshot says by itself what must be in it: its tag lists numbers, and
+// for each number it has a file of that name, with content made from the number.
 
 import BakCore
 import BakFormat
@@ -11,7 +11,7 @@ import TestSupport
 enum Contents {
     static let classes = [ChunkClass(number: 1, minimum: 4096, average: 16384, maximum: 65536)]
 
-    /// The bytes of file `number`: of a length of its own, none like another's.
+    /// Returns the bytes of file `number`. No other file has the same bytes.
     static func bytes(_ number: Int) -> [UInt8] {
         SeededRandom(seed: UInt64(number)).bytes(300 + number % 50)
     }
@@ -20,12 +20,12 @@ enum Contents {
 
     static func tag(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: " ") }
 
-    /// The numbers that a snapshot says it has.
+    /// Returns the numbers that a snapshot's tag lists.
     static func numbers(_ snapshot: CommitRecord) -> [Int] {
         (snapshot.tags.first ?? "").split(separator: " ").compactMap { Int($0) }
     }
 
-    /// A file of one chunk.
+    /// Returns the entry of a file with one chunk.
     static func entry(_ number: Int, _ chunk: BlobReference) -> ManifestEntry {
         var stat = FileStat(type: .regular)
         stat.size = UInt64(chunk.length)
@@ -42,7 +42,7 @@ enum Contents {
             counters: SnapshotCounters())
     }
 
-    /// Reads a whole snapshot; says what is wrong with it, if anything. Throws what reading throws.
+    /// Reads a whole snapshot and returns what is wrong with it; nil if nothing is. Throws what reading throws.
     static func fault(in snapshot: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws
         -> String?
     {

@@ -1,14 +1,14 @@
-// Explorer+Reduction: which moves need be tried at a state, such that of all interleavings that come to the same one is
+// Explorer+Reduction: chooses the moves to try at a state, so that of all interleavings with the same result one is
 // tried (persistent sets: Godefroid, LNCS 1032, 1996). Decision 40 has the argument.
 //
-// Two operations are independent where they do the same and are told the same in either order. A set of actors and
-// wishes serves if nothing that those outside it may ever do depends on what one in it does next. What an actor may
-// ever do is what is known of its tree from where it is (`ProcessTrees.future`). Besides, changes that may bring a
-// fault about depend on those that may end one (`VisibleChanges`).
+// Two operations are independent if they do the same and get the same replies in either order. A set of actors and
+// wishes suffices if nothing that those outside it may ever do depends on the next move of one in it. What an actor may
+// ever do is what is known of its tree from its present node on (`ProcessTrees.future`). Besides, changes that may
+// cause a fault depend on changes that may end one (`VisibleChanges`).
 
 import BakStorage
 
-/// Which changes of which objects may make a difference to what is wrong with a store.
+/// Which changes of which objects may make a store faulty, or end a fault.
 struct VisibleChanges {
     /// What changes of an object may do.
     struct Effects: OptionSet {
@@ -32,7 +32,7 @@ struct VisibleChanges {
         if effects.contains(.deletionHeals) { healingDeletions.insert(key) }
     }
 
-    /// Whether the put of an object may bring about what these may end, or end what they may bring about.
+    /// True if the put of an object may cause a fault that these changes may end, or may end one that they may cause.
     func put(_ key: Universe.Key, meets puts: NumberSet, _ deletions: NumberSet) -> Bool {
         harmfulPuts.contains(key) && heals(puts, deletions)
             || healingPuts.contains(key) && harms(puts, deletions)
@@ -53,23 +53,23 @@ struct VisibleChanges {
     }
 }
 
-/// Which moves must be tried with a move, at one state.
+/// The moves that must be tried together with a move, at one state.
 struct Companions {
-    /// Those that have been found out.
+    /// The moves whose companions are known.
     var known = MoveSet()
     var moves = ContiguousArray(repeating: MoveSet(), count: MoveSet.actorLimit + MoveSet.wishLimit)
 }
 
 extension Explorer {
-    /// What the live actors and the wishes may change at all from a state on: a put of what is there and stays changes
-    /// nothing, nor does the deletion of what is not there and does not come.
+    /// What the live actors and the wishes can change from a state on. A put changes nothing if its object is there and
+    /// stays. A deletion changes nothing if its object is not there and does not come.
     private struct Changeable {
         var puts: NumberSet
         var deletions: NumberSet
     }
 
-    /// The smallest of the sets that serve. There always is an actor in it, so that no end of all is left out because
-    /// of a wish that need not come true.
+    /// Returns the moves of the smallest set that suffices. The set always has an actor: a wish need not come true, so
+    /// a set of wishes alone would leave out an end.
     func reducedMoves(_ live: MoveSet, _ state: State) throws -> MoveSet {
         let changeable = changeable(live, state)
         companions.known = MoveSet()
@@ -96,7 +96,7 @@ extension Explorer {
         return Changeable(puts: puts.subtracting(present).union(deletes), deletions: puts.union(present))
     }
 
-    /// The moves of the least set of actors and wishes around `start` that serves.
+    /// Returns the moves of the smallest set of actors and wishes around `start` that suffices.
     private func closure(
         of start: Int, _ live: MoveSet, _ state: State, _ changeable: Changeable
     ) throws -> MoveSet {
@@ -157,7 +157,7 @@ extension Explorer {
             }
             return moves
         }
-        // Who may see to it that it can come true.
+        // The actors and wishes that may make this wish possible.
         var moves = MoveSet()
         for other in actors.indices where live.contains(.actor(other)) {
             let mayHelp = future(of: other, state) { future in
@@ -172,7 +172,7 @@ extension Explorer {
         return moves
     }
 
-    /// Which actors and wishes depend on a change.
+    /// Returns the actors and wishes that depend on a change.
     private func dependent(
         on change: StoreOperation, _ live: MoveSet, _ state: State, _ changeable: Changeable,
         but actor: Int = -1
@@ -195,12 +195,12 @@ extension Explorer {
         return moves
     }
 
-    /// Whether a wish may come true now or later; one that cannot be granted any more is none.
+    /// True if a wish may come true now or later. A wish that can no longer be granted does not count.
     private func mayBeGranted(_ wish: Wish, _ image: StoreImages.Number, _ changeable: Changeable) -> Bool {
         changeable.puts.contains(wish.needed) || images[image][wish.needed].map(wish.isGranted) ?? true
     }
 
-    /// The keys whose coming and going shows in what is read and listed.
+    /// Returns the keys whose coming or going shows in what a footprint reads and lists.
     private func watched(_ footprint: Footprints.Number) -> NumberSet {
         var keys = trees.footprints[footprint].reads
         let folders = trees.footprints[footprint].lists
@@ -210,7 +210,7 @@ extension Explorer {
         return keys
     }
 
-    /// Whether a change made now comes to something else than after what someone with this future may do.
+    /// True if a change may have another result now than after what an actor with this future may do.
     private func depends(
         _ change: StoreOperation, on future: Footprint, _ image: StoreImages.Number, _ changeable: Changeable
     ) -> Bool {

@@ -1,11 +1,11 @@
-// Explorer: every interleaving of the store operations of several processes, each state visited once. A state is what
-// the store holds and where each process is; no state is ever come to again from itself.
+// Explorer: searches all interleavings of the store operations of several processes, and visits each state once. A
+// state is what the store holds and where each process is. No state can be reached again from itself.
 //
-// Interleavings that come to the same are tried once (Explorer+Reduction). Where even these are too many, a search can
-// be bounded by how often an actor is interrupted by another although it could go on (context bounding: Musuvathi and
-// Qadeer, PLDI 2007): few interruptions find nearly all faults.
+// Interleavings with the same result are tried once (Explorer+Reduction). If even these are too many, a search can
+// bound how often an actor that could go on is interrupted by another (context bounding: Musuvathi and Qadeer, PLDI
+// 2007). Few interruptions find nearly all faults.
 //
-// A process that stops for good is one that never moves again, which is among the interleavings.
+// A process that stops for good is one that never moves again, so the interleavings include it.
 
 import BakStorage
 
@@ -16,18 +16,18 @@ final class Explorer {
         var processes: [Process]
     }
 
-    /// Something that someone may put at any time, and need not, while the store has another object.
+    /// An object that may be put at any time while the store has another object. It need not be put.
     struct Wish {
         var object: StoreImage.Object
-        /// The key of the other object,
+        /// The key of the other object.
         var needed: Universe.Key
-        /// and with which contents of it.
+        /// True if the other object has content with which the wish may come true.
         var isGranted: (Universe.Content) -> Bool = { _ in true }
     }
 
     /// What the search found out.
     struct Outcome {
-        /// At which there is a choice, in the last pass.
+        /// How many states with a choice there were in the last pass.
         var states = 0
         var passes = 0
         var images = 0
@@ -43,7 +43,8 @@ final class Explorer {
     struct State {
         var image: StoreImages.Number
         var places: SIMD8<Int32>
-        /// Who moved last, and how often someone who could go on was interrupted; kept in a bounded search only.
+        /// Which actor moved last, and how often an actor that could go on was interrupted. Only a bounded search keeps
+        /// them.
         var last: Int8 = -1
         var interruptions: UInt8 = 0
 
@@ -61,21 +62,21 @@ final class Explorer {
         }
     }
 
-    /// What comes of a move.
+    /// The result of a move.
     struct Advance {
         var place: ProcessTrees.Node
         var image: StoreImages.Number
-        /// What was done and asked.
+        /// What the move did and asked.
         var footprint: Footprints.Number
     }
 
-    /// A state on the way to the present one.
+    /// A state on the path to the present one.
     private struct Frame {
         var state: State
         var key: UInt64
         /// The moves from the state before.
         var way: [Move]
-        /// What is still to be tried.
+        /// The moves that are still to be tried.
         var moves: MoveSet
     }
 
@@ -83,13 +84,13 @@ final class Explorer {
     enum Extent: Equatable, Sendable {
         /// All, one by one.
         case all
-        /// All, those that come to the same once.
+        /// All, but of those with the same result only one.
         case reduced
-        /// All at changes: what a process reads between two changes of its own it reads at one moment.
+        /// All at changes: everything that a process reads between two of its own changes, it reads at one moment.
         case changes
-        /// Of these, those that come to the same once.
+        /// As `changes`, but of those with the same result only one.
         case reducedChanges
-        /// Those, at changes, in which actors are interrupted so often.
+        /// As `changes`, with at most this many interruptions.
         case bounded(interruptions: UInt8)
     }
 
@@ -102,39 +103,39 @@ final class Explorer {
     /// The first node of an actor's next process, by the number of the process before it.
     private var following = ContiguousArray<ProcessTrees.Node>()
     private(set) var images = StoreImages()
-    /// What comes of a process's move, by where it is and the store.
+    /// The results of moves, by the process's node and the store.
     private var advances = PairTable(filler: Advance(place: -1, image: -1, footprint: Footprints.none))
-    /// What the store is once a wish has come true, by the wish's number and the store.
+    /// The store after a wish has come true, by the wish and the store before.
     private var fulfilled = PairTable<StoreImages.Number>(filler: -1)
     private(set) var wishes = ContiguousArray<Wish>()
-    /// Which wishes may come true in a store, of how many that there were.
+    /// The wishes that may come true in each store, and how many wishes there were when this was found out.
     private var grants = ContiguousArray<(wishes: MoveSet, count: Int)>()
-    /// Which moves must be tried with one, at the state that is looked at.
+    /// The moves that must be tried together with each move, at the present state.
     var companions = Companions()
     private(set) var visible = VisibleChanges()
-    /// So many of the universe's keys have been looked at.
+    /// How many of the universe's keys have been looked at.
     private var keyCount = 0
     private var outcome = Outcome()
     /// The moves since the last choice.
     private var way: [Move] = []
-    /// What was done, while a way is gone again to be told.
+    /// What was done, while a path is repeated for a report; nil otherwise.
     private var log: [String]?
     var extent = Extent.reduced
     private var isReduced: Bool { extent == .reduced || extent == .reducedChanges }
     private var isAtChanges: Bool { extent != .all && extent != .reduced }
-    /// A process's failure that is none of the protocol's.
+    /// True of a process's failure that is no fault of the protocol.
     var isExpected: (_ failure: String) -> Bool = { _ in false }
-    /// What is wrong with a store at any moment.
+    /// Returns what is wrong with a store at any moment; nil if nothing is.
     var fault: (StoreImage) -> String? = { _ in nil }
-    /// What changes of an object may do to `fault`.
+    /// Returns what changes of an object may do to `fault`.
     var effects: (Universe.Key) -> VisibleChanges.Effects = { _ in .all }
-    /// What is wrong with a store once no one does anything any more.
+    /// Returns what is wrong with a store once no process acts any more; nil if nothing is.
     var faultAtEnd: (StoreImage) -> String? = { _ in nil }
-    /// Told of every millionth state.
+    /// Called for every millionth state.
     var onProgress: (Outcome) -> Void = { _ in }
     /// Draws the order in which moves are tried; nil for a fixed one.
     var draw: ((Range<Int>) -> Int)?
-    /// A move takes no more operations than this without a choice.
+    /// More moves than this without a choice count as endless.
     private static let chainLimit = 100_000
 
     init(
@@ -156,7 +157,8 @@ final class Explorer {
 
     /// Explores from `image` until everything has been seen, something is wrong, or `limit` states are reached.
     ///
-    /// What is left out rests on what processes may yet do. A pass that learns more of that is followed by another.
+    /// The search leaves out moves because of what is known of the processes' futures. If a pass learns more about a
+    /// future, another pass follows.
     func run(from image: StoreImage, limit: Int = .max) throws -> Outcome {
         var start = State(image: number(of: image), places: SIMD8(repeating: -1))
         for (number, nodes) in roots.enumerated() {
@@ -170,7 +172,7 @@ final class Explorer {
             outcome.passes += 1
         } while outcome.isExhausted && isReduced && trees.growth > growth
         (outcome.histories, outcome.runs) = (trees.count, trees.runCount)
-        // Their listings are answered without a look.
+        // Listings of the other folders are answered without a look at the store.
         let strays = universe.keys.filter {
             $0.description.hasPrefix("packs/") && !$0.description.hasPrefix(OneFolderRandom.packFolder)
         }
@@ -194,7 +196,7 @@ final class Explorer {
                 onProgress(outcome)
             }
             let moves = try moves(from: state)
-            // What has failed is the end of the way, which is not to be told twice.
+            // A failure is the end of the path and must not be reported twice.
             if outcome.violation != nil { return }
             stack.append(Frame(state: state, key: key, way: way, moves: moves))
             onStack.insert(key)
@@ -214,7 +216,7 @@ final class Explorer {
         if outcome.violation != nil { outcome.trace = try trace(start, stack.flatMap(\.way) + way) }
     }
 
-    /// The number of a store, which is looked at when it is come to for the first time.
+    /// Returns the number of a store, and checks the store if it is new.
     private func number(of image: StoreImage) -> StoreImages.Number {
         let (number, isNew) = images.number(of: image)
         if isNew {
@@ -232,7 +234,7 @@ final class Explorer {
 
     // MARK: Moving
 
-    /// What comes of an actor's move.
+    /// Returns the result of an actor's move.
     func advance(_ actor: Int, _ state: State) throws -> Advance {
         if log == nil, let known = advances[state.places[actor], state.image] { return known }
         let found = try perform(actor, state)
@@ -240,7 +242,7 @@ final class Explorer {
         return found
     }
 
-    /// All that an actor does in one move: an operation, or what it reads at one moment.
+    /// Makes one move of an actor: an operation, or everything that it reads at one moment.
     private func perform(_ actor: Int, _ state: State) throws -> Advance {
         var (place, image) = (state.places[actor], images[state.image])
         var footprint = Footprints.none
@@ -258,16 +260,16 @@ final class Explorer {
         return Advance(place: place, image: number(of: image), footprint: footprint)
     }
 
-    /// What an actor's next move does and asks.
+    /// Returns what an actor's next move does and asks.
     func footprint(_ actor: Int, _ state: State) throws -> Footprints.Number {
         let wasFine = outcome.violation == nil
         let found = try advance(actor, state).footprint
-        // It fails in that move: it is told as if it had been made.
+        // The actor fails in that move, so the report shows the move as made.
         if wasFine, outcome.violation != nil { way.append(.actor(actor)) }
         return found
     }
 
-    /// The store after a wish has come true.
+    /// Returns the store after a wish has come true.
     private func fulfil(_ number: Int, _ image: StoreImages.Number) -> StoreImages.Number {
         if let known = fulfilled[Int32(number), image] { return known }
         var store = images[image]
@@ -277,7 +279,7 @@ final class Explorer {
         return found
     }
 
-    /// The state after a move.
+    /// Returns the state after a move.
     private func step(_ state: State, _ move: Move) throws -> State {
         var next = state
         way.append(move)
@@ -309,7 +311,7 @@ final class Explorer {
         }
     }
 
-    /// Goes on as long as there is no choice.
+    /// Moves on as long as there is no choice, and returns the state.
     private func settled(_ start: State) throws -> State {
         var state = start
         for _ in 0..<Self.chainLimit {
@@ -321,7 +323,7 @@ final class Explorer {
         throw SimulationFault("it does not come to an end")
     }
 
-    /// The moves that must be tried.
+    /// Returns the moves that must be tried.
     private func moves(from state: State) throws -> MoveSet {
         lookAtNewKeys()
         var live = MoveSet()
@@ -335,7 +337,7 @@ final class Explorer {
         return live
     }
 
-    /// Who moved last, unless that is over.
+    /// Returns the move of the last actor, unless that actor has ended.
     private func lastMove(_ state: State) -> MoveSet? {
         guard state.last >= 0, state.places[Int(state.last)] >= 0 else { return nil }
         var moves = MoveSet()
@@ -353,7 +355,7 @@ final class Explorer {
         precondition(wishes.count <= MoveSet.wishLimit)
     }
 
-    /// The wishes that may come true now and have not yet.
+    /// Returns the wishes that may come true now and have not yet.
     func granted(_ image: StoreImages.Number) -> MoveSet {
         let known = grants[Int(image)]
         if known.count == wishes.count { return known.wishes }
@@ -366,7 +368,7 @@ final class Explorer {
         return granted
     }
 
-    /// Whether something is true of what an actor may yet do.
+    /// True if `test` is true of something that an actor may yet do.
     func future(of actor: Int, _ state: State, _ test: (Footprint) -> Bool) -> Bool {
         var place = state.places[actor]
         while place >= 0 {
@@ -378,7 +380,7 @@ final class Explorer {
 
     // MARK: Telling
 
-    /// Every call on a way, with its reply.
+    /// Returns every call on a path, with its reply.
     private func trace(_ start: State, _ moves: [Move]) throws -> [String] {
         log = []
         defer { log = nil }

@@ -1,5 +1,5 @@
-// The simulation finds what is wrong: the same search that finds nothing in the program's processes finds the loss
-// that a collector without the protocol brings about.
+// The simulation finds faults. The search that finds none in the program's processes does find the loss that a
+// collector without the protocol causes.
 
 import BakFormat
 import BakStorage
@@ -9,7 +9,7 @@ import Testing
 @testable import BakRepository
 
 extension Process {
-    /// Deletes every pack that no committed session's index names, as if nobody else were there.
+    /// Deletes every pack that no committed session's index names, as if no other process were there.
     static let carelessCollection = Process(name: "careless collection") { surroundings in
         let repository = try surroundings.open()
         let used = Set(try BlobIndex(repository).packs.map(\.id))

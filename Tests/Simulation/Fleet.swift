@@ -1,7 +1,7 @@
-// Fleet: four writers, two collectors, one who forgets, one who takes back and one who reads, in one seeded
-// interleaving with what may go wrong: commit records lost, damaged and brought back, requests and replies lost,
-// processes killed, what they had not published swept away, clocks ten years off and jumping, listings that take
-// several calls each of which may fail.
+// Fleet: one seeded interleaving of four writers, two collectors, and one process each that forgets, takes back and
+// reads, with all that may go wrong. Commit records are lost, damaged and brought back. Requests and replies are lost.
+// Processes are killed, and what they had not published is swept away. Clocks are ten years off, and jump. Listings
+// take several calls, each of which may fail.
 
 import BakCore
 import BakFormat
@@ -14,14 +14,14 @@ import TestSupport
 struct Fleet {
     let seed: UInt64
     var faults = ProtocolFaults()
-    /// Whether collectors do without a look at spares.
+    /// True if collectors do not see spares.
     var ignoresSpares = false
-    /// Which rule of temporaries is left out; then there are temporaries in any case.
+    /// The rule about temporaries that is left out; nil for none. If one is left out, there always are temporaries.
     var sweepFault: SweepFault?
-    /// Whether the last operations are kept, to be looked at.
+    /// True if the operations are kept for a look at them.
     var isTraced = false
 
-    /// What a run came to.
+    /// The result of a run.
     struct Outcome {
         var violations: [String] = []
         var trace: [String] = []
@@ -31,7 +31,7 @@ struct Fleet {
         var copiedBytes: UInt64 = 0
     }
 
-    /// What processes told of, under the scheduler's one turn.
+    /// What the processes report. The scheduler lets one process at a time write to it.
     private final class Ledger: @unchecked Sendable {
         var committed: [ID128] = []
         var forgotten: Set<ID128> = []
@@ -39,10 +39,10 @@ struct Fleet {
         var copiedBytes: UInt64 = 0
     }
 
-    /// Runs it.
+    /// Runs the fleet.
     func run() -> Outcome {
         let random = SeededRandom(seed: seed)
-        // A third of the runs without faults, so that more of them come far.
+        // A third of the runs has no faults, so that more runs come far.
         let rates =
             switch random.number(0...2) {
             case 0: FaultRates(clockJump: 50)
@@ -84,7 +84,7 @@ struct Fleet {
         return outcome
     }
 
-    /// Looks at what is left when all are done.
+    /// Checks what is left when all processes are done.
     private func look(_ scheduler: Scheduler, _ ledger: Ledger, _ outcome: inout Outcome) {
         let (image, universe) = (scheduler.image, scheduler.universe)
         if let fault = Oracle.fault(image, universe) { outcome.violations.append(fault) }

@@ -1,7 +1,7 @@
-// Footprint: what a process may yet do to a store and ask of it, whatever the others do: which objects it may put,
-// delete and read, which folders it may list.
+// Footprint: what a process may yet do to a store and ask of it, whatever other processes do. It has the objects that
+// the process may put, delete and read, and the folders that it may list.
 //
-// Footprints are few, though histories are many: each is kept once and known by its number.
+// Histories are many, but footprints are few. Each is kept once and known by its number.
 
 /// A set of keys or folders, by their numbers in a universe.
 struct NumberSet: Hashable {
@@ -26,12 +26,12 @@ struct NumberSet: Hashable {
     func intersects(_ other: NumberSet) -> Bool { bits & other.bits != SIMD16() }
 }
 
-/// What may be done and asked.
+/// What a process may do and ask.
 struct Footprint: Hashable {
     var puts = NumberSet()
     var deletes = NumberSet()
     var reads = NumberSet()
-    /// The folders.
+    /// The folders that it may list.
     var lists = NumberSet()
 
     mutating func insert(_ operation: StoreOperation) {
@@ -56,7 +56,7 @@ struct Footprint: Hashable {
     }
 }
 
-/// All footprints that there are.
+/// All footprints that occur.
 struct Footprints {
     typealias Number = Int32
     private struct Pair: Hashable {
@@ -71,7 +71,7 @@ struct Footprints {
 
     var count: Int { all.count }
 
-    /// Nothing.
+    /// The footprint that does and asks nothing.
     static let none: Number = 0
 
     subscript(number: Number) -> Footprint {

@@ -1,9 +1,9 @@
-// HashTables: which states a search has seen, by hashes of 64 bits, and what it found out about pairs of numbers. Both
-// are plain arrays with open addressing, for every move is looked up in them.
+// HashTables: the states that a search has seen, by hashes of 64 bits, and what it has found out about pairs of
+// numbers. Both tables are plain arrays with open addressing, because every move is looked up in them.
 
-/// A set of hashes; eight bytes for each and little more.
+/// A set of hashes. It takes little more than eight bytes for each.
 struct HashSet64 {
-    /// Grown one at a time, so that there is never need for twice the memory.
+    /// The parts grow one at a time, so that the set never needs twice its memory.
     private var parts = [Part](repeating: Part(), count: 1 << Self.partBits)
     private static let partBits: UInt64 = 6
 
@@ -36,7 +36,7 @@ struct HashSet64 {
         }
     }
 
-    /// Adds a hash; false when it was there.
+    /// Adds a hash. Returns false if it was there.
     mutating func insert(_ hash: UInt64) -> Bool {
         // Zero stands for an empty slot.
         let value = max(hash, 1)
@@ -44,7 +44,7 @@ struct HashSet64 {
     }
 }
 
-/// Values by pairs of numbers, of which not both are -1.
+/// Values by pairs of numbers. Not both numbers of a pair may be -1.
 struct PairTable<Value> {
     private var keys = ContiguousArray<UInt64>(repeating: Self.empty, count: 1 << 10)
     private var values: ContiguousArray<Value>
@@ -52,7 +52,7 @@ struct PairTable<Value> {
     private var count = 0
     private static var empty: UInt64 { .max }
 
-    /// `filler` stands where nothing is.
+    /// Makes an empty table. `filler` stands where there is no value.
     init(filler: Value) {
         self.filler = filler
         values = ContiguousArray(repeating: filler, count: 1 << 10)
@@ -62,7 +62,7 @@ struct PairTable<Value> {
         UInt64(UInt32(bitPattern: first)) << 32 | UInt64(UInt32(bitPattern: second))
     }
 
-    /// Where a key is or would be.
+    /// Returns the slot where a key is or would be.
     private func slot(_ key: UInt64) -> Int {
         let mask = keys.count - 1
         var slot = Int(truncatingIfNeeded: Universe.mix(key, 0)) & mask
@@ -78,7 +78,7 @@ struct PairTable<Value> {
         }
     }
 
-    /// Adds what is not there.
+    /// Adds a value for a pair that has none.
     mutating func insert(_ first: Int32, _ second: Int32, _ value: Value) {
         if count * 10 > keys.count * 6 { grow() }
         put(Self.key(first, second), value)

@@ -1,5 +1,5 @@
-// Removals of key slots beside each other: every interleaving, each program stopped at any moment. One slot is always
-// left that opens the repository, and what stopped programs leave is in nobody's way for good.
+// Removals of key slots at the same time: every interleaving, with each program stopped at any moment. A slot that
+// opens the repository is always left, and what stopped programs leave hinders no other program for good.
 
 import BakCodec
 import BakCore
@@ -15,23 +15,23 @@ private let cheap = PasswordCost(memoryKiB: 64, passes: 1, lanes: 1)
 private let password = SecretBytes(copying: Array("word".utf8))
 private let note = KeySlotNote(name: "name", host: "host", program: "test", created: Timestamp(seconds: 1))
 
-/// How a slot is removed.
+/// The order in which a program removes a slot.
 enum RemovalOrder: CaseIterable {
     /// As the program does it.
     case asItIs
-    /// The slot is deleted, and put back where none is left.
+    /// Deletes the slot first, and puts it back if none is left.
     case deletingFirst
-    /// The look at the others comes before the mark.
+    /// Looks at the other slots before it puts the mark.
     case lookingFirst
-    /// All who remove a slot have one mark.
+    /// Uses the same mark as every other removal of the slot.
     case sharingMarks
-    /// Slots are read before marks are listed.
+    /// Reads the slots before it lists the marks.
     case slotsFirst
 }
 
-/// Removals as they would be wrong.
+/// Removals with mistakes.
 extension Repository {
-    /// A repository that is open, as another program has it open in the same store.
+    /// Opens a repository as another program has it open, in the same store.
     fileprivate convenience init(_ other: Repository, on store: any ObjectStore, random: any RandomSource) {
         self.init(
             store: store, config: other.config, sealer: other.context.sealer, unlocked: other.unlocked,
@@ -77,22 +77,22 @@ extension Repository {
     }
 }
 
-/// Who removes what.
+/// The removals that run at the same time.
 struct RemovalCase: CustomTestStringConvertible, Sendable {
     /// How many slots there are.
     var slots: Int
-    /// The slot that each of them removes, by its number.
+    /// The slot that each program removes, by its number.
     var removed: [Int]
-    /// Those that a killed program was about to remove.
+    /// The slots that a killed program was about to remove.
     var left: [Int] = []
-    /// Whether one changes the password of slot 0 as well.
+    /// True if one more program changes the password of slot 0.
     var isChanging = false
     /// How many objects a listing shows at one moment; nil for all.
     var pageCount: Int?
     var order = RemovalOrder.asItIs
     var extent = Explorer.Extent.reduced
 
-    /// At every operation the largest cases take several times as long as all others together.
+    /// Explored at every operation, the largest cases take several times as long as all others together.
     static let large: [RemovalCase] = {
         let isLong = getenv("BAKSTORE_SIMULATION_SEEDS") != nil
         let extent = isLong ? Explorer.Extent.reduced : .reducedChanges
@@ -160,7 +160,8 @@ struct RemovalCase: CustomTestStringConvertible, Sendable {
                 let slots = try alone(image).keySlots()
                 if slots.isEmpty { return "no key slot is left" }
                 if slots.contains(where: { $0.note == nil }) { return "a slot does not open" }
-                // All have stopped for good: whoever comes now removes a slot, once there is another that is to stay.
+                // All programs have stopped for good. A further one can remove these slots once it has added another
+                // that is to stay.
                 let next = try alone(image)
                 let added = try next.addKeySlot(password: password, cost: cheap, note: note)
                 for slot in slots { try next.removeKeySlot(slot.id) }

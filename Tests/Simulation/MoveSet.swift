@@ -1,6 +1,6 @@
-// MoveSet: who may move next, a bit for each.
+// MoveSet: the moves that may come next, a bit for each.
 
-/// Who moves: an actor, or whoever has a wish.
+/// A move of an actor, or a wish that comes true.
 enum Move: Hashable {
     case actor(Int)
     case wish(Int)
@@ -8,18 +8,18 @@ enum Move: Hashable {
 
 /// A set of moves.
 struct MoveSet: Equatable {
-    /// Actors in the lowest bits, then wishes.
+    /// Actors have the lowest bits, then come the wishes.
     private var bits: UInt64 = 0
 
     init() {}
     private init(bits: UInt64) { self.bits = bits }
 
-    /// Actors are fewer than this,
+    /// There are at most this many actors.
     static let actorLimit = 8
-    /// and wishes than this.
+    /// There are at most this many wishes.
     static let wishLimit = 64 - actorLimit
 
-    /// The number of a move, below 64.
+    /// Returns the number of a move, below 64.
     static func number(of move: Move) -> Int {
         switch move {
         case .actor(let actor): actor
@@ -32,7 +32,7 @@ struct MoveSet: Equatable {
     var isEmpty: Bool { bits == 0 }
     var count: Int { bits.nonzeroBitCount }
 
-    /// One of them, of a set that is not empty.
+    /// The first move of a set that is not empty.
     var first: Move {
         let place = bits.trailingZeroBitCount
         return place < Self.actorLimit ? .actor(place) : .wish(place - Self.actorLimit)
@@ -48,7 +48,7 @@ struct MoveSet: Equatable {
 
     func subtracting(_ other: MoveSet) -> MoveSet { MoveSet(bits: bits & ~other.bits) }
 
-    /// Takes one of them away: the first, or the one that `draw` picks by its place.
+    /// Removes a move and returns it: the first, or the one whose place `draw` picks.
     mutating func pop(_ draw: ((Range<Int>) -> Int)? = nil) -> Move? {
         if isEmpty { return nil }
         var rest = self

@@ -1,6 +1,6 @@
-// Oracle: what must hold of a store at every moment, looked at with the code that a user would restore with: every
-// committed snapshot that is not forgotten has its files, found through a freshly read trusted index, and that index
-// names nothing that is not there.
+// Oracle: what must hold of a store at every moment, checked with the code that a user would restore with. Every
+// committed snapshot that is not forgotten has its files, found through a freshly read trusted index. That index names
+// no pack that is missing.
 
 import BakCodec
 import BakCore
@@ -9,14 +9,14 @@ import BakRepository
 import BakStorage
 import TestSupport
 
-/// Looks at stores.
+/// Checks stores.
 enum Oracle {
-    /// What is lost in a store, or nil.
+    /// Returns what a store has lost; nil if nothing.
     static func fault(_ image: StoreImage, _ universe: Universe) -> String? {
         do {
             let repository = try open(ActorStore.alone(image, universe))
             let (readable, unreadable) = try repository.snapshots()
-            // What has lost its record can be brought back, with all that it has.
+            // A snapshot that has lost its record can be brought back from its spare, so it must have its files, too.
             if let first = unreadable.first(where: { $0.spare == nil }) {
                 return "snapshot \(first.id.short): \(first.error)"
             }
@@ -28,7 +28,7 @@ enum Oracle {
                     }
                 } catch { return "snapshot \(snapshot.id.short): \(error)" }
             }
-            // Whichever copy a prune or a reader takes, it has to be there.
+            // A prune or a reader may take any copy of a blob, so each pack has to be there.
             for pack in index.packs where !image.contains(universe.key(ObjectNames.pack(pack.id))) {
                 return "the repository: its index names pack \(pack.id.short), which is gone"
             }
@@ -36,7 +36,7 @@ enum Oracle {
         } catch { return "the repository: \(error)" }
     }
 
-    /// A repository over a store, with an empty cache.
+    /// Opens a repository in a store, with an empty cache.
     static func open(_ store: any ObjectStore) throws -> Repository {
         try Repository.open(
             store, cache: MemoryCache(), time: SimulatedTime(), random: SeededRandom(seed: 1))
@@ -44,7 +44,8 @@ enum Oracle {
 }
 
 extension StoreImage {
-    /// What a store holds after `body`, from `image` on. Ids are drawn from `seed`; all packs lie in one folder.
+    /// Returns what a store holds after `body`, beginning with `image`. Ids come from `seed`, and all packs lie in one
+    /// folder.
     static func after(
         _ image: StoreImage, _ universe: Universe, seed: UInt64,
         _ body: (Surroundings) throws -> Void

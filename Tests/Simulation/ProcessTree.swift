@@ -1,9 +1,9 @@
 // ProcessTree: what one process does next, given every reply that it has had so far.
 //
 // A process is ordinary blocking code over a store. It is deterministic: its next call depends on the replies to the
-// calls before it and on nothing else. So its behaviour is a tree, a node being a history of replies, and a node not
-// yet known is found out by running the process from its start with that history. No thread is needed, and what
-// was found out once serves every interleaving in which the process sees the same.
+// calls before it and on nothing else. So its behaviour is a tree, in which each node is a history of replies. To find
+// out what follows an unknown node, the process runs from its start with that history. No thread is needed, and what
+// was found out serves every interleaving in which the process sees the same.
 
 import BakCore
 import BakStorage
@@ -11,15 +11,15 @@ import TestSupport
 
 @testable import BakRepository
 
-/// What a process has to itself.
+/// What a process has to work with.
 struct Surroundings {
     var store: any ObjectStore
     var cache: any LocalCache
     var time: any TimeSource
     var random: any RandomSource
-    /// To be called while it waits for others.
+    /// Called while the process waits for others.
     var pause: @Sendable (_ nanoseconds: UInt64) -> Void = { _ in }
-    /// To be told how far it is.
+    /// Told how far the process is.
     var milestones = Milestones()
 }
 
@@ -29,10 +29,10 @@ struct Process: Sendable {
     var run: @Sendable (Surroundings) throws -> Void
 }
 
-/// Ids whose packs lie in one folder, so that the other 255 need no listing. For one thread at a time.
+/// Random ids whose packs lie in one folder, so that the other 255 folders need no listing. For one thread at a time.
 final class OneFolderRandom: RandomSource, @unchecked Sendable {
     private let base: SeededRandom
-    /// How many ids were drawn or passed over.
+    /// How many ids were drawn or skipped.
     private(set) var drawn = 0
 
     init(seed: UInt64) { base = SeededRandom(seed: seed) }
@@ -40,19 +40,19 @@ final class OneFolderRandom: RandomSource, @unchecked Sendable {
     func fill(_ buffer: UnsafeMutableRawBufferPointer) {
         base.fill(buffer)
         drawn += 1
-        // An id reads its first half from the first eight bytes, in the order of the processor.
+        // An id takes its first half from the first eight bytes, in the processor's byte order.
         if buffer.count == 16 { buffer[UInt16(1).littleEndian == 1 ? 7 : 0] = 0 }
     }
 
-    /// Passes over the ids up to a multiple of `count`: then it does not matter how many were drawn since the last.
+    /// Skips ids up to a multiple of `count`. Then it does not matter how many were drawn since the last multiple.
     func skip(toMultipleOf count: Int) {
         while drawn % count != 0 { _ = ID128(from: self) }
     }
 
-    /// The one folder of packs.
+    /// The only folder that has packs.
     static let packFolder = "packs/00"
 
-    /// Whether a folder of packs is one in which there never is any.
+    /// True of a folder for packs that never has any.
     static func isEmpty(_ folder: String) -> Bool { folder.hasPrefix("packs/") && folder != packFolder }
 }
 
@@ -60,11 +60,11 @@ final class OneFolderRandom: RandomSource, @unchecked Sendable {
 final class ProcessTrees {
     typealias Node = Int32
 
-    /// What comes after a history.
+    /// What follows a history.
     enum Next: Equatable {
         case unknown
         case operation(StoreOperation)
-        /// What another history leads to just as well.
+        /// The same as follows another history.
         case same(as: Node)
         /// The process is over, well or with an error.
         case ended(failure: String?)
@@ -78,7 +78,7 @@ final class ProcessTrees {
     private let universe: Universe
     private var processes: [(process: Process, seed: UInt64)] = []
     private var nexts = ContiguousArray<Next>()
-    /// The same, for operations alone.
+    /// The operations in `nexts`; nil where none comes next or none is known.
     private var operations = ContiguousArray<StoreOperation?>()
     private var parents: [Node] = []
     private var replies: [StoreReply?] = []
@@ -86,14 +86,14 @@ final class ProcessTrees {
     private var children: [Edge: Node] = [:]
     /// The nodes at milestones, by the process and what it knows.
     private var milestones: [[String]: Node] = [:]
-    /// Nodes that are the same as one, apart from its parent.
+    /// The nodes that lead to a milestone's node, apart from its parent.
     private var others: [Node: [Node]] = [:]
-    /// Whether histories are told apart for ever.
+    /// True if histories stay apart at milestones.
     var ignoresMilestones = false
     /// What each node's process may yet do, from there on, as far as that is known.
     private var futures = ContiguousArray<Footprints.Number>()
     private(set) var footprints = Footprints()
-    /// How often more became known of a future.
+    /// How often more became known about a future.
     private(set) var growth = 0
     /// How often a process was run.
     private(set) var runCount = 0
@@ -102,13 +102,13 @@ final class ProcessTrees {
 
     var count: Int { nexts.count }
 
-    /// Adds a process; returns its first node.
+    /// Adds a process and returns its first node.
     func add(_ process: Process, seed: UInt64) -> Node {
         processes.append((process, seed))
         return addNode(parent: -1, reply: nil, tree: Int32(processes.count - 1))
     }
 
-    /// The node after a reply.
+    /// Returns the node after a reply.
     func child(_ node: Node, _ reply: StoreReply) -> Node {
         let edge = Edge(node: node, reply: reply)
         if let child = children[edge] { return child }
@@ -117,27 +117,27 @@ final class ProcessTrees {
         return child
     }
 
-    /// Finds out what the process at `node` does next, and moves to the node that stands for all that are the same.
-    /// When it has to be found out, the process is run to its end as if no one else did anything any more, `image`
-    /// being what it finds.
+    /// Finds out what the process at `node` does next, and moves `node` to the one that stands for all that are the
+    /// same. If that is not known yet, runs the process to its end on `image`, as if no other process did anything any
+    /// more.
     func next(_ node: inout Node, _ image: @autoclosure () -> StoreImage) throws -> Next {
         if nexts[Int(node)] == .unknown { try run(to: node, then: image()) }
         while case .same(let other) = nexts[Int(node)] { node = other }
         return nexts[Int(node)]
     }
 
-    /// The operation that comes next at a node where that is known.
+    /// Returns the operation that comes next at a node; nil if none does or none is known.
     func operation(_ node: Node) -> StoreOperation? { operations[Int(node)] }
 
-    /// The number of a node's process, in the order in which they were added.
+    /// Returns the number of a node's process, in the order in which processes were added.
     func process(of node: Node) -> Int { Int(trees[Int(node)]) }
 
-    /// A footprint with an operation more.
+    /// Returns a footprint with one more operation.
     func footprint(_ footprint: Footprints.Number, with operation: StoreOperation) -> Footprints.Number {
         footprints.union(footprint, footprints.number(of: operation))
     }
 
-    /// The name of the process that a node belongs to.
+    /// Returns the name of a node's process.
     func name(_ node: Node) -> String { processes[Int(trees[Int(node)])].process.name }
 
     private func addNode(parent: Node, reply: StoreReply?, tree: Int32) -> Node {
@@ -150,10 +150,10 @@ final class ProcessTrees {
         return Node(nexts.count - 1)
     }
 
-    /// The number of what the process may yet do at a node and behind it, as far as that is known.
+    /// Returns the number of the footprint that a process may yet have from a node on, as far as that is known.
     func future(_ node: Node) -> Footprints.Number { futures[Int(node)] }
 
-    /// Takes down that more may be done at a node, and so at all nodes that lead there.
+    /// Records that more may be done at a node, and so at all nodes that lead there.
     private func learn(_ footprint: Footprints.Number, at node: Node) {
         var waiting = [node]
         while let node = waiting.popLast() {
@@ -169,7 +169,7 @@ final class ProcessTrees {
 
     // MARK: Learning
 
-    /// Takes down what comes at a node where that was not known. Nil, or what was known there instead.
+    /// Records what comes next at a node, if that was not known. Returns nil, or what was known instead.
     fileprivate func note(_ next: Next, at node: Node) -> Next? {
         if nexts[Int(node)] == .unknown {
             nexts[Int(node)] = next
@@ -181,7 +181,7 @@ final class ProcessTrees {
         return nexts[Int(node)] == next ? nil : nexts[Int(node)]
     }
 
-    /// The node of a milestone to which a process comes at `node`; nil when something else is known to come there.
+    /// Returns the milestone's node that a process reaches at `node`; nil if something else is known to come there.
     fileprivate func milestone(at node: Node, _ knowledge: () -> [String]) -> Node? {
         if nexts[Int(node)] == .unknown {
             let key = [String(trees[Int(node)])] + knowledge()
@@ -199,7 +199,7 @@ final class ProcessTrees {
         return milestone
     }
 
-    /// The nodes on a way to a node, the last first; a drawn one of several.
+    /// Returns the nodes on a path to a node, the last one first. With `random`, draws one of several paths.
     private func way(to target: Node, _ random: SeededRandom?) -> [Node] {
         var (way, place) = ([target], target)
         while parents[Int(place)] >= 0 {
@@ -220,8 +220,8 @@ final class ProcessTrees {
         if let fault = run.run(process, seed: seed) { throw SimulationFault("\(process.name): \(fault)") }
     }
 
-    /// Goes drawn ways to nodes that are known, milestones with another past than the first among them, and throws
-    /// where a process does not do what is known of it.
+    /// Repeats random paths to known nodes, also through milestones with another past than their first. Throws if a
+    /// process does something else than is known of it.
     func audit(_ count: Int, _ random: SeededRandom) throws {
         for _ in 0..<count {
             let target = Node(random.number(0...nexts.count - 1))
@@ -230,14 +230,14 @@ final class ProcessTrees {
     }
 }
 
-/// A process on its way along a history, and then on a store of its own.
+/// A run of a process along a history, and then on a store of its own.
 private final class ProcessRun {
     private let trees: ProcessTrees
     private let universe: Universe
-    /// Where it is, and the nodes that are to come, the next one last.
+    /// The present node, and the nodes to come, the next one last.
     private var place: ProcessTrees.Node
     private var way: [ProcessTrees.Node]
-    /// What the store holds once the way is gone; nil to go no further.
+    /// What the store holds after the history; nil to stop there.
     private var image: StoreImage?
     private var fault: String?
     private var isOver = false
@@ -252,7 +252,7 @@ private final class ProcessRun {
         place = self.way.removeLast()
     }
 
-    /// Runs the process; nil, or what it does else than is known.
+    /// Runs the process. Returns what it does that differs from what is known; nil if nothing.
     func run(_ process: Process, seed: UInt64) -> String? {
         let random = OneFolderRandom(seed: seed)
         let store = ActorStore(universe, process: "\(seed)") { [self] in call($0) }
@@ -291,10 +291,11 @@ private final class ProcessRun {
         return .failed(.dead)
     }
 
-    /// What it has besides what it says that it knows: how far its source of ids is, its cache and its clock.
+    /// Notes a milestone. A process has more than the knowledge that it states: its cache, its clock, and how many ids
+    /// it has drawn.
     private func reach(_ name: String, _ random: OneFolderRandom, _ knowledge: () -> [String]) {
         if isOver || trees.ignoresMilestones { return }
-        // Where a backup begins anew it makes no difference how many ids it drew before.
+        // When a backup begins again, it makes no difference how many ids it drew before.
         if ["registered", "closed"].contains(name) { random.skip(toMultipleOf: 8) }
         let milestone = trees.milestone(at: place) {
             let files = cache.contents.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }

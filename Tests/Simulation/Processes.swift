@@ -1,4 +1,4 @@
-// The processes that are simulated, over the same code as the program's commands.
+// The simulated processes. They run the same code as the program's commands.
 
 import BakCodec
 import BakCore
@@ -24,13 +24,13 @@ extension Process {
             random: ForwardedRandom(base: surroundings.random))
     }
 
-    /// Backs up the files with the given numbers; `onCommit` is told of the snapshot.
+    /// Backs up the files with the given numbers, and calls `onCommit` with each snapshot.
     ///
     /// - Parameters:
-    ///   - hasParent: whether files of the newest snapshot are taken over, as a second backup does.
-    ///   - checkpoint: after how many files a partial snapshot is committed.
-    ///   - sessionLimit: how many sessions it begins before it gives up.
-    ///   - closes: whether it closes its sessions at its end, as `Backup` does, whatever ended it.
+    ///   - hasParent: true if files of the newest snapshot are taken over, as in a second backup.
+    ///   - checkpoint: the number of files after which a partial snapshot is committed.
+    ///   - sessionLimit: how many sessions the backup begins before it gives up.
+    ///   - closes: true if the backup closes its sessions at its end, as `Backup` does, whatever ended it.
     static func backup(
         _ numbers: [Int], hasParent: Bool = false, checkpoint: Int? = nil, sessionLimit: Int = .max,
         closes: Bool = false, faults: ProtocolFaults = ProtocolFaults(), sweepFault: SweepFault? = nil,
@@ -43,7 +43,7 @@ extension Process {
             store?.sweepFault = sweepFault
             let repository = try surroundings.open()
             var kept = BackupSession.KeptPacks()
-            // A run that a collection ended begins anew and keeps its packs, as `Backup` does.
+            // After a collection has ended its session, a backup begins again and keeps its packs, as `Backup` does.
             for attempt in 1... {
                 faults.milestones = surroundings.milestones.inside(
                     ["attempt \(attempt) \(store?.sessionsLeft ?? 0)"])
@@ -60,7 +60,7 @@ extension Process {
         }
     }
 
-    /// Prunes until nothing is unused; with `isOneRound` its time is up when it has decided a round.
+    /// Prunes until nothing is unused. With `isOneRound`, its time is up when it has decided a round.
     static func prune(
         graceSeconds: UInt64 = 0, isOneRound: Bool = false, faults: ProtocolFaults = ProtocolFaults(),
         ignoresSpares: Bool = false,
@@ -95,7 +95,7 @@ extension Process {
         }
     }
 
-    /// Takes a snapshot back if it is forgotten; `choose` picks one of those that may be.
+    /// Takes back the forgotten snapshot that `choose` picks.
     static func takeBack(
         faults: ProtocolFaults = ProtocolFaults(),
         onCommit: @escaping @Sendable (CommitRecord) -> Void = { _ in },
@@ -111,10 +111,10 @@ extension Process {
         }
     }
 
-    /// What becomes of a commit record.
+    /// What happens to a commit record.
     enum RecordLoss: Int { case deleted, cut, cutToATombstonesLength, changed }
 
-    /// Loses or damages the commit record of a snapshot, of those that have a spare; `choose` picks one by its place.
+    /// Loses or damages the commit record of a snapshot that has a spare. `choose` picks the snapshot by its place.
     static func lose(
         _ loss: RecordLoss, _ choose: @escaping @Sendable (_ count: Int) -> Int
     ) -> Process {
@@ -141,7 +141,7 @@ extension Process {
         Process(name: "lose") { try $0.store.delete(snapshot) }
     }
 
-    /// Removes what is left of writers that stopped before it had its name.
+    /// Removes what stopped writers left unpublished.
     static func sweep(_ fault: SweepFault? = nil) -> Process {
         Process(name: "sweep") { surroundings in
             (surroundings.store as? ActorStore)?.sweepFault = fault
@@ -149,12 +149,12 @@ extension Process {
         }
     }
 
-    /// Brings back what has lost its record.
+    /// Brings back snapshots that have lost their records.
     static let bringBack = Process(name: "bring back") { surroundings in
         _ = try RepairSnapshots(try surroundings.open(), RepairRequest(host: "host", program: "test")).run()
     }
 
-    /// Reads every snapshot; what cannot be read must be a snapshot that was forgotten meanwhile.
+    /// Reads every snapshot. A snapshot that cannot be read must have been forgotten meanwhile.
     static func read(onFault: @escaping @Sendable (String) -> Void) -> Process {
         Process(name: "read") { surroundings in
             let repository = try surroundings.open()
@@ -172,7 +172,7 @@ extension Process {
     }
 }
 
-/// One try at a backup.
+/// One attempt at a backup.
 private struct BackupOfNumbers {
     private let repository: Repository
     private let session: BackupSession
@@ -209,7 +209,7 @@ private struct BackupOfNumbers {
         onCommit(record)
     }
 
-    /// The chunks of the newest snapshot's files. One that cannot be read is no parent.
+    /// Returns the chunks of the newest snapshot's files. A snapshot that cannot be read is no parent.
     private func parentEntries() throws -> [Int: BlobReference] {
         var known: [Int: BlobReference] = [:]
         guard let parent = try repository.snapshots().readable.last else { return known }
@@ -226,7 +226,7 @@ private struct BackupOfNumbers {
     }
 }
 
-/// A source of randomness as a type.
+/// Gives a source of randomness a concrete type.
 struct ForwardedRandom: RandomSource {
     let base: any RandomSource
     func fill(_ buffer: UnsafeMutableRawBufferPointer) { base.fill(buffer) }

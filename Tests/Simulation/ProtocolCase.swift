@@ -1,6 +1,7 @@
 // ProtocolCase: the small repository of the exhaustive search. Its packs, snapshots and processes are those of
-// Tests/Model: a pack with the chunks of files 1 and 2, snapshot X with both files, snapshot Y with file 1; whoever
-// backs up file 2 alone wants what is dead in a pack that is worth rewriting once X is forgotten.
+// Tests/Model. One pack has the chunks of files 1 and 2, snapshot X has both files, and snapshot Y has file 1. Once X
+// is forgotten, file 2 is dead in a pack that is worth repacking. A backup of file 2 alone then wants what is dead
+// there.
 
 import BakCore
 import BakFormat
@@ -10,47 +11,48 @@ import Testing
 
 @testable import BakRepository
 
-/// What is explored.
+/// A case to explore.
 struct ProtocolCase: CustomTestStringConvertible, Sendable {
     /// The files of each backup.
     var backups: [[Int]]
     var prunes: Int
-    /// Whether a person forgets what may be forgotten at any time or never; else X is forgotten before anyone begins.
+    /// True if snapshots may be forgotten at any time or never. Otherwise X is forgotten before any process begins.
     var forgetsAtAnyTime = false
     var extent = Explorer.Extent.reduced
-    /// How many sessions a backup begins before it gives up; nil for as many as it likes.
+    /// How many sessions a backup begins before it gives up; nil for no limit.
     var sessions: Int?
-    /// Whether a prune's time is up when it has decided a round.
+    /// True if a prune's time is up when it has decided a round.
     var isOneRound = false
-    /// How many take X back, which is forgotten before anyone begins.
+    /// How many processes take back X, which is forgotten before any process begins.
     var takers = 0
-    /// Whether backups close their sessions at their end.
+    /// True if backups close their sessions at their end.
     var closes = false
-    /// How many sweep temporaries, which there are if it is any.
+    /// How many processes sweep temporaries. Without any, there are no temporaries.
     var sweepers = 0
-    /// Which rule of temporaries is left out.
+    /// The rule about temporaries that is left out; nil for none.
     var sweepFault: SweepFault?
-    /// What becomes of Y's commit record.
+    /// How Y's commit record is lost; nil if it is not.
     var loss: Loss?
-    /// Whether prunes do without a look at spares.
+    /// True if prunes do not see spares.
     var ignoresSpares = false
     var faults = ProtocolFaults()
 
     /// How a commit record is lost.
     enum Loss {
-        /// At any time; its spare is there.
+        /// At any time, while its spare is there.
         case spared
-        /// Before anyone begins, and its spare too: only the newest decision tells of it.
+        /// Before any process begins, together with its spare. Only the newest decision shows that it existed.
         case counted
     }
 
-    /// File 2 is dead in a pack that is worth rewriting once X is forgotten; 1 is in Y as well; 3 is in none.
+    /// File 2 is dead in a pack that is worth repacking once X is forgotten. File 1 is also in Y. File 3 is in no
+    /// snapshot.
     static let one = [[2]]
     static let two = [[2], [1]]
     static let twins = [[3], [3]]
 
-    /// The largest cases do without the spares of commit records, which add a change to each backup and each prune;
-    /// what spares are for is tried by the others and by fleets.
+    /// The largest cases do without spares of commit records, which add a change to each backup and each prune. The
+    /// other cases and the fleets test the spares.
     private static let spareless: ProtocolFaults = {
         var faults = ProtocolFaults()
         faults.withoutSpares = true
@@ -58,7 +60,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
     }()
 
     static let all = [
-        // At every operation.
+        // Explored at every operation.
         ProtocolCase(backups: one, prunes: 1, forgetsAtAnyTime: true),
         ProtocolCase(backups: two, prunes: 1),
         ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, sessions: 2, isOneRound: true),
@@ -72,7 +74,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, sweepers: 1),
         ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, loss: .spared),
         ProtocolCase(backups: one, prunes: 1, sessions: 2, isOneRound: true, loss: .counted),
-        // What a process reads between two changes of its own it reads at one moment.
+        // Explored at changes: everything that a process reads between two of its own changes, it reads at one moment.
         ProtocolCase(backups: two, prunes: 1, forgetsAtAnyTime: true, extent: .reducedChanges),
         ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, isOneRound: true),
         ProtocolCase(backups: one, prunes: 2, extent: .reducedChanges, sessions: 2),
@@ -84,7 +86,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         ProtocolCase(
             backups: one, prunes: 2, extent: .reducedChanges, sessions: 2, isOneRound: true, takers: 1,
             closes: true),
-        // What is left of many where each is interrupted as often as the bound says.
+        // Too many processes for a full search, so the number of interruptions is bounded.
         ProtocolCase(
             backups: two, prunes: 2, forgetsAtAnyTime: true, extent: .bounded(interruptions: 1)),
         ProtocolCase(
@@ -132,8 +134,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         return (backups + takers + prunes + sweepers + losers).map { .init(processes: [$0]) }
     }
 
-    /// Explores at most `limit` states; in a drawn order with a seed. `auditCount` drawn ways through what was found of
-    /// the processes are gone again. `onProgress` is told of every millionth state.
+    /// Explores at most `limit` states, with a seed in a random order. Then repeats `auditCount` random paths through
+    /// what was found out about the processes. Calls `onProgress` for every millionth state.
     func explore(
         limit: Int = .max, seed: UInt64? = nil, auditCount: Int = 1000,
         onProgress: @escaping (Explorer.Outcome) -> Void = { _ in }
@@ -163,7 +165,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         universe.hasTemporaries = sweepers > 0
         let actors = actors(takingBack: dropped.flatMap(ObjectNames.id), losing: kept)
         let explorer = Explorer(universe, actors) { key in
-            // Any snapshot but Y.
+            // Any snapshot but Y may be forgotten.
             guard forgetsAtAnyTime, universe.folderOfKey[Int(key)] == snapshots,
                 universe.keys[Int(key)] != kept, let marker = marker(of: universe.keys[Int(key)])
             else { return nil }
@@ -174,7 +176,7 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         explorer.extent = extent
         explorer.onProgress = onProgress
         explorer.effects = { Self.effects(of: $0, universe) }
-        // Someone may find the record that was lost: with it nothing is missing.
+        // The lost record may be found again, and with it nothing is missing.
         func whole(_ image: StoreImage) -> StoreImage {
             var image = image
             if let lost { _ = image.apply(.put(lost), universe) }
@@ -196,9 +198,9 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         return outcome
     }
 
-    /// What changes of an object may do to what the oracle looks at. A process puts a pack or an index segment before
-    /// what makes it count, so that the put itself changes nothing. To forget a snapshot ends what is wrong with it,
-    /// but nobody need forget.
+    /// Returns what changes of an object may do to what the oracle checks. A process puts a pack or an index segment
+    /// before the object that makes it count, so the put itself changes nothing. Forgetting a snapshot ends what is
+    /// wrong with it, but it need not be forgotten.
     private static func effects(of key: Universe.Key, _ universe: Universe) -> VisibleChanges.Effects {
         switch universe.folders[Int(universe.folderOfKey[Int(key)])] {
         case OneFolderRandom.packFolder, ObjectNames.index: .deletionHarms
@@ -209,8 +211,8 @@ struct ProtocolCase: CustomTestStringConvertible, Sendable {
         }
     }
 
-    /// Loses a commit record and its spare once a decision counts its session. There is garbage to collect then.
-    /// Returns the record.
+    /// Loses a commit record and its spare once a decision counts its session. Leaves garbage to collect. Returns the
+    /// record.
     private func lose(
         _ snapshot: ObjectKey?, from image: inout StoreImage, _ universe: Universe,
         marker: (ObjectKey) -> StoreImage.Object?

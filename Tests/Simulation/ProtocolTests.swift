@@ -1,5 +1,5 @@
-// The store protocol over the real code: nothing is lost in any interleaving, and each step that is left out is found.
-// The long forms run with tools/simulate.
+// The store protocol, run by the real code. No interleaving loses anything, and the tests notice each step that is left
+// out. The long forms run with tools/simulate.
 
 import Glibc
 import TestSupport
@@ -7,7 +7,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A number from the environment.
+/// Returns a number from the environment.
 private func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 
 /// A protocol with one step left out.
@@ -37,7 +37,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct ProtocolTests {
-    /// How many seeds, how many states, each of the short form unless the environment says otherwise.
+    /// How many seeds and states are tried: few, unless the environment says otherwise.
     private static let seedCount = number("BAKSTORE_SIMULATION_SEEDS") ?? 60
     private static let isLong = number("BAKSTORE_SIMULATION_SEEDS") != nil
     private static let stateLimit = number("BAKSTORE_SIMULATION_STATES") ?? 2000
@@ -57,7 +57,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         print(
             "\(Self.seedCount) fleets: \(operations) operations, \(deleted) packs deleted, \(copied) bytes copied"
         )
-        // They came far enough to be worth something.
+        // The runs came far enough to be worth something.
         #expect(operations > 300 * Self.seedCount)
         #expect(deleted > Self.seedCount / 2)
         #expect(copied > 0)
@@ -80,7 +80,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(found != nil)
     }
 
-    /// The search finds it as well, in the smallest case where it matters.
+    /// The search finds the loss as well, in the smallest case where the step matters.
     @Test(arguments: BrokenProtocol.all)
     func whatIsLostWithoutAStepIsSearchedOut(_ broken: BrokenProtocol) throws {
         let faults = broken.faults
@@ -112,7 +112,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
         #expect(fleet != nil)
     }
 
-    /// What only a snapshot may need whose record is lost goes where nobody misses the record.
+    /// If a prune does not miss a lost record, it deletes what only that record's snapshot needs.
     @Test(arguments: [ProtocolCase.Loss.spared, .counted])
     func aRecordThatIsNotMissedIsFound(_ loss: ProtocolCase.Loss) throws {
         var few = ProtocolCase(
@@ -130,22 +130,22 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
             ? ProtocolCase(backups: ProtocolCase.one, prunes: 1, forgetsAtAnyTime: true)
             : ProtocolCase(backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true)
         let outcome = try explore(few, limit: .max)
-        // With those that come to the same there are many times as many, and no other ends.
+        // Without the reduction there are many times as many states, but no other ends.
         few.extent = .all
         let all = try explore(few, limit: .max)
         #expect(outcome.ends == all.ends)
         #expect(outcome.states * 2 < all.states)
     }
 
-    /// What was taken back is whole in every interleaving with a prune, and stays so.
+    /// A snapshot that was taken back is whole in every interleaving with a prune, and stays so.
     @Test func everyInterleavingOfATakingBackAndAPruneLosesNothing() throws {
         let outcome = try explore(
             ProtocolCase(backups: [], prunes: 1, isOneRound: true, takers: 1), limit: .max)
         #expect(outcome.isExhausted && outcome.ends.count > 1)
     }
 
-    /// In the search's own order, which comes soon to a session that a prune has ended while its snapshot was looked
-    /// up: what still has to be closed is part of what a process knows.
+    /// What a process still has to close is part of what it knows. The search's own order soon comes to a session that
+    /// a prune has ended while its snapshot was looked up.
     @Test func whoHasMoreToCloseIsAnotherState() throws {
         let few = ProtocolCase(
             backups: ProtocolCase.one, prunes: 1, sessions: 2, isOneRound: true, takers: 1)
@@ -161,7 +161,7 @@ struct BrokenProtocol: CustomTestStringConvertible, Sendable {
     @discardableResult
     private func explore(_ few: ProtocolCase, limit: Int) throws -> Explorer.Outcome {
         let what = few.testDescription
-        // Cut short, the search goes everywhere a little: its order is drawn.
+        // A search that is cut short draws its order, so that it goes everywhere a little.
         let seed = Self.isLong ? nil : TestSeed.random(what).next()
         let outcome = try few.explore(limit: limit, seed: seed, auditCount: Self.isLong ? 100_000 : 100) {
             print("\(what): \(Self.summary($0))")

@@ -1,5 +1,5 @@
-// What the search leaves out comes to the same as what it tries: little processes drawn at random, each case searched
-// in full and reduced.
+// The reduced search has the same results as the full one. Each case has small random processes and is searched in both
+// ways.
 
 import BakCore
 import BakStorage
@@ -8,7 +8,7 @@ import Testing
 
 @testable import BakRepository
 
-/// A case of little processes on few objects.
+/// A case of small processes on few objects.
 private struct ToyCase {
     private static let folders = ["a", "b", "c"]
     private static let names = ["1", "2", "3"]
@@ -18,7 +18,7 @@ private struct ToyCase {
         ObjectKey("\(Self.folders[random.number(0...2)])/\(Self.names[random.number(0...2)])")
     }
 
-    /// A process that goes by one small number, which all that it is told goes into.
+    /// Makes a process that depends on one small number. Every reply that it gets goes into this number.
     private static func process(_ seed: UInt64, actor: Int, steps: Int) -> Process {
         Process(name: "toy") { surroundings in
             var known = seed % 5
@@ -26,7 +26,7 @@ private struct ToyCase {
                 surroundings.milestones.reached("step \(step)", ["\(known)"])
                 let random = SeededRandom(seed: seed &+ UInt64(step) << 32 &+ known << 48)
                 let told = try Self.call(surroundings.store, random, actor)
-                // Now and then it forgets all.
+                // Now and then the process forgets everything.
                 known = random.oneIn(6) ? 0 : (known &* 7 &+ UInt64(told)) % 5
             }
             let bytes: [UInt8] = [UInt8(known)]
@@ -52,13 +52,13 @@ private struct ToyCase {
         }
     }
 
-    /// What a search comes to.
+    /// The result of a search.
     struct Result: Equatable {
         var ends: Set<UInt64> = []
         var isFaulty = false
     }
 
-    /// Searches the case; also how many states there were.
+    /// Searches the case. Also returns how many states there were.
     func search(_ extent: Explorer.Extent) throws -> (Result, states: Int) {
         let random = SeededRandom(seed: seed)
         let universe = Universe()
@@ -121,7 +121,7 @@ private struct ToyCase {
         #expect(faulty > 20 && faulty < 380)
     }
 
-    /// A process that goes on by what it says it no longer knows.
+    /// A process that depends on something that it claims to have forgotten.
     @Test func whoHidesWhatItKnowsIsFound() throws {
         let universe = Universe()
         let liar = Process(name: "liar") { surroundings in

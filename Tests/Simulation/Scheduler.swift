@@ -1,13 +1,13 @@
-// Scheduler: many processes as threads, of which one moves at a time, up to its next store operation. Which one is
-// next, and what goes wrong, is drawn from a seed; the same seed gives the same run.
+// Scheduler: runs many processes as threads. One at a time moves, up to its next store operation. A seed decides which
+// process is next and what goes wrong, so the same seed gives the same run.
 
 import BakCore
 import BakStorage
 import TestSupport
 
-/// How often things go wrong: once in so many operations, 0 for never.
+/// How often things go wrong: once in this many operations, or never if it is 0.
 struct FaultRates {
-    /// A request or a reply is lost, so that the process is told of a failure.
+    /// A request or a reply is lost, and the process gets an error.
     var loss = 0
     /// The process is killed.
     var kill = 0
@@ -23,16 +23,16 @@ final class Scheduler: @unchecked Sendable {
         let monitor = Monitor()
         var hasTurn = false
         var isOver = false
-        /// Whether its process has been killed; its calls do nothing any more.
+        /// True if its process has been killed. The process's calls do nothing any more.
         var isDead = false
-        /// Higher is sooner, where priorities decide.
+        /// The highest one goes first, where priorities decide.
         var priority = 0
         var time = SimulatedTime()
         var name = ""
         init(_ number: Int) { self.number = number }
     }
 
-    /// Draws of how the next process is chosen.
+    /// The ways to choose the next process.
     private enum Policy: Int, CaseIterable { case even, bursts, priorities }
 
     let universe = Universe()
@@ -44,21 +44,20 @@ final class Scheduler: @unchecked Sendable {
     private var hasEnded = false
     /// What the store holds.
     private(set) var image: StoreImage
-    /// How many operations there were.
+    /// How many operations there have been.
     private(set) var operationCount = 0
-    /// What is not as it must be.
+    /// What violates a rule.
     private(set) var violations: [String] = []
-    /// The last operations, for who looks into a violation.
+    /// The operations so far, for a look into a violation.
     private(set) var trace: [String] = []
-    /// Whether `trace` is kept.
+    /// True if `trace` is kept.
     var isTraced = false
-    /// Told of each deletion that was done.
+    /// Called after each deletion.
     var afterDeletion: ((StoreImage) -> Void)?
-    /// More operations than this are taken for a run that does not end.
+    /// A run of more operations than this counts as endless.
     private static let operationLimit = 100_000
 
-    /// - Parameters:
-    ///   - image: what is in the store, made with `universe`.
+    /// - Parameter makeImage: makes what is in the store at first, with the numbers of `universe`.
     init(seed: UInt64, rates: FaultRates, _ makeImage: (Universe) -> StoreImage) {
         random = SeededRandom(seed: seed)
         self.rates = rates
@@ -66,17 +65,17 @@ final class Scheduler: @unchecked Sendable {
         image = makeImage(universe)
     }
 
-    /// A number that the run may depend on.
+    /// Returns a number that the run may depend on.
     func draw(_ range: ClosedRange<Int>) -> Int { random.number(range) }
 
-    /// Notes what is not as it must be.
+    /// Notes a violation.
     func report(_ violation: String) { violations.append(violation) }
 
-    /// Runs actors until all are done; each is a list of processes, one after the other.
+    /// Runs actors until all are done. Each actor is a list of processes that run one after the other.
     func run(_ actors: [[Process]], isExpected: @escaping @Sendable (_ process: String, any Error) -> Bool) {
         lanes = actors.indices.map(Lane.init)
         for lane in lanes {
-            // Up to ten years fast or slow.
+            // The clock is up to ten years fast or slow.
             lane.time.advance(seconds: 0)
             lane.time.jump(to: Timestamp(seconds: 1_767_225_600 + Int64(draw(-315_360_000...315_360_000))))
             lane.priority = draw(0...1000)
@@ -154,7 +153,7 @@ final class Scheduler: @unchecked Sendable {
 
     // MARK: Turns
 
-    /// Gives the turn to a lane that is not over, perhaps to the one that has it.
+    /// Gives the turn to a lane that is not over, perhaps to the same one.
     private func passTurn(from lane: Lane) {
         guard let next = choose(lane) else {
             ended.locked {
@@ -176,7 +175,7 @@ final class Scheduler: @unchecked Sendable {
         case .even: break
         case .bursts: if !current.isOver, !random.oneIn(8) { return current }
         case .priorities:
-            // Few changes of who goes first, as in probabilistic concurrency testing (Burckhardt et al. 2010).
+            // Priorities change rarely, as in probabilistic concurrency testing (Burckhardt et al. 2010).
             if random.oneIn(24) { current.priority = draw(0...1000) - (draw(0...1) == 0 ? 1000 : 0) }
             if !random.oneIn(40) { return ready.max { $0.priority < $1.priority } }
         }

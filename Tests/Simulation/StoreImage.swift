@@ -1,5 +1,5 @@
-// StoreImage: what a store holds at one moment, as a value that is cheap to copy and to compare. Keys and contents
-// are numbers of one `Universe`, so that a store of forty objects is forty pairs of numbers and one hash.
+// StoreImage: what a store holds at one moment, as a value that is cheap to copy and to compare. Keys and contents are
+// numbers of one `Universe`, so a store of forty objects is forty pairs of numbers and one hash.
 
 import BakCodec
 import BakStorage
@@ -22,7 +22,7 @@ final class Universe {
     private var contentHashes: [UInt64] = []
     private(set) var listings: [[StoreImage.Object]] = []
     private var keyNumbers: [String: Key] = [:]
-    /// Whether objects that processes put are temporaries first.
+    /// True if every object that a process puts is a temporary first.
     var hasTemporaries = false
     private var folderNumbers: [String: Int32] = [:]
     private var contentNumbers: [[UInt8]: Content] = [:]
@@ -70,7 +70,7 @@ final class Universe {
 
     private static func hash(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes(Checksum.xxh3_64) }
 
-    /// The finalizer of SplitMix64 over both.
+    /// Mixes two numbers by the finalizer of SplitMix64.
     static func mix(_ first: UInt64, _ second: UInt64) -> UInt64 {
         var mixed = first &+ second &* 0x9e37_79b9_7f4a_7c15
         mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -86,14 +86,14 @@ struct StoreImage {
         var content: Universe.Content
     }
 
-    /// Sorted by the keys' numbers.
+    /// The objects, sorted by the numbers of their keys.
     private(set) var objects = ContiguousArray<Object>()
-    /// Their keys.
+    /// The keys of the objects.
     private(set) var keys = NumberSet()
-    /// Equal for equal objects, in whatever order they came.
+    /// A hash that is equal for equal objects, in whatever order they came.
     private(set) var hash: UInt64 = 0
 
-    /// The place of a key, or where it would be.
+    /// Returns the place of a key, or where it would be.
     private func place(_ key: Universe.Key) -> Int {
         var low = 0
         var high = objects.count
@@ -111,7 +111,7 @@ struct StoreImage {
 
     func contains(_ key: Universe.Key) -> Bool { keys.contains(key) }
 
-    /// Adds an object unless its key is taken.
+    /// Adds an object. Returns false if its key is taken.
     mutating func insert(_ object: Object, _ universe: Universe) -> Bool {
         if contains(object.key) { return false }
         let place = place(object.key)
@@ -128,14 +128,14 @@ struct StoreImage {
         hash ^= universe.hash(objects.remove(at: place))
     }
 
-    /// The objects of a folder, sorted by name.
+    /// Returns the objects of a folder, sorted by name.
     func list(_ folder: Int32, _ universe: Universe) -> [Object] {
         objects.filter { universe.folderOfKey[Int($0.key)] == folder }
             .sorted { universe.keys[Int($0.key)] < universe.keys[Int($1.key)] }
     }
 }
 
-/// A call on the shared store, which happens all at once.
+/// A call on the shared store. It happens all at once.
 enum StoreOperation: Hashable {
     case put(StoreImage.Object)
     /// Makes one staged object visible.
@@ -145,7 +145,7 @@ enum StoreOperation: Hashable {
     case size(Universe.Key)
     case read(Universe.Key, offset: Int, count: Int)
     case list(folder: Int32)
-    /// The objects of a folder after one of them, as many as a page takes.
+    /// Lists at most `count` objects of a folder, in order, beginning after a key.
     case listPage(folder: Int32, after: Universe.Key?, count: Int)
     case delete(Universe.Key)
 
@@ -174,7 +174,7 @@ enum StoreOperation: Hashable {
 }
 
 extension Universe {
-    /// A key in a few characters.
+    /// Returns a key in a few characters.
     func name(_ key: Key) -> String {
         keys[Int(key)].description.split(separator: "/").map { part in
             part.split(separator: "-").map { $0.prefix(12) }.joined(separator: "-")
@@ -182,7 +182,7 @@ extension Universe {
     }
 }
 
-/// What the store answers.
+/// What the store replies.
 enum StoreReply: Hashable {
     case done
     case taken
@@ -203,18 +203,18 @@ enum StoreReply: Hashable {
     }
 }
 
-/// Why a call failed though the store would have done it, or did it.
+/// Why a call failed although the store would have done it, or did it.
 enum StoreFailure: Hashable {
     /// The request or its reply was lost on the way.
     case lost
-    /// The process that asked is no more.
+    /// The calling process has been killed.
     case dead
-    /// Somebody took the temporary, of a session that may still commit.
+    /// A sweep took the temporary of a session that may still commit.
     case robbed
 }
 
 extension StoreImage {
-    /// Does an operation.
+    /// Carries out an operation.
     mutating func apply(_ operation: StoreOperation, _ universe: Universe) -> StoreReply {
         switch operation {
         case .put(let object), .publish(let object):

@@ -1,6 +1,6 @@
-// StoreImages: the stores that a search comes to, each kept once and known by its number.
+// StoreImages: the stores that a search reaches. Each is kept once and known by its number.
 
-/// All stores that there are.
+/// All stores that a search has reached.
 struct StoreImages {
     typealias Number = Int32
 
@@ -11,10 +11,10 @@ struct StoreImages {
         _read { yield all[Int(number)] }
     }
 
-    /// The keys of what a store holds.
+    /// Returns the keys of the objects in a store.
     func keys(_ number: Number) -> NumberSet { all[Int(number)].keys }
 
-    /// The number of a store, and whether it has not been there before.
+    /// Returns the number of a store, and whether the store is new.
     mutating func number(of image: StoreImage) -> (number: Number, isNew: Bool) {
         if let number = numbers[image.hash] { return (number, false) }
         let number = Number(all.count)

@@ -1,14 +1,14 @@
-// Temporaries: an object that is put is a file of another name first, as in a folder. The file's name says to which
-// session it belongs, and whoever sweeps goes by that.
+// Temporaries: an object that is put is first a file of another name, as in a real folder. The file's name says which
+// session it belongs to, and a sweep relies on that.
 
 import BakFormat
 import BakCore
 import BakRepository
 import BakStorage
 
-/// What is to become an object.
+/// A file that is to become an object.
 struct Temporary: Hashable {
-    /// The session that it belongs to, as objects tell of it.
+    /// The objects that tell what has become of the temporary's session.
     struct Owner: Hashable {
         var session: Universe.Key
         var outcome: Universe.Key
@@ -22,7 +22,7 @@ struct Temporary: Hashable {
     var key: Universe.Key
     var owner: Owner?
 
-    /// - Parameter process: what tells processes apart that put one object and belong to no session.
+    /// - Parameter process: tells apart processes that put the same object and belong to no session.
     init(_ key: ObjectKey, of session: ID128?, process: String, _ universe: Universe) {
         let name = key.description.split(separator: "/").joined(separator: "-")
         self.key = universe.key(
@@ -35,26 +35,26 @@ struct Temporary: Hashable {
         }
     }
 
-    /// The session that a temporary belongs to, by its name.
+    /// Returns the session that a temporary belongs to, by its name.
     static func session(of key: ObjectKey) -> ID128? {
         key.description.dropFirst(folder.count + 1).split(separator: ".").first.flatMap { ID128(String($0)) }
     }
 }
 
-/// A rule that who sweeps, or whose temporaries are swept, leaves out.
+/// A rule that a sweep, or a writer of temporaries, leaves out.
 enum SweepFault: CaseIterable {
-    /// They go by a clock, whosever they are.
+    /// A sweep goes by a clock, whatever session a temporary belongs to.
     case byClock
-    /// Those of a session that has not committed go.
+    /// A sweep takes the temporaries of a session that has not committed.
     case ofUndecided
-    /// Sessions are listed before the temporaries are.
+    /// A sweep lists the sessions before the temporaries.
     case sessionsFirst
-    /// A writer does not notice that what it is to name is gone.
+    /// A writer does not notice that its temporary is gone.
     case unnoticed
 }
 
 extension StoreImage {
-    /// Whether a session's record is there and nothing says how it ended.
+    /// True if the session's record is there and nothing says how the session ended.
     func mayCommit(_ owner: Temporary.Owner) -> Bool {
         contains(owner.session) && !contains(owner.outcome) && !contains(owner.spare)
     }
