@@ -1,13 +1,13 @@
-// ForgetfulCache: a cache that keeps nothing, where nothing may be kept.
+// ForgetfulCache: a cache that keeps nothing, for repositories of which this machine may keep no files.
 
 /// A cache without files.
 public final class ForgetfulCache: LocalCache {
-    /// Makes one.
+    /// Makes an empty cache.
     public init() {}
 
-    /// Finds nothing.
+    /// Returns nil: the cache is always empty.
     public func map(_ name: String) -> MappedBytes? { nil }
-    /// Keeps nothing, and does not call `write`.
+    /// Returns without calling `write`.
     public func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void

@@ -1,19 +1,19 @@
-// LocalCache: files of this machine that can be rebuilt from the store at any time, mapped into memory.
+// LocalCache: files on this machine that can be rebuilt from the store at any time. Readers map them into memory.
 
 import BakCore
 
-/// Bytes that stay readable at one address for as long as this object lives. Where they are a file's, they are not
-/// constant: whoever may write to the file can change them, and what the medium cannot read any more reads as zeros.
-/// Take a copy before you verify, or ask `isIntact` after you have used them.
+/// Bytes that stay readable at one address for as long as this object lives. Bytes of a mapped file are not constant:
+/// any program that may write to the file can change them, and a part that the medium can no longer read becomes zeros.
+/// Copy the bytes before you verify them, or check `isIntact` after you have used them.
 public final class MappedBytes: @unchecked Sendable {
     /// The bytes. Do not use them after the last reference to this object is gone.
     public let bytes: UnsafeRawBufferPointer
     private let release: @Sendable (UnsafeRawBufferPointer) -> Void
     private let looksIntact: (@Sendable () -> Bool)?
 
-    /// Takes over `bytes`; `release` gives them back.
+    /// Takes ownership of `bytes`. `deinit` calls `release` to free them.
     ///
-    /// - Parameter isIntact: false when they may have changed since; nil for what cannot change.
+    /// - Parameter isIntact: returns false if the bytes may have changed since; nil if they cannot change.
     public init(
         _ bytes: UnsafeRawBufferPointer, isIntact: (@Sendable () -> Bool)? = nil,
         release: @escaping @Sendable (UnsafeRawBufferPointer) -> Void
@@ -23,10 +23,11 @@ public final class MappedBytes: @unchecked Sendable {
         looksIntact = isIntact
     }
 
-    /// False when the bytes may have changed, or could not be read, since this object was made. It may ask the system.
+    /// False if the bytes may have changed, or could not be read, since this object was made. It may make a system
+    /// call.
     public var isIntact: Bool { looksIntact?() ?? true }
 
-    /// A copy of `bytes` on the heap.
+    /// Copies `bytes` to the heap.
     public convenience init(copying bytes: [UInt8]) {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(bytes.count, 1), alignment: 16)
         copy.copyBytes(from: bytes)
@@ -36,14 +37,14 @@ public final class MappedBytes: @unchecked Sendable {
     deinit { release(bytes) }
 }
 
-/// Named, replaceable, mappable files beside a store or in a cache folder. Every call may come from any
-/// thread. What is in them is never trusted over the store.
+/// Named files, in a cache folder or beside a store, that can be replaced and mapped. Every call may come from any
+/// thread. Readers never trust a cache file over the store.
 public protocol LocalCache: AnyObject, Sendable {
-    /// Maps a cache file; nil when there is none, it cannot be read, or it is not a file that this user has written.
+    /// Maps a cache file. Returns nil if it does not exist, cannot be read, or was not written by this user.
     func map(_ name: String) -> MappedBytes?
 
-    /// Replaces a cache file as a whole: `write` is handed a function that appends bytes. Readers see
-    /// the old file or the new one. When it throws, the old one stays.
+    /// Replaces a whole cache file. `write` receives a function that appends bytes. Readers see either the old file or
+    /// the new one. If this throws, the old file stays.
     func replace(
         _ name: String,
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
@@ -51,11 +52,12 @@ public protocol LocalCache: AnyObject, Sendable {
 }
 
 extension LocalCache {
-    /// The most bytes of a file that is read whole: four million rows of any of them. Holes may make it longer.
+    /// The longest file that is read whole, in bytes: room for four million rows of any kind. A sparse file may claim
+    /// more.
     private var longestRead: Int { 256 << 20 }
 
-    /// A copy of a cache file, which nobody can change while it is verified and decoded; nil as for `map`, and for one
-    /// that is too long to be ours.
+    /// Returns a copy of a cache file, which no other program can change while it is verified and decoded. Returns nil
+    /// in the same cases as `map`, and if the file is too long to be one of ours.
     public func read(_ name: String) -> [UInt8]? {
         guard let mapped = map(name), mapped.bytes.count <= longestRead else { return nil }
         return withExtendedLifetime(mapped) { Array(mapped.bytes) }

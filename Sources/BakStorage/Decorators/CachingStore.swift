@@ -1,11 +1,11 @@
-// CachingStore: keeps objects that are read again and again, such as index segments and manifests, on this machine.
+// CachingStore: copies objects that are read often, such as index segments and manifests, to this machine's cache.
 //
-// Always holds: a copy is never believed. `isWhole` must recognise a whole object from its bytes; what it does not
-// recognise is read from the store. Only the store says which objects there are: a reader has listed what it reads.
+// Always holds: a copy is used only if `isWhole` recognises it as a whole object from its bytes; otherwise the object
+// is read from the store. Only the store decides which objects exist: a reader lists them there before it reads.
 
 import BakCore
 
-/// Keeps a copy of some objects in a cache of this machine.
+/// Keeps copies of some objects in this machine's cache.
 public final class CachingStore: StoreDecorator, @unchecked Sendable {
     private let cache: any LocalCache
     private let keeps: @Sendable (ObjectKey) -> Bool
@@ -15,10 +15,10 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
     /// Makes a store in front of another one.
     ///
     /// - Parameters:
-    ///   - cache: where the copies are.
-    ///   - keeps: whether an object is worth a copy.
-    ///   - mostBytes: no larger object is kept.
-    ///   - isWhole: whether these are the bytes of an object, as its checksums say.
+    ///   - cache: holds the copies.
+    ///   - keeps: returns true if the object is worth a copy.
+    ///   - mostBytes: the size of the largest object that is copied.
+    ///   - isWhole: returns true if the bytes match the object's own checksums.
     public init(
         _ base: any ObjectStore, in cache: any LocalCache,
         keeping keeps: @escaping @Sendable (ObjectKey) -> Bool,
@@ -29,7 +29,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         super.init(base)
     }
 
-    /// The name that an object's copy has in the cache. No key has a plus sign.
+    /// The name of an object's copy in the cache. It is unique because no key contains a plus sign.
     public static func cacheName(of key: ObjectKey) -> String {
         "object+" + key.description.split(separator: "/").joined(separator: "+")
     }
@@ -39,7 +39,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         return bytes.withUnsafeBytes { isWhole(key, $0) } ? bytes : nil
     }
 
-    /// Keeps a copy; one that cannot be kept only costs what it would have spared.
+    /// Keeps a copy. A failure is ignored: the next read then goes to the store.
     private func keep(_ bytes: [UInt8], of key: ObjectKey) {
         guard bytes.count <= mostBytes, bytes.withUnsafeBytes({ isWhole(key, $0) }) else { return }
         try? cache.replace(Self.cacheName(of: key)) { append in try bytes.withUnsafeBytes(append) }
@@ -53,7 +53,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         return bytes
     }
 
-    /// The whole object is read for a part of it, since others of its parts are read soon. Throws as `base` does.
+    /// Reads the whole object, because its other parts are usually read soon after. Throws as `base` does.
     public override func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -76,7 +76,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         forget(key)
     }
 
-    /// Leaves nothing of a copy.
+    /// Replaces a copy with an empty file.
     private func forget(_ key: ObjectKey) {
         guard keeps(key), cache.map(Self.cacheName(of: key)) != nil else { return }
         try? cache.replace(Self.cacheName(of: key)) { _ in }

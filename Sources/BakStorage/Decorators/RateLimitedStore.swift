@@ -1,5 +1,6 @@
-// RateLimitedStore: lets only so many bytes a second through, each way. A transfer waits until those before it have had
-// their time; then it goes at once. So the mean keeps to the limit however large objects are.
+// RateLimitedStore: limits the bytes a second in each direction. A transfer waits until the transfers before it have
+// used up their time, and then runs at full speed. So the average rate keeps to the limit, whatever the size of the
+// objects.
 
 import BakCore
 
@@ -11,10 +12,11 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
     /// Makes a store in front of another one.
     ///
     /// - Parameters:
-    ///   - writeBytesPerSecond: the limit of what is put and staged; nil for none.
-    ///   - readBytesPerSecond: the limit of what is read; nil for none.
+    /// - Parameters:
+    ///   - writeBytesPerSecond: the limit for objects that are put or staged; nil for none.
+    ///   - readBytesPerSecond: the limit for reads; nil for none.
     ///   - time: the clock.
-    ///   - pause: lets so much time pass.
+    ///   - pause: waits for that long.
     public init(
         _ base: any ObjectStore, writeBytesPerSecond: UInt64? = nil, readBytesPerSecond: UInt64? = nil,
         time: any TimeSource, pause: @escaping @Sendable (_ nanoseconds: UInt64) -> Void
@@ -55,7 +57,8 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
         try base.read(key, at: offset, into: buffer)
     }
 
-    /// How long it is is known only afterwards: what comes next waits for it. Throws as `base` does.
+    /// Charges the object's size after the read, because it is not known before: the next call waits for it. Throws as
+    /// `base` does.
     public override func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         reading?.wait(for: 0)
         let bytes = try base.readAtOnce(key, upTo: limit)
@@ -71,13 +74,13 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
     }
 }
 
-/// The time that transfers in one direction take.
+/// A schedule of the transfers in one direction.
 private final class RateLimit: @unchecked Sendable {
     private let bytesPerSecond: UInt64
     private let time: any TimeSource
     private let pause: @Sendable (UInt64) -> Void
     private let monitor = Monitor()
-    /// When all transfers so far have had their time, on the monotonic clock.
+    /// The time at which all transfers so far are paid for, on the monotonic clock.
     private var free: UInt64 = 0
 
     init(_ bytesPerSecond: UInt64, _ time: any TimeSource, _ pause: @escaping @Sendable (UInt64) -> Void) {
@@ -85,7 +88,7 @@ private final class RateLimit: @unchecked Sendable {
         (self.bytesPerSecond, self.time, self.pause) = (bytesPerSecond, time, pause)
     }
 
-    /// Waits for the transfers before this one, of so many bytes.
+    /// Waits for the transfers before this one, then charges for `byteCount` bytes.
     func wait(for byteCount: Int) {
         let now = time.monotonicNanoseconds()
         let start = add(byteCount, now)
@@ -94,7 +97,7 @@ private final class RateLimit: @unchecked Sendable {
 
     func add(_ byteCount: Int) { add(byteCount, time.monotonicNanoseconds()) }
 
-    /// Gives a transfer its time; returns when that begins.
+    /// Reserves time for a transfer, and returns when that time begins.
     @discardableResult
     private func add(_ byteCount: Int, _ now: UInt64) -> UInt64 {
         let (high, low) = UInt64(byteCount).multipliedFullWidth(by: 1_000_000_000)

@@ -1,40 +1,40 @@
-// RecordingStore: keeps a log of the calls that a store was asked for, and of how they ended, for tests that assert
-// counts and for a log of what a command does to a store.
+// RecordingStore: logs the calls on a store and how they ended. Tests use it to assert counts, and a command can log
+// what it does to a store.
 
 import BakCore
 
-/// Keeps a log of calls.
+/// Logs the calls on a store.
 public final class RecordingStore: StoreDecorator, @unchecked Sendable {
-    /// A call.
+    /// A call that has ended.
     public struct Call: Equatable, Sendable {
-        /// What was called.
+        /// The kind of call.
         public enum Operation: String, Sendable {
             case put, stage, publish, size, read, list, delete
         }
-        /// What was called.
+        /// The kind of call.
         public var operation: Operation
-        /// The key or folder; of several, the first; empty for publishing.
+        /// The key or folder; the first key of several; empty for `publish`.
         public var object: String
-        /// How many objects or ranges it was about.
+        /// The number of objects or ranges in the call.
         public var count: Int
-        /// How many bytes it was to write or read; 0 where that is not known before.
+        /// The number of bytes to write or read; 0 if that is not known before the call.
         public var byteCount: Int
-        /// Why it failed; nil when it did not.
+        /// The kind of failure; nil if the call succeeded.
         public var failure: StoreError.Kind?
 
-        /// Makes a row.
+        /// Makes an entry of the log.
         public init(operation: Operation, object: String, count: Int = 1, byteCount: Int = 0) {
             (self.operation, self.object, self.count, self.byteCount) = (operation, object, count, byteCount)
         }
 
-        /// Whether it may change the store.
+        /// True if the call may change the store.
         public var isMutation: Bool { [.put, .stage, .publish, .delete].contains(operation) }
     }
 
     private let monitor = Monitor()
     private var log: [Call] = []
 
-    /// Every call that has ended, in the order of their ends.
+    /// All calls that have ended, in the order in which they ended.
     public var calls: [Call] { monitor.locked { log } }
     /// Forgets the calls so far.
     public func clear() { monitor.locked { log = [] } }

@@ -1,26 +1,26 @@
-// RetryingStore: repeats calls that failed for a while. Only `.transient` failures are repeated, with pauses that
-// double and are spread by chance, so that many clients do not come back at once; every other failure is passed on at
-// once.
+// RetryingStore: repeats calls that failed with a `.transient` error. Each pause is up to twice as long as the one
+// before. Its length is partly random, so that many clients do not retry at the same moment. Every other failure is
+// passed on at once.
 //
-// Repeating is safe: a put that took effect before its reply was lost finds its own object and says so, objects never
-// change, and what is deleted twice is gone.
+// Repeating is safe. If a put took effect but its reply was lost, the second put finds the same bytes and reports that.
+// Objects never change. A second delete finds no object and succeeds.
 
 import BakCore
 
-/// How often, and after which pauses, a call is repeated.
+/// How often a call is repeated, and how long the pauses are.
 public struct RetryPolicy: Equatable, Sendable {
-    /// How often a call is tried in all.
+    /// The number of attempts in all, the first one included.
     public var attempts = 8
-    /// The longest first pause, in milliseconds; each further one may be twice as long.
+    /// The longest first pause, in milliseconds. The limit doubles with each further pause.
     public var firstPauseMs: UInt64 = 250
-    /// No pause is longer, in milliseconds, unless the store asks for it.
+    /// The longest pause of all, in milliseconds, unless the store asks for a longer one.
     public var longestPauseMs: UInt64 = 30_000
 
     /// Makes the usual policy.
     public init() {}
 }
 
-/// Repeats what fails for a while.
+/// Repeats calls that fail with a `.transient` error.
 public final class RetryingStore: StoreDecorator, @unchecked Sendable {
     private let policy: RetryPolicy
     private let random: any RandomSource
@@ -29,8 +29,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
     /// Makes a store in front of another one.
     ///
     /// - Parameters:
-    ///   - random: spreads the pauses.
-    ///   - pause: lets so much time pass; false if the program was told to stop meanwhile, which ends the call with
+    ///   - random: varies the pauses.
+    ///   - pause: waits for that long. It returns false if the program was told to stop meanwhile; the call then throws
     ///     `.cancelled`.
     public init(
         _ base: any ObjectStore, policy: RetryPolicy = RetryPolicy(), random: any RandomSource,
@@ -57,7 +57,7 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         }
     }
 
-    /// Between half of the longest pause after so many attempts and all of it.
+    /// Returns a random pause after so many attempts: between half of the longest one and all of it.
     private func pauseMs(after attempt: Int) -> UInt64 {
         var longest = policy.firstPauseMs
         for _ in 1..<attempt where longest < policy.longestPauseMs { longest *= 2 }
@@ -103,7 +103,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.readAtOnce(key, upTo: limit) }
     }
 
-    /// What fails for a while is asked for again once the others have been read. Throws what `body` throws.
+    /// Reads ranges that failed with a `.transient` error again, after all others have been read. Throws what `body`
+    /// throws.
     public override func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws {
@@ -140,8 +141,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.listWithObstructions(folder) }
     }
 
-    /// A listing that breaks off begins anew, and what was handed over already is left out. Throws what `base` reports
-    /// after the last attempt.
+    /// Starts the listing again if it breaks off, and leaves out what `page` has received already. Throws what `base`
+    /// reports after the last attempt.
     public override func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {

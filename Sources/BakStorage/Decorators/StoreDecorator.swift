@@ -1,8 +1,9 @@
-// StoreDecorator: a store in front of another one, which passes every call on. What a decorator is about it overrides.
+// StoreDecorator: a store in front of another one. It forwards every call; a subclass overrides the calls that it
+// changes.
 
 import BakCore
 
-/// Passes every call on to `base`.
+/// Forwards every call to `base`.
 open class StoreDecorator: ObjectStore, @unchecked Sendable {
     /// The store behind it.
     public let base: any ObjectStore
@@ -10,16 +11,16 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     /// Makes a store in front of another one.
     public init(_ base: any ObjectStore) { self.base = base }
 
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public var location: StoreLocation { base.location }
     open var traits: StoreTraits { base.traits }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public var nameGuard: NameGuard { base.nameGuard }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public var groupName: String { base.groupName }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public var place: String { base.place }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public var paths: Set<String> { base.paths }
 
     open func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
@@ -32,7 +33,7 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try base.putFromReserve(key, bytes) }
 
-    /// A batch of `base`, whose calls come through `stage` and `publish`.
+    /// Makes a batch of `base`. Its calls go through this decorator's `stage` and `publish`.
     public func makeBatch(of session: ID128?) -> any StagedBatch {
         DecoratedBatch(self, base.makeBatch(of: session))
     }
@@ -65,20 +66,20 @@ open class StoreDecorator: ObjectStore, @unchecked Sendable {
     open func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
     open func delete(_ keys: [ObjectKey]) throws(StoreError) { try base.delete(keys) }
     open func deleteDurably(_ key: ObjectKey) throws(StoreError) { try base.deleteDurably(key) }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public func renewReserve() { base.renewReserve() }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public func begin(_ session: ID128) { base.begin(session) }
     open func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try base.removeLeavings(living: living)
     }
-    /// Passes on to `base`. Throws as `base` does.
+    /// Forwards to `base`. Throws as `base` does.
     public func expectFolders(_ folders: [String]) throws(StoreError) { try base.expectFolders(folders) }
-    /// Passes on to `base`.
+    /// Forwards to `base`.
     public func breakLocks() { base.breakLocks() }
 }
 
-/// A batch of a decorator's base, whose calls the decorator sees.
+/// A batch of a decorator's base. It sends its calls through the decorator.
 private final class DecoratedBatch: StagedBatch {
     private let store: StoreDecorator
     private let base: any StagedBatch

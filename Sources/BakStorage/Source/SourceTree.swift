@@ -1,18 +1,18 @@
-// SourceTree: what is backed up, seen as a sorted walk and files to read.
+// SourceTree: what a backup reads, as a sorted walk and as files to open.
 
 import BakCore
 
-/// A failure to read something of the source. It concerns that item alone: the backup goes on.
+/// A failure to read one item of the source. The backup continues without that item, unless `endsRun` is true.
 public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What was tried: "open", "read", "list", …
+    /// The operation that failed: "open", "read", "list", …
     public var operation: String
-    /// The system's words.
+    /// The system's error message.
     public var message: String
-    /// Whether the item was not there (any more).
+    /// True if the item does not exist, or no longer exists.
     public var isNotFound: Bool
-    /// True if the process, not the item, is at fault, as when no more files may be opened: the run ends.
+    /// True if the process is at fault and not the item, for example if it may open no more files. The run then ends.
     public var endsRun = false
-    /// What could be read of the attributes when only a part of them failed.
+    /// The attributes that could be read, if only some of them failed.
     public var readAttributes: FileAttributes?
 
     /// Makes the error.
@@ -22,20 +22,21 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
         self.isNotFound = isNotFound
     }
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String { "cannot \(operation): \(message)" }
 }
 
-/// What a walk meets.
+/// An event of a walk.
 public enum WalkEvent: Sendable {
     /// An entry and its stat.
     case entry(path: [UInt8], stat: FileStat)
-    /// An entry that is no folder and that no one has looked at yet. Only `walkAhead` gives these.
+    /// An entry that is not a folder and that has not been examined yet. Only `walkAhead` reports these.
     case unseen(path: [UInt8], in: any OpenFolder)
-    /// An item, or a folder's list, that could not be read. A folder was announced as an entry before.
+    /// An item, or the list of a folder, that could not be read. If it is a folder, the walk has already reported its
+    /// entry.
     case failure(path: [UInt8], SourceError)
 
-    /// The path that it is about.
+    /// The path of the entry or item.
     public var path: [UInt8] {
         switch self {
         case .entry(let path, _), .unseen(let path, _), .failure(let path, _): path
@@ -43,18 +44,18 @@ public enum WalkEvent: Sendable {
     }
 }
 
-/// What a walk does after an entry.
+/// What the walk does after an event.
 public enum WalkDecision: Sendable {
-    /// Go on, into the folder if it is one.
+    /// Goes on; descends if the entry is a folder.
     case proceed
-    /// Leave out what is beneath this folder.
+    /// Skips everything beneath this folder.
     case skipChildren
-    /// End the walk.
+    /// Ends the walk.
     case stop
 }
 
 extension WalkEvent {
-    /// The same event, looked at if it was not.
+    /// This event with its entry examined. Only an `.unseen` event still needs that.
     public var seen: WalkEvent {
         guard case .unseen(let path, let folder) = self else { return self }
         do {
@@ -65,32 +66,32 @@ extension WalkEvent {
     }
 }
 
-/// A folder that is kept open for those of its entries that are still to be looked at. May be used from any
-/// thread; it holds a descriptor, so few may be kept at a time.
+/// A folder that stays open while some of its entries still have to be examined. Any thread may use it. It holds a file
+/// descriptor, so only a few may be open at a time.
 public protocol OpenFolder: AnyObject, Sendable {
-    /// The stat of the folder's entry at `path`, the whole path. Throws when it has become a folder: what is
-    /// beneath it was not listed.
+    /// Returns the stat of the folder's entry at `path`, which is the whole path. Throws if the entry has become a
+    /// folder, because the walk has not listed that folder's contents.
     func stat(ofEntryAt path: [UInt8]) throws(SourceError) -> FileStat
 }
 
-/// What a source's files lie on, as far as it decides how to read them.
+/// The kind of medium that a source's files lie on. It decides how to read them.
 public enum SourceMedium: Sendable {
-    /// Any place is as near as any other; also where nothing is known.
+    /// Access takes the same time everywhere. This is also the assumption for an unknown medium.
     case solidState
-    /// A disk whose head has to go from place to place.
+    /// A disk with a head that has to move.
     case rotational
-    /// Another machine, whose answers take their time.
+    /// Another machine, which answers with a delay.
     case network
 }
 
-/// What a medium's numbers and times are worth as evidence of what a file is and of whether it changed.
+/// How far a medium's numbers and times can be trusted to identify a file and to show that it changed.
 public struct MediumEvidence: Sendable, Equatable {
-    /// True if device and inode name one file for as long as it exists, and ctime tells every change of it. Where it is
-    /// false, numbers may be given out anew or twice, and ctime may be a copy of mtime.
+    /// True if device and inode name one file for as long as it exists, and every change to the file changes its ctime.
+    /// If false, an inode number may be reused or shared, and ctime may be a copy of mtime.
     public var hasIdentity: Bool
-    /// How long two changes may carry one timestamp, in nanoseconds.
+    /// The longest time, in nanoseconds, within which two changes may carry the same timestamp.
     public var granularityNanoseconds: UInt64
-    /// True if the sizes shown are placeholders, as in /proc and /sys.
+    /// True if the reported sizes are placeholders, as in /proc and /sys.
     public var hasNominalSizes: Bool
 
     /// Makes a judgement.
@@ -100,86 +101,84 @@ public struct MediumEvidence: Sendable, Equatable {
         self.hasNominalSizes = hasNominalSizes
     }
 
-    /// The judgement of a medium that nothing is known of: nothing is believed, and times may be as coarse as FAT's.
+    /// The judgement of an unknown medium: numbers are not trusted, and times may be as coarse as FAT's.
     public static let none = MediumEvidence(hasIdentity: false, granularityNanoseconds: 2_000_000_000)
 }
 
-/// A tree of files to back up. `walk` and `walkAhead` run on one thread; every other call may come from any.
+/// A tree of files to back up. `walk` and `walkAhead` run on one thread; any thread may make the other calls.
 public protocol SourceTree: AnyObject, Sendable {
-    /// Visits every root with its ancestors and all beneath it in `PathOrder`, each path once. Paths
-    /// are absolute without the leading slash. Symbolic links are not followed. An ancestor of a root
-    /// is visited for its metadata; its other children are not. Throws what `visit` throws, and a `SourceError` that
-    /// ends the run.
+    /// Visits every root, its ancestors, and everything beneath it in `PathOrder`, each path once. Paths are absolute
+    /// without the leading slash. Symbolic links are not followed. An ancestor of a root is visited for its metadata
+    /// only; its other children are not visited. Throws what `visit` throws, and a `SourceError` that ends the run.
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
-    /// The same, but entries that are no folders may come as `.unseen`, so that another thread can look at
-    /// them while the walk goes on. Throws as `walk` does.
+    /// Walks as `walk` does, but may report an entry that is not a folder as `.unseen`. Another thread can then examine
+    /// it while the walk goes on. Throws as `walk` does.
     func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws
 
-    /// Opens a regular file without following a symbolic link anywhere in its path. Throws `SourceError` if it cannot
-    /// be opened or is no regular file.
+    /// Opens a regular file. No part of its path may be a symbolic link. Throws `SourceError` if the file cannot be
+    /// opened or is not a regular file.
     func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile
 
-    /// Reads the variable-size metadata of an entry that is not a regular file. Throws when a part of it cannot be
-    /// read; the error's `readAttributes` are the rest.
+    /// Reads the variable-size metadata of an entry that is not a regular file. Throws if a part of it cannot be read;
+    /// the error's `readAttributes` hold the rest.
     func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes
 
-    /// The owner's and group's names for numeric ids; empty when unknown. Answers are cached.
+    /// Returns the names of the owner and the group, each empty if unknown. Answers are cached.
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8])
 
-    /// The device of the root of everything where that is asked for, because `walk` does not visit it; nil
-    /// when there is none.
+    /// The device of `/`, for a backup that has `/` as a root: `walk` does not visit that folder. Nil if there is none.
     var topDevice: UInt64? { get }
 
-    /// Whether it can be read a second time, as a pipe cannot.
+    /// True if the source can be read a second time. A pipe cannot.
     var isRepeatable: Bool { get }
 
-    /// What most of its files lie on.
+    /// The medium that most of the source's files lie on.
     var medium: SourceMedium { get }
 
-    /// What the numbers and times of the medium with the entry at `path` are worth. Answers are cached by device, so a
+    /// Returns how far the numbers and times of the medium at `path` can be trusted. Answers are cached by device, so a
     /// call costs next to nothing.
     func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence
 
-    /// Whether what is there, which is no folder, is certainly what a run of this program has left that is over.
+    /// True if the entry, which is not a folder, is certainly a leftover of a run of this program that has ended.
     func isLeaving(_ path: [UInt8]) -> Bool
 
-    /// How many of its files may be open at a time.
+    /// The number of files that may be open at a time.
     var mostOpenFiles: Int { get }
 }
 
 extension SourceTree {
-    /// Nil: the source is on no device.
+    /// Nil: the source has no device.
     public var topDevice: UInt64? { nil }
-    /// True: a source can usually be walked again.
+    /// True: most sources can be walked again.
     public var isRepeatable: Bool { true }
-    /// A medium on which reads may run side by side.
+    /// `.solidState`: reads may run side by side.
     public var medium: SourceMedium { .solidState }
-    /// Any number.
+    /// No limit.
     public var mostOpenFiles: Int { .max }
-    /// False: nothing is left behind in the source.
+    /// False: this program leaves nothing in the source.
     public func isLeaving(_ path: [UInt8]) -> Bool { false }
-    /// Numbers and times say nothing.
+    /// `.none`: numbers and times are not trusted.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { .none }
 
-    /// Walks as `walk` does. Throws as `walk` does.
+    /// Walks as `walk` does and reports no `.unseen` entries. Throws as `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws { try walk(visit) }
 }
 
 extension SourceFile {
-    /// True: a file usually says how long it is.
+    /// True: most files know their size.
     public var hasKnownSize: Bool { true }
-    /// Nil: nothing is known from before.
+    /// Nil: the file is read where it lives.
     public var earlierFindings: EarlierFindings? { nil }
 }
 
-/// What an earlier reading found out about a file that is not read from where it lives, but from a copy.
+/// What an earlier backup noted about a file that is now read from a copy.
 public struct EarlierFindings: Sendable {
-    /// It changed while it was read.
+    /// True if the file changed while it was read.
     public var changedWhileRead: Bool
-    /// It was read so soon after a change that another could carry the same timestamps.
+    /// True if the file was read so soon after a change that a later change could leave the same timestamps.
     public var isUnsettled: Bool
-    /// What of it could not be read.
+    /// The parts of the file that could not be read.
     public var missing: MissingParts
 
     /// Makes findings.
@@ -192,29 +191,29 @@ public struct EarlierFindings: Sendable {
 
 /// An open file of the source, used by one thread at a time.
 public protocol SourceFile: AnyObject {
-    /// Whether `stat` tells the size. If not, as with a pipe, the file ends where a read says so, and it is
-    /// read once, from its beginning, in order.
+    /// True if `stat` reports the size. If false, as for a pipe, the file is read once, in order, until a read reports
+    /// the end.
     var hasKnownSize: Bool { get }
 
-    /// What was found out when the copy was made; nil for a file that is read from where it lives.
+    /// What was noted when the copy was made; nil for a file that is read where it lives.
     var earlierFindings: EarlierFindings? { get }
 
-    /// The file's stat: the first time it is asked for as it was no earlier than the opening began, later as it is now.
-    /// Throws `SourceError` if the file cannot be examined.
+    /// Returns the file's stat. The first call returns the state at some time since the opening began; later calls
+    /// return the current state. Throws `SourceError` if the file cannot be examined.
     func stat() throws(SourceError) -> FileStat
 
-    /// Names for the owner and group in `stat`, and extended attributes with ACLs. Throws when a part of it cannot be
-    /// read; the error's `readAttributes` are the rest.
+    /// Returns the names of the owner and group in `stat`, and the extended attributes with ACLs. Throws if a part of
+    /// this cannot be read; the error's `readAttributes` hold the rest.
     func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes
 
-    /// Reads up to `buffer.count` bytes from `offset`; fewer only at the end of the file; 0 there. Throws `SourceError`
-    /// if the medium fails.
+    /// Reads up to `buffer.count` bytes from `offset`. Returns fewer only at the end of the file, and 0 beyond it.
+    /// Throws `SourceError` if the medium fails.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int
 
-    /// The first range at or after `offset` that holds data; nil when only a hole or the end follows. Throws
+    /// Returns the first range at or after `offset` that holds data; nil if only a hole or the end follows. Throws
     /// `SourceError` if the medium fails.
     func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>?
 
-    /// Closes the file; later calls are errors. Called once.
+    /// Closes the file. Call it once, as the last call.
     func close()
 }

@@ -1,17 +1,17 @@
-// ObjectKey: the names of objects, and what a listing shows under such names.
+// ObjectKey: the names of objects, and the rows of a listing.
 
 /// The name of an object: lower-case components joined by '/', such as `packs/ab/ab01…`.
 public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// The key as text.
     public let description: String
 
-    /// Makes a key of one to four components of `[a-z0-9._-]`, none of which begins with a dot.
+    /// Makes a key. It must have one to four components of `[a-z0-9._-]`, none of which begins with a dot.
     public init(_ text: String) {
         precondition(Self.isValid(text), "not an object key: \(text)")
         description = text
     }
 
-    /// Whether `text` can be a key. Stores leave out of a listing what cannot.
+    /// True if `text` can be a key. A listing leaves out all other names.
     public static func isValid(_ text: String) -> Bool {
         var text = text
         return text.withUTF8 { bytes in
@@ -51,14 +51,14 @@ public struct ObjectInfo: Hashable, Sendable {
     }
 }
 
-/// Something that has an object's name and is none, such as a folder or a symbolic link. It is never followed, read or
-/// removed: the object is missing, and cannot be stored as long as it is there.
+/// Something that is not an object but has the name of one, such as a folder or a symbolic link. The store never
+/// follows, reads or removes it. The object counts as missing, and cannot be stored until the obstruction is gone.
 public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
-    /// The name that it has.
+    /// The name of the object whose place it has.
     public var key: ObjectKey
-    /// What it is, as "a folder".
+    /// What was found there, such as "a folder".
     public var what: String
-    /// True if it is a folder, in which objects may lie.
+    /// True if it is a folder. Objects may lie in it.
     public var isFolder: Bool
 
     /// Makes a row of a listing.
@@ -66,6 +66,6 @@ public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
         (self.key, self.what, self.isFolder) = (key, what, isFolder)
     }
 
-    /// What is wrong and what to do, without the name.
+    /// The problem and what to do about it, without the name.
     public var description: String { "\(what) is in its place; move that away" }
 }

@@ -1,24 +1,25 @@
-// What a store does that has no better way: calls about several objects are made one by one, and what only some media
-// have is left out.
+// Defaults for a store that has no better way. Calls for several objects handle one at a time, and features that only
+// some media have do nothing.
 
 import BakCore
 
 extension ObjectStore {
-    /// Puts and waits until the object is durable. Throws as `put` does.
+    /// Puts the object and waits until it is durable. Throws as `put` does.
     public func putUnsynced(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
-    /// Puts: there is no reserve. Throws as `put` does.
+    /// Puts the object: there is no reserve. Throws as `put` does.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome { try put(key, bytes) }
-    /// Lists: only objects can have names of objects. Throws as `list` does.
+    /// Lists the folder and reports no obstructions, because only objects can have the names of objects here. Throws as
+    /// `list` does.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) { (try list(folder), []) }
     /// The traits of a disk.
     public var traits: StoreTraits { StoreTraits() }
-    /// Asks for the size, then reads. Throws as `size` and `read` do.
+    /// Gets the size, then reads the object. Throws as `size` and `read` do.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let size = try size(of: key)
         guard size <= limit else { return nil }
@@ -48,9 +49,9 @@ extension ObjectStore {
             try body(place, .success(UnsafeRawBufferPointer(part)))
         }
     }
-    /// Removes one object after the other. Throws at the first that cannot be removed.
+    /// Removes one object after the other. Throws at the first one that cannot be removed.
     public func delete(_ keys: [ObjectKey]) throws(StoreError) { for key in keys { try delete(key) } }
-    /// Removes the object: a removal is durable when it returns. Throws as `delete` does.
+    /// Removes the object: every removal is durable here. Throws as `delete` does.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) { try delete(key) }
     /// Does nothing: there is no reserve.
     public func renewReserve() {}
@@ -58,19 +59,19 @@ extension ObjectStore {
     public func expectFolders(_ folders: [String]) throws(StoreError) {}
     /// Does nothing: there are no locks.
     public func breakLocks() {}
-    /// Does nothing: nothing is told apart by its session.
+    /// Does nothing: the store does not track which session made a temporary.
     public func begin(_ session: ID128) {}
-    /// Finds nothing: nothing unpublished is left behind. Throws nothing.
+    /// Returns 0: unpublished files are not left behind. Throws nothing.
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int { 0 }
-    /// The store sees to it that one put wins.
+    /// `.always`: the store itself lets exactly one put win.
     public var nameGuard: NameGuard { .always }
-    /// True if of several puts of one name exactly one wins, whoever makes them.
+    /// True if exactly one of several puts of one name wins, whichever programs make them.
     public var guardsNames: Bool { nameGuard != .never }
-    /// There are no groups.
+    /// Empty: there are no groups.
     public var groupName: String { "" }
-    /// The location tells the place.
+    /// The location, which is unique to this place.
     public var place: String { location.description }
-    /// The location is the only path.
+    /// The location, which is the only path.
     public var paths: Set<String> { [location.description] }
 }

@@ -1,6 +1,6 @@
-// ObjectStore: the one narrow seam between bakstore and the medium that holds a repository. Objects
-// are immutable: written whole, once, under a name that was free before; never overwritten or renamed.
-// The seam is coarse, a call per pack or segment, so that a folder and an object store fit alike.
+// ObjectStore: the only interface between bakstore and the medium that holds a repository. Objects are immutable: each
+// is written once, as a whole, under a free name, and is never overwritten or renamed. Calls are coarse, about one for
+// each pack or segment, so that they suit both a folder and an object store.
 
 import BakCore
 
@@ -10,7 +10,7 @@ public struct RangeRequest: Hashable, Sendable {
     public var key: ObjectKey
     /// Where the part begins, in bytes.
     public var offset: Int
-    /// How many bytes it has.
+    /// The length of the part in bytes.
     public var byteCount: Int
 
     /// Makes a request.
@@ -19,14 +19,14 @@ public struct RangeRequest: Hashable, Sendable {
     }
 }
 
-/// What became of a put-if-absent. A network may lose the reply to a put that took effect: whoever repeats it finds its
-/// own object there.
+/// The result of a put-if-absent. A network may lose the reply to a put that took effect; a repeated put then finds the
+/// same bytes.
 public enum PutOutcome: Sendable {
     /// The object is stored, durable and visible.
     case created
-    /// An object of that name with the same bytes was there before; nothing was written. It is durable and visible.
+    /// An object of that name with the same bytes existed already; nothing was written. It is durable and visible.
     case alreadyHasThese
-    /// An object of that name with other bytes was there before; nothing was written.
+    /// An object of that name with other bytes existed already; nothing was written.
     case takenByOthers
 
     /// True if the name now stands for the bytes that were put.
@@ -35,107 +35,109 @@ public enum PutOutcome: Sendable {
 
 /// A place that holds a repository's objects. Every call may come from any thread.
 public protocol ObjectStore: AnyObject, Sendable {
-    /// Where it lies, for messages.
+    /// The name of this place in messages: a folder's path or a bucket's address.
     var location: StoreLocation { get }
 
-    /// What suits it.
+    /// How to use the store well.
     var traits: StoreTraits { get }
 
-    /// Stores an object unless one of that name exists (put-if-absent, the only way to publish). A name that is taken
-    /// is no failure: the outcome says whose the object is. Throws `.obstructed`, as every put does, when what has the
-    /// name is no object.
+    /// Stores an object unless one of that name exists. This put-if-absent is the only way to publish an object. A
+    /// taken name is not a failure: the outcome tells if the existing object has the same bytes. Every kind of put
+    /// throws `.obstructed` if something that is not an object has the name.
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
-    /// Stores an object as `put` does, but does not wait until it is durable: after a power cut it may be missing,
-    /// empty or cut short. For what is there a second time. The name must be one under which any writer's object
-    /// serves. Throws as `put` does.
+    /// Stores an object as `put` does, but does not wait until it is durable. After a power cut the object may be
+    /// missing, empty or truncated, so only store a second copy this way. The name must be one under which any writer's
+    /// object is acceptable. Throws as `put` does.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Makes an empty batch of objects that become visible together.
     ///
-    /// - Parameter session: the session that they are stored for. It is in the store already. While it is not decided,
-    ///   no program takes what is staged for a leaving. Nil for what belongs to no session.
+    /// - Parameter session: the session that the objects belong to; nil if there is none. It must be in the store
+    ///   already. Until it commits or ends, no program removes what is staged for it.
     func makeBatch(of session: ID128?) -> any StagedBatch
 
-    /// The object's size in bytes; throws `.notFound` when there is none.
+    /// Returns the object's size in bytes. Throws `.notFound` if there is no such object.
     func size(of key: ObjectKey) throws(StoreError) -> Int
 
-    /// Fills the whole of `buffer` from `offset` on; throws `.shortRead` when the object ends before.
+    /// Fills all of `buffer` from `offset` on. Throws `.shortRead` if the object ends too early.
     func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
 
-    /// Reads a whole object of at most `limit` bytes in one request; throws `.notFound` when there is none. Returns nil
-    /// if it is larger. The default asks for the size first.
+    /// Reads a whole object in one request. Returns nil if it has more than `limit` bytes. The default gets the size
+    /// first. Throws `.notFound` if there is no such object.
     func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]?
 
-    /// Reads ranges, each as `read` does, and hands each to `body` with its place among `requests`, in any order but
-    /// one at a time. The bytes are lent for that call. What fails is handed over as well, and the others are still
-    /// read. The default reads one after the other. Throws what `body` throws.
+    /// Reads ranges as `read` does and passes each to `body` with its place in `requests`, in any order but one at a
+    /// time. The bytes are valid during that call only. A range that cannot be read is passed as a failure, and the
+    /// others are still read. The default reads one after the other. Throws what `body` throws.
     func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws
 
-    /// Every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does
-    /// not exist is empty. Throws rather than return a part of the list.
+    /// Returns every object directly in `folder` ("snapshots", "packs/ab"), sorted by key. A folder that does not exist
+    /// is empty. Throws instead of returning an incomplete list.
     func list(_ folder: String) throws(StoreError) -> [ObjectInfo]
 
-    /// The objects directly in `folder`, as `list` gives them, and what else lies there under names that objects could
-    /// have, sorted by key. In the folder above other folders these are among it. Throws as `list` does.
+    /// Returns the objects directly in `folder`, as `list` does, and the obstructions there, sorted by key. Subfolders
+    /// are among the obstructions. Throws as `list` does.
     func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
-    /// Hands `page` every object beneath `folder`, in whatever depth, sorted by key, in as many pages as suit the
-    /// store. With them comes what else lies there under names that objects could have; where there are folders, they
-    /// are among it. A folder that does not exist is empty. Throws rather than leave out a part.
+    /// Passes every object beneath `folder`, at any depth, to `page`, sorted by key. The store chooses the number of
+    /// pages. They also contain the obstructions; in a store that has folders, subfolders are among these. A folder
+    /// that does not exist is empty. Throws instead of leaving anything out.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError)
 
-    /// Removes an object; nothing happens when there is none. Throws what the medium reports.
+    /// Removes an object. Does nothing if there is none. Throws what the medium reports.
     func delete(_ key: ObjectKey) throws(StoreError)
 
-    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. On an error some may be gone. The default
-    /// removes one after the other. Throws what the medium reports.
+    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. If it fails, some of them may be gone. The
+    /// default removes one after the other. Throws what the medium reports.
     func delete(_ keys: [ObjectKey]) throws(StoreError)
 
-    /// Removes an object; when it returns a power cut does not bring it back. Throws what the medium reports.
+    /// Removes an object durably: a power cut does not bring it back. Throws what the medium reports.
     func deleteDurably(_ key: ObjectKey) throws(StoreError)
 
-    /// Stores a small object as `put` does. It is one without which no room could be made or no session ended: where
-    /// the store is full, a reserve is given up for it. Throws as `put` does.
+    /// Stores a small object as `put` does. If the store is full, it gives up a reserve for this object. Use it only
+    /// for an object that is needed to free space or to end a session. Throws as `put` does.
     func putFromReserve(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
-    /// Sets the reserve aside again, as far as there is room for it.
+    /// Refills the reserve as far as there is space.
     func renewReserve()
 
-    /// Says which session the temporaries of puts belong to from now on. The session is in the store already. Of
-    /// several sessions in one process the last one counts: a put whose temporary was removed is made once more.
+    /// Sets the session that the temporaries of later puts belong to. It must be in the store already. If several
+    /// sessions in one process call this, the last call counts. That is safe: a put is repeated if another program
+    /// removed its temporary.
     func begin(_ session: ID128)
 
-    /// Removes what stopped programs left unpublished; nothing of a living session. Returns how much there was. Throws
-    /// what the medium reports and what `living` throws.
+    /// Removes unpublished files that stopped programs left, except those of living sessions. Returns how many it
+    /// removed. Throws what the medium reports and what `living` throws.
     ///
-    /// - Parameter living: the sessions whose leavings stay. The store calls it after it has listed what there is.
+    /// - Parameter living: returns the sessions whose files stay. The store calls it after it has listed the files.
     @discardableResult
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
 
-    /// Throws if something else has the place of one of these folders, or of one that the store keeps for itself, such
-    /// as a link to another place. One that is not there is no fault. For before anything is changed.
+    /// Checks, before anything is changed, that nothing else has the place of these folders or of the store's own
+    /// folders. A missing folder is not a fault. Throws if, for example, a link to another place has the name of one.
     func expectFolders(_ folders: [String]) throws(StoreError)
 
-    /// What sees to it that of several puts of one name exactly one wins.
+    /// How the store ensures that exactly one of several puts of one name wins.
     var nameGuard: NameGuard { get }
 
-    /// The group of users whose members use the store as its owner does; empty where there are no groups.
+    /// The group whose members may use the store as its owner does; empty if there are no groups.
     var groupName: String { get }
 
-    /// Removes locks on names that programs left which were killed. Only for a user who says that no other one is
+    /// Removes locks on names that killed programs left. Call it only if the user says that no other program is
     /// running.
     func breakLocks()
 
-    /// What tells this place from any other that this machine may see, such as a copy of the same repository.
+    /// A value that differs from that of any other place that this machine may see, such as a copy of the same
+    /// repository.
     var place: String { get }
 
-    /// The paths by which the user reaches it: as written, and without links.
+    /// The paths by which the user reaches the store: as written, and with links resolved.
     var paths: Set<String> { get }
 }

@@ -1,47 +1,47 @@
-// StoreError: what may fail at a store, in kinds that a caller acts on. Which number of which system is of which kind
-// only the store itself knows.
+// StoreError: the failures of a store, in kinds that a caller can act on. Each store maps its own system's error
+// numbers to these kinds.
 
-/// A failure of the medium: what was tried on which object, and what the system said.
+/// A failure of the medium: the operation, the object, and the system's error message.
 public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What kind of failure it is, as far as a caller may act on it.
+    /// A kind of failure that a caller can act on.
     public enum Kind: Sendable, Equatable {
-        /// The object is not there.
+        /// The object does not exist.
         case notFound
-        /// The object ends before the bytes asked for; it has `size` bytes.
+        /// The object ends before the requested bytes; it has `size` bytes.
         case shortRead(size: Int)
         /// A name that should have been free was taken.
         case alreadyExists
-        /// What has the name of the object is none.
+        /// Something that is not an object has the object's name.
         case obstructed
-        /// Something else, such as a link or a file, has the place of a folder of the store.
+        /// Something that is not a folder, such as a link or a file, has the name of one of the store's folders.
         case obstructedFolder
         /// No space or quota is left.
         case full
-        /// The store may not be written to.
+        /// The store is read-only.
         case readOnly
-        /// The store does not let this user do it.
+        /// This user lacks the permission.
         case denied
-        /// The medium has lost these bytes, while it may well have others.
+        /// The medium has lost these bytes. Others may still be readable.
         case lostData
-        /// The medium was pulled out, or the server has gone.
+        /// The medium was unplugged, or the server is gone.
         case lostMedium
-        /// The store knows no such call.
+        /// The store does not support the call.
         case unsupported
-        /// The same call may well come through later, after so many milliseconds if the store says when.
+        /// The same call may succeed later: after so many milliseconds, if the store says when.
         case transient(retryAfterMs: UInt64?)
         /// The program was told to stop while it waited for the store.
         case cancelled
-        /// Anything else that the medium reports.
+        /// Any other failure of the medium.
         case failed
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public var kind: Kind
-    /// What was tried: "read", "write", "sync", "list", …
+    /// The operation that failed: "read", "write", "sync", "list", …
     public var operation: String
-    /// The object or folder it was tried on.
+    /// The object or folder that the operation was for.
     public var object: String
-    /// The system's words.
+    /// The system's error message.
     public var message: String
 
     /// Makes the error.
@@ -52,9 +52,9 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// True if the error says something of this object alone, such as that this user may not read it.
+    /// True if the error concerns only this object, for example because this user may not read it.
     public var concernsOneObject: Bool { kind == .denied || kind == .obstructed }
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String { "cannot \(operation) \(object): \(message)" }
 }

@@ -1,24 +1,25 @@
-// StoreTraits: what a store says of itself, for whoever wants to use it well.
+// StoreTraits: how a store is used best, and how it guards names.
 
-/// What sees to it that of several puts of one name exactly one wins, whoever makes them.
+/// The mechanism that lets exactly one of several puts of one name win, whichever programs make them.
 public enum NameGuard: Sendable {
-    /// The store, whatever happens to those who put.
+    /// The store itself, even if a program that puts is killed.
     case always
-    /// Locks: one that a killed program left has to be removed by its user.
+    /// Locks. A user has to remove a lock that a killed program left.
     case locks
-    /// Nothing: a name is looked at before it is given, and two who do so at once may both take it.
+    /// Nothing. The store checks that a name is free before it uses it, so two puts at the same time may both succeed.
     case never
 }
 
-/// What suits a store: how it is used best, not what it can do. The defaults are a disk's.
+/// Hints on how to use a store well. They do not limit what it can do. The defaults suit a disk.
 public struct StoreTraits: Equatable, Sendable {
-    /// How many requests it should have at a time; at least as many are made as there are threads that compute.
+    /// The number of parallel requests that suits the store. Readers always make at least one for each computing
+    /// thread.
     public var requestsInFlight = 1
-    /// Two ranges of an object that are no farther from each other, in bytes, are better read as one.
+    /// The largest gap, in bytes, between two ranges of an object that are better read as one.
     public var coalescingGapBytes = 128 << 10
-    /// The largest pack that it takes well, in bytes.
+    /// The largest pack that suits the store, in bytes.
     public var mostPackBytes = Int.max
-    /// How many objects it removes in one request.
+    /// The number of objects that it removes in one request.
     public var deletesAtOnce = 1
 
     /// Makes the traits of a disk.

@@ -1,40 +1,39 @@
-// RestoreTarget: where files come back to. Nothing is ever written outside the target, whatever the
-// paths say: an implementation refuses `..`, empty and absolute components and never follows a symbolic
-// link beneath the target. Whatever is made gets its name when it is whole, so that a name never stands
-// for a half.
+// RestoreTarget: the place that a restore writes to. Nothing is ever written outside the target, whatever the paths
+// say: an implementation refuses `..`, empty and absolute components, and never follows a symbolic link beneath the
+// target. An entry gets its name only when it is complete, so no name stands for a partial file.
 
 import BakCore
 
-/// A failure to write something of the restore; it concerns that item alone unless `isFatal`.
+/// A failure to write one item of the restore. The restore continues without that item unless `isFatal` is true.
 public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What a failure says of the rest of the restore.
+    /// What a failure means for the rest of the restore.
     public enum Kind: Sendable, Equatable {
-        /// It concerns this entry alone.
+        /// Only this entry is affected.
         case entry
-        /// The entry's name leads to something that stands there already, and stays.
+        /// The entry's name leads to something that exists already. It stays.
         case taken
-        /// The target gives this file no second name.
+        /// The target cannot give this file a second name.
         case refusesLinks
-        /// There is no room for content.
+        /// There is no space left for content.
         case full
-        /// The target takes no content any more: it is gone, read-only, or its medium fails.
+        /// The target accepts no more content: it is gone, read-only, or its medium fails.
         case gone
         /// This process may not open more files.
         case outOfFiles
-        /// What was written may not be on the medium.
+        /// The restored data may not be on the medium.
         case notDurable
     }
 
-    /// What was tried: "create", "write", "set the owner of", …
+    /// The operation that failed: "create", "write", "set the owner of", …
     public var operation: String
-    /// The system's words.
+    /// The system's error message.
     public var message: String
-    /// What it says of the rest.
+    /// What the failure means for the rest of the restore.
     public var kind: Kind
-    /// Where, as a user would write it; empty for where the caller knows it.
+    /// The path as a user would write it; empty if the caller knows it.
     public var place: String
 
-    /// Whether the restore ends with it: the rest would fail for the same reason (a full or vanished target).
+    /// True if the restore ends, because the rest would fail for the same reason, such as a full or missing target.
     public var isFatal: Bool { [.full, .gone, .outOfFiles, .notDurable].contains(kind) }
 
     /// Makes the error.
@@ -45,17 +44,17 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
         self.place = place
     }
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String {
         "cannot \(operation)\(place.isEmpty ? "" : " \(place)"): \(message)"
     }
 }
 
-/// Something about an entry's metadata that could not be set.
+/// A part of an entry's metadata that could not be set.
 public struct MetadataNote: Sendable, Equatable {
-    /// What, and why not.
+    /// What could not be set, and why.
     public var reason: String
-    /// True if it is a matter of course: an ordinary user gives files to nobody else.
+    /// True if the failure is normal, as when a user without privileges cannot give files to another owner.
     public var isExpected: Bool
 
     /// Makes the note.
@@ -67,56 +66,56 @@ public struct MetadataNote: Sendable, Equatable {
 
 /// A folder that a restore writes into. Every call may come from any thread.
 public protocol RestoreTarget: AnyObject, Sendable {
-    /// What stands at `path`; nil when nothing does. Throws if the path cannot be looked up.
+    /// Returns the stat of the entry at `path`; nil if there is none. Throws if the path cannot be looked up.
     func stat(_ path: [UInt8]) throws(TargetError) -> FileStat?
 
-    /// Hands over the names in the folder at `path` (the target itself when it is empty). When `sweeping`, first
-    /// removes what restores that were killed have left there. Throws if the folder cannot be read.
+    /// Passes each name in the folder at `path` to `visit`; an empty path means the target itself. If `sweeping`, first
+    /// removes the leftovers of killed restores there. Throws if the folder cannot be read.
     func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError)
 
-    /// Whether nothing may be put into a folder that is there, as it belongs to a program: a repository's.
+    /// True if the folder at `path` exists and belongs to a program, as a repository does. Nothing may be put into it.
     func isClosed(_ path: [UInt8]) -> Bool
 
-    /// What the target would make of a modification time at `path`, which has the device `device`; the time itself
-    /// where that cannot be found out.
+    /// Returns the modification time that the target would store at `path`, which lies on `device`. Returns `time`
+    /// itself if that cannot be determined.
     func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp
 
-    /// Makes a folder that only its owner may enter until `setMetadata`; false for an existing one, which
-    /// stays. Anything else at `path` is an error. Throws if something else is at `path` or the folder cannot be made.
+    /// Makes a folder that only its owner may enter until `setMetadata`. Returns false if the folder exists already; it
+    /// stays. Throws if something else is at `path` or the folder cannot be made.
     @discardableResult
     func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool
 
-    /// Starts a regular file of `size` bytes, of which what is never written reads as zeros. It has its name from
-    /// `finish` on. When `replacing`, what is at `path` (if not a folder) stays until then; else the name must be
-    /// free, now or at `finish`. Throws if the file cannot be made.
+    /// Starts a regular file of `size` bytes. Parts that are never written read as zeros. The file gets its name at
+    /// `finish`. If `replacing`, whatever is at `path` stays until then, unless it is a folder; otherwise the name must
+    /// be free, now or at `finish`. Throws if the file cannot be made.
     ///
-    /// - Parameter mode: the file's mode if its first write is all of its content, or if it gets none. Such a file
-    ///   costs least where the target can make one without a name. Nil if its content may come in pieces.
+    /// - Parameter mode: the file's mode, if the first write has all of the content or there is no write at all. Such a
+    ///   file costs least where the target can make one without a name. Nil if the content may come in pieces.
     func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile
 
-    /// Makes a symbolic link, FIFO, socket or device node with its metadata; replaces what is not a
-    /// folder when `replacing`. Returns what could not be set. Throws if a folder has the place or the entry cannot be
-    /// made.
+    /// Makes a symbolic link, FIFO, socket or device node with its metadata. If `replacing`, it replaces anything but a
+    /// folder. Returns what could not be set. Throws if a folder has the name or the entry cannot be made.
     func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
     ) throws(TargetError) -> [MetadataNote]
 
-    /// Gives the finished file at `existing` a second name; replaces what is not a folder when `replacing`.
+    /// Gives the finished file at `existing` the second name `path`. If `replacing`, it replaces anything but a folder.
     /// Throws `.refusesLinks` if the target allows no second name but the content could still be copied.
     func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError)
 
-    /// Makes a file with the content of the finished one at `existing`. Returns what could not be set. Throws if one
-    /// cannot be read or the other cannot be written.
+    /// Makes a file with the content of the finished file at `existing`. Returns what could not be set. Throws if
+    /// `existing` cannot be read or the new file cannot be written.
     func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
     ) throws(TargetError) -> [MetadataNote]
 
-    /// Whether two regular files have the same content, byte for byte. Throws if one of them cannot be read.
+    /// Compares two regular files byte for byte. Returns true if they have the same content. Throws if one of them
+    /// cannot be read.
     func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool
 
     /// Sets a folder's owner, mode, extended attributes and times. Returns what could not be set. Throws if the folder
@@ -125,23 +124,23 @@ public protocol RestoreTarget: AnyObject, Sendable {
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
     ) throws(TargetError) -> [MetadataNote]
 
-    /// Removes what the restore needed for itself, before folders get their times. Nothing is made after that.
+    /// Removes the restore's own helper files, before folders get their times. No entry is made after this.
     func tidy()
 
-    /// Gives the target's folder the metadata of the folder of the snapshot that it stands for, if it belongs to the
-    /// restore: it was missing or empty, or a killed restore has left its traces in it. A folder that was there before
-    /// gets nothing but the time, and that only if its mode and owner are the same. Returns what could not be set.
+    /// Sets the metadata of the target's own folder to that of the snapshot's folder, if the restore owns it: it was
+    /// missing or empty, or it has the traces of a killed restore. Any other folder gets only the time, and only if its
+    /// mode and owner are the same. Returns what could not be set.
     func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote]
 
-    /// Makes everything that was restored durable. Throws `.notDurable` if the medium fails.
+    /// Makes all restored data durable. Throws `.notDurable` if the medium fails.
     func synchronize() throws(TargetError)
 
-    /// Ends the use of the target, also after a failure: what was opened up for the restore is closed again.
+    /// Ends the use of the target, also after a failure. Folders that the restore made accessible get their modes back.
     func close()
 }
 
 extension RestoreTarget {
-    /// Where nothing else lies, nothing is closed.
+    /// False: the target has no folders of other programs.
     public func isClosed(_ path: [UInt8]) -> Bool { false }
 
     /// Starts a regular file whose content may come in pieces. Throws as the other `createFile` does.
@@ -157,10 +156,10 @@ public protocol RestoreFile: AnyObject, Sendable {
     /// Writes all of `bytes` at `offset`. Throws if the target does not take them.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(TargetError)
 
-    /// Sets the metadata and puts the file in its place. Returns what could not be set.
-    /// Called once, after the last write. Throws if the file cannot get its place.
+    /// Sets the metadata and gives the file its name. Call it once, after the last write. Returns what could not be
+    /// set. Throws if the file cannot get its name.
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote]
 
-    /// Gives up: removes what was written.
+    /// Discards the file and what was written to it.
     func abandon()
 }
