@@ -1,43 +1,43 @@
-// BakstoreError: what every call of the library throws.
+// BakstoreError: the error that every call of the library throws.
 
 import BakCore
 import BakEngine
 import BakRepository
 import BakStorage
 
-/// A failure of a call, with what kind of failure it is and one line for people.
+/// A failure of a call: its kind, and one line for the user.
 public struct BakstoreError: Error, Sendable, CustomStringConvertible {
-    /// What kind of failure it is.
+    /// The kind of failure.
     public enum Kind: Sendable, Equatable {
-        /// There is no repository at that place.
+        /// There is no repository in that folder.
         case noRepository
-        /// A repository, or something else, is at that place already.
+        /// That folder already has a repository or something else in it.
         case alreadyExists
         /// The repository is encrypted and no password was given.
         case passwordNeeded
-        /// The password opens the repository no more than none does.
+        /// The password is wrong.
         case wrongPassword
-        /// The repository is older than when this machine last saw it: an old copy may have been put in its place.
+        /// The repository is older than when this machine last saw it. An old copy may have replaced it.
         case olderThanSeen
         /// The snapshot, folder or file does not exist.
         case notFound
         /// Something in the repository is damaged or missing. The message names the object and the offset.
         case damaged
-        /// The removal would take the last copy of files that were called safe to delete.
+        /// The removal would delete the last copy of files that were called safe to delete.
         case endangersFiles
-        /// The disk that holds the repository refuses a read or a write.
+        /// The disk that holds the repository refused a read or a write.
         case storage
         /// The files to back up cannot be read.
         case source
         /// The folder to restore into cannot be written.
         case target
-        /// An argument is not usable, or the repository is in a state in which the call cannot work.
+        /// An argument is invalid, or the state of the repository does not allow the call.
         case refused
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public let kind: Kind
-    /// One line for people: what happened and to what.
+    /// One line for the user: what happened, and to what.
     public let message: String
 
     /// The message.
@@ -45,7 +45,7 @@ public struct BakstoreError: Error, Sendable, CustomStringConvertible {
 
     init(_ kind: Kind, _ message: String) { (self.kind, self.message) = (kind, message) }
 
-    /// Wraps a failure of the engine.
+    /// Wraps an error of the engine.
     init(_ error: any Error) {
         switch error {
         case let error as BakstoreError: self = error
@@ -72,7 +72,7 @@ public struct BakstoreError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs `body` and turns whatever it throws into a `BakstoreError`.
+    /// Runs `body` and converts any error that it throws to a `BakstoreError`.
     static func wrapping<Result>(_ body: () throws -> Result) throws(BakstoreError) -> Result {
         do {
             return try body()

@@ -7,50 +7,52 @@ import BakPosix
 import BakRepository
 import BakStorage
 
-/// How a backup is made. The defaults suit most.
+/// Options of a backup. The defaults suit most backups.
 public struct BackupOptions: Sendable {
     /// Labels for the snapshot.
     public var tags: [String] = []
-    /// Patterns of what to leave out: `*.tmp` anywhere, `/home/ann/Downloads` from the root, `Cache/` for folders; `!`
-    /// takes back.
+    /// Patterns for files to leave out: `*.tmp` anywhere, `/home/ann/Downloads` from the root, `Cache/` for folders
+    /// only. A pattern that begins with `!` includes files again.
     public var exclusions: [String] = []
-    /// Whose files they are; nil for this machine. Backups of one device and the same paths follow each other.
+    /// The name of the device that the files belong to; nil for this machine. Backups of the same device and paths
+    /// follow each other.
     public var device: String?
-    /// True to keep in this snapshot, and in those that follow it, what the source has no more; false to end that; nil
-    /// to go on as the snapshot before.
+    /// True to keep files that the source no longer has, in this snapshot and the following ones; false to stop that;
+    /// nil to do as the snapshot before.
     public var keepsDeletedFiles: Bool?
-    /// True to read every file, also those whose size and times are as before.
+    /// True to read every file, even if its size and times have not changed.
     public var readsEverything = false
-    /// True if it is meant that a path has lost most of its files since the backup before.
+    /// True if a path may have lost most of its files since the backup before.
     public var expectsMissingFiles = false
     /// True to store nothing and only report.
     public var isDryRun = false
 
-    /// The defaults.
+    /// Makes the default options.
     public init() {}
 }
 
-/// What a backup did.
+/// The result of a backup.
 public struct BackupResult: Sendable {
     /// The snapshot; nil if nothing was stored, as in a dry run.
     public let snapshot: Snapshot?
-    /// Regular files that no earlier snapshot of the same paths has.
+    /// The number of regular files that no earlier snapshot of the same paths has.
     public let newFiles: UInt64
-    /// Regular files that differ from the snapshot before.
+    /// The number of regular files that differ from the snapshot before.
     public let changedFiles: UInt64
-    /// Regular files that are as before, and were not read.
+    /// The number of regular files that have not changed and were not read.
     public let unmodifiedFiles: UInt64
-    /// Bytes of the files in the snapshot.
+    /// The size of all files in the snapshot, in bytes.
     public let bytes: UInt64
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     public let readBytes: UInt64
-    /// Bytes that were added to the repository: what was new, compressed.
+    /// The number of bytes added to the repository: new content, compressed.
     public let storedBytes: UInt64
-    /// How many items could not be read, or not as a whole. Each was told to `onFailure`.
+    /// The number of items that could not be read in full. `onFailure` received each.
     public let failedItems: UInt64
-    /// Paths that have lost most of their files since the snapshot before: was their disk connected?
+    /// The paths that have lost most of their files since the snapshot before, perhaps because a disk was not
+    /// connected.
     public let shrunkenPaths: [String]
-    /// True if the backup was cancelled; the snapshot is partial then.
+    /// True if the backup was cancelled. The snapshot is partial then.
     public let wasCancelled: Bool
 }
 
@@ -59,11 +61,11 @@ extension Repository {
     ///
     /// - Parameters:
     ///   - paths: files and folders, absolute or relative to the working folder.
-    ///   - options: how it is made.
-    ///   - onProgress: told ten times a second, from another thread.
-    ///   - onFailure: told of each item that could not be read, from any thread.
+    ///   - options: the options of the backup.
+    ///   - onProgress: called ten times a second, on another thread.
+    ///   - onFailure: called for each item that could not be read, on any thread.
     ///   - cancellation: ends the backup early.
-    /// - Returns: what was done. When this returns, everything that it reports is durable.
+    /// - Returns: what was done. Everything that it reports is durable.
     /// - Throws: `BakstoreError` of kind `source` if none of the paths can be read, `damaged` if the snapshot is stored
     ///   but needs packs that are damaged, `storage`, `refused`.
     public func backUp(

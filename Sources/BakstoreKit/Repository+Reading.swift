@@ -1,4 +1,4 @@
-// Repository+Reading: looks into snapshots without restoring them.
+// Repository+Reading: reads snapshots without restoring them.
 
 import BakCore
 import BakEngine
@@ -6,18 +6,18 @@ import BakFormat
 import BakRepository
 
 extension Repository {
-    /// What lies directly in a folder of a snapshot, in the order of names' bytes.
+    /// Returns the entries directly in a folder of a snapshot, ordered by the bytes of their names.
     ///
     /// - Parameters:
-    ///   - folder: an absolute path; `/` for the top, where the folders above the backed-up paths are shown if the
-    ///     snapshot has them.
-    ///   - snapshot: where to look.
+    ///   - folder: an absolute path; `/` for the top, which lists the folders above the backed-up paths if the snapshot
+    ///     has them.
+    ///   - snapshot: the snapshot that has the folder.
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has no such folder, `damaged`, `storage`.
     public func entries(in folder: String = "/", of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {
         try entries(in: Array(folder.utf8), of: snapshot)
     }
 
-    /// The same of a folder whose path need not be UTF-8.
+    /// Returns the entries directly in a folder whose path need not be UTF-8.
     ///
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has no such folder, `damaged`, `storage`.
     public func entries(in folder: Entry, of snapshot: Snapshot) throws(BakstoreError) -> [Entry] {
@@ -44,7 +44,7 @@ extension Repository {
         try SnapshotView(snapshot.record, repository: engine, index: try BlobIndex(engine) { _ in })
     }
 
-    /// The entry at an absolute path of a snapshot; nil if the snapshot has none there.
+    /// Returns the entry at an absolute path of a snapshot; nil if there is none.
     ///
     /// - Throws: `BakstoreError` of kind `damaged`, `storage`.
     public func entry(at path: String, of snapshot: Snapshot) throws(BakstoreError) -> Entry? {
@@ -53,13 +53,14 @@ extension Repository {
         }
     }
 
-    /// Hands the content of a file to `body`, piece by piece and in order. Every piece was verified before; memory
-    /// stays bounded whatever the file's size.
+    /// Passes the content of a file to `body`, piece by piece and in order. Every piece is verified first. Memory stays
+    /// bounded, whatever the file's size.
     ///
     /// - Parameters:
-    ///   - file: which file.
+    ///   - file: the file to read.
     ///   - snapshot: the snapshot that has it.
-    ///   - body: called with each piece; the bytes are valid during the call only. What it throws ends the reading.
+    ///   - body: called with each piece. The bytes are valid during the call only. An error from `body` ends the
+    ///     reading.
     /// - Throws: what `body` throws, or `BakstoreError` of kind `notFound`, `damaged`, `storage`.
     public func read(
         _ file: Entry, of snapshot: Snapshot, _ body: (UnsafeRawBufferPointer) throws -> Void
@@ -79,7 +80,7 @@ extension Repository {
         while offset < content.entry.stat.size {
             let count = try BakstoreError.wrapping {
                 let count = try content.read(into: buffer, at: offset)
-                // What has fewer bytes than its entry says is no whole file.
+                // A file with fewer bytes than its entry says is damaged.
                 guard count > 0 else {
                     throw BakstoreError(.damaged, "\(file.path) ends after \(offset) of \(file.size) bytes")
                 }
@@ -90,15 +91,15 @@ extension Repository {
         }
     }
 
-    /// So much of a file is read at a time.
+    /// The number of bytes that are read at a time.
     private static let pieceBytes = 1 << 20
 
-    /// The whole content of a file.
+    /// Returns the whole content of a file.
     ///
     /// - Parameters:
-    ///   - file: which file.
+    ///   - file: the file to read.
     ///   - snapshot: the snapshot that has it.
-    ///   - limit: the most bytes to return.
+    ///   - limit: the largest number of bytes to return.
     /// - Throws: `BakstoreError` of kind `refused` if the file is larger than `limit`, `notFound`, `damaged`,
     ///   `storage`.
     public func contents(

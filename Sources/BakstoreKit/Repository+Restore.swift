@@ -1,4 +1,4 @@
-// Repository+Restore: brings files back from a snapshot.
+// Repository+Restore: restores files from a snapshot.
 
 import BakCore
 import BakEngine
@@ -6,64 +6,64 @@ import BakPosix
 import BakRepository
 import BakStorage
 
-/// How a restore is made. The defaults suit most.
+/// Options of a restore. The defaults suit most restores.
 public struct RestoreOptions: Sendable {
-    /// What becomes of a file that is at the target already.
+    /// A rule for files that already exist in the target.
     public enum Overwriting: Sendable {
-        /// The snapshot's file takes its place.
+        /// The snapshot's file replaces the existing one.
         case always
-        /// The snapshot's file takes its place if size or modification time differ.
+        /// The snapshot's file replaces the existing one if size or modification time differ.
         case ifChanged
-        /// The snapshot's file takes its place if it was modified later.
+        /// The snapshot's file replaces the existing one if it was modified later.
         case ifNewer
-        /// It stays.
+        /// The existing file stays.
         case never
     }
 
-    /// The file or folder that is wanted, as an absolute path of the snapshot; nil for everything.
+    /// The file or folder to restore, as an absolute path of the snapshot; nil for everything.
     public var path: String?
-    /// What becomes of files that are at the target already.
+    /// The rule for files that already exist in the target.
     public var overwriting = Overwriting.always
-    /// True to leave out what an archive keeps although its source had it no more.
+    /// True to leave out files that an archive keeps although its source no longer had them.
     public var leavesOutGoneFiles = false
     /// True to write nothing and only report.
     public var isDryRun = false
 
-    /// The defaults.
+    /// Makes the default options.
     public init() {}
 }
 
-/// What a restore did.
+/// The result of a restore.
 public struct RestoreResult: Sendable {
-    /// Regular files that came back.
+    /// The number of regular files that were restored.
     public let files: UInt64
-    /// Folders that were made or found.
+    /// The number of folders that were made or existed already.
     public let folders: UInt64
-    /// The content of the files that came back, in bytes.
+    /// The size of the restored files, in bytes.
     public let bytes: UInt64
-    /// Entries that stayed as they were at the target.
+    /// The number of entries in the target that were kept as they were.
     public let keptEntries: UInt64
-    /// Entries that could not be restored, or not as a whole. Each was told to `onFailure`.
+    /// The number of entries that could not be restored in full. `onFailure` received each.
     public let failedEntries: UInt64
-    /// How many of them because the repository is damaged.
+    /// The number of failed entries for which damage in the repository is the cause.
     public let damagedEntries: UInt64
-    /// True if the restore was cancelled. What is there is whole.
+    /// True if the restore was cancelled. All files in the target are complete even then.
     public let wasCancelled: Bool
 }
 
 extension Repository {
-    /// Brings the files of a snapshot back into a folder. Every byte is verified before it is written, and a file
-    /// appears under its name only when it is whole.
+    /// Restores the files of a snapshot into a folder. Every byte is verified before it is written, and a file gets its
+    /// name only when it is complete.
     ///
     /// - Parameters:
-    ///   - snapshot: what to restore.
-    ///   - folder: where to. It is made if it is missing. The content of `options.path` lands in it, or, without one,
-    ///     the whole tree from the root on.
-    ///   - options: how it is made.
-    ///   - onProgress: told ten times a second, from another thread.
-    ///   - onFailure: told of each entry that could not be restored as it was, from any thread.
+    ///   - snapshot: the snapshot to restore.
+    ///   - folder: the folder to write to. It is made if it is missing. It receives the content of `options.path`, or
+    ///     the whole tree from the root if that is nil.
+    ///   - options: the options of the restore.
+    ///   - onProgress: called ten times a second, on another thread.
+    ///   - onFailure: called for each entry that could not be restored exactly as it was, on any thread.
     ///   - cancellation: ends the restore early.
-    /// - Returns: what was done. When this returns, everything that it reports is durable.
+    /// - Returns: what was done. Everything that it reports is durable.
     /// - Throws: `BakstoreError` of kind `notFound` if the snapshot has nothing at `options.path`, `target`, `storage`,
     ///   `refused`.
     public func restore(

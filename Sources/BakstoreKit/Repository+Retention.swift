@@ -1,51 +1,51 @@
-// Repository+Retention: removes snapshots, by name or by rules, and gives their space back.
+// Repository+Retention: removes snapshots, by name or by rules, and frees their space.
 //
-// Always holds: what was called safe to delete on the phone is not removed without the caller's word.
+// Always holds: the last copy of a file that was called safe to delete is removed only if the caller allows it.
 
 import BakCore
 import BakFormat
 import BakPosix
 import BakRepository
 
-/// Which snapshots stay. A snapshot stays if any rule wants it.
+/// Rules that decide which snapshots stay. A snapshot stays if any rule keeps it.
 public struct RetentionRules: Sendable {
-    /// So many of the newest.
+    /// Keeps the newest snapshots, this many.
     public var last = 0
-    /// The newest of each hour, for so many hours that have one.
+    /// Keeps the newest snapshot of each hour, for this many hours that have one.
     public var hourly = 0
-    /// The newest of each day, for so many days that have one.
+    /// Keeps the newest snapshot of each day, for this many days that have one.
     public var daily = 0
-    /// The newest of each week, for so many weeks that have one.
+    /// Keeps the newest snapshot of each week, for this many weeks that have one.
     public var weekly = 0
-    /// The newest of each month, for so many months that have one.
+    /// Keeps the newest snapshot of each month, for this many months that have one.
     public var monthly = 0
-    /// The newest of each year, for so many years that have one.
+    /// Keeps the newest snapshot of each year, for this many years that have one.
     public var yearly = 0
-    /// Every snapshot that has one of these labels.
+    /// Keeps every snapshot that has one of these labels.
     public var tags: [String] = []
 
-    /// Rules that keep nothing but the newest snapshot of each device and paths, which always stays.
+    /// Makes rules that keep only the newest snapshot of each device and paths. That one always stays.
     public init() {}
 }
 
-/// What a prune did.
+/// The result of a prune.
 public struct PruneResult: Sendable {
-    /// The space that was given back, in bytes.
+    /// The space that was freed, in bytes.
     public let freedBytes: UInt64
-    /// What the repository takes now, in bytes of packs.
+    /// The remaining size of all packs, in bytes.
     public let remainingBytes: UInt64
-    /// True if the prune ended before it was through. Running it again goes on.
+    /// True if the prune ended early. Another prune continues the work.
     public let isPartial: Bool
 }
 
 extension Repository {
-    /// Removes the snapshots that no rule wants. The newest snapshot of each device and paths stays whatever the rules
-    /// say. Space comes back with `prune`; until then the command line can take the snapshots back.
+    /// Removes the snapshots that no rule keeps. The newest snapshot of each device and paths stays, whatever the rules
+    /// say. `prune` frees the space; until then the command line can take the snapshots back.
     ///
     /// - Parameters:
-    ///   - rules: which stay.
-    ///   - isDryRun: true to remove nothing and only return what would go.
-    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any
+    ///   - rules: decide which snapshots stay.
+    ///   - isDryRun: true to remove nothing and only return the snapshots that would be removed.
+    ///   - endangersFiles: true to proceed even if files that were called safe to delete would be in no snapshot any
     ///     more.
     /// - Returns: the snapshots that were removed.
     /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged`, `storage`.
@@ -63,11 +63,11 @@ extension Repository {
         }
     }
 
-    /// Removes snapshots by name. Space comes back with `prune`.
+    /// Removes the given snapshots. `prune` frees their space.
     ///
     /// - Parameters:
-    ///   - snapshots: which ones.
-    ///   - endangersFiles: true to go on although files that were called safe to delete would be in no snapshot any
+    ///   - snapshots: the snapshots to remove.
+    ///   - endangersFiles: true to proceed even if files that were called safe to delete would be in no snapshot any
     ///     more.
     /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged`, `storage`.
     public func remove(_ snapshots: [Snapshot], endangersFiles: Bool = false) throws(BakstoreError) {
@@ -82,14 +82,14 @@ extension Repository {
         try settle(outlook, endangersFiles)
     }
 
-    /// Gives the space of removed snapshots back. Backups may go on meanwhile.
+    /// Frees the space of removed snapshots. Backups may run at the same time.
     ///
     /// - Parameters:
-    ///   - onProgress: told of the objects or bytes that a step is done with, as `RunProgress.bytes`.
-    ///   - cancellation: ends the prune as soon as it can, with all it did in effect.
-    ///   - endangersFiles: true to go on although files that were called safe to delete are in removed snapshots only.
-    /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged` if what the snapshots need cannot be told (nothing
-    ///   is deleted then), `storage`, `refused`.
+    ///   - onProgress: receives, in `RunProgress.bytes`, the number of objects or bytes that a step has processed.
+    ///   - cancellation: ends the prune as soon as possible. Its work so far stays in effect.
+    ///   - endangersFiles: true to proceed even if files that were called safe to delete are only in removed snapshots.
+    /// - Throws: `BakstoreError` of kind `endangersFiles`, `damaged` if it cannot be determined what the snapshots need
+    ///   (nothing is deleted then), `storage`, `refused`.
     public func prune(
         onProgress: (@Sendable (RunProgress) -> Void)? = nil, cancellation: Cancellation? = nil,
         endangersFiles: Bool = false
@@ -122,7 +122,8 @@ extension Repository {
         }
     }
 
-    /// What of the files that were called safe to delete would be in no snapshot any more. Throws unless that may be.
+    /// Returns which files that were called safe to delete would be in no snapshot any more. Throws if there are any,
+    /// unless `endangersFiles` allows it.
     private func outlook(removing ids: [ID128], _ endangersFiles: Bool) throws -> VouchOutlook {
         guard try engine.hasVouches() else { return VouchOutlook() }
         let gone = Set(ids)
@@ -145,7 +146,7 @@ extension Repository {
 
     private func settle(_ outlook: VouchOutlook, _ endangersFiles: Bool) throws {
         try engine.settle(outlook)
-        // Whoever has agreed to lose what they are about is not asked again.
+        // The caller has accepted that loss, so no later call asks again.
         if endangersFiles, !outlook.unreadable.isEmpty { try engine.drop(outlook.unreadable) }
         if try engine.hasVouches() { try engine.renewVouches() }
     }

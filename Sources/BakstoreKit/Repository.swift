@@ -1,7 +1,7 @@
-// Repository: a repository in a folder, made or opened, with all that its calls need.
+// Repository: makes or opens a repository in a folder and holds everything that its calls need.
 //
-// Always holds: every call may come from any thread, blocks until it is done, and throws nothing but a BakstoreError.
-// Several calls may run at the same time, of this object, of others, and of other programs.
+// Always holds: any thread may make a call. A call blocks until it is done and throws only `BakstoreError`. Several
+// calls may run at the same time, on this object, on others, and in other programs.
 
 import BakCodec
 import BakCore
@@ -11,7 +11,7 @@ import BakPosix
 import BakRepository
 import BakStorage
 
-/// A place where backups are kept.
+/// A store for backups in a folder.
 ///
 /// Open one, or make one in an empty folder:
 ///
@@ -21,28 +21,28 @@ import BakStorage
 /// print(result.newFiles, "new files,", result.storedBytes, "bytes stored")
 /// ```
 public final class Repository: Sendable {
-    /// The folder.
+    /// The repository's folder.
     public let path: String
-    /// True if only a password opens the repository.
+    /// True if the repository can be opened only with a password.
     public var isEncrypted: Bool { engine.isEncrypted }
-    /// 32 hexadecimal digits that stay the same wherever the repository's folder is moved.
+    /// 32 hexadecimal digits that stay the same if the folder is moved.
     public var id: String { engine.config.id.description }
 
     let engine: BakRepository.Repository
-    /// What records say made them.
+    /// The program name in the records that this library writes.
     static let program = "BakstoreKit"
 
     private init(_ engine: BakRepository.Repository, path: String) {
         (self.engine, self.path) = (engine, path)
     }
 
-    /// Makes a repository in a folder that is missing or empty.
+    /// Makes a repository in a folder that does not exist or is empty.
     ///
     /// - Parameters:
-    ///   - path: the folder. Missing folders above it are made, too.
-    ///   - password: encrypts everything; without the password the files can never be read again. Nil stores them as
-    ///     they are.
-    ///   - cacheFolder: where this machine keeps what it can rebuild; nil for the user's cache folder.
+    ///   - path: the folder. Missing folders above it are made as well.
+    ///   - password: encrypts everything. Without the password the files can never be read again. Nil stores them
+    ///     unencrypted.
+    ///   - cacheFolder: the folder for files that can be rebuilt from the repository; nil for the user's cache folder.
     /// - Throws: `BakstoreError` of kind `alreadyExists` if something is in the folder, `storage` if it cannot be
     ///   written.
     public static func create(
@@ -75,11 +75,11 @@ public final class Repository: Sendable {
     /// Opens the repository in a folder.
     ///
     /// - Parameters:
-    ///   - path: the folder.
-    ///   - password: what opens an encrypted repository; not used for others.
-    ///   - cacheFolder: where this machine keeps what it can rebuild; nil for the user's cache folder.
-    ///   - acceptsOlder: true to go on with a repository that is older than when this machine last saw it. Its state
-    ///     then counts as the newest.
+    ///   - path: the repository's folder.
+    ///   - password: the password of an encrypted repository; ignored for others.
+    ///   - cacheFolder: the folder for files that can be rebuilt from the repository; nil for the user's cache folder.
+    ///   - acceptsOlder: true to open the repository even if it is older than when this machine last saw it. Its
+    ///     current state then counts as the newest.
     /// - Throws: `BakstoreError` of kind `noRepository`, `passwordNeeded`, `wrongPassword`, `olderThanSeen`, `damaged`
     ///   or `storage`.
     public static func open(
@@ -107,9 +107,9 @@ public final class Repository: Sendable {
         }
     }
 
-    /// The snapshots, oldest first. Interrupted backups are among them; see `Snapshot.isComplete`.
+    /// Returns the snapshots, oldest first. Interrupted backups are included; see `Snapshot.isComplete`.
     ///
-    /// - Throws: `BakstoreError` of kind `damaged` if the record of one cannot be read, `storage`.
+    /// - Throws: `BakstoreError` of kind `damaged` if a snapshot's record cannot be read, `storage`.
     public func snapshots() throws(BakstoreError) -> [Snapshot] {
         try BakstoreError.wrapping {
             let list = try engine.snapshotList()
@@ -121,7 +121,7 @@ public final class Repository: Sendable {
     /// Finds one snapshot.
     ///
     /// - Parameter name: `latest`, `latest~1` for the one before, or the first digits of an id.
-    /// - Throws: `BakstoreError` of kind `notFound`, or `damaged` if the one that is meant cannot be read.
+    /// - Throws: `BakstoreError` of kind `notFound`, or `damaged` if that snapshot cannot be read.
     public func snapshot(_ name: String = "latest") throws(BakstoreError) -> Snapshot {
         try BakstoreError.wrapping { Snapshot(try engine.findSnapshot(name)) }
     }
@@ -140,7 +140,7 @@ extension Repository {
         return { secret }
     }
 
-    /// The folder that the command line uses as well, so that both know what the other has seen.
+    /// Returns the cache that the command line uses as well, so that both share the same seen state.
     private static func cache(
         of id: ID128, at path: String, _ folder: String?, isEncrypted: Bool
     ) -> any LocalCache {
@@ -155,14 +155,14 @@ extension Repository {
         return isEncrypted ? ForgetfulCache() : FolderCache(path: path + "/cache")
     }
 
-    /// Before anything is changed: throws if something else, such as a link, has the place of one of the repository's
-    /// folders; removes what crashed runs left unpublished.
+    /// Prepares the repository for a change. Removes unpublished files of crashed runs. Throws if something else, such
+    /// as a link, has the place of one of the repository's folders.
     func prepareToChange() throws {
         try engine.store.expectFolders(ObjectNames.folders)
         _ = try? engine.removeLeavings()
     }
 
-    /// True if the folder is a repository's.
+    /// True if the folder is a repository.
     @Sendable static func isRepository(_ folder: String) -> Bool {
         guard Machine.isThere(Array("\(folder)/\(ObjectNames.config)".utf8)),
             let store = try? LocalStore(path: folder)

@@ -1,53 +1,53 @@
-// RunProgress, ItemFailure and Cancellation: how a caller follows a call that takes long, and ends it.
+// RunProgress, ItemFailure and Cancellation: ways for a caller to follow a long call and to end it.
 
 import BakCore
 import Synchronization
 
-/// How far a call has come.
+/// The progress of a call.
 public struct RunProgress: Sendable {
-    /// Regular files that the call is done with.
+    /// The number of regular files that the call has finished.
     public internal(set) var files: UInt64 = 0
-    /// Bytes of files that the call has dealt with, also of those under way.
+    /// The number of bytes of files that the call has processed, including files in progress.
     public internal(set) var bytes: UInt64 = 0
-    /// Bytes that a backup has stored so far: what was new, compressed.
+    /// The number of bytes that a backup has stored so far: new content, compressed.
     public internal(set) var storedBytes: UInt64 = 0
-    /// What a backup reads just now, as text; empty before the first file and for other calls.
+    /// The path that a backup is reading, as text; empty before the first file and for other calls.
     public internal(set) var currentPath = ""
 }
 
-/// An item that a call could not deal with, or not as a whole. The call goes on with the others.
+/// An item that a call could not process in full. The call goes on with the others.
 public struct ItemFailure: Sendable {
     /// The absolute path of the item, as text.
     public let path: String
-    /// Why, in words for people.
+    /// The cause, as text for the user.
     public let reason: String
 }
 
-/// Ends calls early. Give one object to a call, and call `cancel()` from any thread.
+/// Ends calls early. Pass one object to the calls, and call `cancel()` from any thread.
 ///
-/// A cancelled backup commits what it has stored as a partial snapshot, so that the next one goes on from there. A
-/// cancelled restore leaves whole files only.
+/// A cancelled backup commits what it has stored as a partial snapshot, and the next backup continues from there. A
+/// cancelled restore leaves only complete files.
 public final class Cancellation: Sendable {
     private let flag = Atomic(false)
 
-    /// Makes one that has not been cancelled.
+    /// Makes an object that has not been cancelled.
     public init() {}
 
-    /// Ends the calls that have this object. Calling it again changes nothing.
+    /// Ends the calls that received this object. Further calls have no effect.
     public func cancel() { flag.store(true, ordering: .releasing) }
 
     /// True once `cancel()` was called.
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 }
 
-/// Tells a caller of progress, ten times a second, from a thread of its own.
+/// Reports progress to a listener ten times a second, on its own thread.
 final class ProgressTeller: Sendable {
     private let monitor = Monitor()
     private nonisolated(unsafe) var isOver = false
     private nonisolated(unsafe) var thread: Thread?
     private static let intervalMs = 100
 
-    /// Starts to tell; without a listener there is no thread.
+    /// Starts the reports. Without a listener there is no thread.
     init(_ listener: (@Sendable (RunProgress) -> Void)?, _ current: @escaping @Sendable () -> RunProgress) {
         guard let listener else { return }
         thread = Thread { [self] in
@@ -57,12 +57,12 @@ final class ProgressTeller: Sendable {
             }) {
                 listener(current())
             }
-            // A listener always learns how it ended.
+            // The listener always receives the final state.
             listener(current())
         }
     }
 
-    /// Waits until the listener was told of the last state.
+    /// Waits until the listener has received the final state.
     func finish() {
         monitor.locked {
             isOver = true

@@ -1,4 +1,4 @@
-// Snapshot and Entry: what a repository has, as values.
+// Snapshot and Entry: the content of a repository, as values.
 
 import BakCore
 import BakFormat
@@ -13,7 +13,7 @@ public struct Snapshot: Sendable, Identifiable {
     public var id: String { record.id.description }
     /// When the backup began, in seconds since 1970-01-01 00:00 UTC.
     public var time: Int64 { record.time.seconds }
-    /// The machine that made it.
+    /// The machine that made the backup.
     public var host: String { record.host }
     /// The phone or host that the files belong to. Snapshots of one device and paths follow each other.
     public var device: String { record.device }
@@ -21,25 +21,25 @@ public struct Snapshot: Sendable, Identifiable {
     public var paths: [String] { record.paths.map(PathText.absolute) }
     /// The labels that the backup was given.
     public var tags: [String] { record.tags }
-    /// How many regular files it has.
+    /// The number of regular files.
     public var files: UInt64 { record.counters.files }
-    /// The content of those files together, in bytes, before compression and deduplication.
+    /// The size of those files in bytes, before compression and deduplication.
     public var bytes: UInt64 { record.counters.bytes }
-    /// False if the backup was interrupted, so that not all files are in the snapshot.
+    /// False if the backup was interrupted. The snapshot then lacks some files.
     public var isComplete: Bool { record.isComplete }
-    /// True if the snapshot also keeps files that the source has no more.
+    /// True if the snapshot also keeps files that the source no longer has.
     public var isArchive: Bool { record.isArchive }
 }
 
 /// A file, folder or link of a snapshot.
 public struct Entry: Sendable {
-    /// What an entry is.
+    /// The kind of an entry.
     public enum Kind: Sendable, Equatable {
         /// A regular file.
         case file
         /// A folder.
         case folder
-        /// A symbolic link and where it points, as text.
+        /// A symbolic link, with its target as text.
         case symbolicLink(target: String)
         /// A device, a pipe or a socket.
         case special
@@ -49,13 +49,14 @@ public struct Entry: Sendable {
 
     init(_ record: ManifestEntry) { self.record = record }
 
-    /// The absolute path, as text. Bytes that are not UTF-8 appear as replacement characters; `pathBytes` has them.
+    /// The absolute path, as text. Bytes that are not UTF-8 become replacement characters; `pathBytes` has the
+    /// original.
     public var path: String { PathText.absolute(record.path) }
-    /// The absolute path as the file system has it, which need not be UTF-8.
+    /// The absolute path in the file system's bytes, which need not be UTF-8.
     public var pathBytes: [UInt8] { [UInt8(ascii: "/")] + record.path }
     /// The last component of the path, as text.
     public var name: String { String(decoding: record.path[nameStart...], as: UTF8.self) }
-    /// What it is.
+    /// The kind of entry.
     public var kind: Kind {
         switch record.stat.type {
         case .regular: .file
@@ -64,24 +65,24 @@ public struct Entry: Sendable {
         default: .special
         }
     }
-    /// The content's length in bytes; 0 for what is not a regular file.
+    /// The content's length in bytes; 0 for other entries than regular files.
     public var size: UInt64 { record.stat.size }
     /// When the content last changed, in seconds since 1970-01-01 00:00 UTC.
     public var modificationTime: Int64 { record.stat.mtime.seconds }
     /// The low twelve bits of the POSIX mode.
     public var permissions: UInt16 { record.stat.mode }
-    /// True if an archive keeps the entry although its source had it no more.
+    /// True if an archive keeps the entry although its source no longer had it.
     public var isGone: Bool { record.goneSince != nil }
 
     private var nameStart: Int { (record.path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1 }
 }
 
-/// Between paths as callers write them and as manifests have them: bytes without the leading slash.
+/// Conversions between the paths of callers and those of manifests, which are bytes without the leading slash.
 enum PathText {
-    /// For people: absolute, and UTF-8 whatever the bytes are.
+    /// Returns an absolute path for messages. Bytes that are not UTF-8 become replacement characters.
     static func absolute(_ path: [UInt8]) -> String { "/" + String(decoding: path, as: UTF8.self) }
 
-    /// The components joined by one slash each; empty for the root.
+    /// Returns the components, joined by single slashes; empty for the root.
     static func stored(_ path: some Collection<UInt8>) -> [UInt8] {
         let slash = UInt8(ascii: "/")
         return Array(path.split(separator: slash).joined(separator: [slash]))

@@ -1,8 +1,8 @@
-// Backs up folders into a repository, which is made if there is none, and restores the snapshot elsewhere:
+// Backs up folders into a repository, which it makes if there is none, and restores the snapshot to another folder:
 //
 //     back-up-and-restore REPOSITORY TARGET FOLDER...
 //
-// A password is taken from the variable PASSWORD, if that is set.
+// The variable PASSWORD may hold a password.
 
 import BakstoreKit
 import Glibc
@@ -35,7 +35,7 @@ do {
     let restored = try repository.restore(snapshot, to: target)
     print("\(restored.files) files are back in \(target)")
 
-    // A month of days and a year of months; space comes back with the prune.
+    // Keeps one snapshot a day for a month and one a month for a year. The prune frees the space of the others.
     var rules = RetentionRules()
     (rules.daily, rules.monthly) = (31, 12)
     let removed = try repository.removeSnapshots(outside: rules)

@@ -1,4 +1,4 @@
-// Lists the pictures in the latest snapshot of a repository, with the first bytes of each:
+// Lists the JPEG pictures in the latest snapshot of a repository, recognised by their first bytes:
 //
 //     find-pictures REPOSITORY
 
@@ -10,7 +10,7 @@ guard CommandLine.arguments.count == 2 else {
     exit(2)
 }
 
-/// Goes through a folder and those beneath it, and stops when `visit` has seen all files.
+/// Visits all files in a folder and in the folders beneath it.
 func walk(
     _ entries: [Entry], _ repository: Repository, _ snapshot: Snapshot, _ visit: (Entry) throws -> Void
 ) throws {
@@ -28,7 +28,7 @@ do {
     let snapshot = try repository.snapshot("latest")
     try walk(try repository.entries(of: snapshot), repository, snapshot) { file in
         var first: [UInt8] = []
-        // Enough to tell what it is; the rest need not be read.
+        // The first bytes identify a JPEG, so the rest is not read.
         struct Enough: Error {}
         do {
             try repository.read(file, of: snapshot) { bytes in
