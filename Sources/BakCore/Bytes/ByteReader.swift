@@ -1,5 +1,5 @@
-// ByteReader: the one place where untrusted bytes are taken apart. Every read is bounds-checked, every
-// failure names the object and the offset. Integers are little-endian, varints are LEB128.
+// ByteReader: decodes all untrusted bytes. Every read is bounds-checked, and every failure names the object and the
+// offset. Integers are little-endian, varints are LEB128.
 
 /// A cursor over untrusted bytes. It borrows the memory: use it inside `withUnsafeBytes`.
 public struct ByteReader {
@@ -9,26 +9,26 @@ public struct ByteReader {
     @inlinable
     public var position: Int { cursor }
     @usableFromInline var cursor = 0
-    /// The object that the bytes come from, for errors.
+    /// The object that the bytes come from, for error messages.
     public let object: String
-    /// Where `bytes` start in the object, for errors.
+    /// The offset of `bytes` in the object, for error messages.
     public let baseOffset: Int
 
-    /// Starts at the first of `bytes`, which stand at `baseOffset` of `object`.
+    /// Starts at the first of `bytes`, which lie at `baseOffset` in `object`.
     public init(_ bytes: UnsafeRawBufferPointer, object: String, baseOffset: Int = 0) {
         self.bytes = bytes
         self.object = object
         self.baseOffset = baseOffset
     }
 
-    /// How many bytes are left.
+    /// The number of bytes left.
     @inlinable
     public var remaining: Int { bytes.count - position }
-    /// Whether every byte has been read.
+    /// True if every byte has been read.
     @inlinable
     public var isAtEnd: Bool { position == bytes.count }
 
-    /// An error that names the current position.
+    /// Makes an error that names the current position.
     public func corruption(_ reason: String) -> CorruptionError {
         CorruptionError(object: object, offset: baseOffset + position, reason: reason)
     }
@@ -46,7 +46,7 @@ public struct ByteReader {
         corruption("\(count) bytes expected, \(remaining) left")
     }
 
-    /// Reads a fixed-width little-endian integer. Throws `CorruptionError` if the bytes end before.
+    /// Reads a fixed-width little-endian integer. Throws `CorruptionError` if too few bytes are left.
     @inlinable
     public mutating func integer<T: FixedWidthInteger>(_: T.Type) throws(CorruptionError) -> T {
         T(littleEndian: try take(MemoryLayout<T>.size).loadUnaligned(as: T.self))
@@ -56,8 +56,8 @@ public struct ByteReader {
     @inlinable
     public mutating func byte() throws(CorruptionError) -> UInt8 { try integer(UInt8.self) }
 
-    /// Reads an unsigned LEB128 of at most ten bytes, in its shortest form only. Throws `CorruptionError` if it has
-    /// another form or the bytes end before.
+    /// Reads an unsigned LEB128 of at most ten bytes. Only the shortest form is valid. Throws `CorruptionError` if it
+    /// has another form or is incomplete.
     @inlinable
     public mutating func varint() throws(CorruptionError) -> UInt64 {
         var value: UInt64 = 0
@@ -76,7 +76,7 @@ public struct ByteReader {
     }
 
     /// Reads a varint that may not exceed `limit`; `what` names it in the error. Throws `CorruptionError` if it exceeds
-    /// `limit` or is no varint.
+    /// `limit` or is not a varint.
     public mutating func count(upTo limit: Int, _ what: String) throws(CorruptionError) -> Int {
         let value = try varint()
         guard value <= UInt64(limit) else {
@@ -91,14 +91,14 @@ public struct ByteReader {
         return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
 
-    /// Reads a 16-byte id. Throws `CorruptionError` if the bytes end before.
+    /// Reads a 16-byte id. Throws `CorruptionError` if too few bytes are left.
     @inlinable
     public mutating func id() throws(CorruptionError) -> ID128 {
         ID128(loading: try take(ID128.byteCount).baseAddress!)
     }
 
     /// Reads a byte string with a varint length of at most `limit`, without copying it. Throws `CorruptionError` if the
-    /// string is longer or the bytes end before.
+    /// string is longer or incomplete.
     public mutating func slice(
         upTo limit: Int, _ what: String
     ) throws(CorruptionError) -> UnsafeRawBufferPointer {
@@ -106,13 +106,13 @@ public struct ByteReader {
     }
 
     /// Reads a byte string with a varint length of at most `limit`. Throws `CorruptionError` if the string is longer or
-    /// the bytes end before.
+    /// incomplete.
     public mutating func byteString(upTo limit: Int, _ what: String) throws(CorruptionError) -> [UInt8] {
         Array(try slice(upTo: limit, what))
     }
 
     /// Reads a byte string that must be UTF-8. Throws `CorruptionError` if it is not UTF-8, is longer than `limit`, or
-    /// the bytes end before.
+    /// is incomplete.
     public mutating func text(upTo limit: Int, _ what: String) throws(CorruptionError) -> String {
         let start = self
         guard let text = String(validating: try byteString(upTo: limit, what), as: UTF8.self) else {
@@ -121,14 +121,14 @@ public struct ByteReader {
         return text
     }
 
-    /// Reads a timestamp: zigzag seconds, then nanoseconds below 10^9. Throws `CorruptionError` if it is not in that
-    /// form or the bytes end before.
+    /// Reads a timestamp: zigzag seconds, then nanoseconds below 10^9. Throws `CorruptionError` if it is malformed or
+    /// incomplete.
     public mutating func timestamp() throws(CorruptionError) -> Timestamp {
         let seconds = try signedVarint()
         return Timestamp(seconds: seconds, nanoseconds: UInt32(try count(upTo: 999_999_999, "nanoseconds")))
     }
 
-    /// Throws unless every byte has been read.
+    /// Throws `CorruptionError` unless every byte has been read.
     public func expectEnd() throws(CorruptionError) {
         guard isAtEnd else { throw corruption("\(remaining) bytes left over") }
     }

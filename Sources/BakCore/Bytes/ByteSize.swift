@@ -1,10 +1,10 @@
-// ByteSize: sizes as people write and read them, in IEC units (KiB is 1,024 bytes) and nothing else.
+// ByteSize: sizes as text for people, in IEC units only (1 KiB is 1,024 bytes).
 
-/// Text for byte counts, both ways.
+/// Conversion of byte counts to text and back.
 public enum ByteSize {
     private static let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
-    /// A size with one digit after the point, such as `2.9 GiB`; whole bytes below 1 KiB.
+    /// Returns a size with one decimal, such as `2.9 GiB`. Below 1 KiB it returns whole bytes.
     public static func text(_ bytes: UInt64) -> String {
         guard bytes >= 1024 else { return "\(bytes) B" }
         var unit = 1
@@ -18,15 +18,15 @@ public enum ByteSize {
         return "\(tenths / 10).\(tenths % 10) \(units[unit])"
     }
 
-    /// `bytes / 2^shift` in tenths, rounded half up, without overflow.
+    /// Returns `bytes / 2^shift` in tenths, rounded half up, without overflow.
     private static func tenths(_ bytes: UInt64, shift: UInt64) -> UInt64 {
         let whole = bytes >> shift
         let rest = bytes & (1 << shift - 1)
         return whole * 10 + UInt64((Double(rest) * 10 / Double(UInt64(1) << shift)).rounded())
     }
 
-    /// Reads `100`, `100K`, `1.5M`, `2GiB`, `10 MB`: every unit counts in 1,024s. Nil for anything else,
-    /// and for what does not fit.
+    /// Reads `100`, `100K`, `1.5M`, `2GiB`, `10 MB`. Every unit is a power of 1,024. Returns nil for anything else, and
+    /// for a size that does not fit.
     public static func parse(_ text: some StringProtocol) -> UInt64? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()

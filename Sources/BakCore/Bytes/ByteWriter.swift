@@ -2,7 +2,7 @@
 
 /// Builds a byte string.
 public struct ByteWriter: Sendable {
-    /// What has been written.
+    /// The bytes written so far.
     public var bytes: [UInt8] = []
 
     /// Starts empty.
@@ -45,7 +45,7 @@ public struct ByteWriter: Sendable {
     /// Appends `count` zero bytes.
     public mutating func zeros(_ count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
 
-    /// Appends a byte string with its length as a varint before it.
+    /// Appends a byte string after its length as a varint.
     public mutating func byteString(_ source: some Collection<UInt8>) {
         varint(source.count)
         bytes.append(contentsOf: source)

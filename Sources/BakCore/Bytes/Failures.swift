@@ -1,9 +1,9 @@
-// The kinds of failure that never mix: corruption (here), I/O (BakStorage's StoreError, SourceError and
-// TargetError) and misuse (a usage error of the command line, or a precondition).
+// CorruptionError: one of the three kinds of failure, which are never mixed. The others are I/O (BakStorage's
+// StoreError, SourceError and TargetError) and misuse (a usage error on the command line, or a precondition).
 
-/// Stored bytes are not what they must be: which object, where in it, and what is wrong.
+/// Stored bytes that cannot be used: the object, the offset, and the reason.
 public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The object's key, as listed in the store ("packs/ab/…").
+    /// The object's key in the store ("packs/ab/…").
     public var object: String
     /// The byte offset in the object at which decoding failed.
     public var offset: Int
@@ -12,40 +12,40 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// Why the bytes cannot be used.
     public private(set) var cause = Cause.damage
 
-    /// True if the system does not let this user read them; others may.
+    /// True if this user lacks the permission to read the bytes; other users may have it.
     public private(set) var isRefused = false
 
-    /// Why stored bytes cannot be used.
+    /// The cause for which stored bytes cannot be used.
     public enum Cause: Sendable {
-        /// They are not what was stored.
+        /// The bytes differ from those that were stored.
         case damage
-        /// They were written by a program that knows more than this one.
+        /// A newer program wrote the bytes in a form that this one does not know.
         case newerProgram
-        /// The medium does not give them.
+        /// The medium cannot read the bytes.
         case medium
     }
 
-    /// True if nothing is wrong with the bytes: another program, or another user, can read them.
+    /// True if the bytes themselves are intact: another program, or another user, can read them.
     public var isWhole: Bool { needsNewerProgram || isRefused }
 
-    /// The bytes are whole, but were written by a program that knows more than this one.
+    /// True if the bytes are intact, but a newer program wrote them in a form that this one does not know.
     public var needsNewerProgram: Bool { cause == .newerProgram }
 
-    /// Makes the error of damage.
+    /// Makes an error for damaged bytes.
     public init(object: String, offset: Int, reason: String) {
         self.object = object
         self.offset = offset
         self.reason = reason
     }
 
-    /// Makes the error of an object that a newer program wrote.
+    /// Makes an error for an object that a newer program wrote.
     public static func unsupported(object: String, _ reason: String) -> CorruptionError {
         var error = CorruptionError(object: object, offset: 0, reason: reason)
         error.cause = .newerProgram
         return error
     }
 
-    /// Makes the error of bytes that the medium does not give; `reason` is what the system says.
+    /// Makes an error for bytes that the medium cannot read; `reason` is the system's error message.
     public static func unreadable(
         object: String, offset: Int, reason: String, isRefused: Bool = false
     ) -> CorruptionError {
@@ -55,7 +55,7 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
         return error
     }
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String {
         switch cause {
         case .damage: "\(object) is damaged at byte \(offset): \(reason)"

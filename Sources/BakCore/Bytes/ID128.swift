@@ -1,5 +1,5 @@
-// ID128: the 16-byte name of a chunk, a manifest segment, a pack, a session or a repository.
-// Bytes order as the pair (high, low) orders: `high` holds the first eight bytes, big-endian.
+// ID128: the 16-byte name of a chunk, a manifest segment, a pack, a session or a repository. Ids are ordered by their
+// bytes, which is also the order of the pair (high, low): `high` holds the first eight bytes, big-endian.
 
 /// A 128-bit identifier. Content ids are keyed hashes; object ids are random.
 public struct ID128: Hashable, Comparable, Sendable {
@@ -54,7 +54,7 @@ extension ID128: CustomStringConvertible {
         withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { Hex.encode($0) }
     }
 
-    /// The first eight hexadecimal digits, as people see and type them.
+    /// The first eight hexadecimal digits, which messages show and users type.
     public var short: String { String(description.prefix(8)) }
 
     /// Parses exactly 32 lower-case hexadecimal digits; nil for anything else.
@@ -74,15 +74,15 @@ extension ID128: CustomStringConvertible {
 
 /// Lower-case hexadecimal text.
 public enum Hex {
-    /// Sixteen digits for a 64-bit number.
+    /// Returns sixteen digits for a 64-bit number.
     public static func encode(_ value: UInt64) -> String {
         withUnsafeBytes(of: value.bigEndian) { encode($0) }
     }
 
-    /// Two digits for each byte.
+    /// Returns two digits for each byte.
     public static func encode(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes(encode) }
 
-    /// Two digits for each byte.
+    /// Returns two digits for each byte.
     public static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
         String(unsafeUninitializedCapacity: bytes.count * 2) { text in
             for (place, byte) in bytes.enumerated() {
@@ -97,7 +97,7 @@ public enum Hex {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
-    /// The number that up to sixteen lower-case digits name; nil when a byte is not such a digit.
+    /// Decodes up to sixteen lower-case digits; nil if there are none or a byte is not such a digit.
     public static func decode(_ text: some Collection<UInt8>) -> UInt64? {
         guard !text.isEmpty, text.count <= 16 else { return nil }
         var value: UInt64 = 0

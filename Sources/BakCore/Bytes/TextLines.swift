@@ -1,25 +1,25 @@
-// TextLines: the lines of every text file that a user writes for the program: lists of paths and patterns, the
-// configuration, the files that name a repository or hold a password.
+// TextLines: splits the text files that a user writes for the program into lines: lists of paths and patterns, the
+// configuration, and files with a repository's name or a password.
 //
-// Always holds: a byte-order mark in front is no part of the first line, and a carriage return before a newline is none
-// of its line. Other encodings than UTF-8 are recognised and named, never read as if they were UTF-8.
+// Always holds: a line never contains a leading byte-order mark or the carriage return before its newline. Text in
+// UTF-16 or UTF-32 is reported by name and never read as if it were UTF-8.
 
-/// A line and where it stands.
+/// A line and its number.
 public struct TextLine: Equatable, Sendable {
-    /// Counted from 1.
+    /// The line's number, counted from 1.
     public var number: Int
-    /// Without its end.
+    /// The line without its end.
     public var bytes: [UInt8]
 }
 
-/// Why bytes are not text that can be read.
+/// A reason why bytes cannot be read as text.
 public enum TextFault: Error, Equatable, Sendable, CustomStringConvertible {
-    /// They begin with the mark of UTF-16 or UTF-32.
+    /// They begin with the byte-order mark of UTF-16 or UTF-32.
     case wideEncoding(String)
-    /// A line holds a NUL byte.
+    /// A line contains a NUL byte.
     case zeroByte(line: Int)
 
-    /// What it is and what to do; follows the name of the file.
+    /// The problem and what to do about it. The text follows the name of the file.
     public var description: String {
         switch self {
         case .wideEncoding(let name): "it is in \(name); save it as UTF-8"
@@ -29,13 +29,13 @@ public enum TextFault: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Reads text.
+/// Splits text into lines.
 public enum TextLines {
     private static let mark: [UInt8] = [0xef, 0xbb, 0xbf]
 
-    /// How many bytes of a byte-order mark stand in front.
+    /// Returns the length of the byte-order mark at the start; 0 if there is none.
     ///
-    /// Throws if the mark is that of another encoding than UTF-8.
+    /// Throws `TextFault` if the mark is that of UTF-16 or UTF-32.
     public static func markLength(_ bytes: some Collection<UInt8>) throws(TextFault) -> Int {
         if bytes.starts(with: mark) { return mark.count }
         if bytes.starts(with: [0xff, 0xfe, 0, 0]) || bytes.starts(with: [0, 0, 0xfe, 0xff]) {
@@ -47,17 +47,17 @@ public enum TextLines {
         return 0
     }
 
-    /// The bytes behind a byte-order mark.
+    /// Returns the bytes after the byte-order mark.
     ///
-    /// Throws if the mark is that of another encoding than UTF-8.
+    /// Throws `TextFault` if the mark is that of UTF-16 or UTF-32.
     public static func withoutMark(_ bytes: [UInt8]) throws(TextFault) -> ArraySlice<UInt8> {
         bytes[try markLength(bytes)...]
     }
 
-    /// The lines of `bytes`, empty ones included; none behind a newline at the end.
+    /// Returns the lines of `bytes`, including empty ones. A newline at the end does not start another line.
     ///
-    /// Throws if it is no UTF-8 text as far as its mark and zero bytes tell. What else is not UTF-8 passes: names of
-    /// files need not be.
+    /// Throws `TextFault` if the mark or a NUL byte shows that the bytes are not UTF-8 text. Other bytes that are not
+    /// UTF-8 pass, because file names may contain them.
     public static func split(_ bytes: [UInt8]) throws(TextFault) -> [TextLine] {
         var lines: [TextLine] = []
         let content = try withoutMark(bytes)

@@ -1,9 +1,9 @@
-// Totals: sums of what a store, a snapshot or a source says of itself. Each number is within its limits, and still many
-// of them may be too large together: a sparse file claims eight exbibytes and takes no room. A total stops at the
-// largest number there is. It never traps, and never begins again at zero.
+// Totals: sums of numbers that a store, a snapshot or a source reports. Each number is within its limits, but a sum may
+// overflow: a sparse file claims eight exbibytes and occupies no space. A total stops at the largest possible number.
+// It never traps and never wraps around.
 
 extension UInt64 {
-    /// Adds to a total.
+    /// Adds to a total without overflow.
     @inlinable
     public mutating func add(_ other: UInt64) {
         let (sum, overflow) = addingReportingOverflow(other)
@@ -12,7 +12,7 @@ extension UInt64 {
 }
 
 extension Sequence {
-    /// The total of a number of each element.
+    /// Returns the total of `number` over all elements.
     @inlinable
     public func total(_ number: (Element) -> UInt64) -> UInt64 {
         var total: UInt64 = 0

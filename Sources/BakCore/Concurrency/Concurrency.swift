@@ -1,11 +1,11 @@
-// Threads, a lock and a bounded queue over pthreads. Plain threads rather than the Swift concurrency
-// pool, because bakstore's stages block in reads and writes, which would starve a pool of two.
+// Concurrency: threads, a lock and a bounded queue over pthreads. bakstore uses plain threads instead of Swift's
+// concurrency pool, because its stages block in reads and writes. That would starve a pool of two threads.
 
 import Glibc
 
-/// A mutual-exclusion lock with one condition to wait on.
+/// A mutual-exclusion lock with one condition.
 public final class Monitor: @unchecked Sendable {
-    // Inlined into its callers: a lock that is taken for each chunk must cost no more than the lock.
+    // Inlinable, because a lock that is taken for each chunk must not cost a further call.
     @usableFromInline let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
@@ -31,18 +31,18 @@ public final class Monitor: @unchecked Sendable {
         return try body()
     }
 
-    /// Takes the lock; pair it with `unlock`, in another scope than `locked` allows.
+    /// Locks; pair it with `unlock`. For scopes that do not fit `locked`.
     @inlinable
     public func lock() { pthread_mutex_lock(mutex) }
 
-    /// Gives the lock back.
+    /// Unlocks.
     @inlinable
     public func unlock() { pthread_mutex_unlock(mutex) }
 
-    /// Waits until another thread signals; the lock must be held, and is held again on return.
+    /// Waits until another thread signals. The lock must be held, and is held again on return.
     public func wait() { pthread_cond_wait(condition, mutex) }
 
-    /// Waits like `wait`, but no longer than about so many milliseconds.
+    /// Waits as `wait` does, but no longer than about `milliseconds`.
     public func wait(milliseconds: Int) {
         var until = timespec()
         clock_gettime(CLOCK_REALTIME, &until)
@@ -52,11 +52,11 @@ public final class Monitor: @unchecked Sendable {
         pthread_cond_timedwait(condition, mutex, &until)
     }
 
-    /// Wakes every waiting thread; the lock must be held.
+    /// Wakes every waiting thread. The lock must be held.
     public func signalAll() { pthread_cond_broadcast(condition) }
 }
 
-/// A first-in first-out queue between threads that holds at most `capacity` elements.
+/// A first-in first-out queue of at most `capacity` elements, shared between threads.
 public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     private let monitor = Monitor()
     private let capacity: Int
@@ -72,11 +72,11 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
 
     private var count: Int { elements.count - head }
 
-    /// Whether a pop would wait now.
+    /// True if a pop would wait now.
     public var isEmpty: Bool { monitor.locked { count == 0 } }
 
-    /// Appends an element, waiting while the queue is full, or for one that is large while there is any. False when the
-    /// queue has been closed.
+    /// Appends an element. Waits while the queue is full; a large element waits until the queue is empty. Returns false
+    /// if the queue has been closed.
     @discardableResult
     public func push(_ element: Element, isLarge: Bool = false) -> Bool {
         monitor.locked {
@@ -88,7 +88,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Takes the oldest element, waiting while there is none. Nil when the queue is closed and empty.
+    /// Takes the oldest element. Waits while the queue is empty. Returns nil if the queue is closed and empty.
     public func pop() -> Element? {
         monitor.locked {
             while count == 0 && !isClosed { monitor.wait() }
@@ -105,7 +105,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Lets consumers drain what is queued and then see the end; producers see `false`.
+    /// Closes the queue. Consumers still receive the queued elements, then nil; producers receive false.
     public func close() {
         monitor.locked {
             isClosed = true
@@ -114,7 +114,7 @@ public final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
     }
 }
 
-/// A thread that runs one closure and can be waited for.
+/// A thread that runs one closure and must be joined.
 public final class Thread: @unchecked Sendable {
     private var handle = pthread_t()
 
@@ -123,7 +123,7 @@ public final class Thread: @unchecked Sendable {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// Starts a thread. Every thread must be joined once.
+    /// Starts a thread. Every thread must be joined exactly once.
     public init(_ body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(Body(body))
         let result = pthread_create(

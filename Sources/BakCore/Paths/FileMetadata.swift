@@ -1,9 +1,9 @@
-// What a file system knows of an entry beside its content. Names are bytes, not text: a path is its
-// components joined by '/', without a leading or trailing slash; the root of everything is empty.
+// FileMetadata: an entry's metadata in the file system. Names are bytes, not text. A path is its components joined by
+// '/', without a leading or trailing slash; the path of `/` is empty.
 
 import Glibc
 
-/// What kind of thing an entry is. The raw values are stored.
+/// The type of an entry. The raw values are stored.
 public enum FileType: UInt8, Sendable, CaseIterable {
     case regular = 1
     case directory = 2
@@ -14,9 +14,9 @@ public enum FileType: UInt8, Sendable, CaseIterable {
     case blockDevice = 7
 }
 
-/// The fixed-size part of an entry's metadata, as one `stat` call gives it.
+/// The fixed-size part of an entry's metadata, as one `stat` call returns it.
 public struct FileStat: Hashable, Sendable {
-    /// What kind of thing it is.
+    /// The type of the entry.
     public var type: FileType
     /// Permission bits with set-uid, set-gid and sticky: the low twelve bits of `st_mode`.
     public var mode: UInt16 = 0
@@ -24,35 +24,35 @@ public struct FileStat: Hashable, Sendable {
     public var uid: UInt32 = 0
     /// The group's numeric id.
     public var gid: UInt32 = 0
-    /// Content size in bytes; 0 for what is not a regular file.
+    /// The content's size in bytes; 0 for other entries than regular files.
     public var size: UInt64 = 0
-    /// When the content last changed.
+    /// The time of the last change to the content.
     public var mtime = Timestamp(seconds: 0)
-    /// When the inode last changed.
+    /// The time of the last change to the inode.
     public var ctime = Timestamp(seconds: 0)
     /// The file system's device number.
     public var device: UInt64 = 0
     /// The inode number within the device.
     public var inode: UInt64 = 0
-    /// How many names the inode has.
+    /// The number of names of the inode.
     public var linkCount: UInt32 = 1
-    /// For a device node: the device it stands for (`st_rdev`).
+    /// The device that a device node represents (`st_rdev`).
     public var representedDevice: UInt64 = 0
-    /// Bytes allocated on the medium; smaller than `size` when the file has holes. Not stored.
+    /// The number of bytes allocated on the medium; less than `size` if the file has holes. Not stored.
     public var allocatedBytes: UInt64 = 0
 
     /// Makes a record of the given type with everything else zero.
     public init(type: FileType) { self.type = type }
 }
 
-/// An extended attribute (ACLs are among them, under their system names).
+/// An extended attribute. ACLs are extended attributes too, under their system names.
 public struct ExtendedAttribute: Hashable, Sendable {
     /// The full name with its namespace, such as `user.comment`.
     public var name: [UInt8]
     /// The value as the file system stores it.
     public var value: [UInt8]
 
-    /// True if only the administrator may give it to a file, whoever owns that: it gives rights.
+    /// True if only the administrator may set the attribute, even on another user's file, because it grants rights.
     public var isPrivileged: Bool {
         name.starts(with: "security.".utf8) || name.starts(with: "trusted.".utf8)
     }
@@ -64,11 +64,11 @@ public struct ExtendedAttribute: Hashable, Sendable {
     }
 }
 
-/// The variable-size part of an entry's metadata, which costs further system calls.
+/// The variable-size part of an entry's metadata. Reading it costs further system calls.
 public struct FileAttributes: Hashable, Sendable {
-    /// The owner's name, empty when the system knows none.
+    /// The owner's name; empty if unknown.
     public var userName: [UInt8] = []
-    /// The group's name, empty when the system knows none.
+    /// The group's name; empty if unknown.
     public var groupName: [UInt8] = []
     /// A symbolic link's target.
     public var linkTarget: [UInt8] = []
@@ -79,10 +79,10 @@ public struct FileAttributes: Hashable, Sendable {
     public init() {}
 }
 
-/// The order of paths everywhere in bakstore: component by component, bytewise, depth first.
+/// The order of paths throughout bakstore: component by component, bytewise, depth first.
 public enum PathOrder {
-    /// Whether `left` comes before `right`. '/' ranks below every other byte, so a folder's content
-    /// follows the folder before any sibling whose name continues the folder's.
+    /// True if `left` comes before `right`. '/' ranks below every other byte. So a folder's content directly follows
+    /// the folder, before any sibling whose name begins with the folder's name.
     @inlinable
     public static func precedes(_ left: some Sequence<UInt8>, _ right: some Sequence<UInt8>) -> Bool {
         let known = left.withContiguousStorageIfAvailable { left in
@@ -94,13 +94,13 @@ public enum PathOrder {
         return left.lexicographicallyPrecedes(right) { rank($0) < rank($1) }
     }
 
-    /// The same of memory.
+    /// True if `left` comes before `right`.
     @usableFromInline
     static func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
         precedes(left, right, after: sharedBytes(left, right))
     }
 
-    /// The same where `same` bytes at the start of both are the same.
+    /// True if `left` comes before `right`. The first `same` bytes of both must be equal.
     private static func precedes(
         _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, after same: Int
     ) -> Bool {
@@ -108,17 +108,17 @@ public enum PathOrder {
         return rank(left[same]) < rank(right[same])
     }
 
-    /// The first of `count` paths in their order that does not come before `path`; `count` if there is none. What
-    /// `path` shares with those around its place is compared once, so that deep folders cost little more than one
-    /// comparison.
+    /// Returns the index of the first of `count` sorted paths that does not come before `path`; `count` if there is
+    /// none. The prefix that `path` shares with the neighbours of its place is compared only once, so deep folders cost
+    /// little more than one comparison.
     public static func firstIndex(
         of count: Int, notBefore path: [UInt8], _ other: (_ index: Int) -> [UInt8]
     ) -> Int {
         var (low, high) = (0, count)
-        // What `path` shares with the one before `low`, and with that at `high`.
+        // The lengths of the prefixes that `path` shares with the path before `low` and the one at `high`.
         var (sharedBelow, sharedAbove) = (0, 0)
         while low < high {
-            // The last one is looked at first: from then on both ends are known.
+            // The last path comes first. After that both ends are known.
             let middle = high == count ? count - 1 : (low + high) / 2
             let known = min(sharedBelow, sharedAbove)
             let (same, isBefore) = path.withUnsafeBytes { path in
@@ -139,7 +139,8 @@ public enum PathOrder {
         return low
     }
 
-    /// How many first bytes of both are the same: of long paths most, and so eight are compared at a time.
+    /// Returns the number of equal bytes at the start of both. Long paths share most bytes, so it compares eight at a
+    /// time.
     public static func sharedBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
         let count = min(left.count, right.count)
         var same = 0
@@ -151,7 +152,7 @@ public enum PathOrder {
         return same
     }
 
-    /// The same of paths.
+    /// Returns the number of equal bytes at the start of both paths.
     public static func sharedBytes(_ left: [UInt8], _ right: [UInt8]) -> Int {
         left.withUnsafeBytes { left in right.withUnsafeBytes { sharedBytes(left, $0) } }
     }
@@ -159,7 +160,7 @@ public enum PathOrder {
     @inlinable
     static func rank(_ byte: UInt8) -> UInt8 { byte == UInt8(ascii: "/") ? 0 : byte }
 
-    /// Whether a path's first bytes are `start`; paths may be long, and so they are compared as memory.
+    /// True if `path` begins with `start`. Paths may be long, so they are compared as memory.
     static func begins(_ path: [UInt8], with start: [UInt8]) -> Bool {
         guard path.count >= start.count else { return false }
         return path.withUnsafeBytes { path in
@@ -167,27 +168,27 @@ public enum PathOrder {
         }
     }
 
-    /// Whether `path` is `folder` itself or lies beneath it. The empty folder holds every path.
+    /// True if `path` is `folder` itself or lies beneath it. Every path lies beneath the empty folder.
     public static func isAtOrBeneath(_ path: [UInt8], _ folder: [UInt8]) -> Bool {
         guard begins(path, with: folder) else { return false }
         return folder.isEmpty || path.count == folder.count || path[folder.count] == UInt8(ascii: "/")
     }
 
-    /// The path of `name` in `folder`.
+    /// Returns the path of `name` in `folder`.
     public static func join(_ folder: [UInt8], _ name: [UInt8]) -> [UInt8] {
         folder.isEmpty ? name : folder + [UInt8(ascii: "/")] + name
     }
 }
 
-/// What belongs to an entry and is not stored, because it could not be read.
+/// The parts of an entry that are not stored because they could not be read.
 public struct MissingParts: OptionSet, Hashable, Sendable {
     /// The parts as bits.
     public let rawValue: UInt8
 
-    /// Makes a set of parts of its bits.
+    /// Makes a set of parts from its bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// A part of a regular file's content: what is stored is its beginning.
+    /// The end of a regular file's content. Only the beginning is stored.
     public static let content = MissingParts(rawValue: 1)
     /// Some or all of the extended attributes.
     public static let attributes = MissingParts(rawValue: 2)

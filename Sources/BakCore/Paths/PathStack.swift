@@ -1,9 +1,9 @@
-// PathStack: the folders on the way to the path that a sorted walk has come to, with what is known of each.
+// PathStack: the folders above the current position of a sorted walk, each with a value.
 //
-// Always holds: each folder lies beneath the one before. There is one path, and where each folder ends in it: the paths
-// of all of them would take memory that grows with the square of the depth.
+// Always holds: each folder lies beneath the one before. The stack stores one path and the end of each folder in it,
+// because separate paths would take memory that grows with the square of the depth.
 
-/// Folders, each in the one before. For one thread.
+/// A stack of nested folders. For one thread.
 public struct PathStack<Value> {
     /// The path of the deepest folder.
     public private(set) var path: [UInt8] = []
@@ -12,16 +12,16 @@ public struct PathStack<Value> {
     /// Makes an empty stack.
     public init() {}
 
-    /// True if there is no folder.
+    /// True if the stack has no folder.
     public var isEmpty: Bool { levels.isEmpty }
 
-    /// What is known of the deepest folder.
+    /// The value of the deepest folder.
     public var last: Value? { levels.last?.value }
 
     /// True if `path` is the deepest folder or lies beneath it.
     public func holds(_ path: [UInt8]) -> Bool { !isEmpty && PathOrder.isAtOrBeneath(path, self.path) }
 
-    /// True if `path` is one of the folders.
+    /// True if `path` is one of the folders on the stack.
     public func contains(_ path: [UInt8]) -> Bool {
         var (low, high) = (0, levels.count)
         while low < high {
@@ -32,14 +32,14 @@ public struct PathStack<Value> {
             && PathOrder.begins(self.path, with: path)
     }
 
-    /// Goes down into a folder, which lies beneath the deepest.
+    /// Pushes a folder, which must lie beneath the deepest one.
     public mutating func push(_ path: [UInt8], _ value: Value) {
         precondition(isEmpty || path.count >= self.path.count)
         self.path = path
         levels.append((path.count, value))
     }
 
-    /// Leaves the deepest folder, whose path `path` is until then.
+    /// Pops the deepest folder. `path` then names the one above it. Returns nil if there is none.
     @discardableResult
     public mutating func pop() -> Value? {
         guard let last = levels.popLast() else { return nil }
@@ -47,7 +47,7 @@ public struct PathStack<Value> {
         return last.value
     }
 
-    /// Changes what is known of the deepest folder, in its place; nil if there is none. Throws what `body` throws.
+    /// Changes the value of the deepest folder in place. Returns nil if there is none. Throws what `body` throws.
     public mutating func update<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R? {
         isEmpty ? nil : try body(&levels[levels.count - 1].value)
     }

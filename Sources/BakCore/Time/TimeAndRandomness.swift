@@ -1,4 +1,4 @@
-// Time and randomness are passed in, so that tests can choose them. Only BakPosix asks the system.
+// Time and randomness are arguments, so that tests can choose them. Only BakPosix asks the system for either.
 
 /// A point in time: seconds since 1970-01-01 UTC (negative before it) and nanoseconds within the second.
 public struct Timestamp: Hashable, Comparable, Sendable {
@@ -14,22 +14,22 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    /// Orders times from the earliest on.
+    /// Orders times from the earliest to the latest.
     @inlinable
     public static func < (left: Timestamp, right: Timestamp) -> Bool {
         left.seconds != right.seconds ? left.seconds < right.seconds : left.nanoseconds < right.nanoseconds
     }
 }
 
-/// Tells the time.
+/// A clock.
 public protocol TimeSource: Sendable {
-    /// The wall clock. It may jump; nothing's safety depends on it.
+    /// Returns the wall-clock time. It may jump; no safety depends on it.
     func now() -> Timestamp
-    /// Nanoseconds on a clock that never goes back, from an arbitrary start.
+    /// Returns nanoseconds on a clock that never goes back, from an arbitrary start.
     func monotonicNanoseconds() -> UInt64
 }
 
-/// Gives unpredictable bytes.
+/// A source of unpredictable bytes.
 public protocol RandomSource: Sendable {
     /// Fills `buffer` with random bytes.
     func fill(_ buffer: UnsafeMutableRawBufferPointer)
