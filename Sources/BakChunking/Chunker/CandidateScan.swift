@@ -1,5 +1,5 @@
-// CandidateScan: which positions may be cuts at all. It looks at every byte of every file, so its loops are
-// CKernels', in the widest form that the processor has.
+// CandidateScan: finds the positions that may become cuts. It looks at every byte of every file, so its loops are in
+// CKernels, in the widest form that the processor has.
 
 import CKernels
 
@@ -9,7 +9,7 @@ struct CandidateScan: Sendable {
     private let test: ck_test
     private let kernel: ScanKernel
 
-    /// Candidates pass through a list on the stack, of which one rarely needs more.
+    /// Candidates pass through a list on the stack. One list is almost always enough.
     private static let listCapacity = 256
 
     init(multiplier: UInt32, addend: UInt32, threshold: UInt32, kernel: ScanKernel) {
@@ -26,9 +26,9 @@ struct CandidateScan: Sendable {
     /// Calls `body` with each candidate, ascending.
     ///
     /// - Parameters:
-    ///   - bytes: where position 0 is; at least `last` bytes must be readable there.
+    ///   - bytes: the address of position 0; at least `last` bytes must be readable there.
     ///   - first: the first position to test, at least 4.
-    ///   - last: the last position to test, within 32 bits.
+    ///   - last: the last position to test, which fits in 32 bits.
     @inline(__always)
     func forEachCandidate(
         in bytes: UnsafeRawPointer, from first: Int, through last: Int, _ body: (Int) -> Void

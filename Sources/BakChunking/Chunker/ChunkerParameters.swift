@@ -1,22 +1,22 @@
-// ChunkerParameters: the sizes that chunks may have, and the density of candidates that follows from them.
+// ChunkerParameters: the bounds of chunk sizes, and the density of candidates that follows from them.
 
 /// The bounds of a chunk's size, in bytes. Only valid bounds can be made.
 ///
-/// A repository stores `minimum` and `maximum`: changing either changes every cut.
+/// A repository stores `minimum` and `maximum`. A change of either moves every cut.
 public struct ChunkerParameters: Hashable, Sendable {
     /// The smallest chunk in bytes; only the last chunk of a file may be smaller.
     public let minimum: Int
     /// The largest chunk in bytes.
     public let maximum: Int
 
-    /// The smallest `minimum`: a priority covers this many bytes, which must lie in the chunk they end.
+    /// The smallest allowed `minimum`: a priority covers this many bytes, which must lie in the chunk that they end.
     public static let smallestMinimum = ChunkerKey.priorityWindow
-    /// The largest `maximum`: several chunks are in memory at a time.
+    /// The largest allowed `maximum`, because several chunks are in memory at a time.
     public static let largestMaximum = 8 << 20
 
-    /// For media and whatever else is compressed already: 512 KiB, 1 MiB, 1.5 MiB.
+    /// Media and other compressed content: minimum 512 KiB, average 1 MiB, maximum 1.5 MiB.
     public static let media = ChunkerParameters(uncheckedMinimum: 512 << 10, maximum: 1536 << 10)
-    /// For everything else: 64 KiB, 128 KiB, 192 KiB.
+    /// All other content: minimum 64 KiB, average 128 KiB, maximum 192 KiB.
     public static let general = ChunkerParameters(uncheckedMinimum: 64 << 10, maximum: 192 << 10)
 
     /// Makes bounds in bytes; nil unless `smallestMinimum <= minimum < maximum <= largestMaximum`.
@@ -32,11 +32,11 @@ public struct ChunkerParameters: Hashable, Sendable {
         self.maximum = maximum
     }
 
-    /// The size in bytes to expect of a chunk: the smallest priority may be anywhere in the window.
+    /// The expected size of a chunk in bytes: the smallest priority may be anywhere in the window.
     public var average: Int { (minimum + maximum) / 2 }
 
-    /// One position in 2^`densityExponent` is a candidate, so that the window from `minimum` to `maximum`
-    /// holds 32 to 64. Fewer would often leave none; more would cost priorities and find no better cuts.
+    /// One position in 2^`densityExponent` is a candidate, so the window from `minimum` to `maximum` holds 32 to 64.
+    /// With fewer, windows would often have none. More would cost priorities and find no better cuts.
     public var densityExponent: Int {
         let window = maximum - minimum
         let floorLog2 = Int.bitWidth - 1 - window.leadingZeroBitCount

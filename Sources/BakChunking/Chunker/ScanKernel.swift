@@ -1,10 +1,10 @@
-// ScanKernel: the forms of the candidate scan that this processor can run. They all find the same candidates,
-// so which one runs is a matter of speed and nothing that a repository could depend on.
+// ScanKernel: the forms of the candidate scan that this processor can run. They all find the same candidates and differ
+// only in speed, so a repository does not depend on the form.
 
 import CKernels
 import Synchronization
 
-/// A form of the candidate scan. A copy shares nothing but the address of a pure function, hence Sendable.
+/// A form of the candidate scan. It is Sendable because copies share only the address of a pure function.
 public struct ScanKernel: @unchecked Sendable {
     /// Its name: "avx512", "avx2", "sse4.1", "neon" or "scalar".
     public let name: String
@@ -14,7 +14,7 @@ public struct ScanKernel: @unchecked Sendable {
             UnsafeMutablePointer<UInt32>?, Int
         ) -> Int
 
-    /// What this processor can run, the fastest first and "scalar" last.
+    /// The kernels that this processor can run, the fastest first and "scalar" last.
     public static let available: [ScanKernel] = {
         var kernels = [ck_kernel](repeating: ck_kernel(), count: ck_most_kernels)
         let count = ck_kernels(&kernels)
@@ -23,12 +23,12 @@ public struct ScanKernel: @unchecked Sendable {
 
     private static let chosen = Atomic<Int>(0)
 
-    /// What chunkers use unless they are told otherwise: the fastest, or what was forced.
+    /// The kernel that chunkers use by default: the fastest, or the one that `force` chose.
     public static var current: ScanKernel { available[chosen.load(ordering: .relaxed)] }
 
-    /// Makes a kernel current, for chunkers that are made from now on.
+    /// Makes a kernel current for chunkers that are made later.
     ///
-    /// - Returns: false, with nothing changed, when `available` has none of that name.
+    /// - Returns: false if `available` has no kernel of that name. Then nothing changes.
     public static func force(_ name: String) -> Bool {
         guard let index = available.firstIndex(where: { $0.name == name }) else { return false }
         chosen.store(index, ordering: .relaxed)

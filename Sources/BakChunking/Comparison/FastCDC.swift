@@ -1,16 +1,17 @@
-// FastCDC: the rival, for comparison; no repository is cut by it. Xia et al., "The Design of Fast Content-Defined
+// FastCDC: another chunker, for comparison only; no repository uses it. Xia et al., "The Design of Fast Content-Defined
 // Chunking for Data Deduplication Based Storage Systems" (2020), with normalised chunking of level 2 and the usual
 // bounds of a quarter of the normal size and four times it.
 
-/// FastCDC NC2: a gear hash, a test four times as strict before the normal size and four times as lax after.
+/// FastCDC NC2: a gear hash with two tests. The test is four times as strict before the normal size and four times as
+/// lax after it.
 ///
-/// The paper tests bits of the hash against a mask, which makes only powers of two possible. Comparing the
-/// hash with a threshold accepts the same fraction of positions and can be tuned to any average.
+/// The paper tests bits of the hash against a mask, so only powers of two are possible. Comparing the hash with a
+/// threshold accepts the same fraction of positions and can be tuned to any average.
 public struct FastCDC: Sendable {
-    /// How many random numbers make a gear table.
+    /// The number of random numbers in a gear table.
     public static let gearCount = 256
 
-    /// The most bytes of a chunk.
+    /// The largest size of a chunk in bytes.
     public let maximum: Int
     private let gear: [UInt64]
     private let minimum: Int
@@ -21,7 +22,7 @@ public struct FastCDC: Sendable {
     /// Makes a chunker.
     ///
     /// - Parameters:
-    ///   - normal: where the test becomes lax, in bytes, at least 64; real averages are near it.
+    /// - normal: the size in bytes, at least 64, at which the test becomes lax. Real averages are near it.
     ///   - gear: `gearCount` random numbers.
     public init(normal: Double, gear: [UInt64]) {
         precondition(gear.count == Self.gearCount && normal >= 64, "not a gear table and a size")
@@ -34,8 +35,8 @@ public struct FastCDC: Sendable {
         laxThreshold = UInt64(threshold * 4)
     }
 
-    /// The length of the chunk that starts at `bytes[0]`; nil when there are no bytes, and when there are fewer than
-    /// `maximum` and more may come.
+    /// Returns the length of the chunk that starts at `bytes[0]`; nil if there are no bytes. Also nil if there are
+    /// fewer than `maximum` and more may come.
     public func firstCut(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> Int? {
         guard !bytes.isEmpty, isLast || bytes.count >= maximum else { return nil }
         guard bytes.count > minimum else { return bytes.count }

@@ -1,25 +1,26 @@
-// BoxParser: ISO base media boxes (ISO/IEC 14496-12) and QuickTime atoms: a length of four bytes, a type of four,
-// for length 1 a length of eight; length 0 goes to the end. `mdat` and its like are payload, the rest is metadata.
+// BoxParser: ISO base media boxes (ISO/IEC 14496-12) and QuickTime atoms. A box begins with a length of four bytes and
+// a type of four. Length 1 means that a length of eight bytes follows; length 0 means that the box ends with the file.
+// `mdat` and similar boxes are payload, the rest is metadata.
 //
-// In a HEIC or AVIF (ISO/IEC 23008-12) EXIF and XMP lie inside `mdat`, where `meta` says. If `meta` comes behind, the
-// start of `mdat` is held until it is seen.
+// In a HEIC or AVIF (ISO/IEC 23008-12) EXIF and XMP lie inside `mdat`, at places that `meta` lists. If `meta` comes
+// later, the parser holds the cutter at the start of `mdat` until it has seen `meta`.
 
 struct BoxParser: HintParser {
     private enum State { case header, metaContent }
 
     private static let headerBytes = 16
-    /// Tables that are set apart, as a remux changes some of them and not others.
+    /// Larger tables get hints of their own, because a remux changes some of them and not others.
     private static let leastTableBytes: UInt64 = 4096
     private static let mostLevels = 8
 
     private var state = State.header
     private var position: UInt64
-    /// The ends of the boxes around this place.
+    /// The ends of the boxes that contain `position`.
     private var ends: [UInt64] = []
-    /// Whether the file's brand says that items lie in `mdat`.
+    /// True if the file's brand says that items lie in `mdat`.
     private var hasItems = false
     private var hasSeenMeta = false
-    /// Where the payload began whose items are still unknown.
+    /// The start of the payload whose items are still unknown.
     private var held: UInt64?
 
     init(start: UInt64) { position = start }
@@ -39,7 +40,7 @@ struct BoxParser: HintParser {
         }
     }
 
-    /// EXIF and XMP change, what is around them does not.
+    /// Sets an EXIF or XMP item apart, because it may change while the bytes around it stay.
     private func setItemApart(_ range: Range<UInt64>, _ hints: inout HintList) {
         hints.cut(at: range.lowerBound, .metadata)
         hints.cut(at: range.upperBound, .payload)
@@ -53,7 +54,7 @@ struct BoxParser: HintParser {
 
     private mutating func parseHeader(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         guard let box = Box(window), box.end <= ends.last ?? .max else {
-            // A length that goes too far, or no box at all. Boxes of some makers hold something else.
+            // The length is too large, or this is not a box. Some makers' boxes hold something else.
             if let end = ends.last { return next(at: end) }
             hints.cutIfFar(at: position, .payload)
             return .done
@@ -94,7 +95,7 @@ struct BoxParser: HintParser {
 private struct Box {
     enum Kind { case payload, container, items, brand, other }
 
-    /// Where its content begins, behind the header.
+    /// The start of the content, after the header.
     var content: UInt64
     var end: UInt64
     var kind: Kind
@@ -115,7 +116,7 @@ private struct Box {
 
     private static func kind(of window: HintWindow) -> Kind {
         let payloads: [StaticString] = ["mdat", "jxlc", "jxlp", "jp2c"]
-        // `mpvd` is Samsung's: a film within a picture.
+        // `mpvd` is Samsung's box for a film within a picture.
         let containers: [StaticString] = ["moov", "trak", "mdia", "minf", "stbl", "udta", "mpvd"]
         if payloads.contains(where: { window.has($0, at: 4) }) { return .payload }
         if containers.contains(where: { window.has($0, at: 4) }) { return .container }

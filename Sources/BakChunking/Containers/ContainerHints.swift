@@ -1,15 +1,15 @@
-// ContainerHints: runs the parsers over a file that passes by, and knows up to where all cuts are known.
+// ContainerHints: runs the parsers over a file as it is read, and tracks the offset up to which all cuts are known.
 //
-// Always holds: hints follow from the content alone; `settled` never decreases and lies at most `largestHold` or a
-// window behind what has been read; parsing costs a bounded number of steps for each byte of the file. Whatever
-// is odd ends the hints, silently: the rest of the file is cut as if it had no structure.
+// Always holds: hints follow from the content alone. `settled` never decreases. It is at most `largestHold` or one
+// window behind the bytes that have been read. The number of parser steps for each byte is bounded. Any irregularity
+// silently ends the hints: the rest of the file is cut as if it had no structure.
 
 struct ContainerHints {
-    /// A longer window is refused.
+    /// The longest window that a parser may request.
     static let largestWindow = 128 << 10
-    /// The most that may be read beyond a place before it is cut.
+    /// The largest number of bytes that may be read beyond a place before it is cut.
     static let largestHold: UInt64 = 4 << 20
-    /// Deeper containers are payload.
+    /// The deepest nesting; containers below it are payload.
     private static let mostNested = 4
     private static let stepAllowance: UInt64 = 512
     private static let bytesPerStep: UInt64 = 2048
@@ -17,14 +17,14 @@ struct ContainerHints {
     private struct Level {
         var parser: any HintParser
         var request: HintRequest
-        /// Where the container ends at the latest.
+        /// The latest possible end of the container.
         var end: UInt64
     }
 
     private var levels: [Level]
     private var steps: UInt64 = 0
     private(set) var list = HintList()
-    /// All cuts before this offset are known; nothing beyond it may be cut yet.
+    /// All cuts before this offset are known. Nothing beyond it may be cut yet.
     private(set) var settled: UInt64 = 0
 
     init(_ kind: ContainerKind) {
@@ -34,11 +34,11 @@ struct ContainerHints {
 
     mutating func removeNext() { list.removeNext() }
 
-    /// Reads on.
+    /// Continues with the bytes that have been read.
     ///
     /// - Parameters:
-    ///   - bytes: the file from `offset` on, which is not beyond `settled`, as far as it has been read.
-    ///   - isLast: whether the file ends with them.
+    ///   - bytes: the part of the file that has been read, from `offset` on. `offset` is not beyond `settled`.
+    ///   - isLast: true if the file ends with these bytes.
     mutating func advance(over bytes: UnsafeRawBufferPointer, from offset: UInt64, isLast: Bool) {
         let end = offset + UInt64(bytes.count)
         guard settled < end || isLast else { return }
@@ -46,7 +46,7 @@ struct ContainerHints {
         while let level = levels.last {
             let isAhead = Self.start(level.request) >= list.floor
             guard isAhead, let window = Self.window(for: level, in: file, isLast: isLast) else {
-                // What is still wanted will never come.
+                // The requested bytes will never come.
                 if isLast || !isAhead || !isPossible(level) {
                     leave()
                     continue
@@ -62,7 +62,7 @@ struct ContainerHints {
         settled = .max
     }
 
-    /// Lets the innermost parser look at its window.
+    /// Passes the window to the innermost parser.
     private mutating func advanceParser(_ window: HintWindow) {
         let last = levels.count - 1
         let outerEnd = levels[last].end
@@ -71,17 +71,17 @@ struct ContainerHints {
         levels[last].request = request
         if case .done = request { leave() }
         guard let nested, levels.count < Self.mostNested else { return }
-        // Whoever goes back over what the inner container covers would suggest cuts where some were made already.
+        // A parser that returns to bytes of the inner container would suggest cuts in a part that is already cut.
         precondition(Self.held(request, .max) >= nested.range.upperBound, "a parser reads a part twice")
         let parser = nested.kind.parser(start: nested.range.lowerBound)
         levels.append(
             Level(parser: parser, request: parser.first, end: min(nested.range.upperBound, outerEnd)))
     }
 
-    /// Goes back to the container around this one.
+    /// Returns to the enclosing container.
     private mutating func leave() { levels.removeLast() }
 
-    /// Whether the request can ever be met.
+    /// True if the request can still be met.
     private func isPossible(_ level: Level) -> Bool {
         switch level.request {
         case .window(let offset, let count, _):
@@ -95,14 +95,15 @@ struct ContainerHints {
         }
     }
 
-    /// Counts a step; false when there have been too many for a file of this size. A search is bounded by itself.
+    /// Counts a step. Returns false after too many steps for a file of this size. Searches are not counted, because
+    /// they are bounded already.
     private mutating func step(at offset: UInt64, _ request: HintRequest) -> Bool {
         if case .search = request { return true }
         steps += 1
         return steps <= Self.stepAllowance + offset / Self.bytesPerStep
     }
 
-    /// Where the request begins; what is behind what was held may be gone.
+    /// Returns the start of the request. Bytes before the held offset may be gone.
     private static func start(_ request: HintRequest) -> UInt64 {
         switch request {
         case .window(let offset, _, _), .search(let offset, _): offset
@@ -110,7 +111,8 @@ struct ContainerHints {
         }
     }
 
-    /// Where cutting must stop until the request is met, when the file has been read up to `end`.
+    /// Returns the offset at which cutting must stop until the request is met, for a file that has been read up to
+    /// `end`.
     private static func held(_ request: HintRequest, _ end: UInt64) -> UInt64 {
         switch request {
         case .window(let offset, _, let hold):
@@ -121,7 +123,7 @@ struct ContainerHints {
         }
     }
 
-    /// What was requested, when all of it has been read.
+    /// Returns the requested window if all of it has been read.
     private static func window(for level: Level, in file: HintWindow, isLast: Bool) -> HintWindow? {
         switch level.request {
         case .window(let offset, let count, _):

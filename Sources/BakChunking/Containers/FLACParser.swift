@@ -1,5 +1,6 @@
-// FLACParser: FLAC (RFC 9639): `fLaC`, then metadata blocks: a byte of type, whose highest bit marks the last, a length
-// of three bytes, the content; then frames of sound. Pictures are set apart.
+// FLACParser: FLAC (RFC 9639). The file begins with `fLaC` and metadata blocks. Each block has a type byte, whose
+// highest bit marks the last block, a length of three bytes, and its content. Audio frames follow. Pictures are set
+// apart.
 
 struct FLACParser: HintParser {
     private static let leastPictureBytes: UInt64 = 4096

@@ -1,56 +1,56 @@
-// HintList: the cuts that parsers have suggested and the cutter has not reached yet.
+// HintList: the cuts that parsers have suggested and that the cutter has not reached yet.
 //
-// Always holds: offsets increase; none lies before what may have been cut already; there are at most
-// `allowance` hints and one more for each `bytesPerHint` bytes, so that a hostile container can neither bloat the
-// index nor slow a backup down. All of it follows from the content alone, not from how it was read.
+// Always holds: offsets increase, and none lies in a part that may have been cut already. There are at most `allowance`
+// hints, plus one for each `bytesPerHint` bytes, so a hostile container can neither bloat the index nor slow down a
+// backup. All of this follows from the content alone, not from how it is read.
 
-/// A place where the chunker restarts, and what begins there.
+/// An offset at which the chunker restarts, and the kind of bytes that begin there.
 struct Hint: Equatable {
     var offset: UInt64
-    /// What the bytes from here to the next hint are.
+    /// The kind of the bytes from here to the next hint.
     var part: ContainerPart
 }
 
-/// What a stretch of a container is: how it is best cut and compressed.
+/// The kind of a part of a container, which decides how it is cut and compressed.
 enum ContainerPart: Equatable {
-    /// Small, edited by people, and worth a codec's try: cut as general content.
+    /// Small, edited by users, and worth compressing: cut as general content.
     case metadata
-    /// What the container carries: cut and compressed as the table of signatures says of the file.
+    /// The content that the container carries: cut and compressed as the file's signature says.
     case payload
 }
 
 struct HintList {
-    /// Shorter pieces are not worth a chunk of their own, unless what follows must begin one.
+    /// Shorter pieces are not worth a chunk of their own, unless the bytes after them must begin one.
     static let leastPieceBytes: UInt64 = 512
-    /// What programs leave between two values, so that the second is aligned.
+    /// The largest padding that programs leave between two values to align the second.
     private static let mostFillBytes: UInt64 = 16
     private static let allowance: UInt64 = 16
     private static let bytesPerHint: UInt64 = 64 << 10
 
     private var hints: [Hint] = []
-    /// The last hint that has been taken out, or the start of the file.
+    /// The offset of the last hint that was removed, or the start of the file.
     private var passed: UInt64 = 0
     private var accepted: UInt64 = 0
-    /// Hints below were suggested too late.
+    /// A hint below this offset comes too late.
     var floor: UInt64 = 0
 
-    /// The next place where the chunker restarts.
+    /// The next hint.
     var next: Hint? { hints.first }
 
     mutating func removeNext() { passed = hints.removeFirst().offset }
 
-    /// Suggests a cut that is worth a short piece before it: the start of a payload, or its end.
+    /// Suggests a cut at the start or end of a payload, even if it leaves a short piece before it.
     mutating func cut(at offset: UInt64, _ part: ContainerPart) { insert(Hint(offset: offset, part: part)) }
 
-    /// Suggests a cut unless there is one shortly before.
+    /// Suggests a cut unless another one is shortly before it.
     mutating func cutIfFar(at offset: UInt64, _ part: ContainerPart) {
         let before = hints.last { $0.offset <= offset }?.offset
         let isFar = offset - min(before ?? passed, offset) >= Self.leastPieceBytes
         if isFar || before == offset { cut(at: offset, part) }
     }
 
-    /// Suggests a cut exactly where something begins that is moved as a whole; what fills the room between it and a cut
-    /// just before goes with what is there.
+    /// Suggests a cut exactly at the start of a value that programs move as a whole. If a cut lies just before it, this
+    /// cut replaces it, and the padding between them goes with the bytes before.
     mutating func cutExactly(at offset: UInt64, _ part: ContainerPart) {
         if let last = hints.lastIndex(where: { $0.offset <= offset }), hints[last].part == part,
             offset - hints[last].offset <= Self.mostFillBytes
@@ -61,7 +61,7 @@ struct HintList {
         cut(at: offset, part)
     }
 
-    /// Sets a stretch apart from the metadata around it, as it stays when they are edited.
+    /// Sets a range apart from the metadata around it, because it stays the same when they are edited.
     mutating func setApart(_ range: Range<UInt64>, _ part: ContainerPart) {
         cutIfFar(at: range.lowerBound, part)
         cut(at: range.upperBound, .metadata)

@@ -1,20 +1,20 @@
-// HintParser: what the parsers of containers have in common. A parser is a state machine that asks for a window of
-// the file, is given exactly that, suggests cuts, and asks for the next. It never sees how the file was read, so
-// its hints cannot depend on that.
+// HintParser: the interface of the container parsers. A parser is a state machine: it requests a window of the file,
+// receives exactly that window, suggests cuts, and makes the next request. It never sees how the file is read, so its
+// hints cannot depend on that.
 
-/// What a parser wants to see next.
+/// A parser's next request.
 enum HintRequest {
-    /// `count` bytes at `offset`. Until they are seen, nothing from `hold` on is cut.
+    /// `count` bytes at `offset`. Until the parser has seen them, nothing from `hold` on is cut.
     case window(offset: UInt64, count: Int, hold: UInt64)
-    /// Whatever there is from `offset` on, `least` bytes at least, to look for something in it. What a parser finds
-    /// must not depend on how much it is given.
+    /// All available bytes from `offset` on, at least `least`, for a search. The result of the search must not depend
+    /// on how many bytes there are.
     case search(offset: UInt64, least: Int)
     /// The last bytes of the file from `offset` on, up to `count`.
     case tail(offset: UInt64, count: Int)
-    /// Nothing: the rest of the file, or of the part that was left to it, has no structure to follow.
+    /// No further request: the rest of the file, or of the nested container, has no known structure.
     case done
 
-    /// A window that holds nothing back but itself.
+    /// Returns a request for a window that holds back only the window itself.
     static func at(_ offset: UInt64, _ count: Int) -> HintRequest {
         .window(offset: offset, count: count, hold: offset)
     }
@@ -22,32 +22,32 @@ enum HintRequest {
 
 /// Reads the structure of one kind of container.
 protocol HintParser {
-    /// Begins with the container's first byte at `start` of the file.
+    /// Starts a parser for a container whose first byte is at `start` in the file.
     init(start: UInt64)
     /// The first request.
     var first: HintRequest { get }
-    /// Looks at what was requested and says what is wanted next. It asks for offsets that never decrease.
+    /// Parses the requested window and returns the next request. The offsets of requests never decrease.
     mutating func parse(_ window: HintWindow, _ hints: inout HintList, _ nested: inout NestedContainer?)
         -> HintRequest
 }
 
-/// A container within another. The parser that finds it is asked again behind it.
+/// A container within another. The outer parser continues after it.
 struct NestedContainer {
     var kind: ContainerKind
     var range: Range<UInt64>
 }
 
-/// The containers whose structure is known.
+/// The kinds of containers that bakstore can parse.
 public enum ContainerKind: String, Sendable, CaseIterable {
-    /// JPEG, with what cameras append to it.
+    /// JPEG, including data that cameras append.
     case jpeg
-    /// ISO base media and QuickTime: MP4, MOV, 3GP, HEIC, AVIF, CR3; JPEG XL and JPEG 2000 use the same boxes.
+    /// ISO base media and QuickTime: MP4, MOV, 3GP, HEIC, AVIF, CR3. JPEG XL and JPEG 2000 use the same boxes.
     case boxes
     /// PNG.
     case png
     /// RIFF: WebP, AVI.
     case riff
-    /// TIFF, DNG and raw pictures that are built alike.
+    /// TIFF, DNG and raw pictures with the same structure.
     case tiff
     /// Fujifilm's raw pictures.
     case raf

@@ -1,48 +1,49 @@
-// HintWindow: a stretch of a file as a hint parser sees it. Every read is bounds-checked and gives nil outside, so a
-// parser of hostile bytes needs no checks of its own and cannot trap: sums of what it reads stay within 64 bits,
-// because offsets stay under `largestOffset` and numbers are read with at most 32 bits, or refused above it.
+// HintWindow: the part of a file that a hint parser sees. Every read is bounds-checked and returns nil outside, so a
+// parser of hostile bytes needs no checks of its own and cannot trap. Sums of the numbers that it reads fit in 64 bits:
+// offsets stay below `largestOffset`, and numbers are read with at most 32 bits or refused above it.
 
 import CKernels
 import Glibc
 
-/// Bytes of a file, and where in the file they are. It borrows the memory.
+/// Bytes of a file and their offset in it. The window borrows the memory.
 struct HintWindow {
-    /// No file is longer; what a container says beyond it is nonsense.
+    /// The limit of offsets. No file is longer, so a container's larger numbers are nonsense.
     static let largestOffset = UInt64(1) << 62
 
     let bytes: UnsafeRawBufferPointer
-    /// Where `bytes` begin in the file.
+    /// The offset of `bytes` in the file.
     let offset: UInt64
 
     var count: Int { bytes.count }
-    /// Where they end in the file.
+    /// The end of `bytes` in the file.
     var end: UInt64 { offset + UInt64(bytes.count) }
 
-    /// The byte at a place in the window.
+    /// Returns the byte at a place in the window.
     func byte(_ place: Int) -> UInt8? {
         place >= 0 && place < bytes.count ? bytes[place] : nil
     }
 
-    /// Two bytes, most significant first unless `isLittle`.
+    /// Reads two bytes, most significant first unless `isLittle`.
     func u16(_ place: Int, isLittle: Bool = false) -> Int? {
         guard let value = load(place, UInt16.self) else { return nil }
         return Int(isLittle ? value.byteSwapped : value)
     }
 
-    /// Four bytes, most significant first unless `isLittle`.
+    /// Reads four bytes, most significant first unless `isLittle`.
     func u32(_ place: Int, isLittle: Bool = false) -> UInt64? {
         guard let value = load(place, UInt32.self) else { return nil }
         return UInt64(isLittle ? value.byteSwapped : value)
     }
 
-    /// Eight bytes, most significant first unless `isLittle`; nil also for what no file can hold.
+    /// Reads eight bytes, most significant first unless `isLittle`. Also returns nil for a number that is too large for
+    /// any file.
     func u64(_ place: Int, isLittle: Bool = false) -> UInt64? {
         guard let raw = load(place, UInt64.self) else { return nil }
         let value = isLittle ? raw.byteSwapped : raw
         return value < Self.largestOffset ? value : nil
     }
 
-    /// Whether `text` is at a place.
+    /// True if `text` is at `place`.
     func has(_ text: StaticString, at place: Int) -> Bool {
         guard place >= 0, place <= bytes.count - text.utf8CodeUnitCount else { return false }
         return text.withUTF8Buffer { text in
@@ -51,7 +52,7 @@ struct HintWindow {
         }
     }
 
-    /// Whether `text` is anywhere.
+    /// True if `text` is anywhere in the window.
     func contains(_ text: StaticString) -> Bool {
         var place = 0
         while let found = first(text.utf8Start.pointee, from: place) {
@@ -61,7 +62,7 @@ struct HintWindow {
         return false
     }
 
-    /// The first place from `place` on that holds `byte`.
+    /// Returns the first place at or after `place` that holds `byte`.
     func first(_ byte: UInt8, from place: Int) -> Int? {
         guard let base = bytes.baseAddress, place < bytes.count,
             let found = memchr(base + place, Int32(byte), bytes.count - place)
@@ -69,7 +70,7 @@ struct HintWindow {
         return UnsafeRawPointer(found) - base
     }
 
-    /// The first place from `place` on that holds two bytes, one after the other.
+    /// Returns the first place at or after `place` that holds the two bytes in a row.
     func first(_ byte: UInt8, _ next: UInt8, from place: Int) -> Int? {
         guard let base = bytes.baseAddress, place < bytes.count else { return nil }
         let start = base.assumingMemoryBound(to: UInt8.self) + place
@@ -77,7 +78,7 @@ struct HintWindow {
         return found < bytes.count ? found : nil
     }
 
-    /// A part of the window, cut to what is there.
+    /// Returns a part of the window, limited to the bytes that it has.
     func part(from place: Int, count: Int) -> HintWindow {
         let start = min(max(place, 0), bytes.count)
         let end = min(start + max(count, 0), bytes.count)

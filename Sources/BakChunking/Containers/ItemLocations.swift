@@ -1,12 +1,12 @@
-// ItemLocations: where the EXIF and XMP items of a HEIC or AVIF lie, by the boxes `iinf` and `iloc` in its `meta`
-// (ISO/IEC 14496-12, 8.11).
+// ItemLocations: finds the EXIF and XMP items of a HEIC or AVIF from the boxes `iinf` and `iloc` in its `meta` (ISO/IEC
+// 14496-12, 8.11).
 
 enum ItemLocations {
     private static let mostItems = 32
     private static let metaHeaderBytes = 12
     private static let boxHeaderBytes = 8
 
-    /// The ranges in the file of the metadata items that a `meta` box, which fills the window, tells of.
+    /// Returns the file ranges of the metadata items that a `meta` box lists. The box fills the window.
     static func metadataRanges(in meta: HintWindow) -> [Range<UInt64>] {
         let boxes = children(of: meta, from: metaHeaderBytes)
         guard let information = boxes.first(where: { $0.has("iinf", at: 4) }),
@@ -16,7 +16,7 @@ enum ItemLocations {
         return wanted.isEmpty ? [] : ranges(locations, of: wanted)
     }
 
-    /// The boxes in a box from `place` on; what does not fit ends the list.
+    /// Returns the boxes in a box from `place` on. A box that does not fit ends the list.
     private static func children(of window: HintWindow, from place: Int) -> [HintWindow] {
         var boxes: [HintWindow] = []
         var place = place
@@ -29,9 +29,9 @@ enum ItemLocations {
         return boxes
     }
 
-    /// The numbers of the items that are EXIF or MIME.
+    /// Returns the numbers of the items of type EXIF or MIME.
     private static func metadataItems(_ information: HintWindow) -> Set<UInt64> {
-        // Version 0 counts entries with two bytes, later ones with four.
+        // Version 0 has an entry count of two bytes, later versions one of four.
         let first = information.byte(boxHeaderBytes) == 0 ? 14 : 16
         var items: Set<UInt64> = []
         for entry in children(of: information, from: first) where items.count < mostItems {
@@ -44,13 +44,13 @@ enum ItemLocations {
         return items
     }
 
-    /// The extents of the items in `wanted` that are counted from the file's start.
+    /// Returns the extents of the items in `wanted` whose offsets count from the start of the file.
     private static func ranges(_ box: HintWindow, of wanted: Set<UInt64>) -> [Range<UInt64>] {
         guard let version = box.byte(8), version <= 2, let sizes = box.u16(12) else { return [] }
         let (offsetBytes, lengthBytes) = (sizes >> 12, sizes >> 8 & 15)
         let (baseBytes, indexBytes) = (sizes >> 4 & 15, version == 0 ? 0 : sizes & 15)
         var cursor = Cursor(window: box, place: 14)
-        // Extents without a length tell nothing, and any number of them would fit.
+        // Extents without a length say nothing, and any number of them would fit.
         guard lengthBytes > 0, let count = cursor.number(version == 2 ? 4 : 2) else { return [] }
         var ranges: [Range<UInt64>] = []
         for _ in 0..<count {
@@ -75,7 +75,7 @@ enum ItemLocations {
         let window: HintWindow
         var place: Int
 
-        /// The next number of 0, 2, 4 or 8 bytes, below 2^60 so that three of them may be added.
+        /// Reads the next number of 0, 2, 4 or 8 bytes. It must be below 2^60, so that three of them can be added.
         mutating func number(_ byteCount: Int) -> UInt64? {
             defer { place += byteCount }
             let value: UInt64?

@@ -1,37 +1,37 @@
-// JPEGParser: JPEG (ITU-T T.81) as cameras write it: segments, of which APPn and COM are what people edit; tables;
-// scans; and behind the image previews and gain maps (CIPA DC-007, MPF), or the MP4 of a motion photo.
+// JPEGParser: JPEG (ITU-T T.81) as cameras write it. It has segments, of which users edit APPn and COM, then tables and
+// scans. After the image may come previews and gain maps (CIPA DC-007, MPF), or the MP4 of a motion photo.
 //
-// The payload begins with the first table that no APPn or COM follows, and goes to the end of the image. The scan is
-// only searched for that end when the metadata announce that something comes behind it.
+// The payload begins with the first table after the last APPn or COM, and ends with the image. The parser searches the
+// scan for that end only if the metadata announce more data after the image.
 
 struct JPEGParser: HintParser {
     private enum State {
         case start
         /// At a marker.
         case marker
-        /// At a segment that is looked into.
+        /// At a segment whose content is parsed.
         case segment
-        /// In a scan, whose end is looked for.
+        /// In a scan, searching for its end.
         case scan
-        /// Behind an image.
+        /// After an image.
         case behind
     }
 
     private static let markerBytes = 4
-    /// Shorter segments are not looked into, nor set apart.
+    /// Shorter segments are neither parsed nor set apart.
     private static let leastSegmentBytes = 2048
     private static let mostFillBytes = 16
-    /// Cameras align what they append, but not further than this.
+    /// The largest gap before appended data. Cameras align such data, but not further than this.
     private static let largestGapBytes: UInt64 = 64 << 10
 
     private let start: UInt64
     private var state = State.start
     private var position: UInt64
     private var fillBytes = 0
-    /// Where the tables begin that come before a scan.
+    /// The start of the tables before a scan.
     private var tables: UInt64?
     private var announcesMore = false
-    /// Where the image ends, if the metadata tell.
+    /// The end of the image, if the metadata contain it.
     private var announcedEnd: UInt64?
 
     init(start: UInt64) {
@@ -90,7 +90,7 @@ struct JPEGParser: HintParser {
         }
     }
 
-    /// Sets apart what stays the same in a segment when others are edited.
+    /// Sets apart the parts of a segment that stay the same when others are edited.
     private mutating func parseSegment(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         let content = window.part(from: 4, count: window.count - 4)
         if content.has("Exif\0", at: 0) {
@@ -114,10 +114,10 @@ struct JPEGParser: HintParser {
         return next(at: window.end)
     }
 
-    /// Looks for the end marker; it cannot be part of entropy-coded data.
+    /// Searches for the end marker, which cannot be part of entropy-coded data.
     private mutating func searchEnd(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         guard let found = window.first(0xff, 0xd9, from: 0) else {
-            // Its first byte may be the last that has been read.
+            // The last byte that was read may be the marker's first byte.
             return .search(offset: window.end - 1, least: 2)
         }
         position = window.offset + UInt64(found) + 2
@@ -126,7 +126,7 @@ struct JPEGParser: HintParser {
         return .at(position, 12)
     }
 
-    /// Looks what follows an image: another, a film, or zeros before either.
+    /// Checks what follows an image: another image, a film, or zeros before either.
     private mutating func parseBehind(
         _ window: HintWindow, _ hints: inout HintList, _ nested: inout NestedContainer?
     ) -> HintRequest {
@@ -134,7 +134,7 @@ struct JPEGParser: HintParser {
         if window.u16(0) == 0xffd8, window.byte(2) == 0xff {
             hints.cut(at: window.offset, .metadata)
             self = JPEGParser(start: window.offset)
-            // Whatever follows one appended image may be another.
+            // More images may follow one appended image.
             announcesMore = true
             return first
         }

@@ -1,5 +1,5 @@
-// MPEGAudioParser: MP3 and its like: an ID3v2 tag (id3.org, 2.2 to 2.4) at the start, whose pictures are set apart,
-// frames of sound, and at the end perhaps an APE tag and an ID3v1 tag of 128 bytes.
+// MPEGAudioParser: MP3 and similar formats. The file begins with an ID3v2 tag (id3.org, 2.2 to 2.4), whose pictures are
+// set apart. Audio frames follow. An APE tag and an ID3v1 tag of 128 bytes may come at the end.
 
 struct MPEGAudioParser: HintParser {
     private enum State { case tag, frame, end }
@@ -34,7 +34,7 @@ struct MPEGAudioParser: HintParser {
             hints.cut(at: tagEnd, .payload)
             return frame(at: window.end)
         case .frame:
-            // A tag's frames have a letter or digit first; padding has not.
+            // A frame in a tag begins with a letter or digit. Padding does not.
             guard let byteCount = version == 4 ? Self.sevenBits(window, at: 4) : window.u32(4),
                 byteCount > 0, window.byte(0)! >= 0x30
             else { return sound() }
@@ -62,11 +62,11 @@ struct MPEGAudioParser: HintParser {
         return .tail(offset: tagEnd, count: Self.tailBytes)
     }
 
-    /// How many of the last bytes are tags; nil for none.
+    /// Returns the length of the tags at the end; nil if there are none.
     private static func tagBytes(atEndOf window: HintWindow) -> UInt64? {
         var rest = window.count
         if window.has("TAG", at: rest - 128) { rest -= 128 }
-        // An APE tag's footer of 32 bytes tells the length of what is before it, itself included.
+        // The footer of an APE tag has 32 bytes. It contains the length of the tag up to and including the footer.
         if window.has("APETAGEX", at: rest - 32), let count = window.u32(rest - 20, isLittle: true),
             let flags = window.u32(rest - 12, isLittle: true), count <= UInt64(rest)
         {
@@ -76,7 +76,7 @@ struct MPEGAudioParser: HintParser {
         return rest == window.count ? nil : UInt64(window.count - rest)
     }
 
-    /// A number of 28 bits, seven in each byte.
+    /// Reads a number of 28 bits, seven in each byte.
     private static func sevenBits(_ window: HintWindow, at place: Int) -> UInt64? {
         guard let value = window.u32(place), value & 0x8080_8080 == 0 else { return nil }
         return value & 0x7f | value >> 1 & 0x3f80 | value >> 2 & 0x1f_c000 | value >> 3 & 0xfe0_0000

@@ -1,5 +1,5 @@
-// RAFParser: Fujifilm's raw pictures: a head of big-endian offsets and lengths: at 84 of a JPEG with the metadata,
-// at 92 of the sensor's description, at 100 of the samples.
+// RAFParser: Fujifilm's raw pictures. The header has big-endian offsets and lengths: at 84 those of a JPEG with the
+// metadata, at 92 those of the sensor's description, at 100 those of the samples.
 
 struct RAFParser: HintParser {
     private let start: UInt64

@@ -1,6 +1,6 @@
-// RIFFParser: RIFF: a head of 12 bytes, then chunks: a type of four bytes, a length of four, least significant byte
-// first, the content, a byte more where the length is odd. In a WebP ICCP, EXIF and XMP are metadata; in an AVI all
-// but the list `movi` is. Sound files (WAVE) are not compressed and are general content as a whole.
+// RIFFParser: RIFF. After a header of 12 bytes come chunks: a type of four bytes, a little-endian length of four, the
+// content, and a padding byte if the length is odd. In a WebP, ICCP, EXIF and XMP are metadata. In an AVI, everything
+// but the list `movi` is. Audio files (WAVE) are not compressed and are cut as general content.
 
 struct RIFFParser: HintParser {
     private static let metadataTypes: [StaticString] = [

@@ -1,8 +1,8 @@
-// TIFFDirectory: the directories of TIFF 6.0 (and of EXIF and MPF, which are built alike) as far as they tell where
-// large values lie. A directory is a count of two bytes, entries of 12 bytes, and the offset of the next; offsets
-// count from the header, `II` or `MM`. BigTIFF has wider fields and is not followed.
+// TIFFDirectory: the directories of TIFF 6.0, and of EXIF and MPF, which have the same structure. The parsers use them
+// to find large values. A directory has a count of two bytes, entries of 12 bytes, and the offset of the next
+// directory. Offsets count from the header, `II` or `MM`. BigTIFF has wider fields and is not parsed.
 
-/// Where a TIFF's offsets begin, and its byte order.
+/// The base of a TIFF's offsets, and its byte order.
 struct TIFFHeader {
     /// The header's own offset in the file.
     let base: UInt64
@@ -12,7 +12,7 @@ struct TIFFHeader {
 
     static let byteCount = 8
 
-    /// Reads a header at the window's start; nil when there is none. Raw formats have magic numbers of their own.
+    /// Reads a header at the window's start; nil if there is none. Raw formats have their own magic numbers.
     init?(_ window: HintWindow) {
         guard window.has("II", at: 0) || window.has("MM", at: 0) else { return nil }
         base = window.offset
@@ -28,16 +28,16 @@ struct TIFFHeader {
 struct TIFFDirectory {
     static let mostEntries = 512
     private static let entryBytes = 12
-    /// Smaller values are left with their directory.
+    /// Smaller values stay with their directory.
     private static let leastLargeBytes: UInt64 = 2048
 
     struct Entry {
         var tag: Int
         var type: Int
         var count: UInt64
-        /// The value when it fits, or its offset from the header.
+        /// The value if it fits, otherwise its offset from the header.
         var value: UInt64
-        /// The value's length in bytes; 0 for types that are not known.
+        /// The value's length in bytes; 0 for unknown types.
         var byteCount: UInt64 {
             let sizes: [UInt64] = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4]
             return type < sizes.count ? count * sizes[type] : 0
@@ -49,10 +49,10 @@ struct TIFFDirectory {
     /// The next directory's offset from the header; 0 for none.
     private(set) var next: UInt64 = 0
 
-    /// How many bytes a directory of `count` entries takes.
+    /// Returns the size in bytes of a directory with `count` entries.
     static func byteCount(_ count: Int) -> Int { 2 + count * entryBytes + 4 }
 
-    /// Reads a directory at `place` of a window; nil when it is not wholly there or has too many entries.
+    /// Reads a directory at `place` in a window; nil if it is incomplete there or has too many entries.
     init?(_ window: HintWindow, at place: Int, isLittle: Bool) {
         guard let count = window.u16(place, isLittle: isLittle), count > 0, count <= Self.mostEntries else {
             return nil
@@ -65,7 +65,7 @@ struct TIFFDirectory {
                 let value = window.u32(at + 8, isLittle: isLittle)
             else { return nil }
             var entry = Entry(tag: tag, type: type, count: number, value: value)
-            // A short value stands in the first two bytes of the field.
+            // A short value occupies the first two bytes of the field.
             if type == 3, number == 1, let short = window.u16(at + 8, isLittle: isLittle) {
                 entry.value = UInt64(short)
             }
@@ -74,12 +74,12 @@ struct TIFFDirectory {
         next = window.u32(place + 2 + count * Self.entryBytes, isLittle: isLittle) ?? 0
     }
 
-    /// The single number that an entry holds.
+    /// Returns the value of an entry that has a single number.
     func number(_ tag: Int) -> UInt64? {
         entries.first { $0.tag == tag && $0.count == 1 && !$0.isOutside }?.value
     }
 
-    /// Where its only picture lies, compressed or in one strip, as an offset from the header and a length.
+    /// The offset from the header and the length of the directory's only picture, which is compressed or in one strip.
     var picture: (offset: UInt64, byteCount: UInt64)? {
         guard let offset = number(0x0201) ?? number(0x0111), let count = number(0x0202) ?? number(0x0117)
         else { return nil }
@@ -88,10 +88,11 @@ struct TIFFDirectory {
 }
 
 extension TIFFDirectory {
-    /// The large values (maker notes, thumbnails) of an EXIF structure that fills `window`, ascending and disjoint.
+    /// Returns the large values (maker notes, thumbnails) of an EXIF structure that fills `window`, ascending and
+    /// disjoint.
     static func largeParts(of window: HintWindow) -> [(range: Range<UInt64>, part: ContainerPart)] {
         guard let header = TIFFHeader(window) else { return [] }
-        // A preview within maker notes is often moved when they are written again, so it is found by its markers.
+        // A preview within maker notes often moves when a program rewrites them, so it is found by its markers.
         let pictures = window.embeddedPictures.filter { $0.count >= leastLargeBytes }
         var found: [(range: Range<UInt64>, part: ContainerPart)] = pictures.map { ($0, .payload) }
         func note(_ offset: UInt64, _ byteCount: UInt64) {
@@ -125,7 +126,7 @@ extension TIFFDirectory {
         }
     }
 
-    /// The length of the first picture of a file, as the index of an MPF segment (CIPA DC-007) has it.
+    /// Returns the length of a file's first picture, from the index of an MPF segment (CIPA DC-007).
     static func firstPictureBytes(ofMultiPicture window: HintWindow) -> UInt64? {
         guard let header = TIFFHeader(window), header.firstDirectory < UInt64(window.count),
             let index = TIFFDirectory(
@@ -141,7 +142,7 @@ extension TIFFDirectory {
 extension HintWindow {
     private static let mostPictures = 4
 
-    /// JPEGs within the window, each from its start to its end marker.
+    /// The JPEGs within the window, each from its start marker to its end marker.
     fileprivate var embeddedPictures: [Range<UInt64>] {
         var found: [Range<UInt64>] = []
         var place = 0

@@ -1,35 +1,35 @@
-// TIFFParser: TIFF, DNG and the raw formats built alike (NEF, ARW, CR2, PEF, RW2, ORF). Directories may lie anywhere;
-// only those ahead are followed. Pictures (strips, tiles, previews) are payload from the first of each on, and
-// metadata begin again at each directory.
+// TIFFParser: TIFF, DNG and raw formats with the same structure (NEF, ARW, CR2, PEF, RW2, ORF). Directories may lie
+// anywhere; the parser follows only those further on. A picture's payload begins at its first strip, tile or preview.
+// Metadata begin again at each directory.
 
 struct TIFFParser: HintParser {
-    /// Something to look at further on.
+    /// A place further on that the parser must read.
     private struct Place: Equatable {
-        /// A directory, or a number of a list: where the first strip of a picture begins, where its last one does, and
-        /// how many bytes that has.
+        /// A directory, or a number in a list: the start of a picture's first strip, the start of its last strip, or
+        /// the last strip's length.
         enum Kind { case directory, firstOffset, lastOffset, lastCount }
         var offset: UInt64
         var kind: Kind
-        /// How many bytes there are to look at; what a directory has is told by its first two.
+        /// The number of bytes to read. The first two bytes of a directory determine its size.
         var byteCount = 2
-        /// Whose number it is, in `lastStrips`.
+        /// The index in `lastStrips` of the picture that the number belongs to.
         var picture = 0
     }
 
     private static let leastPictureBytes: UInt64 = 2048
     private static let mostPlaces = 32
-    /// What an edit of metadata writes anew: XMP, IPTC, Photoshop's resources.
+    /// The tags that programs rewrite when they edit metadata: XMP, IPTC, Photoshop's resources.
     private static let edited: Set<Int> = [0x02bc, 0x83bb, 0x8649]
 
     private let start: UInt64
     private var header: TIFFHeader?
-    /// What is to be looked at, ascending.
+    /// The places to read, ascending.
     private var places: [Place] = []
     private var seen: Set<UInt64> = []
     private var directoryCount = 0
-    /// What is known of the last strip or tile of each picture with several: behind it metadata begin again.
+    /// The known numbers of the last strip or tile of each picture that has several. Metadata begin again after it.
     private var lastStrips: [(offset: UInt64?, byteCount: UInt64?)] = []
-    /// Small files are held until all is known, as their directories often come last.
+    /// The held offset. Small files are held until all is known, because their directories often come last.
     private var held: UInt64
 
     init(start: UInt64) {
@@ -48,7 +48,7 @@ struct TIFFParser: HintParser {
             look(at: header.firstDirectory, .directory)
             return next()
         }
-        // What lies behind is gone when it was not worth holding any longer.
+        // Bytes further back than `largestHold` are not held any longer, so they are gone.
         if window.offset - held > ContainerHints.largestHold { held = window.offset }
         guard let place = places.first else { return .done }
         switch place.kind {
@@ -80,7 +80,7 @@ struct TIFFParser: HintParser {
         return next()
     }
 
-    /// Takes a number of a list.
+    /// Handles a number from a list.
     private mutating func note(_ number: UInt64, _ place: Place, _ hints: inout HintList) {
         switch place.kind {
         case .firstOffset: return picture(at: number, &hints)
@@ -102,7 +102,7 @@ struct TIFFParser: HintParser {
             hold: min(held, place.offset))
     }
 
-    /// Notes what a directory refers to.
+    /// Notes the places that a directory refers to.
     private mutating func follow(_ directory: TIFFDirectory, _ hints: inout HintList) {
         if directory.next != 0 { look(at: directory.next, .directory) }
         lastStrips.append((nil, nil))
@@ -127,7 +127,7 @@ struct TIFFParser: HintParser {
                     if Self.edited.contains(entry.tag) {
                         hints.cutIfFar(at: offset, .metadata)
                     } else {
-                        // Maker notes and profiles in one piece.
+                        // Maker notes and profiles stay in one piece.
                         hints.cutExactly(at: offset, .metadata)
                     }
                     hints.cut(at: offset + entry.byteCount, .metadata)
@@ -144,7 +144,7 @@ struct TIFFParser: HintParser {
         if let header { hints.cut(at: header.base + offset, .payload) }
     }
 
-    /// Looks at the last number of a list, of two or four bytes each.
+    /// Requests the last number of a list with numbers of two or four bytes.
     private mutating func lookAtLast(of entry: TIFFDirectory.Entry, _ kind: Place.Kind) {
         guard entry.type == 3 || entry.type == 4 else { return }
         let byteCount = entry.type == 3 ? 2 : 4

@@ -1,6 +1,6 @@
-// ZIPParser: ZIP (APPNOTE 6.3): members one after the other, each a local header of 30 bytes, its name, its extra
-// field and its data; then the directory. A member whose header does not tell its length ends the hints. A member
-// that is stored as it is may be a container itself, and is cut as the same file outside of the archive is.
+// ZIPParser: ZIP (APPNOTE 6.3). Members come one after the other, each with a local header of 30 bytes, its name, its
+// extra field and its data. The central directory follows. A member whose header lacks its length ends the hints. A
+// member that is stored uncompressed may be a container itself, and is cut like the same file outside the archive.
 
 struct ZIPParser: HintParser {
     private enum State { case header, extra, content }
@@ -71,7 +71,7 @@ struct ZIPParser: HintParser {
         return .at(range.lowerBound, ContentClass.sniffByteCount)
     }
 
-    /// The member's length from the extra field that long members have.
+    /// Returns the member's length from the extra field of long members.
     private static func longLength(_ extra: HintWindow) -> UInt64? {
         var place = 0
         while let kind = extra.u16(place, isLittle: true), let count = extra.u16(place + 2, isLittle: true) {

@@ -1,31 +1,31 @@
-// ContentClass: what kind of content a file holds, judged by its first bytes and never by its name. The
-// answer only steers sizes and codecs; a wrong one costs space or time and nothing else.
+// ContentClass: the class of a file's content, judged by its first bytes and never by its name. It affects only sizes
+// and codecs, so a wrong class costs only space or time.
 
-/// Which chunk sizes suit a file. The raw values are stored.
+/// The class of chunk sizes that suits a file. The raw values are stored.
 public enum ContentClass: UInt8, Sendable, CaseIterable {
-    /// Databases, text, bitmaps, mail: edits change small parts of it.
+    /// Databases, text, bitmaps, mail: edits change small parts of such a file.
     case general = 1
-    /// Pictures, video, sound, archives: large, mostly compressed, rarely edited.
+    /// Pictures, video, audio, archives: large, mostly compressed, rarely edited.
     case media = 2
 
-    /// How many bytes from a file's start settle its class.
+    /// The number of bytes at a file's start that determine its class.
     public static let sniffByteCount = 16
 
-    /// Recognises content by its first bytes. A shorter file gives fewer than `sniffByteCount`; what no
-    /// signature matches is general and not compressed.
+    /// Recognises content by its first bytes. Pass fewer than `sniffByteCount` only for a shorter file. Content that
+    /// matches no signature is general and uncompressed.
     public static func sniff(firstBytes: UnsafeRawBufferPointer) -> ContentTraits {
         for signature in Signature.all where signature.matches(firstBytes) { return signature.traits }
         return .unknown
     }
 }
 
-/// What the first bytes of a file tell about it.
+/// The properties of a file that follow from its first bytes.
 public struct ContentTraits: Hashable, Sendable {
-    /// Which chunk sizes suit it.
+    /// The class of chunk sizes that suits it.
     public var contentClass: ContentClass
-    /// Whether it is compressed already, so that a codec would only burn time.
+    /// True if it is compressed already, so that compressing it would waste time.
     public var isCompressed: Bool
-    /// The container whose structure tells where to cut.
+    /// The container format whose structure gives hints; nil if there is none.
     public var container: ContainerKind?
 
     /// Makes a record.
@@ -35,20 +35,20 @@ public struct ContentTraits: Hashable, Sendable {
         self.container = container
     }
 
-    /// What nothing is known of.
+    /// The traits of unknown content.
     static let unknown = ContentTraits(contentClass: .general, isCompressed: false)
-    /// What a container tells of its content: short, and worth a codec's try.
+    /// The traits of a container's metadata: small and worth compressing.
     static let metadata = unknown
 }
 
-/// The bytes that a kind of file starts with.
+/// The first bytes of a type of file.
 struct Signature: Sendable {
     let type: ContentType
     let traits: ContentTraits
     private let pattern: [(value: UInt8, mask: UInt8)]
 
-    /// Makes a signature from tokens separated by spaces: two hexadecimal digits, of which `.` stands for
-    /// any, or text in single quotes.
+    /// Makes a signature from tokens separated by spaces. A token is two hexadecimal digits, where `.` matches any
+    /// digit, or text in single quotes.
     private init(
         _ type: ContentType, _ pattern: String, isCompressed: Bool = true, _ container: ContainerKind? = nil
     ) {
@@ -70,7 +70,7 @@ struct Signature: Sendable {
         }
     }
 
-    /// How many bytes the signature looks at.
+    /// The number of bytes that the signature looks at.
     var byteCount: Int { pattern.count }
 
     func matches(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -81,8 +81,8 @@ struct Signature: Sendable {
         return true
     }
 
-    /// Every signature known: the one table from which sizes, codecs, hints and names follow. None contradicts
-    /// another, so their order is free.
+    /// All known signatures. Sizes, codecs, hints and names follow from this one table. No two signatures conflict, so
+    /// their order does not matter.
     static let all: [Signature] = [
         // Pictures.
         Signature(.jpeg, "FF D8 FF", .jpeg),  // JPEG
@@ -93,7 +93,7 @@ struct Signature: Sendable {
         Signature(.jpegXL, "FF 0A"),  // JPEG XL, bare codestream
         Signature(.jpegXL, "00 00 00 0C 'JXL' 20 0D 0A 87 0A", .boxes),  // JPEG XL in boxes
         Signature(.jpeg2000, "00 00 00 0C 'jP' 20 20 0D 0A 87 0A", .boxes),  // JPEG 2000
-        // Raw pictures may hold plain samples: a codec should have its try.
+        // Raw pictures may hold uncompressed samples, so compression is tried.
         Signature(.raw, "'II' 2A 00", isCompressed: false, .tiff),  // TIFF, DNG, NEF, ARW, CR2
         Signature(.raw, "'MM' 00 2A", isCompressed: false, .tiff),
         Signature(.raw, "'II' 2B 00", isCompressed: false),  // BigTIFF
@@ -104,8 +104,8 @@ struct Signature: Sendable {
         Signature(.raw, "'MMOR'", isCompressed: false, .tiff),
         Signature(.raw, "'FUJIFILMCCD-RAW'", isCompressed: false, .raf),  // Fujifilm RAF
         Signature(.raw, "'FOVb'", isCompressed: false),  // Sigma X3F
-        // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below
-        // 16 MiB starts with a zero, which keeps prose such as "The free ..." out.
+        // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below 16 MiB starts
+        // with a zero byte, which excludes prose such as "The free ...".
         Signature(.mp4, "00 .. .. .. 'ftyp'", .boxes),
         Signature(.quickTime, "00 .. .. .. 'moov'", .boxes),
         Signature(.quickTime, "00 .. .. .. 'wide'", .boxes),
@@ -117,8 +117,8 @@ struct Signature: Sendable {
         Signature(.avi, "'RIFF' .. .. .. .. 'AVI' 20", isCompressed: false, .riff),
         Signature(.windowsMedia, "30 26 B2 75 8E 66 CF 11"),  // ASF: WMV, WMA
         Signature(.mpeg, "00 00 01 BA"),  // MPEG program stream
-        // Sound. A frame sync has eleven bits only, so the headers in use are listed one by one; FF FE, the
-        // byte order mark of UTF-16, is none of them.
+        // Audio. A frame sync has only eleven bits, so the headers in use are listed one by one. FF FE, the byte-order
+        // mark of UTF-16, is not among them.
         Signature(.mp3, "'ID3' 0.", .mpegAudio),
         Signature(.mp3, "FF FB", .mpegAudio),  // MPEG-1 layer III
         Signature(.mp3, "FF FA", .mpegAudio),

@@ -1,26 +1,26 @@
-// ContentCutter: one file's way from bytes to chunks: what it is, where its container says it may be cut, and the
-// chunker between those places.
+// ContentCutter: turns one file's bytes into chunks. It recognises the content, gets hints from its container parser,
+// and runs the chunker between the hints.
 //
-// Always holds: the chunks cover the file in order, without gaps. They follow from its content, the parameters and
-// the key, never from read sizes, its name or what was backed up before. Between two hints a chunker sees nothing
-// but what is between them, as if it were a file of its own.
+// Always holds: the chunks cover the file in order, without gaps. They follow from its content, the parameters and the
+// key, never from read sizes, its name or earlier backups. The chunker treats the bytes between two hints as if they
+// were a separate file.
 
-/// The chunkers of a repository, by class of content.
+/// The chunkers of a repository, one for each content class.
 public final class ChunkerSet: Sendable {
     private let general: Chunker
     private let media: Chunker
-    /// Whether a container's structure is read; only comparisons go without.
+    /// True if containers are parsed. Only comparisons use false.
     let readsStructure: Bool
 
-    /// Makes a set. Without `readsStructure` containers are cut by content alone, which no repository is: it is for
-    /// measuring what their structure costs and gains.
+    /// Makes a set. Without `readsStructure` containers are cut by content alone. No repository is cut that way; it
+    /// serves to measure the costs and gains of hints.
     public init(general: Chunker, media: Chunker, readsStructure: Bool = true) {
         self.general = general
         self.media = media
         self.readsStructure = readsStructure
     }
 
-    /// The chunker for content of a class.
+    /// Returns the chunker for a content class.
     func chunker(for contentClass: ContentClass) -> Chunker {
         switch contentClass {
         case .general: general
@@ -28,18 +28,18 @@ public final class ChunkerSet: Sendable {
         }
     }
 
-    /// How many bytes of a file `ContentCutter.nextChunk` needs at most to find a chunk in them.
+    /// The number of bytes with which `ContentCutter.nextChunk` always finds a chunk.
     public var bytesForAChunk: Int {
         max(general.parameters.maximum, media.parameters.maximum) + Int(ContainerHints.largestHold)
             + ContainerHints.largestWindow
     }
 }
 
-/// A chunk that begins where the one before ended.
+/// A chunk that begins at the end of the one before.
 public struct ContentChunk: Equatable, Sendable {
     /// Its length in bytes.
     public var byteCount: Int
-    /// Whether its content is known to be compressed.
+    /// True if its content is known to be compressed.
     public var isCompressed: Bool
 
     /// Makes a chunk.
@@ -50,16 +50,16 @@ public struct ContentChunk: Equatable, Sendable {
 
 /// Cuts one file. Make a new one for each.
 public struct ContentCutter {
-    /// Smaller files are cut without regard to their structure: they are one chunk, and each more would cost more
-    /// than it could spare.
+    /// The smallest file whose structure is parsed. A smaller file is one chunk, because further chunks would cost more
+    /// than they could save.
     static let leastContainerBytes = 8 << 10
 
     private let chunkers: ChunkerSet
-    /// Where the next chunk begins in the file.
+    /// The start of the next chunk in the file.
     private var position: UInt64 = 0
-    /// What the file is, once its first bytes have been seen.
+    /// The traits of the file, once its first bytes have been seen.
     private var fileTraits: ContentTraits?
-    /// What the stretch from `position` to the next hint is.
+    /// The traits of the bytes from `position` to the next hint.
     private var traits = ContentTraits.unknown
     private var hints: ContainerHints?
 
@@ -69,10 +69,10 @@ public struct ContentCutter {
     /// Finds the next chunk.
     ///
     /// - Parameters:
-    ///   - bytes: what follows the last chunk, as far as it has been read.
-    ///   - isLast: whether this stretch of the file ends with them.
-    /// - Returns: the chunk at the start of `bytes`; nil when there are no bytes, or when more are needed: never with
-    ///   `ChunkerSet.bytesForAChunk` bytes or at the end.
+    ///   - bytes: the bytes after the last chunk that have been read so far.
+    ///   - isLast: true if this part of the file ends with them.
+    /// - Returns: the chunk at the start of `bytes`; nil if there are no bytes or more are needed. More are never
+    ///   needed with `ChunkerSet.bytesForAChunk` bytes or at the end.
     public mutating func nextChunk(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {
         guard !bytes.isEmpty, recognise(bytes, isLast) else { return nil }
         var end = bytes.count
@@ -94,7 +94,7 @@ public struct ContentCutter {
         return ContentChunk(byteCount: count, isCompressed: traits.isCompressed)
     }
 
-    /// Passes over a hole of the file. What follows is cut without regard to structure.
+    /// Skips a hole of the file. The rest of the file is cut without hints.
     public mutating func skipHole(_ byteCount: UInt64) {
         position += byteCount
         hints = nil
@@ -102,7 +102,7 @@ public struct ContentCutter {
         traits = fileTraits ?? .unknown
     }
 
-    /// Sees what the file is; false when that takes more bytes.
+    /// Recognises the file's content; false if that needs more bytes.
     private mutating func recognise(_ bytes: UnsafeRawBufferPointer, _ isLast: Bool) -> Bool {
         guard fileTraits == nil else { return true }
         guard isLast || bytes.count >= Self.leastContainerBytes else { return false }
@@ -116,7 +116,7 @@ public struct ContentCutter {
         return true
     }
 
-    /// Takes the hints that have been reached, once it is settled what is behind them.
+    /// Removes the hints that have been reached, once later bytes cannot change them.
     private mutating func passHints() {
         while let next = hints!.list.next, next.offset <= position, next.offset < hints!.settled {
             if next.offset == position {

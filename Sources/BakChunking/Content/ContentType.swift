@@ -1,7 +1,7 @@
-// ContentType: what people call a kind of file, for reports. It is judged by the first bytes, with the same signatures
-// that decide about sizes and codecs, and steers nothing itself.
+// ContentType: a file's type, for reports. It follows from the first bytes, by the same signatures that decide about
+// sizes and codecs. It has no other effect.
 
-/// A kind of file.
+/// A type of file.
 public enum ContentType: UInt8, Sendable, CaseIterable {
     case jpeg, heic, avif, png, webp, gif, jpegXL, jpeg2000, raw
     case mp4, quickTime, threeGP, matroska, avi, windowsMedia, mpeg
@@ -9,15 +9,15 @@ public enum ContentType: UInt8, Sendable, CaseIterable {
     case zip, compressed
     case sqlite, pdf, text, other, empty
 
-    /// Kinds that people think of together.
+    /// A group of types, as users think of them.
     public enum Group: String, Sendable, CaseIterable {
         case pictures, videos, sound, archives, others
     }
 
-    /// How many bytes from a file's start tell its kind.
+    /// The number of bytes at a file's start that determine its type.
     public static let sniffByteCount = 4096
 
-    /// Recognises a file by its first bytes, `sniffByteCount` of them or all.
+    /// Recognises a file by its first `sniffByteCount` bytes, or by all of a shorter file.
     public init(firstBytes: UnsafeRawBufferPointer) {
         if let signature = Signature.all.first(where: { $0.matches(firstBytes) }) {
             self = signature.type == .mp4 ? Self.ofBrand(firstBytes) : signature.type
@@ -26,7 +26,7 @@ public enum ContentType: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// What ISO base media are, by the major brand behind `ftyp`.
+    /// Returns the type of ISO base media, by the major brand after `ftyp`.
     private static func ofBrand(_ bytes: UnsafeRawBufferPointer) -> ContentType {
         guard bytes.count >= 12 else { return .mp4 }
         let brand = String(decoding: bytes[8..<12], as: UTF8.self)
@@ -48,19 +48,19 @@ public enum ContentType: UInt8, Sendable, CaseIterable {
         return isText(bytes.prefix(sniffByteCount)) ? .text : .other
     }
 
-    /// Whether there is no byte that text does not have; UTF-16 is known by its mark.
+    /// True if no byte is unusual in text. UTF-16 is recognised by its byte-order mark.
     private static func isText(_ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
         if bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) { return true }
         return bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f || (0x08...0x0d).contains($0) || $0 == 0x1b }
             && hasWholeCharacters(bytes)
     }
 
-    /// Whether it is UTF-8, but for a character that the end cuts off.
+    /// True if the bytes are UTF-8, apart from a character that is cut off at the end.
     private static func hasWholeCharacters(_ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
         (0..<4).contains { String(validating: bytes.dropLast($0), as: UTF8.self) != nil }
     }
 
-    /// What people call it.
+    /// The type's name in reports.
     public var name: String {
         switch self {
         case .jpeg: "JPEG"
@@ -95,7 +95,7 @@ public enum ContentType: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// What it belongs to.
+    /// The group that the type belongs to.
     public var group: Group {
         switch self {
         case .jpeg, .heic, .avif, .png, .webp, .gif, .jpegXL, .jpeg2000, .raw: .pictures
