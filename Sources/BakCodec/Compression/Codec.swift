@@ -1,6 +1,6 @@
-// Codec: how stored bytes become content again, and what a user may ask for when content is stored.
+// Codec: the codings of stored bytes, and the compression modes that a user may choose.
 
-/// How a blob's stored bytes are coded. The raw values are stored.
+/// The coding of a blob's stored bytes. The raw values are stored.
 public enum Codec: UInt8, Sendable, CaseIterable {
     /// The content itself.
     case raw = 0
@@ -10,22 +10,22 @@ public enum Codec: UInt8, Sendable, CaseIterable {
     case lz4 = 2
 }
 
-/// The user's choice of compression. Every mode stores content raw when coding gains under 3 %.
+/// The user's choice of compression. Every mode stores content raw if coding saves less than 3 %.
 public enum CompressionMode: Equatable, Sendable {
-    /// zstd level 3, after a probe that spares incompressible content the attempt.
+    /// zstd level 3, after a probe that skips incompressible content.
     case auto
-    /// Nothing is compressed.
+    /// No compression.
     case off
     /// zstd level 1, after the same probe.
     case fast
-    /// zstd level 19 on everything.
+    /// zstd level 19 for all content.
     case max
-    /// LZ4 on everything.
+    /// LZ4 for all content.
     case lz4
-    /// zstd at a level in 1...19, on everything.
+    /// zstd at a level in 1...19, for all content.
     case zstd(level: Int)
 
-    /// The zstd levels a user may name.
+    /// The zstd levels that a user may choose.
     public static let zstdLevels = 1...19
 
     /// Parses `auto`, `off`, `fast`, `max`, `lz4` or `zstd:N` with N in 1...19; nil for anything else.
@@ -37,18 +37,18 @@ public enum CompressionMode: Equatable, Sendable {
         case "max": self = .max
         case "lz4": self = .lz4
         default:
-            // Only the spelling that `description` gives: no sign, no leading zero.
+            // Accept only the spelling of `description`: no sign, no leading zero.
             guard let level = Self.zstdLevels.first(where: { "zstd:\($0)" == text }) else { return nil }
             self = .zstd(level: level)
         }
     }
 
-    /// Whether content is probed first and stored raw when it looks incompressible.
+    /// True if content is probed first and stored raw if it looks incompressible.
     var probes: Bool { self == .auto || self == .fast }
 }
 
 extension CompressionMode: CustomStringConvertible {
-    /// The mode as the command line spells it.
+    /// The mode's name on the command line.
     public var description: String {
         switch self {
         case .auto: "auto"
@@ -61,11 +61,11 @@ extension CompressionMode: CustomStringConvertible {
     }
 }
 
-/// Stored bytes that do not decode to the content they stand for.
+/// Stored bytes that do not decode to their content.
 public struct CodecError: Error, Equatable, CustomStringConvertible {
-    /// The codec that the bytes were said to be in.
+    /// The codec of the stored bytes, as recorded.
     public var codec: Codec
-    /// What is wrong, in one line.
+    /// The fault, in one line.
     public var reason: String
 
     /// Makes the error.
@@ -74,6 +74,6 @@ public struct CodecError: Error, Equatable, CustomStringConvertible {
         self.reason = reason
     }
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String { "\(codec) data: \(reason)" }
 }

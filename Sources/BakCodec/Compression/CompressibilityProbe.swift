@@ -1,27 +1,28 @@
-// CompressibilityProbe: a cheap guess whether compression would gain anything. A wrong "yes" costs the
-// time of an attempt, a wrong "no" costs space for ever, so doubt means yes.
+// CompressibilityProbe: a cheap guess whether compression would save anything. A wrong "yes" costs the time of an
+// attempt, a wrong "no" costs space for ever, so the probe says yes when in doubt.
 //
-// Two questions, because neither suffices. Skewed byte values: the order-0 entropy of samples. Repeats
-// that leave all byte values equally frequent, such as the same picture twice: eight-byte strings that
-// occur in a sampled run and again elsewhere. docs/decisions/0003-auto-compression-probe.md has figures.
+// It makes two tests, because neither is enough alone. The first finds skewed byte values: it measures the order-0
+// entropy of samples. The second finds repeats that leave all byte values equally frequent, such as the same picture
+// twice: it looks for eight-byte strings that occur in a sampled run and again elsewhere.
+// docs/decisions/0003-auto-compression-probe.md has figures.
 
 import Glibc
 
-/// Guesses from samples; one per thread, because it reuses its tables.
+/// Guesses from samples. Each thread needs its own, because it reuses its tables.
 final class CompressibilityProbe {
-    /// Content under this many bytes is worth an attempt without a question.
+    /// Content with fewer bytes is always worth an attempt.
     private static let minimumBytes = 16 << 10
 
-    /// Histogram: so many slices of so many bytes, evenly spread.
+    /// The histogram samples this many slices of this many bytes, evenly spread.
     private static let slices = 64
     private static let sliceBytes = 64
     private static let samples = slices * sliceBytes
-    /// Bits per byte under which byte values count as skewed. A gain of 3 % by entropy coding alone needs
-    /// 7.76; samples of random bytes measure 7.94 to 7.97.
+    /// Byte values count as skewed below this many bits per byte. Saving 3 % by entropy coding alone needs 7.76;
+    /// samples of random bytes measure 7.94 to 7.97.
     private static let skewedBits: Float = 7.82
 
-    /// Repeats: every string that starts in the first `runBytes` of each `runSpacing` bytes is remembered;
-    /// looking one up every `runBytes` then finds any repeat of `runSpacing + runBytes` bytes.
+    /// The probe remembers every string that starts in the first `runBytes` of each `runSpacing` bytes. It looks one up
+    /// every `runBytes`, so it finds any repeat of `runSpacing + runBytes` bytes.
     private static let runBytes = 64
     private static let runSpacing = 2048
     private static let stringBytes = 8
@@ -30,16 +31,16 @@ final class CompressibilityProbe {
     private var counts = [UInt16](repeating: 0, count: 256)
     /// n · log2 n for every count that a histogram can hold.
     private let weights: [Float] = (0...samples).map { $0 == 0 ? 0 : Float($0) * log2f(Float($0)) }
-    /// A string's last remembered offset, by its hash. What an earlier content left here does no harm: a
-    /// repeat counts only when the strings themselves are equal.
+    /// The last remembered offset of a string, by the string's hash. Entries from earlier content do no harm, because a
+    /// repeat counts only if the strings themselves are equal.
     private var offsets = [UInt32](repeating: 0, count: 1 << tableBits)
 
-    /// Whether an attempt at compressing `content` is likely to gain 3 %.
+    /// True if compressing `content` is likely to save 3 %.
     func isWorthCompressing(_ content: UnsafeRawBufferPointer) -> Bool {
         content.count < Self.minimumBytes || sampledEntropy(content) < Self.skewedBits || hasRepeats(content)
     }
 
-    /// Order-0 entropy of the samples, in bits per byte (Shannon 1948).
+    /// Returns the order-0 entropy of the samples, in bits per byte (Shannon 1948).
     private func sampledEntropy(_ content: UnsafeRawBufferPointer) -> Float {
         let last = content.count - Self.sliceBytes
         return counts.withUnsafeMutableBufferPointer { counts in
@@ -53,7 +54,7 @@ final class CompressibilityProbe {
         }
     }
 
-    /// Whether a long string occurs twice, at any distance.
+    /// True if a long string occurs twice, at any distance.
     private func hasRepeats(_ content: UnsafeRawBufferPointer) -> Bool {
         let end = content.count - Self.stringBytes
         return offsets.withUnsafeMutableBufferPointer { offsets in
@@ -75,7 +76,7 @@ final class CompressibilityProbe {
         content.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
-    /// Multiplicative hashing (Knuth, volume 3, 6.4), by 2^64 over the golden ratio.
+    /// Returns a table index by multiplicative hashing (Knuth, volume 3, 6.4), with 2^64 over the golden ratio.
     private static func slot(_ string: UInt64) -> Int {
         Int(truncatingIfNeeded: (string &* 0x9e37_79b9_7f4a_7c15) >> UInt64(64 - tableBits))
     }

@@ -1,24 +1,24 @@
-// Compressor: what it returns has been decoded again and compared with the input, so that a codec's bug
-// cannot reach the store, and is smaller than the input by 3 % or is the input itself.
+// Compressor: encodes content and checks the result. It decodes every result and compares it with the input, so a
+// codec's bug cannot reach the store. A result is 3 % smaller than the input, or it is the input itself.
 
 import BakCore
 import CLZ4
 import CZstd
 
-/// Content as it will be stored.
+/// Content in the form in which it is stored.
 public struct Compressed {
-    /// How `stored` is coded.
+    /// The coding of `stored`.
     public var codec: Codec
-    /// The bytes to store: the compressor's own memory, or the input when `codec` is raw.
+    /// The bytes to store: the compressor's own memory, or the input if `codec` is raw.
     public var stored: UnsafeRawBufferPointer
 
-    /// Content that is coded already.
+    /// Makes a value for content that is coded already.
     public init(codec: Codec, stored: UnsafeRawBufferPointer) { (self.codec, self.stored) = (codec, stored) }
 }
 
-/// Encodes content; one per thread, because it reuses its zstd context and its buffers.
+/// Encodes content. Each thread needs its own, because it reuses its zstd context and its buffers.
 public final class Compressor {
-    /// What the user asked for.
+    /// The user's choice.
     public let mode: CompressionMode
 
     private let context: OpaquePointer
@@ -35,10 +35,10 @@ public final class Compressor {
 
     deinit { ZSTD_freeCCtx(context) }
 
-    /// Encodes `content`. The result is valid until the next call, and while `content` is.
+    /// Encodes `content`. The result is valid until the next call, and as long as `content` is.
     ///
-    /// `isCompressedContent` says that the content's container is known to be compressed (JPEG, MP4): the
-    /// modes that probe then store it raw without a look.
+    /// `isCompressedContent` says that the content's container is known to be compressed (JPEG, MP4). Modes with a
+    /// probe then store it raw without probing.
     public func compress(_ content: UnsafeRawBufferPointer, isCompressedContent: Bool) -> Compressed {
         let raw = Compressed(codec: .raw, stored: content)
         if mode.probes, isCompressedContent || !probe.isWorthCompressing(content) { return raw }
@@ -56,10 +56,11 @@ public final class Compressor {
         return attempt
     }
 
-    /// The most bytes a code of `count` bytes may take and still gain 3 %.
+    /// Returns the largest size of a result that still saves 3 % of `count` bytes.
     private static func limit(for count: Int) -> Int { count - (count * 3 + 99) / 100 }
 
-    /// Room for the output, no larger than a worthwhile code: a codec that runs out of it stops early.
+    /// Returns room for the output, no larger than a result that is worth storing. A codec stops early if it runs out
+    /// of room.
     private func room(for content: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
         let limit = Self.limit(for: content.count)
         return limit > 0 ? output.bytes(limit) : nil

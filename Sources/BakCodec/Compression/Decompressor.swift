@@ -1,14 +1,14 @@
-// Decompressor: takes untrusted stored bytes and a trusted length. It fills exactly that many bytes or
-// throws; it never writes outside the destination, and no header makes it allocate.
+// Decompressor: decodes untrusted stored bytes of a trusted length. It fills exactly that many bytes or throws. It
+// never writes outside the destination, and no header makes it allocate memory.
 
 import BakCore
 import CLZ4
 import CZstd
 import Glibc
 
-/// Decodes stored bytes; one per thread, because it reuses its zstd context.
+/// Decodes stored bytes. Each thread needs its own, because it reuses its zstd context.
 public final class Decompressor {
-    /// The largest window a zstd frame may ask for, as a power of two: zstd's own default bound. The
+    /// The largest window that a zstd frame may request, as a power of two. This is zstd's own default bound; the
     /// largest chunk needs 24.
     static let windowLogMax = 27
 
@@ -23,9 +23,9 @@ public final class Decompressor {
 
     deinit { ZSTD_freeDCtx(context) }
 
-    /// Decodes `stored` so that it fills `content` exactly; the two must not overlap.
+    /// Decodes `stored` so that it fills `content` exactly. The two must not overlap.
     ///
-    /// Throws when `stored` is anything but one well-formed code of exactly `content.count` bytes; the
+    /// Throws `CodecError` if `stored` is not a single well-formed code of exactly `content.count` bytes. The
     /// destination's bytes are undefined then.
     public func decompress(
         _ stored: UnsafeRawBufferPointer, codec: Codec, into content: UnsafeMutableRawBufferPointer
@@ -45,7 +45,7 @@ public final class Decompressor {
                 throw CodecError(.zstd, "\(result) bytes decoded, \(content.count) expected")
             }
         case .lz4:
-            // Neither the smallest block nor an empty destination needs a call, and lz4 counts in Int32.
+            // An empty block or an empty destination is an error without a call. lz4 counts in Int32.
             guard let storedBytes = Int32(exactly: stored.count), let room = Int32(exactly: content.count),
                 storedBytes > 0, room > 0
             else { throw CodecError(.lz4, "\(stored.count) bytes cannot be a block of \(content.count)") }
@@ -57,7 +57,7 @@ public final class Decompressor {
         }
     }
 
-    /// Whether `stored` decodes to exactly `content`.
+    /// True if `stored` decodes to exactly `content`.
     public func reproduces(
         _ content: UnsafeRawBufferPointer, from stored: UnsafeRawBufferPointer, codec: Codec
     ) -> Bool {
@@ -66,10 +66,10 @@ public final class Decompressor {
         return content.isEmpty || memcmp(decoded.baseAddress!, content.baseAddress!, content.count) == 0
     }
 
-    /// Checks a zstd frame's header (RFC 8878, section 3.1.1.1) and that the frame is all there is.
+    /// Checks a zstd frame's header (RFC 8878, section 3.1.1.1) and that nothing follows the frame.
     ///
-    /// The one-shot decoder needs these checks beside its own: it accepts frames in a row, skips skippable
-    /// ones, and takes no notice of the window bound.
+    /// The one-shot decoder needs these checks: it accepts several frames in a row, skips skippable frames, and ignores
+    /// the window bound.
     private func checkFrame(
         _ stored: UnsafeRawBufferPointer, contentBytes: Int
     ) throws(CodecError) {
@@ -79,11 +79,11 @@ public final class Decompressor {
         let descriptor = stored[4]
         guard descriptor & 0b11 == 0 else { throw CodecError(.zstd, "a frame with a dictionary id") }
         let isSingleSegment = descriptor & 0b10_0000 != 0
-        // Without the single-segment flag the next byte is the window descriptor: exponent, mantissa.
+        // Without the single-segment flag the next byte is the window descriptor: exponent and mantissa.
         if !isSingleSegment, 10 + Int(stored[5] >> 3) > Self.windowLogMax {
             throw CodecError(.zstd, "a window over 2^\(Self.windowLogMax) bytes")
         }
-        // Unknown and malformed sizes are the two largest values, and differ from any length too.
+        // zstd returns the two largest values for unknown and malformed sizes, so they differ from any length too.
         guard ZSTD_getFrameContentSize(stored.baseAddress, stored.count) == UInt64(contentBytes) else {
             throw CodecError(.zstd, "the frame does not declare \(contentBytes) bytes")
         }

@@ -1,4 +1,4 @@
-// ScratchBuffer: memory that one thread uses again and again, so that nothing is allocated per chunk.
+// ScratchBuffer: memory that one thread reuses, so that nothing is allocated for each chunk.
 
 import BakCore
 
@@ -11,11 +11,11 @@ public final class ScratchBuffer {
 
     deinit { Memory.release(memory) }
 
-    /// The first `count` bytes, their content undefined. Valid until the next call asks for more.
+    /// Returns the first `count` bytes, with undefined content. They are valid until a call needs a larger buffer.
     public func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {
         if count > memory.count || memory.baseAddress == nil {
             Memory.release(memory)
-            // Powers of two: a worker that sees growing chunks reallocates a few times in its life.
+            // Powers of two: a worker whose chunks grow reallocates only a few times.
             var capacity = 64 << 10
             while capacity < count { capacity *= 2 }
             memory = Memory.block(capacity)

@@ -1,31 +1,31 @@
-// ContentHasher: names content by a keyed 128-bit hash. Equal content has equal ids under one secret and
-// domain; what is named in one domain ("chunk") never matches what is named in another ("manifest").
+// ContentHasher: names content by a keyed 128-bit hash. Equal content has equal ids under the same secret and domain.
+// Ids of one domain ("chunk") never match those of another ("manifest").
 //
 // xxh3    XXH3-128 withSecret. Content of 256 bytes or more is hashed as it is, under the domain's long
 //         secret. Shorter content is hashed as exactly 256 bytes, under the domain's short secret:
 //
 //             content | zeros up to offset 255 | length, one byte
 //
-//         which is injective because a length under 256 fits its byte. The detour keeps clear of XXH3's
-//         paths for inputs up to 240 bytes, whose weaknesses are published; the second secret keeps a
-//         padded input from meeting the same 256 bytes as real content.
-// sha256  a tree of HMAC-SHA-256 (HMACTree.swift), the first 16 bytes.
+//         This is injective because a length under 256 fits in its byte. The padding avoids XXH3's paths for inputs up
+//         to 240 bytes, whose weaknesses are published. Because of the second secret, a padded input does not have the
+//         id of real content with the same 256 bytes.
 //
-// Secrets are expanded (RFC 5869) with the labels "bakstore id D", "bakstore short id D" (192 bytes each),
-// "bakstore leaf id D" and "bakstore root id D" (32 bytes each), D being the domain.
+// Secrets are expanded (RFC 5869) with the labels "bakstore id D", "bakstore short id D" (192 bytes each), "bakstore
+// leaf id D" and "bakstore root id D" (32 bytes each), where D is the domain.
 
 import BakCore
 import CKernels
 import COpenSSL
 
-/// How a repository names its content. The raw values are stored.
+/// The algorithm by which a repository names its content. The raw values are stored.
 public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible {
-    /// Keyed XXH3-128: as fast as memory, no resistance to one who knows the secret.
+    /// Keyed XXH3-128: as fast as memory, but not resistant to an attacker who knows the secret.
     case xxh3 = 1
-    /// A tree of HMAC-SHA-256 truncated to 128 bits: resists crafted collisions. (2 was one HMAC, before any release.)
+    /// A tree of HMAC-SHA-256 truncated to 128 bits. It resists crafted collisions. (Value 2 was a single HMAC, before
+    /// any release.)
     case sha256 = 3
 
-    /// Parses a name as the command line and `description` spell it.
+    /// Parses a name as `description` and the command line spell it.
     public init?(_ name: some StringProtocol) {
         guard let match = Self.allCases.first(where: { $0.description == name }) else { return nil }
         self = match
@@ -40,9 +40,9 @@ public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     }
 }
 
-/// Computes content ids for one domain. A copy shares its keys; any number of threads may use it at once.
+/// Computes content ids for one domain. Copies share the keys; any number of threads may use one at once.
 public struct ContentHasher: Sendable {
-    /// The bytes of a repository's id secret.
+    /// The length of a repository's id secret in bytes.
     public static let secretBytes = 32
 
     private enum Keyed: Sendable {
@@ -64,7 +64,7 @@ public struct ContentHasher: Sendable {
         }
     }
 
-    /// The id of `content`. Allocates nothing once each thread has called it.
+    /// Returns the id of `content`. Allocates nothing after the first call of each thread.
     public func id(of content: UnsafeRawBufferPointer) -> ID128 {
         switch keyed {
         case .xxh3(let secrets): secrets.id(of: content)
@@ -73,7 +73,7 @@ public struct ContentHasher: Sendable {
     }
 }
 
-/// Two XXH3 secrets at a fixed address: the long one, then the short one. Immutable, hence Sendable.
+/// Two XXH3 secrets at a fixed address: the long one, then the short one. It is Sendable because it is immutable.
 private final class XXH3Secrets: @unchecked Sendable {
     private static let secretBytes = 192
     private static let paddedBytes = 256

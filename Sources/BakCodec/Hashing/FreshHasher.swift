@@ -1,12 +1,13 @@
-// FreshHasher: names byte strings under a key that is drawn when it is made and dies with it.
+// FreshHasher: names byte strings under a random key that exists only as long as the hasher.
 //
-// Always holds: two strings that were made before share a name by chance alone, whoever made them. The name is the tag
-// of GMAC (NIST SP 800-38D) without a nonce of its own, so two differ as GHASH does: for strings of n bytes the chance
-// is at most (n / 16 + 2) / 2^128. That needs a key that nobody knows, so no name is ever shown or stored.
+// Always holds: two strings that existed before the key was drawn share a name only by chance, even if an attacker made
+// them. The name is the tag of GMAC (NIST SP 800-38D) with a fixed nonce, so two names differ as GHASH does. For
+// strings of n bytes the chance of equal names is at most (n / 16 + 2) / 2^128. This requires a secret key, so no name
+// is ever shown or stored.
 
 import BakCore
 
-/// Names byte strings for one run. For one thread at a time.
+/// Names byte strings during one run. For one thread at a time.
 public final class FreshHasher {
     private let cipher: CipherContext
 
@@ -17,7 +18,7 @@ public final class FreshHasher {
         cipher = key.withUnsafeBytes { CipherContext(.aes256GCM, key: $0, isSealing: true) }
     }
 
-    /// The name of a string.
+    /// Returns the name of a string.
     public func id(of bytes: UnsafeRawBufferPointer) -> ID128 {
         withUnsafeTemporaryAllocation(byteCount: CipherContext.nonceBytes, alignment: 16) { nonce in
             nonce.initializeMemory(as: UInt8.self, repeating: 0)

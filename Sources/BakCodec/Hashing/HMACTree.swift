@@ -1,17 +1,17 @@
-// HMACTree: the ids of `sha256`. Content is named by a tree of HMAC-SHA-256 (RFC 2104) of two levels:
+// HMACTree: the ids of `sha256`. A tree of HMAC-SHA-256 (RFC 2104) with two levels names the content:
 //
-//     leaf  = HMAC(the leaves' key, so many bytes of the content as follow, at most 4,096)
-//     id    = HMAC(the root's key, the leaves | how many bytes the content has, a little-endian u64), 128 bits of it
+//     leaf  = HMAC(the leaves' key, up to 4,096 bytes of the content)
+//     id    = the first 128 bits of HMAC(the root's key, all leaves | the content's length, a little-endian u64)
 //
-// Who finds two contents with one id has found two strings with one HMAC-SHA-256: roots of one length have leaves at
-// the same places. The leaves of a content do not depend on each other, so a processor computes many at once, which
-// takes a third of the time that one HMAC over everything would.
+// If two contents have the same id, then two strings have the same HMAC-SHA-256, because roots of the same length have
+// their leaves at the same places. Leaves do not depend on each other, so a processor computes many at once. That takes
+// a third of the time of one HMAC over all the content.
 
 import BakCore
 import CKernels
 import COpenSSL
 
-/// Names content. Any number of threads may use it at once: each takes a workspace and gives it back.
+/// Names content. Any number of threads may use it at once: each call takes a workspace and returns it.
 final class HMACTree: @unchecked Sendable {
     static let leafBytes = 4096
     private let leafKey: HMACKey
@@ -20,7 +20,7 @@ final class HMACTree: @unchecked Sendable {
     private let monitor = Monitor()
     private var idle: [Workspace] = []
 
-    /// - Parameter usesVectors: whether leaves are computed many at once where that is to be had. The ids are the same.
+    /// - Parameter usesVectors: true to compute many leaves at once if the processor can. The ids are the same.
     init(leafKey: [UInt8], rootKey: [UInt8], usesVectors: Bool = true) {
         (self.leafKey, self.rootKey) = (HMACKey(leafKey), HMACKey(rootKey))
         self.usesVectors = usesVectors
@@ -34,7 +34,7 @@ final class HMACTree: @unchecked Sendable {
     }
 }
 
-/// A key, combined with HMAC's inner and outer pad: a block each. Wiped when the last reference goes.
+/// A key, combined with HMAC's inner and outer pad, each one block. It is wiped when it is released.
 final class HMACKey: Sendable {
     private static let blockBytes = 64
     private let pads: SecretBytes
@@ -48,7 +48,7 @@ final class HMACKey: Sendable {
         }
     }
 
-    /// Lends the inner and the outer block.
+    /// Passes the inner and the outer block to `body`.
     func withPads<Result>(_ body: (_ inner: UnsafePointer<UInt8>, _ outer: UnsafePointer<UInt8>) -> Result)
         -> Result
     {
@@ -59,10 +59,10 @@ final class HMACKey: Sendable {
     }
 }
 
-/// What one thread needs to name one content, made once.
+/// The buffers and states that one thread needs to name content. They are reused.
 private final class Workspace {
     private static let tagBytes = 32
-    /// Leaves that are computed together, and from how many on that takes less time than one by one.
+    /// The number of leaves that are computed together, and the least number for which this is faster than one by one.
     private static let laneCount = 16
     private static let leastTogether = 6
     private static let groupLeaves = ck_most_strings
@@ -101,7 +101,7 @@ private final class Workspace {
         }
     }
 
-    /// The leaves of at most a group's content.
+    /// Returns the leaves of at most one group's content.
     private func hashLeaves(of group: UnsafeRawBufferPointer, _ leafKey: HMACKey) -> UnsafeRawBufferPointer {
         let leaves = (group.count + HMACTree.leafBytes - 1) / HMACTree.leafBytes
         let rest = leaves % Self.laneCount
@@ -123,7 +123,7 @@ private final class Workspace {
     }
 }
 
-/// HMAC-SHA-256 of one string after another, by libcrypto.
+/// Computes the HMAC-SHA-256 of one string after another, by libcrypto.
 final class HMACState {
     private let state = EVP_MD_CTX_new()
     private static nonisolated(unsafe) let sha256 = Libcrypto.digest("SHA2-256")
@@ -139,7 +139,7 @@ final class HMACState {
         Self.require(EVP_DigestUpdate(state, bytes.baseAddress, bytes.count))
     }
 
-    /// Writes the tag of 32 bytes.
+    /// Writes the tag, which has 32 bytes.
     func finish(_ key: HMACKey, into tag: UnsafeMutableRawPointer) {
         let tag = tag.assumingMemoryBound(to: UInt8.self)
         Self.require(EVP_DigestFinal_ex(state, tag, nil))
@@ -149,7 +149,7 @@ final class HMACState {
         Self.require(EVP_DigestFinal_ex(state, tag, nil))
     }
 
-    /// SHA-256 fails only when memory is out; an id must not be made up then.
+    /// SHA-256 fails only if there is no memory. The program then ends instead of using a wrong id.
     private static func require(_ result: Int32) {
         guard result == 1 else { Memory.exhausted("hashing") }
     }

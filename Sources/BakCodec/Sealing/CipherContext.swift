@@ -1,12 +1,12 @@
-// CipherContext: authenticated encryption, one direction under one key. AES-256-GCM is libipsec-mb's where the
-// processor has the vectors that make it three times as fast; all else is libcrypto's. The context is set up once for
-// each key and used for one string after another: nothing is allocated for a string.
+// CipherContext: authenticated encryption in one direction under one key. libipsec-mb does AES-256-GCM if the processor
+// has the vector instructions that make it three times as fast; libcrypto does everything else. A context is set up
+// once for each key and reused for many strings, so nothing is allocated for a string.
 
 import BakCore
 import CKernels
 import COpenSSL
 
-/// A keyed cipher. For one thread at a time; the key is wiped with it.
+/// A keyed cipher. For one thread at a time. Its key is wiped when it is released.
 final class CipherContext {
     static let keyBytes = 32
     static let nonceBytes = 12
@@ -18,7 +18,7 @@ final class CipherContext {
     }
     private let implementation: Implementation
     private let isSealing: Bool
-    /// libcrypto counts in 32 bits.
+    /// libcrypto counts in 32 bits, so long input is processed in pieces.
     private static let pieceBytes = 1 << 30
 
     private static nonisolated(unsafe) let aes256GCM = Libcrypto.cipher("AES-256-GCM")
@@ -26,7 +26,7 @@ final class CipherContext {
 
     /// Sets up a cipher for sealing or for opening.
     ///
-    /// - Parameter usesVectors: whether the wide form is taken where it is to be had. The bytes are the same.
+    /// - Parameter usesVectors: true to use the vector implementation if the processor has it. The bytes are the same.
     init(_ method: SealMethod, key: UnsafeRawBufferPointer, isSealing: Bool, usesVectors: Bool = true) {
         precondition(key.count == Self.keyBytes)
         self.isSealing = isSealing
@@ -59,7 +59,7 @@ final class CipherContext {
         }
     }
 
-    /// Begins a string. `authenticated` is bound to it and not encrypted.
+    /// Begins a string. `authenticated` is bound to the string but not encrypted.
     func begin(nonce: UnsafeRawBufferPointer, authenticating authenticated: UnsafeRawBufferPointer) {
         precondition(nonce.count == Self.nonceBytes)
         switch implementation {
@@ -71,7 +71,8 @@ final class CipherContext {
         }
     }
 
-    /// Encrypts or decrypts the next bytes of the string. `output` has room for as many, and may be where they are.
+    /// Encrypts or decrypts the next bytes of the string. `output` needs room for as many bytes, and may be the input's
+    /// memory.
     func update(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer) {
         let output = output.assumingMemoryBound(to: UInt8.self)
         switch implementation {
@@ -95,7 +96,7 @@ final class CipherContext {
         }
     }
 
-    /// Ends a string that was sealed, and writes its tag.
+    /// Ends a string that was sealed and writes its tag.
     func finish(tag: UnsafeMutableRawPointer) {
         precondition(isSealing)
         switch implementation {
@@ -108,8 +109,8 @@ final class CipherContext {
         }
     }
 
-    /// Ends a string that was opened; false when it is not what was sealed. The comparison takes the same time
-    /// wherever the difference is.
+    /// Ends a string that was opened. Returns false if the bytes are not those that were sealed. The comparison takes
+    /// the same time wherever the difference is.
     func matches(tag: UnsafeRawPointer) -> Bool {
         precondition(!isSealing)
         switch implementation {
@@ -128,7 +129,7 @@ final class CipherContext {
         }
     }
 
-    /// What is asked of libcrypto here cannot fail but for lack of memory; nothing may be stored unsealed then.
+    /// These calls fail only if there is no memory. The program then ends instead of storing anything unsealed.
     private static func require(_ result: Int32) {
         guard result == 1 else { Memory.exhausted("encryption") }
     }

@@ -1,13 +1,13 @@
-// KeyDerivation: one secret in, independent keys out, each named by a label. Labels are part of the
-// repository format: a changed label is a changed key.
+// KeyDerivation: derives independent keys from one secret, each named by a label. Labels are part of the repository
+// format: a changed label means a changed key.
 
 import COpenSSL
 
 /// HKDF with HMAC-SHA-256 (RFC 5869).
 public enum KeyDerivation {
-    /// The least bytes a secret may have: the length of a SHA-256 digest.
+    /// The least length of a secret in bytes: that of a SHA-256 digest.
     public static let minimumSecretBytes = 32
-    /// The most bytes one call gives: 255 digests.
+    /// The largest number of bytes that one call returns: 255 digests.
     public static let maximumBytes = 255 * digestBytes
     private static let digestBytes = 32
 
@@ -28,15 +28,16 @@ public enum KeyDerivation {
         }
     }
 
-    /// The same from and to memory that is wiped (RFC 5869, 2.3).
+    /// Derives `count` bytes for `label` from a secret in memory that is wiped, to memory that is wiped (RFC 5869,
+    /// 2.3).
     public static func expand(secret: SecretBytes, label: String, count: Int) -> SecretBytes {
         SecretBytes(count: count) { output in
             secret.withBytes { expand($0, info: Array(label.utf8), into: output) }
         }
     }
 
-    /// Extract and expand in one (RFC 5869, 2.2 and 2.3): `count` bytes from a secret, a salt that need not be
-    /// secret, and the context string.
+    /// Extracts and expands in one call (RFC 5869, 2.2 and 2.3): derives `count` bytes from a secret, a salt that may
+    /// be public, and the context string.
     public static func derive(
         from secret: SecretBytes, salt: [UInt8], info: [UInt8], count: Int
     ) -> SecretBytes {
@@ -57,7 +58,7 @@ public enum KeyDerivation {
         precondition(
             secret.count >= minimumSecretBytes, "HKDF-Expand takes a secret of 32 bytes or more")
         precondition(output.count <= maximumBytes, "HKDF-Expand gives at most 255 digests")
-        // The message of each round: the digest before it, the context, the round's number.
+        // The message of each round: the digest of the round before, the context, the number of the round.
         withUnsafeTemporaryAllocation(byteCount: digestBytes + info.count + 1, alignment: 8) { message in
             withUnsafeTemporaryAllocation(byteCount: digestBytes, alignment: 8) { digest in
                 defer {
@@ -81,13 +82,13 @@ public enum KeyDerivation {
         }
     }
 
-    /// HMAC-SHA-256 of a short message under a key that is used once (RFC 2104).
+    /// Computes the HMAC-SHA-256 of a short message under a key that is used once (RFC 2104).
     private static func hmacSHA256(
         key: UnsafeRawBufferPointer, message: UnsafeRawBufferPointer,
         into digest: UnsafeMutableRawBufferPointer
     ) {
         precondition(Libcrypto.isStarted, "libcrypto does not start")
-        // An empty key is the RFC's string of zeros; a null pointer would mean "the key before".
+        // RFC 2104 treats an empty key as zeros. To libcrypto a null pointer would mean "the same key as before".
         let none: [UInt8] = [0]
         let result = none.withUnsafeBytes { none in
             HMAC(

@@ -1,19 +1,19 @@
-// PasswordKey: from a password to a key that wraps the repository's key, at a price in memory and time that makes
-// guessing dear (Argon2id, RFC 9106, version 0x13).
+// PasswordKey: derives, from a password, the key that wraps the repository's key. The derivation costs so much memory
+// and time that guessing is expensive (Argon2id, RFC 9106, version 0x13).
 //
-// The password's hash is never used itself. Two values come from it: the commitment, which is stored, so that a
-// password can be told wrong and a slot cannot be made to open under two passwords; and the wrapping key.
+// The password's hash is never used itself. Two values are derived from it: the wrapping key and the commitment. The
+// commitment is stored. It shows if a password is wrong, and it prevents a slot that opens under two passwords.
 
 import BakCore
 import CArgon2
 
-/// What a password's hash costs.
+/// The cost of hashing a password.
 public struct PasswordCost: Equatable, Sendable {
     /// Memory in KiB.
     public var memoryKiB: UInt32
-    /// How often the memory is gone through.
+    /// The number of passes over the memory.
     public var passes: UInt32
-    /// How many threads share the work.
+    /// The number of threads that share the work.
     public var lanes: UInt32
 
     /// Makes a cost.
@@ -23,25 +23,25 @@ public struct PasswordCost: Equatable, Sendable {
 
     /// 256 MiB, three passes, four lanes.
     public static let standard = PasswordCost(memoryKiB: 256 << 10, passes: 3, lanes: 4)
-    /// The least memory that a new slot on a slow machine has: RFC 9106's second recommendation.
+    /// The least memory of a new slot on a slow machine: RFC 9106's second recommendation.
     public static let leastMemoryKiB: UInt32 = 64 << 10
-    /// Limits on what a stored slot may ask for: whoever wrote it must not be able to exhaust who reads it.
+    /// The most memory that a stored cost may request, so that a hostile slot cannot exhaust the reader's machine.
     public static let mostMemoryKiB: UInt32 = 1 << 20
-    /// The most passes that a stored cost may ask for.
+    /// The most passes that a stored cost may request.
     public static let mostPasses: UInt32 = 16
-    /// The most threads that a stored cost may ask for.
+    /// The most threads that a stored cost may request.
     public static let mostLanes: UInt32 = 16
 
-    /// What a try takes, to compare one cost with another: blocks of memory that are filled.
+    /// The work of one attempt, to compare costs: the number of memory blocks that are filled.
     public var work: UInt64 { UInt64(memoryKiB) * UInt64(passes) }
 
-    /// Whether a slot may ask for it.
+    /// True if a slot may request this cost.
     public var isAllowed: Bool {
         (1...Self.mostLanes).contains(lanes) && (1...Self.mostPasses).contains(passes)
             && memoryKiB >= 8 * lanes && memoryKiB <= Self.mostMemoryKiB
     }
 
-    /// A cost that suits this machine, by how long one try takes on it. Throws what `PasswordKey` throws.
+    /// Returns a cost that suits this machine, from the time that one attempt takes. Throws what `PasswordKey` throws.
     public static func calibrated(by time: any TimeSource) throws -> PasswordCost {
         let password = SecretBytes(copying: [0])
         return try calibrated { cost in
@@ -52,10 +52,10 @@ public struct PasswordCost: Equatable, Sendable {
         }
     }
 
-    /// A cost of at most about two seconds on this machine and, where it is fast, no less than half a second. Throws
-    /// what `nanoseconds` throws.
+    /// Returns a cost of at most about two seconds on this machine, and at least half a second on a fast machine.
+    /// Throws what `nanoseconds` throws.
     ///
-    /// - Parameter nanoseconds: how long hashing at a cost took.
+    /// - Parameter nanoseconds: hashes at a cost and returns the time that this took.
     public static func calibrated(
         _ nanoseconds: (PasswordCost) throws -> UInt64
     ) rethrows -> PasswordCost {
@@ -73,18 +73,18 @@ public struct PasswordCost: Equatable, Sendable {
     }
 }
 
-/// A key that a password gives.
+/// A key derived from a password.
 public struct PasswordKey: Sendable {
-    /// The bytes of a slot's salt.
+    /// The length of a slot's salt in bytes.
     public static let saltBytes = 32
-    /// The bytes of a wrapped key of 32 bytes.
+    /// The length of a wrapped key of 32 bytes.
     public static let wrappedBytes = Sealer.keyBytes + CipherContext.tagBytes
 
     private let wrapping: SecretBytes
-    /// What tells whether it is the right password. Stored.
+    /// A value that shows if the password is right. It is stored.
     public let commitment: SecretBytes
 
-    /// Hashes a password. Throws when the machine does not have the memory.
+    /// Hashes a password. Throws `PasswordHashError` if the machine does not have enough memory.
     public init(
         password: SecretBytes, salt: [UInt8], cost: PasswordCost
     ) throws(PasswordHashError) {
@@ -94,7 +94,7 @@ public struct PasswordKey: Sendable {
         commitment = KeyDerivation.expand(secret: hash, label: "bakstore slot commitment", count: 32)
     }
 
-    /// Seals a repository's key. `header` is what stands before it in the slot. Once for each salt.
+    /// Seals a repository's key. `header` is the part of the slot before it. Call it once for each salt.
     public func wrap(_ key: SecretBytes, authenticating header: [UInt8]) -> [UInt8] {
         let seal = ObjectSeal(.chaCha20Poly1305, key: wrapping, header: header)
         return [UInt8](unsafeUninitializedCapacity: key.count + seal.overhead) { buffer, count in
@@ -114,12 +114,12 @@ public struct PasswordKey: Sendable {
         }
     }
 
-    /// Argon2id. `secret` and `associated` are the RFC's further inputs, which slots do not use.
+    /// Computes Argon2id. `secret` and `associated` are further inputs of the RFC, which slots do not use.
     static func argon2id(
         password: SecretBytes, salt: [UInt8], cost: PasswordCost, secret: [UInt8] = [],
         associated: [UInt8] = [], count: Int
     ) throws(PasswordHashError) -> SecretBytes {
-        // The library takes pointers to what it does not change.
+        // The library takes mutable pointers even to inputs that it does not change.
         var (salt, secret, associated) = (salt, secret, associated)
         var status = ARGON2_OK.rawValue
         let hash = SecretBytes(count: count) { output in
@@ -150,12 +150,12 @@ public struct PasswordKey: Sendable {
     }
 }
 
-/// A password could not be hashed.
+/// A failure to hash a password.
 public struct PasswordHashError: Error, Equatable, CustomStringConvertible {
-    /// The memory that was wanted.
+    /// The memory that hashing needs.
     public var memoryKiB: UInt32
 
-    /// One line for people.
+    /// The error as one line for the user.
     public var description: String {
         "the password cannot be hashed: that needs \(memoryKiB / 1024) MiB of memory and threads"
     }

@@ -1,20 +1,21 @@
-// SecretBytes: bytes that nobody else should see. They lie in OpenSSL's secure heap, which is locked into memory
-// where the system allows it and left out of core dumps, and are wiped when the last reference goes.
+// SecretBytes: bytes that must stay secret. They lie in OpenSSL's secure heap, which is locked into memory if the
+// system allows it, and left out of core dumps. They are wiped when the last reference is released.
 
 import BakCore
 import COpenSSL
 
-/// A secret of fixed length. Immutable once made, hence Sendable.
+/// A secret of fixed length. It is Sendable because it never changes once made.
 public final class SecretBytes: Sendable {
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
-    /// How many bytes there are.
+    /// The number of bytes.
     public let count: Int
 
-    /// The secure heap's size: some thousand keys. What does not fit lies in ordinary memory, and is wiped too.
+    /// The size of the secure heap: enough for about a thousand keys. Further secrets lie in ordinary memory and are
+    /// wiped too.
     private static let heapBytes = 64 << 10
     private static let isHeapReady = CRYPTO_secure_malloc_init(heapBytes, 32) != 0
 
-    /// Makes a secret of `count` bytes, which `fill` writes: all are zero before. Throws what `fill` throws.
+    /// Makes a secret of `count` bytes, which are zero until `fill` writes them. Throws what `fill` throws.
     public init<Failure>(
         count: Int, _ fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
@@ -35,17 +36,17 @@ public final class SecretBytes: Sendable {
 
     deinit { CRYPTO_secure_clear_free(memory, max(count, 1), #fileID, Int32(#line)) }
 
-    /// Lends the bytes. They must not be copied to where they are not wiped. Throws what `body` throws.
+    /// Passes the bytes to `body`, which must not copy them to memory that is not wiped. Throws what `body` throws.
     public func withBytes<Result, Failure>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeRawBufferPointer(start: memory, count: count))
     }
 
-    /// The first bytes, as a secret of their own.
+    /// Returns the first `length` bytes as a separate secret.
     public func prefix(_ length: Int) -> SecretBytes { part(0..<length) }
 
-    /// Some of the bytes, as a secret of their own.
+    /// Returns a range of the bytes as a separate secret.
     public func part(_ range: Range<Int>) -> SecretBytes {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         return SecretBytes(count: range.count) { buffer in
@@ -55,13 +56,13 @@ public final class SecretBytes: Sendable {
 }
 
 extension SecretBytes: Equatable {
-    /// Compares in a time that depends on the lengths alone.
+    /// Compares two secrets in a time that depends only on their lengths.
     public static func == (left: SecretBytes, right: SecretBytes) -> Bool {
         left.count == right.count && CRYPTO_memcmp(left.memory, right.memory, left.count) == 0
     }
 }
 
 extension UnsafeMutableRawBufferPointer {
-    /// Overwrites memory that held a secret, in a way that the compiler does not leave out.
+    /// Overwrites memory that held a secret. The compiler cannot optimise this away.
     func wipe() { OPENSSL_cleanse(baseAddress, count) }
 }
