@@ -1,5 +1,5 @@
-// ChangeTrials: what files that changed since a snapshot would cost under several schemes. The old content comes from
-// the repository, is cut and named as the new one is, and only what the new one has beyond it counts.
+// ChangeTrials: estimates how much several schemes would store for files that changed since a snapshot. The old content
+// comes from the repository and is cut and named like the new content. Only pieces that the old content lacks count.
 
 import BakEngine
 import BakCore
@@ -7,9 +7,9 @@ import BakFormat
 import BakRepository
 import BakStorage
 
-/// A snapshot that a library is compared with.
+/// A snapshot to compare a library with.
 public struct LibraryBaseline: Sendable {
-    /// Where it is. Nothing is stored there.
+    /// The snapshot's repository. Nothing is stored there.
     public var repository: Repository
     /// The snapshot.
     public var snapshot: CommitRecord
@@ -20,9 +20,9 @@ public struct LibraryBaseline: Sendable {
     }
 }
 
-/// The schemes that changed files are tried with.
+/// Tries schemes on changed files.
 struct ChangeTrials: Sendable {
-    /// What a tally's kinds are here.
+    /// The kinds that the tallies here use.
     static let oldContent = 0
     static let newContent = 1
 
@@ -33,7 +33,7 @@ struct ChangeTrials: Sendable {
 
     init(_ baseline: LibraryBaseline, slotLimit: Int) throws {
         self.baseline = baseline
-        // Nothing of a dry run reaches the store; its index leaves out what a prune is about to remove.
+        // A dry run stores nothing. Its index leaves out packs that a prune is about to remove.
         session = UncheckedBox(try BackupSession(baseline.repository, host: "", program: "", isDryRun: true))
         snapshot = try SnapshotTree(
             baseline.snapshot, repository: baseline.repository, index: session.value.index)
@@ -43,13 +43,13 @@ struct ChangeTrials: Sendable {
         }
     }
 
-    /// Compares a walk with the snapshot. For one thread, in the order of the walk.
+    /// Makes a comparer of a walk with the snapshot. For one thread, in the order of the walk.
     func makeComparer(of tree: any SourceTree) throws -> ParentComparer {
         try ParentComparer(
             with: baseline.snapshot, of: tree, repository: baseline.repository, index: session.value.index)
     }
 
-    /// What each scheme would store.
+    /// One row for each scheme, with what it would store.
     var rows: [LibraryReport.SchemeRow] {
         trials.map { LibraryReport.SchemeRow($0, $0.tally.estimate(kind: Self.newContent)) }
     }

@@ -1,4 +1,4 @@
-// CutScheme: a way of cutting files that a benchmark tries, and one file's way through it.
+// CutScheme: a way of cutting files that a benchmark tries, and the cursor that cuts one file by it.
 
 import BakEngine
 import BakChunking
@@ -8,24 +8,24 @@ import BakFormat
 
 /// A way of cutting files.
 public enum CutScheme: Hashable, Sendable {
-    /// As a repository does: sizes by the class of content, and restarts where a container's structure says so.
+    /// The repository's own way: sizes by content class, and restarts at hints.
     case standard
-    /// The same without the structure of containers.
+    /// The same without hints.
     case withoutHints
-    /// Chunks of one average size, in bytes, whatever the content.
+    /// Chunks with one average size in bytes, whatever the content.
     case oneSize(average: Int)
-    /// FastCDC, level 2, of this normal size in bytes.
+    /// FastCDC, level 2, with this normal size in bytes.
     case fastCDC(normal: Int)
 
-    /// What a library is tried with.
+    /// The schemes that a library is tried with.
     public static let all: [CutScheme] =
         [.standard] + [64, 128, 256, 512, 1024, 2048, 4096].map { .oneSize(average: $0 << 10) }
         + [.fastCDC(normal: 128 << 10), .fastCDC(normal: 1 << 20)]
-    /// What changed files are tried with.
+    /// The schemes that changed files are tried with.
     public static let forChanges: [CutScheme] = [.standard, .withoutHints, .fastCDC(normal: 1 << 20)]
 }
 
-/// The chunkers behind a scheme, for one repository's key.
+/// The chunkers of a scheme, with one repository's key.
 enum SchemeCutter: Sendable {
     case content(ChunkerSet)
     case plain(Chunker)
@@ -39,7 +39,7 @@ enum SchemeCutter: Sendable {
             let sizes = ChunkerParameters(minimum: average / 2, maximum: average * 3 / 2)!
             self = .plain(Chunker(parameters: sizes, key: ChunkerKey(config)))
         case .fastCDC(let normal):
-            // Any table will do: the repository's secret makes one that is the same each time.
+            // Any gear table will do. One derived from the repository's secret is the same each time.
             let bytes = KeyDerivation.expand(
                 secret: config.secret, label: "bakstore comparison", count: FastCDC.gearCount * 8)
             let gear = bytes.withUnsafeBytes { bytes in
@@ -51,7 +51,7 @@ enum SchemeCutter: Sendable {
         }
     }
 
-    /// How many bytes suffice to find a chunk in them.
+    /// The number of bytes that always contain a chunk.
     var bytesForAChunk: Int {
         switch self {
         case .content(let chunkers): chunkers.bytesForAChunk
@@ -61,11 +61,11 @@ enum SchemeCutter: Sendable {
     }
 }
 
-/// One file's way through a scheme.
+/// Cuts one file by a scheme.
 struct SchemeCursor {
     private let cutter: SchemeCutter
     private var content: ContentCutter?
-    /// Where the next chunk begins in the buffer.
+    /// The start of the next chunk in the buffer.
     var start = 0
 
     init(_ cutter: SchemeCutter) {
@@ -73,7 +73,7 @@ struct SchemeCursor {
         if case .content(let chunkers) = cutter { content = ContentCutter(chunkers) }
     }
 
-    /// The next chunk of what has been read; nil when that takes more, or at the end.
+    /// Returns the next chunk of the bytes that have been read; nil if it needs more, or at the end.
     mutating func next(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
         switch cutter {

@@ -1,20 +1,19 @@
-// DistinctTally: how much of what passes by is different, for each of several kinds, in bounded memory.
+// DistinctTally: counts how much content is distinct, for each of several kinds, in bounded memory.
 //
-// Names are remembered in a table of eight bytes each. When it is full, every second name is given up, by the lowest
-// bits of the name: from then on only names are looked up whose lowest `level` bits are zero, and what was
-// given up is estimated from what is left.
+// A table remembers names, eight bytes each. When it is full, it drops every second name, by the names' lowest bits.
+// From then on the tally looks up only names whose lowest `level` bits are zero, and estimates the others from these.
 //
-// Always holds: of the names with `level` zero bits each is counted as different once. Sums are kept by how many zero
-// bits a name has, so that giving names up needs no second pass over what was counted.
+// Always holds: each name with `level` zero bits is counted as distinct once. Sums are kept separately for each number
+// of zero bits, so dropping names needs no second pass over the content.
 
 import BakEngine
 import BakCore
 
-/// Numbers of pieces, and their bytes.
+/// The number of pieces, and their bytes.
 struct PieceSum: Sendable {
     var count: UInt64 = 0
     var bytes: UInt64 = 0
-    /// After compression, of those that were compressed.
+    /// The size after compression of the pieces that were compressed.
     var storedBytes: UInt64 = 0
 
     static func += (sum: inout PieceSum, other: PieceSum) {
@@ -24,12 +23,12 @@ struct PieceSum: Sendable {
     }
 }
 
-/// A piece of content by its name.
+/// The name and size of a piece of content.
 struct NamedPiece: Sendable {
     /// 64 bits of a keyed hash of its content.
     var name: UInt64
     var byteCount: Int
-    /// Whether it is known to be compressed.
+    /// True if the piece is known to be compressed.
     var isCompressed = false
 
     init(_ id: ID128, byteCount: Int, isCompressed: Bool = false) {
@@ -38,15 +37,15 @@ struct NamedPiece: Sendable {
         self.isCompressed = isCompressed
     }
 
-    /// How many of the name's lowest bits are zero, as far as it matters.
+    /// The number of zero bits at the low end of the name, up to the largest that is counted separately.
     var level: Int { min(name.trailingZeroBitCount, DistinctTally.levels - 1) }
 }
 
-/// What one kind of file comes to.
+/// The sums for one kind of file.
 struct DistinctEstimate: Sendable {
     /// All pieces.
     var all = PieceSum()
-    /// Each different piece once.
+    /// Each distinct piece once.
     var distinct = PieceSum()
 
     static func += (sum: inout DistinctEstimate, other: DistinctEstimate) {
@@ -55,27 +54,28 @@ struct DistinctEstimate: Sendable {
     }
 }
 
-/// Counts pieces of content and tells which are new. May be used from any thread.
+/// Counts pieces of content and reports which are new. Any thread may use it.
 final class DistinctTally: @unchecked Sendable {
-    /// Sums are kept for so many numbers of zero bits.
+    /// The number of separate sums, one for each number of zero bits.
     static let levels = 40
 
     private let monitor = Monitor()
     private let slotLimit: Int
-    /// An open-addressing table; zero is an empty place.
+    /// An open-addressing table. Zero is an empty slot.
     private var slots: [UInt64]
     private var used = 0
     /// Names with fewer zero bits are not remembered.
     private var level = 0
     private var all: [PieceSum]
     private var distinct: [PieceSum]
-    /// What it took to cut, to name and to look up, and to compress, on all threads together.
+    /// The time for cutting, naming and looking up, then the size and the time for compression. Times are sums over all
+    /// threads.
     private var cutNanoseconds: UInt64 = 0
     private var compressedBytes: UInt64 = 0
     private var compressNanoseconds: UInt64 = 0
 
-    /// Makes a tally that takes at most 8 * `slotLimit` bytes and remembers three quarters of `slotLimit` names.
-    /// `slotLimit` is a power of two.
+    /// Makes a tally that takes at most 8 * `slotLimit` bytes and remembers up to three quarters of `slotLimit` names.
+    /// `slotLimit` must be a power of two.
     init(kinds: Int, slotLimit: Int) {
         precondition(slotLimit >= 16 && slotLimit.nonzeroBitCount == 1)
         self.slotLimit = slotLimit
@@ -84,8 +84,8 @@ final class DistinctTally: @unchecked Sendable {
         distinct = all
     }
 
-    /// Counts pieces of a file of `kind`, and calls `isNew` with the place of each that was not there before and that
-    /// is looked up.
+    /// Counts the pieces of a file of `kind`. Calls `isNew` with the place of each piece that is looked up and that is
+    /// new.
     func insert(
         _ pieces: [NamedPiece], kind: Int, nanoseconds: UInt64 = 0, isNew: (Int) -> Void = { _ in }
     ) {
@@ -102,7 +102,7 @@ final class DistinctTally: @unchecked Sendable {
         }
     }
 
-    /// Notes what a piece that `insert` called new takes after compression.
+    /// Notes the size after compression of a piece that `insert` reported as new.
     func noteStored(_ piece: NamedPiece, kind: Int, storedBytes: Int, nanoseconds: UInt64) {
         monitor.locked {
             distinct[kind * Self.levels + piece.level].storedBytes += UInt64(storedBytes)
@@ -111,16 +111,17 @@ final class DistinctTally: @unchecked Sendable {
         }
     }
 
-    /// Whether numbers of what is different are estimates.
+    /// True if the numbers of distinct pieces are estimates.
     var isEstimate: Bool { monitor.locked { level > 0 } }
 
-    /// What cutting and naming all pieces took, and compressing those that were.
+    /// The time for cutting and naming all pieces, and the size and time of those that were compressed.
     var work: (cutNanoseconds: UInt64, compressedBytes: UInt64, compressNanoseconds: UInt64) {
         monitor.locked { (cutNanoseconds, compressedBytes, compressNanoseconds) }
     }
 
-    /// What has passed by of a kind. Beyond the bound each remembered name stands for 2^`level`: that is right on
-    /// average however often a piece is repeated, with an error of one over the root of the number of names.
+    /// Returns the sums for a kind. Once names have been dropped, each remembered name stands for 2^`level` names. That
+    /// is right on average, however often pieces repeat, with a relative error of one over the square root of the
+    /// number of names.
     func estimate(kind: Int) -> DistinctEstimate {
         monitor.locked {
             let start = kind * Self.levels
@@ -138,14 +139,14 @@ final class DistinctTally: @unchecked Sendable {
         }
     }
 
-    /// What has passed by of all kinds.
+    /// The sums for all kinds together.
     var estimate: DistinctEstimate {
         (0..<all.count / Self.levels).reduce(into: DistinctEstimate()) { $0 += estimate(kind: $1) }
     }
 
     // MARK: The table
 
-    /// False when the name is there already.
+    /// Remembers a name. Returns false if it is in the table already.
     private func remember(_ name: UInt64) -> Bool {
         guard put(name) else { return false }
         used += 1
@@ -155,7 +156,7 @@ final class DistinctTally: @unchecked Sendable {
 
     private func put(_ name: UInt64) -> Bool {
         let mask = slots.count - 1
-        // The lowest bits are those that are all alike.
+        // The lowest bits are the same in all remembered names.
         var place = Int(truncatingIfNeeded: name >> 24) & mask
         while slots[place] != 0 {
             if slots[place] == name { return false }
@@ -165,7 +166,7 @@ final class DistinctTally: @unchecked Sendable {
         return true
     }
 
-    /// Doubles the table, or gives names up.
+    /// Doubles the table, or drops names if it has its full size.
     private func makeRoom() {
         let names = slots
         if slots.count < slotLimit {

@@ -1,20 +1,20 @@
-// DuplicateFinder: names the files of which most is double. It remembers the larger files only, so it may miss small
-// ones that are there very often; how much is double in all is counted elsewhere.
+// DuplicateFinder: finds the files whose duplicates waste the most space. It remembers only the larger files, so it may
+// miss small ones that occur very often. DistinctTally counts the total.
 
 import BakEngine
 import BakCore
 
-/// Collects files by their content. May be used from any thread.
+/// Groups files by their content. Any thread may use it.
 final class DuplicateFinder: @unchecked Sendable {
     private let monitor = Monitor()
     private let limit: Int
     private var groups: [ID128: DuplicateGroup] = [:]
     private static let pathsKept = 8
 
-    /// Makes a finder that remembers at most `limit` different files.
+    /// Makes a finder that remembers at most `limit` distinct files.
     init(limit: Int = 1 << 16) { self.limit = limit }
 
-    /// Notes a file that is not empty.
+    /// Notes a file, which must not be empty.
     func note(_ digest: ID128, _ path: [UInt8], byteCount: UInt64) {
         monitor.locked {
             var group = groups[digest] ?? DuplicateGroup(fileBytes: byteCount, files: 0, paths: [])
@@ -32,7 +32,7 @@ final class DuplicateFinder: @unchecked Sendable {
         groups = Dictionary(uniqueKeysWithValues: kept.prefix(limit / 2).map { ($0.key, $0.value) })
     }
 
-    /// The groups of which most is double, the first first.
+    /// Returns the groups that waste the most space, the largest first.
     func largest(_ count: Int) -> [DuplicateGroup] {
         monitor.locked {
             let groups = groups.values.filter { $0.files > 1 }.map { group in

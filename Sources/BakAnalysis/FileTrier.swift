@@ -1,7 +1,7 @@
 // FileTrier: reads a file once and cuts it by several schemes at the same time.
 //
-// Every scheme has its own place in the one buffer; what all of them have passed makes room. New pieces are compressed,
-// where a scheme is to know what they take, before the buffer moves.
+// Every scheme has its own position in the one buffer. The bytes that all schemes have passed make room for more. For a
+// scheme that measures compression, new pieces are compressed before the buffer moves.
 
 import BakEngine
 import BakChunking
@@ -10,12 +10,12 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// A scheme that is tried, and what it has come to on all threads.
+/// A scheme under trial, with its results from all threads.
 final class SchemeTrial: Sendable {
     let scheme: CutScheme
     let cutter: SchemeCutter
     let tally: DistinctTally
-    /// Whether new pieces are really compressed.
+    /// True if new pieces are compressed for the measurement.
     let compresses: Bool
 
     init(
@@ -28,16 +28,16 @@ final class SchemeTrial: Sendable {
     }
 }
 
-/// What a reading of a file found.
+/// The findings about a file.
 struct TriedFile {
     var type = ContentType.other
-    /// What a manifest would have, by the first scheme.
+    /// The content that a manifest would have, by the first scheme.
     var content = FileContent.extents([])
-    /// Its length; less than its stat's when it has shrunk.
+    /// The file's length; less than its stat says if the file has shrunk.
     var byteCount: UInt64 = 0
-    /// What was read of it, without holes.
+    /// The number of bytes read, without holes.
     var readBytes: UInt64 = 0
-    /// Names the content as a whole.
+    /// A name for the whole content.
     var digest = ID128.zero
 }
 
@@ -54,18 +54,18 @@ final class FileTrier {
     private var pieces: [NamedPiece] = []
     private var ids: [ID128] = []
     private var fresh: [Int] = []
-    /// What reading has taken.
+    /// The time spent in reading.
     private(set) var readNanoseconds: UInt64 = 0
 
-    /// Thrown when the run is to end.
+    /// Thrown if the run must end.
     struct Stopped: Error {}
 
-    /// So much is read at a time: what the next level of the processor's memory holds is cut by all schemes there.
+    /// The number of bytes read at a time. They fit in the processor's cache, so all schemes cut them there.
     private static let stepBytes = 1 << 20
-    /// Room for so many steps beside the largest chunk, so that little is moved.
+    /// The number of steps that the buffer holds besides the largest chunk, so that bytes are rarely moved.
     private static let stepsHeld = 8
 
-    /// Makes a trier whose first trial makes the content of manifests.
+    /// Makes a trier. Its first trial makes the content for manifests.
     init(
         _ trials: [SchemeTrial], _ config: RepositoryConfig, hasher: ContentHasher,
         compression: CompressionMode,
@@ -84,13 +84,13 @@ final class FileTrier {
 
     deinit { buffer.deallocate() }
 
-    /// Reads a regular file and counts its pieces as of `kind`, or as of its type: what stat shows of it or, where stat
-    /// shows less than a read gives, all of it. Throws `SourceError` and `Stopped`.
+    /// Reads a regular file and counts its pieces for `kind`, or for the file's type if that is nil. Reads as many
+    /// bytes as its stat says, or all of them if a read returns more. Throws `SourceError` and `Stopped`.
     func read(_ file: any SourceFile, _ stat: FileStat, kind: Int? = nil) throws -> TriedFile {
         if stat.size <= UInt64(inlineBytes) {
             if let tried = try readInline(file, stat) { return tried }
             var whole = stat
-            // No file system holds a larger one, and the file ends where a read says so.
+            // No file system holds a larger file, and a read reports the end.
             whole.size = UInt64(Int64.max)
             whole.allocatedBytes = whole.size
             return try read(file, whole, kind: kind)
@@ -120,8 +120,8 @@ final class FileTrier {
         return tried
     }
 
-    /// Reads what a manifest holds itself: no scheme counts it. Nil when there is too much for that, whatever stat
-    /// shows.
+    /// Reads content that a manifest would hold inline, which no scheme counts. Returns nil if there is too much for
+    /// that, whatever its stat says.
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile? {
         var room = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
         var count = try read(file, into: room, at: 0)
@@ -146,7 +146,7 @@ final class FileTrier {
         return count
     }
 
-    /// Cuts a range of the file by all schemes; returns how many bytes there were.
+    /// Cuts a range of the file by all schemes. Returns the number of bytes in it.
     private func cut(
         _ file: any SourceFile, _ range: Range<UInt64>, _ kind: Int?, _ cursors: inout [SchemeCursor],
         _ tried: inout TriedFile, _ extents: inout [Extent]
@@ -173,7 +173,8 @@ final class FileTrier {
         return offset - range.lowerBound
     }
 
-    /// Gives up what all schemes have passed when there is no room for another step; returns how much is left.
+    /// Discards the bytes that all schemes have passed, if there is no room for another step. Returns the number of
+    /// bytes left.
     private func makeRoom(_ filled: Int, _ cursors: inout [SchemeCursor]) -> Int {
         guard buffer.count - filled < Self.stepBytes else { return filled }
         let passed = cursors.map(\.start).min() ?? filled
@@ -182,7 +183,7 @@ final class FileTrier {
         return filled - passed
     }
 
-    /// Takes a scheme as far as it comes in what has been read.
+    /// Cuts as far as possible by one scheme in the bytes that have been read.
     private func advance(
         _ trial: SchemeTrial, _ cursor: inout SchemeCursor, _ bytes: UnsafeRawBufferPointer, _ isLast: Bool,
         _ kind: Int
@@ -217,7 +218,7 @@ final class FileTrier {
         }
     }
 
-    /// Notes the pieces of the first scheme in what is known of the file.
+    /// Adds the pieces of the first scheme to the findings about the file.
     private func note(in tried: inout TriedFile, _ extents: inout [Extent]) {
         for (id, piece) in zip(ids, pieces) {
             extents.append(.chunk(BlobReference(id: id, length: UInt32(piece.byteCount))))
@@ -225,7 +226,7 @@ final class FileTrier {
         }
     }
 
-    /// The digest of what `digest` stands for and what follows it.
+    /// Returns a digest of the content behind `digest` followed by the next piece.
     private static func chained(_ digest: ID128, _ id: ID128, _ length: UInt64) -> ID128 {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { bytes in
             digest.store(to: bytes.baseAddress!)

@@ -1,10 +1,10 @@
-// LibraryBenchmark: reads a library once and says what a repository would make of it. Nothing is stored.
+// LibraryBenchmark: reads a library once and reports how much a repository would store for it. Nothing is stored.
 //
 //   walk (this thread): list, stat, leave out, compare with a snapshot --> batches
-//   workers: read, cut by every scheme, name, look up, compress what is new --> tallies
+//   workers: read, cut by every scheme, name, look up, compress new pieces --> tallies
 //
-// Always holds: memory does not grow with the library. Names of chunks are remembered up to a bound and estimated
-// beyond it; of the largest files the paths are.
+// Always holds: memory does not grow with the library. The names of chunks are remembered up to a bound and estimated
+// beyond it. Paths are remembered only for the largest files.
 
 import BakEngine
 import BakChunking
@@ -27,22 +27,23 @@ public final class LibraryBenchmark: Sendable {
     private let monitor = Monitor()
     private nonisolated(unsafe) var current = LibraryProgress()
 
-    /// Names of a scheme's chunks take at most eight bytes for each of these; three quarters of them are remembered.
+    /// The table size of a scheme. It takes at most eight bytes for each slot and remembers names in up to three
+    /// quarters of them.
     public static let slotLimit = 1 << 21
-    /// How many groups of equal files are named.
+    /// The number of groups of equal files in the report.
     private static let duplicatesNamed = 20
 
     /// Prepares a benchmark.
     ///
     /// - Parameters:
-    ///   - repository: an empty one that forgets what it is given: its sizes, its key and its compression count.
-    ///   - tree: the library; `roots` of it are looked at.
-    ///   - exclusions: what is left out.
+    ///   - repository: an empty repository that stores nothing. It determines sizes, key and compression.
+    ///   - tree: the library; only `roots` of it are examined.
+    ///   - exclusions: the rules for leaving items out.
     ///   - baseline: the snapshot that changed files are compared with.
-    ///   - slotLimit: how many names of chunks each scheme has room for, a power of two.
-    ///   - onEvent: told what happens, one call at a time.
-    ///   - stop: polled; when it is given the report is of what was read.
-    /// Throws failures of the baseline's repository.
+    ///   - slotLimit: the table size for each scheme's chunk names, a power of two.
+    ///   - onEvent: receives events, one call at a time.
+    ///   - stop: polled. If it is requested, the report covers what was read until then.
+    /// - Throws: failures of the baseline's repository.
     public init(
         _ repository: Repository, of tree: any SourceTree, roots: [[UInt8]],
         exclusions: BackupExclusions = BackupExclusions(), baseline: LibraryBaseline? = nil,
@@ -68,7 +69,7 @@ public final class LibraryBenchmark: Sendable {
         self.onEvent = { event in monitor.locked { onEvent(event) } }
     }
 
-    /// How far it has come.
+    /// The progress so far.
     public var progress: LibraryProgress {
         var progress = monitor.locked { current }
         progress.differentBytes = shared.trials[0].tally.estimate.distinct.bytes
@@ -78,8 +79,8 @@ public final class LibraryBenchmark: Sendable {
     /// Reads the library. Throws only failures of a repository.
     ///
     /// - Parameters:
-    ///   - workerCount: how many threads compute.
-    ///   - readConcurrency: how many files are read at once; nil for what suits the medium.
+    ///   - workerCount: the number of threads that compute.
+    ///   - readConcurrency: the number of files that are read at once; nil for the number that suits the medium.
     public func run(workerCount: Int, readConcurrency: Int? = nil) throws -> LibraryReport {
         let begin = repository.time.monotonicNanoseconds()
         let strategy = ReadStrategy(
@@ -95,7 +96,7 @@ public final class LibraryBenchmark: Sendable {
                     while let batch = queue.pop() { try work(worker.value, batch) }
                     try worker.value.finish()
                 }
-                // Nobody takes what is pushed any more.
+                // No worker takes the remaining batches.
                 if state.failure != nil { queue.close() }
             }
         }
@@ -134,7 +135,7 @@ public final class LibraryBenchmark: Sendable {
             monitor.locked {
                 current.currentPath = item.path
                 if item.stat.type == .regular { current.files += 1 }
-                // It is not read again.
+                // The content is not read again.
                 if item.isFurtherName { current.bytes.add(item.stat.size) }
             }
             let holes = worker.holeBytes
@@ -200,7 +201,7 @@ public final class LibraryBenchmark: Sendable {
             storedBytes: chunks.storedBytes)
     }
 
-    /// A blob's row in its pack's footer and in the index.
+    /// The size of a blob's row in its pack's footer and in the index.
     fileprivate static let recordBytes = PackLayout.footerEntryBytes + IndexEntry.byteCount
 
     private func schemeRows() -> [LibraryReport.SchemeRow] {

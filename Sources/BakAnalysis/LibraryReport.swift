@@ -1,172 +1,172 @@
-// LibraryReport: what a benchmark of a library found.
+// LibraryReport: the findings of a benchmark of a library.
 
 import BakEngine
 import BakChunking
 import BakCore
 
-/// What a benchmark tells while it runs, from any of its threads, one call at a time.
+/// An event of a running benchmark. Events come from any of its threads, one call at a time.
 public enum LibraryEvent: Sendable {
     /// An item could not be read.
     case failed(path: [UInt8], reason: String)
     /// An item was left out on purpose.
     case excluded(path: [UInt8], reason: String)
-    /// A line of an ignore file matches nothing, or hardly what was meant.
+    /// A line of an ignore file that matches nothing, or probably not what its author intended.
     case ignoreFile(remark: String)
 }
 
-/// How far a benchmark has come.
+/// The progress of a benchmark.
 public struct LibraryProgress: Sendable {
-    /// Regular files, by all their names, that have been dealt with or are.
+    /// The number of regular files, by all their names, that are finished or in progress.
     public var files: UInt64 = 0
     /// Their bytes so far.
     public var bytes: UInt64 = 0
-    /// What of them is different, in bytes.
+    /// The size of their distinct chunks in bytes.
     public var differentBytes: UInt64 = 0
-    /// Items that could not be read.
+    /// The number of items that could not be read.
     public var failedItems: UInt64 = 0
-    /// What is being read, or was read last.
+    /// The path that is being read, or that was read last.
     public var currentPath: [UInt8] = []
 }
 
-/// Files that are the same.
+/// Files with the same content.
 public struct DuplicateGroup: Sendable {
     /// The size of each in bytes.
     public var fileBytes: UInt64
-    /// How many there are.
+    /// The number of files.
     public var files: UInt64
     /// The paths of some of them, sorted.
     public var paths: [[UInt8]]
 
-    /// What all but one of them take.
+    /// The size of all but one of them.
     public var wastedBytes: UInt64 { (files - 1) &* fileBytes }
 }
 
-/// A benchmark's findings. Sizes are in bytes, times in nanoseconds of all threads together.
+/// The findings of a benchmark. Sizes are in bytes. Times are in nanoseconds, summed over all threads.
 public struct LibraryReport: Sendable {
     /// The files of one type.
     public struct TypeRow: Sendable {
-        /// The kind of content.
+        /// The type of content.
         public var type: ContentType
-        /// How many files are of it.
+        /// The number of files of this type.
         public var files: UInt64
-        /// Their content together, in bytes.
+        /// The size of their content in bytes.
         public var bytes: UInt64
-        /// Files that are the same as another one.
+        /// The number of files that are copies of another one.
         public var duplicateFiles: UInt64
-        /// The content of those files together, in bytes.
+        /// The size of those files in bytes.
         public var duplicateBytes: UInt64
-        /// What is left of them when each chunk is stored once.
+        /// The size of the files' distinct chunks in bytes.
         public var differentBytes: UInt64
-        /// That after compression.
+        /// The size of the distinct chunks after compression.
         public var storedBytes: UInt64
     }
 
-    /// What a scheme would store.
+    /// The amount that a scheme would store.
     public struct SchemeRow: Sendable {
-        /// How files were cut.
+        /// The scheme that cut the files.
         public var scheme: CutScheme
-        /// How many chunks there are, and how many of them are different.
+        /// The number of chunks.
         public var chunks: UInt64
         /// How many distinct chunks there are.
         public var differentChunks: UInt64
-        /// All bytes that were cut, and what is left when each chunk is stored once.
+        /// The size of all chunks in bytes.
         public var bytes: UInt64
-        /// The distinct chunks together, in bytes.
+        /// The size of the distinct chunks in bytes.
         public var differentBytes: UInt64
-        /// That after compression.
+        /// The size of the distinct chunks after compression.
         public var storedBytes: UInt64
-        /// What headers and the index take for the different chunks.
+        /// The size of headers and index rows for the distinct chunks.
         public var overheadBytes: UInt64
-        /// Whether new chunks were really compressed; if not, what was gained on each type of file was taken.
+        /// True if new chunks were really compressed. If false, the savings measured for each type of file are assumed.
         public var isCompressionMeasured: Bool
-        /// Whether what is different was estimated from a part of the chunks.
+        /// True if the numbers of distinct chunks are estimates from a part of the chunks.
         public var isEstimate: Bool
-        /// What cutting, naming and looking up took.
+        /// The time for cutting, naming and looking up.
         public var cutNanoseconds: UInt64
 
-        /// What a repository would take for the content.
+        /// The space that a repository would take for the content.
         public var totalBytes: UInt64 { storedBytes &+ overheadBytes }
-        /// What a chunk has on average.
+        /// The average size of a chunk.
         public var averageChunkBytes: UInt64 { chunks > 0 ? bytes / chunks : 0 }
     }
 
-    /// What one stage of a backup did here, and took.
+    /// The work and time of one stage of a backup in this benchmark.
     public struct Stage: Sendable {
         /// A stage.
         public enum Name: String, Sendable, CaseIterable {
             case walk, read, cut, compress
         }
-        /// Which stage.
+        /// The stage.
         public var name: Name
-        /// Entries for the walk, else bytes.
+        /// The number of entries for the walk, of bytes for other stages.
         public var amount: UInt64
-        /// How long it took on all threads together.
+        /// The time, summed over all threads.
         public var nanoseconds: UInt64
 
-        /// How much it does in a second on one core; nil when it did too little to say.
+        /// The amount that one core does in a second; nil if the stage was too short to tell.
         public var perSecond: Double? {
             nanoseconds >= 1_000_000 ? Double(amount) * 1e9 / Double(nanoseconds) : nil
         }
     }
 
-    /// What changed files would cost.
+    /// The cost of storing changed files.
     public struct Changes: Sendable {
-        /// Files that the snapshot has otherwise, and what they have now.
+        /// The number of files whose content differs from that in the snapshot.
         public var changedFiles: UInt64 = 0
-        /// The content of changed files, in bytes.
+        /// The size of changed files in bytes.
         public var changedBytes: UInt64 = 0
-        /// Files that it does not have at their place.
+        /// The number of files that the snapshot does not have at their path.
         public var newFiles: UInt64 = 0
-        /// The content of new files, in bytes.
+        /// The size of new files in bytes.
         public var newBytes: UInt64 = 0
-        /// Changed files whose old content could not be read; they are not in the rows.
+        /// The number of changed files whose old content could not be read. They are not in the rows.
         public var unreadableFiles: UInt64 = 0
-        /// What each scheme would store of the changed files.
+        /// For each scheme, the amount that it would store for the changed files.
         public var rows: [SchemeRow] = []
     }
 
-    /// Regular files, and their bytes with holes. A further name of a file does not count.
+    /// The number of regular files. Further names of a file do not count.
     public var files: UInt64 = 0
-    /// Their content together, in bytes.
+    /// The size of their content in bytes, including holes.
     public var bytes: UInt64 = 0
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     public var readBytes: UInt64 = 0
-    /// How many folders there are.
+    /// The number of folders.
     public var folders: UInt64 = 0
-    /// Links and special files.
+    /// The number of links and special files.
     public var others: UInt64 = 0
-    /// Further names of files with several.
+    /// The number of further names of files that have several.
     public var furtherNames: UInt64 = 0
-    /// How many items the rules left out.
+    /// The number of items that the rules left out.
     public var excludedItems: UInt64 = 0
-    /// How many items could not be read.
+    /// The number of items that could not be read.
     public var failedItems: UInt64 = 0
-    /// By bytes, the largest first.
+    /// One row for each type, by size, the largest first.
     public var types: [TypeRow] = []
-    /// Files that are the same as another one, and their bytes.
+    /// The number of files that are copies of another one.
     public var duplicateFiles: UInt64 = 0
-    /// The content of those files together, in bytes.
+    /// The size of those files in bytes.
     public var duplicateBytes: UInt64 = 0
-    /// Whether they were estimated from a part of the files.
+    /// True if those two numbers are estimates from a part of the files.
     public var areDuplicatesEstimated = false
-    /// The files of which most is double.
+    /// The groups of equal files that waste the most space.
     public var duplicates: [DuplicateGroup] = []
-    /// In the order of `CutScheme.all`.
+    /// One row for each scheme, in the order of `CutScheme.all`.
     public var schemes: [SchemeRow] = []
-    /// What lists of files and their attributes take.
+    /// The size of the manifests.
     public var metadataBytes: UInt64 = 0
-    /// What took how long.
+    /// The stages and their times.
     public var stages: [Stage] = []
-    /// Since the snapshot that was asked for.
+    /// The changes since the baseline; nil without one.
     public var changes: Changes?
-    /// How long it took.
+    /// The duration of the benchmark.
     public var nanoseconds: UInt64 = 0
-    /// The user ended it before its end.
+    /// True if the user ended the benchmark early.
     public var wasInterrupted = false
 
-    /// What a new repository would take.
+    /// The space that a new repository would take.
     public var repositoryBytes: UInt64 { (schemes.first?.totalBytes ?? 0) &+ metadataBytes }
 
-    /// Makes an empty one.
+    /// Makes an empty report.
     public init() {}
 }

@@ -1,5 +1,5 @@
-// LibraryWalk: the first stage of a benchmark: it walks the library, leaves out what is to be left out, compares with a
-// snapshot, and hands on the rest in batches, in the order of the walk.
+// LibraryWalk: the first stage of a benchmark. It walks the library, leaves out excluded items, compares the others
+// with a snapshot, and passes them on in batches, in the order of the walk.
 
 import BakEngine
 import BakCore
@@ -18,14 +18,14 @@ final class LibraryWalk {
     private let onEvent: (LibraryEvent) -> Void
     private var batch: [LibraryItem] = []
     private var batchBytes: UInt64 = 0
-    /// How many names are still to come of a file with several, and what it is.
+    /// Files with several names: the stat and the number of names still to come.
     private var links: [InodeKey: (stat: FileStat, names: UInt32)] = [:]
     private var waitNanoseconds: UInt64 = 0
     private var entries: UInt64 = 0
-    /// What has been found here.
+    /// The findings of the walk.
     private(set) var report = LibraryReport()
 
-    /// So many files, or so many bytes, are handed on together.
+    /// The limits of a batch, in files and in bytes.
     private static let batchFiles = 32
     private static let batchByteLimit: UInt64 = 1 << 20
 
@@ -45,7 +45,7 @@ final class LibraryWalk {
         if comparer != nil { report.changes = LibraryReport.Changes() }
     }
 
-    /// Walks to the end, or until the run ends.
+    /// Walks to the end, or until the run stops.
     func run() throws {
         let begin = time.monotonicNanoseconds()
         try tree.walk { event in
@@ -88,7 +88,7 @@ final class LibraryWalk {
         var item = LibraryItem(path: path, stat: stat)
         switch stat.type {
         case .regular: item.isFurtherName = isFurtherName(path, stat)
-        // The folders above what was asked about are in a manifest, but not in the library.
+        // Folders above the roots are in a manifest, but they are not part of the library.
         case .directory:
             if roots.contains(where: { PathOrder.isAtOrBeneath(path, $0) }) { report.folders += 1 }
         default: report.others += 1
@@ -116,7 +116,7 @@ final class LibraryWalk {
         var run = EntryRun()
         comparer.pass(to: item.path)
         let outcome = comparer.compare(item.path, item.stat, &run)
-        // What a backup would only read once more has not changed as far as anyone can tell.
+        // A backup would read this file again although no change is visible, so it does not count as changed.
         guard item.stat.type == .regular, !item.isFurtherName,
             case .differs(let change, recorded: nil) = outcome
         else { return }

@@ -1,5 +1,5 @@
-// LibraryWorker: one thread's part of a benchmark: it reads files, has them cut by every scheme, and writes the list of
-// files that a manifest would be, in the order in which it is handed them.
+// LibraryWorker: one thread of a benchmark. It reads files, cuts them by every scheme, and writes a manifest in the
+// order in which it receives the items.
 
 import BakEngine
 import BakChunking
@@ -9,23 +9,23 @@ import BakFormat
 import BakRepository
 import BakStorage
 
-/// An entry of the walk, and how it compares with a snapshot.
+/// An entry of the walk, and its comparison with a snapshot.
 struct LibraryItem: Sendable {
     var path: [UInt8]
     var stat: FileStat
-    /// A further name of a file that has been handed on.
+    /// True if this is a further name of a file that was passed on before.
     var isFurtherName = false
-    /// The snapshot has another content at this path.
+    /// True if the snapshot has other content at this path.
     var isChanged = false
 }
 
-/// What the workers of a benchmark share.
+/// The state that the workers of a benchmark share.
 struct LibraryShared: Sendable {
     let trials: [SchemeTrial]
-    /// Names of whole files, by type.
+    /// The names of whole files, by type.
     let files: DistinctTally
     let duplicates: DuplicateFinder
-    /// Set with a snapshot to compare with.
+    /// The trials of changed files; nil without a baseline.
     let changes: ChangeTrials?
 }
 
@@ -37,7 +37,7 @@ final class LibraryWorker {
     private let trier: FileTrier
     private let changeTrier: FileTrier?
     private let onFailure: (_ path: [UInt8], _ reason: String) -> Void
-    /// What has been found here.
+    /// The findings of this worker.
     private(set) var found = LibraryReport()
     private(set) var changes = LibraryReport.Changes()
     private(set) var types = [PieceSum](repeating: PieceSum(), count: ContentType.allCases.count)
@@ -54,17 +54,17 @@ final class LibraryWorker {
         self.onFailure = onFailure
     }
 
-    /// What did not have to be read here, because there is nothing.
+    /// The number of bytes in holes, which were not read.
     var holeBytes: UInt64 { found.bytes &- found.readBytes }
 
-    /// What reading took here.
+    /// The time that this worker spent in reading.
     var readNanoseconds: UInt64 { trier.readNanoseconds }
 
-    /// Takes an item; they come in the order of paths. Throws what ends the run, and `FileTrier.Stopped`.
+    /// Handles an item. Items come in the order of paths. Throws errors that end the run, and `FileTrier.Stopped`.
     func take(_ item: LibraryItem) throws {
         do {
             if item.isFurtherName {
-                // Its chunks are listed with the first name; a manifest repeats them, which is left out here.
+                // A manifest would repeat the chunks of the first name here. The benchmark leaves them out.
                 var stat = item.stat
                 stat.size = 0
                 try append(item.path, stat, FileAttributes(), .inline([]))
@@ -79,7 +79,7 @@ final class LibraryWorker {
         }
     }
 
-    /// What can be had of an entry's attributes; fewer of them cost the list of files a few bytes.
+    /// Returns the attributes that can be read. Missing ones change the manifest's size by only a few bytes.
     private func attributes(_ item: LibraryItem) throws(SourceError) -> FileAttributes {
         do {
             return try tree.attributes(item.path, item.stat)
@@ -89,7 +89,7 @@ final class LibraryWorker {
         }
     }
 
-    /// Closes the list of files.
+    /// Finishes the manifest.
     func finish() throws { _ = try manifest.storeRoot() }
 
     private func takeFile(_ item: LibraryItem) throws {
@@ -98,7 +98,7 @@ final class LibraryWorker {
         var stat = try file.stat()
         let tried = try trier.read(file, stat)
         stat.size = tried.byteCount
-        // What cannot be had of them costs the list of files a few bytes.
+        // Attributes that cannot be read change the manifest's size by only a few bytes.
         let attributes = (try? file.attributes(stat)) ?? FileAttributes()
         found.files += 1
         found.bytes.add(tried.byteCount)
@@ -116,7 +116,7 @@ final class LibraryWorker {
         }
     }
 
-    /// Appends to the list of files. What no manifest takes a backup could not store either.
+    /// Appends an entry to the manifest. An entry that no manifest accepts could not be backed up either.
     private func append(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, _ content: FileContent?
     ) throws {
@@ -128,7 +128,7 @@ final class LibraryWorker {
         }
     }
 
-    /// Cuts what the snapshot has of a file, and then what is there now.
+    /// Cuts the snapshot's content of a file, then its current content.
     private func compare(
         _ path: [UInt8], _ file: any SourceFile, _ stat: FileStat, _ trials: ChangeTrials, _ trier: FileTrier
     ) throws {
