@@ -1,11 +1,11 @@
-// bakstore-benchmark: measurements that hold up the project's claims. Everything random is seeded, so a
-// run can be repeated; only the speeds differ from machine to machine.
+// bakstore-benchmark: measurements that support the project's claims about speed and size. All random data are seeded,
+// so a run can be repeated; only the speeds differ from machine to machine.
 
 import Glibc
 
 @main
 struct Benchmark {
-    /// Everything that can be asked for, a line each.
+    /// All subcommands, one a line.
     static let subcommands: [Subcommand] = [
         .dedupQuality,
         .generateLibrary,
@@ -43,7 +43,7 @@ struct Benchmark {
         }
     }
 
-    /// Says something that is no result.
+    /// Writes a message to standard error, where it does not mix with results.
     static func complain(_ text: String) {
         let line = text + "\n"
         _ = write(STDERR_FILENO, line, line.utf8.count)

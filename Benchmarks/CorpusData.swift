@@ -1,10 +1,10 @@
-// CorpusData: the JPEG, MP4 and MOV files of a folder, and the same after the edits that people make.
-// Files that do not parse are left out: nothing here is more than a benchmark needs.
+// CorpusData: the JPEG, MP4 and MOV files of a folder, before and after typical edits. Files that do not parse are left
+// out, because a benchmark needs no more.
 
 import Glibc
 
 enum CorpusData {
-    /// The pictures and their tagged versions, the videos and their remuxed versions.
+    /// Returns the pictures with their tagged versions, and the videos with their remuxed versions.
     static func make(folder: String) -> [DataSet] {
         let files = Files.paths(beneath: folder).sorted().map(contents)
         let pictures = files.filter { $0.starts(with: [0xff, 0xd8, 0xff]) }
@@ -25,7 +25,7 @@ enum CorpusData {
         return [UInt8](unsafeUninitializedCapacity: size) { $1 = fread($0.baseAddress, 1, size, file) }
     }
 
-    /// Inserts a segment with tags after the start of the image, as writing XMP into a file does.
+    /// Inserts a segment with tags after the start of the image, as a program does when it writes XMP.
     private static func tag(_ picture: [UInt8]) -> [UInt8] {
         let tags = String(repeating: "rating keyword place ", count: 20 + picture.count % 60)
         return picture[..<2] + PictureData.exif(tags, []) + picture[2...]
@@ -33,7 +33,7 @@ enum CorpusData {
 
     private typealias Box = (type: String, range: Range<Int>)
 
-    /// The top-level boxes of a file; none when it is not made of boxes.
+    /// Returns the top-level boxes of a file; none if it does not consist of boxes.
     private static func boxes(_ file: [UInt8]) -> [Box] {
         var boxes: [Box] = []
         var position = 0
@@ -47,7 +47,7 @@ enum CorpusData {
         return boxes
     }
 
-    /// Moves `moov` before `mdat`, or behind it where it came first, and corrects its chunk offsets.
+    /// Moves `moov` before `mdat`, or after it if it came first, and corrects its chunk offsets.
     private static func remux(_ file: [UInt8]) -> [UInt8]? {
         let boxes = boxes(file)
         guard let movie = boxes.firstIndex(where: { $0.type == "moov" }),

@@ -1,6 +1,6 @@
-// DatabaseData: three versions of a chat database in the manner of SQLite: pages of 4 KiB in the order in
-// which they were allocated, a table appended to, and an index in the order of its keys, whose leaves are
-// filled in place and split when they are full.
+// DatabaseData: three versions of a chat database that resembles SQLite. Its pages have 4 KiB and lie in the order in
+// which they were allocated. A table is appended to. An index is ordered by key; its leaves are filled in place and
+// split when they are full.
 
 import SeededNumbers
 
@@ -54,7 +54,7 @@ struct ChatDatabase {
     private let vocabulary: Vocabulary
     private var pages: [Page] = [Page(isTable: true), Page(isTable: false)]
     private var tablePages = [0]
-    /// The index's leaves in the order of their keys.
+    /// The index's leaves, ordered by key.
     private var indexPages = [1]
     private var messageCount = 0
     private var changeCount = 0
@@ -64,7 +64,7 @@ struct ChatDatabase {
         vocabulary = Vocabulary(count: 3000, &generator)
     }
 
-    /// Appends a message to a conversation, a few of which are much busier than others.
+    /// Appends a message to a conversation. A few conversations are much busier than the others.
     mutating func add() {
         messageCount += 1
         let conversation = generator.skewed(in: 0..<400)
@@ -100,7 +100,7 @@ struct ChatDatabase {
         pages[indexPages[low]].insert(cell, key: key)
     }
 
-    /// Sets the status byte of a message: most are recent, some are anywhere.
+    /// Changes the status byte of a message: one of the recent ones if `recent`, otherwise any.
     mutating func touch(recent: Bool) {
         let span = recent ? tablePages.count / 20 : tablePages.count
         let page = tablePages[tablePages.count - 1 - Int.random(in: 0..<max(1, span), using: &generator)]
@@ -108,14 +108,15 @@ struct ChatDatabase {
         pages[page].cells[cell].bytes[2] &+= 1
     }
 
-    /// A week of use after `count` messages: a fortieth of them more, and some older ones read or answered.
+    /// Simulates a week of use after `count` messages: a fortieth as many are added, and some older ones are read or
+    /// answered.
     mutating func advance(from count: Int) {
         for _ in 0..<count / 40 { add() }
         for _ in 0..<count / 200 { touch(recent: true) }
         for _ in 0..<count / 1000 { touch(recent: false) }
     }
 
-    /// The file: a header page with a change counter, then every page.
+    /// Returns the file: a header page with a change counter, then every page.
     mutating func image() -> [UInt8] {
         changeCount += 1
         var file = Array("SQLite format 3".utf8) + [0, 0x10, 0, 1, 1, 0, 64, 32, 32]

@@ -1,6 +1,6 @@
-// DedupQuality: how much sparse argmin stores beside FastCDC NC2, and how fast. Both are averaged over
-// several keys or gear tables, and FastCDC is tuned to the average size that sparse argmin really gave on
-// the same data: who cuts smaller chunks would otherwise look better.
+// DedupQuality: compares sparse argmin with FastCDC NC2, by the bytes that each stores and by speed. Both are averaged
+// over several keys or gear tables. FastCDC is tuned to the real average size that sparse argmin had on the same data,
+// because smaller chunks would give either one an advantage.
 
 import BakChunking
 import BakCore
@@ -14,9 +14,9 @@ struct DataSet {
     var byteCount: Int { files.reduce(0) { $0 + $1.count } }
 }
 
-/// Something that cuts whole inputs.
+/// A chunker that cuts whole inputs.
 protocol Cutter {
-    /// The length of the chunk at the start of `bytes`, which are all that is left.
+    /// Returns the length of the chunk at the start of `bytes`, which are the rest of the input.
     func firstCut(in bytes: UnsafeRawBufferPointer) -> Int
 }
 
@@ -34,7 +34,7 @@ extension FastCDC: Cutter {
     func firstCut(in bytes: UnsafeRawBufferPointer) -> Int { firstCut(in: bytes, isLast: true)! }
 }
 
-/// What one pass over a data set gave.
+/// The result of one pass over a data set.
 struct Pass {
     var chunkCount = 0
     var byteCount = 0
@@ -45,7 +45,7 @@ struct Pass {
     var uniqueFraction: Double { Double(uniqueByteCount) / Double(byteCount) }
     var gigabytesPerSecond: Double { Double(byteCount) / seconds / 1e9 }
 
-    /// Cuts everything, computes the ids and remembers them, as a backup would.
+    /// Cuts all files, computes the chunks' ids and remembers them, as a backup does.
     init(over data: DataSet, with cutter: some Cutter) {
         var known: Set<ID128> = []
         let start = Stopwatch.now()
@@ -88,14 +88,15 @@ struct PassGroup {
     static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
 }
 
-/// One line of the result.
+/// One row of the result.
 struct ComparisonRow: CustomStringConvertible {
     var name: String
     var wantedAverage: Int
     var ours: PassGroup
     var rival: PassGroup
 
-    /// How much more than FastCDC sparse argmin stores, relative; negative is better.
+    /// The relative difference of the bytes that sparse argmin stores to those of FastCDC; negative if sparse argmin
+    /// stores less.
     var difference: Double { ours.uniqueFraction / rival.uniqueFraction - 1 }
     /// The standard error of `difference`.
     var error: Double { (ours.uniqueVariance + rival.uniqueVariance).squareRoot() / rival.uniqueFraction }
@@ -118,12 +119,12 @@ struct ComparisonRow: CustomStringConvertible {
     }
 }
 
-/// The comparison over every data set.
+/// The comparison on every data set.
 struct DedupQuality {
     let scale: BenchmarkScale
     let corpusFolder: String?
 
-    /// Hands over each row as soon as it is known.
+    /// Passes each row to `report` as soon as it is known.
     func run(report: (ComparisonRow) -> Void) {
         let generators: [(make: (BenchmarkScale) -> DataSet, isMedia: Bool)] = [
             (SourceTreeData.make, false), (DatabaseData.make, false), (LogData.make, false),
@@ -152,8 +153,8 @@ struct DedupQuality {
         }
     }
 
-    /// FastCDC with several gear tables, each tuned until its real average is within 0.5 % of `average`, or
-    /// as near as bisection comes: on a few large files the average is a step function of the normal size.
+    /// Runs FastCDC with several gear tables. Each is tuned until its real average is within 0.5 % of `average`, or as
+    /// near as bisection gets: on a few large files the average is a step function of the normal size.
     private static func tunedRival(over data: DataSet, average: Double, count: Int) -> PassGroup {
         PassGroup(passes: (0..<count).map { tunedPass(over: data, average: average, seed: UInt64($0)) })
     }
@@ -169,7 +170,7 @@ struct DedupQuality {
             if best == nil || distance < abs(best!.averageSize / average - 1) { best = pass }
             if distance < 0.005 { break }
             if pass.averageSize < average { low = normal } else { high = normal }
-            // The proportional guess usually hits at once; the middle is for when it leaves the bracket.
+            // The proportional guess usually fits at once. The middle is used if the guess leaves the bracket.
             let guess = normal * average / pass.averageSize
             normal = guess > low && guess < high ? guess : (low + high) / 2
         }
@@ -177,35 +178,35 @@ struct DedupQuality {
     }
 }
 
-/// How much data to generate and how finely to cut it.
+/// The amount of data to generate and the chunk sizes to use.
 struct BenchmarkScale {
-    /// Average chunk sizes in bytes for every data set.
+    /// The average chunk sizes in bytes for every data set.
     var generalAverages: [Int]
-    /// The average chunk size in bytes that media are cut with as well.
+    /// A further average chunk size in bytes, for media only.
     var mediaAverage: Int
-    /// How many keys, and how many gear tables, to average over.
+    /// The number of keys, and of gear tables, to average over.
     var keyCount: Int
-    /// Files in a source tree.
+    /// The number of files in a source tree.
     var sourceFileCount: Int
-    /// Messages in the first version of the database.
+    /// The number of messages in the first version of the database.
     var messageCount: Int
-    /// Lines of the log, and how many of them are edited.
+    /// The number of lines of the log, and of edits to them.
     var logLineCount: Int
     var logEditCount: Int
-    /// Pictures, and the range of their sizes in bytes.
+    /// The number of pictures, and the range of their sizes in bytes.
     var pictureCount: Int
     var pictureBytes: Range<Int>
-    /// Videos, and the range of their sizes in bytes.
+    /// The number of videos, and the range of their sizes in bytes.
     var videoCount: Int
     var videoBytes: Range<Int>
 
-    /// Some hundred megabytes, cut as backups are.
+    /// A few hundred megabytes, with the chunk sizes of backups.
     static let full = BenchmarkScale(
         generalAverages: [128 << 10, 64 << 10], mediaAverage: 1 << 20, keyCount: 8, sourceFileCount: 2400,
         messageCount: 110_000, logLineCount: 700_000, logEditCount: 100, pictureCount: 52,
         pictureBytes: 800_000..<6_000_000, videoCount: 6, videoBytes: 6_000_000..<24_000_000)
 
-    /// A megabyte or two, cut small.
+    /// A megabyte or two, with small chunks.
     static let tiny = BenchmarkScale(
         generalAverages: [2048], mediaAverage: 4096, keyCount: 2, sourceFileCount: 20,
         messageCount: 300, logLineCount: 1000, logEditCount: 5, pictureCount: 4,

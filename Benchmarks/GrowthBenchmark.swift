@@ -1,5 +1,5 @@
-// GrowthBenchmark: what a backup takes as the number of files grows, and as their bytes do. Memory must not
-// grow with either, and what a repository needs for a file besides its content must stay what it is.
+// GrowthBenchmark: measures how the cost of a backup grows with the number of files and with their bytes. Memory must
+// not grow with either. The metadata that a repository stores for each file must not grow either.
 
 import BakCore
 import BakFormat
@@ -13,13 +13,13 @@ struct GrowthStep: Sendable {
     var library: LibraryDescription
 }
 
-/// What was measured of a point.
+/// The measurements for a point.
 struct GrowthRow {
     var step: GrowthStep
     var libraryBytes = 0
     var first = Measurement()
     var unchanged = Measurement()
-    /// What the repository holds besides content after the first backup, and after a second one of the same.
+    /// The size of the repository's metadata after the first backup, and after a second backup of the same files.
     var metadataBytes = 0
     var secondMetadataBytes = 0
 
@@ -57,7 +57,7 @@ struct GrowthRow {
 /// Measures the curves.
 struct GrowthBenchmark {
     let steps: [GrowthStep]
-    /// Rounds that count; one before them does not.
+    /// The number of rounds that count. One more round before them does not.
     let rounds: Int
     /// A folder that does not exist yet.
     let folder: String
@@ -66,7 +66,7 @@ struct GrowthBenchmark {
 
     private var log: String { folder + "/log" }
 
-    /// Small files at once, four and sixteen times as many, and media at once and four times the bytes.
+    /// Returns the points: small files in 1, 4 and 16 times the number, and media with 1 and 4 times the bytes.
     static func steps(files: Int, bytes: Int) -> [GrowthStep] {
         let small = [1, 4, 16].map { factor in
             GrowthStep(
@@ -83,7 +83,7 @@ struct GrowthBenchmark {
     }
 
     func run() throws -> [GrowthRow] {
-        // All that is made beneath `folder` is made before a measurement: its time is in the snapshots.
+        // Everything beneath `folder` is made before the measurements, because its time is stored in the snapshots.
         try Files.makeFolder(folder + "/cache")
         var rows = steps.map { GrowthRow(step: $0) }
         for (number, step) in steps.enumerated() {
@@ -125,7 +125,7 @@ struct GrowthBenchmark {
         row.unchanged.costs[round] = unchanged
     }
 
-    /// What a repository holds besides the packs of chunks, in bytes.
+    /// Returns the size of everything in a repository except the packs of chunks.
     private func metadataBytes(_ path: String) throws -> Int {
         let store = try LocalStore(path: path)
         let repository = try Repository.open(

@@ -1,5 +1,6 @@
-// HintBackup: what reading the structure of containers adds to a whole first backup. Pairs of backups of one folder
-// into new repositories, one with it and one without, in changing order, so that neither has the quieter machine.
+// HintBackup: measures how much time the container parsers add to a whole first backup. It makes pairs of backups of
+// one folder into new repositories, one with the parsers and one without. Their order alternates, so that neither
+// benefits from a quieter machine.
 
 import BakCore
 import BakEngine
@@ -7,22 +8,22 @@ import BakPosix
 import BakRepository
 import Glibc
 
-/// The backups of one kind.
+/// The measurements of one kind of backup.
 private struct HintBackupTimes {
-    /// Seconds on the clock, and of both cores.
+    /// Wall-clock seconds, and processor seconds of all cores together.
     var wall = Samples()
     var processor = Samples()
     var storedBytes: UInt64 = 0
 }
 
 enum HintBackup {
-    /// Runs the pairs and returns the table of what they took.
+    /// Runs the pairs and returns the table of results.
     static func run(folder: String, scratch: String, rounds: Int) throws -> MarkdownTable {
         let tree = try FileTree(roots: [Array(folder.utf8)])
         guard !tree.roots.isEmpty else { throw UsageError(message: "\(folder) is not there") }
         var times = [true: HintBackupTimes(), false: HintBackupTimes()]
         var bytes: UInt64 = 0
-        // The first pair warms the disk and the caches and is not counted.
+        // The first pair warms up the disk and the caches and does not count.
         for round in 0...rounds {
             for readsStructure in round % 2 == 0 ? [true, false] : [false, true] {
                 let (wall, processor, report) = try backup(tree, scratch, readsStructure)

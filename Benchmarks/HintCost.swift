@@ -1,6 +1,6 @@
-// HintCost: what reading the structure of containers costs, on ordinary ones and on those made to be slow. Each file is
-// cut and its chunks named, once as it is and once with a beginning that is compressed content to the table of
-// signatures but no container: the difference is the structure's.
+// HintCost: measures the time of the container parsers, on ordinary files and on files made to be slow. Each file is
+// cut and its chunks are named twice: once as it is, and once with its first bytes replaced so that its signature says
+// compressed content without a container. The difference is the parsers' time.
 
 import BakChunking
 import CXXHash
@@ -57,12 +57,12 @@ private struct HintData {
 struct HintCostRow {
     var name: String
     var byteCount: Int
-    /// Chunks with the structure, and without.
+    /// The number of chunks with the parsers, and without.
     var chunks: (with: Int, without: Int)
-    /// Seconds in each round.
+    /// The seconds of each round, with the parsers and without.
     var seconds: (with: Samples, without: Samples)
 
-    /// By how much the structure makes cutting and naming longer.
+    /// The relative time that the parsers add to cutting and naming.
     var difference: Double { seconds.with.minimum / seconds.without.minimum - 1 }
 
     static func table(_ rows: [HintCostRow]) -> MarkdownTable {
@@ -84,9 +84,9 @@ struct HintCostRow {
 }
 
 enum HintCost {
-    /// zstd's magic number: media and compressed, and no container.
+    /// zstd's magic number: compressed media content without a container.
     private static let plain: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd]
-    /// What a worker of a backup reads at a time.
+    /// The number of bytes that a backup's worker reads at a time.
     private static let bufferBytes = 8 << 20
 
     static func run(megabytes: Int, rounds: Int) -> [HintCostRow] {
@@ -108,7 +108,7 @@ enum HintCost {
         }
     }
 
-    /// Cuts files and names their chunks; returns how many there are.
+    /// Cuts files and names their chunks. Returns the number of chunks.
     private static func cut(_ files: [[UInt8]], _ chunkers: ChunkerSet) -> Int {
         var count = 0
         var mixed: UInt64 = 0

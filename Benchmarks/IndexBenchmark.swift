@@ -1,5 +1,5 @@
-// IndexBenchmark: the index table at a size that no test has: the table and the overlay of the repository
-// module, filled with ids as uniform as real ones.
+// IndexBenchmark: measures the index table at a size that no test has. It fills BakRepository's table and overlay with
+// ids that are as uniform as real ones.
 
 import BakCore
 import BakFormat
@@ -11,16 +11,16 @@ import SeededNumbers
 
 /// Index entries with uniform ids, made in sorted order.
 struct SimulatedEntries {
-    /// One of so many chunks lies in one pack, as 128 KiB chunks do in packs of 32 MiB.
+    /// The number of chunks in a pack: 128 KiB chunks in packs of 32 MiB.
     static let perPack = 256
 
     let count: Int
     let seed: UInt64
 
-    /// A segment of all entries, and about `sampleCount` of their ids.
+    /// Returns a segment of all entries, and about `sampleCount` of their ids.
     ///
-    /// Sorted uniform numbers are the partial sums of exponential gaps over their total (Devroye 1986, V.3.1):
-    /// the first pass finds the total, the second makes the entries.
+    /// Sorted uniform numbers are the partial sums of exponential gaps divided by their total (Devroye 1986, V.3.1).
+    /// The first pass computes the total, the second makes the entries.
     func segment(sampleCount: Int) -> (segment: IndexSegment, sample: [ID128]) {
         var total = 0.0
         forEachGap { total += $0 }
@@ -38,7 +38,7 @@ struct SimulatedEntries {
         forEachGap { gap in
             guard segment.entries.count < count else { return }
             sum += gap
-            // A double has 53 bits: the rest comes from elsewhere.
+            // A double has 53 bits. The other bits come from a second generator.
             let high = UInt64(sum / total * 0x1p53) << 11 | random.next() >> 53
             let id = ID128(high: high, low: random.next())
             if segment.entries.count % sampleStep == 0 { sample.append(id) }
@@ -50,29 +50,28 @@ struct SimulatedEntries {
         return (segment, sample)
     }
 
-    /// One gap more than there are entries.
+    /// Calls `body` with each gap. There is one more gap than there are entries.
     private func forEachGap(_ body: (Double) -> Void) {
         var generator = SplitMix64(seed: seed)
         for _ in 0...count { body(-log(Double.random(in: 0x1p-53...1, using: &generator))) }
     }
 }
 
-/// What was measured.
+/// The measurements.
 struct IndexResult {
     var entryCount = 0
     var fileBytes = 0
     var openSeconds = Samples()
-    /// Seconds a look-up.
+    /// Seconds for one look-up.
     var firstHits = 0.0
     var hits = Samples()
     var misses = Samples()
     var mergedEntryCount = 0
     var mergeSeconds = 0.0
-    /// How much memory of its own the process took for opening and all look-ups, and what is mapped from the
-    /// table after them.
+    /// The process's own memory that opening and all look-ups took, and the mapped memory of the table after them.
     var anonymousBytes = 0
     var mappedBytes = 0
-    /// Look-ups of ids that are there and were not found, or the reverse.
+    /// The number of look-ups that missed a known id or found an unknown one.
     var wrongAnswers = 0
 
     var table: MarkdownTable {
@@ -108,7 +107,8 @@ extension Samples {
 
 /// Builds a table and measures it.
 struct IndexBenchmark {
-    /// Entries of the table, and how many are added at once: what is added is in memory while it is.
+    /// The number of entries in the table, and the number that are added at once. A step is in memory while it is
+    /// added.
     let entryCount: Int
     let stepCount: Int
     let folder: String
@@ -137,7 +137,7 @@ struct IndexBenchmark {
         let unknown = known.map { _ in ID128(high: generator.next(), low: generator.next()) }
         try look(up: known, unknown, in: cache, &result)
         result.fileBytes = Files.totalBytes(beneath: folder)
-        // As many as the index ever holds back before it merges.
+        // The largest number of entries that the index holds back before it merges.
         result.mergedEntryCount = min(max(entryCount / 16, 1), 1 << 20)
         let (segment, _) = SimulatedEntries(count: result.mergedEntryCount, seed: 1 << 39).segment(
             sampleCount: 1)

@@ -1,18 +1,19 @@
-// KernelSpeed: how fast each kernel cuts, alone and with the ids of the chunks, beside FastCDC NC2 and beside
-// what the machine can do at all. Contenders take turns within a round, so that a busy moment hits all.
+// KernelSpeed: measures how fast each kernel cuts, with and without naming the chunks. It compares them with FastCDC
+// NC2 and with the limits of the machine. Contenders take turns within a round, so that a busy moment affects all of
+// them.
 
 import BakChunking
 import BakCodec
 import BakCore
 import SeededNumbers
 
-/// How much to measure.
+/// The amount to measure.
 struct KernelScale {
-    /// How many random bytes are cut: far more than any cache holds.
+    /// The number of random bytes to cut: far more than any cache holds.
     var byteCount: Int
-    /// As many bytes as a backup's worker has in its buffer: reading a file leaves them in a shared cache.
+    /// The size of a backup worker's buffer. Reading a file leaves its bytes in a shared cache.
     var bufferByteCount: Int
-    /// A piece that stays in a core's own cache.
+    /// The size of a piece that fits in a core's own cache.
     var pieceByteCount: Int
     /// Average chunk sizes in bytes.
     var averages: [Int]
@@ -31,14 +32,14 @@ struct KernelRow {
     var name: String
     var average: Int
     var chunkCount = 0
-    /// Digests of the cuts and of the ids, which are the same for every kernel.
+    /// Digests of the cuts and of the ids. They are the same for every kernel.
     var cuts: UInt64 = 0
     var ids: UInt64 = 0
     var scan = Speeds()
     var scanAndIDs = Speeds()
-    /// The same on a buffer that reading has left in a cache.
+    /// The speed of both on a buffer that a read has left in a cache.
     var bufferScanAndIDs = Speeds()
-    /// How many times as fast as FastCDC it cuts and names.
+    /// The speed of cutting and naming as a multiple of FastCDC's.
     var timesFastCDC = 0.0
 
     static func table(_ rows: [KernelRow]) -> MarkdownTable {
@@ -66,12 +67,12 @@ struct KernelRow {
     }
 }
 
-/// Something that the machine does at best.
+/// A limit of the machine.
 struct LimitRow {
     var name: String
     var fromMemory = Speeds()
     var cached = Speeds()
-    /// What was computed, so that it had to be.
+    /// A digest of the results, so that the compiler cannot leave out the work.
     var digest: UInt64 = 0
 
     static func table(_ rows: [LimitRow]) -> MarkdownTable {
@@ -88,7 +89,7 @@ struct LimitRow {
     }
 }
 
-/// The speeds that several rounds gave, in gigabytes (10^9 bytes) a second.
+/// The speeds of several rounds, in gigabytes (10^9 bytes) a second.
 struct Speeds {
     private(set) var samples = Samples()
 
@@ -118,7 +119,7 @@ struct KernelSpeed {
         bytes = generator.bytes(scale.byteCount)
     }
 
-    /// What one average gives: a row for each kernel, the fastest first, and FastCDC's at the end.
+    /// Returns the rows for one average: one for each kernel, the fastest first, and FastCDC's at the end.
     func rows(average: Int) -> [KernelRow] {
         let parameters = ChunkerParameters(minimum: average / 2, maximum: average * 3 / 2)!
         let kernels = ScanKernel.available
@@ -150,14 +151,14 @@ struct KernelSpeed {
         }
     }
 
-    /// Cuts everything and names the chunks; returns a digest of the ids.
+    /// Cuts all bytes and names the chunks. Returns a digest of the ids.
     private func cutAndName(_ bytes: UnsafeRawBufferPointer, with cutter: some Cutter) -> UInt64 {
         var digest: UInt64 = 0
         _ = cut(bytes, with: cutter) { digest = (digest ^ hasher.id(of: $0).low) &* 0x9e37_79b9_7f4a_7c15 }
         return digest
     }
 
-    /// Cuts everything; returns how many chunks there were and a digest of their lengths.
+    /// Cuts all bytes. Returns the number of chunks and a digest of their lengths.
     @inline(__always)
     private func cut(
         _ bytes: UnsafeRawBufferPointer, with cutter: some Cutter, _ body: (UnsafeRawBufferPointer) -> Void
@@ -175,14 +176,14 @@ struct KernelSpeed {
         return (count, digest)
     }
 
-    /// What a single pass costs, from memory in pieces of up to a mebibyte, and in cache: reading, naming, and
-    /// each kernel's scan by itself.
+    /// Measures the cost of a single pass, from memory in pieces of up to a mebibyte and in cache: reading, naming, and
+    /// each kernel's scan alone.
     func limits() -> [LimitRow] {
         var rows = [limit("read", Self.sum), limit("ids") { hasher.id(of: $0).low }]
         for kernel in ScanKernel.available {
             rows.append(
                 limit("scan, \(kernel.name)") { piece in
-                    // A window of the whole piece.
+                    // One window that covers the whole piece.
                     let parameters = ChunkerParameters(minimum: 64, maximum: piece.count)!
                     let chunker = Chunker(parameters: parameters, key: key, kernel: kernel)
                     return UInt64(chunker.firstCut(in: piece, isLast: true)!)
@@ -204,7 +205,7 @@ struct KernelSpeed {
                 }
                 row.digest &+= row.cached.measure(repeats * scale.pieceByteCount) {
                     (0..<repeats).reduce(0) { digest, turn in
-                        // A piece a little further on each time, so that the work is not done once for all.
+                        // Each piece starts a little further on, so that the work cannot be done once for all.
                         let start = turn % 8 * 64
                         let piece = bytes[start..<start + scale.pieceByteCount]
                         return digest &+ work(UnsafeRawBufferPointer(rebasing: piece))
@@ -215,7 +216,7 @@ struct KernelSpeed {
         return row
     }
 
-    /// The sum of all whole 64-byte blocks' words.
+    /// Returns the sum of the words in all whole 64-byte blocks.
     private static func sum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         var low = SIMD4<UInt64>()
         var high = SIMD4<UInt64>()

@@ -1,5 +1,5 @@
-// MediaData: pictures before and after a tag edit, videos before and after a faststart remux. What is
-// compressed in them is random, as it is to a chunker; the structure around it is that of the formats.
+// MediaData: pictures before and after a tag edit, and videos before and after a faststart remux. Their structure is
+// that of the file formats. Compressed parts are random bytes, which look the same to a chunker.
 
 import SeededNumbers
 
@@ -26,14 +26,14 @@ enum PictureData {
         return DataSet(name: "\(scale.pictureCount) JPEG, then tagged", files: originals + tagged)
     }
 
-    /// An APP1 segment: a TIFF header, text values, a thumbnail.
+    /// Makes an APP1 segment: a TIFF header, text values, a thumbnail.
     static func exif(_ text: String, _ thumbnail: [UInt8]) -> [UInt8] {
         let payload =
             Array("Exif".utf8) + [0, 0, 0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8] + Array(text.utf8) + thumbnail
         return [0xff, 0xe1] + bigEndianBytes(UInt16(payload.count + 2)) + payload
     }
 
-    /// Tables, the start of scan, entropy-coded data with its stuffed zeros, the end of the image.
+    /// Makes tables, the start of scan, entropy-coded data with stuffed zeros, and the end of the image.
     static func scan(_ entropyCoded: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = [0xff, 0xdb, 0, 67, 0] + (1...64).map { UInt8($0) }
         bytes += [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0x3f, 0]
@@ -61,7 +61,7 @@ enum VideoData {
         return DataSet(name: "\(scale.videoCount) MP4, then faststart", files: recorded + remuxed)
     }
 
-    /// A file with about `size` bytes of samples as it is recorded, and after a faststart remux.
+    /// Makes a file with about `size` bytes of samples, as recorded and after a faststart remux.
     static func file(size: Int, _ generator: inout SplitMix64) -> (recorded: [UInt8], remuxed: [UInt8]) {
         let fileType = box("ftyp", Array("isom".utf8) + [0, 0, 2, 0] + Array("isomiso2avc1mp41".utf8))
         var samples: [UInt32] = []
@@ -77,7 +77,7 @@ enum VideoData {
         return (fileType + media + movie, fileType + moved + media)
     }
 
-    /// The movie box with the sizes and offsets of all samples, each a chunk of its own.
+    /// Makes the movie box with the sizes and offsets of all samples. Each sample is a separate chunk.
     private static func movie(_ samples: [UInt32], firstOffset: Int) -> [UInt8] {
         let count = bigEndianBytes(UInt32(samples.count))
         var sizes: [UInt8] = []
@@ -93,7 +93,7 @@ enum VideoData {
         return box("moov", box("mvhd", [UInt8](repeating: 0, count: 100)) + box("trak", tables))
     }
 
-    /// An ISO base media box.
+    /// Makes an ISO base media box.
     static func box(_ type: String, _ payload: [UInt8]) -> [UInt8] {
         bigEndianBytes(UInt32(payload.count + 8)) + Array(type.utf8) + payload
     }

@@ -1,23 +1,23 @@
-// MetadataEdit: what a repository grows by when the metadata of photos and films are edited as people do it, beside
-// the bytes of the edited files. Every program stores the same files before and after the same edits, made by
-// the tools that people use. Sizes only, so that load on the machine does not matter.
+// MetadataEdit: measures how much a repository grows when users edit the metadata of photos and films, compared with
+// the size of the edited files. Every program stores the same files before and after the same edits, which the usual
+// tools make. Only sizes are measured, so load on the machine does not matter.
 
 import Glibc
 
-/// An edit, and the files it is made to.
+/// An edit, and the files that it applies to.
 struct MetadataEdit: Sendable {
     var name: String
-    /// The endings of the files' names.
+    /// The file name extensions.
     var endings: [String]
-    /// Smaller files are left out.
+    /// The size of the smallest file that is edited, in bytes.
     var leastBytes = 0
-    /// Brings the files to the state before, in their folder; nil to take them as they are.
+    /// A script that prepares the files, run in their folder; nil to take them as they are.
     var preparation: String?
-    /// Makes the edit, in the files' folder.
+    /// The script that makes the edit, run in the files' folder.
     var script: String
     /// The tool that it calls.
     var tool: String
-    /// The most that may be stored, in hundredths of the edited bytes; nil where nothing is promised.
+    /// The largest growth allowed, in per cent of the edited bytes; nil if there is no goal.
     var goal: Double?
 }
 
@@ -30,7 +30,7 @@ extension MetadataEdit {
         exiftool -m -q -q -overwrite_original -rating=5 -subject='other words' . || :
         """
 
-    /// Replaces each file with what a command makes of it; `$in` and `$out` are their names.
+    /// Returns a script that replaces each file with a command's output. `$in` and `$out` are the names of both.
     private static func each(_ command: String) -> String {
         """
         for in in *; do out=../out.${in##*.}
@@ -39,11 +39,11 @@ extension MetadataEdit {
         """
     }
     private static let ffmpeg = #"ffmpeg -v error -nostdin -y -i "$in" -map 0 -c copy"#
-    /// Twice, because only then ffmpeg leaves the order of the samples as it is.
+    /// Remuxes twice, because ffmpeg keeps the order of the samples only the second time.
     private static let muxed = each(ffmpeg + #" "$out""#) + "\n" + each(ffmpeg + #" "$out""#)
     private static let faststart = each(ffmpeg + #" -movflags +faststart "$out""#)
 
-    /// Every edit, in the order of the table.
+    /// All edits, in the order of the table.
     static let all: [MetadataEdit] = {
         let photos = ["jpg", "jpeg"]
         let films = ["mp4", "mov"]
@@ -79,13 +79,13 @@ extension MetadataEdit {
     }()
 }
 
-/// What one edit cost.
+/// The cost of one edit.
 struct MetadataEditRow {
     var edit: MetadataEdit
     var fileCount: Int
-    /// The edited files' sizes together.
+    /// The size of all edited files.
     var editedBytes: Int
-    /// By how much each program's repository grew.
+    /// The growth of each program's repository.
     var growth: [(contender: String, bytes: Int)]
 
     func percent(_ contender: String) -> Double? {
@@ -118,18 +118,18 @@ struct MetadataEditRow {
     }
 }
 
-/// Makes edits to copies of a folder's files and measures what they cost.
+/// Makes edits to copies of a folder's files and measures the cost.
 struct MetadataEditBenchmark {
-    /// The files; only read.
+    /// The folder with the files, which are only read.
     let corpus: String
     let bakstore: String
     let contenders: [Contender]
-    /// Made and left behind.
+    /// The scratch folder. The run makes it and leaves it behind.
     let folder: String
 
     private var log: String { folder + "/log" }
 
-    /// Goes through the edits; those whose tool or files are not there are told of and left out.
+    /// Measures the edits. An edit whose tool or files are missing is reported and left out.
     func run(_ edits: [MetadataEdit]) throws -> [MetadataEditRow] {
         try Files.makeFolder(folder)
         let paths = Files.paths(beneath: corpus).sorted()
@@ -178,7 +178,7 @@ struct MetadataEditBenchmark {
         _ = try Command("sh", "-c", script, folder: folder).run(log: log)
     }
 
-    /// Has every program store the files; returns the sizes of their repositories.
+    /// Backs up the files with every program. Returns the sizes of the repositories.
     private func backUp(_ source: String, _ folder: String, _ operation: Operation) throws -> [Int] {
         try contenders.map { contender in
             let place = Place(source: source, folder: "\(folder)/\(contender.name)")
@@ -188,7 +188,7 @@ struct MetadataEditBenchmark {
         }
     }
 
-    /// Both states must come back from bakstore as they were; the later one is still there to compare with.
+    /// Checks that bakstore restores the files as they were. Only the later state still exists to compare with.
     private func compareRestored(_ source: String, _ folder: String) throws {
         let place = Place(source: source, folder: folder + "/bakstore")
         let variables = ["BAKSTORE_CACHE_DIR": place.cache]

@@ -1,4 +1,4 @@
-// MicroBenchmark: the stages of a backup one by one, on one thread, over content in memory.
+// MicroBenchmark: measures each stage of a backup alone, on one thread, with content in memory.
 
 import BakChunking
 import BakCodec
@@ -8,15 +8,15 @@ import BakRepository
 import BakStorage
 import SeededNumbers
 
-/// A stage and what it did.
+/// The measurement of a stage.
 struct MicroRow {
     var stage: String
     var content: String
-    /// Seconds for all of the content, or for a look-up.
+    /// Seconds for all of the content, or for one look-up.
     var seconds: Samples
-    /// Bytes of content; nil for look-ups.
+    /// The size of the content in bytes; nil for look-ups.
     var byteCount: Int?
-    /// What it gave, for people.
+    /// A remark on the result, for the reader.
     var remark = ""
 
     static func table(_ rows: [MicroRow]) -> MarkdownTable {
@@ -41,10 +41,10 @@ struct MicroRow {
 
 /// The stages.
 struct MicroBenchmark {
-    /// Bytes of each content, and how often it is gone through.
+    /// The size of each content in bytes, and the number of passes over it.
     let byteCount: Int
     let passes: Int
-    /// Entries of the table that is looked into.
+    /// The number of entries in the table for look-ups.
     let entryCount: Int
 
     private var random: [UInt8] {
@@ -100,7 +100,7 @@ struct MicroBenchmark {
             remark: "\(count) chunks")
     }
 
-    /// Hands out pieces of one size.
+    /// Calls `body` with pieces of one size.
     private func forEachChunk(of bytes: [UInt8], _ size: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
         bytes.withUnsafeBytes { bytes in
             for start in stride(from: 0, to: bytes.count, by: size) {

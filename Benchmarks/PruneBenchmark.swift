@@ -1,9 +1,9 @@
-// PruneBenchmark: what it takes to drop half of a repository's snapshots and to give their space back, beside restic,
-// and how that grows with the number of snapshots.
+// PruneBenchmark: measures the cost of removing half of a repository's snapshots and freeing their space, compared with
+// restic, and how it grows with the number of snapshots.
 //
-// A history is made once: a library of small files, of which a tenth has been edited by the time half of the snapshots
-// are made, so that a tenth of what was stored first is needed by no other half. Every round works on a copy of it at
-// the same path, so that what a program keeps in its cache fits.
+// A history is made once, from a library of small files. When half of the snapshots are made, a tenth of the files have
+// been edited. So a tenth of the content that was stored first is needed only by the first half of the snapshots. Every
+// round works on a copy of the history at the same path, so that a program's cache fits.
 
 import Glibc
 
@@ -11,22 +11,22 @@ import Glibc
 struct PruneHistory: Sendable {
     var files: Int
     var snapshots: Int
-    /// Whether peers take part.
+    /// True if peers take part.
     var hasPeers: Bool
 
     var name: String { "\(files) files, \(snapshots) snapshots" }
-    /// One in so many files is edited before each snapshot but the first, another one each time.
+    /// One in this many files is edited before each snapshot but the first, other files each time.
     var editPeriod: Int { 5 * snapshots }
 }
 
-/// What was measured of one program.
+/// The measurements of one program.
 struct PruneRow {
     var history: PruneHistory
     var program: String
-    /// The prune, and another one with nothing to do.
+    /// The prune, and a second one with nothing to do.
     var prune = Measurement()
     var again = Measurement()
-    /// The repository before and after, and what the prune wrote.
+    /// The repository's size before and after the prune, and the bytes that the prune wrote.
     var bytesBefore = 0
     var bytesAfter = 0
     var bytesWritten = 0
@@ -67,7 +67,7 @@ struct PruneRow {
 struct PruneBenchmark {
     let contenders: [Contender]
     let rounds: Int
-    /// Made if it is not there; histories in it are used again.
+    /// The scratch folder. The run makes it if it is missing, and reuses histories in it.
     let folder: String
     let bakstore: String
     let generator: String
@@ -100,7 +100,7 @@ struct PruneBenchmark {
         return Place(source: home + "/library", folder: "\(home)/\(contender.name)")
     }
 
-    /// Where a history is kept; no program works in it.
+    /// Returns the folder in which a history is kept. No program works in it.
     private func kept(_ history: PruneHistory, _ contender: Contender) -> String {
         place(history, contender).folder + ".history"
     }
@@ -166,7 +166,7 @@ struct PruneBenchmark {
         row.again.costs[round] = again
     }
 
-    /// The sum of the last words of the lines that a script prints.
+    /// Returns the sum of the last words of the lines that a script prints.
     private func sum(_ script: String) throws -> Int {
         let add = "awk '{ sum += $NF } END { printf \"%d\\n\", sum }'"
         guard let line = Command("sh", "-c", "\(script) | \(add)").firstLine(log: log), let sum = Int(line)
@@ -174,7 +174,7 @@ struct PruneBenchmark {
         return sum
     }
 
-    /// The command that drops all but the last snapshots and gives their space back.
+    /// Returns the command that removes all but the last `count` snapshots and frees their space.
     private static func prune(
         _ name: String, bakstore: String, _ place: Place, keeping count: Int
     ) throws -> Command {

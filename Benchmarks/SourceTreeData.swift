@@ -1,5 +1,5 @@
-// SourceTreeData: four versions of a source tree, each in one tar-like stream. Between versions work
-// concentrates in some folders: files there are edited in hunks, a few appear, vanish or are renamed.
+// SourceTreeData: four versions of a source tree, each in one tar-like stream. Most changes between versions are in a
+// few folders: files there are edited in hunks, and some are added, deleted or renamed.
 
 import SeededNumbers
 
@@ -94,7 +94,7 @@ enum SourceTreeData {
         }
     }
 
-    /// A tar stream: a 512-byte header, then the content padded to 512 bytes, in the order of paths.
+    /// Makes a tar stream, sorted by path: for each file a 512-byte header, then the content padded to 512 bytes.
     private static func archive(_ files: [SourceFile]) -> [UInt8] {
         var stream: [UInt8] = []
         for file in files.sorted(by: { $0.path < $1.path }) {

@@ -1,19 +1,19 @@
-// Vocabulary: sizes and words as uneven as real ones.
+// Vocabulary: random sizes and words that are distributed as unevenly as real ones.
 
 import SeededNumbers
 
 extension SplitMix64 {
-    /// A number in `range`, small ones more likely: `u` cubed, as the sizes of files and ranks of words go.
+    /// Returns a number in `range`. Small ones are more likely: `u` cubed, like file sizes and the ranks of words.
     mutating func skewed(in range: Range<Int>) -> Int {
         let unit = Double(next() >> 11) / Double(1 << 53)
         return range.lowerBound + Int(unit * unit * unit * Double(range.count))
     }
 
-    /// True once in `period` calls on average.
+    /// Returns true once in `period` calls on average.
     mutating func once(in period: Int) -> Bool { Int.random(in: 0..<period, using: &self) == 0 }
 }
 
-/// A vocabulary to write text with, its words used as unevenly as those of real text.
+/// A vocabulary for generating text. Its words are used as unevenly as in real text.
 struct Vocabulary {
     private let words: [[UInt8]]
 

@@ -1,6 +1,5 @@
-// GenerateLibrary: writes a planned library to a folder, or turns it into its second state. Both print a
-// hash of every path, size, time and content that they wrote, so that two runs, or two machines, can be seen
-// to have measured the same.
+// GenerateLibrary: writes a planned library to a folder, or changes it to its second state. Both print a hash of every
+// path, size, time and content that they wrote. It shows that two runs, or two machines, measured the same data.
 
 import BakCore
 import CXXHash
@@ -19,7 +18,7 @@ struct LibraryWriter {
         content = LibraryContent(seed: seed)
     }
 
-    /// Identifies everything that was done.
+    /// A hash of everything that was written and changed.
     var hash: String {
         let hash = work.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
         return ID128(high: hash.high64, low: hash.low64).description
@@ -56,7 +55,7 @@ struct LibraryWriter {
     private mutating func note(_ line: String) { work += Array((line + "\n").utf8) }
 }
 
-/// The arguments that describe a library.
+/// The parameters of a library.
 struct LibraryDescription: Sendable {
     var kind: LibraryPlan.Kind
     var fileCount: Int
@@ -65,7 +64,7 @@ struct LibraryDescription: Sendable {
 
     var plan: LibraryPlan { LibraryPlan(kind: kind, count: fileCount, bytes: byteCount, seed: seed) }
 
-    /// The words that have `generate-library` make it.
+    /// Returns the arguments with which `generate-library` makes the library.
     func words(folder: String, isSecondState: Bool = false) -> [String] {
         [
             "generate-library", folder, "--kind", kind.rawValue, "--files", "\(fileCount)", "--bytes",

@@ -1,9 +1,9 @@
-// LibraryContent: the bytes of a generated library's files. Structure is that of the formats; what is
-// compressed in them is random, as it is to whoever cuts or compresses it.
+// LibraryContent: the bytes of a generated library's files. Their structure is that of the file formats. Compressed
+// parts are random bytes, which look the same to a chunker and a compressor.
 
 import SeededNumbers
 
-/// Makes content. One serves for all files of a library: it keeps the vocabulary.
+/// Makes content. One value serves all files of a library, because it keeps the vocabulary.
 struct LibraryContent {
     private let vocabulary: Vocabulary
 
@@ -12,7 +12,7 @@ struct LibraryContent {
         vocabulary = Vocabulary(count: 6000, &generator)
     }
 
-    /// The content of a file.
+    /// Returns the content of a file.
     func bytes(of file: LibraryFile) -> [UInt8] {
         var generator = SplitMix64(seed: file.seed)
         switch file.form {
@@ -30,7 +30,7 @@ struct LibraryContent {
         }
     }
 
-    /// What a camera writes about a picture, and after an edit the tags that someone gave it.
+    /// Returns a camera's description of a picture, with tags after an edit.
     private func description(_ file: LibraryFile) -> String {
         "EXAMPLE CAMERA 1.0 \(file.seed % 900 + 100) "
             + String(repeating: "rating keyword place ", count: file.edition * (4 + Int(file.seed % 40)))
@@ -40,7 +40,7 @@ struct LibraryContent {
         _ file: LibraryFile, thumbnailBytes: Int, _ generator: inout SplitMix64
     ) -> [UInt8] {
         let thumbnail = generator.bytes(thumbnailBytes)
-        // About one byte in 256 gets a zero stuffed behind it.
+        // About one byte in 256 is followed by a stuffed zero.
         let scan = PictureData.scan(generator.bytes((file.size - thumbnailBytes) / 257 * 256))
         return [0xff, 0xd8] + PictureData.exif(description(file), thumbnail) + scan
     }

@@ -1,13 +1,13 @@
-// LibraryPlan: which files a generated library has, how large and how old they are, and what becomes of them
-// in a week of use. It is a function of its four parameters, so the week needs no record of the first state,
-// and any file can be made again by itself.
+// LibraryPlan: the files of a generated library with their sizes and ages, and the changes of a week of use. The plan
+// is a function of its four parameters. So the week needs no record of the first state, and any file can be made again
+// on its own.
 
 import SeededNumbers
 
-/// What a generated file is.
+/// The form of a generated file.
 enum FileForm: Sendable {
     case jpeg, heic, mp4, thumbnail, text, json
-    /// A database of so many messages.
+    /// A database of this many messages.
     case chat(messageCount: Int)
 
     var suffix: String {
@@ -24,16 +24,16 @@ enum FileForm: Sendable {
 
 /// A file to make.
 struct LibraryFile: Sendable {
-    /// Its path beneath the library.
+    /// The path within the library.
     var path: String
     var form: FileForm
-    /// About how many bytes it has.
+    /// The approximate size in bytes.
     var size: Int
-    /// What its content is drawn from.
+    /// The seed of the content.
     var seed: UInt64
-    /// Its modification time in seconds since the epoch.
+    /// The modification time in seconds since the epoch.
     var modified: Int
-    /// How often it was edited, or for a database how many weeks it was used.
+    /// The number of edits, or for a database the number of weeks of use.
     var edition = 0
 }
 
@@ -46,37 +46,37 @@ enum LibraryChange: Sendable {
 
 /// A library's files.
 struct LibraryPlan: Sendable {
-    /// What kind of library.
+    /// The kind of library.
     enum Kind: String, Sendable {
         /// Photos, videos, their sidecars, notes and a chat database.
         case media
-        /// Texts, records and thumbnails of 1 to 20 KB, at an average of 10.
+        /// Texts, records and thumbnails of 1 to 20 KB, 10 KB on average.
         case small
     }
 
     let kind: Kind
     let seed: UInt64
-    /// The first state, in the order in which it is made.
+    /// The files of the first state, in the order in which they are made.
     let files: [LibraryFile]
-    /// What sizes were multiplied with so that the files have the bytes asked for.
+    /// The factor on sizes that gives the files the requested total.
     private let scale: Double
 
-    /// The months that a library spans, from January 2023.
+    /// The number of months that a library spans, from January 2023.
     private static let months = 36
-    /// When the week of use ended: 2026-01-08, at noon.
+    /// The end of the week of use: 2026-01-08, at noon.
     private static let weekEnd = CaptureTime(month: months, day: 8, second: 43_200).epoch
 
-    /// Plans `count` files, at least 8, of about `bytes` bytes together.
+    /// Plans `count` files, at least 8, with about `bytes` bytes together.
     init(kind: Kind, count: Int, bytes: Int, seed: UInt64) {
         self.kind = kind
         self.seed = seed
         var generator = SplitMix64(seed: seed)
-        // A fiftieth of a media library is its chats, at about 230 bytes a message.
+        // The chats are a fiftieth of a media library, with about 230 bytes a message.
         let messageCount = kind == .media ? min(max(bytes / 50 / 230, 40), 60_000) : 0
         var files = (0..<(kind == .media ? count - 1 : count)).map { index in
             Self.file(index, kind, month: index * Self.months / count, &generator)
         }
-        // Sidecars and notes have the sizes they have; what is left is shared out among the others.
+        // Sidecars and notes have fixed sizes. The other files share the remaining bytes.
         var fixedBytes = messageCount * 230
         var sharedBytes = 0
         for file in files {
@@ -97,7 +97,7 @@ struct LibraryPlan: Sendable {
         self.files = files
     }
 
-    /// Gives a file its share of the library's bytes.
+    /// Scales a file's size to its share of the library's bytes.
     private static func fit(_ file: inout LibraryFile, _ kind: Kind, _ scale: Double) {
         if file.form.isScaled(in: kind) { file.size = max(600, Int(Double(file.size) * scale)) }
     }
@@ -130,8 +130,8 @@ struct LibraryPlan: Sendable {
             seed: generator.next(), modified: time.epoch)
     }
 
-    /// What a week of use changes: photos are added, and some files are deleted, edited and moved to albums;
-    /// the chats go on. At least one of each.
+    /// Returns the changes of a week of use. Photos are added, some files are deleted, edited and moved to albums, and
+    /// the chats go on. There is at least one change of each kind.
     func week() -> [LibraryChange] {
         var generator = SplitMix64(seed: seed ^ 0x7765_656b)
         var order = Array(files.indices.prefix(kind == .media ? files.count - 1 : files.count))
@@ -140,7 +140,7 @@ struct LibraryPlan: Sendable {
         let edited = max(1, files.count / 50)
         let moved = max(1, files.count / 100)
         var changes = order.prefix(removed).map { LibraryChange.remove(path: files[$0].path) }
-        // Videos are not edited: it is photos that people tag, and texts that they write on.
+        // Videos are not edited: users tag photos and extend texts.
         let editable = order.dropFirst(removed + moved).filter { files[$0].form.isEditable }
         changes += editable.prefix(edited).map { index in
             var file = files[index]
@@ -168,7 +168,7 @@ struct LibraryPlan: Sendable {
 }
 
 extension FileForm {
-    /// Whether its size follows from how much the library has to hold.
+    /// True if the file's size depends on the size of the library.
     fileprivate func isScaled(in kind: LibraryPlan.Kind) -> Bool {
         switch self {
         case .json, .text, .chat: kind == .small
@@ -183,7 +183,7 @@ extension FileForm {
         }
     }
 
-    /// A size in a media library, in bytes before scaling: as those of a phone of 2024.
+    /// Returns a size in a media library, in bytes before scaling. The distribution is that of a phone of 2024.
     fileprivate func size(_ generator: inout SplitMix64) -> Int {
         switch self {
         case .heic: generator.logNormal(median: 1_800_000, sigma: 0.4, in: 200_000..<8_000_000)
@@ -196,10 +196,10 @@ extension FileForm {
 }
 
 extension SplitMix64 {
-    /// A size whose logarithm is about normally distributed, kept in `range`.
+    /// Returns a size whose logarithm is about normally distributed, kept in `range`.
     ///
-    /// Twelve uniform numbers make a normal one (Irwin and Hall), and squaring makes the exponential function:
-    /// the mathematical library's own may differ in the last bit from machine to machine.
+    /// The sum of twelve uniform numbers is about normal (Irwin and Hall). Repeated squaring computes the exponential
+    /// function, because the result of the mathematical library may differ in the last bit between machines.
     mutating func logNormal(median: Int, sigma: Double, in range: Range<Int>) -> Int {
         let normal = (0..<12).reduce(-6) { sum, _ in sum + Double(next() >> 11) / 0x1p53 }
         let factor = (0..<12).reduce(1 + sigma * normal / 4096) { power, _ in power * power }
@@ -207,20 +207,20 @@ extension SplitMix64 {
     }
 }
 
-/// When a picture was taken.
+/// The time at which a picture was taken.
 struct CaptureTime {
-    /// Months since January 2023.
+    /// The month, counted from January 2023.
     var month: Int
-    /// 1 to 28.
+    /// The day, 1 to 28.
     var day: Int
-    /// Seconds since midnight, UTC.
+    /// The second of the day, UTC.
     var second: Int
 
     private static func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
     var folder: String { "\(2023 + month / 12)/\(Self.two(1 + month % 12))" }
 
-    /// As phones name their pictures: `20240314_120945`.
+    /// The time as phones put it in file names: `20240314_120945`.
     var text: String {
         let clock = [second / 3600, second / 60 % 60, second % 60].map(Self.two).joined()
         return "\(2023 + month / 12)\(Self.two(1 + month % 12))\(Self.two(day))_\(clock)"
@@ -228,7 +228,7 @@ struct CaptureTime {
 
     /// Seconds since 1970-01-01 UTC.
     var epoch: Int {
-        // Days before each month of a year that is not a leap year; 2024 and 2028 are.
+        // The days before each month of a year that is not a leap year. 2024 and 2028 are leap years.
         let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
         let year = 2023 + month / 12
         let leapDays = (year - 2021) / 4 + (year % 4 == 0 && month % 12 >= 2 ? 1 : 0)

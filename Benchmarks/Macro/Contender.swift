@@ -1,6 +1,6 @@
-// Contender: a program that is measured, and the commands with which it does what the others do.
+// Contender: a program under measurement, and its commands for each operation.
 
-/// What is measured.
+/// An operation to measure.
 enum Operation: String, CaseIterable, Sendable {
     case firstBackup = "first backup"
     case unchanged = "unchanged"
@@ -10,24 +10,24 @@ enum Operation: String, CaseIterable, Sendable {
     case list = "list the snapshots"
     case week = "after a week"
 
-    /// Takes milliseconds, so that it is repeated within a round.
+    /// True if the operation takes only milliseconds, so that it is repeated within a round.
     var isShort: Bool { self == .unchanged || self == .list }
-    /// Moves every byte of the library.
+    /// True if the operation moves every byte of the library.
     var isThroughput: Bool { [.firstBackup, .reread, .restore, .check].contains(self) }
 }
 
-/// Where a contender works in one round.
+/// The folders of a contender in one round.
 struct Place: Sendable {
     /// The library.
     var source: String
-    /// A folder of the contender's own for this round.
+    /// The contender's own folder for this round.
     var folder: String
-    /// Different in every call, for what needs a name.
+    /// A number that differs in every call, for commands that need a unique name.
     var serial = 0
 
     var repository: String { folder + "/repository" }
     var cache: String { folder + "/cache" }
-    /// What is restored or copied; removed or kept afterwards by whoever measures.
+    /// The folder for restored or copied files. The benchmark removes or keeps it afterwards.
     var target: String { folder + "/target" }
 }
 
@@ -37,19 +37,19 @@ struct Step: Sendable {
     var isTimed = true
 }
 
-/// A program that is measured.
+/// A program under measurement.
 struct Contender: Sendable {
     var name: String
-    /// What it says its version is.
+    /// The version that the program reports.
     var version: String
-    /// Another program to compare with, which takes part in fewer rounds.
+    /// True for another backup program to compare with. It takes part in fewer rounds.
     var isPeer = false
-    /// The commands for an operation; nil for one that it does not have.
+    /// Returns the commands for an operation; nil if the program does not have it.
     var steps: @Sendable (Operation, Place) -> [Step]?
 }
 
 extension Contender {
-    /// What the machine itself does: copying and listing the same files, starting a program.
+    /// The machine's own limits: copying and listing the same files, and starting a program.
     static let yardstick = Contender(name: "yardstick", version: "cp -a + sync, find -printf, true") {
         operation, place in
         switch operation {
@@ -57,15 +57,15 @@ extension Contender {
             [Step(command: Command("cp", "-a", place.source, place.target)), durable(place.target)]
         case .unchanged, .week: [Step(command: Command("find", place.source, "-printf", "%p %s %T@\n"))]
         case .list: [Step(command: Command("true"))]
-        // Compared with the copy of the same round.
+        // These are compared with the copy of the same round.
         case .reread, .restore, .check: nil
         }
     }
 
-    /// `sync` of one file system, so that nobody else's files are waited for.
+    /// Returns `sync` of one file system, which does not wait for other file systems.
     private static func durable(_ path: String) -> Step { Step(command: Command("sync", "-f", path)) }
 
-    /// bakstore; its repository encrypted with the cipher of `--encryption auto`, if that is asked for.
+    /// Makes bakstore, with a repository that is encrypted with the cipher of `--encryption auto` if `isEncrypted`.
     static func bakstore(_ program: String, isEncrypted: Bool = false, log: String) -> Contender? {
         guard let version = Command(program, "version").firstLine(log: log) else { return nil }
         return Contender(name: isEncrypted ? "encrypted" : "bakstore", version: version) { operation, place in
@@ -83,7 +83,7 @@ extension Contender {
                 return [make, call("backup", place.source)]
             case .unchanged, .week: return [call("backup", place.source)]
             case .reread: return [call("backup", "--force", place.source)]
-            // Durable when it returns, as is a backup.
+            // A restore is durable when it returns, like a backup.
             case .restore: return [call("restore", "latest", "--target", place.target)]
             case .check: return [call("check", "--read-data")]
             case .list: return [call("snapshots")]
@@ -91,7 +91,7 @@ extension Contender {
         }
     }
 
-    /// restic, which encrypts always and compresses by itself.
+    /// Makes restic, which always encrypts and compresses by default.
     static func restic(log: String) -> Contender? {
         guard let version = Command("restic", "version").firstLine(log: log) else { return nil }
         return Contender(name: "restic", version: version, isPeer: true) { operation, place in
@@ -116,7 +116,7 @@ extension Contender {
         }
     }
 
-    /// borg, without encryption.
+    /// Makes borg, without encryption.
     static func borg(log: String) -> Contender? {
         guard let version = Command("borg", "--version").firstLine(log: log) else { return nil }
         return Contender(name: "borg", version: version, isPeer: true) { operation, place in

@@ -1,4 +1,4 @@
-// The subcommand `macro`: which libraries, how often, and where the results go.
+// MacroCommand: the subcommand `macro`, which chooses libraries, rounds and the files for results.
 
 /// The sizes of a macro run.
 struct MacroScale: Sendable {
@@ -11,12 +11,12 @@ struct MacroScale: Sendable {
         media: LibraryDescription(kind: .media, fileCount: 800, byteCount: 1 << 30, seed: 1),
         small: LibraryDescription(kind: .small, fileCount: 100_000, byteCount: 1_050_000_000, seed: 2),
         rounds: 5, peerRounds: 2)
-    /// To see tendencies in a minute.
+    /// Shows tendencies within a minute.
     static let quick = MacroScale(
         media: LibraryDescription(kind: .media, fileCount: 200, byteCount: 256 << 20, seed: 1),
         small: LibraryDescription(kind: .small, fileCount: 5000, byteCount: 52_000_000, seed: 2),
         rounds: 3, peerRounds: 1)
-    /// To see that it runs.
+    /// Shows that the benchmark runs.
     static let tiny = MacroScale(
         media: LibraryDescription(kind: .media, fileCount: 12, byteCount: 600_000, seed: 1),
         small: LibraryDescription(kind: .small, fileCount: 20, byteCount: 200_000, seed: 2),
@@ -73,15 +73,15 @@ extension Subcommand {
     }
 }
 
-/// Measures the libraries of a scale, the media library first, because it leaves few files behind.
-/// A folder in `scratch` is made, and removed unless it is kept.
+/// Measures the libraries of a scale, the media library first, because it leaves few files behind. It makes a folder in
+/// `scratch` and removes it unless `keeps`.
 func runMacro(
     _ scale: MacroScale, only kind: LibraryPlan.Kind? = nil, bakstore: String, generator: String,
     scratch: String, comparesPeers: Bool, encrypts: Bool = false, keeps: Bool = false
 ) throws -> MacroReport {
     let folder = scratch + "/bakstore-macro"
     try Files.makeFolder(folder)
-    // Absolute, since some programs run elsewhere.
+    // The path is absolute, because some programs run in another folder.
     let root = try Files.realPath(folder)
     let log = root + "/log"
     let machine = MachineDescription(folder: root)

@@ -1,9 +1,9 @@
 // MacroReport: macro results as tables, as JSON and as a chart.
 
-/// What is promised of an operation, as docs/performance.md has it.
+/// The goal for an operation, as docs/performance.md promises it.
 struct Goal: Sendable {
     var text: String
-    /// As a ratio to the yardstick, where it is one.
+    /// The goal as a ratio to the yardstick, if it is a ratio.
     var ratio: Double?
 
     static func of(_ operation: Operation, _ kind: LibraryPlan.Kind) -> Goal? {
@@ -29,7 +29,7 @@ struct MacroReport {
 
     private var programs: [Contender] { contenders.filter { $0.name != "yardstick" } }
 
-    /// Times and ratios, then memory and sizes, in Markdown.
+    /// Times and ratios, then memory and sizes, as Markdown.
     var text: String {
         let versions = programs.map { "\($0.name): \($0.version)" }.joined(separator: "; ")
         let libraries = results.map {
@@ -130,7 +130,7 @@ struct MacroReport {
         ]
     }
 
-    /// Ratios to the yardstick, a group of bars for each operation.
+    /// The ratios to the yardstick, with a group of bars for each operation.
     var chart: BarChart {
         var chart = BarChart(
             title: "Time as a multiple of cp -a + sync (or find, or true) in the same run; less is better",

@@ -1,16 +1,16 @@
-// MacroRun: whole programs on a whole library, the contenders in turns.
+// MacroRun: runs whole programs on a whole library, in turns.
 //
-// A round gives every contender a folder of its own and goes through the operations; in each, the contenders
-// take turns, beginning with another one in every round. Round 0 warms the disk and the page cache and does
-// not count. Then the library becomes its second state and every repository is given that as well. Ratios
-// are of measurements of one round.
+// A round gives every contender its own folder and goes through the operations. In each operation the contenders take
+// turns; every round begins with another one. Round 0 warms up the disk and the page cache and does not count. Then the
+// library changes to its second state, and every program backs that up as well. A ratio compares measurements of the
+// same round.
 //
-// Files are in the page cache: this measures programs, not the disk's reading. Creating files is slow on
-// ext4 for minutes after many were deleted, so nothing is deleted before the end where there is room.
+// All files are in the page cache, so this measures programs and not the disk. After many files are deleted, ext4
+// creates files slowly for minutes. So if there is room, nothing is deleted before the end.
 
-/// What was measured of one operation of one contender.
+/// The measurements of one operation of one contender.
 struct Measurement: Sendable {
-    /// One cost a round, by round.
+    /// The cost in each round.
     var costs: [Int: Command.Cost] = [:]
 
     func samples(_ value: (Command.Cost) -> Double) -> Samples {
@@ -20,24 +20,25 @@ struct Measurement: Sendable {
     var peakBytes: Int { costs.values.map(\.peakBytes).max() ?? 0 }
 }
 
-/// Everything that was measured on one library.
+/// All measurements on one library.
 struct MacroResult: Sendable {
     var library: LibraryDescription
-    /// What the library's files take, in bytes.
+    /// The size of the library's files in bytes.
     var libraryBytes: Int
-    /// By operation and contender.
+    /// The measurements, by operation and contender.
     var measurements: [Operation: [String: Measurement]] = [:]
-    /// What a repository took after an operation of the contender's last round, by contender.
+    /// The repository's size after each operation of the last round, by contender.
     var repositoryBytes: [String: [Operation: Int]] = [:]
 
-    /// How much a repository grew by the second state's backup.
+    /// Returns the growth of a repository by the backup of the second state.
     func weekGrowth(_ contender: String) -> Int? {
         guard let sizes = repositoryBytes[contender], let before = sizes[.list], let after = sizes[.week]
         else { return nil }
         return after - before
     }
 
-    /// The contender's seconds over the yardstick's of the same rounds; nil where one was not measured.
+    /// Returns the contender's seconds divided by the yardstick's seconds in the same rounds; nil if one of them was
+    /// not measured.
     func ratios(_ operation: Operation, _ contender: String) -> Samples? {
         let yardstick = measurements[operation]?["yardstick"] ?? measurements[.firstBackup]?["yardstick"]
         guard let yardstick, let measured = measurements[operation]?[contender] else { return nil }
@@ -52,15 +53,15 @@ struct MacroResult: Sendable {
 struct MacroRun {
     let library: LibraryDescription
     let contenders: [Contender]
-    /// Rounds that count, of all contenders and of peers.
+    /// The number of rounds that count: for all contenders, and for peers.
     let rounds: Int
     let peerRounds: Int
-    /// A folder that does not exist yet; made and left behind.
+    /// A folder that does not exist yet. The run makes it and leaves it behind.
     let folder: String
-    /// The program that makes libraries.
+    /// The program that generates libraries.
     let generator: String
 
-    /// How often a short operation is repeated in a round; a peer's is not short enough to do so.
+    /// The number of repetitions of a short operation in a round. Peers are not quick enough for repetitions.
     private static let repetitions = 5
     private var source: String { folder + "/library" }
     private var log: String { folder + "/log" }
@@ -69,7 +70,7 @@ struct MacroRun {
         try Files.makeFolder(folder)
         try generate(isSecondState: false)
         var result = MacroResult(library: library, libraryBytes: Files.totalBytes(beneath: source))
-        // Some hundred files may be removed at once.
+        // The targets of a small library may be removed at once, because few deletions do not slow down ext4.
         let keepsTargets = library.fileCount > 5000 && hasRoom(for: result.libraryBytes)
         if library.fileCount > 5000, !keepsTargets {
             Benchmark.complain("too little room to keep all files: what makes many of them will seem slow")
@@ -92,15 +93,15 @@ struct MacroRun {
         _ = try command.run(log: log)
     }
 
-    /// Whether all that is written in all rounds fits in nine tenths of what is free.
+    /// True if everything that all rounds write fits in nine tenths of the free space.
     private func hasRoom(for bytes: Int) -> Bool {
         let peers = contenders.count(where: \.isPeer)
-        // A repository and what was restored; the yardstick has only copies.
+        // Each contender has a repository and a restored copy. The yardstick has only copies.
         let libraries = (rounds + 1) * ((contenders.count - peers) * 2 - 1) + peers * peerRounds * 2
         return libraries * (bytes + library.fileCount * 4096) < Files.freeBytes(folder) / 10 * 9
     }
 
-    /// Has every contender of the round do an operation.
+    /// Measures an operation of every contender in the round.
     private func measure(
         _ operation: Operation, round: Int, _ result: inout MacroResult, keepsTargets: Bool
     ) throws {

@@ -1,15 +1,15 @@
-// BarChart: ratios as horizontal bars on a logarithmic axis, in groups, as SVG. Bars begin at 1, so that
-// left means faster than the yardstick and right slower.
+// BarChart: draws ratios as SVG, as horizontal bars in groups on a logarithmic axis. Bars begin at 1: to the left means
+// faster than the yardstick, to the right slower.
 
 import Glibc
 
 /// A chart.
 struct BarChart: Sendable {
-    /// Bars that belong together, one for each series that has a value.
+    /// A group of bars, one for each series that has a value.
     struct Group: Sendable {
         var label: String
         var values: [Double?]
-        /// Drawn as a mark across the group.
+        /// The goal, drawn as a mark across the group.
         var goal: Double?
     }
 
@@ -26,7 +26,7 @@ struct BarChart: Sendable {
     private static let groupGap = 12.0
     private static let font = "font-family=\"DejaVu Sans, sans-serif\""
 
-    /// Whole powers of ten around all values, the yardstick's 1 among them.
+    /// The powers of ten around all values and the yardstick's 1.
     private var axis: ClosedRange<Int> {
         let values = groups.flatMap { $0.values.compactMap { $0 } + [$0.goal].compactMap { $0 } }
             .filter { $0 > 0 }
@@ -84,7 +84,7 @@ struct BarChart: Sendable {
             + "height=\"\(fixed(Self.barHeight - 2, 1))\" fill=\"\(colour)\"/>"
     }
 
-    /// The number at the bar's far end.
+    /// Makes the number at the bar's far end.
     private func label(_ value: Double, y: Double, _ axis: ClosedRange<Int>) -> String {
         let isLeft = value < 1
         return Self.text(
@@ -128,13 +128,13 @@ struct BarChart: Sendable {
         let safe = text.map { ["&": "&amp;", "<": "&lt;", ">": "&gt;"][$0] ?? String($0) }.joined()
         return
             "<text x=\"\(fixed(x, 1))\" y=\"\(fixed(y, 1))\" font-size=\"\(size)\" text-anchor=\"\(anchor)\" "
-            // The white rim keeps a number readable across a line.
+            // The white outline keeps a number readable across a line.
             + "\(font) fill=\"#222222\" stroke=\"#ffffff\" stroke-width=\"2.5\" paint-order=\"stroke\">\(safe)</text>"
     }
 }
 
 extension BarChart {
-    /// Writes `<path>.svg`, and `<path>.png` where rsvg-convert is on PATH.
+    /// Writes `<path>.svg`, and `<path>.png` if rsvg-convert is on PATH.
     func write(_ path: String) throws {
         try Files.write(path + ".svg", Array(svg.utf8))
         let log = path + ".log"

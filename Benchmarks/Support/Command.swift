@@ -1,27 +1,27 @@
-// Command: a program run from beginning to end, with what it took.
+// Command: runs a program to its end and measures its cost.
 //
-// A program's peak memory as the kernel reports it is never below that of the process which started it,
-// because both share the memory until the program is loaded. So whatever measures stays small itself: it
-// leaves the making of libraries to a process of its own.
+// The kernel never reports a lower peak memory for a program than for the process that started it, because both share
+// the memory until the program is loaded. So the benchmark must stay small itself: it starts a separate process to
+// generate libraries.
 
 import Glibc
 
 /// A program to run.
 struct Command: Sendable {
-    /// The program, looked for on PATH, and its arguments.
+    /// The program, which is searched on PATH, and its arguments.
     var words: [String]
-    /// Variables to set besides those of this process.
+    /// Variables that are set in addition to those of this process.
     var variables: [String: String] = [:]
-    /// Where it runs; nil for this process's folder.
+    /// The folder to run in; nil for this process's folder.
     var folder: String?
 
-    /// What running it took.
+    /// The cost of running a program.
     struct Cost: Sendable {
         var seconds = 0.0
         var processorSeconds = 0.0
         var peakBytes = 0
 
-        /// The cost of one program after another.
+        /// Adds the costs of two programs that run one after the other.
         static func + (one: Cost, other: Cost) -> Cost {
             Cost(
                 seconds: one.seconds + other.seconds,
@@ -41,8 +41,8 @@ struct Command: Sendable {
         self.folder = folder
     }
 
-    /// Runs it. What it says on its standard error is kept in the file `log`, to be shown when it fails; what
-    /// it prints as well when `keepsOutput` is set, and else nowhere.
+    /// Runs the program. The file `log` receives its standard error, which is shown if it fails. It also receives its
+    /// standard output if `keepsOutput`; otherwise the output is discarded.
     func run(log: String, keepsOutput: Bool = false) throws -> Cost {
         var usage = rusage()
         let start = Stopwatch.now()
@@ -58,7 +58,7 @@ struct Command: Sendable {
             peakBytes: usage.ru_maxrss << 10)
     }
 
-    /// Runs it and returns the first line that it prints; nil when it is not there or fails.
+    /// Runs the program and returns the first line of its output; nil if it is missing or fails.
     func firstLine(log: String) -> String? {
         guard (try? run(log: log, keepsOutput: true)) != nil, let output = Files.contents(log) else {
             return nil
@@ -67,7 +67,7 @@ struct Command: Sendable {
     }
 
     private func spawn(log: String, output: String, _ usage: inout rusage) throws -> Int32 {
-        // `env` goes to the folder and then becomes the program, so the cost is the program's own and a
+        // `env` changes to the folder and then becomes the program. So the cost is the program's own, plus a
         // millisecond.
         let words = (folder.map { ["env", "-C", $0] } ?? []) + words
         var actions = posix_spawn_file_actions_t()
@@ -93,7 +93,7 @@ struct Command: Sendable {
         return status
     }
 
-    /// This process's variables that are not set anew.
+    /// The variables of this process that `variables` does not replace.
     private var inheritedVariables: [UnsafeMutablePointer<CChar>?] {
         var inherited: [UnsafeMutablePointer<CChar>?] = []
         var place = environ

@@ -1,9 +1,9 @@
-// Files: the calls on files and folders that benchmarks need. Whatever fails stops the benchmark with the
-// path and what the system said: a measurement of half a library would say nothing.
+// Files: the calls on files and folders that benchmarks need. Any failure stops the benchmark and reports the path and
+// the system's error, because a measurement of half a library is worthless.
 
 import Glibc
 
-/// A call on a file that failed.
+/// A failed call on a file.
 struct FileFailure: Error, CustomStringConvertible {
     var description: String
 
@@ -25,8 +25,8 @@ enum Files {
         try makeFolder(path)
     }
 
-    /// Writes a file with a modification time in seconds since the epoch. What is there already is replaced as
-    /// applications do it: under another name first.
+    /// Writes a file with a modification time in seconds since the epoch. It replaces an existing file as applications
+    /// do: it writes another name first.
     static func write(_ path: String, _ bytes: [UInt8], modified: Int) throws {
         let name = exists(path) ? path + ".new" : path
         try write(name, bytes)
@@ -57,7 +57,7 @@ enum Files {
         guard unlink(path) == 0 else { throw FileFailure("remove", path) }
     }
 
-    /// The whole content of a file; nil when it cannot be read.
+    /// Returns the whole content of a file; nil if it cannot be read.
     static func contents(_ path: String) -> [UInt8]? {
         guard let file = fopen(path, "rb") else { return nil }
         defer { fclose(file) }
@@ -67,7 +67,7 @@ enum Files {
         return bytes
     }
 
-    /// What the files beneath a folder take together, in bytes.
+    /// Returns the size of all files beneath a folder.
     static func totalBytes(beneath folder: String) -> Int {
         guard let directory = opendir(folder) else { return 0 }
         defer { closedir(directory) }
@@ -85,7 +85,7 @@ enum Files {
         return total
     }
 
-    /// The files beneath a folder.
+    /// Returns the paths of the files beneath a folder.
     static func paths(beneath folder: String) -> [String] {
         guard let directory = opendir(folder) else { return [] }
         defer { closedir(directory) }
@@ -101,13 +101,13 @@ enum Files {
         return found
     }
 
-    /// How many bytes may still be written to the file system of `path`.
+    /// Returns the free space in the file system of `path`, in bytes.
     static func freeBytes(_ path: String) -> Int {
         var status = statvfs()
         return statvfs(path, &status) == 0 ? Int(status.f_bavail) * Int(status.f_frsize) : 0
     }
 
-    /// The path without symbolic links of what is there.
+    /// Returns the path of an existing item with all symbolic links resolved.
     static func realPath(_ path: String) throws -> String {
         guard let real = realpath(path, nil) else { throw FileFailure("find", path) }
         defer { free(real) }

@@ -1,4 +1,4 @@
-// JSONValue: results as JSON (RFC 8259), for programs that compare runs. Members keep their order.
+// JSONValue: writes results as JSON (RFC 8259), for programs that compare runs. Members keep their order.
 
 /// A JSON value.
 indirect enum JSONValue: Sendable {
@@ -10,7 +10,7 @@ indirect enum JSONValue: Sendable {
     case array([JSONValue])
     case object([(String, JSONValue)])
 
-    /// The value as text, one member or element a line.
+    /// Returns the value as text, with one member or element a line.
     func text(indent: Int = 0) -> String {
         let inner = String(repeating: "  ", count: indent + 1)
         let outer = String(repeating: "  ", count: indent)

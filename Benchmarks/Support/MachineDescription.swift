@@ -1,4 +1,4 @@
-// MachineDescription: what a result was measured on, since no figure means anything without it.
+// MachineDescription: the machine that a result was measured on. A figure means nothing without it.
 
 import Glibc
 
@@ -9,9 +9,9 @@ struct MachineDescription: Sendable {
     var processorCount: Int
     var memoryBytes: Int
     var kernel: String
-    /// The type of the file system that was written to.
+    /// The type of the file system that the benchmark writes to.
     var fileSystem: String
-    /// How many threads wanted to run on average, just before: more than a few tenths spoils the figures.
+    /// The load average just before the run. More than a few tenths distorts the results.
     var load: Double
 
     /// Describes this machine and the file system of `folder`.
@@ -43,7 +43,7 @@ struct MachineDescription: Sendable {
         return String(line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" })
     }
 
-    /// The type of the deepest mount that the path lies in.
+    /// Returns the type of the deepest mount that contains the path.
     private static func fileSystem(of path: String) -> String {
         let mounts = lines("/proc/mounts").map { $0.split(separator: " ") }.filter { $0.count > 2 }
         let holding = mounts.filter { mount in
@@ -52,7 +52,7 @@ struct MachineDescription: Sendable {
         return holding.max { $0[1].count < $1[1].count }.map { String($0[2]) } ?? "unknown"
     }
 
-    /// A kilobyte count from /proc/self/status, such as `VmHWM` or `RssAnon`, in bytes.
+    /// Returns a size from /proc/self/status, such as `VmHWM` or `RssAnon`, in bytes.
     static func ownMemoryBytes(_ name: String) -> Int {
         guard let text = field(name + ":", of: "/proc/self/status") else { return 0 }
         return (text.split(separator: " ").first.flatMap { Int($0) } ?? 0) << 10

@@ -1,4 +1,4 @@
-// MarkdownTable: results as people read them.
+// MarkdownTable: formats results for people.
 
 /// A table with a header.
 struct MarkdownTable {

@@ -1,8 +1,8 @@
-// Samples: what repeated measurements of one thing gave, and the clock that they are taken with.
+// Samples: the results of repeated measurements, and the clock for taking them.
 
 import Glibc
 
-/// Repeated measurements; never empty when it is asked for anything.
+/// Repeated measurements. There must be at least one before any other member is used.
 struct Samples: Sendable {
     var values: [Double] = []
 
@@ -37,21 +37,21 @@ enum Stopwatch {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// How many seconds `body` takes.
+    /// Returns the seconds that `body` takes.
     static func seconds(_ body: () throws -> Void) rethrows -> Double {
         let start = now()
         try body()
         return now() - start
     }
 
-    /// How long each of `count` calls of `body` takes, after one that does not count.
+    /// Returns the seconds that each of `count` calls of `body` takes, after one call that does not count.
     static func samples(_ count: Int, _ body: () throws -> Void) rethrows -> Samples {
         try body()
         return Samples(values: try (0..<count).map { _ in try seconds(body) })
     }
 }
 
-/// A number with a fixed count of digits after the point.
+/// Formats a number with a fixed number of decimals.
 func fixed(_ value: Double, _ decimals: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "-" }
     let scale = (0..<decimals).reduce(1) { power, _ in power * 10 }
@@ -62,7 +62,7 @@ func fixed(_ value: Double, _ decimals: Int) -> String {
     return sign + String(units / scale) + (decimals == 0 ? "" : "." + padding + fraction)
 }
 
-/// A number with about three digits that count, for values of any magnitude.
+/// Formats a number of any magnitude with about three significant digits.
 func rounded(_ value: Double) -> String {
     switch abs(value) {
     case 100...: fixed(value, 0)
