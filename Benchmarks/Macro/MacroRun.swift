@@ -5,8 +5,8 @@
 // library changes to its second state, and every program backs that up as well. A ratio compares measurements of the
 // same round.
 //
-// All files are in the page cache, so this measures programs and not the disk. After many files are deleted, ext4
-// creates files slowly for minutes. So if there is room, nothing is deleted before the end.
+// All files are in the page cache, so this measures the programs and not how fast the disk reads. After many files are
+// deleted, ext4 creates files slowly for minutes. So if there is room, nothing is deleted before the end.
 
 /// The measurements of one operation of one contender.
 struct Measurement: Sendable {

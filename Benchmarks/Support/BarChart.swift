@@ -1,5 +1,5 @@
-// BarChart: draws ratios as SVG, as horizontal bars in groups on a logarithmic axis. Bars begin at 1: to the left means
-// faster than the yardstick, to the right slower.
+// BarChart: draws ratios as SVG, as horizontal bars in groups on a logarithmic axis. Bars begin at 1. A bar to the left
+// means faster than the yardstick, a bar to the right slower.
 
 import Glibc
 

@@ -226,7 +226,7 @@ final class FileTrier {
         }
     }
 
-    /// Returns a digest of the content behind `digest` followed by the next piece.
+    /// Returns the digest of the content that `digest` stands for, extended by one piece.
     private static func chained(_ digest: ID128, _ id: ID128, _ length: UInt64) -> ID128 {
         withUnsafeTemporaryAllocation(byteCount: 40, alignment: 8) { bytes in
             digest.store(to: bytes.baseAddress!)

@@ -127,7 +127,7 @@ public final class Repository: Sendable {
     }
 }
 
-// MARK: What opening needs
+// MARK: Helpers for opening
 
 extension Repository {
     private static func secret(_ password: String) throws(BakstoreError) -> SecretBytes {

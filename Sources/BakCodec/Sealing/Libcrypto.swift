@@ -11,11 +11,11 @@ enum Libcrypto {
         return OPENSSL_init_crypto(options, nil) == 1
     }()
 
-    /// Returns a cipher; nil if the library has none of that name.
+    /// Returns a cipher; nil if the library has no cipher of that name.
     static func cipher(_ name: String) -> OpaquePointer? {
         isStarted ? EVP_CIPHER_fetch(nil, name, nil) : nil
     }
 
-    /// Returns a hash; nil if the library has none of that name.
+    /// Returns a hash; nil if the library has no hash of that name.
     static func digest(_ name: String) -> OpaquePointer? { isStarted ? EVP_MD_fetch(nil, name, nil) : nil }
 }

@@ -1,5 +1,5 @@
-// TextLines: splits the text files that a user writes for the program into lines: lists of paths and patterns, the
-// configuration, and files with a repository's name or a password.
+// TextLines: splits text files that a user writes for the program into lines. These are lists of paths and patterns,
+// the configuration, and files with a repository's name or a password.
 //
 // Always holds: a line never contains a leading byte-order mark or the carriage return before its newline. Text in
 // UTF-16 or UTF-32 is reported by name and never read as if it were UTF-8.

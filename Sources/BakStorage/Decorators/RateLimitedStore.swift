@@ -12,11 +12,10 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
     /// Makes a store in front of another one.
     ///
     /// - Parameters:
-    /// - Parameters:
     ///   - writeBytesPerSecond: the limit for objects that are put or staged; nil for none.
     ///   - readBytesPerSecond: the limit for reads; nil for none.
     ///   - time: the clock.
-    ///   - pause: waits for that long.
+    ///   - pause: waits for the given time.
     public init(
         _ base: any ObjectStore, writeBytesPerSecond: UInt64? = nil, readBytesPerSecond: UInt64? = nil,
         time: any TimeSource, pause: @escaping @Sendable (_ nanoseconds: UInt64) -> Void

@@ -1,5 +1,5 @@
-// RetryingStore: repeats calls that failed with a `.transient` error. Each pause is up to twice as long as the one
-// before. Its length is partly random, so that many clients do not retry at the same moment. Every other failure is
+// RetryingStore: repeats calls that failed with a `.transient` error. The longest pause doubles with each attempt, up
+// to a bound. Each pause is partly random, so that many clients do not retry at the same moment. Every other failure is
 // passed on at once.
 //
 // Repeating is safe. If a put took effect but its reply was lost, the second put finds the same bytes and reports that.
@@ -30,8 +30,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - random: varies the pauses.
-    ///   - pause: waits for that long. It returns false if the program was told to stop meanwhile; the call then throws
-    ///     `.cancelled`.
+    ///   - pause: waits for the given time. It returns false if the program was told to stop meanwhile. The call then
+    ///     throws `.cancelled`.
     public init(
         _ base: any ObjectStore, policy: RetryPolicy = RetryPolicy(), random: any RandomSource,
         pause: @escaping @Sendable (_ milliseconds: UInt64) -> Bool
@@ -57,7 +57,7 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         }
     }
 
-    /// Returns a random pause after so many attempts: between half of the longest one and all of it.
+    /// Returns a random pause. It is between half of the longest pause after `attempt` attempts and all of it.
     private func pauseMs(after attempt: Int) -> UInt64 {
         var longest = policy.firstPauseMs
         for _ in 1..<attempt where longest < policy.longestPauseMs { longest *= 2 }

@@ -5,7 +5,7 @@ import BakCore
 
 /// Forwards every call to `base`.
 open class StoreDecorator: ObjectStore, @unchecked Sendable {
-    /// The store behind it.
+    /// The decorated store.
     public let base: any ObjectStore
 
     /// Makes a store in front of another one.

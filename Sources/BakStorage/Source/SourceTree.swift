@@ -1,4 +1,4 @@
-// SourceTree: what a backup reads, as a sorted walk and as files to open.
+// SourceTree: the source of a backup, as a sorted walk and as files to open.
 
 import BakCore
 
@@ -55,7 +55,7 @@ public enum WalkDecision: Sendable {
 }
 
 extension WalkEvent {
-    /// This event with its entry examined. Only an `.unseen` event still needs that.
+    /// The same event. If it is `.unseen`, its entry is examined first.
     public var seen: WalkEvent {
         guard case .unseen(let path, let folder) = self else { return self }
         do {

@@ -27,7 +27,7 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case lostMedium
         /// The store does not support the call.
         case unsupported
-        /// The same call may succeed later: after so many milliseconds, if the store says when.
+        /// The same call may succeed later. The store may say after how many milliseconds.
         case transient(retryAfterMs: UInt64?)
         /// The program was told to stop while it waited for the store.
         case cancelled
