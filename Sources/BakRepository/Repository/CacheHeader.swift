@@ -1,7 +1,9 @@
-// CacheHeader: what files of the cache begin with, so that one of another kind, another version or another repository
-// is not taken for what it is not. Copies of a repository have one id and so one cache: what a file says must be true
-// of all of them, because it follows from content that is named by hashes or random ids, or it has a name of its own
-// for each place.
+// CacheHeader: the first bytes of each cache file. The header identifies the file's kind, version and repository, so
+// that the program cannot mistake one file for another.
+//
+// Copies of a repository have the same id and therefore share one cache, so a file must hold for all copies. It does
+// either because it follows from content named by hashes or random ids, or because each place has a file name of its
+// own.
 //
 //   magic 8 | version 4 | zero 4 | repository id 16
 
@@ -18,7 +20,7 @@ public enum CacheFiles {
         (SeenState.cacheName, "bakseen\0"), (WholeMarkers.cacheName, "bakmark\0"),
     ]
 
-    /// True if a file with that name and those first bytes is one of a cache.
+    /// True if a file with this name and these first bytes is a cache file.
     public static func isOne(_ name: String, _ start: some Sequence<UInt8>) -> Bool {
         magics.contains { file in
             (name == file.name || name.hasPrefix(file.name + "-")) && start.starts(with: file.start.utf8)
@@ -27,7 +29,7 @@ public enum CacheFiles {
 }
 
 extension Repository {
-    /// The name of a cache file that is about this copy of the repository and no other.
+    /// Returns the name of a cache file that belongs to this copy of the repository only.
     package func cacheNameHere(_ name: String) -> String {
         name + "-" + Hex.encode(Array(store.place.utf8).withUnsafeBytes(Checksum.xxh3_64))
     }
@@ -47,7 +49,7 @@ struct CacheHeader {
         bytes = writer.bytes
     }
 
-    /// Whether a file begins with it.
+    /// True if `file` begins with this header.
     func isAtStart(of file: UnsafeRawBufferPointer) -> Bool {
         file.prefix(Self.byteCount).elementsEqual(bytes)
     }
@@ -56,8 +58,8 @@ struct CacheHeader {
 // MARK: - Small files
 
 extension LocalCache {
-    /// What a small file of the cache says between its header and the XXH3-128 of all before it; nil where there is
-    /// none that is whole.
+    /// Returns what `read` makes of the rows of a small cache file. The rows lie between the header and the XXH3-128 of
+    /// all bytes before it. Nil if the file is missing or damaged.
     func readRows<Rows>(_ name: String, _ header: CacheHeader, _ read: (UnsafeRawBufferPointer) -> Rows)
         -> Rows?
     {
@@ -71,7 +73,7 @@ extension LocalCache {
         }
     }
 
-    /// Writes such a file anew. One that cannot be written only costs what it would have spared.
+    /// Replaces such a file. A failure is ignored: it only costs what the file would have saved.
     func writeRows(_ name: String, _ header: CacheHeader, _ write: (inout ByteWriter) -> Void) {
         var writer = ByteWriter()
         writer.raw(header.bytes)

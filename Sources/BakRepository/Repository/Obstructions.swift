@@ -1,19 +1,19 @@
-// Obstructions: what lies under the names of objects and is none, told by what it hinders. Nothing of it is followed,
-// read or removed: what it is good for only its owner knows.
+// Obstructions: everything under an object's name that is no object, sorted by whether it hinders the program. The
+// program never follows, reads or removes an obstruction, because only its owner knows what it is for.
 
 import BakFormat
 import BakStorage
 
-/// What is in the place of a repository's objects. Packs, which a census lists, are added to it.
+/// The obstructions in a repository. `add` adds those in the place of packs, which a census lists.
 struct Obstructions {
-    /// What keeps a snapshot from being known, forgotten or pruned, in the order of the names.
+    /// Obstructions that keep the program from listing, forgetting or pruning a snapshot, in the order of their names.
     let hindering: [Obstruction]
-    /// What has the name of an object that can be done without or is told of where it is missing.
+    /// Obstructions under names of objects that are dispensable, or whose absence is reported elsewhere.
     private(set) var others: [Obstruction]
     private var all: [ObjectKey: Obstruction]
 
     init(_ store: any ObjectStore) throws {
-        // In this order: a snapshot whose marker is listed was forgotten, whatever has its name.
+        // The markers are listed first: a snapshot with a listed marker was forgotten, whatever lies under its name.
         let forgotten = Set(try store.list(ObjectNames.forgotten).compactMap { ObjectNames.id(in: $0.key) })
         let decided = CollectionState.Rounds(try store.list(ObjectNames.collections).map(\.key)).decided
         var (hindering, others): ([Obstruction], [Obstruction]) = ([], [])
@@ -26,15 +26,15 @@ struct Obstructions {
                 }
             }
         }
-        // A commit record or the tombstone of a session that is to be ended.
+        // A commit record, or the tombstone that would end a session.
         try look(into: ObjectNames.snapshots) { key in ObjectNames.id(in: key).map { !forgotten.contains($0) }
         }
         try look(into: ObjectNames.forgotten) { key in ObjectNames.id(in: key).map { _ in true } }
-        // The next round, and one whose decision may have been there.
+        // The next round, or a round that may have had a decision.
         try look(into: ObjectNames.collections) { key in
             ObjectNames.round(in: key).map { $0.number > decided }
         }
-        // What was called safe, and would be let go.
+        // A vouch: without it, content that was called safe could be removed.
         try look(into: ObjectNames.vouched) { key in
             ObjectNames.id(in: key) != nil ? true : ObjectNames.anyVouch(in: key).map { _ in false }
         }
@@ -48,13 +48,13 @@ struct Obstructions {
         all = Dictionary(uniqueKeysWithValues: (hindering + others).map { ($0.key, $0) })
     }
 
-    /// Adds what is in the place of packs.
+    /// Adds the obstructions in the place of packs.
     mutating func add(_ packs: [Obstruction]) {
         others += packs
         for found in packs { all[found.key] = found }
     }
 
-    /// Why an object is not there, as "missing".
+    /// Returns why an object is absent: "missing", with the obstruction if one is in its place.
     func absence(of key: ObjectKey) -> String {
         all[key].map { "missing: \($0.what) is in its place" } ?? "missing"
     }

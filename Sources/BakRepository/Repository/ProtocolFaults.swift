@@ -1,9 +1,9 @@
-// ProtocolFaults: steps of the store protocol left out or put in another order. Only tests set any of them, to
-// show that a step is needed: without it the simulation must find data lost.
+// ProtocolFaults: steps of the store protocol that an actor leaves out or takes in another order. Only tests set them,
+// to show that each step is needed: without it the simulation must find lost data.
 
-/// What is wrong with an actor of the protocol; nothing, outside of tests.
+/// The faults of one actor of the protocol. Outside of tests there are none.
 struct ProtocolFaults: Sendable {
-    /// A writer reads the index before its session is there for collections to see.
+    /// A writer reads the index before it registers its session.
     var readBeforeRegister = false
     /// A writer looks for condemned packs after it has read the index.
     var indexBeforeCollections = false
@@ -11,24 +11,24 @@ struct ProtocolFaults: Sendable {
     var noWait = false
     /// A writer's commit record takes the place of a tombstone.
     var plainPutCommit = false
-    /// A writer counts on condemned packs.
+    /// A writer relies on condemned packs.
     var ignoreCondemned = false
-    /// A writer that was revoked names its packs although they are condemned by now.
+    /// A revoked writer names its packs although they are condemned by now.
     var nameCondemned = false
-    /// A collection deletes what it would have decided, not what was decided.
+    /// A collection deletes by its own choice instead of by the recorded decision.
     var noDecisionRecord = false
-    /// A collection deletes before its decision is there.
+    /// A collection deletes before it records its decision.
     var deleteBeforeDecision = false
     /// A session that failed while it committed is closed without a tombstone.
     var closeWithoutTombstone = false
-    /// A forgotten snapshot is taken back without a look at what is left of it.
+    /// A forgotten snapshot is taken back without a check that its content is still there.
     var takeBackUnchecked = false
-    /// What a snapshot that is committed again refers to counts as kept where it is only condemned.
+    /// A snapshot that is committed again may rely on content that is condemned.
     var keepsCondemned = false
     /// Commit records have no spares.
     var withoutSpares = false
-    /// A collection does not miss a commit record that only the newest decision tells of.
+    /// A collection ignores that a commit record is missing if only the newest decision names its session.
     var overlooksMissing = false
-    /// Told how far an actor is.
+    /// Receives the milestones that an actor reaches.
     var milestones = Milestones()
 }

@@ -1,17 +1,19 @@
-// Leavings: what stopped programs have left unpublished in the store. What belongs to a session stays until the session
-// is decided: a backup does that when it commits or fails, and where it was killed a prune does.
+// Leavings: unpublished objects that stopped programs left in the store. A session's objects stay until the session is
+// decided. A backup decides its session when it commits or fails; a prune decides the session of a killed backup.
 
 import BakFormat
 import BakCore
 import BakStorage
 
 extension Repository {
-    /// Removes what stopped programs left unpublished, but nothing of a session that may still run. Returns how much.
-    /// Throws what the store reports.
+    /// Removes unpublished objects that stopped programs left, except those of sessions that may still run. Returns how
+    /// many.
+    ///
+    /// - Throws: `StoreError` if the store fails.
     @discardableResult
     public func removeLeavings() throws(StoreError) -> Int {
         try store.removeLeavings { () throws(StoreError) in
-            // In this order: what is decided when the outcomes are listed is decided for good.
+            // Sessions are listed before outcomes: a session that the outcomes show as decided stays decided.
             let sessions = Set(try store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) })
             if sessions.isEmpty { return sessions }
             let outcomes = try sessionOutcomes()

@@ -1,4 +1,5 @@
-// Repository: an open repository and the ways to read single objects of it. It holds no mutable state.
+// Repository: an open repository, how to create and open one, and how to read and put single objects. Any number of
+// threads may share it.
 
 import BakCodec
 import BakCore
@@ -7,27 +8,27 @@ import BakStorage
 
 /// An open repository. May be used from any thread.
 public final class Repository: Sendable {
-    /// Where the objects are.
+    /// The store that holds the objects.
     public let store: any ObjectStore
-    /// What every reader and writer agrees on.
+    /// The settings that all readers and writers share.
     public let config: RepositoryConfig
     /// This machine's rebuildable files for the repository.
     public let cache: any LocalCache
-    /// Tells the time.
+    /// The source of the time.
     public let time: any TimeSource
-    /// Gives ids.
+    /// The source of random ids.
     public let random: any RandomSource
-    /// What its objects are framed with.
+    /// The context for the frames of objects: the repository's id and its sealer.
     public let context: FrameContext
-    /// Names chunks.
+    /// The hasher that names chunks.
     public let chunkHasher: ContentHasher
-    /// Names manifest segments and roots, in a domain of their own.
+    /// The hasher that names manifest segments and roots, in a domain of its own.
     public let manifestHasher: ContentHasher
-    /// What it was opened with; nil in a plain repository.
+    /// The key and the slot that opened the repository; nil if it is not encrypted.
     let unlocked: UnlockedKey?
-    /// Salts of packs that have been read.
+    /// The salts of packs that have been read.
     let packSalts = PackSalts()
-    /// Whether this machine's note of what it saw stays as it is.
+    /// Held while this machine's seen state must not change.
     let olderHold = OlderHold()
 
     init(
@@ -45,34 +46,34 @@ public final class Repository: Sendable {
         manifestHasher = ContentHasher(config.idAlgorithm, secret: config.secret, domain: "manifest")
     }
 
-    /// What a user may choose when a repository is made.
+    /// The user's choices for a new repository.
     public struct Options: Sendable {
-        /// How chunks are named.
+        /// The algorithm that names chunks.
         public var idAlgorithm = IDAlgorithm.xxh3
-        /// The chunk sizes for each class of content.
+        /// The chunk sizes for each content class.
         public var classes: [ChunkClass]
-        /// The size at which packs are closed, in bytes.
+        /// The size at which a pack is closed, in bytes.
         public var packBytes = 32 << 20
-        /// Files up to this length stand in the manifest, in bytes.
+        /// The length up to which a file's content is stored inline, in bytes.
         public var inlineBytes = 512
-        /// How chunks are compressed unless a run says otherwise.
+        /// The compression of chunks, unless a run chooses another.
         public var compression = CompressionMode.auto
-        /// The secret of a repository whose content is to have the same ids here; nil for a new one.
+        /// The secret of another repository, to give equal content equal ids in both; nil for a new secret.
         public var secret: [UInt8]?
 
         /// The id of the new repository; nil for a random one.
         public var id: ID128?
 
-        /// How it is encrypted; nil to store everything as it is. Ids are then HMACs, whatever `idAlgorithm` says.
+        /// The encryption; nil for none. With encryption, ids are HMACs, whatever `idAlgorithm` says.
         public var encryption: Encryption?
 
-        /// The defaults, but with the chunks and ids of another repository, so that both recognise the same content
-        /// and one can take over what the other has stored.
+        /// Makes the default options with the chunk sizes and ids of another repository. Both then recognise the same
+        /// content, and one can take over stored blobs from the other.
         public init(like other: RepositoryConfig) {
             (classes, idAlgorithm, secret) = (other.classes, other.idAlgorithm, other.secret)
         }
 
-        /// The defaults with the given chunk sizes.
+        /// Makes the default options with the given chunk sizes.
         public init(classes: [ChunkClass]) { self.classes = classes }
     }
 
@@ -80,14 +81,14 @@ public final class Repository: Sendable {
     public struct Encryption: Sendable {
         /// The cipher.
         public var method: SealMethod
-        /// What opens its first key slot.
+        /// The password that opens the first key slot.
         public var password: SecretBytes
-        /// What it costs to try a password.
+        /// The cost of trying a password.
         public var cost: PasswordCost
-        /// What is noted of the first slot.
+        /// The note in the first key slot.
         public var note: KeySlotNote
 
-        /// Encrypts with a cipher and a password.
+        /// Makes the encryption from a cipher and a password.
         public init(method: SealMethod, password: SecretBytes, cost: PasswordCost, note: KeySlotNote) {
             precondition(method != .none)
             (self.method, self.password, self.cost, self.note) = (method, password, cost, note)
@@ -96,7 +97,8 @@ public final class Repository: Sendable {
 
     /// Makes a repository in an empty store.
     ///
-    /// Throws `RepositoryError.alreadyExists` when there is one.
+    /// - Throws: `RepositoryError.alreadyExists` if the store has a repository, `.outsideLimits` if the configuration
+    ///   would be unreadable, and errors of the store and of the password's hash.
     public static func create(
         in store: any ObjectStore, options: Options, cache: any LocalCache, time: any TimeSource,
         random: some RandomSource
@@ -129,7 +131,7 @@ public final class Repository: Sendable {
                 unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
-        // Where this throws, the configuration may be there: the slot stays. It goes only where it is of no use.
+        // If this throws, the configuration may be there, so the slot stays. The slot goes only if it is of no use.
         if try !store.putOwn(ObjectNames.config, bytes) {
             if let unlocked { try? store.delete(ObjectNames.keySlot(unlocked.slot)) }
             throw RepositoryError.alreadyExists(location: store.location)
@@ -139,9 +141,9 @@ public final class Repository: Sendable {
             random: random)
     }
 
-    /// The id of the repository in a store and how it is sealed, which its configuration says without a key.
+    /// Returns the id of the repository in a store and its cipher. The configuration shows both without a key.
     ///
-    /// Throws as `open` does.
+    /// - Throws: as `open` does.
     public static func identity(of store: any ObjectStore) throws -> (id: ID128, method: SealMethod) {
         let header = try header(configBytes(store))
         return (header.id, header.seal)
@@ -154,13 +156,13 @@ public final class Repository: Sendable {
         } catch let error as StoreError where error.kind == .notFound {
             throw RepositoryError.noRepository(location: store.location)
         } catch let error as CorruptionError where !holdsSnapshots(store) {
-            // Too large to be ours, and nothing else speaks for a repository.
+            // The file is too large for our configuration, and there are no snapshots that prove a repository.
             guard (try? startsAsOurs(store)) == true else {
                 throw RepositoryError.notBakstore(location: store.location)
             }
             throw error
         }
-        // Before any checksum: what is not ours at all is not called damaged. Where snapshots are, it is.
+        // This comes before any checksum: a foreign file is not reported as damage, unless the store has snapshots.
         guard ObjectHeader.isOurs(bytes) || holdsSnapshots(store) else {
             throw RepositoryError.notBakstore(location: store.location)
         }
@@ -173,7 +175,7 @@ public final class Repository: Sendable {
         return ObjectHeader.isOurs(start)
     }
 
-    /// Whether something has been committed in the store, as its names say.
+    /// True if the store lists names of commit records or tombstones.
     private static func holdsSnapshots(_ store: any ObjectStore) -> Bool {
         guard let listing = try? store.list(ObjectNames.snapshots) else { return false }
         return listing.contains { ObjectNames.id(in: $0.key) != nil }
@@ -190,9 +192,8 @@ public final class Repository: Sendable {
     /// Opens the repository in a store.
     ///
     /// - Parameter password: asked for the password if the repository is encrypted.
-    ///
-    /// Throws `RepositoryError.noRepository` when there is no configuration, `wrongPassword` when the password opens
-    /// no key slot, `CorruptionError` when the configuration is damaged or from a newer program.
+    /// - Throws: `RepositoryError.noRepository` if there is no configuration, `.wrongPassword` if the password opens no
+    ///   key slot, `CorruptionError` if the configuration is damaged or from a newer program.
     public static func open(
         _ store: any ObjectStore, cache: any LocalCache, time: any TimeSource, random: any RandomSource,
         password: (() throws -> SecretBytes)? = nil
@@ -217,21 +218,21 @@ public final class Repository: Sendable {
             random: random)
     }
 
-    /// Whether what is stored is sealed.
+    /// True if objects are sealed.
     public var isEncrypted: Bool { context.sealer.method != .none }
 
-    /// The hasher that names the blobs of a kind of pack.
+    /// Returns the hasher that names the blobs in packs of this kind.
     public func hasher(for kind: ObjectKind) -> ContentHasher {
         kind == .manifestPack ? manifestHasher : chunkHasher
     }
 }
 
 extension ObjectStore {
-    /// Whether there is an object of that name, as far as the medium says.
+    /// True if the store shows an object of this name.
     func has(_ key: ObjectKey) -> Bool { (try? size(of: key)) != nil }
 
-    /// Reads a whole object of at most `limit` bytes. A larger one is damage; one that the medium has lost is
-    /// an error of that object alone.
+    /// Reads a whole object of at most `limit` bytes. A larger object is damage. If the medium has lost the object, the
+    /// error concerns this object alone.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
         do {
             if let bytes = try readAtOnce(key, upTo: min(limit, Self.trustedBytes)) { return bytes }
@@ -241,8 +242,8 @@ extension ObjectStore {
         }
     }
 
-    /// Up to this many bytes an object is read whole before it is known to be one. Reading more twice costs less than
-    /// memory for what is not there.
+    /// The length up to which an object is read whole before its frame is checked. Reading larger ones twice costs less
+    /// than memory for bytes that may not be there.
     private static var trustedBytes: Int { 32 << 20 }
 
     private func readWhole(_ key: ObjectKey, size: Int, upTo limit: Int) throws -> [UInt8] {
@@ -263,10 +264,10 @@ extension ObjectStore {
         }
     }
 
-    /// How many threads should ask for objects at a time, where so many compute.
+    /// Returns how many threads should request objects at a time while `workerCount` threads compute.
     package func readerCount(atLeast workerCount: Int) -> Int { max(1, workerCount, traits.requestsInFlight) }
 
-    /// Hands `page` everything in the folders of packs.
+    /// Passes all objects and obstructions in the folders of packs to `page`.
     func listPackFolders(_ page: ([ObjectInfo], [Obstruction]) -> Void) throws(StoreError) {
         var misplaced: ObjectKey?
         try listAll(beneath: ObjectNames.packs) { objects, obstructions in
@@ -276,16 +277,18 @@ extension ObjectStore {
                 objects.filter { ObjectNames.isInPackFolder($0.key) },
                 obstructions.filter { ObjectNames.isInPackFolder($0.key) })
         }
-        // The store says what is wrong with something else in the place of a folder, if it is.
+        // The store reports an obstruction that is in the place of a folder.
         if let misplaced { _ = try list(misplaced.description) }
     }
 
-    /// Puts an object. False if another's is there. With `fromReserve` a full store gives up its reserve for it.
+    /// Puts an object. Returns false if another object has the name. With `fromReserve`, a full store uses its reserve.
     func putOwn(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws -> Bool {
         try bytes.withUnsafeBytes { fromReserve ? try putFromReserve(key, $0) : try put(key, $0) }.isOurs
     }
 
-    /// Puts an object under a random name. Throws `CorruptionError` if another's is there all the same.
+    /// Puts an object under a random name.
+    ///
+    /// - Throws: `CorruptionError` if another object has the name nevertheless.
     func putUnderFreshName(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws {
         guard try putOwn(key, bytes, fromReserve: fromReserve) else {
             throw CorruptionError(object: key.description, offset: 0, reason: "another has this name")

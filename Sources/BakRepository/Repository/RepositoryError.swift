@@ -1,57 +1,56 @@
-// What can be wrong with a repository as a whole, or with what a caller asks of it.
+// RepositoryError: failures of a repository as a whole, and requests that it cannot meet.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A failure that is neither the medium's (StoreError) nor damage (CorruptionError).
+/// A failure that is neither the store's (`StoreError`) nor damage (`CorruptionError`).
 public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// There is no repository at this place.
+    /// There is no repository at this location.
     case noRepository(location: StoreLocation)
-    /// There is a configuration at this place, and it is another program's.
+    /// The configuration at this location belongs to another program.
     case notBakstore(location: StoreLocation)
-    /// A repository is there already.
+    /// There already is a repository at this location.
     case alreadyExists(location: StoreLocation)
-    /// It is encrypted, and there is no password to open it with.
+    /// The repository is encrypted, and the caller gave no password.
     case passwordNeeded(location: StoreLocation)
-    /// The password opens none of the key slots; so many of them cannot be read.
+    /// The password opens no key slot; `unreadableSlots` of them cannot be read.
     case wrongPassword(location: StoreLocation, unreadableSlots: Int)
-    /// It is encrypted, and there is no key slot that could be opened.
+    /// The repository is encrypted, and no key slot can be read.
     case noKeySlot(location: StoreLocation)
     /// The password opens none of the key slots that were tried, and there are too many to try all of them.
     case tooManyKeySlots(location: StoreLocation)
-    /// Without this key slot nobody could open the repository any more.
+    /// The key slot is the last one: without it the repository could not be opened any more.
     case lastKeySlot
-    /// Of the other key slots these could be used, and other programs are about to remove each of them, or were stopped
-    /// then.
+    /// The only other usable key slots are these. For each, a program is removing it, or was stopped while it did.
     case keySlotsBeingRemoved([ID128])
-    /// A password is given for a repository that is not encrypted.
+    /// The caller gave a password for a repository that is not encrypted.
     case notEncrypted(location: StoreLocation)
     /// No snapshot has this name.
     case noSuchSnapshot(name: String)
-    /// There is no complete snapshot that can be read; so many are partial, and of so many nothing is known.
+    /// No complete snapshot can be read. `partialCount` snapshots are partial, and `unreadableCount` cannot be read.
     case noCompleteSnapshot(partialCount: Int, unreadableCount: Int = 0)
-    /// Several snapshots begin so.
+    /// The name is a prefix of several snapshots' ids.
     case ambiguousSnapshot(name: String, matches: [String])
-    /// The store lacks what a prune beside backups relies on.
+    /// The store lacks a guarantee that a prune needs while backups run.
     case cannotCollect(location: StoreLocation, reason: String)
-    /// A prune is under way or was interrupted, in a store that cannot keep backups and prunes apart.
+    /// A prune runs or was interrupted, and the store cannot keep backups and prunes apart.
     case pruneUnderWay(location: StoreLocation)
-    /// Other programs have changed the index again and again.
+    /// Other programs kept changing the repository during all attempts.
     case keepsChanging(location: StoreLocation)
-    /// The snapshot was forgotten while something was done with it, and a prune has taken what it had.
+    /// The snapshot was forgotten while it was in use, and a prune has deleted some of its content.
     case snapshotRemoved(ID128)
-    /// This machine's index table was changed, or could not be read any more, while it was used.
+    /// This machine's index table changed or became unreadable while it was in use.
     case cacheChanged
-    /// A collection ended the session, and something that it refers to is gone.
+    /// A collection ended the session, and an object that it refers to is gone.
     case sessionRevoked(ID128)
-    /// What the session had stored was removed before it was published: what the store says of it.
+    /// The session's staged objects were removed before it published them; the error is the store's.
     case unpublishedRemoved(ID128, StoreError)
-    /// Something could not be stored before, and the session cannot be committed any more.
+    /// An earlier write of the session failed, so the session cannot be committed any more.
     case sessionFailed(ID128)
     /// The manifest is too large to be written.
     case manifestTooLarge
-    /// What was to be stored is outside of the format's limits: what, and why.
+    /// An object exceeds the format's limits; `what` names it and `reason` says how.
     case outsideLimits(what: String, reason: String)
 
     /// One line for people: what is wrong and what to do.
@@ -115,7 +114,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension RepositoryError {
-    /// True if an error may say no more than that a prune has moved or deleted what was looked for.
+    /// True if the error may only mean that a prune has moved or deleted the object.
     static func mayHaveMoved(_ error: any Error) -> Bool {
         switch error {
         case let error as StoreError: error.kind == .notFound
@@ -124,7 +123,7 @@ extension RepositoryError {
         }
     }
 
-    /// Reads a small object back before it is stored: what a reader would refuse must not be published.
+    /// Decodes a small object before it is stored, and refuses it if a reader would.
     static func refuseUnreadable<Record>(
         _ what: String, _ bytes: [UInt8],
         _ decode: (UnsafeRawBufferPointer) throws(CorruptionError) -> Record
@@ -147,7 +146,7 @@ public struct MissingBlobError: Error, Equatable, Sendable, CustomStringConverti
     /// The blob's id.
     public var id: ID128
 
-    /// Makes the error.
+    /// Makes the error for a blob.
     public init(id: ID128) { self.id = id }
 
     /// One line for people.

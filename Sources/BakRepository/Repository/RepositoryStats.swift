@@ -1,22 +1,22 @@
-// RepositoryStats: how much snapshots hold before and after deduplication and compression, by type of file, and what
-// each snapshot alone holds, which is what forgetting it would free.
+// RepositoryStats: the size of snapshots before and after deduplication and compression, by type of file. For each
+// snapshot it also counts the blobs that no other snapshot needs: forgetting the snapshot would free them.
 //
-// Memory is three bits for each blob and some dozens of bytes for each distinct manifest segment. A segment that
-// several snapshots share is read once, any other twice.
+// The memory is three bits for each blob and some dozens of bytes for each distinct manifest segment. The run reads a
+// segment once if several snapshots share it, and twice otherwise.
 
 import BakCore
 import BakFormat
 
-/// How much some blobs come to.
+/// The number and size of some blobs.
 public struct BlobSizes: Equatable, Sendable {
-    /// How many.
+    /// The number of blobs.
     public var blobs = 0
     /// Their bytes before compression.
     public var rawBytes: UInt64 = 0
-    /// Their bytes as stored, with what describes them.
+    /// Their stored bytes, with their headers and footer rows.
     public var storedBytes: UInt64 = 0
 
-    /// None.
+    /// Makes the sizes of no blobs.
     public init() {}
 
     mutating func add(_ entry: IndexEntry) {
@@ -25,7 +25,8 @@ public struct BlobSizes: Equatable, Sendable {
         storedBytes.add(UInt64(entry.storedLength) + PackUsage.blobOverhead)
     }
 
-    /// Counts bytes here that `other` has counted. An index that was read anew meanwhile may say other lengths.
+    /// Moves bytes from `other` to these sizes. The index may have been read anew with other lengths, so nothing goes
+    /// below zero.
     fileprivate mutating func move(rawBytes raw: UInt64, storedBytes stored: UInt64, from other: inout Self) {
         rawBytes.add(raw)
         storedBytes.add(stored)
@@ -34,43 +35,43 @@ public struct BlobSizes: Equatable, Sendable {
     }
 }
 
-/// Regular files of one type.
+/// Counts of regular files of one type.
 public struct TypeStats: Equatable, Sendable {
     /// The files' extension in lower case; empty for none.
     public var type: String
-    /// Files, counted in each snapshot that has them.
+    /// The number of files, counted once for each snapshot that has them.
     public var files: UInt64 = 0
-    /// Their bytes.
+    /// Their total length.
     public var bytes: UInt64 = 0
-    /// Their distinct chunks, and content that lies in the lists of files themselves; a chunk that files of several
-    /// types have counts for one of them.
+    /// Their distinct chunks and their inline content. A chunk that files of several types share counts for one type
+    /// only.
     public var chunks = BlobSizes()
 
-    /// None of a type.
+    /// Makes empty counts for a type.
     public init(type: String) { self.type = type }
 }
 
-/// What a repository or some snapshots hold.
+/// The counts of a repository or of some of its snapshots.
 public struct RepositoryStats: Equatable, Sendable {
-    /// Files, counted in each snapshot that has them.
+    /// The number of files, counted once for each snapshot that has them.
     public var files: UInt64 = 0
-    /// Their bytes: what restoring all of the snapshots would give.
+    /// The files' total length: the size of a restore of all snapshots.
     public var bytes: UInt64 = 0
-    /// The distinct blobs that the snapshots need, lists of files among them.
+    /// The distinct blobs that the snapshots need, including manifests.
     public var needed = BlobSizes()
-    /// The same for lists of files alone, without the content of small files in them.
+    /// The manifests among them, without inline content.
     public var manifests = BlobSizes()
-    /// By type, the largest in the repository first.
+    /// The counts by type, ordered by stored bytes, largest first.
     public var types: [TypeStats] = []
-    /// What each snapshot alone holds.
+    /// For each snapshot, the blobs that no other snapshot needs.
     public var alone: [ID128: BlobSizes] = [:]
-    /// Packs in the store.
+    /// The number of packs in the store.
     public var packs = 0
-    /// Their bytes.
+    /// The packs' total size.
     public var packBytes: UInt64 = 0
-    /// The bytes of packs that no snapshot needs.
+    /// The bytes in packs that no snapshot needs.
     public var unusedBytes: UInt64 = 0
-    /// Parts of snapshots that cannot be read or are missing, and are therefore not counted.
+    /// The number of missing or unreadable parts of snapshots, which the counts leave out.
     public var missing = 0
 }
 
@@ -83,22 +84,24 @@ public final class StatsRun {
     private let stop: StopSignal
     private var stats = RepositoryStats()
     private var types: [String: TypeStats] = [:]
-    /// What some snapshot refers to, and what several do.
+    /// The blobs that at least one snapshot refers to; in `several`, those that at least two do.
     private var seen: LiveBlobs
     private var several: LiveBlobs
     private var catalog = SegmentCatalog()
-    /// How many types are told apart; files of others are taken together.
+    /// The largest number of types to distinguish. Files of all further types count together.
     private static let mostTypes = 4096
 
-    /// A manifest segment that is to be read.
+    /// A manifest segment to be read.
     private struct SegmentUse {
         var reference: ManifestSegmentReference
-        /// How many snapshots have it of which files are counted.
+        /// The number of snapshots that have it and whose files are counted.
         var uses: UInt64
     }
 
-    /// Prepares. `onProgress` is told how many of all segments have been read. Throws `CorruptionError` or `StoreError`
-    /// if the index's table is damaged and a segment cannot be read instead.
+    /// Prepares the run. `onProgress` receives the number of segments read and of all.
+    ///
+    /// - Throws: `CorruptionError` or `StoreError` if the index table is damaged and an index segment cannot be read
+    ///   instead.
     public init(
         _ repository: Repository, _ index: BlobIndex,
         onProgress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
@@ -113,10 +116,10 @@ public final class StatsRun {
         several = LiveBlobs(entries: sorted.count)
     }
 
-    /// Gathers what `snapshots` hold. What is damaged is left out and counted as missing. Throws
-    /// `RepositoryError.cacheChanged` if the index's table changes meanwhile, and `StoreError`.
+    /// Counts what `snapshots` hold. Damaged parts are left out and counted as missing.
     ///
-    /// - Parameter listed: the snapshots of which files are counted; nil for all. The others only hold what they need.
+    /// - Parameter listed: the snapshots whose files are counted; nil for all. The others only count as users of blobs.
+    /// - Throws: `RepositoryError.cacheChanged` if the index table changes meanwhile, and `StoreError`.
     public func run(
         _ snapshots: [CommitRecord], countingFilesOf listed: Set<ID128>? = nil
     ) throws -> RepositoryStats {
@@ -211,7 +214,7 @@ public final class StatsRun {
         }
     }
 
-    /// Hands every chunk that a segment refers to to `body`, with the type of the file.
+    /// Passes every chunk that a segment refers to to `body`, with the type of its file.
     private func scan(
         _ use: SegmentUse, countingFiles: Bool = true,
         _ body: (_ type: String, _ position: Int, _ entry: IndexEntry) -> Void
@@ -257,7 +260,7 @@ public final class StatsRun {
         types[name, default: TypeStats(type: name)].bytes.add(size)
     }
 
-    /// Counts a chunk that is met for the first time.
+    /// Counts a chunk unless it was counted before.
     private func count(_ position: Int, _ entry: IndexEntry, _ type: String) {
         guard !seen.contains(position) else { return }
         seen.insert(position)
@@ -266,12 +269,12 @@ public final class StatsRun {
         types[name, default: TypeStats(type: name)].chunks.add(entry)
     }
 
-    /// Counts content that lies in a segment for the files that have it: of the segment's stored bytes its share.
+    /// Counts inline content for the types of its files, with its share of the segment's stored bytes.
     private func countInline(_ bytes: [String: UInt64], in segment: ID128) {
         guard let position = sorted.position(of: segment) else { return }
         let entry = sorted.entry(at: position)
         for (type, raw) in bytes where raw > 0 && entry.rawLength > 0 {
-            // A segment has at most 8 MiB, and a blob 16.
+            // This cannot overflow: a segment has at most 8 MiB, and a blob 16.
             let stored = raw * UInt64(entry.storedLength) / UInt64(entry.rawLength)
             let name = known(type)
             types[name, default: TypeStats(type: name)].chunks.move(
@@ -283,7 +286,7 @@ public final class StatsRun {
         types[type] != nil || types.count < Self.mostTypes ? type : ""
     }
 
-    /// The extension of a file's name, when it looks like one.
+    /// Returns the extension of the file's name; empty if there is none that looks like one.
     private static func type(of path: [UInt8]) -> String {
         let name = path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
         guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else { return "" }

@@ -1,29 +1,30 @@
-// SeenState: what this machine saw last of a repository, in each folder where it met it: the newest decided round and
-// the newest snapshots. A store that shows less was put back from an old copy, or hides what is new.
+// SeenState: this machine's record of each folder in which it met a repository: the newest decided round and the newest
+// snapshots. A store that shows less was put back from an old copy, or hides what is new.
 //
 //   magic "bakseen\0" 8 | version 4 | zero 4 | repository id 16 | place* | XXH3-128 of it all 16
 //   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot *
 //   snapshot id 16 | XXH3-64 of its device and paths 8 | 1 if it is an archive, else 0
 //
-// Always holds: a folder that was met is compared with itself, so that copies which are used in turns stay apart;
-// another folder at a path that was met, and one of which only its path is known, with what was last seen at that path;
-// and one of which neither was met, with what was last seen anywhere. As long as something of it is gone, and nobody
-// has said that this is meant, it is not forgotten.
+// Always holds:
+// - A folder that this machine knows is compared with its own record, so that copies used in turns stay apart.
+// - A new folder at a known path, or a folder known by its path only, is compared with the last record at that path.
+// - A folder that is new and at a new path is compared with the last record of any folder.
+// - While something of the record is gone, the record stays, until the user says that the loss is meant.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// What a store does not show any more.
+/// What this machine saw in a store and the store no longer shows.
 public struct OlderState: Equatable, Sendable {
-    /// A snapshot that was there and of which nothing is left, neither a spare nor a mark that it is not wanted.
+    /// A snapshot of which nothing is left: no record, no spare and no readable forget marker.
     public struct Lost: Equatable, Sendable {
         /// Its id.
         public var id: ID128
         /// The XXH3-64 of its device and paths.
         var line: UInt64
-        /// Whether it was an archive.
+        /// True if it was an archive.
         public var isArchive: Bool
 
         /// True if it was of this device and these paths.
@@ -42,35 +43,35 @@ public struct OlderState: Equatable, Sendable {
         }
 
         private static func line(device: String, paths: [[UInt8]]) -> UInt64 {
-            // Neither a device's name nor a path has a zero byte.
+            // Zero bytes separate the parts: neither a device's name nor a path has one.
             let parts = [Array(device.utf8)] + Set(paths).sorted { PathOrder.precedes($0, $1) }
             return Array(parts.joined(separator: [0])).withUnsafeBytes(Checksum.xxh3_64)
         }
     }
 
-    /// Those that are gone, oldest first.
+    /// The snapshots that are gone, oldest first.
     public var lost: [Lost] = []
     /// Their ids.
     public var lostSnapshots: [ID128] { lost.map(\.id) }
-    /// Whether collections that were decided are not there any more.
+    /// True if decided rounds are gone.
     public var lacksRounds = false
-    /// True if it was seen in another folder and under another path only: it may be a copy that was never used.
+    /// True if the record is of another folder at another path. Then this folder may be a copy that was never used.
     public var isElsewhere = false
 
     var isNothing: Bool { lost.isEmpty && !lacksRounds }
 }
 
-/// The file of the cache.
+/// The seen state as a file of the cache.
 struct SeenState: Equatable {
     static let cacheName = "seen"
-    /// So many snapshots are remembered of a place.
+    /// The number of snapshots to remember of a place.
     static let snapshotLimit = 8
-    /// So many paths are remembered of a place.
+    /// The number of paths to remember of a place.
     private static let pathLimit = 16
-    /// So many places are remembered.
+    /// The number of places to remember.
     static let placeLimit = 64
 
-    /// A folder in which the repository was met.
+    /// A folder in which this machine met the repository.
     struct Place: Equatable {
         var name: UInt64
         var paths: [UInt64] = []
@@ -81,12 +82,12 @@ struct SeenState: Equatable {
         fileprivate var isEmpty: Bool { round == 0 && snapshots.isEmpty }
     }
 
-    /// The one that was used last is the last.
+    /// The places, with the one used last at the end.
     private(set) var places: [Place] = []
     private let name: UInt64
     private let paths: [UInt64]
 
-    /// Reads the file. Where something is wrong with it nothing was seen.
+    /// Reads the file. A missing or damaged file counts as empty.
     init(_ repository: Repository) {
         func hash(_ text: String) -> UInt64 { Array(text.utf8).withUnsafeBytes(Checksum.xxh3_64) }
         name = hash(repository.store.place)
@@ -114,7 +115,7 @@ struct SeenState: Equatable {
         return place
     }
 
-    /// Writes the file anew. One that cannot be written remembers nothing.
+    /// Replaces the file. If that fails, the machine remembers nothing new.
     private func write(_ repository: Repository) {
         repository.cache.writeRows(Self.cacheName, Self.header(repository.config.id)) { writer in
             for place in places {
@@ -136,13 +137,13 @@ struct SeenState: Equatable {
         CacheHeader(magic: 0x006e_6565_736b_6162 /* "bakseen" */, version: 3, repository: repository)
     }
 
-    /// What was seen in this folder.
+    /// The record of this folder.
     var here: Place { places.last { $0.name == name } ?? Place(name: name) }
 
-    /// With what this folder is to be compared, and whether that was elsewhere.
+    /// The records to compare this folder with; `isElsewhere` is true if the record is of another folder and path.
     var toCompare: [(place: Place, isElsewhere: Bool)] {
         let known = places.last { $0.name == name }
-        // Another folder may have been at the path that is all that this one has for a name.
+        // If this folder has no name but its path, another folder may have been at that path.
         let newPaths = paths.filter { $0 == name || known?.paths.contains($0) != true }
         var found = newPaths.compactMap { path in places.last { !$0.isEmpty && $0.paths.contains(path) } }
         if let known { found.append(known) }
@@ -150,7 +151,7 @@ struct SeenState: Equatable {
         return places.last { !$0.isEmpty }.map { [($0, true)] } ?? []
     }
 
-    /// Remembers what is in this folder.
+    /// Remembers what this folder shows.
     mutating func note(_ snapshots: [OlderState.Lost], round: UInt64, in repository: Repository) {
         var place = here
         (place.round, place.snapshots) = (round, Array(snapshots.suffix(Self.snapshotLimit)))
@@ -162,8 +163,10 @@ struct SeenState: Equatable {
 }
 
 extension Repository {
-    /// What this machine saw and is not shown any more; nil where all of it is there. It takes a look at a few names.
-    /// Throws `StoreError` if the store fails.
+    /// Returns what this machine saw and the store no longer shows; nil if nothing is gone. It looks up a few names
+    /// only.
+    ///
+    /// - Throws: `StoreError` if the store fails.
     public func olderState() throws -> OlderState? {
         for (seen, isElsewhere) in SeenState(self).toCompare {
             var older = OlderState()
@@ -178,7 +181,7 @@ extension Repository {
                 older.lost.append(snapshot)
             }
             if !older.lost.isEmpty {
-                // What a copy has brought back is there. This listing is none to take note of.
+                // A snapshot that a copy brought back is not lost. This listing must not change the record.
                 olderHold.isHeld = true
                 let present = Set((try? snapshots())?.readable.map(\.originalID) ?? [])
                 olderHold.isHeld = false
@@ -192,15 +195,16 @@ extension Repository {
         return nil
     }
 
-    /// Whether a marker says so that opens: its name anybody can give.
+    /// True if a whole marker forgets the snapshot. A name alone is not enough, since anybody can create it.
     private func isForgottenWhole(_ id: ID128) throws -> Bool {
         do {
             return try isForgotten(id) && faultOfMarker(id) == nil
         } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
-    /// Whether there is something of a snapshot's record. A tombstone says that the session never committed, which this
-    /// machine knows better; what was only cut to its length is damage, and told of as that.
+    /// True if something of a snapshot's record is left. A tombstone does not count: it says that the session never
+    /// committed, and this machine knows better. A record that was cut to a tombstone's length counts: it is reported
+    /// as damage.
     private func hasRecord(_ id: ID128) throws -> Bool {
         guard let size = try size(of: ObjectNames.snapshot(id)) else { return false }
         return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
@@ -208,7 +212,7 @@ extension Repository {
 
     private func isThere(_ key: ObjectKey) throws -> Bool { try size(of: key) != nil }
 
-    /// Nil where there is no such object.
+    /// Returns an object's size; nil if there is no such object.
     private func size(of key: ObjectKey) throws -> Int? {
         do {
             return try store.size(of: key)
@@ -218,23 +222,23 @@ extension Repository {
         }
     }
 
-    /// Whether it was older when somebody looked last, and nobody has said since that this is meant.
+    /// True if the last look found something gone, and the user has not said since that this is meant.
     public var isOlder: Bool { olderHold.isHeld }
 
-    /// Forgets what was seen here: what is there now counts from now on.
+    /// Forgets the record of this folder, so that its present state counts from now on.
     public func forgetSeenState() {
         olderHold.isHeld = false
         note([], round: 0)
     }
 
-    /// Takes note of a snapshot that was stored from here.
+    /// Notes a snapshot that this machine stored.
     public func noteSeen(_ snapshot: CommitRecord) {
         let seen = SeenState(self).here
         let others = seen.snapshots.filter { $0.id != snapshot.id }
         note(others + [OlderState.Lost(snapshot)], round: seen.round)
     }
 
-    /// Takes note of all that is there, the newest snapshots last.
+    /// Notes all snapshots that are there, the newest last.
     func noteSeen(_ snapshots: [CommitRecord], round: UInt64) {
         note(snapshots.suffix(SeenState.snapshotLimit).map(OlderState.Lost.init), round: round)
     }
@@ -246,7 +250,7 @@ extension Repository {
     }
 }
 
-/// Whether what was seen of a repository is kept as it is, because something of it is gone.
+/// A flag that keeps the seen state unchanged while something of it is gone.
 final class OlderHold: @unchecked Sendable {
     private let monitor = Monitor()
     private var value = false
