@@ -1,16 +1,16 @@
-// AncestryCache: what forgotten snapshots say of their places in chains of parents. Records of forgotten snapshots stay
-// in the store for ever, and never change: this machine reads each of them once.
+// AncestryCache: the places of forgotten snapshots in chains of parents. The records of forgotten snapshots stay in the
+// store for ever and never change, so this machine reads each of them once.
 //
 //   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
 //   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | count 4 | joined archives 16 each
-//   count: 0 for what is no complete archive, or else one more than there are joined archives
+//   count: 0 if it is no complete archive, else one more than the number of joined archives
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// The rows that this machine has read, in a file of the cache.
+/// The rows that this machine has read, as a file of the cache.
 struct AncestryCache {
     static let cacheName = "ancestry"
 
@@ -18,7 +18,7 @@ struct AncestryCache {
     private let repository: ID128
     private(set) var rows: [ID128: Ancestry] = [:]
 
-    /// Reads the file. Whatever is wrong with it only costs reading.
+    /// Reads the file. A missing or damaged file only costs reading the records again.
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository
@@ -31,7 +31,7 @@ struct AncestryCache {
             } ?? [:]
     }
 
-    /// Writes the file anew with more rows. A cache that cannot be written only costs time.
+    /// Replaces the file with one that has more rows. A failure only costs time later.
     func add(_ more: [Ancestry]) {
         guard !more.isEmpty else { return }
         var all = rows
@@ -64,8 +64,8 @@ struct AncestryCache {
 }
 
 extension Repository {
-    /// The forgotten snapshots through which the chains of `records` go on. A chain ends where a record is gone or
-    /// cannot be read.
+    /// Returns the forgotten snapshots through which the chains of `records` continue. A chain ends at a record that is
+    /// gone or unreadable.
     func forgottenAncestors(of records: [CommitRecord], among forgotten: Set<ID128>) -> [Ancestry] {
         let known = Set(records.flatMap { [$0.id, $0.originalID] })
         var (rest, joined): ([ID128], Set<ID128>) = ([], [])
@@ -88,8 +88,8 @@ extension Repository {
             fresh[id] = Ancestry(record)
             return fresh[id]
         }
-        /// The forgotten ones by the ids that they were first made under: what joined one names it by that, and only
-        /// its own record says what that is.
+        /// The forgotten snapshots by their original ids. An archive names the archives that it joined by original id,
+        /// and only a snapshot's own record tells its original id.
         lazy var byOriginal = Dictionary(grouping: forgotten.compactMap(read), by: \.original)
         while let id = rest.popLast() {
             guard found[id] == nil else { continue }

@@ -1,12 +1,13 @@
-// DamagedSnapshots: which snapshots have lost something, as far as the index, the packs' sizes and the lists of files
-// say.
+// DamagedSnapshots: finds snapshots that have lost something, as far as the index, the packs' sizes and the manifests
+// tell.
 
 import BakCore
 import BakFormat
 
 extension Repository {
-    /// Those of the snapshots whose list of files cannot be read, or names content that is not there. No content is
-    /// read.
+    /// Returns the snapshots whose manifest cannot be read or names missing content. It reads manifests, but no chunks.
+    ///
+    /// - Throws: `StoreError` if the store fails.
     package func damaged(
         among snapshots: [CommitRecord], _ index: BlobIndex, _ missing: Set<ID128>
     ) throws -> Set<ID128> {
@@ -16,13 +17,15 @@ extension Repository {
         return damaged
     }
 
-    /// The packs that the index names and that are not there, or not to their end: what is in them may not be had.
+    /// Returns the packs that the index names and that are missing or too short. Their blobs may be lost.
+    ///
+    /// - Throws: `StoreError` if the packs cannot be listed.
     package func missingPacks(_ index: BlobIndex) throws -> Set<ID128> {
         let stored = try listPacks()
         return Set(index.packs.filter { UInt64(stored[$0.id] ?? 0) < $0.size }.map(\.id))
     }
 
-    /// What to do about such a one before anything of it can be stored again.
+    /// Returns the error for such a pack. It says what to do before anything of the pack can be stored again.
     package static func packNamedInVain(_ pack: ID128) -> CorruptionError {
         CorruptionError(
             object: ObjectNames.pack(pack).description, offset: 0,

@@ -1,27 +1,28 @@
-// Forgetting: snapshots that are not wanted any more. A marker is put beside the commit record, which stays:
-// it is what keeps the session's name from being used again.
+// Forgetting: marks snapshots that the user no longer wants. The marker lies beside the commit record, which stays so
+// that no other session can use the name again.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// Marks snapshots as not wanted any more. On return the marks are durable; space comes back with a prune.
-    /// Those that are marked already stay so; where such a marker is damaged another one takes its place.
+    /// Marks snapshots as forgotten. On return the markers are durable; a prune frees the space later. A snapshot that
+    /// is marked already stays so, and a damaged marker is replaced.
     ///
-    /// Throws `RepositoryError.noSuchSnapshot` before anything is marked when one of them is not there.
+    /// - Throws: `RepositoryError.noSuchSnapshot` if one of them is not there, before any marker is put.
     public func forget(_ snapshots: [ID128], host: String, program: String) throws {
         var outcomes = try sessionOutcomes()
         try unmaskDamagedRecords(&outcomes, among: snapshots)
         var marked = try forgotten()
         var known = outcomes.committed.union(outcomes.damaged).union(marked)
-        // What is missing without a spare other records tell of.
+        // If a snapshot's record and spare are both missing, only other records tell of it.
         if !known.isSuperset(of: snapshots) { known.formUnion(try snapshotList().unreadable.map(\.id)) }
         if let unknown = snapshots.first(where: { !known.contains($0) }) {
             throw RepositoryError.noSuchSnapshot(name: unknown.description)
         }
         for id in marked.intersection(snapshots).sorted() where try faultOfMarker(id) != nil {
-            // Stopped before the next one is there, the snapshot is listed again, and can be forgotten again.
+            // If the program stops before the new marker is there, the snapshot is listed, and the user can forget it
+            // again.
             try store.delete(ObjectNames.forget(id))
             marked.remove(id)
         }
@@ -31,7 +32,7 @@ extension Repository {
         if try ids.count < 2 || !putTogether(ids, markers) {
             for (id, bytes) in zip(ids, markers) {
                 let isOurs = try store.putOwn(ObjectNames.forget(id), bytes, fromReserve: true)
-                // Another program's marker serves as well, if it can be read.
+                // Another program's marker serves as well, if it is readable.
                 if !isOurs { try expectForgetMarker(id) }
             }
         }
@@ -45,8 +46,8 @@ extension Repository {
         return bytes
     }
 
-    /// Puts markers with one barrier for all of them. False when another program has put one of them, which serves
-    /// as well, when the store is full, or when what was staged has been removed; some may not be there then.
+    /// Puts markers with one barrier for all of them. Returns false if another program has put one of them, if the
+    /// store is full, or if staged markers were removed. Some markers may be missing then.
     private func putTogether(_ ids: [ID128], _ markers: [[UInt8]]) throws -> Bool {
         let batch = store.makeBatch(of: nil)
         defer { batch.abandon() }
@@ -62,7 +63,7 @@ extension Repository {
         }
     }
 
-    /// Whether a snapshot is marked as not wanted any more.
+    /// True if a snapshot has a forget marker.
     func isForgotten(_ snapshot: ID128) throws -> Bool {
         do {
             _ = try store.size(of: ObjectNames.forget(snapshot))
@@ -73,15 +74,17 @@ extension Repository {
         }
     }
 
-    /// The snapshots that are marked as not wanted any more. To hide one a marker's name is enough: what it forgets
-    /// a prune may have deleted already, so that nothing which happens to its content may bring the snapshot back.
-    /// Throws `StoreError` if the markers cannot be listed.
+    /// Returns the snapshots that have a forget marker. The marker's name is enough to hide a snapshot: a prune may
+    /// already have deleted its content, so damage to the marker must not bring it back.
+    ///
+    /// - Throws: `StoreError` if the markers cannot be listed.
     public func forgotten() throws -> Set<ID128> {
         Set(try store.list(ObjectNames.forgotten).compactMap { ObjectNames.id(in: $0.key) })
     }
 
-    /// Whether a forgotten snapshot's marker cannot be read: then nothing of the snapshot is deleted. Throws
-    /// `StoreError` if the marker is not there or the store fails.
+    /// True if a forgotten snapshot's marker cannot be read. Then no program deletes anything of the snapshot.
+    ///
+    /// - Throws: `StoreError` if the marker is not there or the store fails.
     public func isMarkerDamaged(_ snapshot: ID128) throws -> Bool { try faultOfMarker(snapshot) != nil }
 
     /// Throws unless a forgotten snapshot's marker is whole.
@@ -93,12 +96,12 @@ extension Repository {
         }
     }
 
-    /// How sessions ended, as listings show it.
+    /// Returns how sessions ended, as listings show it.
     ///
-    /// - Parameter asksSpares: whether sessions whose record is gone or was replaced by a tombstone are told from those
-    ///   that never committed.
+    /// - Parameter asksSpares: true to find sessions that committed although their record is gone or a tombstone
+    ///   replaced it.
     func sessionOutcomes(asksSpares: Bool = true) throws(StoreError) -> SessionOutcomes {
-        // In this order: a session whose spare is there has committed before.
+        // The spares are listed first: a session with a listed spare committed before the records are listed.
         let spares = asksSpares ? try spares() : [:]
         var outcomes = SessionOutcomes()
         for info in try store.list(ObjectNames.snapshots) {
@@ -117,8 +120,8 @@ extension Repository {
 }
 
 extension Repository {
-    /// A commit record that was cut to the length of a tombstone passes for one in a listing. Reads those of `sessions`
-    /// that do, and counts what is no tombstone as damaged.
+    /// Reads the tombstones that a listing shows for `sessions`, and counts those that are none as damaged. In a
+    /// listing, a commit record that was cut to a tombstone's length looks like one.
     func unmaskDamagedRecords(
         _ outcomes: inout SessionOutcomes, among sessions: some Sequence<ID128>
     ) throws {
@@ -129,7 +132,7 @@ extension Repository {
         }
     }
 
-    /// True if a session's tombstone is whole, or not there any more.
+    /// True if a session's tombstone is whole or no longer there.
     private func isTombstone(_ session: ID128) throws -> Bool {
         do {
             try expectTombstone(session)
@@ -144,15 +147,15 @@ extension Repository {
 
 /// How sessions ended.
 struct SessionOutcomes: Equatable {
-    /// Those with a commit record.
+    /// The sessions with a commit record.
     var committed: Set<ID128> = []
-    /// Those with a tombstone.
+    /// The sessions with a tombstone.
     var revoked: Set<ID128> = []
-    /// Those without a record that can be told from a tombstone: what is there is too short for either, or something
-    /// else says that they committed.
+    /// The sessions whose record is lost: the object under their name is too short for a commit record and for a
+    /// tombstone, or something else shows that they committed.
     var damaged: Set<ID128> = []
 
-    /// Takes note that sessions committed, whatever is under their names now.
+    /// Notes that sessions committed, whatever lies under their names now.
     mutating func noteCommitted(_ sessions: some Sequence<ID128>) {
         for session in sessions where !committed.contains(session) {
             revoked.remove(session)
@@ -160,10 +163,10 @@ struct SessionOutcomes: Equatable {
         }
     }
 
-    /// All that it says, for `Milestones`.
+    /// All sets in words, for `Milestones`.
     var knowledge: String { "\(committed.sorted()) \(revoked.sorted()) \(damaged.sorted())" }
 
-    /// Whether the session can neither commit nor be revoked any more.
+    /// True if the session can no longer commit or be revoked.
     func isDecided(_ session: ID128) -> Bool {
         committed.contains(session) || revoked.contains(session) || damaged.contains(session)
     }

@@ -1,43 +1,45 @@
-// Retention+Forecast: how long snapshots will stay. What stays for good is argued from the rules alone, whenever the
-// next backups come; until when the others stay is found by deciding again and again over backups as they have come so
-// far.
+// Retention+Forecast: how long snapshots will stay. The rules alone show which snapshots stay for good, whenever the
+// next backups come. For the others, the forecast simulates decisions after backups at the present pace.
 //
-// Always holds: what is said to stay for good is kept by every later decision by the same rules, as long as later
-// backups of the group have later dates; a date is one at which the snapshot was still kept.
+// Always holds:
+// - If a snapshot is said to stay for good, every later decision by the same rules keeps it, as long as later backups
+//   of the group have later dates.
+// - If a snapshot is said to stay until a date, it is still kept at that date.
 
 import BakCore
 import BakFormat
 
 /// Why a snapshot stays for good.
 public enum LastingReason: Equatable, Sendable {
-    /// No rules decide about it.
+    /// No rules apply to it.
     case noRules
     /// It has these labels.
     case tagged([String])
-    /// Named as one to keep.
+    /// The user named it as one to keep.
     case named
-    /// The last of a period that is over, of which all are kept; or the oldest of its group under such a rule.
+    /// The last snapshot of a period that is over, or the oldest of its group, under a rule that keeps all periods.
     case unlimited(RetentionPeriod)
-    /// An archive that none of its device and paths stands for yet: a later one carries over what it has.
+    /// An archive that no other one of its device and paths stands for yet. A later one will carry over its content.
     case archive
 }
 
-/// How long a snapshot stays by some rules.
+/// How long a snapshot stays under some rules.
 public enum Staying: Equatable, Sendable {
-    /// For as long as the rules are what they are.
+    /// It stays as long as the rules do not change.
     case forGood(LastingReason)
-    /// Until then, if backups come as they have come so far; where rules count nothing but backups, for so many more.
+    /// It stays until this time if backups continue at the present pace. If the rules count only backups, `backups` is
+    /// the number of further backups during which it stays.
     case until(Timestamp, backups: Int?)
-    /// No rule keeps it now.
+    /// No rule keeps it any more.
     case ruledOut
 
-    /// Whether it is for good.
+    /// True if it stays for good.
     public var isForGood: Bool { if case .forGood = self { true } else { false } }
 
-    /// The shorter of two, for a snapshot about which several sets of rules decide.
+    /// Returns the shorter of the two, for a snapshot to which several sets of rules apply.
     public func orShorter(_ other: Staying) -> Staying { other.isShorter(than: self) ? other : self }
 
-    /// Whether it ends before `other` does. Without rules is the longest there is.
+    /// True if it ends before `other` does. A snapshot without rules stays longest.
     public func isShorter(than other: Staying) -> Bool { rank < other.rank }
 
     private var rank: (Int, Timestamp, Int) {
@@ -51,13 +53,13 @@ public enum Staying: Equatable, Sendable {
 }
 
 extension Retention {
-    /// Looks at most so many backups ahead. What is kept until then is said to be kept until then, not longer.
+    /// The largest number of future backups to simulate. A snapshot that is kept until then is said to stay until then.
     public static let backupsAhead = 4000
-    /// Looks ahead until it has decided about so many snapshots, one as often as it was decided about.
+    /// The largest number of decisions to simulate; each one about one snapshot counts.
     private static let decisionsAhead = 200_000
 
-    /// How long each complete snapshot of `chosen` stays. The work for each group is bounded. Without an `order` it
-    /// follows from `chosen`.
+    /// Returns how long each complete snapshot of `chosen` stays. The work for each group is bounded. Without an
+    /// `order`, the order follows from `chosen`.
     public func forecast(
         _ chosen: [CommitRecord], _ order: SnapshotOrder? = nil, backupsAhead: Int = Self.backupsAhead
     ) -> [ID128: Staying] {
@@ -84,8 +86,8 @@ extension Retention {
         return forecast
     }
 
-    /// The archives from which the next ones go on. No rule takes the newest snapshot of its device and paths, unless
-    /// groups are larger than that, nor one of these before another stands for it.
+    /// Returns the archives that the next archives will carry over. Retention keeps each of them until another one
+    /// stands for it. It also keeps the newest snapshot of a device and paths, unless groups are larger than that.
     private func archiveHeads(among chosen: [CommitRecord], _ order: SnapshotOrder) -> Set<ID128> {
         guard !policy.isEmpty, grouping.isSuperset(of: .byDefault) else { return [] }
         let groups = SnapshotGroup.divide(chosen.filter(\.isComplete), by: .byDefault, order)
@@ -96,7 +98,7 @@ extension Retention {
         return Set(heads.map(\.id))
     }
 
-    /// The snapshots of a group that stay whatever comes, and why.
+    /// Returns the snapshots of a group that stay whatever comes, and why.
     private func lastingReasons(_ snapshots: [CommitRecord]) -> [ID128: LastingReason] {
         var reasons: [ID128: LastingReason] = [:]
         if policy.isEmpty {
@@ -104,7 +106,7 @@ extension Retention {
             return reasons
         }
         let newestFirst = Array(snapshots.filter { $0.time <= now }.reversed())
-        // Most telling last, so that it is the one that is named.
+        // A later reason replaces an earlier one, so the most telling comes last.
         for period in RetentionPeriod.allCases where policy.counts[period] == .max {
             var seen: Set<RetentionPeriod.Bucket> = []
             for (position, snapshot) in newestFirst.enumerated() {
@@ -122,8 +124,8 @@ extension Retention {
         return reasons
     }
 
-    /// Whether no backup after the newest one lies in a period. The clock does not matter, as the next backup may be
-    /// dated right behind the newest; a clock change may take the date back by an hour.
+    /// True if no later backup can fall into the period. The newest snapshot's date decides, not the clock: the next
+    /// backup may be dated right after it, or up to an hour earlier after a clock change.
     private func isOver(
         _ bucket: RetentionPeriod.Bucket, _ period: RetentionPeriod, _ newest: CommitRecord
     ) -> Bool {
@@ -132,7 +134,7 @@ extension Retention {
         }
     }
 
-    /// Finds until when each of `open` is kept, by deciding after each backup of the future as a prune would.
+    /// Finds until when each of `open` is kept. After each simulated backup it decides as a prune would.
     private func lookAhead(
         _ snapshots: [CommitRecord], _ open: Set<ID128>, _ backupsAhead: Int,
         _ forecast: inout [ID128: Staying]
@@ -146,7 +148,7 @@ extension Retention {
                 at = backup == 1 ? pace.first : Timestamp(seconds: at.seconds + pace.stepSeconds)
                 var next = newest
                 (next.id, next.time, next.endTime) = (ID128(high: .max, low: UInt64(backup)), at, at)
-                // What is dated in the future comes after it.
+                // Snapshots dated in the future come after the simulated one.
                 left.insert(next, at: left.lastIndex { $0.time <= at }.map { $0 + 1 } ?? 0)
             }
             var retention = Retention(policy, now: at, localOffset: localOffset)
@@ -165,11 +167,11 @@ extension Retention {
         for id in open { forecast[id] = .until(reached, backups: nil) }
     }
 
-    /// When backups are taken to come: as far apart as the last ones were, but at least one a day, so that what is kept
-    /// is rather said to go too early.
+    /// The assumed times of future backups: as far apart as the last ones were, but at least one a day. So the forecast
+    /// rather ends too early than too late.
     private struct Pace {
         var first: Timestamp
-        /// From one backup to the next; longer where more of them would change nothing but the work.
+        /// The time between two assumed backups. It is longer if more backups would only cost work.
         var stepSeconds: Int64
 
         init(_ snapshots: [CommitRecord], _ policy: RetentionPolicy, _ now: Timestamp) {
@@ -185,7 +187,7 @@ extension Retention {
         private static let hour: Int64 = 3600
         private static let day: Int64 = 86400
 
-        /// The shortest period that a rule tells apart.
+        /// Returns the shortest period that a rule distinguishes.
         private static func finest(_ policy: RetentionPolicy) -> Int64 {
             let counted = policy.counts.filter { $0.value > 0 }.keys
             return (Array(counted) + policy.spans.keys).map { period in
@@ -202,7 +204,7 @@ extension Retention {
 }
 
 extension RetentionPolicy {
-    /// True if no rule looks at dates, so that a snapshot goes after so many backups, whenever they come.
+    /// True if no rule looks at dates. Then a snapshot goes after a number of backups, whenever they come.
     fileprivate var countsOnlyBackups: Bool {
         spans.isEmpty && counts.allSatisfy { $0.key == .last || $0.value <= 0 }
     }

@@ -1,47 +1,50 @@
-// Retention: what a policy keeps of a repository's snapshots, and why. Nothing is read or written here.
+// Retention: which of a repository's snapshots a policy keeps, and why. It reads and writes nothing.
 //
-// Always holds: whatever one policy keeps, a policy with more or weaker rules keeps; the order in which snapshots are
-// given does not matter; without a rule nothing is removed; what is dated in the future is kept and counts for no rule,
-// so that a wrong clock cannot push out what is right; nor does what is in doubt, so that a disk that was not connected
-// cannot; which snapshot is newer, and of which day it is, follows the chain of parents where dates contradict it; the
-// newest snapshot of a group is kept, and each archive that no other one of its device and paths stands for, unless the
-// caller says otherwise.
+// Always holds:
+// - A policy with more rules, or with rules that keep more, keeps at least the same snapshots.
+// - The order in which the snapshots are given does not matter.
+// - Without a rule, nothing is removed.
+// - A snapshot dated in the future is kept and counts for no rule, so a wrong clock cannot push out other snapshots.
+// - The same holds for a snapshot in doubt, so a disk that was not connected cannot push out other snapshots either.
+// - If dates contradict the chain of parents, the chain decides which snapshot is newer and which day it belongs to.
+// - Unless the caller says otherwise, the newest snapshot of each group is kept, and so is each archive that no other
+//   one of its device and paths stands for.
 
 import BakCore
 import BakFormat
 
 /// Why a snapshot is kept or removed.
 public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
-    /// One of so many of a period.
+    /// The newest of its period, under a rule that keeps a number of periods.
     case counted(RetentionPeriod)
-    /// The oldest of its group, while the rule could keep more than there are.
+    /// The oldest of its group, while the rule's count is not used up.
     case oldest(RetentionPeriod)
-    /// Made within a span before the newest.
+    /// The newest of its period, within a span before the group's newest.
     case within(RetentionPeriod, RetentionSpan)
-    /// Has these labels.
+    /// It has these labels.
     case tagged([String])
-    /// Named as one to keep.
+    /// The user named it as one to keep.
     case named
     /// The newest of its group.
     case newest
-    /// Dated after now.
+    /// It is dated after now.
     case inTheFuture
-    /// Not complete, and nothing has made up for it.
+    /// It is partial, and no later snapshot supersedes it.
     case unfinished
-    /// Most files were missing when it was made, and nothing has shown yet whether that was meant.
+    /// Most files were missing when it was made, and no later snapshot has confirmed or refuted it.
     case doubtful
-    /// An archive of which no other of its device and paths has all that it has, although there are later snapshots.
+    /// An archive that no other one of its device and paths stands for, although there are later snapshots.
     case archive
     /// There is no rule.
     case noRules
     /// No rule keeps it.
     case ruledOut
-    /// Not complete, and a later one has all that it has.
+    /// It is partial, and a later snapshot supersedes it.
     case superseded
-    /// Named as one to remove.
+    /// The user named it as one to remove.
     case unwanted
 
-    /// In restic's words where it has them.
+    /// The reason in restic's words where restic has it.
     public var description: String {
         switch self {
         case .counted(let period): "\(period.rawValue) snapshot"
@@ -63,13 +66,13 @@ public enum RetentionReason: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What becomes of a snapshot.
+/// The decision about one snapshot.
 public struct RetentionDecision: Sendable {
     /// The snapshot.
     public var snapshot: CommitRecord
-    /// Whether it stays.
+    /// True if it stays.
     public var isKept: Bool
-    /// Why; at least one reason.
+    /// The reasons; at least one.
     public var reasons: [RetentionReason]
 
     /// Makes a decision.
@@ -80,23 +83,23 @@ public struct RetentionDecision: Sendable {
     }
 }
 
-/// A policy and what it is applied with.
+/// A policy with the options and the time for its application.
 public struct Retention: Sendable {
     /// The rules.
     public var policy: RetentionPolicy
-    /// Each group is looked at for itself.
+    /// How snapshots are grouped. Each group is decided on its own.
     public var grouping = SnapshotGrouping.byDefault
-    /// Whether a group may lose its newest snapshot.
+    /// True if a group may lose its newest snapshot.
     public var mayRemoveAll = false
     let now: Timestamp
     let localOffset: @Sendable (Timestamp) -> Int
 
-    /// Makes the application of a policy.
+    /// Prepares the application of a policy.
     ///
     /// - Parameters:
     ///   - policy: the rules.
-    ///   - now: the time.
-    ///   - localOffset: seconds east of UTC at a moment, for the user's calendar.
+    ///   - now: the present time.
+    ///   - localOffset: returns the seconds east of UTC at a moment, for the user's calendar.
     public init(
         _ policy: RetentionPolicy, now: Timestamp, localOffset: @escaping @Sendable (Timestamp) -> Int
     ) {
@@ -105,15 +108,15 @@ public struct Retention: Sendable {
         self.localOffset = localOffset
     }
 
-    /// Decides for each of `chosen`, which are some or all of the repository's snapshots `all`. The decisions of a
-    /// group are oldest first. Without an `order` it follows from `all`.
+    /// Returns a decision for each of `chosen`, by group and oldest first. `all` are all snapshots of the repository,
+    /// including `chosen`. Without an `order`, the order follows from `all`.
     public func decide(
         _ chosen: [CommitRecord], among all: [CommitRecord], _ order: SnapshotOrder? = nil
     ) -> [(group: SnapshotGroup, decisions: [RetentionDecision])] {
         let order = order ?? SnapshotOrder(all, now: now)
         let ordered = all.sorted(by: order.precedes).filter { $0.time <= now }
         let doubts = SnapshotDoubts(among: ordered)
-        // What may lack files makes up for nothing.
+        // A snapshot in doubt may lack files, so it supersedes nothing.
         let superseded = CommitRecord.supersededPartials(
             among: all.filter { !doubts.standing.contains($0.id) }, now: now, order)
         let archives = mayRemoveAll ? [] : archiveHeads(ordered, doubts, order)
@@ -122,8 +125,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// The archives of each device and paths that no other stands for: what they have of deleted files, later snapshots
-    /// may not have. What is in doubt stands for none.
+    /// Returns the archives of each device and paths that no other one stands for: later snapshots may lack their
+    /// deleted files. A snapshot in doubt stands for none.
     private func archiveHeads(
         _ past: [CommitRecord], _ doubts: SnapshotDoubts, _ order: SnapshotOrder
     ) -> Set<ID128> {
@@ -139,8 +142,8 @@ public struct Retention: Sendable {
         return Set(heads.map(\.id))
     }
 
-    /// Decides for one group's snapshots, oldest first, of which `time` tells when each was made; without doubts each
-    /// counts for what it is, and without `archives` none stays because it is one.
+    /// Decides for one group's snapshots, oldest first; `time` returns when each was made. Without doubts no snapshot
+    /// is in doubt, and without `archives` none stays because it is an archive.
     func decide(
         group snapshots: [CommitRecord], _ superseded: Set<ID128>, _ time: (CommitRecord) -> Timestamp,
         _ doubts: SnapshotDoubts = SnapshotDoubts(among: []), _ archives: Set<ID128> = []
@@ -150,7 +153,7 @@ public struct Retention: Sendable {
         let complete = past.filter { $0.isComplete && !doubts.standing.contains($0.id) }
         let sound = complete.filter { !doubts.refuted.contains($0.id) }
         var reasons = reasons(sound, time)
-        // What turned out to lack files takes no place from others. It stays where the rules keep it beside them.
+        // A refuted snapshot takes no place from others. It stays only if the rules keep it as well.
         if sound.count < complete.count {
             reasons.merge(self.reasons(complete, time).filter { doubts.refuted.contains($0.key) }) { one, _ in
                 one
@@ -172,7 +175,8 @@ public struct Retention: Sendable {
         }
     }
 
-    /// What rules of periods and spans keep of complete snapshots, oldest first.
+    /// Returns the complete snapshots that rules of periods and spans keep, with the reasons. `complete` is oldest
+    /// first.
     private func reasons(
         _ complete: [CommitRecord], _ time: (CommitRecord) -> Timestamp
     ) -> [ID128: [RetentionReason]] {
@@ -185,8 +189,8 @@ public struct Retention: Sendable {
         return reasons
     }
 
-    /// Keeps the newest of each of so many periods; and the oldest of all while the count is not used up, so that the
-    /// history is as long as it can be while it grows.
+    /// Keeps the newest snapshot of each of the last periods, as many as the rule counts. While the count is not used
+    /// up, it also keeps the oldest snapshot, so that a growing history is as long as possible.
     private func keepCounted(
         _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
         _ reasons: inout [ID128: [RetentionReason]]
@@ -202,7 +206,7 @@ public struct Retention: Sendable {
         }
     }
 
-    /// Keeps the newest of each period that lies within the rule's span before the newest of all.
+    /// Keeps the newest snapshot of each period within the rule's span before the newest of all.
     private func keepRecent(
         _ newestFirst: [CommitRecord], _ period: RetentionPeriod, _ time: (CommitRecord) -> Timestamp,
         _ reasons: inout [ID128: [RetentionReason]]
@@ -221,7 +225,7 @@ public struct Retention: Sendable {
         policy.tagSets.filter { Self.has(snapshot, $0) }.map { .tagged($0) }
     }
 
-    /// Labels of `snapshot` for which a rule keeps it; nil when none does.
+    /// Returns labels of `snapshot` for which a rule keeps it; nil if no rule does.
     func tagsThatKeep(_ snapshot: CommitRecord) -> [String]? {
         policy.tagSets.first { Self.has(snapshot, $0) }
     }

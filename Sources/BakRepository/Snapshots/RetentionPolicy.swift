@@ -1,20 +1,20 @@
-// RetentionPolicy: which snapshots a user wants to keep. A snapshot stays when any rule keeps it.
+// RetentionPolicy: the user's rules about which snapshots to keep. A snapshot stays if any rule keeps it.
 
 import BakCore
 
-/// What a counted rule keeps one snapshot of.
+/// The period of which a rule keeps one snapshot.
 public enum RetentionPeriod: String, CaseIterable, Sendable {
-    /// Of nothing: each snapshot counts.
+    /// No period: each snapshot counts.
     case last
-    /// Of an hour, day, week from Monday, month or year by the calendar of the machine.
+    /// An hour, day, week from Monday, month or year by the machine's calendar.
     case hourly, daily, weekly, monthly, yearly
 
-    /// What a moment falls into: equal for two moments exactly if they are in one period. `position` tells apart
-    /// what is in no period.
+    /// Returns the period that a moment belongs to. Two moments of one period give equal values. If there is no period,
+    /// `position` tells snapshots apart.
     func bucket(_ time: CivilTime, position: Int) -> Bucket {
         switch self {
         case .last: Bucket(number: position)
-        // An hour that a clock change repeats is two hours.
+        // A clock change can repeat an hour. That counts as two hours.
         case .hourly: Bucket(number: time.dayNumber * 24 + time.hour, offset: time.offsetSeconds ?? 0)
         case .daily: Bucket(number: time.dayNumber)
         case .weekly: Bucket(number: time.weekNumber)
@@ -30,20 +30,20 @@ public enum RetentionPeriod: String, CaseIterable, Sendable {
     }
 }
 
-/// The rules, any of which keeps a snapshot.
+/// The rules. A snapshot stays if any of them keeps it.
 public struct RetentionPolicy: Equatable, Sendable {
-    /// How many of each period are kept, the newest snapshot of each; `Int.max` for all of them.
+    /// How many periods of each kind keep their newest snapshot; `Int.max` for all of them.
     public var counts: [RetentionPeriod: Int] = [:]
-    /// How far back, seen from a group's newest snapshot, one of each period is kept.
+    /// How far back from a group's newest snapshot each period keeps its newest one.
     public var spans: [RetentionPeriod: RetentionSpan] = [:]
-    /// Snapshots that have all tags of one of these sets are kept. An empty set asks for no tag at all.
+    /// Sets of labels: a snapshot that has all labels of one set is kept. An empty set keeps snapshots without labels.
     public var tagSets: [[String]] = []
-    /// These are kept.
+    /// Snapshots to keep by their ids.
     public var ids: Set<ID128> = []
 
-    /// No rules.
+    /// Makes a policy without rules.
     public init() {}
 
-    /// Whether there is no rule, so that nothing is ever removed. Which snapshots are exempt is no rule.
+    /// True if there is no rule, so that retention removes nothing. `ids` is no rule: it only exempts snapshots.
     public var isEmpty: Bool { counts.values.allSatisfy { $0 <= 0 } && spans.isEmpty && tagSets.isEmpty }
 }

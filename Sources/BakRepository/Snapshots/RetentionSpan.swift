@@ -1,5 +1,5 @@
-// RetentionSpan: a length of time as a retention rule names it, such as `1y6m2w3d12h`, and what lies so long before a
-// moment. Years, months, weeks and days are the calendar's: a day can have 23 or 25 hours.
+// RetentionSpan: a length of time in a retention rule, such as `1y6m2w3d12h`. Years, months, weeks and days follow the
+// calendar: a day can have 23 or 25 hours.
 
 import BakCore
 
@@ -9,13 +9,13 @@ public struct RetentionSpan: Equatable, Sendable, CustomStringConvertible {
     public private(set) var months = 0
     /// Weeks and days, in days.
     public private(set) var days = 0
-    /// Hours.
+    /// The hours.
     public private(set) var hours = 0
-    /// As it was written.
+    /// The text that the user wrote.
     public let description: String
 
-    /// Parses numbers with their units, each unit once: y, m (months), w, d, h or H. Nil for anything else and for
-    /// what is longer than 10,000 years.
+    /// Parses numbers with their units, each unit at most once: y, m (months), w, d, h or H. Nil if the text is
+    /// anything else or the span is over 10,000 years.
     public init?(_ text: String) {
         description = text
         var number: Int?
@@ -45,7 +45,7 @@ public struct RetentionSpan: Equatable, Sendable, CustomStringConvertible {
 
     private static let largestNumber = 100_000_000
 
-    /// The moment so long before `time`. A day that the month does not have becomes the month's last.
+    /// Returns the moment that lies this span before `time`. If the month lacks the day, its last day counts.
     ///
     /// - Parameter localOffset: seconds east of UTC at a moment.
     public func start(endingAt time: Timestamp, localOffset: (Timestamp) -> Int) -> Timestamp {

@@ -1,20 +1,20 @@
-// SnapshotDoubts: which snapshots may show less than there was, because most files of a path were gone when they were
-// made: the disk may not have been connected.
+// SnapshotDoubts: snapshots that may lack files because most files of a path were missing when they were made. The disk
+// may not have been connected.
 //
-// Always holds: a doubt ends in one of two ways. A later snapshot confirms it, as it found the same; or a later
-// complete one of the same device and paths found the files again, and refutes it.
+// Always holds: a doubt ends in one of two ways. A later snapshot that found the same confirms it, or a later complete
+// snapshot of the same device and paths that found the files again refutes it.
 
 import BakCore
 import BakFormat
 
-/// What is in doubt among snapshots.
+/// The doubts among some snapshots.
 public struct SnapshotDoubts: Sendable {
-    /// Those that nothing later has confirmed or refuted.
+    /// The snapshots in doubt that no later one has confirmed or refuted.
     public private(set) var standing: Set<ID128> = []
-    /// Those after which the files were there again.
+    /// The snapshots that a later one refuted.
     public private(set) var refuted: Set<ID128> = []
 
-    /// Looks for doubts among a repository's snapshots, oldest first.
+    /// Finds the doubts among a repository's snapshots, which are oldest first.
     public init(among all: [CommitRecord]) {
         guard all.contains(where: { !$0.doubtfulPaths.isEmpty }) else { return }
         let confirmed = Set(all.flatMap(\.confirmed))

@@ -1,16 +1,16 @@
-// SnapshotGroup: snapshots that follow one another, and which of the partial ones among them are made up for.
+// SnapshotGroup: groups of snapshots that follow one another, and the partial snapshots in them that are superseded.
 
 import BakCore
 import BakFormat
 
-/// By what snapshots are put into groups.
+/// The properties by which snapshots are grouped.
 public struct SnapshotGrouping: OptionSet, Sendable {
-    /// A bit for each thing that snapshots are told apart by.
+    /// A bit for each property.
     public let rawValue: Int
-    /// Makes a set of the bits.
+    /// Makes a set from its bits.
     public init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// The machine that made it.
+    /// The machine that made the snapshot.
     public static let host = SnapshotGrouping(rawValue: 1)
     /// The phone or computer that the files belong to.
     public static let device = SnapshotGrouping(rawValue: 2)
@@ -19,13 +19,13 @@ public struct SnapshotGrouping: OptionSet, Sendable {
     /// The set of labels.
     public static let tags = SnapshotGrouping(rawValue: 8)
 
-    /// How backups follow each other.
+    /// The device and the paths: successive backups share both.
     public static let byDefault: SnapshotGrouping = [.device, .paths]
 }
 
-/// What the snapshots of one group have in common. What they were not grouped by is nil.
+/// The properties that all snapshots of a group share; nil for those that they are not grouped by.
 public struct SnapshotGroup: Hashable, Sendable {
-    /// The machine that made them.
+    /// The machine that made the snapshots.
     public let host: String?
     /// The phone or computer that the files belong to.
     public let device: String?
@@ -34,7 +34,7 @@ public struct SnapshotGroup: Hashable, Sendable {
     /// The labels, each once and sorted.
     public let tags: [String]?
 
-    /// The group of a snapshot.
+    /// Makes the group of a snapshot.
     public init(of snapshot: CommitRecord, by grouping: SnapshotGrouping = .byDefault) {
         host = grouping.contains(.host) ? snapshot.host : nil
         device = grouping.contains(.device) ? snapshot.device : nil
@@ -44,7 +44,8 @@ public struct SnapshotGroup: Hashable, Sendable {
         tags = grouping.contains(.tags) ? Set(snapshot.tags).sorted() : nil
     }
 
-    /// The snapshots of each group, oldest first; the groups by host, device, paths and tags.
+    /// Divides snapshots into groups. Each group is oldest first; the groups are sorted by host, device, paths and
+    /// labels.
     public static func divide(
         _ snapshots: [CommitRecord], by grouping: SnapshotGrouping, _ order: SnapshotOrder
     ) -> [(group: SnapshotGroup, snapshots: [CommitRecord])] {
@@ -64,9 +65,9 @@ public struct SnapshotGroup: Hashable, Sendable {
 }
 
 extension CommitRecord {
-    /// The order of snapshots by their dates. Those of one run carry one time: its checkpoints come in their order,
-    /// before what completes them; so do copies, of which one that lacks files comes before one that has them.
-    /// `SnapshotOrder` is the order that counts.
+    /// True if `left` is older by its date. Snapshots of one run have the same date: its checkpoints come first, in
+    /// their order, before the snapshot that completes the run. Copies have the same date, too: a copy that lacks files
+    /// comes before one that has them. `SnapshotOrder` also follows the chains of parents, and its order counts.
     public static func isOlder(_ left: CommitRecord, _ right: CommitRecord) -> Bool {
         if left.time == right.time, left.isComplete != right.isComplete { return right.isComplete }
         if left.time == right.time, left.counters.files != right.counters.files {
@@ -75,9 +76,9 @@ extension CommitRecord {
         return (left.time, left.endTime, left.id) < (right.time, right.endTime, right.id)
     }
 
-    /// The partial snapshots among `all` that say nothing more: a later complete one of the same device and paths
-    /// has made up for them, or they are checkpoints that their run went on from. A snapshot dated after `now`
-    /// makes up for nothing, because nobody knows when it was made. Without an `order` it follows from `all`.
+    /// Returns the partial snapshots among `all` that are superseded: by a later complete snapshot of the same device
+    /// and paths, or by a later checkpoint of the same run. A snapshot dated after `now` supersedes nothing, because
+    /// its real time is unknown. Without an `order`, the order follows from `all`.
     public static func supersededPartials(
         among all: [CommitRecord], now: Timestamp, _ order: SnapshotOrder? = nil
     ) -> Set<ID128> {

@@ -1,20 +1,21 @@
-// SnapshotList+Names: finds a snapshot by what a person types: a prefix of its id, `latest`, or `latest~N`, the Nth
-// before the latest. `latest` counts complete snapshots only.
+// SnapshotList+Names: finds a snapshot by the name that a user types: a prefix of its id, `latest`, or `latest~N` for
+// the Nth before the latest. `latest` counts complete snapshots only.
 //
-// Always holds: a snapshot is never taken for the latest while one that cannot be read may be newer, unless the caller
-// says that it is to be passed over; and a prefix that a snapshot which cannot be read has as well names neither.
+// Always holds:
+// - `latest` fails if an unreadable snapshot may be newer, unless the caller passes over those.
+// - A prefix that also fits an unreadable snapshot is ambiguous.
 
 import BakCore
 import BakFormat
 
-/// The newest snapshot of what was asked for may be one that cannot be read.
+/// The error for a `latest` that may be an unreadable snapshot.
 public struct LatestUnreadableError: Error, CustomStringConvertible {
-    /// What was typed.
+    /// The name that the user typed.
     public var name: String
     /// The snapshot that cannot be read.
     public var snapshot: UnreadableSnapshot
 
-    /// One line for people, without what to do.
+    /// One line for people. It does not say what to do.
     public var description: String {
         snapshot.isDoubtful
             ? "\(name) may be snapshot \(snapshot.id.short): \(snapshot.reason)"
@@ -23,25 +24,25 @@ public struct LatestUnreadableError: Error, CustomStringConvertible {
 }
 
 extension Repository {
-    /// Finds a snapshot by what a person types, as `SnapshotList.find` does. Throws as that does, and `StoreError` if
-    /// the snapshots cannot be listed or read.
+    /// Finds a snapshot by the name that a user types.
+    ///
+    /// - Throws: as `SnapshotList.find` does, and `StoreError` if the snapshots cannot be listed or read.
     public func findSnapshot(_ name: String) throws -> CommitRecord { try snapshotList().find(name) }
 }
 
 extension SnapshotList {
-    /// Finds a snapshot by what a person types. A name that only a damaged record has throws that record's error.
+    /// Finds a snapshot by the name that a user types.
     ///
-    /// - Parameter skippingDamaged: whether `latest` passes over snapshots that cannot be read.
-    ///
-    /// Throws `LatestUnreadableError` where one that cannot be read may be the one that `latest` means, else
-    /// `RepositoryError` where no snapshot or several have the name.
+    /// - Parameter skippingDamaged: true if `latest` passes over unreadable snapshots.
+    /// - Throws: `LatestUnreadableError` if `latest` may mean an unreadable snapshot, `RepositoryError` if no snapshot
+    ///   or several have the name, and the record's error if only an unreadable record has it.
     public func find(_ name: String, skippingDamaged: Bool = false) throws -> CommitRecord {
         if let back = Self.stepsBack(name) {
             return try latest(back, name, skippingDamaged: skippingDamaged)
         }
         var matches = readable.filter { $0.id.description.hasPrefix(name) }
         let damaged = unreadable.filter { $0.id.description.hasPrefix(name) }
-        // A snapshot that was tagged, copied or taken back is known by its first id, too.
+        // A snapshot that was tagged, copied or taken back can also be found by its original id.
         if matches.isEmpty, damaged.isEmpty {
             matches = readable.filter { $0.originalID.description.hasPrefix(name) }
         }
@@ -56,9 +57,11 @@ extension SnapshotList {
         throw RepositoryError.ambiguousSnapshot(name: name, matches: ids.map(\.short))
     }
 
-    /// The complete snapshot with so many complete ones after it, among those that are wanted; `name` is what to call
-    /// it in an error. Throws `LatestUnreadableError` if an unreadable one may be meant and `skippingDamaged` is false.
-    /// Throws `RepositoryError.noSuchSnapshot` if there are fewer, and `.noCompleteSnapshot` if there is none.
+    /// Returns the complete snapshot that has exactly `back` complete ones after it, among those that are wanted.
+    /// Errors call it `name`.
+    ///
+    /// - Throws: `LatestUnreadableError` if an unreadable one may be meant and `skippingDamaged` is false,
+    ///   `RepositoryError.noSuchSnapshot` if there are too few, and `.noCompleteSnapshot` if there is none.
     public func latest(
         _ back: Int, _ name: String, skippingDamaged: Bool,
         where isWanted: (CommitRecord) -> Bool = { _ in true }
@@ -74,13 +77,13 @@ extension SnapshotList {
             partialCount: readable.count, unreadableCount: unreadable.count)
     }
 
-    /// The snapshots that cannot be read and may be newer than `match`, complete and wanted.
+    /// Returns the unreadable snapshots that may be complete, wanted and newer than `match`.
     private func unreadable(
         after match: CommitRecord?, where isWanted: (CommitRecord) -> Bool
     ) -> [UnreadableSnapshot] {
         guard !unreadable.isEmpty else { return [] }
         let upTo = match.flatMap { match in readable.firstIndex { $0.id == match.id } }
-        // What a snapshot was made after is older than it.
+        // A snapshot is newer than its ancestors.
         let older = order.ancestors(of: readable[..<(upTo.map { $0 + 1 } ?? 0)])
         return unreadable.filter { snapshot in
             guard let spare = snapshot.spare else { return !older.contains(snapshot.id) }
@@ -89,7 +92,7 @@ extension SnapshotList {
         }
     }
 
-    /// N for `latest~N`, 0 for `latest`, nil for anything else.
+    /// Returns N for `latest~N`, 0 for `latest`, and nil for anything else.
     private static func stepsBack(_ name: String) -> Int? {
         if name == "latest" { return 0 }
         guard name.hasPrefix("latest~"), let steps = Int(name.dropFirst(7)), steps >= 0 else { return nil }

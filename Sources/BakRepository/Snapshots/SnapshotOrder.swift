@@ -1,27 +1,29 @@
-// SnapshotOrder: the order in which snapshots were made. A snapshot names its parent, and was made after it, whatever
-// the clock said then. So a chain of parents corrects dates that contradict it.
+// SnapshotOrder: the order in which snapshots were made. A snapshot names its parent and was made after it, whatever
+// the clock said. So a chain of parents corrects dates that contradict it.
 //
-// Always holds: a snapshot never comes before its parent, also where records between the two are forgotten; where no
-// date contradicts a chain the order is that of the dates; effective times do not decrease in the order; the order in
-// which records are given does not matter; the work is bounded by n log n, whatever the records say.
+// Always holds:
+// - A snapshot never comes before its parent, even if records between the two are forgotten.
+// - If no date contradicts a chain, the order is that of the dates.
+// - Effective times do not decrease in the order.
+// - The order in which records are given does not matter.
+// - The work is bounded by n log n, whatever the records say.
 
 import BakCore
 import BakFormat
 
-/// What a record says of its place in a chain.
+/// A record's place in a chain.
 public struct Ancestry: Equatable, Sendable {
     /// The record's id.
     var id: ID128
-    /// The id that it and its copies have in common.
+    /// The original id, which its copies share.
     var original: ID128
-    /// The snapshot that it was made after.
+    /// The parent.
     var parent: ID128?
     /// Its date.
     var time: Timestamp
-    /// The archives that it carries over beside its parent; nil unless it is a complete archive that lacks nothing of
-    /// them.
+    /// The archives that it carries over besides its parent; nil unless it is a complete archive that is not lacking.
     var joined: [ID128]?
-    /// Whether a repair here made it from its parent, of which nothing more is to be had.
+    /// True if a repair in this repository made it from its parent. Then nothing more of the parent can be recovered.
     var isRepaired = false
 
     init(id: ID128, original: ID128, parent: ID128?, time: Timestamp, joined: [ID128]? = nil) {
@@ -29,12 +31,12 @@ public struct Ancestry: Equatable, Sendable {
         self.joined = joined
     }
 
-    /// What a commit record says.
+    /// Takes the place from a commit record.
     public init(_ record: CommitRecord) {
         self.init(
             id: record.id, original: record.originalID, parent: record.parent, time: record.time,
             joined: record.isComplete && record.isArchive && !record.isLacking ? record.joined : nil)
-        // A copy of such a one says nothing of what is in this repository.
+        // A copy of a repaired snapshot says nothing about this repository.
         isRepaired =
             record.isLacking && record.isComplete && record.original == nil
             && record.tags.contains(RepairSnapshots.tag)
@@ -51,10 +53,10 @@ public struct SnapshotOrder: Sendable {
         public var effective: Timestamp?
     }
 
-    /// By what snapshots are sorted. A child's key is never below its parent's.
+    /// The key by which snapshots are sorted. A child's key is never below its parent's.
     private struct Key: Comparable {
         var effective: Timestamp
-        /// The latest date in the chain up to here, among equal effective times.
+        /// The latest date in the chain up to this snapshot, among equal effective times.
         var latest: Timestamp
         var depth: Int
 
@@ -65,22 +67,22 @@ public struct SnapshotOrder: Sendable {
 
     /// The snapshots, oldest first.
     public let sorted: [CommitRecord]
-    /// Those whose dates cannot be right, oldest first.
+    /// The snapshots whose dates cannot be right, oldest first.
     public let misdated: [Misdated]
     private let keys: [ID128: Key]
-    /// The id that each member and its copies have in common, and the parent by that.
+    /// The original id of each member. `parents` has the parent for each original id.
     private let originals: [ID128: ID128]
     private let parents: [ID128: ID128]
-    /// What each complete archive carries over, by the ids that archives and their copies have in common.
+    /// The archives that each complete archive carries over, by its original id.
     private let carried: [ID128: [ID128]]
-    /// What repairs made, by the ids that it and its copies have in common, with what it was made from. That is stood
-    /// for in this repository alone: elsewhere it may be whole.
+    /// The snapshots that repairs made, by original id, each with its damaged source. The repaired snapshot stands for
+    /// the source in this repository only: elsewhere the source may be whole.
     private let repaired: [ID128: ID128]
-    /// Clocks that differ by less than this are nothing to tell of.
+    /// A date that is wrong by no more than this is not reported.
     private static let toleratedSeconds: Int64 = 3600
 
-    /// Orders `records`. `ancestors` are further members of their chains, such as forgotten snapshots; `unlisted` ones
-    /// have a place in the order, and are not in `sorted`.
+    /// Orders `records`. `ancestors` are further members of their chains, such as forgotten snapshots. `unlisted`
+    /// snapshots get a place in the order but are not in `sorted`.
     public init(
         _ records: [CommitRecord], unlisted: [CommitRecord] = [], through ancestors: [Ancestry] = [],
         now: Timestamp
@@ -94,7 +96,7 @@ public struct SnapshotOrder: Sendable {
         repaired = Dictionary(repairs.compactMap { member in member.parent.map { (member.original, $0) } }) {
             first, _ in first
         }
-        // What is damaged stands for nothing any more.
+        // A snapshot that a repair replaced is damaged and stands for nothing any more.
         let replaced = Set(repaired.values)
         var carried: [ID128: [ID128]] = [:]
         for member in members where !replaced.contains(member.id) {
@@ -132,7 +134,7 @@ public struct SnapshotOrder: Sendable {
         }
     }
 
-    /// Returns true if `left` was made before `right`.
+    /// True if `left` was made before `right`.
     public func precedes(_ left: CommitRecord, _ right: CommitRecord) -> Bool {
         guard let first = keys[left.id], let second = keys[right.id], first != second else {
             return CommitRecord.isOlder(left, right)
@@ -140,7 +142,7 @@ public struct SnapshotOrder: Sendable {
         return first < second
     }
 
-    /// The nearest ancestor, by the id that it and its copies have in common, of which `find` knows something.
+    /// Returns the result of `find` for the nearest ancestor for which it is not nil. `find` receives original ids.
     public func firstAncestor<Found>(of snapshot: CommitRecord, _ find: (ID128) -> Found?) -> Found? {
         var seen: Set<ID128> = []
         var next = snapshot.parent
@@ -152,7 +154,7 @@ public struct SnapshotOrder: Sendable {
         return nil
     }
 
-    /// The ids on the chains of parents above some snapshots, as far as the chains are known.
+    /// Returns the ids of all ancestors of some snapshots, as far as their chains are known.
     public func ancestors(of snapshots: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
         for snapshot in snapshots {
@@ -168,8 +170,8 @@ public struct SnapshotOrder: Sendable {
 
     // MARK: Archives
 
-    /// The ids of what some complete archives stand for: their parents that are complete archives, what they joined,
-    /// and what these stand for.
+    /// Returns the ids of all archives that some complete archives stand for: their parents, the archives that they
+    /// joined, and all that these stand for.
     public func carriedOver(by archives: some Sequence<CommitRecord>) -> Set<ID128> {
         var found: Set<ID128> = []
         for archive in archives where archive.isComplete && archive.isArchive {
@@ -178,7 +180,7 @@ public struct SnapshotOrder: Sendable {
         return found
     }
 
-    /// - Parameter elsewhere: whether it is asked for another repository.
+    /// - Parameter elsewhere: true if the question is about another repository.
     private func collectCarried(_ archive: ID128, in found: inout Set<ID128>, elsewhere: Bool = false) {
         func claims(_ original: ID128) -> [ID128] {
             (carried[original] ?? []) + (elsewhere ? [] : repaired[original].map { [$0] } ?? [])
@@ -192,17 +194,18 @@ public struct SnapshotOrder: Sendable {
         }
     }
 
-    /// The complete archives among snapshots of one device and paths that no other of them stands for; the newest
-    /// first. There is one, unless the archive forked: by a copy, two runs at once, a date in the past, or one that was
-    /// taken back.
+    /// Returns the complete archives, among snapshots of one device and paths, that no other one stands for; newest
+    /// first. There is only one, unless the archive forked: by a copy, by two runs at once, by a date in the past, or
+    /// by taking back a snapshot.
     public func heads(among snapshots: some Sequence<CommitRecord>) -> [CommitRecord] {
         var seen: Set<ID128> = []
-        // Of what is the same archive, as after a change of tags, the newest counts.
+        // If several snapshots are the same archive, as after a change of tags, the newest counts.
         let archives = snapshots.filter { $0.isComplete && $0.isArchive }
             .sorted { precedes($1, $0) }.filter { seen.insert($0.originalID).inserted }
         let carriedOver = carriedOver(by: archives)
         var heads = archives.filter { !carriedOver.contains($0.originalID) }
-        // Records that stand for each other, which only hostile ones do, stand for nothing together.
+        // Only hostile records stand for each other. They form a cycle without a head, so the newest of them becomes
+        // the head.
         var known = self.carriedOver(by: heads).union(heads.map(\.originalID))
         for archive in archives where known.insert(archive.originalID).inserted {
             heads.append(archive)
@@ -211,8 +214,9 @@ public struct SnapshotOrder: Sendable {
         return heads.sorted { precedes($1, $0) }
     }
 
-    /// What a copy of a snapshot goes on from, of what `find` knows: its nearest ancestor, by the id that it and its
-    /// copies have in common, and what else it stands for. That of an archive is one that it stands for.
+    /// Returns what a copy of a snapshot continues from, as far as `find` knows it: its nearest ancestor, and the
+    /// original ids of further archives that it stands for. An archive must also stand for that ancestor. `find`
+    /// receives original ids.
     public func succession<Found>(
         of snapshot: CommitRecord, _ find: (ID128) -> Found?
     ) -> (ancestor: Found?, joined: [ID128]) {
@@ -231,14 +235,15 @@ public struct SnapshotOrder: Sendable {
             }
             next = parents[original]
             guard isCarried else { continue }
-            // The one before it may be copied later, and what those joined that are not copied is there perhaps.
+            // `find` does not know this ancestor. If it is the parent, it may be copied later. The archives that it
+            // joined may be known already.
             if seen.count == 1 { joined.insert(original) }
             joined.formUnion((carried[original] ?? []).filter { $0 != next }.map { originals[$0] ?? $0 })
         }
         return (ancestor, joined.sorted())
     }
 
-    /// When a snapshot was made, as far as its chain and its date tell. Rules that look at days use this time.
+    /// Returns when a snapshot was made, as far as its chain and date tell. Rules about days use this time.
     public func time(of snapshot: CommitRecord) -> Timestamp {
         guard let time = keys[snapshot.id]?.effective, time != Chains.unknownTime else {
             return snapshot.time
@@ -247,24 +252,24 @@ public struct SnapshotOrder: Sendable {
     }
 }
 
-/// Chains of parents as arrays, a node for each run. For one thread.
+/// Chains of parents as arrays, with one node for each run. For one thread.
 private struct Chains {
     /// The date of each node.
     private(set) var times: [Timestamp] = []
     /// The parent of each node. There is no cycle.
     private(set) var parents: [Int?] = []
-    /// How many nodes lie above each.
+    /// The number of nodes above each.
     private(set) var depths: [Int] = []
-    /// All nodes, none before its parent.
+    /// All nodes, each after its parent.
     private(set) var parentsFirst: [Int] = []
     private var nodes: [ID128: Int] = [:]
     /// The effective time of a node about which nothing is known.
     static let unknownTime = Timestamp(seconds: .min)
-    /// A clock without a battery begins in 1970 or 1980. However many dates before 1990 a chain has, a later one is
-    /// believed over them.
+    /// The start of 1990. A clock without a battery starts in 1970 or 1980, so any later date in a chain is believed
+    /// over all dates before this.
     private static let clocksBegin: Int64 = 631_152_000
 
-    /// The checkpoints of a run and what completes them have one parent and one time.
+    /// The checkpoints of a run and the snapshot that completes it share one parent and one time.
     private struct Run: Hashable {
         var parent: ID128
         var time: Timestamp
@@ -288,10 +293,10 @@ private struct Chains {
         layOut()
     }
 
-    /// The node of a record that was among the members.
+    /// Returns the node of a record that was among the members.
     func node(of record: CommitRecord) -> Int? { nodes[record.originalID] ?? nodes[record.id] }
 
-    /// Cuts cycles, which only hostile records have, and numbers the depths.
+    /// Cuts cycles, which only hostile records have, and counts the depths.
     private mutating func layOut() {
         depths = Array(repeating: -1, count: times.count)
         var isOnWay = Array(repeating: false, count: times.count)
@@ -312,8 +317,9 @@ private struct Chains {
         parentsFirst = times.indices.sorted { (depths[$0], $0) < (depths[$1], $1) }
     }
 
-    /// When each node was made, as far as it can be told. On the longest chain of descendants the most dates that do
-    /// not decrease and do not lie after `now` are right. Others come between those around them.
+    /// Returns when each node was made, as far as that can be told. On the longest chain of descendants, the longest
+    /// series of dates that do not decrease and are not after `now` is right. Each other date is moved between the
+    /// right ones around it.
     func effectiveTimes(now: Timestamp) -> [Timestamp] {
         var result = Array(repeating: Self.unknownTime, count: times.count)
         let next = longestContinuations()
@@ -332,7 +338,7 @@ private struct Chains {
         return result
     }
 
-    /// Of each node the child with the longest chain below it.
+    /// Returns, for each node, the child with the longest chain below it.
     private func longestContinuations() -> [Int?] {
         var heights = Array(repeating: 0, count: times.count)
         var next: [Int?] = Array(repeating: nil, count: times.count)
@@ -366,9 +372,9 @@ private struct Chains {
         }
     }
 
-    /// Which of a chain's dates belong to a longest one of its parts that does not decrease (Fredman 1975).
+    /// Returns which dates of a chain belong to a longest non-decreasing series (Fredman 1975).
     private func rightDates(_ dates: [Timestamp], _ range: ClosedRange<Timestamp>) -> [Bool] {
-        /// Where the best part of each length ends: the one with the earliest last date.
+        /// The place where the best series of each length ends: the series with the earliest last date.
         var ends: [Int] = []
         var predecessors: [Int?] = Array(repeating: nil, count: dates.count)
         var first: Int?
@@ -385,8 +391,8 @@ private struct Chains {
             if low == ends.count { ends.append(place) } else { ends[low] = place }
             if first == nil { first = place }
         }
-        // Where no two dates agree the first is believed: a clock falls back, as to 1970, more readily than it runs
-        // ahead.
+        // If no two dates agree, the first is believed: a clock falls back, for example to 1970, more often than it
+        // runs ahead.
         var last = ends.count > 1 ? ends.last : first
         var isRight = Array(repeating: false, count: dates.count)
         while let place = last {

@@ -1,47 +1,50 @@
-// The repository's snapshots: reading their commit records. `SnapshotList+Names` finds one by what a person types.
+// Snapshots: lists snapshots and reads their commit records. `SnapshotList+Names` finds one by the name that a user
+// types.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A snapshot whose commit record could not be read, or is not there any more.
+/// A snapshot whose commit record is unreadable or missing, or whose forget marker does not open.
 public struct UnreadableSnapshot: Sendable {
     /// The snapshot's id.
     public var id: ID128
     /// Why it could not be read.
     public var error: any Error
-    /// What the record's spare says; nil where there is none that can be read.
+    /// The content of the record's spare; nil if no spare can be read.
     public var spare: CommitRecord?
-    /// True if there is nothing under the record's name.
+    /// True if nothing lies under the record's name.
     public var isMissing = false
-    /// Whether something that is no file has that name.
+    /// True if an obstruction lies under the record's name.
     public var isObstructed = false
-    /// Whether a repair has made another snapshot from what is left of it.
+    /// True if a repair has made another snapshot from its remains.
     public var isReplaced = false
-    /// True if its forget marker does not open, so that nobody knows whether it is wanted. `spare` is its record then.
+    /// True if its forget marker does not open, so that it is unknown whether the user wants it. Then `spare` is its
+    /// record.
     public var isDoubtful = false
 }
 
 /// The snapshots of a repository that are not forgotten.
 public struct SnapshotList: Sendable {
-    /// Those that can be read, oldest first.
+    /// The readable snapshots, oldest first.
     public var readable: [CommitRecord]
-    /// Those that cannot.
+    /// The unreadable snapshots.
     public var unreadable: [UnreadableSnapshot]
     /// The order in which they were made.
     public var order: SnapshotOrder
-    /// What was forgotten when they were read.
+    /// The snapshots that were forgotten when the list was read.
     var forgotten: Set<ID128> = []
 }
 
 extension Repository {
-    /// Reads one snapshot's commit record. Throws `CorruptionError` if it is damaged, and `StoreError`: `.notFound` if
-    /// there is none.
+    /// Reads one snapshot's commit record.
+    ///
+    /// - Throws: `CorruptionError` if it is damaged, and `StoreError`: `.notFound` if there is none.
     public func snapshot(_ id: ID128) throws -> CommitRecord {
         try readRecord(ObjectNames.snapshot(id), of: id).record
     }
 
-    /// Reads a revoked session's tombstone.
+    /// Throws unless a revoked session's tombstone is whole.
     func expectTombstone(_ session: ID128) throws {
         let key = ObjectNames.snapshot(session)
         let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
@@ -50,18 +53,21 @@ extension Repository {
         }
     }
 
-    /// Every snapshot that is not forgotten, oldest first, and those whose record cannot be read. Throws `StoreError`
-    /// if they cannot be listed or read.
+    /// Returns all snapshots that are not forgotten: the readable ones, oldest first, and the unreadable ones.
+    ///
+    /// - Throws: `StoreError` if they cannot be listed or read.
     public func snapshots() throws -> (readable: [CommitRecord], unreadable: [UnreadableSnapshot]) {
         let list = try snapshotList()
         return (list.readable, list.unreadable)
     }
 
-    /// The same with the order in which they were made. One record that cannot be read leaves the others alone; one
-    /// that is missing, although something says that it was there, is one of those; so is one with something else in
-    /// its place, and one whose forget marker does not open. Throws `StoreError` if the store cannot be listed or read.
+    /// Returns all snapshots that are not forgotten, with the order in which they were made. An unreadable record does
+    /// not affect the others. A snapshot also counts as unreadable if its record is missing although something shows
+    /// that it existed, if an obstruction is in the record's place, or if its forget marker does not open.
+    ///
+    /// - Throws: `StoreError` if the store cannot be listed or read.
     public func snapshotList() throws -> SnapshotList {
-        // In this order: what these name has a record in a listing that begins later.
+        // These come first: each session that they name has a record in a listing that begins later.
         let round = try collectionRounds().decided
         let witnessed = try supersededSessions(by: round).union(spares().keys)
         let (listing, obstructions) = try store.listWithObstructions(ObjectNames.snapshots)
@@ -118,11 +124,12 @@ extension Repository {
             readable: order.sorted, unreadable: unreadable, order: order, forgotten: forgotten)
     }
 
-    /// The same for who goes on from what there is: what others commit again under another id meanwhile, as for other
-    /// tags, is in it under one of the two. A list that was begun before the one and ended after the other is forgotten
-    /// has neither.
+    /// Returns the list for a program that continues from the snapshots in it. Meanwhile another program may commit a
+    /// snapshot again under another id, as for a change of tags, and then forget the first one. A list that was begun
+    /// before the new one was there, and ended after the old one was forgotten, could have neither. This list has one
+    /// of the two.
     ///
-    /// Throws `RepositoryError.keepsChanging` when snapshots are forgotten again and again.
+    /// - Throws: `RepositoryError.keepsChanging` if snapshots are forgotten during every attempt, and `StoreError`.
     public func settledSnapshotList() throws -> SnapshotList {
         for _ in 0..<10 {
             let before = try forgotten()
@@ -132,13 +139,13 @@ extension Repository {
         throw RepositoryError.keepsChanging(location: store.location)
     }
 
-    /// What a look at all records finds.
+    /// The findings from all records.
     private struct FoundRecords {
         var readable: [CommitRecord] = []
         var unreadable: [(id: ID128, error: any Error)] = []
-        /// Under which names there is something.
+        /// The ids that name an object.
         var named: Set<ID128> = []
-        /// Under which of them there is a tombstone.
+        /// The ids that name a tombstone.
         var tombstones: Set<ID128> = []
     }
 
@@ -146,7 +153,8 @@ extension Repository {
         at id: ID128, _ info: ObjectInfo, isWitnessed: Bool, _ found: inout FoundRecords
     ) throws {
         do {
-            // A tombstone that took a record's place is no commit record, and reading it as one says so.
+            // A witnessed session committed. If a tombstone took its record's place, reading it as a commit record
+            // fails.
             if info.size == Tombstone.objectBytes(context), !isWitnessed {
                 try expectTombstone(id)
                 found.tombstones.insert(id)

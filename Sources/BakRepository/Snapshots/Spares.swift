@@ -1,23 +1,23 @@
-// Spares: a second copy of each commit record, byte for byte, which its session puts right after it.
+// Spares: a second copy of each commit record, byte for byte. The session puts it right after the record.
 //
-// Always holds: where there is a spare its session committed, whatever is found under the record's name. So whoever
-// looks for both lists the spares first. A spare need not be durable: nothing is lost with it, and one that a power cut
-// has emptied still says by its name that there was a record.
+// Always holds: if a session has a spare, it committed, whatever lies under its record's name. So a program that lists
+// both lists the spares first. A spare need not be durable, because nothing is lost with it. If a power cut empties it,
+// its name still shows that there was a record.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// A prune makes up for so many missing spares at a time.
+    /// The number of spares that one prune renews.
     private static var tendedSpares: Int { 256 }
 
-    /// Puts the spare of a commit record. That it cannot be put is no failure: the record is there.
+    /// Puts the spare of a commit record. A failure is ignored, because the record is there.
     func putSpare(_ session: ID128, _ record: [UInt8]) {
         _ = try? record.withUnsafeBytes { try store.putUnsynced(ObjectNames.spare(session), $0) }
     }
 
-    /// The spares that are there, with their sizes in bytes.
+    /// Returns the spares that are there, with their sizes in bytes.
     func spares() throws(StoreError) -> [ID128: Int] {
         var spares: [ID128: Int] = [:]
         for info in try store.list(ObjectNames.spares) {
@@ -26,12 +26,12 @@ extension Repository {
         return spares
     }
 
-    /// What a session's spare says, and its bytes; nil where there is none that can be used.
+    /// Reads a session's spare; nil if it is missing or unusable.
     func spare(_ session: ID128) throws -> (record: CommitRecord, bytes: [UInt8])? {
         try wholeRecord(ObjectNames.spare(session), of: session)
     }
 
-    /// A snapshot's commit record, or what its spare says; nil when neither can be read.
+    /// Reads a snapshot's commit record, or else its spare; nil if neither can be read.
     func recordOrSpare(_ snapshot: ID128) throws -> CommitRecord? {
         try wholeRecord(ObjectNames.snapshot(snapshot), of: snapshot)?.record ?? spare(snapshot)?.record
     }
@@ -59,8 +59,9 @@ extension Repository {
         }
     }
 
-    /// Removes the spares of forgotten snapshots that the newest decision stands for. Until then a session's segment
-    /// counts by its record, and if that is lost by the spare alone: others may refer to what only that segment names.
+    /// Removes the spares of forgotten snapshots whose sessions the newest decision supersedes. Until then a session's
+    /// index segment counts because of its record, or because of its spare if the record is lost. Other snapshots may
+    /// refer to blobs that only this segment names.
     func sweepSpares() throws {
         let superseded = try supersededSessions(by: collectionRounds().decided)
         let swept = try forgotten().intersection(spares().keys).intersection(superseded)
@@ -69,9 +70,9 @@ extension Repository {
         }
     }
 
-    /// Makes up for spares that are missing or not as long as their records.
+    /// Renews spares that are missing or differ in length from their records.
     ///
-    /// - Parameter isThorough: whether every spare is compared with its record, and all are made up for.
+    /// - Parameter isThorough: true to compare every spare with its record, and to renew any number of them.
     func renewSpares(isThorough: Bool = false) throws {
         let spares = try spares()
         let forgotten = try forgotten()
@@ -91,10 +92,10 @@ extension Repository {
     }
 }
 
-// MARK: - What is missing
+// MARK: - Missing records
 
 extension Repository {
-    /// The sessions that a decision stands for: they committed before it. None where it cannot be read.
+    /// Returns the sessions that a decision supersedes. They committed before it. Empty if the decision cannot be read.
     func supersededSessions(by round: UInt64) throws -> Set<ID128> {
         do {
             return round > 0 ? Set(try collectionDecision(round).superseded) : []
@@ -105,18 +106,19 @@ extension Repository {
         }
     }
 
-    /// Snapshots that others were made after and that have no record any more, although nobody forgot them.
+    /// Returns the parents of `records` that have no record any more although they were not forgotten.
     ///
-    /// - Parameter isKnown: whether there is a record, whole or not, or a forget marker of that name.
+    /// - Parameter isKnown: true if there is a record, whole or damaged, or a forget marker of this name.
     func missingParents(
         of records: [CommitRecord], isKnown: (ID128) -> Bool
     ) throws -> Set<ID128> {
         var missing: Set<ID128> = []
-        // A copy's parent is one of the repository that it was copied from.
+        // The parent of a copy lies in the repository that it was copied from.
         for record in records where record.original == nil {
             guard let parent = record.parent, !isKnown(parent), !missing.contains(parent) else { continue }
             do {
-                // A listing may show a record and not the one before it. A tombstone would have ended that one.
+                // The listing may have missed the parent. But the parent committed, so a tombstone means that its
+                // record is lost.
                 let size = try store.size(of: ObjectNames.snapshot(parent))
                 if size == Tombstone.objectBytes(context) { missing.insert(parent) }
             } catch {
@@ -127,7 +129,8 @@ extension Repository {
         return missing
     }
 
-    /// Why a snapshot's record cannot be used, which something says was there, and what to do about it.
+    /// Returns why a snapshot's record cannot be used, and what to do about it. Something shows that the record
+    /// existed.
     func faultOfRecord(_ snapshot: ID128) throws -> CorruptionError {
         var fault = Self.missingRecord(snapshot)
         do {
@@ -142,7 +145,7 @@ extension Repository {
 
     private func adviceOnRecord(_ snapshot: ID128) throws -> String {
         let spare = try spare(snapshot)?.record
-        // What more than its record is lost of was made another snapshot of.
+        // If more than the record was lost, a repair made another snapshot from the rest.
         let isReplaced = try spare.map { lost in try snapshots().readable.contains { $0.isMade(from: lost) } }
         return UnreadableSnapshot.advice(snapshot, hasSpare: isReplaced == false)
     }
@@ -155,7 +158,7 @@ extension Repository {
 }
 
 extension UnreadableSnapshot {
-    /// What to do about it.
+    /// What the user can do about it.
     public var advice: String {
         guard isDoubtful else { return Self.advice(id, hasSpare: spare != nil && !isReplaced) }
         let removal = "remove it once more with: bakstore forget \(id.short)"
@@ -164,7 +167,7 @@ extension UnreadableSnapshot {
             : "take it back with: bakstore forget --undo \(id.short); or, if it was to go, \(removal)"
     }
 
-    /// Why nobody knows whether one is wanted whose marker does not open.
+    /// Why it is unknown whether the user wants a snapshot whose marker does not open.
     public var reason: String { "whether it was removed cannot be told, since \(error)" }
 
     static func advice(_ snapshot: ID128, hasSpare: Bool) -> String {

@@ -1,38 +1,40 @@
-// TakingBack: forgotten snapshots become snapshots again, as long as no prune has taken what they had. A forget marker
+// TakingBack: makes forgotten snapshots available again, as long as no prune has deleted their content. A forget marker
 // stays for ever, since a prune may have read it. So the snapshot is committed again under a new session, like a backup
-// whose source is the repository: the session is registered before anything is looked up, and then all that the
-// snapshot refers to must be in the trusted index; what is condemned is stored anew. From then on a prune either sees
-// the session and waits, or has decided.
+// whose source is the repository. The session is registered before anything is looked up. Then everything that the
+// snapshot refers to must be in the trusted index, and condemned content is stored anew. From then on a prune either
+// sees the session and waits, or has already decided.
 //
-// Whoever stores does not count on the segment of a session whose record is damaged. What of that a snapshot needs, its
-// own session's above all, the new session names itself, as a further run does with the packs of one that could not
-// commit.
+// A session does not rely on the index segment of a session whose record is damaged. The snapshot may need packs that
+// only such a segment names, above all that of its own session. The new session then names these packs itself, as a
+// later run does with the packs of a session that could not commit.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A snapshot that is not wanted any more.
+/// A snapshot that the user no longer wants.
 public struct ForgottenSnapshot: Sendable {
-    /// Its record.
+    /// Its commit record.
     public var snapshot: CommitRecord
-    /// Who forgot it and when; nil where the marker is damaged.
+    /// The program that forgot it, and when; nil if the marker is damaged.
     public var origin: RecordOrigin?
 }
 
-/// What became of a snapshot that was to be taken back.
+/// The outcome of taking back a snapshot.
 public enum TakingBackOutcome: Sendable {
-    /// It is there again, under this record.
+    /// It is available again, under this record.
     case back(CommitRecord)
-    /// A prune has taken something that it had: it stays forgotten.
+    /// A prune has deleted some of its content, so it stays forgotten.
     case final
-    /// Something that it had is damaged.
+    /// Some of its content is damaged.
     case damaged(CorruptionError)
 }
 
 extension Repository {
-    /// The forgotten snapshots, oldest first. Left out are those that are there as a whole under another id, as after a
-    /// change of tags, and those whose record cannot be read. Throws `StoreError` if they cannot be listed or read.
+    /// Returns the forgotten snapshots, oldest first. It leaves out those that are still there as a whole under another
+    /// id, as after a change of tags, and those whose record cannot be read.
+    ///
+    /// - Throws: `StoreError` if they cannot be listed or read.
     public func forgottenSnapshots() throws -> [ForgottenSnapshot] {
         let present = Dictionary(grouping: try snapshots().readable, by: \.originalID)
         var found: [ForgottenSnapshot] = []
@@ -60,15 +62,16 @@ extension Repository {
         }
     }
 
-    /// Commits a forgotten snapshot again. On return with `back` it is durable, and no prune takes what it has. What a
-    /// prune has condemned and not deleted yet is stored anew, which takes room.
+    /// Commits a forgotten snapshot again. If the outcome is `back`, the snapshot is durable, and no prune deletes its
+    /// content. Content that a prune has condemned but not yet deleted is stored anew, which takes space.
     ///
-    /// Throws `RepositoryError.keepsChanging` when prunes get in the way again and again, and `StoreError`.
+    /// - Throws: `RepositoryError.keepsChanging` if prunes interfere in every attempt, and `StoreError`.
     public func takeBack(
         _ forgotten: CommitRecord, host: String, program: String
     ) throws -> TakingBackOutcome {
         let outcome = try takeBack(forgotten, host: host, program: program, faults: ProtocolFaults())
-        // What it is now stands for what it was; a marker that does not open is in doubt no more.
+        // The new snapshot stands for the old one, so a marker that does not open can be replaced: it is no longer in
+        // doubt.
         if case .back = outcome, try isForgotten(forgotten.id), try isMarkerDamaged(forgotten.id) {
             try forget([forgotten.id], host: host, program: program)
         }
@@ -88,7 +91,7 @@ extension Repository {
         return try faultOfSegment(forgotten).map(TakingBackOutcome.damaged) ?? outcome
     }
 
-    /// The same where `kept` are packs that no segment names for those who store.
+    /// Takes a snapshot back with `kept`: packs that it needs and that no segment names for a session.
     private func takeBack(
         _ forgotten: CommitRecord, host: String, program: String, keeping kept: BackupSession.KeptPacks,
         faults: ProtocolFaults
@@ -111,13 +114,13 @@ extension Repository {
         } catch let error as CorruptionError where error.cause != .newerProgram {
             return .damaged(error)
         } catch let error as StoreError where error.kind == .full {
-            // More room is no help to what a prune has taken.
+            // More space does not help if a prune has deleted content.
             if try !hasAll(forgotten, keeping: kept) { return .final }
             throw error
         }
     }
 
-    /// The packs that a snapshot needs and that only sessions with a damaged record name.
+    /// Returns the packs that a snapshot needs and that only sessions with a damaged record name.
     private func unnamedPacks(of snapshot: CommitRecord) throws -> BackupSession.KeptPacks {
         let index = try BlobIndex(self)
         let sessions = index.trusted.sessions.intersection(index.trusted.outcomes.damaged)
@@ -128,7 +131,7 @@ extension Repository {
         return BackupSession.KeptPacks(packs: kept, round: index.trusted.round)
     }
 
-    /// All that a snapshot refers to; nil where some of it cannot be read, or is not there for readers either.
+    /// Returns the ids of all blobs that a snapshot refers to; nil if a manifest blob is missing or unreadable.
     private func blobs(of snapshot: CommitRecord, _ index: BlobIndex) throws -> Set<ID128>? {
         let reader = SegmentReader(self, index)
         var blobs: Set<ID128> = [snapshot.root.id]
@@ -143,7 +146,7 @@ extension Repository {
         return blobs
     }
 
-    /// The packs of a session in which there is something of `needed`; none where its segment cannot be read.
+    /// Returns the packs of a session that hold blobs of `needed`; none if the session's segment cannot be read.
     private func packs(of session: ID128, having needed: Set<ID128>) throws -> [SealedPack] {
         let segment: IndexSegment
         do {
@@ -164,7 +167,7 @@ extension Repository {
             .filter { pack in pack.blobs.contains { needed.contains($0.id) } }
     }
 
-    /// What is wrong with a snapshot whose own index segment is not there although no prune has taken its place.
+    /// Returns the fault of a snapshot whose own index segment is missing although no decision supersedes its session.
     private func faultOfSegment(_ snapshot: CommitRecord) throws -> CorruptionError? {
         guard snapshot.hasIndex, try !supersededSessions(by: collectionRounds().decided).contains(snapshot.id)
         else { return nil }
@@ -180,7 +183,8 @@ extension Repository {
         }
     }
 
-    /// Whether all that a forgotten snapshot had is there, looked up without a session: what is there may still go.
+    /// True if all content of a forgotten snapshot is there. This looks without a session, so content may still be
+    /// deleted.
     private func hasAll(_ forgotten: CommitRecord, keeping kept: BackupSession.KeptPacks) throws -> Bool {
         let view = try BackupSession(self, host: "", program: "", isDryRun: true, keeping: kept)
         defer { view.close() }
@@ -192,10 +196,11 @@ extension Repository {
         }
     }
 
-    /// True if some forgotten snapshot still has all that it had. Throws `CorruptionError` if a snapshot or the index
-    /// needs a newer program, and `StoreError`.
+    /// True if some forgotten snapshot still has all its content.
+    ///
+    /// - Throws: `CorruptionError` if a snapshot or the index needs a newer program, and `StoreError`.
     public func canTakeAnyBack() throws -> Bool {
-        // What was removed last is the likeliest to be there.
+        // The snapshot that was forgotten last most likely has all its content.
         try forgottenSnapshots().reversed().contains { forgotten in
             let snapshot = forgotten.snapshot
             do {
@@ -203,7 +208,7 @@ extension Repository {
                 let kept = try unnamedPacks(of: snapshot)
                 return try !kept.packs.isEmpty && hasAll(snapshot, keeping: kept)
             } catch let error as CorruptionError where error.cause != .newerProgram {
-                // Repaired it may come back.
+                // A repair may make it whole again.
                 return true
             }
         }

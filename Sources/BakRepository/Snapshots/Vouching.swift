@@ -1,66 +1,70 @@
-// Vouching: what was called safe to delete is remembered in the repository, so that nobody, on whatever machine,
-// removes the snapshots that have it without being told.
+// Vouching: remembers in the repository which content was called safe to delete. So no program, on any machine, removes
+// the last snapshots that have this content without asking.
 //
-// A copy of a snapshot takes the vouches along, so that they hold where the original is no more.
+// Copying a snapshot also copies its vouches, so that they hold where the original is no more.
 //
-// Always holds: a vouch is durable before anything is called safe; one is deleted only after others say all that it
-// said of content which a snapshot still has, and after the rest is noted as given up: it counts again when a snapshot
-// is taken back. Each is there twice, under two names, and one of them is enough: a vouch that is damaged or gone would
-// let go what people rely on. One of which nothing can be read may be about any snapshot.
+// Always holds:
+// - A vouch is durable before the program calls anything safe.
+// - A vouch is deleted only after other vouches name all its content that snapshots still have, and after the rest is
+//   noted as given up. Content that was given up counts again when a snapshot with it is taken back.
+// - Each vouch is stored twice, under two names, and one copy is enough. If both were lost, a prune could delete
+//   content that people rely on.
+// - A vouch of which no copy can be read may be about any snapshot.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Content that was called safe and that no snapshot would have any more.
+/// A file that was called safe and whose content no snapshot would have any more.
 public struct EndangeredFile: Equatable, Sendable {
-    /// A path where it was seen.
+    /// A path at which it was seen.
     public var path: [UInt8]
     /// When it was called safe.
     public var time: Timestamp
-    /// The snapshot that has it.
+    /// The snapshot that has its content.
     public var snapshot: ID128
     fileprivate var content: ID128
 }
 
-/// A vouch of which no copy can be read: what it says is not known.
+/// A vouch of which no copy can be read, so that its content is unknown.
 public struct UnreadableVouch: Sendable {
     /// What is wrong with it.
     public var error: CorruptionError
-    /// Whether something that is no object is in its place.
+    /// True if an obstruction is in its place.
     public var isObstructed: Bool
-    /// What is there of it and can be deleted.
+    /// Its objects, which can be deleted.
     var objects: [ObjectKey]
 }
 
-/// The vouches that are there.
+/// The vouches in the repository.
 struct StoredVouches {
     var readable: [Vouch] = []
     var unreadable: [UnreadableVouch] = []
 }
 
-/// What becomes of vouches when only some snapshots stay.
+/// What happens to vouches if only some snapshots stay.
 public struct VouchOutlook: Sendable {
-    /// What would be in no snapshot any more, by path.
+    /// The files whose content no snapshot would have any more, by path.
     public internal(set) var endangered: [EndangeredFile] = []
-    /// Vouches that cannot be read: they may be about any snapshot.
+    /// The vouches that cannot be read. They may be about any snapshot.
     public internal(set) var unreadable: [UnreadableVouch] = []
-    /// Vouches whose snapshot does not stay.
+    /// The vouches whose snapshot does not stay.
     var outdated: [Vouch] = []
-    /// What of them other snapshots have.
+    /// The files of these vouches whose content other snapshots have.
     var moved: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
-    /// What of them none has.
+    /// The files of these vouches whose content no other snapshot has.
     var givenUp: [(snapshot: ID128, origin: RecordOrigin, files: [Vouch.File])] = []
 
-    /// Nothing was called safe.
+    /// Makes the outlook of a repository without vouches.
     public init() {}
 }
 
 extension Repository {
-    /// Remembers that files were called safe because of a snapshot. What is remembered already is not repeated, so that
-    /// the same question asked again stores nothing. On return it is durable. Throws `CorruptionError` if another
-    /// object has a vouch's name, and `StoreError`.
+    /// Remembers that files were called safe because of a snapshot. Files that are remembered already are not stored
+    /// again, so repeating a question stores nothing. On return the vouches are durable.
+    ///
+    /// - Throws: `CorruptionError` if another object has a vouch's name, and `StoreError`.
     public func vouch(for files: [ID128: [Vouch.File]], _ origin: RecordOrigin) throws {
         var known: [ID128: Set<ID128>] = [:]
         for vouch in try vouches().readable where files[vouch.snapshot] != nil {
@@ -90,14 +94,15 @@ extension Repository {
     }
 
     private func delete(_ vouch: ID128) throws {
-        // What else is in the place of one stays.
+        // An obstruction in its place stays.
         for key in [ObjectNames.vouchSpare(vouch), ObjectNames.vouch(vouch)] where store.has(key) {
             try store.delete(key)
         }
     }
 
-    /// Whether anything was called safe to delete that is remembered. Throws `StoreError` if the vouches cannot be
-    /// listed.
+    /// True if the repository has vouches.
+    ///
+    /// - Throws: `StoreError` if the vouches cannot be listed.
     public func hasVouches() throws -> Bool {
         let listing = try store.listWithObstructions(ObjectNames.vouched)
         return (listing.objects.map(\.key) + listing.obstructions.map(\.key)).contains {
@@ -105,13 +110,14 @@ extension Repository {
         }
     }
 
-    /// The fingerprints of what was called safe to delete, as far as the vouches can be read. Throws `StoreError` if
-    /// they cannot be listed or read.
+    /// Returns the fingerprints of content that was called safe to delete, as far as vouches can be read.
+    ///
+    /// - Throws: `StoreError` if the vouches cannot be listed or read.
     public func vouchedContent() throws -> [ID128] {
         try vouches().readable.flatMap { $0.files.map(\.content) }
     }
 
-    /// Every vouch, each by one of its two copies, and those that cannot be read.
+    /// Returns every vouch, read from one of its two copies, and those that cannot be read.
     func vouches() throws -> StoredVouches {
         let listing = try store.listWithObstructions(ObjectNames.vouched)
         let objects = Set(listing.objects.map(\.key))
@@ -135,7 +141,7 @@ extension Repository {
                 let key = obstruction.key.description
                 faults.insert(CorruptionError(object: key, offset: 0, reason: "\(obstruction)"), at: 0)
             }
-            // Else another program has just put others in its place, or dropped it.
+            // If there is no fault either, another program has just replaced or dropped the vouch.
             guard let error = faults.first else { continue }
             vouches.unreadable.append(
                 UnreadableVouch(
@@ -144,7 +150,7 @@ extension Repository {
         return vouches
     }
 
-    /// What was given up.
+    /// Returns the vouches of content that was given up.
     func givenUp() throws -> (readable: [Vouch], unreadable: [CorruptionError]) {
         var vouches: (readable: [Vouch], unreadable: [CorruptionError]) = ([], [])
         for info in try store.list(ObjectNames.vouched) {
@@ -167,7 +173,7 @@ extension Repository {
         return nil
     }
 
-    /// What is wrong with copies of vouches whose other copy can be read.
+    /// Returns the faults of copies whose other copy can be read.
     func damagedCopies() throws -> [CorruptionError] {
         var faults: [CorruptionError] = []
         for vouch in try vouches().readable {
@@ -178,9 +184,10 @@ extension Repository {
         return faults
     }
 
-    /// Makes up for copies of vouches that are missing or damaged, where the other one can be read. Throws
-    /// `CorruptionError` if another object has a copy's name, and `StoreError` unless the store is full or the name
-    /// obstructed.
+    /// Renews missing and damaged copies of vouches if the other copy can be read.
+    ///
+    /// - Throws: `CorruptionError` if another object has a copy's name, and `StoreError` unless the store is full or
+    ///   the name obstructed.
     public func renewVouches() throws {
         for vouch in try vouches().readable {
             for key in [ObjectNames.vouch(vouch.id), ObjectNames.vouchSpare(vouch.id)] {
@@ -198,8 +205,10 @@ extension Repository {
         }
     }
 
-    /// Drops vouches that cannot be read, when somebody has said that what they are about may be lost. What a newer
-    /// program can read stays. Throws `StoreError` if one cannot be deleted.
+    /// Drops vouches that cannot be read, after the user has agreed that their content may be lost. A vouch that a
+    /// newer program can read stays.
+    ///
+    /// - Throws: `StoreError` if one cannot be deleted.
     public func drop(_ vouches: [UnreadableVouch]) throws {
         for vouch in vouches where vouch.error.cause != .newerProgram {
             for key in vouch.objects { try store.delete(key) }
@@ -213,9 +222,10 @@ extension Repository {
         }
     }
 
-    /// What of all that was called safe would be in no complete snapshot if only those of `staying` stayed. Lists of
-    /// files are read only when a snapshot does not stay that something relies on. Throws `CorruptionError` if the
-    /// index is damaged, and `StoreError`.
+    /// Returns which vouched content no complete snapshot would have if only those of `staying` stayed. It reads
+    /// manifests only if a vouch relies on a snapshot that does not stay.
+    ///
+    /// - Throws: `CorruptionError` if the index is damaged, and `StoreError`.
     public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {
         let vouches = try vouches()
         var outlook = try outlook(of: vouches.readable, ifOnly: staying)
@@ -255,8 +265,8 @@ extension Repository {
         return outlook
     }
 
-    /// Names the snapshots that have files now: one that was committed again has another id than when they were called
-    /// safe.
+    /// Updates the files' snapshots. If a snapshot was committed again since the files were called safe, it has another
+    /// id.
     private func find(
         _ files: inout [EndangeredFile], notIn staying: Set<ID128>, _ search: inout ContentSearch
     ) throws {
@@ -270,8 +280,10 @@ extension Repository {
         }
     }
 
-    /// What was called safe and what of these snapshots has it, for copies of them to vouch for; and what is wrong with
-    /// vouches that cannot be read. Throws `CorruptionError` if the index is damaged, and `StoreError`.
+    /// Returns the files that were called safe and that these snapshots have, so that copies of the snapshots can vouch
+    /// for them. It also returns the faults of vouches that cannot be read.
+    ///
+    /// - Throws: `CorruptionError` if the index is damaged, and `StoreError`.
     public func vouches(
         carriedBy snapshots: [CommitRecord]
     ) throws -> (
@@ -286,9 +298,11 @@ extension Repository {
         )
     }
 
-    /// Takes over an outlook whose snapshots have been removed: what other snapshots have relies on those from now on,
-    /// and what none has is given up. Where the store is full all of it stays, and is asked about again. Throws
-    /// `CorruptionError` if another object has a vouch's name, and `StoreError` unless the store is full.
+    /// Updates the vouches after the snapshots of an outlook were removed. Content that other snapshots have relies on
+    /// those from now on; content that no snapshot has is given up. If the store is full, all vouches stay, and the
+    /// program asks about them again.
+    ///
+    /// - Throws: `CorruptionError` if another object has a vouch's name, and `StoreError` unless the store is full.
     public func settle(_ outlook: VouchOutlook) throws {
         do {
             for (snapshot, origin, files) in outlook.moved { try vouch(for: [snapshot: files], origin) }
@@ -303,11 +317,12 @@ extension Repository {
         for vouch in outlook.outdated { try delete(vouch.id) }
     }
 
-    // MARK: What was given up
+    // MARK: Given-up content
 
-    /// Takes snapshots back by `takeBack`; what was given up and is in a snapshot after that counts again. Stopped in
-    /// between, all of it counts, so that too much is asked about and nothing too little. Throws what `takeBack`
-    /// throws, `CorruptionError` if the index is damaged, and `StoreError`.
+    /// Takes snapshots back with `takeBack`. Content that was given up counts again if a snapshot has it then. If the
+    /// program stops in between, all of it counts: it then asks too often, never too seldom.
+    ///
+    /// - Throws: the errors of `takeBack`, `CorruptionError` if the index is damaged, and `StoreError`.
     public func recallingVouches<Value>(_ takeBack: () throws -> Value) throws -> Value {
         let recalled = try givenUp().readable
         for vouch in recalled {
@@ -319,8 +334,9 @@ extension Repository {
         return value
     }
 
-    /// Drops what was given up once no removed snapshot can be taken back any more. Throws as `canTakeAnyBack` does,
-    /// and `StoreError`.
+    /// Drops the vouches of given-up content if no forgotten snapshot can be taken back any more.
+    ///
+    /// - Throws: as `canTakeAnyBack` does, and `StoreError`.
     public func dropGivenUpVouches() throws {
         let keys = try store.list(ObjectNames.vouched).map(\.key).filter {
             ObjectNames.givenUp(in: $0) != nil
@@ -330,22 +346,23 @@ extension Repository {
     }
 }
 
-/// Looks for content in snapshots. A segment that two of them share is read once. For one thread.
+/// Searches snapshots for content. It reads a segment that two snapshots share only once. For one thread.
 private struct ContentSearch {
-    /// What has not been found.
+    /// The fingerprints that have not been found.
     private(set) var wanted: Set<ID128>
-    /// The snapshot in which the rest was.
+    /// The snapshot that has each fingerprint that was found.
     private(set) var found: [ID128: ID128] = [:]
     private let reader: SegmentReader
-    /// Segments that have been read, each with the one that came before it: a file may go over a boundary.
+    /// The segments that have been read, each after its predecessor, because a file may continue from one into the
+    /// next.
     private var seen: Set<[ID128]> = []
-    /// Of the content of the last file that was read, as far as it has been.
+    /// The fingerprint of the last file, as far as it has been read.
     private var content: ContentFingerprint?
 
     init(_ wanted: Set<ID128>, _ reader: SegmentReader) { (self.wanted, self.reader) = (wanted, reader) }
 
-    /// Looks into one snapshot. What cannot be read of it proves nothing: a file that a damaged segment has the rest of
-    /// is not found.
+    /// Searches one snapshot. Its unreadable parts prove nothing: a file that continues in a damaged segment is not
+    /// found.
     mutating func look(into snapshot: CommitRecord) throws {
         guard let segments = try passingDamage({ try reader.root(snapshot.root).segments }) else { return }
         let steps = segments.indices.map { place in
@@ -353,7 +370,7 @@ private struct ContentSearch {
         }
         content = nil
         for place in segments.indices {
-            // The last file of a segment that is left out must not go on in one that is not.
+            // A known segment is read again if the next one is unknown, because its last file may continue there.
             let isKnown = seen.contains(steps[place])
             if isKnown, place + 1 == segments.count || seen.contains(steps[place + 1]) {
                 content = nil

@@ -1,6 +1,6 @@
-// WholeMarkers: forget markers that this machine has found whole. A snapshot that was forgotten stays so, whatever
-// becomes of its marker; so each marker is opened once to list snapshots. What a prune deletes it does not decide by
-// this.
+// WholeMarkers: the forget markers that this machine has found whole. A forgotten snapshot stays forgotten whatever
+// happens to its marker, so listing snapshots opens each marker only once. A prune does not rely on this file to
+// delete.
 //
 //   magic "bakmark\0" 8 | version 4 | zero 4 | repository id 16 | ids, sorted | XXH3-128 of it all 16
 
@@ -9,14 +9,14 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// The markers of this copy of the repository, in a file of the cache.
+/// The markers of this copy of the repository, as a file of the cache.
 struct WholeMarkers {
     static let cacheName = "marked"
 
     private let repository: Repository
     private(set) var ids: Set<ID128> = []
 
-    /// Reads the file. Whatever is wrong with it only costs reading.
+    /// Reads the file. A missing or damaged file only costs opening the markers again.
     init(_ repository: Repository) {
         self.repository = repository
         ids =
@@ -30,7 +30,7 @@ struct WholeMarkers {
 
     private var name: String { repository.cacheNameHere(Self.cacheName) }
 
-    /// Writes the file anew. A cache that cannot be written only costs time.
+    /// Replaces the file. A failure only costs time later.
     func replace(with ids: Set<ID128>) {
         guard ids != self.ids else { return }
         repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
@@ -44,7 +44,7 @@ struct WholeMarkers {
 }
 
 extension Repository {
-    /// The snapshots that have a forget marker, each with what is wrong with it; nil where it opened, now or before.
+    /// Returns the snapshots that have a forget marker, each with the marker's fault; nil if it opened, now or before.
     func forgetMarkers() throws -> [ID128: CorruptionError?] {
         let named = try forgotten()
         guard !named.isEmpty else { return [:] }
@@ -57,14 +57,14 @@ extension Repository {
                 markers.updateValue(fault, forKey: id)
                 if fault == nil { whole.insert(id) }
             } catch let error as StoreError where error.kind == .notFound {
-                // Another one is about to take its place.
+                // Another marker is about to take its place.
             }
         }
         known.replace(with: whole)
         return markers
     }
 
-    /// Opens a marker again when snapshots are next listed.
+    /// Makes the next listing open the markers of these snapshots again.
     func distrustMarkers(of snapshots: Set<ID128>) {
         let known = WholeMarkers(self)
         known.replace(with: known.ids.subtracting(snapshots))
