@@ -1,12 +1,11 @@
-// Check: finds and names damage. It trusts nothing but the store: the index is read anew, every pack that
-// it names is compared with its own footer, and every manifest with the index.
+// Check: finds and names damage. It trusts nothing but the store. It reads the index anew, compares every pack that the
+// index names with the pack's footer, and compares every manifest with the index.
 //
-// A collection beside it moves and deletes packs and segments. So what is found wrong with them is held back until
-// all have been looked at, and told only when no collection was decided meanwhile; else they are looked at again.
-// From then on what is missing is missing, unless its snapshot was forgotten.
+// A collection may move and delete packs and segments while a check runs. So the check holds back damage of objects
+// until it has looked at all of them. It reports the damage only if no collection was decided meanwhile; otherwise it
+// looks again. After that, a missing object is really missing, unless its snapshot was forgotten.
 //
-// Memory: the index table is mapped; what grows are some dozens of bytes for each pack and each distinct
-// manifest segment, and the lists of what is damaged.
+// Besides the mapped index table, it needs some dozens of bytes a pack and a manifest segment, and lists of damage.
 
 import BakCore
 import BakFormat
@@ -24,26 +23,25 @@ public final class RepositoryCheck {
     private var damage = DamagedBlobs()
     private var told: Set<String> = []
     private var faultyObjects: [CorruptionError.Cause: Set<String>] = [:]
-    /// What was found and is not told yet.
+    /// The findings that are not reported yet.
     private var held: [CheckEvent] = []
-    /// When packs had been read before this check, and with what it has read itself.
+    /// The read log before this check. `log` adds what this check has read.
     private var firstLog = ReadLog()
     private var log = ReadLog()
-    /// The packs that it has read and found whole.
+    /// The packs that this check has read and found whole.
     private var readPacks: Set<ID128> = []
-    /// How often collections may get in the way.
+    /// How often a collection may interfere before the check gives up.
     private static let attempts = 100
-    /// Packs with damage that the index must explain are explained together, in one pass over the index for
-    /// so many of their blobs.
+    /// The most blobs in one pass over the index that tells which blobs of damaged packs are lost.
     private static let blobsPerPass = 1 << 20
 
     /// Prepares a check.
     ///
     /// - Parameters:
-    ///   - workerCount: how many packs are read at once.
-    ///   - maximumSeconds: when reading packs must end, in seconds from now; the rest of the check is always done.
-    ///   - onEvent: told what is found, from any thread.
-    ///   - stop: polled; when it is given the check ends early.
+    ///   - workerCount: the number of packs to read at once.
+    ///   - maximumSeconds: when to stop reading packs, in seconds from now. The rest of the check is always done.
+    ///   - onEvent: receives the findings, from any thread.
+    ///   - stop: polled; once it is requested, the check ends early.
     public init(
         _ repository: Repository, depth: CheckDepth, workerCount: Int, maximumSeconds: UInt64? = nil,
         onEvent: @escaping @Sendable (CheckEvent) -> Void,
@@ -58,7 +56,9 @@ public final class RepositoryCheck {
         self.stop = stop
     }
 
-    /// Checks. Throws only when the store itself cannot be listed or read.
+    /// Checks the repository.
+    ///
+    /// - Throws: `StoreError`, and `RepositoryError.keepsChanging` if collections interfere in every attempt.
     public func run() throws -> CheckReport {
         firstLog = ReadLog(repository)
         log = firstLog
@@ -82,12 +82,12 @@ public final class RepositoryCheck {
         throw RepositoryError.keepsChanging(location: repository.store.location)
     }
 
-    /// Tells what was found wrong with objects and looks for what it affects.
+    /// Reports the damage of objects, then looks for snapshots and files that it affects.
     private func conclude(_ list: SnapshotList, _ index: BlobIndex) throws -> CheckReport {
         tellHeld()
         onEvent(.step("manifests"))
         try checkManifests(list.readable, index)
-        // What is missing may lie whole in a pack that the index does not name.
+        // Missing blobs may lie whole in a pack that the index does not name.
         if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0,
             !report.repairs.contains(.index), wouldFind()
         {
@@ -102,38 +102,38 @@ public final class RepositoryCheck {
             }
         }
         if report.repairs == [.snapshots] { lookAhead() }
-        // Another repair may bring them back; if it does not, the next check says so.
+        // Another repair may bring these snapshots back. If it does not, the next check reports them.
         if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
         report.wasInterrupted = stop.isRequested
         return report
     }
 
-    /// Finds out by a dry run whether a repair of the index would find anything.
+    /// True if a dry run shows that a repair of the index would find blobs.
     private func wouldFind() -> Bool {
         var request = RepairRequest(host: "", program: "")
         request.isDryRun = true
         let repair = RepairIndex(repository, request, onEvent: { _ in }, stop: stop)
-        // Where that cannot be told, it is left to the repair to say so.
+        // If the dry run fails, the repair itself will say what is wrong.
         guard let found = try? repair.run() else { return true }
         return found.foundBlobs > 0 || found.salvagedBlobs > 0
     }
 
-    /// Finds out by a dry run whether there is anything left to do for a repair of snapshots. From those of which it
-    /// made others before, and which have got nothing back since, it makes nothing.
+    /// Finds by a dry run what a repair of snapshots can still do. It does nothing for a snapshot that it replaced
+    /// before and that has got nothing back since.
     private func lookAhead() {
         var request = RepairRequest(host: "", program: "")
         request.isDryRun = true
         let outcomes = RepairOutcomes()
         let repair = RepairSnapshots(
             repository, request, onEvent: outcomes.note, stop: stop)
-        // Where that cannot be told, it is left to the repair to say so.
+        // If the dry run fails, the repair itself will say what is wrong.
         guard (try? repair.run()) != nil, !stop.isRequested else { return }
         let known = Set(report.hopelessSnapshots)
         report.hopelessSnapshots += outcomes.hopeless.subtracting(known).sorted()
         if !outcomes.isOfUse { report.repairs = [] }
     }
 
-    /// Looks at everything but what manifests say.
+    /// Checks everything except the content of manifests.
     private func checkObjects() throws -> (SnapshotList, BlobIndex) {
         onEvent(.step("snapshots"))
         var obstructions = try Obstructions(repository.store)
@@ -158,7 +158,7 @@ public final class RepositoryCheck {
         obstructions.add(census.obstructions)
         checkListing(census, obstructions)
         try checkPacks(census, index)
-        // What is missed has been told of.
+        // Obstructions in the place of missing objects are reported already.
         for found in obstructions.others
         where faultyObjects[.damage]?.contains(found.key.description) != true {
             report.harmlessObjects += 1
@@ -185,7 +185,7 @@ public final class RepositoryCheck {
         }
     }
 
-    /// Damage that only shows when manifests are read: of a pack that is not read as a whole.
+    /// Notes damage that only shows when manifests are read, because the check does not read that pack as a whole.
     private func noteManifestDamage(_ error: CorruptionError) {
         guard faultyObjects[error.cause]?.contains(error.object) != true else { return }
         note(error)
@@ -205,17 +205,17 @@ public final class RepositoryCheck {
         let (readable, unreadable) = (list.readable, list.unreadable)
         try checkSpares()
         report.snapshots = readable.count + unreadable.count
-        // Their markers are checked with the others.
+        // Snapshots in doubt are left out: the check of forget markers reports them.
         for snapshot in unreadable where !snapshot.isDoubtful {
             if let error = snapshot.error as? CorruptionError {
-                // What is in its place has been told of, and what it hides shows when that is moved away.
+                // The obstruction is reported already. Damage behind it shows after the user has moved it away.
                 if snapshot.isObstructed, snapshot.spare == nil { continue }
                 if !snapshot.isObstructed { note(error) }
                 if error.needsNewerProgram { continue }
             }
             report.affectedSnapshots += 1
             report.unlistedSnapshots += 1
-            // Damage of the record is told of above.
+            // Damage of the record itself is noted above.
             let why = snapshot.error is CorruptionError ? "" : ": \(snapshot.error)"
             let what = snapshot.isMissing ? "is missing" : "cannot be read\(why)"
             held.append(.affectedSnapshot(snapshot: snapshot.id, reason: "its commit record \(what)"))
@@ -223,7 +223,7 @@ public final class RepositoryCheck {
         let segments = Set(try repository.store.list(ObjectNames.index).map(\.key))
         let round = try repository.collectionRounds().decided
         let superseded = try repository.supersededSessions(by: round)
-        // A decision that cannot be read is damage of its own, and says no more which segments it stands for.
+        // A decision that cannot be read is damage of its own. Then it is unknown which segments it supersedes.
         let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
         for record in readable
         where record.hasIndex && !segments.contains(ObjectNames.indexSegment(record.id)) {
@@ -240,12 +240,12 @@ public final class RepositoryCheck {
                 if error.cause == .damage { error.reason += "; prune removes it" }
                 note(error)
             } catch let error as StoreError where error.kind == .notFound {
-                // Decided meanwhile, and removed.
+                // The session was decided meanwhile, and its record removed.
             }
         }
     }
 
-    /// Spares that cannot be used. Nothing is lost with them.
+    /// Notes spares that cannot be used. They are harmless, because nothing is lost with them.
     private func checkSpares() throws {
         for id in try repository.spares().keys.sorted() {
             do {
@@ -257,12 +257,12 @@ public final class RepositoryCheck {
                 }
                 noteHarmless(error, "repair snapshots makes it anew")
             } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
-                // A prune has removed it, or something else is in its place.
+                // A prune has removed the spare, or an obstruction is in its place.
             }
         }
     }
 
-    /// Segments that are not trusted are told of, not counted as damage: a prune removes them.
+    /// Notes segments that are not trusted. They are no damage: a prune removes them.
     private func noteUnusedSegments(_ index: BlobIndex) throws {
         let trusted = index.trusted
         let used = Set(trusted.keys.values)
@@ -282,7 +282,7 @@ public final class RepositoryCheck {
         }
     }
 
-    /// The records of forgotten snapshots and of collections.
+    /// Checks forget markers and the records of collections.
     private func checkCollections() throws {
         for info in try repository.store.list(ObjectNames.forgotten) {
             guard let id = ObjectNames.id(in: info.key) else {
@@ -323,13 +323,13 @@ public final class RepositoryCheck {
         }
     }
 
-    /// The key slots: one that is damaged opens no more, though the password be right.
+    /// Checks the key slots. A damaged slot does not open, even with the right password.
     private func checkKeySlots() throws {
         guard repository.isEncrypted else { return }
         try KeySlots(repository.store, repository: repository.config.id).unreadable.forEach { note($0.error) }
     }
 
-    /// What was called safe to delete.
+    /// Checks the vouches.
     private func checkVouches() throws {
         for vouch in try repository.vouches().unreadable {
             guard !vouch.isObstructed else {
@@ -355,7 +355,7 @@ public final class RepositoryCheck {
 
     // MARK: Packs
 
-    /// Compares the index's packs with the listing.
+    /// Compares the packs in the index with the listing.
     private func checkListing(_ census: PackCensus, _ obstructions: Obstructions) {
         report.packs = census.packs.count
         (report.unusedPacks, report.unusedBytes) = census.unnamed
@@ -373,14 +373,14 @@ public final class RepositoryCheck {
             guard size != pack.indexed.size else { continue }
             note(name, "it has \(size) bytes, the index says \(pack.indexed.size)")
             report.repairs.insert(.packs)
-            // Without reading it, what lies before the end of a cut pack cannot be told from the rest.
+            // Unless the pack is read, it is unknown which blobs before the end of a cut pack are whole.
             if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {
                 damage.packs.insert(pack.id)
             }
         }
     }
 
-    /// Verifies the chosen packs as a whole and of the others what says what they hold.
+    /// Verifies the chosen packs as a whole, and the headers and footers of the others.
     private func checkPacks(_ census: PackCensus, _ index: BlobIndex) throws {
         var chosen = census.choose(depth, firstLog)
         let done = chosen.filter { readPacks.contains($0.id) }
@@ -407,7 +407,7 @@ public final class RepositoryCheck {
         }
         var unexplained: [CountedPack] = []
         for (pack, found, wasRead) in run.faulty {
-            // An earlier check may have found it whole.
+            // An earlier check may have found the pack whole.
             if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes.add(pack.indexed.size) }
             for reason in found.words {
                 note(ObjectNames.pack(pack.id).description, reason, found.cause ?? .damage)
@@ -423,7 +423,7 @@ public final class RepositoryCheck {
         try verifyIndexed(unexplained, index)
     }
 
-    /// Finds the blobs that cannot be read in packs whose footers do not say.
+    /// Finds the unreadable blobs in packs whose footers cannot tell.
     private func verifyIndexed(_ packs: [CountedPack], _ index: BlobIndex) throws {
         let stop = stop
         let verifier = PackVerifier(repository, index, stop: stop)
@@ -461,7 +461,7 @@ public final class RepositoryCheck {
             report.affectedSnapshots += 1
             report.affectedFiles += found.files
             report.lacksContent = true
-            // Where nothing of its list of files can be read a repair makes nothing of it.
+            // If no part of the manifest can be read, a repair cannot make anything of it.
             if found.failure == nil || found.isPartlyReadable {
                 report.repairs.insert(.snapshots)
             } else {
@@ -476,11 +476,11 @@ public final class RepositoryCheck {
     }
 }
 
-/// What a repair would come to. Told by one thread.
+/// The outcome of a dry run of a repair. One thread reports to it.
 private final class RepairOutcomes: @unchecked Sendable {
-    /// Whether it would bring back or make anything.
+    /// True if the repair would bring back or make anything.
     private(set) var isOfUse = false
-    /// The snapshots of which it would bring back no more than is there.
+    /// The snapshots of which the repair would bring back no more than there is.
     private(set) var hopeless: Set<ID128> = []
 
     func note(_ event: RepairEvent) {
@@ -495,6 +495,6 @@ private final class RepairOutcomes: @unchecked Sendable {
 }
 
 extension PackFindings {
-    /// What makes up for it.
+    /// The repairs for these findings.
     fileprivate var repairs: Set<Repair> { isContradicted ? [.index, .packs] : [.packs] }
 }

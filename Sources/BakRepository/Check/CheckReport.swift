@@ -1,32 +1,33 @@
-// What a check is asked to read, what it finds, and how it tells.
+// CheckReport: the depth of a check, its events and its report.
 
 import BakCore
 import BakFormat
 
 /// How much a check reads.
 public enum CheckDepth: Sendable, Equatable {
-    /// Listings, every index segment and manifest, every pack's header and footer. What an earlier check found damaged
-    /// is read as a whole.
+    /// Listings, every index segment and manifest, and every pack's header and footer. Packs that an earlier check
+    /// found damaged are read as a whole.
     case structure
-    /// That, and every byte of the chosen packs, those first that have not been read for longest.
+    /// All of `structure`, and every byte of the chosen packs. The packs that have not been read for longest come
+    /// first.
     case readData(PackSubset)
 
-    /// That, and every byte of every pack.
+    /// All of `structure`, and every byte of every pack.
     public static let readData = CheckDepth.readData(.all)
 }
 
-/// Which packs are read as a whole.
+/// The packs to read as a whole.
 public enum PackSubset: Sendable, Equatable {
     /// Every pack.
     case all
-    /// The n-th of so many parts of about one size. A pack always falls into the same part.
+    /// One of several parts of about equal size, counted from 1. A pack always belongs to the same part.
     case part(Int, of: Int)
-    /// So many hundredths of the bytes of all packs.
+    /// Packs with this percentage of the bytes of all packs.
     case percent(Double)
-    /// Packs of so many bytes together, one pack at least.
+    /// Packs with this many bytes together, but at least one pack.
     case bytes(UInt64)
 
-    /// Reads `2/5`, `10%` or a size; nil for anything else.
+    /// Parses `2/5`, `10%` or a size; nil for anything else.
     public init?(_ text: String) {
         if let slash = text.firstIndex(of: "/") {
             guard let number = Int(text[..<slash]), let parts = Int(text[text.index(after: slash)...]),
@@ -51,109 +52,108 @@ public enum CheckEvent: Sendable {
     case step(String)
     /// An object is damaged or missing.
     case damage(object: String, reason: String)
-    /// The medium does not give an object's bytes.
+    /// The medium refuses to return an object's bytes.
     case unreadable(object: String, reason: String)
-    /// An object was made by a newer program, which alone can check it.
+    /// A newer program made an object, and only such a program can check it.
     case unsupported(object: String, reason: String)
     /// A file of a snapshot cannot be restored as it was.
     case affectedFile(snapshot: ID128, path: [UInt8], reason: String)
-    /// A snapshot cannot be read, or not as a whole.
+    /// A snapshot cannot be read, or only in part.
     case affectedSnapshot(snapshot: ID128, reason: String)
-    /// An object is damaged, and nothing that is needed is lost by it.
+    /// An object is damaged, but nothing that is needed is lost with it.
     case harmless(object: String, reason: String)
-    /// Something is there that nothing refers to; it does no harm.
+    /// Nothing refers to an object; it does no harm.
     case unused(object: String, reason: String)
-    /// So many of so many bytes of packs have been verified.
+    /// The bytes of packs verified so far, and the bytes to verify in total.
     case progress(doneBytes: UInt64, totalBytes: UInt64)
 }
 
-/// What would make up for what a check found, in the order in which it is to be done.
+/// The repairs that a check can advise, in the order in which to run them.
 public enum Repair: String, Sendable, CaseIterable {
-    /// The index does not say what the packs hold.
+    /// For an index that does not name all blobs of its packs.
     case index
-    /// Packs are damaged or missing.
+    /// For damaged or missing packs.
     case packs
-    /// Snapshots have lost content.
+    /// For snapshots that have lost content.
     case snapshots
 }
 
-/// What a check looked at and found.
+/// The extent and the findings of a check.
 public struct CheckReport: Sendable, Equatable {
-    /// Snapshots looked at.
+    /// The number of snapshots checked.
     public var snapshots = 0
-    /// Packs that the index names.
+    /// The number of packs that the index names.
     public var packs = 0
     /// Their bytes.
     public var packBytes: UInt64 = 0
-    /// Blobs in them.
+    /// The number of blobs in them.
     public var blobs = 0
-    /// Packs read and verified.
+    /// The number of packs read and verified.
     public var verifiedPacks = 0
-    /// Bytes of packs read and verified.
+    /// The bytes of packs read and verified.
     public var verifiedBytes: UInt64 = 0
-    /// Whether the time given was over before all chosen packs had been read.
+    /// True if the time ran out before all chosen packs had been read.
     public var ranOutOfTime = false
-    /// Bytes of packs that this machine has read and found whole, in this check or an earlier one.
+    /// The bytes of packs that this machine has read and found whole, in this check or an earlier one.
     public var everReadBytes: UInt64 = 0
-    /// Bytes of packs that this check has read and not found whole.
+    /// The bytes of packs that this check has read and found damaged.
     public var faultyReadBytes: UInt64 = 0
-    /// Bytes of packs that are missing.
+    /// The bytes of packs that are missing.
     public var missingBytes: UInt64 = 0
-    /// Since when it has read what is whole; nil when it has read none.
+    /// The oldest of the times at which this machine read the packs that are whole; nil if it has read none.
     public var readSince: Timestamp?
-    /// Packs that nothing refers to, left by interrupted runs or given up by a repair.
+    /// The number of packs that nothing refers to. Interrupted runs left them, or a repair gave them up.
     public var unusedPacks = 0
     /// Their bytes.
     public var unusedBytes: UInt64 = 0
-    /// Damaged or missing objects.
+    /// The number of damaged or missing objects.
     public var damagedObjects = 0
-    /// Objects that the medium does not give, beside the damaged ones.
+    /// The number of further objects that the medium refuses to return.
     public var unreadableObjects = 0
-    /// Whether the system does not let this user read some of them: what a repair would make of that is not known.
+    /// True if the system does not let this user read some of them. Then it is unknown what a repair could do.
     public var hasRefused = false
-    /// Objects made by a newer program.
+    /// The number of objects that a newer program made.
     public var unsupportedObjects = 0
-    /// Damaged objects by which nothing is lost, beside those above.
+    /// The number of further damaged objects with which nothing is lost.
     public var harmlessObjects = 0
-    /// Files that cannot be restored as they were, counted in each snapshot that has them.
+    /// The number of files that cannot be restored as they were, counted in each snapshot that has them.
     public var affectedFiles = 0
-    /// Snapshots that have such files or cannot be read.
+    /// The number of snapshots that have such files or cannot be read.
     public var affectedSnapshots = 0
-    /// Those of which the list of files cannot be read as a whole, so that not all affected files are counted.
+    /// The number of these whose manifest cannot be read as a whole, so that not all affected files are counted.
     public var unlistedSnapshots = 0
-    /// Whether snapshots lack content or lists of files, which the next backup stores again if the sources still have
-    /// it.
+    /// True if snapshots lack content or manifests. The next backup stores these again if the sources still have them.
     public var lacksContent = false
-    /// Things in the place of objects that keep a snapshot from being known, forgotten or pruned. They count as damaged
-    /// objects.
+    /// The number of obstructions that keep the program from listing, forgetting or pruning a snapshot. They count as
+    /// damaged objects.
     public var obstructions = 0
-    /// Snapshots whose forget marker does not open. These count as damaged objects.
+    /// The snapshots whose forget marker does not open. The markers count as damaged objects.
     public var damagedMarkers: [ID128] = []
-    /// Vouches of which no copy can be read. They count as damaged objects.
+    /// The number of vouches of which no copy can be read. They count as damaged objects.
     public var damagedVouches = 0
-    /// Those of which a repair can bring back nothing, or no more than it has.
+    /// The affected snapshots of which a repair can bring back nothing, or no more than there is.
     public var hopelessSnapshots: [ID128] = []
-    /// What makes up for it.
+    /// The repairs that would help.
     public var repairs: Set<Repair> = []
-    /// Whether the user ended it before its end.
+    /// True if the user ended the check early.
     public var wasInterrupted = false
 
     /// Makes an empty report.
     public init() {}
 
-    /// Whether every byte of every pack that is there has been read by this check.
+    /// True if this check has read every byte of every pack that is there.
     public var hasReadAll: Bool { verifiedBytes >= packBytes - min(packBytes, missingBytes) }
 
-    /// What makes up for it, in the order in which it is to be done.
+    /// The repairs that would help, in the order in which to run them.
     public var repairsInOrder: [Repair] { Repair.allCases.filter(repairs.contains) }
 
-    /// Whether nothing is wrong.
+    /// True if the check found nothing wrong.
     public var isClean: Bool {
         damagedObjects == 0 && unreadableObjects == 0 && affectedFiles == 0 && affectedSnapshots == 0
     }
 }
 
-/// What cannot be read: whole packs, and single blobs.
+/// The packs and the single blobs that cannot be read.
 struct DamagedBlobs {
     var packs: Set<ID128> = []
     var blobs: Set<BlobLocation> = []

@@ -1,24 +1,24 @@
-// KeylessCheck: what of an encrypted repository can be checked without its key: that every object is as it was stored.
-// Checksums are over ciphertext. Whether all is there that snapshots need, nobody can say without the key.
+// KeylessCheck: checks an encrypted repository without its key. It shows whether every object is as it was stored,
+// because checksums cover the ciphertext. It cannot show whether all objects that snapshots need are there.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// What a check without the key looked at and found.
+/// The extent and the findings of a check without the key.
 public struct KeylessReport: Sendable, Equatable {
-    /// Objects beside packs.
+    /// The number of objects other than packs.
     public var objects = 0
-    /// Packs.
+    /// The number of packs.
     public var packs = 0
     /// Their bytes.
     public var packBytes: UInt64 = 0
-    /// Bytes of packs that were read and compared with their checksums.
+    /// The bytes of packs that were read and compared with their checksums.
     public var verifiedBytes: UInt64 = 0
-    /// Objects that are damaged or in the wrong place.
+    /// The number of objects that are damaged or in the wrong place.
     public var damagedObjects = 0
-    /// Whether the user ended it before its end.
+    /// True if the user ended the check early.
     public var wasInterrupted = false
 }
 
@@ -32,7 +32,7 @@ public final class KeylessCheck {
     private var report = KeylessReport()
     private let buffer = ScratchBuffer()
 
-    /// Prepares a check; `readsData` says whether every byte of packs is read.
+    /// Prepares a check. With `readsData`, it reads every byte of packs.
     public init(
         _ store: any ObjectStore, readsData: Bool, onEvent: @escaping (CheckEvent) -> Void,
         stop: StopSignal = .never
@@ -43,8 +43,10 @@ public final class KeylessCheck {
         self.stop = stop
     }
 
-    /// Checks. Throws when the store cannot be listed or read, and when the configuration is damaged or says
-    /// that the repository is not encrypted.
+    /// Checks the repository, which must be encrypted.
+    ///
+    /// - Throws: `StoreError` if the store cannot be listed or read, and the errors of `Repository.identity(of:)` if
+    ///   the configuration cannot be used.
     public func run() throws -> KeylessReport {
         method = try Repository.identity(of: store).method
         precondition(method != .none)
@@ -54,7 +56,7 @@ public final class KeylessCheck {
                 throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)")
             }
         }
-        // Before the snapshots are listed: a session that has put a spare has put its record.
+        // The spares are listed before the snapshots: a session that has put a spare has put its record.
         let spares = try ids(in: ObjectNames.spares)
         let folders: [(String, Set<ObjectKind>)] = [
             (ObjectNames.keys, [.keySlot]), (ObjectNames.sessions, [.session]),
@@ -102,7 +104,8 @@ public final class KeylessCheck {
         }
     }
 
-    /// The id that an object's header must have, by its name; nil when it is no object of the format.
+    /// Returns the id that an object's header must have according to the object's name; nil if it is no object of the
+    /// format.
     private func id(in key: ObjectKey) -> ID128? {
         if let round = ObjectNames.round(in: key) { return ID128(high: 0, low: round.number) }
         return ObjectNames.baseSegment(in: key)?.id ?? ObjectNames.givenUp(in: key) ?? ObjectNames.anyVouch(

@@ -1,51 +1,50 @@
-// ManifestChecker: finds the files of each snapshot that refer to blobs which are missing or damaged. A
-// segment that several snapshots share is looked at once, unless something is wrong in it.
+// ManifestChecker: finds the files of each snapshot that refer to missing or damaged blobs. A segment that several
+// snapshots share is checked once, unless something is wrong in it.
 //
-// What is kept of a segment are a few numbers and its last path: a file's extents may go over from one segment to the
-// next, so they say what the segment has of the file at its start and at its end. Other names are read again when they
-// are needed.
+// A file's extents may continue from one segment to the next. So the checker keeps, for each segment, the numbers about
+// the extents at its start and at its end, and its last path. It reads other names again when it needs them.
 
 import BakCore
 import BakFormat
 
-/// What a snapshot lacks.
+/// What a snapshot has lost.
 struct ManifestFindings {
-    /// How many files are affected.
+    /// The number of affected files.
     var files = 0
-    /// Why its list of files cannot be read as a whole, if it cannot.
+    /// Why the manifest cannot be read as a whole; nil if it can.
     var failure: String?
-    /// What is damaged of that list.
+    /// The damage of the manifest.
     var damage: [CorruptionError] = []
-    /// Whether any part of that list can be read.
+    /// True if some part of the manifest can be read.
     var isPartlyReadable = false
 
-    /// Whether it lacks nothing.
+    /// True if the snapshot has lost nothing.
     var isClean: Bool { files == 0 && failure == nil }
 
-    /// The same, for who would give up what it lacks: throws what another user can read.
+    /// The same, for a caller that would give up what is lost. Throws if another user could read it.
     func isCleanForAll() throws(CorruptionError) -> Bool {
         if let refused = damage.first(where: \.isRefused) { throw refused }
         return isClean
     }
 }
 
-/// Checks manifests against the index and what is known to be damaged. For one thread.
+/// Checks manifests against the index and known damage. For one thread.
 final class ManifestChecker {
-    /// What a segment says, apart from the segments around it.
+    /// The summary of a segment, without its neighbours.
     private struct Summary {
-        /// Bytes of the extents before its first entry, and how many these are.
+        /// The bytes and the number of the extents before its first entry.
         var leadingBytes: UInt64 = 0
         var leadingExtents = 0
         var recordCount = 0
-        /// Whether it has an entry, and the size of the last one with what there is of its content.
+        /// True if it has an entry. The next fields are the last entry's size, and the bytes and extents found.
         var hasEntry = false
         var lastSizeBytes: UInt64 = 0
         var lastFoundBytes: UInt64 = 0
         var lastExtents = 0
-        /// The path of the last entry, and whether that is a folder.
+        /// The path of the last entry. `endsWithFolder` is true if that entry is a folder.
         var lastPath: [UInt8] = []
         var endsWithFolder = false
-        /// Whether every file of it has its chunks, and it could be read.
+        /// True if the segment could be read and all its files have their chunks.
         var isClean = true
 
         mutating func add(_ bytes: UInt64, _ extents: Int) {
@@ -59,7 +58,7 @@ final class ManifestChecker {
         }
     }
 
-    /// A file whose extents may go on in the next segment.
+    /// A file whose extents may continue in the next segment.
     private struct OpenFile {
         var segment: ManifestSegmentReference
         var sizeBytes: UInt64
@@ -73,17 +72,17 @@ final class ManifestChecker {
     private let reader: SegmentReader
     private let onFile: (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
     private var catalog = SegmentCatalog()
-    /// What the segments of the catalogue say, by their numbers; nil of one that has not been read.
+    /// The summaries of the catalogue's segments, by their numbers; nil for a segment that has not been read.
     private var summaries: [Summary?] = []
-    /// The snapshot that is looked at, and the file that was told of last.
+    /// The snapshot being checked. `lastPath` is the file that was reported last.
     private var snapshot = ID128.zero
     private var place = 0
     private var lastPath: [UInt8]?
     private var findings = ManifestFindings()
-    /// The round of the index when the snapshot was last found to be wanted still.
+    /// The round of the index at which the snapshot was last found not to be forgotten.
     private var wantedRound: UInt64?
 
-    /// Makes a checker; `onFile` is told of files that cannot be restored as they were.
+    /// Makes a checker; `onFile` receives the files that cannot be restored as they were.
     init(
         _ repository: Repository, _ index: BlobIndex, _ damage: DamagedBlobs,
         onFile: @escaping (_ snapshot: ID128, _ path: [UInt8], _ reason: String) -> Void
@@ -95,8 +94,8 @@ final class ManifestChecker {
         reader = SegmentReader(repository, index)
     }
 
-    /// Checks a snapshot's manifest. One that has been forgotten lacks nothing: a collection may take it apart.
-    /// Throws when the store fails.
+    /// Checks a snapshot's manifest. A forgotten snapshot counts as clean, because a collection may delete its content.
+    /// Throws if the store fails.
     func check(_ snapshot: CommitRecord) throws -> ManifestFindings {
         (self.snapshot, lastPath, findings, wantedRound) = (snapshot.id, nil, ManifestFindings(), nil)
         place += 1
@@ -106,11 +105,11 @@ final class ManifestChecker {
         } catch is SnapshotForgotten { return ManifestFindings() }
     }
 
-    /// Something was found wrong in a snapshot that is not wanted any more.
+    /// The error that ends the check of a forgotten snapshot in which something is wrong.
     private struct SnapshotForgotten: Error {}
 
-    /// Throws when the snapshot has been forgotten. Whatever the index has lost since a round that found it there
-    /// was decided without it.
+    /// Throws if the snapshot has been forgotten. If it was there at an earlier round of the index, everything that the
+    /// index has lost since then was decided without it.
     private func expectWanted() throws {
         let round = index.trusted.round
         guard wantedRound != round else { return }
@@ -118,7 +117,7 @@ final class ManifestChecker {
         wantedRound = round
     }
 
-    /// Tells of affected files; returns why not all of them can be told.
+    /// Reports affected files. Returns why not all of them could be found; nil if they could.
     private func failure(of snapshot: CommitRecord) throws -> String? {
         do {
             return try checkFiles(of: snapshot)
@@ -163,9 +162,9 @@ final class ManifestChecker {
         return failure
     }
 
-    /// Why a segment cannot come where it does, as a reader would say.
+    /// Returns why a segment cannot come where it does, as a reader would report it.
     private func misplaced(_ segment: ManifestSegmentReference, after before: Summary?) throws -> String? {
-        // A segment that begins with extents has the path of the file that they belong to.
+        // A segment that begins with extents has the path of the file to which they belong.
         guard let before, segment.firstPath != before.lastPath else { return nil }
         let isInOrder = PathOrder.precedes(before.lastPath, segment.firstPath)
         guard
@@ -205,7 +204,7 @@ final class ManifestChecker {
         "it has \(found) bytes of chunks for a size of \(size)"
     }
 
-    /// What a segment says; its files are told of when something is wrong with them.
+    /// Returns a segment's summary, and reports its affected files.
     private func check(_ reference: ManifestSegmentReference) throws -> (Summary, failure: String?) {
         let number = catalog.note(reference, of: place)
         if number == summaries.count { summaries.append(nil) }
@@ -250,7 +249,8 @@ final class ManifestChecker {
                 summary.hasEntry = true
                 summary.lastSizeBytes = fields.stat.size
                 summary.endsWithFolder = fields.stat.type == .directory
-                // Inline content was compared with the size when it was decoded; what is no file has none.
+                // Inline content was compared with the size when it was decoded, and other types of entries have no
+                // content.
                 (summary.lastFoundBytes, summary.lastExtents) = (fields.hasExtents ? 0 : fields.stat.size, 0)
             }
             if kind == .continuation || decoder.fields.hasExtents {

@@ -1,16 +1,16 @@
-// PackCensus: every pack that the index or the store names, with what a check must know of it. It is what of a
-// check grows with the repository: some dozens of bytes for each pack.
+// PackCensus: every pack that the index or the store names, with the facts that a check needs. Its memory grows with
+// the repository: some dozens of bytes for each pack.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A pack as the index and the store know it.
+/// A pack in the index and in the store.
 struct CountedPack: Sendable {
     var indexed: IndexedPack
-    /// The size in the listing; nil when the pack is not there.
+    /// The size in the listing; nil if the pack is missing.
     var storedBytes: UInt64?
-    /// How many blobs the index says it has.
+    /// The number of its blobs in the index.
     var blobCount = 0
 
     var id: ID128 { indexed.id }
@@ -18,14 +18,14 @@ struct CountedPack: Sendable {
 
 /// The packs of a repository.
 struct PackCensus: Sendable {
-    /// Those that the index names, sorted by id.
+    /// The packs that the index names, sorted by id.
     private(set) var packs: [CountedPack] = []
-    /// How many others are in the store, and their bytes.
+    /// The number and the bytes of other packs in the store.
     private(set) var unnamed: (packs: Int, bytes: UInt64) = (0, 0)
-    /// What has the name of a pack and is none.
+    /// The obstructions under packs' names.
     private(set) var obstructions: [Obstruction] = []
 
-    /// Counts. `onStray` is told of objects among the packs that are none.
+    /// Takes the census. `onStray` receives objects in the packs' folders that are no packs.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
         try store.listPackFolders { objects, others in
@@ -50,7 +50,7 @@ struct PackCensus: Sendable {
         }
     }
 
-    /// Where a pack stands among those that the index names.
+    /// Returns a pack's place in `packs`; nil if the index does not name it.
     func place(of id: ID128) -> Int? {
         var low = 0
         var high = packs.count
@@ -61,8 +61,9 @@ struct PackCensus: Sendable {
         return low < packs.count && packs[low].id == id ? low : nil
     }
 
-    /// The packs that a check reads: those that an earlier one found damaged, lest anybody be told that all is well
-    /// because they were not looked at again, and those of its subset that have not been read for longest.
+    /// Returns the packs to read. Packs that an earlier check found damaged come first, so that this check cannot call
+    /// the repository whole without reading them. Then come packs of the subset, beginning with those that have not
+    /// been read for longest.
     func choose(_ depth: CheckDepth, _ log: ReadLog) -> [CountedPack] {
         let present = packs.filter { $0.storedBytes != nil }
         let damaged = present.filter { log.damaged.contains($0.id) }
@@ -86,7 +87,7 @@ struct PackCensus: Sendable {
         switch subset {
         case .all, .part: return present
         case .percent(let percent):
-            // A share of at most 100 % of sizes that the store has listed fits.
+            // The conversion cannot overflow: it is at most 100 % of sizes that the store has listed.
             bytes = UInt64(Double(present.total(\.indexed.size)) * percent / 100)
         case .bytes(let wanted): bytes = wanted
         }

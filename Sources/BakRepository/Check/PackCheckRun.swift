@@ -1,9 +1,9 @@
-// PackCheckRun: the threads of a check that verify packs, and what they found out together.
+// PackCheckRun: the threads of a check that verify packs, and their common findings.
 
 import BakCore
 import BakFormat
 
-/// One pass over packs. Its results may be read when `verify` has returned.
+/// One pass over packs. Its results may be read after `verify` has returned.
 final class PackCheckRun: @unchecked Sendable {
     private let repository: Repository
     private let index: BlobIndex
@@ -13,21 +13,21 @@ final class PackCheckRun: @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
     private var logWrittenAt: UInt64
-    /// The log is written again after so many nanoseconds of reading, for the case that nobody lets the check end.
+    /// The time of reading after which the log is written again, in case the check is killed.
     private static let logIntervalNanoseconds: UInt64 = 60_000_000_000
 
-    /// What has been read, with what earlier checks have.
+    /// The read log: the entries of earlier checks and of this one.
     private(set) var log: ReadLog
-    /// Packs with something wrong, and whether all of them was to be read.
+    /// The packs with something wrong; `wasRead` is true if the whole pack was to be read.
     private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
-    /// What ended the pass.
+    /// The error that ended the pass.
     private(set) var failure: (any Error)?
-    /// Packs that were read as a whole and have nothing wrong.
+    /// The packs that were read as a whole and are whole.
     private(set) var wholePacks: [ID128] = []
-    /// Packs that were read as a whole, and their bytes.
+    /// The number and the bytes of packs that were read as a whole.
     private(set) var verifiedPacks = 0
     private(set) var verifiedBytes: UInt64 = 0
-    /// Whether a pack that was to be read was not, because time was over.
+    /// True if the time ran out before all chosen packs were read.
     private(set) var ranOutOfTime = false
 
     init(
@@ -45,8 +45,8 @@ final class PackCheckRun: @unchecked Sendable {
         logWrittenAt = repository.time.monotonicNanoseconds()
     }
 
-    /// Verifies packs in their order, reading all of those that are marked so while the deadline, in monotonic
-    /// nanoseconds, is not over.
+    /// Verifies packs in the given order. It reads all of those with `readsData`, until the deadline in monotonic
+    /// nanoseconds.
     func verify(_ packs: [(CountedPack, readsData: Bool)], deadline: UInt64?, workerCount: Int) {
         let queue = BoundedQueue<(CountedPack, readsData: Bool)>(capacity: max(1, packs.count))
         for pack in packs { queue.push(pack) }
@@ -77,7 +77,7 @@ final class PackCheckRun: @unchecked Sendable {
     }
 
     private func note(_ found: PackFindings, _ pack: CountedPack, wasRead: Bool, isLate: Bool) {
-        // What an interruption has cut short says nothing of the pack.
+        // An interrupted read says nothing about the pack.
         let isWhole = wasRead && !stop.isRequested
         monitor.locked {
             ranOutOfTime = ranOutOfTime || isLate

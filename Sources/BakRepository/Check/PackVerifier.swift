@@ -1,29 +1,29 @@
-// PackVerifier: compares a pack with its own footer and with the index, and its blobs with their ids. A pack is
-// read from its beginning to its end, a stretch at a time, so that memory does not grow with its size.
+// PackVerifier: compares a pack with its footer and with the index, and its blobs with their ids. It reads a pack from
+// beginning to end in pieces, so that memory does not grow with the pack's size.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// What is wrong with a pack.
+/// The findings about a pack.
 struct PackFindings {
-    /// In words; the first few when there is much.
+    /// The faults in words; only the first few if there are many.
     private(set) var reasons: [String] = []
-    /// Blobs of it that cannot be read.
+    /// The blobs of the pack that cannot be read.
     var badBlobs: Set<BlobLocation> = []
-    /// Its own footer cannot say which blobs are whole: `verifyIndexed` can.
+    /// True if the footer cannot tell which blobs are whole. `verifyIndexed` can.
     var needsIndex = false
-    /// What kind of fault it is; the worst of them.
+    /// The cause of the worst fault.
     private(set) var cause: CorruptionError.Cause?
-    /// True if all that is wrong is that the system does not let this user read it.
+    /// True if the only fault is that the system does not let this user read the pack.
     private(set) var isRefused = false
-    /// The index and the footer, which is whole, disagree: either may be wrong.
+    /// True if the index contradicts the footer, which is whole. Either may be wrong.
     var isContradicted = false
     private var reasonsLeftOut = 0
     private static let mostReasons = 10
 
-    /// Whether nothing is wrong.
+    /// True if nothing is wrong.
     var isClean: Bool { reasons.isEmpty }
 
     mutating func add(_ reason: String, _ cause: CorruptionError.Cause = .damage) {
@@ -38,7 +38,7 @@ struct PackFindings {
         isRefused = error.isRefused && !isOther
     }
 
-    /// All that is to be said.
+    /// All faults in words, with the number of those left out.
     var words: [String] {
         reasonsLeftOut > 0 ? reasons + ["and \(reasonsLeftOut) more blobs of it"] : reasons
     }
@@ -52,10 +52,10 @@ final class PackVerifier {
     private let reader: BlobReader
     private let stop: StopSignal
     private let onRead: (_ bytes: Int) -> Void
-    /// All of a pack is wanted, whatever lies between its blobs.
+    /// Reads whole packs, whatever lies between the blobs.
     private static let planner = RangePlanner(gapBytes: .max)
 
-    /// Makes a verifier; `onRead` is told how many bytes have been read and verified.
+    /// Makes a verifier; `onRead` receives the number of bytes read and verified.
     init(
         _ repository: Repository, _ index: BlobIndex, stop: StopSignal = .never,
         onRead: @escaping (_ bytes: Int) -> Void = { _ in }
@@ -67,8 +67,8 @@ final class PackVerifier {
         reader = BlobReader(repository)
     }
 
-    /// Verifies a pack by its footer, and every blob of it when `readsData`. Bytes beyond the size that the index
-    /// knows are not read. Throws when the store fails.
+    /// Verifies a pack by its footer, and with `readsData` also every blob. It does not read bytes beyond the size in
+    /// the index. Throws if the store fails.
     func verify(_ pack: CountedPack, readsData: Bool) throws -> PackFindings {
         var findings = PackFindings()
         let size = Int(min(pack.storedBytes ?? 0, pack.indexed.size))
@@ -92,7 +92,7 @@ final class PackVerifier {
         return findings
     }
 
-    /// Decodes the blobs that the index has in a pack, sorted by offset; returns those that cannot be read.
+    /// Decodes a pack's blobs by the index, whose entries are sorted by offset. Returns the blobs that cannot be read.
     func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<BlobLocation> {
         var bad: Set<BlobLocation> = []
         for entry in entries where !stop.isRequested {
@@ -126,7 +126,7 @@ final class PackVerifier {
         return blobs
     }
 
-    /// Compares with their checksums the bytes of a sealed pack that are neither blobs nor footer.
+    /// Verifies the checksums of those bytes of a sealed pack that are neither blobs nor footer.
     private func verifyPadding(of pack: IndexedPack, size: Int) throws {
         guard repository.isEncrypted else { return }
         func read(_ range: Range<Int>) throws -> [UInt8] { Array(try self.read(pack.id, range)) }
@@ -144,7 +144,8 @@ final class PackVerifier {
         return UnsafeRawBufferPointer(bytes)
     }
 
-    /// Whether each blob that the index has here is in the footer; others the index may have elsewhere.
+    /// True if the footer lists every blob that the index has in this pack. The footer may list more, which the index
+    /// has elsewhere.
     private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
         var matching = 0
         for blob in blobs {

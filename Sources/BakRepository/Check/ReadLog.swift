@@ -1,17 +1,19 @@
-// ReadLog: when this machine last read each pack and found it whole, and which it found damaged when it read them last.
-// It lets a check go on where an earlier one ended, say how much has been read since when, and read again what was
-// damaged. It lies in the cache: without it a check begins anew. Each copy of a repository has its own: one that was
-// read says nothing of another's disk.
+// ReadLog: when this machine last read each pack and found it whole, and which packs it found damaged at the last
+// reading. With it, a check continues where an earlier one ended, reports how much has been read since when, and reads
+// damaged packs again. The log lies in the cache; without it a check starts anew. Each copy of a repository has its own
+// log, because reading one copy says nothing about another's disk.
 //
-//   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | rows 8, sorted by id | XXH3-64 of the rows 8 row pack
-//   id 16 | seconds since 1970, or -1 if it was never found whole 8 | 1 if it was found damaged since, else 0 8
+//   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | number of rows 8 | XXH3-64 of the rows 8 | row *
+//   row: pack id 16 | seconds since 1970 8 | 1 if the pack was found damaged since, else 0 8
+//
+// The rows are sorted by pack id. A pack that was never found whole has -1 for the seconds.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// The packs that have been read, with the time of each.
+/// The packs that this machine has read, with the time of each.
 struct ReadLog: Equatable {
     static let cacheName = "read-log"
     private static let headBytes = CacheHeader.byteCount + 16
@@ -20,14 +22,14 @@ struct ReadLog: Equatable {
 
     /// When each pack was last found whole, in seconds since 1970.
     private(set) var seconds: [ID128: Int64] = [:]
-    /// What was read and not found whole, and has not been found whole since.
+    /// The packs that were found damaged and not found whole since.
     private(set) var damaged: Set<ID128> = []
 
     private static func header(_ repository: ID128) -> CacheHeader {
         CacheHeader(magic: 0x7364_6165_726b_6162 /* "bakreads" */, version: 2, repository: repository)
     }
 
-    /// Starts with none.
+    /// Makes an empty log.
     init() {}
 
     /// Notes that a pack has been read and is whole.
@@ -39,17 +41,17 @@ struct ReadLog: Equatable {
     /// Notes that a pack has been read and is not whole.
     mutating func noteDamage(_ pack: ID128) { damaged.insert(pack) }
 
-    /// Forgets what is no pack any more.
+    /// Forgets packs that are no longer there.
     mutating func keep(_ isPack: (ID128) -> Bool) {
         seconds = seconds.filter { isPack($0.key) }
         damaged = damaged.filter(isPack)
     }
 
-    /// Reads the log; an empty one when there is none, or none that is whole.
+    /// Reads the log. A missing or damaged log counts as empty.
     init(_ repository: Repository) {
         let bytes = repository.cache.read(repository.cacheNameHere(Self.cacheName)) ?? []
         bytes.withUnsafeBytes { decode($0, repository.config.id) }
-        // What a clock dated that was ahead would be read last, for years.
+        // Times in the future come from a clock that was wrong. Their packs would be read last, for years.
         let now = repository.time.now().seconds
         seconds = seconds.filter { $0.value <= now }
     }
@@ -74,7 +76,7 @@ struct ReadLog: Equatable {
         } catch { (seconds, damaged) = ([:], []) }
     }
 
-    /// Writes the log. A cache that cannot be written costs only what it would have spared.
+    /// Writes the log. A failure is ignored: without the log, a later check only reads more.
     func write(for repository: Repository) {
         let packs = damaged.union(seconds.keys).sorted()
         var rows = ByteWriter(reservingCapacity: packs.count * Self.rowBytes)
@@ -95,8 +97,10 @@ struct ReadLog: Equatable {
 }
 
 extension Repository {
-    /// The packs that a check from here found damaged when it read them last, and that the index still names: whoever
-    /// stores counts on what they have. Throws `CorruptionError` or `StoreError` if the index cannot be read.
+    /// Returns the packs that a check by this machine found damaged at the last reading and that the index still names,
+    /// so that sessions rely on them.
+    ///
+    /// - Throws: `CorruptionError` or `StoreError` if the index cannot be read.
     public func packsFoundDamaged() throws -> [ID128] {
         let damaged = ReadLog(self).damaged
         if damaged.isEmpty { return [] }
