@@ -1,28 +1,28 @@
-// BaseIndex: the index as it is once a collection has decided, written as segments for its decision to name.
-// Each segment is a range of ids and names a blob once. A blob is named where it was copied to, else in a pack that
-// stays. Where several copies of it are needed, since nobody can tell which is whole, there is a layer of segments
-// for each of them.
+// BaseIndex: writes the index as it is after a collection has decided, in segments that the decision names. Each
+// segment covers a range of ids and names a blob once: in its new pack if it was copied, else in a pack that stays. If
+// several copies of a blob are needed, because it is unknown which one is whole, each copy is in a layer of segments of
+// its own.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Writes a base. For one thread.
+/// Writes the segments of a base. For one thread.
 struct BaseIndex {
     private let repository: Repository
     private let round: UInt64
     private let packs: [IndexedPack]
-    /// Where large segments wait for `finish`.
+    /// The large segments, staged until `finish` publishes them.
     private let batch: any StagedBatch
     private var layers: [Layer] = []
 
-    /// Starts the base of a round; entries refer to `packs` by their places.
+    /// Starts the base of a round. Entries refer to `packs` by index.
     init(_ repository: Repository, round: UInt64, packs: [IndexedPack]) {
         (self.repository, self.round, self.packs) = (repository, round, packs)
         batch = repository.store.makeBatch(of: nil)
     }
 
-    /// Adds the copies of a blob; ids increase strictly.
+    /// Adds the copies of a blob. Ids must increase strictly.
     mutating func append(_ copies: [IndexEntry]) throws {
         for (layer, copy) in copies.enumerated() { try append(copy, to: layer) }
     }
@@ -35,7 +35,7 @@ struct BaseIndex {
         try layers[layer].append(copy)
     }
 
-    /// Makes it durable and visible; returns its segments.
+    /// Makes the base durable and visible. Returns its segments' ids.
     mutating func finish() throws -> [ID128] {
         for layer in layers.indices { try layers[layer].finish() }
         let segments = layers.flatMap(\.segments)
@@ -43,7 +43,7 @@ struct BaseIndex {
         return segments
     }
 
-    /// Writes what `sorted` holds apart from deleted packs, with what was copied in its new place.
+    /// Writes the entries of `sorted` that lie outside deleted packs, and the copied blobs in their new places.
     static func write(
         _ sorted: SortedIndex, live: LiveBlobs, choice: CopyChoice, without deleted: Set<ID128>,
         packs newPacks: [IndexedPack], copies: [CopiedBlob], round: UInt64, _ repository: Repository,
@@ -70,7 +70,7 @@ struct BaseIndex {
                 return
             }
             let needed = choice.needed(entries)
-            // Cannot be; and if it were, nothing is decided.
+            // This cannot happen. If it did, nothing would be decided.
             if needed.contains(where: { isDeleted[Int($0.pack)] }) {
                 throw MissingBlobError(id: entries[0].id)
             }
@@ -90,9 +90,9 @@ private struct Layer {
     private var entries: [IndexEntry] = []
     /// The ids of the segments written so far.
     private(set) var segments: [ID128] = []
-    /// A segment has at most this many entries.
+    /// The largest number of entries in a segment.
     private static let entriesPerSegment = 1 << 20
-    /// A segment of at most so many bytes is put at once.
+    /// A segment of at most this many bytes is put at once instead of staged.
     private static let smallBytes = 256 << 10
 
     init(_ repository: Repository, _ batch: any StagedBatch, round: UInt64, packs: [IndexedPack]) {
@@ -102,7 +102,7 @@ private struct Layer {
         self.packs = packs
     }
 
-    /// Adds an entry; ids increase strictly.
+    /// Adds an entry. Ids must increase strictly.
     mutating func append(_ entry: IndexEntry) throws {
         if entries.count == Self.entriesPerSegment { try writeSegment() }
         entries.append(entry)
@@ -118,7 +118,7 @@ private struct Layer {
         let key = ObjectNames.baseSegment(round, segment.session)
         let bytes = segment.encode(repository.context)
         if bytes.count <= Self.smallBytes {
-            // A full store can give up its reserve for one that is small.
+            // A full store can use its reserve for a small segment.
             try repository.store.putUnderFreshName(key, bytes, fromReserve: true)
         } else {
             try bytes.withUnsafeBytes { try batch.stage(key, $0) }
@@ -127,6 +127,6 @@ private struct Layer {
         entries.removeAll(keepingCapacity: true)
     }
 
-    /// Writes what is left of the layer.
+    /// Writes the last segment of the layer.
     mutating func finish() throws { if !entries.isEmpty { try writeSegment() } }
 }

@@ -1,6 +1,6 @@
-// CollectionRound: a round from its plan to its decision. Between the two every session that began before the plan
-// is decided; those that begin later know the plan and count on nothing that it condemns. So what the second mark
-// finds is all that can be needed of the condemned packs, and stays so.
+// CollectionRound: takes a round from its plan to its decision. In between, every session that began before the plan
+// gets decided. A session that begins later knows the plan and relies on nothing that it condemns. So the second mark
+// finds every blob in the condemned packs that is or will be needed.
 
 import BakCore
 import BakFormat
@@ -8,18 +8,18 @@ import BakStorage
 
 /// Carries out one plan. For one thread.
 struct CollectionRound {
-    /// What became of a round.
+    /// The outcome of a round.
     struct Outcome {
         var decision: CollectionDecision
-        /// Whether the decision is this program's.
+        /// True if this program made the decision.
         var isOwn = true
-        /// What nothing refers to in packs that stay.
+        /// The unused bytes in packs that stay; nil if this program did not count them.
         var unusedBytes: UInt64?
         var rewrittenPacks = 0
         var copiedBytes: UInt64 = 0
-        /// Packs in which something could not be read.
+        /// The packs in which something could not be read.
         var damaged: Set<ID128> = []
-        /// Whether packs stay that should have been rewritten.
+        /// True if some packs stay that should have been rewritten.
         var isPartial = false
     }
 
@@ -34,8 +34,8 @@ struct CollectionRound {
     let onEvent: (PruneEvent) -> Void
     let stop: StopSignal
 
-    /// Decides the round, or learns what was decided. `first` is a survey from before the plan. Nil when it was
-    /// stopped while it waited: the plan stays for the next prune.
+    /// Decides the round, or adopts another program's decision. `first` is a survey from before the plan. Returns nil
+    /// if it was stopped while it waited for sessions; the plan then stays for the next prune.
     func run(after first: Survey?) throws -> Outcome? {
         if try isDecided() { return try adopted() }
         do {
@@ -43,7 +43,7 @@ struct CollectionRound {
         } catch let error as PruneStopped {
             throw error
         } catch {
-            // What another program decided and deleted is missing here.
+            // If another program has decided, objects that it deleted are missing here.
             guard try isDecided() else { throw error }
             return try adopted()
         }
@@ -57,7 +57,7 @@ struct CollectionRound {
         let known = milestones.inside(["\(plan) \(limits)"])
         if !faults.noWait, try !watch.settle(known.inside([first?.knowledge ?? ""])) { return nil }
         known.reached("settled", [first?.knowledge ?? ""])
-        // Packs first: what is not among them now nobody else may bring back.
+        // The packs are listed first: no other program may bring back a pack that is missing now.
         let stored = try repository.listPacks()
         let survey =
             if let first, try first.isCurrent(repository) {
@@ -100,8 +100,8 @@ struct CollectionRound {
             return outcome
         }
         if faults.noDecisionRecord { return outcome }
-        // Another program's decision holds. The packs that this one wrote count nowhere and are left for the next
-        // round: a pack is deleted by a decision that names it and in no other way.
+        // The other program's decision holds. Packs that this program wrote do not count and stay until the next round,
+        // because packs are deleted only by a decision that names them.
         var adopted = try adopted()
         adopted.damaged = outcome.damaged
         return adopted
@@ -111,7 +111,7 @@ struct CollectionRound {
         Outcome(decision: try repository.collectionDecision(plan.number), isOwn: false)
     }
 
-    /// What is needed of each pack. Where a living blob has several copies, the one that is kept is read first.
+    /// Counts what is needed of each pack. If a living blob has several copies, it reads the copy to keep first.
     private func usage(_ survey: Survey, _ choice: inout CopyChoice, _ outcome: inout Outcome) throws
         -> PackUsage
     {
@@ -131,7 +131,8 @@ struct CollectionRound {
         return sound
     }
 
-    /// Copies what is needed of those condemned packs that are worth it; returns the packs that were copied whole.
+    /// Copies the needed blobs of condemned packs that are worth rewriting. Returns the packs that were copied as a
+    /// whole.
     private func copy(
         _ condemned: Set<ID128>, _ survey: Survey, _ usage: PackUsage, _ choice: CopyChoice,
         with copier: PackCopier, _ outcome: inout Outcome
@@ -185,5 +186,5 @@ struct CollectionRound {
     }
 }
 
-/// A prune was to end before it decided anything.
+/// The error that ends a prune before it has decided anything.
 struct PruneStopped: Error {}

@@ -1,35 +1,35 @@
-// CollectionState: what `gc/` says: the newest decision, and the plans that are not decided yet.
+// CollectionState: the newest decision in `gc/`, and the plans that are not decided yet.
 //
-// Rounds follow each other: plan n is put when decision n-1 is there. A listing may miss what appears while it
-// is made, so it can show a plan without the decision before it; whoever reads takes every plan beyond the
-// newest decision that it sees for open.
+// Rounds follow each other: plan n is put when decision n-1 is there. A listing may miss objects that appear while it
+// is made, so it can show a plan without the decision before it. A reader therefore takes every plan after the newest
+// decision that it sees as open.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// The state of a repository's collections at some moment.
+/// The state of a repository's collections at one moment.
 public struct CollectionState: Sendable {
-    /// Which rounds a listing shows.
+    /// The rounds in a listing.
     struct Rounds: Equatable, Sendable {
-        /// The newest decided round; 0 when there is none.
+        /// The newest decided round; 0 if there is none.
         var decided: UInt64 = 0
-        /// The planned rounds after that.
+        /// The later rounds that have a plan.
         var open: [UInt64] = []
     }
 
     let rounds: Rounds
     /// The newest decision.
     public let decision: CollectionDecision?
-    /// The plans that are not decided.
+    /// The plans that have no decision.
     public let openPlans: [CollectionPlan]
 
-    /// Packs that may be deleted at any time although they are in the index.
+    /// The packs that may be deleted at any time although the index names them.
     var condemned: Set<ID128> { Set(openPlans.flatMap(\.condemned)) }
 }
 
 extension CollectionState.Rounds {
-    /// The rounds that a listing shows.
+    /// Takes the rounds from a listing.
     init(_ listed: [ObjectKey]) {
         let keys = listed.compactMap { ObjectNames.round(in: $0) }
         let decided = keys.lazy.filter(\.isDecision).map(\.number).max() ?? 0
@@ -39,7 +39,9 @@ extension CollectionState.Rounds {
 }
 
 extension Repository {
-    /// Reads what `gc/` says. Throws `CorruptionError` if a plan or the newest decision is damaged, and `StoreError`.
+    /// Reads the newest decision and the open plans.
+    ///
+    /// - Throws: `CorruptionError` if one of them is damaged, and `StoreError`.
     public func collectionState() throws -> CollectionState {
         let rounds = try collectionRounds()
         return CollectionState(
@@ -53,8 +55,9 @@ extension Repository {
         CollectionState.Rounds(try store.list(ObjectNames.collections).map(\.key))
     }
 
-    /// Reads a round's plan. Throws `CorruptionError` if the plan is damaged, and `StoreError`: `.notFound` if there is
-    /// none.
+    /// Reads a round's plan.
+    ///
+    /// - Throws: `CorruptionError` if the plan is damaged, and `StoreError`: `.notFound` if there is none.
     public func collectionPlan(_ number: UInt64) throws -> CollectionPlan {
         let key = ObjectNames.plan(number)
         let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)
@@ -63,8 +66,9 @@ extension Repository {
         }
     }
 
-    /// Reads a round's decision. Throws `CorruptionError` if the decision is damaged, and `StoreError`: `.notFound` if
-    /// there is none.
+    /// Reads a round's decision.
+    ///
+    /// - Throws: `CorruptionError` if the decision is damaged, and `StoreError`: `.notFound` if there is none.
     public func collectionDecision(_ number: UInt64) throws -> CollectionDecision {
         let key = ObjectNames.decision(number)
         let bytes = try store.readWhole(key, upTo: FormatLimits.collectionBytes)

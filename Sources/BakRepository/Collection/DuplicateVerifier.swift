@@ -1,26 +1,26 @@
 // DuplicateVerifier: reads the copy that a collection would keep of each living blob that lies in several packs. The
-// decision lets go of the other copies, so the kept one must not turn out to be damaged afterwards.
+// decision drops the other copies, so the kept one must not turn out to be damaged later.
 //
-// Blobs have copies where backups stored the same at once; that is rare, and after the decision it is so no more.
+// Copies come from backups that stored the same content at the same time. They are rare, and the decision leaves one.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Verifies the choice among copies. For one thread.
+/// Verifies a choice among copies. For one thread.
 final class DuplicateVerifier {
     private let repository: Repository
     private let sorted: SortedIndex
     private let reader: BlobReader
     private let onVerified: (_ blobs: Int) throws -> Void
     private var blobs = 0
-    /// The first fault of each pack that has any, by the pack's place.
+    /// The first fault of each faulty pack, by the pack's place.
     private(set) var faults: [UInt32: CorruptionError] = [:]
-    /// So many blobs are looked at together, in the order in which they lie.
+    /// The number of blobs that are verified together, in the order in which they lie.
     private static let batch = 1 << 20
 
-    /// Prepares it; `onVerified` is told how many blobs are done and may throw to end it.
+    /// Prepares the verifier. `onVerified` receives the number of verified blobs and may throw to end the work.
     init(_ repository: Repository, _ sorted: SortedIndex, onVerified: @escaping (Int) throws -> Void) {
         self.repository = repository
         self.sorted = sorted
@@ -28,8 +28,8 @@ final class DuplicateVerifier {
         reader = BlobReader(repository)
     }
 
-    /// Reads what `choice` would keep of living blobs with several copies. Those that are damaged it leaves out, and
-    /// reads what it would keep then. Packs that are missing are faults too.
+    /// Reads the copies that `choice` would keep of living blobs with several copies. It drops damaged copies from the
+    /// choice and then reads the next best ones. Missing packs are faults, too.
     func verify(_ choice: inout CopyChoice, _ live: LiveBlobs) throws {
         var chosen: [IndexEntry] = []
         var missing: Set<UInt32> = []
@@ -45,7 +45,7 @@ final class DuplicateVerifier {
         for place in missing.sorted() where faults[place] == nil { try expectPack(place) }
     }
 
-    /// Verifies copies, and for each that is damaged the next of its blob.
+    /// Verifies copies, and for each damaged one the next copy of its blob.
     private func settle(_ copies: [IndexEntry], _ choice: inout CopyChoice) throws {
         var pending = copies
         while !pending.isEmpty {
@@ -70,7 +70,7 @@ final class DuplicateVerifier {
             pack: sorted.packs[Int(copy.pack)].id, offset: copy.offset, storedLength: copy.storedLength)
     }
 
-    /// Those of a request's blobs that cannot be read.
+    /// Returns the blobs of a request that cannot be read.
     private func damaged(_ request: PackRequest<IndexEntry>) throws -> [IndexEntry] {
         var damaged: [IndexEntry] = []
         let kind = sorted.packs[Int(request.items.first!.pack)].kind
@@ -84,7 +84,7 @@ final class DuplicateVerifier {
         return damaged
     }
 
-    /// Notes a pack that is not in the store. One that a session has published since the packs were listed is.
+    /// Notes that a pack is missing, unless a session has published it since the packs were listed.
     private func expectPack(_ place: UInt32) throws {
         let key = ObjectNames.pack(sorted.packs[Int(place)].id)
         do {

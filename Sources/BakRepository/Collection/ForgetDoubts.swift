@@ -1,8 +1,8 @@
-// ForgetDoubts: snapshots that a damaged marker forgets. They stay hidden, since a prune may have deleted what they
-// had; but nothing that is still there is deleted on the word of such a marker.
+// ForgetDoubts: forgotten snapshots whose marker is damaged. They stay hidden, because a prune may have deleted their
+// content. But a prune deletes nothing more because of such a marker.
 //
-// A marker has done its work when the root of its snapshot's list of files is in the index no more. This machine
-// remembers the roots, so that it need not read markers that have:
+// A marker has done its work when the index no longer has the root of its snapshot's manifest. This machine remembers
+// the roots, so that it need not read the markers of such snapshots again.
 //
 //   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | rows, sorted | XXH3-128 of it all 16
 //   row: snapshot id 16 | root id 16 | root's length 4 | zero 4
@@ -12,18 +12,18 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// A snapshot that is forgotten by a marker which cannot be read, while something of it is there or may be.
+/// A forgotten snapshot whose marker cannot be read, while some of its content is or may be there.
 public struct ForgetDoubt: Sendable {
     /// The snapshot's id.
     public let id: ID128
-    /// The snapshot; nil if its record cannot be read either, so that nobody knows what it had.
+    /// The snapshot's record; nil if that cannot be read either, so that its content is unknown.
     public let snapshot: CommitRecord?
     /// What is wrong with the marker.
     public let error: CorruptionError
 }
 
 extension Repository {
-    /// Those of the forgotten snapshots that are in doubt, in the order of their ids.
+    /// Returns the doubts about forgotten snapshots, in the order of their ids.
     func doubts(about forgotten: Set<ID128>, _ index: BlobIndex) throws -> [ForgetDoubt] {
         let known = ForgottenRoots(self)
         var roots = known.roots.filter { forgotten.contains($0.key) }
@@ -40,7 +40,7 @@ extension Repository {
         return doubts
     }
 
-    /// What is wrong with the marker of a forgotten snapshot; nil when it is whole.
+    /// Returns the fault of a forgotten snapshot's marker; nil if the marker is whole.
     func faultOfMarker(_ snapshot: ID128) throws -> CorruptionError? {
         do {
             try expectForgetMarker(snapshot)
@@ -48,7 +48,7 @@ extension Repository {
         } catch let error as CorruptionError { return error }
     }
 
-    /// The doubt that a damaged marker leaves; nil when nothing of its snapshot is there.
+    /// Returns the doubt that a damaged marker leaves; nil if the index does not have the snapshot's root.
     func doubt(about id: ID128, _ error: CorruptionError, _ index: BlobIndex) throws -> ForgetDoubt? {
         guard let snapshot = try recordOrSpare(id) else {
             var error = error
@@ -61,14 +61,14 @@ extension Repository {
     }
 }
 
-/// The roots of forgotten snapshots in this copy of the repository, in a file of the cache.
+/// The roots of forgotten snapshots in this copy of the repository, as a file of the cache.
 struct ForgottenRoots {
     static let cacheName = "forgotten"
 
     private let repository: Repository
     private(set) var roots: [ID128: BlobReference] = [:]
 
-    /// Reads the file. Whatever is wrong with it only costs reading.
+    /// Reads the file. A missing or damaged file only costs reading the markers again.
     init(_ repository: Repository) {
         self.repository = repository
         roots =
@@ -90,7 +90,7 @@ struct ForgottenRoots {
         return (id, BlobReference(id: root, length: length))
     }
 
-    /// Writes the file anew. A cache that cannot be written only costs time.
+    /// Replaces the file. A failure only costs time later.
     func replace(with roots: [ID128: BlobReference]) {
         repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
             for (id, root) in roots.sorted(by: { $0.key < $1.key }) {

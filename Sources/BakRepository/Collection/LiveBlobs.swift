@@ -1,32 +1,31 @@
-// LiveBlobs: which blobs of an index the snapshots refer to, a bit for each. Memory is an eighth of a byte for each
-// blob of the repository, and a few dozen bytes for each distinct manifest segment.
+// LiveBlobs: one bit for each blob of an index. The bit says whether a snapshot refers to the blob. The memory is an
+// eighth of a byte for each blob of the repository, and a few dozen bytes for each distinct manifest segment.
 
 import BakCore
 import BakFormat
 
-/// What the snapshots refer to, by the positions that stand for blobs in a sorted index.
+/// The blobs to which snapshots refer, by their positions in a sorted index.
 struct LiveBlobs {
     private var words: [UInt64]
-    /// How many blobs.
+    /// The number of blobs.
     private(set) var count = 0
 
-    /// None of an index of so many entries.
+    /// Makes an empty set for an index with this many entries.
     init(entries: Int) { words = Array(repeating: 0, count: (entries + 63) / 64) }
 
-    /// Whether the blob for which the position stands is referred to.
+    /// True if the blob at this position is in the set.
     func contains(_ position: Int) -> Bool { words[position / 64] >> UInt64(position % 64) & 1 == 1 }
 
-    /// Takes note that it is.
+    /// Adds the blob at this position.
     mutating func insert(_ position: Int) {
         let bit: UInt64 = 1 << UInt64(position % 64)
         if words[position / 64] & bit == 0 { count += 1 }
         words[position / 64] |= bit
     }
 
-    /// Marks everything that the snapshots with these roots refer to.
-    ///
-    /// Throws `MissingBlobError` when the index lacks some of it, and what reading manifests throws: whoever does
-    /// not know all that is referred to must not delete anything.
+    /// Adds all blobs to which the snapshots with these roots refer. Throws `MissingBlobError` if the index lacks one
+    /// of them, and the errors of reading manifests: without knowing all references, a program must not delete
+    /// anything.
     init(
         _ roots: [BlobReference], _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex,
         workerCount: Int, onProgress: (_ done: Int, _ total: Int) throws -> Void
@@ -55,7 +54,7 @@ struct LiveBlobs {
         for segment in catalog.segments { try mark(segment.reference.blob.id, sorted) }
     }
 
-    /// Marks of a manifest what is there: it may have been given up, and some of it deleted.
+    /// Adds those blobs of a manifest that are there. The snapshot may have been given up, and some of it deleted.
     mutating func insertWhatIsThere(
         of root: BlobReference, _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex
     ) throws {
@@ -71,8 +70,8 @@ struct LiveBlobs {
         }
     }
 
-    /// Marks the sorted chunks of a segment. Those that the segment before had are marked already: to compare two
-    /// lists is far less work than to look them up, and most segments are versions of each other.
+    /// Adds the sorted chunks of a segment, except those that the previous segment had. Most segments are versions of
+    /// each other, and comparing two lists is far less work than looking up all chunks.
     private mutating func mark(
         _ chunks: UnsafeRawBufferPointer, after last: inout [ID128], _ sorted: SortedIndex
     ) throws {

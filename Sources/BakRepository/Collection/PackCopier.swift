@@ -1,4 +1,5 @@
-// PackCopier: copies living blobs of wasteful packs to new ones, as they are compressed. Each is verified on its way.
+// PackCopier: copies the living blobs of wasteful packs to new packs without recompressing them, and verifies each
+// blob.
 
 import BakCodec
 import BakCore
@@ -8,7 +9,7 @@ import BakStorage
 /// Fills new packs from old ones. For one thread.
 final class PackCopier {
     private let reader: BlobReader
-    /// Has the new packs, and where each blob lies in them.
+    /// Fills the new packs, and knows where each blob lies in them.
     let filler: PackFiller
 
     init(_ repository: Repository) {
@@ -16,9 +17,8 @@ final class PackCopier {
         filler = PackFiller(repository)
     }
 
-    /// Copies the wanted blobs of a pack. False when `stop` ended it before the last.
-    ///
-    /// Throws `CorruptionError` when one of them cannot be read.
+    /// Copies the wanted blobs of a pack. Returns false if `stop` ended it early. Throws `CorruptionError` if a blob
+    /// cannot be read.
     func copy(
         _ wanted: [IndexEntry], of pack: IndexedPack, stop: StopSignal, onRead: (UInt64) -> Void
     ) throws -> Bool {

@@ -1,25 +1,25 @@
-// PackUsage: how much of each pack is referred to, and which packs a collection would do without.
+// PackUsage: how much of each pack is needed, and which packs a collection would delete or rewrite.
 
 import BakCore
 import BakFormat
 
-/// What of a pack is needed.
+/// The part of a pack that is needed.
 struct PackUse {
     let pack: IndexedPack
-    /// Whether the store has it.
+    /// True if the store has the pack.
     var isStored: Bool
-    /// How many blobs are needed from here.
+    /// The number of blobs that are needed from this pack.
     var livingBlobs = 0
-    /// Their bytes with what belongs to them.
+    /// Their stored bytes, with their headers and footer rows.
     var livingBytes: UInt64 = 0
-    /// Whether a blob that is needed from here cannot be read, as far as anyone has looked.
+    /// True if a blob that is needed from this pack is known to be unreadable.
     var isDamaged = false
-    /// Whether it is sealed: then its length is rounded up, and what that adds is not unused.
+    /// True if the pack is sealed. Then its length is rounded up, and the added bytes do not count as unused.
     var isSealed = false
-    /// The bytes that nothing refers to.
+    /// The bytes to which nothing refers.
     var unusedBytes: UInt64 { pack.size - min(pack.size, neededBytes) }
 
-    /// The length of a pack that has only what is needed.
+    /// The length of a pack with only the needed blobs.
     private var neededBytes: UInt64 {
         guard isSealed else { return livingBytes + UInt64(PackLayout.minimumBytes) }
         let rows = livingBlobs * PackLayout.footerEntryBytes
@@ -28,21 +28,21 @@ struct PackUse {
                 blobsEnd: ObjectHeader.byteCount + Int(livingBytes) - rows, blobCount: livingBlobs))
     }
 
-    /// How wasteful it is.
+    /// The unused part of the pack, from 0 to 1.
     var unusedShare: Double { Double(unusedBytes) / Double(max(1, pack.size)) }
 }
 
-/// What of all packs is needed.
+/// The usage of all packs.
 struct PackUsage {
-    /// By the packs' places in the sorted index.
+    /// The usage of each pack, by its place in the sorted index.
     private(set) var packs: [PackUse]
-    /// How many living blobs lie in several packs.
+    /// The number of living blobs that lie in several packs.
     let severalCopies: Int
 
-    /// What a blob costs in a pack beside its stored bytes.
+    /// The bytes that a blob needs in a pack beside its stored bytes.
     static let blobOverhead = UInt64(PackLayout.blobHeaderBytes + PackLayout.footerEntryBytes)
 
-    /// Counts what is living: of each blob's copies those that `choice` needs.
+    /// Counts the living blobs. Of each blob's copies it counts those that `choice` needs.
     init(_ sorted: SortedIndex, _ live: LiveBlobs, _ choice: CopyChoice, isSealed: Bool) throws {
         var packs = sorted.packs.enumerated().map { place, pack in
             PackUse(pack: pack, isStored: choice.isStored(place), isSealed: isSealed)
@@ -61,13 +61,13 @@ struct PackUsage {
         self.severalCopies = severalCopies
     }
 
-    /// Places of packs that nothing refers to.
+    /// The places of packs to which nothing refers.
     var dead: [Int] { packs.indices.filter { packs[$0].livingBlobs == 0 } }
 
-    /// How much is unused in packs that hold something living.
+    /// The unused bytes in packs that hold living blobs.
     var unusedBytes: UInt64 { packs.total { $0.livingBlobs > 0 ? $0.unusedBytes : 0 } }
 
-    /// How many bytes may stay unused.
+    /// Returns how many bytes may stay unused.
     func allowedBytes(_ allowance: PruneOptions.Allowance) -> UInt64 {
         switch allowance {
         case .unlimited: return .max
@@ -80,9 +80,9 @@ struct PackUsage {
         }
     }
 
-    /// The packs that would be rewritten so that no more than `allowance` is unused, the most wasteful first, and
-    /// whether `limits` left some out. Only packs that `isCandidate` are taken, and none from which a needed blob is
-    /// known not to be readable.
+    /// Returns the packs to rewrite so that no more than `allowance` is unused, the most wasteful first. `areAll` is
+    /// false if `limits` left some out. Only packs that `isCandidate` accepts are taken, and no pack with a needed blob
+    /// that is known to be unreadable.
     func wasteful(
         _ allowance: PruneOptions.Allowance, limits: CopyLimits, isCandidate: (Int) -> Bool = { _ in true }
     ) -> (places: [Int], areAll: Bool) {
@@ -114,7 +114,7 @@ struct PackUsage {
     }
 }
 
-/// How much one round may copy.
+/// The most that one round may copy.
 struct CopyLimits {
     var bytes: UInt64
     var blobs: Int

@@ -1,5 +1,5 @@
-// Prune: gives back the space of what no snapshot refers to, beside backups and other prunes, with no lock and no
-// clock. What an earlier prune left unfinished is finished first.
+// Prune: frees the space of blobs to which no snapshot refers. It runs beside backups and other prunes, without locks
+// and clocks. It first finishes the rounds that an earlier prune left unfinished.
 
 import BakCore
 import BakFormat
@@ -13,18 +13,18 @@ public final class Prune {
     private let program: String
     private let onEvent: @Sendable (PruneEvent) -> Void
     private let stop: StopSignal
-    /// Given when the user wishes it, and when the time is over.
+    /// Requested if the user wants to stop or the time is over.
     private let stopInTime: StopSignal
     private let faults: ProtocolFaults
     private let watch: SessionWatch
     private var report = PruneReport()
     private var copiedBytes: UInt64 = 0
     private var toldDoubts: Set<ID128> = []
-    /// What one round copies at most: so much room is needed before anything is given back.
+    /// The most that one round copies. The copies need this much space before anything is freed.
     private static let roundLimits = CopyLimits(bytes: 4 << 30, blobs: 1 << 20)
-    /// What one round condemns at most.
+    /// The largest number of packs that one round condemns.
     private static let condemnedLimit = 1 << 20
-    /// Index segments of single sessions are taken together when there are so many.
+    /// If there are this many index segments of single sessions, a round merges them.
     private static let segmentLimit = 64
 
     /// Prepares a prune.
@@ -32,8 +32,9 @@ public final class Prune {
     /// - Parameters:
     ///   - host: the machine's name, for the records.
     ///   - program: the program and its version, for the records.
-    ///   - onEvent: told what happens.
-    ///   - stop: polled; when it is given the prune ends as soon as it can, with all it did in effect.
+    ///   - onEvent: receives the events.
+    ///   - stop: polled; once it is requested, the prune ends as soon as it can. Everything that it did stays in
+    ///     effect.
     public convenience init(
         _ repository: Repository, _ options: PruneOptions = PruneOptions(), host: String, program: String,
         onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
@@ -69,10 +70,10 @@ public final class Prune {
         RecordOrigin(time: repository.time.now(), host: host, program: program)
     }
 
-    /// Prunes. On return what the report names is gone from the store.
+    /// Prunes the repository. On return, the packs that the report counts as deleted are gone from the store.
     ///
-    /// Throws `RepositoryError.cannotCollect` when the store cannot do this safely, and `CorruptionError` or
-    /// `MissingBlobError` when what the snapshots refer to cannot be told; nothing is deleted then.
+    /// - Throws: `RepositoryError.cannotCollect` if the store cannot do this safely, and `CorruptionError` or
+    ///   `MissingBlobError` if the references of the snapshots cannot be read; then nothing is deleted.
     public func run() throws -> PruneReport {
         if !options.isDryRun { try repository.expectCollectableStore(isAlone: options.isAlone) }
         faults.milestones.reached("begin")
@@ -95,7 +96,7 @@ public final class Prune {
         return report
     }
 
-    /// Removes the records of sessions that are over, and of those that no program can have.
+    /// Removes the records of decided sessions, and damaged records, which no running program can have.
     private func removeSessions() throws {
         let milestones = faults.milestones.inside(["at the end"])
         try Sweep.removeDecidedSessions(repository, milestones)
@@ -106,7 +107,7 @@ public final class Prune {
         }
     }
 
-    /// Carries out the plans and the decision that are there.
+    /// Carries out the open plans, or else the newest decision.
     private func finishEarlierRounds() throws {
         let state = try repository.collectionState()
         if state.openPlans.isEmpty {
@@ -114,8 +115,8 @@ public final class Prune {
             faults.milestones.reached("decided earlier", ["\(decision)"])
             let stored = try repository.listPacks()
             if decision.deleted.contains(where: { stored[$0] != nil }) {
-                // What was put back or merged may be what a snapshot needs and the index lacks. Then the survey fails,
-                // and nothing is deleted.
+                // Packs that were put back or merged from a copy may hold blobs that a snapshot needs and the index
+                // lacks. Then the survey fails, and nothing is deleted.
                 _ = try survey(faults.milestones.inside(["\(decision) \(stored.keys.sorted())"]))
             }
             try sweep(decision, stored: stored, faults.milestones)
@@ -127,7 +128,7 @@ public final class Prune {
         }
     }
 
-    /// How much the next round may copy.
+    /// The most that the next round may copy.
     private var limits: CopyLimits {
         var limits = Self.roundLimits
         if let most = options.maxRepackBytes {
@@ -142,19 +143,19 @@ public final class Prune {
             watch: watch, faults: faults, milestones: milestones, onEvent: onEvent, stop: stopInTime)
     }
 
-    /// Plans and carries out one round; true when there is more to do.
+    /// Plans and carries out one round. Returns true if there is more to do.
     private func runRound() throws -> Bool {
         onEvent(.step(.marking))
         faults.milestones.reached("round", ["\(limits)"])
         let last = try repository.collectionRounds().decided
-        // In this order: a pack that is there now belongs to a session that is listed after it.
+        // The packs are listed first: the session of a pack that is listed now appears in the listing that follows.
         let stored = try repository.listPacks()
         let named = try watch.undecided()
         let known = faults.milestones.inside(["\(last) \(stored.keys.sorted()) \(named.isEmpty)"])
         var survey = try self.survey(known)
         var strays = strays(stored, survey)
         if !strays.isEmpty, !named.isEmpty {
-            // They may belong to sessions that are still running, or to none any more.
+            // The strays may belong to running sessions, or to none any more.
             if try options.isDryRun || !watch.settle(known.inside([survey.knowledge])) { strays = [] }
             if !options.isDryRun, try !survey.isCurrent(repository) {
                 survey = try self.survey(known.inside(["\(strays.sorted())"]))
@@ -181,7 +182,7 @@ public final class Prune {
         let isOther = plan != own
         let round = self.round(plan, faults.milestones.inside(["\(isOther) \(areAll)"]))
         guard let outcome = try round.run(after: survey) else { throw PruneStopped() }
-        // Another program may have left out what this one would condemn.
+        // Another program's plan may leave out packs that this one would condemn.
         let isMore = isOther || !outcome.isOwn || !areAll && madeProgress(outcome)
         try conclude(outcome, faults.milestones.inside(["\(isMore)"]))
         return isMore && !stopInTime.isRequested
@@ -201,12 +202,12 @@ public final class Prune {
         }
     }
 
-    /// Packs that no counting segment names.
+    /// Returns the packs that no trusted segment names.
     private func strays(_ stored: [ID128: Int], _ survey: Survey) -> Set<ID128> {
         Set(stored.keys).subtracting(survey.sorted.packs.map(\.id))
     }
 
-    /// The packs to do without, and whether they are all that there are.
+    /// Returns the packs to condemn; `areAll` is false if a limit left some out.
     private func condemn(
         _ usage: PackUsage, _ strays: Set<ID128>, limits: CopyLimits
     ) -> (packs: [ID128], areAll: Bool) {
@@ -217,7 +218,7 @@ public final class Prune {
         return (Array(packs.prefix(Self.condemnedLimit)), areAll && packs.count <= Self.condemnedLimit)
     }
 
-    /// Puts a plan; where another program's is there already, that is the round's.
+    /// Puts a plan. If another program has put one for this round, that one is returned and counts.
     private func put(_ plan: CollectionPlan) throws -> CollectionPlan {
         let bytes = plan.encode(repository.context)
         if try repository.store.putOwn(ObjectNames.plan(plan.number), bytes, fromReserve: true) {
@@ -226,7 +227,7 @@ public final class Prune {
         return try repository.collectionPlan(plan.number)
     }
 
-    /// Carries out what a round decided and adds it to the report.
+    /// Sweeps by a round's decision and adds the round to the report.
     private func conclude(_ outcome: CollectionRound.Outcome, _ milestones: Milestones) throws {
         copiedBytes += outcome.copiedBytes
         report.damagedPacks += outcome.damaged.count
@@ -256,7 +257,7 @@ public final class Prune {
         if try !sweep.run(packs: packs) { throw PruneStopped() }
     }
 
-    /// Takes down what a survey found, of the first round.
+    /// Notes a survey's findings in the report; the packs only in the first round.
     private func note(_ stored: [ID128: Int], _ survey: Survey, _ usage: PackUsage) {
         report.snapshots = survey.snapshots.count
         report.livingBlobs = survey.live.count
@@ -268,7 +269,7 @@ public final class Prune {
         report.unusedBytes = usage.unusedBytes
     }
 
-    /// Takes down what a round would do.
+    /// Notes in the report what a round would do.
     private func imagine(_ condemned: [ID128], _ stored: [ID128: Int], _ usage: PackUsage) {
         let condemned = Set(condemned)
         report.deletedPacks = condemned.count

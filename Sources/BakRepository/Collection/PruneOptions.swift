@@ -1,113 +1,114 @@
-// What a prune may do, what it tells while it works, and what it did.
+// PruneOptions: the options, steps, events and report of a prune.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// What a prune may do.
+/// The options of a prune.
 public struct PruneOptions: Sendable {
-    /// How much of a repository may lie unused in packs that hold something living too.
+    /// How much may stay unused in packs that also hold living blobs.
     public enum Allowance: Sendable, Equatable {
-        /// So many hundredths of the repository, below 100.
+        /// This percentage of the repository, below 100.
         case percent(Double)
-        /// So many bytes.
+        /// This many bytes.
         case bytes(UInt64)
         /// Any amount: no pack is rewritten.
         case unlimited
     }
 
-    /// Packs are rewritten, the most wasteful first, until no more than this is unused.
+    /// The allowance for unused bytes. The prune rewrites packs, the most wasteful first, until no more than this is
+    /// unused.
     public var maxUnused = Allowance.percent(5)
-    /// How many bytes may be copied to new packs; nil for any number.
+    /// The number of bytes that may be copied to new packs; nil for no limit.
     public var maxRepackBytes: UInt64?
-    /// When copying and waiting end, in nanoseconds from the start; nil for no limit.
+    /// The time after which copying and waiting end, in nanoseconds from the start; nil for no limit.
     public var maxDurationNanoseconds: UInt64?
-    /// How long a running backup is left alone before its session is ended, in seconds. It then goes on under a
-    /// new one.
+    /// How long a running backup is left alone before its session is ended, in seconds. The backup then continues in a
+    /// new session.
     public var graceSeconds: UInt64 = 30
-    /// How many threads read manifests.
+    /// The number of threads that read manifests.
     public var workerCount = 1
-    /// Whether to work everything out and change nothing.
+    /// True if the prune only computes its report and changes nothing.
     public var isDryRun = false
-    /// Whether the user says that no other program writes. A store that does not guard names needs that.
+    /// True if the user says that no other program writes. A store that does not guard names needs this.
     public var isAlone = false
-    /// Snapshots that a dry run takes for forgotten.
+    /// The snapshots that a dry run treats as forgotten.
     public var alsoForgotten: Set<ID128> = []
-    /// Lets so many nanoseconds pass.
+    /// Waits for this many nanoseconds.
     public var pause: @Sendable (_ nanoseconds: UInt64) -> Void = { _ in }
 
-    /// The defaults.
+    /// Makes the default options.
     public init() {}
 }
 
-/// What a prune is doing.
+/// A step of a prune.
 public enum PruneStep: String, Sendable {
-    /// Reads what the snapshots refer to.
+    /// It reads the references of the snapshots.
     case marking
-    /// Waits for running backups.
+    /// It waits for running backups.
     case waiting
-    /// Reads the copy to keep of blobs that lie in several packs.
+    /// It reads the copy to keep of each blob that lies in several packs.
     case verifying
-    /// Copies what is needed of wasteful packs.
+    /// It copies the needed blobs of wasteful packs.
     case copying
-    /// Writes the index anew.
+    /// It writes the new index.
     case indexing
-    /// Deletes.
+    /// It deletes packs and index segments.
     case deleting
 }
 
-/// Something that happens while a prune works.
+/// An event of a prune.
 public enum PruneEvent: Sendable {
     /// A step begins.
     case step(PruneStep)
-    /// So much of the step is done: bytes when copying, else objects.
+    /// The part of the step that is done: in bytes for copying, else in objects.
     case progress(done: UInt64, total: UInt64)
-    /// A backup is running; told once for each session.
+    /// A backup is running. Reported once for each session.
     case waiting(SessionRecord)
-    /// A session was ended, because it was given up or took too long.
+    /// A session was ended because it was abandoned or took too long.
     case revoked(ID128)
-    /// A pack that should be rewritten stays, because it cannot be read.
+    /// A pack that should be rewritten stays because it cannot be read.
     case damaged(CorruptionError)
-    /// Blobs of a pack cannot be read; other copies of them are kept.
+    /// Some blobs of a pack cannot be read, but other copies of them are kept.
     case damagedCopy(CorruptionError)
-    /// A forgotten snapshot's marker is damaged: nothing of it is deleted. Told once for each.
+    /// A forgotten snapshot's marker is damaged, so none of its content is deleted. Reported once for each snapshot.
     case inDoubt(ForgetDoubt)
 }
 
-/// What a prune did, or would do.
+/// The report of a prune, or of a dry run.
 public struct PruneReport: Sendable, Equatable {
-    /// Snapshots that stay.
+    /// The number of snapshots that stay.
     public var snapshots = 0
-    /// Blobs that they refer to.
+    /// The number of blobs to which they refer.
     public var livingBlobs = 0
-    /// Packs before.
+    /// The number of packs before the prune.
     public var packs = 0
     /// Their bytes.
     public var packBytes: UInt64 = 0
-    /// Packs deleted, those that were rewritten among them.
+    /// The number of deleted packs, including those that were rewritten.
     public var deletedPacks = 0
     /// Their bytes.
     public var deletedBytes: UInt64 = 0
-    /// Packs rewritten.
+    /// The number of packs that were rewritten.
     public var rewrittenPacks = 0
-    /// Bytes written to new packs for them.
+    /// The bytes of their blobs that were written to new packs.
     public var copiedBytes: UInt64 = 0
-    /// Bytes in packs that stay which nothing refers to.
+    /// The bytes in remaining packs to which nothing refers.
     public var unusedBytes: UInt64 = 0
-    /// Sessions that were ended.
+    /// The number of sessions that were ended.
     public var revokedSessions = 0
-    /// Packs in which something that is needed, or a copy of it, could not be read.
+    /// The number of packs in which a needed blob, or a copy of one, could not be read.
     public var damagedPacks = 0
-    /// Forgotten snapshots of which nothing is deleted because their markers are damaged.
+    /// The number of forgotten snapshots whose content stays because their markers are damaged.
     public var snapshotsInDoubt = 0
-    /// Whether a limit or the wish to stop left something for another time.
+    /// True if a limit or the wish to stop left work for another time.
     public var isPartial = false
-    /// Whether it was ended early by the user.
+    /// True if the user ended the prune early.
     public var wasInterrupted = false
 
     /// Makes an empty report.
     public init() {}
 
-    /// Bytes of packs that came back.
+    /// The bytes of freed space.
     public var freedBytes: UInt64 { deletedBytes > copiedBytes ? deletedBytes - copiedBytes : 0 }
 }

@@ -1,11 +1,11 @@
-// ReferenceCache: which chunks each manifest segment refers to, kept on this machine so that a segment is read
-// once and never again. A segment's id is a hash of its content, so what is kept can be damaged but not stale.
+// ReferenceCache: the chunks to which each manifest segment refers, stored on this machine so that it reads each
+// segment only once. A segment's id is a hash of its content, so a row can be damaged but never stale.
 //
 //   magic "bakrefs\0" 8 | version 4 | zero 4 | repository id 16
 //   then for each segment: segment id 16 | number of chunks 4 | zero 4 | checksum 8 | chunk ids 16 each, sorted
 //
-// The checksum is the first half of the XXH3-128 of segment id, number and chunk ids; what does not match it is
-// read from the store.
+// The checksum is the first half of the XXH3-128 of segment id, number and chunk ids. If a row does not match it, the
+// segment is read from the store.
 
 import BakCodec
 import BakCore
@@ -16,18 +16,18 @@ import BakStorage
 struct ReferenceCache {
     /// The file's name in the cache.
     static let name = "references"
-    /// What is before the ids of a row.
+    /// The length of a row's part before the chunk ids.
     private static let headBytes = 32
-    /// So many segments are read together.
+    /// The number of segments to read together.
     private static let batchSegments = 64
 
     private let cache: any LocalCache
     private let repository: ID128
     private let mapped: MappedBytes?
-    /// Where each segment's row lies.
+    /// The range of each segment's row.
     private var rows: [ID128: Range<Int>] = [:]
 
-    /// Maps the file. Whatever is wrong with it only costs reading.
+    /// Maps the file. A missing or damaged file only costs reading segments.
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository
@@ -38,17 +38,16 @@ struct ReferenceCache {
             let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
             let end = offset + Self.headBytes + count * ID128.byteCount
             let segment = ID128(loading: bytes.baseAddress! + offset)
-            // Each segment is there once: holes read as any number of rows.
+            // A repeated segment ends the reading: the zeros of a hole would read as any number of rows.
             guard end <= bytes.count, rows.updateValue(offset..<end, forKey: segment) == nil else { break }
             offset = end
         }
     }
 
-    /// Hands the chunks of every segment to `body`, those that are known in the order of their first paths: what one
-    /// refers to another version of it does, too. `scan` reads some segments that are not known, in the order in which
-    /// they come; what it finds is kept for the next time, and what no segment of these needs is dropped.
-    ///
-    /// `body` may be called more than once for a segment. Its chunks are sorted.
+    /// Passes the chunks of every segment to `body`, sorted. Known segments come in the order of their first paths,
+    /// because two versions of one segment have similar chunks. `scan` reads a batch of unknown segments, in the order
+    /// of `segments`. Its results are stored for the next time, and rows of segments that are not among these are
+    /// dropped. `body` may be called more than once for a segment.
     func forEach(
         _ segments: [ManifestSegmentReference],
         scan: (ArraySlice<ManifestSegmentReference>) throws -> [[ID128]],
@@ -97,14 +96,14 @@ struct ReferenceCache {
                     }
                 }
             } catch {
-                // A cache that cannot be written only costs time.
+                // A failure to write the cache only costs time.
                 if let failure, !(failure is StoreError) { throw failure }
             }
         }
         try visitAll()
     }
 
-    /// The ids of a segment's chunks: a copy, so that nothing changes after it was verified.
+    /// Returns the ids of a segment's chunks as a copy, so that they cannot change after the checksum was compared.
     private func chunks(of segment: ID128) -> [UInt8]? {
         guard let row = rows[segment], let bytes = mapped?.bytes else { return nil }
         let checksum = bytes.loadUnaligned(fromByteOffset: row.lowerBound + 24, as: UInt64.self).littleEndian

@@ -1,23 +1,23 @@
-// SessionWatch: sees to it that sessions are decided. A session that is not is left alone for a while and then ended by
-// a tombstone. What follows is safe whenever that is done. The time of day, which differs between machines, has no part
-// in it.
+// SessionWatch: makes sure that sessions get decided. It waits for an undecided session for a while and then ends it by
+// a tombstone. The protocol is safe whenever that happens. The time of day, which differs between machines, plays no
+// part.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Waits for sessions and ends them. For one thread.
+/// Waits for sessions, and ends those that take too long. For one thread.
 final class SessionWatch {
     private let repository: Repository
     private let options: PruneOptions
     private let onEvent: (PruneEvent) -> Void
     private let stop: StopSignal
-    /// When each session is ended, on the monotonic clock.
+    /// The time at which each session is ended, on the monotonic clock.
     private var deadlines: [ID128: UInt64] = [:]
-    /// In a store that does not guard names, the sessions that were there at first: no program is behind them, as the
-    /// user says. One that comes later belongs to a backup, which a tombstone could rob of its snapshot.
+    /// In a store that does not guard names, the sessions that were there at first. The user says that no program runs
+    /// them. A later session belongs to a backup, and a tombstone could destroy that backup's snapshot.
     private var abandoned: Set<ID128>?
-    /// How many sessions were ended.
+    /// The number of sessions that were ended.
     private(set) var revokedCount = 0
     private static let pauseNanoseconds: UInt64 = 500_000_000
 
@@ -31,9 +31,9 @@ final class SessionWatch {
         self.stop = stop
     }
 
-    /// The sessions that have neither committed nor been revoked.
+    /// Returns the sessions that have neither committed nor been revoked.
     func undecided() throws -> Set<ID128> {
-        // In this order: a session that commits in between is decided.
+        // Sessions are listed before outcomes: a session that commits in between is decided.
         let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
             ObjectNames.id(in: $0.key)
         }
@@ -43,8 +43,8 @@ final class SessionWatch {
         return open
     }
 
-    /// Waits until every session that is there now is decided, and decides those that take too long. False when it
-    /// was stopped before.
+    /// Waits until every present session is decided, and ends those that take too long. Returns false if it was stopped
+    /// before.
     func settle(_ milestones: Milestones = Milestones()) throws -> Bool {
         var open = try undecided()
         var hasTold = false
@@ -59,7 +59,7 @@ final class SessionWatch {
                 do {
                     try revoke(session)
                 } catch let error as StoreError where error.kind == .obstructed {
-                    // It can neither be ended nor commit. The others are ended all the same.
+                    // The session can neither be ended nor commit. The others are ended nevertheless.
                     obstruction = obstruction ?? error
                 }
             }
@@ -70,19 +70,20 @@ final class SessionWatch {
             if stop.isRequested { return false }
             options.pause(Self.pauseNanoseconds)
         }
-        // All that were seen are decided.
+        // All sessions seen so far are decided.
         deadlines = [:]
         return true
     }
 
-    /// When a session that is seen for the first time will be ended.
+    /// Returns the time at which a newly seen session will be ended.
     private func firstSight(of session: ID128, at now: UInt64, _ hasTold: inout Bool) throws -> UInt64 {
         let record: SessionRecord
         do {
             record = try repository.sessionRecord(session)
         } catch is CorruptionError { return now } catch let error as StoreError where error.kind == .notFound
         {
-            // It is decided, or its run has ended without a commit. A tombstone says so, if nothing else does.
+            // The session is decided, or its program ended without a commit. In the second case a tombstone will decide
+            // it.
             return now
         }
         guard options.graceSeconds > 0 else { return now }
@@ -92,7 +93,7 @@ final class SessionWatch {
         return now &+ min(options.graceSeconds, 1 << 30) &* 1_000_000_000
     }
 
-    /// Throws if something is in the place where the end of an undecided session would be noted.
+    /// Throws if an obstruction is in the place of an undecided session's tombstone.
     func expectEndable() throws {
         let open = try undecided()
         guard !open.isEmpty else { return }
@@ -104,8 +105,8 @@ final class SessionWatch {
         }
     }
 
-    /// Ends a session whose record is damaged, as a power cut leaves it: what a program registers is whole. True when
-    /// it is decided now.
+    /// Ends a session whose record is damaged. A power cut can leave such a record, but a running program has
+    /// registered a whole one. Returns true if the session is decided now.
     func endIfDamaged(_ session: ID128) throws -> Bool {
         do {
             _ = try repository.sessionRecord(session)
@@ -123,7 +124,7 @@ final class SessionWatch {
                 reason: "a backup has begun meanwhile; when it is done, prune again")
         }
         let bytes = Tombstone(session: session).encode(repository.context)
-        // Whichever is there first holds: the commit record or the tombstone.
+        // The object that is there first counts: the commit record or the tombstone.
         let isOurs = try repository.store.putOwn(ObjectNames.snapshot(session), bytes, fromReserve: true)
         guard isOurs else { return }
         revokedCount += 1

@@ -1,13 +1,13 @@
-// StoreProbe: whether a store can do what collections rely on. A prune beside backups is safe only where one of
-// two puts of a name loses, and where a listing shows what has been put.
+// StoreProbe: tests whether a store gives the guarantees that collections need. A prune beside backups is safe only if
+// one of two puts of a name fails, and if a listing shows every object that has been put.
 
 import BakFormat
 import BakCore
 import BakStorage
 
 extension Repository {
-    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists what it has. One that
-    /// cannot refuse where two put at once will do if no other program writes (`isAlone`).
+    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists its objects. With
+    /// `isAlone`, no other program writes, and the store need not refuse the second of two puts at the same time.
     func expectCollectableStore(isAlone: Bool) throws {
         guard store.guardsNames || isAlone else {
             throw RepositoryError.cannotCollect(
@@ -17,7 +17,7 @@ extension Repository {
                     + "say so with --alone")
         }
         if isAlone { store.breakLocks() }
-        // Another prune may sweep a probe away while it is looked for.
+        // Another prune may delete a probe during the test.
         for attempt in 1...3 {
             let fault = try faultOfStore()
             guard let fault else { return }

@@ -1,29 +1,29 @@
-// Survey: what counts at some moment and what of it the snapshots refer to. It is all or nothing: where a commit
-// record, an index segment or a manifest cannot be read, nobody knows what is needed, and the error says so.
+// Survey: the trusted index at one moment, and the blobs in it to which the snapshots refer. It is all or nothing: if a
+// commit record, an index segment or a manifest cannot be read, it is unknown what is needed, and the survey fails.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// What a repository holds and needs.
+/// The blobs that a repository holds and needs.
 struct Survey {
     /// The trusted index.
     let index: BlobIndex
     /// Its entries, sorted.
     let sorted: SortedIndex
-    /// The segments that it was read from.
+    /// The segments from which the index was read.
     let trusted: TrustedSegments
     /// The snapshots that stay.
     let snapshots: [CommitRecord]
-    /// Forgotten snapshots whose markers are damaged: what is there of them stays.
+    /// The doubts about forgotten snapshots. What is left of these snapshots stays.
     let doubts: [ForgetDoubt]
-    /// What they refer to.
+    /// The blobs to which the snapshots refer.
     let live: LiveBlobs
     private let forgotten: Set<ID128>
 
-    /// Looks, again and again while others get in the way: what another collection removed is missing here, and a
-    /// listing that takes several calls may show a snapshot and not the one before it that it counts on. Throws what
-    /// is wrong when that is so while nothing changes. `ignoring` are snapshots that count as forgotten.
+    /// Takes a survey, and repeats it while other programs interfere. Another collection may have removed objects, and
+    /// a listing in several calls may show a snapshot but not an earlier one that it relies on. Throws the error if
+    /// nothing has changed since the last attempt. `ignoring` are snapshots that count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,
@@ -71,7 +71,7 @@ struct Survey {
         self.live = live
     }
 
-    /// Whether a new survey would come to the same.
+    /// True if a new survey would have the same result.
     func isCurrent(_ repository: Repository) throws -> Bool {
         try Listed(repository)
             == Listed(
@@ -79,7 +79,7 @@ struct Survey {
                 damaged: trusted.listed.damaged, forgotten: forgotten)
     }
 
-    /// All that it says, for `Milestones`.
+    /// All of the survey in words, for `Milestones`.
     var knowledge: String {
         var living: [Int] = []
         try? sorted.forEachBlob { position, _ in if live.contains(position) { living.append(position) } }
@@ -108,7 +108,7 @@ struct Survey {
         for id in damaged.subtracting(forgotten).sorted() {
             throw try repository.faultOfRecord(id)
         }
-        // A commit record that lost its end could pass for a tombstone in a listing.
+        // In a listing, a commit record that lost its end could look like a tombstone.
         for id in trusted.outcomes.revoked.subtracting(forgotten).sorted() {
             try repository.expectTombstone(id)
         }
@@ -135,7 +135,7 @@ struct Survey {
     }
 }
 
-/// What a survey depends on, as listings show it.
+/// The state that a survey depends on, as listings show it.
 private struct Listed: Equatable {
     var round: UInt64
     var committed: Set<ID128>
@@ -157,7 +157,7 @@ extension Listed {
 }
 
 extension Repository {
-    /// Every pack that is in the store, and its size.
+    /// Returns the packs in the store with their sizes in bytes.
     func listPacks() throws -> [ID128: Int] {
         var packs: [ID128: Int] = [:]
         try store.listPackFolders { objects, _ in

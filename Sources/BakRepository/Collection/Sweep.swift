@@ -1,11 +1,11 @@
-// Sweep: carries out the newest decision. Everything here may be done twice, by several programs at once, and be
-// interrupted anywhere: what a decision names for deletion nothing counts on any more.
+// Sweep: carries out the newest decision. Several programs may do so at once, repeat it, and stop anywhere, because
+// nothing relies any more on objects that a decision names for deletion.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Deletes what a decision left behind. For one thread.
+/// Deletes the objects that a decision made superfluous. For one thread.
 struct Sweep {
     private let repository: Repository
     private let decision: CollectionDecision
@@ -27,8 +27,8 @@ struct Sweep {
         self.stop = stop
     }
 
-    /// Deletes index segments that no longer count, then those of `packs` that the decision names, then what is
-    /// left of decided sessions. False when it was stopped before the end.
+    /// Deletes index segments that no longer count, then the given packs, then the records of decided sessions. `packs`
+    /// are those that the decision deletes and that are still there. Returns false if it was stopped before the end.
     func run(packs: [ID128]) throws -> Bool {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
@@ -37,7 +37,7 @@ struct Sweep {
         while done < keys.count {
             milestones.reached("sweep", keys[done...].map(\.description))
             if stop.isRequested { return false }
-            // Segments and packs never in one request: those go first.
+            // Segments go before packs, and never in one request with them.
             let rest = done < segments.count ? keys[done..<segments.count] : keys[done...]
             let batch = rest.prefix(repository.store.traits.deletesAtOnce)
             if batch.count == 1 {
@@ -60,11 +60,11 @@ struct Sweep {
         let (base, superseded) = (Set(decision.base), Set(decision.superseded))
         let listed = try repository.store.list(ObjectNames.index).map(\.key)
         var outcomes = outcomes
-        // Nothing is deleted on the word of a damaged record.
+        // A tombstone that is really a damaged record must not cause a deletion.
         try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { ObjectNames.id(in: $0) })
         return listed.filter { key in
             if let (round, id) = ObjectNames.baseSegment(in: key) {
-                // Of a later round it may be what another program is about to decide.
+                // A segment of a later round may belong to a decision that another program is about to make.
                 return round < decision.number || (round == decision.number && !base.contains(id))
             }
             guard let session = ObjectNames.id(in: key) else { return false }
@@ -72,9 +72,9 @@ struct Sweep {
         }
     }
 
-    /// Removes the records of sessions that are decided: they are there to be found until then.
+    /// Removes the records of decided sessions. Until then other programs must find them.
     static func removeDecidedSessions(_ repository: Repository, _ milestones: Milestones) throws {
-        // In this order: what is decided when the sessions were listed is decided for good.
+        // Sessions are listed before outcomes: a session that the outcomes show as decided stays decided.
         let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
             ObjectNames.id(in: $0.key)
         }
