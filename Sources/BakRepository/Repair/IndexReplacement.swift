@@ -1,8 +1,9 @@
-// IndexReplacement: a collection's round that deletes nothing and puts another index in the place of all that is
-// trusted so far.
+// IndexReplacement: a collection round that deletes nothing and replaces everything that is trusted so far with another
+// index.
 //
-// It need not wait for running sessions: what they count on stays where it is. Where the new index does not name
-// something any more, those that began before are ended: they go on under new sessions, and store it again.
+// It need not wait for running sessions, because the packs that they rely on stay in place. If the new index no longer
+// names some blobs, all sessions that began before are ended. Their backups continue in new sessions and store these
+// blobs again.
 
 import BakCore
 import BakFormat
@@ -12,14 +13,14 @@ import BakStorage
 struct IndexReplacement {
     private let repository: Repository
     private let origin: RecordOrigin
-    /// The sessions whose own segments count no more.
+    /// The sessions whose own segments no longer count.
     private let superseded: Set<ID128>
-    /// The round that it decides.
+    /// The round to be decided.
     let round: UInt64
-    /// Packs that were decided to be deleted, as far as decisions can be read; some may be there still.
+    /// The packs that earlier decisions delete, as far as these can be read. Some may still be there.
     let deletedPacks: Set<ID128>
 
-    /// Begins with what `trusted` says counts now.
+    /// Prepares a replacement of the index that `trusted` describes.
     init(_ repository: Repository, _ trusted: TrustedSegments, _ request: RepairRequest) throws {
         self.repository = repository
         origin = RecordOrigin(time: repository.time.now(), host: request.host, program: request.program)
@@ -39,18 +40,18 @@ struct IndexReplacement {
                 deleted.formUnion(decision.deleted)
                 superseded.formUnion(decision.superseded)
             } catch is CorruptionError {
-                // Its packs hold nothing that is needed, or copies: to name one is no loss.
+                // Its packs hold nothing that is needed, or only copies, so naming one does no harm.
             }
         }
         deletedPacks = deleted
         self.superseded = superseded
     }
 
-    /// Puts the decision that these segments are the index. False when another program decided the round before,
-    /// so that all must be looked at again; the segments are gone then.
+    /// Puts the decision that these segments are the index. Returns false if another program decided the round first.
+    /// Then the segments are deleted again, and the caller must look at everything again.
     func decide(_ base: [ID128]) throws -> Bool {
         let plan = CollectionPlan(number: round, origin: origin, condemned: [])
-        // Another program's plan serves as well: what it condemned is not deleted.
+        // Another program's plan serves as well: this decision does not delete what that plan condemned.
         _ = try repository.store.putOwn(ObjectNames.plan(round), plan.encode(repository.context))
         let decision = CollectionDecision(
             number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
@@ -61,8 +62,8 @@ struct IndexReplacement {
         return false
     }
 
-    /// Ends every session that is not decided. Its backup, if it runs, learns that the index has changed, and looks
-    /// up again what it refers to before it commits.
+    /// Ends every undecided session. If its backup still runs, it learns that the index has changed. Before it commits,
+    /// it looks up again everything that it refers to.
     func endSessions() throws { _ = try Self.watch(repository).settle() }
 
     private static func watch(_ repository: Repository) -> SessionWatch {

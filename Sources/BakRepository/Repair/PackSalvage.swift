@@ -1,5 +1,5 @@
-// PackSalvage: what is still whole in a damaged pack. A blob is whole when its bytes give its id, wherever what
-// describes it was found: in the footer, in the index, or before the blob itself.
+// PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if its bytes give its id. Its
+// description may come from the footer, from the index, or from the header before the blob.
 
 import BakCodec
 import BakCore
@@ -12,9 +12,9 @@ final class PackSalvage {
     private let reader: BlobReader
     private let window = ScratchBuffer()
     private let opened = ScratchBuffer()
-    /// Packs are searched in windows of so many bytes; the longest blob fits.
+    /// The bytes of a pack that are searched at once. The longest blob fits.
     private static let windowBytes = 2 * FormatLimits.blobBytes
-    /// What the medium refuses to give is left out in pieces of so many bytes.
+    /// The size of the pieces that are left out if the medium cannot read them.
     private static let pieceBytes = 64 << 10
 
     init(_ repository: Repository) {
@@ -22,7 +22,7 @@ final class PackSalvage {
         reader = BlobReader(repository)
     }
 
-    /// The pack's own list of what it holds; nil when it cannot be relied upon.
+    /// Reads a pack's own list of its blobs; nil if the list is unreliable.
     func footer(of pack: ID128, size: Int) throws -> (kind: ObjectKind, blobs: [BlobRecord])? {
         do {
             return try repository.packFooter(pack, size: size) { range in
@@ -37,8 +37,8 @@ final class PackSalvage {
         }
     }
 
-    /// The blob that the index has at a place, as it is compressed; nil when it is not whole. `row` is what the
-    /// footer says of it. Valid until the next call.
+    /// Returns the compressed blob that the index has at a place; nil if it is not whole. `row` is the blob's row in
+    /// the footer. The result is valid until the next call.
     func blob(_ entry: IndexEntry, _ row: BlobRecord?, of pack: IndexedPack, size: Int) throws -> Compressed?
     {
         let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
@@ -53,7 +53,7 @@ final class PackSalvage {
             ).compressed
         } catch let error as CorruptionError {
             if error.isRefused { throw error }
-            // What describes the blob may be damaged, and not the blob; unless both are sealed as one.
+            // The blob's header may be damaged although the blob is not, unless one seal covers both.
             if error.cause != .damage || repository.isEncrypted { return nil }
         }
         let stored = try reader.readRange(
@@ -71,7 +71,7 @@ final class PackSalvage {
         return nil
     }
 
-    /// Searches a pack for whole blobs, where nothing says what it holds. They do not overlap, and are in order.
+    /// Searches a pack for whole blobs without any list of them. The result is in order and without overlaps.
     func search(_ pack: ID128, size: Int) throws -> (kind: ObjectKind, blobs: [BlobRecord])? {
         var blobs: [BlobRecord] = []
         var kind: ObjectKind?
@@ -81,7 +81,7 @@ final class PackSalvage {
         while offset + PackLayout.blobHeaderBytes < size {
             let bytes = try load(pack, offset..<min(size, offset + Self.windowBytes))
             let isLast = offset + bytes.count == size
-            // A blob that begins in the first half of a window ends in it.
+            // A blob that begins in the first half of a window also ends in the window.
             let end = isLast ? bytes.count : bytes.count / 2
             var position = 0
             while position < end {
@@ -111,7 +111,8 @@ final class PackSalvage {
         return kind.map { ($0, blobs) }
     }
 
-    /// The blob whose header `bytes` begin with; nil when it is not whole. The first one tells the pack's kind.
+    /// Returns the blob whose header is at the start of `bytes`; nil if it is not whole. The first blob tells the
+    /// pack's kind.
     private func whole(
         _ bytes: UnsafeRawBufferPointer, _ pack: ID128, _ offset: Int, _ kind: inout ObjectKind?
     ) -> BlobRecord? {
@@ -130,12 +131,12 @@ final class PackSalvage {
             }
             return nil
         } catch {
-            // No header of a blob: none begins here.
+            // There is no blob header here, so no blob begins here.
             return nil
         }
     }
 
-    /// The seals that a pack's blobs may have; none in a plain repository.
+    /// Returns the seals that a pack's blobs may have; none if the repository is not encrypted.
     private func seals(of pack: ID128) throws -> [(kind: ObjectKind, seal: ObjectSeal)] {
         guard repository.isEncrypted else { return [] }
         var seals: [(ObjectKind, ObjectSeal)] = []
@@ -149,7 +150,7 @@ final class PackSalvage {
         return seals
     }
 
-    /// The sealed blob that `bytes` begin with; nil when there is none.
+    /// Returns the sealed blob at the start of `bytes`; nil if there is none.
     private func whole(
         _ bytes: UnsafeRawBufferPointer, _ pack: ID128, _ offset: Int, _ kind: inout ObjectKind?,
         _ seals: [(kind: ObjectKind, seal: ObjectSeal)]
@@ -191,13 +192,14 @@ final class PackSalvage {
         return nil
     }
 
-    /// Where a sealed blob may begin. Nothing looks like one until it is opened, but what is sealed has no 32 zeros.
+    /// Returns where a sealed blob may begin. Only opening shows whether it is one, but sealed bytes never have 32
+    /// zeros.
     private static func nextSealed(in bytes: UnsafeRawBufferPointer, from start: Int, upTo end: Int) -> Int? {
         let position = max(start, nextByte(in: bytes, from: start) - 31)
         return position < end ? position : nil
     }
 
-    /// Where the next byte is that is not zero: holes are passed over as fast as they are read.
+    /// Returns the position of the next byte that is not zero. Holes are skipped as fast as they are read.
     private static func nextByte(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         var position = start
         while position + 8 <= bytes.count,
@@ -207,7 +209,7 @@ final class PackSalvage {
         return position
     }
 
-    /// A range of a pack, with zeros for what the medium does not give.
+    /// Reads a range of a pack, with zeros for the pieces that the medium cannot read.
     private func load(_ pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
         let buffer = window.bytes(range.count)
         do {

@@ -1,26 +1,27 @@
-// PartialRecord: what can be said of a snapshot whose commit record and its spare are lost.
+// PartialRecord: recovers the facts about a snapshot whose commit record and spare are both lost.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension CommitRecord {
-    /// Whether a repair made this snapshot from what was left of another one.
+    /// True if a repair made this snapshot from the remains of `lost`.
     package func isMade(from lost: CommitRecord) -> Bool {
         parent == lost.id && time == lost.time && tags.contains(RepairSnapshots.tag)
     }
 }
 
 extension UnreadableSnapshot {
-    /// True if the record is damaged or missing. What only this program or this user cannot read others may.
+    /// True if the record is damaged or missing. A record that only this program or this user cannot read is not
+    /// damaged.
     var isDamage: Bool {
         (error as? CorruptionError)?.isWhole == false
     }
 }
 
 extension Repository {
-    /// What can be said of a snapshot when its session still shows which list of files it committed; else nil. It
-    /// counts as partial: whether it was complete is lost.
+    /// Returns a record for a snapshot if its session still shows which manifest it committed; else nil. The snapshot
+    /// counts as partial, because it is unknown whether it was complete.
     func partialRecord(of snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
         guard snapshot.isDamage else { return nil }
         let segment: IndexSegment
@@ -33,7 +34,7 @@ extension Repository {
         let reader = BlobReader(self)
         for entry in segment.entries where segment.packs[Int(entry.pack)].kind == .manifestPack {
             let reference = BlobReference(id: entry.id, length: entry.rawLength)
-            // A session stores one root, and no list of files can be taken for one.
+            // A session stores one root, and no manifest segment can be mistaken for a root.
             guard let bytes = try? reader.read(reference, kind: .manifestPack, index: index),
                 let root = try? ManifestRoot(decoding: bytes, object: ""), let first = root.segments.first
             else { continue }

@@ -1,7 +1,8 @@
-// RepairIndex: makes the index anew from the packs that are there. A pack whose own list of blobs is whole says what
-// it holds; of another the old index is believed as far as it can be read, and what it does not name is searched for.
+// RepairIndex: makes a new index from the packs that are there. If a pack's own list of blobs is whole, that list
+// counts. For any other pack the old index counts, as far as it can be read, and the repair searches the pack for
+// further blobs.
 //
-// The new index is gathered as the table of the local cache is, so that memory does not grow with it.
+// The new index is built in the same way as the local index table, so that memory does not grow with it.
 
 import BakCodec
 import BakCore
@@ -39,7 +40,7 @@ public final class RepairIndex: RepositoryRepair {
             snapshots = try repository.snapshotList()
             now = try BlobIndex(repository)
         }
-        // What a dry run does not put into the index it does not miss either.
+        // A dry run does not put its findings into the index, so it does not look for losses either.
         if !request.isDryRun || !report.wasNeeded {
             try LossFinder(repository: repository, onEvent: onEvent, stop: stop).find(
                 snapshots, in: now, DamagedBlobs(), &report)
@@ -52,10 +53,10 @@ public final class RepairIndex: RepositoryRepair {
         hold(.damage(object: object, reason: reason))
     }
 
-    /// Segments that committed sessions should have, and plans and decisions that cannot be read.
+    /// Notes the missing segments of committed sessions, and the plans that cannot be read.
     private func noteMissingSegments(_ trusted: TrustedSegments) throws {
         let decision = trusted.collections.decision
-        // What a decision stood for that cannot be read is not known.
+        // If a decision cannot be read, it is unknown which segments it superseded.
         let isTold = trusted.round == 0 || decision != nil
         let superseded = Set(decision?.superseded ?? [])
         for id in trusted.outcomes.committed.subtracting(superseded).sorted() where isTold {
@@ -70,10 +71,10 @@ public final class RepairIndex: RepositoryRepair {
         }
     }
 
-    // MARK: What the packs hold
+    // MARK: Contents of packs
 
-    /// Gathers what packs hold. Returns as well the packs that are not all whole and that nothing is to be named of:
-    /// out of these what is needed is copied.
+    /// Returns an index of the packs, and the partial packs. Not all blobs of a partial pack are whole, and the new
+    /// index must not name it. Needed blobs are copied out of it.
     private func gather(
         _ old: BlobIndex, _ stored: [ID128: Int]
     ) throws -> (index: GatheredIndex, partial: Set<ID128>) {
@@ -81,7 +82,7 @@ public final class RepairIndex: RepositoryRepair {
         report.packs = listed.count
         let gathered = GatheredIndex(repository)
         let salvage = PackSalvage(repository)
-        // A whole index does not name what a repair has found damaged, and that must not come back by its own list.
+        // A whole index does not name packs that a repair found damaged. Their own lists must not bring them back.
         let named = report.wasNeeded ? nil : Set(old.packs.map(\.id))
         var partial: Set<ID128> = []
         var silent: [ID128: (size: Int, entries: [IndexEntry])] = [:]
@@ -125,20 +126,20 @@ public final class RepairIndex: RepositoryRepair {
         return true
     }
 
-    /// Adds a pack that does not say itself what it holds.
+    /// Adds a pack whose own list of blobs cannot be read.
     private func add(
         _ pack: ID128, _ size: Int, _ entries: [IndexEntry], _ known: IndexedPack?,
         to gathered: GatheredIndex,
         _ salvage: PackSalvage
     ) throws {
-        // Beyond the size that the index knows there is nothing of this pack's own, and beyond that of the largest pack
-        // nothing of any.
+        // Bytes beyond the size in the index do not belong to this pack. Without that size, the limit is the largest
+        // pack.
         let most = known.map { Int($0.size) } ?? FormatLimits.packBytes
         let size = min(size, most)
         let found = try salvage.search(pack, size: size)
         guard let kind = known?.kind ?? found?.kind else { return }
         var blobs: [ID128: BlobRecord] = [:]
-        // What the old index says stays, whole or not: how a damaged blob can be read is known from it.
+        // The entries of the old index stay, even for damaged blobs: they tell how to read them.
         for entry in entries {
             blobs[entry.id] = BlobRecord(
                 id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
@@ -149,19 +150,19 @@ public final class RepairIndex: RepositoryRepair {
             blobs[blob.id] = blob
         }
         let end = blobs.values.reduce(size) { max($0, $1.endOffset + PackLayout.tailBytes) }
-        // The index knows its size from when it was whole; else it is at least what it must be to hold them.
+        // The index knows the size of the whole pack. Otherwise the size is the least that holds its blobs.
         let bytes = known?.size ?? UInt64(end)
         try gathered.add(IndexedPack(id: pack, size: bytes, kind: kind), Array(blobs.values))
     }
 
-    // MARK: What came back
+    // MARK: Returned packs
 
-    /// Copies out of packs that were decided to be deleted what is nowhere else.
+    /// Copies blobs that exist nowhere else out of packs that a decision deletes, and out of partial packs.
     private func rescue(
         _ returned: [ID128: Int], _ old: SortedIndex, _ new: SortedIndex, to filler: PackFiller
     ) throws {
         guard !returned.isEmpty, !stop.isRequested else { return }
-        // What lies in packs that the old index does not name may be needed to read lists of files.
+        // Reading manifests may need blobs in packs that the old index does not name.
         var strays: [ID128: [BlobRecord]] = [:]
         let isKnown = Set(old.packs.map(\.id))
         try new.forEach { _, entry in
@@ -181,7 +182,7 @@ public final class RepairIndex: RepositoryRepair {
         report.writtenBytes = filler.writtenBytes
     }
 
-    /// Writes the new index: what the packs hold, and what was copied.
+    /// Writes the new index: the blobs in the packs, and the copied blobs.
     private func writeBase(
         _ new: SortedIndex, _ rescued: PackFiller, _ round: UInt64
     ) throws -> [ID128] {
@@ -201,7 +202,7 @@ public final class RepairIndex: RepositoryRepair {
         return try base.finish()
     }
 
-    // MARK: What is new
+    // MARK: Comparison
 
     private func compare(_ old: SortedIndex, _ new: SortedIndex, _ rescued: PackFiller) throws {
         let saved = Set(rescued.copies.map(\.id))
@@ -218,7 +219,7 @@ public final class RepairIndex: RepositoryRepair {
             if new.position(of: copies[0].id) == nil {
                 report.lostBlobs += 1
             } else if !copies.contains(where: { has(new, $0, in: old.packs[Int($0.pack)].id) }) {
-                // It lies elsewhere than the index says.
+                // The blob lies elsewhere than the old index says.
                 report.foundBlobs += 1
             }
         }
@@ -227,7 +228,7 @@ public final class RepairIndex: RepositoryRepair {
     }
 }
 
-/// An index that is gathered pack by pack.
+/// An index that is built pack by pack.
 private final class GatheredIndex {
     private let repository: Repository
     private let cache: RenamedCache
@@ -235,7 +236,7 @@ private final class GatheredIndex {
     private var overlay = IndexOverlay()
     private var pending: [IndexSegment] = []
     private var pendingEntries = 0
-    /// So many entries are sorted at a time, and so many kept in memory.
+    /// The number of entries to sort at a time. `overlayEntries` is the number to keep in memory.
     private static let batchEntries = 1 << 16
     private static let overlayEntries = 1 << 20
 
@@ -244,7 +245,7 @@ private final class GatheredIndex {
         cache = RenamedCache(repository.cache)
     }
 
-    /// Adds what a pack holds.
+    /// Adds a pack and its blobs.
     func add(_ pack: IndexedPack, _ blobs: [BlobRecord]) throws {
         pending.append(
             IndexSegment(session: ID128(from: repository.random), contents: [(pack, blobs)]))
@@ -267,14 +268,14 @@ private final class GatheredIndex {
 
     deinit { if table != nil { cache.clear() } }
 
-    /// All that was added.
+    /// The index of everything that was added.
     var sorted: SortedIndex {
         merge()
         return SortedIndex(table: table, overlay: overlay)
     }
 }
 
-/// The cache of a repository, where the index table has another name.
+/// The cache of a repository, with another name for the index table.
 private final class RenamedCache: LocalCache {
     private let cache: any LocalCache
 
@@ -287,6 +288,6 @@ private final class RenamedCache: LocalCache {
         _ write: (_ append: (UnsafeRawBufferPointer) throws(StoreError) -> Void) throws -> Void
     ) throws { try cache.replace(name + ".rebuilt", write) }
 
-    /// Gives the room back.
+    /// Frees the space of the table.
     func clear() { try? replace(IndexTable.cacheName) { _ in } }
 }

@@ -1,6 +1,6 @@
-// RepairPacks: takes what is still whole out of damaged packs. It is copied to new packs, and a new index names it
-// there, names good copies elsewhere, and does not name what is lost: so the next backup that still has that stores
-// it again. The damaged packs stay, for a prune to remove.
+// RepairPacks: saves the whole blobs of damaged packs. It copies them to new packs. A new index then names these copies
+// and good copies elsewhere, but not the lost blobs, so the next backup that still has their content stores them again.
+// The damaged packs stay until a prune removes them.
 
 import BakCore
 import BakFormat
@@ -31,7 +31,7 @@ public final class RepairPacks: RepositoryRepair {
         }
         tellHeld()
         onEvent(.step("manifests"))
-        // A dry run looks with the eyes of the old index, which names what is lost.
+        // A dry run uses the old index, which still names the lost blobs.
         var now = index
         if !request.isDryRun, !damaged.isEmpty {
             snapshots = try repository.snapshotList()
@@ -42,7 +42,7 @@ public final class RepairPacks: RepositoryRepair {
         return true
     }
 
-    // MARK: What is damaged
+    // MARK: Damaged packs
 
     private func findDamaged(_ index: BlobIndex) throws -> [CountedPack] {
         let census = try PackCensus(repository.store, index) { _ in }
@@ -60,7 +60,7 @@ public final class RepairPacks: RepositoryRepair {
             }, stop: stop)
         run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
         if let failure = run.failure { throw failure }
-        // What another user can read is not lost.
+        // A pack that another user can read is not lost.
         if let (pack, found, _) = run.faulty.first(where: \.found.isRefused) {
             throw CorruptionError.unreadable(
                 object: ObjectNames.pack(pack.id).description, offset: 0, reason: found.words[0],
@@ -90,9 +90,9 @@ public final class RepairPacks: RepositoryRepair {
         hold(.damage(object: ObjectNames.pack(pack).description, reason: reason))
     }
 
-    // MARK: What is whole
+    // MARK: Salvage
 
-    /// Copies what is whole in the damaged packs and in no other; what is not is `lost`.
+    /// Copies the whole blobs that only damaged packs hold. `lost` receives the other blobs.
     private func salvage(
         _ damaged: [CountedPack], _ index: BlobIndex, _ filler: PackFiller, _ lost: inout DamagedBlobs
     ) throws {
@@ -114,7 +114,7 @@ public final class RepairPacks: RepositoryRepair {
             let items = (wanted[pack.id] ?? []).sorted { $0.entry.offset < $1.entry.offset }
             let size = Int(pack.storedBytes ?? 0)
             var rows: [UInt32: BlobRecord] = [:]
-            // A longer pack still has its footer where it was.
+            // The footer of a pack that is too long is still where it was.
             let footerSize = min(size, Int(pack.indexed.size))
             for row in try salvage.footer(of: pack.id, size: footerSize)?.blobs ?? [] {
                 rows[row.offset] = row
@@ -146,7 +146,7 @@ public final class RepairPacks: RepositoryRepair {
 
     // MARK: The index
 
-    /// Decides an index that names the good copies; false when another program has decided one meanwhile.
+    /// Decides an index that names the good copies. Returns false if another program has decided one meanwhile.
     private func replaceIndex(
         _ index: BlobIndex, without damaged: [CountedPack], _ filler: PackFiller
     ) throws -> Bool {
@@ -168,7 +168,7 @@ public final class RepairPacks: RepositoryRepair {
                 try base.append(copies.filter { !isBad[Int($0.pack)] })
             }
         }
-        // Of a round that another program decided the new packs are left to a prune: that program may have found them.
+        // If another program decided the round, the new packs stay until a prune: that program may have found them.
         guard try replacement.decide(try base.finish()) else { return false }
         if report.lostBlobs > 0 { try replacement.endSessions() }
         return true

@@ -1,97 +1,95 @@
-// What a repair tells while it works, and what it did.
+// RepairReport: the events, report and request of a repair.
 
 import BakCore
 import BakFormat
 
-/// Something that happens while a repair works.
+/// An event of a repair.
 public enum RepairEvent: Sendable {
     /// A step begins.
     case step(String)
-    /// So much of the step is done, in bytes or objects.
+    /// The part of the step that is done, in bytes or objects.
     case progress(done: UInt64, total: UInt64)
-    /// An object is damaged, missing or cannot be read.
+    /// An object is damaged, missing or unreadable.
     case damage(object: String, reason: String)
-    /// Of a damaged pack so many blobs are whole, of all that the index has there.
+    /// The number of whole blobs in a damaged pack, out of all that the index has there.
     case salvaged(pack: ID128, blobs: Int, of: Int)
     /// A file of a snapshot is still lost.
     case lostFile(snapshot: ID128, path: [UInt8], reason: String)
-    /// A snapshot cannot be read, or not as a whole.
+    /// A snapshot cannot be read, or only in part.
     case lostSnapshot(snapshot: ID128, reason: String)
-    /// A snapshot stands beside a damaged one, with all of it that is left; nil in a dry run. `isNew` is false when an
+    /// A new snapshot has everything that is left of a damaged one; `by` is nil in a dry run. `isNew` is false if an
     /// earlier repair made it.
     case replaced(snapshot: ID128, by: ID128?, lostFiles: Int, isNew: Bool)
-    /// A snapshot whose record was missing or damaged is there again as it was, or would be after a dry run: under a
-    /// new id where something was in the way.
+    /// A snapshot whose record was missing or damaged is available again, or would be after a dry run. `as` is its new
+    /// id if its own name could not be used.
     case broughtBack(snapshot: ID128, as: ID128?)
 }
 
-/// What a repair did.
+/// The report of a repair.
 public struct RepairReport: Sendable, Equatable {
-    /// Packs looked at.
+    /// The number of packs that the repair looked at.
     public var packs = 0
-    /// Packs that are damaged or missing.
+    /// The number of packs that are damaged or missing.
     public var damagedPacks = 0
-    /// Blobs that the index names now and did not before.
+    /// The number of blobs that the index names now but did not name before.
     public var foundBlobs = 0
-    /// Blobs that the index named and does not name any more: they are lost, and the next backup that still has them
+    /// The number of blobs that the index no longer names. They are lost; the next backup that still has their content
     /// stores them again.
     public var lostBlobs = 0
-    /// Blobs copied out of damaged packs.
+    /// The number of blobs that were copied out of damaged packs.
     public var salvagedBlobs = 0
-    /// The bytes of the packs that they were copied to.
+    /// The size of the packs to which they were copied.
     public var writtenBytes: UInt64 = 0
-    /// Snapshots that were made beside damaged ones.
+    /// The number of new snapshots that were made from damaged ones.
     public var newSnapshots = 0
-    /// Snapshots whose record is there again as it was.
+    /// The number of snapshots whose record is available again.
     public var broughtBack = 0
-    /// Files that are still lost, counted in each snapshot that has them.
+    /// The number of files that are still lost, counted in each snapshot that has them.
     public var lostFiles = 0
-    /// Snapshots that lack files or cannot be read.
+    /// The number of snapshots that lack files or cannot be read.
     public var affectedSnapshots = 0
-    /// Whether the index does not say what packs say themselves, so that it is to be repaired first.
+    /// True if the index contradicts packs' own lists, so that the index must be repaired first.
     public var needsIndexRepair = false
-    /// Whether anything was wrong.
+    /// True if the repair found anything wrong.
     public var wasNeeded = false
-    /// Whether the user ended it before its end; nothing was changed then.
+    /// True if the user ended the repair early. Nothing has changed then, except for snapshots that the repair had
+    /// already made or brought back.
     public var wasInterrupted = false
 
     /// Makes an empty report.
     public init() {}
 
-    /// Whether everything that snapshots refer to is there.
+    /// True if everything to which snapshots refer is there.
     public var isWhole: Bool { lostFiles == 0 && affectedSnapshots == 0 && !needsIndexRepair }
 }
 
-/// What a repair needs to know.
+/// The options of a repair.
 public struct RepairRequest: Sendable {
     /// The machine's name, for the records.
     public var host: String
-    /// The program and its version.
+    /// The program and its version, for the records.
     public var program: String
-    /// How many packs are read at once.
+    /// The number of packs to read at once.
     public var workerCount = 2
-    /// Whether to change nothing and only report.
+    /// True if the repair only reports and changes nothing.
     public var isDryRun = false
-    /// Whether the user says that no other program writes.
+    /// True if the user says that no other program writes.
     public var isAlone = false
-    /// The packs to look at; empty for all.
+    /// The packs to repair; empty for all.
     public var packs: [ID128] = []
 
     /// Makes a request with the defaults.
     public init(host: String, program: String) { (self.host, self.program) = (host, program) }
 }
 
-/// Files that snapshots have lost, found in their manifests.
+/// Finds the files that snapshots have lost, in their manifests.
 struct LossFinder {
     let repository: Repository
     let onEvent: (RepairEvent) -> Void
     let stop: StopSignal
 
-    /// Names what the snapshots lack and adds it to the report.
-    ///
-    /// - Parameters:
-    ///   - snapshots: listed before `index` was read, so that a backup beside it that commits later is not missing
-    ///     there.
+    /// Reports what the snapshots have lost and adds it to the report. `snapshots` must be listed before `index` is
+    /// read, so that the index has the content of a backup that commits in between.
     func find(
         _ snapshots: SnapshotList, in index: BlobIndex, _ damage: DamagedBlobs, _ report: inout RepairReport
     ) throws {

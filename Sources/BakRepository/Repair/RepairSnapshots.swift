@@ -1,6 +1,6 @@
-// RepairSnapshots: a snapshot whose record is missing or damaged comes back by the record's spare. Beside each snapshot
-// that has lost something it makes a new one with all that is left; the original stays as it is. A file of which any
-// part is lost is left out and named: no file comes back with wrong bytes.
+// RepairSnapshots: brings back snapshots whose record is missing or damaged from the record's spare. For each snapshot
+// that has lost something, it makes a new one with everything that is left; the original stays as it is. It leaves out
+// and names a file if any part of it is lost, so no file comes back with wrong bytes.
 
 import BakCore
 import BakFormat
@@ -8,16 +8,16 @@ import BakStorage
 
 /// Repairs snapshots.
 public final class RepairSnapshots: RepositoryRepair {
-    /// The label of the snapshots that are made.
+    /// The label of the snapshots that a repair makes.
     public static let tag = "repaired"
 
-    /// The snapshots that were brought back, in this attempt or an earlier one.
+    /// The snapshots that this attempt or an earlier one brought back.
     private var broughtBack: Set<ID128> = []
 
-    /// What was made before an interruption stays.
+    /// Makes one attempt. If it is interrupted, the snapshots that it has made stay.
     override func attempt() throws -> Bool {
         let list = try repository.snapshotList()
-        // Whether one of which the forget marker does not open is wanted is for the user to say.
+        // Only the user can say whether to keep a snapshot whose forget marker does not open.
         let (readable, unreadable) = (list.readable, list.unreadable.filter { !$0.isDoubtful })
         let index = try BlobIndex(repository)
         let lost = DamagedBlobs(packs: try repository.missingPacks(index))
@@ -30,14 +30,14 @@ public final class RepairSnapshots: RepositoryRepair {
         }
         for snapshot in unreadable where !stop.isRequested {
             guard let spare = snapshot.spare, snapshot.isDamage else { continue }
-            // Of one that has lost files as well, what is left becomes a snapshot of its own.
+            // If the snapshot has also lost files, the rest becomes a snapshot of its own.
             let isWhole = try checker.check(spare).isCleanForAll()
             if isWhole || snapshot.isMissing { spared.append((snapshot, spare)) }
             if !isWhole { damaged.append(spare) }
         }
         let session = damaged.isEmpty && unreadable.isEmpty ? nil : try begin()
         defer { session?.close() }
-        // A prune that began or ended before the session was registered does not wait for it.
+        // A prune that began or ended before the session was registered does not wait for the session.
         let rounds = session?.index.trusted.collections.rounds ?? index.trusted.collections.rounds
         guard try isUndisturbed(), rounds == index.trusted.collections.rounds else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
@@ -62,9 +62,9 @@ public final class RepairSnapshots: RepositoryRepair {
         return true
     }
 
-    /// Makes a snapshot what its spare says; false if that is not possible now. Where its record is missing or damaged
-    /// the spare's bytes take its place; where the medium or a folder keeps that place the snapshot is committed again,
-    /// and the record hidden.
+    /// Restores a snapshot from its spare. Returns false if that is impossible now. If the record is missing or
+    /// damaged, the spare's bytes replace it. If the medium or an obstruction prevents that, the snapshot is committed
+    /// again, and the damaged record is hidden by a forget marker.
     private func bringBack(
         _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord]
     ) throws -> Bool {
@@ -75,11 +75,11 @@ public final class RepairSnapshots: RepositoryRepair {
             onEvent(.broughtBack(snapshot: snapshot.id, as: nil))
             return true
         }
-        // A record that a prune would see again keeps what it needs, also where a plan has condemned it.
+        // A prune sees the restored record, so it keeps the content, even if a plan has condemned it.
         let isDamaged = (snapshot.error as? CorruptionError)?.cause == .damage
         if snapshot.isMissing || isDamaged, let bytes = try repository.spare(snapshot.id)?.bytes {
             let key = ObjectNames.snapshot(snapshot.id)
-            // Stopped before the next put, the record is missing, and comes back by its spare all the same.
+            // If the program stops before the next put, the record is missing, and its spare can still bring it back.
             if !snapshot.isMissing { try repository.store.delete(key) }
             do {
                 if try repository.store.putOwn(key, bytes) {
@@ -87,7 +87,7 @@ public final class RepairSnapshots: RepositoryRepair {
                     return true
                 }
             } catch let error as StoreError where error.kind == .obstructed {
-                // What is in its place keeps it.
+                // An obstruction in the record's place stays there.
             }
         }
         let outcome = try repository.takeBack(record, host: request.host, program: request.program)
@@ -149,7 +149,7 @@ public final class RepairSnapshots: RepositoryRepair {
         _ session: BackupSession, isLast: Bool
     ) throws {
         let root = try rewriter.manifest.storeRoot()
-        // The same losses give the same list: an earlier repair may have made the snapshot.
+        // The same losses give the same manifest, so an earlier repair may have made this snapshot.
         if let known = all.first(where: { $0.root == root && $0.time == snapshot.time }) {
             return onEvent(
                 .replaced(
@@ -172,8 +172,8 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 }
 
-/// Sees to it that a session may count on chunks. What lies only in packs that a prune is about to delete, or that
-/// belong to a session whose record is damaged, is stored anew. For one thread.
+/// Makes sure that a session may rely on chunks. It stores a chunk anew if it lies only in packs that a prune is about
+/// to delete, or that belong to a session whose record is damaged. For one thread.
 private struct ChunkKeeper {
     private let index: BlobIndex
     private let session: BackupSession
@@ -186,7 +186,7 @@ private struct ChunkKeeper {
         writer = session.makeWriter(.chunkPack, compression: .auto)
     }
 
-    /// False if the chunk cannot be read.
+    /// Returns false if the chunk cannot be read.
     func keep(_ chunk: BlobReference) throws -> Bool {
         if session.index.isKnown(chunk) { return true }
         do {
@@ -194,14 +194,14 @@ private struct ChunkKeeper {
             _ = try bytes.withUnsafeBytes { try writer.store($0, isCompressed: false) }
             return true
         } catch  where error is CorruptionError || error is MissingBlobError {
-            // A prune may have decided since the look began: then all is looked at again.
+            // A prune may have decided a round since the attempt began. Then the repair starts again.
             if try session.isOvertaken(error) { throw error }
             return false
         }
     }
 }
 
-/// Writes what is left of a manifest. For one thread.
+/// Writes a manifest of the entries that are left. For one thread.
 private final class ManifestRewriter {
     let manifest: ManifestWriter
     private(set) var lostFiles = 0
@@ -209,12 +209,11 @@ private final class ManifestRewriter {
     private var counters = SnapshotCounters()
     private let later: LaterExtents
     private let onLost: (_ path: [UInt8], _ reason: String) -> Void
-    /// Whether an error may only say that a prune has taken something meanwhile.
+    /// True if the error may only mean that a prune has deleted something meanwhile.
     private let isOvertaken: (any Error) throws -> Bool
-    /// The entry that waits for further extents, as its own record has it; the bytes of all that have come, and what it
-    /// lacks.
+    /// The file whose further extents may follow: its entry, the bytes of all its extents so far, and its fault.
     private var open: OpenFile?
-    /// The folders that the last entry lies in.
+    /// The folders that contain the last entry.
     private var folders = PathStack<Void>()
 
     private struct OpenFile {
@@ -285,7 +284,7 @@ private final class ManifestRewriter {
         try append(entry, isContinued: file.isContinued)
     }
 
-    /// What lies in a folder can be restored only with the folder: one that is lost is made up for.
+    /// Entries can be restored only with their folders, so this adds a folder for each one that is lost.
     private func addFolders(above entry: ManifestEntry) throws {
         while !folders.isEmpty, !folders.holds(entry.path) { folders.pop() }
         var end = folders.path.count
@@ -319,7 +318,7 @@ private final class ManifestRewriter {
         }
     }
 
-    /// Enters what there is and what is not.
+    /// Enters the counts of kept entries and of lost files.
     func count(in record: inout SnapshotCounters) {
         (record.files, record.bytes) = (counters.files, counters.bytes)
         record.goneFiles = counters.goneFiles

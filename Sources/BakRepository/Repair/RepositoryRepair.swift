@@ -1,31 +1,31 @@
-// RepositoryRepair: what the three repairs have in common. A repair looks at everything and decides a round; where
-// another program has decided one meanwhile, it looks again.
+// RepositoryRepair: the common part of the three repairs. A repair looks at everything and then decides a round. If
+// another program has decided one meanwhile, the repair looks again.
 //
-// What is found wrong with objects is held back until the look is known to have been at one state of the repository: a
-// prune beside it moves and deletes what is not damaged.
+// A prune that runs beside a repair moves and deletes objects that are not damaged. So the repair holds back its
+// findings about objects until it knows that it saw them all in one state of the repository.
 
 import BakCore
 import BakStorage
 
-/// One of the repairs. For one thread.
+/// The base class of the repairs. For one thread.
 public class RepositoryRepair {
     let repository: Repository
     let request: RepairRequest
     let onEvent: @Sendable (RepairEvent) -> Void
     let stop: StopSignal
     var report = RepairReport()
-    /// What was found and is not told yet.
+    /// The findings that are not reported yet.
     private var held: [RepairEvent] = []
-    /// The newest round when the look began.
+    /// The newest round when the attempt began.
     private var firstRound: UInt64 = 0
-    /// How often other programs may get in the way.
+    /// How often other programs may interfere before the repair gives up.
     private static let attempts = 10
 
     /// Prepares a repair.
     ///
     /// - Parameters:
-    ///   - onEvent: told what happens, from any thread.
-    ///   - stop: polled; when it is given the repair ends as soon as it can.
+    ///   - onEvent: receives the events, from any thread.
+    ///   - stop: polled; once it is requested, the repair ends as soon as it can.
     public required init(
         _ repository: Repository, _ request: RepairRequest,
         onEvent: @escaping @Sendable (RepairEvent) -> Void = { _ in },
@@ -37,10 +37,10 @@ public class RepositoryRepair {
         self.stop = stop
     }
 
-    /// Repairs.
+    /// Repairs the repository.
     ///
-    /// Throws `RepositoryError.keepsChanging` when other programs get in the way again and again. Where packs or
-    /// snapshots are to be repaired and the index is not whole, `CorruptionError`: that is to be repaired first.
+    /// - Throws: `RepositoryError.keepsChanging` if other programs interfere in every attempt, `CorruptionError` if a
+    ///   repair of packs or snapshots needs the index and the index must be repaired first, and `StoreError`.
     public final func run() throws -> RepairReport {
         for _ in 0..<Self.attempts {
             (report, held) = (RepairReport(), [])
@@ -50,29 +50,29 @@ public class RepositoryRepair {
             } catch  where RepositoryError.mayHaveMoved(error) {
                 if try isUndisturbed() { throw error }
             } catch RepositoryError.sessionRevoked {
-                // What it was to commit is gone or elsewhere.
+                // The session relied on content that is gone or has moved.
                 continue
             }
         }
         throw RepositoryError.keepsChanging(location: repository.store.location)
     }
 
-    /// One look and what follows from it, in the report; false when another program has decided a round meanwhile.
+    /// Makes one attempt and fills the report. Returns false if another program has decided a round meanwhile.
     func attempt() throws -> Bool { preconditionFailure("a repair does something") }
 
-    /// Takes note of something wrong with an object.
+    /// Notes a finding about an object, to be reported later.
     final func hold(_ event: RepairEvent) { held.append(event) }
 
-    /// Whether nobody has decided a round since the look began.
+    /// True if no program has decided a round since the attempt began.
     final func isUndisturbed() throws -> Bool { try repository.collectionRounds().decided == firstRound }
 
-    /// Tells what was held back.
+    /// Reports the findings that were held back.
     final func tellHeld() {
         for event in held { onEvent(event) }
         held = []
     }
 
-    /// Ends a look early, with what it has found, if that may be told.
+    /// Ends an attempt early. It reports the findings if no program has decided a round meanwhile.
     final func interrupt() throws -> Bool {
         report.wasInterrupted = true
         if try isUndisturbed() { tellHeld() }

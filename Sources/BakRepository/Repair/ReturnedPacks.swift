@@ -1,22 +1,23 @@
-// ReturnedPacks: packs that a decision deleted and that are there: put back from a copy of the repository, merged from
-// one by a program that synchronises folders, or not yet deleted by a prune that was interrupted.
+// ReturnedPacks: packs that are there although a decision deletes them. They were put back from a copy of the
+// repository, a program that synchronises folders merged them from a copy, or an interrupted prune has not deleted them
+// yet.
 //
-// A prune that is still at work may delete them at any time, so that no index may name them. What a snapshot needs and
-// no other pack holds is copied out of them, as it is compressed, to new packs. The rest is left to a prune.
+// A prune that still runs may delete them at any time, so no index may name them. The repair copies blobs that
+// snapshots need and no other pack holds to new packs, without recompressing them. It leaves the rest to a prune.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Rescues what snapshots need. For one thread.
+/// Rescues the needed blobs of these packs. For one thread.
 struct ReturnedPacks {
     private let repository: Repository
     private let packs: [(pack: IndexedPack, blobs: [BlobRecord])]
-    /// What they hold.
+    /// An index of their blobs.
     private let held: SortedIndex
     private let stop: StopSignal
 
-    /// Reads what the packs `returned`, with their sizes, say they hold.
+    /// Reads the lists of blobs of the packs `returned`, which come with their sizes.
     init(
         _ repository: Repository, _ returned: [ID128: Int], stop: StopSignal
     ) throws {
@@ -44,10 +45,10 @@ struct ReturnedPacks {
         IndexSegment(session: ID128(from: repository.random), contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Copies what snapshots refer to and `staying` does not have to the packs of `filler`, which finishes them.
-    /// Returns how many blobs of each pack were copied.
+    /// Copies the blobs that snapshots refer to and `staying` lacks to the packs of `filler`, and finishes those packs.
+    /// Returns the number of copied blobs for each pack.
     ///
-    /// - Parameter strays: further packs that the trusted index does not name, with what they hold.
+    /// - Parameter strays: segments for further packs that the trusted index does not name.
     func rescue(
         without staying: SortedIndex, strays: [IndexSegment], to filler: PackFiller
     ) throws -> [(pack: ID128, blobs: Int)] {
@@ -76,9 +77,9 @@ struct ReturnedPacks {
         return copied
     }
 
-    /// The blobs that only these packs hold and some snapshot refers to.
+    /// Returns the blobs that only these packs hold and to which a snapshot refers.
     private func wanted(without staying: SortedIndex, _ strays: [IndexSegment]) throws -> Set<ID128> {
-        // In this order: what is committed when snapshots are listed is in an index that is read later.
+        // Snapshots are listed before the index is read: the index then has the segments of all of them.
         let snapshots = try repository.snapshots().readable
         let view = try BlobIndex(repository, rebuilding: true) { _ in }
         view.publish([Self.segment(of: packs, repository)] + strays)
@@ -90,7 +91,7 @@ struct ReturnedPacks {
         }
         for (place, snapshot) in snapshots.enumerated() where !stop.isRequested {
             note(snapshot.root.id)
-            // What cannot be read is named when the repair looks for losses.
+            // The repair reports unreadable parts when it looks for losses.
             guard let root = try Self.unlessDamaged({ try reader.root(snapshot.root) }) else { continue }
             for segment in catalog.note(root, of: place) {
                 note(segment.reference.blob.id)
@@ -102,7 +103,7 @@ struct ReturnedPacks {
         return wanted
     }
 
-    /// Nil where a prune has deleted the pack meanwhile.
+    /// Returns nil if a prune has deleted the pack meanwhile, or if its bytes are damaged.
     private static func unlessGone<Value>(_ body: () throws -> Value?) throws -> Value? {
         do {
             return try body()
