@@ -1,44 +1,46 @@
-// KeySlotRemoval: how a key slot goes while others remove slots too, and any of them may stop at any moment.
+// KeySlotRemoval: removes a key slot while other programs may remove slots too, and any of them may stop at any moment.
 //
-// Always holds: a slot is deleted only by who has put an object beside it that says so, and has after that found
-// another slot that nobody had said it of. Then one is always left. Each who deletes a slot has found another that was
-// to stay; who deletes that one says so later than that, looks later still, and so finds yet another. Of the last one
-// of them all the slot that it found stays. A slot that is to go opens the repository until it is deleted: who stops
+// Always holds: a program deletes a slot only after two steps. It puts a removal mark for the slot, and afterwards it
+// finds another slot without a removal mark.
+//
+// So one slot always remains. Each program that deletes a slot has found another one that was to stay. If that one is
+// deleted as well, its program put its mark later, looked later still, and so found yet another one. The slot that the
+// last of these programs found stays. A marked slot opens the repository until it is deleted, so a program that stops
 // before loses nothing.
 //
-// Each has an object of its own name. With one for all who remove a slot, one that gives up would take away what
-// another relies on.
+// Each mark has a name of its own. If all programs that remove a slot shared one mark, a program that gives up would
+// take away the mark that another one relies on.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// Removes a slot, so that its password does not open the repository any more, also after a power cut. False where
-    /// somebody else has removed it already.
+    /// Removes a slot, so that its password no longer opens the repository, even after a power cut. Returns false if
+    /// another program has removed it already.
     ///
-    /// Throws `RepositoryError.lastKeySlot` when no other slot of somebody who had the key is there, and
-    /// `keySlotsBeingRemoved` when there are some, and each is to go as well.
+    /// - Throws: `RepositoryError.lastKeySlot` if there is no other slot whose maker had the key,
+    ///   `.keySlotsBeingRemoved` if there are such slots but each is being removed as well, and `StoreError`.
     @discardableResult
     public func removeKeySlot(_ id: ID128) throws -> Bool {
-        // To be told that it is the last one costs no write.
+        // Finding out that the slot is the last one needs no write.
         try expectOther(than: id, in: foundSlots(), evenIfGoing: true)
         let mark = ObjectNames.keyRemoval(id, ID128(from: random))
         let found: KeySlots
         let wasThere: Bool
         do {
             try store.putUnderFreshName(mark, [])
-            // In this order: all marks are listed, and then slots are read. Who deletes one that is read after a
-            // listing without a mark of it has put that mark, and so looks, later than this look began.
+            // All marks are listed before any slot is read. If a slot is read that had no mark in the listing, a
+            // program that deletes it puts its mark, and looks, later than this look began.
             found = try foundSlots()
             try expectOther(than: id, in: found, evenIfGoing: false)
             wasThere = try isThere(id)
         } catch {
-            // It would keep others from removing theirs.
+            // The mark would keep other programs from removing their slots.
             try? store.delete(mark)
             throw error
         }
-        // Where this fails the mark stays: whether the slot is gone is not known.
+        // If this fails, the mark stays, because it is unknown whether the slot is gone.
         try store.deleteDurably(ObjectNames.keySlot(id))
         clear(found.removals)
         return wasThere
@@ -52,7 +54,7 @@ extension Repository {
         if !evenIfGoing, others.allSatisfy(\.isBeingRemoved) { throw .keySlotsBeingRemoved(others.map(\.id)) }
     }
 
-    /// Whether a slot is there, whatever is in it.
+    /// True if a slot is there, whatever its content.
     private func isThere(_ id: ID128) throws -> Bool {
         do throws(StoreError) {
             _ = try store.size(of: ObjectNames.keySlot(id))
@@ -63,8 +65,8 @@ extension Repository {
         }
     }
 
-    /// Deletes the marks of slots that are gone: no slot comes back, so that they mean nothing any more. What is left
-    /// of them does no harm.
+    /// Deletes the marks of slots that are gone. No slot comes back, so these marks mean nothing any more and do no
+    /// harm if they stay.
     private func clear(_ marks: [(slot: ID128, key: ObjectKey)]) {
         for (slot, key) in marks where (try? isThere(slot)) == false { try? store.delete(key) }
     }

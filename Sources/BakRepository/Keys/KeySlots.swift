@@ -1,59 +1,62 @@
 // KeySlots: the passwords of an encrypted repository. Each slot wraps the same key under a password of its own.
+// `KeySlotRemoval` removes slots.
 //
-// Always holds: a slot is durable before another goes. A slot of another repository, as an interrupted init leaves it,
-// is no slot of this one. Whoever holds the store can put more of them: only one whose note opens under the
-// repository's key was made by somebody who had the key, and only such a one counts as another. However many there are,
-// opening takes no more work than 32 slots of the highest cost do. How slots go: KeySlotRemoval.
+// Always holds:
+// - A new slot is durable before another one is deleted.
+// - A slot of another repository, such as an interrupted init leaves, is not a slot of this one.
+// - Anyone with access to the store can put slots. A slot may count as the one that stays only if its note opens under
+//   the repository's key, because then its maker had the key.
+// - Opening never takes more work than 32 slots of the highest cost, however many slots there are.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// A repository's key, and the slot that gave it.
+/// A repository's key, and the slot that opened it.
 struct UnlockedKey: Sendable {
     let key: SecretBytes
     let slot: ID128
 }
 
-/// A slot as `key list` shows it.
+/// A key slot with the facts that `key list` shows.
 public struct KeySlotInfo: Sendable {
     /// Its id.
     public var id: ID128
-    /// What it costs to try a password; nil when the slot cannot be read.
+    /// The cost of trying a password; nil if the slot cannot be read.
     public var cost: PasswordCost?
-    /// What was noted of it; nil when that cannot be read.
+    /// The note in the slot; nil if it cannot be read.
     public var note: KeySlotNote?
-    /// Whether the repository was opened with it.
+    /// True if this slot opened the repository.
     public var isCurrent: Bool
-    /// Whether a program is about to remove it, or was stopped when it was. Until then it opens the repository.
+    /// True if a program is removing it, or was stopped while it did. Until it is deleted, it opens the repository.
     public var isBeingRemoved = false
-    /// What is wrong with it.
+    /// Why the slot or its note cannot be read; nil if both can.
     public var fault: CorruptionError?
 }
 
-/// The slots of a repository whose key is not known yet.
+/// The slots of a repository, read without its key.
 struct KeySlots {
     private let store: any ObjectStore
-    /// The slots that can be read.
+    /// The readable slots.
     let slots: [KeySlot]
-    /// Those that cannot.
+    /// The unreadable slots.
     let unreadable: [(id: ID128, error: CorruptionError)]
-    /// What is wrong with one that another repository's key lies in, if there is such a one.
+    /// The error for a slot of another repository, if there is one.
     private let stranger: CorruptionError?
-    /// Whether there are more that were not read.
+    /// True if there are more slots that were not read.
     let areCut: Bool
-    /// What says that a slot is to go. All of it was listed before any slot was read, as a removal needs it.
+    /// The removal marks. All of them were listed before any slot was read, as a removal requires.
     let removals: [(slot: ID128, key: ObjectKey)]
-    /// To try a password on a slot takes time and memory: no more than so many are made.
+    /// The largest number of slots. Trying a password on a slot takes time and memory.
     static let most = 32
-    /// What is tried of a password on all slots together, in blocks of memory.
+    /// The most work for trying a password on all slots together, in blocks of memory.
     private static let mostWork =
         UInt64(most) * UInt64(PasswordCost.mostMemoryKiB) * UInt64(PasswordCost.mostPasses)
-    /// So many are read, beside the one that this machine knows.
+    /// The largest number of slots to read, besides the one that this machine knows.
     private static let mostRead = 1024
 
-    /// Reads the slots, `known` among them. Those of other repositories are left out.
+    /// Reads the slots, including `known`. Slots of other repositories are left out.
     init(_ store: any ObjectStore, repository: ID128, known: ID128? = nil) throws {
         self.store = store
         var slots: [KeySlot] = []
@@ -81,20 +84,20 @@ struct KeySlots {
             } catch let error as CorruptionError {
                 unreadable.append((id, error))
             } catch let error as StoreError where error.kind == .notFound {
-                // Somebody has removed it meanwhile.
+                // Another program has removed it meanwhile.
             }
         }
         (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
     }
 
-    /// The slots in the order in which a password is tried on them: `known`, which this machine opened last; then what
-    /// is cheap before what is dear.
+    /// Returns the slots in the order in which to try a password: first `known`, which this machine opened last, then
+    /// the others from the cheapest to the most expensive.
     func order(known: ID128?) -> [KeySlot] {
         let byCost = slots.sorted { ($0.cost.work, $0.id) < ($1.cost.work, $1.id) }
         return byCost.filter { $0.id == known } + byCost.filter { $0.id != known }
     }
 
-    /// Those of them that it is tried on: as many as the work allows.
+    /// Returns the slots on which to try a password: as many as the limit on work allows.
     func tried(known: ID128?) -> (slots: [KeySlot], areAll: Bool) {
         let ordered = order(known: known)
         var work: UInt64 = 0
@@ -105,7 +108,7 @@ struct KeySlots {
         return (Array(tried), tried.count == ordered.count && !areCut)
     }
 
-    /// The repository's key, from whichever slot the password opens. `password` is asked for once.
+    /// Returns the repository's key from the first slot that the password opens. It asks for `password` once.
     func unlock(known: ID128?, _ password: () throws -> SecretBytes) throws -> UnlockedKey {
         guard !slots.isEmpty else {
             throw unreadable.first?.error ?? stranger ?? RepositoryError.noKeySlot(location: store.location)
@@ -126,7 +129,7 @@ struct KeySlots {
         throw RepositoryError.wrongPassword(location: store.location, unreadableSlots: unreadable.count)
     }
 
-    /// Puts a slot, and reads it back before anything relies on it.
+    /// Puts a slot after testing that its bytes open again.
     static func put(
         _ unlocked: UnlockedKey, _ method: SealMethod, password: SecretBytes, cost: PasswordCost,
         note: KeySlotNote, repository: ID128, in store: any ObjectStore, random: any RandomSource
@@ -147,8 +150,9 @@ struct KeySlots {
 }
 
 extension Repository {
-    /// The slots of an encrypted repository, sorted by age; what cannot be read comes last. Throws `StoreError` if they
-    /// cannot be listed or read.
+    /// Returns the slots of an encrypted repository, sorted by age. Unreadable slots come last.
+    ///
+    /// - Throws: `StoreError` if they cannot be listed or read.
     public func keySlots() throws -> [KeySlotInfo] {
         infos(try foundSlots())
     }
@@ -178,9 +182,11 @@ extension Repository {
         return infos
     }
 
-    /// Adds a slot for a further password. Returns its id; it is durable then. Throws `RepositoryError.notEncrypted`
-    /// or, if there are too many slots, `.outsideLimits`. Throws `PasswordHashError` if the password cannot be hashed,
-    /// `CorruptionError` if the slot does not open again, and `StoreError`.
+    /// Adds a slot for a further password and returns its id. On return the slot is durable.
+    ///
+    /// - Throws: `RepositoryError.notEncrypted`, `RepositoryError.outsideLimits` if there are too many slots,
+    ///   `PasswordHashError` if the password cannot be hashed, `CorruptionError` if the slot does not open again, and
+    ///   `StoreError`.
     public func addKeySlot(
         password: SecretBytes, cost: PasswordCost, note: KeySlotNote
     ) throws -> ID128 {
@@ -198,10 +204,11 @@ extension Repository {
             UnlockedKey(key: unlocked.key, slot: id), config.encryption, password: password, cost: cost,
             note: note, repository: config.id, in: store, random: random)
         do {
-            // Others may have added slots meanwhile. Whoever put the last one sees them all.
+            // Other programs may have added slots meanwhile. The program that put the last one sees them all.
             try expectAtMost(KeySlots.most)
         } catch {
-            // Somebody may count on it already: it goes as any other does, or is needed and stays.
+            // Another program may already rely on this slot. So it is removed like any other slot, or stays if it is
+            // needed.
             do {
                 try removeKeySlot(id)
             } catch is RepositoryError { return id }
@@ -211,7 +218,7 @@ extension Repository {
     }
 }
 
-/// The slot that this machine opened a repository with last, in its cache. It says only what to try first.
+/// The slot with which this machine last opened a repository, as a file of the cache. It is only the first slot to try.
 enum OpenedSlot {
     static let cacheName = "slot"
 
