@@ -1,92 +1,93 @@
-// Claims: put-if-absent on media that have neither RENAME_NOREPLACE nor link(2), as exFAT over FUSE or SFTP.
+// Claims: put-if-absent on media that have neither RENAME_NOREPLACE nor link(2), such as exFAT over FUSE, or SFTP.
 //
-// What is left there is that a folder is never renamed onto one that is not empty. A claim on a name is such a folder,
-// `claims/NAME`, with one empty file in it: the token, the name that the claimed content has in `tmp/`. So a claim is
-// made in one step and says what it is for, and whoever finds it can finish what its holder began:
+// Such media still refuse to rename a folder onto one that is not empty. A claim on a name is such a folder,
+// `claims/NAME`. It contains one empty file, whose name is the token: the name of the claimed content in `tmp/`. So a
+// writer makes a claim in one step, the claim says what it is for, and any writer that finds it can finish it:
 //
-//   1. write and sync tmp/TOKEN; make a folder with the entry TOKEN; rename it to claims/NAME
-//   2. whoever has made or found the claim: if NAME is free, rename tmp/TOKEN to it, else remove tmp/TOKEN
-//   3. make NAME durable, then remove the claim: its entry by its name, the folder if it is empty then
+//   1. Write and sync tmp/TOKEN. Make a folder with the entry TOKEN and rename it to claims/NAME.
+//   2. The writer that made or found the claim renames tmp/TOKEN to NAME if NAME is free, else removes tmp/TOKEN.
+//   3. It makes NAME durable, then removes the claim: first the entry TOKEN, then the folder if it is empty.
 //
-// Always holds: while tmp/TOKEN exists, its claim exists (if it ever did), so that no other content can be claimed for
-// NAME. One who reads the claim first and looks at NAME then renames onto a free name, or finds no tmp/TOKEN any more.
-// Hence nothing is ever overwritten, whoever stops where. ClaimTests.swift runs this code in all interleavings.
+// Always holds: once a claim for TOKEN was made, it exists for as long as tmp/TOKEN does, so no other content can be
+// claimed for NAME. A writer that reads the claim first and then looks at NAME either renames onto a free name or finds
+// that tmp/TOKEN is gone. Hence no writer ever overwrites an object, wherever another one stops. ClaimTests.swift runs
+// this code in all interleavings.
 
 import BakCore
 import BakStorage
 import Glibc
 
-/// The calls that claims and locks are made of. Each is one step, which others see as a whole or not at all. Paths are
-/// relative to the store's folder.
+/// The calls that claims and locks use. Each call is atomic for other programs. Paths are relative to the store's
+/// folder.
 protocol ClaimFolder {
-    /// True if there is something at the path.
+    /// True if something exists at the path.
     func exists(_ path: String) throws(Errno) -> Bool
     /// Makes a folder.
     func makeFolder(_ path: String) throws(Errno)
     /// Makes an empty file.
     func makeFile(_ path: String) throws(Errno)
-    /// Gives what is at `path` another name; a file replaces a file there.
+    /// Renames the file or folder at `path`. A file replaces a file that has the other name.
     func rename(_ path: String, to other: String) throws(Errno)
     /// Removes a file.
     func remove(_ path: String) throws(Errno)
     /// Removes a folder if it is empty.
     func removeFolder(_ path: String) throws(Errno)
-    /// The names in a folder; nil when there is none.
+    /// The names in a folder; nil if the folder does not exist.
     func names(in path: String) throws(Errno) -> [String]?
-    /// Makes the names in the folder of `path` durable, and that `token` is no longer in `tmp/`.
+    /// Makes the names in the folder of `path` durable, and the removal of `token` from `tmp/`.
     func makeDurable(_ path: String, without token: String) throws(Errno)
 }
 
-/// Where claims lie.
+/// The paths of claims, locks and claimed content.
 enum ClaimNames {
-    /// The folder of claims. Where it is there, everyone who puts objects claims their names.
+    /// The folder of claims. If it exists, every writer claims names.
     static let folder = "claims"
-    /// The folder of locks. Where it is there, everyone who puts objects locks their names.
+    /// The folder of locks. If it exists, every writer locks names.
     static let locks = "locks"
-    /// The folder of what is not yet published.
+    /// The folder of files that are not yet published.
     static let temporaries = "tmp"
 
-    /// The claim on a key: a plus sign, which no key has, stands for the slash.
+    /// The path of the claim on a key. A plus sign, which no key contains, stands for the slash.
     static func claim(on key: String) -> String {
         folder + "/" + key.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "+")
     }
 
-    /// The lock on a key.
+    /// The path of the lock on a key.
     static func lock(on key: String) -> String { locks + claim(on: key).dropFirst(folder.utf8.count) }
 
-    /// The key that a claim is on; nil when the name is none of a claim.
+    /// The key that a claim is on; nil if the name is not a claim's.
     static func key(ofClaim name: String) -> String? {
         let key = name.split(separator: "+", omittingEmptySubsequences: false).joined(separator: "/")
         return ObjectKey.isValid(key) ? key : nil
     }
 
-    /// Where the content of a token lies.
+    /// The path of a token's content.
     static func content(_ token: String) -> String { temporaries + "/" + token }
 }
 
-/// A rule of claims. A test leaves one out to see that it is needed.
+/// A rule of claims. A test leaves one out to show that it is needed.
 enum ClaimRule: CaseIterable {
-    /// A name is claimed before it is looked at for the last time.
+    /// A writer claims a name before it looks at the name for the last time.
     case claimFirst
-    /// After a claim was found or made, the name is looked at.
+    /// A writer looks at the name after it has made its claim.
     case lookAgain
-    /// A helper reads the claim first and looks at the name then.
+    /// A helper reads the claim first and then looks at the name.
     case readThenLook
-    /// What lost the name is removed before its claim.
+    /// Content that lost the name is removed before its claim.
     case contentGoesFirst
-    /// A claim's entry is removed by its own name and no other.
+    /// A claim's entry is removed by its token and by no other name.
     case removeByToken
-    /// Who finds its content gone reads what has the name.
+    /// A writer that finds its content gone compares it with the content that has the name.
     case compareWhenGone
 }
 
-/// Publishes under names that are claimed first.
+/// Publishes files under names that it claims first.
 struct Claims<Folder: ClaimFolder> {
     let folder: Folder
     private let omitted: ClaimRule?
     private let makeName: () -> String
 
-    /// Claims in a folder; a test leaves out a rule and names what is made.
+    /// Prepares claims in a folder. Tests may leave out a rule and choose the names of new folders.
     init(
         _ folder: Folder, omitting rule: ClaimRule? = nil,
         makeName: @escaping () -> String = Temporary.name
@@ -96,7 +97,7 @@ struct Claims<Folder: ClaimFolder> {
         self.makeName = makeName
     }
 
-    /// So often in a row a claim may fail for no reason that can be seen.
+    /// How often in a row a claim may fail for no visible reason.
     private static var failureLimit: Int { 16 }
 
     private enum Claim {
@@ -105,10 +106,10 @@ struct Claims<Folder: ClaimFolder> {
         case gone
     }
 
-    /// Gives the durable file tmp/`token` the name `key` unless that is taken. The file is gone from `tmp/` when this
-    /// returns.
+    /// Gives the durable file tmp/`token` the name `key` unless the name is taken. The file is gone from `tmp/` when
+    /// this returns.
     ///
-    /// - Parameter isOwn: true if what has the name now has the content of `token`.
+    /// - Parameter isOwn: true if the file that now has the name has the content of `token`.
     func publish(_ token: String, as key: String, isOwn: () throws(Errno) -> Bool) throws(Errno)
         -> NamingResult
     {
@@ -138,7 +139,7 @@ struct Claims<Folder: ClaimFolder> {
                 try folder.rename(maker, to: claim)
                 hasMaker = false
             } catch {
-                // Media differ in what they answer here, and a network may lose the reply to what was done.
+                // Media give different errors here, and a network may lose the reply to a rename that took effect.
                 found = try self.claim(at: claim, wantedBy: token)
                 if case .gone = found, error.code != ENOTEMPTY, error.code != EEXIST {
                     failures += 1
@@ -159,7 +160,7 @@ struct Claims<Folder: ClaimFolder> {
         }
     }
 
-    /// Finishes or clears an old claim of a holder that is gone, if the name is decided or the content is.
+    /// Ends an old claim whose holder is gone, if the name is taken or the content is gone.
     func tidy(_ claim: String, on key: String) throws(Errno) {
         let path = ClaimNames.folder + "/" + claim
         guard case .other(let token) = try self.claim(at: path, wantedBy: "") else { return }
@@ -167,7 +168,7 @@ struct Claims<Folder: ClaimFolder> {
         _ = try settle(token, path, key, isHelper: true)
     }
 
-    /// What became of `token` where something has the name.
+    /// Returns the result for `token` when the name is taken.
     private func outcome(
         _ token: String, hasClaimed: Bool, _ isOwn: () throws(Errno) -> Bool
     ) throws(Errno) -> NamingResult {
@@ -177,14 +178,15 @@ struct Claims<Folder: ClaimFolder> {
         } catch {
             guard error.code == ENOENT else { throw error }
         }
-        // It was published by one who found its claim, or lost the name and was removed; only the content tells.
+        // Another writer found the claim: it published the content, or removed it because the name was taken. Only the
+        // content under the name tells which.
         guard hasClaimed else { return .taken }
         if omitted == .compareWhenGone { return .named }
         return try isOwn() ? .named : .taken
     }
 
-    /// Whose claim there is. What is no claim, such as one half removed or a file that some system leaves in every
-    /// folder, is cleared away.
+    /// Returns the claim at `path`. Anything else there is removed, such as a half-removed claim or a file that some
+    /// systems leave in every folder.
     private func claim(at path: String, wantedBy token: String) throws(Errno) -> Claim {
         guard let names = try folder.names(in: path) else { return .gone }
         if names.contains(token) { return .own }
@@ -196,14 +198,14 @@ struct Claims<Folder: ClaimFolder> {
         return .gone
     }
 
-    /// Decides a claim that was made or found: its content takes the name if that is free. True if this call has done
-    /// it.
+    /// Decides a claim that was made or found: gives its content the name if that is free. True if this call gave the
+    /// name.
     private func settle(
         _ token: String, _ claim: String, _ key: String, isHelper: Bool
     ) throws(Errno) -> Bool {
         var isDone = false
         let content = ClaimNames.content(token)
-        // A helper looked before it read the claim, too: but what it saw then may be out of date.
+        // A helper looked at the name before it read the claim, but that look may be out of date.
         let isTaken =
             omitted == (isHelper ? .readThenLook : .lookAgain) ? false : try folder.exists(key)
         if omitted == .contentGoesFirst { try release(claim, token) }
@@ -215,7 +217,7 @@ struct Claims<Folder: ClaimFolder> {
                 isDone = true
             }
         } catch {
-            // Another has done this before.
+            // Another writer has done this already.
             guard error.code == ENOENT else { throw error }
         }
         try folder.makeDurable(key, without: token)
@@ -234,7 +236,7 @@ struct Claims<Folder: ClaimFolder> {
         } catch {
             guard error.isNotFound else { throw error }
         }
-        // Not while another's claim is in its place; media differ in how they refuse that.
+        // This fails while another writer's claim has this place. Media differ in the error that they give then.
         try? folder.removeFolder(claim)
     }
 }

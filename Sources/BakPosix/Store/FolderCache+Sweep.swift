@@ -1,23 +1,23 @@
-// Sweeping caches: those of repositories that have not been used for long, and those that an earlier version named by
-// a path, go. A repository on a disk that is not connected is not gone, so only time decides. Only folders with nothing
-// but files of a cache in them are touched.
+// FolderCache+Sweep: removes caches of repositories that were not used for a long time, and caches that an earlier
+// version named by a path. A repository on a disk that is not connected still exists, so only time decides. The sweep
+// touches only folders that contain nothing but a cache's files.
 
 import BakCore
 import CLinux
 import Glibc
 
 extension FolderCache {
-    /// What is looked at of a file to know it.
+    /// How many first bytes identify a file.
     private static let startBytes = 8
     /// No cache has more files.
     private static let fileLimit = 1000
 
-    /// Removes caches beneath `path` that are not needed any more. A cache is named by the id of its repository.
+    /// Removes caches in the folder `path` that are no longer needed. A cache's name is the id of its repository.
     ///
     /// - Parameters:
-    ///   - seconds: how long a cache must not have been used, by the system's clock.
-    ///   - isFile: true if a file with that name and those first bytes is one of a cache.
-    /// - Returns: how many were removed.
+    ///   - seconds: how long a cache must have been unused, by the system's clock.
+    ///   - isFile: true if a file with that name and those first bytes belongs to a cache.
+    /// - Returns: the number of removed caches.
     @discardableResult
     public static func sweep(
         in path: String, unusedForSeconds seconds: Int64, _ isFile: (String, ArraySlice<UInt8>) -> Bool

@@ -1,27 +1,28 @@
-// FolderCache: this machine's rebuildable files, mapped into memory. Files are replaced whole by rename
-// and never changed in place, so a mapping stays valid as long as it is held. Nothing is synced: whoever
-// owns the content has checksums in it and rebuilds it from the store.
+// FolderCache: this machine's rebuildable files, mapped into memory. A rename replaces a file as a whole; no file is
+// changed in place, so a mapping stays valid for as long as it is held. Nothing is synced: the owner of the content has
+// checksums in it and rebuilds it from the store.
 //
-// Always holds: only regular files are read that nobody but their owner may write to, where the owner is the user,
-// root, or, for root, the folder's owner. Nothing waits for what a FIFO or a device would give, and no link is followed
-// within the cache. What else has a file's name is as if there were none, and gives way when the file is written.
+// Always holds: the cache reads only regular files that nobody but their owner may write to. That owner is the user,
+// root, or, if the process runs as root, the owner of the parent folder. No call waits for a FIFO or a device, or
+// follows a link within the cache. Anything else under a file's name is ignored, and is moved away when the file is
+// written.
 
 import BakCore
 import BakStorage
 import CLinux
 import Glibc
 
-/// A cache in a folder. Without a usable folder nothing is found and `replace` throws.
+/// A cache in a folder. Without a usable folder, `map` finds nothing and `replace` throws.
 public final class FolderCache: LocalCache {
     /// The folder's path.
     public let path: String
-    /// True if there is a folder that others may have filled, so that nothing of it is used.
+    /// True if the folder exists, but other users may have written to it. Then the cache uses nothing in it.
     public let isDistrusted: Bool
     private let folder: Descriptor?
     private let isReadOnly: Bool
 
-    /// Opens the folder, made when it is missing, and removes what crashed writers left there a day ago. When
-    /// `isReadOnly`, nothing is made or removed, and `replace` throws.
+    /// Opens the folder, makes it if it is missing, and removes temporaries that crashed writers left more than a day
+    /// ago. If `isReadOnly`, it makes and removes nothing, and `replace` throws.
     public init(path: String, isReadOnly: Bool = false) {
         self.path = path
         self.isReadOnly = isReadOnly
@@ -36,16 +37,16 @@ public final class FolderCache: LocalCache {
         isDistrusted = found != nil && folder == nil
         if let folder, !isReadOnly {
             _ = try? Temporary.sweep(folder.number, olderThanSeconds: 24 * 3600)
-            // Its time says when it was used last.
+            // The folder's time records the last use.
             let now = SystemTime().now().systemValue
             _ = futimens(folder.number, [now, now])
         }
     }
 
-    /// Whether there is a folder to keep files in.
+    /// True if there is a folder that may be used.
     public var isUsable: Bool { folder != nil }
 
-    /// Maps a file of the folder that this user has written; nil where there is none.
+    /// Maps a file that a trusted user has written; nil if there is none.
     public func map(_ name: String) -> MappedBytes? {
         guard let folder, Self.isName(name),
             let file = try? Descriptor.open(
@@ -56,13 +57,13 @@ public final class FolderCache: LocalCache {
         return MappedFile.map(file, status)
     }
 
-    /// Whether only the user, root, or for root the owner of `folder` could have written it.
+    /// True if the file belongs to the user, to root, or, if the process runs as root, to the owner of `folder`.
     private static func trusts(_ status: stat, from folder: stat) -> Bool {
         let user = geteuid()
         return status.st_uid == user || status.st_uid == 0 || user == 0 && status.st_uid == folder.st_uid
     }
 
-    /// Makes the folder where it is missing. What is no folder and has its name gives way; another user's folder stays.
+    /// Makes the folder if it is missing. Anything else under its name is moved away; another user's folder stays.
     private static func make(_ path: String, _ name: String, in above: Descriptor) {
         if let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR {
             renameat(above.number, name, above.number, Temporary.name())
@@ -70,7 +71,8 @@ public final class FolderCache: LocalCache {
         try? Folders.create(path, mode: 0o700, durably: false)
     }
 
-    /// Whether only those whom this user trusts may write to the folder, now at least: each file is looked at as well.
+    /// True if only trusted users may write to the folder from now on. Older files may be anyone's, so `map` checks
+    /// each file as well.
     private static func isTrusted(_ folder: Descriptor, in above: Descriptor?, isReadOnly: Bool) -> Bool {
         guard let its = try? above?.status(), let status = try? folder.status(), trusts(status, from: its)
         else { return false }
@@ -117,7 +119,7 @@ public final class FolderCache: LocalCache {
         do throws(Errno) {
             try system { renameat(folder.number, temporary, folder.number, name) }
         } catch {
-            // A folder has the name: it gives way, with all that is in it.
+            // A folder has the name. Move it away with everything in it.
             guard error.code == EISDIR else { throw error }
             try system { renameat(folder.number, name, folder.number, Temporary.name()) }
             try system { renameat(folder.number, temporary, folder.number, name) }

@@ -1,4 +1,4 @@
-// Folders of a store: opened one beneath the other, made when they are missing, and never reached through a link.
+// LocalStore+Folders: opens a store's folders one beneath the other and makes missing ones. It never follows a link.
 
 import BakCore
 import BakStorage
@@ -6,16 +6,16 @@ import CLinux
 import Glibc
 
 extension LocalStore {
-    /// The folders that are the store's own, beside those of objects.
+    /// The folders that the store keeps for itself, beside those of objects.
     static let ownFolders = [ClaimNames.temporaries, ClaimNames.folder, ClaimNames.locks, reserveFolder]
     /// What to do about an obstruction.
     static let obstructionAdvice =
         "; nothing there is used and no link is followed: put the real folder back, or mount it there (mount --bind)"
 
-    /// Throws if something else than a folder has the name of one.
+    /// Throws `.obstructedFolder` if something other than a folder has the name of one, else what the medium reports.
     public func expectFolders(_ folders: [String]) throws(StoreError) {
         let wanted = Set(folders + Self.ownFolders)
-        // Those above come first: nothing behind a link is looked at.
+        // Check parents first, so that no link is followed.
         for parent in Set(wanted.map { Self.parent(of: $0) }).sorted() {
             let found: [String]
             do throws(Errno) {
@@ -32,7 +32,7 @@ extension LocalStore {
         }
     }
 
-    /// What is in the place of folders in `parent`, in words.
+    /// Describes what is in the place of the store's folders in `parent`.
     private func obstructions(in parent: String, to wanted: Set<String>) throws(Errno) -> [String] {
         guard let folder = try openListed(parent) else { return [] }
         var listing = try FolderListing(folder.number)
@@ -45,27 +45,27 @@ extension LocalStore {
         }
     }
 
-    /// The folder `tmp`, made when it is missing.
+    /// Opens the folder `tmp` and makes it if it is missing.
     func temporaries() throws(Errno) -> Descriptor {
         if let known = monitor.locked({ temporaryFolder }) { return known }
         try sharing().makeFolder("tmp", in: root)
-        // Before anything is written: what fails then is the call and not the medium.
+        // Nothing has been written yet, so a failure means that the medium lacks the call, not that it lost data.
         monitor.locked { syncsFolders = fsync(root.number) == 0 }
         let opened = try Descriptor.open(at: root.number, "tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         monitor.locked { temporaryFolder = opened }
         return opened
     }
 
-    /// Opens a folder of the store. A link is not followed on the way: what is deleted or written lies in this store
-    /// and in no other. Throws ENOTDIR where a link or a file is in a folder's place.
+    /// Opens a folder of the store. It follows no link, so everything that is deleted or written lies in this store.
+    /// Throws ENOTDIR if a link or a file is in a folder's place.
     ///
-    /// - Parameter access: O_RDONLY, or O_PATH for a folder that names are only looked up in.
-    /// - Parameter above: the folder that the path begins in; the store's own without it.
+    /// - Parameter access: O_RDONLY, or O_PATH if the caller only looks up names in the folder.
+    /// - Parameter above: the folder that the path is relative to; nil for the store's own.
     func openFolder(
         _ folder: String, _ access: Int32 = O_RDONLY, in above: Descriptor? = nil
     ) throws(Errno) -> Descriptor {
         var opened = above ?? root
-        // Most have one component; to split costs as much as to open.
+        // Most paths have one component, and splitting costs as much as opening.
         let components =
             folder.utf8.contains(UInt8(ascii: "/"))
             ? folder.split(separator: "/") : [folder.isEmpty ? "." : folder[...]]
@@ -76,18 +76,18 @@ extension LocalStore {
         return opened
     }
 
-    /// Opens a folder to list it; nil when it does not exist.
+    /// Opens a folder for listing; nil if it does not exist.
     func openListed(_ folder: String, in above: Descriptor? = nil) throws(Errno) -> Descriptor? {
         do throws(Errno) {
             return try openFolder(folder, in: above)
         } catch {
-            // Where the store itself is gone, no folder of it may pass for empty.
+            // If the store itself is gone, its folders must not seem empty.
             guard error.code == ENOENT, try root.status().st_nlink > 0 else { throw error }
             return nil
         }
     }
 
-    /// Whose new files and folders are.
+    /// Returns the owner, group and modes of new files and folders.
     func sharing() -> Sharing {
         if let known = monitor.locked({ knownSharing }) { return known }
         let sharing = Sharing(root: root)
@@ -95,7 +95,8 @@ extension LocalStore {
         return sharing
     }
 
-    /// Makes the names in a folder durable. A medium that could not do so before it was written to is taken as it is.
+    /// Makes the names in a folder durable. It ignores a failure if the medium could not sync folders even before the
+    /// first write.
     func synchronize(folder: Descriptor) throws(Errno) {
         do throws(Errno) {
             try folder.synchronizeFolder()
@@ -104,8 +105,8 @@ extension LocalStore {
         }
     }
 
-    /// Opens the folder that `key` goes to, made with those above it when it is missing. No symbolic link is followed:
-    /// what root writes and gives away must lie in the store.
+    /// Opens the folder of `key`, and makes it and its parents if they are missing. It follows no symbolic link: files
+    /// that root writes and gives to another user must lie in the store.
     func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
         let folder = Self.folder(of: key)
         do throws(Errno) {
@@ -123,8 +124,8 @@ extension LocalStore {
         }
     }
 
-    /// Makes the names in the given objects' folders durable, each folder once, and with them every
-    /// folder above one that this process uses for the first time (it may be new).
+    /// Makes the names in the objects' folders durable, each folder once. When this process uses a folder for the first
+    /// time, the folder may be new, so its parents are synced as well.
     func synchronizeFolders(_ folders: [ObjectKey: Descriptor]) throws(StoreError) {
         var opened: [String: Descriptor] = [:]
         for (key, descriptor) in folders { opened[Self.folder(of: key)] = descriptor }

@@ -1,8 +1,8 @@
-// Naming: how a store gives an object its name so that of several writers one wins. Which way is taken is the store's
-// own affair and must be the same for everyone who writes to it: a store with a folder `claims` is written with claims,
-// one with a folder `locks` with locks, one with a file `unguarded` has nothing better than to look first, and any
-// other by a call that refuses names that are taken. Calls are tried out in `tmp/` before they are relied upon where a
-// file system may do as it likes.
+// Naming: how a store gives an object its name so that one of several writers wins. All writers to a store must use the
+// same way, so the store itself says which: a folder `claims` means claims, a folder `locks` means locks, and a file
+// `unguarded` means that writers can only look first. Without these, names are given by a call that refuses a taken
+// name. On a file system that may not keep to the rules, such a call is tried out in `tmp/` before the store relies on
+// it.
 
 import BakCore
 import BakStorage
@@ -13,17 +13,17 @@ import Glibc
 public enum Naming: Sendable {
     /// By a rename that refuses a taken name.
     case rename
-    /// By a second name that is refused where it is taken.
+    /// By a hard link, which is refused if the name is taken.
     case link
-    /// By a claim on the name, see `Claims`.
+    /// By a claim on the name; see `Claims`.
     case claim
-    /// Under a lock on the name, see `Locks`.
+    /// Under a lock on the name; see `Locks`.
     case lock
-    /// By looking whether the name is free: of two who look at once both may take it.
+    /// After a look whether the name is free. Two writers that look at the same time may both take it.
     case unguarded
 }
 
-/// What became of an attempt to give an object its name.
+/// The result of an attempt to give an object its name.
 enum NamingResult {
     /// It has the name.
     case named
@@ -32,17 +32,18 @@ enum NamingResult {
 }
 
 extension LocalStore {
-    /// The mark of a store that has nothing to guard names with.
+    /// The file that marks a store whose medium cannot guard names.
     static let unguardedMark = "unguarded"
-    /// File systems that are programs or lie elsewhere, and may do as they like with calls: FUSE, CIFS, SMB 2, NFS, 9P.
+    /// File systems that a program or another machine provides, and that may not keep to the rules of a call: FUSE,
+    /// CIFS, SMB 2, NFS, 9P.
     private static let doubtfulTypes: Set<UInt32> = [
         0x6573_5546, 0xff53_4d42, 0xfe53_4d42, 0x6969, 0x0102_1997,
     ]
 
-    /// How objects get their names here, as far as it is known without writing.
+    /// How objects get their names here; nil if that cannot be known without writing.
     public var naming: Naming? { (try? settledNaming()) ?? monitor.locked { way } }
 
-    /// What the way in which this folder gives names can promise.
+    /// What this folder's way of giving names can promise.
     public var nameGuard: NameGuard {
         switch naming {
         case .unguarded: .never
@@ -51,17 +52,17 @@ extension LocalStore {
         }
     }
 
-    /// Finds out how objects get their names here, and notes it in the store where others must know.
+    /// Finds out how objects get their names here, and records it in the store if other writers must know.
     @discardableResult
     func prepareNaming() throws(Errno) -> Naming {
         if let known = try settledNaming() { return known }
         return remember(try probe())
     }
 
-    /// The way to name the next object.
+    /// Returns the way to name the next object.
     func currentNaming() throws(Errno) -> Naming {
         if let known = monitor.locked({ way }), known != .rename, known != .link { return known }
-        // Another machine may have found out since that it has no better way.
+        // Meanwhile another machine may have recorded that it needs a weaker way.
         if let settled = try settledNaming() { return remember(settled) }
         if let known = monitor.locked({ way }) { return known }
         var system = statfs()
@@ -73,8 +74,8 @@ extension LocalStore {
 
     private func remember(_ naming: Naming) -> Naming { monitor.locked { way = naming }; return naming }
 
-    /// The way that is noted in the store. Throws ENOTDIR where it cannot be told, since something else is in the place
-    /// of what says so: with another way than the other writers have, objects could be overwritten.
+    /// Returns the way that the store records; nil if it records none. Throws ENOTDIR if something else has the place
+    /// of such a record: writers that use different ways could overwrite objects.
     private func settledNaming() throws(Errno) -> Naming? {
         if try isThere(ClaimNames.folder, S_IFDIR) { return .claim }
         if try isThere(ClaimNames.locks, S_IFDIR) { return .lock }
@@ -91,7 +92,7 @@ extension LocalStore {
         }
     }
 
-    /// What to do after a call that names an object has failed: the way to try instead; nil if there is no other.
+    /// Returns the way to try after a call that names an object has failed; nil if there is no other.
     func naming(after error: Errno, of way: Naming) throws(Errno) -> Naming? {
         guard way == .rename || way == .link, Self.mayBeMissing(error) else { return nil }
         let found = try probe()
@@ -104,7 +105,7 @@ extension LocalStore {
 
     // MARK: Trying out
 
-    /// Tries the calls out in `tmp/`; the first that works is the way.
+    /// Tries the ways out in `tmp/`, from best to worst, and returns the first that works.
     private func probe() throws(Errno) -> Naming {
         let folder = try temporaries()
         if try refuses({ renameat2(folder.number, $0, folder.number, $1, UInt32(linux_RENAME_NOREPLACE)) }) {
@@ -130,7 +131,7 @@ extension LocalStore {
         return .unguarded
     }
 
-    /// True if a call gives a file a name that is free, and refuses one that is taken without a change to what has it.
+    /// True if `call` gives a file a free name, and refuses a taken name without changing the file that has it.
     private func refuses(_ call: (String, String) -> Int32) throws(Errno) -> Bool {
         let folder = try temporaries()
         var made: [String] = []
@@ -148,7 +149,7 @@ extension LocalStore {
         made.append(free)
         guard call(first, second) != 0 else { return false }
         guard errno == EEXIST else {
-            // No answer to the question.
+            // An error such as a full disk does not say whether the call works here.
             let error = Errno(code: errno)
             if error.isFull || [EROFS, EACCES, ENOMEM].contains(error.code) { throw error }
             return false
@@ -157,7 +158,7 @@ extension LocalStore {
         return try firstByte(free) == 1
     }
 
-    /// True if a folder that is there is not made again.
+    /// True if the medium refuses to make a folder that exists.
     private func refusesSecondFolder() throws(Errno) -> Bool {
         let (folder, name) = (claimFolder(), ClaimNames.content(Temporary.name()))
         try folder.makeFolder(name)
@@ -173,7 +174,8 @@ extension LocalStore {
         }.get() == 1 ? byte : nil
     }
 
-    /// True if a folder is neither renamed onto one that is not empty, nor removed while it is not.
+    /// True if the medium refuses both to rename a folder onto one that is not empty and to remove one that is not
+    /// empty.
     private func refusesFolders() throws(Errno) -> Bool {
         let folder = claimFolder()
         let names = (0..<3).map { _ in ClaimNames.content(Temporary.name()) }
@@ -188,7 +190,7 @@ extension LocalStore {
             try folder.makeFolder(names[number])
             try folder.makeFile(names[number] + "/\(number)")
         }
-        // Some put what is in both together, some take the other's place.
+        // Some media merge the two folders, others replace the second one.
         if (try? folder.rename(names[0], to: names[1])) != nil { return false }
         guard try content(0) == ["0"], try content(1) == ["1"] else { return false }
         guard (try? folder.rename(names[0], to: names[2])) != nil else { return false }
@@ -201,11 +203,11 @@ extension LocalStore {
 // MARK: - Giving names
 
 extension LocalStore {
-    /// Gives a durable file its object's name unless that is taken; the temporary is gone in any case when this
+    /// Gives a durable file its object's name unless the name is taken. The temporary is gone in either case when this
     /// returns.
     ///
-    /// - Parameter bytes: what is in the file, if others may want the name for something else. Without, the name must
-    ///   be one that nobody else uses.
+    /// - Parameter bytes: the file's content, if another writer may want the name for other content. If nil, no other
+    ///   writer may use the name.
     func publish(
         _ object: StagedObject, in folder: Descriptor, _ bytes: UnsafeRawBufferPointer? = nil
     ) throws(StoreError) -> NamingResult {
@@ -232,7 +234,7 @@ extension LocalStore {
                 throw failure
             }
             discard(object)
-            // Nobody has stored what cannot be read as an object.
+            // No writer stores anything but regular files.
             if let found = Self.obstruction(of: object.key, in: folder) {
                 throw StoreError(kind: .obstructed, operation: "publish", object: key, message: "\(found)")
             }
@@ -240,7 +242,7 @@ extension LocalStore {
         }
     }
 
-    /// What a put came to. Throws `.notFound` when what had the name is gone meanwhile.
+    /// Returns the outcome of a put. Throws `.notFound` if the file that had the name is gone meanwhile.
     func outcome(
         _ result: NamingResult, of key: ObjectKey, _ bytes: UnsafeRawBufferPointer, in folder: Descriptor
     ) throws(StoreError) -> PutOutcome {
@@ -253,7 +255,7 @@ extension LocalStore {
         }
     }
 
-    /// True if what was written for an object is not there any more.
+    /// True if the object's temporary no longer exists.
     private func isGone(_ object: StagedObject) -> Bool {
         do throws(Errno) {
             _ = try linkStatus(at: try temporaries().number, object.temporary)
@@ -290,13 +292,13 @@ extension LocalStore {
             }
         case .unguarded:
             _ = try lookAndName(temporary, name, in: folder)
-            // Another may have put something in its place since.
+            // Another writer may have replaced it since.
             if let bytes, try !holds(bytes, name, in: folder) { return .taken }
         }
         return .named
     }
 
-    /// Gives a name that nobody else uses, or that nothing can guard.
+    /// Gives a name that no other writer uses, or that the medium cannot guard.
     private func lookAndName(
         _ temporary: String, _ name: String, in folder: Descriptor
     ) throws(Errno) -> NamingResult {
@@ -306,7 +308,7 @@ extension LocalStore {
         return .named
     }
 
-    /// So often, and for so long each time, a lock is waited for.
+    /// How often `publish` waits for a lock, and how long each time.
     private static let (lockPauses, lockPauseMicroseconds) = (100, UInt32(100_000))
 
     /// Removes every lock.
@@ -317,13 +319,14 @@ extension LocalStore {
         }
     }
 
-    /// What a file system without RENAME_NOREPLACE offers: a second name, then the first one removed.
+    /// Gives the file its name on a file system without RENAME_NOREPLACE: makes a hard link, then removes the first
+    /// name.
     func link(_ temporary: String, to name: String, in folder: Descriptor) throws(Errno) {
         let temporaries = try temporaries()
         do throws(Errno) {
             try system { linkat(temporaries.number, temporary, folder.number, name, 0) }
         } catch {
-            // A network file system may repeat a request whose reply was lost and then find its own link.
+            // A network file system may repeat a request after its reply was lost, and then find its own link.
             guard error.code == EEXIST, try linkStatus(at: temporaries.number, temporary).st_nlink == 2
             else { throw error }
         }
@@ -344,11 +347,11 @@ extension LocalStore {
         return bytes.isEmpty || memcmp(part.baseAddress!, bytes.baseAddress!, bytes.count) == 0
     }
 
-    /// The store's folder, as claims use it.
+    /// The store's folder for claims and locks.
     func claimFolder() -> StoreClaimFolder { StoreClaimFolder(store: self) }
 
-    /// Removes what claims of crashed writers left, a day old by the medium's clock. It only ends what is decided,
-    /// which is safe at any time.
+    /// Removes the claims of crashed writers that are older than `seconds` by the medium's clock. It ends only claims
+    /// that are decided, which is safe at any time.
     func tidyClaims(olderThanSeconds seconds: Int64) throws(Errno) {
         let folder = claimFolder()
         guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }

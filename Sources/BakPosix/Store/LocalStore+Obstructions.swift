@@ -1,5 +1,6 @@
-// What has an object's name and is no regular file. It is no object: listings leave it out and readers find nothing.
-// But nothing can get its name either, so whoever wants to store something there is told what is in the way.
+// LocalStore+Obstructions: finds anything under an object's name that is not a regular file. Listings leave an
+// obstruction out and readers find no object. But nothing else can get its name either, so a put that fails says what
+// is in the way.
 
 import BakCore
 import BakStorage
@@ -7,7 +8,7 @@ import CLinux
 import Glibc
 
 extension LocalStore {
-    /// What has an object's name in its folder and is none; nil when nothing has it, or an object.
+    /// The obstruction under an object's name; nil if the name is free or an object has it.
     static func obstruction(of key: ObjectKey, in folder: Descriptor) -> Obstruction? {
         guard let status = try? linkStatus(at: folder.number, lastComponent(of: key)),
             status.format != S_IFREG
@@ -15,10 +16,10 @@ extension LocalStore {
         return Obstruction(key: key, what: noun(of: status))
     }
 
-    /// What has an object's name and is no file, in words; nil if nothing else has it.
+    /// Describes the obstruction under an object's name; nil if there is none.
     public func obstruction(of key: ObjectKey) -> String? { obstruction(at: key.description, of: S_IFREG) }
 
-    /// What has the name of a folder of the store and is none, in words; nil if nothing else has it.
+    /// Describes what is at a path if it is not of the expected format; nil if it is, or if nothing is there.
     func obstruction(at path: String, of format: mode_t = S_IFDIR) -> String? {
         guard let folder = try? openFolder(Self.parent(of: path), linux_O_PATH.flag),
             let status = try? linkStatus(at: folder.number, Self.lastComponent(of: path)),
@@ -28,7 +29,7 @@ extension LocalStore {
         return "\(path) is \(Self.noun(of: status)) in the place of a \(place)"
     }
 
-    /// What something is, as "a folder".
+    /// A noun for the kind of file, such as "a folder".
     static func noun(of status: stat) -> String {
         switch status.format {
         case S_IFREG: "a file"

@@ -1,25 +1,25 @@
-// LocalStore+Place: what tells the store's folder from others, and the paths by which it is reached.
+// LocalStore+Place: identifies the store's folder on this machine, and gives the paths by which it is reached.
 //
-// Always holds: what is in the store has no part in it, so that whoever has the store cannot pass off another state of
-// it as another place; and a place that only its path tells from others is named by that path alone.
+// Always holds: a place never depends on the store's content, so an attacker with access to the store cannot pass off
+// another state of it as another place. If only the path identifies a place, the path alone names it.
 
 import BakStorage
 import CLinux
 import Glibc
 
 extension LocalStore {
-    /// File systems that say themselves which they are, in whatever device, and whose inode numbers stay as they are:
-    /// ext2 to ext4, Btrfs, tmpfs.
+    /// File systems that report an id of their own, whatever device they are in, and keep their inode numbers: ext2 to
+    /// ext4, Btrfs, tmpfs.
     private static let knownTypes: Set<UInt32> = [0xef53, 0x9123_683e, 0x0102_1994]
-    /// File systems whose inode numbers stay, and which only say in which device they are: XFS, F2FS.
+    /// File systems that keep their inode numbers, but report only the device that they are in: XFS, F2FS.
     private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
-    /// The file system and the folder's inode where these stay as they are, else the path.
+    /// The file system and the folder's inode if both are stable, else the path.
     public var place: String { names.place }
-    /// The path as it was given, absolute, and the one without links.
+    /// The absolute path as the user gave it, and the path without links.
     public var paths: Set<String> { names.paths }
 
-    /// Both, found out when the first is asked for: what this store is open in stays what it is.
+    /// Place and paths, found out at the first use. They stay the same while the store is open.
     private var names: PlaceNames {
         if let known = monitor.locked({ knownNames }) { return known }
         let real = Machine.realPath(path)
@@ -36,14 +36,14 @@ extension LocalStore {
         let type = UInt32(truncatingIfNeeded: system.f_type)
         let numbers = "\(system.f_fsid.__val.0) \(system.f_fsid.__val.1) \(status.st_ino)"
         if Self.knownTypes.contains(type) { return numbers }
-        // Two sticks are mounted at one path in turns, and in one device.
+        // Two sticks may be mounted in turn at the same path and from the same device.
         let medium = Disks().medium(of: root)
         if Self.numberedTypes.contains(type) { return medium.map { "\($0) \(status.st_ino)" } ?? numbers }
         return medium.map { "\($0) \(path)" } ?? path
     }
 }
 
-/// What a store's folder is told by: `ObjectStore.place` and `ObjectStore.paths`.
+/// The values of `ObjectStore.place` and `ObjectStore.paths`.
 struct PlaceNames {
     var place: String
     var paths: Set<String>

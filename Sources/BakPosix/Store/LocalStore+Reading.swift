@@ -1,6 +1,6 @@
-// What a store reads: sizes, objects and listings.
+// LocalStore+Reading: reads sizes, objects and listings.
 //
-// Always holds: what is no regular file is no object, and nothing behind a link is looked at.
+// Always holds: only regular files are objects, and no call follows a link.
 
 import BakCore
 import BakStorage
@@ -10,7 +10,7 @@ import Glibc
 extension LocalStore {
     /// The file's length, in bytes. Throws `.notFound` if there is no such file, else what the medium reports.
     public func size(of key: ObjectKey) throws(StoreError) -> Int {
-        // In one step; why that fails is found step by step.
+        // One call usually suffices. If it fails, the steps below find out why.
         if let object = try? objects.open(key.description.utf8, linux_O_PATH.flag | O_NOFOLLOW),
             let status = try? object.status(), status.format == S_IFREG
         {
@@ -26,8 +26,8 @@ extension LocalStore {
         }
     }
 
-    /// Reads from the file, which stays open among the last few. Throws `.notFound` if there is no such file,
-    /// `.shortRead` if it ends before, else what the medium reports.
+    /// Reads from the file and keeps it open among the last few. Throws `.notFound` if there is no such file,
+    /// `.shortRead` if it ends too early, else what the medium reports.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -44,8 +44,8 @@ extension LocalStore {
         }
     }
 
-    /// Opens the file, asks for its length and reads it. Throws `.notFound` if there is no such file, else what the
-    /// medium reports.
+    /// Reads the whole file; nil if it is longer than `limit`. Throws `.notFound` if there is no such file, else what
+    /// the medium reports.
     public func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         let bytes: [UInt8]
         let size: Int
@@ -75,7 +75,7 @@ extension LocalStore {
         try listWithObstructions(folder).objects
     }
 
-    /// Lists one folder; what is no regular file is an obstruction. Throws what the medium reports.
+    /// Lists one folder. Anything but a regular file is an obstruction. Throws what the medium reports.
     public func listWithObstructions(
         _ folder: String
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
@@ -87,7 +87,8 @@ extension LocalStore {
         }
     }
 
-    /// Lists folder by folder, each a page. Throws what the medium reports; then some pages may have been handed over.
+    /// Lists folder by folder, in one page or more each. Throws what the medium reports; some pages may have been
+    /// handed over by then.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -100,7 +101,7 @@ extension LocalStore {
         if let descriptor { try walk(folder, descriptor, page) }
     }
 
-    /// What is directly in the folder that is open as `descriptor`.
+    /// Lists the entries directly in `folder`, which is open as `descriptor`.
     private func contents(
         of folder: String, _ descriptor: Descriptor
     ) throws(Errno) -> (objects: [ObjectInfo], obstructions: [Obstruction]) {
@@ -122,14 +123,14 @@ extension LocalStore {
                             key: key, what: Self.noun(of: status), isFolder: status.format == S_IFDIR))
                 }
             } catch {
-                // Deleted since the folder was read; anything else is a failure of the listing.
+                // The entry was deleted after the folder was read. Any other error fails the listing.
                 guard error.code == ENOENT else { throw error }
             }
         }
         return found
     }
 
-    /// Hands over what lies in the folder that is open as `descriptor` and beneath it, sorted by key.
+    /// Hands over everything in and beneath `folder`, which is open as `descriptor`, sorted by key.
     private func walk(
         _ folder: String, _ descriptor: Descriptor, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -142,7 +143,8 @@ extension LocalStore {
         var (objects, obstructions) = (found.objects[...], found.obstructions[...])
         let folders = found.obstructions.filter(\.isFolder)
         for below in folders.sorted(by: { $0.key.description + "/" < $1.key.description + "/" }) {
-            // First what sorts before all that is in the folder, whose names have a slash after its own.
+            // First hand over the entries that sort before the keys in that folder. These keys begin with its name and
+            // a slash.
             let start = below.key.description + "/"
             let first = objects.prefix { $0.key.description < start }
             let others = obstructions.prefix { $0.key.description < start }
@@ -159,21 +161,21 @@ extension LocalStore {
         if !objects.isEmpty || !obstructions.isEmpty { page(Array(objects), Array(obstructions)) }
     }
 
-    /// An object open for reading, from the few that were read last.
+    /// Opens an object for reading, or takes it from the few that were read last.
     private func reader(_ key: ObjectKey) throws(Errno) -> Descriptor {
         if let open = monitor.locked({ readers[key] }) { return open }
         let (opened, _) = try openObject(key)
-        // What falls out of the list is closed here, after the lock is given back.
+        // An evicted file is closed here, after the monitor is released.
         let evicted = monitor.locked { readers.insert(key, opened) }
         _ = evicted
         return opened
     }
 
-    /// Opens an object to read it. What is no file is no object: it is missing, as it is in a listing.
+    /// Opens an object for reading. Anything but a regular file counts as missing, as it does in a listing.
     private func openObject(_ key: ObjectKey) throws(Errno) -> (Descriptor, stat) {
         // O_NONBLOCK: a FIFO must not make the reader wait.
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-        // In one step; what is in the way where that fails is found step by step.
+        // One call usually suffices. If it fails, the steps below find what is in the way.
         if let file = try? objects.open(key.description.utf8, flags),
             let status = try? file.status(), status.format == S_IFREG
         {
@@ -185,7 +187,7 @@ extension LocalStore {
             let status = try file.status()
             if status.format == S_IFREG { return (file, status) }
         } catch {
-            // Links, sockets and devices are not opened.
+            // Links, sockets and some devices cannot be opened; they count as missing.
             guard Self.obstruction(of: key, in: folder) != nil else { throw error }
         }
         throw Errno(code: ENOENT)

@@ -1,6 +1,6 @@
-// Reserve: a little room that is kept for what must be written before room can be made. A full disk refuses even the
-// mark by which a snapshot is forgotten; so a repository holds some files of noise that are given up, one by one, for
-// such small objects, and set aside again when there is room. Whatever lists objects does not see them.
+// LocalStore+Reserve: keeps a little space for the objects that must be written before a user can free space. A full
+// disk refuses even the marker that forgets a snapshot. So a repository holds some files of noise. The store gives them
+// up one by one for such small objects, and writes them again when there is room. Listings do not show them.
 
 import BakCore
 import BakStorage
@@ -8,21 +8,21 @@ import CLinux
 import Glibc
 
 extension LocalStore {
-    /// The folder of what is kept.
+    /// The folder that holds the reserve.
     static let reserveFolder = "reserve"
-    /// So many files, since a disk may run out of them, too.
+    /// The number of files in the reserve. A disk may run out of inodes, too.
     static let reserveFiles = 16
-    /// Each of so many bytes.
+    /// The size of each file.
     static let reserveFileBytes = 64 << 10
-    /// Btrfs keeps names and content apart: where there is room for the one there may be none for the other. There each
-    /// file has attributes of noise, too, which lie where names do. A name is given only while some MiB are free for
-    /// it, far more than it takes.
+    /// Btrfs keeps metadata and content in separate areas, and one may be full when the other is not. So each reserve
+    /// file there also has attributes of noise, which lie in the area of the names. Btrfs gives a name only while some
+    /// MiB are free in that area, far more than the name takes.
     private static let typeWithRoomForNames = 0x9123_683e
     private static let (reserveAttributes, reserveAttributeBytes) = (68, 3800)
-    /// The reserve takes at most this part of what is free.
+    /// The reserve takes at most one part in this many of the free space.
     private static let reserveShare: UInt64 = 16
 
-    /// Puts; where the disk is full, removes the reserve and puts again. Throws as `put` does.
+    /// Puts the object. While the disk is full, removes a file of the reserve and puts again. Throws as `put` does.
     public func putFromReserve(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer
     ) throws(StoreError) -> PutOutcome {
@@ -35,7 +35,7 @@ extension LocalStore {
         }
     }
 
-    /// Removes one file of the reserve; false when there is none left.
+    /// Removes one file of the reserve. False if none is left.
     private func giveUpReserve() -> Bool {
         guard let folder = try? openListed(Self.reserveFolder),
             let listing = try? FolderListing(folder.number)
@@ -43,14 +43,14 @@ extension LocalStore {
         for index in (0..<listing.count).reversed() {
             let isGone = listing.withName(index) { unlinkat(folder.number, $0, 0) == 0 }
             guard isGone else { continue }
-            // Some file systems give room back only when they have written down that it is free.
+            // Some file systems free the space only after they have committed the removal.
             _ = syncfs(folder.number)
             return true
         }
         return false
     }
 
-    /// Writes the reserve again where there is room for it.
+    /// Writes the reserve again as far as there is room for it.
     public func renewReserve() {
         guard (try? sharing().makeFolder(Self.reserveFolder, in: root)) != nil,
             let folder = try? openListed(Self.reserveFolder)
@@ -58,7 +58,7 @@ extension LocalStore {
         var system = statfs()
         var most = Self.reserveFiles
         var attributes = 0
-        // A file system that knows no sizes says so by zeros.
+        // A file system that does not know its size reports zero blocks.
         if fstatfs(root.number, &system) == 0, system.f_blocks > 0 {
             if system.f_type == Self.typeWithRoomForNames { attributes = Self.reserveAttributes }
             let free = UInt64(system.f_bavail).multipliedReportingOverflow(by: UInt64(max(system.f_bsize, 1)))
@@ -70,11 +70,11 @@ extension LocalStore {
         }
     }
 
-    /// Makes a file of the reserve, or what a stopped program or an older one left out of it.
+    /// Makes a file of the reserve, or completes one that a stopped program or an older version left incomplete.
     private func fill(_ name: String, in folder: Descriptor, attributes: Int) throws(Errno) {
         let file = try Descriptor.open(
             at: folder.number, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
-        // Noise goes into no device and no FIFO.
+        // Never write noise to a device or a FIFO.
         let status = try file.status()
         guard status.format == S_IFREG else { throw Errno(code: EEXIST) }
         let hasBytes = status.st_size >= Self.reserveFileBytes
@@ -83,7 +83,7 @@ extension LocalStore {
         if hasBytes, hasAttributes { return }
         sharing().apply(to: file, isFolder: false)
         do throws(Errno) {
-            // Zeros would take no room where they are compressed away.
+            // A file system that compresses would store zeros in no space.
             var noise = [UInt8](repeating: 0, count: Self.reserveFileBytes)
             noise.withUnsafeMutableBytes { SystemRandom().fill($0) }
             if !hasBytes {

@@ -1,37 +1,37 @@
-// Staging: objects are written and sent on their way to the medium as they come, and become durable and
-// visible together at a barrier, so that durability costs one flush a stage and not one a pack.
+// LocalStore+Staging: a batch writes objects and starts their write-back as they come. They become durable and visible
+// together when the batch is published, so durability costs about one flush a batch instead of one a pack.
 
 import BakCore
 import BakStorage
 import CLinux
 import Glibc
 
-/// An object on its way: a file in `tmp/`, invisible.
+/// A staged object: a file in `tmp/`, not visible yet.
 struct StagedObject {
     let key: ObjectKey
     /// The file's name in `tmp/`.
     let temporary: String
-    /// The file, open while it is not yet durable.
+    /// The file, open until it is durable.
     var file: Descriptor?
 }
 
 extension LocalStore {
-    /// A batch of files in `tmp/`.
+    /// Makes an empty batch of files in `tmp/`.
     public func makeBatch(of session: ID128?) -> any StagedBatch { LocalBatch(self, session) }
 }
 
-/// Staged objects of one owner. Several threads may stage; one publishes.
+/// The staged objects of one owner. Several threads may stage; one publishes.
 private final class LocalBatch: StagedBatch, @unchecked Sendable {
     private let store: LocalStore
     private let session: ID128?
     private let monitor = Monitor()
     // Guarded by `monitor`:
-    /// The objects in the order of their staging.
+    /// The staged objects.
     private var staged: [StagedObject] = []
-    /// Why one of them was lost; publishing must not succeed then.
+    /// The failure that lost an object; publishing must not succeed then.
     private var failure: StoreError?
 
-    /// How many objects may wait with their file open.
+    /// How many staged objects may have their file open.
     private static let openLimit = OpenFileBudget.share(64)
 
     init(_ store: LocalStore, _ session: ID128?) { (self.store, self.session) = (store, session) }
@@ -54,7 +54,8 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         }
     }
 
-    /// Adds an object; takes out the oldest unsynced one when too many wait. Under the lock.
+    /// Adds an object. If too many files are open, takes the oldest one out and returns it. Call it with the monitor
+    /// held.
     private func add(_ object: StagedObject) -> StagedObject? {
         staged.append(object)
         let open = staged.indices.filter { staged[$0].file != nil }
@@ -100,7 +101,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
 
     private func publishAll(_ objects: [StagedObject], _ published: inout Int) throws(StoreError) {
         var waiting = objects
-        // The data of all of them first: each sync after that finds little left to wait for.
+        // Write the data of all files first, so that each sync finds little left to wait for.
         for object in waiting {
             guard let file = object.file else { continue }
             do throws(Errno) {
@@ -140,7 +141,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
 // MARK: - One object
 
 extension LocalStore {
-    /// Writes `bytes` to a new file in `tmp/`, which belongs to `session`.
+    /// Writes `bytes` to a new file in `tmp/` that belongs to `session`.
     func writeTemporary(
         _ key: ObjectKey, _ bytes: UnsafeRawBufferPointer, of session: ID128?
     ) throws(StoreError) -> StagedObject {
@@ -160,8 +161,8 @@ extension LocalStore {
         }
     }
 
-    /// Stores an object once more if what was written for it was removed before it had its name: the content is at
-    /// hand, and what is removed cannot take the name later.
+    /// Stores an object once more if its temporary was removed before it got the name. That is safe: a removed file
+    /// cannot take the name later.
     func againIfRemoved(_ store: () throws(StoreError) -> PutOutcome) throws(StoreError) -> PutOutcome {
         do throws(StoreError) {
             return try store()
@@ -171,7 +172,7 @@ extension LocalStore {
         }
     }
 
-    /// Starts or awaits the write-back of a file. A file system without it is no failure; lost data is.
+    /// Starts or awaits the write-back of a file. Throws if data is lost, but not if the file system lacks the call.
     fileprivate func writeBack(_ file: Descriptor, _ flags: Int) throws(Errno) {
         do throws(Errno) {
             try system { sync_file_range(file.number, 0, 0, UInt32(flags)) }
@@ -180,15 +181,15 @@ extension LocalStore {
         }
     }
 
-    /// Makes an object's content durable and closes its file. A failure is final: the kernel may count
-    /// lost pages as clean after it, so that a second sync would succeed and mean nothing.
+    /// Makes an object's content durable and closes its file. A failure is final: afterwards the kernel may count lost
+    /// pages as clean, so a second sync could succeed and mean nothing.
     func synchronize(_ object: StagedObject) throws(StoreError) {
         guard let file = object.file else { return }
         do throws(Errno) {
             do throws(Errno) {
                 try system { fsync(file.number) }
             } catch {
-                // A medium that knows no such call for a file may know it for all of them, or writes at once.
+                // A medium that cannot sync one file may be able to sync all, or may write at once anyway.
                 guard Descriptor.lacksSync(error) else { throw error }
                 _ = syncfs(file.number)
             }
@@ -198,7 +199,7 @@ extension LocalStore {
         }
     }
 
-    /// Removes an object's temporary, if it still is there.
+    /// Removes an object's temporary if it still exists.
     func discard(_ object: StagedObject) {
         guard let folder = try? temporaries() else { return }
         unlinkat(folder.number, object.temporary, 0)

@@ -1,10 +1,11 @@
-// LocalStore: a repository's objects as files of one folder, a key being a path in it.
+// LocalStore: keeps a repository's objects as files in one folder. A key is a path in that folder.
 //
-// Always holds: a file under an object's name is whole and was synced before it got that name; names are
-// given with "fail if taken" or under a claim, so no object is ever overwritten; what is being written lives in
-// `tmp/` under names that cannot be keys. A sync that failed is never tried again: that object is given up.
-// Every call is relative to the descriptor of the folder opened at first, so a store whose folder is
-// moved stays itself and one whose drive was swapped fails.
+// Always holds: a file is whole before it gets an object's name, and synced as well unless `putUnsynced` wrote it. The
+// store gives names by a call that fails if the name is taken, or under a claim or a lock, so it never overwrites an
+// object; only an unguarded store (`Naming`) cannot promise that. Files that are still being written lie in `tmp/`
+// under names that cannot be keys. After a failed sync the store gives the object up and never syncs it again. Every
+// call is relative to the descriptor of the folder that was opened first. So a store whose folder is moved stays the
+// same store, and calls fail after its drive is swapped.
 
 import BakCore
 import BakStorage
@@ -13,24 +14,24 @@ import Glibc
 
 /// An object store in a folder of a local or network file system.
 public final class LocalStore: ObjectStore, @unchecked Sendable {
-    /// The folder's path, as it was given.
+    /// The folder's path, as the caller gave it.
     let path: String
     /// The folder.
     public var location: StoreLocation { .folder(path) }
 
     let root: Descriptor
-    /// The folder again, as what objects are opened beneath.
+    /// The same folder; objects are opened beneath it.
     let objects: FixedFolder
     let monitor = Monitor()
     // Guarded by `monitor`:
-    /// How objects get their names, once that is known.
+    /// How objects get their names; nil until that is known.
     var way: Naming?
     var temporaryFolder: Descriptor?
     var knownSharing: Sharing?
     var knownNames: PlaceNames?
-    /// Whose the temporaries of puts are that are made now.
+    /// The session that the temporaries of puts belong to now.
     var session: ID128?
-    /// Whether folders could be synced before anything was written; nil while that is not known.
+    /// True if folders could be synced before anything was written; nil until that is known.
     var syncsFolders: Bool?
     var existingFolders: Set<String> = []
     var durableFolders: Set<String> = []
@@ -47,10 +48,10 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         objects = FixedFolder(root)
     }
 
-    /// Makes the folder, and those above it, where they are missing, durably, opens the store in it and finds out how
-    /// objects get their names there. Throws `StoreError` if the folder cannot be made, opened or shared.
+    /// Makes the folder and its missing parents durably, opens the store in it and finds out how objects get their
+    /// names there. Throws `StoreError` if the folder cannot be made, opened or shared.
     ///
-    /// - Parameter isShared: whether the folder's group may use the store as its owner does.
+    /// - Parameter isShared: true if the folder's group may use the store as its owner does.
     public static func create(path: String, isShared: Bool = false) throws(StoreError) -> LocalStore {
         do throws(Errno) {
             try Folders.create(path, mode: 0o700, durably: true)
@@ -65,14 +66,13 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 throw StoreError(error, "share with its group the folder", path, isWriting: true)
             }
         }
-        // A store that cannot be written to says so when it is.
+        // If the store cannot be written to, the first write reports it.
         _ = try? store.prepareNaming()
         return store
     }
 
-    /// Whether a folder can become a store: it holds nothing, or only what was left where the making of a store was
-    /// interrupted, or what systems leave on every medium. Nil when there is no such folder or it cannot be looked
-    /// into.
+    /// True if a folder can become a store. It may hold files that an interrupted `create` left and those that
+    /// operating systems leave on every medium, nothing else. Nil if there is no such folder or it cannot be read.
     public static func canBegin(inFolder path: String) -> Bool? {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
@@ -95,15 +95,15 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return true
     }
 
-    /// Whether it is what a system makes by itself at the top of a medium. None of these names is a store's.
+    /// True if an operating system makes this entry by itself at the top of a medium. A store uses none of these names.
     private static func isLeaving(_ name: String, in folder: Int32) -> Bool {
         let kind = (try? linkStatus(at: folder, name))?.format
         switch name.lowercased() {
         case ".ds_store", "._.trashes": return kind == S_IFREG
         case "system volume information", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd":
             return kind == S_IFDIR
-        // What a check of the file system saved is for its owner to look through first; mostly only root can look into
-        // it.
+        // A file system check may have saved files here, which the owner should look through first. Usually only root
+        // can read the folder.
         case "lost+found":
             return kind == S_IFDIR
                 && (faccessat(folder, name, R_OK, 0) != 0 || holdsOnly({ _ in false }, name, in: folder))
@@ -120,7 +120,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         ID128(String(decoding: name, as: UTF8.self)) != nil
     }
 
-    /// Whether everything in a folder has a name of that kind; false when it cannot be looked into.
+    /// True if every name in the folder is of that kind; false if the folder cannot be read.
     private static func holdsOnly(
         _ isKind: (ArraySlice<UInt8>) -> Bool, _ name: String, in folder: Int32
     ) -> Bool {
@@ -131,8 +131,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return (0..<listing.count).allSatisfy { isKind(listing.name($0)) }
     }
 
-    /// Writes the object to `tmp/`, syncs it, gives it its name and syncs the folder. Throws `.obstructed` if what has
-    /// the name is no object, else what the medium reports.
+    /// Writes the object to `tmp/`, syncs it, gives it its name and syncs the folder. Throws `.obstructed` if something
+    /// other than an object has the name, else what the medium reports.
     public func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
         try againIfRemoved { () throws(StoreError) in
             let object = try writeTemporary(key, bytes, of: puttingSession)
@@ -140,7 +140,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 try synchronize(object)
                 let folder = try openFolder(of: key)
                 let result = try publish(object, in: folder, bytes)
-                // A name that another process took may not be durable yet; who learns of it may rely on it.
+                // If another process took the name, it may not be durable yet, and the caller may rely on it.
                 try synchronizeFolders([key: folder])
                 return try outcome(result, of: key, bytes, in: folder)
             } catch {
@@ -182,7 +182,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) {
         let folder: Descriptor?
         do throws(Errno) {
-            // What the medium makes of a folder's sync is found out with the first thing that is written.
+            // `temporaries` finds out whether the medium can sync folders, before the first write.
             _ = try temporaries()
             folder = try openListed(Self.folder(of: key))
         } catch {
@@ -196,11 +196,11 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Names the temporaries of puts after the session.
+    /// Names the temporaries of later puts after the session.
     public func begin(_ session: ID128) { monitor.locked { self.session = session } }
 
-    /// Removes temporaries last written more than a day ago by the medium's clock, unless a living session's. Throws
-    /// what the medium reports and what `living` throws.
+    /// Removes temporaries that were last written more than a day ago by the medium's clock, except those of living
+    /// sessions. Throws what the medium reports and what `living` throws.
     @discardableResult
     public func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int {
         try removeLeavings(olderThanSeconds: 24 * 3600, living: living)
@@ -223,7 +223,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     /// The session that puts are made for.
     private var puttingSession: ID128? { monitor.locked { session } }
 
-    /// A fresh name for a temporary of that session.
+    /// Returns a fresh name for a temporary of that session.
     func temporaryName() -> String { Temporary.name(of: puttingSession) }
 }
 
@@ -234,12 +234,12 @@ extension LocalStore {
 
     static func lastComponent(of key: ObjectKey) -> String { lastComponent(of: key.description) }
 
-    /// The folder that a path lies in; "" for the store's own.
+    /// The folder that contains `path`; "" for the store's own folder.
     static func parent(of path: String) -> String {
         lastSlash(of: path).map { String(path[..<$0]) } ?? ""
     }
 
-    /// Found among the bytes: to look for characters takes longer than to open the file.
+    /// Searches the bytes, because searching characters takes longer than opening the file.
     private static func lastSlash(of path: String) -> String.Index? {
         path.utf8.lastIndex(of: UInt8(ascii: "/"))
     }
@@ -248,7 +248,7 @@ extension LocalStore {
         lastSlash(of: path).map { String(path[path.utf8.index(after: $0)...]) } ?? path
     }
 
-    /// The folder and all above it, from the store's own ("") down.
+    /// The folder and its parents, from the store's own folder ("") down.
     static func lineage(_ folder: String) -> [String] {
         var paths = [""]
         for component in folder.split(separator: "/") {
@@ -261,14 +261,15 @@ extension LocalStore {
 // MARK: - Failures
 
 extension LocalStore {
-    /// What a failed call on an object means, with whose the object is and what to do where the user may not do it.
+    /// Turns a failed call on an object into a `StoreError`. If the user lacks the rights, the message names the owner
+    /// and says what to do.
     func failure(
         _ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false
     ) -> StoreError {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
         if error.code == ENOTDIR {
-            // What is there itself comes last: it may be an object, and its claim or lock what is in the way.
+            // The object itself comes last: it may be fine, and its claim or lock the obstruction.
             let claims = [ClaimNames.claim(on: object), ClaimNames.lock(on: object)]
             let places = Self.lineage(object).dropFirst().dropLast() + Self.ownFolders + claims + [object]
             let found = places.lazy.compactMap { self.obstruction(at: $0) }.first
@@ -279,7 +280,7 @@ extension LocalStore {
             failure.message += "; " + found + Self.obstructionAdvice
         } else if error.code == EBUSY {
             let folder = Machine.realPath(path) ?? path
-            // Without a configuration no command gets as far as to remove locks.
+            // Without a configuration no command gets far enough to remove locks.
             let way =
                 object == "config"
                 ? "delete '\(folder)/\(ClaimNames.lock(on: object))' and run the command again"
@@ -297,7 +298,7 @@ extension LocalStore {
         return name.isEmpty ? String(status.st_gid) : String(decoding: name, as: UTF8.self)
     }
 
-    /// Whose an object is, or the nearest folder above it that can be looked at, and how to make it usable again.
+    /// Says to whom the object belongs, or the nearest parent that can be looked at, and how to make it usable again.
     private func advice(on object: String) -> String {
         var (path, found) = (object.isEmpty ? "." : object, try? root.status())
         while true {

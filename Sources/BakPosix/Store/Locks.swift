@@ -1,25 +1,26 @@
-// Locks: put-if-absent where not even a folder's rename is to be relied upon, as with some drivers of FAT over FUSE.
-// What is left there is that of two who make one folder, one is refused. The folder `locks/NAME` is made, the name is
-// looked at, given, made durable, and the folder removed.
+// Locks: put-if-absent on media where not even the rename of a folder is reliable, such as some FAT drivers over FUSE.
+// Such media still refuse to make a folder that exists. A writer makes the folder `locks/NAME`, looks at NAME, gives
+// the name, makes it durable, and removes the folder.
 //
-// Always holds: a lock is never broken by time, so that one who was only paused overwrites nothing. One who is killed
-// between the two leaves the lock. Then the name cannot be put any more until the user says that no program is running.
+// Always holds: a lock never expires, so a writer that was only paused overwrites nothing. A writer that is killed
+// before it removes the folder leaves its lock. Then no writer can put that name until the user says that no program is
+// running.
 
 import BakStorage
 import Glibc
 
-/// Publishes under names that are locked meanwhile.
+/// Publishes files under names that it locks meanwhile.
 struct Locks<Folder: ClaimFolder> {
     let folder: Folder
     private let omitted: ClaimRule?
 
-    /// Locks in a folder; a test leaves out a rule.
+    /// Prepares locks in a folder. Tests may leave out a rule.
     init(_ folder: Folder, omitting rule: ClaimRule? = nil) { (self.folder, omitted) = (folder, rule) }
 
-    /// Gives the durable file tmp/`token` the name `key` unless that is taken. The file is gone from `tmp/` when this
-    /// returns.
+    /// Gives the durable file tmp/`token` the name `key` unless the name is taken. The file is gone from `tmp/` when
+    /// this returns.
     ///
-    /// - Parameter wait: lets some time pass; false to give up, with EBUSY.
+    /// - Parameter wait: lets some time pass, or returns false to give up with EBUSY.
     func publish(_ token: String, as key: String, wait: () -> Bool) throws(Errno) -> NamingResult {
         let (lock, content) = (ClaimNames.lock(on: key), ClaimNames.content(token))
         while true {
@@ -45,15 +46,15 @@ struct Locks<Folder: ClaimFolder> {
         do throws(Errno) {
             try folder.rename(content, to: key)
         } catch {
-            // A network may lose the reply to what was done. Nobody else can have done it.
+            // A network may lose the reply to a rename that took effect. No other writer can have given the name.
             if try !folder.exists(key) {
-                // It must not take the name later. If that cannot be made sure, the lock stays.
+                // The content must not take the name later. If it cannot be removed, the lock stays.
                 do throws(Errno) {
                     try folder.remove(content)
                 } catch {
                     guard error.code == ENOENT else { throw error }
                 }
-                // Where it was gone it has been removed, or has taken the name since.
+                // If the content was gone, it was removed or has taken the name since.
                 guard try folder.exists(key) else {
                     try? folder.removeFolder(lock)
                     throw error

@@ -1,27 +1,27 @@
-// Sharing: whose a store's new files and folders are, and who else may use them. The mode of the repository's `config`
-// is the authority, so that what one member of a group or root stores stays usable for the others.
+// Sharing: decides the owner, group and mode of a store's new files and folders. It copies them from the repository's
+// `config`, so that files stored by root or by one member of a group stay usable for the others.
 //
-// Always holds: owner and mode are set through the descriptor of what was just made, never by a path, and before the
-// file is published. A medium that has neither is no failure.
+// Always holds: owner and mode are set through the new file's descriptor, never by a path, and before the file is
+// published. A medium without owners or modes is no failure.
 
 import CLinux
 import Glibc
 
-/// What new files and folders of a store get.
+/// The owner, group and modes of a store's new files and folders.
 struct Sharing: Equatable {
     /// The mode of a new file.
     var fileMode: mode_t = 0o600
     /// The mode of a new folder.
     var folderMode: mode_t = 0o700
-    /// The owner that root gives; nil for one's own.
+    /// The owner that root sets; nil to leave the owner.
     var owner: uid_t?
-    /// The group that is given; nil for that of the folder or process.
+    /// The group to set; nil for the group of the folder or process.
     var group: gid_t?
 
-    /// One's own, for nobody else.
+    /// Files that only the process's own user may use.
     init() {}
 
-    /// As `config` in the store's folder says, or the folder itself where there is none yet.
+    /// Follows `config` in the store's folder, or the folder itself if there is no `config` yet.
     init(root: Descriptor) {
         guard let folder = try? root.status() else { return }
         var model = folder
@@ -31,7 +31,7 @@ struct Sharing: Equatable {
             rights = config.st_mode & 0o064
         }
         fileMode |= rights
-        // Whoever may write must be able to make names, and whoever may read to look them up.
+        // Writers must be able to make names, and readers to look them up.
         if rights & 0o060 == 0o060 {
             folderMode |= 0o2070
         } else if rights & 0o040 != 0 {
@@ -46,14 +46,14 @@ struct Sharing: Equatable {
         }
     }
 
-    /// Lets a store's folder be used by its group, and gives what is made in it to that group.
+    /// Lets the folder's group use the store, and makes new files in the folder belong to that group.
     static func shareWithGroup(_ root: Descriptor) throws(Errno) {
         let mode = try root.status().st_mode & 0o7777
         let wanted = mode | 0o2070
         if mode != wanted {
             let result = fchmod(root.number, wanted)
             let code = errno
-            // A medium without modes may let everyone in as it is.
+            // A medium without modes may let the group in already.
             guard try root.status().st_mode & 0o070 == 0o070 else {
                 throw Errno(code: result == 0 ? ENOTSUP : code)
             }
@@ -65,24 +65,24 @@ struct Sharing: Equatable {
         if owner != nil || group != nil {
             _ = fchown(descriptor.number, owner ?? uid_t.max, group ?? gid_t.max)
         }
-        // Also where nobody else may: the mask of the process may have taken away the owner's own rights.
+        // Needed for private files, too: the process's umask may have removed the owner's own rights.
         _ = fchmod(descriptor.number, isFolder ? folderMode : fileMode)
     }
 
-    /// Makes a folder beneath another one. One that is there stays as it is.
+    /// Makes a folder in `parent`. An existing folder stays as it is.
     func makeFolder(_ name: String, in parent: Descriptor) throws(Errno) {
         if mkdirat(parent.number, name, 0o700) != 0 {
             guard errno == EEXIST else { throw Errno(code: errno) }
             return
         }
-        // The mask may be such that not even the owner can open it.
+        // With some umasks not even the owner can open the new folder.
         if let made = try? Descriptor.open(at: parent.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
             apply(to: made, isFolder: true)
         }
     }
 
-    /// Gives a new folder or file the owner of the folder that it lies in, where root makes it: a cache or a folder
-    /// above one that belongs to a user stays that user's.
+    /// If root made the file or folder, gives it the owner of its parent. So a cache in a user's folder stays that
+    /// user's.
     static func inheritOwner(_ descriptor: Descriptor, from parent: Descriptor) {
         guard geteuid() == 0, let status = try? parent.status(), status.st_uid != 0 else { return }
         _ = fchown(descriptor.number, status.st_uid, status.st_gid)

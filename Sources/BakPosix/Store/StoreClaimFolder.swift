@@ -1,16 +1,16 @@
-// StoreClaimFolder: a store's folder as claims and locks use it. As everywhere in a store no link is followed on the
-// way.
+// StoreClaimFolder: the calls of claims and locks in a store's folder. Like all of a store's calls, they follow no link
+// on the way.
 
 import CLinux
 import Glibc
 
-/// A store's folder for claims.
+/// A store's folder for claims and locks.
 struct StoreClaimFolder: ClaimFolder {
     let store: LocalStore
 
-    /// What is at a path, a link itself.
+    /// The status of what is at a path. A link is not followed.
     func status(of path: String) throws(Errno) -> stat {
-        // In a variable it stays open until the call has returned.
+        // The variable keeps the folder open until the call has returned.
         let folder = try folder(of: path)
         return try linkStatus(at: folder.number, LocalStore.lastComponent(of: path))
     }
@@ -72,11 +72,11 @@ struct StoreClaimFolder: ClaimFolder {
 
     func makeDurable(_ path: String, without token: String) throws(Errno) {
         try store.synchronize(folder: try store.openFolder(LocalStore.parent(of: path)))
-        // Where nothing records changes as a whole, the old name could be there again beside the new one.
+        // On a file system without a journal, a power cut could bring the old name back beside the new one.
         try store.synchronize(folder: try store.temporaries())
     }
 
-    /// The folder that a path lies in. Names are only looked up in it, which takes a network no call.
+    /// Opens the folder that contains `path`. O_PATH is enough for looking up names, and costs no request on a network.
     private func folder(of path: String) throws(Errno) -> Descriptor {
         try store.openFolder(LocalStore.parent(of: path), linux_O_PATH.flag)
     }

@@ -1,10 +1,10 @@
-// StoreError from what a system call said: the one place that knows which number is which kind of failure.
+// StoreError+Errno: makes a StoreError from a failed system call. Only this file maps errno values to kinds of failure.
 
 import BakStorage
 import Glibc
 
 extension StoreError {
-    /// What a failed call on an object means to a caller.
+    /// Makes the error that a failed call on an object means to the caller.
     init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
         let message =
             error.code == EFBIG ? "files may not grow so large there (see: ulimit -f)" : error.message
@@ -23,7 +23,7 @@ extension StoreError {
         case ENOTDIR: .obstructedFolder
         case EISDIR, ELOOP: .obstructed
         case EIO, EBADMSG, EUCLEAN: .lostData
-        // A medium that was pulled out, or a server that has gone.
+        // The medium was pulled out, or the server is gone.
         case ENXIO, ENODEV, ECONNABORTED, ECONNRESET, ENOTCONN, ESHUTDOWN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH,
             ESTALE:
             .lostMedium
