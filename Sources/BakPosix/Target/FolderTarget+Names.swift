@@ -1,45 +1,46 @@
-// How a restore's entries get their names, and what a refusal says: of the entry alone, or of the target.
+// FolderTarget+Names: gives a restore's entries their names, and decides whether a failure concerns one entry or the
+// whole target.
 //
-// Always holds: a name that was free is never taken from another entry, also on media that take two names for one;
-// and a failure ends a restore only if the target takes no content any more.
+// Always holds: unless it replaces, an entry never takes the name of another one, not even on media that treat two
+// names as the same. A failure ends a restore only if the target accepts no more content.
 
 import BakCore
 import BakStorage
 import CLinux
 import Glibc
 
-/// What a target's medium has turned out to be unable to do. May be used from any thread.
+/// What a target's medium has turned out to be able to do or not. Any thread may use it.
 final class TargetMedium: @unchecked Sendable {
     private let monitor = Monitor()
     private var lacksNoReplace = false
     private var isInOrder = false
     private var hasUnnamed = false
     private var failuresInARow = 0
-    /// Held while a name is looked at and then taken, where the system cannot do both at once.
+    /// Held while a name is looked at and then taken, if the medium cannot do both in one call.
     let naming = Monitor()
 
-    /// So many files in a row that the medium fails to take are no chance.
+    /// The number of failed files in a row after which the medium itself has failed.
     private static let mostFailures = 3
 
-    /// Whether a rename that replaces nothing is not to be had.
+    /// True if the medium has no rename that refuses a taken name.
     var renamesOnlyReplacing: Bool {
         get { monitor.locked { lacksNoReplace } }
         set { monitor.locked { lacksNoReplace = newValue } }
     }
 
-    /// Whether a file can be made without a name and be given one when it is whole.
+    /// True if the medium can make unnamed files and name them later.
     var makesUnnamed: Bool {
         get { monitor.locked { hasUnnamed } }
         set { monitor.locked { hasUnnamed = newValue } }
     }
 
-    /// Whether files must be written from their beginning to their end.
+    /// True if files must be written in order, from beginning to end.
     var takesContentInOrder: Bool {
         get { monitor.locked { isInOrder } }
         set { monitor.locked { isInOrder = newValue } }
     }
 
-    /// Counts that the medium failed to take content. True if it does so again and again.
+    /// Counts a file whose content the medium failed to take. True if that happened too often in a row.
     func countFailure() -> Bool {
         monitor.locked {
             failuresInARow += 1
@@ -47,10 +48,10 @@ final class TargetMedium: @unchecked Sendable {
         }
     }
 
-    /// Counts a whole file.
+    /// Counts a file that was written whole.
     func countSuccess() { monitor.locked { failuresInARow = 0 } }
 
-    /// Whether other machines may use the same folder: the kind of file system says so.
+    /// True if other machines may use the same folder, judging by the kind of file system.
     func isShared(_ folder: Int32) -> Bool {
         var system = statfs()
         guard fstatfs(folder, &system) == 0 else { return true }
@@ -61,7 +62,8 @@ final class TargetMedium: @unchecked Sendable {
 extension FolderTarget {
     /// Runs `body` with the open parent of `path` and its last component.
     ///
-    /// - Parameter isContent: whether it makes room for content, so that a full target is the end.
+    /// - Parameter isContent: true if the operation stores content, so repeated I/O errors mean that the target has
+    ///   failed.
     func attempt<Result>(
         _ operation: String, _ path: [UInt8], isContent: Bool = false,
         _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result,
@@ -76,14 +78,14 @@ extension FolderTarget {
         }
     }
 
-    /// A failed system call as the seam's error.
+    /// Turns a failed system call into a `TargetError`.
     func failure(
         _ error: Errno, _ operation: String, _ path: [UInt8], isContent: Bool = false
     ) -> TargetError {
         let kind: TargetError.Kind =
             switch error.code {
             case EROFS: .gone
-            // A file may be too large for the target, and the others are not.
+            // One file may be too large for the target while others fit.
             case EFBIG: .entry
             case _ where error.isFull: .full
             case EIO: isGone || isContent && medium.countFailure() ? .gone : .entry
@@ -108,13 +110,14 @@ extension FolderTarget {
         return failure
     }
 
-    /// Whether the target folder itself was removed, or what it lay on.
+    /// True if the target folder itself or its medium was removed.
     private var isGone: Bool {
         guard let status = try? folders.top.descriptor.status() else { return true }
         return status.st_nlink == 0
     }
 
-    /// Why `path` may not be used; nil when each component is a plain name. How long a name may be is the medium's.
+    /// The reason why `path` may not be used; nil if each component is a plain name. The length of names is left to the
+    /// medium.
     private static func fault(in path: [UInt8]) -> String? {
         let (dot, slash) = (UInt8(ascii: "."), UInt8(ascii: "/"))
         var start = 0
@@ -132,20 +135,20 @@ extension FolderTarget {
         return nil
     }
 
-    /// Throws when a folder has the name.
+    /// Throws EISDIR if a folder has the name.
     func refuseFolder(_ parent: Descriptor, _ name: UnsafePointer<CChar>) throws(Errno) {
         if let status = try? linkStatus(at: parent.number, name), status.format == S_IFDIR {
             throw Errno(code: EISDIR)
         }
     }
 
-    /// Makes something under a temporary name, which then takes its place.
+    /// Makes an entry under a temporary name, then gives it its own name.
     func makeBeside<Result>(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>, isReplacing: Bool,
         _ make: (UnsafePointer<CChar>) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         try withCPath(RestoreTemporary.name()) { temporary throws(Errno) in
-            // Gone after a rename, except that renaming one of two names of an inode to the other does nothing.
+            // A rename removes the temporary name, unless both names are of the same inode: then it does nothing.
             defer { if isReplacing { unlinkat(parent.number, temporary, 0) } }
             do throws(Errno) {
                 let result = try make(temporary)
@@ -158,7 +161,7 @@ extension FolderTarget {
         }
     }
 
-    /// Gives what is whole its name. When not `isReplacing`, what has the name stays, and the error is EEXIST.
+    /// Gives a whole entry its name. Unless `isReplacing`, throws EEXIST if the name is taken.
     func put(
         _ parent: Descriptor, _ temporary: UnsafePointer<CChar>, _ name: UnsafePointer<CChar>,
         isReplacing: Bool
@@ -183,7 +186,7 @@ extension FolderTarget {
                 if error.code == EEXIST { throw error }
             }
         }
-        // What another process makes in between may be replaced; what this one makes is not.
+        // This may replace an entry that another process makes in between, but none that this process makes.
         try medium.naming.locked { () throws(Errno) in
             if (try? linkStatus(at: parent.number, name)) != nil { throw Errno(code: EEXIST) }
             try system { renameat(parent.number, temporary, parent.number, name) }
@@ -191,7 +194,7 @@ extension FolderTarget {
         medium.renamesOnlyReplacing = true
     }
 
-    /// Replaces by two renames, for media whose rename replaces nothing.
+    /// Replaces with two renames, for media whose rename refuses a taken name.
     private func putAside(
         _ parent: Descriptor, _ temporary: UnsafePointer<CChar>, _ name: UnsafePointer<CChar>,
         after error: Errno

@@ -1,11 +1,11 @@
 // FolderTarget: a folder that a restore writes into.
 //
-// Always holds: a path is refused unless each of its components is a plain name; parents are opened
-// beneath the target without following a symbolic link, and only then the last component is touched,
-// relative to its parent's descriptor and without following it either. So whatever a repository says, and
-// whatever another process swaps meanwhile, nothing is made or changed outside of folders that lay in the target.
-// A file has no name or a temporary one until it is whole, and what has a name is private (0600, 0700) until it
-// gets its own mode; a folder that is in the way is never removed.
+// Always holds: a path is refused unless each of its components is a plain name. The target opens parents beneath its
+// top folder without following a symbolic link, then touches only the last component, relative to its parent's
+// descriptor and again without following a link. So the restore makes and changes nothing outside of the target,
+// whatever a repository says and whatever another process swaps meanwhile. A file has no name or a temporary one until
+// it is whole. Every entry is private (0600, 0700) until it gets its own mode, except an unnamed file, which nobody
+// else can open. A folder that is in the way is never removed.
 
 import BakCore
 import BakStorage
@@ -14,8 +14,8 @@ import Glibc
 
 /// A restore target in a folder of this machine.
 ///
-/// Owners are given by name where this system knows the name, else by number. What cannot be set of an entry's
-/// metadata is reported in words and is no failure.
+/// Owners are set by name if this system knows the name, else by number. Metadata that cannot be set is reported in
+/// words and is no failure.
 public final class FolderTarget: RestoreTarget {
     /// The folder's path.
     public let path: String
@@ -24,31 +24,32 @@ public final class FolderTarget: RestoreTarget {
     let accounts = AccountNames()
     let openFiles: OpenFiles
     let medium = TargetMedium()
-    /// True if the target's file system is a program (FUSE): files get other numbers while nothing has them open.
+    /// True if the target's file system is a program (FUSE). There, a file's inode number may change while the file is
+    /// closed.
     let isProgram: Bool
     private let probes = TimeProbes()
-    /// Says of the path of a folder whether it is another program's, so that nothing may be put into it.
+    /// True if the folder at a path belongs to another program, so that nothing may be put into it.
     private let isForbidden: @Sendable (String) -> Bool
-    /// What a kill would leave in the top, so that the next restore looks for more.
+    /// The file that a killed restore leaves in the top. It tells the next restore to look for more.
     private let trace = Trace()
 
-    /// Opens the folder, made private to its owner when it is missing. Throws `TargetError` if the folder cannot be
+    /// Opens the folder. If it is missing, makes it private to its owner. Throws `TargetError` if the folder cannot be
     /// made or opened.
     ///
-    /// - Parameter isForbidden: says of the path of a folder whether nothing may be put into it.
+    /// - Parameter isForbidden: true if nothing may be put into the folder at a path.
     public convenience init(
         path: String, isForbidden: @escaping @Sendable (String) -> Bool = { _ in false }
     ) throws(TargetError) {
         try self.init(path: path, usesOpenat2: FixedFolder.isOpenat2Available, isForbidden: isForbidden)
     }
 
-    /// The same with the way to resolve paths chosen.
+    /// Does the same, with the given way to resolve paths.
     init(
         path: String, usesOpenat2: Bool, isForbidden: @escaping @Sendable (String) -> Bool = { _ in false }
     ) throws(TargetError) {
         self.path = path
         self.isForbidden = isForbidden
-        // Where few descriptors are allowed, the repository needs some, too.
+        // Leave some descriptors for the repository if few are allowed.
         let spare = max(0, Machine.openFileLimit - 32)
         openFiles = OpenFiles(capacity: min(200, max(2, spare / 4)))
         do throws(Errno) {
@@ -69,7 +70,7 @@ public final class FolderTarget: RestoreTarget {
 
     deinit { close() }
 
-    /// How many bytes there is room for in a folder, or where it would be made; nil where the system does not say.
+    /// The free bytes in a folder, or in the nearest existing parent; nil if the system does not say.
     public static func freeBytes(near path: String) -> UInt64? {
         var folder = Array(path.utf8)
         while true {
@@ -97,7 +98,7 @@ public final class FolderTarget: RestoreTarget {
         return overflow ? nil : bytes
     }
 
-    /// What is at a path; nil where nothing is. Throws `TargetError` if the path cannot be looked up.
+    /// The status of the entry at a path; nil if there is none. Throws `TargetError` if the path cannot be looked up.
     public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? {
         try attempt("look up", path) { parent, name throws(Errno) in
             FileStat(try linkStatus(at: parent.number, name))
@@ -106,8 +107,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Makes a private folder, or finds the one that is there. Throws `TargetError` if something else is there or the
-    /// folder cannot be made.
+    /// Makes a private folder. True if it was made, false if it exists. Throws `TargetError` if something else has the
+    /// name or the folder cannot be made.
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         leaveTrace()
@@ -129,7 +130,8 @@ public final class FolderTarget: RestoreTarget {
         return withExtendedLifetime(folder) { isForbidden("/proc/self/fd/\(folder.number)") }
     }
 
-    /// Begins a file beside its place. Throws `TargetError` if a folder has the place or the file cannot be made.
+    /// Begins a file that gets its name when it is finished. Throws `TargetError` if a folder has the name or the file
+    /// cannot be made.
     public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
@@ -154,8 +156,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Makes a link, pipe, socket or device beside its place, then renames it. Throws `TargetError` if a folder has the
-    /// place or the entry cannot be made.
+    /// Makes a link, pipe, socket or device under a temporary name, then renames it. Throws `TargetError` if a folder
+    /// has the name or the entry cannot be made.
     public func makeSpecial(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool
     ) throws(TargetError) -> [MetadataNote] {
@@ -166,7 +168,7 @@ public final class FolderTarget: RestoreTarget {
                 name throws(Errno) -> [MetadataNote] in
                 try Self.makeNode(parent, name, stat, attributes.linkTarget)
                 let made = try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_NOFOLLOW)
-                // What another process put there instead must not get this entry's rights.
+                // If another process replaced the new entry, its own entry must not get this one's rights.
                 let status = try made.status()
                 guard let found = FileStat(status), found.type == stat.type,
                     found.representedDevice == stat.representedDevice || !Self.isDevice(stat)
@@ -177,8 +179,9 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Links a file beside its place, then renames it. Throws `TargetError`: `.refusesLinks` if the target allows no
-    /// second name for the file.
+    /// Makes a hard link under its name, or, when `replacing`, under a temporary name that it then renames. Throws
+    /// `TargetError` of kind `.refusesLinks` if the target allows no second name for the file, else of the kind of the
+    /// failure.
     public func makeHardLink(
         _ path: [UInt8], to existing: [UInt8], replacing: Bool
     ) throws(TargetError) {
@@ -189,7 +192,7 @@ public final class FolderTarget: RestoreTarget {
         var isRefused = false
         do throws(TargetError) {
             try attempt("link", path) { parent, name throws(Errno) in
-                // Without AT_SYMLINK_FOLLOW a symbolic link gets the second name itself.
+                // Without AT_SYMLINK_FOLLOW, the second name is for a symbolic link itself.
                 let link = { (name: UnsafePointer<CChar>) throws(Errno) in
                     do throws(Errno) {
                         _ = try withCPath(sourceName) { sourceName throws(Errno) in
@@ -210,14 +213,14 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Sets owner, mode, attributes and times; says what could not be set. Throws `TargetError` if the folder cannot be
-    /// reached.
+    /// Sets a folder's owner, mode, attributes and times. Returns what could not be set. Throws `TargetError` if the
+    /// folder cannot be reached.
     public func setMetadata(
         _ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes
     ) throws(TargetError) -> [MetadataNote] {
         try attempt("set the metadata of", path) { parent, name throws(Errno) in
             let flags = O_DIRECTORY | O_NOFOLLOW
-            // A folder that its owner may not read is reached without reading it.
+            // O_PATH reaches a folder that its owner may not read.
             let readable = try? Descriptor.open(at: parent.number, name, O_RDONLY | flags)
             let folder =
                 if let readable { readable } else {
@@ -231,7 +234,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// The time as the target's file system keeps it, found out by a probe.
+    /// The time as the target's file system keeps it. A probe finds out.
     public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp {
         probes.rendered(time, at: path, device: device, in: folders) ?? time
     }
@@ -244,7 +247,8 @@ public final class FolderTarget: RestoreTarget {
         if trace.monitor.locked({ trace.isOwn }) {
             folders.keepMode([])
             let notes = writer.apply(stat, attributes)
-            // The trace goes when the next restore would know the folder by its mode and owner; that changed the time.
+            // From now on the next restore recognises the folder by its mode and owner, so remove the trace. That
+            // changes the folder's time: set it again.
             removeTrace()
             guard let status = try? top.status() else { return notes }
             return notes + writer.applyTime(stat, over: status).filter { !notes.contains($0) }
@@ -258,12 +262,12 @@ public final class FolderTarget: RestoreTarget {
         return writer.applyTime(stat, over: status)
     }
 
-    /// Makes all that was written durable. Throws `TargetError` of kind `.notDurable` if the medium fails.
+    /// Makes everything that was written durable. Throws `TargetError` of kind `.notDurable` if the medium fails.
     public func synchronize() throws(TargetError) {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
         } catch {
-            // A medium without the call; files were sent on their way one by one.
+            // The medium lacks the call. That is no failure.
             guard ![ENOSYS, EINVAL, ENOTSUP].contains(error.code) else { return }
             throw TargetError(operation: "sync", message: error.message, kind: .notDurable, place: path)
         }
@@ -274,13 +278,13 @@ public final class FolderTarget: RestoreTarget {
 
     private func removeTrace() {
         guard let name = trace.monitor.locked({ trace.name.take() }) else { return }
-        // The top may have got a mode by now with which its owner cannot do that.
+        // `withParent` can still remove it if the top's mode now denies its owner writing.
         try? folders.withParent(of: name) { top, name throws(Errno) in
             _ = try system { unlinkat(top.number, name, 0) }
         }
     }
 
-    /// Closes what is open and removes what was begun and not finished.
+    /// Removes the probes and the trace, closes folders and takes back the rights that were lent.
     public func close() {
         tidy()
         removeTrace()
@@ -291,7 +295,7 @@ public final class FolderTarget: RestoreTarget {
 // MARK: - What killed restores left
 
 extension FolderTarget {
-    /// What a restore leaves in the top while it runs.
+    /// The file that a restore keeps in the top while it runs.
     private final class Trace: @unchecked Sendable {
         let monitor = Monitor()
         var name: [UInt8]?
@@ -299,27 +303,29 @@ extension FolderTarget {
         var isOwn = false
     }
 
-    /// Makes a file without a name in a folder; nil where the medium has no such files. Nobody can open it before it
-    /// has one, so it may have its own mode from the beginning.
+    /// Makes an unnamed file in a folder; nil if the medium has no such files. Other processes cannot open it before it
+    /// has a name, so it may have its own mode from the beginning.
     private func createUnnamed(_ parent: Descriptor, _ mode: mode_t) throws(Errno) -> Descriptor? {
         guard medium.makesUnnamed else { return nil }
         do throws(Errno) {
             return try RestoreTemporary.openUnnamed(in: parent.number, mode: mode & 0o777)
         } catch {
-            // Another file system than that of the top may lie here. EISDIR: it takes the call for another.
+            // The folder may lie on another file system than the top. EISDIR: that one mistakes the call for opening
+            // the folder.
             guard [ENOTSUP, EISDIR, EINVAL, ENOSYS].contains(error.code) else { throw error }
             medium.makesUnnamed = false
             return nil
         }
     }
 
-    /// Leaves an empty temporary in the top, which `close` removes: where it is found later, a restore was killed, and
-    /// what else it left may lie anywhere beneath.
+    /// Leaves an empty temporary in the top, which `close` removes. If a later restore finds it, this one was killed,
+    /// and may have left more temporaries anywhere beneath.
     private func leaveTrace() {
         trace.monitor.locked {
             if trace.isLeft { return }
             trace.isLeft = true
-            // Where the top cannot be written to, each folder is looked through when it is used.
+            // Without a trace in a top that cannot be written to, the next restore sweeps each folder only when it uses
+            // it.
             let top = folders.top.descriptor.number
             if !isProgram, let name = try? RestoreTemporary.createUnnamedFirst(in: top) {
                 medium.makesUnnamed = true
@@ -348,7 +354,7 @@ extension FolderTarget {
             }
             if path.isEmpty, isEmpty || !abandoned.isEmpty { trace.monitor.locked { trace.isOwn = true } }
             guard sweeping, !abandoned.isEmpty else { return }
-            // What marks the top goes last: until then the next restore looks again.
+            // Remove the top's temporaries last. If this restore is killed before, the next one sweeps again.
             if path.isEmpty, let device = try? folder.status().st_dev { sweepBeneath(device) }
             remove(abandoned, in: folder)
         } catch {
@@ -360,7 +366,7 @@ extension FolderTarget {
         for name in names { _ = withCPath(name) { unlinkat(folder.number, $0, 0) } }
     }
 
-    /// Sweeps every folder beneath the top that lies on its device. What cannot be looked into is left as it is.
+    /// Sweeps every folder beneath the top that lies on the same device. Folders that cannot be read stay as they are.
     private func sweepBeneath(_ device: dev_t) {
         var left: [[UInt8]] = [[]]
         while let path = left.popLast() {

@@ -1,6 +1,6 @@
-// MetadataWriter: gives an open file its owner, mode, extended attributes and times, in the one order that
-// keeps them all: a change of owner clears set-uid and file capabilities, a change of mode rewrites an
-// ACL's mask, and everything touches the times.
+// MetadataWriter: gives an open file its owner, mode, extended attributes and times. Only one order keeps them all: a
+// change of owner clears set-uid and file capabilities, a change of mode rewrites an ACL's mask, and all of these
+// change the times.
 
 import BakCore
 import BakStorage
@@ -10,11 +10,11 @@ import Glibc
 struct MetadataWriter {
     private let descriptor: Int32
     private let type: FileType
-    /// The way to the inode when the descriptor is O_PATH, with which most calls cannot be made.
+    /// The path to the inode if the descriptor is O_PATH, which most calls refuse.
     private let path: String?
     private let accounts: AccountNames
 
-    /// A writer for an open file of that type.
+    /// Makes a writer for an open file of that type.
     init(_ descriptor: Int32, _ type: FileType, isPathOnly: Bool, _ accounts: AccountNames) {
         self.descriptor = descriptor
         self.type = type
@@ -22,10 +22,11 @@ struct MetadataWriter {
         path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
     }
 
-    /// Sets everything. Returns what could not be set: whatever a call answers, it concerns this file alone.
+    /// Sets everything. Returns what could not be set; any failure concerns this file alone.
     ///
-    /// `status` is what the file has now, where that is known: an owner that is right already is not set again.
-    /// Where `mayHaveInherited` is false, the file was made in a folder that hands down no ACL.
+    /// - Parameters:
+    ///   - status: the file's present status, if known; an owner that is already right is not set again.
+    ///   - mayHaveInherited: false if the file was made in a folder that hands down no ACL.
     func apply(
         _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat? = nil,
         mayHaveInherited: Bool = true
@@ -43,11 +44,11 @@ struct MetadataWriter {
                         "set-uid and set-gid not set: the owner differs", isExpected: note.isExpected))
             }
         }
-        // A file may be made with its own mode. What hands down an ACL sets others.
+        // A new file may have its mode already, but an inherited ACL changes the mode.
         if type != .symlink, mayHaveInherited || status.map({ $0.st_mode & 0o7777 }) != mode {
             note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
                 _ = try system { path.map { chmod($0, mode) } ?? fchmod(descriptor, mode) }
-                // An ordinary user's set-gid for a foreign group is dropped without an error.
+                // For a group that the user is not in, the system drops set-gid without an error.
                 if mode & 0o6000 != 0, try fileStatus(descriptor).st_mode & 0o7777 != mode {
                     throw Errno(code: EPERM)
                 }
@@ -59,14 +60,14 @@ struct MetadataWriter {
         return notes
     }
 
-    /// Sets the time alone.
+    /// Sets only the time.
     func applyTime(_ stat: FileStat, over status: Glibc.stat) -> [MetadataNote] {
         var notes: [MetadataNote] = []
         note(&notes, "time") { () throws(Errno) in try setTime(stat.mtime, status) }
         return notes
     }
 
-    /// Runs a step; its failure becomes a note.
+    /// Runs a step and turns its failure into a note.
     private func note(
         _ notes: inout [MetadataNote], _ what: @autoclosure () -> String, isPrivileged: Bool = false,
         _ step: () throws(Errno) -> Void
@@ -81,11 +82,11 @@ struct MetadataWriter {
         }
     }
 
-    /// Whether an ordinary user is told that this is not for ordinary users.
+    /// True if the call failed because the user is not root.
     private static func isForbidden(_ error: Errno) -> Bool { error.code == EPERM && linux_file_user() != 0 }
 
-    /// Sets the owner. The ids of the names on this system come before the numbers. A note when the owner
-    /// is another afterwards.
+    /// Sets the owner. If this system knows the names, their ids take precedence over the numbers. Returns a note if
+    /// the owner differs afterwards.
     private func setOwner(
         _ stat: FileStat, _ attributes: FileAttributes, over status: Glibc.stat?
     ) -> MetadataNote? {
@@ -96,7 +97,7 @@ struct MetadataWriter {
             try changeOwner(user, group)
             return nil
         } catch {
-            // An ordinary user may still give a file to a group of theirs.
+            // An ordinary user may still give a file to a group that the user is in.
             try? changeOwner(UInt32.max, group)
             if let status = try? fileStatus(descriptor), status.st_uid == user, status.st_gid == group {
                 return nil
@@ -110,7 +111,7 @@ struct MetadataWriter {
         try system { fchownat(descriptor, "", user, group, linux_AT_EMPTY_PATH.flag) }
     }
 
-    /// Removes the ACL that a new file may have from the folder it was made in.
+    /// Removes an ACL that a new file inherited from its folder.
     private func removeInherited(_ attributes: [ExtendedAttribute]) {
         if type == .symlink { return }
         let holder = AttributeHolder(descriptor, isPathOnly: path != nil)
@@ -138,10 +139,10 @@ struct MetadataWriter {
         }
     }
 
-    /// Sets the time of the last change; the access time stays what it is.
+    /// Sets the modification time and keeps the access time.
     private func setTime(_ time: Timestamp, _ status: Glibc.stat?) throws(Errno) {
-        // UTIME_OMIT for the access time would say the same, but FUSE daemons of the second generation answer it with
-        // success and set neither.
+        // UTIME_OMIT would keep the access time, too, but FUSE daemons of the second generation then report success and
+        // set neither time.
         let access = status?.st_atim ?? timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)
         let times = [access, time.systemValue]
         if let path {
@@ -154,7 +155,7 @@ struct MetadataWriter {
         } else {
             try system { futimens(descriptor, times) }
         }
-        // Years that a file system cannot keep are cut off without an error.
+        // File systems clamp years that they cannot store without an error.
         if Int32(exactly: time.seconds) == nil || time.seconds < 0 {
             guard Int64(try fileStatus(descriptor).st_mtim.tv_sec) == time.seconds else {
                 throw Errno(code: EOVERFLOW)

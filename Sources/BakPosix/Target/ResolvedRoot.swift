@@ -1,26 +1,27 @@
-// ResolvedRoot: from a path that a user named to what is backed up for it.
+// ResolvedRoot: resolves a path that the user named into the paths to back up.
 //
-// Always holds: a symbolic link that was named is followed to its end, however many links that takes; each link on the
-// way is a root of its own, so that a restore brings back the way as well. What no link was named for has one root.
+// Always holds: a named symbolic link is followed to its end, through as many links as the kernel would follow. Each
+// link on the way is a root of its own, so a restore brings the links back as well. A path that names no link has one
+// root.
 
 import BakCore
 import BakStorage
 import Glibc
 
-/// What a named path stands for.
+/// The paths that a named path stands for.
 struct ResolvedRoot {
-    /// The links on the way and what they lead to: absolute, without the leading slash.
+    /// The links on the way and, last, the path that they lead to. All are absolute, without the leading slash.
     private(set) var paths: [[UInt8]] = []
     /// The links among them.
     var links: ArraySlice<[UInt8]> { failure == nil ? paths.dropLast() : paths[...] }
-    /// What cannot be found, and why; it is the named path, or where the last link leads.
+    /// The path that cannot be found, and why: the named path, or the one that the last link leads to.
     private(set) var failure: (path: [UInt8], reason: SourceError)?
 
-    /// As many links as the kernel follows.
+    /// The number of links that the kernel follows.
     private static let mostLinks = 40
     private static let slash = UInt8(ascii: "/")
 
-    /// Resolves a path relative to the working folder or absolute.
+    /// Resolves a path that is absolute or relative to the working folder.
     init(_ root: [UInt8]) {
         guard !root.isEmpty, !root.contains(0) else {
             failure = (
@@ -60,10 +61,10 @@ struct ResolvedRoot {
         )
     }
 
-    /// A path with all but its last component resolved, and whether that is a link.
+    /// Resolves all but the last component of a path, and tells whether that component is a link.
     private static func look(at path: [UInt8]) throws(Errno) -> (path: [UInt8], isLink: Bool) {
         let name = path[((path.lastIndex(of: slash) ?? -1) + 1)...]
-        // With a slash or dots at its end a path stands for the folder that it leads to.
+        // A path that ends in a slash or in dots stands for the folder that it leads to.
         if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
             return (try realPath(path), false)
         }
@@ -76,7 +77,7 @@ struct ResolvedRoot {
         return (whole, status.format == S_IFLNK)
     }
 
-    /// Where a link leads: absolute, with its leading slash.
+    /// The target of a link: absolute, with the leading slash.
     private static func target(of link: [UInt8]) throws(Errno) -> [UInt8] {
         var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = try target.withUnsafeMutableBytes { buffer in
@@ -92,8 +93,8 @@ struct ResolvedRoot {
         return [slash] + folder + target
     }
 
-    /// The absolute path of what is not there, without its leading slash: where it would be by the links that are. So a
-    /// path by way of a link to a disk has one name, whether the disk is connected or not.
+    /// The absolute path of a missing file, without the leading slash. It follows the links that exist. So a path
+    /// through a link to a disk resolves to one path, whether the disk is connected or not.
     private static func absolute(_ root: [UInt8]) -> [UInt8] {
         var place = root.first == slash ? [] : (try? realPath([UInt8(ascii: ".")])) ?? []
         var rest = Array(root.split(separator: slash).reversed().map { Array($0) })
@@ -110,7 +111,7 @@ struct ResolvedRoot {
                 continue
             }
             links += 1
-            // Absolute, with the folder of the link if it is a relative one.
+            // `next` is absolute, since `target` puts the link's folder before a relative target.
             place = []
             rest += next.split(separator: slash).reversed().map { Array($0) }
         }

@@ -1,10 +1,12 @@
-// RestoreTemporary: the names that a restore gives to what is not whole yet, and which of them have no owner any more.
+// RestoreTemporary: the names that a restore gives to incomplete files, and the decision which of them are abandoned.
 //
 // A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
-// when it began (26), and a count (32). So any process can tell whether the one that made it still runs: exactly on the
-// same boot of a machine, by the boot elsewhere, and by age where it knows nothing of the owner: by the clock that
-// gives the files there their times, since this machine's may be days ahead. What a running restore has made is never
-// called abandoned; what is of another name is never touched.
+// process start time (26), and a count (32). So any process can tell whether a name's owner still runs. On the same
+// boot of the machine it knows exactly. On another boot of the machine the owner has ended. Of any other owner only the
+// file's age tells, by the clock that gives the files there their times; this machine's clock may be days ahead.
+//
+// Always holds: a temporary of a running restore is never called abandoned, and a file with any other name is never
+// touched.
 
 import BakCore
 import CLinux
@@ -26,12 +28,12 @@ struct TemporaryOwner: Equatable {
         namespace: tag(of: link("/proc/self/ns/pid"), bits: 12), process: UInt64(getpid()) & 0x3f_ffff,
         start: (startTime(of: "self") ?? 0) & 0x3ff_ffff)
 
-    /// True if it still runs, as far as can be known: of what may be another's the answer is yes.
+    /// True if the process still runs, or if a running process may be it. Nil if that cannot be known.
     ///
-    /// - Parameter isShared: whether several machines may have the folder open.
+    /// - Parameter isShared: true if several machines may have the folder open.
     func mayRun(isShared: Bool, from here: TemporaryOwner = .current) -> Bool? {
         guard machine == here.machine else { return nil }
-        // A machine that has booted since runs nothing of before; its number could be another's, too.
+        // No process survives a reboot. But in a shared folder another machine may have the same tag.
         guard boot == here.boot else { return isShared || boot == 0 || here.boot == 0 ? nil : false }
         guard namespace == here.namespace else { return nil }
         if kill(pid_t(process), 0) != 0, errno == ESRCH { return false }
@@ -39,10 +41,10 @@ struct TemporaryOwner: Equatable {
         return found & 0x3ff_ffff == start
     }
 
-    /// When a process began, in ticks since the boot; nil when the system does not say.
+    /// When a process started, in ticks since the boot; nil if the system does not say.
     private static func startTime(of process: String) -> UInt64? {
         let text = file("/proc/\(process)/stat")
-        // The name in parentheses may hold anything; 19 fields follow it before the time.
+        // The name in parentheses may contain anything. After it come 19 fields, then the start time.
         guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = text[(end + 1)...].split(separator: UInt8(ascii: " "))
         return fields.count > 19 ? UInt64(String(decoding: fields[19], as: UTF8.self)) : nil
@@ -63,7 +65,7 @@ struct TemporaryOwner: Equatable {
         return Array(target.prefix(max(0, count)))
     }
 
-    /// FNV-1a, cut to so many bits; 0 only for nothing.
+    /// Returns the first `bits` bits of the FNV-1a hash; 0 only for no bytes.
     private static func tag(of bytes: [UInt8], bits: UInt64) -> UInt64 {
         if bytes.isEmpty { return 0 }
         let hash = bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
@@ -72,19 +74,19 @@ struct TemporaryOwner: Equatable {
 }
 
 enum RestoreTemporary {
-    /// What a name begins with.
+    /// The beginning of every name.
     static let prefix = Array(".bakstore-restore-".utf8)
 
-    /// How long what has an unknown owner must be untouched, by the medium's clock.
+    /// How long a temporary of an unknown owner must be untouched before it is abandoned, by the medium's clock.
     private static let longestPauseSeconds: Int64 = 24 * 3600
 
     private static let lastCount = Atomic<UInt32>(0)
     private static let digits = Array("0123456789abcdef".utf8)
 
-    /// A name of this process without its count.
+    /// A name of this process with count 0.
     private static let ownName = name(of: .current, count: 0)
 
-    /// A fresh name of this process. Of the digits only the count's are written, since each file has a name.
+    /// Returns a fresh name of this process. It writes only the count's digits, because each file needs a name.
     static func name() -> [UInt8] {
         let count = lastCount.wrappingAdd(1, ordering: .relaxed).newValue
         var name = ownName
@@ -93,7 +95,7 @@ enum RestoreTemporary {
         return name
     }
 
-    /// A fresh name of a process.
+    /// Returns a fresh name of a process.
     static func name(of owner: TemporaryOwner) -> [UInt8] {
         name(of: owner, count: lastCount.wrappingAdd(1, ordering: .relaxed).newValue)
     }
@@ -111,7 +113,7 @@ enum RestoreTemporary {
         return name
     }
 
-    /// Who made a temporary of this name; nil for any other name.
+    /// The process that made a temporary of this name; nil if the name is not a temporary's.
     static func owner(of name: ArraySlice<UInt8>) -> TemporaryOwner? {
         guard name.starts(with: prefix),
             let id = ID128(String(decoding: name.dropFirst(prefix.count), as: UTF8.self))
@@ -137,20 +139,20 @@ enum RestoreTemporary {
         }
     }
 
-    /// Makes a new file in `folder` that has no name: it is gone with its descriptor unless it is given one.
+    /// Makes an unnamed file in `folder`. It vanishes with its descriptor unless it gets a name.
     static func openUnnamed(in folder: Int32, mode: mode_t) throws(Errno) -> Descriptor {
         try Descriptor.open(at: folder, ".", O_WRONLY | linux_O_TMPFILE.flag, mode: mode)
     }
 
-    /// Gives an unnamed file its name. What has the name stays, and the error is EEXIST.
+    /// Gives an unnamed file its name. Throws EEXIST if the name is taken.
     static func giveName(
         _ file: Descriptor, in folder: Int32, _ name: UnsafePointer<CChar>
     ) throws(Errno) {
         try system { linkat(file.number, "", folder, name, linux_AT_EMPTY_PATH.flag) }
     }
 
-    /// Makes an empty file in `folder` by giving a name to one that had none. Fails where the file system has no such
-    /// files, and before Linux 6.10 where the process may not search every folder.
+    /// Makes an empty file in `folder` by naming an unnamed one. Fails if the file system has no unnamed files. Before
+    /// Linux 6.10 it also fails for a process without the right to search every folder.
     static func createUnnamedFirst(in folder: Int32) throws(Errno) -> [UInt8] {
         let file = try openUnnamed(in: folder, mode: 0o600)
         let name = name()
@@ -158,11 +160,11 @@ enum RestoreTemporary {
         return name
     }
 
-    /// Hands over the names in an open folder, and sorts out what restores without a process have left: a name that is
-    /// abandoned goes to `abandoned`.
+    /// Hands the names in an open folder to `visit`, and names that ended restores left to `abandoned`. It leaves out
+    /// the temporaries of running restores.
     ///
-    /// - Parameter mayWrite: whether a file may be made there to learn the medium's time, without which nothing of an
-    ///   unknown owner is abandoned.
+    /// - Parameter mayWrite: true if this may make a file there to learn the medium's time. Without it, no temporary of
+    ///   an unknown owner is abandoned.
     static func list(
         _ folder: Int32, isShared: Bool, mayWrite: Bool, _ visit: (ArraySlice<UInt8>) -> Void,
         abandoned: (ArraySlice<UInt8>) -> Void
@@ -186,13 +188,13 @@ enum RestoreTemporary {
         }
     }
 
-    /// True if what has an unknown owner was not touched for a day. False where the time is not known.
+    /// True if a temporary of an unknown owner was not touched for a day. False if the time is not known.
     static func isOld(_ status: stat, at time: Int64?) -> Bool {
         guard let time else { return false }
         return Int64(max(status.st_mtim.tv_sec, status.st_ctim.tv_sec)) < time - longestPauseSeconds
     }
 
-    /// The time by the clock that gives the files in the folder their times.
+    /// Returns the time by the clock that gives the folder's files their times.
     private static func mediumSeconds(_ folder: Int32) throws(Errno) -> Int64 {
         let (name, file) = try create(in: folder)
         defer { _ = withCPath(name) { unlinkat(folder, $0, 0) } }

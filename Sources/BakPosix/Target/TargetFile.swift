@@ -1,10 +1,10 @@
-// TargetFile: a regular file being restored. One that gets its content at once has no name before it is whole, where
-// the medium can make such files, and stays open until then. Any other has a temporary name and need not stay open:
-// OpenFiles keeps the few descriptors used last, and a file is opened again by that name, with the same care as at
-// first, and must then still be the inode that was created.
+// TargetFile: a regular file that is being restored. If its content comes in one call and the medium can make unnamed
+// files, the file stays open and gets its name when it is whole. Any other file has a temporary name and need not stay
+// open. OpenFiles keeps the few descriptors used last. A closed file is opened again by its temporary name, with the
+// same care as at first, and must still be the inode that was created.
 //
-// Some media take content only from a file's beginning to its end, and no holes. What comes out of order then waits
-// in a spool on this machine and is appended at the end.
+// Some media accept content only in order and without holes. There, content that comes out of order waits in a spool on
+// this machine, and `finish` appends it.
 
 import BakCore
 import BakStorage
@@ -12,7 +12,7 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// The descriptors of files being restored, at most `capacity` beside those in use at the moment.
+/// The descriptors of files being restored: at most `capacity`, beside those in use at the moment.
 final class OpenFiles: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: RecentlyUsed<UInt64, Descriptor>
@@ -24,13 +24,13 @@ final class OpenFiles: @unchecked Sendable {
         recent = RecentlyUsed(capacity: capacity)
     }
 
-    /// A number for a new file.
+    /// Returns a number for a new file.
     func newSerial() -> UInt64 { lastSerial.wrappingAdd(1, ordering: .relaxed).newValue }
 
     func find(_ serial: UInt64) -> Descriptor? { monitor.locked { recent[serial] } }
 
     func add(_ serial: UInt64, _ file: Descriptor) {
-        // What falls out is closed after the lock is given back, or by a thread that still writes to it.
+        // An evicted file is closed after the monitor is released, or later by a thread that still writes to it.
         let evicted = monitor.locked { recent.insert(serial, file) }
         _ = evicted
     }
@@ -42,23 +42,23 @@ final class OpenFiles: @unchecked Sendable {
 final class TargetFile: RestoreFile, @unchecked Sendable {
     private let target: FolderTarget
     private let path: [UInt8]
-    /// The file's name until `finish`, in the same folder; nil for one that has none until then.
+    /// The file's name in the same folder until `finish`; nil if the file is unnamed until then.
     private let temporary: [UInt8]?
-    /// Keeps a file open that has no name.
+    /// Keeps an unnamed file open.
     private var unnamed: Descriptor?
     private let isReplacing: Bool
     private let created: stat
     private let length: off_t
-    /// Whether the folder may have handed down an ACL when the file was made.
+    /// True if the file may have inherited an ACL from its folder.
     private let mayHaveInherited: Bool
     private let serial: UInt64
-    /// Set by `finish` and `abandon`, of which one is called, once.
+    /// Set by `finish` or `abandon`, whichever is called first.
     private var isDone = false
 
     private let monitor = Monitor()
-    /// How much of the file is written without a gap from its beginning.
+    /// How many bytes are written without a gap from the file's beginning.
     private var end: UInt64 = 0
-    /// Whether something is written behind a gap.
+    /// True if content was written after a gap.
     private var isScattered = false
     private var writesUnderWay = 0
     private var spool: Descriptor?
@@ -108,7 +108,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Writes what follows on the content so far; the rest goes to the spool.
+    /// Writes content that directly follows the content so far. Other content goes to the spool.
     private func writeInOrder(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Errno) {
         try monitor.locked { () throws(Errno) in
             while writesUnderWay > 0 { monitor.wait() }
@@ -126,7 +126,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// A file of this machine that has no name.
+    /// Makes an unnamed file on this machine.
     private static func makeSpool() throws(Errno) -> Descriptor {
         var failure = Errno(code: ENOENT)
         for folder in ["/var/tmp", "/tmp"] {
@@ -141,7 +141,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         do throws(Errno) {
             let file = try descriptor()
-            // Its owner and access time are those it was made with, unless a program keeps the files.
+            // Owner and access time are still those of the new file, except on FUSE.
             let status = target.isProgram ? try file.status() : created
             try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
@@ -164,8 +164,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Gives an unnamed file its name. A link with that name may be refused where a rename to it is not, as one of a
-    /// name that only some file systems can have.
+    /// Gives an unnamed file its name. The medium may refuse a link with that name but allow a rename to it, for
+    /// example if only some file systems can have such a name.
     private func giveName(
         _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) {
@@ -185,7 +185,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Closes a file, which may say what has failed, and gives it its name.
+    /// Closes a file, which may report a failed write, and gives it its name.
     private func rename(_ file: Descriptor, from temporary: [UInt8], _ time: Timestamp) throws(Errno) {
         target.openFiles.remove(serial)
         let shown = target.isProgram ? try file.status().st_mtim : nil
@@ -198,7 +198,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Gives a file its time once more where its new name has given it another: fusefat does so with each rename.
+    /// Sets a file's time again if the rename changed it, as every rename on fusefat does.
     private static func keepTime(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>, _ shown: timespec, _ time: Timestamp
     ) {
@@ -209,10 +209,10 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         utimensat(parent.number, name, times, AT_SYMLINK_NOFOLLOW)
     }
 
-    /// Whether all of it was written by calls that succeeded, from the beginning to the end.
+    /// True if successful calls wrote all of the content, from beginning to end.
     private var isWritten: Bool { monitor.locked { spool == nil && !isScattered && end == length } }
 
-    /// Appends what waits in the spool and gives the file its length, which it has if it `isWhole`.
+    /// Appends the spool's content and sets the file's length. Does nothing if the file `isWhole`.
     private func complete(_ file: Descriptor, isWhole: Bool) throws(Errno) {
         if isWhole { return }
         if let spool {
@@ -225,7 +225,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 end += UInt64(count)
             }
         }
-        // Seldom: what is not written at the end is a hole, and each change of an inode is a transaction.
+        // Only a file that ends in a hole needs its length set, and each change of an inode costs a transaction.
         if target.medium.takesContentInOrder && end == length { return }
         if try file.status().st_size == length { return }
         do throws(Errno) {
@@ -254,8 +254,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         target.openFiles.remove(serial)
         try? target.folders.withParent(of: path) { parent, _ throws(Errno) in
             try withCPath(temporary) { name throws(Errno) in
-                // FUSE may show the file with another number than it was made with, after a rename that was refused.
-                // What has another name as well is not ours to remove.
+                // After a refused rename, FUSE may report another inode number for this file. But if the inode differs
+                // and has a second name, it is another file and must stay.
                 let status = try linkStatus(at: parent.number, name)
                 guard status.isSameFile(as: created) || status.st_nlink <= 1 else { return }
                 _ = try system { unlinkat(parent.number, name, 0) }
@@ -274,7 +274,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             }
         }
         let status = try file.status()
-        // FUSE gives a file another number once nothing has remembered it for a while; a second name is foreign.
+        // FUSE may give a file another inode number after a while. An inode with a second name is another file.
         guard
             status.isSameFile(as: created)
                 || target.isProgram && status.st_dev == created.st_dev && status.st_nlink <= 1
@@ -287,8 +287,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 // MARK: - Copies
 
 extension FolderTarget {
-    /// Copies a file of the target beside its place, then renames it. Throws `TargetError` if one cannot be read, the
-    /// other cannot be written, or the first changes meanwhile.
+    /// Copies a file of the target under a temporary name, then renames it. Throws `TargetError` if the existing file
+    /// cannot be read or changes meanwhile, or if the new one cannot be written.
     public func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
@@ -304,14 +304,14 @@ extension FolderTarget {
             let count: Int
             do throws(Errno) {
                 count = try readAll(source.number, buffer, at: offset)
-                // Another process has changed what was restored just now.
+                // Another process has changed the restored file.
                 if count == 0 || UInt64(count) > stat.size - offset { throw Errno(code: ESTALE) }
             } catch {
                 file.abandon()
                 throw failure(error, "copy", existing)
             }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-            // Zeros stay a hole where the medium has holes.
+            // Leave zeros as a hole if the medium has holes.
             if medium.takesContentInOrder || bytes.contains(where: { $0 != 0 }) {
                 try file.write(bytes, at: offset)
             }
@@ -347,7 +347,7 @@ extension FolderTarget {
         }
     }
 
-    /// Opens a file that was restored; one that its owner may not read by a right that is lent for the moment.
+    /// Opens a restored file. If its mode denies its owner reading, the call lends that right for the moment.
     private static func openToRead(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) -> Descriptor {

@@ -1,18 +1,18 @@
-// TargetFolders: the folders beneath a restore target, opened for use as the base of further calls.
+// TargetFolders: opens the folders beneath a restore target, as the base of further calls.
 //
-// Always holds: a folder is opened beneath the target without following a symbolic link. Few are kept open, those used
-// last. A folder that belongs to the user and lacks rights that its owner may give is given them for as long as
-// the restore lasts; `putBack` takes them away again unless the folder has got a mode of its own meanwhile.
+// Always holds: folders are opened beneath the target without following a symbolic link. Only the few used last stay
+// open. If a folder of the user lacks rights that its owner may give, it gets them while the restore lasts. `putBack`
+// takes them away again, unless the folder has got a mode of its own meanwhile.
 
 import BakCore
 import CLinux
 import Glibc
 import Synchronization
 
-/// An open folder, and what is known of it for as long as it stays open.
+/// An open folder, and whether it hands down an ACL.
 private final class OpenFolder: Sendable {
     let descriptor: Descriptor
-    /// Whether it may hand down an ACL to what is made in it: 0 until asked, 1 no, 2 yes.
+    /// Whether new entries in it may inherit an ACL: 0 unknown, 1 no, 2 yes.
     private let handing = Atomic<UInt8>(0)
 
     init(_ descriptor: Descriptor) { self.descriptor = descriptor }
@@ -26,8 +26,8 @@ private final class OpenFolder: Sendable {
     }
 }
 
-/// A path that is looked up among few. Paths of one length that end alike are seldom together, and long paths are many
-/// times as long as what is hashed.
+/// A path as the key of a small table. The hash covers only the length and the last 64 bytes: few paths of one length
+/// end alike, and hashing the whole of a long path would cost far more.
 private struct PathKey: Hashable {
     let bytes: [UInt8]
 
@@ -42,14 +42,14 @@ private struct PathKey: Hashable {
     }
 }
 
-/// The open folders of a target. May be used from any thread.
+/// The open folders of a target. Any thread may use it.
 final class TargetFolders: @unchecked Sendable {
     let top: FixedFolder
     private let monitor = Monitor()
     private var recent: RecentlyUsed<PathKey, OpenFolder>
     private let topFolder: OpenFolder
     private let capacity: Int
-    /// The modes of the folders that were given rights.
+    /// The original modes of the folders that were lent rights.
     private var lent: [[UInt8]: mode_t] = [:]
 
     private static let allRights: mode_t = 0o700
@@ -62,8 +62,8 @@ final class TargetFolders: @unchecked Sendable {
         recent = RecentlyUsed(capacity: capacity)
     }
 
-    /// Opens the folder at `path` to be the target's top, giving its owner the rights that are missing. The second
-    /// result is the mode that it had, if it was changed.
+    /// Opens the folder at `path` as the target's top. If its owner lacks rights, lends them and returns the former
+    /// mode as well.
     static func openTop(_ path: String) throws(Errno) -> (folder: Descriptor, lent: mode_t?) {
         do throws(Errno) {
             return (try Descriptor.open(path, O_RDONLY | O_DIRECTORY), nil)
@@ -75,13 +75,13 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Notes that the top was given rights.
+    /// Records that the top was lent rights.
     func noteTop(lent mode: mode_t?) { if let mode { monitor.locked { lent[[]] = mode } } }
 
-    /// Runs `body` with the open parent of `path` and its last component. Repeats it once where a descriptor was out of
-    /// date, too many were open, or a folder on the way lacked rights that its owner may give.
+    /// Runs `body` with the open parent of `path` and its last component. Repeats it once if a descriptor was out of
+    /// date, if too many were open, or if a folder on the way lacked rights that its owner may give.
     ///
-    /// - Parameter expectsMissing: whether ENOENT is an answer like any other.
+    /// - Parameter expectsMissing: true if ENOENT is an ordinary answer, so that nothing is repeated.
     func withParent<Result>(
         of path: [UInt8], expectsMissing: Bool = false,
         _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result
@@ -101,7 +101,7 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Opens the folder at `path` for reading; the top itself when it is empty.
+    /// Opens the folder at `path` for reading, or the top if the path is empty.
     func open(_ path: [UInt8], givingRights: Bool) throws(Errno) -> Descriptor {
         do throws(Errno) {
             return try top.open(path, O_RDONLY | O_DIRECTORY)
@@ -111,7 +111,7 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Notes that the folder has its own mode now, and maybe an ACL to hand down.
+    /// Records that the folder now has its own mode, and perhaps an ACL to hand down.
     func keepMode(_ path: [UInt8]) {
         monitor.locked {
             if !lent.isEmpty { lent[path] = nil }
@@ -119,17 +119,17 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// The mode that a folder had before it was given rights; nil for one that was not.
+    /// The mode that a folder had before it was lent rights; nil if it was not.
     func lentMode(_ path: [UInt8]) -> mode_t? { monitor.locked { lent[path] } }
 
-    /// Takes the rights back that were lent.
+    /// Takes back the rights that were lent.
     func putBack() {
         forgetAll()
         let modes = monitor.locked {
             defer { lent = [:] }
             return lent
         }
-        // From the deepest up: a folder is reached through those above it.
+        // The deepest come first, because a folder is reached through its parents.
         for (path, mode) in modes.sorted(by: { $0.key.count > $1.key.count }) {
             guard let folder = try? top.open(path, linux_O_PATH.flag | O_DIRECTORY),
                 let status = try? folder.status(), status.st_mode & 0o7777 == mode | Self.allRights
@@ -155,16 +155,16 @@ final class TargetFolders: @unchecked Sendable {
         let key = PathKey(bytes: Array(path[..<slash]))
         if let known = monitor.locked({ recent[key] }) { return known }
         let folder = OpenFolder(try top.open(key.bytes, linux_O_PATH.flag | O_DIRECTORY))
-        // What falls out is closed after the lock is given back, or by a thread that still uses it.
+        // An evicted folder is closed after the monitor is released, or later by a thread that still uses it.
         let evicted = monitor.locked { recent.insert(key, folder) }
         _ = evicted
         return folder
     }
 
-    /// Whether the folder that `path` lies in may hand down an ACL to what is made there. Asked once a folder.
+    /// True if a new entry at `path` may inherit an ACL from its folder. The system is asked once for each open folder.
     func mayInheritList(_ path: [UInt8]) -> Bool { (try? openFolder(of: path))?.mayHandDownList ?? true }
 
-    /// Drops the descriptor of a folder that was removed. True if there was one.
+    /// Drops the descriptor of a folder that was removed. True if one was dropped.
     private func forgetIfGone(_ folder: ArraySlice<UInt8>) -> Bool {
         let key = PathKey(bytes: Array(folder))
         guard let known = monitor.locked({ recent[key] }) else { return false }
@@ -182,8 +182,8 @@ final class TargetFolders: @unchecked Sendable {
         _ = dropped
     }
 
-    /// Gives the owner, if that is this user, all rights to the folders on the way to `path` and to that folder. True
-    /// if that changed anything.
+    /// Gives the owner all rights to the folder at `path` and to its parents, as far as this user owns them. True if a
+    /// mode changed.
     private func lendRights(to path: ArraySlice<UInt8>) -> Bool {
         var hasChanged = false
         func lend(_ folder: Descriptor, _ key: [UInt8]) {
@@ -202,8 +202,8 @@ final class TargetFolders: @unchecked Sendable {
         return hasChanged
     }
 
-    /// Gives the owner all rights to an open folder. Returns the mode that it had; nil if nothing was to be changed or
-    /// it is another user's.
+    /// Gives the owner all rights to an open folder. Returns the former mode; nil if the mode did not change, for
+    /// example because the folder is another user's.
     private static func lendRights(_ folder: Descriptor) -> mode_t? {
         guard let status = try? folder.status(), status.st_uid == linux_file_user(),
             status.st_mode & allRights != allRights

@@ -1,23 +1,23 @@
-// TimeProbes: what a target makes of a modification time. File systems keep times in steps of up to two seconds; the
-// step is not asked for but seen, on an empty temporary that gets the time in the way a restored file does.
+// TimeProbes: finds out how a target rounds a modification time. File systems keep times in steps of up to two seconds.
+// A probe sets the time of an empty temporary, in the way a restored file gets it, and reads it back.
 
 import BakCore
 import CLinux
 import Glibc
 
-/// An empty file for each device of a target. May be used from any thread.
+/// An empty file for each device of a target. Any thread may use it.
 final class TimeProbes: @unchecked Sendable {
     private struct Probe {
         /// The temporary's path.
         var path: [UInt8]
-        /// Nil where none could be made.
+        /// Nil if no file could be made.
         var file: Descriptor?
     }
 
     private let monitor = Monitor()
     private var probes: [UInt64: Probe] = [:]
 
-    /// The time as it would be kept beside `path`; nil where that cannot be seen.
+    /// The time as the file system of `path` would keep it; nil if a probe cannot tell.
     func rendered(
         _ time: Timestamp, at path: [UInt8], device: UInt64, in folders: TargetFolders
     ) -> Timestamp? {
@@ -40,7 +40,7 @@ final class TimeProbes: @unchecked Sendable {
         return Probe(path: PathOrder.join(folder, made.name), file: made.file)
     }
 
-    /// Removes the files.
+    /// Removes the probes.
     func removeAll(in folders: TargetFolders) {
         let made = monitor.locked {
             defer { probes = [:] }
