@@ -1,57 +1,58 @@
-// Descriptor: an open file that closes when its last holder lets go of it, and the helpers to open one.
-// Shared by reference, so that a cache may drop a file that another thread is just reading.
+// Descriptor: an open file that closes when its last reference is released, and the helpers to open one. It is shared
+// by reference, so a cache can drop a file while another thread reads it.
 
 import CLinux
 import Glibc
 
-/// An open file descriptor, closed once: by `close()` or when the last reference goes.
+/// An open file descriptor. It is closed once: by `close()` or when the last reference is released.
 final class Descriptor: @unchecked Sendable {
-    /// The number the system knows it by. It is good as long as this object lives: bind the object to a
-    /// name before calls with its number, since one that has no name is let go of before the call.
+    /// The system's number. It is valid while this object lives. Bind the object to a name before you call with its
+    /// number, because an object without a name is released before the call.
     let number: Int32
     private var isClosed = false
 
-    /// Takes over an open descriptor. Never inlined: Swift 6.3's optimizer puts one that it sees made and let go of in
-    /// one function on the stack, and in some functions frees it as if it were on the heap.
+    /// Takes over an open descriptor. It must not be inlined: if Swift 6.3's optimizer sees an object made and released
+    /// in one function, it puts the object on the stack, and in some functions frees it as if it were on the heap.
     @inline(never)
     init(_ number: Int32) { self.number = number }
 
     deinit { if !isClosed { _ = Glibc.close(number) } }
 
-    /// Opens `path`, relative to the working folder; close-on-exec is always set.
+    /// Opens `path`, which may be relative to the working folder. Close-on-exec is always set.
     static func open(_ path: String, _ flags: Int32) throws(Errno) -> Descriptor {
         Descriptor(try OpenFileBudget.open { Glibc.open(path, flags | O_CLOEXEC) })
     }
 
-    /// Opens `path` relative to the folder `folder`; close-on-exec is always set.
+    /// Opens `path` relative to the open folder `folder`. Close-on-exec is always set.
     static func open(
         at folder: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, mode: mode_t = 0
     ) throws(Errno) -> Descriptor {
         Descriptor(try OpenFileBudget.open { openat(folder, path, flags | O_CLOEXEC, mode) })
     }
 
-    /// Closes it now and reports what the system has to say. For the only holder, who then lets go.
+    /// Closes it now and throws the system's error. Only the sole holder may call this, and must not use the descriptor
+    /// afterwards.
     func close() throws(Errno) {
         precondition(!isClosed)
         isClosed = true
-        // On Linux the number is free again even after an error: never a second try, not on EINTR either.
+        // On Linux the number is free again even after an error. Never try a second time, not even on EINTR.
         if Glibc.close(number) != 0, errno != EINTR { throw Errno(code: errno) }
     }
 
-    /// Makes the names in the folder durable, where the file system has that; some network ones do not.
+    /// Makes the names in the folder durable if the file system can do so. Some network file systems cannot.
     func synchronizeFolder() throws(Errno) {
         do throws(Errno) {
             try system { fsync(number) }
         } catch {
-            // EBADF, EISDIR: it wants a file that is open for writing.
+            // EBADF, EISDIR: the file system syncs only files that are open for writing.
             guard Self.lacksSync(error) || error.code == EBADF || error.code == EISDIR else { throw error }
         }
     }
 
-    /// Whether a sync failed because the file system has no such call, and not because something was lost.
+    /// True if a sync failed because the file system lacks the call, not because data was lost.
     static func lacksSync(_ error: Errno) -> Bool { [EINVAL, ENOTSUP, ENOSYS].contains(error.code) }
 
-    /// What the system knows of the open file.
+    /// The status of the open file.
     func status() throws(Errno) -> stat { try fileStatus(number) }
 }
 
@@ -73,9 +74,9 @@ extension stat {
     /// The file-type bits.
     var format: mode_t { st_mode & S_IFMT }
 
-    /// How many bytes of content it has. A file system that is a program may say anything.
+    /// The number of content bytes. FUSE may report anything, even a negative size.
     var contentBytes: Int { max(0, Int(st_size)) }
 
-    /// Whether both describe the same inode.
+    /// True if both describe the same inode.
     func isSameFile(as other: stat) -> Bool { st_dev == other.st_dev && st_ino == other.st_ino }
 }

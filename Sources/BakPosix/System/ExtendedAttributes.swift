@@ -1,25 +1,24 @@
-// ExtendedAttributes: reading and writing the extended attributes of an open file or, for what cannot be
-// opened with rights of its own (symbolic links, device nodes), of an O_PATH descriptor by way of
-// /proc/self/fd, which leads to the very inode that was opened. POSIX ACLs are among the attributes
-// under their system names.
+// ExtendedAttributes: reads and writes the extended attributes of an open file. Symbolic links and device nodes can
+// only be opened with O_PATH; their attributes are reached by way of /proc/self/fd, which leads to the very inode that
+// was opened. POSIX ACLs are attributes under their system names.
 
 import BakCore
 import CLinux
 import Glibc
 
-/// A file whose attributes are read or set.
+/// A file that has extended attributes.
 struct AttributeHolder {
     private let descriptor: Int32
-    /// The way to the inode when the descriptor is O_PATH.
+    /// The path to the inode if the descriptor is O_PATH.
     private let path: String?
 
-    /// The holder behind a descriptor.
+    /// Makes the holder for a descriptor.
     init(_ descriptor: Int32, isPathOnly: Bool) {
         self.descriptor = descriptor
         path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
     }
 
-    /// One attribute, by a name with its NUL; nil when the file lacks it.
+    /// The value of an attribute; nil if the file lacks it.
     func value(_ name: UnsafePointer<CChar>) throws(Errno) -> [UInt8]? {
         do throws(Errno) {
             return try grown { buffer, count in
@@ -31,7 +30,7 @@ struct AttributeHolder {
         }
     }
 
-    /// The names of all attributes, each with a NUL behind it.
+    /// The names of all attributes, each with a NUL after it.
     func names() throws(Errno) -> [UInt8] {
         do throws(Errno) {
             return try grown { buffer, count in
@@ -45,18 +44,18 @@ struct AttributeHolder {
         }
     }
 
-    /// True if a program is the file system (FUSE) and fails at a name that no file has, too: `rclone mount` says EIO
-    /// where it has no attributes at all.
+    /// True if the file is on FUSE and even a name that no file has gives EIO. `rclone mount` answers so because it has
+    /// no attributes at all.
     private var isWithout: Bool {
         let name = "user.bakstore.none"
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
         return count < 0 && errno == EIO && MediumProbe.isProgram(descriptor)
     }
 
-    /// The ACL that what is made in a folder gets.
+    /// The ACL that new entries of a folder inherit.
     static let listHandedDown = "system.posix_acl_default"
 
-    /// Whether a folder may hand down an ACL: no only where the file system says so.
+    /// True if a folder may hand down an ACL; false only if the file system says so.
     var mayHandDownList: Bool {
         let name = Self.listHandedDown
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
@@ -75,14 +74,14 @@ struct AttributeHolder {
         }
     }
 
-    /// Removes one attribute if the file has it. Asks first, because a removal of nothing costs the file
-    /// system a transaction.
+    /// Removes one attribute if the file has it. It looks first, because removing nothing costs the file system a
+    /// transaction.
     func remove(_ name: String) {
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
         if count >= 0 { _ = path.map { removexattr($0, name) } ?? fremovexattr(descriptor, name) }
     }
 
-    /// Calls with a growing buffer until the value fits. The kernel's limit is 64 KiB a value or list.
+    /// Repeats the call with a growing buffer until the value fits. The kernel's limit is 64 KiB for a value or a list.
     private func grown(
         _ call: (UnsafeMutableRawPointer?, Int) -> Int
     ) throws(Errno) -> [UInt8] {
@@ -102,21 +101,21 @@ struct AttributeHolder {
 }
 
 extension AttributeHolder {
-    /// What reading attributes failed with.
+    /// Why attributes could not be read.
     enum ReadFailure: Error, Equatable {
         case system(Errno, attribute: String?)
         case tooLarge
     }
 
-    /// How many bytes the names and values of one file may have together.
+    /// The most bytes that the names and values of one file may have together.
     static let sizeLimit = 4 << 20
-    /// What can be asked for by name where the names cannot be listed, as on XFS when they take over 64 KiB.
+    /// Attributes to ask for by name if the names cannot be listed, as on XFS when they take over 64 KiB.
     private static let wellKnown = [
         "security.capability", "system.posix_acl_access", listHandedDown,
     ]
 
-    /// All attributes that can be read, sorted by name, and the first failure of one that cannot. One that vanishes
-    /// meanwhile is left out.
+    /// All readable attributes, sorted by name, and the first failure. An attribute that vanishes meanwhile is left
+    /// out.
     func all() -> (attributes: [ExtendedAttribute], failure: ReadFailure?) {
         var failure: ReadFailure?
         var list: [ArraySlice<UInt8>]
@@ -136,7 +135,7 @@ extension AttributeHolder {
                 if total > Self.sizeLimit { return (attributes.sorted(), .tooLarge) }
                 attributes.append(ExtendedAttribute(name: Array(name), value: value))
             } catch {
-                // What the file system does not support is not there.
+                // ENOTSUP: the file system has no such attributes.
                 if failure == nil, error.code != ENOTSUP {
                     failure = .system(error, attribute: String(decoding: name, as: UTF8.self))
                 }

@@ -1,10 +1,10 @@
-// FileStat+System: from what the system reports to what bakstore keeps.
+// FileStat+System: converts the system's `stat` into bakstore's record.
 
 import BakCore
 import Glibc
 
 extension FileStat {
-    /// The record of a `stat`; nil for a kind of file that Linux does not know.
+    /// Makes the record of a `stat`; nil if the kind of file is unknown.
     init?(_ status: stat) {
         switch status.format {
         case S_IFREG: self.init(type: .regular)
@@ -28,7 +28,7 @@ extension FileStat {
         if type == .characterDevice || type == .blockDevice {
             representedDevice = UInt64(status.st_rdev)
         }
-        // A file system that is a program may say anything.
+        // On FUSE the number may be anything.
         allocatedBytes = UInt64(clamping: status.st_blocks).multipliedReportingOverflow(by: 512).partialValue
     }
 }

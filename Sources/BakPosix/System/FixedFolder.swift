@@ -1,10 +1,10 @@
-// FixedFolder: a folder that paths are resolved beneath without ever following a symbolic link.
+// FixedFolder: resolves paths beneath a folder without ever following a symbolic link.
 //
-// Paths are components joined by '/', none of them empty, "." or ".."; the caller has made sure. The
-// kernel resolves with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS); where it
-// lacks that call, each component is opened by itself with O_NOFOLLOW. Since no component goes up and
-// none is a link, a path may be resolved in pieces: so it may be longer than the kernel's limit. The folders at which
-// the pieces of the last long path ended stay open, so that what lies deep is not reached from the top each time.
+// The caller makes sure that paths are components joined by '/', none of them empty, "." or "..". The kernel resolves
+// them with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). If it lacks that call, each
+// component is opened by itself with O_NOFOLLOW. A path may be resolved in pieces, because no component goes up and
+// none is a link. So paths may be longer than the kernel's limit. The folders at the ends of the last long path's
+// pieces stay open, so that the next deep path is not resolved from the top again.
 
 import BakCore
 import CLinux
@@ -13,18 +13,18 @@ import Glibc
 struct FixedFolder {
     /// The folder.
     let descriptor: Descriptor
-    /// Whether the kernel's own resolution is used.
+    /// True if the kernel resolves paths with openat2.
     let usesOpenat2: Bool
     private let way = LongWay()
 
-    /// Below PATH_MAX, with room for the NUL.
+    /// The longest path for one call: below PATH_MAX, with room for the NUL.
     private static let longestPath = 4000
-    /// The pieces of a path that is longer.
+    /// The length of the pieces of a longer path.
     private static let longestPiece = 1000
 
-    /// Whether the kernel has openat2.
+    /// True if openat2 can be used here.
     static let isOpenat2Available: Bool = {
-        // Old kernels answer ENOSYS and some sandboxes EPERM; either way it cannot be used.
+        // Old kernels answer ENOSYS and some sandboxes EPERM. Either way it cannot be used.
         var how = open_how()
         how.flags = UInt64(linux_O_PATH) | UInt64(O_CLOEXEC)
         let descriptor = linux_openat2(AT_FDCWD, "/", &how)
@@ -38,7 +38,7 @@ struct FixedFolder {
         self.usesOpenat2 = usesOpenat2
     }
 
-    /// Opens `path`, or the folder itself when it is empty.
+    /// Opens `path`, or the folder itself if the path is empty.
     func open(_ path: some BidirectionalCollection<UInt8>, _ flags: Int32) throws(Errno) -> Descriptor {
         if path.isEmpty { return try Descriptor.open(at: descriptor.number, ".", flags) }
         if usesOpenat2, path.count <= Self.longestPath { return try openPiece(descriptor, path, flags) }
@@ -48,7 +48,8 @@ struct FixedFolder {
         do throws(Errno) {
             return try open(path, from: start, folder, flags)
         } catch {
-            // What is missing beneath a folder that is there is missing. The folder may have been removed since.
+            // ENOENT is the answer if the noted folder still exists. If it was removed, the path may exist
+            // nevertheless.
             switch error.code {
             case ENOENT: if let status = try? folder.status(), status.st_nlink > 0 { throw error }
             case ESTALE, ENOTDIR, ELOOP, EMFILE, ENFILE: break
@@ -59,7 +60,7 @@ struct FixedFolder {
         }
     }
 
-    /// Opens a path piece by piece, of which the first `start` bytes lead to `folder`.
+    /// Opens a path piece by piece. Its first `start` bytes lead to `folder`.
     private func open(
         _ path: [UInt8], from start: Int, _ folder: Descriptor, _ flags: Int32
     ) throws(Errno) -> Descriptor {
@@ -76,7 +77,7 @@ struct FixedFolder {
         return try openPiece(folder, path[start...], flags)
     }
 
-    /// Where the next piece of a path ends; nil when the rest is one piece.
+    /// The end of the next piece of a path; nil if the rest is one piece.
     private func end(ofPieceAt start: Int, in path: [UInt8]) -> Int? {
         let slash = UInt8(ascii: "/")
         guard usesOpenat2 else { return path[start...].firstIndex(of: slash) }
@@ -94,14 +95,15 @@ struct FixedFolder {
                 return try openComponent(folder, path, flags)
             }
             var how = open_how()
-            // A link at the end is what O_PATH | O_NOFOLLOW asks for; where a folder is wanted it is ELOOP.
+            // With O_PATH | O_NOFOLLOW the caller gets a link at the end. If the caller wants a folder, a link is
+            // ELOOP.
             how.flags = UInt64(flags | O_CLOEXEC | (flags & O_DIRECTORY == 0 ? O_NOFOLLOW : 0))
             how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
             return Descriptor(try OpenFileBudget.open { linux_openat2(folder.number, path, &how) })
         }
     }
 
-    /// Opens one component; answers ELOOP for a symbolic link, as openat2 does.
+    /// Opens one component. Throws ELOOP for a symbolic link, as openat2 does.
     private func openComponent(
         _ folder: Descriptor, _ name: UnsafePointer<CChar>, _ flags: Int32
     ) throws(Errno) -> Descriptor {
@@ -116,15 +118,15 @@ struct FixedFolder {
     }
 }
 
-/// Open folders on the way to the last long path, the deepest of them. May be used from any thread.
+/// The deepest open folders on the way to the last long path. Any thread may use it.
 private final class LongWay: @unchecked Sendable {
     private let monitor = Monitor()
     private var path: [UInt8] = []
-    /// How many bytes of the path lead to each folder, with the slash behind it.
+    /// Each folder with the number of the path's bytes that lead to it, including the slash.
     private var stops: [(end: Int, folder: Descriptor)] = []
     private static let mostStops = 16
 
-    /// The deepest open folder that `path` leads through, and how much of the path leads there.
+    /// The deepest open folder on the way to `path`, and how many bytes of the path lead there.
     func nearest(to path: [UInt8]) -> (start: Int, folder: Descriptor)? {
         monitor.locked {
             let shared = PathOrder.sharedBytes(self.path, path)
@@ -133,7 +135,7 @@ private final class LongWay: @unchecked Sendable {
         }
     }
 
-    /// Notes where a path leads.
+    /// Notes the folder that a path leads to.
     func note(_ start: [UInt8], _ folder: Descriptor) {
         let dropped = monitor.locked {
             let shared = PathOrder.sharedBytes(path, start)
@@ -143,11 +145,11 @@ private final class LongWay: @unchecked Sendable {
             path = start
             return old
         }
-        // What falls out is closed after the lock is given back.
+        // Dropped folders are closed after the monitor is released.
         _ = dropped
     }
 
-    /// Lets go of all of them.
+    /// Closes all of them.
     func forget() {
         let dropped = monitor.locked {
             defer { (stops, path) = ([], []) }
@@ -158,6 +160,6 @@ private final class LongWay: @unchecked Sendable {
 }
 
 extension FixedWidthInteger {
-    /// A constant of CLinux as the system's flag type.
+    /// A constant of CLinux in the type of the system's flags.
     var flag: Int32 { Int32(truncatingIfNeeded: self) }
 }

@@ -1,31 +1,31 @@
-// FolderListing: the names in a folder, read with getdents64 into one buffer. A folder is listed whole
-// or the listing throws; "." and ".." are left out.
+// FolderListing: the names in a folder, read with getdents64 into one buffer. It lists the whole folder or throws. It
+// leaves out "." and "..".
 
 import CLinux
 import Glibc
 
-/// The names of a folder's entries, in one block of memory, each with a NUL behind it.
+/// The names of a folder's entries in one block of memory, each with a NUL after it.
 struct FolderListing {
-    /// Where a name stands in `bytes`.
+    /// The place of a name in `bytes`.
     private struct Span {
         var start: Int
         var count: Int
-        /// Whether the listing itself says that the entry is something other than a folder.
+        /// True if the listing itself says that the entry is not a folder.
         var isNoFolder: Bool
-        /// Whether it says that the entry is a folder.
+        /// True if the listing itself says that the entry is a folder.
         var isFolder: Bool
     }
 
     private var bytes: [UInt8] = []
     private var spans: [Span] = []
 
-    /// How many names there are.
+    /// The number of names.
     var count: Int { spans.count }
 
-    /// No names.
+    /// Makes a listing without names.
     init() {}
 
-    /// Lists the folder open as `descriptor`, from the descriptor's position on.
+    /// Lists the folder that is open as `descriptor`, from the descriptor's position on.
     init(_ descriptor: Int32) throws(Errno) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
         defer { buffer.deallocate() }
@@ -36,8 +36,8 @@ struct FolderListing {
         }
     }
 
-    /// Takes the names out of `struct linux_dirent64` records: inode (8 bytes), offset (8), record
-    /// length (2), type (1), name with NUL.
+    /// Adds the names in `struct linux_dirent64` records: inode (8 bytes), offset (8), record length (2), type (1),
+    /// name with NUL.
     private mutating func appendRecords(_ records: UnsafeRawBufferPointer) {
         var position = 0
         while position < records.count {
@@ -72,10 +72,10 @@ struct FolderListing {
         }
     }
 
-    /// Whether the listing says that this is something other than a folder; not every file system does.
+    /// True if the listing says that the entry is not a folder. Not every file system reports the type.
     func isNoFolder(_ index: Int) -> Bool { spans[index].isNoFolder }
 
-    /// Whether the listing says that this is a folder; not every file system does.
+    /// True if the listing says that the entry is a folder. Not every file system reports the type.
     func isFolder(_ index: Int) -> Bool { spans[index].isFolder }
 
     /// The bytes of a name.
@@ -84,7 +84,7 @@ struct FolderListing {
         return bytes[span.start..<span.start + span.count]
     }
 
-    /// Lends a name with the NUL behind it.
+    /// Lends a name with the NUL after it.
     func withName<Result, Failure: Error>(
         _ index: Int, _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
     ) throws(Failure) -> Result {

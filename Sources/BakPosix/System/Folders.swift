@@ -1,25 +1,25 @@
-// Folders: making a folder with those above it.
+// Folders: makes a folder and its missing parents.
 
 import CLinux
 import Glibc
 
 enum Folders {
-    /// Makes the folder at `path` and what is missing above it; each new one is made durable in its
-    /// parent when `durably`. An existing folder (or a symbolic link to one) stays as it is.
+    /// Makes the folder at `path` and its missing parents. If `durably`, syncs the parent of each new folder. An
+    /// existing folder, or a symbolic link to one, stays as it is.
     static func create(_ path: String, mode: mode_t, durably: Bool) throws(Errno) {
         var parent = path.hasPrefix("/") ? "/" : "."
         for component in path.split(separator: "/") where component != "." {
             let folder = parent + "/" + component
             if !isFolder(folder) {
                 let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
-                // Before anything is made: a medium that cannot sync a folder then is taken as it is.
+                // Try a sync before making anything: if the medium cannot sync folders, do without.
                 let syncs = durably && above.map { fsync($0.number) == 0 } == true
                 if mkdir(folder, mode) == 0 {
                     if let above { inheritOwner(folder, above) }
                     if syncs { try above?.synchronizeFolder() }
                 } else {
                     let code = errno
-                    // A read-only or foreign parent answers EROFS or EACCES although the folder is there.
+                    // A read-only parent, or another user's, answers EROFS or EACCES even if the folder exists.
                     guard isFolder(folder) else { throw Errno(code: code == EEXIST ? ENOTDIR : code) }
                 }
             }
@@ -27,14 +27,14 @@ enum Folders {
         }
     }
 
-    /// The folder that a path lies in, and its name there.
+    /// Splits a path into its folder and its name there.
     static func split(_ path: String) -> (folder: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return (".", path) }
         let folder = slash == path.startIndex ? "/" : String(path[..<slash])
         return (folder, String(path[path.index(after: slash)...]))
     }
 
-    /// What root makes in a user's folder is that user's.
+    /// Gives a folder that root made in a user's folder to that user.
     private static func inheritOwner(_ folder: String, _ above: Descriptor) {
         if let made = try? Descriptor.open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) {
             Sharing.inheritOwner(made, from: above)

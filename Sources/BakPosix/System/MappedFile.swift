@@ -1,9 +1,9 @@
-// MappedFile: files mapped for reading. The pages of one that is cut short, or whose medium fails, cannot be had any
-// more: to touch them raises SIGBUS. The handler maps zeros over the whole file, and the reader goes on.
+// MappedFile: maps files for reading. If a file is truncated or its medium fails, touching the lost pages raises
+// SIGBUS. Then the handler maps zeros over the whole file, and the reader goes on.
 //
-// Always holds: who reads a mapped file verifies what is read, zeros never pass, and the mapping says that it is no
-// more intact. A SIGBUS anywhere else ends the process as ever. The handler only uses atomics and mmap, which may be
-// used in one.
+// Always holds: readers verify what they read from a mapped file, zeros never pass the check, and the mapping says that
+// it is no longer intact. A SIGBUS anywhere else ends the process as usual. The handler uses only atomics and mmap,
+// which are safe in a signal handler.
 
 import BakStorage
 import CLinux
@@ -11,7 +11,7 @@ import Glibc
 import Synchronization
 
 enum MappedFile {
-    /// Where a file is mapped.
+    /// The addresses of one mapped file.
     private struct Slot: ~Copyable {
         let isTaken = Atomic(false)
         /// The first address, and the one after the last; `end` is 0 while nothing is mapped.
@@ -20,7 +20,7 @@ enum MappedFile {
         let isLost = Atomic(false)
     }
 
-    /// So many files can be mapped at a time. A program has one index table, or two while it makes one.
+    /// The number of files that can be mapped at a time. A program maps one index table, or two while it makes one.
     private static let slotCount = 64
     private nonisolated(unsafe) static let slots: UnsafeMutablePointer<Slot> = {
         let slots = UnsafeMutablePointer<Slot>.allocate(capacity: slotCount)
@@ -28,7 +28,7 @@ enum MappedFile {
         return slots
     }()
 
-    /// Installed once, after the slots are there.
+    /// Installs the handler once, after the slots exist.
     private static let handler: Void = {
         _ = slots
         var action = sigaction()
@@ -39,7 +39,7 @@ enum MappedFile {
         sigaction(SIGBUS, &action, nil)
     }()
 
-    /// Maps a regular file with that status; nil when the system does not.
+    /// Maps a regular file with that status; nil if the system refuses or no slot is free.
     static func map(_ file: Descriptor, _ status: stat) -> MappedBytes? {
         let count = Int(status.st_size)
         if count == 0 { return MappedBytes(copying: []) }
@@ -58,7 +58,7 @@ enum MappedFile {
                 guard !slots[slot].isLost.load(ordering: .sequentiallyConsistent),
                     let now = try? file.status()
                 else { return false }
-                // Not its ctime: that changes when another file takes its name.
+                // Do not compare the ctime, which changes when another file takes the name.
                 return now.st_size == status.st_size && now.st_mtim.tv_sec == status.st_mtim.tv_sec
                     && now.st_mtim.tv_nsec == status.st_mtim.tv_nsec
             },
@@ -89,7 +89,7 @@ enum MappedFile {
             errno = code
             return
         }
-        // Nothing of ours: what it would have done.
+        // The address is in no mapped file: let the signal do what it would have done without the handler.
         var action = sigaction()
         action.__sigaction_handler.sa_handler = SIG_DFL
         sigaction(signal, &action, nil)

@@ -1,10 +1,9 @@
-// OpenFileBudget: how many files this process may have open, and what each of its parts may take of them. A container
-// or a service may be allowed 64 or fewer; then fewer folders, files and packs are open at a time, and nothing else
-// changes.
+// OpenFileBudget: divides the files that this process may have open among its parts. A container or a service may be
+// allowed 64 or fewer. Then fewer folders, files and packs are open at a time, and nothing else changes.
 //
-// Always holds: what runs out of numbers waits for another thread to give one back. The limit is the process's, so it
-// never becomes the failure of the entry that happened to be next. Nothing waits once a wait was in vain, nor after the
-// user's wish to stop: a process of which every thread waits for the others would never end.
+// Always holds: a call that finds no free descriptor waits until another thread closes one. So the process's limit
+// never becomes the failure of the entry that happened to be next. No call waits after a wait was in vain, nor after
+// the user's wish to stop: if every thread waited for the others, the process would never end.
 
 import BakCore
 import BakStorage
@@ -13,34 +12,35 @@ import Glibc
 import Synchronization
 
 enum OpenFileBudget {
-    /// How many files may be open, as allowed when it is first asked for.
+    /// How many files may be open: the limit when this is first read.
     static let limit = Machine.openFileLimit
 
-    /// What belongs to no part, for each repository: its folders, and what is open for a moment; the standard streams.
+    /// Descriptors that belong to no part, for each repository: its folders, files that are open for a moment, and the
+    /// standard streams.
     private static let reserved = 24
-    /// How many repositories the command works on.
+    /// The number of repositories that the command works on.
     private static let repositories = Atomic<Int>(1)
-    /// The walk, files that are read, files that are written, staged packs.
+    /// The number of parts: the walk, files being read, files being written, and staged packs.
     private static let parts = 4
 
-    /// How many files a part may keep open that would like to have `most`.
+    /// How many files a part may keep open if it could use `most`.
     static func share(_ most: Int, limit: Int = limit) -> Int {
         max(1, min(most, (limit - reserved * repositories.load(ordering: .relaxed)) / parts))
     }
 
-    /// True if a walk may keep folders open for entries that are still to be looked at.
+    /// True if a walk may keep folders open for entries that it hands on unseen.
     static var isAmple: Bool { limit >= 1024 }
 
-    /// So long a caller waits for a number, in steps.
+    /// How many steps a caller waits for a descriptor, and how long each step is.
     private static let waitSteps = 2000
     private static let stepMicroseconds: UInt32 = 5000
 
     /// True once a wait was in vain.
     private static let isHopeless = Atomic<Bool>(false)
 
-    /// Opens with `call`; waits while the process or the system has no number left.
+    /// Opens with `call`, and waits while the process or the system has no descriptor left.
     ///
-    /// - Parameter stop: true once nothing is worth waiting for.
+    /// - Parameter stop: true once waiting is useless.
     static func open(
         stop: StopSignal = StopSignal { Interruption.isRequested || isHopeless.load(ordering: .relaxed) },
         _ call: () -> Int32
@@ -58,17 +58,17 @@ enum OpenFileBudget {
         }
     }
 
-    /// So many numbers the work on a repository takes at least, whatever the command: a check takes 22, which is the
-    /// most. With fewer a thread may wait for a number that no other one can give back.
+    /// The number of descriptors that the work on a repository needs, whatever the command: a check needs the most, 22.
+    /// With fewer, a thread may wait for a descriptor that no other thread can close.
     private static let fewest = 24
 
-    /// Says how many repositories there will be, before anything is opened.
+    /// Sets the number of repositories. Call it before anything is opened.
     static func expect(repositories count: Int) {
         repositories.store(max(1, count), ordering: .relaxed)
     }
 
-    /// True if enough numbers are free: a process may be started with files open. This is asked before a command does
-    /// anything, and is the only rule: with enough it is not stopped by the limit later.
+    /// True if enough descriptors are free; a process may start with files already open. Ask before a command does
+    /// anything. If this is true, the limit does not stop the command later.
     static func suffices(repositories: Int) -> Bool {
         var missing = fewest * repositories
         for number in 0..<Int32(clamping: limit) where missing > 0 && fcntl(number, F_GETFD) < 0 {
@@ -79,8 +79,7 @@ enum OpenFileBudget {
 }
 
 extension Machine {
-    /// Why a command cannot do its work on so many repositories, in the user's words: too few files may be open. Nil if
-    /// enough may be.
+    /// The message for the user if too few files may be open for work on so many repositories; nil if enough may be.
     public static func lackOfOpenFiles(repositories: Int) -> String? {
         OpenFileBudget.expect(repositories: repositories)
         return OpenFileBudget.suffices(repositories: repositories) ? nil : Errno(code: EMFILE).message

@@ -1,7 +1,7 @@
-// RecentlyUsed: a small table that keeps what was used last. Not locked; its owner does that.
+// RecentlyUsed: a small table that keeps the values used last. It has no lock; its owner needs one.
 
-/// At most `capacity` values; a new one takes the place of the one that was longest not asked for.
-/// Every operation takes time linear in the capacity at worst.
+/// Keeps at most `capacity` values. A new value displaces the least recently used one. Every operation takes at worst
+/// time linear in the capacity.
 struct RecentlyUsed<Key: Hashable, Value> {
     private let capacity: Int
     private var entries: [Key: (value: Value, lastUse: UInt64)] = [:]
@@ -9,7 +9,7 @@ struct RecentlyUsed<Key: Hashable, Value> {
 
     init(capacity: Int) { self.capacity = capacity }
 
-    /// The value, which becomes the one used last.
+    /// The value of a key. It becomes the one used last.
     subscript(key: Key) -> Value? {
         mutating get {
             guard let index = entries.index(forKey: key) else { return nil }
@@ -19,7 +19,7 @@ struct RecentlyUsed<Key: Hashable, Value> {
         }
     }
 
-    /// Adds a value; returns what it displaced, so that the caller may let go of it outside a lock.
+    /// Adds a value. Returns the value that it displaced, so that the caller can release it outside a lock.
     mutating func insert(_ key: Key, _ value: Value) -> Value? {
         clock += 1
         if let old = entries.updateValue((value, clock), forKey: key) { return old.value }

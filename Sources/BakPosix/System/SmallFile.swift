@@ -1,4 +1,5 @@
-// SmallFile: configuration, passwords and lists, read whole up to a limit or replaced whole.
+// SmallFile: reads small files, such as configuration, passwords and lists, as a whole up to a limit, and replaces them
+// as a whole.
 
 import BakCore
 import BakStorage
@@ -13,7 +14,8 @@ public enum SmallFile {
         try read(path: Array(path.utf8), limit: limit)
     }
 
-    /// The same of a file whose path is no text. Throws `SourceError` as that does.
+    /// Reads a file whose path need not be text, in the same way. Throws `SourceError` if the file cannot be read or is
+    /// larger.
     public static func read(path: [UInt8], limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             guard !path.contains(0) else { throw Errno(code: ENOENT) }
@@ -26,9 +28,9 @@ public enum SmallFile {
         }
     }
 
-    /// Reads a file of at most `limit` bytes that nobody has named, so that there is nobody to write into a pipe in its
-    /// place: what is no regular file is refused, and never waited for. Throws `SourceError` if the file is not
-    /// regular, cannot be read or is larger.
+    /// Reads a file of at most `limit` bytes that the user did not name. It refuses a pipe or device in the file's
+    /// place, since no writer may ever come. Throws `SourceError` if the file is not regular, cannot be read or is
+    /// larger.
     public static func readRegular(path: String, limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
@@ -43,11 +45,11 @@ public enum SmallFile {
         throw SourceError(operation: "read \(path)", message: "it is no regular file")
     }
 
-    /// Reads how a file begins: at most `count` bytes. Throws `SourceError` if the file cannot be read.
+    /// Reads at most the first `count` bytes of a file. Throws `SourceError` if the file cannot be read.
     public static func readStart(path: String, count: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
-            // Memory that nothing is read into is not touched: most such files are far smaller than their limit.
+            // Memory that the read does not fill stays untouched. Most such files are far smaller than `count`.
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
             defer { buffer.deallocate() }
             let filled = try system { Glibc.read(file.number, buffer.baseAddress, count) }
@@ -59,7 +61,7 @@ public enum SmallFile {
 
     /// Reads the standard input to its end, at most `limit` bytes.
     ///
-    /// Throws when it cannot be read, when there is more, and soon after `stop` is given.
+    /// Throws `SourceError` if it cannot be read or is longer, and soon after `stop` is requested.
     public static func readStandardInput(
         limit: Int, stop: StopSignal
     ) throws(SourceError) -> [UInt8] {
@@ -70,8 +72,8 @@ public enum SmallFile {
         }
     }
 
-    /// Throws unless `replace` could begin here: the folder is there and may be written to, and nothing but a regular
-    /// file is in the way.
+    /// Throws `SourceError` unless `replace` could begin here: the folder exists and is writable, and the name is free
+    /// or a regular file's.
     public static func expectReplaceable(path: String) throws(SourceError) {
         do throws(Errno) {
             let (folder, name) = Folders.split(path)
@@ -84,7 +86,7 @@ public enum SmallFile {
         }
     }
 
-    /// Writes a file, or replaces a regular one: whoever reads it sees all of the old or all of the new. Throws
+    /// Writes a file, or replaces a regular one. A reader sees either all of the old content or all of the new. Throws
     /// `SourceError` if the file is not regular or cannot be written.
     public static func replace(path: String, _ bytes: [UInt8]) throws(SourceError) {
         try expectReplaceable(path: path)
@@ -107,8 +109,8 @@ public enum SmallFile {
         }
     }
 
-    /// Does as `replace` does, in a folder that is made for this user if it is not there. Throws `SourceError` if the
-    /// folder cannot be made, and as `replace` does.
+    /// Makes the folder for this user if it is missing, then does as `replace` does. Throws `SourceError` if the folder
+    /// cannot be made, and as `replace` does.
     public static func replaceMakingFolder(path: String, _ bytes: [UInt8]) throws(SourceError) {
         do throws(Errno) {
             try Folders.create(Folders.split(path).folder, mode: 0o700, durably: false)
@@ -125,7 +127,7 @@ public enum SmallFile {
         let part = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
         defer { part.deallocate() }
         while true {
-            // A signal that asks to stop is noticed within a part of a second.
+            // Poll in short steps, so that a signal to stop is noticed within a fraction of a second.
             var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             while poll(&wait, 1, 200) <= 0 { if stop.isRequested { throw Errno(code: ECANCELED) } }
             let count = try system { Glibc.read(descriptor, part.baseAddress, part.count) }

@@ -1,15 +1,15 @@
-// SystemCall: how this module calls the system. Every call is repeated on EINTR, its errno is read at
-// once and thrown as a value; nothing else in the module looks at the global `errno`.
+// SystemCall: how this module calls the system. `system` repeats a call on EINTR, reads errno at once and throws it as
+// a value.
 
 import CLinux
 import Glibc
 
-/// What a system call failed with.
+/// The error of a failed system call.
 struct Errno: Error, Equatable {
     /// The value of `errno`.
     let code: Int32
 
-    /// The system's words for it, or better ones.
+    /// The system's words for the error, or better ones.
     var message: String {
         switch code {
         case EMFILE:
@@ -24,14 +24,14 @@ struct Errno: Error, Equatable {
         return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
-    /// True if there is no room for what is written: no space and no number for a file (ENOSPC), none within the user's
-    /// quota (EDQUOT), or none in a file of the size that it may have (EFBIG).
+    /// True if there is no room for a write: the disk has no space or no inode left (ENOSPC), the user's quota is used
+    /// up (EDQUOT), or the file may not grow larger (EFBIG).
     var isFull: Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
-    /// Whether the thing asked for is not there.
+    /// True if the file does not exist.
     var isNotFound: Bool { code == ENOENT || code == ENOTDIR }
 }
 
-/// Runs a system call until it is not interrupted; throws what it fails with.
+/// Runs a system call, again if it was interrupted. Throws its error.
 @discardableResult
 @inline(__always)
 func system<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result {
@@ -43,7 +43,7 @@ func system<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result
     }
 }
 
-/// Lends `bytes` with a NUL behind them. They must not hold one; callers check names from outside.
+/// Lends `bytes` with a NUL after them. They must not contain a NUL; callers check names that come from outside.
 @inline(__always)
 func withCPath<Result, Failure: Error>(
     _ bytes: some Collection<UInt8>, _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
@@ -56,8 +56,8 @@ func withCPath<Result, Failure: Error>(
     return try body(UnsafeRawPointer(copy).assumingMemoryBound(to: CChar.self))
 }
 
-/// How much one call writes. Linux takes a whole call into the page cache in pieces as large as it can get; to find
-/// those of a MiB and more can take ten times as long as the copy (decision 23).
+/// How many bytes one call writes. Linux copies a call into the page cache in pieces as large as it can get. Finding
+/// pieces of a MiB and more can take ten times as long as the copy (decision 23).
 private let mostWritten = 256 << 10
 
 /// Writes all of `bytes`, at the descriptor's position or at `offset`.
@@ -75,14 +75,14 @@ func writeAll(
                 Glibc.write(descriptor, start, count)
             }
         }
-        // No medium that is written to here answers 0; were one to, the loop would not end.
+        // No medium should answer 0. If one did, the loop would never end.
         guard written > 0 else { throw Errno(code: EIO) }
         done += written
     }
 }
 
-/// Fills `buffer` from `offset` on, as far as the file goes; returns how many bytes were there. A read that comes back
-/// short just where the file is expected to end is not repeated to see that it does.
+/// Fills `buffer` from `offset` on, as far as the file goes. Returns the number of bytes read. If a short read ends at
+/// `expectedEnd`, it saves the further read that would confirm the end.
 func readAll(
     _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64,
     expectedEnd: UInt64? = nil

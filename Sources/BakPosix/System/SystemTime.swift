@@ -31,6 +31,6 @@ extension Timestamp {
         self.init(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
     }
 
-    /// The form the system takes.
+    /// The time in the system's form.
     var systemValue: timespec { timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)) }
 }

@@ -1,6 +1,6 @@
-// Temporary: files that are written beside their final place and renamed. Their names begin with
-// `prefix` and end in 32 hexadecimal digits, all random or, for what a session writes, the first 16 of its id and 16
-// random ones. Nothing of another name is ever swept away, and nothing of a session that is not decided.
+// Temporary: files that are written under a temporary name and renamed. The name is `prefix` and 32 hexadecimal digits:
+// all of them random, or, in a session's files, the first 16 of its id and 16 random ones. A sweep removes no file with
+// another name and nothing of a living session.
 
 import BakCore
 import BakStorage
@@ -8,23 +8,24 @@ import CLinux
 import Glibc
 
 enum Temporary {
-    /// What a temporary's name begins with. The dot keeps it from being an object's key.
+    /// The beginning of a temporary's name. The dot keeps it from being an object's key.
     static let prefix = ".bakstore-"
 
-    /// A fresh name.
+    /// Returns a fresh name.
     static func name() -> String { prefix + ID128(from: SystemRandom()).description }
 
-    /// A fresh name of what a session writes.
+    /// Returns a fresh name for a file of a session.
     static func name(of session: ID128?) -> String {
         guard let session else { return name() }
         return prefix + tag(of: session) + ID128(from: SystemRandom()).description.suffix(tagLength)
     }
 
-    /// By what a session's temporaries are known. They are as long as all others, so that every version knows them.
+    /// The part of a temporary's name that identifies the session. Such names are as long as all others, so every
+    /// version recognises them.
     private static func tag(of session: ID128) -> Substring { session.description.prefix(tagLength) }
     private static let tagLength = 16
 
-    /// Whether `name` has the form that `name()` gives.
+    /// True if `name` has the form that `name()` gives.
     static func isTemporary(_ name: ArraySlice<UInt8>) -> Bool {
         name.starts(with: prefix.utf8)
             && ID128(String(decoding: name.dropFirst(prefix.utf8.count), as: UTF8.self)) != nil
@@ -48,18 +49,20 @@ enum Temporary {
         }
     }
 
-    /// The time by the clock that gives the files in the folder their times. A server's may differ from this machine's.
+    /// Returns the time by the clock that gives the folder's files their times. A server's clock may differ from this
+    /// machine's.
     static func mediumSeconds(_ folder: Int32) throws(Errno) -> Int64 {
         let (name, file) = try create(in: folder)
         defer { unlinkat(folder, name, 0) }
         return Int64(try file.status().st_mtim.tv_sec)
     }
 
-    /// Removes the temporaries in the folder that were last written more than `seconds` ago, by the medium's
-    /// clock. Returns how many there were.
+    /// Removes the temporaries in the folder that were last written more than `seconds` ago by the medium's clock.
+    /// Returns how many it removed.
     ///
-    /// - Parameter living: the sessions whose temporaries stay however old they are. It is called after the folder was
-    ///   listed: a session is there before its first temporary, so that one which begins in between loses nothing.
+    /// - Parameter living: returns the sessions whose temporaries stay, however old. It is called after the folder was
+    ///   listed. A session is in the store before its first temporary, so a session that begins in between loses
+    ///   nothing.
     static func sweep(
         _ folder: Int32, olderThanSeconds seconds: Int64,
         living: () throws(StoreError) -> Set<ID128> = { () throws(StoreError) in [] }
@@ -91,8 +94,8 @@ enum Temporary {
         return removed
     }
 
-    /// Removes a folder of temporaries that was to become a claim. It is taken first: its maker, were it still there,
-    /// must not publish what is half removed.
+    /// Removes a folder that was to become a claim. It renames the folder first: if its maker still runs, it must not
+    /// publish a half-removed claim.
     private static func removeFolder(_ path: UnsafePointer<CChar>, in folder: Int32) -> Bool {
         let taken = name()
         guard renameat(folder, path, folder, taken) == 0,
