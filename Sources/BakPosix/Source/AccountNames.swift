@@ -1,4 +1,4 @@
-// AccountNames: users' and groups' names for ids and ids for names, asked of the system once each.
+// AccountNames: finds users' and groups' names by id and ids by name. It asks the system for each once.
 
 import BakCore
 import Glibc
@@ -11,8 +11,8 @@ final class AccountNames: @unchecked Sendable {
     private var userIDs: [[UInt8]: UInt32?] = [:]
     private var groupIDs: [[UInt8]: UInt32?] = [:]
 
-    /// The user's name; empty when the system knows none. The look-up happens under the lock, so that
-    /// two threads do not ask a slow directory service the same question.
+    /// The user's name; empty if the system knows none. The look-up holds the monitor, so two threads do not ask a slow
+    /// directory service the same question.
     func user(_ id: UInt32) -> [UInt8] {
         monitor.locked {
             if let known = userNames[id] { return known }
@@ -26,7 +26,7 @@ final class AccountNames: @unchecked Sendable {
         }
     }
 
-    /// The group's name; empty when the system knows none.
+    /// The group's name; empty if the system knows none.
     func group(_ id: UInt32) -> [UInt8] {
         monitor.locked {
             if let known = groupNames[id] { return known }
@@ -40,7 +40,7 @@ final class AccountNames: @unchecked Sendable {
         }
     }
 
-    /// The id of the user of that name; nil when the system knows none.
+    /// The id of the user with that name; nil if the system knows none.
     func userID(_ name: [UInt8]) -> UInt32? {
         guard !name.isEmpty, !name.contains(0) else { return nil }
         return monitor.locked {
@@ -57,7 +57,7 @@ final class AccountNames: @unchecked Sendable {
         }
     }
 
-    /// The id of the group of that name; nil when the system knows none.
+    /// The id of the group with that name; nil if the system knows none.
     func groupID(_ name: [UInt8]) -> UInt32? {
         guard !name.isEmpty, !name.contains(0) else { return nil }
         return monitor.locked {

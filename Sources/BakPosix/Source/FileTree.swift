@@ -1,8 +1,8 @@
 // FileTree: files and folders of this machine as the source of a backup.
 //
-// Always holds: no symbolic link is followed in or beneath a root, by the walk or by an open (one that was named is
-// two roots: the link, and what it leads to); what is not a regular file is never opened for reading; a path is
-// visited once, in PathOrder. The root of everything ("/") is no entry itself, even where it is the root asked for.
+// Always holds: neither the walk nor an open follows a symbolic link in or beneath a root. (A link that the user named
+// is two roots: the link, and its target.) Only regular files are opened for reading. The walk visits each path once,
+// in PathOrder. The root folder "/" is never an entry, even if it is the root that the user named.
 
 import BakCore
 import BakStorage
@@ -11,18 +11,18 @@ import Glibc
 
 /// A source of one or more files or folders given by path.
 public final class FileTree: SourceTree {
-    /// What is backed up: absolute paths without the leading slash, in PathOrder, none beneath another.
+    /// The paths to back up: absolute, without the leading slash, in PathOrder, none beneath another.
     public let roots: [[UInt8]]
-    /// What was asked for and cannot be found, with the reason: absolute paths like `roots`, but as they were
-    /// written, or where a link among them leads. A walk reports them first.
+    /// The named paths that cannot be found, with the reason: absolute like `roots`, but as the user wrote them, or the
+    /// path that a named link leads to. A walk reports each before the entries that follow it in PathOrder.
     public let missing: [(path: [UInt8], reason: SourceError)]
-    /// The roots but for links that were named, or are on the way from one that was.
+    /// The roots except links: those that the user named, and those on the way to their targets.
     public let places: [[UInt8]]
-    /// Whether nothing that was asked for can be found: at most links to it are there.
+    /// True if none of the named paths can be found; there may be links that lead to them.
     public let isAllMissing: Bool
-    /// The slowest medium that a root lies on.
+    /// The medium whose read strategy suits all roots: the slowest one.
     public let medium: SourceMedium
-    /// What the process may have open, less what others need.
+    /// How many files the backup may keep open.
     public let mostOpenFiles = OpenFileBudget.share(.max)
 
     /// The device of the root folder.
@@ -32,9 +32,9 @@ public final class FileTree: SourceTree {
     private let accounts = AccountNames()
     private let devices = DeviceTable()
 
-    /// Resolves `roots`, each a path relative to the working folder or absolute, through symbolic links. A root that is
-    /// a link itself stands for the link and for what it leads to. Leaves out what lies beneath another. Throws
-    /// `SourceError` if `/` cannot be opened.
+    /// Resolves `roots` through symbolic links. Each is absolute or relative to the working folder. A root that is a
+    /// link stands for the link and for its target. Roots beneath another root are left out. Throws `SourceError` if
+    /// `/` cannot be opened.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
         var links: Set<[UInt8]> = []
@@ -55,7 +55,7 @@ public final class FileTree: SourceTree {
         self.roots = kept
         places = kept.filter { !links.contains($0) }
         let media = kept.map { MediumProbe.medium([UInt8(ascii: "/")] + $0) }
-        // What a slow medium needs does a fast one little harm.
+        // A strategy for a slow medium does little harm on a fast one.
         medium =
             media.contains(.rotational)
             ? .rotational : media.first(where: { $0 != .solidState }) ?? .solidState
@@ -66,12 +66,13 @@ public final class FileTree: SourceTree {
         }
     }
 
-    /// Visits every entry once, in PathOrder. Throws what `visit` throws, and a `SourceError` that ends the run.
+    /// Visits every entry once, in PathOrder. Throws what `visit` throws, and `SourceError` if no more files can be
+    /// opened.
     public func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: false, visit)
     }
 
-    /// Walks, and lists folders ahead of the visit. Throws as `walk` does.
+    /// Walks as `walk` does, but hands on entries unseen: without their status. Throws as `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: true, visit)
     }
@@ -103,8 +104,8 @@ public final class FileTree: SourceTree {
         }
     }
 
-    /// Opens a regular file beneath the root without following a link. Throws `SourceError` if the file cannot be
-    /// opened or is no regular file any more.
+    /// Opens a regular file without following a link. Throws `SourceError` if the file cannot be opened or is no longer
+    /// a regular file.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         let (file, status): (Descriptor, stat)
         do throws(Errno) {
@@ -122,23 +123,23 @@ public final class FileTree: SourceTree {
         return OpenFile(file, path, stat, of: self)
     }
 
-    /// What the file system of the entry's device is known to do.
+    /// What the numbers and times of the entry's device are worth.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence {
         devices.evidence(of: stat.device) { fileSystemType(at: path, device: stat.device) }
     }
 
-    /// True if it is a temporary of a restore that no process owns.
+    /// True if the entry is a temporary of a restore that has certainly ended.
     public func isLeaving(_ path: [UInt8]) -> Bool {
         let name = path[((path.lastIndex(of: UInt8(ascii: "/")) ?? -1) + 1)...]
         guard let owner = RestoreTemporary.owner(of: name) else { return false }
         guard let entry = try? top.open(path, linux_O_PATH.flag | O_NOFOLLOW),
             let type = MediumProbe.fileSystemType(entry)
         else { return false }
-        // Of what may be another machine's nothing is certain.
+        // A temporary that may be another machine's is never certain.
         return owner.mayRun(isShared: MediumProbe.networkTypes.contains(type)) == false
     }
 
-    /// The kind of file system of the entry at `path`; nil when it cannot be asked, or the entry is on another
+    /// The kind of file system of the entry at `path`; nil if the system does not say, or if the entry is on another
     /// device by now.
     private func fileSystemType(at path: [UInt8], device: UInt64) -> UInt32? {
         guard let entry = try? top.open(path, linux_O_PATH.flag), let status = try? entry.status(),
@@ -157,7 +158,8 @@ public final class FileTree: SourceTree {
         } catch {
             throw SourceError(error, "open")
         }
-        // What a link is without its target is nothing; without its attributes it is still a link.
+        // A link is useless without its target, so that failure throws at once. Without its attributes it is still a
+        // link.
         let target = stat.type == .symlink ? try linkTarget(entry.number) : []
         do {
             var attributes = try attributes(
@@ -171,12 +173,12 @@ public final class FileTree: SourceTree {
         }
     }
 
-    /// The names of the user and the group, asked of the system once each.
+    /// The names of the user and the group. The system is asked for each once.
     public func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
         (accounts.user(uid), accounts.group(gid))
     }
 
-    /// Names and extended attributes of the entry at `path`.
+    /// The account names and extended attributes of the entry at `path`.
     func attributes(
         _ holder: AttributeHolder, _ path: [UInt8], _ stat: FileStat
     ) throws(SourceError) -> FileAttributes {
@@ -198,8 +200,8 @@ public final class FileTree: SourceTree {
         throw error
     }
 
-    /// True if the medium has no attributes at all and says so by EIO, as a FUSE file system may (rclone does): then
-    /// the entry's folder answers the same.
+    /// True if the medium has no attributes at all and answers EIO, as rclone on FUSE does. Then the entry's folder
+    /// gives the same answer.
     private func hasNoAttributes(
         _ failure: AttributeHolder.ReadFailure, _ path: [UInt8], _ stat: FileStat
     ) -> Bool {
@@ -226,7 +228,7 @@ public final class FileTree: SourceTree {
     }
 }
 
-/// Opens with O_NOATIME, which only a file's owner may ask for, and else without.
+/// Opens with O_NOATIME, or without it if the file is another user's.
 func withoutAccessTime(
     _ open: (_ flags: Int32) throws(Errno) -> Descriptor
 ) throws(Errno) -> Descriptor {

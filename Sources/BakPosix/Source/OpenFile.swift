@@ -1,23 +1,23 @@
-// OpenFile: a regular file of the source, open for reading.
+// OpenFile: a regular file of the source that is open for reading.
 
 import BakCore
 import BakStorage
 import CLinux
 import Glibc
 
-/// A file that `FileTree` opened. Its access time stays as it was where the system allows that.
+/// A file that `FileTree` opened. Its access time stays the same if the system allows that.
 final class OpenFile: SourceFile {
     private var file: Descriptor?
     private let tree: FileTree
     private let path: [UInt8]
-    /// The size that the opening saw.
+    /// The size of the file when it was opened.
     private let size: UInt64
-    /// Whether this file was not in memory before and need not be afterwards.
+    /// True if the file was not in memory before, so its pages may be dropped.
     private let dropsPages: Bool
-    /// The stat that the opening took, for who asks first.
+    /// The stat from the opening, for the first call of `stat`.
     private var opening: FileStat?
 
-    /// Takes over a regular file that was opened just now with this stat.
+    /// Takes over a regular file that was just opened and had this stat.
     init(_ file: Descriptor, _ path: [UInt8], _ opening: FileStat, of tree: FileTree) {
         self.file = file
         self.path = path
@@ -64,17 +64,17 @@ final class OpenFile: SourceFile {
         guard offset < size else { return nil }
         do throws(Errno) {
             let number = try number
-            // A file system that is a program may answer what lies before.
+            // FUSE may answer an offset before the one asked for.
             let start = max(
                 offset, UInt64(try system { lseek(number, off_t(offset), linux_SEEK_DATA.flag) }))
             guard start < size else { return nil }
             let end = UInt64(try system { lseek(number, off_t(start), linux_SEEK_HOLE.flag) })
-            // A file that shrank in between may answer an end before the start.
+            // If the file shrank in between, the end may lie before the start.
             return end > start ? start..<min(end, size) : nil
         } catch {
             switch error.code {
             case ENXIO: return nil
-            // A file system without holes: all of it is data.
+            // The file system has no holes: all of the file is data.
             case EINVAL, EOPNOTSUPP: return offset..<size
             default: throw SourceError(error, "look for data")
             }
@@ -82,7 +82,7 @@ final class OpenFile: SourceFile {
     }
 
     func close() {
-        // What was read ahead, and the pages that two reads shared.
+        // Drop the pages that were read ahead and those that two reads shared.
         if dropsPages, let file { PageCache.drop(file.number) }
         file = nil
     }

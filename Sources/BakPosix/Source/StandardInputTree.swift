@@ -1,18 +1,18 @@
-// StandardInputTree: what other programs write into this one, as a source of one file without folders.
+// StandardInputTree: presents the standard input as a source of one file without folders.
 //
-// Always holds: the input is read once, from its beginning, in order. It ends where the system says so; a failure
-// before that is a failure of the file, which is then not stored at all.
+// Always holds: the input is read once, from its beginning, in order. It ends where the system reports its end. If
+// reading fails before, the file fails and is not stored at all.
 
 import BakCore
 import BakStorage
 import Glibc
 import Synchronization
 
-/// The standard input as a regular file at the root of everything.
+/// The standard input as a regular file in the root folder.
 public final class StandardInputTree: SourceTree {
-    /// The file's name, as the path that is backed up.
+    /// The file's name as the only path.
     public let roots: [[UInt8]]
-    /// False: a stream comes once.
+    /// False, because a stream can be read only once.
     public let isRepeatable = false
 
     private let stat: FileStat
@@ -21,13 +21,13 @@ public final class StandardInputTree: SourceTree {
     private let isTaken = Atomic(false)
     private let accounts = AccountNames()
 
-    /// A file of this user, for nobody else's eyes, that was modified just now.
+    /// Makes the source. The file belongs to this user, is private, and was modified at `time`.
     ///
     /// - Parameters:
     ///   - name: the file's name, without a slash.
-    ///   - time: the time now.
-    ///   - descriptor: the input, which stays open; 0 is the standard one.
-    ///   - stop: polled while the input has nothing to read; when it turns true the read fails.
+    ///   - time: the present time.
+    ///   - descriptor: the input, which stays open; 0 is the standard input.
+    ///   - stop: polled while there is nothing to read. After it is requested, the read fails.
     public init(
         name: [UInt8], time: Timestamp, descriptor: Int32 = 0,
         stop: StopSignal
@@ -47,7 +47,7 @@ public final class StandardInputTree: SourceTree {
         _ = try visit(.entry(path: roots[0], stat: stat))
     }
 
-    /// The stream, which can be opened once. Throws `SourceError` for another path and for the second time.
+    /// Opens the stream, which is possible once. Throws `SourceError` for any other path and the second time.
     public func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         guard path == roots[0] else {
             throw SourceError(operation: "open", message: "it is not the standard input", isNotFound: true)
@@ -58,7 +58,7 @@ public final class StandardInputTree: SourceTree {
         return Input(self)
     }
 
-    /// The owner's names; a stream has no other attributes. Throws nothing.
+    /// The owner's account names; a stream has no other attributes. Throws nothing.
     public func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
         attributes
     }
@@ -78,7 +78,7 @@ public final class StandardInputTree: SourceTree {
     private final class Input: SourceFile {
         private let tree: StandardInputTree
         private var position: UInt64 = 0
-        /// How long a wish to stop may go unnoticed while there is nothing to read.
+        /// How long a request to stop may go unnoticed while there is nothing to read.
         private static let pollMs: Int32 = 100
 
         init(_ tree: StandardInputTree) { self.tree = tree }
@@ -107,18 +107,18 @@ public final class StandardInputTree: SourceTree {
             return done
         }
 
-        /// Reads what is there; 0 at the end, nil when there was nothing after all.
+        /// Reads the bytes that are available. Returns 0 at the end, nil if there was nothing to read after all.
         private func readOnce(_ buffer: UnsafeMutableRawBufferPointer) throws(SourceError) -> Int? {
             do throws(Errno) {
                 return try system { Glibc.read(tree.descriptor, buffer.baseAddress, buffer.count) }
             } catch {
-                // Another reader of a pipe in non-blocking mode may have been quicker.
+                // Another reader of a non-blocking pipe may have been quicker.
                 if error.code == EAGAIN { return nil }
                 throw SourceError(error, "read the standard input")
             }
         }
 
-        /// A blocked read would not notice the wish to stop.
+        /// Waits until there is something to read. A blocked read would not notice a request to stop.
         private func waitForInput() throws(SourceError) {
             var request = pollfd(fd: tree.descriptor, events: Int16(POLLIN), revents: 0)
             do throws(Errno) {

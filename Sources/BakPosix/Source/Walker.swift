@@ -1,8 +1,8 @@
 // Walker: one pass over the roots of a FileTree, without recursion.
 //
-// Always holds: the deepest level's folder is open; of the levels above only the nearest ones are, so a
-// tree of any depth needs a bounded number of descriptors. A folder that is opened again must be the
-// same inode as before. Every call is relative to a folder's descriptor and follows no symbolic link.
+// Always holds: the deepest level's folder is open. Of the levels above it only the nearest ones are, so a tree of any
+// depth needs a bounded number of descriptors. A folder that is opened again must be the same inode as before. Every
+// call is relative to a folder's descriptor and follows no symbolic link.
 
 import BakCore
 import BakStorage
@@ -13,17 +13,17 @@ struct Walker {
     /// How many levels keep their folder open.
     private static let openLevels = OpenFileBudget.share(64)
 
-    /// A folder being walked. A class: to look into a struct in an array copied it for each entry.
+    /// A folder being walked. It is a class because a struct in an array was copied for each entry.
     private final class Level {
-        /// The open folder; nil while it is far above.
+        /// The open folder; nil while the level is far above.
         var folder: Descriptor? { didSet { unseen = nil } }
-        /// The same folder for entries that are handed on unseen; made when there is one.
+        /// The same folder for entries that are handed on unseen; made for the first such entry.
         var unseen: FolderOfUnseen?
         /// The length of the folder's path.
         let pathBytes: Int
         let device: UInt64
         let inode: UInt64
-        /// What to visit: all its entries or, above the roots, those that lead to one.
+        /// The entries to visit: all entries, or, above the roots, those that lead to one.
         let names: FolderListing
         var next = 0
         /// The roots beneath this folder; nil at and beneath a root.
@@ -41,7 +41,7 @@ struct Walker {
             self.roots = roots
         }
 
-        /// The path of an entry in this folder, which `way` leads to or through; made with one allocation.
+        /// The path of an entry in this folder, made with one allocation. `way` leads to this folder or through it.
         func path(of index: Int, _ way: [UInt8]) -> [UInt8] {
             let name = names.name(index)
             var result: [UInt8] = []
@@ -56,11 +56,11 @@ struct Walker {
     }
 
     private let tree: FileTree
-    /// Whether entries may be handed on unseen.
+    /// True if entries may be handed on unseen.
     private let isAhead: Bool
     private let visit: (WalkEvent) throws -> WalkDecision
     private var levels: [Level] = []
-    /// The path of the deepest level's folder, and so of all above it.
+    /// The path of the deepest level's folder. The paths of the levels above are its beginnings.
     private var way: [UInt8] = []
 
     init(
@@ -71,7 +71,7 @@ struct Walker {
         self.visit = visit
     }
 
-    /// Walks to the end, or until told to stop.
+    /// Walks to the end, or until `visit` says stop.
     mutating func run() throws {
         guard !tree.roots.isEmpty else { return }
         let isEverything = tree.roots[0].isEmpty
@@ -100,7 +100,7 @@ struct Walker {
         }
     }
 
-    /// Visits one entry of the deepest level and, if it is a folder, goes into it. False to stop.
+    /// Visits one entry of the deepest level and enters it if it is a folder. False to stop.
     private mutating func step(_ level: Level, _ index: Int) throws -> Bool {
         let folder = level.folder!
         let path = level.path(of: index, way)
@@ -133,15 +133,15 @@ struct Walker {
         return true
     }
 
-    /// Tells of what cannot be read. False to stop.
+    /// Reports an entry that cannot be read. False to stop.
     private func report(_ error: Errno, _ operation: String, _ path: [UInt8]) throws -> Bool {
         let failure = SourceError(error, operation)
-        // The rest of the walk would be lost, an entry at a time.
+        // Every further entry would fail for the same reason.
         if failure.endsRun { throw failure }
         return try visit(.failure(path: path, failure)) != .stop
     }
 
-    /// Makes the folder `index` of the deepest level the deepest level.
+    /// Enters the folder `index` of the deepest level.
     private mutating func enter(_ level: Level, _ index: Int, _ path: [UInt8], _ stat: FileStat) throws(Errno)
     {
         let parent = level.folder!
@@ -153,7 +153,7 @@ struct Walker {
         let folder: Descriptor
         let names: FolderListing
         if let roots {
-            // Above a root the folder need not be readable, only passable.
+            // A folder above a root need not be readable; the right to search it is enough.
             folder = try level.names.withName(index) { name throws(Errno) in
                 try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_DIRECTORY | O_NOFOLLOW)
             }
@@ -175,7 +175,7 @@ struct Walker {
         if far > 0 { levels[far].folder = nil }
     }
 
-    /// Goes back from the deepest level to the nearest one with entries left. False to stop.
+    /// Leaves the deepest level, and then levels that cannot be opened again. False to stop.
     private mutating func leave() throws -> Bool {
         var child = levels.removeLast().folder
         defer { way.removeSubrange((levels.last?.pathBytes ?? 0)...) }
@@ -185,7 +185,7 @@ struct Walker {
                     levels[depth].folder = try reopen(levels[depth], from: child)
                     return true
                 } catch {
-                    // What is left of this level cannot be reached, which must not pass in silence.
+                    // The remaining entries of this level cannot be reached, so report that.
                     guard try report(error, "return to the folder", Array(way[..<levels[depth].pathBytes]))
                     else { return false }
                 }
@@ -196,7 +196,7 @@ struct Walker {
         return true
     }
 
-    /// Opens a level's folder again, from the folder beneath it if that is open, or by its path.
+    /// Opens a level's folder again: from the folder beneath it if that is open, else by its path.
     private func reopen(_ level: Level, from child: Descriptor?) throws(Errno) -> Descriptor {
         let flags = linux_O_PATH.flag | O_DIRECTORY
         if let child, let folder = try? Descriptor.open(at: child.number, "..", flags),
@@ -226,7 +226,7 @@ struct Walker {
         return names
     }
 
-    /// The entries of the folder at `path` on the way to `roots`, which lie beneath it in PathOrder.
+    /// The entries of the folder at `path` that lead to `roots`. The roots lie beneath it and are in PathOrder.
     private func namesLeading(to roots: ArraySlice<[UInt8]>, below path: [UInt8]) -> FolderListing {
         var names = FolderListing()
         for root in roots {
@@ -238,7 +238,7 @@ struct Walker {
     }
 }
 
-/// A folder of the walk that stays open until the last of its unseen entries has been looked at.
+/// A folder of the walk that stays open until the last of its unseen entries was looked at.
 private final class FolderOfUnseen: OpenFolder {
     private let folder: Descriptor
 
