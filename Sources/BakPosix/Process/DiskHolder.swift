@@ -1,41 +1,43 @@
-// DiskHolder: what holds the bytes of a path, as far as this machine can tell one from another.
+// DiskHolder: the thing that holds a path's bytes, such as a disk or another machine, as far as this machine can tell.
 
 import BakCore
 import Glibc
 
-/// A disk, or what stands for disks that this machine cannot see.
+/// A disk, or a stand-in for disks that this machine cannot see.
 enum DiskHolder: Hashable {
-    /// A disk of this machine, by its place in `/sys`.
+    /// A disk of this machine, by its path in `/sys`.
     case disk(String)
     /// This machine's memory.
     case memory
-    /// A ZFS pool, on disks of this machine that it does not name.
+    /// A ZFS pool. It lies on disks of this machine, but does not name them.
     case pool([UInt8])
-    /// What the machine that this one runs in shares with it; its disks may be those that this one is given.
+    /// A folder that a host shares with this virtual machine. It may lie on a disk that the host also gives to this
+    /// machine.
     case host([UInt8])
     /// A phone or a camera.
     case gadget
-    /// Another machine, which may have several names.
+    /// Another machine. One machine may have several names.
     case machine(MachineAddress)
 
-    /// Whether it certainly does not fail together with another that it is not equal to.
+    /// True if this holder and a different one certainly do not fail together.
     func isApart(from other: DiskHolder) -> Bool {
         switch (self, other) {
         case (.memory, _), (_, .memory), (.disk, .disk): self != other
         case (.gadget, .disk), (.gadget, .pool), (.gadget, .host), (.gadget, .machine): true
         case (.machine, .disk), (.machine, .pool): true
         case (_, .gadget), (.disk, .machine), (.pool, .machine): other.isApart(from: self)
-        // Two pools or a pool and a disk, two names of machines, what a host shares and anything that may be its own.
+        // Not certain: two pools, a pool and a disk, two names of machines, or a host's folder and anything that may
+        // lie on the host.
         default: false
         }
     }
 }
 
-/// The name or number of another machine, from where a mount says that it comes from.
+/// The name or address of another machine, from the source of a mount.
 struct MachineAddress: Hashable {
     private let name: [UInt8]
 
-    /// From `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`; a source that names no
+    /// Reads `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`. A source that names no
     /// machine stands for itself. Nil for this machine.
     init?(_ source: [UInt8]) {
         let text = String(decoding: source, as: UTF8.self).lowercased()
@@ -66,16 +68,17 @@ struct MachineAddress: Hashable {
     }
 }
 
-/// A line of the list of mounts.
+/// One mount: a line of `mountinfo`.
 struct Mount {
-    /// Where it is mounted.
+    /// The mount point.
     let point: [UInt8]
     let type: String
-    /// What is mounted, as the file system calls it.
+    /// The mounted device, share or folder, as the file system calls it.
     let source: [UInt8]
     private let options: [[UInt8]]
 
-    /// The mount of that number: `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
+    /// Finds the mount with that number. A line reads
+    /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
     init?(numbered number: [UInt8], in list: [UInt8]) {
         for line in list.split(separator: UInt8(ascii: "\n")) where line.starts(with: number) {
             let fields = line.split(separator: UInt8(ascii: " "))
@@ -93,7 +96,7 @@ struct Mount {
         return nil
     }
 
-    /// The folders that an overlay shows as one; nil when it does not name any beneath the upper one.
+    /// The folders that an overlay merges; nil if its options name none.
     var layers: [[UInt8]]? {
         var layers: [[UInt8]] = []
         for option in options {
@@ -106,8 +109,8 @@ struct Mount {
         return layers.isEmpty ? nil : layers
     }
 
-    /// What a path is on that a desktop shows: `mtp:host=…` and `mtp` are a phone, `smb-share:server=nas,share=photos`
-    /// is another machine.
+    /// The holder of a path that a desktop shows. `mtp:host=NAME` and `mtp` are a phone,
+    /// `smb-share:server=nas,share=photos` is another machine.
     func shownByDesktop(_ path: [UInt8]) -> DiskHolder? {
         guard let real = Machine.realPath(path), real.starts(with: point) else { return nil }
         let name = real.dropFirst(point.count).split(separator: UInt8(ascii: "/")).first ?? []
@@ -122,7 +125,7 @@ struct Mount {
         return nil
     }
 
-    /// `/a:/b`, in which `\:` stands for a colon of a name.
+    /// Splits `/a:/b`. In it, `\:` stands for a colon in a name.
     private static func divided(_ text: ArraySlice<UInt8>) -> [[UInt8]] {
         var parts: [[UInt8]] = [[]]
         var rest = text
@@ -138,7 +141,7 @@ struct Mount {
         return parts.filter { !$0.isEmpty }
     }
 
-    /// A field of the list, in which `\040` stands for a space.
+    /// Decodes a field of `mountinfo`. In it, `\040` stands for a space.
     private static func unescaped(_ field: ArraySlice<UInt8>) -> [UInt8] {
         var (bytes, rest) = ([UInt8](), field)
         while let byte = rest.popFirst() {

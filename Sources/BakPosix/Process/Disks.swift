@@ -1,33 +1,33 @@
-// Disks: which physical disks a path lies on, as far as this machine knows: partitions, LVM, RAID, encryption and image
-// files lie on what is beneath them, and a folder that is mounted elsewhere is where it was.
+// Disks: finds the physical disks that a path lies on, as far as this machine knows. It looks through partitions, LVM,
+// RAID, encryption, image files and bind mounts.
 //
-// Always holds: two paths are said to lie on different disks only if the disks of both are known, or if what holds one
-// of them cannot be a disk of what holds the other. Paths are bytes.
+// Always holds: two paths count as on different disks only if the disks of both are known, or if the holder of one
+// cannot contain the holder of the other. Paths are bytes.
 
 import BakCore
 import CLinux
 import Glibc
 
-/// What two places have in common.
+/// Whether two places share a disk.
 public enum DiskRelation: Sendable, Equatable {
-    /// They go together when one disk fails.
+    /// The failure of one disk loses both.
     case same
-    /// They do not.
+    /// The failure of one disk loses only one of them.
     case different
     /// This machine does not know.
     case unknown
 }
 
-/// Looks up the disks of paths. For one thread.
+/// Looks up the disks of paths. Only one thread may use it at a time.
 public struct Disks {
     private let devices: String
     private let btrfs: String
     private let mounts: String
     private let deviceFiles: String
-    /// No chain of devices on devices is longer.
+    /// The longest chain of devices on devices that is followed.
     private static let deepest = 8
 
-    /// Looks at this machine, or at a copy of how its `/sys`, its list of mounts and its `/dev` look.
+    /// Looks at this machine, or, in tests, at a copy of its `/sys`, its list of mounts and its `/dev`.
     public init(
         devices: String = "/sys/dev/block", btrfs: String = "/sys/fs/btrfs",
         mounts: String = "/proc/self/mountinfo", deviceFiles: String = "/dev"
@@ -35,7 +35,7 @@ public struct Disks {
         (self.devices, self.btrfs, self.mounts, self.deviceFiles) = (devices, btrfs, mounts, deviceFiles)
     }
 
-    /// Whether two existing paths lie on one disk. Symbolic links are followed.
+    /// Tells whether two existing paths lie on one disk. Symbolic links are followed.
     public func relation(of one: [UInt8], to other: [UInt8]) -> DiskRelation {
         if Machine.areOnOneDevice(one, other) == true { return .same }
         guard let first = holders(ofPath: one), let second = holders(ofPath: other) else { return .unknown }
@@ -43,10 +43,11 @@ public struct Disks {
         return first.allSatisfy { one in second.allSatisfy(one.isApart) } ? .different : .unknown
     }
 
-    /// Whether what a path holds is gone when this machine is switched off. Symbolic links are followed.
+    /// True if the path lies in memory, so that its content is lost when this machine is switched off. Symbolic links
+    /// are followed.
     public func isInMemory(_ path: [UInt8]) -> Bool { holders(ofPath: path)?.contains(.memory) == true }
 
-    /// What holds a path; nil when that is not known.
+    /// The holders of a path; nil if they are not known.
     func holders(ofPath path: [UInt8], depth: Int = 0) -> Set<DiskHolder>? {
         guard depth < Self.deepest, let status = Self.status(path) else { return nil }
         let device = status.format == S_IFBLK ? status.st_rdev : status.st_dev
@@ -55,7 +56,7 @@ public struct Disks {
         return holders(of: mount, path, depth: depth)
     }
 
-    /// The disks beneath a block device such as `8:1`; nil when there is no such one.
+    /// The disks beneath a block device such as `8:1`; nil if there is no such device.
     func holders(ofDevice number: String, depth: Int = 0) -> Set<DiskHolder>? {
         guard depth < Self.deepest, let place = Machine.realPath("\(devices)/\(number)") else { return nil }
         return holders(ofDevicePlace: place, depth: depth)
@@ -80,7 +81,7 @@ public struct Disks {
         return [.disk(place)]
     }
 
-    /// What holds all of `parts`; nil when that of one is not known.
+    /// The holders of all `parts`; nil if those of one part are not known.
     private func union<Part>(_ parts: [Part], _ holders: (Part) -> Set<DiskHolder>?) -> Set<DiskHolder>? {
         var all: Set<DiskHolder> = []
         for part in parts {
@@ -92,9 +93,9 @@ public struct Disks {
 
     // MARK: Media that come and go
 
-    /// What tells the medium that an open folder lies on from others that are mounted in the same place in turns: the
-    /// file system's UUID, or what was mounted. Nil where this machine knows neither. It is what this machine says of
-    /// the medium; a server has no part in it.
+    /// Identifies the medium of an open folder among media that are mounted at the same place in turn: by the file
+    /// system's UUID or by the source of the mount. Nil if this machine knows neither. Only this machine decides it; a
+    /// server has no influence.
     func medium(of folder: Descriptor) -> String? {
         guard let status = try? folder.status() else { return nil }
         if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }
@@ -122,7 +123,7 @@ public struct Disks {
         case "tmpfs", "ramfs", "devtmpfs": return [.memory]
         case "zfs": return [.pool(Array(mount.source.prefix { $0 != UInt8(ascii: "/") }))]
         case "overlay":
-            // A file lies in any of its layers.
+            // A file may lie in any layer.
             guard let layers = mount.layers else { return nil }
             return union(layers) { holders(ofPath: $0, depth: depth + 1) }
         case "btrfs": return btrfsDisks(mount, depth: depth)
@@ -132,25 +133,25 @@ public struct Disks {
         case _ where Self.remote.contains(mount.type):
             return MachineAddress(mount.source).map { [.machine($0)] }
         default:
-            // A program that shows a folder or an image file in another place names it.
+            // A program that shows a folder or an image file elsewhere names it as its source.
             guard mount.source.first == UInt8(ascii: "/") else { return nil }
             return holders(ofPath: mount.source, depth: depth + 1)
         }
     }
 
-    /// What a phone or a camera holds.
+    /// File systems of phones and cameras.
     private static let gadgets: Set<String> = [
         "fuse.jmtpfs", "fuse.simple-mtpfs", "fuse.go-mtpfs", "fuse.aft-mtp-mount", "fuse.mtpfs", "fuse.ifuse",
         "fuse.adbfs", "fuse.gphotofs",
     ]
 
-    /// What another machine holds. Not so what `rclone` shows: a remote of it may lie on a folder of this one.
+    /// File systems of other machines. `rclone` is not among them, because its remote may be a folder of this machine.
     private static let remote: Set<String> = [
         "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.curlftpfs", "fuse.davfs2",
         "davfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.smbnetfs", "fuse.glusterfs",
     ]
 
-    /// All disks of the btrfs file system of which a mount names one.
+    /// All disks of a Btrfs file system; a mount names only one of them.
     private func btrfsDisks(_ mount: Mount, depth: Int) -> Set<DiskHolder>? {
         guard let named = holders(ofPath: mount.source, depth: depth + 1) else { return nil }
         let device = mount.source.split(separator: UInt8(ascii: "/")).last.map { Array($0) } ?? []
@@ -188,14 +189,14 @@ public struct Disks {
         return withCPath(path) { stat($0, &status) } == 0 ? status : nil
     }
 
-    /// A small file's content without the newline at its end; nil when it cannot be read.
+    /// A small file's content without the newline at its end; nil if it cannot be read.
     private static func bytes(of path: String) -> [UInt8]? {
         guard var bytes = try? SmallFile.read(path: path, limit: 16 << 20) else { return nil }
         if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
         return bytes
     }
 
-    /// The names in a folder of the system's; none when it cannot be listed.
+    /// The names in a folder of the system; none if it cannot be listed.
     private static func names(in folder: String) -> [String] {
         (Machine.names(inFolder: folder) ?? []).compactMap { String(validating: $0, as: UTF8.self) }
     }

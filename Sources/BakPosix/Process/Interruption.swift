@@ -1,30 +1,30 @@
-// Interruption: a person's wish to stop, seen by the engine as a flag. The handler does nothing but what
-// is safe in one: it adds to an atomic counter and, the second time, ends the process.
+// Interruption: turns the user's wish to stop into a flag that the engine polls. The signal handler does only what is
+// safe in one: it adds to an atomic counter and, the second time, ends the process.
 
 import CLinux
 import Glibc
 import Synchronization
 
-/// SIGHUP, SIGINT and SIGTERM as a flag, and the signals that must not end the process.
+/// Turns SIGHUP, SIGINT and SIGTERM into a flag, and ignores signals that must not end the process.
 public enum Interruption {
-    /// 1 for any SIGHUP, and 2 for each other wish.
+    /// 1 for any number of SIGHUPs, plus 2 for each other signal.
     private static let wishes = Atomic<Int>(0)
 
-    /// Whether the process was asked to stop.
+    /// True if the process was asked to stop.
     public static var isRequested: Bool { wishes.load(ordering: .relaxed) > 0 }
 
-    /// Installs the handlers: SIGHUP, SIGINT and SIGTERM set the flag, and a second SIGINT or SIGTERM exits with 130 at
-    /// once. A SIGHUP is never the second one: a terminal that is closed sends it twice, by the kernel and by the
-    /// shell, and with a SIGTERM where the session ends. One that is ignored already, as under `nohup`, stays ignored.
-    /// SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a size limit are errors of a write.
+    /// Installs the handlers. SIGHUP, SIGINT and SIGTERM set the flag, and a second SIGINT or SIGTERM exits with 130 at
+    /// once. A SIGHUP never counts as the second signal: when a terminal closes, the kernel and the shell each send
+    /// one, and the end of the session sends a SIGTERM as well. If SIGHUP is already ignored, as under `nohup`, it
+    /// stays ignored. SIGPIPE and SIGXFSZ are ignored, so a closed pipe or a size limit becomes an error of a write.
     public static func install() {
-        // The counter exists before the first signal can ask for it.
+        // Make the counter exist before the first signal.
         _ = wishes.load(ordering: .relaxed)
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { Interruption.note($0) }
-        // Calls under way go on where they can; the flag is looked at between them.
+        // Interrupted calls go on if they can. The engine checks the flag between calls.
         action.sa_flags = SA_RESTART
         if linux_is_ignored(SIGHUP) == 0 { sigaction(SIGHUP, &action, nil) }
         sigaction(SIGINT, &action, nil)

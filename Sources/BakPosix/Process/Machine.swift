@@ -1,4 +1,4 @@
-// Machine: facts about this machine, its user and this process that the command line asks for.
+// Machine: facts about this machine, its user and this process.
 
 import BakCore
 import CLinux
@@ -6,12 +6,12 @@ import Glibc
 
 /// This machine and process.
 public enum Machine {
-    /// An environment variable's bytes; nil when it is not set.
+    /// An environment variable's bytes; nil if it is not set.
     public static func variable(_ name: String) -> [UInt8]? {
         getenv(name).map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
     }
 
-    /// The arguments of the process as bytes, the program's name first. Paths among them need not be text.
+    /// The arguments of the process as bytes, the program's name first. A path need not be valid text.
     public static var arguments: [[UInt8]] {
         (0..<Int(CommandLine.argc)).map { index in
             CommandLine.unsafeArgv[index].map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
@@ -19,9 +19,9 @@ public enum Machine {
         }
     }
 
-    /// Sees to it that Swift's own allocator and the libraries, which abort or trap where they are given no memory, end
-    /// the program with a reason as well. What aborts for another reason still does. Where there is no memory for its
-    /// words either, Swift's allocator prints what is at address 0.
+    /// Makes the program end with a reason when Swift's allocator or a library aborts or traps for lack of memory.
+    /// Other aborts stay as they are. SIGSEGV is included: if Swift's allocator has no memory for its own message, it
+    /// reads the message from address 0.
     public static func explainAborts() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -44,17 +44,16 @@ public enum Machine {
         return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
-    /// Whether the process acts for root.
+    /// True if the process acts for root.
     public static var isRoot: Bool { geteuid() == 0 }
 
-    /// The name of the user that the process acts for, or the number when there is no name.
+    /// The name of the user that the process acts for, or the number if there is no name.
     public static var userName: String {
         let name = AccountNames().user(geteuid())
         return name.isEmpty ? String(geteuid()) : String(decoding: name, as: UTF8.self)
     }
 
-    /// How far the local time zone is ahead of UTC at a moment, in seconds; 0 for a moment whose year is
-    /// beyond what the system can count.
+    /// How far the local time zone is ahead of UTC at a moment, in seconds; 0 if the system cannot represent the year.
     public static func utcOffsetSeconds(at time: Timestamp) -> Int {
         var seconds = time_t(time.seconds)
         var parts = tm()
@@ -62,21 +61,21 @@ public enum Machine {
         return Int(parts.tm_gmtoff)
     }
 
-    /// How many processors this process may use, at least 1.
+    /// The number of processors that this process may use, at least 1.
     public static var processorCount: Int {
-        // A bit for each of 8,192 processors; the call answers how many bytes it filled or fails.
+        // One bit for each of 8,192 processors. The call returns how many bytes it filled, or fails.
         var set = [UInt8](repeating: 0, count: 1024)
         guard sched_getaffinity(0, set.count, &set) >= 0 else { return 1 }
         return max(set.reduce(0) { $0 + $1.nonzeroBitCount }, 1)
     }
 
-    /// Whether two existing paths lie on one device; nil when one of them cannot be looked at.
+    /// True if two existing paths lie on one device; nil if one of them cannot be looked at.
     public static func areOnOneDevice(_ one: [UInt8], _ other: [UInt8]) -> Bool? {
         guard let first = status(one), let second = status(other) else { return nil }
         return first.device == second.device
     }
 
-    /// The addresses of this machine in its networks, as text.
+    /// This machine's network addresses, as text.
     static let networkAddresses: Set<String> = {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
@@ -97,13 +96,13 @@ public enum Machine {
         return addresses
     }()
 
-    /// Whether there is something of that path, be it a link that leads nowhere.
+    /// True if something exists at the path, even a link that leads nowhere.
     public static func isThere(_ path: [UInt8]) -> Bool {
         guard !path.contains(0) else { return false }
         return (try? withCPath(path) { path throws(Errno) in try linkStatus(at: AT_FDCWD, path) }) != nil
     }
 
-    /// The names in a folder; nil when there is none or it cannot be listed.
+    /// The names in a folder; nil if it does not exist or cannot be listed.
     public static func names(inFolder path: String) -> [[UInt8]]? {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
@@ -112,7 +111,7 @@ public enum Machine {
         return (0..<listing.count).map { Array(listing.name($0)) }
     }
 
-    /// The folder at `path`, or the nearest one above it that is there.
+    /// The folder at `path`, or its nearest existing parent.
     public static func nearestFolder(_ path: String) -> String {
         var path = path
         while isFolder(path) != true {
@@ -123,13 +122,13 @@ public enum Machine {
         return path
     }
 
-    /// The folder that an absolute path lies in; nil for the top of all.
+    /// The folder that contains an absolute path; nil for `/`.
     public static func folder(above path: String) -> String? {
         guard path != "/", let slash = path.lastIndex(of: "/") else { return nil }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Where the file system is mounted that an existing path lies on; nil when it cannot be looked at.
+    /// The mount point of an existing path's file system; nil if the path cannot be looked at.
     public static func mountPoint(of path: String) -> String? {
         guard var place = realPath(path) else { return nil }
         while let above = folder(above: place) {
@@ -139,33 +138,33 @@ public enum Machine {
         return place
     }
 
-    /// Whether a path leads to a folder; nil when there is nothing or it cannot be looked at.
+    /// True if a path leads to a folder; nil if nothing is there or it cannot be looked at.
     public static func isFolder(_ path: String) -> Bool? {
         var status = Glibc.stat()
         return stat(path, &status) == 0 ? status.format == S_IFDIR : nil
     }
 
-    /// What the system shows of what a path leads to; nil when there is nothing or it cannot be looked at.
+    /// The status of the file that a path leads to; nil if there is none or it cannot be looked at.
     public static func status(_ path: [UInt8]) -> FileStat? {
         guard !path.contains(0) else { return nil }
         var status = Glibc.stat()
         return withCPath(path) { stat($0, &status) } == 0 ? FileStat(status) : nil
     }
 
-    /// The absolute path without symbolic links of an existing file or folder; nil when there is none.
+    /// The absolute path of an existing file or folder, without symbolic links; nil if there is none.
     public static func realPath(_ path: [UInt8]) -> [UInt8]? {
         guard !path.contains(0), let real = withCPath(path, { realpath($0, nil) }) else { return nil }
         defer { free(real) }
         return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
-    /// The same where it is text: nil where it is not, as a path with other bytes in their place is another.
+    /// The same as text. Nil if the path is not valid text, because replacing bytes would give another path.
     public static func realPath(_ path: String) -> String? {
         realPath(Array(path.utf8)).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
-    /// A path as it is written, from the root on: with links, without `.` and `..`. What is relative begins at
-    /// `folder`, or where this process is.
+    /// The absolute form of a path as it is written: it keeps links and resolves `.` and `..`. A relative path starts
+    /// at `folder`, or else at the working folder.
     public static func absolutePath(_ path: [UInt8], from folder: [UInt8]? = nil) -> [UInt8] {
         let slash = UInt8(ascii: "/")
         var parts: [ArraySlice<UInt8>] = []
@@ -176,33 +175,35 @@ public enum Machine {
         return [slash] + parts.joined(separator: [slash])
     }
 
-    /// The same as text, to tell places apart and for people to read: where this process is need not be text.
+    /// The same as text, for messages and to tell places apart. It may differ from the real path if the working
+    /// folder's path is not valid text.
     public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
         String(
             decoding: absolutePath(Array(path.utf8), from: folder.map { Array($0.utf8) }), as: UTF8.self)
     }
 
-    /// Keeps what is in memory from core dumps, and from other programs of the same user. For who holds a key.
+    /// Keeps this process's memory out of core dumps and away from other programs of the same user, because it holds a
+    /// key.
     public static func forbidCoreDumps() {
         _ = linux_forbid_dumps()
         var none = rlimit()
         setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     }
 
-    /// How many files this process may have open at once.
+    /// The number of files that this process may have open at once.
     static var openFileLimit: Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Lets files and folders that are made be used by their owner, whatever the mask of the process says.
+    /// Makes sure that owners can use new files and folders, whatever the process's umask is.
     public static func keepOwnersRights() {
         let mask = umask(0o077)
         umask(mask & 0o077)
     }
 
-    /// Lets the process open as many files as the system allows it at most. Returns that number.
+    /// Raises the limit of open files to the highest that the system allows. Returns the new limit.
     @discardableResult
     public static func raiseOpenFileLimit() -> Int {
         let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

@@ -1,5 +1,5 @@
-// PasswordInput: where passwords come from: a terminal that does not show them, a file, or another program's
-// output. They are written to memory of the caller's, who wipes it.
+// PasswordInput: reads a password from a terminal that does not show it, from a file, or from another program's output.
+// It writes the password to the caller's memory, and the caller wipes that.
 
 import BakCore
 import BakStorage
@@ -8,10 +8,11 @@ import Glibc
 
 /// Reads passwords.
 public enum PasswordInput {
-    /// Asks the person at the terminal and writes what is typed to `buffer`. Nothing of it is shown. Returns its
-    /// length; nil when there is no terminal.
+    /// Asks the person at the terminal and writes the typed password to `buffer`. The terminal does not show it.
+    /// Returns its length; nil if there is no terminal.
     ///
-    /// Throws when the person gives up (Ctrl-C, Ctrl-D) or `stop` is given, and when more is typed than fits.
+    /// Throws `SourceError` if the person gives up (Ctrl-C, Ctrl-D), if `stop` is requested, or if the password does
+    /// not fit.
     public static func ask(
         _ question: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int? {
@@ -19,7 +20,7 @@ public enum PasswordInput {
         var before = termios()
         guard tcgetattr(terminal.number, &before) == 0 else { return nil }
         var quiet = before
-        // Keys come one by one and without signals: whatever ends this, the terminal is as it was before.
+        // Take keys one by one and without signals, so that the terminal is always set back afterwards.
         quiet.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
         withUnsafeMutableBytes(of: &quiet.c_cc) { keys in
             keys[Int(VMIN)] = 1
@@ -54,7 +55,7 @@ public enum PasswordInput {
         while true {
             var wait = pollfd(fd: terminal.number, events: Int16(POLLIN), revents: 0)
             if stop.isRequested { throw Errno(code: ECANCELED) }
-            // A signal that asks to stop is noticed within a part of a second.
+            // Poll in short steps, so that a signal to stop is noticed within a fraction of a second.
             guard poll(&wait, 1, 200) > 0 else { continue }
             var key: UInt8 = 0
             guard try system({ Glibc.read(terminal.number, &key, 1) }) == 1 else {
@@ -63,14 +64,15 @@ public enum PasswordInput {
             switch key {
             case UInt8(ascii: "\n"), UInt8(ascii: "\r"): return count
             case 0x03:
-                // What the terminal would have done: whoever looks for an interruption finds one.
+                // Send the signal that the terminal would have sent, so that the interruption is noticed elsewhere,
+                // too.
                 raise(SIGINT)
                 throw Errno(code: ECANCELED)
             case 0x04:
                 if count == 0 { throw Errno(code: ECANCELED) }
                 return count
             case 0x08, 0x7f:
-                // A character may have several bytes.
+                // Remove a whole character, which may have several bytes.
                 while count > 0 {
                     count -= 1
                     if buffer[count] & 0xc0 != 0x80 { break }
@@ -84,9 +86,9 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads a file that fits into `buffer`; returns its length. What somebody else writes to it, as to a FIFO, may
-    /// take as long as a command. Throws `SourceError` if the file cannot be read, does not fit or does not end in
-    /// time, and after `stop`.
+    /// Reads a file into `buffer` and returns its length. A writer to a FIFO may take as long as a password command.
+    /// Throws `SourceError` if the file cannot be read, does not fit or does not end in time, and after `stop` is
+    /// requested.
     public static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -99,7 +101,7 @@ public enum PasswordInput {
     ) throws(SourceError) -> Int {
         let operation = "read the password file \(path)"
         do throws(Errno) {
-            // A FIFO that nobody writes to must not keep this from ending.
+            // O_NONBLOCK: a FIFO without a writer must not block the open.
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
             return try readToEnd(file, into: buffer, Patience(stop: stop, seconds: seconds))
         } catch {
@@ -110,9 +112,9 @@ public enum PasswordInput {
         }
     }
 
-    /// Runs a command line by the shell, and reads what it prints; returns its length. It may ask at the terminal, and
-    /// has longer for that. Throws `SourceError` if the command fails, prints more than fits or takes too long, and
-    /// after `stop`.
+    /// Runs a command line with the shell, reads its output into `buffer` and returns the length. If there is a
+    /// terminal, the command may ask there and gets more time. Throws `SourceError` if the command fails, prints more
+    /// than fits or takes too long, and after `stop` is requested.
     public static func run(
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -120,10 +122,10 @@ public enum PasswordInput {
             command, into: buffer, isAlone: !isWatched, seconds: seconds, stop: stop)
     }
 
-    /// Whether there may be somebody at a terminal.
+    /// True if a person may be at a terminal.
     private static var isWatched: Bool { (try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY)) != nil }
 
-    /// How long another program may take: longer where somebody may have to answer it.
+    /// How long another program may take. It gets longer if a person may have to answer it.
     private static var seconds: Int { isWatched ? 300 : 30 }
 
     static func run(
@@ -159,29 +161,29 @@ public enum PasswordInput {
             ? SourceError(operation: operation, message: "it was interrupted") : SourceError(error, operation)
     }
 
-    /// How long to wait for somebody else.
+    /// How long to wait for another program.
     private struct Patience {
         private let stop: StopSignal
         private let end: UInt64
 
-        /// - Parameter seconds: until when.
+        /// - Parameter seconds: the longest wait.
         init(stop: StopSignal, seconds: Int) {
             self.stop = stop
             end = SystemTime().monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
         }
 
-        /// Throws when it has come to its end.
+        /// Throws ECANCELED after `stop` is requested and ETIMEDOUT after the longest wait.
         func check() throws(Errno) {
             if stop.isRequested { throw Errno(code: ECANCELED) }
             if SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
-        /// Waits until there is something to read, or the end; false if there is nothing and `isOver`.
+        /// Waits until there are bytes or the end to read. False if there is nothing to read and `isOver`.
         func wait(for file: Descriptor, _ isOver: () throws(Errno) -> Bool) throws(Errno) -> Bool {
             var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
             while true {
                 try check()
-                // In this order: what was printed before that is found.
+                // Ask before the poll, so that the poll finds everything that was printed before the end.
                 let isLast = try isOver()
                 if poll(&wait, 1, isLast ? 0 : 100) > 0 { return true }
                 if isLast { return false }
@@ -189,7 +191,7 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads up to the end, or to what there is when `isOver` turns true.
+    /// Reads to the end, or, once `isOver`, to the last byte that is available.
     private static func readToEnd(
         _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience,
         _ isOver: () throws(Errno) -> Bool = { () throws(Errno) in false }
@@ -197,7 +199,7 @@ public enum PasswordInput {
         var count = 0
         while true {
             guard try patience.wait(for: file, isOver) else { return count }
-            // One byte more than fits would be one too many.
+            // The buffer is full, so another byte means that the content does not fit.
             if count == buffer.count {
                 var more: UInt8 = 0
                 guard try system({ Glibc.read(file.number, &more, 1) }) == 0 else { throw Errno(code: EFBIG) }
@@ -225,8 +227,8 @@ public enum PasswordInput {
             return status != nil
         }
         do throws(Errno) {
-            // Ours must go, or the end of what the command prints is never seen. What it has started and left behind
-            // may hold that open for as long as it runs.
+            // Close this process's writing end, or the reader never sees the end of the output. A background process of
+            // the command may keep its own writing end open for as long as it runs.
             try input.close()
             let count = try readToEnd(output, into: buffer, patience, hasEnded)
             while try !hasEnded() {
@@ -235,7 +237,7 @@ public enum PasswordInput {
             }
             return (count, status ?? 0)
         } catch {
-            // Its number may be another's once it has been waited for.
+            // After a wait, the process number may belong to another process.
             if status == nil {
                 kill(isAlone ? -process : process, SIGKILL)
                 waitpid(process, nil, 0)
@@ -244,13 +246,14 @@ public enum PasswordInput {
         }
     }
 
-    /// How a process ended; nil while it runs.
+    /// A process's exit status; nil while it runs.
     private static func endStatus(of process: pid_t) throws(Errno) -> Int32? {
         var status: Int32 = 0
         return try system({ waitpid(process, &status, WNOHANG) }) == 0 ? nil : status
     }
 
-    /// Starts the shell. What is `isAlone` can be ended with all that it starts; it could not ask at the terminal.
+    /// Starts the shell. If `isAlone`, it gets a process group of its own: it can be killed with all its children, but
+    /// cannot ask at the terminal.
     private static func spawn(_ command: String, output: Int32, isAlone: Bool) throws(Errno) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)

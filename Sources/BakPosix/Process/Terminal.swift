@@ -1,42 +1,42 @@
-// Terminal: what is known of the standard streams, and writing to them.
+// Terminal: tells what the standard streams are, reads lines and writes.
 
 import BakCore
 import CLinux
 import Glibc
 
-/// A write to a standard stream that failed.
+/// The failure of a write to a standard stream.
 public struct StreamError: Error, Equatable {
-    /// The system's words.
+    /// The system's words for the error.
     public let message: String
-    /// Whether nobody reads any more what is written, as behind `| head` or on a terminal that was closed.
+    /// True if the stream has no reader any more, as with `| head` or on a closed terminal.
     public let isClosed: Bool
 }
 
 /// A standard stream of the process.
 public enum Terminal: Int32, Sendable {
-    /// Where results go.
+    /// The standard output, for results.
     case output = 1
-    /// Where messages and progress go.
+    /// The standard error, for messages and progress.
     case messages = 2
 
-    /// Whether a person watches it.
+    /// True if the stream is a terminal, so a person may watch it.
     public var isInteractive: Bool { isatty(rawValue) == 1 }
 
-    /// Whether it leads to a device of characters, as a terminal is one.
+    /// True if the stream is a character device, as a terminal is.
     private var isDevice: Bool {
         var status = stat()
         return fstat(rawValue, &status) == 0 && status.format == S_IFCHR
     }
 
-    /// Whether a person types what is read.
+    /// True if the standard input is a terminal, so a person may type.
     public static var inputIsInteractive: Bool { isatty(STDIN_FILENO) == 1 }
 
-    /// Reads a line that a person types; nil at the end of input, on an error, or when `stop` is given.
+    /// Reads a line that a person types; nil at the end of input, on an error, or after `stop` is requested.
     public static func readLine(stop: StopSignal) -> String? {
         var line: [UInt8] = []
         while !stop.isRequested {
             var wait = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-            // A signal that asks to stop is noticed within a part of a second.
+            // Poll in short steps, so that a signal to stop is noticed within a fraction of a second.
             guard poll(&wait, 1, 200) > 0 else { continue }
             var byte: UInt8 = 0
             let count = read(STDIN_FILENO, &byte, 1)
@@ -48,30 +48,30 @@ public enum Terminal: Int32, Sendable {
         return nil
     }
 
-    /// Its width in columns; nil when it is no terminal or does not say.
+    /// The width in columns; nil if the stream is no terminal or the width is unknown.
     public var columns: Int? {
         let columns = linux_terminal_columns(rawValue)
         return columns > 0 ? Int(columns) : nil
     }
 
-    /// Writes all of `bytes`. Throws `StreamError` if the stream is closed or does not take them.
+    /// Writes all of `bytes`. Throws `StreamError` if the stream is closed or the write fails.
     public func write(_ bytes: [UInt8]) throws(StreamError) {
         do throws(Errno) {
             try bytes.withUnsafeBytes { bytes in
                 Result { () throws(Errno) in try writeAll(rawValue, bytes) }
             }.get()
         } catch {
-            // A terminal that has hung up is none any more, and answers EIO.
+            // A terminal that has hung up answers EIO and no longer says that it is a terminal.
             throw StreamError(
                 message: error.message, isClosed: error.code == EPIPE || error.code == EIO && isDevice)
         }
     }
 
-    /// Opens what the caller left closed of the three standard streams, so that no other file takes its number
-    /// and with it what is printed. The stand-ins refuse what the stream is for: reading or writing.
+    /// Opens those of the three standard streams that the caller left closed. So no other file gets their numbers, and
+    /// no output ends up in it. The stand-ins refuse the stream's purpose: reading or writing.
     public static func reserveNumbers() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
-            // The lowest free number is given out, and that is this one.
+            // `open` returns the lowest free number, which is this one.
             _ = open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
         }
     }
