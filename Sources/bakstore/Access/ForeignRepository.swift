@@ -1,10 +1,10 @@
-// ForeignRepository: folders that hold the backups of another program, told by the files that it makes there.
+// ForeignRepository: recognises repositories of other backup programs by their files.
 
 import BakPosix
 
 /// Another program's repository.
 enum ForeignRepository {
-    /// The program whose repository lies in `folder`, with its article; nil if it is none that is known here.
+    /// The kind of repository in `folder`, with its article; nil if it is no known program's.
     static func program(in folder: String) -> String? {
         guard let names = Machine.names(inFolder: folder) else { return nil }
         let has = { (name: String) in names.contains { $0.elementsEqual(name.utf8) } }
@@ -28,7 +28,7 @@ enum ForeignRepository {
     }
 
     private static func begins(_ path: String, with text: String) -> Bool {
-        // A larger file is none of those that are looked for, and a pipe is not waited for.
+        // The files in question are smaller than this. `readStart` does not wait for a pipe.
         let most = 64 << 10
         guard let bytes = try? SmallFile.readStart(path: path, count: most + 1), bytes.count <= most else {
             return false
@@ -37,7 +37,7 @@ enum ForeignRepository {
         return start.starts(with: text.utf8)
     }
 
-    /// What to say to who wants to use such a folder; nil if it is none.
+    /// The refusal to use such a folder; nil if it is no other program's repository.
     static func refusal(_ folder: String) -> CommandFailure? {
         program(in: folder).map { program in
             CommandFailure(

@@ -1,5 +1,5 @@
-// ImaginedRepository: an empty repository that forgets what is stored in it, for a dry run before there is a real
-// one, and for measuring a library: it finds what the first backup would store.
+// ImaginedRepository: an empty repository that forgets everything stored in it. A dry run uses it while there is no
+// real repository, and so does the measuring of a library: it shows what the first backup would store.
 
 import BakCore
 import BakEngine
@@ -7,7 +7,7 @@ import BakRepository
 import BakStorage
 
 extension Repository {
-    /// An empty repository that forgets.
+    /// Makes an empty repository that forgets.
     static func imagined(
         _ options: Options, location: StoreLocation, time: any TimeSource, random: some RandomSource
     ) throws -> Repository {
@@ -17,7 +17,7 @@ extension Repository {
     }
 }
 
-/// A store without objects. What is put into it is gone.
+/// A store that forgets every object.
 final class ForgetfulStore: ObjectStore {
     let location: StoreLocation
 
@@ -38,7 +38,7 @@ final class ForgetfulStore: ObjectStore {
     }
 }
 
-/// A batch whose objects are gone.
+/// A batch that forgets every object.
 private final class ForgetfulBatch: StagedBatch {
     func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) {}
     func publish() {}

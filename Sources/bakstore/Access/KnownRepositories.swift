@@ -1,21 +1,21 @@
-// KnownRepositories: where this user's repositories were when they were last used, so that one which is not there can
-// be told from one that never was: a disk that is not connected, an empty mount point.
+// KnownRepositories: remembers where this user's repositories were when they were last used. So a missing repository,
+// whose disk is not connected or whose mount point is empty, differs from one that never existed.
 //
-// Always holds: it is a memory and no authority. Nothing is refused because a repository is not in it, and that it
-// cannot be read or written hurts nothing.
+// Always holds: the list is no authority. No command refuses a repository because it is not listed, and no command
+// fails because the list cannot be read or written.
 
 import BakCore
 import BakPosix
 
-/// What this machine remembers of repositories. The file is `id NUL mount point NUL path NUL` for each.
+/// The repositories that this machine remembers. The file has `id NUL mount point NUL path NUL` for each.
 struct KnownRepositories {
-    /// One that was used here.
+    /// A repository that was used here.
     struct Entry: Equatable {
-        /// Its id, as text.
+        /// The id, as text.
         var id: String
-        /// The mount point that it lay beneath.
+        /// The mount point of its file system.
         var mountPoint: String
-        /// Its folder, absolute.
+        /// The absolute path of its folder.
         var path: String
     }
 
@@ -23,10 +23,10 @@ struct KnownRepositories {
     private(set) var entries: [Entry] = []
 
     private static let sizeLimit = 1 << 20
-    /// The oldest are forgotten.
+    /// With more entries, the oldest are forgotten.
     private static let mostEntries = 500
 
-    /// Reads what is remembered in a folder; nothing without one.
+    /// Reads the list in a folder. Without a folder the list is empty.
     init(folder: [UInt8]?) {
         file = folder.map { String(decoding: $0, as: UTF8.self) + "/repositories" }
         guard let file, let bytes = try? SmallFile.readStart(path: file, count: Self.sizeLimit) else {
@@ -40,13 +40,13 @@ struct KnownRepositories {
         }
     }
 
-    /// What was at `path` when it was last used.
+    /// The repository that was last used at `path`.
     func entry(at path: String) -> Entry? {
         let names = Self.names(path)
         return entries.last { names.contains($0.path) }
     }
 
-    /// One that lay on the disk of an empty mount point which `path` is, or lies in.
+    /// The last repository on a disk that seems to be missing: `path` is its empty mount point, or lies in it.
     func entry(onDiskAwayFrom path: String) -> Entry? {
         guard let place = Machine.realPath(Machine.nearestFolder(path)), place != "/",
             Machine.names(inFolder: place)?.isEmpty == true, Machine.mountPoint(of: place) != place
@@ -68,15 +68,15 @@ struct KnownRepositories {
         try? SmallFile.replaceMakingFolder(path: file, bytes)
     }
 
-    /// Whether a new repository at `path` could hide that one when its disk comes back: the place is an empty folder or
-    /// beneath one, or on another file system than before.
+    /// True if a new repository at `path` could hide the remembered one once its disk is back: the new one would lie in
+    /// or beneath an empty folder, or on another file system than the remembered one.
     static func mayBeHidden(_ entry: Entry, by path: String) -> Bool {
         let place = Machine.nearestFolder(path)
         return Machine.names(inFolder: place)?.isEmpty == true
             || Machine.mountPoint(of: place) != entry.mountPoint
     }
 
-    /// A folder's path as it is written and without links; what is not there counts as it is written.
+    /// A folder's path as it is written, and without links. Missing components stay as they are written.
     private static func names(_ path: String) -> Set<String> {
         let written = Machine.absolutePath(path)
         let folder = Machine.nearestFolder(path)
@@ -100,7 +100,7 @@ extension CommandContext {
         location.folder.flatMap(KnownRepositories(folder: environment.stateFolder).entry(at:))
     }
 
-    /// What to say of a place where a repository was and is not: nil where none was.
+    /// The failure for a place where a repository is missing; nil if none was there.
     func absence(of location: RepositoryLocation) -> CommandFailure? {
         guard let entry = knownEntry(at: location) else { return nil }
         return CommandFailure(

@@ -1,12 +1,12 @@
-// PasswordSource: where the password of a repository comes from, in this order: the command line or the profile, the
-// environment, the person at the terminal. It is never an argument, which every user of the machine could read.
+// PasswordSource: gets the password of a repository from the command line or the profile, else from the environment,
+// else from the person at the terminal. It is never an argument, because every user of the machine can read arguments.
 
 import BakCodec
 import BakCore
 import BakPosix
 import BakStorage
 
-/// A password, or how to get it.
+/// A password, or the way to get it.
 enum PasswordSource: Equatable, Sendable {
     case file(String)
     case command(String)
@@ -15,7 +15,7 @@ enum PasswordSource: Equatable, Sendable {
     /// The longest password, in bytes.
     static let limit = 4096
 
-    /// The password, or nil when it is empty.
+    /// Returns the password; nil if it is empty.
     func read(stop: StopSignal) throws(SourceError) -> SecretBytes? {
         switch self {
         case .text(let secret): return secret.count > 0 ? secret : nil
@@ -30,7 +30,7 @@ enum PasswordSource: Equatable, Sendable {
         }
     }
 
-    /// A file has a newline at its end, and a byte-order mark in front, because editors put them there.
+    /// Removes a newline at the end and a byte-order mark at the beginning, which editors add.
     private static func withoutNewline(
         _ fill: (UnsafeMutableRawBufferPointer) throws(SourceError) -> Int
     ) throws(SourceError) -> SecretBytes? {
@@ -56,7 +56,7 @@ enum PasswordSource: Equatable, Sendable {
         return count > start ? whole.part(start..<count) : nil
     }
 
-    /// Asks at the terminal; nil when there is none.
+    /// Asks at the terminal; nil if there is none.
     static func ask(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? {
         var count: Int? = 0
         let whole = try SecretBytes(count: limit) { buffer throws(SourceError) in
@@ -66,13 +66,13 @@ enum PasswordSource: Equatable, Sendable {
     }
 }
 
-/// Whose password is wanted.
+/// The repository or slot that a password is for.
 enum PasswordPurpose {
-    /// That of the repository that a command works on.
+    /// The repository that a command works on.
     case repository
-    /// That of the repository that `--from-repo` names.
+    /// The repository that `--from-repo` names.
     case source
-    /// A new one for a key slot.
+    /// A new key slot.
     case addition
 
     fileprivate var flags: (file: Flag<String?>, command: Flag<String?>) {
@@ -85,7 +85,7 @@ enum PasswordPurpose {
 }
 
 extension CommandContext {
-    /// Where a password is to come from; nil when nobody said.
+    /// The source of a password; nil if the user named none.
     func passwordSource(_ purpose: PasswordPurpose, _ invocation: Invocation) -> PasswordSource? {
         if let path = invocation[purpose.flags.file] { return .file(path) }
         if let command = invocation[purpose.flags.command] { return .command(command) }
@@ -96,7 +96,7 @@ extension CommandContext {
         }
     }
 
-    /// Reads a password; nil when it is empty.
+    /// Reads a password; nil if it is empty.
     private func read(_ source: PasswordSource) throws -> SecretBytes? {
         do {
             return try source.read(stop: stop)
@@ -106,7 +106,7 @@ extension CommandContext {
         }
     }
 
-    /// The password of a repository that is there.
+    /// Returns the password of an existing repository.
     func password(
         _ purpose: PasswordPurpose, of location: StoreLocation, _ invocation: Invocation
     ) throws -> SecretBytes {
@@ -129,7 +129,7 @@ extension CommandContext {
         return password
     }
 
-    /// A new password. A person types it twice.
+    /// Returns a new password. A person must type it twice.
     func newPassword(_ purpose: PasswordPurpose, _ invocation: Invocation) throws -> SecretBytes {
         if let source = passwordSource(purpose, invocation) {
             guard let password = try read(source) else {

@@ -1,11 +1,12 @@
-// RepositoryAccess+Absent: what to say where there is no repository, by what is in its place and what was there before.
+// RepositoryAccess+Absent: explains why there is no repository at a place, from what is there and what was there
+// before.
 
 import BakFormat
 import BakPosix
 import BakRepository
 
 extension RepositoryAccess {
-    /// What a failure to open a store means; nil where nothing more is known than that it is not there.
+    /// Explains a failure to open a repository; nil if nothing more is known about it.
     static func failure(
         _ error: any Error, at location: RepositoryLocation, _ context: CommandContext
     ) -> (any Error)? {
@@ -20,16 +21,16 @@ extension RepositoryAccess {
                     + "\(entry.id.prefix(8)) was here; \(needsConfig)")
         case .noRepository:
             if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
-            // The default repository is made where there is none.
+            // No further explanation for a missing default repository, because it can be made.
             return location.isDefault ? nil : context.absence(of: location) ?? unfit(location)
         default: return nil
         }
     }
 
-    /// What is lost with the configuration.
+    /// Says that nothing works without the configuration.
     private static let needsConfig = "nothing can be read without that file, so put back a copy of it"
 
-    /// Something that is no file in the place of the configuration.
+    /// The failure if something other than a file has the configuration's name.
     private static func inTheWay(of location: RepositoryLocation) -> CommandFailure? {
         let scheme = StoreSchemes.scheme(of: location.place)
         return scheme.obstruction(of: ObjectNames.config, at: location.place).map { found in
@@ -39,7 +40,7 @@ extension RepositoryAccess {
         }
     }
 
-    /// A repository without its configuration.
+    /// The failure if only the configuration is missing.
     private static func lackingConfig(_ location: RepositoryLocation) -> CommandFailure? {
         guard let folder = location.folder,
             [ObjectNames.snapshots, "packs"].allSatisfy({ Machine.isFolder("\(folder)/\($0)") == true })
@@ -50,7 +51,7 @@ extension RepositoryAccess {
                 + needsConfig)
     }
 
-    /// A folder that holds something else, or a file, neither of which can become a repository.
+    /// The failure if the place is a file, or a folder with other content. Neither can become a repository.
     private static func unfit(_ location: RepositoryLocation) -> CommandFailure? {
         let reason: String
         if location.isOtherThanFolder {

@@ -1,21 +1,20 @@
-// RepositoryAccess+Around: keeps other things out of the folders of repositories, of this one and of any other.
+// RepositoryAccess+Around: keeps other files out of the folders of all repositories.
 
 import BakFormat
 import BakPosix
 import BakRepository
 
 extension RepositoryAccess {
-    /// Whether a folder is that of a repository, of which nothing but its configuration need be whole.
+    /// True if the folder is a repository's. Only the configuration needs to be intact.
     @Sendable static func isRepository(_ folder: String) -> Bool {
-        // Most folders are looked at no further.
+        // This cheap look settles most folders.
         guard Machine.isThere(Array("\(folder)/\(ObjectNames.config)".utf8)),
             let store = try? StoreSchemes.open(.folder(folder))
         else { return false }
         return (try? Repository.identity(of: store)) != nil
     }
 
-    /// Throws if what is to be made at `path` would be a repository's folder or lie in one: what is in that belongs to
-    /// it.
+    /// Throws if `path` is a repository's folder or lies in one. A repository owns everything in its folder.
     static func expectNone(around path: String) throws {
         var next = Machine.realPath(Machine.nearestFolder(path))
         while let place = next {

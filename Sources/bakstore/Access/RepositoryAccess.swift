@@ -1,4 +1,4 @@
-// RepositoryAccess: from what a user says to an open repository, in one place for all commands.
+// RepositoryAccess: finds, opens and makes the repository that the user means, for all commands.
 
 import BakFormat
 import BakCodec
@@ -17,20 +17,20 @@ extension RepositoryLocation {
 struct RepositoryAccess {
     /// The repository.
     let repository: Repository
-    /// Where it lies.
+    /// The place of the repository.
     let location: RepositoryLocation
 
-    /// What to do when the default repository is wanted and not there yet.
+    /// What to do if the default repository does not exist yet.
     enum Fallback {
         case fail
-        /// Make it, and say so.
+        /// Make it and say so.
         case create
-        /// Take an empty one that is not there, and say so.
+        /// Use an empty repository that forgets, and say so.
         case imagine
     }
 
-    /// Opens the repository that the invocation or the environment names, or the default one. With `writesNothing` its
-    /// cache on this machine stays as it is, too.
+    /// Opens the repository that the invocation or the environment names, or the default one. If `writesNothing`, its
+    /// cache on this machine stays unchanged, too.
     static func open(
         _ invocation: Invocation, context: CommandContext, withoutDefault fallback: Fallback = .fail,
         writesNothing: Bool = false
@@ -41,7 +41,7 @@ struct RepositoryAccess {
                 location, .repository, invocation, context, writesNothing: writesNothing)
         } catch RepositoryError.noRepository where location.isDefault && fallback != .fail {
             if let absence = context.absence(of: location) { throw absence }
-            // Who gives a password does not mean to store everything in the clear.
+            // A user who gives a password does not expect an unencrypted repository.
             guard context.passwordSource(.repository, invocation) == nil else {
                 throw CommandFailure(
                     code: .noRepository,
@@ -85,14 +85,14 @@ struct RepositoryAccess {
         }
     }
 
-    /// Which repository the user means.
+    /// Finds the place of the repository that the user means.
     static func locate(_ invocation: Invocation, context: CommandContext) throws -> RepositoryLocation {
         try context.environment.repository(for: invocation) { path in
             try? SmallFile.read(path: path, limit: 64 << 10)
         }
     }
 
-    /// The repository's folder, which no backup stores and of which nothing is safe to delete.
+    /// The repository's folder. No backup stores it, and nothing in it is safe to delete.
     var ownFolder: OwnFolder? {
         location.folder.flatMap { Machine.realPath(Array($0.utf8)) }.map {
             OwnFolder(path: Array($0.dropFirst()), stat: Machine.status($0)) { [store = repository.store] in
@@ -101,11 +101,11 @@ struct RepositoryAccess {
         }
     }
 
-    /// Removes what crashed runs left unpublished in the repository's folder. That it cannot be removed, as from
-    /// a read-only store, is for the run itself to find out.
+    /// Removes unpublished files that crashed runs left in the repository's folder. It ignores failures, as on a
+    /// read-only store, because the run itself will report them.
     func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
 
-    /// The store at a location.
+    /// Opens the store at a location.
     static func store(_ location: RepositoryLocation) throws -> any ObjectStore {
         do {
             return try StoreSchemes.open(location.place)
@@ -121,7 +121,7 @@ struct RepositoryAccess {
     ) throws -> RepositoryAccess {
         do {
             let (store, id, method) = try recognizedStore(location, context)
-            // Before anything is changed: what only reads may still get at what it needs.
+            // Check before anything is changed. A command that only reads may still find the objects that it needs.
             if purpose == .repository, !invocation.command.spec.onlyReads {
                 try store.expectFolders(ObjectNames.folders)
             }
@@ -129,7 +129,7 @@ struct RepositoryAccess {
             if isEncrypted {
                 Machine.forbidCoreDumps()
             } else if context.passwordSource(purpose, invocation) != nil {
-                // It may be another one that somebody has put in the place of an encrypted one.
+                // An attacker may have put this repository in the place of an encrypted one.
                 throw RepositoryError.notEncrypted(location: location.place)
             }
             let repository = try Repository.open(
@@ -158,8 +158,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// The store at a location, its repository's id and how it is sealed; throws what is to be said if there is none in
-    /// it, or another program's.
+    /// Opens the store at a location, and returns it with its repository's id and seal method. If there is no
+    /// repository, or another program's, throws an error that explains it to the user.
     static func recognizedStore(
         _ location: RepositoryLocation, _ context: CommandContext
     ) throws -> (store: any ObjectStore, id: ID128, method: SealMethod) {
@@ -172,8 +172,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// Makes a repository in a new or empty folder, or one where this was begun before. `isSure` says that the user
-    /// knows that a repository was there.
+    /// Makes a repository in a new or empty folder, or completes one whose making was interrupted. `isSure` is true if
+    /// the user knows that another repository may have been there.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
         isSure: Bool = false, isShared: Bool = false
@@ -183,7 +183,7 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location) is no folder; name a new or empty one")
         }
-        // A folder with something else in it would have that in its way, and hide the repository from its owner.
+        // Other files in the folder would get in the repository's way, and hide it from its owner.
         let scheme = StoreSchemes.scheme(of: location.place)
         if scheme.canBegin(location.place) == false {
             if (try? scheme.open(location.place).size(of: ObjectNames.config)) != nil {
@@ -209,7 +209,7 @@ struct RepositoryAccess {
         return repository
     }
 
-    /// Throws unless a new repository hides none that was there, or the user says that it may.
+    /// Throws if a new repository would hide one that was there, unless the user agrees.
     private static func expectNothingHidden(_ folder: String, _ context: CommandContext) throws {
         let known = KnownRepositories(folder: context.environment.stateFolder)
         let here = known.entry(at: folder).flatMap {
@@ -231,11 +231,12 @@ struct RepositoryAccess {
         }
     }
 
-    /// A cache that has not been used for so long is removed.
+    /// The sweep removes caches that were not used for this long.
     private static let unusedCacheSeconds: Int64 = 180 * 24 * 3600
 
-    /// The index table lies in the user's cache folder. When there is none, it lies beside the store's objects, unless
-    /// they are encrypted: there it would show what they hide, and could be changed by whoever has the store.
+    /// Opens the cache, which holds the index table, in the user's cache folder. If there is no such folder, the cache
+    /// lies beside the store's objects, unless they are encrypted: there it would reveal what they hide, and an
+    /// attacker with access to the store could change it.
     private static func cache(
         of id: ID128, _ location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
         isReadOnly: Bool = false
