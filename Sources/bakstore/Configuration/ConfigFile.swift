@@ -1,21 +1,21 @@
-// ConfigFile: the user's `config.toml`, from bytes to profiles.
+// ConfigFile: reads the user's `config.toml` into profiles.
 //
-// Always holds: the file is checked whole before anything of it is used, each value by the rule of the flag that it
-// stands for; what is not known in it is an error that names file and line.
+// Always holds: the whole file is checked before any of it is used. The rule of a flag checks the value of its key.
+// Anything unknown is an error that names file and line.
 
 import BakCore
 
-/// The configuration of a user.
+/// A user's configuration.
 struct ConfigFile {
     private let path: String
     private let home: [UInt8]?
-    /// In the file's order.
+    /// The profiles in the file's order.
     private(set) var profiles: [Profile] = []
 
-    /// The largest configuration that is read, in bytes.
+    /// The size of the largest allowed configuration, in bytes.
     static let sizeLimit = 1 << 20
 
-    /// Reads and checks the configuration's bytes. `home` takes the place of `~`.
+    /// Reads and checks the configuration's bytes. `home` replaces `~`.
     init(_ bytes: [UInt8], path: String, home: [UInt8]?) throws(UsageError) {
         self.path = path
         self.home = home
@@ -114,7 +114,7 @@ struct ConfigFile {
         return uses
     }
 
-    /// A path that means the same wherever the command is run.
+    /// Returns a path that means the same in every working folder.
     private func absolutePath(
         _ text: String, _ entry: TOMLEntry, _ rule: PlaceRule = .path
     ) throws(UsageError) -> [UInt8] {

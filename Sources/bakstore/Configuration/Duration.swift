@@ -1,19 +1,19 @@
-// Duration: stretches of time as people write them.
+// Duration: parses stretches of time as people write them.
 
-/// Text for stretches of time.
+/// The parser of stretches of time.
 enum Duration {
     private static let units: [(letter: Character, seconds: UInt64)] = [
         ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1),
     ]
 
-    /// The seconds of `45s`, `30m`, `2h`, `1d`, `1h30m`: each unit at most once, the larger first. Nil for anything
-    /// else, and for no time at all.
+    /// The seconds of `45s`, `30m`, `2h`, `1d` or `1h30m`: each unit at most once, larger units first. Nil for anything
+    /// else, and for zero.
     static func parse(_ text: String) -> UInt64? {
         var rest = text[...]
         var total: UInt64 = 0
         for unit in units where !rest.isEmpty {
             let digits = rest.prefix { $0.isASCII && $0.isNumber }
-            // Nine digits of days are beyond any use, and their seconds fit.
+            // Nine digits of days exceed any use, and their seconds fit into 64 bits.
             guard digits.count <= 9, let number = UInt64(digits) else { return nil }
             guard rest.dropFirst(digits.count).first == unit.letter else { continue }
             total += number * unit.seconds

@@ -1,6 +1,5 @@
-// Environment: what the environment's variables say, read and checked once. A value that cannot be used is an
-// error and never silently a default. The end of a line is no part of a value, as in files: `.env` files of Windows
-// leave it there.
+// Environment: reads and checks the environment variables once. An unusable value is an error, never silently a
+// default. As in files, the end of a line is not part of a value: `.env` files from Windows leave it there.
 
 import BakChunking
 import BakCodec
@@ -13,19 +12,19 @@ struct Environment: Sendable, Equatable {
     var repository: [UInt8]?
     /// `BAKSTORE_REPOSITORY_FILE`: a file whose first line is the repository.
     var repositoryFile: [UInt8]?
-    /// `BAKSTORE_CACHE_DIR`, or this user's cache folder.
+    /// `BAKSTORE_CACHE_DIR`, or else this user's cache folder.
     var cacheFolder: [UInt8]?
-    /// Whether it was `BAKSTORE_CACHE_DIR`.
+    /// True if `cacheFolder` comes from `BAKSTORE_CACHE_DIR`.
     var isCacheFolderNamed = false
     /// `BAKSTORE_DEVICE`.
     var device: String?
-    /// `BAKSTORE_PROGRESS_FPS`: how often a live line is drawn, at most, in a second.
+    /// `BAKSTORE_PROGRESS_FPS`: how often a second the live line is drawn at most.
     var progressFPS = 10.0
-    /// Where this machine remembers what was used on it; nil when the user has no home.
+    /// The folder in which this machine remembers repositories; nil if the user has no home.
     var stateFolder: [UInt8]?
-    /// The repository of those who name none; nil when the user has no home.
+    /// The default repository; nil if the user has no home.
     var defaultRepository: [UInt8]?
-    /// The file with the user's profiles; nil when the user has no home.
+    /// The file with the user's profiles; nil if the user has no home.
     var configFile: [UInt8]?
     /// `BAKSTORE_PASSWORD`, `BAKSTORE_PASSWORD_FILE` or `BAKSTORE_PASSWORD_COMMAND`.
     var password: PasswordSource?
@@ -34,7 +33,7 @@ struct Environment: Sendable, Equatable {
     /// `HOME`, if it is an absolute path.
     var home: [UInt8]?
 
-    /// Reads the variables that `variable` knows.
+    /// Reads the variables. `variable` returns the value of one; nil if it is not set.
     init(_ variable: (String) -> [UInt8]?) throws(UsageError) {
         func value(_ name: String) throws(UsageError) -> [UInt8]? {
             let value = variable(name).map(Self.withoutLineEnd)
@@ -89,7 +88,7 @@ struct Environment: Sendable, Equatable {
         home = variable("HOME").flatMap { $0.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
-    /// A value without the end of a line behind it.
+    /// A value without the end of a line at its end.
     private static func withoutLineEnd(_ value: [UInt8]) -> [UInt8] {
         var value = value
         if value.last == UInt8(ascii: "\n") { value.removeLast() }
@@ -97,8 +96,8 @@ struct Environment: Sendable, Equatable {
         return value
     }
 
-    /// Whether `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set, names a locale without UTF-8. Where none is set
-    /// nobody has chosen.
+    /// True if the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set names a locale without UTF-8. False if none is
+    /// set, because then the user has chosen no locale.
     static func isASCII(_ variable: (String) -> [UInt8]?) -> Bool {
         for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
             guard let value = variable(name), !value.isEmpty else { continue }
@@ -109,7 +108,7 @@ struct Environment: Sendable, Equatable {
         return false
     }
 
-    /// A file or folder of this machine, or a repository; `origin` says where it was written.
+    /// Reads the path of a file or folder of this machine. `origin` names the place where it was written, for messages.
     static func place(
         _ text: [UInt8], _ origin: String, _ rule: PlaceRule = .path
     ) throws(UsageError) -> [UInt8] {
@@ -119,7 +118,8 @@ struct Environment: Sendable, Equatable {
         return rule.meaning(of: text)
     }
 
-    /// What has to be text, as another path or command would be meant by what is made of it.
+    /// Returns the bytes as text. Throws if they are not valid text, because replaced bytes would name another path or
+    /// command.
     private static func text(_ bytes: [UInt8], _ origin: String) throws(UsageError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw UsageError("\(origin) '\(Formatting.name(bytes))': \(PlaceName.notText)")
@@ -127,7 +127,7 @@ struct Environment: Sendable, Equatable {
         return text
     }
 
-    /// Where a password is to come from.
+    /// The source of a password; nil if no variable names one.
     private static func password(
         _ name: String, _ value: (String) throws(UsageError) -> [UInt8]?
     ) throws(UsageError) -> PasswordSource? {
@@ -145,8 +145,8 @@ struct Environment: Sendable, Equatable {
         return sources.first
     }
 
-    /// The `bakstore` folder of an XDG base folder. A relative one does not count, says its specification; but who has
-    /// set one does not expect that everything goes elsewhere.
+    /// The `bakstore` folder in an XDG base folder. Its specification says to ignore a relative base folder. This
+    /// throws instead, because everything would silently go elsewhere.
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
     ) throws(UsageError) -> [UInt8]? {
@@ -167,9 +167,10 @@ struct Environment: Sendable, Equatable {
         return Array("\(home)/\(beneathHome)/bakstore".utf8)
     }
 
-    /// Which repository a command works on, in this order: `--repo` or the profile's, the environment, the default one.
+    /// The repository that a command works on: that of `--repo` or the profile, else the environment's, else the
+    /// default one.
     ///
-    /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names; nil when it cannot.
+    /// - Parameter readFile: reads the file that `BAKSTORE_REPOSITORY_FILE` names; nil if it cannot be read.
     func repository(
         for invocation: Invocation, readFile: ([UInt8]) -> [UInt8]?
     ) throws(UsageError) -> RepositoryLocation {

@@ -1,6 +1,6 @@
-// EnvironmentTable: which variables of the environment count. `Environment` reads them.
+// EnvironmentTable: lists the environment variables that the program reads. `Environment` reads them.
 
-/// A variable of the environment.
+/// An environment variable.
 struct EnvironmentVariable: Sendable {
     var name: String
     /// One line for people.
@@ -8,7 +8,7 @@ struct EnvironmentVariable: Sendable {
 }
 
 extension Environment {
-    /// Every variable that counts, the program's own first.
+    /// Every variable that the program reads, its own first.
     static let variables: [EnvironmentVariable] = [
         ("BAKSTORE_REPOSITORY", "the repository, when --repo is not given"),
         (

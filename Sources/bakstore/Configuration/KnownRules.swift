@@ -1,8 +1,8 @@
-// KnownRules: every set of rules that this machine knows of for a repository, and how long its snapshots stay by them.
+// KnownRules: collects every set of rules that this machine knows for a repository, and how long its snapshots stay.
 //
-// Always holds: a snapshot is said to stay for good only if each set that decides about it keeps it for good. What is
-// given on the command line joins the rules of its profile, as in `forget`; other profiles decide by their own. Where
-// it is not known whether a set decides about a snapshot, it does.
+// Always holds: a snapshot counts as kept for good only if each set that decides about it keeps it for good. Rules on
+// the command line join the rules of its profile, as in `forget`; other profiles decide by their own. If it is unknown
+// whether a set decides about a snapshot, the set counts.
 
 import BakCore
 import BakFormat
@@ -14,11 +14,11 @@ import BakStorage
 struct KnownRules {
     /// How long each complete snapshot stays.
     private(set) var staying: [ID128: Staying] = [:]
-    /// Whose rules there are, such as `profile 'phone'`.
+    /// The origin of each set of rules, such as `profile 'phone'`.
     private(set) var origins: [String] = []
-    /// Snapshots that cannot be read, so that nothing is known to be in them.
+    /// Snapshots that cannot be read, so their content is unknown.
     private(set) var unreadable: [UnreadableSnapshot] = []
-    /// Why the profiles are not known, when they cannot be read.
+    /// Why the profiles cannot be read; nil if they can.
     private(set) var complaint: String?
 
     init(_ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext) throws {
@@ -51,13 +51,13 @@ struct KnownRules {
         }
     }
 
-    /// The other profiles that have rules for this repository, as the words of a prune with each.
+    /// The other profiles that have rules for this repository, each as the invocation of a prune with it.
     private static func otherProfiles(
         _ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext
     ) throws(UsageError) -> [(origin: String, words: Invocation)] {
         let known = KnownRepositories(folder: context.environment.stateFolder)
         return try context.profiles().filter { $0.name != invocation.profile?.name }.compactMap { profile in
-            // One that names no repository can be used with any.
+            // A profile that names no repository may be used with any.
             if let place = profile.repository.flatMap(StoreSchemes.location),
                 !mayBe(access, place, known)
             {
@@ -68,8 +68,8 @@ struct KnownRules {
         }
     }
 
-    /// False if `place` is that of another repository. There may be several ways to one folder, such as a bind mount,
-    /// and its disk may not be there now: the id decides, of what is there or was when it was last used.
+    /// False if `path` names another repository. One folder may have several paths, such as a bind mount, and its disk
+    /// may be away. So the id decides: that of the repository at the path, or that of the one last used there.
     private static func mayBe(
         _ access: RepositoryAccess, _ place: StoreLocation, _ known: KnownRepositories
     ) -> Bool {
@@ -77,12 +77,12 @@ struct KnownRules {
         if let store = try? StoreSchemes.open(place), let there = try? Repository.identity(of: store).id {
             return there == id
         }
-        // One that was never used from here, and is not there, is still to be made.
+        // A missing repository that was never used from here has yet to be made, so it is another one.
         return place.folder.flatMap(known.entry(at:))?.id == id.description
     }
 }
 
 extension Invocation {
-    /// True if some of its rules come from its profile.
+    /// True if some of the rules come from the profile.
     fileprivate var takesRules: Bool { Flags.rules.contains(where: profileFlags.contains) }
 }

@@ -1,6 +1,5 @@
-// PatternReader: patterns as users write them, on the command line, in files and in profiles, to patterns for whole
-// paths. What a shell would have replaced, had there been no quotes, is replaced here: the home folder and `./`. What
-// can match nothing is told.
+// PatternReader: turns patterns from the command line, files and profiles into patterns for whole paths. It replaces
+// the home folder and `./`, since quotes keep a shell from doing so. It reports patterns that can match nothing.
 
 import BakCore
 import BakEngine
@@ -8,18 +7,18 @@ import BakPosix
 
 /// Reads the patterns of one command.
 struct PatternReader {
-    /// Takes the place of `~/` and `$HOME/`.
+    /// Replaces `~/` and `$HOME/`.
     let home: [UInt8]?
-    /// Takes the place of `./`; nil where patterns are no paths of this machine's.
+    /// Replaces `./`; nil if the patterns are not for paths of this machine.
     let folder: [UInt8]?
-    /// What the patterns choose from: absolute paths without the leading slash.
+    /// The paths that the patterns choose from: absolute, without the leading slash.
     let roots: [[UInt8]]
-    /// Told of each pattern that can match nothing, in one line.
+    /// Takes a remark of one line about each pattern that can match nothing.
     let remark: (String) -> Void
 
     private static let slash = UInt8(ascii: "/")
 
-    /// Compiles a pattern; `origin` says where it was written.
+    /// Compiles a pattern. `origin` names the place where it was written, for messages.
     ///
     /// Throws `PatternError` if it is malformed.
     func read(_ text: [UInt8], origin: String, ignoringCase: Bool = false) throws(PatternError) -> PathPattern
@@ -34,7 +33,7 @@ struct PatternReader {
         return pattern
     }
 
-    /// Compiles the patterns of a file; `name` is what messages call it.
+    /// Compiles the patterns of a file. Messages call the file `name`.
     func list(_ bytes: [UInt8], name: String) throws -> [PathPattern] {
         do {
             return try PathPattern.list(bytes, origin: name) { line, origin in
@@ -66,8 +65,8 @@ struct PatternReader {
         return text
     }
 
-    /// The same pattern for the folder that a symbolic link in it leads to: paths are backed up without links in them.
-    /// Nil where there is none.
+    /// The same pattern with a symbolic link in it resolved, because backed-up paths contain no links. Nil if it has no
+    /// link.
     private func realized(_ text: [UInt8]) -> [UInt8]? {
         let (sign, body) = Self.split(text)
         guard body.first == Self.slash else { return nil }
@@ -89,8 +88,7 @@ struct PatternReader {
         text.first == UInt8(ascii: "!") ? (text[..<1], text[1...]) : (text[..<0], text[...])
     }
 
-    /// A path as a pattern that matches it alone.
-    /// A printed path as a pattern that matches it alone.
+    /// A printed path as a pattern that matches only this path.
     static func literal(_ printed: String) -> String {
         printed.map { "*?[]".contains($0) ? "\\\($0)" : String($0) }.joined()
     }

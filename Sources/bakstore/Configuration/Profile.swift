@@ -1,6 +1,6 @@
-// Profile: what a user need not type. Each key but two is a flag without its dashes.
+// Profile: defaults that the user need not type. Each key except two is the name of a flag without its dashes.
 //
-// Always holds: a flag of the command line replaces the profile's value of that name.
+// Always holds: a flag on the command line replaces the profile's value of the same name.
 
 import BakStorage
 
@@ -9,23 +9,23 @@ struct Profile: Equatable, Sendable {
     var name: String
     /// The repository.
     var repository: [UInt8]?
-    /// What a backup without a PATH backs up.
+    /// The paths that a backup without a PATH backs up.
     var paths: [[UInt8]] = []
     /// Flags with their values.
     var uses: [FlagUse] = []
 
-    /// What a flag stands for by the profile.
+    /// The profile's value for a flag.
     subscript<Value>(_ flag: Flag<Value>) -> Value {
         flag.value(of: uses.filter { $0.flag == flag }.map(\.value))
     }
 }
 
-/// The keys that a profile knows.
+/// The keys that a profile may have.
 enum ProfileKey {
     static let repository = "repository"
     static let paths = "paths"
 
-    /// The flags that are keys, as the first command describes them that takes them from a profile.
+    /// The flags that are keys, each as described by the first command that takes it from a profile.
     static let flags: [AnyFlag] = {
         var flags: [AnyFlag] = []
         let all = CommandSpec.backup.profileFlags + Flags.ofProfiles
@@ -38,12 +38,12 @@ enum ProfileKey {
     /// Every key.
     static var all: [String] { [repository, paths] + flags.map(\.word) }
 
-    /// The flag of a key.
+    /// The flag that a key stands for.
     static func flag(_ key: String) -> AnyFlag? { flags.first { $0.word == key } }
 }
 
 extension Environment {
-    /// Every profile of this user; nil when there is no configuration.
+    /// Every profile of this user; nil if there is no configuration.
     func profiles(
         readFile: (_ path: String) throws(SourceError) -> [UInt8]
     ) throws(UsageError) -> [Profile]? {
@@ -59,9 +59,8 @@ extension Environment {
         return try ConfigFile(bytes, path: path, home: home).profiles
     }
 
-    /// The profile that an invocation takes what it leaves open from; nil for none. That is the one that it names; or
-    /// `default`, if there is one and nobody has named a repository: who names another repository than the profile's
-    /// does not mean the rules that belong to that one.
+    /// The profile that completes an invocation; nil for none. It is the profile that the invocation names. If it names
+    /// none, it is `default`, unless the user names a repository: the profile's rules belong to its own repository.
     func profile(
         for invocation: Invocation, readFile: (_ path: String) throws(SourceError) -> [UInt8]
     ) throws(UsageError) -> Profile? {
@@ -88,7 +87,7 @@ extension Environment {
 }
 
 extension Invocation {
-    /// Takes what it leaves open from a profile.
+    /// Returns the invocation completed with a profile's values.
     func completed(by profile: Profile) -> Invocation {
         var result = self
         result.profile = profile

@@ -1,30 +1,30 @@
-// ProfileScope: which snapshots the rules of a profile decide about.
+// ProfileScope: finds the snapshots that a profile's rules decide about.
 //
-// Always holds: `takes` says yes only where it is certain, so that nothing else is removed; `reach` says no only where
-// it is, so that nothing is said to stay which another run removes: one of another host name, or one with the disks
-// that are away.
+// Always holds: `takes` is true only if it is certain, so that the rules remove no other snapshot. `reach` leaves a
+// snapshot out only if that is certain. Otherwise a snapshot could seem to stay although another run removes it: one
+// under another host name, or one with the missing disks connected.
 
 import BakCore
 import BakFormat
 import BakPosix
 import BakRepository
 
-/// What a profile backs up: snapshots of its device and exactly its paths.
+/// The snapshots that a profile makes: those of its device with exactly its paths.
 struct ProfileScope {
     private let device: String
     private let isDeviceNamed: Bool
     private let paths: Set<[UInt8]>
-    /// Of the paths, those that are there; nil if all are.
+    /// The paths that exist; nil if all do.
     private let found: [[UInt8]]?
 
-    /// Nil when no rule comes from a profile, or from one without paths, whose rules are for all snapshots.
+    /// Nil if no rule comes from a profile, or if the profile has no paths: then its rules are for all snapshots.
     init?(_ invocation: Invocation, _ context: CommandContext) throws {
         guard let profile = invocation.profile, !profile.paths.isEmpty,
             Flags.rules.contains(where: invocation.profileFlags.contains)
         else { return nil }
         device = profile[.device] ?? context.environment.device ?? Machine.hostName
         isDeviceNamed = profile[.device] != nil
-        // As a backup records them, also while their disk is not there.
+        // Resolve the paths as a backup records them, even while their disk is away.
         let tree = try FileTree(roots: profile.paths)
         paths = Set(Self.outermost(tree.places + tree.missing.map(\.path)))
         found = tree.missing.isEmpty ? nil : Self.outermost(tree.places)
@@ -41,9 +41,9 @@ struct ProfileScope {
 
     func takes(_ record: CommitRecord) -> Bool { record.device == device && Set(record.paths) == paths }
 
-    /// The snapshots that the rules may decide about, in parts of which each would be decided about for itself: any
-    /// device's where the profile names none. Where some paths are not there and no snapshot is of just these, a link
-    /// on the disk that is away may lead from them to where the snapshots were made.
+    /// The snapshots that the rules may decide about, in groups that are decided separately. If the profile names no
+    /// device, these are any device's. If some paths are missing and no snapshot has exactly the profile's paths, the
+    /// snapshots may have other paths: a link on the missing disk may lead there.
     func reach(among all: [CommitRecord]) -> [[CommitRecord]] {
         let possible = all.filter { !isDeviceNamed || $0.device == device }
         let exact = possible.filter { Set($0.paths) == paths }

@@ -1,6 +1,6 @@
-// TOML: the part of TOML 1.0 that a configuration of ours is written in: tables, and keys with strings, whole
-// numbers, booleans or arrays of strings. What else TOML has is refused by name, with the line, and so is what is
-// written twice; nothing is skipped over.
+// TOML: reads the part of TOML 1.0 that the configuration uses: tables, and keys with strings, whole numbers, booleans
+// or arrays of strings. It refuses everything else that TOML has, and anything written twice, with a message that names
+// it and the line. It skips nothing silently.
 
 /// A value.
 enum TOMLValue: Equatable, Sendable {
@@ -17,27 +17,27 @@ struct TOMLEntry: Equatable, Sendable {
     var line: Int
 }
 
-/// A table; the first of a file has no name and holds what stands before the first header.
+/// A table. The first table of a file has no name and holds the keys before the first header.
 struct TOMLTable: Equatable, Sendable {
-    /// The parts between the dots of its header.
+    /// The parts of its header between the dots.
     var name: [String]
     var line: Int
     var entries: [TOMLEntry] = []
 }
 
-/// What cannot be read, and where.
+/// What is wrong, and in which line.
 struct TOMLError: Error, Equatable {
     var line: Int
     var message: String
 }
 
-/// Reads a file.
+/// Reads the text of a file.
 struct TOMLReader {
     private let scalars: [Unicode.Scalar]
     private var position = 0
     private var line = 1
 
-    /// The tables of a file, in its order.
+    /// Returns a file's tables in their order.
     static func read(_ text: String) throws(TOMLError) -> [TOMLTable] {
         var reader = TOMLReader(scalars: Array(text.unicodeScalars))
         return try reader.readTables()
@@ -185,7 +185,7 @@ struct TOMLReader {
         }
     }
 
-    /// `true`, `false` or a whole number.
+    /// Reads `true`, `false` or a whole number.
     private mutating func readWord() throws(TOMLError) -> TOMLValue {
         var word = ""
         while let scalar = next, !Self.isBlank(scalar), !"\n\r#,]".unicodeScalars.contains(scalar) {
@@ -230,7 +230,7 @@ struct TOMLReader {
         return strings
     }
 
-    /// `"..."` with escapes or `'...'` without.
+    /// Reads `"..."` with escapes, or `'...'` without.
     private mutating func readString() throws(TOMLError) -> String {
         let quote = scalars[position]
         position += 1
