@@ -1,7 +1,8 @@
-// ArgumentParser: from the words of a command line to an Invocation, by the command's specification alone.
+// ArgumentParser: turns the words of a command line into an Invocation. It uses only the command's specification.
 //
-// `--flag value` and `--flag=value`, `-n`, bundles `-vn`, values on short flags `-rX`, `-r X`, `-r=X`; `--` ends
-// the flags. Global flags may stand before the command. A lone `-` is an operand.
+// It accepts `--flag value` and `--flag=value`, short flags such as `-n` and bundles such as `-vn`, and values of short
+// flags as `-rX`, `-r X` and `-r=X`. `--` ends the flags. Global flags may come before the command. A lone `-` is an
+// operand.
 
 /// Reads one command line.
 struct ArgumentParser {
@@ -11,8 +12,8 @@ struct ArgumentParser {
     private var uses: [FlagUse] = []
     private var operands: [[UInt8]] = []
 
-    /// Parses the words after the program's name. `complete` may add to a command what the words left open, before
-    /// it is looked at as a whole.
+    /// Parses the words after the program's name. `complete` may add values that the words left open, before the parser
+    /// checks the command line as a whole.
     static func parse(
         _ words: [[UInt8]], complete: (Invocation) throws(UsageError) -> Invocation = { $0 }
     ) throws(UsageError) -> Invocation {
@@ -71,7 +72,7 @@ struct ArgumentParser {
             let letter = Character(UnicodeScalar(word[index]))
             index += 1
             guard let flag = flags.first(where: { $0.short == letter }) else {
-                // `-json` was meant as `--json`.
+                // A user who writes `-json` means `--json`.
                 let name = String(decoding: word.dropFirst(), as: UTF8.self)
                 throw unknownFlag("-" + (letter.isASCII ? String(letter) : name), name: name)
             }
@@ -89,7 +90,7 @@ struct ArgumentParser {
         }
     }
 
-    /// Notes a flag, taking its value from behind `=` or from the next word.
+    /// Records a flag. Its value is `attached`, or else the next word.
     private mutating func use(
         _ flag: AnyFlag, as spelling: String, attached: [UInt8]?
     ) throws(UsageError) {
@@ -104,7 +105,7 @@ struct ArgumentParser {
         var value = attached
         if value == nil, position < words.count {
             let next = words[position]
-            // The next word is a flag: its value was forgotten, more likely than it is meant so.
+            // If the next word is a flag, the user has most likely forgotten the value.
             if next.starts(with: "--".utf8),
                 flags.contains(where: { next.elementsEqual($0.spelling.utf8) })
             {
@@ -135,7 +136,7 @@ struct ArgumentParser {
                 throw UsageError("no command given", command: .help)
             }
             let subject = command.map { [Array($0.name.rawValue.utf8)] } ?? []
-            // `help` itself may name its subject: `bakstore help backup --help`.
+            // `help` may name its subject itself: `bakstore help backup --help`.
             let operands = command?.name == .help && !operands.isEmpty ? operands : subject
             return Invocation(command: .help, uses: uses, operands: operands)
         }
@@ -146,7 +147,7 @@ struct ArgumentParser {
         return whole
     }
 
-    /// What concerns the command line as a whole.
+    /// Checks the command line as a whole.
     private func check(_ invocation: Invocation, _ command: CommandSpec) throws(UsageError) {
         for flag in command.requiredFlags where !invocation.has(flag) {
             throw error(

@@ -1,7 +1,7 @@
-// BashCompletion: what completes the words of a command line in bash.
+// BashCompletion: makes the script that completes command lines in bash.
 //
-// Always holds: nothing but bash is needed; what is in a repository is asked for with `bakstore generate words`, which
-// asks nobody for a password.
+// Always holds: the script needs only bash. It asks `bakstore generate words` for words from a repository, which never
+// asks for a password.
 
 /// A script for bash, made from the commands' specifications.
 enum BashCompletion {
@@ -79,7 +79,7 @@ enum BashCompletion {
             """
     }
 
-    /// What completes the value of a flag.
+    /// The cases that complete the values of flags.
     private static var values: String {
         ShellWords.valuedFlags.map { flag in
             let names = ShellWords.spellings(flag).joined(separator: "|")
@@ -116,7 +116,7 @@ enum BashCompletion {
         }.joined(separator: "\n")
     }
 
-    /// The call that completes a word.
+    /// The call that completes a word; empty if nothing does.
     private static func action(_ completion: Completion) -> String {
         switch completion {
         case .nothing: ""

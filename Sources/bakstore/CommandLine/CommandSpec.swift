@@ -1,5 +1,5 @@
-// CommandSpec: what a command is: its names, operands, flags, exit codes and examples, and the code that runs it.
-// Parsing, help, suggestions, completions, the man page and the reference are all made from it. Each stands beside its
+// CommandSpec: describes a command: its names, operands, flags, exit codes and examples, and the code that runs it.
+// Parsing, help, suggestions, completions, the man page and the reference are all made from it. Each spec is beside its
 // command's code, in `Commands/Command+<Name>.swift`.
 
 /// One command.
@@ -10,35 +10,35 @@ struct CommandSpec: Sendable {
     var aliases: [String] = []
     /// One line that says what it does.
     var summary: String
-    /// What it takes besides flags; nil where only its subcommands do.
+    /// Its operands; nil if only its subcommands take any.
     var operand: Operand?
-    /// Its subcommands: words that may come first, each with operands of its own.
+    /// Its subcommands: words that may come first among the operands, each with operands of its own.
     var subcommands: [Subcommand] = []
     /// Its own flags, beside the global ones.
     var flags: [AnyFlag] = []
-    /// Flags, each with those that contradict it.
+    /// Flags, each with the flags that contradict it.
     var conflicts: [(flag: AnyFlag, others: [AnyFlag])] = []
-    /// Its flags that a profile may set. In other commands the same flag may choose among snapshots, which is never
-    /// done unasked.
+    /// Its flags that a profile may set. Each command has its own list, because in another command the same flag may
+    /// choose among snapshots, and a profile must never do that.
     var profileFlags: [AnyFlag] = []
-    /// True if flags choose among the snapshots that it may be given the names of.
+    /// True if flags choose among snapshots as an alternative to naming them.
     var choosesSnapshots = false
-    /// True if it changes nothing in the repository that it opens, nor has to say what could not be changed.
+    /// True if the command changes nothing in the repository, and need not report changes that are impossible.
     var onlyReads = false
-    /// False for a command that speaks of the program itself, and needs neither repository nor profile.
+    /// False if the command is about the program itself, and needs neither repository nor profile.
     var usesRepository = true
-    /// What its exit codes mean beyond `ExitCode.meaning`.
+    /// The meanings of its exit codes beyond `ExitCode.meaning`.
     var exitCodes: [(code: ExitCode, meaning: String)] = []
-    /// What a reader should know beyond the flags.
+    /// Text for the reader of its help, beyond the flags.
     var notes = ""
-    /// Command lines to copy, and what each does; at least one.
+    /// Command lines to copy, each with its meaning; at least one.
     var examples: [(line: String, meaning: String)]
-    /// What is wrong with a command line as a whole; nil when nothing is.
+    /// Says what is wrong with a command line as a whole; nil if nothing is.
     var complaint: @Sendable (_ invocation: Invocation) -> String? = { _ in nil }
-    /// Does its work.
+    /// Runs the command.
     var run: @Sendable (_ invocation: Invocation, _ context: CommandContext) throws -> ExitCode
 
-    /// Every flag that it understands.
+    /// Every flag that it takes.
     var allFlags: [AnyFlag] { flags + Flags.global }
     /// Flags without which it cannot run.
     var requiredFlags: [AnyFlag] { flags.filter(\.isRequired) }
@@ -52,7 +52,7 @@ struct CommandSpec: Sendable {
         ([operand?.usage].compactMap(\.self) + subcommands.map(\.usage)).joined(separator: " | ")
     }
 
-    /// How many operands it takes, a subcommand being one of them.
+    /// How many operands it takes. A subcommand counts as one.
     var operandCount: ClosedRange<Int> {
         let counts =
             [operand?.count].compactMap(\.self)
@@ -63,31 +63,31 @@ struct CommandSpec: Sendable {
         return (counts.map(\.lowerBound).min() ?? 0)...(counts.map(\.upperBound).max() ?? 0)
     }
 
-    /// The subcommand of that name.
+    /// The subcommand with that name.
     func subcommand(_ word: [UInt8]) -> Subcommand? {
         subcommands.first { word.elementsEqual($0.name.utf8) }
     }
 }
 
-/// A word that may come first behind a command.
+/// A word that may come first after a command.
 struct Subcommand: Sendable {
     var name: String
     /// One line that says what it does.
     var summary: String
-    /// What comes behind it; nil for nothing.
+    /// Its operands; nil if it takes none.
     var operand: Operand?
 
     /// The word and its operands as the usage line shows them.
     var usage: String { name + (operand.map { " " + $0.usage } ?? "") }
 }
 
-/// What a command takes besides flags.
+/// The operands of a command.
 struct Operand: Sendable {
-    /// What the usage line shows, such as `[SNAPSHOT...]`.
+    /// Their form in the usage line, such as `[SNAPSHOT...]`.
     var usage: String
-    /// How many there may be.
+    /// The possible numbers of operands.
     var count: ClosedRange<Int>
-    /// What a shell may complete each with.
+    /// The words that a shell may complete each with.
     var completion: Completion
 
     init(_ usage: String, _ completion: Completion, _ count: ClosedRange<Int>) {
@@ -95,18 +95,18 @@ struct Operand: Sendable {
     }
 }
 
-/// What a shell may complete a word with.
+/// The words that a shell may complete a word with.
 enum Completion: Sendable, Equatable {
     case nothing
     /// A file or folder of this machine.
     case file
     case folder
-    /// A program, and what it takes.
+    /// A program and its arguments.
     case program
     /// One of these.
     case words([String])
     /// The name of a command.
     case command
-    /// What `bakstore generate words KIND` prints: what is in the repository, or in the configuration.
+    /// The words that `bakstore generate words KIND` prints, from the repository or the configuration.
     case repository(RepositoryWords)
 }

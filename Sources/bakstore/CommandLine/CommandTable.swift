@@ -1,13 +1,13 @@
-// CommandTable: which commands there are. What each of them is stands beside its code.
+// CommandTable: lists the commands. Each command's spec is beside its code.
 
-/// The commands by their main spelling, in the order of help.
+/// The commands by their main spelling, in help's order.
 enum CommandName: String, CaseIterable, Sendable {
     case initialize = "init"
     case backup, snapshots, ls, restore, cat, copy, stats, benchmark, check, repair
     case safeToDelete = "safe-to-delete"
     case forget, prune, tag, archive, key, generate, version, help
 
-    /// What it is. Only that of the command that runs is built, unless help or a slip asks for more.
+    /// The command's description. Only the running command's is built, unless help or a mistyped word needs more.
     var spec: CommandSpec {
         switch self {
         case .initialize: .initialize
@@ -36,10 +36,10 @@ enum CommandName: String, CaseIterable, Sendable {
 
 /// All commands.
 enum CommandTable {
-    /// In the order of help.
+    /// The commands in help's order.
     static var commands: [CommandSpec] { CommandName.allCases.map(\.spec) }
 
-    /// The command of that spelling or alias.
+    /// The command with that spelling or alias.
     static func find(_ spelling: String) -> CommandSpec? {
         CommandName(rawValue: spelling)?.spec ?? commands.first { $0.aliases.contains(spelling) }
     }

@@ -1,4 +1,4 @@
-// Commands: from a command line to an exit code. Each command's work is in `Command+<Name>.swift`.
+// Commands: runs a command line and returns the exit code. Each command's work is in `Command+<Name>.swift`.
 
 import BakCore
 import BakPosix
@@ -7,11 +7,11 @@ import BakStorage
 /// The version of this program.
 let programVersion = "0.1.0"
 
-/// The program and its version, as records in a repository have it.
+/// The program and its version, as a repository's records name them.
 let programName = "bakstore \(programVersion)"
 
 enum Commands {
-    /// Runs the command that was asked for.
+    /// Runs the command that the user asked for.
     static func run(_ invocation: Invocation, context: CommandContext) throws -> ExitCode {
         let spec = invocation.command.spec
         let repositories = !spec.usesRepository ? 0 : invocation.has(.fromRepo) ? 2 : 1
@@ -21,7 +21,7 @@ enum Commands {
         return try spec.run(invocation, context)
     }
 
-    /// The whole program: parses, runs, and reports what failed.
+    /// The whole program: parses the words, runs the command, and reports failures.
     static func main(
         _ words: [[UInt8]], terminal: any Console, clock: any TimeSource,
         variable: (String) -> [UInt8]?, localOffset: @escaping @Sendable (Timestamp) -> Int,
@@ -47,7 +47,7 @@ enum Commands {
             do throws(OutputError) {
                 try terminal.flushOutput()
             } catch {
-                // The exit code tells what was done, whether or not somebody stayed to read about it.
+                // If the reader has closed the output, the exit code still tells what was done.
                 if error != .closed { throw error }
             }
             return code
@@ -55,7 +55,7 @@ enum Commands {
             return .done
         } catch {
             let report = ErrorReport(error, suggestions)
-            // The flag is looked for among the words, because they may be what could not be parsed.
+            // Search the words for the flag, because parsing them may have failed.
             let asJSON = words.prefix { !$0.elementsEqual("--".utf8) }.contains(Array("--json".utf8))
             let terminal: any Console =
                 isASCII ? ASCIIConsole(base: terminal, isJSON: asJSON) : terminal
@@ -75,7 +75,7 @@ extension CommandContext {
 }
 
 extension Environment {
-    /// Takes from the user's profile what an invocation leaves open.
+    /// Completes an invocation from the user's profile.
     func complete(_ invocation: Invocation) throws(UsageError) -> Invocation {
         let profile = try profile(for: invocation) { path throws(SourceError) in
             try SmallFile.readRegular(path: path, limit: ConfigFile.sizeLimit)

@@ -1,4 +1,4 @@
-// FishCompletion: what completes the words of a command line in fish.
+// FishCompletion: makes the script that completes command lines in fish.
 
 /// A script for fish, made from the commands' specifications.
 enum FishCompletion {
@@ -63,7 +63,7 @@ enum FishCompletion {
         return (words + ["-d \(quoted(flag.help))"]).joined(separator: " ")
     }
 
-    /// The words that say what completes something; none where nothing does.
+    /// The arguments of `complete` for a kind of word; none if nothing completes it.
     private static func action(_ completion: Completion) -> [String] {
         switch completion {
         case .nothing: []
@@ -76,7 +76,7 @@ enum FishCompletion {
         }
     }
 
-    /// Text in single quotes, as fish reads it.
+    /// Text in single quotes, escaped for fish.
     private static func quoted(_ text: String) -> String {
         "'" + text.map { "'\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "'"
     }

@@ -1,19 +1,19 @@
-// Flag: what a flag is called, what its value is and what it says of itself in help. Each is declared once, as a static
-// member of AnyFlag, in the file of the command that takes it, or beside those that several commands share.
+// Flag: the name, value and help of a flag. Each flag is declared once, as a static member of AnyFlag: in the file of
+// its command, or among the flags that several commands share.
 //
-// Always holds: a flag of one name means the same, and takes the same kind of value, in every command.
+// Always holds: a flag's name means the same and takes the same kind of value in every command.
 
-/// A flag, whatever its value is. Two are equal if they have one name.
+/// A flag with any type of value. Two flags are equal if they have the same name.
 class AnyFlag: Hashable, @unchecked Sendable {
     /// The long spelling without its dashes.
     let word: String
     /// The letter of the short spelling.
     let short: Character?
-    /// What its value is; nil for a switch.
+    /// The form of its value; nil for a switch.
     let value: ValueForm?
-    /// True if it may be given more than once.
+    /// True if the user may give it more than once.
     let isRepeatable: Bool
-    /// True if a command that takes it cannot run without it.
+    /// True if its command cannot run without it.
     let isRequired: Bool
     /// One line for people.
     let help: String
@@ -33,8 +33,8 @@ class AnyFlag: Hashable, @unchecked Sendable {
     func hash(into hasher: inout Hasher) { hasher.combine(word) }
 }
 
-/// A flag that stands for a `Value`: an optional where it may be left out, an array where it may be repeated, a `Bool`
-/// for a switch. `Invocation` reads it, such as `invocation[.target]`.
+/// A flag that gives a `Value`: an optional if it may be left out, an array if it may be repeated, a `Bool` for a
+/// switch. `Invocation` reads it, as in `invocation[.target]`.
 final class Flag<Value>: AnyFlag, @unchecked Sendable {
     private let fold: @Sendable (_ values: [[UInt8]]) -> Value
 
@@ -46,10 +46,10 @@ final class Flag<Value>: AnyFlag, @unchecked Sendable {
         super.init(word, short, value, isRepeatable: isRepeatable, isRequired: isRequired, help)
     }
 
-    /// What the uses of the flag on a command line stand for, each of whose values there was no complaint about.
+    /// Returns the value that all uses of the flag on a command line give together. Each use must be valid.
     func value(of uses: [[UInt8]]) -> Value { fold(uses) }
 
-    /// The same flag with other words about it, for a command in which it is needed or concerns something else.
+    /// The same flag with other help, for a command in which it is required or concerns something else.
     func described(_ help: String, isRequired: Bool = false) -> Flag<Value> {
         Flag(word, short, value, isRepeatable: isRepeatable, isRequired: isRequired, help, fold)
     }
@@ -63,7 +63,7 @@ extension Flag {
         self.init(word, short, kind.form, help) { $0.last.flatMap(kind.read) }
     }
 
-    /// A flag that stands for something also when it is left out.
+    /// A flag that has a default.
     convenience init(
         _ word: String, _ kind: ValueKind<Value>, short: Character? = nil,
         default standard: @escaping @autoclosure @Sendable () -> Value, help: String
@@ -87,14 +87,14 @@ extension Flag where Value == Bool {
 }
 
 extension Flag where Value == Int {
-    /// A switch that may be given several times, which counts.
+    /// A switch whose uses are counted.
     convenience init(counted word: String, _ short: Character? = nil, help: String) {
         self.init(word, short, nil, isRepeatable: true, help) { $0.count }
     }
 }
 
 extension Flag where Value == String {
-    /// A path without which the command cannot run.
+    /// A required path.
     convenience init(needed word: String, _ kind: ValueKind<String>, short: Character? = nil, help: String) {
         self.init(word, short, kind.form, isRequired: true, help) { $0.last.flatMap(kind.read) ?? "" }
     }

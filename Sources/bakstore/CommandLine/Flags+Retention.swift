@@ -1,10 +1,10 @@
-// Flags+Retention: the flags that say what is kept, and the values that they take.
+// Flags+Retention: the flags that say which snapshots to keep, and their values.
 
 import BakRepository
 
 /// A number of snapshots, or `unlimited`.
 enum KeepCount {
-    /// `Int.max` for `unlimited` and, as restic has it, for -1.
+    /// Parses a count. `unlimited` is `Int.max`, and so is -1, as in restic.
     @Sendable static func parse(_ text: String) -> Int? {
         if text == "unlimited" || text == "-1" { return .max }
         return Int(text).flatMap { $0 >= 0 ? $0 : nil }
@@ -17,7 +17,7 @@ extension SnapshotGrouping {
         ("tag", .tags),
     ]
 
-    /// Parses `device,paths`; `none` for one group of all.
+    /// Parses words such as `device,paths`. `none` means one group of all snapshots.
     @Sendable static func parse(_ text: String) -> SnapshotGrouping? {
         if text == "none" { return [] }
         var result: SnapshotGrouping = []
@@ -35,13 +35,13 @@ extension Flags {
         ("yearly", .yearly),
     ]
 
-    /// The rules that count.
+    /// The rules that keep a number of snapshots.
     static let counted: [(flag: Flag<Int?>, period: RetentionPeriod)] = periods.map { word, period in
         let what = period == .last ? "the last N snapshots" : "the newest snapshot of N \(period.units)"
         return (Flag<Int?>("keep-\(word)", .keepCount, help: "keep \(what); N may be unlimited"), period)
     }
 
-    /// The rules that look back so far.
+    /// The rules that keep snapshots within a span of time.
     static let within: [(flag: Flag<RetentionSpan?>, period: RetentionPeriod)] = periods.map { word, period in
         let span = ValueKind<RetentionSpan>.parsed(
             "DURATION", expected: "must be a time such as 1y6m, 2w, 7d or 12h", { RetentionSpan($0) })
@@ -53,10 +53,10 @@ extension Flags {
         return (Flag<RetentionSpan?>("keep-within" + (isWhole ? "" : "-\(word)"), span, help: help), period)
     }
 
-    /// The rules: flags any of which makes a policy.
+    /// All rules. Any of these flags makes a policy.
     static let rules: [AnyFlag] = joined(counted.map(\.flag), within.map(\.flag), [.keepTag])
 
-    /// What a policy is made of.
+    /// All flags of a policy.
     static let retention: [AnyFlag] = joined(
         rules, [.keepID, .skipDamaged, .groupBy], choosing,
         [
@@ -64,10 +64,10 @@ extension Flags {
             .yes.described("do not ask before something is lost that people may rely on"),
         ])
 
-    /// How a prune gives space back.
+    /// The flags that say how a prune frees space.
     static let pruning: [AnyFlag] = [.maxUnused, .maxRepackSize, .maxDuration, .alone]
 
-    /// Of all these, what a profile may set.
+    /// Those of the policy's flags that a profile may set.
     static let rulesOfProfiles: [AnyFlag] = joined(rules, [.groupBy])
 }
 

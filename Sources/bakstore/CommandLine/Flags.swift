@@ -1,28 +1,29 @@
-// Flags: those that every command takes, and those that several share. Whatever one command alone takes stands in its
-// file; what chooses among snapshots stands with `SnapshotFilter`, and the rules in `Flags+Retention`.
+// Flags: the flags that every command takes, and those that several commands share. A flag of only one command is in
+// that command's file. Flags that choose among snapshots are beside `SnapshotFilter`, and rules are in
+// `Flags+Retention`.
 
 import BakEngine
 
 /// Groups of flags.
 enum Flags {
-    /// Those of every command.
+    /// The flags of every command.
     static let global: [AnyFlag] = [
         .repo, .profile, .passwordFile, .passwordCommand, .verbose, .quiet, .json, .help, .version,
     ]
 
-    /// For the repository of --from-repo.
+    /// The flags for the password of the --from-repo repository.
     static let sourcePassword: [AnyFlag] = [.fromPasswordFile, .fromPasswordCommand]
 
-    /// Those that contradict each other in every command.
+    /// Flags that contradict each other in every command.
     static let conflicts: [(flag: AnyFlag, others: [AnyFlag])] = [
         (.quiet, [.verbose]), (.passwordFile, [.passwordCommand]),
         (.fromPasswordFile, [.fromPasswordCommand]), (.newPasswordFile, [.newPasswordCommand]),
     ]
 
-    /// The flags of several lists, one behind the other.
+    /// Joins several lists of flags.
     static func joined(_ lists: [AnyFlag]...) -> [AnyFlag] { lists.flatMap(\.self) }
 
-    /// Those of every command that a profile may set.
+    /// The flags of every command that a profile may set.
     static let ofProfiles: [AnyFlag] = [.passwordFile, .passwordCommand]
 }
 
@@ -46,7 +47,7 @@ extension AnyFlag {
 
 extension AnyFlag {
     static let dryRun = Flag<Bool>("dry-run", "n", help: "say what would be done, and do nothing")
-    /// Wherever a snapshot can be named.
+    /// For every command that takes the name of a snapshot.
     static let skipDamaged = Flag<Bool>(
         "skip-damaged", help: "latest means the newest snapshot that can be read, also if a newer one cannot")
     static let withoutGone = Flag<Bool>(

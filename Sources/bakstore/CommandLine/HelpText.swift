@@ -1,12 +1,12 @@
-// HelpText: help as text, made from the commands' specifications.
+// HelpText: writes help from the commands' specifications.
 
-/// Help for a terminal of some width; without one, in lines as long as they are.
+/// Help for a terminal of some width. Without a width, lines are not wrapped.
 struct HelpText {
     private let width: Int?
 
     init(_ width: Int?) { self.width = width }
 
-    /// What the program is and which commands it has.
+    /// The help of the program, with its commands.
     func overview() -> String {
         let commands = CommandTable.commands.map { command in
             let aliases = command.aliases.isEmpty ? "" : " (\(command.aliases.joined(separator: ", ")))"
@@ -22,7 +22,7 @@ struct HelpText {
         ].joined(separator: "\n\n")
     }
 
-    /// How one command is used.
+    /// The help of one command.
     func command(_ command: CommandSpec) -> String {
         let head = ["bakstore", command.name.rawValue, command.operands, "[FLAGS]"]
         var sections = [
@@ -53,7 +53,7 @@ struct HelpText {
 
     // MARK: Lines
 
-    /// Names with their help beside them, or beneath those that are too long for that.
+    /// Names, each with its help beside it, or beneath it if the name is too long.
     private func table(_ rows: [(name: String, help: String)]) -> String {
         let longest = rows.map { TextWidth.of($0.name) }.max() ?? 0
         let column = 4 + min(longest, width.map { max(14, $0 * 2 / 5) - 4 } ?? longest)
@@ -68,7 +68,7 @@ struct HelpText {
         }.joined(separator: "\n")
     }
 
-    /// Text in lines that are not longer than the width, broken at words; what follows the first is indented.
+    /// Text wrapped at words to the width. Lines after the first are indented.
     private func paragraph(_ text: String, start: String = "", indent: Int = 0) -> String {
         guard let width else { return start + text }
         var lines: [String] = []
@@ -88,7 +88,7 @@ struct HelpText {
         return (lines + [line]).joined(separator: "\n")
     }
 
-    /// A word, or where it is too long for a line its parts, broken behind a `|` if it has some.
+    /// A word, or its parts if it is too long for a line. It breaks after a `|` if possible.
     private func pieces(of word: Substring, _ room: Int) -> [String] {
         var pieces: [String] = []
         var rest = word

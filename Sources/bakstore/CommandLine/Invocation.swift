@@ -1,10 +1,10 @@
 // Invocation: a command line after parsing. Every value in it has been validated, so reading one cannot fail.
 
-/// A use of the program that cannot be understood or carried out; exit code 2.
+/// A command line that the program cannot understand or carry out; exit code 2.
 struct UsageError: Error, Equatable {
-    /// What is wrong, in one line without a full stop.
+    /// The error, in one line without a full stop.
     var message: String
-    /// The command whose help would say more.
+    /// The command whose help says more.
     var command: CommandName?
 
     init(_ message: String, command: CommandName? = nil) {
@@ -13,21 +13,21 @@ struct UsageError: Error, Equatable {
     }
 }
 
-/// A flag as it was given.
+/// One use of a flag.
 struct FlagUse: Equatable {
     var flag: AnyFlag
     /// Empty for a switch.
     var value: [UInt8]
 }
 
-/// What the user asked for.
+/// A parsed command line.
 struct Invocation {
     var command: CommandName
-    /// In the order of the command line.
+    /// The uses of flags, in the order of the command line.
     var uses: [FlagUse] = []
-    /// What is neither command nor flag, as bytes: paths need not be UTF-8.
+    /// The words that are neither command nor flag, as bytes, because paths need not be UTF-8.
     var operands: [[UInt8]] = []
-    /// What the command line left open was taken from it.
+    /// The profile that completed the command line; nil if none did.
     var profile: Profile?
     /// The flags that come from the profile.
     var profileFlags: Set<AnyFlag> = []
@@ -35,13 +35,13 @@ struct Invocation {
     /// True if the flag was given.
     func has(_ flag: AnyFlag) -> Bool { uses.contains { $0.flag == flag } }
 
-    /// What the flag stands for as it was given, or as it was not.
+    /// The value of a flag: the one that was given, or else its default.
     subscript<Value>(_ flag: Flag<Value>) -> Value { flag.value(of: allBytes(flag)) }
 
-    /// Every value of a flag as it was given, in order.
+    /// Every value of a flag in its original bytes, in order.
     func allBytes(_ flag: AnyFlag) -> [[UInt8]] { uses.filter { $0.flag == flag }.map(\.value) }
 
-    /// The flag's value as it was given; nil when it was not.
+    /// The last value of a flag in its original bytes; nil if the flag was not given.
     func bytes(_ flag: AnyFlag) -> [UInt8]? { uses.last { $0.flag == flag }?.value }
 
     /// The labels of every `--tag`, each once, in order.
@@ -51,9 +51,9 @@ struct Invocation {
         return tags
     }
 
-    /// The labels of each `--tag`: `--tag a,b --tag c` asks for (a and b) or c where snapshots are chosen.
+    /// The labels of each `--tag`. When snapshots are chosen, `--tag a,b --tag c` means (a and b) or c.
     var tagSets: [[String]] { self[.tag] }
 
-    /// How talkative to be: -1 with --quiet, 0, or the number of -v.
+    /// The amount of output: -1 with --quiet, else the number of -v.
     var verbosity: Int { has(.quiet) ? -1 : self[.verbose] }
 }

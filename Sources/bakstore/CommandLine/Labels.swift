@@ -1,22 +1,23 @@
-// Labels: lists as users type them, with commas between, and what in a name or a label is surely a slip.
+// Labels: parses lists with commas, and finds what is surely a mistake in a name or a label.
 
 /// Tags and other lists of words.
 enum Labels {
-    /// The words between the commas, without the blanks around them.
+    /// Returns the words between the commas, without the blanks around them.
     static func split(_ text: String) -> [String] {
         text.split(separator: ",").map(trimmed).filter { !$0.isEmpty }
     }
 
-    /// A word without the blanks around it.
+    /// Returns a word without the blanks around it.
     static func trimmed(_ word: some StringProtocol) -> String {
         let rest = word.drop(while: \.isWhitespace)
         return String(rest.dropLast(rest.reversed().prefix(while: \.isWhitespace).count))
     }
 }
 
-/// What no name has on purpose.
+/// Finds characters that no name has on purpose.
 enum NameSlip {
-    /// What is wrong with a name that a user wrote; nil if it may be meant. What follows is the middle of a message.
+    /// Says what is wrong with a name that the user wrote; nil if it may be intended. The result is the middle of a
+    /// message.
     static func objection(to name: [UInt8]) -> String? {
         if !name.isEmpty, name.allSatisfy({ $0 == UInt8(ascii: " ") || (0x09...0x0d).contains($0) }) {
             return "is blank"

@@ -1,4 +1,4 @@
-// ManPage: manual pages in the language of man(7): one for the program, and one for each command.
+// ManPage: writes manual pages in the language of man(7): one for the program, and one for each command.
 
 /// Manual pages, made from the commands' specifications.
 enum ManPage {
@@ -86,7 +86,7 @@ enum ManPage {
         let head =
             ".TH \"\(text(name.uppercased()))\" 1 \"\" \"\(text(programName))\" \"\(text("bakstore manual"))\""
         let parts = [head, ".SH NAME\n\(text(name)) \\- \(text(summary))"]
-        // Words such as patterns and paths cannot be divided: lines end where they may.
+        // Patterns and paths must not be hyphenated, so lines are ragged.
         return ([parts[0], ".nh", ".ad l", parts[1]] + sections.map { ".SH \"\($0.title)\"\n\($0.body)" })
             .joined(separator: "\n") + "\n"
     }
@@ -113,7 +113,7 @@ enum ManPage {
         names.map { "\\fB\(text($0))\\fR(1)" }.joined(separator: ",\n")
     }
 
-    /// Text in lines, of which none is taken for a request.
+    /// Text in lines that the formatter does not mistake for requests.
     private static func lines(_ words: String) -> String {
         words.split(separator: "\n").map { line in
             let line = text(String(line))
@@ -121,7 +121,7 @@ enum ManPage {
         }.joined(separator: "\n")
     }
 
-    /// Text within a line as it is: nothing in it means anything to the formatter.
+    /// Text within a line, with all characters escaped that mean something to the formatter.
     private static func text(_ words: String) -> String {
         var result = ""
         for character in words {

@@ -1,17 +1,17 @@
-// PlaceName: whether what a user wrote names a file or folder of this machine. The one place that tells a path from an
-// address of another machine, of another program or of another system, wherever it was written: on the command line, in
-// the environment, in a profile, in a list.
+// PlaceName: decides whether a user's words name a file or folder of this machine. Only this file tells a path from an
+// address of another machine, another program or another system, whether it comes from the command line, the
+// environment, a profile or a list.
 //
-// Always holds: a path that begins with `/` (but not `//`) or with `./` names what it says, whatever else is in it, but
-// for what no path has on purpose: the end of a line. Where one has, the folder can be entered, and named as `.`.
+// Always holds: a path that begins with `/` (but not `//`) or with `./` is taken literally, unless it contains the end
+// of a line, which no path has on purpose. A user can still reach such a folder: enter it and name it `.`.
 
-/// The reading of a path as a user writes it.
+/// Reads paths as users write them.
 enum PlaceName {
-    /// What is wrong with a path that is no text where it has to be.
+    /// The complaint about a path that must be text and is not.
     static let notText = "is not UTF-8; use another name, or make a link to it with a name that is: ln -s"
 
-    /// Why `text` is no path of this machine and what to write instead; nil if it is one. What follows is the middle of
-    /// a message: `'s3:x': is an address ...`.
+    /// Says why `text` is no path of this machine and what to write instead; nil if it is one. The result is the middle
+    /// of a message: `'s3:x': is an address ...`.
     static func objection(to text: [UInt8]) -> String? {
         let name = Formatting.name(text)
         if let slip = NameSlip.objection(to: text) { return slip }
@@ -40,7 +40,7 @@ enum PlaceName {
             + "where it is mounted, or write ./\(name) for a name with a colon in it"
     }
 
-    /// The path that `text` names: without a `file:` in front. Ask for an objection first.
+    /// The path that `text` names, without a `file:` in front. Call `objection` first.
     static func path(_ text: [UInt8]) -> [UInt8] { fileURL(text) ?? text }
 
     // MARK: What a shell would have replaced
@@ -69,7 +69,7 @@ enum PlaceName {
             + "full, or ./\(name) if a folder is called so"
     }
 
-    /// `$HOME`, `${HOME}`, `%USERPROFILE%`.
+    /// True for words such as `$HOME`, `${HOME}` and `%USERPROFILE%`.
     private static func isVariable(_ part: [UInt8]) -> Bool {
         var word = part[...]
         if word.first == UInt8(ascii: "%") {
@@ -91,7 +91,7 @@ enum PlaceName {
 
     // MARK: Addresses
 
-    /// What a `file:` address names; nil if it is none, or one of another machine.
+    /// The path in a `file:` address; nil if the text is no such address, or names another machine.
     private static func fileURL(_ text: [UInt8]) -> [UInt8]? {
         let scheme = Array("file:".utf8)
         guard text.count >= scheme.count,
@@ -105,7 +105,7 @@ enum PlaceName {
         return nil
     }
 
-    /// `My%20Pictures` to `My Pictures`, as addresses are written.
+    /// Decodes an address: `My%20Pictures` becomes `My Pictures`.
     private static func withoutPercents(_ text: ArraySlice<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         var rest = text
@@ -135,8 +135,8 @@ enum PlaceName {
         }
     }
 
-    /// The colon behind a scheme, a machine's name or the name of a remote of rclone's, which may have blanks and
-    /// letters of all kinds in it, and for a backend without a name begins with a colon.
+    /// The place of the colon after a scheme, a machine's name or the name of an rclone remote; nil if there is none. A
+    /// remote's name may contain blanks and letters of all kinds. A remote without a name begins with a colon.
     private static func colonOfAddress(_ text: [UInt8]) -> Int? {
         let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
         let first = text.prefix { $0 != slash }
@@ -146,7 +146,7 @@ enum PlaceName {
             ? place : nil
     }
 
-    /// Whether a byte can stand in a scheme, a user's name or a machine's.
+    /// True if a byte can be part of a scheme, a user's name or a machine's name.
     private static func isOfAddress(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "+-._@[]%".utf8.contains(byte)
     }

@@ -1,8 +1,8 @@
-// ReferencePage: every command with its flags, as Markdown: `docs/reference.md`.
+// ReferencePage: writes `docs/reference.md`: every command with its flags, as Markdown.
 
 /// The reference, made from the commands' specifications.
 enum ReferencePage {
-    /// The page, with the end of its last line.
+    /// The page. Its last line has an end.
     static var text: String {
         let commands = CommandTable.commands
         let sections =
@@ -84,7 +84,7 @@ enum ReferencePage {
 
     private static func cell(_ text: String) -> String { escaped(text).withoutBars }
 
-    /// Text in which nothing means anything to Markdown.
+    /// Text with all characters escaped that mean something to Markdown.
     private static func escaped(_ text: String) -> String {
         text.map { "*_<>`[]".contains($0) ? "\\\($0)" : String($0) }.joined()
     }
@@ -95,7 +95,7 @@ enum ReferencePage {
 }
 
 extension String {
-    /// Text that does not end the cell of a table.
+    /// Text with every bar escaped, so that it does not end a table's cell.
     fileprivate var withoutBars: String {
         split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
     }

@@ -1,6 +1,6 @@
-// ShellWords: what the completions of all shells are made of.
+// ShellWords: the parts that the completions of all shells share.
 
-/// Flags as the completions need them.
+/// Flags in the form that the completions need.
 enum ShellWords {
     /// Every flag that takes a value, each once.
     static var valuedFlags: [AnyFlag] {
@@ -12,15 +12,15 @@ enum ShellWords {
         return flags
     }
 
-    /// The flags that say which repository is meant, which `generate words` is given, too.
+    /// The flags that name a repository. The completions pass them on to `generate words`.
     static let namingFlags: [AnyFlag] = [.repo, .profile, .passwordFile, .passwordCommand]
 
-    /// How a flag may be written.
+    /// The long and short spelling of a flag.
     static func spellings(_ flag: AnyFlag) -> [String] {
         [flag.spelling] + (flag.short.map { ["-\($0)"] } ?? [])
     }
 
-    /// Text in single quotes, as bash, zsh and fish all read it if it has neither quotes nor backslashes.
+    /// Text in single quotes. Bash, zsh and fish read it alike if it has neither quotes nor backslashes.
     static func quoted(_ text: String) -> String {
         "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }

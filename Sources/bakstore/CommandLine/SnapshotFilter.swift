@@ -1,18 +1,18 @@
-// SnapshotFilter: which snapshots the flags --tag, --host, --device and --path choose.
+// SnapshotFilter: chooses snapshots by the flags --tag, --host, --device and --path.
 //
-// Always holds: a command whose filter takes none of the snapshots that there are says so and ends with exit code 3. A
-// filter with a slip in it would copy and keep nothing, night after night.
+// Always holds: if a filter takes none of the existing snapshots, the command says so and ends with exit code 3.
+// Otherwise a mistyped filter would copy and keep nothing, night after night.
 
 import BakCore
 import BakFormat
 
 extension Flags {
-    /// Those that choose among snapshots.
+    /// The flags that choose among snapshots.
     static let choosing: [AnyFlag] = [.tagSets, .hosts, .devices, .path]
 }
 
 extension AnyFlag {
-    /// The labels of a snapshot that is made.
+    /// The labels of a new snapshot.
     static let tag = Flag<[[String]]>("tag", each: .labels(), help: "a label for the snapshot")
     static let tagSets = tag.described("only with all of these tags")
     static let hosts = Flag<[String]>(
@@ -39,11 +39,11 @@ struct SnapshotFilter: Equatable {
         tagSets = invocation.tagSets
     }
 
-    /// Whether it takes every snapshot.
+    /// True if the filter takes every snapshot.
     var isEmpty: Bool { hosts.isEmpty && devices.isEmpty && paths.isEmpty && tagSets.isEmpty }
 
-    /// What to say where it takes none of the snapshots that there are; nil where it takes one, takes all, or there are
-    /// none yet.
+    /// The complaint if the filter takes none of the existing snapshots; nil if it takes one, if it is empty, or if
+    /// there are no snapshots yet.
     func complaint(among all: [CommitRecord]) -> String? {
         guard !isEmpty, !all.isEmpty, !all.contains(where: takes) else { return nil }
         let parts: [(flag: AnyFlag, values: [String], known: [String], filter: SnapshotFilter)] = [
@@ -74,8 +74,8 @@ struct SnapshotFilter: Equatable {
         (self.hosts, self.devices, self.paths, self.tagSets) = (hosts, devices, paths, tagSets)
     }
 
-    /// What to say of each `--keep-tag` of the command line that keeps none of the snapshots that there are. One of a
-    /// profile stands for what may come to have the tag.
+    /// The complaints about each `--keep-tag` on the command line that keeps none of the existing snapshots. A
+    /// profile's `--keep-tag` is no mistake, because later snapshots may have the tag.
     static func complaints(aboutKeptTags invocation: Invocation, among all: [CommitRecord]) -> [String] {
         guard !all.isEmpty, !invocation.profileFlags.contains(.keepTag) else { return [] }
         let known = all.flatMap(\.tags)
@@ -89,7 +89,7 @@ struct SnapshotFilter: Equatable {
         }
     }
 
-    /// Whether it takes this one.
+    /// True if the filter takes the snapshot.
     func takes(_ record: CommitRecord) -> Bool {
         (hosts.isEmpty || hosts.contains(record.host))
             && (devices.isEmpty || devices.contains(record.device))

@@ -1,5 +1,5 @@
-// SnapshotPath+Names: paths in a snapshot as commands print them. What `ls` prints can be typed: a name with characters
-// that cannot be shown is found by what stands for them.
+// SnapshotPath+Names: finds paths in a snapshot as commands print them. A user can type what `ls` prints: a name with
+// unprintable characters is found by its escapes.
 
 import BakCore
 import BakEngine
@@ -7,7 +7,7 @@ import BakFormat
 import BakRepository
 
 extension SnapshotPath {
-    /// The path in a snapshot that was meant: the one that was typed or, if it is not there, the one that is printed
+    /// The path in a snapshot that the user meant: the typed one, or, if that does not exist, the one that is printed
     /// so.
     func path(in record: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws -> [UInt8] {
         guard let printed = Formatting.unescaped(path), printed != path,
@@ -25,10 +25,11 @@ extension SnapshotPath {
 }
 
 extension SnapshotPathError {
-    /// The same with what may have been meant: paths are often typed as they begin in what was backed up.
+    /// The same error with the paths that the user may have meant. Users often type a path relative to the backed-up
+    /// folder.
     func explained(_ record: CommitRecord, _ repository: Repository, _ index: BlobIndex) -> any Error {
         guard case .notInSnapshot(let path, let id) = self,
-            // A list that is damaged says nothing of it.
+            // A damaged manifest gives no suggestion.
             let near = try? RestoreSelection.nearest(to: [path], in: record, repository, index),
             let question = Suggestion.question(near)
         else { return self }

@@ -1,13 +1,14 @@
-// SnapshotPath: what follows `ls`, `restore` and `cat`: a snapshot and a path in it, or a part of the repository.
+// SnapshotPath: parses the operands of `ls`, `restore` and `cat`: a snapshot and a path in it, or a part of the
+// repository.
 
 /// `SNAPSHOT` or `SNAPSHOT:PATH`.
 struct SnapshotPath: Equatable {
-    /// An id's beginning, `latest` or `latest~N`.
+    /// The beginning of an id, `latest` or `latest~N`.
     var snapshot: String
     /// The path's components joined by '/'; empty for the whole snapshot.
     var path: [UInt8]
 
-    /// Parses an operand. Slashes at either end and doubled ones do not count.
+    /// Parses an operand. It ignores doubled slashes, and slashes at either end of the path.
     init(_ operand: [UInt8], command: CommandName) throws(UsageError) {
         let parts = operand.split(
             separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
@@ -24,10 +25,10 @@ struct SnapshotPath: Equatable {
     }
 }
 
-/// What `cat` prints.
+/// The object that `cat` prints.
 enum CatSubject: Equatable {
     case config
-    /// A commit record, by what a person types for a snapshot.
+    /// The commit record of a snapshot, which the user names as in any command.
     case snapshot(String)
     case index(String)
     case pack(String)

@@ -1,44 +1,44 @@
-// ValueKind: how the values of flags are read, and what is said about those that cannot be.
+// ValueKind: reads the values of flags, and says what is wrong with invalid ones.
 
 import BakCore
 import BakEngine
 import BakRepository
 
-/// What a value is in words: what help, completions and complaints need to know.
+/// The form of a value in words, for help, completions and complaints.
 struct ValueForm: Sendable {
     /// The value's name in help.
     var placeholder: String
-    /// What a shell may complete it with.
+    /// The words that a shell may complete it with.
     var completion = Completion.nothing
-    /// True if a complaint about nothing at all says what there is to choose among; else the placeholder does.
+    /// True if the complaint about an empty value lists the choices; false if the placeholder says enough.
     var namesChoices = true
-    /// True if a number without quotes is such a value.
+    /// True if a profile may give the value as a number without quotes.
     var isNumber = false
-    /// The places that it may name; nil if it names none.
+    /// True if the value names a file or folder of this machine.
     var place: PlaceRule?
-    /// What is allowed, when a value is not; nil when it is.
+    /// Says what is allowed if the value is invalid; nil if it is valid.
     var complaint: @Sendable (_ value: [UInt8]) -> String?
 
-    /// What may be chosen among, where the placeholder does not list it.
+    /// The choices in words; nil if the placeholder says enough.
     var choices: String? { namesChoices ? complaint([]) : nil }
 
-    /// What a value that there is no complaint about stands for.
+    /// The meaning of a valid value.
     func meaning(of value: [UInt8]) -> [UInt8] { place?.meaning(of: value) ?? value }
 }
 
-/// How a value becomes a `Value`.
+/// The conversion of a flag's bytes to a `Value`.
 struct ValueKind<Value>: Sendable {
     var form: ValueForm
-    /// The value; nil exactly where there is a complaint about it.
+    /// Converts the bytes; nil exactly if there is a complaint about them.
     var read: @Sendable (_ value: [UInt8]) -> Value?
 }
 
 extension ValueKind {
-    /// Text that a parser takes.
+    /// Text that a parser accepts.
     ///
     /// - Parameters:
     ///   - name: the value's name in help.
-    ///   - expected: what it must be when the parser does not take it.
+    ///   - expected: the complaint if the parser does not accept the text.
     static func parsed(
         _ name: String, expected: String, isNumber: Bool = false,
         _ parse: @escaping @Sendable (String) -> Value?
@@ -60,7 +60,7 @@ extension ValueKind {
         return kind
     }
 
-    /// A kind whose values are checked by a complaint of their own.
+    /// A kind that checks its values with a complaint of its own.
     fileprivate static func checked(
         _ name: String, _ completion: Completion, place: PlaceRule? = nil,
         _ complaint: @escaping @Sendable ([UInt8]) -> String?,
@@ -79,7 +79,7 @@ extension ValueKind {
 private let decoded = { @Sendable (value: [UInt8]) in String(decoding: value, as: UTF8.self) }
 
 extension ValueKind where Value == String {
-    /// UTF-8 text that is not empty.
+    /// Non-empty UTF-8 text.
     static func text(_ name: String, _ completion: Completion = .nothing) -> ValueKind {
         checked(
             name, completion,
@@ -89,7 +89,7 @@ extension ValueKind where Value == String {
             }, decoded)
     }
 
-    /// A file or folder of this machine, of a name in UTF-8.
+    /// A file or folder of this machine whose path is UTF-8.
     static func place(_ name: String) -> ValueKind {
         checked(
             name, name == "FOLDER" ? .folder : .file, place: .path, { placeComplaint(name, .path, $0) },
@@ -120,7 +120,7 @@ extension ValueKind where Value == String {
 }
 
 extension ValueKind where Value == [String] {
-    /// Words with commas between; none at all where that may be.
+    /// Words with commas between them. If `mayBeNone`, the list may be empty.
     static func labels(mayBeNone: Bool = false) -> ValueKind {
         checked(
             "TAG[,TAG]", .repository(.tag),
@@ -136,7 +136,7 @@ extension ValueKind where Value == [String] {
 // MARK: Bytes
 
 extension ValueKind where Value == [UInt8] {
-    /// Any bytes but none at all.
+    /// Bytes, at least one.
     static func bytes(_ name: String) -> ValueKind {
         checked(
             name, .nothing,
@@ -144,7 +144,7 @@ extension ValueKind where Value == [UInt8] {
             { $0 })
     }
 
-    /// A file or folder of this machine, of any name. An input may be `-`.
+    /// A file or folder of this machine with any name. An input may be `-`.
     static func anyPlace(_ name: String, isInput: Bool = false) -> ValueKind {
         checked(
             name, .file, place: .path,
@@ -154,7 +154,7 @@ extension ValueKind where Value == [UInt8] {
             }, { $0 })
     }
 
-    /// A path pattern, as it is written: where it was written and in which folder says what it means.
+    /// A path pattern as it is written. Its meaning depends on where it was written and on the working folder.
     static var pattern: ValueKind {
         checked(
             "PATTERN", .nothing,
@@ -217,7 +217,7 @@ extension ValueKind where Value == Int {
         ) { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }
     }
 
-    /// How many snapshots are kept: a number or `unlimited`.
+    /// The number of snapshots to keep: a number or `unlimited`.
     static var keepCount: ValueKind {
         parsed(
             "N", expected: "must be a whole number from 0 up, or unlimited (-1)", isNumber: true,
@@ -228,7 +228,7 @@ extension ValueKind where Value == Int {
 // MARK: Others
 
 extension ValueKind where Value == PackSubset {
-    /// A part of what is stored.
+    /// A part of the repository's packs.
     static var subset: ValueKind {
         parsed(
             "n/t|x%|SIZE", expected: "must be a part such as 2/5, a share such as 10% or a size such as 20G",

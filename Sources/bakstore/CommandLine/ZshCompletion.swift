@@ -1,4 +1,4 @@
-// ZshCompletion: what completes the words of a command line in zsh.
+// ZshCompletion: makes the script that completes command lines in zsh.
 
 /// A script for zsh, made from the commands' specifications.
 enum ZshCompletion {
@@ -85,7 +85,7 @@ enum ZshCompletion {
         }.joined(separator: " \\\n")
     }
 
-    /// Words between colons and in brackets.
+    /// Text escaped for a place between colons or in brackets.
     private static func label(_ text: String) -> String {
         text.map { ":[]\\".contains($0) ? "\\\($0)" : String($0) }.joined()
     }
