@@ -1,4 +1,4 @@
-// StoreError+Errno: makes a StoreError from a failed system call. Only this file maps errno values to kinds of failure.
+// StoreError+Errno: makes a StoreError from a failed system call. Only this file maps errno values to its kinds.
 
 import BakStorage
 import Glibc

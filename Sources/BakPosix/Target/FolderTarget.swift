@@ -2,10 +2,10 @@
 //
 // Always holds: a path is refused unless each of its components is a plain name. The target opens parents beneath its
 // top folder without following a symbolic link, then touches only the last component, relative to its parent's
-// descriptor and again without following a link. So the restore makes and changes nothing outside of the target,
-// whatever a repository says and whatever another process swaps meanwhile. A file has no name or a temporary one until
-// it is whole. Every entry is private (0600, 0700) until it gets its own mode, except an unnamed file, which nobody
-// else can open. A folder that is in the way is never removed.
+// descriptor and again without following a link. So the restore makes and changes nothing outside of folders that lay
+// in the target, whatever a repository says and whatever another process swaps meanwhile. A file has no name or a
+// temporary one until it is whole. Every entry is private (0600, 0700) until it gets its own mode, except an unnamed
+// file, which nobody else can open. A folder that is in the way is never removed.
 
 import BakCore
 import BakStorage

@@ -1,4 +1,4 @@
-// TargetFile: a regular file that is being restored. If its content comes in one call and the medium can make unnamed
+// TargetFile: a regular file that is being restored. If its content comes at once and the medium can make unnamed
 // files, the file stays open and gets its name when it is whole. Any other file has a temporary name and need not stay
 // open. OpenFiles keeps the few descriptors used last. A closed file is opened again by its temporary name, with the
 // same care as at first, and must still be the inode that was created.

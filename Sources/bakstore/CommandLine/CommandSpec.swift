@@ -23,7 +23,8 @@ struct CommandSpec: Sendable {
     var profileFlags: [AnyFlag] = []
     /// True if flags choose among snapshots as an alternative to naming them.
     var choosesSnapshots = false
-    /// True if the command changes nothing in the repository, and need not report changes that are impossible.
+    /// True if the command changes nothing in the repository that it opens, and need not report what could not be
+    /// changed.
     var onlyReads = false
     /// False if the command is about the program itself, and needs neither repository nor profile.
     var usesRepository = true

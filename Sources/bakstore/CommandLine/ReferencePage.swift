@@ -2,7 +2,7 @@
 
 /// The reference, made from the commands' specifications.
 enum ReferencePage {
-    /// The page. Its last line has an end.
+    /// The page, which ends with a newline.
     static var text: String {
         let commands = CommandTable.commands
         let sections =
