@@ -101,13 +101,18 @@ extension SnapshotView {
         for entry in written.entries where random.oneIn(8) {
             let beneath = written.entries.filter { PathOrder.isAtOrBeneath($0.path, entry.path) }
             #expect(try view.listed(entry.path, .everything) == beneath.map(\.path))
-            // A file with few extents is in one segment, and comes back as it was, but for holes that follow each
-            // other.
+            // The entry comes back as it was, with neighbouring holes merged. Of many extents, its first segment has only
+            // the first ones.
             let found = try #require(try view.entry(at: entry.path))
             var expected = entry
-            if case .extents(let extents) = entry.content {
+            if case .extents(let extents) = entry.content, case .extents(let first) = found.content {
                 var merged: [Extent] = []
                 for extent in extents { merged.append(mergingHoles: extent) }
+                if merged.count > 1000, first.count < merged.count {
+                    #expect(!first.isEmpty)
+                    #expect(first.dropLast() == merged.prefix(first.count - 1))
+                    merged = first
+                }
                 expected.content = .extents(merged)
             }
             #expect(found == expected)
