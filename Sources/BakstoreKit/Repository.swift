@@ -176,7 +176,7 @@ extension Repository {
         while let folder = next {
             guard !isRepository(folder) else {
                 throw BakstoreError(
-                    .refused, "\(path) lies in the repository \(folder), all of whose folders are its own")
+                    .refused, "\(path) is inside the repository \(folder). Name a folder outside of it")
             }
             next = Machine.folder(above: folder)
         }

@@ -227,7 +227,7 @@ class Soak:
         while not self.is_over:
             for part in ('index', 'packs', 'snapshots'):
                 code, output = self.expect((0, KILLED), 'repair', 'repair', part)
-                if code == 0 and 'no snapshot lacks anything' not in output:
+                if code == 0 and 'no snapshot lacks data' not in output:
                     self.fail(f'repair {part} of a whole repository: {output}')
 
     def kill(self):

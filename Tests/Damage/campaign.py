@@ -459,14 +459,14 @@ class Campaign:
         for _ in range(8):
             code, output, _ = self.call('check')
             text = output.decode(errors='replace')
-            commands = re.findall(r'(?:give it up|remove it once more|drop what cannot be read) with: bakstore (.*)$', text, re.M)
+            commands = re.findall(r'(?:give it up with: |unreadable records with: |To remove it, run `)bakstore ([^`\n]*)`?$', text, re.M)
             for line in re.findall(r'^what to do, in this order: (.*)$', text, re.M):
                 commands += [step.removeprefix('bakstore ') for step in line.split('; ')]
             if code not in (0, 4) or not commands:
                 break
             for command in commands:
                 if command.startswith('move away'):
-                    for name in re.findall(r'^(\S+): an? [a-z ]+ is in its place; move that away$', text, re.M):
+                    for name in re.findall(r'^(\S+): an? [a-z ]+ is in its place\. Move it away$', text, re.M):
                         remove(os.path.join(self.base.repo, name))
                 elif command.startswith('put back the newer copy'):
                     self.call('check', '--accept-older')

@@ -59,7 +59,7 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     public var description: String {
         switch cause {
         case .damage: "\(object) is damaged at byte \(offset): \(reason)"
-        case .newerProgram: "\(object) cannot be read by this program: \(reason); use a newer bakstore"
+        case .newerProgram: "\(object) cannot be read by this program: \(reason). Use a newer bakstore"
         case .medium:
             isRefused
                 ? "\(object) cannot be read: \(reason)"

@@ -29,7 +29,7 @@ public enum Memory {
     /// Ends the program because memory for `what` is not available.
     public static func exhausted(_ what: String) -> Never {
         let text =
-            "bakstore: there is not enough memory here for \(what); close other programs, or raise the limit\n"
+            "bakstore: there is not enough memory here for \(what). Close other programs, or raise the limit\n"
         Array(text.utf8).withUnsafeBytes { end(saying: $0) }
     }
 

@@ -22,9 +22,9 @@ public enum TextFault: Error, Equatable, Sendable, CustomStringConvertible {
     /// The problem and what to do about it. The text follows the name of the file.
     public var description: String {
         switch self {
-        case .wideEncoding(let name): "it is in \(name); save it as UTF-8"
+        case .wideEncoding(let name): "it is in \(name). Save it as UTF-8"
         case .zeroByte(let line):
-            "line \(line) holds a zero byte, as UTF-16 text and lists of names ended by zero bytes do"
+            "line \(line) contains a zero byte, as UTF-16 text and lists of names ended by zero bytes do"
         }
     }
 }

@@ -40,7 +40,7 @@ final class ArchiveCarrying: @unchecked Sendable {
     func entry(_ segment: ManifestSegmentDecoder, of cursor: ParentCursor) -> Result<ManifestEntry, Loss> {
         guard let entry = segment.isComplete ? try? segment.entry() : cursor.whole(segment) else {
             if let failure = cursor.failure { endIfOvertaken(failure) }
-            return .failure(Loss(reason: "the list of files does not say all of its content"))
+            return .failure(Loss(reason: "the list of files has only a part of its content"))
         }
         return carried(entry)
     }

@@ -180,7 +180,7 @@ public struct ArchiveEndsError: Error, CustomStringConvertible {
 
     /// Says which snapshot it is, and why that matters.
     public var description: String {
-        "snapshot \(snapshot.id.short) cannot be read, and the archive would lack what only that one has: \(snapshot.error)"
+        "snapshot \(snapshot.id.short) cannot be read, and the archive would lose the files that only it has: \(snapshot.error)"
     }
 }
 

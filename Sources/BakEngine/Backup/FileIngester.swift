@@ -166,7 +166,7 @@ final class FileIngester {
                 shortfalls.content = SourceError(
                     operation: "read all of it",
                     message:
-                        "it gave \(content.byteCount) of the \(before.size) bytes that it is said to have")
+                        "it gave \(content.byteCount) of the \(before.size) bytes that its size promises")
             }
             stat.size = content.byteCount
             if stat.size == 0 { content.result = .inline([]) }

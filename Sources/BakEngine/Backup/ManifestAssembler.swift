@@ -132,7 +132,7 @@ final class ManifestAssembler: @unchecked Sendable {
         {
             if fault.endsRun { throw fault }
             stored.noteUnstored(entry.path)
-            fail(entry.path, "\(fault); the archive goes on with what it has of it")
+            fail(entry.path, "\(fault). The archive keeps what it has of it")
             return try carry(whole)
         }
         for shortfall in shortfalls.all { try fallShort(entry.path, shortfall) }
@@ -172,7 +172,7 @@ final class ManifestAssembler: @unchecked Sendable {
             return false
         }
         guard recordedEntries == 0 || endsWithFolder || !PathOrder.isAtOrBeneath(entry.path, lastPath) else {
-            fail(entry.path, "the source named it beneath what is no folder")
+            fail(entry.path, "the source named it beneath an item that is not a folder")
             return false
         }
         do {
@@ -321,7 +321,7 @@ final class ManifestAssembler: @unchecked Sendable {
     /// Reports an entry that an archive cannot carry over.
     private func lose(_ path: [UInt8], _ reason: String) {
         hasLost = true
-        fail(path, "the archive lacks it from here on: \(reason)")
+        fail(path, "the archive no longer has it: \(reason)")
     }
 
     /// Reports a part that a stored entry lacks.

@@ -76,7 +76,7 @@ extension ParentComparer {
             let isGone = segment.fields.goneSince != nil
             var former = FormerFile(
                 path, at: carrying.time,
-                .failure(.init(reason: "the list of files does not say all of its content")),
+                .failure(.init(reason: "the list of files has only a part of its content")),
                 isNewlyGone: !isGone, isFirst: isFirst, successor: successor)
             let old = segment.isComplete ? try? segment.entry() : track.cursor.whole(segment)
             if let old, let oldContent = old.content {

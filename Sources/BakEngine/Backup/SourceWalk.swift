@@ -108,7 +108,7 @@ final class SourceWalk {
     }
 
     private func leaveLeaving(_ path: [UInt8]) -> WalkDecision {
-        exclude(path, "what a restore that was killed has left")
+        exclude(path, "a temporary file of an interrupted restore")
         return .skipChildren
     }
 

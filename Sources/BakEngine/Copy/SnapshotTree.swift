@@ -43,7 +43,7 @@ package final class SnapshotTree: SourceTree {
     package func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
         guard let content = try known({ try view.content(of: path) }) else {
             _ = try find(path)
-            throw SourceError(operation: "open", message: "it is no regular file")
+            throw SourceError(operation: "open", message: "it is not a regular file")
         }
         try known { try content.findAll() }
         guard content.foundExtents <= FormatLimits.extentsPerFile else {

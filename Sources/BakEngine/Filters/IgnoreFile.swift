@@ -74,7 +74,7 @@ struct IgnoreRules: Sendable {
                 }
             }
         } catch {
-            remarks.append("\(path): \(error); it leaves nothing out")
+            remarks.append("\(path): \(error), so it leaves nothing out")
         }
         (self.patterns, self.remarks) = (patterns, remarks)
         haveMatched = Array(repeating: false, count: patterns.count)

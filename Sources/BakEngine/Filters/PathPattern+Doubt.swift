@@ -19,14 +19,14 @@ extension PathPattern {
         let components = body.split(separator: UInt8(ascii: "/"))
         guard let first = components.first else { return nil }
         if components.contains(where: { $0.elementsEqual("..".utf8) }) {
-            return "matches nothing, because no path that is backed up holds '..'"
+            return "matches nothing, because no path in a backup contains '..'"
         }
         if first.first == UInt8(ascii: "~"), components.count > 1 {
-            return "matches only a folder with that name: ~ is not replaced here; write the path in full"
+            return "matches only a folder with that name: ~ is not replaced here. Write the path in full"
         }
         if Self.isVariable(first) {
             return
-                "matches only a file with that name: variables are not replaced here; write the path in full"
+                "matches only a file with that name: variables are not replaced here. Write the path in full"
         }
         // A blank after a backslash is intended.
         switch body.dropLast().last == UInt8(ascii: "\\") ? nil : body.last {
@@ -34,18 +34,18 @@ extension PathPattern {
             return "ends with a blank, which counts as part of the name"
         case UInt8(ascii: "\r"):
             return
-                "ends with a carriage return, which counts as part of the name; was it taken from a Windows file?"
+                "ends with a carriage return, which counts as part of the name. Is it from a Windows file?"
         default: break
         }
         if let quote = body.first, body.count > 2, quote == body.last, "'\"".utf8.contains(quote) {
-            return "is in quotes, which count as part of the name; leave them away here"
+            return "is in quotes, which count as part of the name. Remove them"
         }
         if holdsBraces(body) {
-            return "holds braces, which stand for themselves; write a pattern for each of what they hold"
+            return "contains braces, which match only themselves. Write a pattern for each alternative"
         }
         if body.first == UInt8(ascii: " ") { return "begins with a blank, which counts as part of the name" }
         if hasBackslashBeforeLetter(body) {
-            return "holds a \\, which takes the next character as it is; between folders write /"
+            return "contains a \\, which takes the next character as it is. Between folders write /"
         }
         return nil
     }

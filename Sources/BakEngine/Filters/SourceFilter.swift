@@ -36,8 +36,8 @@ public final class SourceFilter {
     package func takeRemarks() -> [String] {
         filter.takeRemarks()
             + filter.takeStrangers().map { path, owner in
-                "\(path) leaves things out and \(owner.map(belongs) ?? "others may write it"); "
-                    + "--no-ignore-files takes everything"
+                "\(path) leaves things out and \(owner.map(belongs) ?? "other users may write to it"). "
+                    + "To back up everything, add --no-ignore-files"
             }
     }
 

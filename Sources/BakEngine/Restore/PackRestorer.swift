@@ -25,8 +25,8 @@ struct FileFinisher: Sendable {
                     file,
                     FileFailure(
                         reason:
-                            "something came under its name meanwhile, or the target takes it for another's, and stays; "
-                            + "restore it into another folder"
+                            "another item took its name meanwhile, or the target treats its name as that of another item. "
+                            + "The other item stays. Restore this one into another folder"
                     ))
             }
             return fail(file, FileFailure(reason: error.description))

@@ -10,7 +10,8 @@ extension RestoreRequest {
     /// Returns why an entry is left out completely; nil if it is not.
     func reasonToLeaveOut(_ entry: ManifestEntry) -> String? {
         let isDevice = entry.stat.type == .characterDevice || entry.stat.type == .blockDevice
-        return isDevice && !isPrivileged ? "a device file left out; --privileged brings it back" : nil
+        return isDevice && !isPrivileged
+            ? "the device file was left out. To restore it, add --privileged" : nil
     }
 }
 
@@ -21,7 +22,7 @@ extension ManifestEntry {
         var notes: [MetadataNote] = []
         if stat.type != .directory, stat.mode & 0o6000 != 0 {
             stat.mode &= ~0o6000
-            notes.append(MetadataNote("set-id bit left out; --privileged brings it back"))
+            notes.append(MetadataNote("the set-id bit was left out. To restore it, add --privileged"))
         }
         guard !attributes.extendedAttributes.isEmpty else { return notes }
         attributes.extendedAttributes.removeAll { attribute in
@@ -29,7 +30,8 @@ extension ManifestEntry {
             let name = String(decoding: attribute.name, as: UTF8.self)
             // On a system with labels every file has one, and a restored file gets the label of its new place.
             let isLabel = name == "security.selinux" || name.hasPrefix("security.SMACK64")
-            notes.append(MetadataNote("\(name) left out; --privileged brings it back", isExpected: isLabel))
+            notes.append(
+                MetadataNote("\(name) was left out. To restore it, add --privileged", isExpected: isLabel))
             return true
         }
         return notes

@@ -27,7 +27,7 @@ extension RestorePass {
     func enter(_ path: [UInt8], for entry: [UInt8]) throws -> Bool {
         if names.contains(path) { return true }
         guard !isClosed(path) else {
-            fail(entry, "a repository lies there, whose folder is its own; restore it into another folder")
+            fail(entry, "a repository is in its place. Restore it into another folder")
             return false
         }
         var entered: TargetNames.Folder?
@@ -42,7 +42,7 @@ extension RestorePass {
         if let others {
             sharedFolders.insert(path)
             fail(
-                path, "\(meeting(others)); what is in it goes there, too, and replaces nothing of the other's"
+                path, "\(meeting(others)). Its content goes into that folder and replaces nothing there"
             )
             try share(&entered, at: path, with: others)
         }
@@ -68,7 +68,7 @@ extension RestorePass {
         if let target { return try target.makeFolder(path) }
         let found = try existing?.stat(path)
         if let found, found.type != .directory {
-            throw TargetError(operation: "make the folder", message: "something else has this name there")
+            throw TargetError(operation: "make the folder", message: "another item has this name there")
         }
         return found == nil
     }
@@ -129,10 +129,11 @@ extension RestorePass {
     /// Returns the reason for a failure: the target takes an entry's name for that of another.
     func meeting(_ others: [TargetNames.Claim]) -> String {
         guard let other = others.first else {
-            return "something came under its name meanwhile, or the target takes it for another's"
+            return
+                "another item took its name meanwhile, or the target treats its name as that of another item"
         }
         let name = other.home == nil ? other.name : pathInSnapshot(names.path(of: other))
         return
-            "the target takes its name for that of '\(String(decoding: name, as: UTF8.self))', which is there already"
+            "the target treats its name as that of '\(String(decoding: name, as: UTF8.self))', which exists already"
     }
 }

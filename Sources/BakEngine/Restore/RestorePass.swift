@@ -348,7 +348,7 @@ final class RestorePass {
         }
         guard isKnown else { return nil }
         if let others {
-            fail(path, "\(meeting(others)) and stays; restore it into another folder")
+            fail(path, "\(meeting(others)). The other item stays. Restore this one into another folder")
             return nil
         }
         guard let found else { return Place() }
@@ -360,7 +360,8 @@ final class RestorePass {
         let unchanged = RestoreRequest.Overwrite.ifChanged
         guard let reason else {
             if entry.missing.contains(.content), !request.replacesWithParts {
-                fail(path, "the snapshot has only its beginning, and what is there stays (see --overwrite)")
+                fail(
+                    path, "the snapshot has only its beginning, so the existing file stays (see --overwrite)")
                 return nil
             }
             let isSame = unchanged.reasonToKeep(found, against: entry.stat, rendered: rendered) != nil

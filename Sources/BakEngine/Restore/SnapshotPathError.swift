@@ -13,11 +13,11 @@ public enum SnapshotPathError: Error, Equatable, Sendable, CustomStringConvertib
     public var description: String {
         switch self {
         case .notInSnapshot(let path, let id):
-            "/\(String(decoding: path, as: UTF8.self)) is not in snapshot \(id.short); "
-                + "see what there is with: bakstore ls -R \(id.short)"
+            "/\(String(decoding: path, as: UTF8.self)) is not in snapshot \(id.short). "
+                + "List the files with: bakstore ls -R \(id.short)"
         case .notAFile(let path, let id):
-            "/\(String(decoding: path, as: UTF8.self)) in snapshot \(id.short) is no regular file; "
-                + "bring it back with: bakstore restore \(id.short):PATH --target FOLDER"
+            "/\(String(decoding: path, as: UTF8.self)) in snapshot \(id.short) is not a regular file. "
+                + "Restore it with: bakstore restore \(id.short):PATH --target FOLDER"
         }
     }
 }

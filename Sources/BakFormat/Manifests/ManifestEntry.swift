@@ -122,7 +122,9 @@ extension ManifestEntry {
     }
 
     private var contentFault: String? {
-        guard stat.type == .regular else { return content == nil ? nil : "content of what is not a file" }
+        guard stat.type == .regular else {
+            return content == nil ? nil : "content of an entry that is not a file"
+        }
         if stat.size > UInt64(Int64.max) { return "a file of \(stat.size) bytes" }
         switch content {
         case nil: return "a file without content"
@@ -138,7 +140,7 @@ extension ManifestEntry {
     }
 
     /// The fault of an entry beneath a file, a link or a device.
-    public static let beneathNoFolder = "an entry beneath what is no folder"
+    public static let beneathNoFolder = "an entry beneath an item that is not a folder"
 
     /// Returns the fault of a path; nil if it has no empty, `.` or `..` component, no NUL and no excess length.
     static func fault(ofPath path: ArraySlice<UInt8>) -> String? {
@@ -174,7 +176,7 @@ extension MissingParts {
     /// Returns the reason why an entry of a type cannot miss these parts; nil if it can.
     func fault(of type: FileType) -> String? {
         if !isSubset(of: .all) { return "missing parts \(rawValue)" }
-        return contains(.content) && type != .regular ? "missing content of what is not a file" : nil
+        return contains(.content) && type != .regular ? "missing content of an entry that is not a file" : nil
     }
 }
 

@@ -308,7 +308,7 @@ public enum ObjectFrame {
         sealer: Sealer, _ read: (inout ByteReader) throws(CorruptionError) -> R
     ) throws(CorruptionError) -> R {
         guard header.seal == sealer.method else {
-            throw CorruptionError(object: object, offset: 9, reason: "it is not sealed as its repository is")
+            throw CorruptionError(object: object, offset: 9, reason: "its seal does not match its repository")
         }
         guard let seal = sealer.seal(of: header) else {
             var reader = ByteReader(sealed, object: object, baseOffset: offset)

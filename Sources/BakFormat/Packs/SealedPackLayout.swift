@@ -201,7 +201,7 @@ public struct SealedPackEnd {
         var headerReader = ByteReader(header, object: pack)
         self.header = try ObjectHeader(&headerReader, expecting: [.chunkPack, .manifestPack], id: id)
         guard self.header.seal != .none else {
-            throw CorruptionError(object: pack, offset: 9, reason: "it is not sealed as its repository is")
+            throw CorruptionError(object: pack, offset: 9, reason: "its seal does not match its repository")
         }
         var checksums: [UInt64] = []
         for _ in 0..<count { checksums.append(try reader.integer(UInt64.self)) }

@@ -28,7 +28,7 @@ public enum Machine {
             let sample = mmap(nil, 64 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
             if sample == MAP_FAILED {
                 let text: StaticString =
-                    "bakstore: there is not enough memory here; close other programs, or raise the limit\n"
+                    "bakstore: there is not enough memory here. Close other programs, or raise the limit\n"
                 Memory.end(saying: .init(start: text.utf8Start, count: text.utf8CodeUnitCount))
             }
             signal(number, SIG_DFL)

@@ -108,7 +108,7 @@ public enum PasswordInput {
             guard error.code == ETIMEDOUT else { throw failure(error, operation) }
             throw SourceError(
                 operation: operation,
-                message: "it has not come to an end after \(seconds) seconds; does anybody write to it?")
+                message: "it did not end within \(seconds) seconds. Is a program writing to it?")
         }
     }
 
@@ -132,7 +132,7 @@ public enum PasswordInput {
         _ command: String, into buffer: UnsafeMutableRawBufferPointer, isAlone: Bool, seconds: Int,
         stop: StopSignal
     ) throws(SourceError) -> Int {
-        let operation = "get the password by the command"
+        let operation = "get the password from the command"
         let (count, status): (Int, Int32)
         do throws(Errno) {
             (count, status) = try output(
@@ -143,9 +143,9 @@ public enum PasswordInput {
             case EFBIG:
                 throw SourceError(
                     operation: operation,
-                    message: "it prints more than a password; it must print that and end")
+                    message: "it prints more than a password. It must print only the password and end")
             case ETIMEDOUT:
-                throw SourceError(operation: operation, message: "it has not ended after \(seconds) seconds")
+                throw SourceError(operation: operation, message: "it did not end within \(seconds) seconds")
             default: throw failure(error, operation)
             }
         }

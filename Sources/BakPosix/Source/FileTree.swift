@@ -119,7 +119,7 @@ public final class FileTree: SourceTree {
             throw SourceError(error, "open")
         }
         guard let stat = FileStat(status), stat.type == .regular else {
-            throw SourceError(operation: "open", message: "it is no regular file any more")
+            throw SourceError(operation: "open", message: "it is no longer a regular file")
         }
         return OpenFile(file, path, stat, of: self)
     }

@@ -10,7 +10,7 @@ extension LocalStore {
     static let ownFolders = [ClaimNames.temporaries, ClaimNames.folder, ClaimNames.locks, reserveFolder]
     /// What to do about an obstruction.
     static let obstructionAdvice =
-        "; nothing there is used and no link is followed: put the real folder back, or mount it there (mount --bind)"
+        ". Nothing there is used, and no link is followed. Put the real folder back, or mount it there (mount --bind)"
 
     /// Throws `.obstructedFolder` if something other than a folder has the name of one, else what the medium reports.
     public func expectFolders(_ folders: [String]) throws(StoreError) {

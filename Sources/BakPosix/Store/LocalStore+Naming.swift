@@ -227,16 +227,16 @@ extension LocalStore {
             }
         } catch {
             guard error.code == EEXIST else {
-                var failure = failure(error, "publish", key, isWriting: true)
+                var failure = failure(error, "store", key, isWriting: true)
                 if error.code == ENOENT, isGone(object) {
-                    failure.message += "; its file in tmp was removed before it was published"
+                    failure.message += ". Its file in tmp was removed before it was stored"
                 }
                 throw failure
             }
             discard(object)
             // No writer stores anything but regular files.
             if let found = Self.obstruction(of: object.key, in: folder) {
-                throw StoreError(kind: .obstructed, operation: "publish", object: key, message: "\(found)")
+                throw StoreError(kind: .obstructed, operation: "store", object: key, message: "\(found)")
             }
             return .taken
         }

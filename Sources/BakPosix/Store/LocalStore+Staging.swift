@@ -130,7 +130,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         for object in waiting {
             guard let folder = openFolders[LocalStore.folder(of: object.key)[...]] else { continue }
             guard try store.publish(object, in: folder) == .named else {
-                throw StoreError(Errno(code: EEXIST), "publish", object.key.description)
+                throw StoreError(Errno(code: EEXIST), "store", object.key.description)
             }
             published += 1
         }

@@ -273,11 +273,11 @@ extension LocalStore {
             let claims = [ClaimNames.claim(on: object), ClaimNames.lock(on: object)]
             let places = Self.lineage(object).dropFirst().dropLast() + Self.ownFolders + claims + [object]
             let found = places.lazy.compactMap { self.obstruction(at: $0) }.first
-            failure.message += "; " + (found ?? "something else is in the place of a folder")
+            failure.message += ". " + (found ?? "Something else is in the place of a folder")
             failure.message += Self.obstructionAdvice
         }
         if error.code == EBUSY, let found = obstruction(at: ClaimNames.lock(on: object)) {
-            failure.message += "; " + found + Self.obstructionAdvice
+            failure.message += ". " + found + Self.obstructionAdvice
         } else if error.code == EBUSY {
             let folder = Machine.realPath(path) ?? path
             // Without a configuration no command gets far enough to remove locks.
@@ -286,7 +286,7 @@ extension LocalStore {
                 ? "delete '\(folder)/\(ClaimNames.lock(on: object))' and run the command again"
                 : "run: bakstore prune --alone"
             failure.message +=
-                "; another program is storing it, or was killed while it did: when nothing else is running, \(way)"
+                ". Another program is storing it, or was killed while storing it. When nothing else is running, \(way)"
         }
         return failure
     }
@@ -320,19 +320,19 @@ extension LocalStore {
         if sharing().fileMode & 0o060 == 0o060 {
             let group = name(names.group(model.st_gid), model.st_gid)
             return
-                "; it belongs to \(user(found.st_uid)), and the repository is shared by the group \(group): be a member of "
-                + "it, or run: sudo chgrp -R \(group) \(folder) && sudo chmod -R g+rwX \(folder)"
+                ". It belongs to \(user(found.st_uid)), and the repository is shared by the group \(group). Join this "
+                + "group, or run: sudo chgrp -R \(group) \(folder) && sudo chmod -R g+rwX \(folder)"
         }
         if found.st_uid == geteuid() {
-            return "; it is yours, but its mode does not let you: run: chmod -R u+rwX \(folder)"
+            return ". It is yours, but its mode does not allow this. Run: chmod -R u+rwX \(folder)"
         }
         if model.st_uid == geteuid() {
             let group = name(names.group(model.st_gid), model.st_gid)
             return
-                "; it belongs to \(user(found.st_uid)): run: sudo chown -R \(user(model.st_uid)):\(group) \(folder)"
+                ". It belongs to \(user(found.st_uid)). Run: sudo chown -R \(user(model.st_uid)):\(group) \(folder)"
         }
         return
-            "; it belongs to \(user(found.st_uid)), and the repository to \(user(model.st_uid)): if it is to be yours, run: "
+            ". It belongs to \(user(found.st_uid)), and the repository to \(user(model.st_uid)). To make it yours, run: "
             + "sudo chown -R \(user(geteuid())) \(folder)"
     }
 }

@@ -35,6 +35,6 @@ extension StoreError {
     static func short(_ key: ObjectKey, size: Int, wanted: Int) -> StoreError {
         StoreError(
             kind: .shortRead(size: size), operation: "read", object: key.description,
-            message: "it ends at byte \(size), \(wanted) were expected")
+            message: "it ends at byte \(size) instead of \(wanted)")
     }
 }

@@ -42,7 +42,7 @@ public enum SmallFile {
         } catch {
             throw SourceError(error, "read \(path)")
         }
-        throw SourceError(operation: "read \(path)", message: "it is no regular file")
+        throw SourceError(operation: "read \(path)", message: "it is not a regular file")
     }
 
     /// Reads at most the first `count` bytes of a file. Throws `SourceError` if the file cannot be read.

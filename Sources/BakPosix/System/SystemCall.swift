@@ -14,8 +14,8 @@ struct Errno: Error, Equatable {
         switch code {
         case EMFILE:
             return
-                "too few open files are allowed: ulimit -n \(OpenFileBudget.limit); allow this program more, such as 256"
-        case ENFILE: return "too many files are open on this machine; let other programs close theirs"
+                "too few open files are allowed: ulimit -n \(OpenFileBudget.limit). Allow this program more, such as 256"
+        case ENFILE: return "too many files are open on this machine. Close other programs"
         default: break
         }
         var text = [CChar](repeating: 0, count: 256)

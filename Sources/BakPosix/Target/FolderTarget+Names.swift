@@ -100,7 +100,7 @@ extension FolderTarget {
             case ELOOP: "a symbolic link is in the way"
             case EISDIR: "a folder is in the way"
             case EFBIG: "the target takes no file as large as that"
-            case EEXIST: "something else has this name there"
+            case EEXIST: "another item has this name there"
             default: error.message
             }
         var failure = TargetError(operation: operation, message: message, kind: kind)

@@ -41,7 +41,8 @@ struct MetadataWriter {
                 mode &= ~0o6000
                 notes.append(
                     MetadataNote(
-                        "set-uid and set-gid not set: the owner differs", isExpected: note.isExpected))
+                        "set-uid and set-gid were not set, because the owner differs",
+                        isExpected: note.isExpected))
             }
         }
         // A new file may have its mode already, but an inherited ACL changes the mode.
@@ -77,7 +78,7 @@ struct MetadataWriter {
         } catch {
             notes.append(
                 MetadataNote(
-                    "\(what()) not set: \(error.message)",
+                    "\(what()) was not set: \(error.message)",
                     isExpected: isPrivileged && Self.isForbidden(error)))
         }
     }
@@ -103,7 +104,7 @@ struct MetadataWriter {
                 return nil
             }
             return MetadataNote(
-                "owner \(user):\(group) not set: \(error.message)", isExpected: Self.isForbidden(error))
+                "owner \(user):\(group) was not set: \(error.message)", isExpected: Self.isForbidden(error))
         }
     }
 

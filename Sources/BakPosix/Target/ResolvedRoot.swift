@@ -25,7 +25,7 @@ struct ResolvedRoot {
     init(_ root: [UInt8]) {
         guard !root.isEmpty, !root.contains(0) else {
             failure = (
-                Self.absolute(root), SourceError(operation: "find it", message: "that is no path")
+                Self.absolute(root), SourceError(operation: "find it", message: "that is not a path")
             )
             return
         }

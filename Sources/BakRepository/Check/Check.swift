@@ -153,7 +153,7 @@ public final class RepositoryCheck {
         try checkKeySlots()
         onEvent(.step("packs"))
         let census = try PackCensus(repository.store, index) { key in
-            held.append(.unused(object: key.description, reason: "it is not named as a pack is"))
+            held.append(.unused(object: key.description, reason: "its name is not that of a pack"))
         }
         obstructions.add(census.obstructions)
         checkListing(census, obstructions)
@@ -237,7 +237,7 @@ public final class RepositoryCheck {
             do {
                 _ = try repository.sessionRecord(id)
             } catch var error as CorruptionError {
-                if error.cause == .damage { error.reason += "; prune removes it" }
+                if error.cause == .damage { error.reason += ". A prune removes it" }
                 note(error)
             } catch let error as StoreError where error.kind == .notFound {
                 // The session was decided meanwhile, and its record removed.
@@ -255,7 +255,7 @@ public final class RepositoryCheck {
                     note(error)
                     continue
                 }
-                noteHarmless(error, "repair snapshots makes it anew")
+                noteHarmless(error, "To make it again, run: bakstore repair snapshots")
             } catch let error as StoreError where error.kind == .notFound || error.concernsOneObject {
                 // A prune has removed the spare, or an obstruction is in its place.
             }
@@ -270,13 +270,13 @@ public final class RepositoryCheck {
         for info in try repository.store.list(ObjectNames.index) where !used.contains(info.key) {
             let reason: String
             if ObjectNames.baseSegment(in: info.key) != nil {
-                reason = "no decision names it any more; prune removes it"
+                reason = "no decision names it any more. A prune removes it"
             } else if let id = ObjectNames.id(in: info.key) {
                 reason =
                     superseded.contains(id)
-                    ? "a decision stands for it; prune removes it" : "its session did not commit"
+                    ? "a decision supersedes it. A prune removes it" : "its session did not commit"
             } else {
-                reason = "it is not named as an index segment is"
+                reason = "its name is not that of an index segment"
             }
             held.append(.unused(object: info.key.description, reason: reason))
         }
@@ -287,7 +287,7 @@ public final class RepositoryCheck {
         for info in try repository.store.list(ObjectNames.forgotten) {
             guard let id = ObjectNames.id(in: info.key) else {
                 held.append(
-                    .unused(object: info.key.description, reason: "it is not named as a forget marker is"))
+                    .unused(object: info.key.description, reason: "its name is not that of a forget marker"))
                 continue
             }
             do {
@@ -302,7 +302,7 @@ public final class RepositoryCheck {
         for info in try repository.store.list(ObjectNames.collections) {
             guard let (number, isDecision) = ObjectNames.round(in: info.key) else {
                 held.append(
-                    .unused(object: info.key.description, reason: "it is no plan and no decision"))
+                    .unused(object: info.key.description, reason: "it is neither a plan nor a decision"))
                 continue
             }
             do {
@@ -340,17 +340,17 @@ public final class RepositoryCheck {
             if vouch.error.cause != .newerProgram { report.damagedVouches += 1 }
         }
         for error in try repository.damagedCopies() {
-            noteHarmless(error, "its other copy is whole, and prune makes it anew")
+            noteHarmless(error, "Its other copy is intact, and a prune makes it again")
         }
         for error in try repository.givenUp().unreadable {
-            noteHarmless(error, "what it said to be safe to delete is not known any more")
+            noteHarmless(error, "It is no longer known which files it called safe to delete")
         }
     }
 
     private func noteHarmless(_ error: CorruptionError, _ meaning: String) {
         report.harmlessObjects += 1
         held.append(
-            .harmless(object: error.object, reason: "at byte \(error.offset): \(error.reason); \(meaning)"))
+            .harmless(object: error.object, reason: "at byte \(error.offset): \(error.reason). \(meaning)"))
     }
 
     // MARK: Packs
@@ -371,7 +371,7 @@ public final class RepositoryCheck {
                 continue
             }
             guard size != pack.indexed.size else { continue }
-            note(name, "it has \(size) bytes, the index says \(pack.indexed.size)")
+            note(name, "it has \(size) bytes, but the index says \(pack.indexed.size)")
             report.repairs.insert(.packs)
             // Unless the pack is read, it is unknown which blobs before the end of a cut pack are whole.
             if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {

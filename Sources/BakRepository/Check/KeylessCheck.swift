@@ -120,7 +120,7 @@ public final class KeylessCheck {
         }
         guard header.seal == method else {
             throw CorruptionError(
-                object: key.description, offset: 9, reason: "it is not sealed as its repository is")
+                object: key.description, offset: 9, reason: "its seal does not match its repository")
         }
     }
 
@@ -138,7 +138,7 @@ public final class KeylessCheck {
             }
         }
         guard end.header.seal == method else {
-            throw CorruptionError(object: name, offset: 9, reason: "it is not sealed as its repository is")
+            throw CorruptionError(object: name, offset: 9, reason: "its seal does not match its repository")
         }
         guard readsData else { return }
         for block in end.blocks(in: 0..<end.coveredBytes) where !stop.isRequested {

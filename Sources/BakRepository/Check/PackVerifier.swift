@@ -121,7 +121,7 @@ final class PackVerifier {
         guard kind == pack.kind else {
             throw CorruptionError(
                 object: ObjectNames.pack(pack.id).description, offset: 8,
-                reason: "it is a \(kind.noun), the index says otherwise")
+                reason: "it is a \(kind.noun), but the index says otherwise")
         }
         return blobs
     }

@@ -52,7 +52,7 @@ extension Repository {
     func doubt(about id: ID128, _ error: CorruptionError, _ index: BlobIndex) throws -> ForgetDoubt? {
         guard let snapshot = try recordOrSpare(id) else {
             var error = error
-            error.reason += ", and the snapshot's record cannot be read either; remove it once more with: "
+            error.reason += ". The snapshot's record cannot be read, either. Remove the snapshot again with: "
             error.reason += "bakstore forget \(id.short)"
             return ForgetDoubt(id: id, snapshot: nil, error: error)
         }

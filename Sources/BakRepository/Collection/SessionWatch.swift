@@ -121,7 +121,7 @@ final class SessionWatch {
         if let abandoned, !abandoned.contains(session) {
             throw RepositoryError.cannotCollect(
                 location: repository.store.location,
-                reason: "a backup has begun meanwhile; when it is done, prune again")
+                reason: "a backup has begun meanwhile. Prune again when it is done")
         }
         let bytes = Tombstone(session: session).encode(repository.context)
         // The object that is there first counts: the commit record or the tombstone.

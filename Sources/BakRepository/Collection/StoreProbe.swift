@@ -13,8 +13,8 @@ extension Repository {
             throw RepositoryError.cannotCollect(
                 location: store.location,
                 reason:
-                    "its disk cannot keep several programs apart; when no backup and no other prune is running, "
-                    + "say so with --alone")
+                    "its disk cannot keep several programs apart. If no backup and no other prune is running, "
+                    + "add --alone")
         }
         if isAlone { store.breakLocks() }
         // Another prune may delete a probe during the test.

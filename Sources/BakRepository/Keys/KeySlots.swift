@@ -196,7 +196,8 @@ extension Repository {
             guard found.slots.count > count || found.areCut else { return }
             throw RepositoryError.outsideLimits(
                 what: "a further key slot",
-                reason: "there can be at most \(KeySlots.most); remove one first: bakstore key remove ID")
+                reason: "there can be at most \(KeySlots.most). Remove one first with: bakstore key remove ID"
+            )
         }
         try expectAtMost(KeySlots.most - 1)
         let id = ID128(from: random)

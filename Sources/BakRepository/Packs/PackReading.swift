@@ -100,7 +100,7 @@ extension Repository {
         guard end.header.seal == context.sealer.method, let seal = context.sealer.seal(of: end.header) else {
             throw CorruptionError(
                 object: ObjectNames.pack(pack).description, offset: 9,
-                reason: "it is not sealed as its repository is")
+                reason: "its seal does not match its repository")
         }
         let (range, count) = try end.footer(seal)
         let (blobs, blobsEnd) = try read(range).withUnsafeBytes {

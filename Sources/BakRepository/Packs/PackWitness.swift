@@ -49,7 +49,7 @@ final class PackWitness: @unchecked Sendable {
             let size = try repository.store.size(of: key)
             // Bytes appended to a pack do not change its blobs.
             if size == pack.size || size > pack.size && isWhole(pack) { return nil }
-            reason = "it has \(size) bytes, the index says \(pack.size)"
+            reason = "it has \(size) bytes, but the index says \(pack.size)"
         } catch  where error.kind == .notFound {
             reason = "it is missing"
         } catch {

@@ -77,7 +77,7 @@ public final class RepairPacks: RepositoryRepair {
                 return true
             }
             if size != pack.indexed.size {
-                note(pack.id, "it has \(size) bytes, the index says \(pack.indexed.size)")
+                note(pack.id, "it has \(size) bytes, but the index says \(pack.indexed.size)")
                 return true
             }
             return faulty.contains(pack.id)

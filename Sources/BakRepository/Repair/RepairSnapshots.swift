@@ -137,7 +137,7 @@ public final class RepairSnapshots: RepositoryRepair {
             }
             report.lostFiles += rewriter.lostFiles
             guard rewriter.entries > 0 else {
-                onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "nothing of it is left"))
+                onEvent(.lostSnapshot(snapshot: snapshot.id, reason: "no data of it is left"))
                 continue
             }
             try commit(snapshot, rewriter, all, session, isLast: number == damaged.count - 1)
@@ -274,7 +274,7 @@ private final class ManifestRewriter {
         let entry = file.entry
         var reason = file.fault
         if reason == nil, case .extents = entry.content, file.bytes != entry.stat.size {
-            reason = "what is there of its content does not add up to its size"
+            reason = "its remaining content does not add up to its size"
         }
         if let reason {
             lostFiles += 1

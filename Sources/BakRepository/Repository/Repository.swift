@@ -132,7 +132,14 @@ public final class Repository: Sendable {
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
         // If this throws, the configuration may be there, so the slot stays. The slot goes only if it is of no use.
-        if try !store.putOwn(ObjectNames.config, bytes) {
+        let isOurs: Bool
+        do {
+            isOurs = try store.putOwn(ObjectNames.config, bytes)
+        } catch let error as StoreError {
+            let place = "the repository \(store.location)"
+            throw StoreError(kind: error.kind, operation: "create", object: place, message: error.message)
+        }
+        if !isOurs {
             if let unlocked { try? store.delete(ObjectNames.keySlot(unlocked.slot)) }
             throw RepositoryError.alreadyExists(location: store.location)
         }

@@ -57,58 +57,59 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         switch self {
         case .noRepository(let location):
-            "there is no repository at \(location); is its disk connected, and the path right? "
-                + "If it is to be a new one: bakstore init"
+            "there is no repository at \(location). Is its disk connected, and is the path right? "
+                + "To make a new one, run: bakstore init"
         case .notBakstore(let location):
-            "\(location) is no bakstore repository: the file config there is of another program; is the path right?"
+            "\(location) is not a bakstore repository: the file config there belongs to another program. Is the path right?"
         case .alreadyExists(let location): "there is a repository at \(location) already"
         case .passwordNeeded(let location):
-            "the repository at \(location) is encrypted and there is no password; give one with --password-file"
+            "the repository at \(location) is encrypted, but no password is given. Give one with --password-file"
         case .wrongPassword(let location, let unreadable):
             "wrong password for the repository at \(location)"
-                + (unreadable > 0 ? "; \(unreadable) of its key slots cannot be read" : "")
+                + (unreadable > 0 ? ". \(unreadable) of its key slots cannot be read" : "")
         case .tooManyKeySlots(let location):
-            "the password opens none of the key slots of the repository at \(location) that were tried; there are too many "
-                + "to try all of them, so move those away from its folder keys that are not yours"
+            "the password opens none of the key slots of the repository at \(location) that were tried. There are too many "
+                + "to try all of them. Move those that are not yours out of its folder keys"
         case .noKeySlot(let location):
-            "the repository at \(location) has no key slot that can be read; without one nothing can be decrypted"
-        case .lastKeySlot: "this is the last key slot; without it nobody could open the repository any more"
+            "the repository at \(location) has no key slot that can be read. Without one, nothing can be decrypted"
+        case .lastKeySlot:
+            "this is the last key slot. Without it, the repository could not be opened any more"
         case .keySlotsBeingRemoved(let slots):
-            "every other key slot is being removed too, or was when its program was stopped "
-                + "(\(slots.map(\.short).joined(separator: ", "))); nothing was removed. When no other program is at it, "
+            "every other key slot is being removed, too, or its removal was interrupted "
+                + "(\(slots.map(\.short).joined(separator: ", "))). Nothing was removed. When no other program removes them, "
                 + "remove one of those, or first add a password with: bakstore key add"
         case .notEncrypted(let location):
-            "the repository at \(location) is not encrypted, but a password is given; is it the right one?"
+            "the repository at \(location) is not encrypted, but a password is given. Is it the right repository?"
         case .noSuchSnapshot(let name):
-            "there is no snapshot \(name.isEmpty ? "''" : name); list them with: bakstore snapshots"
+            "there is no snapshot \(name.isEmpty ? "''" : name). List them with: bakstore snapshots"
         case .noCompleteSnapshot(let partialCount, let unreadableCount):
             unreadableCount > 0
-                ? "no complete snapshot can be read; look for what is damaged with: bakstore check"
+                ? "no complete snapshot can be read. To find the damage, run: bakstore check"
                 : partialCount == 0
-                    ? "there is no snapshot yet; make one with: bakstore backup PATH"
-                    : "only interrupted backups are there yet; list them with: bakstore snapshots, and name one by its id"
+                    ? "there is no snapshot yet. Make one with: bakstore backup PATH"
+                    : "there are only interrupted backups yet. List them with `bakstore snapshots`, and name one by its id"
         case .ambiguousSnapshot(let name, let matches):
-            "\(name) names several snapshots (\(matches.joined(separator: ", "))); give more digits"
+            "\(name) matches several snapshots (\(matches.joined(separator: ", "))). Give more digits"
         case .cannotCollect(let location, let reason):
-            "\(location) cannot be pruned, because \(reason); backups and restores work"
+            "\(location) cannot be pruned, because \(reason). Backups and restores work"
         case .pruneUnderWay(let location):
-            "a prune of \(location) is under way or was interrupted, and its disk cannot keep backups and prunes apart; "
-                + "when nothing else is running, end it with: bakstore prune --alone"
+            "a prune of \(location) is under way or was interrupted, and its disk cannot keep backups and prunes apart. "
+                + "When nothing else is running, finish it with: bakstore prune --alone"
         case .keepsChanging(let location):
-            "prunes or repairs keep changing \(location); try again when they are done"
+            "prunes or repairs keep changing \(location). Try again when they are done"
         case .snapshotRemoved(let snapshot):
-            "snapshot \(snapshot.short) was removed meanwhile, and a prune has deleted what it had; see what is there with: "
+            "snapshot \(snapshot.short) was removed meanwhile, and a prune has deleted its data. List the other snapshots with: "
                 + "bakstore snapshots"
         case .cacheChanged:
-            "what this machine's cache holds of the repository was changed, or can no longer be read; run the command "
-                + "again: it makes the cache anew"
+            "this machine's cache of the repository was changed, or can no longer be read. Run the command again to "
+                + "rebuild the cache"
         case .sessionRevoked(let session):
-            "a prune ended session \(session.short) before it was stored; run the backup again"
-        case .unpublishedRemoved(_, let error): "\(error); run the command again"
+            "a prune ended session \(session.short) before it was stored. Run the backup again"
+        case .unpublishedRemoved(_, let error): "\(error). Run the command again"
         case .sessionFailed(let session):
-            "session \(session.short) failed before and cannot be committed; run the backup again"
+            "session \(session.short) failed before and cannot be committed. Run the backup again"
         case .outsideLimits(let what, let reason): "\(what) cannot be stored: \(reason)"
-        case .manifestTooLarge: "the list of files is too large for one snapshot; back up in several parts"
+        case .manifestTooLarge: "the list of files is too large for one snapshot. Back up in several parts"
         }
     }
 }

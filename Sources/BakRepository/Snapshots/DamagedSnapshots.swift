@@ -30,7 +30,7 @@ extension Repository {
         CorruptionError(
             object: ObjectNames.pack(pack).description, offset: 0,
             reason:
-                "it is missing or cut short, and the index still names it; before anything of it can be stored again, run: "
+                "it is missing or cut short, but the index still names it. Before its data can be stored again, run: "
                 + "bakstore repair packs")
     }
 }

@@ -139,7 +139,7 @@ extension Repository {
             fault = error
         } catch let error as StoreError where error.kind == .notFound {}
         if fault.isWhole { return fault }
-        fault.reason += try "; " + adviceOnRecord(snapshot)
+        fault.reason += try ". " + adviceOnRecord(snapshot)
         return fault
     }
 
@@ -161,18 +161,18 @@ extension UnreadableSnapshot {
     /// What the user can do about it.
     public var advice: String {
         guard isDoubtful else { return Self.advice(id, hasSpare: spare != nil && !isReplaced) }
-        let removal = "remove it once more with: bakstore forget \(id.short)"
+        let removal = "To remove it, run `bakstore forget \(id.short)`"
         return spare == nil || isReplaced
             ? removal
-            : "take it back with: bakstore forget --undo \(id.short); or, if it was to go, \(removal)"
+            : "To keep it, run `bakstore forget --undo \(id.short)`. \(removal)"
     }
 
     /// Why it is unknown whether the user wants a snapshot whose marker does not open.
-    public var reason: String { "whether it was removed cannot be told, since \(error)" }
+    public var reason: String { "it is unknown whether it was removed, because \(error)" }
 
     static func advice(_ snapshot: ID128, hasSpare: Bool) -> String {
         hasSpare
-            ? "bring it back with: bakstore repair snapshots"
-            : "where no copy of it is left, give the snapshot up with: bakstore forget \(snapshot.short)"
+            ? "Bring it back with `bakstore repair snapshots`"
+            : "If no copy of it is left, give the snapshot up with `bakstore forget \(snapshot.short)`"
     }
 }

@@ -179,7 +179,7 @@ extension Repository {
             guard error.kind == .notFound else { throw error }
             return CorruptionError(
                 object: key.description, offset: 0,
-                reason: "the index segment is missing; make it again with: bakstore repair index")
+                reason: "the index segment is missing. Rebuild it with: bakstore repair index")
         }
     }
 

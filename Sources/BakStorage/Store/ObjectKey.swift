@@ -67,5 +67,5 @@ public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The problem and what to do about it, without the name.
-    public var description: String { "\(what) is in its place; move that away" }
+    public var description: String { "\(what) is in its place. Move it away" }
 }

@@ -43,8 +43,8 @@ enum ForeignRepository {
             CommandFailure(
                 code: .noRepository,
                 message:
-                    "\(folder) is \(program), which bakstore does not read; use that program for it, or name "
-                    + "another folder with --repo. To bring its files here, restore them with it and back them up"
+                    "\(location) is \(program), which bakstore cannot read. Use that program, or name "
+                    + "another folder with --repo. To move its files here, restore them with that program and back them up"
             )
         }
     }

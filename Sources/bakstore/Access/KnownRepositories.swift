@@ -105,7 +105,8 @@ extension CommandContext {
         guard let entry = knownEntry(at: location) else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "the repository \(entry.id.prefix(8)) that was at \(location) is not there; "
-                + "is its disk connected? If it is gone for good, make a new one with: bakstore init --yes")
+            message: "the repository \(entry.id.prefix(8)) that was at \(location.path) is missing. "
+                + "Is its disk connected? If the repository is gone for good, make a new one with: bakstore init --yes"
+        )
     }
 }

@@ -122,7 +122,7 @@ extension CommandContext {
             throw CommandFailure(
                 code: .wrongPassword,
                 message:
-                    "\(location) is encrypted, and there is no terminal to ask for its password; give it with "
+                    "\(location) is encrypted, and there is no terminal to ask for its password. Give it with "
                     + "\(purpose.flags.file.spelling), \(purpose.flags.command.spelling) or the environment"
             )
         }
@@ -140,14 +140,14 @@ extension CommandContext {
         guard let first = try askPassword("new password: ") else {
             throw CommandFailure(
                 code: .wrongPassword,
-                message: "there is no terminal to ask for the new password; give it with "
+                message: "there is no terminal to ask for the new password. Give it with "
                     + "\(purpose.flags.file.spelling) or \(purpose.flags.command.spelling)")
         }
         guard first.count > 0 else {
             throw CommandFailure(code: .wrongPassword, message: "the new password is empty")
         }
         guard try askPassword("again: ") == first else {
-            throw CommandFailure(code: .failed, message: "the two passwords differ; nothing was changed")
+            throw CommandFailure(code: .failed, message: "the two passwords differ. Nothing was changed")
         }
         return first
     }

@@ -17,8 +17,8 @@ extension RepositoryAccess {
             return CommandFailure(
                 code: .damage,
                 message:
-                    "\(location): its file config is damaged or another program's, and the repository "
-                    + "\(entry.id.prefix(8)) was here; \(needsConfig)")
+                    "\(location.path): its file config is damaged or belongs to another program. The repository "
+                    + "\(entry.id.prefix(8)) was here. \(needsConfig)")
         case .noRepository:
             if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
             // No further explanation for a missing default repository, because it can be made.
@@ -28,7 +28,7 @@ extension RepositoryAccess {
     }
 
     /// Says that nothing works without the configuration.
-    private static let needsConfig = "nothing can be read without that file, so put back a copy of it"
+    private static let needsConfig = "Nothing can be read without that file. Put back a copy of it"
 
     /// The failure if something other than a file has the configuration's name.
     private static func inTheWay(of location: RepositoryLocation) -> CommandFailure? {
@@ -36,7 +36,7 @@ extension RepositoryAccess {
         return scheme.obstruction(of: ObjectNames.config, at: location.place).map { found in
             CommandFailure(
                 code: .noRepository,
-                message: "there is no repository at \(location): \(found); put the real file back")
+                message: "there is no repository at \(location.path): \(found). Put the real file back")
         }
     }
 
@@ -47,24 +47,24 @@ extension RepositoryAccess {
         else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "\(location): its file config is missing, and the rest of a repository is there; "
+            message: "\(location.path): its file config is missing, but the rest of a repository is there. "
                 + needsConfig)
     }
 
     /// The failure if the place is a file, or a folder with other content. Neither can become a repository.
     private static func unfit(_ location: RepositoryLocation) -> CommandFailure? {
         let reason: String
-        if location.isOtherThanFolder {
-            reason = "that is no folder"
-        } else if StoreSchemes.scheme(of: location.place).canBegin(location.place) == false {
-            reason = "the folder holds other things"
+        if Machine.isFolder(location.path) == false {
+            reason = "that is not a folder"
+        } else if StoreSchemes.scheme(of: location.path).canBegin(location.path) == false {
+            reason = "the folder holds other files"
         } else {
             return nil
         }
         return CommandFailure(
             code: .noRepository,
             message:
-                "there is no repository at \(location): \(reason); is the path right? A new one is made in a new "
-                + "or empty folder, with: bakstore init --repo FOLDER")
+                "there is no repository at \(location.path): \(reason). Is the path right? To make a new repository, name a new "
+                + "or empty folder: bakstore init --repo FOLDER")
     }
 }

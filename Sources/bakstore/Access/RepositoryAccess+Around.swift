@@ -23,8 +23,8 @@ extension RepositoryAccess {
                 throw CommandFailure(
                     code: .failed,
                     message:
-                        "\(path) \(isItself ? "is a repository" : "lies in the repository \(place)"), all of whose "
-                        + "folders are its own; name a folder outside of it")
+                        "\(path) \(isItself ? "is a repository" : "is inside the repository \(place)"). Name a "
+                        + "folder outside of it")
             }
             next = Machine.folder(above: place)
         }

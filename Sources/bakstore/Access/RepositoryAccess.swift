@@ -46,7 +46,7 @@ struct RepositoryAccess {
                 throw CommandFailure(
                     code: .noRepository,
                     message:
-                        "a password is given, and there is no repository at \(location); make an encrypted one "
+                        "a password is given, but there is no repository at \(location.path). Make an encrypted one "
                         + "with: bakstore init --encryption auto")
             }
             let options = Repository.Options(classes: defaultChunkClasses)
@@ -56,8 +56,8 @@ struct RepositoryAccess {
                 context.remark("made the default repository \(location), not encrypted")
             } else {
                 repository = try Repository.imagined(
-                    options, location: location.place, time: context.clock, random: SystemRandom())
-                context.remark("there is no repository yet; a backup would make \(location)")
+                    options, location: location.path, time: context.clock, random: SystemRandom())
+                context.remark("there is no repository yet. A backup would make \(location.path)")
             }
             return RepositoryAccess(repository: repository, location: location)
         }
@@ -76,7 +76,7 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .noRepository,
                 message:
-                    "there is no repository at \(location) to copy from; is its disk connected, and the path right?"
+                    "there is no repository at \(location) to copy from. Is its disk connected, and is the path right?"
             )
         } catch {
             let report = ErrorReport(
@@ -147,13 +147,13 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed,
                 message:
-                    "cannot open the repository \(location): \(error)"
-                    + (error.kind == .obstructedFolder ? "" : "; check its permissions and its disk"))
+                    "cannot open the repository \(location.path): \(error)"
+                    + (error.kind == .obstructedFolder ? "" : ". Check its permissions and its disk"))
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
                 message:
-                    "\(location): \(error); nothing can be read without this file, so put back a copy of it"
+                    "\(location.path): \(error). Nothing can be read without this file. Put back a copy of it"
             )
         }
     }
@@ -181,7 +181,7 @@ struct RepositoryAccess {
         if let refusal = location.folder.flatMap(ForeignRepository.refusal) { throw refusal }
         if location.isOtherThanFolder {
             throw CommandFailure(
-                code: .failed, message: "\(location) is no folder; name a new or empty one")
+                code: .failed, message: "\(location.path) is not a folder. Name a new or empty folder")
         }
         // Other files in the folder would get in the repository's way, and hide it from its owner.
         let scheme = StoreSchemes.scheme(of: location.place)
@@ -191,11 +191,7 @@ struct RepositoryAccess {
                 throw RepositoryError.alreadyExists(location: location.place)
             }
             throw CommandFailure(
-                code: .failed, message: "\(location) is not empty; name a new or empty folder")
-        }
-        if let folder = location.folder {
-            try expectNone(around: folder)
-            if !isSure { try expectNothingHidden(folder, context) }
+                code: .failed, message: "\(location.path) is not empty. Name a new or empty folder")
         }
         var options = options
         let id = ID128(from: SystemRandom())
@@ -218,16 +214,16 @@ struct RepositoryAccess {
         guard let entry = here ?? known.entry(onDiskAwayFrom: folder) else { return }
         let place = here == nil ? entry.path : folder
         let absence =
-            "the repository \(entry.id.prefix(8)) was at \(place), and nothing is there now; is its disk connected?"
-        let question = "\(Formatting.line(absence)) Make a new one there all the same?"
+            "the repository \(entry.id.prefix(8)) was at \(place), but nothing is there now. Is its disk connected?"
+        let question = "\(Formatting.line(absence)) Make a new one there anyway?"
         guard !context.isJSON,
             let agrees = try context.agrees(to: question)
         else {
             throw CommandFailure(
-                code: .failed, message: "\(absence) To make a new one there all the same, add --yes")
+                code: .failed, message: "\(absence) To make a new one there anyway, add --yes")
         }
         guard agrees else {
-            throw CommandFailure(code: .failed, message: "nothing was made")
+            throw CommandFailure(code: .failed, message: "no repository was made")
         }
     }
 
@@ -249,12 +245,12 @@ struct RepositoryAccess {
         let cache = FolderCache(path: "\(base)/\(id)", isReadOnly: isReadOnly)
         if cache.isDistrusted {
             context.complain(
-                "the cache \(base)/\(id) is not used, because other users may write to it; delete it")
+                "the cache \(base)/\(id) is not used, because other users may write to it. Delete it")
         }
         guard cache.isUsable || cache.isDistrusted || isReadOnly || !context.environment.isCacheFolderNamed
         else {
             throw UsageError(
-                "BAKSTORE_CACHE_DIR: no folder can be made or used in \(Formatting.name(folder))")
+                "BAKSTORE_CACHE_DIR: cannot make or use a folder in \(Formatting.name(folder))")
         }
         if !isReadOnly {
             FolderCache.sweep(in: base, unusedForSeconds: unusedCacheSeconds, CacheFiles.isOne)

@@ -111,14 +111,14 @@ struct ArgumentParser {
             {
                 let name = String(decoding: next, as: UTF8.self)
                 throw error(
-                    "\(spelling) needs a value (\(form.placeholder)), but \(name) follows; "
-                        + "if that is the value, write \(flag.spelling)=\(name)")
+                    "\(spelling) needs a value (\(form.placeholder)), but \(name) follows. "
+                        + "If that is the value, write \(flag.spelling)=\(name)")
             }
             value = next
             position += 1
         }
         guard let value else {
-            let choices = form.choices.map { "; it \($0)" } ?? ""
+            let choices = form.choices.map { ". It \($0)" } ?? ""
             throw error("\(spelling) needs a value (\(form.placeholder))\(choices)")
         }
         if let complaint = form.complaint(value) {
@@ -155,20 +155,21 @@ struct ArgumentParser {
         }
         for (flag, others) in command.conflicts + Flags.conflicts where invocation.has(flag) {
             if let other = others.first(where: invocation.has) {
-                throw error("\(flag.spelling) and \(other.spelling) contradict each other")
+                throw error("\(flag.spelling) and \(other.spelling) cannot be combined")
             }
         }
         guard command.operandCount.contains(invocation.operands.count) else {
             let operands = command.operands.isEmpty ? "" : " \(command.operands)"
-            let usage = "usage: bakstore \(command.name.rawValue)\(operands)"
+            let usage = "Usage: bakstore \(command.name.rawValue)\(operands)"
             let surplus =
                 invocation.operands.isEmpty
-                ? "missing argument:\(operands)" : "too many or wrong operands"
-            throw error("\(surplus); \(usage)")
+                ? "missing argument:\(operands)" : "too many or wrong arguments"
+            throw error("\(surplus). \(usage)")
         }
         let choosing = Flags.choosing.first { invocation.has($0) }
         if let choosing, command.choosesSnapshots, !invocation.operands.isEmpty {
-            throw error("\(choosing.spelling) chooses among all snapshots; do not name any beside it")
+            throw error(
+                "\(choosing.spelling) chooses among all snapshots and cannot be combined with a SNAPSHOT")
         }
         if let complaint = command.complaint(invocation) { throw error(complaint) }
     }
@@ -183,12 +184,12 @@ struct ArgumentParser {
                 command.flags.contains { $0.word == name || "-\($0.short ?? "-")" == spelling }
             })
         {
-            return error("\(spelling) belongs behind the command")
+            return error("\(spelling) must come after the command")
         }
         return error("unknown flag \(quoted(Array(spelling.utf8)))")
     }
 
-    private func hint(_ near: String?) -> String { near.map { "; did you mean \($0)?" } ?? "" }
+    private func hint(_ near: String?) -> String { near.map { ". Did you mean \($0)?" } ?? "" }
 
     private func error(_ message: String) -> UsageError { UsageError(message, command: command?.name) }
 

@@ -61,7 +61,7 @@ extension Flags {
         rules, [.keepID, .skipDamaged, .groupBy], choosing,
         [
             .unsafeAllowRemoveAll,
-            .yes.described("do not ask before something is lost that people may rely on"),
+            .yes.described("do not ask before removing data that people may rely on"),
         ])
 
     /// The flags that say how a prune frees space.
@@ -73,15 +73,15 @@ extension Flags {
 
 extension AnyFlag {
     static let keepTag = Flag<[[String]]>(
-        "keep-tag", each: .labels(), help: "keep those with all of these tags")
+        "keep-tag", each: .labels(), help: "keep snapshots with all of these tags")
     static let keepID = Flag<[String]>(
-        "keep-id", each: .text("SNAPSHOT", .repository(.snapshot)), help: "keep this one")
+        "keep-id", each: .text("SNAPSHOT", .repository(.snapshot)), help: "keep this snapshot")
     static let groupBy = Flag<SnapshotGrouping>(
         "group-by",
         .parsed(
             "WHAT", expected: "must be none, or some of device, paths, tags and host", SnapshotGrouping.parse),
         default: .byDefault,
-        help: "apply the rules to each device,paths (default), tags, host, or to all: none")
+        help: "apply the rules to each group of device,paths (default), tags or host, or to all (none)")
     static let unsafeAllowRemoveAll = Flag<Bool>(
         "unsafe-allow-remove-all", help: "let the rules remove even the newest snapshot of a group")
     static let maxUnused = Flag<PruneOptions.Allowance?>(
@@ -89,10 +89,10 @@ extension AnyFlag {
         .parsed(
             "LIMIT", expected: "must be a share under 100% such as 5%, a size such as 10G, or unlimited",
             PruneOptions.Allowance.parse),
-        help: "how much that no snapshot needs may stay in packs (default: 5%)")
+        help: "how much data that no snapshot needs may stay in packs (default: 5%)")
     static let maxRepackSize = Flag<UInt64?>(
         "max-repack-size", .size(0...UInt64.max),
-        help: "copy at most this much; the next prune goes on from there")
+        help: "copy at most this much; the next prune continues from there")
 }
 
 extension RetentionPeriod {

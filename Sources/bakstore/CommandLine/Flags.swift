@@ -29,7 +29,8 @@ enum Flags {
 
 extension AnyFlag {
     static let repo = Flag<String?>(
-        "repo", .repository, short: "r", help: "the repository; without it, the default one of this user"
+        "repo", .place("FOLDER"), short: "r",
+        help: "the repository (default: the default repository of this user)"
     )
     static let profile = Flag<String?>(
         "profile", .text("NAME", .repository(.profile)), short: "P",
@@ -37,39 +38,44 @@ extension AnyFlag {
     static let passwordFile = Flag<String?>(
         "password-file", .place("FILE"), help: "read the repository's password from a file")
     static let passwordCommand = Flag<String?>(
-        "password-command", .command, help: "take the repository's password from what a command prints")
-    static let verbose = Flag<Int>(counted: "verbose", "v", help: "say more; twice: name every file")
-    static let quiet = Flag<Bool>("quiet", "q", help: "print nothing but errors, and what was asked for")
-    static let json = Flag<Bool>("json", help: "write JSON, one object a line")
+        "password-command", .command, help: "take the repository's password from a command's output")
+    static let verbose = Flag<Int>(counted: "verbose", "v", help: "print more; twice: name every file")
+    static let quiet = Flag<Bool>("quiet", "q", help: "print only errors and the requested data")
+    static let json = Flag<Bool>("json", help: "write JSON, one object per line")
     static let help = Flag<Bool>("help", "h", help: "explain the command and exit")
     static let version = Flag<Bool>("version", help: "print the version and exit")
 }
 
 extension AnyFlag {
-    static let dryRun = Flag<Bool>("dry-run", "n", help: "say what would be done, and do nothing")
+    static let dryRun = Flag<Bool>("dry-run", "n", help: "show what would be done, and change nothing")
     /// For every command that takes the name of a snapshot.
     static let skipDamaged = Flag<Bool>(
-        "skip-damaged", help: "latest means the newest snapshot that can be read, also if a newer one cannot")
+        "skip-damaged", help: "latest means the newest readable snapshot, even if a newer one cannot be read")
     static let withoutGone = Flag<Bool>(
-        "without-gone", help: "of an archive, leave out what its source has no more")
+        "without-gone", help: "leave out the gone files of an archive")
     static let compression = Flag<CompressionMode?>(
         "compression", .compression, help: "auto, off, fast, max, lz4 or zstd:1 to zstd:19")
     static let yes = Flag<Bool>("yes", "y", help: "do not ask")
-    static let force = Flag<Bool>("force", "f", help: "read every file again, compare with no snapshot")
+    static let force = Flag<Bool>(
+        "force", "f", help: "read every file again, without comparing with a snapshot")
     static let alone = Flag<Bool>(
-        "alone", help: "no other program uses the repository now: for disks that cannot keep several apart")
+        "alone",
+        help:
+            "confirm that no other program uses the repository now; for disks that cannot keep programs apart"
+    )
     static let exclude = Flag<[[UInt8]]>(
-        "exclude", each: .pattern, help: "leave out what matches the pattern")
+        "exclude", each: .pattern, help: "leave out items that match the pattern")
     static let iexclude = Flag<[[UInt8]]>(
-        "iexclude", each: .pattern, help: "like --exclude, upper and lower case alike")
+        "iexclude", each: .pattern, help: "like --exclude, but ignoring case")
     static let maxDuration = Flag<UInt64?>(
         "max-duration", .duration,
-        help: "work for at most so long, such as 30m; the next prune goes on from there")
+        help: "work for at most this long, such as 30m; the next prune continues from there")
     static let fromRepo = Flag<String?>(
-        "from-repo", .repository, help: "the repository to be like, with --copy-chunker-params")
+        "from-repo", .place("FOLDER"),
+        help: "the repository to take settings from, with --copy-chunker-params")
     static let fromPasswordFile = Flag<String?>(
         "from-password-file", .place("FILE"), help: "read the password of --from-repo from a file")
     static let fromPasswordCommand = Flag<String?>(
         "from-password-command", .command,
-        help: "take the password of --from-repo from what a command prints")
+        help: "take the password of --from-repo from a command's output")
 }

@@ -13,7 +13,7 @@ struct HelpText {
             return (name: command.name.rawValue + aliases, help: command.summary)
         }
         return [
-            paragraph("bakstore keeps copies of files, each part stored once."),
+            paragraph("bakstore backs up files and stores duplicates only once."),
             paragraph("usage: bakstore COMMAND [FLAGS]", indent: 7),
             "commands:\n" + table(commands),
             paragraph("flags of every command:") + "\n" + flags(Flags.global),

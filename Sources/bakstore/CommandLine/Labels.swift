@@ -24,7 +24,7 @@ enum NameSlip {
         }
         guard name.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return nil }
         return name.last == UInt8(ascii: "\r") || name.last == UInt8(ascii: "\n")
-            ? "ends with the end of a line, as from a file of Windows; leave it away"
-            : "holds a control character, such as the end of a line"
+            ? "ends with a line break, as from a Windows file. Remove it"
+            : "contains a control character, such as a line break"
     }
 }

@@ -6,15 +6,16 @@ enum ManPage {
     static var program: String {
         let commands = CommandTable.commands
         return page(
-            "bakstore", "keeps copies of files, each part stored once",
+            "bakstore", "backs up files and stores duplicates only once",
             [
                 ("SYNOPSIS", ".B bakstore\n.I COMMAND\n[\\fIFLAGS\\fR]"),
                 (
                     "DESCRIPTION",
                     lines(
                         """
-                        bakstore stores files in a repository, each part of their content once, and each backup as a snapshot: all
-                        files as they were at that time. Without --repo it is the default repository of this user.
+                        bakstore stores files in a repository. It splits them into content-defined chunks, stores each chunk once, and
+                        compresses data when it helps. Each backup is a snapshot: all files as they were at that time.
+                        Without --repo, bakstore uses the default repository of this user.
                         """)
                 ),
                 (
@@ -30,9 +31,9 @@ enum ManPage {
                 (
                     "FILES",
                     items([
-                        ("~/.config/bakstore/config.toml", "profiles: what need not be typed again"),
+                        ("~/.config/bakstore/config.toml", "profiles, which set defaults"),
                         ("~/.local/share/bakstore/default", "the default repository"),
-                        ("~/.cache/bakstore", "what can be rebuilt from repositories"),
+                        ("~/.cache/bakstore", "caches, which can be rebuilt from the repositories"),
                     ])
                 ),
                 ("EXAMPLES", examples(CommandSpec.backup.examples + CommandSpec.restore.examples)),

@@ -8,7 +8,7 @@
 /// Reads paths as users write them.
 enum PlaceName {
     /// The complaint about a path that must be text and is not.
-    static let notText = "is not UTF-8; use another name, or make a link to it with a name that is: ln -s"
+    static let notText = "is not UTF-8. Use another name, or make a link to it that has a UTF-8 name: ln -s"
 
     /// Says why `text` is no path of this machine and what to write instead; nil if it is one. The result is the middle
     /// of a message: `'s3:x': is an address ...`.
@@ -16,27 +16,27 @@ enum PlaceName {
         let name = Formatting.name(text)
         if let slip = NameSlip.objection(to: text) { return slip }
         if text == [UInt8(ascii: "-")] {
-            return "stands for the standard input, which is not meant here; write ./- for what has that name"
+            return "means standard input, which is not possible here. Write ./- for a file of that name"
         }
         if let rest = fileURL(text) {
-            guard !rest.isEmpty, !rest.contains(0) else { return "names no file; write its path" }
+            guard !rest.isEmpty, !rest.contains(0) else { return "names no file. Write its path" }
             return rest.starts(with: "/".utf8) ? nil : objection(to: rest)
         }
         if let complaint = unexpanded(text, name) { return complaint }
         if text.starts(with: "//".utf8), text.count > 2, text[2] != UInt8(ascii: "/") {
-            return "is an address in a network; mount the share and name the folder where it is mounted, "
+            return "is a network address. Mount the share and name the folder where it is mounted, "
                 + "or write one / in front if it is a folder of this machine"
         }
         if text.starts(with: #"\\"#.utf8) {
-            return "is an address in a network; mount the share and name the folder where it is mounted"
+            return "is a network address. Mount the share and name the folder where it is mounted"
         }
         guard let colon = colonOfAddress(text) else { return nil }
         if colon == 1, isLetter(text[0]) {
-            return "is a path of Windows; name the folder where that drive is mounted, such as /mnt/"
+            return "is a Windows path. Name the folder where that drive is mounted, such as /mnt/"
                 + String(decoding: [text[0] | 0x20], as: UTF8.self) + ", or write ./\(name) for a folder here"
         }
         let scheme = String(decoding: text[..<colon], as: UTF8.self)
-        return "is an address of another machine or program; \(advice(scheme)) and name the folder "
+        return "is an address of another machine or program. \(advice(scheme)) and name the folder "
             + "where it is mounted, or write ./\(name) for a name with a colon in it"
     }
 
@@ -51,22 +51,23 @@ enum PlaceName {
             .first.map(Array.init) ?? []
         let hasMore = first.count < text.count
         if first == [UInt8(ascii: "~")] {
-            return "begins with a ~ that no shell has replaced; write your home folder's path in full, "
-                + "or leave the quotes and the = before it away"
+            return "begins with a ~ that the shell did not replace. Write your home folder's path in full, "
+                + "or remove the quotes or the = before it"
         }
         if first.first == UInt8(ascii: "~"), hasMore {
             return
-                "begins with a ~ that no shell has replaced; write the path in full, or ./\(name) for a folder here"
+                "begins with a ~ that the shell did not replace. Write the path in full, or ./\(name) for a folder here"
         }
         if isVariable(first) {
-            return "begins with a variable that no shell has replaced; write the path in full, "
+            return "begins with a variable that the shell did not replace. Write the path in full, "
                 + "or ./\(name) for a name that begins with a $"
         }
         guard !first.isEmpty, first != [UInt8(ascii: ".")],
             let variable = text.split(separator: UInt8(ascii: "/")).map(Array.init).first(where: isVariable)
         else { return nil }
-        return "holds \(Formatting.name(variable)), a variable that no shell has replaced; write the path in "
-            + "full, or ./\(name) if a folder is called so"
+        return
+            "contains \(Formatting.name(variable)), a variable that the shell did not replace. Write the path in "
+            + "full, or ./\(name) if a folder has that name"
     }
 
     /// True for words such as `$HOME`, `${HOME}` and `%USERPROFILE%`.
@@ -126,12 +127,12 @@ enum PlaceName {
 
     private static func advice(_ scheme: String) -> String {
         switch scheme.lowercased() {
-        case "sftp", "ssh", "scp": "mount it with sshfs"
+        case "sftp", "ssh", "scp": "Mount it with sshfs"
         case "s3", "b2", "rclone", "gs", "azure", "swift", "webdav", "dav", "davs", "ftp", "http", "https":
-            "mount it with rclone mount"
-        case "smb", "cifs", "nfs", "afp": "mount the share"
-        case _ where scheme.contains("@"): "mount it with sshfs"
-        default: "mount it, such as with sshfs or rclone mount,"
+            "Mount it with rclone mount"
+        case "smb", "cifs", "nfs", "afp": "Mount the share"
+        case _ where scheme.contains("@"): "Mount it with sshfs"
+        default: "Mount it, such as with sshfs or rclone mount,"
         }
     }
 

@@ -14,14 +14,14 @@ extension Flags {
 extension AnyFlag {
     /// The labels of a new snapshot.
     static let tag = Flag<[[String]]>("tag", each: .labels(), help: "a label for the snapshot")
-    static let tagSets = tag.described("only with all of these tags")
+    static let tagSets = tag.described("only snapshots with all of these tags")
     static let hosts = Flag<[String]>(
-        "host", each: .text("NAME", .repository(.host)), help: "only of this machine")
+        "host", each: .text("NAME", .repository(.host)), help: "only snapshots of this machine")
     static let devices = Flag<[String]>(
         "device", each: .text("NAME", .repository(.device)), short: "d",
-        help: "only of this phone or computer")
+        help: "only snapshots of this phone or computer")
     static let path = Flag<[[UInt8]]>(
-        "path", each: .anyPlace("PATH"), help: "only those that hold this backed-up path")
+        "path", each: .anyPlace("PATH"), help: "only snapshots with this backed-up path")
 }
 
 /// A choice among snapshots.
@@ -60,12 +60,12 @@ struct SnapshotFilter: Equatable {
         }
         guard let part = parts.first(where: { part in !all.contains(where: part.filter.takes) }) else {
             let all = parts.map { words($0.flag, $0.values) }.joined(separator: " ")
-            return "no snapshot is like \(all) at once; list them with: bakstore snapshots"
+            return "no matching snapshots for \(all) together. List all snapshots with: bakstore snapshots"
         }
-        let line = "no snapshot is like \(words(part.flag, part.values))"
+        let line = "no matching snapshots for \(words(part.flag, part.values))"
         let near = part.values.lazy.compactMap { Suggestion.nearest(to: $0, among: part.known) }.first
         return near.map { "\(line). Did you mean \(Formatting.line($0))?" }
-            ?? "\(line); list them with: bakstore snapshots"
+            ?? "\(line). List all snapshots with: bakstore snapshots"
     }
 
     private init(
@@ -83,9 +83,9 @@ struct SnapshotFilter: Equatable {
             if all.contains(where: { Set(tags).isSubset(of: $0.tags) }) { return nil }
             let near = tags.lazy.filter { !known.contains($0) }
                 .compactMap { Suggestion.nearest(to: $0, among: known) }.first
-            return "no snapshot has --keep-tag \(Formatting.line(tags.joined(separator: ",")))"
+            return "no matching snapshots for --keep-tag \(Formatting.line(tags.joined(separator: ",")))"
                 + (near.map { ". Did you mean \(Formatting.line($0))?" }
-                    ?? ", which keeps nothing; list them with: bakstore snapshots")
+                    ?? ", so it keeps nothing. List all snapshots with: bakstore snapshots")
         }
     }
 

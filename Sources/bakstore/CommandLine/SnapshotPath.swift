@@ -50,12 +50,12 @@ enum CatSubject: Equatable {
         case (_, 1) where operands[0].contains(UInt8(ascii: ":")):
             let file = try SnapshotPath(operands[0], command: .cat)
             guard !file.path.isEmpty else {
-                throw UsageError("cat needs a file's path behind the ':'", command: .cat)
+                throw UsageError("cat needs a file's path after the ':'", command: .cat)
             }
             self = .file(file)
         default:
             throw UsageError(
-                "cannot print '\(words.joined(separator: " "))'; cat prints \(CommandSpec.cat.operands)",
+                "cannot print '\(words.joined(separator: " "))'. cat prints \(CommandSpec.cat.operands)",
                 command: .cat)
         }
     }

@@ -18,31 +18,32 @@ extension Flags {
 
 extension AnyFlag {
     static let excludeFile = Flag<[[UInt8]]>(
-        "exclude-file", each: .anyPlace("FILE", isInput: true), help: "read patterns to leave out, one a line"
+        "exclude-file", each: .anyPlace("FILE", isInput: true),
+        help: "read exclude patterns from a file, one per line"
     )
     static let excludeCaches = Flag<Bool>(
-        "exclude-caches", help: "leave out what lies in folders with a CACHEDIR.TAG")
+        "exclude-caches", help: "leave out the contents of folders with a CACHEDIR.TAG")
     static let excludeIfPresent = Flag<[FolderMark]>(
-        "exclude-if-present", each: .mark, help: "leave out what lies in folders with this file")
+        "exclude-if-present", each: .mark, help: "leave out the contents of folders with this file")
     static let excludeLargerThan = Flag<UInt64?>(
         "exclude-larger-than", .size(0...UInt64.max), help: "leave out files larger than this")
     static let oneFileSystem = Flag<Bool>(
         "one-file-system", "x", help: "stay on the file system of each PATH")
     static let noIgnoreFiles = Flag<Bool>(
-        "no-ignore-files", help: "take what .bakignore files leave out, too")
+        "no-ignore-files", help: "ignore the rules in .bakignore files")
     static let filesFrom = Flag<[[UInt8]]>(
         "files-from", each: .anyPlace("FILE", isInput: true),
-        help: "read paths to back up, one a line; - is standard input")
+        help: "read the paths to back up from a file, one per line; - means standard input")
     static let filesFromRaw = Flag<[[UInt8]]>(
         "files-from-raw", each: .anyPlace("FILE", isInput: true),
-        help: "the same, each path ended by a NUL byte")
+        help: "like --files-from, with a NUL byte after each path")
     static let stdin = Flag<Bool>("stdin", help: "back up standard input as one file")
     static let stdinFilename = Flag<[UInt8]>(
         "stdin-filename", .bytes("NAME"), default: Array("stdin".utf8),
-        help: "the name of that file (default: stdin)")
+        help: "the file's name with --stdin (default: stdin)")
     static let readConcurrency = Flag<Int?>(
         "read-concurrency", .count(1...64),
-        help: "how many files are read at once, 1 to 64 (default: as suits the disk)")
+        help: "read this many files at once, 1 to 64 (default: depends on the disk)")
 }
 
 extension Invocation {
@@ -54,7 +55,7 @@ extension Invocation {
     func sourceComplaint(to purpose: String) -> String? {
         if let pathComplaint { return pathComplaint }
         let isStdin = has(.stdin)
-        if isStdin && !operands.isEmpty { return "--stdin takes no PATH: it is what is backed up" }
+        if isStdin && !operands.isEmpty { return "--stdin takes no PATH, because it backs up standard input" }
         if let name = bytes(.stdinFilename) {
             if !isStdin { return "--stdin-filename needs --stdin" }
             let isFolder = name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
@@ -88,7 +89,7 @@ struct BackupSource {
     init(_ invocation: Invocation, _ context: CommandContext) throws {
         isStream = invocation.has(.stdin)
         if isStream {
-            if Terminal.inputIsInteractive { context.remark("reading what you type; end it with Ctrl-D") }
+            if Terminal.inputIsInteractive { context.remark("reading what you type. Press Ctrl-D to end it") }
             let name = invocation[.stdinFilename]
             tree = StandardInputTree(
                 name: name, time: context.clock.now(), stop: context.stop)
@@ -142,7 +143,7 @@ struct BackupSource {
         throw CommandFailure(
             code: .failed,
             message:
-                "\(name) is \(kind), of which only the name would be stored, and not what it holds; to store that, name "
+                "\(name) is \(kind), so a backup would store only its name. To store its content, name "
                 + "the folder where it is mounted, or run: bakstore backup --stdin --stdin-filename NAME <\(name)"
         )
     }
@@ -152,8 +153,8 @@ struct BackupSource {
         let what = missing.count == 1 ? path : "any of the \(missing.count) paths, such as \(path)"
         return CommandFailure(
             code: .failed,
-            message: "cannot find \(what): \(missing[0].reason.message); "
-                + "is it spelt right, and is its disk connected?")
+            message: "cannot find \(what): \(missing[0].reason.message). "
+                + "Check the spelling, and that its disk is connected")
     }
 
     /// Returns the operands, and the paths from the files that flags name.

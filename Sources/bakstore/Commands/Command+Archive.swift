@@ -8,21 +8,22 @@ import BakRepository
 
 extension CommandSpec {
     static let archive = CommandSpec(
-        name: .archive, summary: "take gone files out of an archive",
+        name: .archive, summary: "remove gone files from an archive",
         subcommands: [
             Subcommand(
                 name: "remove",
-                summary: "make a snapshot without what is named, from which the archive goes on",
+                summary: "make a new snapshot without the named items; the archive continues from it",
                 operand: Operand("SNAPSHOT:PATH...", .repository(.snapshot), 0...Int.max))
         ],
         flags: [
-            .force.described("also what the source still has: it comes back with the next backup"), .yes,
+            .force.described(
+                "also remove items that the source still has; the next backup stores them again"), .yes,
             .skipDamaged, .dryRun,
         ],
-        exitCodes: [(.failed, "it was not agreed to, or there was nothing to remove")],
+        exitCodes: [(.failed, "you did not agree, or there was nothing to remove")],
         notes: """
-            backup --archive keeps what its source has no more. What is removed here is missing from a new snapshot,
-            which the next backup goes on from; earlier snapshots still have it, as long as they stay.
+            backup --archive keeps files that are gone from the source. archive remove makes a new snapshot without the named
+            items, and the next backup continues from it. Earlier snapshots still have the items until you forget them.
             """,
         examples: [
             (
@@ -58,12 +59,12 @@ extension Commands {
         guard !removals.isEmpty else {
             throw CommandFailure(
                 code: .failed,
-                message: "nothing was removed, because the source still has all of it; "
-                    + "leave it out of the backup first, and then add --force")
+                message: "nothing was removed, because the source still has all of it. "
+                    + "Exclude it from the backup first, then add --force")
         }
         if namesEarlier {
             context.remark(
-                "it is removed from \(request.snapshot.id.short), the latest snapshot of this archive; earlier ones keep it"
+                "the removal is from \(request.snapshot.id.short), the latest snapshot of this archive. Earlier snapshots keep the items"
             )
         }
         if invocation.has(.dryRun) {
@@ -77,7 +78,7 @@ extension Commands {
         if removals.count > 1 {
             context.remark(
                 "the archive has \(Formatting.count(UInt64(branches.count), "branch", "branches")) that no backup has joined "
-                    + "yet (\(branches.map(\.id.short).joined(separator: ", "))); it is taken out of what has it"
+                    + "yet (\(branches.map(\.id.short).joined(separator: ", "))). The items are removed from each branch that has them"
             )
         }
         try show(report, request.snapshot, invocation, context)
@@ -124,7 +125,7 @@ extension Commands {
         var namesEarlier = false
         for operand in operands {
             guard !operand.path.isEmpty else {
-                throw UsageError("name what is to be removed as SNAPSHOT:PATH", command: .archive)
+                throw UsageError("name each item to remove as SNAPSHOT:PATH", command: .archive)
             }
             let named = try context.findSnapshot(operand.snapshot, in: list, invocation)
             let group = SnapshotGroup(of: named)
@@ -135,18 +136,19 @@ extension Commands {
                 throw CommandFailure(
                     code: .failed,
                     message: (named.isArchive
-                        ? "the archive of snapshot \(named.id.short) has ended, and no backup goes on from it; "
-                        : "snapshot \(named.id.short) is of no archive; ")
-                        + "to remove a whole snapshot: bakstore forget \(named.id.short)")
+                        ? "the archive of snapshot \(named.id.short) has ended, so no backup continues it. "
+                        : "snapshot \(named.id.short) is not part of an archive. ")
+                        + "To remove a whole snapshot, run: bakstore forget \(named.id.short)")
             }
             guard latest == nil || latest?.id == last.id else {
                 throw CommandFailure(
-                    code: .failed, message: "these snapshots are of several archives; name one at a time")
+                    code: .failed,
+                    message: "these snapshots belong to several archives. Name one archive at a time")
             }
             if last.id != named.id { namesEarlier = true }
             latest = last
         }
-        guard let latest else { throw UsageError("name what is to be removed", command: .archive) }
+        guard let latest else { throw UsageError("name the items to remove", command: .archive) }
         let index = try BlobIndex(repository)
         var request = ArchiveRemovalRequest(
             snapshot: latest, paths: try operands.map { try $0.path(in: latest, repository, index) },
@@ -163,12 +165,12 @@ extension Commands {
         guard !invocation.has(.yes) else { return }
         let lost = Formatting.word(plan.files + plan.others, "it is", "they are")
         let loss =
-            "this removes \(text(plan)) from the archive; "
-            + "once earlier snapshots are forgotten and pruned, \(lost) lost"
+            "this removes \(text(plan)) from the archive. "
+            + "Once earlier snapshots are forgotten and pruned, \(lost) lost"
         guard !invocation.has(.json),
             let agrees = try context.agrees(to: "\(loss). Remove?")
         else {
-            throw CommandFailure(code: .failed, message: "\(loss). If this is meant, add --yes")
+            throw CommandFailure(code: .failed, message: "\(loss). To go ahead, add --yes")
         }
         guard agrees else {
             throw CommandFailure(code: .failed, message: "nothing was removed")
@@ -204,18 +206,19 @@ extension Commands {
             }
         }
         guard !invocation.has(.quiet) else { return }
-        let verb = invocation.has(.dryRun) ? "would be removed" : "removed"
-        try context.print("\(verb): \(text(report))")
+        let verb = invocation.has(.dryRun) ? "would remove" : "removed"
+        try context.print("\(verb) \(text(report))")
         if report.presentFiles > 0 {
             try context.print(
                 Formatting.count(
-                    report.presentFiles, "file stays, because the source still has it; --force takes it too",
-                    "files stay, because the source still has them; --force takes them too")
+                    report.presentFiles,
+                    "file stays, because the source still has it. To remove it, too, add --force",
+                    "files stay, because the source still has them. To remove them, too, add --force")
             )
         }
         if let made = report.snapshot {
             try context.print(
-                "snapshot \(made.id.short) is without \(Formatting.word(report.files + report.others, "it", "them")), and the next backup goes on from it"
+                "snapshot \(made.id.short) does not have \(Formatting.word(report.files + report.others, "it", "them")). The next backup continues from this snapshot"
             )
         }
     }

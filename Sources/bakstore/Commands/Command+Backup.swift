@@ -29,17 +29,18 @@ extension CommandSpec {
                 .allowEmpty,
             ]),
         exitCodes: [
-            (.failed, "nothing was stored, as none of the PATHs is there or nothing could be read"),
+            (.failed, "nothing was stored: no PATH exists, or nothing could be read"),
             (
                 .incomplete,
-                "a snapshot was made, and some items could not be read or most files of a PATH are gone"
+                "a snapshot was made, but some items could not be read, or most files of a PATH are gone"
             ),
-            (.damage, "a snapshot was made, and some of what it needs is damaged in the repository"),
-            (.interrupted, "interrupted; a partial snapshot keeps what was stored"),
+            (.damage, "a snapshot was made, but some of its data is damaged in the repository"),
+            (.interrupted, "interrupted; a partial snapshot keeps the data stored so far"),
         ],
         notes: """
-            What could not be read is listed with its reason, and the exit code is then 3. What patterns, sizes
-            and .bakignore files left out is counted at the end; -v names it, and what has gone since the last backup.
+            If the backup cannot read an item, it lists the item with the reason and ends with exit code 3. At the end it
+            counts the items that patterns, sizes and .bakignore files left out. With -v it names them, and also the
+            files that are gone since the last backup.
             """,
         examples: [
             (
@@ -55,20 +56,21 @@ extension AnyFlag {
         "device", .text("NAME", .repository(.device)), short: "d",
         help: "the phone or computer that the files belong to")
     static let host = Flag<String?>(
-        "host", .text("NAME", .repository(.host)), help: "the machine's name to record")
-    static let time = Flag<CivilTime?>("time", .time, help: "the time to record instead of now")
+        "host", .text("NAME", .repository(.host)), help: "record this machine name")
+    static let time = Flag<CivilTime?>("time", .time, help: "record this time instead of now")
     static let parent = Flag<String?>(
-        "parent", .text("SNAPSHOT", .repository(.snapshot)), help: "the snapshot to compare with")
-    static let ignoreCtime = Flag<Bool>("ignore-ctime", help: "do not look at the inode's change time")
+        "parent", .text("SNAPSHOT", .repository(.snapshot)), help: "compare with this snapshot")
+    static let ignoreCtime = Flag<Bool>("ignore-ctime", help: "ignore the inode's change time")
     static let ignoreInode = Flag<Bool>(
-        "ignore-inode", help: "do not look at inode numbers and change times")
+        "ignore-inode", help: "ignore inode numbers and change times")
     static let skipIfUnchanged = Flag<Bool>(
         "skip-if-unchanged", help: "make no snapshot when nothing has changed")
     static let archive = Flag<Bool>(
-        "archive", help: "keep what is not there any more, marked as gone; later backups go on so")
-    static let noArchive = Flag<Bool>("no-archive", help: "end the archive: keep only what is there")
+        "archive", help: "keep files that are gone from the source; later backups continue the archive")
+    static let noArchive = Flag<Bool>(
+        "no-archive", help: "end the archive: store only the files that exist now")
     static let allowEmpty = Flag<Bool>(
-        "allow-empty", help: "it is meant that a PATH has no files any more, or less than half of them")
+        "allow-empty", help: "accept that a PATH has no files any more, or less than half of them")
 }
 
 extension Commands {
@@ -128,8 +130,8 @@ extension Commands {
             let packs = Formatting.count(UInt64(report.damagedPacks.count), "pack", "packs")
             throw CommandFailure(
                 code: .damage,
-                message: "\(packs) that this snapshot needs cannot be used, so not all of it can be restored "
-                    + "(\(first.object): \(first.reason)); run: bakstore check")
+                message: "this snapshot needs \(packs) that cannot be used, so not all of it can be restored "
+                    + "(\(first.object): \(first.reason)). Run: bakstore check")
         }
         try expectNoKnownDamage(access.repository)
         return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
@@ -144,8 +146,9 @@ extension Commands {
         throw CommandFailure(
             code: .damage,
             message:
-                "an earlier check found \(packs) (\(ObjectNames.pack(first))\(damaged.count > 1 ? " first" : "")), and what is in "
-                + "such a one counts as stored, so not all of this may be restored; run: bakstore repair packs; then do this again"
+                "an earlier check found \(packs) (\(ObjectNames.pack(first))\(damaged.count > 1 ? " first" : "")). The data in a "
+                + "damaged pack still counts as stored, so some files may be impossible to restore. Run `bakstore repair "
+                + "packs`, then run this command again"
         )
     }
 
@@ -241,9 +244,9 @@ extension Commands {
         throw CommandFailure(
             code: .damage,
             message:
-                "of snapshot \(last.id.short), which this machine has seen, nothing is left, and the archive would lack what only "
-                + "that one has; put it back, or, if what is there now is to count, run: bakstore check --accept-older; "
-                + "to back up without the archive: --no-archive")
+                "snapshot \(last.id.short), which this machine has seen, is missing, and the archive would lose the files that "
+                + "only this snapshot has. Put the newer copy of the repository back. To continue with the present one, "
+                + "run `bakstore check --accept-older`. To back up without the archive, add --no-archive")
     }
 
     /// Warns if the archive of a PATH does not go on, and returns true if it has warned. A PATH that has become a link,
@@ -261,9 +264,9 @@ extension Commands {
         for path in source.written {
             guard let last = all.last(where: { $0.paths.contains(path) }), last.isArchive else { continue }
             context.complain(
-                "\(Formatting.name(path.absolute)) leads elsewhere now, and its archive (snapshot \(last.id.short)) does not go on "
-                    + "here: what is deleted from now on is not kept; begin a new archive with --archive, or say "
-                    + "--no-archive")
+                "\(Formatting.name(path.absolute)) leads to another folder now, so its archive (snapshot \(last.id.short)) does not "
+                    + "continue here. Files that you delete from now on are not kept. Begin a new archive with "
+                    + "--archive, or add --no-archive")
             isTold = true
         }
         return isTold
@@ -295,10 +298,10 @@ extension Commands {
             let isOfDevice = archive.device == request.device
             let device = isOfDevice ? "" : " of device \(Formatting.line(archive.device))"
             context.complain(
-                "this is the first backup of exactly these paths\(isOfDevice ? "" : " for this device"), and no archive: that of "
-                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)\(device)) does not go on here, and what is "
-                    + "deleted from now on is not kept; name its \(isOfDevice ? "paths" : "--device") as before, begin a new "
-                    + "archive with --archive, or say --no-archive")
+                "this is the first backup of exactly these paths\(isOfDevice ? "" : " for this device"), and not an archive: the archive of "
+                    + "\(Formatting.name(path.absolute)) (snapshot \(archive.id.short)\(device)) does not continue here. Files that "
+                    + "you delete from now on are not kept. Name the same \(isOfDevice ? "paths" : "--device") as before, begin a new "
+                    + "archive with --archive, or add --no-archive")
             return
         }
     }
@@ -315,13 +318,14 @@ extension Commands {
         }
         if Disks().isInMemory(path) {
             context.remark(
-                "the repository \(repository) lies in this machine's memory and is gone when it is switched off"
+                "the repository \(repository) is in this machine's memory and is lost when the machine is switched off"
             )
         } else if !source.isStream,
             source.roots.contains(where: { Machine.areOnOneDevice(path, $0.absolute) == true })
         {
             context.remark(
-                "the repository \(repository) is on the same disk as the files; keep a copy elsewhere too")
+                "the repository \(repository) is on the same disk as the files. Keep a copy on another disk, too"
+            )
         }
     }
 }

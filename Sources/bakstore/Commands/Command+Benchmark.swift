@@ -9,14 +9,15 @@ import BakRepository
 
 extension CommandSpec {
     static let benchmark = CommandSpec(
-        name: .benchmark, summary: "say what a repository would make of a library",
+        name: .benchmark, summary: "measure how much space a backup would take",
         operand: Operand("PATH...", .file, 0...Int.max),
         flags: Flags.joined(
             Flags.exclusions, Flags.lists, [.readConcurrency, .compression, .since, .skipDamaged, .html]),
         onlyReads: true, exitCodes: [(.incomplete, "some items could not be read")],
         notes: """
-            Everything is read once and nothing is stored; no repository is needed. With --repo its chunk sizes and
-            its compression count, else those of a new one. Ctrl-C ends it with what was found so far.
+            benchmark reads every file once and stores nothing. It needs no repository. With --repo it uses the chunk sizes
+            and the compression of that repository, otherwise those of a new one. Ctrl-C ends it and prints the results
+            so far.
             """,
         examples: [
             (
@@ -24,13 +25,13 @@ extension CommandSpec {
                 "shows what takes space, which files are duplicates, and how large a backup would be"
             )
         ],
-        complaint: { $0.sourceComplaint(to: "look at") }, run: Commands.benchmark)
+        complaint: { $0.sourceComplaint(to: "measure") }, run: Commands.benchmark)
 }
 
 extension AnyFlag {
     static let since = Flag<String?>(
         "since", .text("SNAPSHOT", .repository(.snapshot)),
-        help: "also say what files that changed since would cost, with container hints and without")
+        help: "also measure the files that changed since then, with container hints and without")
     static let html = Flag<String?>(
         "html", .place("FILE"), help: "write a report with charts to this file, for a browser")
 }
@@ -70,7 +71,7 @@ extension Commands {
         }
         try output.show(findings)
         if let page = invocation[.html] {
-            context.remark("wrote the report \(page); open it in a browser")
+            context.remark("wrote the report \(page). Open it in a browser")
         }
         if report.wasInterrupted { return .interrupted }
         return report.failedItems > 0 ? .incomplete : .done

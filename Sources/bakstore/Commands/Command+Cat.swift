@@ -7,7 +7,7 @@ import BakRepository
 
 extension CommandSpec {
     static let cat = CommandSpec(
-        name: .cat, summary: "print a file of a snapshot, or a part of the repository",
+        name: .cat, summary: "print a file of a snapshot, or an object of the repository",
         operand: Operand("SNAPSHOT:PATH", .repository(.snapshot), 1...1),
         subcommands: [
             Subcommand(name: "config", summary: "the repository's configuration, without its secret"),
@@ -16,7 +16,7 @@ extension CommandSpec {
                 operand: Operand("ID", .repository(.snapshot), 1...1)),
             Subcommand(name: "index", summary: "an index segment", operand: Operand("ID", .nothing, 1...1)),
             Subcommand(
-                name: "pack", summary: "what a pack says that it holds",
+                name: "pack", summary: "a pack's list of blobs",
                 operand: Operand("ID", .nothing, 1...1)),
             Subcommand(
                 name: "session", summary: "a session's record", operand: Operand("ID", .nothing, 1...1)),
@@ -26,7 +26,7 @@ extension CommandSpec {
         flags: [.skipDamaged], onlyReads: true,
         exitCodes: [
             (.incomplete, "the snapshot has only the beginning of the file"),
-            (.damage, "what was printed is not all of it"),
+            (.damage, "the output is incomplete"),
         ],
         examples: [("bakstore cat latest:home/me/notes.txt", "prints a file as it was")],
         run: Commands.cat)
@@ -70,7 +70,7 @@ extension Commands {
             try printFile(file, name, context)
             if file.entry.missing.contains(.content) {
                 context.complain(
-                    "\(name): the snapshot has only the beginning of it; an earlier one may have more")
+                    "\(name): the snapshot has only the beginning of it. An earlier snapshot may have more")
                 return .incomplete
             }
         }
@@ -97,7 +97,7 @@ extension Commands {
         } catch let error where error.isDamage {
             throw CommandFailure(
                 code: .damage,
-                message: "\(name): what was printed is not all of it: \(error)" + ErrorReport.damageAdvice)
+                message: "\(name): the output is incomplete: \(error)" + ErrorReport.damageAdvice)
         }
     }
 

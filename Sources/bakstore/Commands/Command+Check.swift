@@ -11,13 +11,14 @@ extension CommandSpec {
         name: .check, aliases: ["verify"], summary: "look for damage in the repository",
         flags: [
             .withoutKey, .readData, .acceptOlder, .readDataSubset,
-            .maxDuration.described("read for so long, such as 30m; the next check goes on from there"),
+            .maxDuration.described(
+                "read for at most this long, such as 30m; the next check continues from there"),
         ],
         conflicts: [(.readData, [.readDataSubset]), (.withoutKey, [.readDataSubset, .maxDuration])],
-        exitCodes: [(.damage, "damage was found; what it affects is named, and what to do")],
+        exitCodes: [(.damage, "damage was found; the output names the affected files and says what to do")],
         notes: """
-            The exit code is 4 when damage was found; what to do about it is said at the end. --max-duration alone
-            reads all that can be read in that time.
+            If check finds damage, the exit code is 4, and the last lines say what to do. --max-duration alone reads as
+            much of the stored data as that time allows.
             """,
         examples: [("bakstore check --read-data", "reads and verifies everything that is stored")],
         run: Commands.check)
@@ -25,13 +26,15 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let withoutKey = Flag<Bool>(
-        "without-key", help: "of an encrypted repository, check what can be checked without its password")
+        "without-key", help: "check an encrypted repository without its password, as far as possible")
     static let readData = Flag<Bool>("read-data", help: "read and verify all stored data, not only its index")
     static let acceptOlder = Flag<Bool>(
-        "accept-older", help: "it is meant that the repository is older than when this machine last saw it")
+        "accept-older", help: "accept that the repository is older than when this machine last saw it")
     static let readDataSubset = Flag<PackSubset?>(
         "read-data-subset", .subset,
-        help: "read a part: the n-th of t, a share or a size; what was not read for longest first")
+        help:
+            "read a part of the data: part n of t, a share or a size; data that was read longest ago comes first"
+    )
 }
 
 extension Commands {
@@ -57,11 +60,11 @@ extension Commands {
         if report.wasInterrupted { return .interrupted }
         if !report.isClean { return .damage }
         guard report.unsupportedObjects == 0 else {
-            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object", "objects")
+            let objects = Formatting.count(UInt64(report.unsupportedObjects), "object was", "objects were")
             throw CommandFailure(
                 code: .failed,
-                message: "\(objects) made by a newer bakstore; only that one can check them and what "
-                    + "needs them")
+                message: "\(objects) made by a newer bakstore. Use that version to check them, and the "
+                    + "snapshots that need them")
         }
         return .done
     }
@@ -75,7 +78,7 @@ extension Commands {
         let (store, _, method) = try RepositoryAccess.recognizedStore(location, context)
         guard method != .none else {
             throw CommandFailure(
-                code: .failed, message: "\(location) is not encrypted; leave out --without-key")
+                code: .failed, message: "\(location.path) is not encrypted. Leave out --without-key")
         }
         try store.expectFolders(ObjectNames.folders)
         let reporter = context.progress(for: invocation)
@@ -124,7 +127,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
     func summarize(_ report: CheckReport, _ depth: CheckDepth, isOlder: Bool) throws {
         if invocation.has(.json) { return try tellSummary(report) }
         if invocation.has(.quiet) { return }
-        var looked = "looked at \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
+        var looked = "checked \(Formatting.count(UInt64(report.snapshots), "snapshot", "snapshots")), "
         looked += "\(Formatting.count(UInt64(report.packs), "pack", "packs")), "
         looked += Formatting.count(UInt64(report.blobs), "blob", "blobs")
         if depth != .structure {
@@ -140,10 +143,10 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
             let isOne = report.unusedPacks == 1
             let meaning =
                 report.repairs.contains(.index)
-                ? "\(isOne ? "is" : "are") named by nothing in the index that can be read; its repair looks into "
+                ? "\(isOne ? "is" : "are") not listed in the readable part of the index. Its repair examines "
                     + (isOne ? "it" : "them")
-                : "\(isOne ? "belongs" : "belong") to no snapshot (of interrupted runs, or given up by a repair); "
-                    + "harmless, a prune removes what is of no use"
+                : "\(isOne ? "belongs" : "belong") to no snapshot (left by interrupted runs, or given up by a repair). "
+                    + "This is harmless, and a prune removes data that no snapshot needs"
             try context.print("\(packs), \(Formatting.size(report.unusedBytes)), \(meaning)")
         }
         if report.wasInterrupted { return try context.print("interrupted before the end") }
@@ -152,10 +155,10 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
             let result = "no damage found" + (isAll ? "" : " in the rest")
             // Without this hint the user would believe that everything was read.
             guard depth == .structure, !report.hasReadAll else {
-                return try context.print(report.hasReadAll ? result : "\(result) in what was read")
+                return try context.print(report.hasReadAll ? result : "\(result) in the data that was read")
             }
             return try context.print(
-                "\(result), but what the packs hold was not read; to have it read: "
+                "\(result), but the data in the packs was not read. To read and verify it, run: "
                     + context.command("check --read-data"))
         }
         try printDamage(report, isOlder: isOlder)
@@ -163,8 +166,8 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
 
     func summarize(_ report: KeylessReport, readsData: Bool) throws {
         let unchecked =
-            "not checked without the password: whether anything is missing, and "
-            + (readsData ? "" : "what packs hold (see --read-data), and ") + "what snapshots need"
+            "not checked without the password: missing objects, "
+            + (readsData ? "" : "the data in packs (see --read-data), ") + "and the data that snapshots need"
         if invocation.has(.json) {
             return try context.tell(.summary) { json in
                 json.member("objects", report.objects)
@@ -177,7 +180,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
             }
         }
         if invocation.has(.quiet) { return }
-        var looked = "looked at \(Formatting.count(UInt64(report.packs), "pack", "packs")) and "
+        var looked = "checked \(Formatting.count(UInt64(report.packs), "pack", "packs")) and "
         looked += Formatting.count(UInt64(report.objects), "other object", "other objects")
         if readsData { looked += "; read and verified \(Formatting.size(report.verifiedBytes))" }
         try context.print("\(looked); \(Formatting.duration(seconds: reporter.secondsElapsed))")
@@ -185,12 +188,14 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         try context.print(unchecked)
         guard report.damagedObjects > 0 else { return try context.print("no damage found") }
         let damaged = Formatting.count(UInt64(report.damagedObjects), "object", "objects")
-        try context.print("DAMAGE: \(damaged); check with the password says what that affects")
+        try context.print("DAMAGE: \(damaged). To see what this affects, run check with the password")
     }
 
     /// Prints how much of the stored data this check and earlier ones have read, and since when.
     private func printCoverage(_ report: CheckReport) throws {
-        if report.ranOutOfTime { try context.print("the time was over; the next check goes on from here") }
+        if report.ranOutOfTime {
+            try context.print("the time limit was reached. The next check continues from here")
+        }
         let (read, stored) = (
             report.everReadBytes + report.faultyReadBytes, report.packBytes - report.missingBytes
         )
@@ -198,7 +203,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         let share = Formatting.percent(read, of: stored)
         let since = report.readSince.map { " since \(context.text($0))" } ?? ""
         try context.print(
-            "\(share) of what is stored was read\(since)\(read < stored ? ", the rest never" : "")")
+            "\(share) of the stored data was read\(since)\(read < stored ? ", the rest never" : "")")
     }
 
     private func printDamage(_ report: CheckReport, isOlder: Bool) throws {
@@ -214,35 +219,36 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         let unlisted = Formatting.count(UInt64(report.unlistedSnapshots), "snapshot", "snapshots")
         let parts = [
             found, "\(files) affected in \(snapshots)",
-            report.unlistedSnapshots > 0 ? "of \(unlisted) not all files are known" : "",
+            report.unlistedSnapshots > 0 ? "\(unlisted) with an incomplete list of files" : "",
         ]
         let damage = parts.filter { !$0.isEmpty }.joined(separator: "; ")
         let rest =
             report.hasReadAll
-            ? "All else can be restored" : "What the other packs hold was not read; --read-data reads it"
+            ? "Everything else can be restored" : "The data in the other packs was not read (see --read-data)"
         try context.print("DAMAGE: \(damage). \(rest)")
         if report.hasRefused {
             return try context.print(
-                "what to do: let this user read what is named above as not to be read, and check again; until then nothing is "
-                    + "known to be lost, and nothing is repaired")
+                "what to do: give this user permission to read the unreadable objects named above, and check again. Until then nothing "
+                    + "counts as lost, and nothing is repaired")
         }
         if !report.hopelessSnapshots.isEmpty {
             let ids = report.hopelessSnapshots.map(\.short).joined(separator: " ")
             try context.print(
-                "no repair brings back what is lost of \(ids); where neither a new backup does nor another repository that has "
-                    + "it (\(context.command("copy --from-repo REPO SNAPSHOT"))), give it up with: "
+                "no repair can bring back the lost data of \(ids). A new backup may bring it back, or another repository that "
+                    + "has it (\(context.command("copy --from-repo REPO SNAPSHOT"))). If not, give it up with: "
                     + context.command("forget \(ids)"))
         }
         if !report.damagedMarkers.isEmpty {
             let ids = report.damagedMarkers.map(\.short).joined(separator: " ")
             try context.print(
-                "whether \(ids) was removed cannot be told: take it back with: \(context.command("forget --undo \(ids)")); or, "
-                    + "if it was to go, remove it once more with: \(context.command("forget \(ids)"))")
+                "it is unknown whether \(ids) was removed. To keep it, run `\(context.command("forget --undo \(ids)"))`. To "
+                    + "remove it, run `\(context.command("forget \(ids)"))`")
         }
         if report.damagedVouches > 0 {
             try context.print(
-                "which files safe-to-delete called safe cannot be told of all: run it again on what is still there of "
-                    + "them, and then drop what cannot be read with: \(context.command("prune --yes"))")
+                "some records of files that safe-to-delete called safe cannot be read. Run it again on those files that "
+                    + "still exist, then delete the unreadable records with: \(context.command("prune --yes"))"
+            )
         }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
         // A new backup of what the sources still have heals the snapshots, too.
@@ -251,10 +257,12 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         }
         if isOlder, !report.repairs.isEmpty {
             steps.insert(
-                "put back the newer copy, or let this one count with: "
+                "put back the newer copy, or accept this one with: "
                     + context.command("check --accept-older"), at: 0)
         }
-        if report.obstructions > 0 { steps.insert("move away what is in the place of objects", at: 0) }
+        if report.obstructions > 0 {
+            steps.insert("move away the items that are in the place of objects", at: 0)
+        }
         guard !steps.isEmpty else { return }
         try context.print("what to do, in this order: \(steps.joined(separator: "; "))")
     }

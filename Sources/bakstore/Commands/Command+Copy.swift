@@ -11,19 +11,19 @@ extension CommandSpec {
         name: .copy, summary: "copy snapshots from another repository",
         operand: Operand("[SNAPSHOT...]", .repository(.snapshot), 0...Int.max),
         flags: Flags.joined(
-            [.fromRepo.described("the repository to copy from (needed)", isRequired: true)],
+            [.fromRepo.described("the repository to copy from (required)", isRequired: true)],
             Flags.sourcePassword, Flags.choosing, [.latest, .skipDamaged, .dryRun]),
         choosesSnapshots: true,
         exitCodes: [
             (
                 .incomplete,
-                "some items could not be read and are not in the copies, or a filter takes no snapshot"
+                "some items could not be read and are not in the copies, or no snapshot matches a filter"
             ),
-            (.damage, "some snapshots could not be copied, or something is damaged in either repository"),
+            (.damage, "some snapshots could not be copied, or one of the repositories is damaged"),
         ],
         notes: """
-            Without a SNAPSHOT all complete ones are copied. What has been copied before is left out, so an
-            interrupted copy is finished by the same command. SNAPSHOT is one of --from-repo.
+            SNAPSHOT names a snapshot of --from-repo. Without one, copy copies all complete snapshots. It skips snapshots
+            that were copied before, so the same command finishes an interrupted copy.
             """,
         examples: [
             (
@@ -40,7 +40,7 @@ extension Commands {
         let destination = try destination(of: source, invocation, context)
         guard source.repository.config.id != destination.repository.config.id else {
             throw UsageError(
-                "--from-repo and --repo are one repository, or copies of one folder; what such a copy lacks comes to it by a "
+                "--from-repo and --repo are one repository, or copies of one folder. Update such a copy with a "
                     + "file sync that deletes and replaces nothing, such as rsync -a --ignore-existing",
                 command: .copy)
         }
@@ -114,7 +114,7 @@ extension Commands {
         } catch RepositoryError.noRepository(let location) {
             throw CommandFailure(
                 code: .noRepository,
-                message: "there is no repository at \(location) to copy to; make one with: bakstore init"
+                message: "there is no repository at \(location) to copy to. Make one with: bakstore init"
                     + SuggestedCommands.words(
                         [
                             (.repo, Array(location.description.utf8)),
@@ -146,7 +146,7 @@ private final class CopyOutput: Reporter, @unchecked Sendable {
         case .replaced(let copy):
             guard !invocation.has(.quiet) || invocation.has(.json) else { return }
             say(
-                Message(.replaced, "removed \(copy.id.short), an earlier copy of it that lacked files") {
+                Message(.replaced, "removed \(copy.id.short), an earlier copy that lacked files") {
                     json in
                     json.member("snapshot_id", copy.id.description)
                 })
@@ -161,11 +161,11 @@ private final class CopyOutput: Reporter, @unchecked Sendable {
                 during: "copy",
                 item: path.absolute)
         case .vouchUnreadable(let reason):
-            complain("\(reason); what it said to be safe to delete is not known any more")
+            complain("\(reason). It is no longer known which files it called safe to delete")
         case .vouchFailed(let copy, let reason):
             complain(
-                "snapshot \(copy.id.short) has files that safe-to-delete called safe, which is not remembered here "
-                    + "(\(reason)); do not delete the repository that it comes from",
+                "snapshot \(copy.id.short) has files that safe-to-delete called safe, but this is not recorded here "
+                    + "(\(reason)). Do not delete the repository that it comes from",
                 reason: reason, during: "copy", item: Array(copy.id.description.utf8))
         case .progress(let bytes):
             reporter.update {
@@ -182,7 +182,7 @@ private final class CopyOutput: Reporter, @unchecked Sendable {
         var gains: [String] = []
         if !tags.isEmpty { gains.append("the tags [\(tags.joined(separator: ", "))]") }
         if new.parent != old.parent { gains.append("its place in the order") }
-        let verb = invocation.has(.dryRun) ? "would get" : "has got"
+        let verb = invocation.has(.dryRun) ? "would get" : "got"
         let name = old.id == new.id ? "" : " and is now \(new.id.short)"
         let line = "\(old.id.short), copied before, \(verb) \(gains.joined(separator: " and "))\(name)"
         say(
@@ -245,12 +245,12 @@ private final class CopyOutput: Reporter, @unchecked Sendable {
         }
         if !report.isVerbatim, report.copied > 0 {
             try context.print(
-                "the repositories cut and name content differently, so files were read and stored anew (see init "
+                "the repositories split and name content differently, so files were read and stored again (see init "
                     + "--copy-chunker-params)")
         }
         if report.wasInterrupted {
-            try context.print("interrupted before the end; the same command goes on from here")
+            try context.print("interrupted before the end. To continue, run the same command again")
         }
-        if isDry { try context.print("nothing was stored, as this was a dry run") }
+        if isDry { try context.print("dry run: nothing was stored") }
     }
 }

@@ -9,15 +9,15 @@ extension CommandSpec {
         flags: Flags.joined(Flags.retention, [.undo, .prune], Flags.pruning, [.dryRun]),
         profileFlags: Flags.joined(Flags.rulesOfProfiles, [.maxUnused, .maxRepackSize]),
         exitCodes: [
-            (.failed, "it was not agreed to, or something cannot be taken back"),
-            (.incomplete, "a filter takes none of the snapshots"),
-            (.damage, "records of snapshots are damaged and stay"),
+            (.failed, "you did not agree, or a snapshot cannot be taken back"),
+            (.incomplete, "no snapshot matches a filter"),
+            (.damage, "damaged records of snapshots were found and kept"),
         ],
         notes: """
-            A snapshot stays when any rule keeps it; without a rule nothing is removed. --dry-run says for each
-            snapshot what would become of it and why. Space comes back with prune. Until then --undo takes back
-            what is named, or what was removed last. The last snapshot of a device and paths goes only after a
-            question, or with --yes.
+            A snapshot stays if any rule keeps it. Without a rule nothing is removed. --dry-run shows for each snapshot
+            whether it would stay, and why. prune frees the space. Until then --undo takes back the named snapshots, or
+            those that were removed last. forget asks before it removes the last snapshot of a device and paths, unless
+            --yes is given.
             """,
         examples: [
             (
@@ -30,8 +30,8 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let undo = Flag<Bool>(
-        "undo", help: "take back snapshots that were removed, until a prune makes it final")
-    static let prune = Flag<Bool>("prune", help: "give the space back, too, as prune does")
+        "undo", help: "take back removed snapshots, until a prune deletes their data")
+    static let prune = Flag<Bool>("prune", help: "also free the space, as prune does")
 }
 
 extension Commands {

@@ -25,10 +25,10 @@ extension Commands {
             case .final:
                 isFinal = true
                 context.complain(
-                    "snapshot \(old.id.short) cannot be taken back: a prune has deleted some of what it had")
+                    "snapshot \(old.id.short) cannot be taken back: a prune has deleted some of its data")
             case .damaged(let error):
                 isDamaged = true
-                context.complain("snapshot \(old.id.short) cannot be taken back as a whole: \(error)")
+                context.complain("snapshot \(old.id.short) cannot be taken back completely: \(error)")
             }
         }
         if invocation.has(.dryRun) {
@@ -56,13 +56,13 @@ extension Commands {
 
     private static func noneToTakeBack(_ unmarked: [String]) -> String {
         unmarked.isEmpty
-            ? "no snapshot was removed, so there is none to take back" : unknownRemoval(unmarked)
+            ? "there are no removed snapshots to take back" : unknownRemoval(unmarked)
     }
 
     private static func unknownRemoval(_ unmarked: [String]) -> String {
         let names = unmarked.prefix(5).joined(separator: " ")
         let rest = unmarked.count > 5 ? ", and so on" : ""
-        return "when these were removed cannot be read any more: take them back by their names with: "
+        return "it is no longer known when these snapshots were removed. Take them back by their ids with: "
             + "bakstore forget --undo \(names)\(rest)"
     }
 
@@ -106,7 +106,8 @@ extension Commands {
             }
             if let there = try? present.find(name, skippingDamaged: true) {
                 throw CommandFailure(
-                    code: .failed, message: "snapshot \(name) is there, as \(there.id.short)")
+                    code: .failed,
+                    message: "snapshot \(name) was not removed: it is there as \(there.id.short)")
             }
             throw CommandFailure(code: .failed, message: "there is no removed snapshot \(name)")
         }

@@ -8,7 +8,7 @@ import BakStorage
 
 extension CommandSpec {
     static let generate = CommandSpec(
-        name: .generate, summary: "print manual pages, and completions for shells",
+        name: .generate, summary: "print manual pages and shell completions",
         subcommands: [
             Subcommand(
                 name: "man", summary: "the manual page of the program, or of a command",
@@ -19,14 +19,14 @@ extension CommandSpec {
             Subcommand(name: "reference", summary: "every command with its flags, as Markdown"),
             Subcommand(
                 name: "words",
-                summary: "what completions ask for, one a line; nobody is asked for a password",
+                summary: "the values for completions, one per line; never asks for a password",
                 operand: Operand(
                     "KIND", .words(RepositoryWords.allCases.map(\.rawValue)), 1...1)),
         ],
         usesRepository: false,
         notes: """
-            Completions for bash belong into ~/.local/share/bash-completion/completions/bakstore, for fish into
-            ~/.config/fish/completions/bakstore.fish, and for zsh into a file _bakstore in a folder of $fpath. KIND is one of
+            Write completions for bash to ~/.local/share/bash-completion/completions/bakstore, for fish to
+            ~/.config/fish/completions/bakstore.fish, and for zsh to a file _bakstore in a folder of $fpath. KIND is one of
             snapshot, tag, device, host and profile.
             """,
         examples: [("bakstore generate man backup", "prints the manual page of backup, for man -l")],

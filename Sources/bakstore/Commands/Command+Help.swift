@@ -18,7 +18,7 @@ extension Commands {
             let near = Suggestion.nearest(to: name, among: CommandTable.commands.flatMap(\.spellings))
             throw UsageError(
                 "there is no command '\(Formatting.name(operand))'"
-                    + (near.map { "; did you mean \($0)?" } ?? ""),
+                    + (near.map { ". Did you mean \($0)?" } ?? ""),
                 command: .help)
         }
         try printText(HelpText(context.helpWidth).command(command), context)

@@ -12,11 +12,11 @@ extension CommandSpec {
         flags: Flags.joined(
             [
                 .shared, .encryption, .id, .packSize, .compression, .fromRepo, .copyChunkerParams,
-                .yes.described("make it where another repository was, which is not there now"),
+                .yes.described("make it even where another repository was before"),
             ], Flags.sourcePassword),
         notes: """
-            Without --repo the default repository is made; backup does that by itself. With --encryption nothing can
-            be read without the password: keep it in a safe place.
+            Without --repo, init makes the default repository. The first backup also makes it by itself. With --encryption,
+            the files cannot be read without the password. Keep it in a safe place.
             """,
         examples: [("bakstore init --repo /mnt/usb/backup", "makes a repository on a USB disk")],
         run: Commands.initialize)
@@ -32,12 +32,12 @@ extension AnyFlag {
         help: "encrypt with a password; auto takes the cipher that suits the processor (default: none)")
     static let id = Flag<IDAlgorithm?>(
         "id", .choice(["xxh3", "sha256"]) { IDAlgorithm($0) },
-        help: "how content is named: xxh3, or sha256 if strangers' files come in (default with --shared)")
+        help: "how content is named: xxh3, or sha256 if strangers can add files (default with --shared)")
     static let packSize = Flag<UInt64?>(
         "pack-size", .size(1 << 20...1 << 30), help: "size of a stored object, 1M to 1G (default: 32M)")
     static let copyChunkerParams = Flag<Bool>(
         "copy-chunker-params",
-        help: "cut and name content as that one does, so that copy need not code it again")
+        help: "split and name content as --from-repo does, so that copy need not read files again")
 }
 
 extension Commands {
@@ -76,23 +76,23 @@ extension Commands {
         case .always: break
         case .locks:
             context.remark(
-                "this disk has nothing but locks to keep several programs apart: after one was killed at a bad moment, "
-                    + "another may ask you to run: bakstore prune --alone")
+                "on this disk, only locks keep several programs apart. If a program is killed at a bad moment, another "
+                    + "may ask you to run: bakstore prune --alone")
         case .never:
             context.remark(
-                "this disk cannot keep several programs apart: backups are safe, but prune it only when nothing else is "
-                    + "running, with: bakstore prune --alone")
+                "this disk cannot keep several programs apart. Backups are safe. Prune only when no other program uses "
+                    + "the repository, with: bakstore prune --alone")
         }
         if invocation.has(.shared), repository.config.idAlgorithm == .xxh3 {
             context.remark(
-                "with --id xxh3 whoever may read this repository can make a file that is stored in the place of one of "
-                    + "yours; where you do not trust all who share it, use --id sha256")
+                "with --id xxh3, a person who may read this repository can make a file that takes the place of one of "
+                    + "yours. If you do not trust everyone who shares it, use --id sha256")
         }
         context.remark(
             repository.config.encryption == .none
-                ? "whoever has its disk can read it; one that only a password opens is made in another folder, with: "
+                ? "anyone who has its disk can read it. To make one with a password in another folder, run: "
                     + "bakstore init --encryption auto --repo FOLDER"
-                : "without the password nobody can read what is stored, not even you: keep it in a safe place"
+                : "without the password the files cannot be read, not even by you. Keep it in a safe place"
         )
         return .done
     }
@@ -105,14 +105,14 @@ extension Commands {
         guard method != .none else {
             guard context.passwordSource(.repository, invocation) == nil else {
                 throw UsageError(
-                    "a password is given, but not --encryption auto, with which it would be used",
+                    "a password is given, but --encryption auto is not. Add it to use the password",
                     command: .initialize)
             }
             return nil
         }
         guard invocation[.id] != .xxh3 else {
             throw UsageError(
-                "--id xxh3 and --encryption contradict each other: an encrypted repository names content by sha256",
+                "--id xxh3 and --encryption cannot be combined: an encrypted repository names content by sha256",
                 command: .initialize)
         }
         Machine.forbidCoreDumps()
@@ -127,22 +127,23 @@ extension Commands {
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> Repository.Options {
         guard invocation.has(.copyChunkerParams) == invocation.has(.fromRepo) else {
-            throw UsageError("--copy-chunker-params and --from-repo need each other", command: .initialize)
+            throw UsageError(
+                "--copy-chunker-params and --from-repo must be given together", command: .initialize)
         }
         guard invocation.has(.fromRepo) else { return Repository.Options(classes: defaultChunkClasses) }
         guard !invocation.has(.id) else {
-            throw UsageError("--id and --copy-chunker-params contradict each other", command: .initialize)
+            throw UsageError("--id and --copy-chunker-params cannot be combined", command: .initialize)
         }
         let source = try RepositoryAccess.openSource(invocation, context: context).repository
         let isEncrypted = invocation[.encryption] != .none
         guard !isEncrypted || source.config.idAlgorithm == .sha256 else {
             throw UsageError(
-                "an encrypted repository names content by sha256 and --from-repo by xxh3; leave out --copy-chunker-params",
+                "an encrypted repository names content by sha256, but --from-repo by xxh3. Leave out --copy-chunker-params",
                 command: .initialize)
         }
         guard isEncrypted || source.config.encryption == .none else {
             throw UsageError(
-                "a repository that is not encrypted would show the secret of --from-repo; leave out --copy-chunker-params",
+                "a repository that is not encrypted would reveal the secret of --from-repo. Leave out --copy-chunker-params",
                 command: .initialize)
         }
         return Repository.Options(like: source.config)

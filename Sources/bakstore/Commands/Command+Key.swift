@@ -10,19 +10,19 @@ extension CommandSpec {
     static let key = CommandSpec(
         name: .key, summary: "list and change the passwords of an encrypted repository",
         subcommands: [
-            Subcommand(name: "list", summary: "list the slots, one for each password"),
-            Subcommand(name: "add", summary: "add a further password"),
+            Subcommand(name: "list", summary: "list the key slots, one for each password"),
+            Subcommand(name: "add", summary: "add another password"),
             Subcommand(name: "remove", summary: "remove a password", operand: Operand("ID", .nothing, 1...1)),
-            Subcommand(name: "passwd", summary: "change the password that was given"),
+            Subcommand(name: "passwd", summary: "change the given password"),
         ],
         flags: [.newPasswordFile, .newPasswordCommand, .name],
         exitCodes: [(.damage, "key slots are damaged")],
         notes: """
-            A repository has one key and a slot for each password that opens it. A removed password opens it no more;
-            whoever has read the key before, or kept a copy of the slot, still can.
+            A repository has one key, and a key slot for each password. A removed password no longer opens the repository.
+            But a person who has read the key before, or kept a copy of the slot, can still open it.
             """,
         examples: [
-            ("bakstore key add --name laptop", "asks for a further password that opens the repository")
+            ("bakstore key add --name laptop", "asks for another password that opens the repository")
         ],
         run: Commands.key)
 }
@@ -32,14 +32,14 @@ extension AnyFlag {
         "new-password-file", .place("FILE"), help: "add, passwd: read the new password from a file")
     static let newPasswordCommand = Flag<String?>(
         "new-password-command", .command,
-        help: "add, passwd: take the new password from what a command prints")
+        help: "add, passwd: take the new password from a command's output")
     static let name = Flag<String?>(
         "name",
         .parsed("NAME", expected: "must be a NAME of at most \(KeySlotNote.nameBytes) bytes, not empty") {
             name in
             !name.isEmpty && name.utf8.count <= KeySlotNote.nameBytes
                 && NameSlip.objection(to: Array(name.utf8)) == nil ? name : nil
-        }, help: "add, passwd: what to call the key slot (default: the user's name)")
+        }, help: "add, passwd: the key slot's name (default: the user's name)")
 }
 
 extension Commands {
@@ -64,17 +64,17 @@ extension Commands {
             let id = try find(name, repository)
             let isOurs = try repository.removeKeySlot(id)
             if !isOurs { context.remark(removedMeanwhile(id)) }
-            let what = isOurs ? "removed key slot \(id.short)" : "key slot \(id.short) is gone"
+            let what = isOurs ? "removed key slot \(id.short)" : "key slot \(id.short) was removed before"
             try tell(.keyRemoved, id, what, context)
             context.remark(
-                "who knows its password and kept a copy of the repository, or of this slot, can still read what is "
-                    + "stored; to shut them out, copy to a new repository")
+                "a person who knows its password and kept a copy of the repository, or of this slot, can still read the "
+                    + "files. To prevent that, copy the snapshots to a new repository")
         case .passwd:
             guard let old = try repository.keySlots().first(where: \.isCurrent)?.id else {
                 throw CommandFailure(
                     code: .failed,
                     message:
-                        "the password is not changed: another program has removed its key slot meanwhile")
+                        "the password was not changed, because another program has removed its key slot")
             }
             let id = try add(repository, invocation, context)
             if try !repository.removeKeySlot(old) { context.remark(removedMeanwhile(old)) }
@@ -100,10 +100,11 @@ extension Commands {
         let matches = try repository.keySlots().map(\.id).filter { $0.description.hasPrefix(name) }
         guard !name.isEmpty, let match = matches.first else {
             throw CommandFailure(
-                code: .failed, message: "there is no key slot \(name); list them with: bakstore key list")
+                code: .failed, message: "there is no key slot \(name). List them with: bakstore key list")
         }
         guard matches.count == 1 else {
-            throw CommandFailure(code: .failed, message: "\(name) names several key slots; give more digits")
+            throw CommandFailure(
+                code: .failed, message: "\(name) matches several key slots. Give more digits")
         }
         return match
     }
@@ -150,8 +151,8 @@ extension Commands {
         if !invocation.has(.json) { try context.print(table) }
         for slot in slots where slot.isBeingRemoved {
             context.remark(
-                "key slot \(slot.id.short) is being removed, or was when the program was stopped; until then it opens the "
-                    + "repository. To go on with that: bakstore key remove \(slot.id.short)")
+                "key slot \(slot.id.short) is being removed, or its removal was interrupted. Until it is removed, it opens "
+                    + "the repository. To finish the removal, run: bakstore key remove \(slot.id.short)")
         }
         let faults = slots.compactMap(\.fault)
         for fault in faults { context.complain("\(fault)") }

@@ -13,7 +13,7 @@ extension CommandSpec {
         flags: [.long, .recursive, .groups, .withoutGone, .skipDamaged], conflicts: [(.long, [.groups])],
         onlyReads: true,
         exitCodes: [
-            (.incomplete, "what was named is left out by --without-gone"),
+            (.incomplete, "the named item is gone, and --without-gone leaves it out"),
             (.damage, "not everything could be listed"),
         ],
         examples: [("bakstore ls -l latest:home/me/Pictures", "lists one folder of the newest snapshot")],
@@ -22,7 +22,7 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let long = Flag<Bool>("long", "l", help: "show permissions, owner, size and time")
-    static let recursive = Flag<Bool>("recursive", "R", help: "show what lies beneath as well")
+    static let recursive = Flag<Bool>("recursive", "R", help: "show everything beneath, too")
     static let groups = Flag<Bool>(
         "groups", help: "show only files that belong together: live photos, raw and JPEG, sidecars")
 }
@@ -45,7 +45,7 @@ extension Commands {
             guard error.isDamage else { throw error }
             guard unlisted.insert(start).inserted else { return }
             context.complain(
-                "the list of files is damaged; what it had from \(Formatting.name(start.absolute)) on is not "
+                "the list of files is damaged. Items from \(Formatting.name(start.absolute)) on are not "
                     + "shown: \(error)")
         }
         let view = try SnapshotView(record, repository: repository, index: index)

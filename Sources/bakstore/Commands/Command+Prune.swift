@@ -7,22 +7,25 @@ import BakStorage
 
 extension CommandSpec {
     static let prune = CommandSpec(
-        name: .prune, summary: "give back the space of what no snapshot needs",
+        name: .prune, summary: "free the space of data that no snapshot needs",
         flags: Flags.joined(Flags.pruning, Flags.retention, [.dryRun]),
         profileFlags: Flags.joined(Flags.rulesOfProfiles, [.maxUnused, .maxRepackSize]),
         exitCodes: [
-            (.incomplete, "a filter takes none of the snapshots"),
-            (.damage, "damaged packs or records stay as they are"),
-            (.storeUnable, "the store is read-only, or cannot keep several programs apart (see --alone)"),
+            (.incomplete, "no snapshot matches a filter"),
+            (.damage, "damaged packs or records were found and kept"),
+            (
+                .storeUnable,
+                "the repository is read-only, or its disk cannot keep several programs apart (see --alone)"
+            ),
         ],
         notes: """
-            With rules, on the command line or in the profile, snapshots are removed first, as forget does. Backups
-            may run meanwhile. Interrupted, it is finished by the next one.
+            With rules, on the command line or in the profile, prune first removes snapshots, as forget does. Backups may
+            run at the same time. The next prune finishes an interrupted one.
             """,
         examples: [
             (
                 "bakstore prune --keep-daily 7 --keep-monthly 12 -n",
-                "shows which snapshots these rules keep, and what space comes back"
+                "shows which snapshots these rules keep, and how much space would be freed"
             )
         ],
         complaint: \.retentionComplaint, run: Commands.prune)

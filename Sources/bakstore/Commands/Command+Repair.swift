@@ -9,22 +9,22 @@ import BakRepository
 
 extension CommandSpec {
     static let repair = CommandSpec(
-        name: .repair, summary: "bring back what is not lost after damage",
+        name: .repair, summary: "recover intact data after damage",
         subcommands: [
-            Subcommand(name: "index", summary: "make the index anew from the packs"),
+            Subcommand(name: "index", summary: "rebuild the index from the packs"),
             Subcommand(
-                name: "packs", summary: "copy what is whole out of damaged packs",
+                name: "packs", summary: "copy intact data out of damaged packs",
                 operand: Operand("[PACK...]", .nothing, 0...Int.max)),
             Subcommand(
                 name: "snapshots",
-                summary: "bring back records by their spares, and make whole snapshots of damaged ones"),
+                summary: "restore records from their spares, and make intact snapshots of damaged ones"),
         ],
-        flags: [.alone, .dryRun], exitCodes: [(.damage, "something is still lost; it is named")],
+        flags: [.alone, .dryRun], exitCodes: [(.damage, "some data is still lost; the output names it")],
         notes: """
-            check says which of the three is needed. Nothing that is there is changed or deleted but damaged records
-            of snapshots, for which there are spares; what is still lost is named, and the exit code is then 4.
+            check says which of the three is needed. A repair changes or deletes only damaged records of snapshots, and only
+            if there are spares. If data is still lost, the repair names the files and ends with exit code 4.
             """,
-        examples: [("bakstore repair packs -n", "says what could be saved out of damaged packs")],
+        examples: [("bakstore repair packs -n", "shows what could be saved from damaged packs")],
         run: Commands.repair)
 }
 
@@ -33,10 +33,10 @@ extension Commands {
         let words = invocation.operands.map { String(decoding: $0, as: UTF8.self) }
         guard let kind = Repair(rawValue: words[0]) else {
             throw UsageError(
-                "cannot repair '\(words[0])'; repair index, packs or snapshots", command: .repair)
+                "cannot repair '\(words[0])'. Name index, packs or snapshots", command: .repair)
         }
         guard kind == .packs || words.count == 1 else {
-            throw UsageError("repair \(kind.rawValue) takes no further operands", command: .repair)
+            throw UsageError("repair \(kind.rawValue) takes no other arguments", command: .repair)
         }
         var request = RepairRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
@@ -45,7 +45,7 @@ extension Commands {
         request.packs = try words.dropFirst().map { word in
             // A check names packs by their paths, so a path is accepted, too.
             guard let id = ID128(word.split(separator: "/").last ?? "") else {
-                throw UsageError("'\(Formatting.line(word))' is no pack's id", command: .repair)
+                throw UsageError("'\(Formatting.line(word))' is not the id of a pack", command: .repair)
             }
             return id
         }
@@ -67,11 +67,11 @@ extension Commands {
             ).run()
         } catch let error as CorruptionError where error.isRefused {
             // A repair would give up data that another user can read.
-            throw CommandFailure(code: .failed, message: "\(error); nothing was repaired")
+            throw CommandFailure(code: .failed, message: "\(error). Nothing was repaired")
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
-                message: "\(error); first run: \(context.command("repair index"))")
+                message: "\(error). First run: \(context.command("repair index"))")
         }
         reporter.finish()
         try output.summarize(report)
@@ -93,13 +93,13 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
 
     @Sendable func note(_ event: RepairEvent) {
         switch event {
-        case .step(let step): tellStep("looking at \(step)")
+        case .step(let step): tellStep("checking \(step)")
         case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason):
             say(.damage, object: object, "\(object): \(reason)", reason: reason)
         case .salvaged(let pack, let blobs, let total):
             say(
-                Message(.salvaged, "\(ObjectNames.pack(pack)): \(blobs) of \(total) blobs are whole") {
+                Message(.salvaged, "\(ObjectNames.pack(pack)): \(blobs) of \(total) blobs are intact") {
                     json in
                     json.member("pack", pack.description)
                     json.member("blobs", blobs)
@@ -111,10 +111,10 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
             say(.lostSnapshot, snapshot: snapshot, reason: reason)
         case .replaced(let snapshot, let copy, let lost, let isNew): replaced(snapshot, copy, lost, isNew)
         case .broughtBack(let snapshot, let copy):
-            let verb = invocation.has(.dryRun) ? "would be" : "is"
-            let name = copy.map { " as \($0.short)" } ?? ""
+            let verb = invocation.has(.dryRun) ? "would be" : "was"
+            let name = copy.map { ", as \($0.short)" } ?? ""
             say(
-                Message(.broughtBack, "snapshot \(snapshot.short) \(verb) there again, as it was\(name)") {
+                Message(.broughtBack, "snapshot \(snapshot.short) \(verb) brought back unchanged\(name)") {
                     json in
                     json.member("snapshot_id", snapshot.description)
                     if let copy { json.member("new_snapshot_id", copy.description) }
@@ -128,7 +128,7 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
             copy.map { isNew ? "made \($0.short) from it" : "\($0.short) was made from it before" }
             ?? "a snapshot would be made from it"
         let advice =
-            "; when it is not needed any more: \(context.command("forget \(snapshot.short)"))"
+            ". When you no longer need the damaged one, run: \(context.command("forget \(snapshot.short)"))"
         let text = "snapshot \(snapshot.short): \(made), without \(files)\(copy == nil ? "" : advice)"
         say(
             Message(.replaced, text) { json in
@@ -146,7 +146,7 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
         if invocation.has(.quiet) { return }
         if report.wasInterrupted {
             return try context.print(
-                "interrupted before the end; nothing was changed but for what is told above")
+                "interrupted before the end. Nothing was changed, except as listed above")
         }
         guard report.wasNeeded else {
             try context.print("nothing to repair")
@@ -160,7 +160,7 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
         switch kind {
         case .index:
             try context.print(
-                "the index \(would)made anew from \(count(report.packs, "pack", "packs")): "
+                "the index \(would)rebuilt from \(count(report.packs, "pack", "packs")): "
                     + "\(count(report.foundBlobs, "blob", "blobs")) found again, "
                     + "\(count(report.lostBlobs, "blob", "blobs")) lost")
         case .packs:
@@ -176,22 +176,23 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
             }
             if report.newSnapshots > 0 || report.broughtBack == 0 {
                 try context.print(
-                    "\(count(report.newSnapshots, "snapshot", "snapshots")) \(would)made beside damaged ones")
+                    "\(count(report.newSnapshots, "new snapshot", "new snapshots")) \(would)made from damaged ones"
+                )
             }
         }
         try printRest(report)
-        if isDry { try context.print("nothing was changed, as this was a dry run") }
+        if isDry { try context.print("dry run: nothing was changed") }
     }
 
     /// Prints what is still lost, and what to do about it.
     private func printRest(_ report: RepairReport) throws {
         if report.needsIndexRepair {
             try context.print(
-                "the index does not say what packs hold; run: \(context.command("repair index"))"
+                "the index does not list the data in some packs. Run: \(context.command("repair index"))"
             )
         }
         guard report.lostFiles > 0 || report.affectedSnapshots > 0 else {
-            if report.isWhole { try context.print("no snapshot lacks anything") }
+            if report.isWhole { try context.print("no snapshot lacks data") }
             return
         }
         let files = Formatting.count(UInt64(report.lostFiles), "file", "files")
@@ -201,7 +202,7 @@ private final class RepairOutput: Reporter, @unchecked Sendable {
         let next =
             kind == .index ? "repair packs" : "repair snapshots"
         try context.print(
-            "what you still have is stored again by the next backup; then run: "
+            "the next backup stores the files again that you still have. After it, run: "
                 + context.command(next))
     }
 

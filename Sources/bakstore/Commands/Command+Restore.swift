@@ -9,7 +9,7 @@ import BakStorage
 
 extension CommandSpec {
     static let restore = CommandSpec(
-        name: .restore, aliases: ["extract"], summary: "bring files back from a snapshot",
+        name: .restore, aliases: ["extract"], summary: "restore files from a snapshot",
         operand: Operand("SNAPSHOT[:PATH]", .repository(.snapshot), 1...1),
         flags: [
             .target, .include, .iinclude, .exclude, .iexclude, .withGroup, .overwrite, .privileged,
@@ -17,14 +17,14 @@ extension CommandSpec {
         ],
         onlyReads: true,
         exitCodes: [
-            (.failed, "the path is not in the snapshot, or the target cannot be written to or lacks room"),
+            (.failed, "the path is not in the snapshot, or the target is not writable or too full"),
             (
                 .incomplete,
                 "some items could not be restored as they were, patterns match nothing, or the snapshot is in doubt"
             ),
             (.damage, "some items are damaged in the repository"),
         ],
-        notes: "With --dry-run it names what would be restored and what kept, and writes nothing.",
+        notes: "With --dry-run, restore lists the files that it would restore or keep, and writes nothing.",
         examples: [
             (
                 "bakstore restore latest --target ~/restored --include '*.jpg' -n",
@@ -36,21 +36,21 @@ extension CommandSpec {
 
 extension AnyFlag {
     static let target = Flag<String>(
-        needed: "target", .place("FOLDER"), short: "t", help: "where to restore to (needed)")
+        needed: "target", .place("FOLDER"), short: "t", help: "restore to this folder (required)")
     static let include = Flag<[[UInt8]]>(
-        "include", each: .pattern, help: "restore only what matches the pattern")
+        "include", each: .pattern, help: "restore only items that match the pattern")
     static let iinclude = Flag<[[UInt8]]>(
-        "iinclude", each: .pattern, help: "like --include, upper and lower case alike")
+        "iinclude", each: .pattern, help: "like --include, but ignoring case")
     static let withGroup = Flag<Bool>(
-        "with-group", help: "also restore what belongs together with a file: a live photo's film, sidecars")
+        "with-group", help: "also restore files that belong together: a live photo's film, sidecars")
     static let overwrite = Flag<RestoreRequest.Overwrite>(
         "overwrite",
         .choice(["always", "if-changed", "if-newer", "never"]) { RestoreRequest.Overwrite(rawValue: $0) },
-        default: .always, help: "what to do with files that are there already (default: always)")
+        default: .always, help: "when to replace files that exist already (default: always)")
     static let privileged = Flag<Bool>(
-        "privileged", help: "bring set-id bits, capabilities, security attributes and device files back, too")
+        "privileged", help: "also restore set-id bits, capabilities, security attributes and device files")
     static let ignoreFreeSpace = Flag<Bool>(
-        "ignore-free-space", help: "begin even if the target says that it has not the room")
+        "ignore-free-space", help: "restore even if the target reports too little free space")
 }
 
 extension Commands {
@@ -143,21 +143,21 @@ extension Commands {
             }
             let names = flags.map(\.spelling).joined(separator: " or ")
             line = "\(what) is in \(snapshot), but left out by \(names)"
-            return miss.isEverything ? line + "; nothing was restored" : line
+            return miss.isEverything ? line + ". Nothing was restored" : line
         }
         if let path = miss.path {
             line = "\(Formatting.name(path.absolute)) is not in \(snapshot)"
         } else if miss.patterns.isEmpty {
-            line = "the patterns leave nothing of \(snapshot)"
+            line = "no file in \(snapshot) matches the patterns"
         } else {
-            line = "nothing in \(snapshot) matches \(patterns)"
+            line = "no file in \(snapshot) matches \(patterns)"
         }
-        if miss.isEverything { line += "; nothing was restored" }
+        if miss.isEverything { line += ". Nothing was restored" }
         let near = try selection.nearest(to: miss)
         // A suggested pattern is escaped, so that it matches only the path that it shows.
         let show = miss.path == nil ? PatternReader.literal : { $0 }
         if let question = Suggestion.question(near, as: show) { return line + question }
-        return line + "; see what there is with: bakstore ls -R \(selection.snapshot.id.short)"
+        return line + ". List the files with: bakstore ls -R \(selection.snapshot.id.short)"
     }
 
     /// Throws if the target reports less free space than the restore needs.
@@ -170,8 +170,8 @@ extension Commands {
         throw CommandFailure(
             code: .failed,
             message:
-                "\(path) has \(Formatting.size(free)) free, and \(Formatting.size(missing)) more are needed; "
-                + "nothing was restored. Make room, choose a part with --include, or try all the same with "
+                "\(path) has \(Formatting.size(free)) free and needs \(Formatting.size(missing)) more. "
+                + "Nothing was restored. Make room, choose fewer files with --include, or try anyway with "
                 + "--ignore-free-space")
     }
 
@@ -182,20 +182,20 @@ extension Commands {
         let bytes = report.wantedBytes - min(report.wantedBytes, report.bytes &+ report.keptBytes)
         let advice =
             switch error.kind {
-            case .full: "make room there, then "
-            case .outOfFiles: ""
-            default: "see to the target, then "
+            case .full: "Make room there, then run"
+            case .outOfFiles: "Run"
+            default: "Check the target, then run"
             }
-        return "\(error.description); \(Formatting.count(report.files)) of "
+        return "\(error.description). \(Formatting.count(report.files)) of "
             + "\(Formatting.count(report.wantedFiles, "file", "files")) (\(Formatting.size(report.bytes))) "
             + (report.kept > 0 ? "and \(Formatting.count(report.kept)) kept as they were " : "")
             + (report.isDurable
-                ? "\(Formatting.word(files, "is", "are")) whole there"
+                ? "\(Formatting.word(files, "is", "are")) complete there"
                 : "\(Formatting.word(files, "was", "were")) written, but it is not certain that the disk keeps them")
             + (missing > 0
                 ? ", \(Formatting.count(missing)) (\(Formatting.size(bytes))) "
                     + "\(Formatting.word(missing, "is", "are")) missing" : "")
-            + "; \(advice)run the same command with --overwrite \(report.isDurable ? "if-changed" : "always")"
+            + ". \(advice) the same command with --overwrite \(report.isDurable ? "if-changed" : "always")"
     }
 
     private static func openTarget(_ path: String) throws -> FolderTarget {
@@ -203,8 +203,8 @@ extension Commands {
             return try FolderTarget(path: path, isForbidden: RepositoryAccess.isRepository)
         } catch {
             let advice =
-                error.kind == .full ? "make room there" : "name a folder that can be written to with --target"
-            throw CommandFailure(code: .failed, message: "\(error); \(advice)")
+                error.kind == .full ? "Make room there" : "Name a writable folder with --target"
+            throw CommandFailure(code: .failed, message: "\(error). \(advice)")
         }
     }
 
@@ -347,9 +347,9 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         }
         if report.copiedLinks > 0 {
             let copies = Formatting.count(
-                report.copiedLinks, "further name of a file came back as a copy",
-                "further names of files came back as copies")
-            try context.print("\(copies), as the target refuses hard links")
+                report.copiedLinks, "hard link was restored as a copy",
+                "hard links were restored as copies")
+            try context.print("\(copies), because the target does not support hard links")
         }
         if report.failed > 0 {
             let items = Formatting.count(report.failed, "item", "items")
@@ -358,7 +358,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         if report.incomplete > 0 {
             let items = Formatting.count(report.incomplete, "item is", "items are")
             try context.print(
-                "\(items) not whole in this snapshot, as the lines above say; an earlier one may have more")
+                "\(items) incomplete in this snapshot (see above). An earlier snapshot may have more")
         }
         if report.wasInterrupted { try context.print(interrupted) }
     }
@@ -374,7 +374,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         line += "\(Formatting.count(report.replaced, "item", "items")) in the target: "
         line += kinds.joined(separator: ", ")
         if !isDry, invocation.verbosity < 1 { line += " (-v names each)" }
-        if report.replacedNewer > 0 { line += "; --overwrite if-newer keeps newer ones" }
+        if report.replacedNewer > 0 { line += ". To keep newer ones, add --overwrite if-newer" }
         return line
     }
 
@@ -382,7 +382,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
     private var interrupted: String {
         if invocation.has(.dryRun) { return "interrupted before the end" }
         let isAlways = invocation[.overwrite] == .always
-        return "interrupted; what was restored so far is whole. To go on from there, run the same command"
+        return "interrupted. The files restored so far are complete. To continue, run the same command"
             + (isAlways ? " with --overwrite if-changed" : " again")
     }
 }

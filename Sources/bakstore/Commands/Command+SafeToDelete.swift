@@ -10,24 +10,24 @@ import BakStorage
 
 extension CommandSpec {
     static let safeToDelete = CommandSpec(
-        name: .safeToDelete, summary: "say which files a backup has, so that they may be deleted",
+        name: .safeToDelete, summary: "show which files are backed up and can be deleted",
         operand: Operand("PATH...", .file, 1...Int.max),
         flags: Flags.joined(Flags.rules, [.keepID, .skipDamaged, .groupBy, .sameDiskIsFine]),
         profileFlags: Flags.rulesOfProfiles,
         exitCodes: [
-            (.done, "all of the files may be deleted"),
-            (.incomplete, "some must be kept; they are listed"),
+            (.done, "all files can be deleted"),
+            (.incomplete, "some files must be kept; they are listed"),
         ],
         notes: """
-            Each file is read, its content looked for in the complete snapshots, and read back and verified. A file is
-            safe only if a snapshot that has it stays by the rules given here and those of every profile of
-            this repository. The exit code is 0 only when all may be deleted; what must be kept is listed, with
-            the date until which it is kept. Nothing is deleted.
+            safe-to-delete reads each file, looks for its content in the complete snapshots, reads it back and verifies
+            it. A file is safe only if a snapshot that has it stays by the rules given here and by those of every
+            profile of this repository. Files that are not safe are listed, with the date until which the rules keep
+            them. The exit code is 0 only if all files are safe. Nothing is deleted.
             """,
         examples: [
             (
                 "bakstore safe-to-delete /media/phone/DCIM",
-                "says whether all the phone's photos are backed up"
+                "shows whether all the phone's photos are backed up"
             )
         ],
         complaint: \.pathComplaint, run: Commands.safeToDelete)
@@ -36,7 +36,7 @@ extension CommandSpec {
 extension AnyFlag {
     static let sameDiskIsFine = Flag<Bool>(
         "same-disk-is-fine",
-        help: "count files as safe although the repository is on their disk and goes with it")
+        help: "count files as safe even if the repository is on the same disk")
 }
 
 extension Commands {
@@ -45,7 +45,7 @@ extension Commands {
         let access = try RepositoryAccess.open(invocation, context: context)
         let rules = try KnownRules(invocation, access, context)
         if let complaint = rules.complaint {
-            context.complain("the profiles cannot be read, so their rules are not known: \(complaint)")
+            context.complain("the profiles cannot be read, so their rules are unknown: \(complaint)")
         }
         context.complain(about: rules.unreadable)
         let reporter = context.progress(for: invocation)
@@ -75,7 +75,7 @@ extension Commands {
         let place = Array(access.location.description.utf8)
         if Disks().isInMemory(place) {
             context.complain(
-                "the repository lies in this machine's memory and is gone when it is switched off: copy it to a disk "
+                "the repository is in this machine's memory and is lost when it is switched off. Copy it to a disk "
                     + "before you delete anything")
         }
         terms.ownFolder = access.ownFolder
@@ -105,7 +105,7 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
     @Sendable func show() {
         reporter.update {
             var progress = Progress()
-            progress.step = "reading files, then what is stored of them"
+            progress.step = "reading files, then their stored copies"
             progress.bytes = monitor.locked { readBytes }
             return progress
         }
@@ -148,7 +148,7 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
         case .tagged(let tags):
             tags.isEmpty ? " because it has no tag" : " by its tag \(tags.joined(separator: ","))"
         case .named: " by its id"
-        case .archive: " as an archive, whose files every later archive has as well"
+        case .archive: " as an archive, because every later archive has its files, too"
         case .unlimited(let period): " by the rule --keep-\(period.rawValue) unlimited"
         }
     }
@@ -156,37 +156,37 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
     private func text(_ reason: DeletionReason) -> String {
         switch reason {
         case .unreadable(let error): error
-        case .changed: "it changed while it was looked at; back it up again"
+        case .changed: "it changed during the check. Back it up again"
         case .notStored: "no complete snapshot has its content"
         case .inDoubt(let snapshot):
-            "only snapshot \(snapshot.short) has its content, which does not count, as most files were missing when it was "
-                + "made; run the backup again, with --allow-empty if that is meant"
+            "only snapshot \(snapshot.short) has its content, but does not count, because most files were missing when it "
+                + "was made. Run the backup again, with --allow-empty if the files are meant to be gone"
         case .otherContent(let snapshot):
-            "snapshot \(snapshot.short) has something else in its place, which somebody must have made for that; keep it, "
+            "snapshot \(snapshot.short) has other content in its place, which must have been made on purpose. Keep the file, "
                 + "and back it up to a repository made with: bakstore init --id sha256"
         case .damaged(let snapshot, let fault):
-            "what is stored of it in snapshot \(snapshot.short) is damaged: \(fault)"
+            "its copy in snapshot \(snapshot.short) is damaged: \(fault)"
         case .notForGood(let staying):
-            "\(until(staying)); back it up with --archive to keep it"
+            "\(until(staying)). To keep it, back it up with --archive"
         case .sameDisk:
-            "the repository is on the same disk, and is lost with it; if that is fine, say --same-disk-is-fine"
+            "the repository is on the same disk and is lost with it. If that is fine, add --same-disk-is-fine"
         case .ofRepository: "it is a part of the repository itself"
         case .notRemembered(let failure):
-            "the repository has it, but could not remember that it was called safe, so prune would remove it without a "
-                + "question (\(failure)); \(remedy(failure)), and ask again"
+            "the repository has it, but could not record that it is safe, so prune would remove it without asking "
+                + "(\(failure)). \(remedy(failure)), and run the command again"
         }
     }
 
     private func remedy(_ failure: StoreError) -> String {
         failure.kind == .full
-            ? "make room on the repository's disk"
-            : "let the repository be written to, such as by mounting its disk anew or as another user"
+            ? "Make room on the repository's disk"
+            : "Make the repository writable, for example by mounting its disk again or as another user"
     }
 
     private func until(_ staying: Staying) -> String {
         switch staying {
         case .forGood: "kept"
-        case .ruledOut: "no snapshot that has it stays; the next prune by the rules removes it"
+        case .ruledOut: "no snapshot that has it stays, so the next prune by the rules removes it"
         case .until(_, 0?): "kept until the next backup, then the rules remove it"
         case .until(let time, let backups?):
             "kept for \(Formatting.count(UInt64(backups), "further backup", "further backups")), "
@@ -218,18 +218,18 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
         }
         if report.hasUnknownDisk {
             context.remark(
-                "it cannot be found out whether the repository is on the same disk as the files; if it is, keep them"
+                "cannot find out whether the repository is on the same disk as the files. If it is, keep them"
             )
         }
         if invocation.has(.json) { return try summarizeJSON(report, rules) }
         if report.wasInterrupted {
             if invocation.has(.quiet) { return }
-            return try context.print("interrupted; nothing was found out about the rest")
+            return try context.print("interrupted. The other files were not checked")
         }
         for root in report.emptyRoots {
             context.complain(
-                "there is no file in \(Formatting.name(root.absolute)), so nothing is known to be safe; "
-                    + "is it the right place, and is its disk connected?")
+                "there is no file in \(Formatting.name(root.absolute)), so nothing is known to be safe. "
+                    + "Is it the right place, and is its disk connected?")
         }
         if !invocation.has(.quiet) { try summarizeText(report, rules) }
     }
@@ -245,8 +245,8 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
             )
             try context.print(
                 rules.origins.isEmpty
-                    ? "this holds as long as no snapshot is forgotten: there are no rules that would remove one"
-                    : "this holds by the rules of \(rules.origins.joined(separator: ", ")), as long as they stay what they are"
+                    ? "this holds as long as no snapshot is forgotten. There are no rules that would remove one"
+                    : "this holds as long as the rules of \(rules.origins.joined(separator: ", ")) stay the same"
             )
         } else {
             try context.print("no file can be deleted")
@@ -258,7 +258,7 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
         if report.otherItems > 0 {
             let others = Formatting.count(
                 report.otherItems, "link or special file was", "links and special files were")
-            try context.print("\(others) not looked at")
+            try context.print("\(others) not checked")
         }
     }
 

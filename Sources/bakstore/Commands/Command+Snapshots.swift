@@ -11,7 +11,7 @@ extension CommandSpec {
         flags: Flags.joined(Flags.choosing, [.latest, .all, .skipDamaged]), choosesSnapshots: true,
         onlyReads: true,
         exitCodes: [
-            (.incomplete, "a filter takes none of the snapshots, or some may not be read by this user"),
+            (.incomplete, "no snapshot matches a filter, or this user may not read some of them"),
             (.damage, "records of snapshots are damaged"),
         ],
         examples: [("bakstore snapshots --device phone --latest 3", "shows the phone's last three")],

@@ -58,7 +58,7 @@ extension Commands {
             try output.show()
         }
         guard all.missing == 0, unreadable.isEmpty else {
-            context.complain("damaged or missing data is not counted; run: bakstore check")
+            context.complain("damaged or missing data is not counted. Run: bakstore check")
             return .damage
         }
         return .done
@@ -105,17 +105,17 @@ private struct StatsOutput {
         }
         table.append(["files of all snapshots together", Formatting.count(all.files)])
         table.append(["their size", Formatting.size(all.bytes)])
-        table.append(["different content among them", Formatting.size(all.needed.rawBytes)])
+        table.append(["unique content", Formatting.size(all.needed.rawBytes)])
         table.append(["stored after compression", Formatting.size(all.needed.storedBytes)])
-        table.append(["of it lists of files", Formatting.size(all.manifests.storedBytes)])
+        table.append(["of that, lists of files", Formatting.size(all.manifests.storedBytes)])
         table.append(["chunks and lists", Formatting.count(UInt64(all.needed.blobs))])
         table.append(["packs", Formatting.count(UInt64(all.packs))])
         table.append(["size of the packs", Formatting.size(all.packBytes)])
-        table.append(["of it not needed by any snapshot", Formatting.size(all.unusedBytes)])
+        table.append(["of that, not needed by any snapshot", Formatting.size(all.unusedBytes)])
         try print(table)
         if all.bytes > 0 {
             let share = Formatting.percent(all.packBytes, of: all.bytes)
-            try context.print("stored: \(share) of what the snapshots hold")
+            try context.print("stored: \(share) of the snapshots' total size")
         }
         try print(types: all)
         try printSnapshots()
@@ -129,7 +129,7 @@ private struct StatsOutput {
         guard !stats.types.isEmpty else { return }
         var table = TextTable(
             [.left, .right, .right, .right, .right],
-            header: ["Type", "Files", "Size", "Different", "Stored"], dropping: [1, 3, 2])
+            header: ["Type", "Files", "Size", "Unique", "Stored"], dropping: [1, 3, 2])
         func row(_ name: String, _ types: some Sequence<TypeStats>) -> [String] {
             var sum = TypeStats(type: name)
             for type in types {
@@ -220,16 +220,16 @@ private struct StatsOutput {
         table.append(["snapshot", record.id.short])
         table.append(["files", Formatting.count(counters.files)])
         if record.isArchive {
-            table.append(["of them gone from the source", Formatting.count(counters.goneFiles)])
+            table.append(["of these, gone from the source", Formatting.count(counters.goneFiles)])
         }
         table.append(["folders", Formatting.count(counters.folders)])
         table.append(["links and special files", Formatting.count(counters.others)])
         table.append(["size of the files", Formatting.size(counters.bytes)])
-        table.append(["different content among them", Formatting.size(own.needed.rawBytes)])
+        table.append(["unique content", Formatting.size(own.needed.rawBytes)])
         table.append(["stored after compression", Formatting.size(own.needed.storedBytes)])
-        table.append(["of it in no other snapshot", Formatting.size(alone.storedBytes)])
-        table.append(["new content it brought", Formatting.size(counters.addedBytes)])
-        table.append(["stored for it", Formatting.size(counters.addedStoredBytes)])
+        table.append(["of that, in no other snapshot", Formatting.size(alone.storedBytes)])
+        table.append(["new content in this snapshot", Formatting.size(counters.addedBytes)])
+        table.append(["stored for this snapshot", Formatting.size(counters.addedStoredBytes)])
         try print(table)
         try print(types: own)
     }

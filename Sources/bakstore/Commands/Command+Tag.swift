@@ -12,12 +12,12 @@ extension CommandSpec {
         flags: Flags.joined([.add, .remove, .set], Flags.choosing, [.skipDamaged, .dryRun]),
         conflicts: [(.set, [.add, .remove])], choosesSnapshots: true,
         exitCodes: [
-            (.incomplete, "a filter takes none of the snapshots, or some may not be read by this user"),
+            (.incomplete, "no snapshot matches a filter, or this user may not read some of them"),
             (.damage, "records of snapshots are damaged"),
         ],
         notes: """
-            Without a SNAPSHOT, those that the other flags choose. A changed snapshot has a new id: it is stored
-            beside the old one, which is then removed.
+            Without a SNAPSHOT, tag changes the snapshots that the other flags choose. A changed snapshot gets a new id: tag
+            stores it as a new snapshot and removes the old one.
             """,
         examples: [("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")],
         complaint: { invocation in
@@ -30,7 +30,7 @@ extension AnyFlag {
     static let add = Flag<[[String]]>("add", each: .labels(), help: "add these tags")
     static let remove = Flag<[[String]]>("remove", each: .labels(), help: "remove these tags")
     static let set = Flag<[[String]]>(
-        "set", each: .labels(mayBeNone: true), help: "have these tags and no others; '' for none")
+        "set", each: .labels(mayBeNone: true), help: "set exactly these tags; '' for none")
 }
 
 extension Commands {

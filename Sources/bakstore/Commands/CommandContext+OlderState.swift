@@ -14,10 +14,10 @@ extension CommandContext {
         if !invocation.has(.acceptOlder) {
             let words =
                 older.isElsewhere
-                ? "the repository \(location) is older than another copy of it that this machine has seen: "
-                    + "\(text(older)); is it the one that you mean?"
-                : "the repository \(location) is older than when this machine last saw it: \(text(older)); "
-                    + "was an old copy of it put back?"
+                ? "the repository \(location.path) is older than another copy of it that this machine has seen: "
+                    + "\(text(older)). Is it the one that you mean?"
+                : "the repository \(location.path) is older than when this machine last saw it: \(text(older)). "
+                    + "Was an old copy of it put back?"
             if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
                 try expectMeant(words)
             } else if older.isElsewhere {
@@ -31,11 +31,11 @@ extension CommandContext {
     }
 
     private func expectMeant(_ words: String) throws {
-        guard !isJSON, let agrees = try agrees(to: "\(words) Go on with what is there now?") else {
+        guard !isJSON, let agrees = try agrees(to: "\(words) Continue with the present copy?") else {
             throw CommandFailure(
                 code: .damage,
                 message:
-                    "\(words) If so, and what is there now is to count, run: bakstore check --accept-older")
+                    "\(words) To continue with the present copy, run: bakstore check --accept-older")
         }
         guard agrees else { throw CommandFailure(code: .failed, message: "nothing was done") }
     }
@@ -43,11 +43,11 @@ extension CommandContext {
     /// Says what follows for a plain repository, where the user is only warned.
     private func consequence(of older: OlderState) -> String {
         let words =
-            "If so, and what is there now is to count, run: bakstore check --accept-older; until then nothing "
-            + "is pruned or repaired, and no archive goes on that lacks what is gone"
+            "To continue with the present copy, run `bakstore check --accept-older`. Until then nothing is pruned or "
+            + "repaired, and no archive continues that lacks the missing snapshots"
         if older.lost.isEmpty { return words }
         return words
-            + ". What another repository still has comes back with: bakstore copy --from-repo FOLDER"
+            + ". To bring back what another repository still has, run: bakstore copy --from-repo FOLDER"
     }
 
     private func text(_ older: OlderState) -> String {
@@ -55,7 +55,7 @@ extension CommandContext {
         if !older.lostSnapshots.isEmpty {
             let ids = older.lostSnapshots.map(\.short).joined(separator: ", ")
             let word = Formatting.word(UInt64(older.lostSnapshots.count), "snapshot", "snapshots")
-            parts.append("of \(word) \(ids) nothing is left")
+            parts.append("\(word) \(ids) missing")
         }
         if older.lacksRounds { parts.append("the last prunes are undone") }
         return parts.joined(separator: ", and ")

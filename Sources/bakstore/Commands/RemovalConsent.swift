@@ -26,9 +26,9 @@ struct RemovalConsent {
         let files =
             first.kind == .archive && !request.removesAll
             ? "those files cannot be restored" : "none of its files can be restored"
-        let loss = "this removes \(all)\(more); after the next prune \(files) from here"
+        let loss = "this removes \(all)\(more). After the next prune, \(files) from here"
         if invocation.has(.dryRun) {
-            return context.remark("without -n it asks first, or needs --yes: \(loss)")
+            return context.remark("without -n, this command asks first or needs --yes: \(loss)")
         }
         if invocation.has(.json) { throw refusal(loss) }
         guard let agrees = try context.agrees(to: "\(loss). Remove?")
@@ -39,7 +39,7 @@ struct RemovalConsent {
     }
 
     private func refusal(_ loss: String) -> CommandFailure {
-        CommandFailure(code: .failed, message: "\(loss); nothing was removed; if this is meant, add --yes")
+        CommandFailure(code: .failed, message: "\(loss). Nothing was removed. To go ahead, add --yes")
     }
 
     /// Returns text such as `the last snapshot of phone, /DCIM (1f0c9a3e: 3 files, 1.2 MiB, of 2025-01-01 10:00:00)`.
@@ -52,10 +52,10 @@ struct RemovalConsent {
         return switch loss.kind {
         case .last: "the last snapshot of \(name)"
         case .lastThatCounts:
-            "the last snapshot of \(name) that counts, as what stays is in doubt or was not completed"
+            "the last snapshot of \(name) that counts, because the others are in doubt or incomplete"
         case .archive:
             "the last archive of \(name), with "
-                + "\(Formatting.count(last.counters.goneFiles, "file", "files")) that its source has no more"
+                + "\(Formatting.count(last.counters.goneFiles, "file", "files")) that its source no longer has"
         }
     }
 }

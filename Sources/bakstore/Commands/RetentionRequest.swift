@@ -190,7 +190,7 @@ extension Invocation {
         if command == .forget, !has(.prune) {
             let pruning = [AnyFlag.maxUnused, .maxRepackSize, .maxDuration]
             if let flag = pruning.first(where: { has($0) && !profileFlags.contains($0) }) {
-                return "\(flag.spelling) is for a prune; add --prune"
+                return "\(flag.spelling) works only with --prune"
             }
         }
         if has(.undo) {
@@ -198,7 +198,7 @@ extension Invocation {
                 Flags.joined(
                     Flags.rules, [.keepID, .groupBy, .unsafeAllowRemoveAll, .prune], Flags.choosing)
             return extra.first { has($0) && !profileFlags.contains($0) }.map {
-                "--undo takes back what was removed; \($0.spelling) makes no sense beside it"
+                "--undo takes back removed snapshots and cannot be combined with \($0.spelling)"
             }
         }
         let choosing = Flags.choosing.filter(has)
@@ -208,18 +208,18 @@ extension Invocation {
                     has($0) && !profileFlags.contains($0)
                 } + choosing
             return extra.first.map {
-                "\($0.spelling) chooses among all snapshots; do not name any beside it"
+                "\($0.spelling) chooses among all snapshots and cannot be combined with a SNAPSHOT"
             }
         }
         if hasRules { return nil }
         if has(.unsafeAllowRemoveAll) {
             return choosing.isEmpty
-                ? "--unsafe-allow-remove-all without a rule needs a choice, such as --device NAME" : nil
+                ? "--unsafe-allow-remove-all without a rule needs a filter, such as --device NAME" : nil
         }
         guard command == .forget else {
             let extra = ([.keepID, .groupBy] + choosing).filter { has($0) && !profileFlags.contains($0) }
-            return extra.first.map { "\($0.spelling) needs a rule beside it, such as --keep-daily 7" }
+            return extra.first.map { "\($0.spelling) needs a rule, such as --keep-daily 7" }
         }
-        return "without a rule nothing is removed; name snapshots, or give rules such as --keep-daily 7"
+        return "without a rule nothing is removed. Name snapshots, or give rules such as --keep-daily 7"
     }
 }

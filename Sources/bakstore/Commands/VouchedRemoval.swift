@@ -36,22 +36,22 @@ struct VouchedRemoval {
     /// Names the files that would be lost. Throws unless the user accepts that.
     func expect() throws {
         for vouch in outlook.unreadable {
-            context.complain("\(vouch.error); what it says to be safe to delete is not known")
+            context.complain("\(vouch.error). It is unknown which files it called safe to delete")
         }
         try name(outlook.endangered)
         let losses = try [endangered(), unknown()].compactMap { $0 }
         guard !losses.isEmpty else { return }
         let loss = losses.map(\.text).joined(separator: ", and ")
         if invocation.has(.dryRun) || invocation.has(.yes) { return context.remark(loss) }
-        let advice = losses.map(\.advice).joined(separator: "; ")
+        let advice = losses.map(\.advice).joined(separator: ". ")
         let refusal = CommandFailure(
             code: .failed,
-            message: "\(loss); nothing was removed; \(advice); if they may be lost, add --yes")
+            message: "\(loss). Nothing was removed. \(advice). If you accept to lose them, add --yes")
         if invocation.has(.json) { throw refusal }
         guard let agrees = try context.agrees(to: "\(loss). Go on?")
         else { throw refusal }
         guard agrees else {
-            throw CommandFailure(code: .failed, message: "nothing was removed; \(advice)")
+            throw CommandFailure(code: .failed, message: "nothing was removed. \(advice)")
         }
     }
 
@@ -64,11 +64,11 @@ struct VouchedRemoval {
             "\(Formatting.count(count, "file", "files")) that safe-to-delete called safe, last on \(date(last)), \(Formatting.word(count, "is", "are")) "
                 + (removes
                     ? "in no snapshot after this"
-                    : "only in snapshots that were removed, and this makes it final"),
+                    : "only in removed snapshots, whose data this deletes"),
             removes
-                ? "to keep them, tag a snapshot that has them, say, with: bakstore tag \(files[0].snapshot.short) --add keep; "
-                    + "and let the rules keep what has the tag, by --keep-tag keep"
-                : "to keep them, take the snapshot back: bakstore forget --undo \(files[0].snapshot.short)"
+                ? "To keep them, tag a snapshot that has them, for example with `bakstore tag \(files[0].snapshot.short) --add "
+                    + "keep`, and add the rule --keep-tag keep"
+                : "To keep them, take the snapshot back with `bakstore forget --undo \(files[0].snapshot.short)`"
         )
     }
 
@@ -83,10 +83,10 @@ struct VouchedRemoval {
             "\(records) that safe-to-delete called safe cannot be read, and those files may be "
                 + (removes
                     ? "in no snapshot after this"
-                    : "only in snapshots that were removed, and this makes it final"),
+                    : "only in removed snapshots, whose data this deletes"),
             obstructed.isEmpty
-                ? "run safe-to-delete again on what is still there of the files that it called safe"
-                : "move away what is in the place of \(obstructed[0].error.object)"
+                ? "Run safe-to-delete again on those of the files that still exist"
+                : "Move away the item in the place of \(obstructed[0].error.object)"
         )
     }
 

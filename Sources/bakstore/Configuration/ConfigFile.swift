@@ -38,13 +38,13 @@ struct ConfigFile {
             if table.name.isEmpty {
                 if let entry = table.entries.first {
                     throw error(
-                        entry.line, "\(entry.key) stands in no table; write it beneath [profile.NAME]")
+                        entry.line, "\(entry.key) is not in a table. Write it beneath [profile.NAME]")
                 }
                 continue
             }
             guard table.name.count == 2, table.name[0] == "profile" else {
                 let name = table.name.joined(separator: ".")
-                throw error(table.line, "unknown table [\(name)]; here are tables [profile.NAME]")
+                throw error(table.line, "unknown table [\(name)]. Only tables [profile.NAME] are known")
             }
             profiles.append(try profile(table))
         }
@@ -78,10 +78,10 @@ struct ConfigFile {
 
     private func unknownKey(_ entry: TOMLEntry) -> UsageError {
         if let near = Suggestion.nearest(to: entry.key, among: ProfileKey.all) {
-            return error(entry.line, "unknown key \(entry.key); did you mean \(near)?")
+            return error(entry.line, "unknown key \(entry.key). Did you mean \(near)?")
         }
         return error(
-            entry.line, "unknown key \(entry.key); known are \(ProfileKey.all.joined(separator: ", "))")
+            entry.line, "unknown key \(entry.key). Known keys are \(ProfileKey.all.joined(separator: ", "))")
     }
 
     /// The uses of a flag that an entry stands for.
@@ -98,7 +98,7 @@ struct ConfigFile {
         case .strings(let all) where flag.isRepeatable: texts = all
         case .integer(let number) where form.isNumber: texts = [String(number)]
         default:
-            let text = flag.isRepeatable ? "an array of texts in quotes" : "text in quotes"
+            let text = flag.isRepeatable ? "an array of quoted texts" : "text in quotes"
             throw error(entry.line, "\(entry.key) must be \(form.isNumber ? "a whole number" : text)")
         }
         var uses: [FlagUse] = []
@@ -129,7 +129,7 @@ struct ConfigFile {
                 entry.line,
                 "\(entry.key) '\(Formatting.name(Array(text.utf8)))': must begin with / or with ~/")
         }
-        guard let home else { throw error(entry.line, "HOME is not set, so ~ stands for nothing") }
+        guard let home else { throw error(entry.line, "HOME is not set, so ~ cannot be replaced") }
         return home + Array(text.utf8.dropFirst())
     }
 }

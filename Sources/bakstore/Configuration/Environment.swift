@@ -37,13 +37,13 @@ struct Environment: Sendable, Equatable {
     init(_ variable: (String) -> [UInt8]?) throws(UsageError) {
         func value(_ name: String) throws(UsageError) -> [UInt8]? {
             let value = variable(name).map(Self.withoutLineEnd)
-            if value == [] { throw UsageError("\(name) is set, but empty; unset it or give it a value") }
+            if value == [] { throw UsageError("\(name) is set, but empty. Unset it or give it a value") }
             return value
         }
         repository = try value("BAKSTORE_REPOSITORY")
         repositoryFile = try value("BAKSTORE_REPOSITORY_FILE")
         if repository != nil && repositoryFile != nil {
-            throw UsageError("BAKSTORE_REPOSITORY and BAKSTORE_REPOSITORY_FILE are both set; unset one")
+            throw UsageError("BAKSTORE_REPOSITORY and BAKSTORE_REPOSITORY_FILE are both set. Unset one")
         }
         if let name = try value("BAKSTORE_DEVICE") {
             guard let text = String(validating: name, as: UTF8.self) else {
@@ -140,7 +140,7 @@ struct Environment: Sendable, Equatable {
             sources.append(.command(try text(command, name + "_COMMAND")))
         }
         guard sources.count <= 1 else {
-            throw UsageError("of \(name), \(name)_FILE and \(name)_COMMAND only one may be set")
+            throw UsageError("only one of \(name), \(name)_FILE and \(name)_COMMAND may be set")
         }
         return sources.first
     }
@@ -154,7 +154,7 @@ struct Environment: Sendable, Equatable {
             let folder = try place(base, name)
             guard folder.first == UInt8(ascii: "/") else {
                 throw UsageError(
-                    "\(name) '\(Formatting.name(base))': must begin with /; unset it or correct it"
+                    "\(name) '\(Formatting.name(base))': must begin with /. Unset it or correct it"
                 )
             }
             return Array("\(try text(folder, name))/bakstore".utf8)
@@ -162,7 +162,7 @@ struct Environment: Sendable, Equatable {
         guard let home = variable("HOME"), home.first == UInt8(ascii: "/") else { return nil }
         guard let home = String(validating: home, as: UTF8.self) else {
             throw UsageError(
-                "HOME '\(Formatting.name(home))' is not UTF-8; set \(name) to a folder whose path is")
+                "HOME '\(Formatting.name(home))' is not UTF-8. Set \(name) to a folder whose path is")
         }
         return Array("\(home)/\(beneathHome)/bakstore".utf8)
     }
@@ -193,9 +193,9 @@ struct Environment: Sendable, Equatable {
             text = try Self.place(
                 line.bytes, "\(name): \(Formatting.name(file)):\(line.number)", .repository)
         }
-        let isDefault = text == nil
-        guard let text = text ?? defaultRepository else {
-            throw UsageError("HOME is not set, so there is no default repository; name one with --repo")
+        let isDefault = path == nil
+        guard let path = path ?? defaultRepository else {
+            throw UsageError("HOME is not set, so there is no default repository. Name one with --repo")
         }
         guard let place = StoreSchemes.location(text) else {
             throw UsageError("the repository's path \(Formatting.name(text)) is not UTF-8")

@@ -74,15 +74,15 @@ extension Environment {
         guard let profiles = try profiles(readFile: readFile) else {
             guard let wanted else { return nil }
             throw UsageError(
-                "there is no profile '\(wanted)', because there is no file \(path); it would have a table [profile.\(wanted)]"
+                "there is no profile '\(wanted)', because there is no file \(path). Make it, with a table [profile.\(wanted)]"
             )
         }
         if let profile = profiles.first(where: { $0.name == wanted ?? "default" }) { return profile }
         guard let wanted else { return nil }
         let names = profiles.map(\.name)
-        let near = Suggestion.nearest(to: wanted, among: names).map { "did you mean \($0)?" }
-        let known = names.isEmpty ? "it has none" : "it has \(names.joined(separator: ", "))"
-        throw UsageError("\(path) has no profile '\(wanted)'; \(near ?? known)")
+        let near = Suggestion.nearest(to: wanted, among: names).map { "Did you mean \($0)?" }
+        let known = names.isEmpty ? "It has none" : "It has \(names.joined(separator: ", "))"
+        throw UsageError("\(path) has no profile '\(wanted)'. \(near ?? known)")
     }
 }
 

@@ -58,14 +58,14 @@ struct TOMLReader {
                 let table = try readHeader()
                 if let earlier = tables.first(where: { $0.name == table.name }) {
                     let name = table.name.joined(separator: ".")
-                    throw error("the table [\(name)] is there already, in line \(earlier.line)")
+                    throw error("the table [\(name)] exists already in line \(earlier.line)")
                 }
                 tables.append(table)
             } else {
                 let entry = try readEntry()
                 let entries = tables[tables.count - 1].entries
                 if let earlier = entries.first(where: { $0.key == entry.key }) {
-                    throw error("\(entry.key) is set already, in line \(earlier.line)")
+                    throw error("\(entry.key) is set already in line \(earlier.line)")
                 }
                 tables[tables.count - 1].entries.append(entry)
             }
@@ -114,13 +114,13 @@ struct TOMLReader {
         guard let scalar = next else { return }
         guard scalar == "\n" || scalar == "\r" else {
             throw error(
-                "\(Self.shown(scalar)) is not expected here; a line holds one value or one table's name")
+                "\(Self.shown(scalar)) is not expected here. A line holds one value or one table's name")
         }
     }
 
     private func refuseControl(_ scalar: Unicode.Scalar) throws(TOMLError) {
         if scalar.value < 0x20 && scalar != "\t" || scalar.value == 0x7f {
-            throw error("\(Self.shown(scalar)) must not stand here")
+            throw error("\(Self.shown(scalar)) is not allowed here")
         }
     }
 
@@ -132,7 +132,7 @@ struct TOMLReader {
 
     private mutating func readHeader() throws(TOMLError) -> TOMLTable {
         position += 1
-        if next == "[" { throw error("[[...]] is not read here; write [profile.NAME]") }
+        if next == "[" { throw error("[[...]] is not supported. Write [profile.NAME]") }
         var table = TOMLTable(name: [], line: line)
         while true {
             skipBlanks()
@@ -146,7 +146,7 @@ struct TOMLReader {
     }
 
     private mutating func readKey() throws(TOMLError) -> String {
-        if next == "\"" || next == "'" { throw error("a name is written without quotes here") }
+        if next == "\"" || next == "'" { throw error("a name must be written without quotes") }
         var key = ""
         while let scalar = next, scalar.isASCII,
             scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || scalar == "-" || scalar == "_"
@@ -155,7 +155,7 @@ struct TOMLReader {
             position += 1
         }
         guard !key.isEmpty else {
-            throw error("here must be a name of letters, digits, '-' and '_'")
+            throw error("expected a name of letters, digits, '-' and '_'")
         }
         return key
     }
@@ -165,9 +165,9 @@ struct TOMLReader {
         let start = line
         skipBlanks()
         if next == "." {
-            throw error("a key with dots is not read here; write the key beneath its [table]")
+            throw error("a key with dots is not supported. Write the key beneath its [table]")
         }
-        guard next == "=" else { throw error("behind \(key) must be '=' and a value") }
+        guard next == "=" else { throw error("expected '=' and a value after \(key)") }
         position += 1
         skipBlanks()
         return TOMLEntry(key: key, value: try readValue(), line: start)
@@ -179,7 +179,7 @@ struct TOMLReader {
         switch next {
         case "\"", "'": return .string(try readString())
         case "[": return .strings(try readArray())
-        case "{": throw error("a table in braces is not read here; write the keys beneath their [table]")
+        case "{": throw error("a table in braces is not supported. Write the keys beneath their [table]")
         case nil, "\n", "\r", "#": throw error("the value is missing")
         default: return try readWord()
         }
@@ -202,7 +202,7 @@ struct TOMLReader {
             && (digits == "0" || digits.first != "0")
         if isNumber, let number = Int(word.filter { $0 != "_" }) { return .integer(number) }
         throw error(
-            "'\(Formatting.name(Array(word.utf8)))' is no value; write text in quotes, a whole number, true or false"
+            "'\(Formatting.name(Array(word.utf8)))' is not a value. Write text in quotes, a whole number, true or false"
         )
     }
 
@@ -223,7 +223,7 @@ struct TOMLReader {
             if next == "," {
                 position += 1
             } else if next != "]" && next != nil {
-                throw error("between the texts of an array must be a comma")
+                throw error("expected a comma between the texts of an array")
             }
         }
         position += 1
@@ -235,7 +235,7 @@ struct TOMLReader {
         let quote = scalars[position]
         position += 1
         if position + 1 < scalars.count, scalars[position] == quote, scalars[position + 1] == quote {
-            throw error("text over several lines is not read here")
+            throw error("text over several lines is not supported")
         }
         var text = String.UnicodeScalarView()
         while let scalar = next, scalar != "\n", scalar != "\r" {
@@ -268,7 +268,8 @@ struct TOMLReader {
             return scalar
         default:
             throw error(
-                "\\\(Formatting.name(Array(String(letter).utf8))) is no escape; for a backslash write \\\\")
+                "\\\(Formatting.name(Array(String(letter).utf8))) is not an escape. For a backslash write \\\\"
+            )
         }
     }
 }

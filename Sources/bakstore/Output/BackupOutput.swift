@@ -33,10 +33,10 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             monitor.locked { incompleteItems += 1 }
             let name = Formatting.name(path.absolute)
             complain(
-                shortfalls, "\(name) is stored, but not as a whole: \(reason)", reason: reason,
+                shortfalls, "\(name) is stored, but incomplete: \(reason)", reason: reason,
                 during: "archival", item: path.absolute)
         case .changedWhileRead(let path):
-            let text = "changed while it was read; the next backup reads it again"
+            let text = "changed while it was read. The next backup reads it again"
             if changing.add(text, path) || invocation.verbosity >= 1 || invocation.has(.json) {
                 noteRemark(path, text, .changed)
             }
@@ -57,16 +57,16 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             }
             remark("files are read again, because \(reason)" + (isFirst ? ErrorReport.damageAdvice : ""))
         case .snapshotUnreadable(let snapshot) where snapshot.isDoubtful:
-            remark("snapshot \(snapshot.id.short) is left out: \(snapshot.reason); \(snapshot.advice)")
+            remark("snapshot \(snapshot.id.short) is left out: \(snapshot.reason). \(snapshot.advice)")
         case .snapshotUnreadable(let snapshot):
             let meaning =
                 snapshot.spare == nil
-                ? "if it is the latest of these files, they are compared with the one before it"
-                : "there is a copy of its record, so nothing is lost; \(snapshot.advice)"
-            remark("snapshot \(snapshot.id.short) cannot be read; \(meaning): \(snapshot.error)")
+                ? "If it is the latest of these files, they are compared with the one before it"
+                : "There is a copy of its record, so nothing is lost. \(snapshot.advice)"
+            remark("snapshot \(snapshot.id.short) cannot be read: \(snapshot.error). \(meaning)")
         case .clockBehind(let parent):
             remark(
-                "the clock is behind: snapshot \(parent.id.short) was made before this one and is dated \(context.text(parent.time)); is the clock right? Snapshots are put in the order in which they were made"
+                "the clock is behind: snapshot \(parent.id.short) was made before this one, but is dated \(context.text(parent.time)). Is the clock right? Snapshots are ordered as they were made, whatever their dates"
             )
         case .checkpoint(let record):
             monitor.locked { lastCheckpoint = record }
@@ -140,18 +140,18 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             for path in report.emptyFolders {
                 remark(
                     "there are no files in \(Formatting.name(path.absolute)). Is it the folder that you mean, and is its disk "
-                        + "mounted? If so, the next backup stores what is in it then")
+                        + "mounted? If so, a later backup stores the files that are in it then")
             }
             for path in report.foldersOfLinks {
                 remark(
-                    "there are only links in \(Formatting.name(path.absolute)), and a link is stored as a link. Name the folders that "
-                        + "they lead to, or the links themselves, to back up what is there")
+                    "there are only links in \(Formatting.name(path.absolute)), and a link is stored as a link. To back up what "
+                        + "they lead to, name those folders, or the links themselves")
             }
         }
         if invocation.has(.stdin), report.counters.files > 0, report.counters.bytes == 0,
             report.doubts.shrunken.isEmpty
         {
-            remark("there was nothing in the standard input")
+            remark("standard input was empty")
         }
         tellArchive(report)
         let seconds = reporter.secondsElapsed
@@ -179,7 +179,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         if doubt.emptied > doubt.gone + doubt.unread { question = "Has something failed that writes them?" }
         complain(
             "\(path): \(reason). \(question) "
-                + "The earlier snapshots have these files. If this is meant, "
+                + "The earlier snapshots have these files. If this is intended, "
                 + "run the backup again with --allow-empty. No retention rule counts this snapshot until then, or until "
                 + end,
             reason: reason, during: "comparison", item: doubt.path.absolute)
@@ -189,7 +189,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
     private func reason(_ doubt: SourceDoubts.Shrunken) -> String {
         let had = Formatting.count(doubt.before, "file", "files")
         if doubt.leftOut == doubt.before, doubt.before > 0 {
-            return "it had \(had), and the rules leave out all of it now"
+            return "it had \(had), and the rules leave out all of them now"
         }
         if doubt.now == 0, doubt.unread == 0, doubt.emptied == 0, doubt.leftOut == 0, doubt.vouched == 0 {
             return doubt.before == 0
@@ -202,7 +202,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         if doubt.vouched > 0 {
             parts.append("\(Formatting.count(doubt.vouched, "was", "were")) called safe to delete")
         }
-        if doubt.unread > 0 { parts.append("\(Formatting.count(doubt.unread)) could not be read as a whole") }
+        if doubt.unread > 0 { parts.append("\(Formatting.count(doubt.unread)) could not be read completely") }
         if doubt.emptied > 0 { parts.append("\(Formatting.count(doubt.emptied, "is", "are")) empty now") }
         let last = parts.popLast().map { [$0] } ?? []
         let list = ([parts.joined(separator: ", ")].filter { !$0.isEmpty } + last).joined(separator: " and ")
@@ -221,21 +221,21 @@ final class BackupOutput: Reporter, @unchecked Sendable {
     private func tellCleared(_ path: SourceDoubts.Shrunken) {
         let files = Formatting.count(path.vouched, "file that is gone was", "files that are gone were")
         remark(
-            "\(Formatting.name(path.path.absolute)): \(files) called safe to delete, and so this is no doubt about its disk"
+            "\(Formatting.name(path.path.absolute)): \(files) called safe to delete, so it is no surprise that they are missing"
         )
     }
 
     private func tellArchive(_ report: BackupReport) {
         if let resumed = report.resumedArchive {
             remark(
-                "this takes up the archive of snapshot \(resumed.id.short) again, with what is gone since; to leave "
-                    + "something out for good: bakstore archive remove latest:PATH")
+                "this resumes the archive of snapshot \(resumed.id.short), with the files that are gone since. To remove "
+                    + "a file for good, run: bakstore archive remove latest:PATH")
         }
         if !report.joinedArchives.isEmpty {
             let names = report.joinedArchives.map(\.id.short).joined(separator: ", ")
             let snapshots = report.joinedArchives.count == 1 ? "snapshot" : "snapshots"
             remark(
-                "this has what \(snapshots) \(names) of the same archive had, too, which came from another disk or run"
+                "this also has the files of \(snapshots) \(names) of the same archive, made by another disk or run"
             )
         }
         guard let earlier = report.earlierArchive else { return }
@@ -243,10 +243,10 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             guard earlier.goneFiles > 0 else { return }
             let files = Formatting.count(earlier.goneFiles, "gone file is", "gone files are")
             remark(
-                "the archive has ended: \(files) in snapshot \(earlier.snapshot.id.short), and not in this one; --archive would take it up again"
+                "the archive has ended: \(files) in snapshot \(earlier.snapshot.id.short), but not in this one. To resume the archive, add --archive"
             )
         } else if !invocation.has(.archive) {
-            remark("this goes on as an archive, as before; --no-archive would end it")
+            remark("this continues the archive. To end it, add --no-archive")
         }
     }
 
@@ -263,7 +263,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         let more = Formatting.count(UInt64(typed.count - 1), "other", "others")
         let hint =
             typed.allSatisfy(\.ignoresCase)
-            ? "" : "; upper and lower case are two to --exclude, and one to --iexclude"
+            ? "" : ". --exclude tells upper from lower case, --iexclude does not"
         return [
             Formatting.line(
                 first.uselessness + (typed.count > 1 ? ", and \(more) (-v names each)" : "") + hint)
@@ -276,7 +276,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         let counters = report.counters
         // Nothing is kept, so the numbers of what was read would mean nothing.
         if report.wasInterrupted, !isDry, interruptedSnapshot(report) == nil {
-            return ["interrupted before a file was stored; no snapshot was made"]
+            return ["interrupted before a file was stored. No snapshot was made"]
         }
         var lines: [String] = []
         var parts = [Formatting.count(counters.newFiles, "new file", "new files")]
@@ -295,7 +295,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
-            let rest = report.isArchive ? "; the archive keeps \(Formatting.word(gone, "it", "them"))" : ""
+            let rest = report.isArchive ? ". The archive keeps \(Formatting.word(gone, "it", "them"))" : ""
             lines.append(
                 "\(files) gone from where \(Formatting.word(gone, "it was", "they were")) in the last backup\(rest)"
             )
@@ -315,7 +315,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
         if incomplete > 0 {
             let items = Formatting.count(incomplete, "item is", "items are")
-            lines.append("\(items) stored, but not as a whole; the reasons are above")
+            lines.append("\(items) stored, but incomplete; the reasons are above")
         }
         return lines + outcome(report)
     }
@@ -330,16 +330,16 @@ final class BackupOutput: Reporter, @unchecked Sendable {
 
     private func outcome(_ report: BackupReport) -> [String] {
         if isDry {
-            let end = report.wasInterrupted ? "interrupted; " : ""
-            return ["\(end)nothing was stored, as this was a dry run"]
+            let end = report.wasInterrupted ? "interrupted " : ""
+            return ["\(end)dry run: nothing was stored"]
         }
         if report.wasInterrupted, let snapshot = interruptedSnapshot(report) {
             return [
-                "interrupted; partial snapshot \(snapshot.id.short) keeps what is stored so far. "
-                    + "Run the same command again to go on from there"
+                "interrupted. Partial snapshot \(snapshot.id.short) keeps the files stored so far. "
+                    + "To continue, run the same command again"
             ]
         }
-        if report.wasUnchanged { return ["nothing has changed; no snapshot was made"] }
+        if report.wasUnchanged { return ["nothing has changed, so no snapshot was made"] }
         // Otherwise the lack of a snapshot is an error, which is reported by itself.
         return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }

@@ -34,10 +34,12 @@ struct ErrorReport: Equatable {
             message = error.description + (error.isWhole ? "" : Self.damageAdvice)
         case let error as LatestUnreadableError:
             code = .damage
-            message = "\(error); \(Self.advice(error.snapshot)); to take one that can be read: --skip-damaged"
+            message =
+                "\(error). \(Self.advice(error.snapshot)). To use the newest readable one, add --skip-damaged"
         case let error as ArchiveEndsError:
             code = .damage
-            message = "\(error); \(Self.advice(error.snapshot)); to back up without the archive: --no-archive"
+            message =
+                "\(error). \(Self.advice(error.snapshot)). To back up without the archive, add --no-archive"
         case let error as MissingBlobError:
             (code, message) = (.damage, error.description + Self.damageAdvice)
         case let error as StoreError: (code, message) = Self.report(error)
@@ -52,11 +54,11 @@ struct ErrorReport: Equatable {
 
     /// The advice at the end of a message about damage.
     static let damageAdvice =
-        "; to see what it affects and how to repair it, run: bakstore check --read-data"
+        ". To see what it affects and how to repair it, run: bakstore check --read-data"
 
     /// Returns advice about a snapshot that cannot be read, before the user gives it up.
     private static func advice(_ snapshot: UnreadableSnapshot) -> String {
-        snapshot.spare == nil ? "see what can be done with: bakstore check" : snapshot.advice
+        snapshot.spare == nil ? "To see what can be done, run `bakstore check`" : snapshot.advice
     }
 
     private static func help(_ command: CommandName?) -> String {
@@ -81,13 +83,13 @@ struct ErrorReport: Equatable {
     private static func report(_ error: StoreError) -> (ExitCode, String) {
         let advice =
             switch error.kind {
-            case .full: "; make room there or use another repository; what is stored stays usable"
-            case .readOnly: "; make the repository's folder writable, or use another repository"
-            case .notFound, .shortRead: "; is the disk still connected? If so, run: bakstore check"
-            case .alreadyExists: "; nothing was overwritten, run the command again"
+            case .full: ". Make room there or use another repository. The data stored so far stays usable"
+            case .readOnly: ". Make the repository's folder writable, or use another repository"
+            case .notFound, .shortRead: ". Is the disk still connected? If so, run: bakstore check"
+            case .alreadyExists: ". Nothing was overwritten. Run the command again"
             case .lostMedium:
-                "; connect its disk or server again and run the same command: what is stored stays usable"
-            case .transient: "; try again later: what is stored stays usable"
+                ". Connect its disk or server again and run the same command. The data stored so far stays usable"
+            case .transient: ". Try again later. The data stored so far stays usable"
             // The error itself says what to do.
             case .obstructed, .obstructedFolder, .denied, .lostData, .unsupported, .cancelled, .failed: ""
             }

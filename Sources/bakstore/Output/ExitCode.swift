@@ -27,16 +27,16 @@ enum ExitCode: Int32, Sendable, CaseIterable {
     var meaning: String {
         switch self {
         case .done: "everything was done"
-        case .failed: "it failed; the last line says why and what to do"
+        case .failed: "the command failed; the last line says why and what to do"
         case .usage:
             "the command line, the configuration or an environment variable is wrong, or names an address instead of a folder"
-        case .incomplete: "done, but for some items, which are listed"
+        case .incomplete: "done, except for some items, which are listed"
         case .damage:
-            "damage was found in the repository: what it affects is named, the rest is done; run: bakstore check --read-data"
+            "damage was found in the repository; the output names what it affects, and the rest is done; run: bakstore check --read-data"
         case .noRepository:
-            "there is no repository of bakstore at that place: none, one of another program, or one on a disk that is away"
-        case .storeUnable: "the store cannot do this: it is read-only, or cannot keep several programs apart"
-        case .wrongPassword: "the password is wrong, or there is none"
+            "there is no bakstore repository at that place: none, one of another program, or one on a disk that is not connected"
+        case .storeUnable: "the repository is read-only, or its disk cannot keep several programs apart"
+        case .wrongPassword: "the password is wrong or missing"
         case .interrupted: "interrupted: Ctrl-C, SIGTERM or SIGHUP"
         }
     }

@@ -19,24 +19,25 @@ struct FullDisk {
     func inBackup(
         _ location: StoreLocation, unread: UInt64?, checkpoint: String?, snapshots: Int?
     ) -> CommandFailure {
-        var parts = ["\(error)", "no snapshot was made"]
+        var parts = ["\(error)", "No snapshot was made"]
         // The free space does not show a quota or a lack of inodes.
-        if let free = location.folder.flatMap(FolderTarget.freeBytes), let unread, free < unread {
+        if let free = FolderTarget.freeBytes(near: location), let unread, free < unread {
             parts.append(
-                "\(Formatting.size(free)) free there, \(Formatting.size(unread)) of files still to be read")
+                "\(Formatting.size(free)) are free there, \(Formatting.size(unread)) of files are still to be read"
+            )
         }
-        parts.append("make room there, or use another repository")
+        parts.append("Make room there, or use another repository")
         if snapshots.map({ $0 > 10 }) ?? true {
             parts.append(
-                "to let go of all but the last ten snapshots of each device and paths, which needs no room: "
-                    + "bakstore forget --keep-last 10 --prune --max-unused unlimited")
+                "To keep only the last ten snapshots of each device and paths, which needs no room, run `"
+                    + "bakstore forget --keep-last 10 --prune --max-unused unlimited`")
         }
         parts.append(
             checkpoint.map {
-                "what was stored until checkpoint \($0) stays, and the next backup goes on from there"
+                "The files stored until checkpoint \($0) stay, and the next backup continues from there"
             }
-                ?? "what was stored before stays usable, and what this run stored the next prune gives back")
-        return CommandFailure(code: .failed, message: parts.joined(separator: "; "))
+                ?? "The data stored before stays usable, and the next prune frees what this run stored")
+        return CommandFailure(code: .failed, message: parts.joined(separator: ". "))
     }
 
     /// The failure of a removal, which found no space although the reserve was released for it.
@@ -44,8 +45,8 @@ struct FullDisk {
         CommandFailure(
             code: .failed,
             message:
-                "\(error); the reserve for this is used up, too: delete or move away some MiB of other files on that "
-                + "disk, where the error stays also some hundred small ones, and run the command again; what is stored "
-                + "stays usable")
+                "\(error). The reserve for this is used up, too. Delete or move away some MiB of other files on that disk, and "
+                + "run the command again. If the error stays, delete some hundred small files, too. The data stored so "
+                + "far stays usable")
     }
 }

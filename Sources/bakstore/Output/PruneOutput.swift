@@ -20,14 +20,15 @@ final class PruneOutput: Reporter, @unchecked Sendable {
         case .progress(let done, let total): show(done, of: total)
         case .waiting(let session):
             remark(
-                "a backup that began on \(session.host) at \(context.text(session.time)) has not ended; waiting a little"
+                "a backup that began on \(session.host) at \(context.text(session.time)) has not ended. Waiting a little"
             )
         case .revoked(let session):
             guard invocation.verbosity >= 1 else { return }
-            remark("session \(session.short) is ended; if its backup still runs, it goes on under a new one")
-        case .damaged(let error): complain("\(error); the pack stays as it is")
+            remark(
+                "session \(session.short) was ended. If its backup still runs, it continues under a new one")
+        case .damaged(let error): complain("\(error). The pack stays as it is")
         case .inDoubt(let doubt): tell(doubt)
-        case .damagedCopy(let error): complain("\(error); another copy of what it held is kept")
+        case .damagedCopy(let error): complain("\(error). Another copy of its data is kept")
         }
     }
 
@@ -35,7 +36,7 @@ final class PruneOutput: Reporter, @unchecked Sendable {
     private func tell(_ doubt: ForgetDoubt) {
         let id = doubt.id.short
         complain(
-            "\(doubt.error); nothing of its snapshot is deleted until it is removed once more, by: bakstore forget \(id)"
+            "\(doubt.error). No data of its snapshot is deleted until you remove it again, with: bakstore forget \(id)"
         )
     }
 
@@ -87,15 +88,15 @@ final class PruneOutput: Reporter, @unchecked Sendable {
             )
         }
         if report.wasInterrupted {
-            try context.print("interrupted; what is done counts, and the next prune goes on from there")
+            try context.print("interrupted. The next prune continues from here")
         } else if report.isPartial {
-            try context.print("a limit was reached; the next prune goes on from there")
+            try context.print("a limit was reached. The next prune continues from here")
         }
     }
 
     private func freed(_ report: PruneReport, _ isDryRun: Bool) -> String {
         guard report.deletedPacks > 0 else {
-            return report.wasInterrupted ? "nothing was freed so far" : "no space to give back"
+            return report.wasInterrupted ? "nothing was freed so far" : "no space to free"
         }
         let packs = Formatting.count(UInt64(report.deletedPacks), "pack", "packs")
         var text = "\(Formatting.size(report.freedBytes)) \(isDryRun ? "would be freed" : "freed"): "

@@ -50,7 +50,7 @@ extension CommandContext {
         for snapshot in unreadable {
             complain(
                 snapshot.isDoubtful
-                    ? "snapshot \(snapshot.id.short) is left out: \(snapshot.reason); \(snapshot.advice)"
+                    ? "snapshot \(snapshot.id.short) is left out: \(snapshot.reason). \(snapshot.advice)"
                     : "snapshot \(snapshot.id.short) cannot be read\(consequence): \(snapshot.error)")
         }
     }
@@ -69,9 +69,9 @@ extension CommandContext {
         else { return }
         let more = order.misdated.count - 1
         let others = more > 0 ? " (and \(Formatting.count(UInt64(more), "other", "others")))" : ""
-        let instead = last.effective.map { ", though others tell that it was made about \(text($0))" }
+        let instead = last.effective.map { ", but other snapshots show that it was made about \(text($0))" }
         remark(
-            "snapshot \(last.snapshot.id.short) is dated \(text(last.snapshot.time))\(instead ?? ", which has not come yet")\(others): a clock was wrong; snapshots are put in the order in which they were made"
+            "snapshot \(last.snapshot.id.short) is dated \(text(last.snapshot.time))\(instead ?? ", which is in the future")\(others). A clock was wrong. Snapshots are ordered as they were made, whatever their dates"
         )
     }
 }
@@ -87,7 +87,7 @@ extension CommandContext {
         guard record.counters.failedItems > 0 else { return }
         let items = Formatting.count(record.counters.failedItems, "item is", "items are")
         remark(
-            "\(items) missing from snapshot \(record.id.short), or not whole. Earlier snapshots may have more of them; list "
+            "\(items) missing from snapshot \(record.id.short), or incomplete. Earlier snapshots may have more of them. List "
                 + "them with: bakstore snapshots")
     }
 
@@ -105,8 +105,8 @@ extension CommandContext {
             "snapshot \(record.id.short) is in doubt: most files of \(paths.joined(separator: ", ")) were missing when "
             + "it was made. "
         return line
-            + (earlier.map { "Snapshot \($0.id.short) of \(text($0.time)) has what was there before" }
-                ?? "Earlier snapshots may have them; list them with: bakstore snapshots")
+            + (earlier.map { "Snapshot \($0.id.short) of \(text($0.time)) has the files from before" }
+                ?? "Earlier snapshots may have them. List them with: bakstore snapshots")
     }
 }
 

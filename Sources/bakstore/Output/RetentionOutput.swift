@@ -26,19 +26,19 @@ struct RetentionOutput {
             }
         }
         for id in request.removedUnreadable {
-            context.remark("snapshot \(id.short), which cannot be read, is given up")
+            context.remark("gave up snapshot \(id.short), which cannot be read")
         }
         for id in request.removedAgain {
-            context.remark("snapshot \(id.short) was removed before, but the mark of it is damaged")
+            context.remark("snapshot \(id.short) was removed before, but its forget marker was damaged")
         }
         for id in request.removedBefore {
-            context.remark("snapshot \(id.short) was removed before; there is nothing to do")
+            context.remark("snapshot \(id.short) was removed before")
         }
         if invocation.operands.isEmpty, request.futureCount == 0 { context.noteMisdated(request.order) }
         if request.futureCount > 0 {
             let snapshots = Formatting.count(UInt64(request.futureCount), "snapshot is", "snapshots are")
             context.remark(
-                "\(snapshots) dated in the future, kept, and counted for no rule; is the clock right?")
+                "\(snapshots) dated in the future, kept, and not counted by the rules. Is the clock right?")
         }
         if let complaint = request.filterComplaint { context.complain(complaint) }
         for complaint in request.tagComplaints { context.complain(complaint) }
@@ -48,7 +48,7 @@ struct RetentionOutput {
         {
             let others = Formatting.count(UInt64(request.leftAlone), "snapshot", "snapshots")
             context.remark(
-                "\(others) of another device or of other paths left alone: the rules of profile '\(profile.name)' are for what it backs up"
+                "left \(others) of another device or of other paths alone: the rules of profile '\(profile.name)' apply only to its own backups"
             )
         }
     }
@@ -122,8 +122,8 @@ struct RetentionOutput {
         if invocation.has(.quiet) { return }
         let isWhole = invocation.has(.dryRun) || request.removed.isEmpty
         try context.print(
-            summary + (isWhole ? "" : "; to free their space, run: \(context.command("prune"))"))
-        if !isWhole { context.remark("until then they are taken back by: bakstore forget --undo") }
+            summary + (isWhole ? "" : " Run `\(context.command("prune"))` to free the space."))
+        if !isWhole { context.remark("until then, take them back with: bakstore forget --undo") }
     }
 
     /// The numbers of the summary, as members of a JSON object.
@@ -137,11 +137,10 @@ struct RetentionOutput {
     var summary: String {
         let removed = request.removed.count
         let stay = request.keptCount + request.leftAlone + request.unreadable.count
-        let staying = Formatting.count(UInt64(stay), "stays", "stay")
-        if removed == 0 {
-            return "no snapshot \(invocation.has(.dryRun) ? "would be" : "is") removed; \(staying)"
-        }
-        let snapshots = Formatting.count(UInt64(removed), "snapshot", "snapshots")
-        return "\(snapshots) \(invocation.has(.dryRun) ? "would be removed" : "removed"); \(staying)"
+        let snapshots =
+            removed == 0 ? "no snapshot" : Formatting.count(UInt64(removed), "snapshot", "snapshots")
+        let kept = Formatting.count(UInt64(stay))
+        return invocation.has(.dryRun)
+            ? "Would remove \(snapshots), keep \(kept)." : "Removed \(snapshots), kept \(kept)."
     }
 }

@@ -52,7 +52,7 @@ struct SuggestedCommands: Sendable, Equatable {
             let command = rest[start...]
             let end =
                 command.indices.first { place in
-                    ",;)\"".contains(command[place]) || command[place...].hasPrefix(": ")
+                    ",;)\"`".contains(command[place]) || command[place...].hasPrefix(": ")
                 } ?? rest.endIndex
             let words = rest[start..<end]
             result += rest[..<end]
@@ -71,8 +71,8 @@ struct SuggestedCommands: Sendable, Equatable {
             rest = rest[place...]
             let before = text[..<place]
             let isBehindMark =
-                before.isEmpty ? isStart : before.hasSuffix(": ") || before.hasSuffix("; ")
-            if isBehindMark, !before.hasSuffix("usage: "), rest.hasPrefix(program) {
+                before.isEmpty ? isStart : [": ", "; ", "`"].contains(where: before.hasSuffix)
+            if isBehindMark, !before.hasSuffix("sage: "), rest.hasPrefix(program) {
                 let word = rest.dropFirst(program.count).prefix { $0.isLetter || $0 == "-" }
                 let command = CommandTable.find(String(word))?.name
                 if let command, command != .help, command != .version { return place }

@@ -49,7 +49,7 @@ struct BenchmarkFindings {
 
     /// Returns a stage's speed on one core.
     static func speed(_ stage: LibraryReport.Stage) -> String {
-        guard let rate = stage.perSecond else { return "too short to say" }
+        guard let rate = stage.perSecond else { return "too short to measure" }
         return stage.name == .walk
             ? "\(Formatting.count(UInt64(min(rate, 0x1p62)))) entries/s"
             : Formatting.size(UInt64(min(rate, 0x1p62))) + "/s"
@@ -60,7 +60,7 @@ extension CutScheme {
     /// The name for people.
     var title: String {
         switch self {
-        case .standard: "as bakstore cuts"
+        case .standard: "as bakstore splits"
         case .withoutHints: "without container hints"
         case .oneSize(let average): "\(BenchmarkFindings.wholeSize(average)) for all files"
         case .fastCDC(let normal): "FastCDC, \(BenchmarkFindings.wholeSize(normal))"
@@ -84,8 +84,8 @@ extension LibraryReport.Stage.Name {
         switch self {
         case .walk: "find files"
         case .read: "read"
-        case .cut: "cut and name"
-        case .compress: "compress what is new"
+        case .cut: "split and name"
+        case .compress: "compress new data"
         }
     }
 }

@@ -44,7 +44,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
     func show(_ findings: BenchmarkFindings) throws {
         if invocation.has(.json) { return try context.tell(.benchmark) { $0.members(of: findings) } }
         let report = findings.report
-        if report.wasInterrupted { try context.print("interrupted; this is what was read until then") }
+        if report.wasInterrupted { try context.print("interrupted. These are the results so far") }
         try printHeadline(findings)
         guard report.files > 0 else { return }
         try printTypes(report)
@@ -75,7 +75,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
         row("  its index and headers", standard.overheadBytes)
         row("  lists of files", report.metadataBytes)
         row("saved by storing duplicates once", findings.savedByDuplicates)
-        row("spared by compression", findings.savedByCompression)
+        row("saved by compression", findings.savedByCompression)
         try print(table)
         if standard.isEstimate {
             try context.print("duplicates are estimated from a part of the chunks")
@@ -93,7 +93,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
     private func printTypes(_ report: LibraryReport) throws {
         var table = TextTable(
             [.left, .right, .right, .right, .right, .right],
-            header: ["Type", "Files", "Size", "Share", "Double files", "Stored"])
+            header: ["Type", "Files", "Size", "Share", "Duplicates", "Stored"])
         for row in report.types {
             table.append([
                 row.type.name, Formatting.count(row.files), Formatting.size(row.bytes),
@@ -106,10 +106,10 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
 
     private func printDuplicates(_ report: LibraryReport) throws {
         try context.print("")
-        guard report.duplicateFiles > 0 else { return try context.print("no two files are the same") }
+        guard report.duplicateFiles > 0 else { return try context.print("no duplicates") }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
         let files = Formatting.count(report.duplicateFiles, "file is", "files are")
-        try context.print("\(about)\(files) the same as another, \(Formatting.size(report.duplicateBytes))")
+        try context.print("\(about)\(files) duplicates of another, \(Formatting.size(report.duplicateBytes))")
         let shown =
             invocation.verbosity >= 1
             ? report.duplicates[...] : report.duplicates.prefix(Self.duplicatesShown)
@@ -123,7 +123,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
     private func schemeTable(_ rows: [LibraryReport.SchemeRow], of bytes: UInt64) -> TextTable {
         var table = TextTable(
             [.left, .right, .right, .right, .right, .right, .right],
-            header: ["Chunks", "Average", "Number", "Would take", "More", "Share", "A core cuts"])
+            header: ["Chunks", "Average", "Number", "Would take", "More", "Share", "Per core"])
         for row in rows {
             table.append([
                 row.scheme.title, Formatting.size(row.averageChunkBytes),
@@ -139,8 +139,8 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
     private func printSchemes(_ report: LibraryReport) throws {
         try print(schemeTable(report.schemes, of: report.schemes.first?.bytes ?? 0))
         try context.print(
-            "Would take: after compression, with index and headers; measured in the first line,")
-        try context.print("in the others what was gained there on each type of file")
+            "Would take: size after compression, with index and headers; measured in the first line,")
+        try context.print("estimated in the others from the compression of each type of file")
     }
 
     private func printChanges(_ findings: BenchmarkFindings) throws {
@@ -149,7 +149,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
         try context.print("")
         try context.print(
             "since snapshot \(baseline.id.short): \(changed) changed, \(Formatting.size(changes.changedBytes)); "
-                + "new at their place: \(Formatting.count(changes.newFiles)), \(Formatting.size(changes.newBytes))"
+                + "new files: \(Formatting.count(changes.newFiles)), \(Formatting.size(changes.newBytes))"
         )
         if changes.unreadableFiles > 0 {
             let files = Formatting.count(changes.unreadableFiles, "file", "files")
@@ -166,7 +166,7 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
         for stage in report.stages { table.append([stage.name.title, BenchmarkFindings.speed(stage)]) }
         try print(table)
         let seconds = Formatting.duration(seconds: Double(report.nanoseconds) / 1e9)
-        try context.print("read and cut in \(report.schemes.count) ways in \(seconds)")
+        try context.print("read and split in \(report.schemes.count) ways in \(seconds)")
     }
 }
 

@@ -27,7 +27,7 @@ struct BenchmarkPage {
         guard start.map({ String(decoding: $0, as: UTF8.self).contains(mark) }) == true else {
             throw CommandFailure(
                 code: .failed,
-                message: "\(path) is there already and no report of a benchmark; name a new file")
+                message: "\(path) exists already and is not a benchmark report. Name a new file")
         }
     }
 
@@ -42,7 +42,7 @@ struct BenchmarkPage {
         <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
-        <title>What a backup would make of this library</title>
+        <title>How much space a backup of this library would take</title>
         <style>
         \(BenchmarkStyle.sheet)
         </style>
@@ -75,10 +75,10 @@ struct BenchmarkPage {
         var lines = [
             "<header>", "<p class=\"where\">\(paths)</p>",
             "<h1>\(Formatting.count(report.files, "file", "files")), \(Formatting.size(report.bytes))</h1>",
-            "<p class=\"quiet\">in \(folders), looked at on \(Self.escaped(findings.time))</p>",
+            "<p class=\"quiet\">in \(folders), measured on \(Self.escaped(findings.time))</p>",
         ]
         if report.wasInterrupted {
-            lines.append("<p class=\"warning\">Interrupted: this is what was read until then.</p>")
+            lines.append("<p class=\"warning\">Interrupted: these are the results so far.</p>")
         }
         if report.failedItems > 0 {
             let items = Formatting.count(report.failedItems, "item", "items")
@@ -95,12 +95,12 @@ struct BenchmarkPage {
         let doubles = Formatting.count(report.duplicateFiles, "file", "files")
         let parts = [
             ("stored", "in the repository", stored), ("double", "duplicates", findings.savedByDuplicates),
-            ("gained", "gained by compression", findings.savedByCompression),
+            ("gained", "saved by compression", findings.savedByCompression),
         ]
         return """
             <section class="cards">
             \(card("A repository would take", Formatting.size(stored), Formatting.percent(stored, of: total) + " of the library"))
-            \(card("The same file again", about + Formatting.size(report.duplicateBytes), "in \(doubles)"))
+            \(card("Duplicates", about + Formatting.size(report.duplicateBytes), "in \(doubles)"))
             \(card("Most of the space", largest.map { Self.title($0.group) } ?? "", largest.map { Formatting.percent($0.bytes, of: total) + " of the library" } ?? ""))
             </section>
             <section>
@@ -145,8 +145,8 @@ struct BenchmarkPage {
             \(legend.joined(separator: "\n"))
             </ul>
             </div>
-            \(table(["Type", "Files", "Size", "Share", "Same again", "Stored"], rows, main: 2))
-            <p class="quiet">Types are told by content, not by name. Stored: what is different, after compression.</p>
+            \(table(["Type", "Files", "Size", "Share", "Duplicates", "Stored"], rows, main: 2))
+            <p class="quiet">Types are recognised by content, not by name. Stored: without duplicates, after compression.</p>
             </section>
             """
     }
@@ -155,7 +155,7 @@ struct BenchmarkPage {
 
     private var duplicates: String {
         guard report.duplicateFiles > 0 else {
-            return "<section>\n<h2>Duplicates</h2>\n<p>No two files are the same.</p>\n</section>"
+            return "<section>\n<h2>Duplicates</h2>\n<p>No duplicates.</p>\n</section>"
         }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
         let files = Formatting.count(report.duplicateFiles, "file is", "files are")
@@ -166,12 +166,12 @@ struct BenchmarkPage {
             ? ""
             : "<details>\n<summary>\(rest.count) more</summary>\n<ol class=\"groups\" start=\"\(first.count + 1)\">\n"
                 + rest.joined(separator: "\n") + "\n</ol>\n</details>"
-        let named = first.isEmpty ? "" : " Those that take most:"
+        let named = first.isEmpty ? "" : " The largest ones:"
         return """
             <section>
             <h2>Duplicates</h2>
-            <p>\(about)\(files) the same as another one, \(Formatting.size(report.duplicateBytes)) in all. \
-            A repository stores each content once, so nothing need be tidied up for it.\(named)</p>
+            <p>\(about)\(files) duplicates of another, \(Formatting.size(report.duplicateBytes)) in all. \
+            A repository stores each content once, so you need not delete duplicates first.\(named)</p>
             <ol class="groups">
             \(first.joined(separator: "\n"))
             </ol>
@@ -206,12 +206,12 @@ struct BenchmarkPage {
     private var schemes: String {
         """
         <section>
-        <h2>What other chunks would take</h2>
-        <p>Files are stored in chunks, each different one once. Smaller chunks find more that is the same, but \
-        there are more of them, and each takes a header and a place in the index.</p>
+        <h2>Other chunk sizes</h2>
+        <p>Files are split into content-defined chunks, and each chunk is stored once. Smaller chunks find more duplicates, but \
+        there are more of them, and each needs a header and an index entry.</p>
         \(schemeTable(report.schemes, of: report.schemes.first?.bytes ?? 0))
-        <p class="quiet">Compression was measured in the first line; in the others what was gained there on each type \
-        of file was taken. FastCDC is how other programs cut.</p>
+        <p class="quiet">Compression was measured in the first line. The other lines are estimated from the compression of each type \
+        of file. FastCDC is the method of other programs.</p>
         </section>
         """
     }
@@ -219,7 +219,7 @@ struct BenchmarkPage {
     private func schemeTable(_ rows: [LibraryReport.SchemeRow], of bytes: UInt64) -> String {
         let largest = max(rows.map(\.totalBytes).max() ?? 1, 1)
         return table(
-            ["Chunks", "Would take", "More", "Share", "Average", "Different", "A core cuts"],
+            ["Chunks", "Would take", "More", "Share", "Average", "Unique", "Per core"],
             rows.enumerated().map { number, row in
                 [
                     Self.capitalised(row.scheme.title),
@@ -241,7 +241,7 @@ struct BenchmarkPage {
         return """
             <section>
             <h2>Since snapshot \(baseline.id.short)</h2>
-            <p>\(changed) changed, \(Formatting.size(changes.changedBytes)). New at their place: \
+            <p>\(changed) changed, \(Formatting.size(changes.changedBytes)). New files: \
             \(Formatting.count(changes.newFiles)), \(Formatting.size(changes.newBytes)).</p>
             \(rows)
             </section>
@@ -256,8 +256,8 @@ struct BenchmarkPage {
         return """
             <section>
             <h2>How fast it went</h2>
-            <p>\(Formatting.size(report.readBytes)) were read once and cut in \(report.schemes.count) ways in \
-            \(seconds). A backup cuts in one, and several cores work at a time.</p>
+            <p>\(Formatting.size(report.readBytes)) were read once and split in \(report.schemes.count) ways in \
+            \(seconds). A backup splits in one way, on several cores at a time.</p>
             \(table(["Stage", "On one core"], rows, main: 1))
             </section>
             """
@@ -271,7 +271,7 @@ struct BenchmarkPage {
             ["Lists of files", Formatting.size(report.metadataBytes)],
             ["Folders", Formatting.count(report.folders)],
             ["Links and special files", Formatting.count(report.others)],
-            ["Further names of files", Formatting.count(report.furtherNames)],
+            ["Further names of files (hard links)", Formatting.count(report.furtherNames)],
         ]
         if report.excludedItems > 0 { rows.append(["Left out", Formatting.count(report.excludedItems)]) }
         return """

@@ -326,7 +326,7 @@ extension ValidationTests {
             path(&$0, "a")
             $0.raw([2, 128] + [UInt8](repeating: 0, count: 11) + [4])
         },
-        Breach(segment: "missing content of what is not a file") {
+        Breach(segment: "missing content of an entry that is not a file") {
             path(&$0, "a")
             $0.raw([2, 128] + [UInt8](repeating: 0, count: 11) + [3])
         },

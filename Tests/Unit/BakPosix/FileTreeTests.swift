@@ -163,7 +163,7 @@ extension PosixTests {
             #expect(met == 1)
             let nothing = try FileTree(roots: [[], [47, 0], Array("no such file".utf8)])
             #expect(nothing.roots.isEmpty && nothing.missing.count == 3)
-            #expect(nothing.missing[0].reason.message == "that is no path")
+            #expect(nothing.missing[0].reason.message == "that is not a path")
             #expect(String(decoding: nothing.missing[2].path, as: UTF8.self).hasSuffix("/no such file"))
         }
 

@@ -140,7 +140,7 @@ extension PosixTests {
             try #require(mkfifo(scratch["pipe"], 0o600) == 0)
             #expect {
                 try SmallFile.readRegular(path: scratch["pipe"], limit: 5)
-            } throws: { ($0 as? SourceError)?.message == "it is no regular file" }
+            } throws: { ($0 as? SourceError)?.message == "it is not a regular file" }
             #expect { try SmallFile.read(path: scratch["none"], limit: 4) } throws: {
                 ($0 as? SourceError)?.isNotFound == true
             }

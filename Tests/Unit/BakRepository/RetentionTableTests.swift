@@ -223,7 +223,7 @@ private let cases: [Case] = [
                 "f+ has no tags; dated in the future",
                 "a+ daily snapshot; monthly within 1y; has tags [x]",
                 "e- incomplete; superseded by a later snapshot",
-                "b+ within 1d; has no tags; to be kept by its id",
+                "b+ within 1d; has no tags; kept by its id",
                 "c+ within 1d; daily snapshot; has no tags",
                 "d+ last snapshot; within 1d; daily snapshot; monthly within 1y; has no tags",
             ])

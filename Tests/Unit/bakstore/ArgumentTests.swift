@@ -83,15 +83,15 @@ func complaint(_ line: String) -> String? {
     }
 
     @Test(arguments: [
-        ("tag latest --device x --add a", "--device chooses among all snapshots; do not name any beside it"),
-        ("snapshots latest --path x", "--path chooses among all snapshots; do not name any beside it"),
-        ("copy 0a --from-repo x --tag a", "--tag chooses among all snapshots; do not name any beside it"),
-        ("forget 0a --host x", "--host chooses among all snapshots; do not name any beside it"),
+        ("tag latest --device x --add a", "--device chooses among all snapshots and cannot be combined with a SNAPSHOT"),
+        ("snapshots latest --path x", "--path chooses among all snapshots and cannot be combined with a SNAPSHOT"),
+        ("copy 0a --from-repo x --tag a", "--tag chooses among all snapshots and cannot be combined with a SNAPSHOT"),
+        ("forget 0a --host x", "--host chooses among all snapshots and cannot be combined with a SNAPSHOT"),
         ("backup --exlude x p", "unknown flag '--exlude'; did you mean --exclude?"),
         ("bakcup p", "unknown command 'bakcup'; did you mean backup?"),
         ("frobnicate", "unknown command 'frobnicate'"),
         ("backup -json p", "unknown flag '-j'; did you mean --json?"),
-        ("--tag x backup p", "--tag belongs behind the command"),
+        ("--tag x backup p", "--tag must come after the command"),
         ("backup p --host", "--host needs a value (NAME)"),
         ("backup p --host= x", "--host '': must be a NAME in UTF-8, not empty"),
         ("backup p --dry-run=yes", "--dry-run takes no value"),
@@ -110,11 +110,11 @@ func complaint(_ line: String) -> String? {
         ),
         ("restore latest", "restore needs --target FOLDER"),
         ("backup", "backup needs a PATH to back up, such as: bakstore backup ~/Pictures"),
-        ("backup p --stdin", "--stdin takes no PATH: it is what is backed up"),
-        ("backup p -f --parent x", "--force and --parent contradict each other"),
-        ("snapshots -qv", "--quiet and --verbose contradict each other"),
-        ("ls", "missing argument: SNAPSHOT[:PATH]; usage: bakstore ls SNAPSHOT[:PATH]"),
-        ("ls a b", "too many or wrong operands; usage: bakstore ls SNAPSHOT[:PATH]"),
+        ("backup p --stdin", "--stdin takes no PATH, because it backs up standard input"),
+        ("backup p -f --parent x", "--force and --parent cannot be combined"),
+        ("snapshots -qv", "--quiet and --verbose cannot be combined"),
+        ("ls", "missing argument: SNAPSHOT[:PATH]. Usage: bakstore ls SNAPSHOT[:PATH]"),
+        ("ls a b", "too many or wrong arguments. Usage: bakstore ls SNAPSHOT[:PATH]"),
         (
             "backup p --time yesterday",
             "--time 'yesterday': must be a date and time such as '2025-12-31 23:59:59' or 2025-12-31T23:59:59Z"
@@ -127,7 +127,7 @@ func complaint(_ line: String) -> String? {
     @Test func aForgottenValueIsNoticed() {
         #expect(
             complaint("backup p --host --tag x")
-                == "--host needs a value (NAME), but --tag follows; if that is the value, write --host=--tag")
+                == "--host needs a value (NAME), but --tag follows. If that is the value, write --host=--tag")
     }
 
     @Test func helpAndVersionFromAnywhere() throws {

@@ -21,7 +21,7 @@ import Testing
         #expect(run.output.hasPrefix("3 files in 2 folders, 5.9 KiB\n"))
         #expect(run.output.contains("1 file is the same as another, 2.9 KiB\n  2 times 2.9 KiB\n"))
         #expect(run.output.contains("\(home.path)/photos/again.jpg\n"))
-        #expect(run.output.contains("as bakstore cuts") && run.output.contains("FastCDC, 1 MiB"))
+        #expect(run.output.contains("as bakstore splits") && run.output.contains("FastCDC, 1 MiB"))
         #expect(try names() == before)
     }
 
@@ -89,7 +89,7 @@ import Testing
         let run = home.run("benchmark", "~/photos", "--since", "latest")
         #expect(
             run.code == .done
-                && run.output.contains("1 file has changed, 4.9 KiB; new at their place: 1, 3 B"))
+                && run.output.contains("1 file has changed, 4.9 KiB; new files: 1, 3 B"))
         #expect(run.output.contains("without container hints"))
         #expect(try names() == (before + ["photos/new.jpg"]).sorted())
         #expect(home.run("benchmark", "~/photos", "--since", "none").code == .failed)

@@ -29,7 +29,7 @@ import Testing
     @Test func aDryRunNeedsNoRepositoryAndMakesNone() throws {
         let dry = home.run("backup", "-n", "~/photos")
         #expect(dry.code == .done && dry.output.contains("2 new files"))
-        #expect(dry.output.hasSuffix("nothing was stored, as this was a dry run\n"))
+        #expect(dry.output.hasSuffix("dry run: nothing was stored\n"))
         #expect(dry.error.contains("there is no repository yet"))
         #expect(!home.has(Home.defaultRepository))
         #expect(home.run("backup", "-n", "~/photos", "--repo", "~/elsewhere").code == .noRepository)
@@ -76,7 +76,7 @@ import Testing
         home.isInterrupted = true
         let backup = home.run("backup", "~/photos")
         #expect(backup.code == .interrupted)
-        #expect(backup.output == "interrupted before a file was stored; no snapshot was made\n")
+        #expect(backup.output == "interrupted before a file was stored. No snapshot was made\n")
         let restore = home.run("restore", "latest", "--target", "~/out")
         #expect(
             restore.code == .interrupted && restore.output.contains("interrupted; what was restored so far"))

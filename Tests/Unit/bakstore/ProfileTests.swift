@@ -57,34 +57,34 @@ import Testing
             ("a", 1, "behind a must be '=' and a value"),
             ("\na = ", 2, "the value is missing"),
             ("a = # x", 1, "the value is missing"),
-            ("a = 1 2", 1, "'2' is not expected here; a line holds one value or one table's name"),
-            ("a = 1\na = 2", 2, "a is set already, in line 1"),
-            ("[a]\n[b]\n[a]", 3, "the table [a] is there already, in line 1"),
+            ("a = 1 2", 1, "'2' is not expected here. A line holds one value or one table's name"),
+            ("a = 1\na = 2", 2, "a is set already in line 1"),
+            ("[a]\n[b]\n[a]", 3, "the table [a] exists already in line 1"),
             ("[a", 1, "a table's name ends with ']', as in [profile.NAME]"),
-            ("[]", 1, "here must be a name of letters, digits, '-' and '_'"),
-            ("[a.]", 1, "here must be a name of letters, digits, '-' and '_'"),
-            ("[[a]]", 1, "[[...]] is not read here; write [profile.NAME]"),
-            ("[\"a b\"]", 1, "a name is written without quotes here"),
-            ("'a' = 1", 1, "a name is written without quotes here"),
-            ("a.b = 1", 1, "a key with dots is not read here; write the key beneath its [table]"),
-            ("ä = 1", 1, "here must be a name of letters, digits, '-' and '_'"),
-            ("a = {b = 1}", 1, "a table in braces is not read here; write the keys beneath their [table]"),
-            ("a = \"\"\"x\"\"\"", 1, "text over several lines is not read here"),
-            ("a = '''x'''", 1, "text over several lines is not read here"),
+            ("[]", 1, "expected a name of letters, digits, '-' and '_'"),
+            ("[a.]", 1, "expected a name of letters, digits, '-' and '_'"),
+            ("[[a]]", 1, "[[...]] is not supported. Write [profile.NAME]"),
+            ("[\"a b\"]", 1, "a name must be written without quotes"),
+            ("'a' = 1", 1, "a name must be written without quotes"),
+            ("a.b = 1", 1, "a key with dots is not supported. Write the key beneath its [table]"),
+            ("ä = 1", 1, "expected a name of letters, digits, '-' and '_'"),
+            ("a = {b = 1}", 1, "a table in braces is not supported. Write the keys beneath their [table]"),
+            ("a = \"\"\"x\"\"\"", 1, "text over several lines is not supported"),
+            ("a = '''x'''", 1, "text over several lines is not supported"),
             ("a = \"x", 1, "the text is not closed with \""),
             ("a = \"x\ny\"", 1, "the text is not closed with \""),
             ("a = \"\\", 1, "the text is not closed with \""),
-            ("a = \"\\q\"", 1, "\\q is no escape; for a backslash write \\\\"),
+            ("a = \"\\q\"", 1, "\\q is not an escape. For a backslash write \\\\"),
             ("a = \"\\u12\"", 1, "\\u needs the 4 hexadecimal digits of a character"),
             ("a = \"\\ud800\"", 1, "\\u needs the 4 hexadecimal digits of a character"),
             ("a = \"\\U00110000\"", 1, "\\U needs the 8 hexadecimal digits of a character"),
-            ("a = \"\u{1}\"", 1, "'\\x01' must not stand here"),
-            ("# \u{7f}", 1, "'\\x7f' must not stand here"),
+            ("a = \"\u{1}\"", 1, "'\\x01' is not allowed here"),
+            ("# \u{7f}", 1, "'\\x7f' is not allowed here"),
             ("a = 1\rb = 2", 1, "a carriage return stands alone"),
             ("a = [\n1]", 2, "an array holds texts in quotes, with commas between them"),
             ("a = [[]]", 1, "an array holds texts in quotes, with commas between them"),
             ("a = [,]", 1, "an array holds texts in quotes, with commas between them"),
-            ("a = ['x' 'y']", 1, "between the texts of an array must be a comma"),
+            ("a = ['x' 'y']", 1, "expected a comma between the texts of an array"),
             ("a = [\n'x',\n", 1, "the array that begins here is not closed with ']'"),
         ] as [(String, Int, String)])
     func refuses(text: String, line: Int, message: String) {
@@ -96,7 +96,7 @@ import Testing
         "2025-01-01", "-", "١",
     ])
     func refusesOtherWords(word: String) {
-        let message = "'\(word)' is no value; write text in quotes, a whole number, true or false"
+        let message = "'\(word)' is not a value. Write text in quotes, a whole number, true or false"
         #expect(read("a = \(word)") == .failure(TOMLError(line: 1, message: message)))
     }
 
@@ -213,20 +213,20 @@ import Testing
     @Test(
         arguments: [
             ("x = 1", "1: x stands in no table; write it beneath [profile.NAME]"),
-            ("\n[profil.x]", "2: unknown table [profil.x]; here are tables [profile.NAME]"),
-            ("[profile]", "1: unknown table [profile]; here are tables [profile.NAME]"),
-            ("[profile.a.b]", "1: unknown table [profile.a.b]; here are tables [profile.NAME]"),
+            ("\n[profil.x]", "2: unknown table [profil.x]. Only tables [profile.NAME] are known"),
+            ("[profile]", "1: unknown table [profile]. Only tables [profile.NAME] are known"),
+            ("[profile.a.b]", "1: unknown table [profile.a.b]. Only tables [profile.NAME] are known"),
             ("[profile.x]\nexlude = ['x']", "2: unknown key exlude; did you mean exclude?"),
             ("[profile.x]\nrepository = ['x']", "2: repository must be a folder's path in quotes"),
             ("[profile.x]\nrepository = 'x'", "2: repository 'x': must begin with / or with ~/"),
             (
                 "[profile.x]\nrepository = '~you/x'",
-                "2: repository '~you/x': begins with a ~ that no shell has replaced; write the path in full, or ./~you/x for a folder here"
+                "2: repository '~you/x': begins with a ~ that the shell did not replace. Write the path in full, or ./~you/x for a folder here"
             ),
             ("[profile.x]\npaths = '/x'", "2: paths must be an array of paths, such as [\"~/Pictures\"]"),
             ("[profile.x]\npaths = []", "2: paths must be an array of paths, such as [\"~/Pictures\"]"),
             ("[profile.x]\npaths = [\n'/a', 'b']", "2: paths 'b': must begin with / or with ~/"),
-            ("[profile.x]\nexclude = 1", "2: exclude must be an array of texts in quotes"),
+            ("[profile.x]\nexclude = 1", "2: exclude must be an array of quoted texts"),
             ("[profile.x]\nexclude = ['[a']", "2: exclude '[a': has a '[' without its ']'"),
             ("[profile.x]\ndevice = ['a']", "2: device must be text in quotes"),
             ("[profile.x]\ndevice = ''", "2: device '': must be a NAME in UTF-8, not empty"),

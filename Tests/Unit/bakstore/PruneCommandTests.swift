@@ -53,14 +53,14 @@ import Testing
         let run = home.run("prune", "--keep-last", "1")
         #expect(run.code == .done && run.output.contains("2 snapshots removed; 1 stays\n"))
         #expect(run.output.contains(" freed: ") && packBytes() < before / 2)
-        #expect(home.run("prune").output.hasPrefix("no space to give back; "))
+        #expect(home.run("prune").output.hasPrefix("no space to free; "))
         #expect(home.run("check", "--read-data").output.contains("no damage found"))
         #expect(home.run("cat", "latest:\(home.path)/photos/big").output == noise(3))
     }
 
     @Test func withoutRulesOnlySpace() throws {
         try makeHistory()
-        #expect(home.run("prune").output.hasPrefix("no space to give back; "))
+        #expect(home.run("prune").output.hasPrefix("no space to free; "))
         #expect(home.run("snapshots").output.hasSuffix("3 snapshots\n"))
         #expect(home.run("forget", "latest").code == .done)
         let before = packBytes()

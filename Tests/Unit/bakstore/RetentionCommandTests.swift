@@ -177,7 +177,7 @@ import Testing
         home.run("forget", only)
         home.run("prune", "--max-unused", "0")
         let late = home.run("forget", "--undo", only)
-        #expect(late.code == .failed && late.error.contains("a prune has deleted some of what it had"))
+        #expect(late.code == .failed && late.error.contains("a prune has deleted some of its data"))
         #expect(home.run("forget", "--undo", "--keep-last", "1").code == .usage)
         #expect(ids()[0] == last && home.run("check", "--read-data").code == .done)
     }

@@ -29,7 +29,7 @@ import Testing
         ("with: bakstore init --repo s --from-repo t", "with: bakstore init --repo s --from-repo t"),
         ("x (see: bakstore backup --help)", "x (see: bakstore backup --help)"),
         ("x (see: bakstore help)", "x (see: bakstore help)"),
-        ("usage: bakstore ls SNAPSHOT[:PATH]", "usage: bakstore ls SNAPSHOT[:PATH]"),
+        ("Usage: bakstore ls SNAPSHOT[:PATH]", "Usage: bakstore ls SNAPSHOT[:PATH]"),
         ("it was made by a newer bakstore check", "it was made by a newer bakstore check"),
         ("error: bakstore is no command", "error: bakstore is no command"),
         ("", ""),
