@@ -147,8 +147,8 @@ extension Commands {
             code: .damage,
             message:
                 "an earlier check found \(packs) (\(ObjectNames.pack(first))\(damaged.count > 1 ? " first" : "")). The data in a "
-                + "damaged pack still counts as stored, so some files may be impossible to restore. Run `bakstore repair "
-                + "packs`, then run this command again"
+                + "damaged pack still counts as stored, so some files may be impossible to restore. "
+                + "Run `bakstore repair packs`, then run this command again"
         )
     }
 

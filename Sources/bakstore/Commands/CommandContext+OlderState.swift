@@ -55,7 +55,8 @@ extension CommandContext {
         if !older.lostSnapshots.isEmpty {
             let ids = older.lostSnapshots.map(\.short).joined(separator: ", ")
             let word = Formatting.word(UInt64(older.lostSnapshots.count), "snapshot", "snapshots")
-            parts.append("\(word) \(ids) missing")
+            parts.append(
+                "\(word) \(ids) \(Formatting.word(UInt64(older.lostSnapshots.count), "is", "are")) missing")
         }
         if older.lacksRounds { parts.append("the last prunes are undone") }
         return parts.joined(separator: ", and ")

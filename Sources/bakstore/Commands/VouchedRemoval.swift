@@ -66,8 +66,8 @@ struct VouchedRemoval {
                     ? "in no snapshot after this"
                     : "only in removed snapshots, whose data this deletes"),
             removes
-                ? "To keep them, tag a snapshot that has them, for example with `bakstore tag \(files[0].snapshot.short) --add "
-                    + "keep`, and add the rule --keep-tag keep"
+                ? "To keep them, tag a snapshot that has them, for example with "
+                    + "`bakstore tag \(files[0].snapshot.short) --add keep`, and add the rule --keep-tag keep"
                 : "To keep them, take the snapshot back with `bakstore forget --undo \(files[0].snapshot.short)`"
         )
     }

@@ -29,8 +29,8 @@ struct FullDisk {
         parts.append("Make room there, or use another repository")
         if snapshots.map({ $0 > 10 }) ?? true {
             parts.append(
-                "To keep only the last ten snapshots of each device and paths, which needs no room, run `"
-                    + "bakstore forget --keep-last 10 --prune --max-unused unlimited`")
+                "To keep only the last ten snapshots of each device and paths, which needs no room, run "
+                    + "`bakstore forget --keep-last 10 --prune --max-unused unlimited`")
         }
         parts.append(
             checkpoint.map {

@@ -108,8 +108,8 @@ final class BenchmarkOutput: Reporter, @unchecked Sendable {
         try context.print("")
         guard report.duplicateFiles > 0 else { return try context.print("no duplicates") }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
-        let files = Formatting.count(report.duplicateFiles, "file is", "files are")
-        try context.print("\(about)\(files) duplicates of another, \(Formatting.size(report.duplicateBytes))")
+        let files = Formatting.count(report.duplicateFiles, "file is a duplicate", "files are duplicates")
+        try context.print("\(about)\(files), \(Formatting.size(report.duplicateBytes))")
         let shown =
             invocation.verbosity >= 1
             ? report.duplicates[...] : report.duplicates.prefix(Self.duplicatesShown)

@@ -158,7 +158,7 @@ struct BenchmarkPage {
             return "<section>\n<h2>Duplicates</h2>\n<p>No duplicates.</p>\n</section>"
         }
         let about = BenchmarkFindings.about(report.areDuplicatesEstimated)
-        let files = Formatting.count(report.duplicateFiles, "file is", "files are")
+        let files = Formatting.count(report.duplicateFiles, "file is a duplicate", "files are duplicates")
         let first = report.duplicates.prefix(Self.groupsShown).map(list)
         let rest = report.duplicates.dropFirst(Self.groupsShown).map(list)
         let more =
@@ -170,7 +170,7 @@ struct BenchmarkPage {
         return """
             <section>
             <h2>Duplicates</h2>
-            <p>\(about)\(files) duplicates of another, \(Formatting.size(report.duplicateBytes)) in all. \
+            <p>\(about)\(files), \(Formatting.size(report.duplicateBytes)) in all. \
             A repository stores each content once, so you need not delete duplicates first.\(named)</p>
             <ol class="groups">
             \(first.joined(separator: "\n"))

@@ -80,7 +80,7 @@ private func indexBody(
         Breach(.session, "its kind is 99", at: 8, [99]),
         Breach(.session, "its kind is 1", at: 8, [1]),
         Breach(.session, "sealed by method 7", at: 9, [7]),
-        Breach(.session, "use a newer bakstore", at: 10, [2]),
+        Breach(.session, "Use a newer bakstore", at: 10, [2]),
         Breach(.session, "reserved bytes", at: 15, [1]),
         Breach(.session, "not the one its name says", at: 16, [0]),
         Breach(.session, "a salt in an unsealed object", at: 63, [1]),
@@ -308,7 +308,7 @@ extension ValidationTests {
 
     fileprivate static let segmentBreaches: [Breach] = [
         Breach(.manifestSegment, "bytes expected", []),
-        Breach(.manifestSegment, "use a newer bakstore", [3, 0]),
+        Breach(.manifestSegment, "Use a newer bakstore", [3, 0]),
         Breach(.manifestSegment, "a manifest segment of", [UInt8](repeating: 1, count: (8 << 20) + 1)),
         Breach(segment: "number of records", records: 1000) { _ in },
         Breach(segment: "left over", records: 0) { $0.byte(0) },
@@ -419,7 +419,7 @@ extension ValidationTests {
     }
 
     fileprivate static let rootBreaches: [Breach] = [
-        Breach(.manifestRoot, "use a newer bakstore", [2, 0]),
+        Breach(.manifestRoot, "Use a newer bakstore", [2, 0]),
         Breach(.manifestRoot, "number of segments", [1, 200, 1]),
         Breach(.manifestRoot, "left over", [1, 0, 0]),
         root("not sorted", ["b", "a"]),

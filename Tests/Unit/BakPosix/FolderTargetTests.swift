@@ -328,7 +328,7 @@ extension PosixTests {
                 var foreign = stat(.regular, mode: 0o6755)
                 (foreign.uid, foreign.gid) = (12345, 12345)
                 let notes = try made.finish(foreign, FileAttributes())
-                #expect(notes.count == 2 && notes[0].reason.hasPrefix("owner 12345:12345 not set: "))
+                #expect(notes.count == 2 && notes[0].reason.hasPrefix("owner 12345:12345 was not set: "))
                 #expect(notes.map(\.isExpected) == [true, true])
                 #expect(scratch.status("out/target/f")!.st_mode & 0o7777 == 0o755)
             }

@@ -46,7 +46,7 @@ extension PosixTests {
                     try PasswordInput.run(command, into: buffer, isAlone: true, seconds: 0, stop: .never)
                 }
             }
-            #expect(error?.message == "it has not ended after 0 seconds")
+            #expect(error?.message == "it did not end within 0 seconds")
         }
 
         @Test func aPasswordFileThatNobodyWritesToIsGivenUp() throws {
@@ -60,7 +60,7 @@ extension PosixTests {
             }
             #expect(mkfifo(scratch["fifo"], 0o600) == 0)
             let silent = #expect(throws: SourceError.self) { try read(0) }
-            #expect(silent?.message.hasPrefix("it has not come to an end after 0 seconds") == true)
+            #expect(silent?.message.hasPrefix("it did not end within 0 seconds") == true)
             // Somebody has it open and says nothing, or does not close it.
             let writer = open(scratch["fifo"], O_RDWR)
             #expect(throws: SourceError.self) { try read(0) }

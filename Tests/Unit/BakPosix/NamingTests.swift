@@ -125,7 +125,7 @@ extension PosixTests {
                 Issue.record("it was published")
             } catch let error as StoreError {
                 #expect(error.kind == .notFound)
-                #expect(error.message.contains("its file in tmp was removed"))
+                #expect(error.message.contains("Its file in tmp was removed"))
             }
             #expect(try withBytes("a") { try store.put(key, $0) } == .created)
             #expect(scratch.names("store/tmp").isEmpty)

@@ -93,7 +93,7 @@ extension PosixTests {
                     Issue.record("it could be read")
                 } catch {
                     #expect(error.kind == .denied)
-                    #expect(error.message.contains("it belongs to 4001, and the repository to nobody"))
+                    #expect(error.message.contains("It belongs to 4001, and the repository to nobody"))
                     #expect(error.message.contains("chown -R"))
                     #expect(error.message.contains(scratch["store"]))
                 }

@@ -65,7 +65,7 @@ func complaint(_ line: String) -> String? {
             let complaint = #expect(throws: UsageError.self) {
                 try ArgumentParser.parse(words.map(bytes) + [odd])
             }
-            #expect(complaint?.message.contains("is not UTF-8; use another name, or make a link") == true)
+            #expect(complaint?.message.contains("is not UTF-8. Use another name, or make a link") == true)
         }
         for flag in [FlagName.excludeFile, .filesFrom, .filesFromRaw] {
             let line = try parse(bytes("backup"), bytes("p"), bytes("--\(flag.rawValue)"), odd)
@@ -83,14 +83,23 @@ func complaint(_ line: String) -> String? {
     }
 
     @Test(arguments: [
-        ("tag latest --device x --add a", "--device chooses among all snapshots and cannot be combined with a SNAPSHOT"),
-        ("snapshots latest --path x", "--path chooses among all snapshots and cannot be combined with a SNAPSHOT"),
-        ("copy 0a --from-repo x --tag a", "--tag chooses among all snapshots and cannot be combined with a SNAPSHOT"),
+        (
+            "tag latest --device x --add a",
+            "--device chooses among all snapshots and cannot be combined with a SNAPSHOT"
+        ),
+        (
+            "snapshots latest --path x",
+            "--path chooses among all snapshots and cannot be combined with a SNAPSHOT"
+        ),
+        (
+            "copy 0a --from-repo x --tag a",
+            "--tag chooses among all snapshots and cannot be combined with a SNAPSHOT"
+        ),
         ("forget 0a --host x", "--host chooses among all snapshots and cannot be combined with a SNAPSHOT"),
-        ("backup --exlude x p", "unknown flag '--exlude'; did you mean --exclude?"),
-        ("bakcup p", "unknown command 'bakcup'; did you mean backup?"),
+        ("backup --exlude x p", "unknown flag '--exlude'. Did you mean --exclude?"),
+        ("bakcup p", "unknown command 'bakcup'. Did you mean backup?"),
         ("frobnicate", "unknown command 'frobnicate'"),
-        ("backup -json p", "unknown flag '-j'; did you mean --json?"),
+        ("backup -json p", "unknown flag '-j'. Did you mean --json?"),
         ("--tag x backup p", "--tag must come after the command"),
         ("backup p --host", "--host needs a value (NAME)"),
         ("backup p --host= x", "--host '': must be a NAME in UTF-8, not empty"),

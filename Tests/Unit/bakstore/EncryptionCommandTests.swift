@@ -34,7 +34,7 @@ private final class SlowMachine: TimeSource {
         maker.typed = ["one", "one"]
         let made = home.run("init", "--encryption", "chacha20-poly1305", terminal: maker)
         #expect(made.code == .done && made.output.contains("encrypted with chacha20-poly1305"))
-        #expect(made.error.contains("keep it in a safe place"))
+        #expect(made.error.contains("Keep it in a safe place"))
         #expect(maker.questions == ["new password: ", "again: "])
         let reader = RecordingTerminal()
         reader.typed = ["one"]
@@ -121,7 +121,7 @@ private final class SlowMachine: TimeSource {
         let other = try #require(lines.first { $0.hasPrefix(" ") })
         let id = String(other.split(separator: " ")[0])
         let removed = key("second", "remove", id)
-        #expect(removed.code == .done && removed.error.contains("copy to a new repository"))
+        #expect(removed.code == .done && removed.error.contains("copy the snapshots to a new repository"))
         #expect(key("word", "list").code == .wrongPassword)
         let last = key("second", "remove", String(current.dropFirst().split(separator: " ")[0]))
         #expect(last.code == .failed && last.error.contains("last key slot"))

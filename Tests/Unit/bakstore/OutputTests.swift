@@ -137,7 +137,7 @@ import Testing
         #expect(ErrorReport(MissingBlobError(id: .zero)).code == .damage)
         #expect(ErrorReport(store(.readOnly)).code == .storeUnable)
         #expect(ErrorReport(store(.full)).code == .failed)
-        #expect(ErrorReport(store(.full)).message.contains("make room"))
+        #expect(ErrorReport(store(.full)).message.contains("Make room"))
         #expect(
             ErrorReport(CommandFailure(code: .interrupted, message: "a\nb\u{1b}")).message == "a\\nb\\x1b")
     }

@@ -54,7 +54,7 @@ import Testing
 
     @Test(
         arguments: [
-            ("a", 1, "behind a must be '=' and a value"),
+            ("a", 1, "expected '=' and a value after a"),
             ("\na = ", 2, "the value is missing"),
             ("a = # x", 1, "the value is missing"),
             ("a = 1 2", 1, "'2' is not expected here. A line holds one value or one table's name"),
@@ -212,11 +212,11 @@ import Testing
 
     @Test(
         arguments: [
-            ("x = 1", "1: x stands in no table; write it beneath [profile.NAME]"),
+            ("x = 1", "1: x is not in a table. Write it beneath [profile.NAME]"),
             ("\n[profil.x]", "2: unknown table [profil.x]. Only tables [profile.NAME] are known"),
             ("[profile]", "1: unknown table [profile]. Only tables [profile.NAME] are known"),
             ("[profile.a.b]", "1: unknown table [profile.a.b]. Only tables [profile.NAME] are known"),
-            ("[profile.x]\nexlude = ['x']", "2: unknown key exlude; did you mean exclude?"),
+            ("[profile.x]\nexlude = ['x']", "2: unknown key exlude. Did you mean exclude?"),
             ("[profile.x]\nrepository = ['x']", "2: repository must be a folder's path in quotes"),
             ("[profile.x]\nrepository = 'x'", "2: repository 'x': must begin with / or with ~/"),
             (
@@ -248,14 +248,14 @@ import Testing
         let error = #expect(throws: UsageError.self) {
             try complete(["stats"], file: "[profile.x]\nfrobnicate = 1")
         }
-        #expect(error?.message.contains("known are repository, paths, device, tag, exclude, ") == true)
+        #expect(error?.message.contains("Known keys are repository, paths, device, tag, exclude, ") == true)
     }
 
     @Test func aProfileThatIsNotThereIsNamed() {
         let expected: [(String?, String)] = [
-            (Self.file, "has no profile 'phon'; did you mean phone?"),
-            ("[profile.x]\n[profile.y]", "has no profile 'phon'; it has x, y"),
-            ("", "has no profile 'phon'; it has none"),
+            (Self.file, "has no profile 'phon'. Did you mean phone?"),
+            ("[profile.x]\n[profile.y]", "has no profile 'phon'. It has x, y"),
+            ("", "has no profile 'phon'. It has none"),
             (
                 nil,
                 "there is no profile 'phon', because there is no file /home/me/.config/bakstore/config.toml"

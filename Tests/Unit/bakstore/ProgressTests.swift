@@ -172,7 +172,7 @@ final class ManualClock: TimeSource, @unchecked Sendable {
             #expect(page.outputText.contains("example:\n  bakstore"))
         }
         #expect(run("help", "bakup", terminal: terminal) == .usage)
-        #expect(terminal.errorText.hasSuffix("did you mean backup? (see: bakstore help)\n"))
+        #expect(terminal.errorText.hasSuffix("Did you mean backup? (see: bakstore help)\n"))
     }
 
     @Test func errorsGoToStandardErrorInTheFormAskedFor() {

@@ -47,11 +47,11 @@ import Testing
         let before = packBytes()
         let dry = home.run("prune", "--keep-last", "1", "-n")
         #expect(dry.code == .done && dry.output.contains("no rule keeps it"))
-        #expect(dry.output.contains("2 snapshots would be removed; 1 stays\n"))
+        #expect(dry.output.contains("Would remove 2 snapshots, keep 1.\n"))
         #expect(dry.output.contains(" would be freed: "))
         #expect(packBytes() == before && home.run("snapshots").output.hasSuffix("3 snapshots\n"))
         let run = home.run("prune", "--keep-last", "1")
-        #expect(run.code == .done && run.output.contains("2 snapshots removed; 1 stays\n"))
+        #expect(run.code == .done && run.output.contains("Removed 2 snapshots, kept 1.\n"))
         #expect(run.output.contains(" freed: ") && packBytes() < before / 2)
         #expect(home.run("prune").output.hasPrefix("no space to free; "))
         #expect(home.run("check", "--read-data").output.contains("no damage found"))
@@ -89,7 +89,7 @@ import Testing
         )
         try makeHistory()
         #expect(home.run("prune", "-n").output.hasPrefix("no space"))
-        #expect(home.run("prune", "-P", "p").output.contains("2 snapshots removed; 1 stays"))
+        #expect(home.run("prune", "-P", "p").output.contains("Removed 2 snapshots, kept 1."))
         #expect(home.run("forget", "latest", "-P", "p", "--yes").code == .done)
     }
 
@@ -98,7 +98,7 @@ import Testing
         home.run("forget", "latest~1")
         home.isInterrupted = true
         let run = home.run("prune")
-        #expect(run.code == .interrupted && run.output.contains("the next prune goes on from there"))
+        #expect(run.code == .interrupted && run.output.contains("The next prune continues from here"))
         home.isInterrupted = false
         #expect(home.run("prune").output.contains(" freed: "))
         #expect(home.run("restore", "latest", "-t", "~/out").code == .done)

@@ -24,7 +24,7 @@ import Testing
         back()
         let answer = ask("~/photos")
         #expect(answer.code == .done && answer.output.contains("2 files, "), "\(answer)")
-        #expect(answer.output.contains("there are no rules that would remove one"))
+        #expect(answer.output.contains("There are no rules that would remove one"))
     }
 
     @Test func rulesThatLetItGoSayUntilWhen() {
@@ -146,7 +146,7 @@ import Testing
         #expect(answer.code == .incomplete)
         #expect(
             answer.output.contains("new.jpg: only snapshot ")
-                && answer.output.contains("run the backup again, with --allow-empty if that is meant"),
+                && answer.output.contains("Run the backup again, with --allow-empty if"),
             "\(answer)")
         back("~/photos", "--allow-empty")
         #expect(ask("~/photos").code == .done)
@@ -191,7 +191,7 @@ import Testing
             #expect(refused.code == .failed, "\(words) \(refused)")
             #expect(
                 refused.error.contains("1 file that safe-to-delete called safe, last on 20"), "\(refused)")
-            #expect(refused.error.contains("in no snapshot after this; nothing was removed"), "\(refused)")
+            #expect(refused.error.contains("in no snapshot after this. Nothing was removed"), "\(refused)")
         }
         #expect(home.run("forget", "--keep-last", "2").code == .done)
         let json = home.run("forget", "--keep-last", "1", "--json", "-n")

@@ -26,9 +26,9 @@ import Testing
     @Test func aKeptTagThatNothingHasIsNamed() throws {
         #expect(home.run("backup", "~/photos", "--tag", "keep").code == .done)
         let slip = home.run("forget", "--keep-last", "1", "--keep-tag", "kepe", "-n")
-        #expect(slip.error.contains("no snapshot has --keep-tag kepe. Did you mean keep?"))
+        #expect(slip.error.contains("no matching snapshots for --keep-tag kepe. Did you mean keep?"))
         let both = home.run("forget", "--keep-last", "1", "--keep-tag", "keep,other", "-n")
-        #expect(both.error.contains("no snapshot has --keep-tag keep,other, which keeps nothing"))
+        #expect(both.error.contains("no matching snapshots for --keep-tag keep,other, so it keeps nothing"))
         #expect(home.run("forget", "--keep-last", "1", "--keep-tag", "keep", "-n").error.isEmpty)
     }
 
@@ -81,7 +81,7 @@ import Testing
         #expect(home.run("backup", "~/photos", "--archive").code == .done)
         for printed in [#"back\\slash"#, #"caf\u{e9}"#, #"bell\x07"#] {
             let run = home.run("archive", "remove", "latest:\(home.path)/photos/\(printed)", "-f", "-y")
-            #expect(run.code == .done && run.output.contains("removed: 1 file"), "\(printed): \(run.error)")
+            #expect(run.code == .done && run.output.contains("removed 1 file"), "\(printed): \(run.error)")
         }
     }
 
@@ -109,8 +109,8 @@ import Testing
 
     @Test func patternsThatMatchNothingGetAHint() {
         let run = home.run("backup", "~/photos", "--exclude", "'*.jpg'", "--exclude", "*.{jpg,JPG}")
-        #expect(run.error.contains("is in quotes") && run.error.contains("holds braces"))
-        #expect(home.run("backup", "~/photos", "--exclude", "SUB/").output.contains("one to --iexclude"))
-        #expect(!home.run("backup", "~/photos", "--iexclude", "none").output.contains("one to --iexclude"))
+        #expect(run.error.contains("is in quotes") && run.error.contains("contains braces"))
+        #expect(home.run("backup", "~/photos", "--exclude", "SUB/").output.contains("--iexclude does not"))
+        #expect(!home.run("backup", "~/photos", "--iexclude", "none").output.contains("--iexclude does not"))
     }
 }

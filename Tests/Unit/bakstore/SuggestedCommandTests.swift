@@ -24,6 +24,7 @@ import Testing
             "list them with: bakstore snapshots, and name one",
             "list them with: bakstore snapshots --repo r, and name one"
         ),
+        ("Run `bakstore check`. To go on, wait", "Run `bakstore check --repo r`. To go on, wait"),
         ("make one with: bakstore init --yes", "make one with: bakstore init --yes --repo r"),
         // What names a repository, is no command, or only a part of a sentence.
         ("with: bakstore init --repo s --from-repo t", "with: bakstore init --repo s --from-repo t"),
@@ -82,7 +83,10 @@ import Testing
             func run(_ words: String...) {
                 let result = home.run(words: words + flags)
                 found += (result.output + result.error).split(separator: "\n").map(String.init)
-                    .filter { $0.contains(": bakstore ") && !$0.contains("--encryption auto") }
+                    .filter {
+                        ($0.contains(": bakstore ") || $0.contains("`bakstore "))
+                            && !$0.contains("--encryption auto")
+                    }
             }
             run("snapshots")
             run("init")
@@ -136,7 +140,7 @@ import Testing
                     guard !after.isLetter, after != "-" else { continue }
                     found += 1
                     let before = line[..<place.lowerBound]
-                    #expect([": ", "; ", "\""].contains { before.hasSuffix($0) }, "\(file): \(line)")
+                    #expect([": ", "; ", "`", "\""].contains { before.hasSuffix($0) }, "\(file): \(line)")
                 }
             }
         }
@@ -180,7 +184,7 @@ import Testing
         // Up to two brackets within each other are put in.
         let put = #"\\\((?:[^()]|\([^()]*\))*\)"#
         guard
-            let command = try? Regex(#"(?:^|[ "])bakstore ((?:[^";,)<\\]|"# + put + ")+)"),
+            let command = try? Regex(#"(?:^|[ "`])bakstore ((?:[^"`;,)<\\]|"# + put + ")+)"),
             let word = try? Regex(" " + put), let rest = try? Regex(put)
         else { return [] }
         return line.matches(of: command).compactMap { match in

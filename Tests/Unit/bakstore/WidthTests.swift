@@ -89,7 +89,7 @@ import Testing
                 let lines = output.split(separator: "\n").map(String.init)
                 // Sentences beside a table are not its lines.
                 let isTable = words[0] != "benchmark" && words[0] != "stats"
-                for line in lines where isTable && !line.contains(";") && !line.hasPrefix("device ") {
+                for line in lines where isTable && !line.hasSuffix(".") && !line.hasPrefix("device ") {
                     #expect(TextWidth.of(line) <= width, "\(width) \(line)")
                 }
                 let text = output.split { " \n".contains($0) }.joined(separator: " ")
