@@ -43,7 +43,7 @@ enum ForeignRepository {
             CommandFailure(
                 code: .noRepository,
                 message:
-                    "\(location) is \(program), which bakstore cannot read. Use that program, or name "
+                    "\(folder) is \(program), which bakstore cannot read. Use that program, or name "
                     + "another folder with --repo. To move its files here, restore them with that program and back them up"
             )
         }

@@ -105,7 +105,7 @@ extension CommandContext {
         guard let entry = knownEntry(at: location) else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "the repository \(entry.id.prefix(8)) that was at \(location.path) is missing. "
+            message: "the repository \(entry.id.prefix(8)) that was at \(location) is missing. "
                 + "Is its disk connected? If the repository is gone for good, make a new one with: bakstore init --yes"
         )
     }

@@ -17,7 +17,7 @@ extension RepositoryAccess {
             return CommandFailure(
                 code: .damage,
                 message:
-                    "\(location.path): its file config is damaged or belongs to another program. The repository "
+                    "\(location): its file config is damaged or belongs to another program. The repository "
                     + "\(entry.id.prefix(8)) was here. \(needsConfig)")
         case .noRepository:
             if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
@@ -36,7 +36,7 @@ extension RepositoryAccess {
         return scheme.obstruction(of: ObjectNames.config, at: location.place).map { found in
             CommandFailure(
                 code: .noRepository,
-                message: "there is no repository at \(location.path): \(found). Put the real file back")
+                message: "there is no repository at \(location): \(found). Put the real file back")
         }
     }
 
@@ -47,16 +47,16 @@ extension RepositoryAccess {
         else { return nil }
         return CommandFailure(
             code: .noRepository,
-            message: "\(location.path): its file config is missing, but the rest of a repository is there. "
+            message: "\(location): its file config is missing, but the rest of a repository is there. "
                 + needsConfig)
     }
 
     /// The failure if the place is a file, or a folder with other content. Neither can become a repository.
     private static func unfit(_ location: RepositoryLocation) -> CommandFailure? {
         let reason: String
-        if Machine.isFolder(location.path) == false {
+        if location.isOtherThanFolder {
             reason = "that is not a folder"
-        } else if StoreSchemes.scheme(of: location.path).canBegin(location.path) == false {
+        } else if StoreSchemes.scheme(of: location.place).canBegin(location.place) == false {
             reason = "the folder holds other files"
         } else {
             return nil
@@ -64,7 +64,7 @@ extension RepositoryAccess {
         return CommandFailure(
             code: .noRepository,
             message:
-                "there is no repository at \(location.path): \(reason). Is the path right? To make a new repository, name a new "
+                "there is no repository at \(location): \(reason). Is the path right? To make a new repository, name a new "
                 + "or empty folder: bakstore init --repo FOLDER")
     }
 }

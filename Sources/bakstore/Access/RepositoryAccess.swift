@@ -46,7 +46,7 @@ struct RepositoryAccess {
                 throw CommandFailure(
                     code: .noRepository,
                     message:
-                        "a password is given, but there is no repository at \(location.path). Make an encrypted one "
+                        "a password is given, but there is no repository at \(location). Make an encrypted one "
                         + "with: bakstore init --encryption auto")
             }
             let options = Repository.Options(classes: defaultChunkClasses)
@@ -56,8 +56,8 @@ struct RepositoryAccess {
                 context.remark("made the default repository \(location), not encrypted")
             } else {
                 repository = try Repository.imagined(
-                    options, location: location.path, time: context.clock, random: SystemRandom())
-                context.remark("there is no repository yet. A backup would make \(location.path)")
+                    options, location: location.place, time: context.clock, random: SystemRandom())
+                context.remark("there is no repository yet. A backup would make \(location)")
             }
             return RepositoryAccess(repository: repository, location: location)
         }
@@ -147,13 +147,13 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed,
                 message:
-                    "cannot open the repository \(location.path): \(error)"
+                    "cannot open the repository \(location): \(error)"
                     + (error.kind == .obstructedFolder ? "" : ". Check its permissions and its disk"))
         } catch let error as CorruptionError where !error.needsNewerProgram {
             throw CommandFailure(
                 code: .damage,
                 message:
-                    "\(location.path): \(error). Nothing can be read without this file. Put back a copy of it"
+                    "\(location): \(error). Nothing can be read without this file. Put back a copy of it"
             )
         }
     }
@@ -181,7 +181,7 @@ struct RepositoryAccess {
         if let refusal = location.folder.flatMap(ForeignRepository.refusal) { throw refusal }
         if location.isOtherThanFolder {
             throw CommandFailure(
-                code: .failed, message: "\(location.path) is not a folder. Name a new or empty folder")
+                code: .failed, message: "\(location) is not a folder. Name a new or empty folder")
         }
         // Other files in the folder would get in the repository's way, and hide it from its owner.
         let scheme = StoreSchemes.scheme(of: location.place)
@@ -191,7 +191,11 @@ struct RepositoryAccess {
                 throw RepositoryError.alreadyExists(location: location.place)
             }
             throw CommandFailure(
-                code: .failed, message: "\(location.path) is not empty. Name a new or empty folder")
+                code: .failed, message: "\(location) is not empty. Name a new or empty folder")
+        }
+        if let folder = location.folder {
+            try expectNone(around: folder)
+            if !isSure { try expectNothingHidden(folder, context) }
         }
         var options = options
         let id = ID128(from: SystemRandom())

@@ -78,7 +78,7 @@ extension Commands {
         let (store, _, method) = try RepositoryAccess.recognizedStore(location, context)
         guard method != .none else {
             throw CommandFailure(
-                code: .failed, message: "\(location.path) is not encrypted. Leave out --without-key")
+                code: .failed, message: "\(location) is not encrypted. Leave out --without-key")
         }
         try store.expectFolders(ObjectNames.folders)
         let reporter = context.progress(for: invocation)

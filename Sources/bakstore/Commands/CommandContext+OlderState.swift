@@ -14,9 +14,9 @@ extension CommandContext {
         if !invocation.has(.acceptOlder) {
             let words =
                 older.isElsewhere
-                ? "the repository \(location.path) is older than another copy of it that this machine has seen: "
+                ? "the repository \(location) is older than another copy of it that this machine has seen: "
                     + "\(text(older)). Is it the one that you mean?"
-                : "the repository \(location.path) is older than when this machine last saw it: \(text(older)). "
+                : "the repository \(location) is older than when this machine last saw it: \(text(older)). "
                     + "Was an old copy of it put back?"
             if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
                 try expectMeant(words)

@@ -193,8 +193,8 @@ struct Environment: Sendable, Equatable {
             text = try Self.place(
                 line.bytes, "\(name): \(Formatting.name(file)):\(line.number)", .repository)
         }
-        let isDefault = path == nil
-        guard let path = path ?? defaultRepository else {
+        let isDefault = text == nil
+        guard let text = text ?? defaultRepository else {
             throw UsageError("HOME is not set, so there is no default repository. Name one with --repo")
         }
         guard let place = StoreSchemes.location(text) else {

@@ -21,7 +21,7 @@ struct FullDisk {
     ) -> CommandFailure {
         var parts = ["\(error)", "No snapshot was made"]
         // The free space does not show a quota or a lack of inodes.
-        if let free = FolderTarget.freeBytes(near: location), let unread, free < unread {
+        if let free = location.folder.flatMap(FolderTarget.freeBytes), let unread, free < unread {
             parts.append(
                 "\(Formatting.size(free)) are free there, \(Formatting.size(unread)) of files are still to be read"
             )

@@ -101,8 +101,8 @@ extension SnapshotView {
         for entry in written.entries where random.oneIn(8) {
             let beneath = written.entries.filter { PathOrder.isAtOrBeneath($0.path, entry.path) }
             #expect(try view.listed(entry.path, .everything) == beneath.map(\.path))
-            // The entry comes back as it was, with neighbouring holes merged. Of many extents, its first segment has only
-            // the first ones.
+            // The entry comes back as it was, with neighbouring holes merged. Of many extents, its first segment has
+            // only the first ones.
             let found = try #require(try view.entry(at: entry.path))
             var expected = entry
             if case .extents(let extents) = entry.content, case .extents(let first) = found.content {
