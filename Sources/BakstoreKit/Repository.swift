@@ -152,7 +152,7 @@ extension Repository {
             folder ?? variable("XDG_CACHE_HOME", beneath: "/bakstore")
             ?? variable("HOME", beneath: "/.cache/bakstore")
         if let base { return FolderCache(path: "\(base)/\(id)") }
-        return isEncrypted ? ForgetfulCache() : FolderCache(path: path + "/cache")
+        return isEncrypted ? NullCache() : FolderCache(path: path + "/cache")
     }
 
     /// Prepares the repository for a change. Removes unpublished files of crashed runs. Throws if something else, such

@@ -67,7 +67,9 @@ struct IgnoreRules: Sendable {
                 let origin = "\(path):\(line.number)"
                 do throws(PatternError) {
                     let pattern = try PathPattern(gitignore: line.bytes, origin: origin)
-                    if let doubt = pattern.doubt { remarks.append("\(origin): \(pattern.quoted) \(doubt)") }
+                    if let objection = pattern.objection {
+                        remarks.append("\(origin): \(pattern.quoted) \(objection)")
+                    }
                     patterns.append(pattern)
                 } catch {
                     remarks.append("\(origin): \(error), so it leaves nothing out")
@@ -82,7 +84,7 @@ struct IgnoreRules: Sendable {
 
     /// The lines that have decided about no entry so far, except those that `remarks` reports.
     var unmatched: [PathPattern] {
-        patterns.indices.filter { !haveMatched[$0] && patterns[$0].doubt == nil }.map { patterns[$0] }
+        patterns.indices.filter { !haveMatched[$0] && patterns[$0].objection == nil }.map { patterns[$0] }
     }
 
     /// Returns the last rule that matches a path, given relative to the file's folder; nil if none does.

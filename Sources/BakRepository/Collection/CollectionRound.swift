@@ -34,9 +34,9 @@ struct CollectionRound {
     let onEvent: (PruneEvent) -> Void
     let stop: StopSignal
 
-    /// Decides the round, or adopts another program's decision. `first` is a survey from before the plan. Returns nil
+    /// Decides the round, or adopts another program's decision. `first` is a mark from before the plan. Returns nil
     /// if it was stopped while it waited for sessions; the plan then stays for the next prune.
-    func run(after first: Survey?) throws -> Outcome? {
+    func run(after first: Mark?) throws -> Outcome? {
         if try isDecided() { return try adopted() }
         do {
             return try decide(after: first)
@@ -53,30 +53,30 @@ struct CollectionRound {
         try repository.collectionRounds().decided >= plan.number
     }
 
-    private func decide(after first: Survey?) throws -> Outcome? {
+    private func decide(after first: Mark?) throws -> Outcome? {
         let known = milestones.inside(["\(plan) \(limits)"])
         if !faults.noWait, try !watch.settle(known.inside([first?.knowledge ?? ""])) { return nil }
         known.reached("settled", [first?.knowledge ?? ""])
         // The packs are listed first: no other program may bring back a pack that is missing now.
         let stored = try repository.listPacks()
-        let survey =
+        let mark =
             if let first, try first.isCurrent(repository) {
                 first
             } else {
-                try Survey.take(
+                try Mark.take(
                     repository, workerCount: options.workerCount,
                     known.inside(["\(stored.keys.sorted())"]), overlooksMissing: faults.overlooksMissing,
                     onProgress: report(.marking))
             }
-        known.reached("surveyed", ["\(stored.keys.sorted())", survey.knowledge])
+        known.reached("marked", ["\(stored.keys.sorted())", mark.knowledge])
         let condemned = Set(plan.condemned)
-        var choice = CopyChoice(survey.sorted.packs, stored: stored, condemned: condemned)
+        var choice = CopyChoice(mark.sorted.packs, stored: stored, condemned: condemned)
         var outcome = Outcome(
             decision: CollectionDecision(
                 number: plan.number, origin: origin, deleted: [], base: [], superseded: []))
-        let usage = try usage(survey, &choice, &outcome)
+        let usage = try usage(mark, &choice, &outcome)
         let copier = PackCopier(repository)
-        let copied = try copy(condemned, survey, usage, choice, with: copier, &outcome)
+        let copied = try copy(condemned, mark, usage, choice, with: copier, &outcome)
         let kept = Set(
             usage.packs.filter { $0.livingBlobs > 0 && !copied.contains($0.pack.id) }.map(\.pack.id))
         let deleted = condemned.subtracting(kept)
@@ -85,10 +85,10 @@ struct CollectionRound {
         }
         onEvent(.step(.indexing))
         let base = try BaseIndex.write(
-            survey.sorted, live: survey.live, choice: choice, without: deleted, packs: copier.filler.packs,
+            mark.sorted, live: mark.live, choice: choice, without: deleted, packs: copier.filler.packs,
             copies: copier.filler.copies, round: plan.number, repository
-        ) { done in onEvent(.progress(done: UInt64(done), total: UInt64(survey.sorted.count))) }
-        let superseded = survey.trusted.sessions.union(survey.trusted.collections.decision?.superseded ?? [])
+        ) { done in onEvent(.progress(done: UInt64(done), total: UInt64(mark.sorted.count))) }
+        let superseded = mark.trusted.sessions.union(mark.trusted.collections.decision?.superseded ?? [])
         outcome.decision = CollectionDecision(
             number: plan.number, origin: origin, deleted: Array(deleted), base: base,
             superseded: Array(superseded))
@@ -112,18 +112,18 @@ struct CollectionRound {
     }
 
     /// Counts what is needed of each pack. If a living blob has several copies, it reads the copy to keep first.
-    private func usage(_ survey: Survey, _ choice: inout CopyChoice, _ outcome: inout Outcome) throws
+    private func usage(_ mark: Mark, _ choice: inout CopyChoice, _ outcome: inout Outcome) throws
         -> PackUsage
     {
-        let (sorted, isSealed) = (survey.sorted, repository.isEncrypted)
-        let usage = try PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        let (sorted, isSealed) = (mark.sorted, repository.isEncrypted)
+        let usage = try PackUsage(sorted, mark.live, choice, isSealed: isSealed)
         guard usage.severalCopies > 0 else { return usage }
         let told = report(.verifying)
         let verifier = DuplicateVerifier(repository, sorted) { try told($0, usage.severalCopies) }
-        try verifier.verify(&choice, survey.live)
+        try verifier.verify(&choice, mark.live)
         guard let fault = verifier.faults.values.first else { return usage }
         if try isDecided() { throw fault }
-        let sound = try PackUsage(sorted, survey.live, choice, isSealed: isSealed)
+        let sound = try PackUsage(sorted, mark.live, choice, isSealed: isSealed)
         for (place, error) in verifier.faults.sorted(by: { $0.key < $1.key }) {
             outcome.damaged.insert(sorted.packs[Int(place)].id)
             onEvent(sound.packs[Int(place)].isDamaged ? .damaged(error) : .damagedCopy(error))
@@ -134,10 +134,10 @@ struct CollectionRound {
     /// Copies the needed blobs of condemned packs that are worth rewriting. Returns the packs that were copied as a
     /// whole.
     private func copy(
-        _ condemned: Set<ID128>, _ survey: Survey, _ usage: PackUsage, _ choice: CopyChoice,
+        _ condemned: Set<ID128>, _ mark: Mark, _ usage: PackUsage, _ choice: CopyChoice,
         with copier: PackCopier, _ outcome: inout Outcome
     ) throws -> Set<ID128> {
-        let sorted = survey.sorted
+        let sorted = mark.sorted
         let (places, areAll) = usage.wasteful(options.maxUnused, limits: limits) {
             condemned.contains(usage.packs[$0].pack.id)
         }
@@ -146,7 +146,7 @@ struct CollectionRound {
         onEvent(.step(.copying))
         var wanted = Dictionary(uniqueKeysWithValues: places.map { (UInt32($0), [IndexEntry]()) })
         try sorted.forEachBlob { position, copies in
-            guard survey.live.contains(position) else { return }
+            guard mark.live.contains(position) else { return }
             for copy in choice.needed(copies) { wanted[copy.pack]?.append(copy) }
         }
         let total = places.total { usage.packs[$0].livingBytes }

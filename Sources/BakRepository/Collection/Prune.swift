@@ -116,8 +116,8 @@ public final class Prune {
             let stored = try repository.listPacks()
             if decision.deleted.contains(where: { stored[$0] != nil }) {
                 // Packs that were put back or merged from a copy may hold blobs that a snapshot needs and the index
-                // lacks. Then the survey fails, and nothing is deleted.
-                _ = try survey(faults.milestones.inside(["\(decision) \(stored.keys.sorted())"]))
+                // lacks. Then the mark fails, and nothing is deleted.
+                _ = try mark(faults.milestones.inside(["\(decision) \(stored.keys.sorted())"]))
             }
             try sweep(decision, stored: stored, faults.milestones)
         }
@@ -152,36 +152,36 @@ public final class Prune {
         let stored = try repository.listPacks()
         let named = try watch.undecided()
         let known = faults.milestones.inside(["\(last) \(stored.keys.sorted()) \(named.isEmpty)"])
-        var survey = try self.survey(known)
-        var strays = strays(stored, survey)
+        var mark = try self.mark(known)
+        var strays = strays(stored, mark)
         if !strays.isEmpty, !named.isEmpty {
             // The strays may belong to running sessions, or to none any more.
-            if try options.isDryRun || !watch.settle(known.inside([survey.knowledge])) { strays = [] }
-            if !options.isDryRun, try !survey.isCurrent(repository) {
-                survey = try self.survey(known.inside(["\(strays.sorted())"]))
-                strays = self.strays(stored, survey).filter(strays.contains)
+            if try options.isDryRun || !watch.settle(known.inside([mark.knowledge])) { strays = [] }
+            if !options.isDryRun, try !mark.isCurrent(repository) {
+                mark = try self.mark(known.inside(["\(strays.sorted())"]))
+                strays = self.strays(stored, mark).filter(strays.contains)
             }
         }
         let usage = try PackUsage(
-            survey.sorted, survey.live, CopyChoice(survey.sorted.packs, stored: stored),
+            mark.sorted, mark.live, CopyChoice(mark.sorted.packs, stored: stored),
             isSealed: repository.isEncrypted)
         let (condemned, areAll) = condemn(usage, strays, limits: limits)
-        note(stored, survey, usage)
-        for doubt in survey.doubts where toldDoubts.insert(doubt.id).inserted {
+        note(stored, mark, usage)
+        for doubt in mark.doubts where toldDoubts.insert(doubt.id).inserted {
             onEvent(.inDoubt(doubt))
         }
         report.isPartial = !areAll
         if options.isDryRun {
-            imagine(condemned, stored, usage)
+            estimate(condemned, stored, usage)
             return false
         }
-        guard !condemned.isEmpty || survey.trusted.sessions.count >= Self.segmentLimit else { return false }
+        guard !condemned.isEmpty || mark.trusted.sessions.count >= Self.segmentLimit else { return false }
         let own = CollectionPlan(number: last + 1, origin: origin, condemned: condemned)
-        faults.milestones.reached("planned", ["\(own) \(areAll)", survey.knowledge])
+        faults.milestones.reached("planned", ["\(own) \(areAll)", mark.knowledge])
         let plan = try put(own)
         let isOther = plan != own
         let round = self.round(plan, faults.milestones.inside(["\(isOther) \(areAll)"]))
-        guard let outcome = try round.run(after: survey) else { throw PruneStopped() }
+        guard let outcome = try round.run(after: mark) else { throw PruneStopped() }
         // Another program's plan may leave out packs that this one would condemn.
         let isMore = isOther || !outcome.isOwn || !areAll && madeProgress(outcome)
         try conclude(outcome, faults.milestones.inside(["\(isMore)"]))
@@ -192,8 +192,8 @@ public final class Prune {
         outcome.rewrittenPacks > 0 || outcome.decision.deleted.count >= Self.condemnedLimit
     }
 
-    private func survey(_ milestones: Milestones) throws -> Survey {
-        try Survey.take(
+    private func mark(_ milestones: Milestones) throws -> Mark {
+        try Mark.take(
             repository, ignoring: options.isDryRun ? options.alsoForgotten : [],
             workerCount: options.workerCount, milestones, overlooksMissing: faults.overlooksMissing
         ) { done, total in
@@ -203,8 +203,8 @@ public final class Prune {
     }
 
     /// Returns the packs that no trusted segment names.
-    private func strays(_ stored: [ID128: Int], _ survey: Survey) -> Set<ID128> {
-        Set(stored.keys).subtracting(survey.sorted.packs.map(\.id))
+    private func strays(_ stored: [ID128: Int], _ mark: Mark) -> Set<ID128> {
+        Set(stored.keys).subtracting(mark.sorted.packs.map(\.id))
     }
 
     /// Returns the packs to condemn; `areAll` is false if a limit left some out.
@@ -257,11 +257,11 @@ public final class Prune {
         if try !sweep.run(packs: packs) { throw PruneStopped() }
     }
 
-    /// Notes a survey's findings in the report; the packs only in the first round.
-    private func note(_ stored: [ID128: Int], _ survey: Survey, _ usage: PackUsage) {
-        report.snapshots = survey.snapshots.count
-        report.livingBlobs = survey.live.count
-        report.snapshotsInDoubt = survey.doubts.count
+    /// Notes a mark's findings in the report; the packs only in the first round.
+    private func note(_ stored: [ID128: Int], _ mark: Mark, _ usage: PackUsage) {
+        report.snapshots = mark.snapshots.count
+        report.livingBlobs = mark.live.count
+        report.snapshotsInDoubt = mark.doubts.count
         if report.packs == 0 {
             report.packs = stored.count
             report.packBytes = stored.values.total { UInt64($0) }
@@ -270,7 +270,7 @@ public final class Prune {
     }
 
     /// Notes in the report what a round would do.
-    private func imagine(_ condemned: [ID128], _ stored: [ID128: Int], _ usage: PackUsage) {
+    private func estimate(_ condemned: [ID128], _ stored: [ID128: Int], _ usage: PackUsage) {
         let condemned = Set(condemned)
         report.deletedPacks = condemned.count
         report.deletedBytes = condemned.total { UInt64(stored[$0] ?? 0) }

@@ -37,7 +37,7 @@ public final class BlobIndex: @unchecked Sendable {
         /// Reading blobs. The reader verifies them.
         case reading
         /// Storing blobs and relying on those that are there.
-        case storing(PackWitness)
+        case storing(PackPresence)
         /// Deciding which packs and blobs stay.
         case collecting
 
@@ -48,7 +48,7 @@ public final class BlobIndex: @unchecked Sendable {
     private let repository: Repository
     private let purpose: Purpose
     /// Records the packs that a backup relies on.
-    private let witness: PackWitness?
+    private let presence: PackPresence?
     private let viewMonitor = Monitor()
     private var currentView: View
     /// Held while the index is read again and the view holds only a part of it. A look-up that misses a blob waits for
@@ -91,7 +91,7 @@ public final class BlobIndex: @unchecked Sendable {
     ) throws {
         self.repository = repository
         self.purpose = purpose
-        if case .storing(let witness) = purpose { self.witness = witness } else { witness = nil }
+        if case .storing(let presence) = purpose { self.presence = presence } else { presence = nil }
         currentView = View(table: nil, overlay: IndexOverlay(), excluded: [])
         shards = (0..<(1 << Self.shardBits)).map { _ in Shard() }
         loaded = TrustedSegments(
@@ -293,7 +293,7 @@ public final class BlobIndex: @unchecked Sendable {
             let (_, pack) = find(reference, counting: true)
                 ?? findAfterCheckingTable(reference, counting: true)
         else { return false }
-        witness?.note(pack)
+        presence?.note(pack)
         return true
     }
 
@@ -390,7 +390,7 @@ public final class BlobIndex: @unchecked Sendable {
             return nil
         }
         guard let known else { return true }
-        if let pack { witness?.note(pack) }
+        if let pack { presence?.note(pack) }
         guard known == reference.length else {
             throw CorruptionError(
                 object: "chunk \(reference.id)", offset: 0,

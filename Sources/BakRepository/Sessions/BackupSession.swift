@@ -46,7 +46,7 @@ public final class BackupSession {
     private var writers: [BlobWriter] = []
     private let sealed: SealedPacks
     private let total = AddedTotal()
-    private let witness: PackWitness
+    private let presence: PackPresence
     /// True if the session's records may use the reserve of a full store.
     private let fromReserve: Bool
     private let faults: ProtocolFaults
@@ -97,7 +97,7 @@ public final class BackupSession {
         self.isDryRun = isDryRun
         self.faults = faults
         keptPacks = kept
-        witness = PackWitness(repository)
+        presence = PackPresence(repository)
         id = ID128(from: repository.random)
         sealed = SealedPacks(repository.store.makeBatch(of: id))
         if !isDryRun { open[id] = false }
@@ -107,7 +107,7 @@ public final class BackupSession {
                 try Self.register(id, repository, host, program, fromReserve)
             }
             milestones.reached("registered")
-            index = try BlobIndex(repository, for: .storing(witness), onDamage: onDamage, milestones)
+            index = try BlobIndex(repository, for: .storing(presence), onDamage: onDamage, milestones)
             // The index was loaded from a state that was read after the session was registered.
             let state =
                 faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
@@ -159,7 +159,7 @@ public final class BackupSession {
         let found = try repository.collectionRounds()
         guard found != rounds else { return next }
         mustVerify = true
-        let known = milestones.inside(["\(next) \(openKnowledge) \(witness.knowledge)"])
+        let known = milestones.inside(["\(next) \(openKnowledge) \(presence.knowledge)"])
         known.reached("behind")
         let state = try repository.collectionState()
         try Self.expectNoPrune(state, repository)
@@ -167,7 +167,7 @@ public final class BackupSession {
         let excluded = try excludedPacks(state)
         try index.reload(
             excluding: excluded, known.inside(["\(rounds) \(excluded.sorted())"]))
-        witness.retain(Set(index.packs.map(\.id)))
+        presence.retain(Set(index.packs.map(\.id)))
         return next
     }
 
@@ -211,7 +211,7 @@ public final class BackupSession {
     public var added: BlobWriter.Added { total.current }
 
     /// Packs that the run refers to and that are missing or differ from how they were stored.
-    public var damagedPacks: [CorruptionError] { witness.found }
+    public var damagedPacks: [CorruptionError] { presence.found }
 
     /// How many bytes wait for the next commit.
     public var uncommittedBytes: Int { sealed.byteCount }
@@ -299,7 +299,7 @@ public final class BackupSession {
             throw RepositoryError.sessionFailed(id)
         }
         // From here on other threads find these packs, although they are not published yet.
-        witness.vouch(for: packs)
+        presence.vouch(for: packs)
         if !packs.isEmpty { index.publishClaims(segment(of: packs)) }
         return (packs, batch)
     }
@@ -346,7 +346,7 @@ public final class BackupSession {
 
     /// The state, besides the content to commit, that decides how a run ends. For `Milestones`.
     private var knowledge: [String] {
-        ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, witness.knowledge]
+        ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, presence.knowledge]
     }
 
     /// The sessions that `close` will end. A session that a collection ended stays open beside the next one if the

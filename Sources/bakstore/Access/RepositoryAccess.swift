@@ -26,7 +26,7 @@ struct RepositoryAccess {
         /// Make it and say so.
         case create
         /// Use an empty repository that forgets, and say so.
-        case imagine
+        case useNullStore
     }
 
     /// Opens the repository that the invocation or the environment names, or the default one. If `writesNothing`, its
@@ -55,7 +55,7 @@ struct RepositoryAccess {
                 repository = try create(location, options: options, context: context)
                 context.remark("made the default repository \(location), not encrypted")
             } else {
-                repository = try Repository.imagined(
+                repository = try Repository.onNullStore(
                     options, location: location.place, time: context.clock, random: SystemRandom())
                 context.remark("there is no repository yet. A backup would make \(location)")
             }
@@ -242,7 +242,7 @@ struct RepositoryAccess {
         isReadOnly: Bool = false
     ) throws(UsageError) -> any LocalCache {
         guard let folder = context.environment.cacheFolder else {
-            guard !isEncrypted, let folder = location.folder else { return ForgetfulCache() }
+            guard !isEncrypted, let folder = location.folder else { return NullCache() }
             return FolderCache(path: folder + "/cache", isReadOnly: isReadOnly)
         }
         let base = String(decoding: folder, as: UTF8.self)

@@ -78,7 +78,7 @@ extension Commands {
         let source = try BackupSource(invocation, context)
         let exclusions = try exclusions(invocation, source, context)
         let access = try RepositoryAccess.open(
-            invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .imagine : .create)
+            invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .useNullStore : .create)
         warnOfPlace(access, source, context)
         // Most backups know their paths without a list of the snapshots.
         let known =
@@ -97,8 +97,8 @@ extension Commands {
             onEntry: invocation.verbosity >= 1 ? output.noteEntry : nil, stop: context.stop)
         let totals = source.countTotals(
             exclusions, reporter, context, note: output.totals.count, finish: output.totals.finish)
-        let board = ProgressCounters()
-        let ticker = Ticker(reporter) { output.show(board.current) }
+        let counters = ProgressCounters()
+        let ticker = Ticker(reporter) { output.show(counters.current) }
         defer {
             ticker.stop()
             reporter.finish()
@@ -106,10 +106,10 @@ extension Commands {
         }
         let report: BackupReport
         do {
-            report = try backup.run(request, progress: board)
+            report = try backup.run(request, progress: counters)
         } catch let error as StoreError where error.kind == .full {
             throw FullDisk(error).inBackup(
-                access.location.place, unread: output.unreadBytes(board.current),
+                access.location.place, unread: output.unreadBytes(counters.current),
                 checkpoint: output.lastCheckpointName,
                 snapshots: try? access.repository.store.list(ObjectNames.snapshots).count)
         }
@@ -119,7 +119,7 @@ extension Commands {
         }
         ticker.stop()
         // The user has been warned about patterns that can match nothing.
-        let useless = report.unmatchedPatterns.filter { $0.doubt(beneath: source.roots) == nil }
+        let useless = report.unmatchedPatterns.filter { $0.objection(beneath: source.roots) == nil }
         try output.summarize(report, uselessPatterns: useless)
         if !isEndTold { noteOtherArchive(request, report, context) }
         if report.wasInterrupted { return .interrupted }

@@ -102,8 +102,8 @@ extension Commands {
         options.compression = invocation[.compression] ?? options.compression
         // Only lists of files go into packs here.
         options.packBytes = 1 << 20
-        let imagined = try Repository.imagined(
+        let measured = try Repository.onNullStore(
             options, location: .folder("nowhere"), time: context.clock, random: SystemRandom())
-        return (imagined, baseline)
+        return (measured, baseline)
     }
 }

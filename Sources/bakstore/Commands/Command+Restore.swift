@@ -96,19 +96,19 @@ extension Commands {
         let restore = Restore(
             repository, index: index, to: target, filter: filter, onEvent: output.note,
             stop: context.stop)
-        let board = RestoreCounters()
-        let ticker = Ticker(reporter) { output.show(board.report) }
+        let counters = RestoreCounters()
+        let ticker = Ticker(reporter) { output.show(counters.report) }
         defer {
             ticker.stop()
             reporter.finish()
         }
         let report: RestoreReport
         do {
-            report = try restore.run(request, progress: board)
+            report = try restore.run(request, progress: counters)
         } catch let error as TargetError where error.isFatal {
             ticker.stop()
             output.tellRest()
-            throw CommandFailure(code: .failed, message: ended(error, board.report))
+            throw CommandFailure(code: .failed, message: ended(error, counters.report))
         }
         ticker.stop()
         try output.summarize(report)

@@ -24,12 +24,12 @@ struct PatternReader {
     func read(_ text: [UInt8], origin: String, ignoringCase: Bool = false) throws(PatternError) -> PathPattern
     {
         let pattern = try PathPattern(expanded(text), origin: origin, ignoringCase: ignoringCase)
-        guard let doubt = pattern.doubt(beneath: roots) else { return pattern }
+        guard let objection = pattern.objection(beneath: roots) else { return pattern }
         if let real = realized(pattern.text) {
             let other = try PathPattern(real, origin: origin, ignoringCase: ignoringCase)
-            if other.doubt(beneath: roots) == nil { return other }
+            if other.objection(beneath: roots) == nil { return other }
         }
-        remark("\(origin) \(pattern.quoted) \(doubt)")
+        remark("\(origin) \(pattern.quoted) \(objection)")
         return pattern
     }
 

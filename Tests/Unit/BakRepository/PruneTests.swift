@@ -404,16 +404,16 @@ private let plain = [UInt8](repeating: 7, count: 50_000)
         var cold: [Int] = []
         for isCold in [true, false, false, true] {
             if isCold { fixture.cache[ReferenceCache.name] = nil }
-            let survey = try Survey.take(try fixture.open(), workerCount: 2) { _, _ in }
+            let mark = try Mark.take(try fixture.open(), workerCount: 2) { _, _ in }
             var marked: [Int] = []
-            try survey.sorted.forEachBlob { position, _ in
-                if survey.live.contains(position) { marked.append(position) }
+            try mark.sorted.forEachBlob { position, _ in
+                if mark.live.contains(position) { marked.append(position) }
             }
-            #expect(marked.count == survey.live.count)
+            #expect(marked.count == mark.live.count)
             if cold.isEmpty { cold = marked } else { #expect(marked == cold) }
             // Nothing was forgotten, so all that there is is referred to.
             var blobs = 0
-            try survey.sorted.forEachBlob { _, _ in blobs += 1 }
+            try mark.sorted.forEachBlob { _, _ in blobs += 1 }
             #expect(marked.count == blobs)
         }
     }

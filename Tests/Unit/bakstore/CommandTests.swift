@@ -133,7 +133,7 @@ import Testing
         #expect(home.run("init", "-r", "~/repo").code == .done)
         #expect(home.run("init", "-r", "~/repo").error.contains("already"))
         #expect(home.run("init", "-r", "~/photos").error.contains("is not empty"))
-        #expect(home.run("init", "-r", "~/photos/a.jpg").error.contains("is no folder"))
+        #expect(home.run("init", "-r", "~/photos/a.jpg").error.contains("is not a folder"))
         for place in ["~/none", "~/photos", "~/photos/a.jpg"] {
             let run = home.run("snapshots", "-r", place)
             #expect(run.code == .noRepository && run.error.contains("bakstore init"), "\(place)")

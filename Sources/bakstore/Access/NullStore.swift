@@ -1,5 +1,5 @@
-// ImaginedRepository: an empty repository that forgets everything stored in it. A dry run uses it while there is no
-// real repository, and so does the measuring of a library: it shows what the first backup would store.
+// NullStore: a store that keeps nothing, and a repository on it. A dry run uses such a repository while there is no
+// real one. So does the benchmark of a library, because it shows what a first backup would store.
 
 import BakCore
 import BakEngine
@@ -7,24 +7,24 @@ import BakRepository
 import BakStorage
 
 extension Repository {
-    /// Makes an empty repository that forgets.
-    static func imagined(
+    /// Makes an empty repository that keeps nothing.
+    static func onNullStore(
         _ options: Options, location: StoreLocation, time: any TimeSource, random: some RandomSource
     ) throws -> Repository {
         try create(
-            in: ForgetfulStore(location: location), options: options, cache: ForgetfulCache(), time: time,
+            in: NullStore(location: location), options: options, cache: NullCache(), time: time,
             random: random)
     }
 }
 
-/// A store that forgets every object.
-final class ForgetfulStore: ObjectStore {
+/// A store that drops every object.
+final class NullStore: ObjectStore {
     let location: StoreLocation
 
     init(location: StoreLocation) { self.location = location }
 
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) -> PutOutcome { .created }
-    func makeBatch(of session: ID128?) -> any StagedBatch { ForgetfulBatch() }
+    func makeBatch(of session: ID128?) -> any StagedBatch { NullBatch() }
     func size(of key: ObjectKey) throws(StoreError) -> Int { throw absent(key) }
     func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
@@ -39,7 +39,7 @@ final class ForgetfulStore: ObjectStore {
 }
 
 /// A batch that forgets every object.
-private final class ForgetfulBatch: StagedBatch {
+private final class NullBatch: StagedBatch {
     func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) {}
     func publish() {}
     func abandon() {}

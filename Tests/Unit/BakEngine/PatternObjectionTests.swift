@@ -5,9 +5,9 @@ import Testing
 
 @testable import BakEngine
 
-@Suite struct PatternDoubtTests {
+@Suite struct PatternObjectionTests {
     private func doubt(_ pattern: String, _ roots: [String] = ["home/me/Pictures", "srv"]) throws -> String? {
-        try PathPattern(bytes(pattern), origin: "test").doubt(beneath: roots.map(bytes))
+        try PathPattern(bytes(pattern), origin: "test").objection(beneath: roots.map(bytes))
     }
 
     @Test(arguments: [
@@ -36,7 +36,9 @@ import Testing
     @Test func everythingCanBeMatchedBeneathTheRootOfEverything() throws {
         #expect(try doubt("/etc/x", [""]) == nil)
         #expect(
-            try PathPattern(bytes("/HOME/x"), origin: "", ignoringCase: true).doubt(beneath: [bytes("home")])
+            try PathPattern(bytes("/HOME/x"), origin: "", ignoringCase: true).objection(beneath: [
+                bytes("home")
+            ])
                 == nil)
     }
 

@@ -1,4 +1,4 @@
-// PackWitness: checks that the packs which a backup relies on without writing them are in the store. The index says
+// PackPresence: checks that the packs which a backup relies on without writing them are in the store. The index says
 // what was stored once. Without this check, only a restore would find that a pack has been lost since.
 
 import BakCore
@@ -6,7 +6,7 @@ import BakFormat
 import BakStorage
 
 /// Checks each noted pack once. May be used from any thread.
-final class PackWitness: @unchecked Sendable {
+final class PackPresence: @unchecked Sendable {
     private let repository: Repository
     private let monitor = Monitor()
     private var last = ID128.zero

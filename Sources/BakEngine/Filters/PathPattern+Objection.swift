@@ -1,4 +1,4 @@
-// PathPattern+Doubt: finds patterns that cannot match anything, or probably match something else than was meant.
+// PathPattern+Objection: finds patterns that cannot match anything, or probably match something else than was meant.
 // Without a warning, a pattern that matches nothing would go unnoticed.
 
 import BakCore
@@ -14,7 +14,7 @@ extension PathPattern {
 
     /// Why the pattern matches nothing, or probably not what was meant, wherever it is used; nil if there is no
     /// objection. The text ends a message: `'../x' matches nothing, because ...`.
-    public var doubt: String? {
+    public var objection: String? {
         let body = isNegated ? text.dropFirst() : text[...]
         let components = body.split(separator: UInt8(ascii: "/"))
         guard let first = components.first else { return nil }
@@ -52,8 +52,8 @@ extension PathPattern {
 
     /// Returns why the pattern can match nothing at or beneath `roots`, which are absolute paths without the leading
     /// slash.
-    public func doubt(beneath roots: [[UInt8]]) -> String? {
-        if let doubt { return doubt }
+    public func objection(beneath roots: [[UInt8]]) -> String? {
+        if let objection { return objection }
         let canMatch = roots.contains { root in
             let folded = ignoresCase ? CaseFolding.fold(root) : root
             let components = folded.split(separator: UInt8(ascii: "/"))

@@ -1,7 +1,7 @@
-// ForgetfulCache: a cache that keeps nothing, for repositories of which this machine may keep no files.
+// NullCache: a cache that keeps nothing, for repositories of which this machine may keep no files.
 
 /// A cache without files.
-public final class ForgetfulCache: LocalCache {
+public final class NullCache: LocalCache {
     /// Makes an empty cache.
     public init() {}
 

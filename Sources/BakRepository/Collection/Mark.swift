@@ -1,12 +1,12 @@
-// Survey: the trusted index at one moment, and the blobs in it to which the snapshots refer. It is all or nothing: if a
-// commit record, an index segment or a manifest cannot be read, it is unknown what is needed, and the survey fails.
+// Mark: the trusted index at one moment, and the blobs in it to which the snapshots refer. It is all or nothing: if a
+// commit record, an index segment or a manifest cannot be read, it is unknown what is needed, and the mark fails.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 /// The blobs that a repository holds and needs.
-struct Survey {
+struct Mark {
     /// The trusted index.
     let index: BlobIndex
     /// Its entries, sorted.
@@ -21,20 +21,20 @@ struct Survey {
     let live: LiveBlobs
     private let forgotten: Set<ID128>
 
-    /// Takes a survey, and repeats it while other programs interfere. Another collection may have removed objects, and
+    /// Takes a mark, and repeats it while other programs interfere. Another collection may have removed objects, and
     /// a listing in several calls may show a snapshot but not an earlier one that it relies on. Throws the error if
     /// nothing has changed since the last attempt. `ignoring` are snapshots that count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,
         onProgress: (_ done: Int, _ total: Int) throws -> Void
-    ) throws -> Survey {
+    ) throws -> Mark {
         var before: Listed?
         while true {
             let milestones = milestones.inside([before?.knowledge ?? "no trouble"])
-            milestones.reached("survey")
+            milestones.reached("mark")
             do {
-                return try Survey(
+                return try Mark(
                     repository, ignoring: ignoring, workerCount: workerCount, milestones,
                     overlooksMissing: overlooksMissing, onProgress: onProgress)
             } catch let error as PruneStopped {
@@ -71,7 +71,7 @@ struct Survey {
         self.live = live
     }
 
-    /// True if a new survey would have the same result.
+    /// True if a new mark would have the same result.
     func isCurrent(_ repository: Repository) throws -> Bool {
         try Listed(repository)
             == Listed(
@@ -79,7 +79,7 @@ struct Survey {
                 damaged: trusted.listed.damaged, forgotten: forgotten)
     }
 
-    /// All of the survey in words, for `Milestones`.
+    /// All of the mark in words, for `Milestones`.
     var knowledge: String {
         var living: [Int] = []
         try? sorted.forEachBlob { position, _ in if live.contains(position) { living.append(position) } }
@@ -135,7 +135,7 @@ struct Survey {
     }
 }
 
-/// The state that a survey depends on, as listings show it.
+/// The state that a mark depends on, as listings show it.
 private struct Listed: Equatable {
     var round: UInt64
     var committed: Set<ID128>
