@@ -159,7 +159,7 @@ class Soak:
                 code, output, errors = self.run('forget', 'forget', '--undo', chosen[0])
                 if code == 0:
                     self.counts['undo'] += 1
-                elif code != KILLED and 'a prune has deleted' not in errors and 'is there, as' not in errors \
+                elif code != KILLED and 'a prune has deleted' not in errors and 'it is there as' not in errors \
                         and 'no removed snapshot' not in errors:
                     self.fail(f'undo of {chosen[0]} ends with {code}: {errors}{output}')
 

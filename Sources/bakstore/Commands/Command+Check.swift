@@ -102,10 +102,10 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
         case .step(let step): tellStep("checking \(step)")
         case .progress(let done, let total): show(done, of: total)
         case .damage(let object, let reason): say(.damage, object, "", reason)
-        case .unreadable(let object, let reason): say(.unreadable, object, "cannot be read ", reason)
+        case .unreadable(let object, let reason): say(.unreadable, object, "cannot be read: ", reason)
         case .unsupported(let object, let reason):
             say(.unsupported, object, "it was made by a newer program: ", reason)
-        case .harmless(let object, let reason): say(.harmless, object, "harmless damage ", reason)
+        case .harmless(let object, let reason): say(.harmless, object, "harmless damage: ", reason)
         case .unused(let object, let reason):
             guard invocation.verbosity >= 1 || invocation.has(.json) else { return }
             say(.unused, object: object, "\(object) is not used: \(reason)", reason: reason)

@@ -291,7 +291,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
             let item = Formatting.name(rest.example)
             if rest.count == 1 { return "\(item): \(rest.reason)" }
             return
-                "\(Formatting.count(rest.count, "item", "items")) \(rest.reason), \(item) first (-v names each)"
+                "\(Formatting.count(rest.count, "item", "items")) \(rest.reason). The first is \(item) (-v names each)"
         }
     }
 
