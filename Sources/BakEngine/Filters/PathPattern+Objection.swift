@@ -38,7 +38,7 @@ extension PathPattern {
         default: break
         }
         if let quote = body.first, body.count > 2, quote == body.last, "'\"".utf8.contains(quote) {
-            return "is in quotes, which count as part of the name. Remove them"
+            return "begins and ends with a quote, which counts as part of the name. Remove the quotes"
         }
         if holdsBraces(body) {
             return "contains braces, which match only themselves. Write a pattern for each alternative"

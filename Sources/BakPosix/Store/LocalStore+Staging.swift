@@ -42,7 +42,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         do throws(StoreError) {
             let object = try store.writeTemporary(key, bytes, of: session)
             do throws(Errno) {
-                try store.writeBack(object.file!, linux_SYNC_FILE_RANGE_WRITE)
+                try object.file!.writeBack(linux_SYNC_FILE_RANGE_WRITE)
             } catch {
                 store.discard(object)
                 throw StoreError(error, "write", key.description, isWriting: true)
@@ -105,8 +105,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         for object in waiting {
             guard let file = object.file else { continue }
             do throws(Errno) {
-                try store.writeBack(
-                    file,
+                try file.writeBack(
                     linux_SYNC_FILE_RANGE_WAIT_BEFORE | linux_SYNC_FILE_RANGE_WRITE
                         | linux_SYNC_FILE_RANGE_WAIT_AFTER)
             } catch {
@@ -169,15 +168,6 @@ extension LocalStore {
         } catch {
             guard error.kind == .notFound else { throw error }
             return try store()
-        }
-    }
-
-    /// Starts or awaits the write-back of a file. Throws if data is lost, but not if the file system lacks the call.
-    fileprivate func writeBack(_ file: Descriptor, _ flags: Int) throws(Errno) {
-        do throws(Errno) {
-            try system { sync_file_range(file.number, 0, 0, UInt32(flags)) }
-        } catch {
-            if error.isFull || error.code == EIO { throw error }
         }
     }
 

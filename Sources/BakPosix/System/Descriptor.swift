@@ -49,6 +49,18 @@ final class Descriptor: @unchecked Sendable {
         }
     }
 
+    /// Starts or awaits the write-back of the file's content. Throws if data is lost, but not if the file system lacks
+    /// the call.
+    ///
+    /// - Parameter flags: `linux_SYNC_FILE_RANGE_...`.
+    func writeBack(_ flags: Int) throws(Errno) {
+        do throws(Errno) {
+            try system { sync_file_range(number, 0, 0, UInt32(flags)) }
+        } catch {
+            if error.isFull || error.code == EIO { throw error }
+        }
+    }
+
     /// True if a sync failed because the file system lacks the call, not because data was lost.
     static func lacksSync(_ error: Errno) -> Bool { [EINVAL, ENOTSUP, ENOSYS].contains(error.code) }
 

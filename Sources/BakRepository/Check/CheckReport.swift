@@ -40,7 +40,7 @@ public enum PackSubset: Sendable, Equatable {
             else { return nil }
             self = .percent(percent)
         } else {
-            guard let bytes = ByteSize.parse(text), bytes > 0 else { return nil }
+            guard text.last?.isLetter == true, let bytes = ByteSize.parse(text), bytes > 0 else { return nil }
             self = .bytes(bytes)
         }
     }

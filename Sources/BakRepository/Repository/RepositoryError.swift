@@ -61,11 +61,12 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
                 + "To make a new one, run: bakstore init"
         case .notBakstore(let location):
             "\(location) is not a bakstore repository: the file config there belongs to another program. Is the path right?"
-        case .alreadyExists(let location): "there is a repository at \(location) already"
+        case .alreadyExists(let location):
+            "there is a repository at \(location) already. Use it, or name another folder"
         case .passwordNeeded(let location):
             "the repository at \(location) is encrypted, but no password is given. Give one with --password-file"
         case .wrongPassword(let location, let unreadable):
-            "wrong password for the repository at \(location)"
+            "wrong password for the repository at \(location). Try again, or give another password"
                 + (unreadable > 0 ? ". \(unreadable) of its key slots cannot be read" : "")
         case .tooManyKeySlots(let location):
             "the password opens none of the key slots of the repository at \(location) that were tried. There are too many "

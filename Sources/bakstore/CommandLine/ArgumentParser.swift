@@ -159,11 +159,12 @@ struct ArgumentParser {
             }
         }
         guard command.operandCount.contains(invocation.operands.count) else {
-            let operands = command.operands.isEmpty ? "" : " \(command.operands)"
-            let usage = "Usage: bakstore \(command.name.rawValue)\(operands)"
+            let operands = command.operands
+            let usage = "Usage: bakstore \(command.name.rawValue)" + (operands.isEmpty ? "" : " \(operands)")
+            // Several subcommands stand in the usage alone.
+            let missing = operands.contains("|") ? "" : ": " + operands.replacing("...", with: "")
             let surplus =
-                invocation.operands.isEmpty
-                ? "missing argument:\(operands)" : "too many or wrong arguments"
+                invocation.operands.isEmpty ? "missing argument\(missing)" : "too many or wrong arguments"
             throw error("\(surplus). \(usage)")
         }
         let choosing = Flags.choosing.first { invocation.has($0) }
@@ -175,6 +176,11 @@ struct ArgumentParser {
     }
 
     private func unknownFlag(_ spelling: String, name: String) -> UsageError {
+        if name == "password" {
+            return error(
+                "unknown flag --password: other users could see a password that is an argument. "
+                    + "Use --password-file FILE, --password-command COMMAND or BAKSTORE_PASSWORD")
+        }
         let names = flags.map(\.word)
         if let near = Suggestion.nearest(to: name, among: names) {
             return error("unknown flag \(quoted(Array(spelling.utf8)))" + hint("--" + near))

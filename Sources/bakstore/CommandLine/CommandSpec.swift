@@ -32,6 +32,15 @@ struct CommandSpec: Sendable {
     var exitCodes: [(code: ExitCode, meaning: String)] = []
     /// Text for the reader of its help, beyond the flags.
     var notes = ""
+    /// The notes, and how to name a snapshot if the command takes one.
+    var description: String {
+        let takesSnapshot = ([operand] + subcommands.map(\.operand)).contains {
+            $0?.usage.contains("SNAPSHOT") == true
+        }
+        let naming =
+            "SNAPSHOT is latest, latest~1 for the one before it, and so on, or the first characters of an id."
+        return [notes, takesSnapshot ? naming : ""].filter { !$0.isEmpty }.joined(separator: "\n")
+    }
     /// Command lines to copy, each with its meaning; at least one.
     var examples: [(line: String, meaning: String)]
     /// Says what is wrong with a command line as a whole; nil if nothing is.

@@ -39,7 +39,8 @@ extension AnyFlag {
         "password-file", .place("FILE"), help: "read the repository's password from a file")
     static let passwordCommand = Flag<String?>(
         "password-command", .command, help: "take the repository's password from a command's output")
-    static let verbose = Flag<Int>(counted: "verbose", "v", help: "print more; twice: name every file")
+    static let verbose = Flag<Int>(
+        counted: "verbose", "v", help: "name new, changed and left-out items; -vv names every file")
     static let quiet = Flag<Bool>("quiet", "q", help: "print only errors and the requested data")
     static let json = Flag<Bool>("json", help: "write JSON, one object per line")
     static let help = Flag<Bool>("help", "h", help: "explain the command and exit")
@@ -50,7 +51,8 @@ extension AnyFlag {
     static let dryRun = Flag<Bool>("dry-run", "n", help: "show what would be done, and change nothing")
     /// For every command that takes the name of a snapshot.
     static let skipDamaged = Flag<Bool>(
-        "skip-damaged", help: "latest means the newest readable snapshot, even if a newer one cannot be read")
+        "skip-damaged", help: "if the newest snapshot cannot be read, let latest mean the newest one that can"
+    )
     static let withoutGone = Flag<Bool>(
         "without-gone", help: "leave out the gone files of an archive")
     static let compression = Flag<CompressionMode?>(

@@ -34,7 +34,7 @@ struct HelpText {
         }
         if !command.flags.isEmpty { sections.append("flags:\n" + flags(command.flags)) }
         sections.append(paragraph("flags of every command:") + "\n" + flags(Flags.global))
-        if !command.notes.isEmpty { sections.append(paragraph(command.notes)) }
+        if !command.description.isEmpty { sections.append(paragraph(command.description)) }
         sections.append(
             "example:\n" + paragraph(command.example.line, start: "  ", indent: 6) + "\n"
                 + paragraph(command.example.meaning, start: "      ", indent: 6))

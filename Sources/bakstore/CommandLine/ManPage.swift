@@ -55,7 +55,7 @@ enum ManPage {
         if !command.aliases.isEmpty {
             sections.append(("ALIASES", lines(command.aliases.joined(separator: ", "))))
         }
-        if !command.notes.isEmpty { sections.append(("DESCRIPTION", lines(command.notes))) }
+        if !command.description.isEmpty { sections.append(("DESCRIPTION", lines(command.description))) }
         if !command.subcommands.isEmpty {
             sections.append(
                 ("SUBCOMMANDS", items(command.subcommands.map { ("\\fB\(text($0.usage))\\fR", $0.summary) })))

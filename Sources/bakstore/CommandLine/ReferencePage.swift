@@ -37,7 +37,7 @@ enum ReferencePage {
             "## \(name)", sentence(command.summary) + aliases(command),
             "    " + usage.joined(separator: " "),
         ]
-        if !command.notes.isEmpty { parts.append(escaped(command.notes)) }
+        if !command.description.isEmpty { parts.append(escaped(command.description)) }
         if !command.subcommands.isEmpty {
             parts.append(
                 table(

@@ -231,7 +231,8 @@ extension ValueKind where Value == PackSubset {
     /// A part of the repository's packs.
     static var subset: ValueKind {
         parsed(
-            "n/t|x%|SIZE", expected: "must be a part such as 2/5, a share such as 10% or a size such as 20G",
+            "n/t|x%|SIZE",
+            expected: "must be a part such as 2/5, a share such as 10% or a size with its unit such as 20G",
             { PackSubset($0) })
     }
 }

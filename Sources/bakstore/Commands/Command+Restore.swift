@@ -24,7 +24,12 @@ extension CommandSpec {
             ),
             (.damage, "some items are damaged in the repository"),
         ],
-        notes: "With --dry-run, restore lists the files that it would restore or keep, and writes nothing.",
+        notes: """
+            The files keep their whole path beneath the target: --target T makes T/home/me/Pictures/... With
+            SNAPSHOT:PATH, the content of the folder PATH, or the file PATH, comes directly into T. Restore replaces files
+            that are already in the target, unless --overwrite says otherwise. With --dry-run, it lists the files that it
+            would restore and the files that it would keep, and writes nothing.
+            """,
         examples: [
             (
                 "bakstore restore latest --target ~/restored --include '*.jpg' -n",

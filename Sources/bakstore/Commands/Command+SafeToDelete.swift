@@ -186,12 +186,12 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
     private func until(_ staying: Staying) -> String {
         switch staying {
         case .forGood: "kept"
-        case .ruledOut: "no snapshot that has it stays, so the next prune by the rules removes it"
-        case .until(_, 0?): "kept until the next backup, then the rules remove it"
+        case .ruledOut: "the rules remove all snapshots that have it at the next prune"
+        case .until(_, 0?): "a snapshot has it, but after the next backup the rules remove that snapshot"
         case .until(let time, let backups?):
-            "kept for \(Formatting.count(UInt64(backups), "further backup", "further backups")), "
-                + "about until \(date(time)), then the rules remove it"
-        case .until(let time, nil): "kept until \(date(time)), then the rules remove it"
+            "a snapshot has it, but after \(Formatting.count(UInt64(backups), "further backup", "further backups")), "
+                + "about \(date(time)), the rules remove that snapshot"
+        case .until(let time, nil): "a snapshot has it, but on \(date(time)) the rules remove that snapshot"
         }
     }
 

@@ -16,8 +16,8 @@ extension CommandSpec {
             (.damage, "records of snapshots are damaged"),
         ],
         notes: """
-            Without a SNAPSHOT, tag changes the snapshots that the other flags choose. A changed snapshot gets a new id: tag
-            stores it as a new snapshot and removes the old one.
+            Without a SNAPSHOT, tag changes the snapshots that the other flags choose; without such a flag, all of them. A
+            changed snapshot gets a new id: tag stores it as a new snapshot and removes the old one.
             """,
         examples: [("bakstore tag latest --add keep", "adds a tag that --keep-tag keep keeps")],
         complaint: { invocation in

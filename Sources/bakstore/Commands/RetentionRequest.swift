@@ -220,6 +220,10 @@ extension Invocation {
             let extra = ([.keepID, .groupBy] + choosing).filter { has($0) && !profileFlags.contains($0) }
             return extra.first.map { "\($0.spelling) needs a rule, such as --keep-daily 7" }
         }
+        if Flags.rules.contains(where: has) {
+            return
+                "a rule that keeps 0 snapshots is no rule. Give a rule such as --keep-daily 7, or name snapshots"
+        }
         return "without a rule nothing is removed. Name snapshots, or give rules such as --keep-daily 7"
     }
 }

@@ -36,7 +36,7 @@ struct FullDisk {
             checkpoint.map {
                 "The files stored until checkpoint \($0) stay, and the next backup continues from there"
             }
-                ?? "The data stored before stays usable, and the next prune frees what this run stored")
+                ?? "Earlier snapshots are not affected. If the run left data behind, the next prune frees it")
         return CommandFailure(code: .failed, message: parts.joined(separator: ". "))
     }
 
