@@ -167,8 +167,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// The length from which a file's write-back starts as soon as it is whole. The disk then works while other files are
-    /// restored. The kernel collects smaller files itself, and a call for each would cost more than it gains.
+    /// The length from which a file's write-back starts as soon as it is whole. The disk then works while other files
+    /// are restored. The kernel collects smaller files itself, and a call for each would cost more than it gains.
     private static let writeBackBytes: off_t = 256 << 10
 
     /// Gives an unnamed file its name. The medium may refuse a link with that name but allow a rename to it, for
