@@ -15,6 +15,9 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// True if this user lacks the permission to read the bytes; other users may have it.
     public private(set) var isRefused = false
 
+    /// True if there is no such object any more. This counts as damage.
+    public private(set) var isAbsent = false
+
     /// The cause for which stored bytes cannot be used.
     public enum Cause: Sendable {
         /// The bytes differ from those that were stored.
@@ -55,10 +58,17 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
         return error
     }
 
+    /// Makes an error for an object that should be in the store and is not.
+    public static func missing(object: String, _ reason: String) -> CorruptionError {
+        var error = CorruptionError(object: object, offset: 0, reason: reason)
+        error.isAbsent = true
+        return error
+    }
+
     /// The error as one line for the user.
     public var description: String {
         switch cause {
-        case .damage: "\(object) is damaged at byte \(offset): \(reason)"
+        case .damage: isAbsent ? "\(object): \(reason)" : "\(object) is damaged at byte \(offset): \(reason)"
         case .newerProgram: "\(object) cannot be read by this program: \(reason). Use a newer bakstore"
         case .medium:
             isRefused

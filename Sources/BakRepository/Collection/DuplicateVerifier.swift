@@ -90,8 +90,7 @@ final class DuplicateVerifier {
         do {
             _ = try repository.store.size(of: key)
         } catch  where error.kind == .notFound {
-            faults[place] = CorruptionError(
-                object: key.description, offset: 0, reason: "the pack is missing")
+            faults[place] = .missing(object: key.description, "the pack is missing")
         }
     }
 }

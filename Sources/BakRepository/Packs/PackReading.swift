@@ -27,7 +27,7 @@ extension Repository {
             try store.read(key, at: range.lowerBound, into: buffer)
         } catch {
             switch error.kind {
-            case .notFound: throw damage(0, "the pack is missing")
+            case .notFound: throw CorruptionError.missing(object: key.description, "the pack is missing")
             case .shortRead(let size):
                 throw damage(size, "the pack ends here, before byte \(range.upperBound)")
             default:
