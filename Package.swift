@@ -110,6 +110,13 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["SeededNumbers", "BakStorage", "BakFormat", "BakCodec", "BakCore"],
             path: "Tests/Support", swiftSettings: settings),
+        // A repository in memory to back up to, to restore from and to check.
+        .target(
+            name: "TestBench",
+            dependencies: [
+                "TestSupport", "BakEngine", "BakRepository", "BakFormat", "BakStorage", "BakCore",
+            ],
+            path: "Tests/Bench", swiftSettings: settings),
         // Repositories whose checksums are right and nothing else need be, for a test and for a fuzzer.
         .target(
             name: "HostileRepositories",
@@ -139,11 +146,14 @@ let package = Package(
         tests(
             "BakEngine",
             of: [
-                "TestSupport", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakPosix",
-                "BakCodec",
-                "BakChunking",
-                "BakStorage",
-                "BakCore",
+                "TestBench", "TestSupport", "BakEngine", "BakRepository", "BakFormat", "BakPosix",
+                "BakCodec", "BakStorage", "BakCore",
+            ]),
+        tests(
+            "BakAnalysis",
+            of: [
+                "TestBench", "TestSupport", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat",
+                "BakChunking", "BakCodec", "BakStorage", "BakCore",
             ]),
         tests("BakstoreKit", of: ["BakstoreKit"]),
         tests(
@@ -156,10 +166,8 @@ let package = Package(
         tests(
             "bakstore",
             of: [
-                "bakstore", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat", "BakChunking",
-                "BakCodec",
-                "BakStorage",
-                "BakPosix", "BakCore",
+                "TestSupport", "bakstore", "BakAnalysis", "BakEngine", "BakRepository", "BakFormat",
+                "BakChunking", "BakCodec", "BakStorage", "BakPosix", "BakCore",
             ]),
     ]
 )

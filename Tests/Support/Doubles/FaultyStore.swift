@@ -12,6 +12,8 @@ public final class FaultyStore: ObjectStore {
         public var operation: String
         /// The key or folder; empty for publishing.
         public var object: String
+        /// The part of the object that a read asks for; nil for any other call.
+        public var range: Range<Int>?
         /// True if the call may change the store.
         public var isMutating: Bool { ["put", "stage", "publish", "delete"].contains(operation) }
     }
@@ -35,8 +37,10 @@ public final class FaultyStore: ObjectStore {
     /// The calls so far.
     public var calls: [Call] { recorded.withLock { $0.calls } }
 
-    private func note(_ operation: String, _ object: String) throws(StoreError) {
-        let call = Call(operation: operation, object: object)
+    private func note(
+        _ operation: String, _ object: String, range: Range<Int>? = nil
+    ) throws(StoreError) {
+        let call = Call(operation: operation, object: object, range: range)
         let (number, mutating) = recorded.withLock { recorded in
             recorded.calls.append(call)
             if call.isMutating { recorded.mutating += 1 }
@@ -84,7 +88,7 @@ public final class FaultyStore: ObjectStore {
     public func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer)
         throws(StoreError)
     {
-        try note("read", key.description)
+        try note("read", key.description, range: offset..<offset + buffer.count)
         try base.read(key, at: offset, into: buffer)
     }
 

@@ -6,11 +6,13 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct ArchiveBesideTests {
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(UInt64(generation + 1))
+        let random = SeededRandom(seed: UInt64(generation + 1))
         return FakeTree([
             .other("s", .directory), .file("s/g\(generation)", random.bytes(3000)),
         ])

@@ -7,6 +7,8 @@ import BakEngine
 import BakFormat
 import BakStorage
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakRepository
@@ -303,7 +305,7 @@ import Testing
     @Test func noHistoryOfTwoDisksLosesAFile() throws {
         var joined = 0
         for seed in Self.seeds {
-            var random = SeededRandom(seed)
+            var random = SeededRandom(seed: seed)
             let a = try MemoryBench()
             let disks = [a, try Self.second(a)]
             var source = Set("abcdef")

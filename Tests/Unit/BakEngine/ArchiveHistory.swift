@@ -7,6 +7,8 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 /// What an archive has of a path.
@@ -27,7 +29,7 @@ struct ArchiveHistory {
     private var clock: Int64 = 1000
 
     init(_ seed: UInt64) {
-        random = SeededRandom(seed)
+        random = SeededRandom(seed: seed)
         add(.other("s", .directory))
         for _ in 0..<60 { grow() }
     }

@@ -4,6 +4,8 @@ import BakCore
 import BakEngine
 import BakFormat
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakRepository
@@ -21,7 +23,7 @@ import Testing
             for round in 0..<8 {
                 let comment: Comment = "seed \(seed) round \(round)"
                 if round > 0 { history.change(displacing: false) }
-                var choice = SeededRandom(seed &* 100 &+ UInt64(round))
+                var choice = SeededRandom(seed: seed &* 100 &+ UInt64(round))
                 /// Now and then a folder, if it is there: what is not there is gone, whatever a rule says.
                 func folder(_ path: String) -> String? {
                     let isThere = history.entries[Array(path.utf8)] != nil

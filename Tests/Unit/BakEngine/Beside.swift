@@ -5,6 +5,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -12,9 +13,9 @@ import Testing
 enum Beside {
     /// A tree of which every generation has a file of its own, a file in common, and one it shares with others.
     static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(7)
-        var own = SeededRandom(UInt64(generation))
-        var some = SeededRandom(UInt64(1000 + generation / 2))
+        let random = SeededRandom(seed: 7)
+        let own = SeededRandom(seed: UInt64(generation))
+        let some = SeededRandom(seed: UInt64(1000 + generation / 2))
         return FakeTree([
             .other("s", .directory), .file("s/all", random.bytes(4000)),
             .file("s/own", own.bytes(3000)) { $0.stat.mtime.seconds += Int64(generation) },

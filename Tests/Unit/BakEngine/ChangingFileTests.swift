@@ -6,50 +6,9 @@ import BakRepository
 import BakStorage
 import Glibc
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
-
-/// A source that something happens to while it is read: `onRead` runs before each read.
-final class MeddledTree: SourceTree {
-    private let tree: FileTree
-    private let onRead: @Sendable ([UInt8], UInt64) -> Void
-    let topDevice: UInt64? = nil
-
-    init(_ tree: FileTree, onRead: @escaping @Sendable ([UInt8], UInt64) -> Void) {
-        self.tree = tree
-        self.onRead = onRead
-    }
-
-    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
-    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
-    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
-        File(try tree.open(path)) { [onRead] in onRead(path, $0) }
-    }
-    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
-        try tree.attributes(path, stat)
-    }
-    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { tree.names(uid: uid, gid: gid) }
-
-    private final class File: SourceFile {
-        private let file: any SourceFile
-        private let onRead: (UInt64) -> Void
-        init(_ file: any SourceFile, onRead: @escaping (UInt64) -> Void) {
-            self.file = file
-            self.onRead = onRead
-        }
-        func stat() throws(SourceError) -> FileStat { try file.stat() }
-        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
-            try file.attributes(stat)
-        }
-        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
-            onRead(offset)
-            return try file.read(into: buffer, at: offset)
-        }
-        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
-            try file.nextData(from: offset, size: size)
-        }
-        func close() { file.close() }
-    }
-}
 
 @Suite struct ChangingFileTests {
     @Test(arguments: [
@@ -172,7 +131,7 @@ final class MeddledTree: SourceTree {
             // Not whole seconds: those would be taken for FAT's.
             return Timestamp(seconds: Int64(ms / 1000), nanoseconds: UInt32(ms % 1000) * 1_000_000 + 1)
         }
-        let bench = try MemoryBench(time: FixedTime(seconds: now.seconds))
+        let bench = try MemoryBench(time: SimulatedTime(now))
         let tree = FakeTree(
             [
                 .other("s", .directory),
@@ -195,7 +154,7 @@ final class MeddledTree: SourceTree {
 
     @Test func coarseTimestampsOfAFolderAreTrustedAfterTwoSeconds() throws {
         let now = Timestamp(seconds: 1_000_000)
-        let bench = try MemoryBench(time: FixedTime(seconds: now.seconds))
+        let bench = try MemoryBench(time: SimulatedTime(now))
         for (ago, nanoseconds, unsettled) in [(1, 0, true), (3, 0, false), (1, 1, false), (-5, 1, true)] {
             let time = Timestamp(seconds: now.seconds - Int64(ago), nanoseconds: UInt32(nanoseconds))
             let tree = FakeTree([.other("s", .directory) { ($0.stat.mtime, $0.stat.ctime) = (time, time) }])
@@ -213,7 +172,7 @@ final class MeddledTree: SourceTree {
             (180, 0, true, true), (86_000, 0, true, true), (87_000, 0, true, false), (180, 1, true, false),
             (180, 0, false, false), (59, 0, false, true), (-180, 0, true, true), (-180, 0, false, false),
         ]
-        let bench = try MemoryBench(time: FixedTime(seconds: now.seconds))
+        let bench = try MemoryBench(time: SimulatedTime(now))
         for row in rows {
             let time = Timestamp(seconds: now.seconds - row.ago, nanoseconds: row.nanoseconds)
             let tree = FakeTree(

@@ -3,32 +3,18 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
-import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
 /// What a check reads of the packs, in which order, and how it goes on another time.
 @Suite struct CheckReadingTests {
-    /// A clock that a test moves.
-    private final class HandClock: TimeSource {
-        let seconds = Mutex<Int64>(1000)
-        /// How much later each look at it is.
-        let stepSeconds = Mutex<Int64>(0)
-
-        func now() -> Timestamp { Timestamp(seconds: seconds.withLock { $0 }) }
-        func monotonicNanoseconds() -> UInt64 {
-            let step = stepSeconds.withLock { $0 }
-            return seconds.withLock {
-                $0 += step
-                return UInt64($0) * 1_000_000_000
-            }
-        }
-    }
-
     /// A repository of a dozen packs.
-    private static func prepared(_ clock: HandClock) throws -> MemoryBench {
+    private static func prepared(
+        _ clock: SimulatedTime = SimulatedTime(Timestamp(seconds: 1000))
+    ) throws -> MemoryBench {
         let bench = try MemoryBench(time: clock)
-        var random = SeededRandom(7)
+        let random = SeededRandom(seed: 7)
         for number in 0..<6 {
             try bench.backup(
                 FakeTree([.other("s", .directory), .file("s/\(number)", random.bytes(3000 + 500 * number))]))
@@ -48,7 +34,7 @@ import Testing
     }
 
     @Test func partsTogetherReadEachPackOnce() throws {
-        let bench = try Self.prepared(HandClock())
+        let bench = try Self.prepared()
         for parts in 1...5 {
             var packs = 0
             var bytes: UInt64 = 0
@@ -63,11 +49,11 @@ import Testing
     }
 
     @Test func sharesGoRoundUntilAllHasBeenRead() throws {
-        let clock = HandClock()
+        let clock = SimulatedTime(Timestamp(seconds: 1000))
         let bench = try Self.prepared(clock)
         var read: [Int] = []
         for number in 0..<12 {
-            clock.seconds.withLock { $0 = Int64(5000 + number) }
+            clock.jump(to: Timestamp(seconds: Int64(5000 + number)))
             let report = try Self.check(bench, .percent(25))
             #expect(report.verifiedPacks >= 1 && report.verifiedBytes < report.packBytes)
             read.append(report.verifiedPacks)
@@ -82,12 +68,12 @@ import Testing
 
     /// What was read while the clock was years ahead does not wait until then to be read again.
     @Test func whatIsDatedInTheFutureIsReadFirst() throws {
-        let clock = HandClock()
+        let clock = SimulatedTime(Timestamp(seconds: 1000))
         let bench = try Self.prepared(clock)
-        clock.seconds.withLock { $0 = 1_000_000 }
+        clock.jump(to: Timestamp(seconds: 1_000_000))
         let first = try Self.check(bench, .bytes(1))
         #expect(first.verifiedPacks == 1 && first.everReadBytes > 0)
-        clock.seconds.withLock { $0 = 5000 }
+        clock.jump(to: Timestamp(seconds: 5000))
         var read = 0
         repeat {
             let report = try Self.check(bench, .bytes(1))
@@ -99,7 +85,7 @@ import Testing
     }
 
     @Test func aSizeReadsAboutSoMuch() throws {
-        let bench = try Self.prepared(HandClock())
+        let bench = try Self.prepared()
         #expect(try Self.check(bench, .bytes(1)).verifiedPacks == 1)
         let some = try Self.check(bench, .bytes(8000))
         #expect(some.verifiedBytes >= 8000 && some.verifiedBytes < 8000 + 8000)
@@ -108,14 +94,14 @@ import Testing
     }
 
     @Test func aTimeLimitEndsTheReadingAndTheNextCheckGoesOn() throws {
-        let clock = HandClock()
+        let clock = SimulatedTime(Timestamp(seconds: 1000))
         let bench = try Self.prepared(clock)
         var seen = 0
         var runs = 0
         while true {
-            clock.stepSeconds.withLock { $0 = 1 }
+            clock.stepSeconds = 1
             let report = try Self.check(bench, .all, maximumSeconds: 12)
-            clock.stepSeconds.withLock { $0 = 0 }
+            clock.stepSeconds = 0
             runs += 1
             seen += report.verifiedPacks
             #expect(report.verifiedPacks > 0)
@@ -128,7 +114,7 @@ import Testing
     }
 
     @Test func withoutTheCacheItBeginsAnew() throws {
-        let bench = try Self.prepared(HandClock())
+        let bench = try Self.prepared()
         #expect(try Self.check(bench, .part(1, of: 2)).everReadBytes > 0)
         let name = try #require(bench.cache.contents.keys.first { $0.hasPrefix("read-log-") })
         let log = try #require(bench.cache.contents[name])
@@ -145,7 +131,7 @@ import Testing
 
     /// A check that reads nothing else reads again what an earlier one found damaged, until it is whole.
     @Test func whatWasFoundDamagedIsReadAgainByEveryCheck() throws {
-        let bench = try Self.prepared(HandClock())
+        let bench = try Self.prepared()
         let whole = bench.store.contents
         func check(_ depth: CheckDepth, _ contents: [ObjectKey: [UInt8]]) throws -> CheckReport {
             try MemoryBench.check(
@@ -189,7 +175,7 @@ import Testing
 @Suite struct CheckWordingTests {
     private static func prepared() throws -> MemoryBench {
         let bench = try MemoryBench()
-        var random = SeededRandom(8)
+        let random = SeededRandom(seed: 8)
         try bench.backup(FakeTree([.other("s", .directory), .file("s/a", random.bytes(4000))]))
         return bench
     }
@@ -220,7 +206,10 @@ import Testing
             bench.store.contents.filter { $0.key.description.hasPrefix("packs/") }.max {
                 $0.value.count < $1.value.count
             }?.key)
-        let store = HalfReadStore(bench.store, key: key, badOffset: 1000)
+        // The medium has lost one byte.
+        let store = FaultyStore(bench.store) { _, _, call in
+            call.object == key.description && call.range?.contains(1000) == true ? .lostData : nil
+        }
         let (report, _) = try MemoryBench.check(try MemoryBench.open(store))
         #expect(report.unreadableObjects == 1 && report.damagedObjects == 0)
         #expect(report.affectedFiles == 1)
@@ -261,7 +250,7 @@ import Testing
         let faulty = FaultyStore(bench.store) { _, _, call in
             call.operation == "size" && call.object.hasPrefix("packs/") ? .denied : nil
         }
-        var random = SeededRandom(8)
+        let random = SeededRandom(seed: 8)
         let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(4000))])
         let report = try Backup(try MemoryBench.open(faulty), of: tree).run(MemoryBench.request())
         #expect(!report.damagedPacks.isEmpty)
@@ -269,35 +258,4 @@ import Testing
             #expect(fault.cause == .medium && fault.description.contains("cannot be read"))
         }
     }
-}
-
-/// A store whose medium has lost one byte of one object.
-private final class HalfReadStore: ObjectStore {
-    let location = StoreLocation.address(scheme: "test", rest: "half")
-    private let base: MemoryStore
-    private let key: ObjectKey
-    private let badOffset: Int
-
-    init(_ base: MemoryStore, key: ObjectKey, badOffset: Int) {
-        (self.base, self.key, self.badOffset) = (base, key, badOffset)
-    }
-
-    func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome {
-        try base.put(key, bytes)
-    }
-    func makeBatch(of session: ID128?) -> any StagedBatch { base.makeBatch(of: session) }
-    func size(of key: ObjectKey) throws(StoreError) -> Int { try base.size(of: key) }
-    func read(_ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
-    {
-        if key == self.key, (offset..<(offset + buffer.count)).contains(badOffset) {
-            throw StoreError(
-                kind: .lostData, operation: "read", object: key.description, message: "lost")
-        }
-        try base.read(key, at: offset, into: buffer)
-    }
-    func list(_ folder: String) throws(StoreError) -> [ObjectInfo] { try base.list(folder) }
-    func listAll(
-        beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
-    ) throws(StoreError) { try base.listAll(beneath: folder, page) }
-    func delete(_ key: ObjectKey) throws(StoreError) { try base.delete(key) }
 }

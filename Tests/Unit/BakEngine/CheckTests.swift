@@ -4,13 +4,14 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
 @Suite struct CheckTests {
     private static func prepared() throws -> MemoryBench {
         let bench = try MemoryBench()
-        var random = SeededRandom(5)
+        let random = SeededRandom(seed: 5)
         try bench.backup(
             FakeTree([
                 .other("s", .directory), .file("s/a", random.bytes(4000)), .file("s/b", random.bytes(500)),
@@ -30,7 +31,7 @@ import Testing
 
     @Test func whatAnInterruptedRunLeftIsCountedAndHarmless() throws {
         let bench = try Self.prepared()
-        var random = SeededRandom(6)
+        let random = SeededRandom(seed: 6)
         let tree = FakeTree([.other("s", .directory), .file("s/new", random.bytes(3000))])
         // Packs and index are stored, the commit record is not.
         let faulty = FaultyStore(bench.store) { _, _, call in

@@ -4,6 +4,7 @@ import BakFormat
 import BakPosix
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -22,8 +23,8 @@ import Testing
     ]
 
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(41)
-        var changed = SeededRandom(UInt64(70 + generation))
+        let random = SeededRandom(seed: 41)
+        let changed = SeededRandom(seed: UInt64(70 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(2000)),
             .file("s/b", changed.bytes(900)) { $0.stat.mtime.seconds += Int64(generation) },
@@ -32,7 +33,7 @@ import Testing
 
     private static func open(_ store: MemoryStore, at seconds: Int64) throws -> Repository {
         try Repository.open(
-            store, cache: MemoryCache(), time: FixedTime(seconds: seconds),
+            store, cache: MemoryCache(), time: SimulatedTime(Timestamp(seconds: seconds)),
             random: TestSeed.unique(#fileID, #line))
     }
 
@@ -86,7 +87,8 @@ import Testing
             let target = MemoryStore()
             let options = sameIDs ? Repository.Options(like: source.config) : MemoryBench.options
             _ = try Repository.create(
-                in: target, options: options, cache: MemoryCache(), time: FixedTime(seconds: now),
+                in: target, options: options, cache: MemoryCache(),
+                time: SimulatedTime(Timestamp(seconds: now)),
                 random: TestSeed.unique(#fileID, #line))
             let destination = try Self.open(target, at: now)
             let chosen = try source.snapshots().readable
@@ -100,7 +102,7 @@ import Testing
 
     /// Who names a date says where in the history the snapshot belongs.
     @Test func aDateThatIsGivenPutsTheSnapshotInItsPlace() throws {
-        let bench = try MemoryBench(time: FixedTime(seconds: Self.start))
+        let bench = try MemoryBench(time: SimulatedTime(Timestamp(seconds: Self.start)))
         var ids: [ID128] = []
         for (number, year) in [2020, 2015, 2017].enumerated() {
             let time = Timestamp(seconds: Int64(year - 1970) * 31_557_600)

@@ -4,14 +4,15 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
 /// Every orderly end of a run closes its sessions, so that no prune waits for one.
 @Suite struct ClosingTests {
     private static func tree(_ generation: Int = 0) -> FakeTree {
-        var random = SeededRandom(19)
-        var changed = SeededRandom(UInt64(100 + generation))
+        let random = SeededRandom(seed: 19)
+        let changed = SeededRandom(seed: UInt64(100 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(3000)),
             .file("s/b", changed.bytes(2000)) { $0.stat.mtime.seconds += Int64(generation) },

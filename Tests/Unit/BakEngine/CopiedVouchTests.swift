@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
 
     /// Of a snapshot with one file inline, one of many extents, and one of which the second snapshot changes the name.
     private static func tree(_ isLater: Bool = false) -> FakeTree {
-        var random = SeededRandom(3)
+        let random = SeededRandom(seed: 3)
         let (long, short) = (random.bytes(40_000), random.bytes(30))
         return FakeTree(
             [

@@ -2,6 +2,7 @@ import BakCore
 import BakFormat
 import BakPosix
 import BakRepository
+import TestBench
 import TestSupport
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
         for (number, time) in [1_700_000_000, 1_925_000_000, 86_400, 1_700_009_000, 315_532_800].enumerated()
         {
             let repository = try Repository.open(
-                bench.store, cache: MemoryCache(), time: FixedTime(seconds: Int64(time)),
+                bench.store, cache: MemoryCache(), time: SimulatedTime(Timestamp(seconds: Int64(time))),
                 random: TestSeed.unique(#fileID, #line)
             )
             let content = Array("content \(number)".utf8)

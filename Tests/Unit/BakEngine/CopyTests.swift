@@ -4,14 +4,15 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
 /// Copies of snapshots between repositories, with the same ids and with others.
 @Suite struct CopyTests {
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(11)
-        var changed = SeededRandom(UInt64(60 + generation))
+        let random = SeededRandom(seed: 11)
+        let changed = SeededRandom(seed: UInt64(60 + generation))
         return FakeTree([
             .other("s", .directory),
             .file("s/.bakignore", Array("*.skip\n".utf8)),
@@ -234,7 +235,7 @@ import Testing
         let source = try MemoryBench()
         var contents: [[UInt8]] = []
         for generation in 0..<2 {
-            var random = SeededRandom(UInt64(generation))
+            let random = SeededRandom(seed: UInt64(generation))
             contents.append(random.bytes(2000))
             try source.backup(FakeTree([.other("s", .directory), .file("s/a", contents[generation])])) {
                 $0.time = Timestamp(seconds: Int64(generation))

@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -10,8 +11,8 @@ import Testing
 /// harmless; and no restore ever gives a wrong byte.
 @Suite struct DamageTests {
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(3)
-        var changed = SeededRandom(UInt64(50 + generation))
+        let random = SeededRandom(seed: 3)
+        let changed = SeededRandom(seed: UInt64(50 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(1000)),
             .file("s/b", changed.bytes(900)) {
@@ -119,7 +120,7 @@ import Testing
     }
 
     @Test func everyFlippedBitIsFound() throws {
-        var random = SeededRandom(TestSeed.random("flipped bits").next())
+        var random = SeededRandom(seed: TestSeed.random("flipped bits").next())
         try eachDamage { objects, key in
             let bytes = objects[key]!
             var positions = Set(0..<bytes.count)
@@ -207,13 +208,13 @@ import Testing
 
     @Test func aDamagedLocalCacheNeverMatters() throws {
         let bench = try MemoryBench()
-        var random = SeededRandom(4)
+        var random = SeededRandom(seed: 4)
         // Over 4096 chunks, so that the table is written.
         let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(2_600_000))])
         let snapshot = try #require(try bench.backup(tree).snapshot)
         let table = try #require(bench.cache.contents["index"])
         #expect(table.count > 4096 * 30)
-        random = SeededRandom(TestSeed.random("damaged tables").next())
+        random = SeededRandom(seed: TestSeed.random("damaged tables").next())
         for attempt in 0..<(isLong ? 5000 : 12) {
             let position = Int.random(in: 0..<table.count, using: &random)
             var damaged = table

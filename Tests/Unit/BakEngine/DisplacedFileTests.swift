@@ -5,6 +5,8 @@ import BakCore
 import BakEngine
 import BakFormat
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakRepository

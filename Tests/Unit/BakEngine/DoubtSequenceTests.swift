@@ -5,6 +5,8 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct DoubtSequenceTests {
@@ -234,7 +236,7 @@ import Testing
                 }
                 func content(_ number: Int) -> [UInt8] {
                     if number > 0 || isReplaced || safe != 20 { return Array("content \(number)".utf8) }
-                    var random = SeededRandom(7)
+                    let random = SeededRandom(seed: 7)
                     return random.bytes(1 << 21)
                 }
                 let folder = FakeEntry.other("s", .directory)

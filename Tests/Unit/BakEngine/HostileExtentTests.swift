@@ -2,6 +2,8 @@ import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -74,7 +76,7 @@ import Testing
         _ = try hostile.commitLong([
             hostile.file("s/a", size: UInt64(size), [Extent](repeating: .hole(1), count: size))
         ])
-        var random = SeededRandom(1)
+        let random = SeededRandom(seed: 1)
         let tree = FakeTree([.other("s", .directory), .file("s/a", random.bytes(size))])
         func safeFiles() throws -> UInt64 {
             try DeletionCheck(hostile.bench.repository, of: tree, roots: [Array("s".utf8)]) { _ in }.run()

@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import Testing
 
 /// Manifests that are valid record by record and impossible as a whole: damage that is named, and the rest comes back.

@@ -5,6 +5,8 @@ import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -62,7 +64,7 @@ import Testing
     /// Nothing but the content differs, as on a server that shows two disks as one.
     @Test func filesThatOnlyTheirContentTellsApartComeBackApart() throws {
         for size in [4, 100, 5000] {
-            var random = SeededRandom(UInt64(size))
+            let random = SeededRandom(seed: UInt64(size))
             let contents = [random.bytes(size), random.bytes(size)]
             let tree = FakeTree(
                 [.other("s", .directory), Self.name("s/a", contents[0]), Self.name("s/b", contents[1])],
@@ -173,7 +175,7 @@ import Testing
     /// Content of every kind of length, shown as empty, too short or too long.
     @Test(arguments: [0, 1, 63, 64, 65, 5000, 300_000])
     func whatAReadGivesIsStored(count: Int) throws {
-        var random = SeededRandom(UInt64(count + 1))
+        let random = SeededRandom(seed: UInt64(count + 1))
         let content = random.bytes(count)
         for shown in Set([0, 1, 64, count / 2, max(0, count - 1)]) where shown <= count {
             let bench = try MemoryBench()
@@ -208,7 +210,7 @@ import Testing
     @Test(arguments: [(64, 65), (0, 5000), (4000, 5000), (299_999, 300_000)])
     func whatAFileDoesNotGiveIsTold(count: Int, shown: UInt64) throws {
         let bench = try MemoryBench()
-        var random = SeededRandom(UInt64(count + 1))
+        let random = SeededRandom(seed: UInt64(count + 1))
         let tree = FakeTree([
             .other("s", .directory), .file("s/f", random.bytes(count)) { $0.stat.size = shown },
         ])
@@ -300,35 +302,23 @@ extension MemoryBench {
 }
 
 /// A source whose files grow by a byte with every look at them.
-private final class GrowingTree: SourceTree {
-    let tree: FakeTree
-    init(_ tree: FakeTree) { self.tree = tree }
-    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
-    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try tree.open(path)) }
-    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
-        try tree.attributes(path, stat)
-    }
-    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { tree.names(uid: uid, gid: gid) }
-    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
+private final class GrowingTree: ForwardingTree, @unchecked Sendable {
+    override func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try super.open(path)) }
 
-    private final class File: SourceFile {
-        let file: any SourceFile
-        var growth: UInt64 = 0
-        init(_ file: any SourceFile) { self.file = file }
-        func stat() throws(SourceError) -> FileStat {
-            var stat = try file.stat()
+    private final class File: ForwardingFile {
+        private var growth: UInt64 = 0
+
+        override func stat() throws(SourceError) -> FileStat {
+            var stat = try super.stat()
             stat.size += growth
             growth += 1
             return stat
         }
-        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes { try file.attributes(stat) }
-        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+        override func read(
+            into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+        ) throws(SourceError) -> Int {
             for index in buffer.indices { buffer[index] = 7 }
             return buffer.count
         }
-        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
-            offset..<size
-        }
-        func close() { file.close() }
     }
 }

@@ -3,6 +3,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -10,8 +11,8 @@ import Testing
 /// could be restored is lost by a prune or a repair, and what a check says is what a restore gives.
 @Suite struct IndexViewTests {
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(31)
-        var changed = SeededRandom(UInt64(90 + generation))
+        let random = SeededRandom(seed: 31)
+        let changed = SeededRandom(seed: UInt64(90 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(3000)),
             .file("s/b", changed.bytes(900)) { $0.stat.mtime.seconds += Int64(generation) },

@@ -4,6 +4,7 @@ import BakFormat
 import BakPosix
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -19,7 +20,7 @@ import Testing
         let repository = try Repository.create(
             in: store, options: options, cache: MemoryCache(), time: TickingTime.shared,
             random: TestSeed.unique(#fileID, #line))
-        var random = SeededRandom(8)
+        let random = SeededRandom(seed: 8)
         let tree = FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(300)),
             .file("s/long", random.bytes(3_000_000)),
@@ -53,7 +54,7 @@ import Testing
 
     @Test func aCheckpointNeverHoldsAPartOfAFile() throws {
         let bench = try MemoryBench()
-        var random = SeededRandom(8)
+        let random = SeededRandom(seed: 8)
         // Over 2048 chunks, unchanged in the second run, while new files are stored beside it.
         let long = FakeEntry.file("s/b", random.bytes(1_500_000))
         try bench.backup(FakeTree([.other("s", .directory), long]))

@@ -5,6 +5,7 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
@@ -18,7 +19,7 @@ import Testing
 
     init() throws {
         source = try MemoryBench()
-        var random = SeededRandom(5)
+        let random = SeededRandom(seed: 5)
         let tree = FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(3000)), .file("s/b", random.bytes(3000)),
         ])

@@ -8,6 +8,7 @@ import BakPosix
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
@@ -116,7 +117,7 @@ import Testing
         }
         let cache = MemoryCache()
         let copies = try Repository.create(
-            in: MemoryStore(), options: options, cache: cache, time: FixedTime(seconds: 9),
+            in: MemoryStore(), options: options, cache: cache, time: SimulatedTime(Timestamp(seconds: 9)),
             random: bench.repository.random)
         let report = try SnapshotCopy(
             CopyRequest(host: "h", program: "p"), from: bench.repository, to: copies

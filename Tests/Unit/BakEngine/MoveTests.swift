@@ -1,5 +1,7 @@
 import BakEngine
+import BakPosix
 import Glibc
+import TestSupport
 import Testing
 
 /// What was moved is not read again, as long as nothing says that it may have changed.
@@ -88,7 +90,7 @@ import Testing
 
     /// Files whose ctime is their mtime, as programs leave them, in a folder whose own ctime the move has set.
     @Test func aMovedFolderOfFilesAsTheyWereWrittenIsNotRead() throws {
-        let bench = try Workbench(time: LaterTime())
+        let bench = try Workbench(time: LaterTime(than: SystemTime()))
         try bench.shell("mkdir -p a/b && for i in $(seq 20); do echo $i > a/$i; echo $i > a/b/$i; done")
         try bench.backup()
         try bench.shell("mv a moved && echo more > moved/b/more")

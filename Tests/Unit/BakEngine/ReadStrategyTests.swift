@@ -3,54 +3,43 @@
 import BakCore
 import BakEngine
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
-/// A source that counts who reads at the same time.
-private final class WatchedTree: SourceTree {
-    let tree: FakeTree
-    let medium: SourceMedium
+/// A source that counts the files that are read at the same time.
+private final class WatchedTree: ForwardingTree, @unchecked Sendable {
+    private let kind: SourceMedium
+    override var medium: SourceMedium { kind }
     private let monitor = Monitor()
-    private nonisolated(unsafe) var reading = 0
-    private nonisolated(unsafe) var mostReading = 0
-    /// How many readers are waited for; one that waited in vain lets nobody else wait.
-    private nonisolated(unsafe) var awaited: Int
+    private var reading = 0
+    private var mostReading = 0
+    /// The number of readers to wait for. After a reader has waited in vain, no other one waits.
+    private var awaited: Int
 
-    init(_ tree: FakeTree, on medium: SourceMedium, awaiting readers: Int = 0) {
-        self.tree = tree
-        self.medium = medium
-        awaited = readers
+    init(_ base: any SourceTree, on medium: SourceMedium, awaiting readers: Int = 0) {
+        (kind, awaited) = (medium, readers)
+        super.init(base)
     }
 
     /// The most files that were read at the same time.
     var most: Int { monitor.locked { mostReading } }
 
-    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { tree.evidence(path, stat) }
-    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws { try tree.walk(visit) }
-    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
-        try tree.attributes(path, stat)
+    override func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile {
+        File(try super.open(path), self)
     }
-    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) { tree.names(uid: uid, gid: gid) }
-    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { File(try tree.open(path), self) }
 
-    private final class File: SourceFile {
-        let file: any SourceFile
-        let tree: WatchedTree
+    private final class File: ForwardingFile {
+        private let tree: WatchedTree
 
-        init(_ file: any SourceFile, _ tree: WatchedTree) {
-            self.file = file
+        init(_ base: any SourceFile, _ tree: WatchedTree) {
             self.tree = tree
+            super.init(base)
         }
 
-        func stat() throws(SourceError) -> FileStat { try file.stat() }
-        func attributes(_ stat: FileStat) throws(SourceError) -> FileAttributes {
-            try file.attributes(stat)
-        }
-        func nextData(from offset: UInt64, size: UInt64) throws(SourceError) -> Range<UInt64>? {
-            try file.nextData(from: offset, size: size)
-        }
-        func close() { file.close() }
-
-        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SourceError) -> Int {
+        override func read(
+            into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+        ) throws(SourceError) -> Int {
             tree.monitor.locked {
                 tree.reading += 1
                 tree.mostReading = max(tree.mostReading, tree.reading)
@@ -63,7 +52,7 @@ private final class WatchedTree: SourceTree {
                 tree.monitor.wait(milliseconds: 2)
             }
             defer { tree.monitor.locked { tree.reading -= 1 } }
-            return try file.read(into: buffer, at: offset)
+            return try super.read(into: buffer, at: offset)
         }
     }
 }
@@ -71,7 +60,7 @@ private final class WatchedTree: SourceTree {
 @Suite struct ReadStrategyTests {
     /// Files whose inodes go the other way than their names, in one folder.
     private static func tree(_ count: Int) -> FakeTree {
-        var random = SeededRandom(5)
+        let random = SeededRandom(seed: 5)
         return FakeTree(
             [.other("s", .directory)]
                 + (100..<100 + count).map { number in

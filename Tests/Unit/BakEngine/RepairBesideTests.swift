@@ -6,6 +6,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 

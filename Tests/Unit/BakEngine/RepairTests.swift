@@ -4,6 +4,7 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
@@ -11,8 +12,8 @@ import Testing
 /// backup of the same source the rest, and no wrong byte is ever restored.
 @Suite struct RepairTests {
     private static func tree(_ generation: Int) -> FakeTree {
-        var random = SeededRandom(21)
-        var changed = SeededRandom(UInt64(80 + generation))
+        let random = SeededRandom(seed: 21)
+        let changed = SeededRandom(seed: UInt64(80 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(1500)),
             .file("s/b", changed.bytes(900)) { $0.stat.mtime.seconds += Int64(generation) },
@@ -171,7 +172,7 @@ import Testing
     }
 
     @Test func flippedBytes() throws {
-        var random = SeededRandom(TestSeed.random("flipped bytes").next())
+        var random = SeededRandom(seed: TestSeed.random("flipped bytes").next())
         try eachObject { key, bytes in
             let isPack = key.description.hasPrefix("packs/")
             let positions =

@@ -6,6 +6,8 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -105,7 +107,7 @@ import Testing
     @Test(arguments: foldings, RestoreRequest.Overwrite.allCases)
     func whatWasRestoredIsTakenAsWhole(folding: Folding, mode: RestoreRequest.Overwrite) throws {
         for seed in UInt64(0)..<24 {
-            var random = SeededRandom(seed)
+            var random = SeededRandom(seed: seed)
             let tree = tree(folding, &random, hasLinks: false)
             let comment: Comment = "seed \(seed)"
             let bench = try MemoryBench()
@@ -146,7 +148,7 @@ import Testing
     @Test(arguments: foldings, RestoreRequest.Overwrite.allCases)
     func hardLinksMeetToo(folding: Folding, mode: RestoreRequest.Overwrite) throws {
         for seed in UInt64(0)..<16 {
-            var random = SeededRandom(seed)
+            var random = SeededRandom(seed: seed)
             let tree = tree(folding, &random, hasLinks: true)
             let bench = try MemoryBench()
             let snapshot = try #require(try bench.backup(tree).snapshot)
@@ -169,7 +171,7 @@ import Testing
     @Test(arguments: RestoreRequest.Overwrite.allCases)
     func longContentNeverComesToLieOverAnothers(mode: RestoreRequest.Overwrite) throws {
         for seed in UInt64(0)..<6 {
-            var random = SeededRandom(seed)
+            var random = SeededRandom(seed: seed)
             var tree = tree(Self.foldings[0], &random, hasLinks: false)
             // Content in packs comes in when a thread has it, not when the entry is met.
             tree = FakeTree(

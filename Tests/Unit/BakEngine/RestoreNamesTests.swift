@@ -6,6 +6,8 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -253,7 +255,7 @@ import Testing
     @Test func timesAreComparedInTheTargetsSteps() {
         var stat = FileStat(type: .regular)
         stat.size = 5
-        var random = SeededRandom(29)
+        var random = SeededRandom(seed: 29)
         for step in [1, 100, 1_000, 10_000_000, 1_000_000_000, 2_000_000_000] as [Int64] {
             func kept(_ time: Timestamp) -> Timestamp {
                 if step >= 1_000_000_000 {

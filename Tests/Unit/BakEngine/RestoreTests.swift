@@ -6,6 +6,8 @@ import BakRepository
 import BakStorage
 import Glibc
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct RestoreTests {

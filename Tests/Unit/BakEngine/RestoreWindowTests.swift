@@ -6,11 +6,13 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct RestoreWindowTests {
     private static func tree() -> FakeTree {
-        var random = SeededRandom(11)
+        var random = SeededRandom(seed: 11)
         var entries: [FakeEntry] = [.other("s", .directory)]
         for folder in 0..<6 {
             entries.append(.other("s/\(folder)", .directory))

@@ -5,6 +5,8 @@ import BakPosix
 import BakRepository
 import Glibc
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct RoundTripTests {

@@ -7,6 +7,7 @@ import BakPosix
 import BakRepository
 import BakStorage
 import Glibc
+import TestSupport
 import Testing
 
 @Suite struct SessionsTogetherTests {
@@ -30,7 +31,7 @@ import Testing
                     content: .extents([.chunk(chunk)])))
             roots.append(try manifest.storeRoot())
             // Fills the open pack, so that it goes to the store before the commit.
-            var random = SeededRandom(UInt64(number))
+            let random = SeededRandom(seed: UInt64(number))
             for _ in 0..<12 {
                 let noise = random.bytes(100_000)
                 _ = try noise.withUnsafeBytes { try chunks.store($0, isCompressed: true) }

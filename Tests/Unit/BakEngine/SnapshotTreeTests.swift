@@ -4,6 +4,7 @@ import BakCore
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 

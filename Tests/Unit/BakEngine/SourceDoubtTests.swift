@@ -5,6 +5,8 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct SourceDoubtTests {

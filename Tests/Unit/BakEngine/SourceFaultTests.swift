@@ -3,11 +3,13 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct SourceFaultTests {
     private let random: [UInt8] = {
-        var generator = SeededRandom(1)
+        let generator = SeededRandom(seed: 1)
         return generator.bytes(5000)
     }()
 

@@ -3,12 +3,13 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
 @Suite struct StatsTests {
     private static func content(_ seed: UInt64, _ count: Int) -> [UInt8] {
-        var random = SeededRandom(seed)
+        let random = SeededRandom(seed: seed)
         return random.bytes(count)
     }
 

@@ -3,14 +3,15 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
 import TestSupport
 import Testing
 
 @Suite struct StoreFaultTests {
     /// A small tree; an odd generation has other content in a part of it.
     private static func tree(_ generation: Int = 0) -> FakeTree {
-        var random = SeededRandom(9)
-        var changed = SeededRandom(UInt64(100 + generation))
+        let random = SeededRandom(seed: 9)
+        let changed = SeededRandom(seed: UInt64(100 + generation))
         return FakeTree([
             .other("s", .directory), .file("s/a", random.bytes(3000)),
             .file("s/b", changed.bytes(2000)) { $0.stat.mtime.seconds += Int64(generation) },

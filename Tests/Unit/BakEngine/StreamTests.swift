@@ -6,6 +6,8 @@ import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
+import TestSupport
 import Testing
 
 /// One file that is a stream. It fails at an offset, if one is given.
@@ -65,7 +67,7 @@ private final class StreamTree: SourceTree {
 @Suite struct StreamTests {
     /// Over one buffer of a reader, so that it takes several reads.
     private let long: [UInt8] = {
-        var random = SeededRandom(3)
+        let random = SeededRandom(seed: 3)
         let block = random.bytes(1 << 20)
         return (0..<9).flatMap { number in block.map { $0 &+ UInt8(number) } } + [1, 2, 3]
     }()

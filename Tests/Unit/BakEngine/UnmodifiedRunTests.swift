@@ -6,6 +6,8 @@ import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
+import TestBench
+import TestSupport
 import Testing
 
 @Suite struct UnmodifiedRunTests {
@@ -55,7 +57,7 @@ import Testing
     @Test func aRunGivesTheManifestThatItsEntriesGive() throws {
         for seed in UInt64(1)...(isLong ? 200 : 4) {
             let bench = try MemoryBench()
-            var library = ChangingTree(SeededRandom(seed), count: 1500)
+            var library = ChangingTree(SeededRandom(seed: seed), count: 1500)
             var parent = try #require(try bench.backup(library.tree).snapshot)
             for round in 0..<4 {
                 library.change()

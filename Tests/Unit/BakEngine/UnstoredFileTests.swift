@@ -3,6 +3,8 @@
 import BakCore
 import BakFormat
 import BakRepository
+import TestBench
+import TestSupport
 import Testing
 
 @testable import BakEngine
@@ -200,7 +202,7 @@ import Testing
                 path: [97], stat: stat, attributes: FileAttributes(), content: .inline(bytes))
         }
         for seed in UInt64(1)...40 {
-            var random = SeededRandom(seed)
+            var random = SeededRandom(seed: seed)
             let few = Int.random(in: 0...3000, using: &random)
             let many = Int.random(in: 0...20_000, using: &random)
             var (one, other, third) = (ContentSample(most: 512), ContentSample(most: 512), ContentSample())

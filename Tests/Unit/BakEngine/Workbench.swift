@@ -10,24 +10,15 @@ import BakRepository
 import BakStorage
 import Glibc
 import Synchronization
+import TestBench
 import TestSupport
-
-/// A clock two minutes ahead: files made a moment ago are old enough for their times to be trusted.
-struct LaterTime: TimeSource {
-    func now() -> Timestamp {
-        var now = SystemTime().now()
-        now.seconds += 120
-        return now
-    }
-    func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
-}
 
 /// A temporary folder for one test.
 final class Workbench: Sendable {
     let folder: String
     let repository: Repository
     let store: LocalStore
-    private let random: TestSupport.SeededRandom
+    private let random: SeededRandom
 
     /// The clock is the system's unless told otherwise, because that is what dates the files.
     init(

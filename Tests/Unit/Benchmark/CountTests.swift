@@ -12,38 +12,21 @@ import Testing
 @testable import bakstore_benchmark
 
 /// Files of this machine, the folders above them without what others change of them meanwhile.
-private final class StillTree: SourceTree {
-    let files: FileTree
+private final class StillTree: ForwardingTree, @unchecked Sendable {
+    let roots: [[UInt8]]
 
-    init(_ files: FileTree) { self.files = files }
+    init(_ files: FileTree) {
+        roots = files.roots
+        super.init(files)
+    }
 
-    func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
-        try files.walk { event in
+    override func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws {
+        try super.walk { event in
             guard case .entry(let path, let stat) = event else { return try visit(event) }
-            let isAbove = !files.roots.contains { PathOrder.isAtOrBeneath(path, $0) }
+            let isAbove = !roots.contains { PathOrder.isAtOrBeneath(path, $0) }
             return try visit(.entry(path: path, stat: isAbove ? FileStat(type: .directory) : stat))
         }
     }
-
-    func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence { files.evidence(path, stat) }
-    func open(_ path: [UInt8]) throws(SourceError) -> any SourceFile { try files.open(path) }
-
-    func attributes(_ path: [UInt8], _ stat: FileStat) throws(SourceError) -> FileAttributes {
-        try files.attributes(path, stat)
-    }
-
-    func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8]) {
-        files.names(uid: uid, gid: gid)
-    }
-}
-
-/// A clock a minute ahead: files made a moment ago are old enough for their times to be trusted.
-private struct LaterTime: TimeSource {
-    func now() -> Timestamp {
-        let now = SystemTime().now()
-        return Timestamp(seconds: now.seconds + 60, nanoseconds: now.nanoseconds)
-    }
-    func monotonicNanoseconds() -> UInt64 { SystemTime().monotonicNanoseconds() }
 }
 
 @Suite struct CountTests {
@@ -56,10 +39,10 @@ private struct LaterTime: TimeSource {
         let store = SimulatedStore()
         let repository = try Repository.create(
             in: store, options: Repository.Options(classes: defaultChunkClasses), cache: MemoryCache(),
-            time: LaterTime(), random: TestSeed.unique(#fileID, #line))
+            time: LaterTime(than: SystemTime()), random: TestSeed.unique(#fileID, #line))
         let tree = StillTree(try FileTree(roots: [Array(path.utf8)]))
         var request = BackupRequest(
-            paths: tree.files.roots, host: "h", device: "d", user: "u", program: "p")
+            paths: tree.roots, host: "h", device: "d", user: "u", program: "p")
         request.compression = compression
         request.workerCount = 1
         return try withExtendedLifetime(bench) {

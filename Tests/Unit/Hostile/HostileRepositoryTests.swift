@@ -7,8 +7,6 @@ import Testing
 /// Repositories whose checksums are right and whose content is not: everything that can be done with one ends, with or
 /// without an error. The long form is `tools/fuzz`.
 @Suite struct HostileRepositoryTests {
-    private static let isLong = getenv("BAKSTORE_LONG") != nil
-
     /// An input that decides nothing gives a sound repository: what is hostile about others is what the input says.
     @Test func nothingHostileIsSound() {
         #expect(HostileRun(HostileRepository([])).isSound)
@@ -16,7 +14,7 @@ import Testing
 
     @Test func everythingEnds() {
         let random = TestSeed.random("hostile repositories")
-        for number in 0..<(Self.isLong ? 20_000 : 150) {
+        for number in 0..<(isLong ? 20_000 : 150) {
             HostileRun(HostileRepository(random.bytes(64 << (number % 6)))).everything()
         }
     }

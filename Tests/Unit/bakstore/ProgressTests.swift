@@ -1,5 +1,6 @@
 import BakCodec
 import BakCore
+import TestSupport
 import Testing
 
 @testable import bakstore
@@ -42,13 +43,6 @@ final class RecordingTerminal: Console, @unchecked Sendable {
     func writeError(_ bytes: [UInt8]) { error += bytes }
     var outputText: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: error, as: UTF8.self) }
-}
-
-/// A clock that a test moves.
-final class ManualClock: TimeSource, @unchecked Sendable {
-    var nanoseconds: UInt64 = 0
-    func now() -> Timestamp { Timestamp(seconds: 0) }
-    func monotonicNanoseconds() -> UInt64 { nanoseconds }
 }
 
 @Suite struct ProgressTests {
@@ -108,17 +102,17 @@ final class ManualClock: TimeSource, @unchecked Sendable {
 
     @Test func drawsNoMoreOftenThanAskedAndClears() {
         let terminal = RecordingTerminal()
-        let clock = ManualClock()
+        let clock = SimulatedTime()
         let reporter = ProgressReporter(style: .line, terminal: terminal, clock: clock, fps: 10)
         for _ in 0..<100 {
             reporter.update { progress }
-            clock.nanoseconds += 10_000_000
+            clock.advance(milliseconds: 10)
         }
         #expect(terminal.errorText.split(separator: "\r").count == 10)
         reporter.finish()
         #expect(terminal.errorText.hasSuffix("\r\u{1b}[K"))
         let length = terminal.error.count
-        clock.nanoseconds += 1_000_000_000
+        clock.advance(seconds: 1)
         reporter.update { progress }
         reporter.finish()
         #expect(terminal.error.count == length)
@@ -127,10 +121,10 @@ final class ManualClock: TimeSource, @unchecked Sendable {
 
     @Test func jsonComesOnceASecondOnStandardOutput() {
         let terminal = RecordingTerminal()
-        let clock = ManualClock()
+        let clock = SimulatedTime()
         let reporter = ProgressReporter(style: .json, terminal: terminal, clock: clock, fps: 10)
         for _ in 0..<35 {
-            clock.nanoseconds += 100_000_000
+            clock.advance(milliseconds: 100)
             reporter.update { progress }
         }
         reporter.finish()
@@ -143,7 +137,7 @@ final class ManualClock: TimeSource, @unchecked Sendable {
         terminal.errorIsTerminal = words.count > 1
         let context = CommandContext(
             terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
-            clock: ManualClock(), localOffset: { _ in 0 })
+            clock: SimulatedTime(), localOffset: { _ in 0 })
         let line = try ArgumentParser.parse(words.map { Array($0.utf8) })
         let reporter = context.progress(for: line)
         reporter.update { progress }
@@ -155,7 +149,7 @@ final class ManualClock: TimeSource, @unchecked Sendable {
 @Suite struct ProgramTests {
     func run(_ words: String..., variables: [String: String] = [:], terminal: RecordingTerminal) -> ExitCode {
         Commands.main(
-            words.map { Array($0.utf8) }, terminal: terminal, clock: ManualClock(),
+            words.map { Array($0.utf8) }, terminal: terminal, clock: SimulatedTime(),
             variable: { variables[$0].map { Array($0.utf8) } }, localOffset: { _ in 0 },
             stop: .never)
     }

@@ -1,4 +1,5 @@
 import BakCore
+import TestSupport
 import Testing
 
 @testable import bakstore
@@ -10,7 +11,7 @@ struct QuestionTests {
         terminal.typed = typed
         return CommandContext(
             terminal: terminal, plainTerminal: terminal, environment: try Environment { _ in nil },
-            clock: ManualClock(),
+            clock: SimulatedTime(),
             localOffset: { _ in 0 }, stop: StopSignal { stop })
     }
 

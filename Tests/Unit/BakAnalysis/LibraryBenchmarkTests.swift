@@ -3,15 +3,16 @@
 import BakChunking
 import BakCodec
 import BakCore
+import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
 import Synchronization
+import TestBench
 import TestSupport
 import Testing
 
 @testable import BakAnalysis
-@testable import BakEngine
 
 @Suite struct LibraryBenchmarkTests {
     /// An empty repository to measure with, of the same secret as `bench`'s.
@@ -39,7 +40,7 @@ import Testing
     }
 
     private static func library(_ seed: UInt64) -> [FakeEntry] {
-        var random = SeededRandom(seed)
+        let random = SeededRandom(seed: seed)
         let picture = jpeg(random.bytes(400), random.bytes(90_000))
         let film = Array("\0\0\0\u{18}ftypisom0000".utf8) + random.bytes(300_000)
         let text = Array(String(repeating: "the same line again and again\n", count: 3000).utf8)
@@ -142,7 +143,7 @@ import Testing
     }
 
     @Test func aFileOfSeveralNamesIsReadOnce() throws {
-        var random = SeededRandom(8)
+        let random = SeededRandom(seed: 8)
         let content = random.bytes(5000)
         func name(_ path: String, inode: UInt64) -> FakeEntry {
             .file(path, content) { ($0.stat.inode, $0.stat.linkCount) = (inode, 2) }
@@ -192,7 +193,7 @@ import Testing
 
     @Test func hintsSpareWhatAnEditDidNotTouch() throws {
         let bench = try MemoryBench()
-        var random = SeededRandom(7)
+        let random = SeededRandom(seed: 7)
         let (scan, other) = (random.bytes(200_000), random.bytes(9000))
         let before = FakeTree([
             .other("s", .directory), .file("s/gone", other), .file("s/kept", random.bytes(9000)),
@@ -214,47 +215,5 @@ import Testing
         #expect(different[0] > 0 && different[0] < 2000, "\(different)")
         #expect(different[1] > 2 * different[0] && different[2] > different[0], "\(different)")
         #expect(bench.store.contents == stored)
-    }
-}
-
-@Suite struct DistinctTallyTests {
-    @Test func countsEachNameOnce() {
-        let tally = DistinctTally(kinds: 2, slotLimit: 1 << 12)
-        var random = SeededRandom(1)
-        let ids = (0..<1000).map { _ in ID128(high: 0, low: random.next()) }
-        var new = 0
-        for kind in [0, 1] {
-            let pieces = ids.prefix(kind == 0 ? 600 : 1000).map { NamedPiece($0, byteCount: 10) }
-            tally.insert(pieces, kind: kind) { _ in new += 1 }
-        }
-        #expect(new == 1000 && !tally.isEstimate)
-        #expect(
-            tally.estimate(kind: 0).distinct.count == 600 && tally.estimate(kind: 1).distinct.count == 400)
-        #expect(tally.estimate.all.bytes == 16_000 && tally.estimate.distinct.bytes == 10_000)
-    }
-
-    @Test(arguments: [1, 2, 3] as [UInt64]) func estimatesWhatItForgot(seed: UInt64) {
-        let tally = DistinctTally(kinds: 1, slotLimit: 1 << 12)
-        var random = SeededRandom(seed)
-        var different: [UInt64] = []
-        for _ in 0..<100 {
-            let names = (0..<1000).map { _ -> UInt64 in
-                // One in five was there before, and one in ten is always the same.
-                switch random.next() % 10 {
-                case 0: return 1
-                case 1, 2:
-                    return different.isEmpty ? 1 : different[Int(random.next() % UInt64(different.count))]
-                default:
-                    different.append(random.next())
-                    return different[different.count - 1]
-                }
-            }
-            tally.insert(names.map { NamedPiece(ID128(high: 0, low: $0), byteCount: 8) }, kind: 0)
-        }
-        let estimate = tally.estimate
-        #expect(tally.isEstimate && estimate.all.count == 100_000 && estimate.all.bytes == 800_000)
-        let ratio = Double(estimate.distinct.count) / Double(different.count + 1)
-        #expect(abs(ratio - 1) < 0.08, "\(ratio)")
-        #expect(estimate.distinct.bytes == 8 * estimate.distinct.count)
     }
 }

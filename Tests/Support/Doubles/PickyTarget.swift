@@ -4,17 +4,17 @@ import BakCore
 import BakStorage
 import Synchronization
 
-@testable import BakEngine
+/// A restore target that folds names and refuses the operations that a test chooses.
+public final class PickyTarget: RestoreTarget {
+    /// The target that holds the items, by their folded paths.
+    public let inner = MemoryTarget()
+    /// Returns the path that the medium takes a path for.
+    public let fold: @Sendable ([UInt8]) -> [UInt8]
+    /// Returns the error of an operation on a path; nil if it is not refused.
+    public let refuse: @Sendable (String, [UInt8]) -> TargetError?
 
-/// A target in memory that folds names, and refuses what a test says.
-final class PickyTarget: RestoreTarget {
-    let inner = MemoryTarget()
-    /// What the medium takes a path for.
-    let fold: @Sendable ([UInt8]) -> [UInt8]
-    /// The error of an operation on a path, if it is refused.
-    let refuse: @Sendable (String, [UInt8]) -> TargetError?
-
-    init(
+    /// Makes an empty target.
+    public init(
         fold: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 },
         refuse: @escaping @Sendable (String, [UInt8]) -> TargetError? = { _, _ in nil }
     ) { (self.fold, self.refuse) = (fold, refuse) }
@@ -23,14 +23,14 @@ final class PickyTarget: RestoreTarget {
         if let error = refuse(operation, path) { throw error }
     }
 
-    /// A name is taken by anything that is not replaced, and by a folder always.
+    /// Any item that is not replaced takes its name, and a folder always does.
     private func expectRoom(_ path: [UInt8], _ replacing: Bool) throws(TargetError) {
         guard let item = inner.items[fold(path)] else { return }
         if item == .folder { throw TargetError(operation: "replace", message: "a folder is there") }
         if !replacing { throw TargetError(operation: "make", message: "taken", kind: .taken) }
     }
 
-    /// What is there has the name that it was made with.
+    /// The path that each item was made with, by its folded path.
     private let spelling = Mutex<[[UInt8]: [UInt8]]>([:])
 
     private func spell(_ path: [UInt8]) {
@@ -38,9 +38,11 @@ final class PickyTarget: RestoreTarget {
         spelling.withLock { if $0[folded] == nil { $0[folded] = path } }
     }
 
-    func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? { try inner.stat(fold(path)) }
+    /// Returns the stat at the folded path.
+    public func stat(_ path: [UInt8]) throws(TargetError) -> FileStat? { try inner.stat(fold(path)) }
 
-    func list(
+    /// Visits the names in a folder, as they were made.
+    public func list(
         _ path: [UInt8], sweeping: Bool, _ visit: (ArraySlice<UInt8>) -> Void
     ) throws(TargetError) {
         let folded = fold(path)
@@ -52,13 +54,15 @@ final class PickyTarget: RestoreTarget {
         }
     }
 
-    func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
+    /// Makes a folder unless it is refused.
+    public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         try expect("folder", path)
         spell(path)
         return try inner.makeFolder(fold(path))
     }
 
-    func createFile(
+    /// Begins a file unless it is refused. Its name may turn out to be taken when it is finished.
+    public func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile {
         try expect("file", path)
@@ -69,7 +73,8 @@ final class PickyTarget: RestoreTarget {
         }
     }
 
-    func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
+    /// Makes an item of the stat's type unless it is refused or its name is taken.
+    public func makeSpecial(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes, replacing: Bool)
         throws(TargetError) -> [MetadataNote]
     {
         try expect("special", path)
@@ -78,14 +83,16 @@ final class PickyTarget: RestoreTarget {
         return try inner.makeSpecial(fold(path), stat, attributes, replacing: replacing)
     }
 
-    func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
+    /// Links a file unless it is refused or its name is taken.
+    public func makeHardLink(_ path: [UInt8], to existing: [UInt8], replacing: Bool) throws(TargetError) {
         try expect("link", path)
         try expectRoom(path, replacing)
         spell(path)
         try inner.makeHardLink(fold(path), to: fold(existing), replacing: replacing)
     }
 
-    func copyFile(
+    /// Copies a file unless it is refused or its name is taken.
+    public func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
     ) throws(TargetError) -> [MetadataNote] {
@@ -95,22 +102,30 @@ final class PickyTarget: RestoreTarget {
         return try inner.copyFile(fold(path), from: fold(existing), stat, attributes, replacing: replacing)
     }
 
-    func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
+    /// True if the items at both folded paths are equal.
+    public func hasSameContent(_ path: [UInt8], as other: [UInt8]) throws(TargetError) -> Bool {
         try inner.hasSameContent(fold(path), as: fold(other))
     }
 
-    func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes) throws(TargetError)
+    /// Does nothing unless it is refused.
+    public func setMetadata(_ path: [UInt8], _ stat: FileStat, _ attributes: FileAttributes)
+        throws(TargetError)
         -> [MetadataNote]
     {
         try expect("metadata", path)
         return []
     }
 
-    func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp { time }
-    func tidy() {}
-    func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] { [] }
-    func synchronize() throws(TargetError) {}
-    func close() {}
+    /// Returns the time itself.
+    public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp { time }
+    /// Does nothing: no temporary is left.
+    public func tidy() {}
+    /// Does nothing: the target keeps no metadata.
+    public func finishTop(_ stat: FileStat, _ attributes: FileAttributes) -> [MetadataNote] { [] }
+    /// Does nothing.
+    public func synchronize() throws(TargetError) {}
+    /// Does nothing.
+    public func close() {}
 }
 
 private final class PickyFile: RestoreFile {

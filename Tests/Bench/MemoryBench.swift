@@ -1,51 +1,24 @@
-// MemoryBench: a repository in memory with helpers to back up fake trees, restore and check.
+// MemoryBench: a repository in memory, with functions that back up to it, restore from it and check it.
 
 import BakCore
 import BakEngine
 import BakFormat
 import BakRepository
 import BakStorage
-import Glibc
 import Synchronization
 import TestSupport
-import Testing
 
-/// Whether the slow forms of tests were asked for.
-let isLong = getenv("BAKSTORE_LONG") != nil
+/// A repository in memory. Its chunks and packs are small, so that little content makes many of them.
+public struct MemoryBench: Sendable {
+    /// The store that holds the repository.
+    public let store: MemoryStore
+    /// The repository's cache.
+    public let cache: MemoryCache
+    /// The repository.
+    public let repository: Repository
 
-/// A generator that gives one sequence for one seed.
-struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-    }
-}
-
-/// A clock that stands still.
-struct FixedTime: TimeSource {
-    var seconds: Int64
-
-    func now() -> Timestamp { Timestamp(seconds: seconds) }
-    func monotonicNanoseconds() -> UInt64 { 0 }
-}
-
-struct MemoryBench {
-    let store: MemoryStore
-    let cache: MemoryCache
-    let repository: Repository
-
-    static let options: Repository.Options = {
+    /// The options of a new repository.
+    public static let options: Repository.Options = {
         var options = Repository.Options(
             classes: defaultChunkClasses.map { sizes in
                 var sizes = sizes
@@ -57,7 +30,8 @@ struct MemoryBench {
         return options
     }()
 
-    init(
+    /// Makes a repository whose ids differ from those of every other repository of the run.
+    public init(
         time: any TimeSource = TickingTime.shared, options: Repository.Options = Self.options,
         file: String = #fileID, line: Int = #line
     ) throws {
@@ -67,21 +41,23 @@ struct MemoryBench {
             in: store, options: options, cache: cache, time: time, random: TestSeed.unique(file, line))
     }
 
-    /// Opens what a store holds, with an empty cache unless one is given.
-    static func open(
+    /// Opens the repository in a store, with an empty cache unless a test gives one.
+    public static func open(
         _ store: any ObjectStore, cache: MemoryCache = MemoryCache(),
         time: any TimeSource = TickingTime.shared, file: String = #fileID, line: Int = #line
     ) throws -> Repository {
         try Repository.open(store, cache: cache, time: time, random: TestSeed.unique(file, line))
     }
 
-    static func request(_ paths: [String] = ["s"]) -> BackupRequest {
+    /// Returns the request of a backup of `paths`.
+    public static func request(_ paths: [String] = ["s"]) -> BackupRequest {
         BackupRequest(
             paths: paths.map { Array($0.utf8) }, host: "h", device: "d", user: "u", program: "p")
     }
 
+    /// Backs up a source. `change` may change the request.
     @discardableResult
-    func backup(
+    public func backup(
         _ tree: any SourceTree, _ events: EventLog = EventLog(),
         _ change: (inout BackupRequest) -> Void = { _ in },
         exclusions: BackupExclusions = BackupExclusions()
@@ -91,8 +67,8 @@ struct MemoryBench {
         return try Backup(repository, of: tree, exclusions: exclusions, onEvent: events.note).run(request)
     }
 
-    /// Restores a snapshot of any repository; what was reported as failed stands in the log.
-    static func restore(
+    /// Restores a snapshot of any repository. The log gets the events.
+    public static func restore(
         _ repository: Repository, _ snapshot: CommitRecord, _ log: RestoreLog = RestoreLog(),
         to target: MemoryTarget = MemoryTarget()
     ) throws -> MemoryTarget {
@@ -103,7 +79,8 @@ struct MemoryBench {
         return target
     }
 
-    static func check(_ repository: Repository, depth: CheckDepth = .readData)
+    /// Checks a repository with one worker.
+    public static func check(_ repository: Repository, depth: CheckDepth = .readData)
         throws -> (report: CheckReport, events: [CheckEvent])
     {
         let events = Mutex<[CheckEvent]>([])
@@ -112,19 +89,5 @@ struct MemoryBench {
             onEvent: { event in events.withLock { $0.append(event) } }
         ).run()
         return (report, events.withLock { $0 })
-    }
-}
-
-extension FakeTree {
-    /// What a restore of everything gives.
-    var expected: [[UInt8]: MemoryTarget.Item] {
-        Dictionary(
-            entries.map { entry in
-                switch entry.stat.type {
-                case .regular: (entry.path, .file(entry.content))
-                case .directory: (entry.path, .folder)
-                default: (entry.path, .other(entry.stat.type))
-                }
-            }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -1,0 +1,21 @@
+// LaterTime: a clock that is ahead of another one.
+
+import BakCore
+
+/// A clock two minutes ahead of another one. By it, files that were made a moment ago are old enough for their times to
+/// be trusted.
+public struct LaterTime: TimeSource {
+    private let base: any TimeSource
+
+    /// Makes a clock two minutes ahead of `base`.
+    public init(than base: any TimeSource) { self.base = base }
+
+    /// Returns the wall clock's time, two minutes after that of `base`.
+    public func now() -> Timestamp {
+        let now = base.now()
+        return Timestamp(seconds: now.seconds + 120, nanoseconds: now.nanoseconds)
+    }
+
+    /// Returns the monotonic time of `base`.
+    public func monotonicNanoseconds() -> UInt64 { base.monotonicNanoseconds() }
+}
