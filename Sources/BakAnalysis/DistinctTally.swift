@@ -1,7 +1,8 @@
 // DistinctTally: counts how much content is distinct, for each of several kinds, in bounded memory.
 //
-// A table remembers names, eight bytes each. When it is full, it drops every second name, by the names' lowest bits.
-// From then on the tally looks up only names whose lowest `level` bits are zero, and estimates the others from these.
+// A table remembers names, eight bytes each. When it is full, it drops about half of the names. Their lowest bits
+// decide which. From then on the tally looks up only names whose lowest `level` bits are zero, and estimates the others
+// from these.
 //
 // Always holds: each name with `level` zero bits is counted as distinct once. Sums are kept separately for each number
 // of zero bits, so dropping names needs no second pass over the content.

@@ -1,7 +1,7 @@
 // FileTrier: reads a file once and cuts it by several schemes at the same time.
 //
-// Every scheme has its own position in the one buffer. The bytes that all schemes have passed make room for more. For a
-// scheme that measures compression, new pieces are compressed before the buffer moves.
+// Every scheme has its own position in the one buffer. When the buffer has no room for another step, the trier discards
+// the bytes that all schemes have passed. If a scheme measures compression, its new pieces are compressed before that.
 
 import BakEngine
 import BakChunking
@@ -31,9 +31,9 @@ final class SchemeTrial: Sendable {
 /// The findings about a file.
 struct TriedFile {
     var type = ContentType.other
-    /// The content that a manifest would have, by the first scheme.
+    /// The content as a manifest would record it, cut by the first scheme.
     var content = FileContent.extents([])
-    /// The file's length; less than its stat says if the file has shrunk.
+    /// The file's length when it was read. It is less than the length in the file's stat if the file has shrunk.
     var byteCount: UInt64 = 0
     /// The number of bytes read, without holes.
     var readBytes: UInt64 = 0
@@ -62,10 +62,10 @@ final class FileTrier {
 
     /// The number of bytes read at a time. They fit in the processor's cache, so all schemes cut them there.
     private static let stepBytes = 1 << 20
-    /// The number of steps that the buffer holds besides the largest chunk, so that bytes are rarely moved.
+    /// The number of steps that the buffer holds besides the largest chunk. Several steps make moves of bytes rare.
     private static let stepsHeld = 8
 
-    /// Makes a trier. Its first trial makes the content for manifests.
+    /// Makes a trier. The first trial's chunks become the content in `TriedFile`.
     init(
         _ trials: [SchemeTrial], _ config: RepositoryConfig, hasher: ContentHasher,
         compression: CompressionMode,
@@ -84,8 +84,9 @@ final class FileTrier {
 
     deinit { buffer.deallocate() }
 
-    /// Reads a regular file and counts its pieces for `kind`, or for the file's type if that is nil. Reads as many
-    /// bytes as its stat says, or all of them if a read returns more. Throws `SourceError` and `Stopped`.
+    /// Reads a regular file and counts its pieces for `kind`, or for the file's type if `kind` is nil. Reads as many
+    /// bytes as `stat` says. If `stat` says that the file can be inline but it has grown, reads it to its end. Throws
+    /// `SourceError` and `Stopped`.
     func read(_ file: any SourceFile, _ stat: FileStat, kind: Int? = nil) throws -> TriedFile {
         if stat.size <= UInt64(inlineBytes) {
             if let tried = try readInline(file, stat) { return tried }
@@ -120,8 +121,8 @@ final class FileTrier {
         return tried
     }
 
-    /// Reads content that a manifest would hold inline, which no scheme counts. Returns nil if there is too much for
-    /// that, whatever its stat says.
+    /// Reads content that a manifest would hold inline, which no scheme counts. Returns nil if the file has grown
+    /// too long for that.
     private func readInline(_ file: any SourceFile, _ stat: FileStat) throws -> TriedFile? {
         var room = UnsafeMutableRawBufferPointer(rebasing: buffer[...Int(stat.size)])
         var count = try read(file, into: room, at: 0)
@@ -146,7 +147,7 @@ final class FileTrier {
         return count
     }
 
-    /// Cuts a range of the file by all schemes. Returns the number of bytes in it.
+    /// Cuts a range of the file by all schemes. Returns the number of bytes read.
     private func cut(
         _ file: any SourceFile, _ range: Range<UInt64>, _ kind: Int?, _ cursors: inout [SchemeCursor],
         _ tried: inout TriedFile, _ extents: inout [Extent]
@@ -183,7 +184,7 @@ final class FileTrier {
         return filled - passed
     }
 
-    /// Cuts as far as possible by one scheme in the bytes that have been read.
+    /// Cuts the bytes read so far, as far as one scheme can.
     private func advance(
         _ trial: SchemeTrial, _ cursor: inout SchemeCursor, _ bytes: UnsafeRawBufferPointer, _ isLast: Bool,
         _ kind: Int

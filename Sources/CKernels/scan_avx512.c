@@ -27,7 +27,7 @@ TARGET static inline __m512i hash(const lanes *test, __m512i words) {
     return _mm512_add_epi32(_mm512_mullo_epi32(words, test->multiplier), test->addend);
 }
 
-// The hashes of the 64 positions from `word` on: those of 0, 4, ... 60 in `of[0]`, of 1, 5, ... in `of[1]`.
+// The hashes of the 64 positions from `word` on: the positions 0, 4, ... 60 are in `of[0]`, 1, 5, ... in `of[1]`.
 typedef struct {
     __m512i of[4];
 } hashes;

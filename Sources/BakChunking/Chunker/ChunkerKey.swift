@@ -1,4 +1,4 @@
-// ChunkerKey: the secret that decides where chunks end. With it, the sizes of stored chunks are no fingerprint of a
+// ChunkerKey: the secret that decides where chunks end. With it, the sizes of stored chunks do not identify a
 // public file. It hinders attackers but proves nothing: the candidate test is linear, and neither it nor XXH3 is a
 // cryptographic function. An attacker who knows a file and the sizes of its chunks can work on both.
 //

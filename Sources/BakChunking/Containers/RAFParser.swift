@@ -1,5 +1,5 @@
-// RAFParser: Fujifilm's raw pictures. The header has big-endian offsets and lengths: at 84 those of a JPEG with the
-// metadata, at 92 those of the sensor's description, at 100 those of the samples.
+// RAFParser: Fujifilm's raw pictures. The header has three pairs of offset and length, big-endian. The pair at 84
+// locates a JPEG with the metadata, the pair at 92 the sensor's description, and the pair at 100 the samples.
 
 struct RAFParser: HintParser {
     private let start: UInt64

@@ -1,5 +1,5 @@
-// ContentType: a file's type, for reports. It follows from the first bytes, by the same signatures that decide about
-// sizes and codecs. It has no other effect.
+// ContentType: a file's type, for reports. The signatures in the first bytes decide it, as they decide chunk
+// sizes and codecs. The type has no other effect.
 
 /// A type of file.
 public enum ContentType: UInt8, Sendable, CaseIterable {

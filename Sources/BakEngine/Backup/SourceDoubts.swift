@@ -24,8 +24,7 @@ struct SourceTally {
     private var hasLinks: [Bool]
     /// The root that the walk has reached, as an index into `roots`.
     private(set) var current = 0
-    /// The content of files that are the same in one parent but missing in another that tells how many files there
-    /// were.
+    /// The content of unchanged files that another parent lacks, if that parent says how many files there were.
     var newContent = ContentSample()
 
     init(roots paths: [[UInt8]]) {
@@ -113,13 +112,13 @@ public struct SourceDoubts: Sendable {
         public var number: Int
         /// Number of files that it had.
         public var before: UInt64
-        /// Number of these that are stored whole.
+        /// Number of these that are stored completely.
         public var left: UInt64
         /// Number of these that are present but could not be read completely.
         public var unread: UInt64
         /// Number of these that are present but have become empty.
         public var emptied: UInt64
-        /// Number of other files that are stored whole.
+        /// Number of other files that are stored completely.
         public var others: UInt64
         /// Number of its files that a rule leaves out now. It is 0 if any of the files is stored, or many others are.
         public var leftOut: UInt64
@@ -128,7 +127,7 @@ public struct SourceDoubts: Sendable {
         /// A folder that was a separate file system, no longer is one, and has none of its former files.
         public var lostMount: [UInt8]?
 
-        /// Number of files that are stored whole.
+        /// Number of files that are stored completely.
         public var now: UInt64 { left + others }
         /// Number of files that are gone and were not called safe to delete.
         public var gone: UInt64 { before - left - unread - emptied - leftOut - vouched }
@@ -217,7 +216,7 @@ private struct Remains {
     private let leftOut: [UInt64]
     private let vouched: [UInt64]
     private let lostMounts: [[UInt8]?]
-    /// Number of files that are stored whole.
+    /// Number of files that are stored completely.
     private let now: [UInt64]
     /// With fewer files than this, all may be replaced on purpose each night, as database dumps are.
     private static let fewestToTell: UInt64 = 4

@@ -5,12 +5,12 @@ import BakCore
 import BakFormat
 import BakRepository
 
-/// Counts the files that were not stored whole, and samples the content of new ones. For one thread, in the order of
-/// the walk.
+/// Counts the files that were not stored completely, and samples the content of new ones. For one thread, in the order
+/// of the walk.
 final class StoredTally {
     private final class Earlier {
         let snapshot: CommitRecord
-        /// Number of its files that were not stored whole, by root.
+        /// Number of its files that were not stored completely, by root.
         var fileCounts: [UInt64]
         /// Number of its files that had content and are empty now, by root.
         var emptiedCounts: [UInt64]
@@ -33,7 +33,7 @@ final class StoredTally {
         }
     }
 
-    /// Number of files that were not stored whole, by root.
+    /// Number of files that were not stored completely, by root.
     private(set) var unstoredFiles: [UInt64]
     /// The content of files that no parent has at their paths.
     private(set) var newContent = ContentSample()
@@ -53,7 +53,7 @@ final class StoredTally {
         }
     }
 
-    /// Notes a regular file of the walk that is not stored, or not whole.
+    /// Notes a regular file of the walk that is not stored, or not completely.
     func noteUnstored(_ path: [UInt8]) {
         guard !earlier.isEmpty, let root = roots.root(of: path) else { return }
         unstoredFiles[root] += 1
@@ -66,13 +66,13 @@ final class StoredTally {
         for earlier in earlier where earlier.size(of: path) ?? 0 > 0 { earlier.emptiedCounts[root] += 1 }
     }
 
-    /// Notes a regular file that is stored whole at a path where no parent has one.
+    /// Notes a regular file that is stored completely at a path where no parent has one.
     func noteNew(_ entry: ManifestEntry) {
         guard !earlier.isEmpty, let root = roots.root(of: entry.path) else { return }
         newContent.add(entry, beneath: root)
     }
 
-    /// Returns how many files of a snapshot beneath a root were not stored whole.
+    /// Returns how many files of a snapshot beneath a root were not stored completely.
     func unstoredFiles(of snapshot: CommitRecord, beneath root: Int) -> UInt64 {
         earlier.first { $0.snapshot.id == snapshot.id }?.fileCounts[root] ?? 0
     }

@@ -17,8 +17,8 @@
 //   16  16  zero
 //   32  16  XXH3-128 of the object header, the footer table and bytes 0 to 31 of the tail
 //
-// The stored checksum is the XXH3-64 of the stored bytes, or 0 for a raw blob, whose id covers its bytes.
-// SealedPackLayout describes a sealed pack.
+// The stored checksum is the XXH3-64 of the stored bytes, or 0 for a raw blob, because its id is a hash of the same
+// bytes. SealedPackLayout describes a sealed pack.
 //
 // Blobs lie without gaps from byte 64 to the footer table. Each blob has a header of its own, so that a repair can
 // rebuild the index from packs alone, and a scanner finds the next blob after damage.
@@ -175,7 +175,7 @@ public enum PackLayout {
     }
 
     /// Reads a pack's tail. Returns the offset of the footer table and the number of blobs. `tail` is the last 48 bytes
-    /// of the pack. If it is no valid tail, the pack's `header` may tell that a later format wrote the pack.
+    /// of the pack. If these bytes are not a valid tail, `header` may show that the pack has a later format.
     ///
     /// - Throws: `CorruptionError` if the tail is damaged or needs a newer program.
     public static func footerOffset(
@@ -209,7 +209,7 @@ public enum PackLayout {
     /// Reads and checks the footer table. `header` is the pack's first 64 bytes, and `end` is the rest of the pack from
     /// `footerOffset` on.
     ///
-    /// - Throws: `CorruptionError` if header, table and tail are damaged or do not fit each other.
+    /// - Throws: `CorruptionError` if the header, table or tail is damaged, or if they contradict each other.
     public static func footer(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, footerOffset: Int, pack: String,
         id: ID128

@@ -180,7 +180,8 @@ public struct SealedPackEnd {
     /// Checks the end of a pack of `packBytes` bytes, which must be at least `SealedPackLayout.minimumBytes`. `header`
     /// is the pack's first 64 bytes. `end` is its last bytes, as many as `SealedPackLayout.endBytes` returns.
     ///
-    /// - Throws: `CorruptionError` if header and end are damaged, do not fit each other, or need a newer program.
+    /// - Throws: `CorruptionError` if the header or the end is damaged, if they contradict each other, or if the pack
+    ///   needs a newer program.
     public init(
         header: UnsafeRawBufferPointer, end: UnsafeRawBufferPointer, pack: String, packBytes: Int, id: ID128
     ) throws(CorruptionError) {

@@ -100,7 +100,7 @@ public struct RepositoryConfig: Equatable, Sendable {
 
     /// Returns the parts of a configuration that need no key: the repository's id and its seal method.
     ///
-    /// - Throws: `CorruptionError` if the object is damaged, is no configuration, or needs a newer program.
+    /// - Throws: `CorruptionError` if the object is damaged, is not a configuration, or needs a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String
     ) throws(CorruptionError) -> ObjectHeader {

@@ -151,7 +151,7 @@ public struct CommitRecord: Equatable, Sendable {
     public var confirmed: [ID128] = []
     /// The `originalID`s of other archives, besides the parent, all of whose entries this one carries over; increasing.
     public var joined: [ID128] = []
-    /// True if this is an archive that lacks something that its predecessor has, so that it stands for no older
+    /// True if this is an archive that does not have everything from its predecessor. It then stands for no older
     /// archive.
     public var isLacking = false
 

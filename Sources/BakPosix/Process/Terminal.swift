@@ -48,7 +48,7 @@ public enum Terminal: Int32, Sendable {
         return nil
     }
 
-    /// The width in columns; nil if the stream is no terminal or the width is unknown.
+    /// The width in columns; nil if the stream is not a terminal or the width is unknown.
     public var columns: Int? {
         let columns = linux_terminal_columns(rawValue)
         return columns > 0 ? Int(columns) : nil

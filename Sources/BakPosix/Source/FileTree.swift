@@ -72,7 +72,7 @@ public final class FileTree: SourceTree {
         try walk(isAhead: false, visit)
     }
 
-    /// Walks as `walk` does, but entries that are no folders may come as `.unseen`, without their status. Throws as
+    /// Walks as `walk` does, but entries that are not folders may come as `.unseen`, without their status. Throws as
     /// `walk` does.
     public func walkAhead(_ visit: (WalkEvent) throws -> WalkDecision) throws {
         try walk(isAhead: true, visit)

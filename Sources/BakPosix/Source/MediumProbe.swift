@@ -9,7 +9,7 @@ enum MediumProbe {
     /// FUSE: the kind of every file system that a program of this machine provides.
     static let fuse: UInt32 = 0x6573_5546
 
-    /// File systems whose files may lie on another machine, by the `f_type` of statfs(2): NFS, CIFS, SMB 2, SMB, 9P,
+    /// The `f_type` in statfs(2) of file systems whose files may lie on another machine: NFS, CIFS, SMB 2, SMB, 9P,
     /// FUSE, Ceph, AFS, Coda.
     static let networkTypes: Set<UInt32> = [
         0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0102_1997, fuse, 0x00c3_6400, 0x5346_414f,

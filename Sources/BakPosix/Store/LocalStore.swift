@@ -166,7 +166,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the file. Throws what the medium reports; a missing file is no error.
+    /// Removes the file. Throws what the medium reports; a missing file is not an error.
     public func delete(_ key: ObjectKey) throws(StoreError) {
         monitor.locked { readers.remove(key) }
         do throws(Errno) {
@@ -178,7 +178,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         }
     }
 
-    /// Removes the file and syncs its folder. Throws what the medium reports; a missing file is no error.
+    /// Removes the file and syncs its folder. Throws what the medium reports; a missing file is not an error.
     public func deleteDurably(_ key: ObjectKey) throws(StoreError) {
         let folder: Descriptor?
         do throws(Errno) {

@@ -2,7 +2,7 @@
 // `config`, so that files stored by root or by one member of a group stay usable for the others.
 //
 // Always holds: owner and mode are set through the new file's descriptor, never by a path, and before the file is
-// published. A medium without owners or modes is no failure.
+// published. A medium without owners or modes is not a failure.
 
 import CLinux
 import Glibc

@@ -15,7 +15,7 @@ import Glibc
 /// A restore target in a folder of this machine.
 ///
 /// Owners are set by name if this system knows the name, else by number. Metadata that cannot be set is reported in
-/// words and is no failure.
+/// words and is not a failure.
 public final class FolderTarget: RestoreTarget {
     /// The folder's path.
     public let path: String
@@ -267,7 +267,7 @@ public final class FolderTarget: RestoreTarget {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
         } catch {
-            // The medium lacks the call. That is no failure.
+            // The medium lacks the call. That is not a failure.
             guard ![ENOSYS, EINVAL, ENOTSUP].contains(error.code) else { return }
             throw TargetError(operation: "sync", message: error.message, kind: .notDurable, place: path)
         }

@@ -2,8 +2,9 @@
 //
 // A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
 // process start time (26), and a count (32). So any process can tell whether a name's owner still runs. On the same
-// boot of the machine it knows exactly. On another boot of the machine the owner has ended. Of any other owner only the
-// file's age tells, by the clock that gives the files there their times; this machine's clock may be days ahead.
+// boot of the machine it knows exactly. On another boot of the machine the owner has ended. For any other owner, the
+// file's age decides. It is measured by the clock that gives the files there their times, because this machine's clock
+// may be days ahead.
 //
 // Always holds: a temporary of a running restore is never called abandoned, and a file with any other name is never
 // touched.

@@ -262,7 +262,7 @@ public final class RepositoryCheck {
         }
     }
 
-    /// Notes segments that are not trusted. They are no damage: a prune removes them.
+    /// Notes segments that are not trusted. They are not damage: a prune removes them.
     private func noteUnusedSegments(_ index: BlobIndex) throws {
         let trusted = index.trusted
         let used = Set(trusted.keys.values)

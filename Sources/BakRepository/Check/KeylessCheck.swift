@@ -104,8 +104,8 @@ public final class KeylessCheck {
         }
     }
 
-    /// Returns the id that an object's header must have according to the object's name; nil if it is no object of the
-    /// format.
+    /// Returns the id that an object's header must have according to the object's name; nil if the name is not one of
+    /// the format.
     private func id(in key: ObjectKey) -> ID128? {
         if let round = ObjectNames.round(in: key) { return ID128(high: 0, low: round.number) }
         return ObjectNames.baseSegment(in: key)?.id ?? ObjectNames.givenUp(in: key) ?? ObjectNames.anyVouch(

@@ -25,7 +25,7 @@ struct PackCensus: Sendable {
     /// The obstructions under packs' names.
     private(set) var obstructions: [Obstruction] = []
 
-    /// Takes the census. `onStray` receives objects in the packs' folders that are no packs.
+    /// Takes the census. `onStray` receives the objects in the packs' folders that are not packs.
     init(_ store: any ObjectStore, _ index: BlobIndex, onStray: (ObjectKey) -> Void) throws {
         packs = index.packs.sorted { $0.id < $1.id }.map { CountedPack(indexed: $0) }
         try store.listPackFolders { objects, others in

@@ -319,7 +319,7 @@ public final class BlobIndex: @unchecked Sendable {
 
     private func checkTable() -> Bool { (try? updateMonitor.locked({ try leaveUnsoundTable() })) != nil }
 
-    /// Returns the reference of a published blob and the kind of its pack, by the id alone.
+    /// Returns the reference of the published blob with this id, and the kind of its pack.
     public func blob(_ id: ID128) -> (BlobReference, ObjectKind)? {
         (find(id) ?? (checkTable() ? find(id) : nil)).map { entry, pack in
             (BlobReference(id: id, length: entry.rawLength), pack.kind)

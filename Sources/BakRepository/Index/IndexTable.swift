@@ -159,8 +159,8 @@ package final class IndexTable: Sendable {
             == (block(number) + bytes.count).loadUnaligned(as: UInt64.self).littleEndian
     }
 
-    /// A number that tells a block from those of other generations and places: it is XORed into the checksum. Each step
-    /// of the mixing can be undone, so two places of one generation never have the same number.
+    /// A number to XOR into the checksum of a block, so that the checksum matches only at this place and in this
+    /// generation. Each step of the mixing can be undone, so two places of one generation never have the same number.
     private static func mark(of block: Int, _ generation: ID128) -> UInt64 {
         var number = generation.high ^ UInt64(block)
         number = (number ^ number >> 32) &* 0xd6e8_feb8_6659_fd93

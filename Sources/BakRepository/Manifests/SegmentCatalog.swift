@@ -13,7 +13,7 @@ public struct SegmentCatalog: Sendable {
     public struct Segment: Sendable {
         /// The reference in the first root that names the segment.
         public let reference: ManifestSegmentReference
-        /// The snapshots that have the segment, by the places given to `note`.
+        /// The snapshots that have the segment, as the places that were given to `note`.
         public fileprivate(set) var holders: PlaceRuns
     }
 

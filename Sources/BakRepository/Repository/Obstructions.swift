@@ -1,4 +1,4 @@
-// Obstructions: everything under an object's name that is no object, sorted by whether it hinders the program. The
+// Obstructions: everything under an object's name that is not an object, sorted by whether it hinders the program. The
 // program never follows, reads or removes an obstruction, because only its owner knows what it is for.
 
 import BakFormat

@@ -9,7 +9,7 @@
 // - A folder that this machine knows is compared with its own record, so that copies used in turns stay apart.
 // - A new folder at a known path, or a folder known by its path only, is compared with the last record at that path.
 // - A folder that is new and at a new path is compared with the last record of any folder.
-// - While something of the record is gone, the record stays, until the user says that the loss is meant.
+// - While the store lacks anything that the record lists, the record stays, until the user accepts the loss.
 
 import BakCodec
 import BakCore
@@ -202,7 +202,7 @@ extension Repository {
         } catch let error as StoreError where error.kind == .notFound { return false }
     }
 
-    /// True if something of a snapshot's record is left. A tombstone does not count: it says that the session never
+    /// True if any part of a snapshot's record is left. A tombstone does not count: it says that the session never
     /// committed, and this machine knows better. A record that was cut to a tombstone's length counts: it is reported
     /// as damage.
     private func hasRecord(_ id: ID128) throws -> Bool {
@@ -250,7 +250,7 @@ extension Repository {
     }
 }
 
-/// A flag that keeps the seen state unchanged while something of it is gone.
+/// A flag that keeps the seen state unchanged while the store lacks anything that it lists.
 final class OlderHold: @unchecked Sendable {
     private let monitor = Monitor()
     private var value = false

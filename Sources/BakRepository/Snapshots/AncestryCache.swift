@@ -3,7 +3,7 @@
 //
 //   magic "bakkin\0\0" 8 | version 4 | zero 4 | repository id 16 | rows | XXH3-128 of it all 16
 //   row: id 16 | original 16 | parent 16, zero for none | seconds 8 | nanoseconds 4 | count 4 | joined archives 16 each
-//   count: 0 if it is no complete archive, else one more than the number of joined archives
+//   count: 0 if it is not a complete archive, else one more than the number of joined archives
 
 import BakCodec
 import BakCore

@@ -222,8 +222,8 @@ extension Repository {
         }
     }
 
-    /// Returns which vouched content no complete snapshot would have if only those of `staying` stayed. It reads
-    /// manifests only if a vouch relies on a snapshot that does not stay.
+    /// Returns the vouched content that no complete snapshot would have if only the snapshots in `staying` stayed. It
+    /// reads manifests only if a vouch relies on a snapshot that does not stay.
     ///
     /// - Throws: `CorruptionError` if the index is damaged, and `StoreError`.
     public func outlook(ifOnly staying: [CommitRecord]) throws -> VouchOutlook {

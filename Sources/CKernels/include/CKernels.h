@@ -1,6 +1,7 @@
-// CKernels: the loops that see every byte of every file, in the widest form that the processor has. All
-// forms of a loop give the same results, bit for bit; which one runs is settled once and is no part of
-// any format. Nothing here reads files, and but for what is opened nothing allocates or is kept between calls.
+// CKernels: the loops that process every byte of every file, with the widest vector instructions of the processor. All
+// forms of a loop give the same results, bit for bit. The form is chosen once and is not part of any stored format.
+// Nothing here reads files. `ck_many_open` allocates what it returns, and the cipher allocates a shared manager once.
+// Nothing else is allocated here.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 

@@ -4,7 +4,7 @@ import BakPosix
 
 /// Another program's repository.
 enum ForeignRepository {
-    /// The kind of repository in `folder`, with its article; nil if it is no known program's.
+    /// The kind of repository in `folder`, with its article; nil if it belongs to no known program.
     static func program(in folder: String) -> String? {
         guard let names = Machine.names(inFolder: folder) else { return nil }
         let has = { (name: String) in names.contains { $0.elementsEqual(name.utf8) } }
@@ -37,7 +37,7 @@ enum ForeignRepository {
         return start.starts(with: text.utf8)
     }
 
-    /// The refusal to use such a folder; nil if it is no other program's repository.
+    /// The refusal to use another program's repository; nil if the folder is not one.
     static func refusal(_ folder: String) -> CommandFailure? {
         program(in: folder).map { program in
             CommandFailure(

@@ -1,7 +1,7 @@
 // KnownRepositories: remembers where this user's repositories were when they were last used. So commands can tell a
 // missing repository, whose disk is not connected or whose mount point is empty, from one that never existed.
 //
-// Always holds: the list is no authority. No command refuses a repository because it is not listed, and no command
+// Always holds: the list decides nothing. No command refuses a repository because it is not listed, and no command
 // fails because the list cannot be read or written.
 
 import BakCore

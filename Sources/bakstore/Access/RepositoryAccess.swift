@@ -9,7 +9,7 @@ import BakRepository
 import BakStorage
 
 extension RepositoryLocation {
-    /// True if something that is no folder has the folder's place.
+    /// True if something that is not a folder, such as a file, is at the folder's path.
     var isOtherThanFolder: Bool { folder.flatMap(Machine.isFolder) == false }
 }
 

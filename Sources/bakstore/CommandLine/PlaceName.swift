@@ -10,8 +10,8 @@ enum PlaceName {
     /// The complaint about a path that must be text and is not.
     static let notText = "is not UTF-8. Use another name, or make a link to it that has a UTF-8 name: ln -s"
 
-    /// Says why `text` is no path of this machine and what to write instead; nil if it is one. The result is the middle
-    /// of a message: `'s3:x': is an address ...`.
+    /// Says why `text` is not a path of this machine and what to write instead; nil if it is one. The result is the
+    /// middle of a message: `'s3:x': is an address ...`.
     static func objection(to text: [UInt8]) -> String? {
         let name = Formatting.name(text)
         if let slip = NameSlip.objection(to: text) { return slip }
@@ -92,7 +92,7 @@ enum PlaceName {
 
     // MARK: Addresses
 
-    /// The path in a `file:` address; nil if the text is no such address, or names another machine.
+    /// The path in a `file:` address; nil if the text is not such an address, or names another machine.
     private static func fileURL(_ text: [UInt8]) -> [UInt8]? {
         let scheme = Array("file:".utf8)
         guard text.count >= scheme.count,

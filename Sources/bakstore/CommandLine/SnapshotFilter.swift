@@ -75,7 +75,7 @@ struct SnapshotFilter: Equatable {
     }
 
     /// The complaints about each `--keep-tag` on the command line that keeps none of the existing snapshots. A
-    /// profile's `--keep-tag` is no mistake, because later snapshots may have the tag.
+    /// profile's `--keep-tag` is not a mistake, because later snapshots may have the tag.
     static func complaints(aboutKeptTags invocation: Invocation, among all: [CommitRecord]) -> [String] {
         guard !all.isEmpty, !invocation.profileFlags.contains(.keepTag) else { return [] }
         let known = all.flatMap(\.tags)

@@ -273,8 +273,8 @@ extension Commands {
     }
 
     /// Warns if the paths of a first backup overlap with those of an archive. An archive goes on only with exactly its
-    /// own paths, so this backup is no archive. That may be a slip: the shell expanded a pattern, or the medium takes
-    /// two spellings for one path.
+    /// own paths, so this backup is not an archive. That may be a slip: the shell expanded a pattern, or the medium
+    /// takes two spellings for one path.
     private static func noteOtherArchive(
         _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
     ) {

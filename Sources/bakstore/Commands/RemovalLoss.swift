@@ -18,8 +18,8 @@ struct RemovalLoss {
     let last: CommitRecord
     let kind: Kind
 
-    /// Finds what a group of snapshots, oldest first, loses without those of `gone`. Nil if the group keeps a snapshot
-    /// that counts.
+    /// Finds what a group of snapshots, oldest first, loses when the snapshots in `gone` are removed. Nil if the group
+    /// keeps a snapshot that counts.
     init?(of snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         // Partial snapshots and those that lack files count only if the group has no better ones.
         let complete = snapshots.filter(\.isComplete)

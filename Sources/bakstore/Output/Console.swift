@@ -10,7 +10,7 @@ import BakStorage
 
 /// Why output could not be written.
 enum OutputError: Error, Equatable {
-    /// The reader has closed it, as `| head` does. This is no failure: the reader has what it wanted.
+    /// The reader has closed it, as `| head` does. This is not a failure: the reader has what it wanted.
     case closed
     /// The system refused, with this message.
     case failed(String)

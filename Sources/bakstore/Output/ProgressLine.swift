@@ -78,7 +78,7 @@ enum ProgressLine {
             parts.append((.amount, amount(progress.bytes)))
         }
         if let files = progress.files { parts.append((.files, Formatting.count(files, "file", "files"))) }
-        // The seconds are those of all steps, so one step has no rate.
+        // The seconds count all steps together, so one step has no rate.
         let isWhole = progress.step == nil
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
         if !rate.isEmpty, isWhole { parts.append((.rate, rate)) }
