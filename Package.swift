@@ -99,7 +99,7 @@ let package = Package(
             name: "bakstore-benchmark",
             dependencies: [
                 "BakEngine", "BakRepository", "BakPosix", "BakStorage", "BakFormat", "BakCodec",
-                "BakChunking", "BakCore", "CXXHash", "SeededNumbers",
+                "BakChunking", "BakCore", "CLinux", "CXXHash", "SeededNumbers",
             ],
             path: "Benchmarks",
             swiftSettings: settings),

@@ -14,10 +14,12 @@ struct Benchmark {
         .hintBackup,
         .index,
         .kernels,
+        .limit,
         .macro,
         .metadataEdit,
         .micro,
         .prune,
+        .warmMemory,
     ]
 
     static var usage: String {

@@ -53,6 +53,13 @@ enum Files {
         guard Glibc.rename(path, newPath) == 0 else { throw FileFailure("rename", path) }
     }
 
+    /// Removes a folder and waits until the file system has freed its room. What is measured next is not slowed down.
+    static func removeForGood(_ folder: String) {
+        _ = try? Command("rm", "-rf", folder).run(log: "/dev/null")
+        let parent = folder.lastIndex(of: "/").map { String(folder[..<$0]) } ?? "."
+        _ = try? Command("sync", "-f", parent).run(log: "/dev/null")
+    }
+
     static func remove(_ path: String) throws {
         guard unlink(path) == 0 else { throw FileFailure("remove", path) }
     }

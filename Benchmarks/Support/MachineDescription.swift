@@ -52,9 +52,30 @@ struct MachineDescription: Sendable {
         return holding.max { $0[1].count < $1[1].count }.map { String($0[2]) } ?? "unknown"
     }
 
+    /// The bytes of memory that neither programs nor the page cache use.
+    static var freeMemoryBytes: Int { kilobytes("MemFree:", of: "/proc/meminfo") }
+
+    /// Waits until all files are written, and a second more. Returns how many processors were busy in that second.
+    static func busyProcessors() -> Double {
+        sync()
+        let (ticks, start) = (busyTicks, Stopwatch.now())
+        usleep(1_000_000)
+        return Double(busyTicks - ticks) / Double(sysconf(Int32(_SC_CLK_TCK))) / (Stopwatch.now() - start)
+    }
+
+    /// How many clock ticks the processors have worked since the machine's start.
+    private static var busyTicks: Int {
+        let words = lines("/proc/stat").first?.split(separator: " ").compactMap { Int($0) } ?? []
+        // The fourth and the fifth are of an idle processor.
+        return words.enumerated().reduce(0) { $0 + ($1.offset == 3 || $1.offset == 4 ? 0 : $1.element) }
+    }
+
     /// Returns a size from /proc/self/status, such as `VmHWM` or `RssAnon`, in bytes.
-    static func ownMemoryBytes(_ name: String) -> Int {
-        guard let text = field(name + ":", of: "/proc/self/status") else { return 0 }
+    static func ownMemoryBytes(_ name: String) -> Int { kilobytes(name + ":", of: "/proc/self/status") }
+
+    /// Returns a field of a file in bytes. The file gives it in KiB. Returns 0 if the file lacks the field.
+    private static func kilobytes(_ name: String, of path: String) -> Int {
+        guard let text = field(name, of: path) else { return 0 }
         return (text.split(separator: " ").first.flatMap { Int($0) } ?? 0) << 10
     }
 

@@ -17,6 +17,7 @@
 
 extern int renameat2(int, const char *, int, const char *, unsigned int);
 extern int sync_file_range(int, __off64_t, __off64_t, unsigned int);
+extern int fallocate(int, int, __off64_t, __off64_t);
 extern int syncfs(int);
 extern int sched_getaffinity(pid_t, size_t, void *);
 extern ssize_t getdents64(int, void *, size_t);
@@ -25,6 +26,7 @@ extern int pipe2(int[2], int);
 enum {
     linux_O_PATH = __O_PATH,
     linux_O_NOATIME = __O_NOATIME,
+    linux_O_DIRECT = __O_DIRECT,
     linux_O_TMPFILE = __O_TMPFILE,
     linux_SEEK_DATA = 3,
     linux_SEEK_HOLE = 4,

@@ -61,6 +61,34 @@ import Testing
         #expect(!Files.exists(bench.folder + "/hint-backup"))
     }
 
+    @Test func everyWayToTheLimitWritesTheWholeLibrary() throws {
+        let bench = try Bench()
+        let library = try bench.library(
+            "library", LibraryDescription(kind: .media, fileCount: 30, byteCount: 3_000_000, seed: 5))
+        let limit = try MachineLimit(source: library.path, threadCount: 2)
+        let bytes = Files.totalBytes(beneath: library.path)
+        for way in LimitWay.allCases {
+            let target = "\(bench.folder)/\(way.rawValue)"
+            do {
+                #expect(try limit.seconds(way, target: target, keeps: true) > 0)
+            } catch let failure as FileFailure {
+                #expect(way.mayBeMissing, "\(failure)")
+                continue
+            }
+            #expect(Files.totalBytes(beneath: target) == (way == .read ? 0 : bytes), "\(way)")
+            guard way != .read, way != .packed else { continue }
+            for path in Files.paths(beneath: library.path) {
+                let copy = target + path.dropFirst(library.path.count)
+                #expect(Files.contents(copy) == Files.contents(path), "\(copy)")
+            }
+        }
+        let rounds = try limitRounds(limit, folder: bench.folder + "/rounds", rounds: 1)
+        #expect(rounds.count >= LimitWay.allCases.count - 2)
+        #expect(Files.totalBytes(beneath: bench.folder + "/rounds") == 0, "what it wrote is removed")
+        let noise = Noise.measure(rounds: 3, others: { 0 }) { [9, 1, 2, 4][$0] }
+        #expect(noise.spread == 1.5 && noise.isTooMuch && noise.text.contains("do not believe"))
+    }
+
     @Test func metadataEditsAreMeasured() throws {
         let bench = try Bench()
         let library = try bench.library(
