@@ -13,8 +13,8 @@ struct Noise: Sendable {
     /// True if the results of the run are not to be believed.
     var isTooMuch: Bool { spread > 0.25 || others > 0.1 }
 
-    /// Waits a second to see what others do. Then does the same work `rounds` times, after one time that does not count.
-    /// `work` returns its seconds.
+    /// Waits a second to see what others do. Then does the same work `rounds` times, after one time that does not
+    /// count. `work` returns its seconds.
     static func measure(
         rounds: Int, others: () -> Double = MachineDescription.busyProcessors, _ work: (Int) throws -> Double
     ) rethrows -> Noise {

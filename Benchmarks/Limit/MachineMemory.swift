@@ -11,8 +11,8 @@ enum MachineMemory {
     /// Returns how many bytes of memory a copy of a library needs.
     static func bytes(forLibraryOf bytes: Int) -> Int { 3 * bytes }
 
-    /// Uses free memory once and gives it back: `bytes` of it, or four fifths of what is free if that is less. Files stay
-    /// in the page cache.
+    /// Uses free memory once and gives it back: `bytes` of it, or four fifths of what is free if that is less. Files
+    /// stay in the page cache.
     static func warm(_ bytes: Int) {
         let count = min(bytes, MachineDescription.freeMemoryBytes / 5 * 4) & ~4095
         guard count > 0,

@@ -5,9 +5,10 @@
 // library changes to its second state, and every program backs that up as well. A ratio compares measurements of the
 // same round. In each round, threads that only read and write the same bytes also show what the machine can do at best.
 //
-// Before every measurement the machine's memory is warmed, so that what ran before does not matter (MachineMemory.swift).
-// All files are in the page cache, so this measures the programs and not how fast the disk reads. After many files are
-// deleted, ext4 creates files slowly for minutes. So if there is room, nothing is deleted before the end.
+// Before every measurement the machine's memory is warmed, so that what ran before does not matter
+// (MachineMemory.swift). All files are in the page cache, so this measures the programs and not how fast the disk
+// reads. After many files are deleted, ext4 creates files slowly for minutes. So if there is room, nothing is deleted
+// before the end.
 
 /// The measurements of one operation of one contender.
 struct Measurement: Sendable {
