@@ -1,4 +1,7 @@
 // PackCheckRun: the threads of a check that verify packs, and their common findings.
+//
+// The first time that this machine reads a sealed pack, it opens each blob and computes its id. Later it only opens the
+// blobs: the seal proves that each is what was sealed then (decision 141).
 
 import BakCore
 import BakFormat
@@ -16,6 +19,8 @@ final class PackCheckRun: @unchecked Sendable {
     /// The time of reading after which the log is written again, in case the check is killed.
     private static let logIntervalNanoseconds: UInt64 = 60_000_000_000
 
+    /// The read log as it was before this pass.
+    private let earlierLog: ReadLog
     /// The read log: the entries of earlier checks and of this one.
     private(set) var log: ReadLog
     /// The packs with something wrong; `wasRead` is true if the whole pack was to be read.
@@ -37,6 +42,7 @@ final class PackCheckRun: @unchecked Sendable {
     ) {
         self.repository = repository
         self.index = index
+        earlierLog = log
         self.log = log
         self.log.keep { census.place(of: $0) != nil }
         self.chosenBytes = chosenBytes
@@ -58,7 +64,8 @@ final class PackCheckRun: @unchecked Sendable {
                 {
                     let isLate = deadline.map { repository.time.monotonicNanoseconds() >= $0 } ?? false
                     do {
-                        let found = try verifier.verify(pack, readsData: wanted && !isLate)
+                        let found = try verifier.verify(
+                            pack, readsData: wanted && !isLate, trustingSeals: earlierLog.isWhole(pack.id))
                         note(found, pack, wasRead: wanted && !isLate, isLate: wanted && isLate)
                     } catch { monitor.locked { failure = failure ?? error } }
                 }

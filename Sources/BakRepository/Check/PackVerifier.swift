@@ -50,6 +50,7 @@ final class PackVerifier {
     private let index: BlobIndex
     private let buffer = ScratchBuffer()
     private let reader: BlobReader
+    private let trustingReader: BlobReader
     private let stop: StopSignal
     private let onRead: (_ bytes: Int) -> Void
     /// Reads whole packs, whatever lies between the blobs.
@@ -65,11 +66,14 @@ final class PackVerifier {
         self.stop = stop
         self.onRead = onRead
         reader = BlobReader(repository)
+        trustingReader = BlobReader(repository, trustingSeals: true)
     }
 
     /// Verifies a pack by its footer, and with `readsData` also every blob. It does not read bytes beyond the size in
     /// the index. Throws if the store fails.
-    func verify(_ pack: CountedPack, readsData: Bool) throws -> PackFindings {
+    ///
+    /// - Parameter trustingSeals: true to accept a sealed blob that opens, without computing its id.
+    func verify(_ pack: CountedPack, readsData: Bool, trustingSeals: Bool) throws -> PackFindings {
         var findings = PackFindings()
         let size = Int(min(pack.storedBytes ?? 0, pack.indexed.size))
         do {
@@ -82,7 +86,7 @@ final class PackVerifier {
                 findings.add("its footer and the index disagree")
                 (findings.needsIndex, findings.isContradicted) = (true, true)
             } else if readsData {
-                try verify(blobs, of: pack.indexed, &findings)
+                try verify(blobs, of: pack.indexed, trustingSeals ? trustingReader : reader, &findings)
                 try verifyPadding(of: pack.indexed, size: size)
             }
         } catch let error as CorruptionError {
@@ -160,7 +164,9 @@ final class PackVerifier {
     }
 
     /// Decodes every blob that the footer lists, in its order.
-    private func verify(_ blobs: [BlobRecord], of pack: IndexedPack, _ findings: inout PackFindings) throws {
+    private func verify(
+        _ blobs: [BlobRecord], of pack: IndexedPack, _ reader: BlobReader, _ findings: inout PackFindings
+    ) throws {
         func location(_ blob: BlobRecord) -> BlobLocation {
             BlobLocation(pack: pack.id, offset: blob.offset, storedLength: blob.storedLength)
         }

@@ -32,6 +32,9 @@ struct ReadLog: Equatable {
     /// Makes an empty log.
     init() {}
 
+    /// True if the pack was whole when this machine last read it.
+    func isWhole(_ pack: ID128) -> Bool { seconds[pack] != nil && !damaged.contains(pack) }
+
     /// Notes that a pack has been read and is whole.
     mutating func note(_ pack: ID128, at time: Timestamp) {
         seconds[pack] = time.seconds
