@@ -1,7 +1,8 @@
-// BaseIndex: writes the index as it is after a collection has decided, in segments that the decision names. Each
-// segment covers a range of ids and names a blob once: in its new pack if it was copied, else in a pack that stays. If
-// several copies of a blob are needed, because it is unknown which one is whole, each copy is in a layer of segments of
-// its own.
+// BaseIndex: writes the index that holds after a decision. This index is the base, and the decision names its segments.
+// It names a blob in the blob's new pack if the blob was copied, otherwise in a pack that stays.
+//
+// The base names several copies of a blob if it is unknown which of them is whole. A segment names a blob only once, so
+// these copies go into different layers. A layer is a sequence of segments in the order of ids.
 
 import BakCore
 import BakFormat
@@ -43,7 +44,8 @@ struct BaseIndex {
         return segments
     }
 
-    /// Writes the entries of `sorted` that lie outside deleted packs, and the copied blobs in their new places.
+    /// Writes the base of a collection. A copied blob gets its new place. Of every other blob, the base names the
+    /// copies that `choice` keeps outside of `deleted`.
     static func write(
         _ sorted: SortedIndex, live: LiveBlobs, choice: CopyChoice, without deleted: Set<ID128>,
         packs newPacks: [IndexedPack], copies: [CopiedBlob], round: UInt64, _ repository: Repository,
@@ -70,7 +72,8 @@ struct BaseIndex {
                 return
             }
             let needed = choice.needed(entries)
-            // This cannot happen. If it did, nothing would be decided.
+            // This cannot happen, because a pack is deleted only if its needed blobs were copied. If it did, the error
+            // would prevent the decision.
             if needed.contains(where: { isDeleted[Int($0.pack)] }) {
                 throw MissingBlobError(id: entries[0].id)
             }
@@ -80,7 +83,7 @@ struct BaseIndex {
     }
 }
 
-/// Segments that name each blob once.
+/// Segments in the order of ids. Together they name each blob at most once.
 private struct Layer {
     private let repository: Repository
     private let batch: any StagedBatch
@@ -92,7 +95,7 @@ private struct Layer {
     private(set) var segments: [ID128] = []
     /// The largest number of entries in a segment.
     private static let entriesPerSegment = 1 << 20
-    /// A segment of at most this many bytes is put at once instead of staged.
+    /// A segment of at most this many bytes is put immediately and not staged.
     private static let smallBytes = 256 << 10
 
     init(_ repository: Repository, _ batch: any StagedBatch, round: UInt64, packs: [IndexedPack]) {

@@ -1,6 +1,9 @@
-// CollectionRound: takes a round from its plan to its decision. In between, every session that began before the plan
-// gets decided. A session that begins later knows the plan and relies on nothing that it condemns. So the second mark
-// finds every blob in the condemned packs that is or will be needed.
+// CollectionRound: carries out a plan up to the decision, which says which condemned packs to delete. It deletes
+// nothing itself; `Sweep` does.
+//
+// The round first waits until every session that began before the plan is decided: it has committed, or a tombstone has
+// ended it. A session that begins after the plan sees the plan and relies on no pack that the plan condemns. So the
+// mark that follows the wait finds every blob in condemned packs that a present or future snapshot needs.
 
 import BakCore
 import BakFormat
@@ -17,9 +20,9 @@ struct CollectionRound {
         var unusedBytes: UInt64?
         var rewrittenPacks = 0
         var copiedBytes: UInt64 = 0
-        /// The packs in which something could not be read.
+        /// The packs in which a needed blob, or a copy of one, could not be read.
         var damaged: Set<ID128> = []
-        /// True if some packs stay that should have been rewritten.
+        /// True if a limit or a request to stop left packs that should have been rewritten.
         var isPartial = false
     }
 
@@ -34,8 +37,8 @@ struct CollectionRound {
     let onEvent: (PruneEvent) -> Void
     let stop: StopSignal
 
-    /// Decides the round, or adopts another program's decision. `first` is a mark from before the plan. Returns nil
-    /// if it was stopped while it waited for sessions; the plan then stays for the next prune.
+    /// Decides the round, or adopts another program's decision. `first` is a mark from before the plan. Returns nil if
+    /// `stop` was requested during the wait for sessions. Then the next prune carries out the plan.
     func run(after first: Mark?) throws -> Outcome? {
         if try isDecided() { return try adopted() }
         do {
@@ -43,7 +46,7 @@ struct CollectionRound {
         } catch let error as PruneStopped {
             throw error
         } catch {
-            // If another program has decided, objects that it deleted are missing here.
+            // Another program may have decided the round and deleted objects that this program tried to read.
             guard try isDecided() else { throw error }
             return try adopted()
         }
@@ -57,7 +60,8 @@ struct CollectionRound {
         let known = milestones.inside(["\(plan) \(limits)"])
         if !faults.noWait, try !watch.settle(known.inside([first?.knowledge ?? ""])) { return nil }
         known.reached("settled", [first?.knowledge ?? ""])
-        // The packs are listed first: no other program may bring back a pack that is missing now.
+        // The whole round relies on this listing. No program writes a pack under an old id, so a pack that the index
+        // names and that is missing now stays missing. A pack that a session publishes later is not condemned.
         let stored = try repository.listPacks()
         let mark =
             if let first, try first.isCurrent(repository) {
@@ -100,8 +104,8 @@ struct CollectionRound {
             return outcome
         }
         if faults.noDecisionRecord { return outcome }
-        // The other program's decision holds. Packs that this program wrote do not count and stay until the next round,
-        // because packs are deleted only by a decision that names them.
+        // The other program's decision holds. No index segment names the packs that this program wrote. They stay until
+        // a later round condemns them, because a pack is deleted only if a decision names it.
         var adopted = try adopted()
         adopted.damaged = outcome.damaged
         return adopted
@@ -111,7 +115,8 @@ struct CollectionRound {
         Outcome(decision: try repository.collectionDecision(plan.number), isOwn: false)
     }
 
-    /// Counts what is needed of each pack. If a living blob has several copies, it reads the copy to keep first.
+    /// Counts the needed blobs of each pack. If living blobs have several copies, first reads the copies that `choice`
+    /// would keep, and drops damaged copies from `choice`.
     private func usage(_ mark: Mark, _ choice: inout CopyChoice, _ outcome: inout Outcome) throws
         -> PackUsage
     {
@@ -131,8 +136,8 @@ struct CollectionRound {
         return sound
     }
 
-    /// Copies the needed blobs of condemned packs that are worth rewriting. Returns the packs that were copied as a
-    /// whole.
+    /// Copies the needed blobs of condemned packs that are worth rewriting. Returns the packs of which all needed blobs
+    /// were copied.
     private func copy(
         _ condemned: Set<ID128>, _ mark: Mark, _ usage: PackUsage, _ choice: CopyChoice,
         with copier: PackCopier, _ outcome: inout Outcome
@@ -186,5 +191,5 @@ struct CollectionRound {
     }
 }
 
-/// The error that ends a prune before it has decided anything.
+/// The error that ends a prune early at a request to stop.
 struct PruneStopped: Error {}

@@ -1,8 +1,8 @@
-// CollectionState: the newest decision in `gc/`, and the plans that are not decided yet.
+// CollectionState: the newest decision in `gc/`, and the later plans, which have no decision yet.
 //
-// Rounds follow each other: plan n is put when decision n-1 is there. A listing may miss objects that appear while it
-// is made, so it can show a plan without the decision before it. A reader therefore takes every plan after the newest
-// decision that it sees as open.
+// Rounds follow each other: a program puts plan n only after it has seen decision n-1. A listing may miss objects that
+// are put while it is made, so it can show plan n without decision n-1. A reader therefore treats each plan as open,
+// that is as undecided, if its number is above that of the newest decision in the listing.
 
 import BakCore
 import BakFormat
@@ -10,7 +10,7 @@ import BakStorage
 
 /// The state of a repository's collections at one moment.
 public struct CollectionState: Sendable {
-    /// The rounds in a listing.
+    /// The rounds that a listing of `gc/` shows.
     struct Rounds: Equatable, Sendable {
         /// The newest decided round; 0 if there is none.
         var decided: UInt64 = 0
@@ -24,7 +24,7 @@ public struct CollectionState: Sendable {
     /// The plans that have no decision.
     public let openPlans: [CollectionPlan]
 
-    /// The packs that may be deleted at any time although the index names them.
+    /// The packs of open plans. They may be deleted at any time although the index names them.
     var condemned: Set<ID128> { Set(openPlans.flatMap(\.condemned)) }
 }
 

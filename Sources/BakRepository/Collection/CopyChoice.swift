@@ -1,10 +1,11 @@
-// CopyChoice: chooses the copy of a blob that a collection relies on. It never chooses a copy that was found damaged.
-// If no copy is whole, all of them are needed, because another program may read what this one cannot.
+// CopyChoice: chooses the copy that a collection keeps of a blob that lies in several packs. It never chooses a copy
+// that was found damaged. If all copies were found damaged, the collection keeps all of them, because another program
+// may be able to read one.
 
 import BakCore
 import BakFormat
 
-/// A choice among the copies of blobs. The packs are places in a sorted index.
+/// A choice among the copies of blobs. A pack is a position in the packs of a sorted index.
 struct CopyChoice {
     /// Where a copy lies.
     private struct Place: Hashable {
@@ -16,7 +17,7 @@ struct CopyChoice {
     private let isCondemned: [Bool]
     private var damaged: Set<Place> = []
 
-    /// Makes a choice among copies in `packs`, of which the store has `stored`.
+    /// Makes a choice among copies in `packs`. The store has only the packs in `stored`.
     init(_ packs: [IndexedPack], stored: [ID128: Int], condemned: Set<ID128> = []) {
         isStored = packs.map { stored[$0.id] != nil }
         isCondemned = packs.map { condemned.contains($0.id) }
@@ -35,15 +36,15 @@ struct CopyChoice {
         !damaged.isEmpty && damaged.contains(Place(pack: copy.pack, offset: copy.offset))
     }
 
-    /// Returns the copy to rely on: the first in a stored pack that is not condemned, else the first in a stored pack,
-    /// else the first at all. Nil if all copies are damaged.
+    /// Returns the copy to keep. Among the copies that are not damaged, this is the first in a stored pack that is not
+    /// condemned, else the first in a stored pack, else the first. Nil if all copies are damaged.
     func best(_ copies: [IndexEntry]) -> IndexEntry? {
         let whole = copies.lazy.filter { !isDamaged($0) }
         return whole.first { isStored[Int($0.pack)] && !isCondemned[Int($0.pack)] }
             ?? whole.first { isStored[Int($0.pack)] } ?? whole.first
     }
 
-    /// Returns the copies that are needed: the best one, or all if none is whole.
+    /// Returns the copies to keep: the best one, or all copies if all are damaged.
     func needed(_ copies: [IndexEntry]) -> [IndexEntry] {
         guard copies.count > 1, let best = best(copies) else { return copies }
         return [best]

@@ -1,7 +1,9 @@
-// DuplicateVerifier: reads the copy that a collection would keep of each living blob that lies in several packs. The
-// decision drops the other copies, so the kept one must not turn out to be damaged later.
+// DuplicateVerifier: makes sure that a collection keeps a whole copy, if there is one, of each living blob that lies in
+// several packs. A blob is living if a snapshot refers to it. The decision drops all copies but one, so the verifier
+// reads that copy first.
 //
-// Copies come from backups that stored the same content at the same time. They are rare, and the decision leaves one.
+// Several copies arise if backups store the same content at the same time. This is rare, and each decision leaves one
+// copy, so there is little to read.
 
 import BakCodec
 import BakCore
@@ -15,9 +17,9 @@ final class DuplicateVerifier {
     private let reader: BlobReader
     private let onVerified: (_ blobs: Int) throws -> Void
     private var blobs = 0
-    /// The first fault of each faulty pack, by the pack's place.
+    /// The first fault of each faulty pack, by the pack's position in the sorted index.
     private(set) var faults: [UInt32: CorruptionError] = [:]
-    /// The number of blobs that are verified together, in the order in which they lie.
+    /// The number of blobs to verify together. Each batch is sorted by pack and offset.
     private static let batch = 1 << 20
 
     /// Prepares the verifier. `onVerified` receives the number of verified blobs and may throw to end the work.
@@ -28,8 +30,8 @@ final class DuplicateVerifier {
         reader = BlobReader(repository)
     }
 
-    /// Reads the copies that `choice` would keep of living blobs with several copies. It drops damaged copies from the
-    /// choice and then reads the next best ones. Missing packs are faults, too.
+    /// For each living blob with several copies, reads the copy that `choice` would keep. If that copy is damaged,
+    /// drops it from `choice` and reads the next best copy. Also notes missing packs in `faults`.
     func verify(_ choice: inout CopyChoice, _ live: LiveBlobs) throws {
         var chosen: [IndexEntry] = []
         var missing: Set<UInt32> = []
@@ -45,7 +47,7 @@ final class DuplicateVerifier {
         for place in missing.sorted() where faults[place] == nil { try expectPack(place) }
     }
 
-    /// Verifies copies, and for each damaged one the next copy of its blob.
+    /// Verifies copies. For each damaged copy, also verifies the next best copy of its blob.
     private func settle(_ copies: [IndexEntry], _ choice: inout CopyChoice) throws {
         var pending = copies
         while !pending.isEmpty {

@@ -1,8 +1,10 @@
-// ForgetDoubts: forgotten snapshots whose marker is damaged. They stay hidden, because a prune may have deleted their
-// content. But a prune deletes nothing more because of such a marker.
+// ForgetDoubts: finds the forgotten snapshots whose forget marker is damaged. Such a snapshot stays hidden, because an
+// earlier prune may have deleted some of its content. But later prunes keep the remaining content, because it is in
+// doubt whether the user wants it deleted.
 //
-// A marker has done its work when the index no longer has the root of its snapshot's manifest. This machine remembers
-// the roots, so that it need not read the markers of such snapshots again.
+// If the index no longer has the root of a snapshot's manifest, a prune has deleted the content, and the marker need
+// not be read any more. This machine remembers the roots of forgotten snapshots in a file, so that it can look them up
+// without reading the snapshots' records:
 //
 //   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | rows, sorted | XXH3-128 of it all 16
 //   row: snapshot id 16 | root id 16 | root's length 4 | zero 4
@@ -12,11 +14,12 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// A forgotten snapshot whose marker cannot be read, while some of its content is or may be there.
+/// A forgotten snapshot whose marker cannot be read, although some of its content may still be stored.
 public struct ForgetDoubt: Sendable {
     /// The snapshot's id.
     public let id: ID128
-    /// The snapshot's record; nil if that cannot be read either, so that its content is unknown.
+    /// The snapshot's commit record; nil if neither the record nor its spare can be read. Then it is unknown which
+    /// blobs are the snapshot's content.
     public let snapshot: CommitRecord?
     /// What is wrong with the marker.
     public let error: CorruptionError
@@ -48,7 +51,7 @@ extension Repository {
         } catch let error as CorruptionError { return error }
     }
 
-    /// Returns the doubt that a damaged marker leaves; nil if the index does not have the snapshot's root.
+    /// Returns the doubt about a snapshot with a damaged marker; nil if the index does not have the snapshot's root.
     func doubt(about id: ID128, _ error: CorruptionError, _ index: BlobIndex) throws -> ForgetDoubt? {
         guard let snapshot = try recordOrSpare(id) else {
             var error = error

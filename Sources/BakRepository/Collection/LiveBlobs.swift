@@ -7,7 +7,7 @@ import BakFormat
 /// The blobs to which snapshots refer, by their positions in a sorted index.
 struct LiveBlobs {
     private var words: [UInt64]
-    /// The number of blobs.
+    /// The number of blobs in the set.
     private(set) var count = 0
 
     /// Makes an empty set for an index with this many entries.
@@ -23,9 +23,9 @@ struct LiveBlobs {
         words[position / 64] |= bit
     }
 
-    /// Adds all blobs to which the snapshots with these roots refer. Throws `MissingBlobError` if the index lacks one
-    /// of them, and the errors of reading manifests: without knowing all references, a program must not delete
-    /// anything.
+    /// Makes the set of all blobs to which the snapshots with these roots refer. Throws `MissingBlobError` if the index
+    /// lacks one of these blobs, and the errors of reading manifests, because a program must not delete anything unless
+    /// it knows all references.
     init(
         _ roots: [BlobReference], _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex,
         workerCount: Int, onProgress: (_ done: Int, _ total: Int) throws -> Void
@@ -54,7 +54,8 @@ struct LiveBlobs {
         for segment in catalog.segments { try mark(segment.reference.blob.id, sorted) }
     }
 
-    /// Adds those blobs of a manifest that are there. The snapshot may have been given up, and some of it deleted.
+    /// Adds the blobs of a forgotten snapshot that the index still has. A prune may have deleted the other blobs of the
+    /// snapshot.
     mutating func insertWhatIsThere(
         of root: BlobReference, _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex
     ) throws {
@@ -70,8 +71,9 @@ struct LiveBlobs {
         }
     }
 
-    /// Adds the sorted chunks of a segment, except those that the previous segment had. Most segments are versions of
-    /// each other, and comparing two lists is far less work than looking up all chunks.
+    /// Adds the sorted chunks of a segment, except those that the previous segment had and that are therefore in the
+    /// set. A segment is often a version of the previous one, and comparing two lists is far less work than looking up
+    /// all chunks.
     private mutating func mark(
         _ chunks: UnsafeRawBufferPointer, after last: inout [ID128], _ sorted: SortedIndex
     ) throws {

@@ -1,29 +1,31 @@
-// Mark: the trusted index at one moment, and the blobs in it to which the snapshots refer. It is all or nothing: if a
-// commit record, an index segment or a manifest cannot be read, it is unknown what is needed, and the mark fails.
+// Mark: the trusted index at one moment, and the blobs in it to which the snapshots refer. If a commit record, an index
+// segment or a manifest cannot be read, it is unknown which blobs are needed. Then taking the mark throws, so that
+// nothing is deleted.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// The blobs that a repository holds and needs.
+/// The blobs that a repository holds, and those that its snapshots need.
 struct Mark {
     /// The trusted index.
     let index: BlobIndex
-    /// Its entries, sorted.
+    /// The entries of the index, sorted.
     let sorted: SortedIndex
     /// The segments from which the index was read.
     let trusted: TrustedSegments
-    /// The snapshots that stay.
+    /// The snapshots that are not forgotten.
     let snapshots: [CommitRecord]
-    /// The doubts about forgotten snapshots. What is left of these snapshots stays.
+    /// The doubts about forgotten snapshots with damaged markers. The remaining blobs of these snapshots are in `live`.
     let doubts: [ForgetDoubt]
-    /// The blobs to which the snapshots refer.
+    /// The blobs that must stay: those to which `snapshots` and `doubts` refer.
     let live: LiveBlobs
     private let forgotten: Set<ID128>
 
-    /// Takes a mark, and repeats it while other programs interfere. Another collection may have removed objects, and
-    /// a listing in several calls may show a snapshot but not an earlier one that it relies on. Throws the error if
-    /// nothing has changed since the last attempt. `ignoring` are snapshots that count as forgotten.
+    /// Takes a mark. After an error it tries again, because another program may have caused the error. A collection may
+    /// have deleted objects during the mark. Or a listing that takes several calls may have shown a snapshot but not an
+    /// earlier snapshot whose blobs it uses. Throws the error if the listings have not changed since the previous
+    /// error. The snapshots in `ignoring` count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,
@@ -108,7 +110,7 @@ struct Mark {
         for id in damaged.subtracting(forgotten).sorted() {
             throw try repository.faultOfRecord(id)
         }
-        // In a listing, a commit record that lost its end could look like a tombstone.
+        // In a listing, a commit record that lost its end could look like a tombstone, so each tombstone is read.
         for id in trusted.outcomes.revoked.subtracting(forgotten).sorted() {
             try repository.expectTombstone(id)
         }
@@ -135,7 +137,7 @@ struct Mark {
     }
 }
 
-/// The state that a mark depends on, as listings show it.
+/// The state on which the result of a mark depends, as listings show it.
 private struct Listed: Equatable {
     var round: UInt64
     var committed: Set<ID128>

@@ -1,5 +1,5 @@
-// PackCopier: copies the living blobs of wasteful packs to new packs without recompressing them, and verifies each
-// blob.
+// PackCopier: copies the needed blobs of packs with much unused space to new packs. It verifies each blob, but does not
+// compress it again.
 
 import BakCodec
 import BakCore
@@ -17,8 +17,8 @@ final class PackCopier {
         filler = PackFiller(repository)
     }
 
-    /// Copies the wanted blobs of a pack. Returns false if `stop` ended it early. Throws `CorruptionError` if a blob
-    /// cannot be read.
+    /// Copies the wanted blobs of a pack. Returns false if `stop` ended the copying early. Throws `CorruptionError` if
+    /// a blob cannot be read.
     func copy(
         _ wanted: [IndexEntry], of pack: IndexedPack, stop: StopSignal, onRead: (UInt64) -> Void
     ) throws -> Bool {

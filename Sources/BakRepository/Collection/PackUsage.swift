@@ -10,13 +10,13 @@ struct PackUse {
     var isStored: Bool
     /// The number of blobs that are needed from this pack.
     var livingBlobs = 0
-    /// Their stored bytes, with their headers and footer rows.
+    /// The stored bytes of the needed blobs, with their headers and footer rows.
     var livingBytes: UInt64 = 0
     /// True if a blob that is needed from this pack is known to be unreadable.
     var isDamaged = false
     /// True if the pack is sealed. Then its length is rounded up, and the added bytes do not count as unused.
     var isSealed = false
-    /// The bytes to which nothing refers.
+    /// The bytes that a pack with only the needed blobs would not have.
     var unusedBytes: UInt64 { pack.size - min(pack.size, neededBytes) }
 
     /// The length of a pack with only the needed blobs.
@@ -34,7 +34,7 @@ struct PackUse {
 
 /// The usage of all packs.
 struct PackUsage {
-    /// The usage of each pack, by its place in the sorted index.
+    /// The usage of each pack, by the pack's position in the sorted index. This position is called its place.
     private(set) var packs: [PackUse]
     /// The number of living blobs that lie in several packs.
     let severalCopies: Int
@@ -61,7 +61,7 @@ struct PackUsage {
         self.severalCopies = severalCopies
     }
 
-    /// The places of packs to which nothing refers.
+    /// The places of packs without a needed blob.
     var dead: [Int] { packs.indices.filter { packs[$0].livingBlobs == 0 } }
 
     /// The unused bytes in packs that hold living blobs.
@@ -81,8 +81,8 @@ struct PackUsage {
     }
 
     /// Returns the packs to rewrite so that no more than `allowance` is unused, the most wasteful first. `areAll` is
-    /// false if `limits` left some out. Only packs that `isCandidate` accepts are taken, and no pack with a needed blob
-    /// that is known to be unreadable.
+    /// false if `limits` left some out. Takes only packs that `isCandidate` accepts. Leaves out packs with a needed
+    /// blob that is known to be unreadable, because it cannot be copied.
     func wasteful(
         _ allowance: PruneOptions.Allowance, limits: CopyLimits, isCandidate: (Int) -> Bool = { _ in true }
     ) -> (places: [Int], areAll: Bool) {

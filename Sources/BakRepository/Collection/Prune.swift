@@ -1,5 +1,10 @@
-// Prune: frees the space of blobs to which no snapshot refers. It runs beside backups and other prunes, without locks
-// and clocks. It first finishes the rounds that an earlier prune left unfinished.
+// Prune: frees the space of blobs to which no snapshot refers. It works in rounds. Each round first puts a plan, which
+// condemns packs: sessions that begin later do not rely on these packs. Then it puts a decision, which says which of
+// them to delete. A prune first finishes the rounds that an earlier prune left unfinished.
+//
+// Backups and other prunes may run at the same time: `CollectionRound` makes that safe without a lock on the
+// repository, and without relying on clocks. Only if the store cannot refuse a taken name, no other program may write
+// (`PruneOptions.isAlone`).
 
 import BakCore
 import BakFormat
@@ -13,18 +18,20 @@ public final class Prune {
     private let program: String
     private let onEvent: @Sendable (PruneEvent) -> Void
     private let stop: StopSignal
-    /// Requested if the user wants to stop or the time is over.
+    /// Requested as soon as `stop` is requested or `PruneOptions.maxDurationNanoseconds` have passed.
     private let stopInTime: StopSignal
     private let faults: ProtocolFaults
     private let watch: SessionWatch
     private var report = PruneReport()
     private var copiedBytes: UInt64 = 0
     private var toldDoubts: Set<ID128> = []
-    /// The most that one round copies. The copies need this much space before anything is freed.
+    /// The most that one round copies. The store needs this much free space, because a round deletes the old packs only
+    /// after it has copied their blobs.
     private static let roundLimits = CopyLimits(bytes: 4 << 30, blobs: 1 << 20)
     /// The largest number of packs that one round condemns.
     private static let condemnedLimit = 1 << 20
-    /// If there are this many index segments of single sessions, a round merges them.
+    /// If at least this many sessions have index segments of their own, a prune runs a round even without packs to
+    /// condemn. The round merges these segments into a base.
     private static let segmentLimit = 64
 
     /// Prepares a prune.
@@ -33,8 +40,7 @@ public final class Prune {
     ///   - host: the machine's name, for the records.
     ///   - program: the program and its version, for the records.
     ///   - onEvent: receives the events.
-    ///   - stop: polled; once it is requested, the prune ends as soon as it can. Everything that it did stays in
-    ///     effect.
+    ///   - stop: polled; once it is requested, the prune ends as soon as it can. It undoes nothing.
     public convenience init(
         _ repository: Repository, _ options: PruneOptions = PruneOptions(), host: String, program: String,
         onEvent: @escaping @Sendable (PruneEvent) -> Void = { _ in },
@@ -70,10 +76,12 @@ public final class Prune {
         RecordOrigin(time: repository.time.now(), host: host, program: program)
     }
 
-    /// Prunes the repository. On return, the packs that the report counts as deleted are gone from the store.
+    /// Prunes the repository. On return, the packs that the report counts as deleted are gone from the store. After a
+    /// dry run, these packs are still there.
     ///
-    /// - Throws: `RepositoryError.cannotCollect` if the store cannot do this safely, and `CorruptionError` or
-    ///   `MissingBlobError` if the references of the snapshots cannot be read; then nothing is deleted.
+    /// - Throws: `RepositoryError.cannotCollect` if the store cannot be pruned safely, and `CorruptionError` or
+    ///   `MissingBlobError` if the references of the snapshots cannot be read. The prune deletes nothing after the
+    ///   error. Rounds that it finished before may have deleted packs.
     public func run() throws -> PruneReport {
         if !options.isDryRun { try repository.expectCollectableStore(isAlone: options.isAlone) }
         faults.milestones.reached("begin")
@@ -96,7 +104,9 @@ public final class Prune {
         return report
     }
 
-    /// Removes the records of decided sessions, and damaged records, which no running program can have.
+    /// Removes the records of decided sessions: those that have committed or were revoked by a tombstone. Also revokes
+    /// sessions with damaged records, and removes these records. No running program has such a session, because a
+    /// program registers a whole record.
     private func removeSessions() throws {
         let milestones = faults.milestones.inside(["at the end"])
         try Sweep.removeDecidedSessions(repository, milestones)
@@ -107,7 +117,8 @@ public final class Prune {
         }
     }
 
-    /// Carries out the open plans, or else the newest decision.
+    /// Carries out the plans that have no decision yet. If there are none, repeats the sweep of the newest decision,
+    /// because it may have been interrupted.
     private func finishEarlierRounds() throws {
         let state = try repository.collectionState()
         if state.openPlans.isEmpty {
@@ -115,8 +126,9 @@ public final class Prune {
             faults.milestones.reached("decided earlier", ["\(decision)"])
             let stored = try repository.listPacks()
             if decision.deleted.contains(where: { stored[$0] != nil }) {
-                // Packs that were put back or merged from a copy may hold blobs that a snapshot needs and the index
-                // lacks. Then the mark fails, and nothing is deleted.
+                // Packs to delete are still in the store. Perhaps the user put them back or merged a copy of the
+                // repository. Then a snapshot may need one of their blobs although the index no longer has it. In that
+                // case the mark throws, and nothing is deleted.
                 _ = try mark(faults.milestones.inside(["\(decision) \(stored.keys.sorted())"]))
             }
             try sweep(decision, stored: stored, faults.milestones)
@@ -148,14 +160,16 @@ public final class Prune {
         onEvent(.step(.marking))
         faults.milestones.reached("round", ["\(limits)"])
         let last = try repository.collectionRounds().decided
-        // The packs are listed first: the session of a pack that is listed now appears in the listing that follows.
+        // The packs are listed before the sessions, because a session is registered before it stores packs. So if a
+        // running session has stored a listed pack, the second listing shows the session.
         let stored = try repository.listPacks()
         let named = try watch.undecided()
         let known = faults.milestones.inside(["\(last) \(stored.keys.sorted()) \(named.isEmpty)"])
         var mark = try self.mark(known)
         var strays = strays(stored, mark)
         if !strays.isEmpty, !named.isEmpty {
-            // The strays may belong to running sessions, or to none any more.
+            // A running session may have stored the strays and may still commit them. So the prune condemns strays only
+            // after all sessions are decided. A dry run does not wait for that.
             if try options.isDryRun || !watch.settle(known.inside([mark.knowledge])) { strays = [] }
             if !options.isDryRun, try !mark.isCurrent(repository) {
                 mark = try self.mark(known.inside(["\(strays.sorted())"]))
@@ -182,7 +196,7 @@ public final class Prune {
         let isOther = plan != own
         let round = self.round(plan, faults.milestones.inside(["\(isOther) \(areAll)"]))
         guard let outcome = try round.run(after: mark) else { throw PruneStopped() }
-        // Another program's plan may leave out packs that this one would condemn.
+        // Another program's plan may leave out packs that this prune would condemn, so one more round is needed.
         let isMore = isOther || !outcome.isOwn || !areAll && madeProgress(outcome)
         try conclude(outcome, faults.milestones.inside(["\(isMore)"]))
         return isMore && !stopInTime.isRequested
@@ -202,7 +216,7 @@ public final class Prune {
         }
     }
 
-    /// Returns the packs that no trusted segment names.
+    /// Returns the strays: the stored packs that no trusted index segment names.
     private func strays(_ stored: [ID128: Int], _ mark: Mark) -> Set<ID128> {
         Set(stored.keys).subtracting(mark.sorted.packs.map(\.id))
     }
@@ -218,7 +232,8 @@ public final class Prune {
         return (Array(packs.prefix(Self.condemnedLimit)), areAll && packs.count <= Self.condemnedLimit)
     }
 
-    /// Puts a plan. If another program has put one for this round, that one is returned and counts.
+    /// Puts a plan and returns it. If another program has already put a plan for this round, returns that plan, which
+    /// this prune must carry out instead.
     private func put(_ plan: CollectionPlan) throws -> CollectionPlan {
         let bytes = plan.encode(repository.context)
         if try repository.store.putOwn(ObjectNames.plan(plan.number), bytes, fromReserve: true) {
@@ -227,7 +242,7 @@ public final class Prune {
         return try repository.collectionPlan(plan.number)
     }
 
-    /// Sweeps by a round's decision and adds the round to the report.
+    /// Adds a round to the report, and deletes what the round's decision says.
     private func conclude(_ outcome: CollectionRound.Outcome, _ milestones: Milestones) throws {
         copiedBytes += outcome.copiedBytes
         report.damagedPacks += outcome.damaged.count
@@ -257,7 +272,7 @@ public final class Prune {
         if try !sweep.run(packs: packs) { throw PruneStopped() }
     }
 
-    /// Notes a mark's findings in the report; the packs only in the first round.
+    /// Notes a mark's findings in the report. The number and the size of the packs stay those of the first round.
     private func note(_ stored: [ID128: Int], _ mark: Mark, _ usage: PackUsage) {
         report.snapshots = mark.snapshots.count
         report.livingBlobs = mark.live.count

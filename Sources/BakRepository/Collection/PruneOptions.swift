@@ -21,7 +21,8 @@ public struct PruneOptions: Sendable {
     public var maxUnused = Allowance.percent(5)
     /// The number of bytes that may be copied to new packs; nil for no limit.
     public var maxRepackBytes: UInt64?
-    /// The time after which copying and waiting end, in nanoseconds from the start; nil for no limit.
+    /// The time after which the prune ends early, in nanoseconds from its start; nil for no limit. It still deletes
+    /// what a decision has named by then.
     public var maxDurationNanoseconds: UInt64?
     /// How long a running backup is left alone before its session is ended, in seconds. The backup then continues in a
     /// new session.
@@ -30,7 +31,7 @@ public struct PruneOptions: Sendable {
     public var workerCount = 1
     /// True if the prune only computes its report and changes nothing.
     public var isDryRun = false
-    /// True if the user says that no other program writes. A store that does not guard names needs this.
+    /// True if the user says that no other program writes. Required if the store cannot refuse a taken name.
     public var isAlone = false
     /// The snapshots that a dry run treats as forgotten.
     public var alsoForgotten: Set<ID128> = []
@@ -67,7 +68,7 @@ public enum PruneEvent: Sendable {
     case waiting(SessionRecord)
     /// A session was ended because it was abandoned or took too long.
     case revoked(ID128)
-    /// A pack that should be rewritten stays because it cannot be read.
+    /// A pack stays because a needed blob in it cannot be read.
     case damaged(CorruptionError)
     /// Some blobs of a pack cannot be read, but other copies of them are kept.
     case damagedCopy(CorruptionError)
@@ -77,9 +78,9 @@ public enum PruneEvent: Sendable {
 
 /// The report of a prune, or of a dry run.
 public struct PruneReport: Sendable, Equatable {
-    /// The number of snapshots that stay.
+    /// The number of snapshots that are not forgotten.
     public var snapshots = 0
-    /// The number of blobs to which they refer.
+    /// The number of blobs to which these snapshots refer.
     public var livingBlobs = 0
     /// The number of packs before the prune.
     public var packs = 0
@@ -91,9 +92,9 @@ public struct PruneReport: Sendable, Equatable {
     public var deletedBytes: UInt64 = 0
     /// The number of packs that were rewritten.
     public var rewrittenPacks = 0
-    /// The bytes of their blobs that were written to new packs.
+    /// The bytes that were written to new packs.
     public var copiedBytes: UInt64 = 0
-    /// The bytes in remaining packs to which nothing refers.
+    /// The unused bytes in the packs that remain.
     public var unusedBytes: UInt64 = 0
     /// The number of sessions that were ended.
     public var revokedSessions = 0
@@ -101,7 +102,7 @@ public struct PruneReport: Sendable, Equatable {
     public var damagedPacks = 0
     /// The number of forgotten snapshots whose content stays because their markers are damaged.
     public var snapshotsInDoubt = 0
-    /// True if a limit or the wish to stop left work for another time.
+    /// True if a limit or a request to stop left work for a later prune.
     public var isPartial = false
     /// True if the user ended the prune early.
     public var wasInterrupted = false
@@ -109,6 +110,6 @@ public struct PruneReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
-    /// The bytes of freed space.
+    /// The bytes of freed space: those of deleted packs without those of new packs.
     public var freedBytes: UInt64 { deletedBytes > copiedBytes ? deletedBytes - copiedBytes : 0 }
 }

@@ -1,5 +1,6 @@
-// ReferenceCache: the chunks to which each manifest segment refers, stored on this machine so that it reads each
-// segment only once. A segment's id is a hash of its content, so a row can be damaged but never stale.
+// ReferenceCache: the chunks to which each manifest segment refers, stored in a file on this machine. With it, a prune
+// reads each segment from the store only once. The file has a row for each segment. A segment's id is a hash of its
+// content, so a row can be damaged but never stale.
 //
 //   magic "bakrefs\0" 8 | version 4 | zero 4 | repository id 16
 //   then for each segment: segment id 16 | number of chunks 4 | zero 4 | checksum 8 | chunk ids 16 each, sorted
@@ -27,7 +28,7 @@ struct ReferenceCache {
     /// The range of each segment's row.
     private var rows: [ID128: Range<Int>] = [:]
 
-    /// Maps the file. A missing or damaged file only costs reading segments.
+    /// Maps the file. If it is missing or damaged, segments are read from the store.
     init(_ cache: any LocalCache, repository: ID128) {
         self.cache = cache
         self.repository = repository
@@ -38,16 +39,20 @@ struct ReferenceCache {
             let count = Int(bytes.loadUnaligned(fromByteOffset: offset + 16, as: UInt32.self).littleEndian)
             let end = offset + Self.headBytes + count * ID128.byteCount
             let segment = ID128(loading: bytes.baseAddress! + offset)
-            // A repeated segment ends the reading: the zeros of a hole would read as any number of rows.
+            // A repeated segment id ends the loop. Otherwise a hole in a damaged file would read as very many rows of
+            // zeros.
             guard end <= bytes.count, rows.updateValue(offset..<end, forKey: segment) == nil else { break }
             offset = end
         }
     }
 
-    /// Passes the chunks of every segment to `body`, sorted. Known segments come in the order of their first paths,
-    /// because two versions of one segment have similar chunks. `scan` reads a batch of unknown segments, in the order
-    /// of `segments`. Its results are stored for the next time, and rows of segments that are not among these are
-    /// dropped. `body` may be called more than once for a segment.
+    /// Passes the sorted chunks of each segment to `body`. Segments with a row come first, in the order of their first
+    /// paths, because versions of one segment begin near the same path and have similar chunks. The other segments come
+    /// in the order of `segments`, and `scan` reads them in batches.
+    ///
+    /// If rows are missing, or if most rows are of segments that are not in `segments`, replaces the file by one with
+    /// exactly the rows of `segments`. If that fails, `body` may be called again for segments that it has already
+    /// received.
     func forEach(
         _ segments: [ManifestSegmentReference],
         scan: (ArraySlice<ManifestSegmentReference>) throws -> [[ID128]],
@@ -96,7 +101,7 @@ struct ReferenceCache {
                     }
                 }
             } catch {
-                // A failure to write the cache only costs time.
+                // Without the cache, the next prune only takes longer.
                 if let failure, !(failure is StoreError) { throw failure }
             }
         }

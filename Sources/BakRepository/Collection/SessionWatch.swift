@@ -1,23 +1,25 @@
-// SessionWatch: makes sure that sessions get decided. It waits for an undecided session for a while and then ends it by
-// a tombstone. The protocol is safe whenever that happens. The time of day, which differs between machines, plays no
-// part.
+// SessionWatch: makes sure that sessions get decided. A session is decided once it has committed or was revoked. To
+// revoke a session is to put its tombstone, after which it can no longer commit. The watch gives an undecided session
+// some time to commit and then revokes it. This is safe at any moment. The watch measures the time on its own machine's
+// monotonic clock, because the clocks of different machines differ.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Waits for sessions, and ends those that take too long. For one thread.
+/// Waits for sessions, and revokes those that take too long. For one thread.
 final class SessionWatch {
     private let repository: Repository
     private let options: PruneOptions
     private let onEvent: (PruneEvent) -> Void
     private let stop: StopSignal
-    /// The time at which each session is ended, on the monotonic clock.
+    /// The time at which each session is revoked, on the monotonic clock.
     private var deadlines: [ID128: UInt64] = [:]
-    /// In a store that does not guard names, the sessions that were there at first. The user says that no program runs
-    /// them. A later session belongs to a backup, and a tombstone could destroy that backup's snapshot.
+    /// If the store cannot refuse a taken name, the sessions that were undecided at the first look. The user says that
+    /// no other program runs, so these sessions are abandoned and may be revoked. A session that appears later belongs
+    /// to a running backup. In such a store, a tombstone for this session could replace the backup's commit record.
     private var abandoned: Set<ID128>?
-    /// The number of sessions that were ended.
+    /// The number of sessions that this watch has revoked.
     private(set) var revokedCount = 0
     private static let pauseNanoseconds: UInt64 = 500_000_000
 
@@ -33,7 +35,7 @@ final class SessionWatch {
 
     /// Returns the sessions that have neither committed nor been revoked.
     func undecided() throws -> Set<ID128> {
-        // Sessions are listed before outcomes: a session that commits in between is decided.
+        // Sessions are listed before outcomes. So if a session commits between the two listings, it counts as decided.
         let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
             ObjectNames.id(in: $0.key)
         }
@@ -43,8 +45,8 @@ final class SessionWatch {
         return open
     }
 
-    /// Waits until every present session is decided, and ends those that take too long. Returns false if it was stopped
-    /// before.
+    /// Waits until every session that is open now is decided, and revokes sessions that take too long. Returns false if
+    /// `stop` was requested before that.
     func settle(_ milestones: Milestones = Milestones()) throws -> Bool {
         var open = try undecided()
         var hasTold = false
@@ -59,7 +61,8 @@ final class SessionWatch {
                 do {
                     try revoke(session)
                 } catch let error as StoreError where error.kind == .obstructed {
-                    // The session can neither be ended nor commit. The others are ended nevertheless.
+                    // An obstruction lies under the name of the session's tombstone and commit record. So this session
+                    // stays undecided. Revoke the other sessions before throwing.
                     obstruction = obstruction ?? error
                 }
             }
@@ -70,20 +73,20 @@ final class SessionWatch {
             if stop.isRequested { return false }
             options.pause(Self.pauseNanoseconds)
         }
-        // All sessions seen so far are decided.
+        // All sessions seen so far are decided, so their deadlines are not needed any more.
         deadlines = [:]
         return true
     }
 
-    /// Returns the time at which a newly seen session will be ended.
+    /// Returns the time at which a newly seen session will be revoked.
     private func firstSight(of session: ID128, at now: UInt64, _ hasTold: inout Bool) throws -> UInt64 {
         let record: SessionRecord
         do {
             record = try repository.sessionRecord(session)
         } catch is CorruptionError { return now } catch let error as StoreError where error.kind == .notFound
         {
-            // The session is decided, or its program ended without a commit. In the second case a tombstone will decide
-            // it.
+            // The session has no record any more. Either it is decided, or its program ended without a commit. In the
+            // second case it is revoked without waiting.
             return now
         }
         guard options.graceSeconds > 0 else { return now }
@@ -105,8 +108,8 @@ final class SessionWatch {
         }
     }
 
-    /// Ends a session whose record is damaged. A power cut can leave such a record, but a running program has
-    /// registered a whole one. Returns true if the session is decided now.
+    /// Revokes a session whose record is damaged. A power cut can leave such a record. No running program has this
+    /// session, because a program registers a whole record. Returns true if the session is decided now.
     func endIfDamaged(_ session: ID128) throws -> Bool {
         do {
             _ = try repository.sessionRecord(session)
@@ -124,7 +127,7 @@ final class SessionWatch {
                 reason: "a backup has begun meanwhile. Prune again when it is done")
         }
         let bytes = Tombstone(session: session).encode(repository.context)
-        // The object that is there first counts: the commit record or the tombstone.
+        // The commit record and the tombstone have the same name, so only the first of them can be put.
         let isOurs = try repository.store.putOwn(ObjectNames.snapshot(session), bytes, fromReserve: true)
         guard isOurs else { return }
         revokedCount += 1

@@ -1,13 +1,14 @@
 // StoreProbe: tests whether a store gives the guarantees that collections need. A prune beside backups is safe only if
-// one of two puts of a name fails, and if a listing shows every object that has been put.
+// the second of two puts under one name fails, and if a listing shows every object that has been put.
 
 import BakFormat
 import BakCore
 import BakStorage
 
 extension Repository {
-    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put and lists its objects. With
-    /// `isAlone`, no other program writes, and the store need not refuse the second of two puts at the same time.
+    /// Throws `RepositoryError.cannotCollect` unless the store refuses a second put under the same name and lists its
+    /// objects. If `isAlone` is true, no other program writes. Then the store may let two puts under one name succeed
+    /// if they run at the same time.
     func expectCollectableStore(isAlone: Bool) throws {
         guard store.guardsNames || isAlone else {
             throw RepositoryError.cannotCollect(
@@ -17,7 +18,7 @@ extension Repository {
                     + "add --alone")
         }
         if isAlone { store.breakLocks() }
-        // Another prune may delete a probe during the test.
+        // Another prune may delete a probe during the test, so only the third fault in a row counts.
         for attempt in 1...3 {
             let fault = try faultOfStore()
             guard let fault else { return }

@@ -1,5 +1,5 @@
-// Sweep: carries out the newest decision. Several programs may do so at once, repeat it, and stop anywhere, because
-// nothing relies any more on objects that a decision names for deletion.
+// Sweep: carries out the newest decision. Several programs may sweep at once, repeat a sweep, and stop anywhere in it,
+// because no snapshot and no session relies on objects that a decision has given up.
 
 import BakCore
 import BakFormat
@@ -28,7 +28,8 @@ struct Sweep {
     }
 
     /// Deletes index segments that no longer count, then the given packs, then the records of decided sessions. `packs`
-    /// are those that the decision deletes and that are still there. Returns false if it was stopped before the end.
+    /// are the packs that the decision deletes and that are still stored. Returns false if `stop` ended the sweep
+    /// early.
     func run(packs: [ID128]) throws -> Bool {
         let outcomes = try repository.sessionOutcomes()
         let segments = try supersededSegments(outcomes)
@@ -37,7 +38,8 @@ struct Sweep {
         while done < keys.count {
             milestones.reached("sweep", keys[done...].map(\.description))
             if stop.isRequested { return false }
-            // Segments go before packs, and never in one request with them.
+            // Segments are deleted before packs, and never in one request with packs. So even after an interruption, no
+            // segment names a deleted pack.
             let rest = done < segments.count ? keys[done..<segments.count] : keys[done...]
             let batch = rest.prefix(repository.store.traits.deletesAtOnce)
             if batch.count == 1 {
@@ -60,7 +62,7 @@ struct Sweep {
         let (base, superseded) = (Set(decision.base), Set(decision.superseded))
         let listed = try repository.store.list(ObjectNames.index).map(\.key)
         var outcomes = outcomes
-        // A tombstone that is really a damaged record must not cause a deletion.
+        // In a listing, a damaged commit record can look like a tombstone. Then its segment must not be deleted.
         try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { ObjectNames.id(in: $0) })
         return listed.filter { key in
             if let (round, id) = ObjectNames.baseSegment(in: key) {
@@ -72,9 +74,10 @@ struct Sweep {
         }
     }
 
-    /// Removes the records of decided sessions. Until then other programs must find them.
+    /// Removes the records of decided sessions. The records of undecided sessions stay, so that other prunes wait for
+    /// these sessions.
     static func removeDecidedSessions(_ repository: Repository, _ milestones: Milestones) throws {
-        // Sessions are listed before outcomes: a session that the outcomes show as decided stays decided.
+        // Sessions are listed before outcomes. So if a session commits between the two listings, it counts as decided.
         let sessions = try repository.store.list(ObjectNames.sessions).compactMap {
             ObjectNames.id(in: $0.key)
         }
