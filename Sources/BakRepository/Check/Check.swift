@@ -1,11 +1,11 @@
-// Check: finds and names damage. It trusts nothing but the store. It reads the index anew, compares every pack that the
-// index names with the pack's footer, and compares every manifest with the index.
+// Check: finds and names damage. It trusts the store alone and not this machine's cache. It reads the index from the
+// store, compares every pack that the index names with the pack's footer, and compares every manifest with the index.
 //
-// A collection may move and delete packs and segments while a check runs. So the check holds back damage of objects
-// until it has looked at all of them. It reports the damage only if no collection was decided meanwhile; otherwise it
-// looks again. After that, a missing object is really missing, unless its snapshot was forgotten.
+// A collection may move blobs and delete objects while a check runs. So the check first looks at all objects. It
+// reports damage of objects only if no collection was decided meanwhile; otherwise it looks at all of them again. If a
+// blob of a snapshot is missing after that, it is really lost, unless the snapshot was forgotten.
 //
-// Besides the mapped index table, it needs some dozens of bytes a pack and a manifest segment, and lists of damage.
+// Besides the mapped index table, a check needs some dozens of bytes for each pack, manifest segment and damaged blob.
 
 import BakCore
 import BakFormat
@@ -32,7 +32,7 @@ public final class RepositoryCheck {
     private var readPacks: Set<ID128> = []
     /// How often a collection may interfere before the check gives up.
     private static let attempts = 100
-    /// The most blobs in one pass over the index that tells which blobs of damaged packs are lost.
+    /// The most blobs of damaged packs whose index entries are collected in one pass over the index.
     private static let blobsPerPass = 1 << 20
 
     /// Prepares a check.
@@ -87,7 +87,7 @@ public final class RepositoryCheck {
         tellHeld()
         onEvent(.step("manifests"))
         try checkManifests(list.readable, index)
-        // Missing blobs may lie whole in a pack that the index does not name.
+        // A repair of the index finds missing blobs that lie whole in packs that the index does not name.
         if report.affectedFiles > 0 || report.affectedSnapshots > 0, report.unusedPacks > 0,
             !report.repairs.contains(.index), wouldFind()
         {
@@ -102,7 +102,7 @@ public final class RepositoryCheck {
             }
         }
         if report.repairs == [.snapshots] { lookAhead() }
-        // Another repair may bring these snapshots back. If it does not, the next check reports them.
+        // A repair of the index or of packs may bring these snapshots back. If not, the next check reports them.
         if !report.repairs.isDisjoint(with: [.index, .packs]) { report.hopelessSnapshots = [] }
         report.wasInterrupted = stop.isRequested
         return report
@@ -118,8 +118,8 @@ public final class RepositoryCheck {
         return found.foundBlobs > 0 || found.salvagedBlobs > 0
     }
 
-    /// Finds by a dry run what a repair of snapshots can still do. It does nothing for a snapshot that it replaced
-    /// before and that has got nothing back since.
+    /// Finds out with a dry run whether a repair of snapshots would still change anything. The repair does nothing for
+    /// a snapshot that it has replaced before, unless lost content of the snapshot is back since then.
     private func lookAhead() {
         var request = RepairRequest(host: "", program: "")
         request.isDryRun = true
@@ -158,7 +158,7 @@ public final class RepositoryCheck {
         obstructions.add(census.obstructions)
         checkListing(census, obstructions)
         try checkPacks(census, index)
-        // Obstructions in the place of missing objects are reported already.
+        // An obstruction in the place of a missing object is reported already, with that object.
         for found in obstructions.others
         where faultyObjects[.damage]?.contains(found.key.description) != true {
             report.harmlessObjects += 1
@@ -185,7 +185,7 @@ public final class RepositoryCheck {
         }
     }
 
-    /// Notes damage that only shows when manifests are read, because the check does not read that pack as a whole.
+    /// Notes damage that showed only in reading a manifest, because the check did not read its pack as a whole.
     private func noteManifestDamage(_ error: CorruptionError) {
         guard faultyObjects[error.cause]?.contains(error.object) != true else { return }
         note(error)
@@ -208,7 +208,7 @@ public final class RepositoryCheck {
         // Snapshots in doubt are left out: the check of forget markers reports them.
         for snapshot in unreadable where !snapshot.isDoubtful {
             if let error = snapshot.error as? CorruptionError {
-                // The obstruction is reported already. Damage behind it shows after the user has moved it away.
+                // The obstruction is reported already. The user must move it away before a check can see the record.
                 if snapshot.isObstructed, snapshot.spare == nil { continue }
                 if !snapshot.isObstructed { note(error) }
                 if error.needsNewerProgram { continue }
@@ -223,7 +223,7 @@ public final class RepositoryCheck {
         let segments = Set(try repository.store.list(ObjectNames.index).map(\.key))
         let round = try repository.collectionRounds().decided
         let superseded = try repository.supersededSessions(by: round)
-        // A decision that cannot be read is damage of its own. Then it is unknown which segments it supersedes.
+        // If the newest decision is damaged, no segment is reported as missing, because it may have been superseded.
         let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
         for record in readable
         where record.hasIndex && !segments.contains(ObjectNames.indexSegment(record.id)) {
@@ -240,7 +240,7 @@ public final class RepositoryCheck {
                 if error.cause == .damage { error.reason += ". A prune removes it" }
                 note(error)
             } catch let error as StoreError where error.kind == .notFound {
-                // The session was decided meanwhile, and its record removed.
+                // The session was decided meanwhile, and a program has removed its record.
             }
         }
     }
@@ -373,7 +373,7 @@ public final class RepositoryCheck {
             guard size != pack.indexed.size else { continue }
             note(name, "it has \(size) bytes, but the index says \(pack.indexed.size)")
             report.repairs.insert(.packs)
-            // Unless the pack is read, it is unknown which blobs before the end of a cut pack are whole.
+            // All blobs of a cut pack count as damaged, unless the check reads it and sees which blobs are whole.
             if depth == .structure, size < pack.indexed.size, !firstLog.damaged.contains(pack.id) {
                 damage.packs.insert(pack.id)
             }
@@ -407,7 +407,7 @@ public final class RepositoryCheck {
         }
         var unexplained: [CountedPack] = []
         for (pack, found, wasRead) in run.faulty {
-            // An earlier check may have found the pack whole.
+            // If an earlier check found the pack whole, its bytes are in `everReadBytes` already.
             if wasRead, log.seconds[pack.id] == nil { report.faultyReadBytes.add(pack.indexed.size) }
             for reason in found.words {
                 note(ObjectNames.pack(pack.id).description, reason, found.cause ?? .damage)
@@ -423,7 +423,7 @@ public final class RepositoryCheck {
         try verifyIndexed(unexplained, index)
     }
 
-    /// Finds the unreadable blobs in packs whose footers cannot tell.
+    /// Finds the unreadable blobs in packs whose footers are damaged or contradict the index.
     private func verifyIndexed(_ packs: [CountedPack], _ index: BlobIndex) throws {
         let stop = stop
         let verifier = PackVerifier(repository, index, stop: stop)
@@ -478,9 +478,9 @@ public final class RepositoryCheck {
 
 /// The outcome of a dry run of a repair. One thread reports to it.
 private final class RepairOutcomes: @unchecked Sendable {
-    /// True if the repair would bring back or make anything.
+    /// True if the repair would bring back a snapshot or make a new one.
     private(set) var isOfUse = false
-    /// The snapshots of which the repair would bring back no more than there is.
+    /// The snapshots for which the repair would do nothing.
     private(set) var hopeless: Set<ID128> = []
 
     func note(_ event: RepairEvent) {

@@ -100,27 +100,29 @@ public struct CheckReport: Sendable, Equatable {
     public var faultyReadBytes: UInt64 = 0
     /// The bytes of packs that are missing.
     public var missingBytes: UInt64 = 0
-    /// The oldest of the times at which this machine read the packs that are whole; nil if it has read none.
+    /// For each pack, this machine knows when it last read the pack and found it whole. This is the oldest of these
+    /// times; nil if there is none.
     public var readSince: Timestamp?
-    /// The number of packs that nothing refers to. Interrupted runs left them, or a repair gave them up.
+    /// The number of packs that the index does not name. Interrupted runs left these packs, or a repair gave them up.
     public var unusedPacks = 0
     /// Their bytes.
     public var unusedBytes: UInt64 = 0
     /// The number of damaged or missing objects.
     public var damagedObjects = 0
-    /// The number of further objects that the medium refuses to return.
+    /// The number of objects that the medium refuses to return. They do not count as damaged objects.
     public var unreadableObjects = 0
-    /// True if the system does not let this user read some of them. Then it is unknown what a repair could do.
+    /// True if the system does not let this user read some objects. Then it is unknown what a repair could do.
     public var hasRefused = false
     /// The number of objects that a newer program made.
     public var unsupportedObjects = 0
-    /// The number of further damaged objects with which nothing is lost.
+    /// The number of damaged objects with which nothing is lost. They are not in `damagedObjects`.
     public var harmlessObjects = 0
     /// The number of files that cannot be restored as they were, counted in each snapshot that has them.
     public var affectedFiles = 0
-    /// The number of snapshots that have such files or cannot be read.
+    /// The number of snapshots that have affected files or cannot be read.
     public var affectedSnapshots = 0
-    /// The number of these whose manifest cannot be read as a whole, so that not all affected files are counted.
+    /// The number of affected snapshots whose record or manifest cannot be read as a whole. `affectedFiles` does not
+    /// count all of their files.
     public var unlistedSnapshots = 0
     /// True if snapshots lack content or manifests. The next backup stores these again if the sources still have them.
     public var lacksContent = false
@@ -131,7 +133,7 @@ public struct CheckReport: Sendable, Equatable {
     public var damagedMarkers: [ID128] = []
     /// The number of vouches of which no copy can be read. They count as damaged objects.
     public var damagedVouches = 0
-    /// The affected snapshots of which a repair can bring back nothing, or no more than there is.
+    /// The affected snapshots for which a repair can do nothing more.
     public var hopelessSnapshots: [ID128] = []
     /// The repairs that would help.
     public var repairs: Set<Repair> = []
@@ -141,7 +143,7 @@ public struct CheckReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
-    /// True if this check has read every byte of every pack that is there.
+    /// True if this check has read every byte of every pack that is not missing.
     public var hasReadAll: Bool { verifiedBytes >= packBytes - min(packBytes, missingBytes) }
 
     /// The repairs that would help, in the order in which to run them.

@@ -56,7 +56,8 @@ public final class KeylessCheck {
                 throw CorruptionError(object: found.key.description, offset: 0, reason: "\(found)")
             }
         }
-        // The spares are listed before the snapshots: a session that has put a spare has put its record.
+        // The spares are listed before the snapshots. A session puts its record before its spare. So if the second
+        // listing lacks the record of a listed spare, the record is lost.
         let spares = try ids(in: ObjectNames.spares)
         let folders: [(String, Set<ObjectKind>)] = [
             (ObjectNames.keys, [.keySlot]), (ObjectNames.sessions, [.session]),

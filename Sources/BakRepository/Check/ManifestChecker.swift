@@ -1,8 +1,10 @@
 // ManifestChecker: finds the files of each snapshot that refer to missing or damaged blobs. A segment that several
-// snapshots share is checked once, unless something is wrong in it.
+// snapshots share is checked once. If something is wrong in a segment, the segment is checked for each snapshot, so
+// that its affected files are reported for each.
 //
-// A file's extents may continue from one segment to the next. So the checker keeps, for each segment, the numbers about
-// the extents at its start and at its end, and its last path. It reads other names again when it needs them.
+// A file's extents may continue in the next segment. So the checker keeps a summary of each segment: how many extents,
+// of how many bytes, it has at its start and for its last entry. The paths of files would take much memory, so the
+// checker reads a segment again to report one of its files.
 
 import BakCore
 import BakFormat
@@ -21,7 +23,8 @@ struct ManifestFindings {
     /// True if the snapshot has lost nothing.
     var isClean: Bool { files == 0 && failure == nil }
 
-    /// The same, for a caller that would give up what is lost. Throws if another user could read it.
+    /// Returns `isClean` to a caller that would give up the lost files. Throws if the system does not let this user
+    /// read something, because then another user may be able to read it.
     func isCleanForAll() throws(CorruptionError) -> Bool {
         if let refused = damage.first(where: \.isRefused) { throw refused }
         return isClean
@@ -30,13 +33,14 @@ struct ManifestFindings {
 
 /// Checks manifests against the index and known damage. For one thread.
 final class ManifestChecker {
-    /// The summary of a segment, without its neighbours.
+    /// The facts about a segment that do not depend on the segments around it.
     private struct Summary {
-        /// The bytes and the number of the extents before its first entry.
+        /// The bytes and the number of the extents before the segment's first entry.
         var leadingBytes: UInt64 = 0
         var leadingExtents = 0
         var recordCount = 0
-        /// True if it has an entry. The next fields are the last entry's size, and the bytes and extents found.
+        /// True if the segment has an entry. The next fields are the size of its last entry, and the bytes and the
+        /// number of the extents found for that entry.
         var hasEntry = false
         var lastSizeBytes: UInt64 = 0
         var lastFoundBytes: UInt64 = 0
@@ -44,7 +48,7 @@ final class ManifestChecker {
         /// The path of the last entry. `endsWithFolder` is true if that entry is a folder.
         var lastPath: [UInt8] = []
         var endsWithFolder = false
-        /// True if the segment could be read and all its files have their chunks.
+        /// True if the segment could be read and none of its files is affected.
         var isClean = true
 
         mutating func add(_ bytes: UInt64, _ extents: Int) {
@@ -74,12 +78,13 @@ final class ManifestChecker {
     private var catalog = SegmentCatalog()
     /// The summaries of the catalogue's segments, by their numbers; nil for a segment that has not been read.
     private var summaries: [Summary?] = []
-    /// The snapshot being checked. `lastPath` is the file that was reported last.
+    /// The snapshot being checked, its number in the order of checking, and the path of the file that was reported
+    /// last.
     private var snapshot = ID128.zero
     private var place = 0
     private var lastPath: [UInt8]?
     private var findings = ManifestFindings()
-    /// The round of the index at which the snapshot was last found not to be forgotten.
+    /// The round of the index when the snapshot was last found not to be forgotten.
     private var wantedRound: UInt64?
 
     /// Makes a checker; `onFile` receives the files that cannot be restored as they were.
@@ -108,8 +113,9 @@ final class ManifestChecker {
     /// The error that ends the check of a forgotten snapshot in which something is wrong.
     private struct SnapshotForgotten: Error {}
 
-    /// Throws if the snapshot has been forgotten. If it was there at an earlier round of the index, everything that the
-    /// index has lost since then was decided without it.
+    /// Throws if the snapshot has been forgotten. One look for each round of the index is enough: a snapshot that is
+    /// not forgotten now was not forgotten when this round was decided. So the round has deleted nothing that the
+    /// snapshot needs.
     private func expectWanted() throws {
         let round = index.trusted.round
         guard wantedRound != round else { return }
@@ -117,7 +123,7 @@ final class ManifestChecker {
         wantedRound = round
     }
 
-    /// Reports affected files. Returns why not all of them could be found; nil if they could.
+    /// Reports affected files. Returns why some of them could not be found; nil if all were found.
     private func failure(of snapshot: CommitRecord) throws -> String? {
         do {
             return try checkFiles(of: snapshot)
@@ -162,9 +168,10 @@ final class ManifestChecker {
         return failure
     }
 
-    /// Returns why a segment cannot come where it does, as a reader would report it.
+    /// Returns why a reader would refuse the segment at its place in the manifest; nil if it would not.
     private func misplaced(_ segment: ManifestSegmentReference, after before: Summary?) throws -> String? {
-        // A segment that begins with extents has the path of the file to which they belong.
+        // If a segment begins with extents of a file, its first path is the path of that file, which is the last path
+        // before.
         guard let before, segment.firstPath != before.lastPath else { return nil }
         let isInOrder = PathOrder.precedes(before.lastPath, segment.firstPath)
         guard

@@ -20,7 +20,7 @@ struct CountedPack: Sendable {
 struct PackCensus: Sendable {
     /// The packs that the index names, sorted by id.
     private(set) var packs: [CountedPack] = []
-    /// The number and the bytes of other packs in the store.
+    /// The number and the bytes of the packs in the store that the index does not name.
     private(set) var unnamed: (packs: Int, bytes: UInt64) = (0, 0)
     /// The obstructions under packs' names.
     private(set) var obstructions: [Obstruction] = []
@@ -87,7 +87,7 @@ struct PackCensus: Sendable {
         switch subset {
         case .all, .part: return present
         case .percent(let percent):
-            // The conversion cannot overflow: it is at most 100 % of sizes that the store has listed.
+            // The conversion cannot overflow: the result is at most the total size of packs that the store has listed.
             bytes = UInt64(Double(present.total(\.indexed.size)) * percent / 100)
         case .bytes(let wanted): bytes = wanted
         }

@@ -16,7 +16,8 @@ final class PackCheckRun: @unchecked Sendable {
     private let monitor = Monitor()
     private var readBytes: UInt64 = 0
     private var logWrittenAt: UInt64
-    /// The time of reading after which the log is written again, in case the check is killed.
+    /// The interval between writes of the log. If the check is killed, only the reading since the last write is
+    /// forgotten.
     private static let logIntervalNanoseconds: UInt64 = 60_000_000_000
 
     /// The read log as it was before this pass.
@@ -27,7 +28,7 @@ final class PackCheckRun: @unchecked Sendable {
     private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
     /// The error that ended the pass.
     private(set) var failure: (any Error)?
-    /// The packs that were read as a whole and are whole.
+    /// The packs that were read as a whole and found whole.
     private(set) var wholePacks: [ID128] = []
     /// The number and the bytes of packs that were read as a whole.
     private(set) var verifiedPacks = 0
@@ -51,8 +52,8 @@ final class PackCheckRun: @unchecked Sendable {
         logWrittenAt = repository.time.monotonicNanoseconds()
     }
 
-    /// Verifies packs in the given order. It reads all of those with `readsData`, until the deadline in monotonic
-    /// nanoseconds.
+    /// Verifies packs in the given order. A pack with `readsData` is read as a whole if its turn comes before
+    /// `deadline`, in monotonic nanoseconds. Of every other pack, only header and footer are read.
     func verify(_ packs: [(CountedPack, readsData: Bool)], deadline: UInt64?, workerCount: Int) {
         let queue = BoundedQueue<(CountedPack, readsData: Bool)>(capacity: max(1, packs.count))
         for pack in packs { queue.push(pack) }

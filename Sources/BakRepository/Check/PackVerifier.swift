@@ -53,7 +53,7 @@ final class PackVerifier {
     private let trustingReader: BlobReader
     private let stop: StopSignal
     private let onRead: (_ bytes: Int) -> Void
-    /// Reads whole packs, whatever lies between the blobs.
+    /// Plans requests that read whole packs, however large the gaps between the blobs are.
     private static let planner = RangePlanner(gapBytes: .max)
 
     /// Makes a verifier; `onRead` receives the number of bytes read and verified.
@@ -96,7 +96,8 @@ final class PackVerifier {
         return findings
     }
 
-    /// Decodes a pack's blobs by the index, whose entries are sorted by offset. Returns the blobs that cannot be read.
+    /// Decodes the blobs that the index has in a pack. `entries` are their entries, sorted by offset. Returns the blobs
+    /// that cannot be read.
     func verifyIndexed(_ entries: [IndexEntry], of pack: IndexedPack) throws -> Set<BlobLocation> {
         var bad: Set<BlobLocation> = []
         for entry in entries where !stop.isRequested {
@@ -148,8 +149,8 @@ final class PackVerifier {
         return UnsafeRawBufferPointer(bytes)
     }
 
-    /// True if the footer lists every blob that the index has in this pack. The footer may list more, which the index
-    /// has elsewhere.
+    /// True if the footer lists every blob that the index has in this pack. The footer may list more blobs, for example
+    /// one of which the index names only a copy in another pack.
     private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
         var matching = 0
         for blob in blobs {

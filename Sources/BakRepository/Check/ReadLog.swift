@@ -1,7 +1,7 @@
 // ReadLog: when this machine last read each pack and found it whole, and which packs it found damaged at the last
-// reading. With it, a check continues where an earlier one ended, reports how much has been read since when, and reads
-// damaged packs again. The log lies in the cache; without it a check starts anew. Each copy of a repository has its own
-// log, because reading one copy says nothing about another's disk.
+// reading. With the log, a check continues where an earlier check ended, reports how much has been read in all checks,
+// and reads damaged packs again. The log lies in the cache. Without it, a check treats all packs as unread. Each copy
+// of a repository has its own log, because reading one copy says nothing about another's disk.
 //
 //   magic "bakreads" 8 | version 4 | zero 4 | repository id 16 | number of rows 8 | XXH3-64 of the rows 8 | row *
 //   row: pack id 16 | seconds since 1970 8 | 1 if the pack was found damaged since, else 0 8
@@ -13,7 +13,7 @@ import BakCore
 import BakFormat
 import BakStorage
 
-/// The packs that this machine has read, with the time of each.
+/// The packs that this machine has read, with the time of each reading.
 struct ReadLog: Equatable {
     static let cacheName = "read-log"
     private static let headBytes = CacheHeader.byteCount + 16
@@ -44,7 +44,7 @@ struct ReadLog: Equatable {
     /// Notes that a pack has been read and is not whole.
     mutating func noteDamage(_ pack: ID128) { damaged.insert(pack) }
 
-    /// Forgets packs that are no longer there.
+    /// Drops the packs that `isPack` refuses, such as packs that the index no longer names.
     mutating func keep(_ isPack: (ID128) -> Bool) {
         seconds = seconds.filter { isPack($0.key) }
         damaged = damaged.filter(isPack)
@@ -54,7 +54,7 @@ struct ReadLog: Equatable {
     init(_ repository: Repository) {
         let bytes = repository.cache.read(repository.cacheNameHere(Self.cacheName)) ?? []
         bytes.withUnsafeBytes { decode($0, repository.config.id) }
-        // Times in the future come from a clock that was wrong. Their packs would be read last, for years.
+        // Times in the future come from a clock that was wrong. With such a time, a pack would be read last, for years.
         let now = repository.time.now().seconds
         seconds = seconds.filter { $0.value <= now }
     }
@@ -101,7 +101,7 @@ struct ReadLog: Equatable {
 
 extension Repository {
     /// Returns the packs that a check by this machine found damaged at the last reading and that the index still names,
-    /// so that sessions rely on them.
+    /// so that sessions may rely on them.
     ///
     /// - Throws: `CorruptionError` or `StoreError` if the index cannot be read.
     public func packsFoundDamaged() throws -> [ID128] {
