@@ -223,7 +223,7 @@ public final class RepositoryCheck {
         let segments = Set(try repository.store.list(ObjectNames.index).map(\.key))
         let round = try repository.collectionRounds().decided
         let superseded = try repository.supersededSessions(by: round)
-        // If the newest decision is damaged, no segment is reported as missing, because it may have been superseded.
+        // If the newest decision is damaged, no segment is reported as missing, because the decision may supersede it.
         let isTold = round == 0 || (try? repository.collectionDecision(round)) != nil
         for record in readable
         where record.hasIndex && !segments.contains(ObjectNames.indexSegment(record.id)) {

@@ -1,9 +1,11 @@
-// BlobIndex: which blobs the repository has, and where they lie. A look-up searches the mapped table, then the overlay
-// of segments that the table does not hold yet. Claims are blobs that this run will store and has not published.
+// BlobIndex: which blobs the repository has, and where they lie. A look-up searches the mapped table, then the overlay,
+// which holds the segments that the table does not hold yet. Only trusted segments count (`TrustedSegments`).
 //
-// Only trusted segments count (TrustedSegments). A run claims each id once; the writer with the claim stores the blob.
-// A backup never relies on a condemned pack, because a collection may delete it at any time. Reading a condemned pack
-// does no harm.
+// A claim reserves the id of a blob that this run will store and has not published yet. Only one thread of a run gets
+// the claim on an id, and that thread must store the blob. So the run stores each blob once.
+//
+// A backup never relies on a condemned pack, because a collection may delete the pack at any time. A reader may use a
+// condemned pack: if it is deleted, the reader loads the index again.
 
 import BakCore
 import BakFormat
@@ -11,7 +13,7 @@ import BakStorage
 
 /// The repository's index. May be used from any thread.
 public final class BlobIndex: @unchecked Sendable {
-    /// The published part of the index. A new view replaces the old one as a whole.
+    /// The published blobs. A new view replaces the old view as a whole.
     private final class View: Sendable {
         let sorted: SortedIndex
         /// Packs that a backup must not rely on.
@@ -25,8 +27,9 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// The claims of one range of ids; there are many shards so that workers seldom meet. It is a class because reading
-    /// the monitor out of a struct could also read the lengths beside it, which another thread changes.
+    /// The claims of one range of ids. There are many shards, so that threads seldom wait for each other. A shard is a
+    /// class because reading the monitor out of a struct could also read the lengths beside it, which another thread
+    /// changes.
     private final class Shard: @unchecked Sendable {
         let monitor = Monitor()
         var lengths: [ID128: UInt32] = [:]
@@ -36,7 +39,7 @@ public final class BlobIndex: @unchecked Sendable {
     enum Purpose {
         /// Reading blobs. The reader verifies them.
         case reading
-        /// Storing blobs and relying on those that are there.
+        /// Storing blobs, and relying on blobs that are published.
         case storing(PackPresence)
         /// Deciding which packs and blobs stay.
         case collecting
@@ -47,12 +50,12 @@ public final class BlobIndex: @unchecked Sendable {
 
     private let repository: Repository
     private let purpose: Purpose
-    /// Records the packs that a backup relies on.
+    /// Checks the packs that a backup relies on; nil for other purposes.
     private let presence: PackPresence?
     private let viewMonitor = Monitor()
     private var currentView: View
-    /// Held while the index is read again and the view holds only a part of it. A look-up that misses a blob waits for
-    /// the rest.
+    /// Held while `refreshIfCollected` loads the index again. Until it ends, the view holds only a part of the index. A
+    /// reader that misses a blob also calls `refreshIfCollected`, and so waits for the whole index.
     private let refreshMonitor = Monitor()
     /// Held while the view is replaced.
     private let updateMonitor = Monitor()
@@ -64,11 +67,11 @@ public final class BlobIndex: @unchecked Sendable {
     private var loaded: TrustedSegments
     private let shards: [Shard]
     private static let shardBits: UInt64 = 6
-    /// The overlay is merged into the table when it has more than this many entries and more than a sixteenth of the
-    /// table's.
+    /// The overlay is merged into the table when it has more than a sixteenth of the table's entries. This limit is at
+    /// least `overlayEntries` and at most `overlayEntriesLimit`.
     private static let overlayEntries = 4096
     private static let overlayEntriesLimit = 1 << 20
-    /// How often a collection may get in the way of a load before the load fails.
+    /// How often a collection may interfere with a load before the load fails.
     private static let loadAttempts = 100
 
     /// Opens the index: maps the table and reads the segments that the table does not hold.
@@ -76,7 +79,8 @@ public final class BlobIndex: @unchecked Sendable {
     /// - Parameters:
     ///   - repository: the repository.
     ///   - rebuilding: true to ignore the cached table and read every segment from the store.
-    ///   - onDamage: called for each segment that cannot be read. The index then leaves it out. Nil to throw.
+    ///   - onDamage: called for each segment that cannot be read, which the index then leaves out. If it is nil, such a
+    ///     segment is an error.
     /// - Throws: `CorruptionError` if a segment is damaged or missing and `onDamage` is nil, and `StoreError`.
     public convenience init(
         _ repository: Repository, rebuilding: Bool = false, onDamage: ((CorruptionError) -> Void)? = nil
@@ -101,8 +105,8 @@ public final class BlobIndex: @unchecked Sendable {
 
     // MARK: Loading
 
-    /// Loads the index again from the segments that are trusted now. Claims stay. The claims that an uncommitted
-    /// session has published must be published again.
+    /// Loads the index again from the segments that are trusted now. Claims stay. The index loses the blobs that an
+    /// uncommitted session has passed to `publishClaims`, so the session must publish them again.
     func reload(
         excluding packs: Set<ID128>, onDamage: ((CorruptionError) -> Void)? = nil,
         _ milestones: Milestones = Milestones()
@@ -122,8 +126,9 @@ public final class BlobIndex: @unchecked Sendable {
     /// True if a backup must not rely on the pack.
     func isExcluded(_ pack: ID128) -> Bool { view.excluded.contains(pack) }
 
-    /// Loads an index for reading again if a collection has decided something since, or if the table has changed:
-    /// missing blobs may lie elsewhere. Returns false if there is nothing newer or the index has another purpose.
+    /// Loads an index for reading again if a collection was decided since the last time, or if the table's file has
+    /// changed. After that, a blob that was missing may be found in another pack. Returns false if nothing has changed
+    /// or the index has another purpose.
     ///
     /// - Throws: `CorruptionError` if a segment is damaged or missing, and `StoreError`.
     public func refreshIfCollected() throws -> Bool {
@@ -136,7 +141,7 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// True if the snapshot was there when the index was read. The index may lack blobs of later snapshots.
+    /// True if the snapshot existed when the index was loaded. If false, the index may lack blobs of the snapshot.
     public func isSince(_ snapshot: CommitRecord) -> Bool {
         let outcomes = trusted.outcomes
         return outcomes.committed.contains(snapshot.id) || outcomes.damaged.contains(snapshot.id)
@@ -157,7 +162,7 @@ public final class BlobIndex: @unchecked Sendable {
                     trusted, rebuilding: rebuilding, excluding: packs, onDamage,
                     milestones.inside([trusted.knowledge]))
             } catch let error as StoreError where error.kind == .notFound {
-                // If a newer decision superseded and removed the segment, try again. Otherwise it is lost.
+                // If a newer decision superseded and removed the segment, try again. Otherwise the segment is lost.
                 guard attempt < Self.loadAttempts,
                     try repository.collectionRounds().decided != trusted.round
                 else { throw error }
@@ -174,7 +179,8 @@ public final class BlobIndex: @unchecked Sendable {
         } catch let error as CorruptionError {
             guard let onDamage else { throw error }
             onDamage(error)
-            // A reader verifies its blobs. A backup must not rely on segments that no decision confirms.
+            // A decision or plan cannot be read, so it is unknown which segments count. A reader may use all of them,
+            // because it verifies every blob. Backups and collections must not rely on any.
             var trusted = try TrustedSegments.everything(repository)
             if !purpose.isReading { (trusted.keys, trusted.sessions) = ([:], []) }
             return trusted
@@ -224,7 +230,7 @@ public final class BlobIndex: @unchecked Sendable {
     }
 
     /// Makes sure that the table is sound as a whole. If it is not, drops it, reads the segments of its sessions again,
-    /// and writes a new table. The caller holds the update lock.
+    /// and writes a new table or an empty file. The caller holds `updateMonitor`.
     private func leaveUnsoundTable() throws {
         let old = view
         guard let table = old.table else { return }
@@ -287,7 +293,8 @@ public final class BlobIndex: @unchecked Sendable {
         }
     }
 
-    /// True if the blob is published in a pack that stays, so that the caller may refer to it instead of storing it.
+    /// True if the blob is published in a pack that is not excluded. Then the caller may refer to it instead of storing
+    /// it.
     public func holds(_ reference: BlobReference) -> Bool {
         guard
             let (_, pack) = find(reference, counting: true)
@@ -313,7 +320,8 @@ public final class BlobIndex: @unchecked Sendable {
     private func findAfterCheckingTable(
         _ reference: BlobReference, counting: Bool = false
     ) -> (IndexEntry, IndexedPack)? {
-        // Look again even if the table is sound: another thread may have replaced the damaged one.
+        // Look again even if the table is sound now: another thread may have replaced a damaged table since the first
+        // look.
         checkTable() ? find(reference, counting: counting) : nil
     }
 
@@ -416,7 +424,7 @@ public final class BlobIndex: @unchecked Sendable {
         replaceView(View(table: old.table, overlay: overlay, excluded: old.excluded))
         let limit = min(max(Self.overlayEntries, (old.table?.count ?? 0) / 16), Self.overlayEntriesLimit)
         guard overlay.entries.count > limit || overlay.sessions.count > 64 else { return }
-        // A damaged table is never copied.
+        // Replace a damaged table first, so that its damage is never copied.
         guard (try? leaveUnsoundTable()) != nil, !view.overlay.entries.isEmpty else { return }
         mergeOverlay()
     }

@@ -3,14 +3,14 @@
 import BakCore
 import BakFormat
 
-/// The index of some sessions.
+/// The entries of some index segments.
 package struct IndexOverlay: Sendable {
     /// The packs that entries refer to, each once.
     private(set) var packs: [IndexedPack] = []
     /// The blobs sorted by id. An entry's pack is a position in `packs`. A blob has one entry for each pack that has
     /// it.
     private(set) var entries: [IndexEntry] = []
-    /// The sessions whose segments were added.
+    /// The ids of the segments that were added. The segment of a session has the session's id.
     private(set) var sessions: Set<ID128> = []
     private var packNumbers: [ID128: UInt32] = [:]
 
@@ -30,7 +30,7 @@ package struct IndexOverlay: Sendable {
                 added.append(entry)
             }
         }
-        // The segments of a base follow each other in order of id.
+        // The entries of a single segment are sorted already.
         if !zip(added, added.dropFirst()).allSatisfy({ $0.id <= $1.id }) { added.sort { $0.id < $1.id } }
         if entries.isEmpty, segments.count == 1 {
             entries = added
@@ -73,7 +73,8 @@ package struct IndexOverlay: Sendable {
     }
 }
 
-/// Tells different copies of a blob in a sorted list from one copy that is named twice.
+/// Finds the entries of a sorted list that name a copy a second time. Different copies of a blob lie in different
+/// packs.
 struct DistinctCopies {
     private var id: ID128?
     private var packs: [UInt32] = []

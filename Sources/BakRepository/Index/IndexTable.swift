@@ -12,12 +12,12 @@
 //
 // A blob costs 30.2 bytes and a pack 32. Ids are uniform, so a look-up guesses the block from the first bits of the id.
 // It corrects the guess with the list of the blocks' first ids, which is small and contiguous. It then guesses again
-// within the block. The first hit in a block counts only after the block's checksum is verified. Every table that is
-// written has its own random generation, so a block of another table, or of another place in this one, does not match
-// its checksum.
+// within the block. A hit counts only if the block matches its checksum, which is verified once. Every table has a
+// random generation of its own, which changes the checksums. So a block from another table, or from another place in
+// this table, does not match its checksum.
 //
 // The file may be damaged or cut short while it is mapped. Reads stay in bounds even then, and `isIntact` says
-// afterwards whether to believe them.
+// afterwards whether their results are right.
 
 import BakCodec
 import BakCore
@@ -36,7 +36,7 @@ package final class IndexTable: Sendable {
     private static let headBytes = 8
 
     private let mapped: MappedBytes
-    /// Where the list of the blocks' first ids begins. It holds the first bytes of each.
+    /// Where the list of the blocks' first ids begins. It holds the first eight bytes of each id.
     private let headsOffset: Int
     private let verified: BlockSet
     private let generation: ID128
@@ -45,7 +45,7 @@ package final class IndexTable: Sendable {
     package let count: Int
     /// The packs that entries refer to.
     let packs: [IndexedPack]
-    /// The sessions whose segments it holds.
+    /// The ids of the segments that the table holds. The segment of a session has the session's id.
     let sessions: Set<ID128>
 
     private static func header(_ repository: ID128) -> CacheHeader {
@@ -83,12 +83,12 @@ package final class IndexTable: Sendable {
         self.headsOffset = headsOffset
         verified = BlockSet(count: blocks)
         self.mapped = mapped
-        // The code above read bytes again after it verified them.
+        // The code above read bytes again after it had verified them, so they must not have changed meanwhile.
         guard mapped.isIntact else { return nil }
     }
 
-    /// True if the file has neither changed nor become unreadable since it was mapped. If false, no earlier result
-    /// counts. This asks the system; look-ups do not.
+    /// True if the file has neither changed nor become unreadable since it was mapped. If false, earlier results may be
+    /// wrong. Only this property asks the system; look-ups do not, because that would cost time.
     var isIntact: Bool { mapped.isIntact }
 
     private static func blockCount(_ entries: Int) -> Int {
@@ -102,10 +102,10 @@ package final class IndexTable: Sendable {
     /// Returns the entry at a position of the sorted order. Its pack is a position in `packs`.
     func entry(at position: Int) -> IndexEntry {
         let row = block(position / Self.entriesPerBlock) + position % Self.entriesPerBlock * Self.entryBytes
-        // Six bytes hold both lengths; loading eight stays in the block, whose last entry has 16 after it.
+        // Six bytes hold both lengths; loading eight stays in the block, because 16 bytes follow its last entry.
         let lengths = (row + 24).loadUnaligned(as: UInt64.self).littleEndian
         return IndexEntry(
-            // An unverified or changed number must not lead out of `packs`.
+            // An unverified or changed pack number must not lead out of `packs`.
             id: ID128(loading: row), pack: min(pack(at: position), lastPack),
             offset: (row + 20).loadUnaligned(as: UInt32.self).littleEndian,
             rawLength: UInt32(lengths & 0xff_ffff), storedLength: UInt32(lengths >> 24 & 0xff_ffff))
@@ -141,7 +141,7 @@ package final class IndexTable: Sendable {
                 * Self.entryBytes)
     }
 
-    /// True if the block matches its checksum and the entry names a pack of the table.
+    /// True if the entry's block matches its checksum and the entry names a pack of the table.
     private func isValid(_ position: Int) -> Bool {
         isWhole(position / Self.entriesPerBlock) && pack(at: position) <= lastPack
     }

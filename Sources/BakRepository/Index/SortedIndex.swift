@@ -1,5 +1,7 @@
 // SortedIndex: a table and an overlay as one immutable list, sorted by id. A blob has an entry for each pack that holds
-// it. A collection chooses which copy stays; until then a session may rely on any of them.
+// a copy of it. A collection chooses which copy stays; until then a session may rely on any copy.
+//
+// Each entry has a position, a number that does not change. The position of a blob is that of its first entry.
 
 import BakCore
 import BakFormat
@@ -38,7 +40,7 @@ struct SortedIndex: Sendable {
     /// An upper bound of the number of entries. All positions are below it.
     var count: Int { tableCount + overlay.entries.count }
 
-    /// Returns the position that stands for a blob with all its copies: that of its first entry.
+    /// Returns the position of a blob.
     func position(of id: ID128) -> Int? {
         if let position = table?.position(of: id) { return position }
         return overlay.position(of: id).map { tableCount + $0 }
@@ -70,13 +72,13 @@ struct SortedIndex: Sendable {
         return copies
     }
 
-    /// Throws if the table was changed or could not be read since it was verified.
+    /// Throws if the table's file has changed or has become unreadable since it was mapped.
     func expectIntact() throws(RepositoryError) {
         guard table?.isIntact ?? true else { throw .cacheChanged }
     }
 
-    /// Passes every blob to `body`, sorted by id: the position that stands for it, and all its entries. Throws at the
-    /// end if the table changed meanwhile.
+    /// Passes the position and all entries of each blob to `body`, sorted by id. Throws at the end if the table changed
+    /// meanwhile.
     func forEachBlob(_ body: (_ position: Int, _ copies: [IndexEntry]) throws -> Void) throws {
         var copies: [IndexEntry] = []
         var first = 0
@@ -91,8 +93,8 @@ struct SortedIndex: Sendable {
         if !copies.isEmpty { try body(first, copies) }
     }
 
-    /// Passes every entry and its position to `body`, sorted by id. Among the entries of a blob, the one whose position
-    /// stands for the blob comes first. Throws at the end if the table changed meanwhile.
+    /// Passes every entry and its position to `body`, sorted by id. The entry at the position of a blob comes before
+    /// the blob's other entries. Throws at the end if the table changed meanwhile.
     func forEach(_ body: (Int, IndexEntry) throws -> Void) throws {
         var distinct = DistinctCopies()
         func emit(_ position: Int, _ entry: IndexEntry) throws {

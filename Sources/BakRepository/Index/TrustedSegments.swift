@@ -1,8 +1,9 @@
-// TrustedSegments: which index segments count. The segments of committed sessions count, and those that the newest
-// decision names. The latter replace the segments of the sessions that the decision supersedes.
+// TrustedSegments: which index segments count. These are the segments that the newest decision names, called the base,
+// and the segments of all committed sessions that the decision does not supersede.
 //
-// The order of reading is `gc/`, `records/`, `snapshots/`, `index/`. A collection removes superseded objects only after
-// its decision. If an object that should be there is missing, a newer decision explains it.
+// A program reads `gc/`, `records/`, `snapshots/` and `index/` in this order. A collection removes superseded objects
+// only after it has put its decision. So if a segment that should count is missing, the program looks for a newer
+// decision. If there is one, the program begins again; otherwise the segment is lost.
 
 import BakCore
 import BakFormat
@@ -12,17 +13,17 @@ import BakStorage
 struct TrustedSegments {
     /// The newest decided round.
     var round: UInt64 = 0
-    /// The plans and decisions seen with that round.
+    /// The newest decision, and the plans that have no decision.
     var collections: CollectionState
     /// The key of each segment, by its id: a session's id, or that of a segment of the base.
     var keys: [ID128: ObjectKey] = [:]
-    /// How sessions had ended when the list was made, from listings, the decision and damaged records.
+    /// How sessions had ended when the list was made, according to listings, the decision and a look into tombstones.
     var outcomes = SessionOutcomes()
     /// How sessions had ended according to the listings alone.
     var listed = SessionOutcomes()
-    /// The sessions among `keys`.
+    /// The sessions that have a segment in `keys`.
     var sessions: Set<ID128> = []
-    /// The segments that should be there and are not.
+    /// The segments that the newest decision names and that are not in the store.
     var missing: [ObjectKey] = []
 
     /// The whole content, for `Milestones`.
@@ -36,9 +37,10 @@ struct TrustedSegments {
 
     /// Lists the segments that count, starting from the state of `gc/`.
     ///
-    /// A session with a damaged record counts for readers and collections. A collection that knows its segment deletes
-    /// its packs only together with the segment. A session that stores (`isStoring`) does not rely on such a segment,
-    /// because a damaged tombstone looks the same.
+    /// If the object of a session in `snapshots/` is damaged, it is unknown whether it was a commit record or a
+    /// tombstone. Readers count the segment of this session, because the session may have committed. Collections also
+    /// count it. Otherwise its packs would be strays, and a collection would delete them without the segment. A session
+    /// that stores (`isStoring`) does not count it, because the packs of a revoked session may be deleted.
     ///
     /// Throws `CorruptionError` if the newest decision cannot be read.
     static func list(
@@ -77,7 +79,8 @@ struct TrustedSegments {
         trusted.missing = base.subtracting(trusted.keys.keys).sorted().map {
             ObjectNames.baseSegment(trusted.round, $0)
         }
-        // Many sessions store nothing and have no segment. List again only if there is a newer decision.
+        // List again only if there is a newer decision. A session without a segment is no sign of that, because many
+        // sessions store nothing.
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {
@@ -86,7 +89,8 @@ struct TrustedSegments {
         return trusted
     }
 
-    /// Lists every segment that is there. A reader falls back on this if the newest decision cannot be read.
+    /// Lists every segment in the store, except those of revoked sessions. A reader uses this list if the newest
+    /// decision cannot be read.
     static func everything(_ repository: Repository) throws -> TrustedSegments {
         let rounds = try repository.collectionRounds()
         var trusted = TrustedSegments(
