@@ -3,13 +3,16 @@
 // Always holds: a program deletes a slot only after two steps. It puts a removal mark for the slot, and afterwards it
 // finds another slot without a removal mark.
 //
-// So one slot always remains. Each program that deletes a slot has found another one that was to stay. If that one is
-// deleted as well, its program put its mark later, looked later still, and so found yet another one. The slot that the
-// last of these programs found stays. A marked slot opens the repository until it is deleted, so a program that stops
-// before loses nothing.
+// So one slot always remains. Say that a program deletes slot A after it has found slot B without a mark. If another
+// program deletes B, that program put its mark for B after the first program had looked, and only then looked for
+// another slot. So it saw the mark for A and found a third slot, C. The same holds for a program that deletes C, and so
+// on. The slot that the last of these programs found stays.
+//
+// A marked slot opens the repository until it is deleted. So nothing is lost if a program stops before it deletes the
+// slot.
 //
 // Each mark has a name of its own. If all programs that remove a slot shared one mark, a program that gives up would
-// take away the mark that another one relies on.
+// delete the mark that another program relies on.
 
 import BakCore
 import BakFormat
@@ -23,20 +26,20 @@ extension Repository {
     ///   `.keySlotsBeingRemoved` if there are such slots but each is being removed as well, and `StoreError`.
     @discardableResult
     public func removeKeySlot(_ id: ID128) throws -> Bool {
-        // Finding out that the slot is the last one needs no write.
+        // If the slot is the last one, this throws before anything is written.
         try expectOther(than: id, in: foundSlots(), evenIfGoing: true)
         let mark = ObjectNames.keyRemoval(id, ID128(from: random))
         let found: KeySlots
         let wasThere: Bool
         do {
             try store.putUnderFreshName(mark, [])
-            // All marks are listed before any slot is read. If a slot is read that had no mark in the listing, a
-            // program that deletes it puts its mark, and looks, later than this look began.
+            // This lists all marks before it reads any slot. If it finds a slot without a mark in the listing, any
+            // program that deletes this slot puts its mark after the listing, and looks for another slot only then.
             found = try foundSlots()
             try expectOther(than: id, in: found, evenIfGoing: false)
             wasThere = try isThere(id)
         } catch {
-            // The mark would keep other programs from removing their slots.
+            // If the mark stayed, it would keep other programs from removing their slots.
             try? store.delete(mark)
             throw error
         }
@@ -54,7 +57,7 @@ extension Repository {
         if !evenIfGoing, others.allSatisfy(\.isBeingRemoved) { throw .keySlotsBeingRemoved(others.map(\.id)) }
     }
 
-    /// True if a slot is there, whatever its content.
+    /// True if the store has the slot, whatever the slot's content.
     private func isThere(_ id: ID128) throws -> Bool {
         do throws(StoreError) {
             _ = try store.size(of: ObjectNames.keySlot(id))

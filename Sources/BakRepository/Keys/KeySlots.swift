@@ -3,9 +3,10 @@
 //
 // Always holds:
 // - A new slot is durable before another one is deleted.
-// - A slot of another repository, such as an interrupted init leaves, is not a slot of this one.
-// - Anyone with access to the store can put slots. A slot may count as the one that stays only if its note opens under
-//   the repository's key, because then its maker had the key.
+// - A slot that belongs to another repository does not count. An interrupted `init` can leave such a slot.
+// - The last slot is never removed. To remove a slot, a program needs another slot whose note opens under the
+//   repository's key. Such a note shows that its maker had the key. Anyone with access to the store can put slots, but
+//   not with such a note.
 // - Opening never takes more work than 32 slots of the highest cost, however many slots there are.
 
 import BakCodec
@@ -21,7 +22,7 @@ struct UnlockedKey: Sendable {
 
 /// A key slot with the facts that `key list` shows.
 public struct KeySlotInfo: Sendable {
-    /// Its id.
+    /// The slot's id.
     public var id: ID128
     /// The cost of trying a password; nil if the slot cannot be read.
     public var cost: PasswordCost?
@@ -29,7 +30,8 @@ public struct KeySlotInfo: Sendable {
     public var note: KeySlotNote?
     /// True if this slot opened the repository.
     public var isCurrent: Bool
-    /// True if a program is removing it, or was stopped while it did. Until it is deleted, it opens the repository.
+    /// True if a program is removing the slot, or was stopped while it did. The slot opens the repository until it is
+    /// deleted.
     public var isBeingRemoved = false
     /// Why the slot or its note cannot be read; nil if both can.
     public var fault: CorruptionError?
@@ -48,15 +50,16 @@ struct KeySlots {
     let areCut: Bool
     /// The removal marks. All of them were listed before any slot was read, as a removal requires.
     let removals: [(slot: ID128, key: ObjectKey)]
-    /// The largest number of slots. Trying a password on a slot takes time and memory.
+    /// The largest number of slots. There is a limit because trying a password takes time and memory for each slot.
     static let most = 32
-    /// The most work for trying a password on all slots together, in blocks of memory.
+    /// The most work for trying a password on all slots together, in the unit of `PasswordCost.work`.
     private static let mostWork =
         UInt64(most) * UInt64(PasswordCost.mostMemoryKiB) * UInt64(PasswordCost.mostPasses)
-    /// The largest number of slots to read, besides the one that this machine knows.
+    /// The largest number of slots to read, besides the slot that this machine opened last.
     private static let mostRead = 1024
 
-    /// Reads the slots, including `known`. Slots of other repositories are left out.
+    /// Reads the slots. `known` is read even if there are more slots than the limit. Slots of other repositories are
+    /// left out.
     init(_ store: any ObjectStore, repository: ID128, known: ID128? = nil) throws {
         self.store = store
         var slots: [KeySlot] = []
@@ -150,7 +153,7 @@ struct KeySlots {
 }
 
 extension Repository {
-    /// Returns the slots of an encrypted repository, sorted by age. Unreadable slots come last.
+    /// Returns the slots of an encrypted repository, oldest first. Unreadable slots come last.
     ///
     /// - Throws: `StoreError` if they cannot be listed or read.
     public func keySlots() throws -> [KeySlotInfo] {
@@ -205,11 +208,12 @@ extension Repository {
             UnlockedKey(key: unlocked.key, slot: id), config.encryption, password: password, cost: cost,
             note: note, repository: config.id, in: store, random: random)
         do {
-            // Other programs may have added slots meanwhile. The program that put the last one sees them all.
+            // Other programs may have added slots meanwhile. The program that put the last slot sees all of them, so it
+            // notices if there are too many.
             try expectAtMost(KeySlots.most)
         } catch {
-            // Another program may already rely on this slot. So it is removed like any other slot, or stays if it is
-            // needed.
+            // Another program may have removed a slot because this one was to stay. So this slot is removed like any
+            // other, and stays if it is the last.
             do {
                 try removeKeySlot(id)
             } catch is RepositoryError { return id }
@@ -219,7 +223,8 @@ extension Repository {
     }
 }
 
-/// The slot with which this machine last opened a repository, as a file of the cache. It is only the first slot to try.
+/// The slot with which this machine last opened a repository, as a file of the cache. It only says which slot to try
+/// first.
 enum OpenedSlot {
     static let cacheName = "slot"
 
