@@ -1,7 +1,8 @@
 // DecodedSegment: a manifest segment as values, in which entries are found by their paths. A damaged segment has the
 // entries before the damage.
 //
-// Always holds: the paths increase. Extents belong to the entry that they follow, or to one of an earlier segment.
+// Always holds: the paths increase. Extents belong to the entry before them. Extents before the first entry belong to
+// an entry of an earlier segment.
 
 import BakCore
 import BakFormat
@@ -19,9 +20,9 @@ struct DecodedSegment: Sendable {
     /// The total number of extents of all files.
     private(set) var extentCount = 0
 
-    /// Reads and decodes a segment. Damage goes to `fault`. Throws `StoreError`.
+    /// Reads and decodes a segment. Damage is not thrown but noted in `fault`. Throws `StoreError`.
     init(_ reference: ManifestSegmentReference, _ reader: SegmentReader) throws {
-        // The extents of the file at which the decoder is.
+        // The extents of the file that is being decoded.
         var extents: [Extent] = []
         do {
             try decode(try reader.decoder(reference), reference, &extents)
@@ -79,7 +80,7 @@ struct DecodedSegment: Sendable {
         return extents
     }
 
-    /// True if the next segment may hold more extents of a file that has some in this one.
+    /// True if a file with extents in this segment may have more of them in the next segment.
     func mayContinue(_ path: [UInt8]) -> Bool { entries.last.map { $0.path == path } ?? true }
 }
 
@@ -92,12 +93,14 @@ extension [Extent] {
     }
 }
 
-/// The decoded segments that were used last; callers ask for paths roughly in order. May be used from any thread.
+/// The decoded segments that were used last. A few are enough, because callers ask for paths roughly in order. May be
+/// used from any thread.
 final class RecentSegments: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: [(number: Int, segment: DecodedSegment)] = []
     private static let mostSegments = 8
-    // A hostile segment has a hundred times as many entries as one that this program wrote.
+    // A limit on segments alone is not enough: a hostile segment can have a hundred times as many entries as one that
+    // this program wrote.
     private static let mostEntries = 100_000
     private static let mostPathBytes = 32 << 20
     private static let mostExtents = 1 << 20

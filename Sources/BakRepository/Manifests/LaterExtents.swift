@@ -1,10 +1,12 @@
-// LaterExtents: the extents that files have beyond their own records, read a second time. Whether to keep a file is
-// known only after all its extents have been read once, and they may not all fit into memory.
+// LaterExtents: reads a file's later extents a second time. The later extents are those in continuations, after the
+// record of the file's entry. A caller must read all extents of a file once before it knows whether to keep the file.
+// It cannot hold them until then, because they may not fit into memory.
 
 import BakCore
 import BakFormat
 
-/// The further extents of files of one snapshot, asked for in the order of their paths. Belongs to one thread.
+/// The later extents of files of one snapshot. Files must be asked for in the order of their paths. Belongs to one
+/// thread.
 public final class LaterExtents {
     private let open: () throws -> ManifestReader
     private lazy var reader = Result { try open() }
@@ -14,7 +16,8 @@ public final class LaterExtents {
         open = { try ManifestReader(snapshot, repository: repository, index: index) }
     }
 
-    /// Appends an entry that has been read to a manifest, with the extents that it has beyond its own record.
+    /// Appends an entry of the snapshot to `manifest`, with its later extents. `entry` has the extents of its own
+    /// record.
     ///
     /// - Throws: `CorruptionError` if the list of files has changed, and the errors of `ManifestReader` and
     ///   `ManifestWriter`.
@@ -28,13 +31,13 @@ public final class LaterExtents {
     }
 
     private func seek(_ path: [UInt8], in reader: ManifestReader) throws {
-        // Reading the extents of the file before has already moved to the entry after it.
+        // Reading the later extents of a file also moves the reader to the next entry, which may be the one wanted now.
         while reader.segment?.hasEntry != true || reader.segment?.path != path {
             let kind: ManifestSegmentDecoder.RecordKind?
             do {
                 kind = try reader.advance()
             } catch  where error is CorruptionError || error is MissingBlobError {
-                // The first reading skipped this segment too, so the file is not in it.
+                // The caller's first reading also skipped this segment, so the file is not in it.
                 _ = reader.skipSegment()
                 continue
             }

@@ -1,6 +1,6 @@
 // ManifestReader: the records of a snapshot as a stream, from any path on. It holds one segment's bytes in memory and
-// decodes one record at a time. Paths are front-coded, so the decoded records of a hostile segment could take thousands
-// of times its size.
+// decodes only one record at a time, because all decoded records of a hostile segment could take thousands of times its
+// size: a path is stored without the part that it shares with the path before.
 
 import BakCodec
 import BakCore
@@ -27,7 +27,7 @@ public final class ManifestReader {
     private var contentExtents = 0
     /// True if the segment may begin with extents of a file whose entry was skipped.
     private var startsWithinFile: Bool
-    /// The path of a file whose further extents are left out. Segments that hold nothing else are not read.
+    /// The path of a file whose further extents are left out. Segments that hold only such extents are not read.
     private var closedPath: [UInt8]?
 
     /// Opens a snapshot's manifest at its first record, or at the segment that may hold the first record at or after
@@ -44,15 +44,15 @@ public final class ManifestReader {
     /// Opens a manifest whose root has been read. `reader` must serve this manifest reader alone.
     init(_ root: ManifestRoot, _ reader: SegmentReader, from path: [UInt8] = []) {
         (self.root, self.reader) = (root, reader)
-        // Start at the segment before the first one whose first path is at or after `path`. A file's extents may cross
-        // a boundary between segments, and `path` may lie within the segment before.
+        // Find the first segment whose first path is at or after `path`, and start at the segment before. That segment
+        // may hold `path`, or the entry of a file whose extents continue in the next one.
         let after =
             root.segments.firstIndex { !PathOrder.precedes($0.firstPath, path) } ?? root.segments.count
         nextSegment = max(0, after - 1)
         startsWithinFile = nextSegment > 0
     }
 
-    /// The number of segments begun so far, which tells in which segment the last record is.
+    /// The number of the segment that holds the last record, counted from 1.
     public var segmentNumber: Int { nextSegment }
 
     /// The segments of the manifest, in order.
@@ -88,31 +88,32 @@ public final class ManifestReader {
         }
     }
 
-    /// Skips the rest of the segment, so that reading goes on with the next one. For use after `advance` threw because
-    /// of damage. Returns the first path of the skipped segment.
+    /// Skips the rest of the segment, so that reading continues with the next segment. Call this after `advance` threw
+    /// because of damage. Returns the first path of the skipped segment.
     public func skipSegment() -> [UInt8] {
-        // The next segment must follow the last record that passed the checks. A refused record does not count.
+        // The paths of the next segment must come after the last record that passed the checks. A refused record does
+        // not count.
         let good = try? segment?.again(goodCount)
         (segment, entryCount, startsWithinFile) = (nil, 0, true)
         if let good, good.hasEntry { before = (good.path, good.fields) }
         return root.segments[nextSegment - 1].firstPath
     }
 
-    /// Skips everything beneath a folder, as far as whole segments hold nothing else. The last record must be the
-    /// folder or lie in it. Records beneath it in the current segment are still returned.
+    /// Skips the segments that hold only entries beneath a folder. The last record must be the folder or lie in it.
+    /// Entries beneath the folder may still be returned, from a segment that also holds other entries.
     public func skipContent(of folder: [UInt8]) {
-        // The first path after everything beneath the folder: '/' ranks below every other byte.
+        // The first path after all paths beneath the folder. In the order of paths, '/' ranks below every other byte.
         let next = folder + [1]
         guard nextSegment < root.segments.count,
             PathOrder.precedes(root.segments[nextSegment].firstPath, next)
         else { return }
-        // Go on with the segment before the first one that begins at or after `next`.
+        // Find the first segment that begins at or after `next`, and continue with the segment before.
         let place = PathOrder.firstIndex(of: root.segments.count, notBefore: next) {
             root.segments[$0].firstPath
         }
         keepLast()
         (segment, recordCount, goodCount, entryCount) = (nil, 0, 0, 0)
-        // That segment may begin with extents of a skipped file.
+        // The segment to continue with may begin with extents of a skipped file.
         (nextSegment, startsWithinFile, closedPath) = (place - 1, true, nil)
     }
 
@@ -158,7 +159,8 @@ public final class ManifestReader {
         if recordCount == 1, (kind == .entry ? segment.path : before?.path) != promisedPath {
             throw damage("it does not begin at the path that the root says")
         }
-        // Leave out further extents if a file's extents already exceed its size. Its reader will find it damaged.
+        // Leave out further extents if a file's extents already exceed its size. The caller sees from the sizes that
+        // the file is damaged.
         if contentBytes > fields.stat.size {
             if closedPath == nil { closedPath = entryCount > 0 ? segment.path : before?.path }
             return false

@@ -1,14 +1,17 @@
 // ManifestWriter: turns a sorted stream of records into manifest segments and a root.
 //
-// A segment ends before an entry whose path hashes to a boundary, if the segment has its minimum size by then, or when
-// the segment is large. The boundary depends on the path alone. Snapshots with mostly equal trees therefore share
-// segments, even if other entries were added or removed.
+// A path is a boundary if its hash is a multiple of `boundaryPeriod`. A segment ends before a boundary, unless the
+// segment is still too small. Without a boundary, it ends at its maximum size. Whether a path is a boundary depends on
+// the path alone. Snapshots with mostly equal trees therefore share segments, even if some entries were added or
+// removed.
+//
+// A run is a sequence of unchanged entries, in the form in which a segment of the parent stores them.
 
 import BakCodec
 import BakCore
 import BakFormat
 
-/// Writes one run's manifest. Belongs to one thread.
+/// Writes one manifest. Belongs to one thread.
 public final class ManifestWriter {
     private let blobs: BlobWriter
     private var segment = ManifestSegmentEncoder()
@@ -21,19 +24,21 @@ public final class ManifestWriter {
     private static let boundaryPeriod: UInt64 = 128
     /// A segment ends at this size even without a boundary.
     private static let maximumBytes = 256 << 10
-    /// A segment ends when its paths have this many bytes in total. Even with the paths that runs add, a segment stays
-    /// below the limit of a reader.
+    /// A segment ends when its paths have this many bytes in total. Runs may still be added after that. Even then, the
+    /// segment stays below the limit of a reader.
     private static let maximumPathBytes = FormatLimits.segmentPathBytes / 2
-    /// The most bytes that consecutive runs may have in total. Only a single entry, never a run, can begin a segment.
+    /// The most bytes that consecutive runs may have in total. There must be a limit because a segment can end only
+    /// before a single entry and not before a run.
     public static let longestRunBytes = 64 << 10
-    /// The most bytes that the paths of consecutive runs may have in total: half of what `maximumPathBytes` leaves.
+    /// The most bytes that the paths of consecutive runs may have in total: half of what `maximumPathBytes` leaves of a
+    /// reader's limit.
     public static let longestRunPathBytes = FormatLimits.segmentPathBytes / 4
 
     /// Starts an empty manifest. `blobs` stores its segments.
     public init(_ blobs: BlobWriter) { self.blobs = blobs }
 
     /// Appends an entry, whose path must come after all earlier paths. Extents over the limit of one record go into
-    /// continuations.
+    /// continuations, which are further records.
     ///
     /// - Throws: `RepositoryError.outsideLimits` if no reader would accept the entry, and the errors of
     ///   `BlobWriter.store`.
@@ -59,8 +64,8 @@ public final class ManifestWriter {
         }
     }
 
-    /// Appends an entry of one record, and its further extents. `more` returns the extents of each continuation, and
-    /// nil at the end.
+    /// Appends an entry whose extents fit into one record, and further extents of the same file. `more` returns the
+    /// extents of each continuation, and nil at the end.
     ///
     /// - Throws: the same errors as `append` without `more`, and what `more` throws.
     public func append(_ entry: ManifestEntry, continuedBy more: () throws -> [Extent]?) throws {
@@ -71,8 +76,7 @@ public final class ManifestWriter {
         }
     }
 
-    /// Appends unchanged entries in the form in which a parent's segment stores them. They must come after all earlier
-    /// entries, and none of their paths may be a boundary.
+    /// Appends a run. Its entries must come after all earlier entries, and none of their paths may be a boundary.
     public func append(_ run: EntryRun) {
         guard run.count > 0 else { return }
         segment.append(run)

@@ -1,5 +1,6 @@
-// SegmentCatalog: each distinct manifest segment of several snapshots once, with the snapshots that have it. Most
-// segments are in most snapshots of a device, so a search through all files reads each segment once.
+// SegmentCatalog: lists each distinct manifest segment of several snapshots once, with the snapshots that have it. Most
+// segments are in most snapshots of a device. With the list, a search through the files of all snapshots reads a shared
+// segment only once.
 //
 // Always holds: segments are numbered in the order of their first appearance, and keep their numbers. A distinct
 // segment takes some dozens of bytes, and a few more for each gap in the sequence of snapshots that have it.
@@ -24,9 +25,10 @@ public struct SegmentCatalog: Sendable {
     /// Makes an empty catalogue.
     public init() {}
 
-    /// Notes that a snapshot has a segment, and returns the segment's number.
+    /// Notes that a snapshot has a segment. Returns the segment's number, which is its position in `segments`.
     ///
-    /// - Parameter place: the snapshot's place. Places come in increasing order.
+    /// - Parameter place: the snapshot's place, a number that the caller chooses. Calls must not go back to a smaller
+    ///   place.
     @discardableResult
     public mutating func note(_ segment: ManifestSegmentReference, of place: Int) -> Int {
         if let number = numbers[segment.blob.id] {

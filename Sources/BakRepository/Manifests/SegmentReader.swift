@@ -9,18 +9,18 @@ public final class SegmentReader {
     private let repository: Repository
     private let index: BlobIndex
     private lazy var reader = BlobReader(repository)
-    /// The cache that blobs come from, if there is one, and the blob that was read last.
+    /// The cache for blobs, and the blob from it that was read last, which must stay alive.
     private let cache: BlobCache?
     private var last: DecodedBlob?
 
     /// Makes a reader.
     ///
-    /// - Parameter cache: the cache for blobs that other readers use as well; nil if each blob is read once.
+    /// - Parameter cache: the cache for blobs that other readers also use; nil if each blob is read once.
     public init(_ repository: Repository, _ index: BlobIndex, cache: BlobCache? = nil) {
         (self.repository, self.index, self.cache) = (repository, index, cache)
     }
 
-    /// Returns a blob of a manifest. The bytes are valid until the next call, and only while the reader is held.
+    /// Returns a blob of a manifest. The bytes are valid until the next call, and only while the reader exists.
     ///
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public func bytes(_ blob: BlobReference) throws -> UnsafeRawBufferPointer {
@@ -62,7 +62,7 @@ public final class SegmentReader {
     /// Returns a segment's name for errors.
     public static func name(_ segment: BlobReference) -> String { "manifest segment \(segment.id)" }
 
-    // MARK: What they refer to
+    // MARK: References
 
     /// Passes every chunk that a segment names to `body`. A chunk of several files is passed several times.
     func forEachChunk(of segment: ManifestSegmentReference, _ body: (BlobReference) -> Void) throws {
@@ -108,7 +108,8 @@ public final class SegmentReader {
     private func chunks(of segments: ArraySlice<ManifestSegmentReference>) throws -> [[ID128]] {
         try segments.map { segment in
             var chunks: [ID128] = []
-            // A hostile segment may name one chunk half a million times, and still compress to almost nothing.
+            // A hostile segment may name one chunk half a million times, and still compress to almost nothing. So drop
+            // duplicates when there are many.
             var limit = Self.manyChunks
             try forEachChunk(of: segment) {
                 chunks.append($0.id)
@@ -140,7 +141,8 @@ public final class SegmentReader {
     }
 }
 
-/// One thread's share of several segments. The thread uses it until it is joined; then the thread that joined it does.
+/// One thread's share of several segments. The thread uses this object until it is joined. After that, only the thread
+/// that joined it uses the object.
 private final class SharedScan: @unchecked Sendable {
     let segments: ArraySlice<ManifestSegmentReference>
     var reader: SegmentReader?

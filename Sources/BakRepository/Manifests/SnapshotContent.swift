@@ -1,15 +1,16 @@
 // SnapshotContent: the bytes of one file of a snapshot, from any offset on. A file may have more extents than fit into
-// memory, so it holds the extents of one manifest segment at a time.
+// memory, so only the extents of one manifest segment are held at a time.
 //
-// Always holds: every byte is verified and lies where the list of extents puts it. If the list does not add up to the
-// file's size, reading throws as soon as that shows. The list is read only as far as the reader gets.
+// Always holds: every returned byte is verified and is at the offset at which the list of extents puts it. If the
+// extents do not add up to the file's size, a read throws as soon as it notices that. The list is read only as far as
+// the requested bytes need it.
 
 import BakCore
 import BakFormat
 
 /// The places of the extents found so far.
 private struct ExtentPlaces {
-    /// The segments that hold some of the extents, each with the offset in the file where these begin.
+    /// The segments that hold some of the extents, each with the offset in the file at which its extents begin.
     private(set) var parts: [(segment: Int, start: UInt64)] = []
     /// The total length of the extents in bytes, and their number.
     private(set) var bytes: UInt64 = 0
@@ -52,7 +53,8 @@ public final class SnapshotContent {
     private var extents: [Extent] = []
     private var starts: [UInt64] = []
     private var end: UInt64 = 0
-    /// The chunk that was read last, by its offset in the file. `blob` holds its bytes if the stream does not.
+    /// The chunk that was read last, with its offset in the file. If the chunk came from the cache, `blob` keeps the
+    /// bytes alive.
     private var current: (start: UInt64, bytes: UnsafeRawBufferPointer, blob: DecodedBlob?)?
     /// Reads chunks if the view has no cache.
     private var stream: ChunkStream?
@@ -80,7 +82,7 @@ public final class SnapshotContent {
     /// True if one of them is a hole.
     public var hasHole: Bool { places.hasHole }
 
-    /// Finds all extents, or stops when there are too many for the file.
+    /// Finds all extents. Stops early if there are more than the file's size or the format allows.
     ///
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError` if the list cannot be read to its end.
     public func findAll() throws {
@@ -95,7 +97,7 @@ public final class SnapshotContent {
             isComplete = true
             return false
         }
-        // The damaged part of the segment may hold extents of this file.
+        // The damaged part of the segment may hold extents of this file, so the list would have a gap.
         if let fault = last.fault { throw fault }
         let next = lastSegment + 1
         guard next < view.root.segments.count, view.root.segments[next].firstPath == entry.path else {
@@ -146,9 +148,9 @@ public final class SnapshotContent {
 
     // MARK: Reading
 
-    /// Fills `buffer` with the file's bytes from `offset` on; a hole reads as zeros. Returns the number of bytes. It is
-    /// less than the buffer's size at the end of the file, and before a part that cannot be read; the next call then
-    /// throws the error.
+    /// Fills `buffer` with the file's bytes from `offset` on; a hole reads as zeros. Returns the number of bytes. This
+    /// number is smaller than the buffer at the end of the file, and before a part that cannot be read. In the second
+    /// case, the next call throws the error.
     ///
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
@@ -195,8 +197,8 @@ public final class SnapshotContent {
         }
     }
 
-    /// Returns the bytes of a chunk, valid until the next call. If the reader goes forward, the following chunks are
-    /// read along.
+    /// Returns the bytes of a chunk, valid until the next call. If the file is read from beginning to end, the same
+    /// request also reads the following chunks.
     private func chunk(_ reference: BlobReference, at place: Int) throws -> UnsafeRawBufferPointer {
         let start = starts[place]
         if let current, current.start == start { return current.bytes }
@@ -218,7 +220,7 @@ public final class SnapshotContent {
             return bytes
         }
         if wanted > UInt64(reference.length), !cache.has(reference, kind: .chunkPack) {
-            // If one of these chunks cannot be read, the error is thrown when the reader gets to it.
+            // If one of these chunks cannot be read, the error is thrown when that chunk is needed.
             _ = try? cache.load(ahead(), kind: .chunkPack)
         }
         let blob = try cache.blob(reference, kind: .chunkPack)

@@ -1,9 +1,11 @@
-// SnapshotView: a snapshot as a tree of folders and files: an entry by its path, a folder's children, a file's content.
-// All commands that list, find, compare, serve or mount a snapshot look at it through a view.
+// SnapshotView: a snapshot as a tree of folders and files. A view finds an entry by its path, lists a folder's children
+// and reads a file's content. All commands that list, find, compare, serve or mount a snapshot use a view.
 //
-// Always holds: all results are verified, and memory is bounded whatever the manifest says. Listing a folder's children
-// reads the segments that they are in, and not those with only deeper entries. Damage is an error that names object and
-// offset, and does not affect other segments.
+// Always holds:
+// - All results are verified.
+// - Memory is bounded, whatever the manifest says.
+// - Listing a folder's children skips the segments that hold only deeper entries.
+// - Damage in a segment gives an error that names the object and the offset. It does not affect other segments.
 
 import BakCore
 import BakFormat
@@ -29,7 +31,8 @@ public final class SnapshotView: Sendable {
     /// - Parameters:
     ///   - cache: a cache of the same repository, for content that is read again or by several readers. Nil is faster
     ///     if each listing or file is read once.
-    ///   - takesDamagedSegments: true if `entry` and `content` may use the whole part of a damaged segment.
+    ///   - takesDamagedSegments: true if `entry` and `content` may use the entries of a damaged segment before the
+    ///     damage.
     /// - Throws: `MissingBlobError`, `CorruptionError` or `StoreError`.
     public init(
         _ snapshot: CommitRecord, repository: Repository, index: BlobIndex, cache: BlobCache? = nil,
@@ -43,7 +46,7 @@ public final class SnapshotView: Sendable {
 
     // MARK: Listing
 
-    /// Returns a stream of all records at or after a path, and of a few before it.
+    /// Returns a stream of all records at or after a path. It may begin with a few earlier records.
     public func records(from path: [UInt8] = []) -> ManifestReader {
         ManifestReader(root, SegmentReader(repository, index, cache: cache), from: path)
     }
@@ -62,8 +65,8 @@ public final class SnapshotView: Sendable {
     /// - Parameters:
     ///   - path: empty for the whole snapshot.
     ///   - onDamage: called if a part of the list cannot be read, with the path at which that part begins and the
-    ///     `CorruptionError` or `MissingBlobError`. The listing goes on after that part. It does not read parts that it
-    ///     does not need.
+    ///     `CorruptionError` or `MissingBlobError`. The listing continues after that part. Damage in parts that the
+    ///     listing does not need is not noticed.
     /// - Throws: `StoreError`, and what `onDamage` and `body` throw.
     @discardableResult
     public func list(
@@ -133,8 +136,9 @@ public final class SnapshotView: Sendable {
 
     /// Returns the entry of a path and the number of its segment.
     private func find(_ path: [UInt8]) throws -> (entry: ManifestEntry, number: Int)? {
-        // A file's extents may fill several segments, which then all begin with its path. Its entry is in the first of
-        // them or in the segment before. Only in this case does the search look into two segments.
+        // Usually one segment can hold the entry: the one before the first that begins at or after `path`. But if a
+        // segment begins with `path`, it begins with the entry or with further extents of the file. In the second case
+        // the entry is in the segment before, so the search looks into both.
         let after = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
             root.segments[$0].firstPath
         }
@@ -163,8 +167,8 @@ public final class SnapshotView: Sendable {
         streams.add(stream)
     }
 
-    /// Returns a segment by its position in the root. If it is damaged, its `fault` says so; the call throws that fault
-    /// instead if the view takes no damaged segments.
+    /// Returns a segment by its position in the root. If the segment is damaged, its `fault` says so. If
+    /// `takesDamagedSegments` is false, throws this fault instead.
     func segment(_ number: Int) throws -> DecodedSegment {
         let segment: DecodedSegment
         if let known = recent.segment(number) {
