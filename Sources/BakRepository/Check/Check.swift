@@ -82,7 +82,7 @@ public final class RepositoryCheck {
         throw RepositoryError.keepsChanging(location: repository.store.location)
     }
 
-    /// Reports the damage of objects, then looks for snapshots and files that it affects.
+    /// Reports the damage of objects, then looks for snapshots and files that the damage affects.
     private func conclude(_ list: SnapshotList, _ index: BlobIndex) throws -> CheckReport {
         tellHeld()
         onEvent(.step("manifests"))
@@ -185,7 +185,7 @@ public final class RepositoryCheck {
         }
     }
 
-    /// Notes damage that showed only in reading a manifest, because the check did not read its pack as a whole.
+    /// Notes damage that shows only when a manifest is read, because the manifest's pack was not read as a whole.
     private func noteManifestDamage(_ error: CorruptionError) {
         guard faultyObjects[error.cause]?.contains(error.object) != true else { return }
         note(error)
@@ -205,7 +205,7 @@ public final class RepositoryCheck {
         let (readable, unreadable) = (list.readable, list.unreadable)
         try checkSpares()
         report.snapshots = readable.count + unreadable.count
-        // Snapshots in doubt are left out: the check of forget markers reports them.
+        // Snapshots with a damaged forget marker are left out: `checkCollections` reports their markers.
         for snapshot in unreadable where !snapshot.isDoubtful {
             if let error = snapshot.error as? CorruptionError {
                 // The obstruction is reported already. The user must move it away before a check can see the record.

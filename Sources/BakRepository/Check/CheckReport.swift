@@ -86,7 +86,7 @@ public struct CheckReport: Sendable, Equatable {
     public var packs = 0
     /// Their bytes.
     public var packBytes: UInt64 = 0
-    /// The number of blobs in them.
+    /// The number of blobs in these packs.
     public var blobs = 0
     /// The number of packs read and verified.
     public var verifiedPacks = 0

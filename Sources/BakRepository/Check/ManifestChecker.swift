@@ -1,6 +1,6 @@
 // ManifestChecker: finds the files of each snapshot that refer to missing or damaged blobs. A segment that several
-// snapshots share is checked once. If something is wrong in a segment, the segment is checked for each snapshot, so
-// that its affected files are reported for each.
+// snapshots share is checked once. But a segment in which something is wrong is checked again for each snapshot,
+// because the affected files are reported for each snapshot.
 //
 // A file's extents may continue in the next segment. So the checker keeps a summary of each segment: how many extents,
 // of how many bytes, it has at its start and for its last entry. The paths of files would take much memory, so the
@@ -170,8 +170,8 @@ final class ManifestChecker {
 
     /// Returns why a reader would refuse the segment at its place in the manifest; nil if it would not.
     private func misplaced(_ segment: ManifestSegmentReference, after before: Summary?) throws -> String? {
-        // If a segment begins with extents of a file, its first path is the path of that file, which is the last path
-        // before.
+        // If a segment begins with extents of a file, its first path is the path of that file, which is also the last
+        // path of the segment before.
         guard let before, segment.firstPath != before.lastPath else { return nil }
         let isInOrder = PathOrder.precedes(before.lastPath, segment.firstPath)
         guard

@@ -24,7 +24,7 @@ final class PackCheckRun: @unchecked Sendable {
     private let earlierLog: ReadLog
     /// The read log: the entries of earlier checks and of this one.
     private(set) var log: ReadLog
-    /// The packs with something wrong; `wasRead` is true if the whole pack was to be read.
+    /// The packs with something wrong; `wasRead` is true if the check tried to read the whole pack.
     private(set) var faulty: [(pack: CountedPack, found: PackFindings, wasRead: Bool)] = []
     /// The error that ended the pass.
     private(set) var failure: (any Error)?
@@ -33,7 +33,7 @@ final class PackCheckRun: @unchecked Sendable {
     /// The number and the bytes of packs that were read as a whole.
     private(set) var verifiedPacks = 0
     private(set) var verifiedBytes: UInt64 = 0
-    /// True if the time ran out before all chosen packs were read.
+    /// True if the deadline came before all packs with `readsData` were read.
     private(set) var ranOutOfTime = false
 
     init(
@@ -85,7 +85,7 @@ final class PackCheckRun: @unchecked Sendable {
     }
 
     private func note(_ found: PackFindings, _ pack: CountedPack, wasRead: Bool, isLate: Bool) {
-        // An interrupted read says nothing about the pack.
+        // After an interrupted read it is unknown whether the pack is whole, so the log must not change.
         let isWhole = wasRead && !stop.isRequested
         monitor.locked {
             ranOutOfTime = ranOutOfTime || isLate

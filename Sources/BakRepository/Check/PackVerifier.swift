@@ -12,7 +12,7 @@ struct PackFindings {
     private(set) var reasons: [String] = []
     /// The blobs of the pack that cannot be read.
     var badBlobs: Set<BlobLocation> = []
-    /// True if the footer cannot tell which blobs are whole. `verifyIndexed` can.
+    /// True if the footer cannot tell which blobs are whole. `verifyIndexed` can tell, by the index.
     var needsIndex = false
     /// The cause of the worst fault.
     private(set) var cause: CorruptionError.Cause?
@@ -149,8 +149,8 @@ final class PackVerifier {
         return UnsafeRawBufferPointer(bytes)
     }
 
-    /// True if the footer lists every blob that the index has in this pack. The footer may list more blobs, for example
-    /// one of which the index names only a copy in another pack.
+    /// True if the footer lists every blob that the index has in this pack. The footer may list more blobs: of a blob
+    /// with copies in several packs, the index may name only one copy.
     private func agrees(_ blobs: [BlobRecord], with pack: CountedPack) -> Bool {
         var matching = 0
         for blob in blobs {
@@ -164,7 +164,7 @@ final class PackVerifier {
         return matching == pack.blobCount
     }
 
-    /// Decodes every blob that the footer lists, in its order.
+    /// Decodes every blob that the footer lists, in the footer's order.
     private func verify(
         _ blobs: [BlobRecord], of pack: IndexedPack, _ reader: BlobReader, _ findings: inout PackFindings
     ) throws {

@@ -1,5 +1,5 @@
 // BaseIndex: writes the index that holds after a decision. This index is the base, and the decision names its segments.
-// It names a blob in the blob's new pack if the blob was copied, otherwise in a pack that stays.
+// For a copied blob it names the new pack; for any other blob, a pack that stays.
 //
 // The base names several copies of a blob if it is unknown which of them is whole. A segment names a blob only once, so
 // these copies go into different layers. A layer is a sequence of segments in the order of ids.
@@ -23,7 +23,7 @@ struct BaseIndex {
         batch = repository.store.makeBatch(of: nil)
     }
 
-    /// Adds the copies of a blob. Ids must increase strictly.
+    /// Adds the copies of a blob. Ids must increase strictly from call to call.
     mutating func append(_ copies: [IndexEntry]) throws {
         for (layer, copy) in copies.enumerated() { try append(copy, to: layer) }
     }
@@ -105,7 +105,7 @@ private struct Layer {
         self.packs = packs
     }
 
-    /// Adds an entry. Ids must increase strictly.
+    /// Adds an entry. Ids must increase strictly from call to call.
     mutating func append(_ entry: IndexEntry) throws {
         if entries.count == Self.entriesPerSegment { try writeSegment() }
         entries.append(entry)

@@ -37,8 +37,9 @@ struct CollectionRound {
     let onEvent: (PruneEvent) -> Void
     let stop: StopSignal
 
-    /// Decides the round, or adopts another program's decision. `first` is a mark from before the plan. Returns nil if
-    /// `stop` was requested during the wait for sessions. Then the next prune carries out the plan.
+    /// Decides the round, or adopts another program's decision. `first` is a mark from before the plan, which serves
+    /// again if nothing has changed. Returns nil if `stop` was requested during the wait for sessions. Then the next
+    /// prune carries out the plan.
     func run(after first: Mark?) throws -> Outcome? {
         if try isDecided() { return try adopted() }
         do {

@@ -1,10 +1,10 @@
-// ForgetDoubts: finds the forgotten snapshots whose forget marker is damaged. Such a snapshot stays hidden, because an
-// earlier prune may have deleted some of its content. But later prunes keep the remaining content, because it is in
-// doubt whether the user wants it deleted.
+// ForgetDoubts: finds the forgotten snapshots whose forget marker is damaged. Each of them is a doubt: it is not
+// certain that the user removed the snapshot. A doubtful snapshot stays hidden, because an earlier prune may have
+// deleted some of its content. But later prunes keep its remaining content.
 //
 // If the index no longer has the root of a snapshot's manifest, a prune has deleted the content, and the marker need
-// not be read any more. This machine remembers the roots of forgotten snapshots in a file, so that it can look them up
-// without reading the snapshots' records:
+// not be read any more. This machine remembers the roots of forgotten snapshots in a file, so that it need not read the
+// snapshots' records to look the roots up in the index:
 //
 //   magic "bakgone\0" 8 | version 4 | zero 4 | repository id 16 | rows, sorted | XXH3-128 of it all 16
 //   row: snapshot id 16 | root id 16 | root's length 4 | zero 4
@@ -71,7 +71,7 @@ struct ForgottenRoots {
     private let repository: Repository
     private(set) var roots: [ID128: BlobReference] = [:]
 
-    /// Reads the file. A missing or damaged file only costs reading the markers again.
+    /// Reads the file. If it is missing or damaged, the records are read again.
     init(_ repository: Repository) {
         self.repository = repository
         roots =
@@ -93,7 +93,7 @@ struct ForgottenRoots {
         return (id, BlobReference(id: root, length: length))
     }
 
-    /// Replaces the file. A failure only costs time later.
+    /// Replaces the file. If that fails, the next prune only takes longer.
     func replace(with roots: [ID128: BlobReference]) {
         repository.cache.writeRows(name, Self.header(repository.config.id)) { writer in
             for (id, root) in roots.sorted(by: { $0.key < $1.key }) {

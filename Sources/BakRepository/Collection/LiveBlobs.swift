@@ -54,8 +54,8 @@ struct LiveBlobs {
         for segment in catalog.segments { try mark(segment.reference.blob.id, sorted) }
     }
 
-    /// Adds the blobs of a forgotten snapshot that the index still has. A prune may have deleted the other blobs of the
-    /// snapshot.
+    /// Adds those blobs of a forgotten snapshot that the index still has. A prune may have deleted the other blobs of
+    /// the snapshot.
     mutating func insertWhatIsThere(
         of root: BlobReference, _ repository: Repository, _ index: BlobIndex, _ sorted: SortedIndex
     ) throws {

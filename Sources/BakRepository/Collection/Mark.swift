@@ -24,8 +24,8 @@ struct Mark {
 
     /// Takes a mark. After an error it tries again, because another program may have caused the error. A collection may
     /// have deleted objects during the mark. Or a listing that takes several calls may have shown a snapshot but not an
-    /// earlier snapshot whose blobs it uses. Throws the error if the listings have not changed since the previous
-    /// error. The snapshots in `ignoring` count as forgotten.
+    /// earlier snapshot whose blobs the first one uses. Throws the error if the listings have not changed since the
+    /// previous error. The snapshots in `ignoring` count as forgotten.
     static func take(
         _ repository: Repository, ignoring: Set<ID128> = [], workerCount: Int,
         _ milestones: Milestones = Milestones(), overlooksMissing: Bool = false,

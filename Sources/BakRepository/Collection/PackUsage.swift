@@ -16,7 +16,7 @@ struct PackUse {
     var isDamaged = false
     /// True if the pack is sealed. Then its length is rounded up, and the added bytes do not count as unused.
     var isSealed = false
-    /// The bytes that a pack with only the needed blobs would not have.
+    /// The bytes that the pack would lose if it held only the needed blobs.
     var unusedBytes: UInt64 { pack.size - min(pack.size, neededBytes) }
 
     /// The length of a pack with only the needed blobs.
@@ -42,7 +42,7 @@ struct PackUsage {
     /// The bytes that a blob needs in a pack beside its stored bytes.
     static let blobOverhead = UInt64(PackLayout.blobHeaderBytes + PackLayout.footerEntryBytes)
 
-    /// Counts the living blobs. Of each blob's copies it counts those that `choice` needs.
+    /// Counts the living blobs. Of several copies of a blob, counts those that `choice` keeps.
     init(_ sorted: SortedIndex, _ live: LiveBlobs, _ choice: CopyChoice, isSealed: Bool) throws {
         var packs = sorted.packs.enumerated().map { place, pack in
             PackUse(pack: pack, isStored: choice.isStored(place), isSealed: isSealed)

@@ -3,7 +3,7 @@
 // them to delete. A prune first finishes the rounds that an earlier prune left unfinished.
 //
 // Backups and other prunes may run at the same time: `CollectionRound` makes that safe without a lock on the
-// repository, and without relying on clocks. Only if the store cannot refuse a taken name, no other program may write
+// repository, and without relying on clocks. If the store cannot refuse a taken name, however, a prune must run alone
 // (`PruneOptions.isAlone`).
 
 import BakCore

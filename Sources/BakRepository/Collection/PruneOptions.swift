@@ -50,7 +50,7 @@ public enum PruneStep: String, Sendable {
     case waiting
     /// It reads the copy to keep of each blob that lies in several packs.
     case verifying
-    /// It copies the needed blobs of wasteful packs.
+    /// It copies the needed blobs of packs with much unused space.
     case copying
     /// It writes the new index.
     case indexing
@@ -110,6 +110,6 @@ public struct PruneReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
-    /// The bytes of freed space: those of deleted packs without those of new packs.
+    /// The bytes of freed space: those of deleted packs minus those of new packs.
     public var freedBytes: UInt64 { deletedBytes > copiedBytes ? deletedBytes - copiedBytes : 0 }
 }

@@ -1,7 +1,8 @@
 // SessionWatch: makes sure that sessions get decided. A session is decided once it has committed or was revoked. To
 // revoke a session is to put its tombstone, after which it can no longer commit. The watch gives an undecided session
-// some time to commit and then revokes it. This is safe at any moment. The watch measures the time on its own machine's
-// monotonic clock, because the clocks of different machines differ.
+// some time to commit and then revokes it. This is safe at any moment, because no snapshot relies on a revoked session.
+// The watch measures the time on the monotonic clock of its own machine. It uses no times from records, because the
+// clocks of different machines differ.
 
 import BakCore
 import BakFormat
@@ -15,9 +16,9 @@ final class SessionWatch {
     private let stop: StopSignal
     /// The time at which each session is revoked, on the monotonic clock.
     private var deadlines: [ID128: UInt64] = [:]
-    /// If the store cannot refuse a taken name, the sessions that were undecided at the first look. The user says that
-    /// no other program runs, so these sessions are abandoned and may be revoked. A session that appears later belongs
-    /// to a running backup. In such a store, a tombstone for this session could replace the backup's commit record.
+    /// If the store cannot refuse a taken name, the sessions that were undecided at first; nil for other stores. The
+    /// user says that no other program runs, so these sessions are abandoned and may be revoked. A session that appears
+    /// later belongs to a running backup. In such a store, its tombstone could replace the backup's commit record.
     private var abandoned: Set<ID128>?
     /// The number of sessions that this watch has revoked.
     private(set) var revokedCount = 0
@@ -45,8 +46,8 @@ final class SessionWatch {
         return open
     }
 
-    /// Waits until every session that is open now is decided, and revokes sessions that take too long. Returns false if
-    /// `stop` was requested before that.
+    /// Waits until every session that is undecided now is decided, and revokes sessions that take too long. Returns
+    /// false if `stop` was requested before that.
     func settle(_ milestones: Milestones = Milestones()) throws -> Bool {
         var open = try undecided()
         var hasTold = false

@@ -62,7 +62,8 @@ struct Sweep {
         let (base, superseded) = (Set(decision.base), Set(decision.superseded))
         let listed = try repository.store.list(ObjectNames.index).map(\.key)
         var outcomes = outcomes
-        // In a listing, a damaged commit record can look like a tombstone. Then its segment must not be deleted.
+        // In a listing, a damaged commit record can look like a tombstone. Then the session's segment must not be
+        // deleted.
         try repository.unmaskDamagedRecords(&outcomes, among: listed.compactMap { ObjectNames.id(in: $0) })
         return listed.filter { key in
             if let (round, id) = ObjectNames.baseSegment(in: key) {

@@ -5,7 +5,7 @@
 // the claim on an id, and that thread must store the blob. So the run stores each blob once.
 //
 // A backup never relies on a condemned pack, because a collection may delete the pack at any time. A reader may use a
-// condemned pack: if it is deleted, the reader loads the index again.
+// condemned pack: if the pack is deleted, the reader loads the index again.
 
 import BakCore
 import BakFormat
@@ -229,7 +229,7 @@ public final class BlobIndex: @unchecked Sendable {
         publish(pending)
     }
 
-    /// Makes sure that the table is sound as a whole. If it is not, drops it, reads the segments of its sessions again,
+    /// Makes sure that the table is sound as a whole. If it is not, drops it, reads its segments again from the store,
     /// and writes a new table or an empty file. The caller holds `updateMonitor`.
     private func leaveUnsoundTable() throws {
         let old = view

@@ -1,4 +1,5 @@
-// IndexOverlay: the index segments that the table does not hold yet, merged in memory into one sorted list.
+// IndexOverlay: the index segments that this machine's `IndexTable` does not hold yet, merged in memory into one sorted
+// list.
 
 import BakCore
 import BakFormat
@@ -7,8 +8,8 @@ import BakFormat
 package struct IndexOverlay: Sendable {
     /// The packs that entries refer to, each once.
     private(set) var packs: [IndexedPack] = []
-    /// The blobs sorted by id. An entry's pack is a position in `packs`. A blob has one entry for each pack that has
-    /// it.
+    /// The blobs sorted by id. An entry's pack is a position in `packs`. A blob has one entry for each pack that holds
+    /// a copy of it.
     private(set) var entries: [IndexEntry] = []
     /// The ids of the segments that were added. The segment of a session has the session's id.
     private(set) var sessions: Set<ID128> = []

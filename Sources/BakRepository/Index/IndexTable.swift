@@ -12,9 +12,9 @@
 //
 // A blob costs 30.2 bytes and a pack 32. Ids are uniform, so a look-up guesses the block from the first bits of the id.
 // It corrects the guess with the list of the blocks' first ids, which is small and contiguous. It then guesses again
-// within the block. A hit counts only if the block matches its checksum, which is verified once. Every table has a
-// random generation of its own, which changes the checksums. So a block from another table, or from another place in
-// this table, does not match its checksum.
+// within the block. A hit counts only if the block matches its checksum, which is verified once for each block. Every
+// table has a random generation of its own, which changes the checksums. So a block from another table, or from another
+// place in this table, does not match its checksum.
 //
 // The file may be damaged or cut short while it is mapped. Reads stay in bounds even then, and `isIntact` says
 // afterwards whether their results are right.
@@ -192,16 +192,16 @@ package final class IndexTable: Sendable {
         return block
     }
 
-    /// Returns the first position of a range that is not below the value in question, or the range's end. The search
-    /// starts at a guess, moves in steps that double (Bentley and Yao, Information Processing Letters 5(3), 1976), and
-    /// ends by bisection. It ends within the range for any guess and any order of the entries.
+    /// Returns the first position of a range for which `isBelow` is false, or the range's end. The search starts at a
+    /// guess, moves in steps that double (Bentley and Yao, Information Processing Letters 5(3), 1976), and ends by
+    /// bisection. It ends within the range for any guess and any order of the entries.
     private static func partitionPoint(
         of range: Range<Int>, near guess: Int, step: Int, isBelow: (Int) -> Bool
     ) -> Int {
         var (low, high) = (range.lowerBound, range.upperBound)
         var step = step
         var probe = min(max(guess, low), high - 1)
-        // All positions before `low` are below; no position from `high` on is.
+        // `isBelow` is true for all positions before `low`, and false from `high` on.
         if isBelow(probe) {
             low = probe + 1
             while low < high {

@@ -1,7 +1,8 @@
 // SortedIndex: a table and an overlay as one immutable list, sorted by id. A blob has an entry for each pack that holds
 // a copy of it. A collection chooses which copy stays; until then a session may rely on any copy.
 //
-// Each entry has a position, a number that does not change. The position of a blob is that of its first entry.
+// Each entry has a position, a number that stays the same as long as the list exists. The position of a blob is that of
+// its first entry.
 
 import BakCore
 import BakFormat

@@ -42,7 +42,7 @@ struct TrustedSegments {
     /// count it. Otherwise its packs would be strays, and a collection would delete them without the segment. A session
     /// that stores (`isStoring`) does not count it, because the packs of a revoked session may be deleted.
     ///
-    /// Throws `CorruptionError` if the newest decision cannot be read.
+    /// Throws `CorruptionError` if the newest decision or an open plan cannot be read.
     static func list(
         _ repository: Repository, isStoring: Bool, _ milestones: Milestones = Milestones()
     ) throws -> TrustedSegments {
@@ -79,8 +79,8 @@ struct TrustedSegments {
         trusted.missing = base.subtracting(trusted.keys.keys).sorted().map {
             ObjectNames.baseSegment(trusted.round, $0)
         }
-        // List again only if there is a newer decision. A session without a segment is no sign of that, because many
-        // sessions store nothing.
+        // List again only if there is a newer decision. A session without a segment is no sign of a newer decision,
+        // because many sessions store nothing.
         if !trusted.missing.isEmpty || !wanted.isSubset(of: trusted.sessions),
             try repository.collectionRounds().decided != trusted.round
         {
@@ -90,7 +90,7 @@ struct TrustedSegments {
     }
 
     /// Lists every segment in the store, except those of revoked sessions. A reader uses this list if the newest
-    /// decision cannot be read.
+    /// decision or an open plan cannot be read.
     static func everything(_ repository: Repository) throws -> TrustedSegments {
         let rounds = try repository.collectionRounds()
         var trusted = TrustedSegments(

@@ -2,7 +2,7 @@
 // `KeySlotRemoval` removes slots.
 //
 // Always holds:
-// - A new slot is durable before another one is deleted.
+// - A new slot is durable before another slot is deleted.
 // - A slot that belongs to another repository does not count. An interrupted `init` can leave such a slot.
 // - The last slot is never removed. To remove a slot, a program needs another slot whose note opens under the
 //   repository's key. Such a note shows that its maker had the key. Anyone with access to the store can put slots, but
@@ -87,7 +87,7 @@ struct KeySlots {
             } catch let error as CorruptionError {
                 unreadable.append((id, error))
             } catch let error as StoreError where error.kind == .notFound {
-                // Another program has removed it meanwhile.
+                // Another program has removed the slot meanwhile.
             }
         }
         (self.slots, self.unreadable, self.stranger) = (slots, unreadable, stranger)
@@ -212,7 +212,7 @@ extension Repository {
             // notices if there are too many.
             try expectAtMost(KeySlots.most)
         } catch {
-            // Another program may have removed a slot because this one was to stay. So this slot is removed like any
+            // Another program may have counted on this slot when it removed its own. So this slot is removed like any
             // other, and stays if it is the last.
             do {
                 try removeKeySlot(id)

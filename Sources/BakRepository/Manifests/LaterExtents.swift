@@ -1,6 +1,6 @@
 // LaterExtents: reads a file's later extents a second time. The later extents are those in continuations, after the
 // record of the file's entry. A caller must read all extents of a file once before it knows whether to keep the file.
-// It cannot hold them until then, because they may not fit into memory.
+// The caller cannot keep the extents until then, because they may not fit into memory.
 
 import BakCore
 import BakFormat

@@ -20,7 +20,7 @@ public final class ManifestReader {
     private var goodCount = 0
     /// The number of entries read from the segment.
     public private(set) var entryCount = 0
-    /// The last entry of the earlier segments.
+    /// The last entry before the segment.
     private var before: (path: [UInt8], fields: ManifestSegmentDecoder.Fields)?
     /// The length of the last entry's content so far, in bytes and in extents.
     private var contentBytes: UInt64 = 0
@@ -41,7 +41,8 @@ public final class ManifestReader {
         self.init(try reader.root(snapshot.root), reader, from: path)
     }
 
-    /// Opens a manifest whose root has been read. `reader` must serve this manifest reader alone.
+    /// Opens a manifest whose root has been read. `reader` must serve this manifest reader alone, because each call of
+    /// `reader` may overwrite the bytes that it returned before.
     init(_ root: ManifestRoot, _ reader: SegmentReader, from path: [UInt8] = []) {
         (self.root, self.reader) = (root, reader)
         // Find the first segment whose first path is at or after `path`, and start at the segment before. That segment
@@ -165,7 +166,7 @@ public final class ManifestReader {
             if closedPath == nil { closedPath = entryCount > 0 ? segment.path : before?.path }
             return false
         }
-        // Both numbers are below 2^63, so the sum does not overflow.
+        // `contentBytes` is at most the size here, and each number is below 2^63. So the sum does not overflow.
         contentBytes += segment.extentBytes
         contentExtents += segment.extentCount
         guard contentExtents <= FormatLimits.extentsPerFile else {

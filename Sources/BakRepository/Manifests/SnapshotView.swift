@@ -136,9 +136,9 @@ public final class SnapshotView: Sendable {
 
     /// Returns the entry of a path and the number of its segment.
     private func find(_ path: [UInt8]) throws -> (entry: ManifestEntry, number: Int)? {
-        // Usually one segment can hold the entry: the one before the first that begins at or after `path`. But if a
-        // segment begins with `path`, it begins with the entry or with further extents of the file. In the second case
-        // the entry is in the segment before, so the search looks into both.
+        // Usually only one segment can hold the entry: the last one that begins before `path`. But if a segment begins
+        // at `path`, it begins with the entry or with further extents of the file. In the second case the entry is in
+        // an earlier segment, so the search looks into both.
         let after = PathOrder.firstIndex(of: root.segments.count, notBefore: path) {
             root.segments[$0].firstPath
         }
