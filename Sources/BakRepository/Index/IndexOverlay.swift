@@ -31,7 +31,7 @@ package struct IndexOverlay: Sendable {
                 added.append(entry)
             }
         }
-        // The entries of a single segment are sorted already.
+        // The entries of a single segment are sorted already, so there is often nothing to sort.
         if !zip(added, added.dropFirst()).allSatisfy({ $0.id <= $1.id }) { added.sort { $0.id < $1.id } }
         if entries.isEmpty, segments.count == 1 {
             entries = added

@@ -12,9 +12,9 @@
 //
 // A blob costs 30.2 bytes and a pack 32. Ids are uniform, so a look-up guesses the block from the first bits of the id.
 // It corrects the guess with the list of the blocks' first ids, which is small and contiguous. It then guesses again
-// within the block. A hit counts only if the block matches its checksum, which is verified once for each block. Every
-// table has a random generation of its own, which changes the checksums. So a block from another table, or from another
-// place in this table, does not match its checksum.
+// within the block. A hit counts only if the block matches its checksum. Each block is verified once, at its first hit.
+// Every table has a random generation of its own, which changes the checksums. So a block from another table, or from
+// another place in this table, does not match its checksum.
 //
 // The file may be damaged or cut short while it is mapped. Reads stay in bounds even then, and `isIntact` says
 // afterwards whether their results are right.

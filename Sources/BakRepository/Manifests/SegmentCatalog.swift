@@ -14,7 +14,8 @@ public struct SegmentCatalog: Sendable {
     public struct Segment: Sendable {
         /// The reference in the first root that names the segment.
         public let reference: ManifestSegmentReference
-        /// The snapshots that have the segment, as the places that were given to `note`.
+        /// The snapshots that have the segment. Each is a place: the number that the caller of `note` gave the
+        /// snapshot.
         public fileprivate(set) var holders: PlaceRuns
     }
 
