@@ -1,25 +1,27 @@
 // FolderTarget+Names: gives a restore's entries their names, and decides whether a failure concerns one entry or the
 // whole target.
 //
-// Always holds: unless it replaces, an entry never takes the name of another one, not even on media that treat two
-// names as the same. A failure ends a restore only if the target accepts no more content.
+// Always holds: an entry takes the name of another entry only if it is to replace that entry. This is true even on
+// media that treat two different names, such as `a` and `A`, as the same name. A failure ends a restore only if every
+// further entry would fail for the same reason.
 
 import BakCore
 import BakStorage
 import CLinux
 import Glibc
 
-/// What a target's medium has turned out to be able to do or not. Any thread may use it.
+/// Records which calls a target's medium supports, as its answers have shown, and how often it has failed. Any thread
+/// may use it.
 final class TargetMedium: @unchecked Sendable {
     private let monitor = Monitor()
     private var lacksNoReplace = false
     private var isInOrder = false
     private var hasUnnamed = false
     private var failuresInARow = 0
-    /// Held while a name is looked at and then taken, if the medium cannot do both in one call.
+    /// Locked while a thread checks that a name is free and then takes it, on a medium that cannot do both in one call.
     let naming = Monitor()
 
-    /// The number of failed files in a row after which the medium itself has failed.
+    /// If this number of files fail in a row, the medium itself counts as failed.
     private static let mostFailures = 3
 
     /// True if the medium has no rename that refuses a taken name.
@@ -40,7 +42,7 @@ final class TargetMedium: @unchecked Sendable {
         set { monitor.locked { isInOrder = newValue } }
     }
 
-    /// Counts a file whose content the medium failed to take. True if that happened too often in a row.
+    /// Counts a file whose content could not be written. Returns true if the medium itself now counts as failed.
     func countFailure() -> Bool {
         monitor.locked {
             failuresInARow += 1
@@ -116,8 +118,8 @@ extension FolderTarget {
         return status.st_nlink == 0
     }
 
-    /// The reason why `path` may not be used; nil if each component is a plain name. The length of names is left to the
-    /// medium.
+    /// The reason why `path` may not be used; nil if each component is a plain name. The medium checks the length of
+    /// names.
     private static func fault(in path: [UInt8]) -> String? {
         let (dot, slash) = (UInt8(ascii: "."), UInt8(ascii: "/"))
         var start = 0
@@ -148,7 +150,7 @@ extension FolderTarget {
         _ make: (UnsafePointer<CChar>) throws(Errno) -> Result
     ) throws(Errno) -> Result {
         try withCPath(RestoreTemporary.name()) { temporary throws(Errno) in
-            // A rename removes the temporary name, unless both names are of the same inode: then it does nothing.
+            // If both names belong to the same inode, the rename does nothing, and the temporary name is still there.
             defer { if isReplacing { unlinkat(parent.number, temporary, 0) } }
             do throws(Errno) {
                 let result = try make(temporary)
@@ -186,7 +188,8 @@ extension FolderTarget {
                 if error.code == EEXIST { throw error }
             }
         }
-        // This may replace an entry that another process makes in between, but none that this process makes.
+        // The rename may replace an entry that another process makes after the check. It replaces none that this
+        // process makes, because the lock covers both steps.
         try medium.naming.locked { () throws(Errno) in
             if (try? linkStatus(at: parent.number, name)) != nil { throw Errno(code: EEXIST) }
             try system { renameat(parent.number, temporary, parent.number, name) }
@@ -194,7 +197,7 @@ extension FolderTarget {
         medium.renamesOnlyReplacing = true
     }
 
-    /// Replaces with two renames, for media whose rename refuses a taken name.
+    /// Replaces an entry on a medium whose rename refuses a taken name: renames the old entry away first.
     private func putAside(
         _ parent: Descriptor, _ temporary: UnsafePointer<CChar>, _ name: UnsafePointer<CChar>,
         after error: Errno

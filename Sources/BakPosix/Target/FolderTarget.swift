@@ -1,11 +1,13 @@
 // FolderTarget: a folder that a restore writes into.
 //
-// Always holds: a path is refused unless each of its components is a plain name. The target opens parents beneath its
-// top folder without following a symbolic link, then touches only the last component, relative to its parent's
-// descriptor and again without following a link. So the restore makes and changes nothing outside of folders that lay
-// in the target, whatever a repository says and whatever another process swaps meanwhile. A file has no name or a
-// temporary one until it is whole. Every entry is private (0600, 0700) until it gets its own mode, except an unnamed
-// file, which nobody else can open. A folder that is in the way is never removed.
+// Always holds: the target refuses a path unless each of its components is a plain name. It opens the parents beneath
+// its top folder without following a symbolic link. Then it touches only the last component, relative to its parent's
+// descriptor and again without following a link. So the restore changes only folders that lay in the target when it
+// opened them, whatever the repository says and whatever another process swaps meanwhile.
+//
+// Until a file is whole, it has a temporary name or none. Until an entry gets its own mode, only its owner may use it
+// (0600, 0700). An unnamed file may have its own mode at once, because no other process can open it. If a folder has
+// the name that another entry needs, the folder stays and the entry fails.
 
 import BakCore
 import BakStorage
@@ -14,8 +16,8 @@ import Glibc
 
 /// A restore target in a folder of this machine.
 ///
-/// Owners are set by name if this system knows the name, else by number. Metadata that cannot be set is reported in
-/// words and is not a failure.
+/// The target sets an owner by name if this system knows the name, else by number. If some metadata cannot be set, the
+/// entry is restored nevertheless and a note says what is missing.
 public final class FolderTarget: RestoreTarget {
     /// The folder's path.
     public let path: String
@@ -30,11 +32,12 @@ public final class FolderTarget: RestoreTarget {
     private let probes = TimeProbes()
     /// True if the folder at a path belongs to another program, so that nothing may be put into it.
     private let isForbidden: @Sendable (String) -> Bool
-    /// The file that a killed restore leaves in the top. It tells the next restore to look for more.
+    /// An empty file in the top folder while the restore runs. If the restore is killed, the file stays and tells the
+    /// next restore to look for other temporaries.
     private let trace = Trace()
 
-    /// Opens the folder. If it is missing, makes it private to its owner. Throws `TargetError` if the folder cannot be
-    /// made or opened.
+    /// Opens the folder. If the folder is missing, makes one that only its owner may use. Throws `TargetError` if the
+    /// folder cannot be made or opened.
     ///
     /// - Parameter isForbidden: true if nothing may be put into the folder at a path.
     public convenience init(
@@ -43,7 +46,7 @@ public final class FolderTarget: RestoreTarget {
         try self.init(path: path, usesOpenat2: FixedFolder.isOpenat2Available, isForbidden: isForbidden)
     }
 
-    /// Does the same, with the given way to resolve paths.
+    /// Opens the folder as the other initializer does. Tests choose whether openat2 resolves paths.
     init(
         path: String, usesOpenat2: Bool, isForbidden: @escaping @Sendable (String) -> Bool = { _ in false }
     ) throws(TargetError) {
@@ -70,7 +73,8 @@ public final class FolderTarget: RestoreTarget {
 
     deinit { close() }
 
-    /// The free bytes in a folder, or in the nearest existing parent; nil if the system does not say.
+    /// The free bytes on the file system of a folder, or of its nearest existing parent; nil if the system does not
+    /// say.
     public static func freeBytes(near path: String) -> UInt64? {
         var folder = Array(path.utf8)
         while true {
@@ -107,8 +111,8 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// Makes a private folder. True if it was made, false if it exists. Throws `TargetError` if something else has the
-    /// name or the folder cannot be made.
+    /// Makes a folder that only its owner may use. Returns false if a folder of that name exists already. Throws
+    /// `TargetError` if something else has the name or the folder cannot be made.
     @discardableResult
     public func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool {
         leaveTrace()
@@ -168,7 +172,8 @@ public final class FolderTarget: RestoreTarget {
                 name throws(Errno) -> [MetadataNote] in
                 try Self.makeNode(parent, name, stat, attributes.linkTarget)
                 let made = try Descriptor.open(at: parent.number, name, linux_O_PATH.flag | O_NOFOLLOW)
-                // If another process replaced the new entry, its own entry must not get this one's rights.
+                // Another process may have replaced the new entry. That process's entry must not get this entry's owner
+                // and mode.
                 let status = try made.status()
                 guard let found = FileStat(status), found.type == stat.type,
                     found.representedDevice == stat.representedDevice || !Self.isDevice(stat)
@@ -192,7 +197,8 @@ public final class FolderTarget: RestoreTarget {
         var isRefused = false
         do throws(TargetError) {
             try attempt("link", path) { parent, name throws(Errno) in
-                // Without AT_SYMLINK_FOLLOW, the second name is for a symbolic link itself.
+                // Without AT_SYMLINK_FOLLOW, a second name for a symbolic link leads to the link itself, not to its
+                // target.
                 let link = { (name: UnsafePointer<CChar>) throws(Errno) in
                     do throws(Errno) {
                         _ = try withCPath(sourceName) { sourceName throws(Errno) in
@@ -234,7 +240,7 @@ public final class FolderTarget: RestoreTarget {
         }
     }
 
-    /// The time as the target's file system keeps it. A probe finds out.
+    /// The time as the target's file system would store it. A probe measures it.
     public func rendered(_ time: Timestamp, at path: [UInt8], device: UInt64) -> Timestamp {
         probes.rendered(time, at: path, device: device, in: folders) ?? time
     }
@@ -247,8 +253,8 @@ public final class FolderTarget: RestoreTarget {
         if trace.monitor.locked({ trace.isOwn }) {
             folders.keepMode([])
             let notes = writer.apply(stat, attributes)
-            // From now on the next restore recognises the folder by its mode and owner, so remove the trace. That
-            // changes the folder's time: set it again.
+            // The folder now has its own mode and owner, by which the next restore recognises it. So the trace is no
+            // longer needed. Removing the trace changes the folder's time, so set the time again.
             removeTrace()
             guard let status = try? top.status() else { return notes }
             return notes + writer.applyTime(stat, over: status).filter { !notes.contains($0) }
@@ -267,7 +273,7 @@ public final class FolderTarget: RestoreTarget {
         do throws(Errno) {
             try system { syncfs(folders.top.descriptor.number) }
         } catch {
-            // The medium lacks the call. That is not a failure.
+            // If the medium lacks the call, that is not a failure.
             guard ![ENOSYS, EINVAL, ENOTSUP].contains(error.code) else { return }
             throw TargetError(operation: "sync", message: error.message, kind: .notDurable, place: path)
         }
@@ -278,13 +284,13 @@ public final class FolderTarget: RestoreTarget {
 
     private func removeTrace() {
         guard let name = trace.monitor.locked({ trace.name.take() }) else { return }
-        // `withParent` can still remove it if the top's mode now denies its owner writing.
+        // Use `withParent`: if the top's new mode denies its owner writing, it lends the right.
         try? folders.withParent(of: name) { top, name throws(Errno) in
             _ = try system { unlinkat(top.number, name, 0) }
         }
     }
 
-    /// Removes the probes and the trace, closes folders and takes back the rights that were lent.
+    /// Removes the probes and the trace, closes folders, and takes back the rights that `TargetFolders` lent.
     public func close() {
         tidy()
         removeTrace()
@@ -295,7 +301,8 @@ public final class FolderTarget: RestoreTarget {
 // MARK: - What killed restores left
 
 extension FolderTarget {
-    /// The file that a restore keeps in the top while it runs.
+    /// An empty file that a restore keeps in the top while it runs. `isOwn` is true if the restore may set all metadata
+    /// of the top: the top was missing or empty, or has temporaries of a killed restore.
     private final class Trace: @unchecked Sendable {
         let monitor = Monitor()
         var name: [UInt8]?
@@ -310,22 +317,22 @@ extension FolderTarget {
         do throws(Errno) {
             return try RestoreTemporary.openUnnamed(in: parent.number, mode: mode & 0o777)
         } catch {
-            // The folder may lie on another file system than the top. EISDIR: that one mistakes the call for opening
-            // the folder.
+            // The folder may lie on a different file system from the top, one without unnamed files. EISDIR: that file
+            // system takes the call for an attempt to open the folder.
             guard [ENOTSUP, EISDIR, EINVAL, ENOSYS].contains(error.code) else { throw error }
             medium.makesUnnamed = false
             return nil
         }
     }
 
-    /// Leaves an empty temporary in the top, which `close` removes. If a later restore finds it, this one was killed,
-    /// and may have left more temporaries anywhere beneath.
+    /// Makes the trace, an empty temporary in the top, which `close` removes. If a later restore finds the trace, the
+    /// restore that made it was killed and may have left more temporaries anywhere beneath the top.
     private func leaveTrace() {
         trace.monitor.locked {
             if trace.isLeft { return }
             trace.isLeft = true
-            // Without a trace in a top that cannot be written to, the next restore sweeps each folder only when it uses
-            // it.
+            // If the top cannot be written to, there is no trace. The next restore then removes temporaries only from
+            // the folders that it uses.
             let top = folders.top.descriptor.number
             if !isProgram, let name = try? RestoreTemporary.createUnnamedFirst(in: top) {
                 medium.makesUnnamed = true
@@ -354,7 +361,8 @@ extension FolderTarget {
             }
             if path.isEmpty, isEmpty || !abandoned.isEmpty { trace.monitor.locked { trace.isOwn = true } }
             guard sweeping, !abandoned.isEmpty else { return }
-            // Remove the top's temporaries last. If this restore is killed before, the next one sweeps again.
+            // Remove the top's temporaries last. If this restore is killed before that, they tell the next restore to
+            // sweep again.
             if path.isEmpty, let device = try? folder.status().st_dev { sweepBeneath(device) }
             remove(abandoned, in: folder)
         } catch {
@@ -366,7 +374,8 @@ extension FolderTarget {
         for name in names { _ = withCPath(name) { unlinkat(folder.number, $0, 0) } }
     }
 
-    /// Sweeps every folder beneath the top that lies on the same device. Folders that cannot be read stay as they are.
+    /// Removes abandoned temporaries from every folder beneath the top that lies on the same device. Skips folders that
+    /// cannot be read.
     private func sweepBeneath(_ device: dev_t) {
         var left: [[UInt8]] = [[]]
         while let path = left.popLast() {

@@ -1,6 +1,6 @@
-// MetadataWriter: gives an open file its owner, mode, extended attributes and times. Only one order keeps them all: a
-// change of owner clears set-uid and file capabilities, a change of mode rewrites an ACL's mask, and all of these
-// change the times.
+// MetadataWriter: gives an open file its owner, mode, extended attributes and times, in this order. In any other order
+// a later step would undo an earlier one: a change of owner clears set-uid and file capabilities, a change of mode
+// rewrites an ACL's mask, and each step but the last changes the times.
 
 import BakCore
 import BakStorage
@@ -10,7 +10,7 @@ import Glibc
 struct MetadataWriter {
     private let descriptor: Int32
     private let type: FileType
-    /// The path to the inode if the descriptor is O_PATH, which most calls refuse.
+    /// The inode's path in /proc if the descriptor is O_PATH, because most calls refuse such a descriptor; else nil.
     private let path: String?
     private let accounts: AccountNames
 
@@ -22,7 +22,7 @@ struct MetadataWriter {
         path = isPathOnly ? "/proc/self/fd/\(descriptor)" : nil
     }
 
-    /// Sets everything. Returns what could not be set; any failure concerns this file alone.
+    /// Sets all metadata. Returns a note for each part that could not be set. A failure concerns only this file.
     ///
     /// - Parameters:
     ///   - status: the file's present status, if known; an owner that is already right is not set again.
@@ -36,7 +36,7 @@ struct MetadataWriter {
         let status = status ?? (try? fileStatus(descriptor))
         if let note = setOwner(stat, attributes, over: status) {
             notes.append(note)
-            // A program must not run with the rights of an owner it never had.
+            // With set-uid or set-gid, the program would run with the rights of an owner that it never had.
             if type == .regular && mode & 0o6000 != 0 {
                 mode &= ~0o6000
                 notes.append(
@@ -45,7 +45,8 @@ struct MetadataWriter {
                         isExpected: note.isExpected))
             }
         }
-        // A new file may have its mode already, but an inherited ACL changes the mode.
+        // A new file may have its mode already, and the call can be saved. But if it may have inherited an ACL, set the
+        // mode, because that ACL may have changed it.
         if type != .symlink, mayHaveInherited || status.map({ $0.st_mode & 0o7777 }) != mode {
             note(&notes, "mode \(String(mode, radix: 8))") { () throws(Errno) in
                 _ = try system { path.map { chmod($0, mode) } ?? fchmod(descriptor, mode) }
@@ -142,8 +143,8 @@ struct MetadataWriter {
 
     /// Sets the modification time and keeps the access time.
     private func setTime(_ time: Timestamp, _ status: Glibc.stat?) throws(Errno) {
-        // UTIME_OMIT would keep the access time, too, but FUSE daemons of the second generation then report success and
-        // set neither time.
+        // UTIME_OMIT would keep the access time, too. But with it, FUSE daemons of the second generation set neither
+        // time and report success.
         let access = status?.st_atim ?? timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2)
         let times = [access, time.systemValue]
         if let path {
@@ -156,7 +157,7 @@ struct MetadataWriter {
         } else {
             try system { futimens(descriptor, times) }
         }
-        // File systems clamp years that they cannot store without an error.
+        // If a file system cannot store a year, it stores the nearest one and reports no error.
         if Int32(exactly: time.seconds) == nil || time.seconds < 0 {
             guard Int64(try fileStatus(descriptor).st_mtim.tv_sec) == time.seconds else {
                 throw Errno(code: EOVERFLOW)

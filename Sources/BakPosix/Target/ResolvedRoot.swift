@@ -1,18 +1,18 @@
 // ResolvedRoot: resolves a path that the user named into the paths to back up.
 //
-// Always holds: a named symbolic link is followed to its end, through as many links as the kernel would follow. Each
-// link on the way is a root of its own, so a restore brings the links back as well. A path that names no link has one
-// root.
+// Always holds: a symbolic link that the user named is followed to its end, through as many links as the kernel would
+// follow. Each link on the way becomes a root, which is a path to back up, so a restore makes the links again as well.
+// A path that is not a link becomes one root.
 
 import BakCore
 import BakStorage
 import Glibc
 
-/// The paths that a named path stands for.
+/// The paths to back up for one path that the user named.
 struct ResolvedRoot {
     /// The links on the way and, last, the path that they lead to. All are absolute, without the leading slash.
     private(set) var paths: [[UInt8]] = []
-    /// The links among them.
+    /// The links among `paths`.
     var links: ArraySlice<[UInt8]> { failure == nil ? paths.dropLast() : paths[...] }
     /// The path that cannot be found, and why: the named path, or the one that the last link leads to.
     private(set) var failure: (path: [UInt8], reason: SourceError)?
@@ -64,7 +64,7 @@ struct ResolvedRoot {
     /// Resolves all but the last component of a path, and tells whether that component is a link.
     private static func look(at path: [UInt8]) throws(Errno) -> (path: [UInt8], isLink: Bool) {
         let name = path[((path.lastIndex(of: slash) ?? -1) + 1)...]
-        // A path that ends in a slash or in dots stands for the folder that it leads to.
+        // A path that ends in a slash, `.` or `..` means the folder that it leads to, so a link there is not a root.
         if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
             return (try realPath(path), false)
         }
@@ -93,8 +93,8 @@ struct ResolvedRoot {
         return [slash] + folder + target
     }
 
-    /// The absolute path of a missing file, without the leading slash. It follows the links that exist. So a path
-    /// through a link to a disk resolves to one path, whether the disk is connected or not.
+    /// The absolute path of a missing file, without the leading slash. Follows the links that exist. So a path through
+    /// a link to a disk resolves to one path, whether the disk is connected or not.
     private static func absolute(_ root: [UInt8]) -> [UInt8] {
         var place = root.first == slash ? [] : (try? realPath([UInt8(ascii: ".")])) ?? []
         var rest = Array(root.split(separator: slash).reversed().map { Array($0) })

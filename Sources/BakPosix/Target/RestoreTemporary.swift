@@ -1,13 +1,16 @@
 // RestoreTemporary: the names that a restore gives to incomplete files, and the decision which of them are abandoned.
 //
 // A name is `prefix` and 32 hexadecimal digits: machine (20 bits), boot (16), process namespace (12), process (22),
-// process start time (26), and a count (32). So any process can tell whether a name's owner still runs. On the same
-// boot of the machine it knows exactly. On another boot of the machine the owner has ended. For any other owner, the
-// file's age decides. It is measured by the clock that gives the files there their times, because this machine's clock
-// may be days ahead.
+// process start time (26), and a count (32). All but the count identify the owner, the process that made the file.
 //
-// Always holds: a temporary of a running restore is never called abandoned, and a file with any other name is never
-// touched.
+// A temporary is abandoned if its owner has ended. If the owner ran on this boot of this machine and in the same
+// process namespace, the system knows whether it still runs. If it ran on another boot of this machine, it has ended,
+// unless the folder is shared: there, another machine may have the same digits. In all other cases the temporary is
+// abandoned if it was not changed for a day. The clock that gives the folder's files their times measures that day,
+// because this machine's clock may be days ahead.
+//
+// Always holds: a temporary of a restore that runs on this machine, in this process namespace, is never called
+// abandoned. A file with any other name is never touched.
 
 import BakCore
 import CLinux
@@ -29,12 +32,13 @@ struct TemporaryOwner: Equatable {
         namespace: tag(of: link("/proc/self/ns/pid"), bits: 12), process: UInt64(getpid()) & 0x3f_ffff,
         start: (startTime(of: "self") ?? 0) & 0x3ff_ffff)
 
-    /// True if the process still runs, or if a running process may be it. Nil if that cannot be known.
+    /// True if the owner still runs, or if a running process may be the owner. Nil if this process cannot know.
     ///
     /// - Parameter isShared: true if several machines may have the folder open.
     func mayRun(isShared: Bool, from here: TemporaryOwner = .current) -> Bool? {
         guard machine == here.machine else { return nil }
-        // No process survives a reboot. But in a shared folder another machine may have the same tag.
+        // No process survives a reboot. But in a shared folder the owner may have run on another machine with the same
+        // tag.
         guard boot == here.boot else { return isShared || boot == 0 || here.boot == 0 ? nil : false }
         guard namespace == here.namespace else { return nil }
         if kill(pid_t(process), 0) != 0, errno == ESRCH { return false }
@@ -87,7 +91,8 @@ enum RestoreTemporary {
     /// A name of this process with count 0.
     private static let ownName = name(of: .current, count: 0)
 
-    /// Returns a fresh name of this process. It writes only the count's digits, because each file needs a name.
+    /// Returns a fresh name of this process. Each file needs one, so the call is quick: it changes only the digits of
+    /// the count in `ownName`.
     static func name() -> [UInt8] {
         let count = lastCount.wrappingAdd(1, ordering: .relaxed).newValue
         var name = ownName
@@ -96,7 +101,7 @@ enum RestoreTemporary {
         return name
     }
 
-    /// Returns a fresh name of a process.
+    /// Returns a fresh name for a temporary of `owner`.
     static func name(of owner: TemporaryOwner) -> [UInt8] {
         name(of: owner, count: lastCount.wrappingAdd(1, ordering: .relaxed).newValue)
     }
@@ -124,7 +129,7 @@ enum RestoreTemporary {
             process: (id.high & 0xffff) << 6 | id.low >> 58, start: id.low >> 32 & 0x3ff_ffff)
     }
 
-    /// Makes a new file in `folder` for writing.
+    /// Makes a new file with a fresh name in `folder` for writing.
     static func create(in folder: Int32) throws(Errno) -> (name: [UInt8], file: Descriptor) {
         while true {
             let name = name()
@@ -161,11 +166,11 @@ enum RestoreTemporary {
         return name
     }
 
-    /// Hands the names in an open folder to `visit`, and names that ended restores left to `abandoned`. It leaves out
-    /// the temporaries of running restores.
+    /// Lists an open folder. Passes the names of abandoned temporaries to `abandoned` and the names of all other items
+    /// to `visit`. Leaves out temporaries whose owner may still run, and folders with a temporary's name.
     ///
-    /// - Parameter mayWrite: true if this may make a file there to learn the medium's time. Without it, no temporary of
-    ///   an unknown owner is abandoned.
+    /// - Parameter mayWrite: true if the call may make a file in the folder to learn the medium's time. If false, no
+    ///   temporary of an unknown owner counts as abandoned.
     static func list(
         _ folder: Int32, isShared: Bool, mayWrite: Bool, _ visit: (ArraySlice<UInt8>) -> Void,
         abandoned: (ArraySlice<UInt8>) -> Void

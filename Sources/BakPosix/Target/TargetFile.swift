@@ -1,10 +1,11 @@
-// TargetFile: a regular file that is being restored. If its content comes at once and the medium can make unnamed
-// files, the file stays open and gets its name when it is whole. Any other file has a temporary name and need not stay
-// open. OpenFiles keeps the few descriptors used last. A closed file is opened again by its temporary name, with the
-// same care as at first, and must still be the inode that was created.
+// TargetFile: a regular file that is being restored. If its content comes in one write and the medium can make unnamed
+// files (O_TMPFILE), the file is open without a name until `finish` names it. Every other file has a temporary name
+// until `finish` and need not stay open: OpenFiles keeps only the descriptors that were used last. `descriptor` opens a
+// closed file again by its temporary name. It follows no symbolic link, and refuses the file if it is not the one that
+// was created.
 //
-// Some media accept content only in order and without holes. There, content that comes out of order waits in a spool on
-// this machine, and `finish` appends it.
+// Some media accept content only in order and without holes. There, the first content that leaves a gap and all content
+// after it go to the spool, an unnamed file on this machine. `finish` appends the spool's content to the file.
 
 import BakCore
 import BakStorage
@@ -12,7 +13,8 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// The descriptors of files being restored: at most `capacity`, beside those in use at the moment.
+/// A cache of the descriptors of files that have a temporary name. It keeps at most `capacity` of them. A descriptor
+/// that it drops stays open until no thread writes to the file any more.
 final class OpenFiles: @unchecked Sendable {
     private let monitor = Monitor()
     private var recent: RecentlyUsed<UInt64, Descriptor>
@@ -24,7 +26,7 @@ final class OpenFiles: @unchecked Sendable {
         recent = RecentlyUsed(capacity: capacity)
     }
 
-    /// Returns a number for a new file.
+    /// Returns a number that identifies a new file in this cache.
     func newSerial() -> UInt64 { lastSerial.wrappingAdd(1, ordering: .relaxed).newValue }
 
     func find(_ serial: UInt64) -> Descriptor? { monitor.locked { recent[serial] } }
@@ -42,7 +44,7 @@ final class OpenFiles: @unchecked Sendable {
 final class TargetFile: RestoreFile, @unchecked Sendable {
     private let target: FolderTarget
     private let path: [UInt8]
-    /// The file's name in the same folder until `finish`; nil if the file is unnamed until then.
+    /// The file's temporary name, in the folder of `path`; nil if the file is unnamed until `finish`.
     private let temporary: [UInt8]?
     /// Keeps an unnamed file open.
     private var unnamed: Descriptor?
@@ -108,7 +110,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Writes content that directly follows the content so far. Other content goes to the spool.
+    /// Writes content in order. Content that directly follows the file's end goes to the file. From the first gap on,
+    /// all content goes to the spool. Throws ESPIPE if the file itself already has a gap.
     private func writeInOrder(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Errno) {
         try monitor.locked { () throws(Errno) in
             while writesUnderWay > 0 { monitor.wait() }
@@ -141,7 +144,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
     func finish(_ stat: FileStat, _ attributes: FileAttributes) throws(TargetError) -> [MetadataNote] {
         do throws(Errno) {
             let file = try descriptor()
-            // Owner and access time are still those of the new file, except on FUSE.
+            // A new file keeps its owner and access time while it is written, so the status from its creation saves a
+            // call. FUSE may change them.
             let status = target.isProgram ? try file.status() : created
             try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
@@ -167,12 +171,14 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// The length from which a file's write-back starts as soon as it is whole. The disk then works while other files
-    /// are restored. The kernel collects smaller files itself, and a call for each would cost more than it gains.
+    /// The length in bytes from which `finish` starts a file's write-back at once. The disk then writes the file while
+    /// others are being restored. For a smaller file the call would cost more than it gains, because the kernel
+    /// collects small files for its own write-back.
     private static let writeBackBytes: off_t = 256 << 10
 
-    /// Gives an unnamed file its name. The medium may refuse a link with that name but allow a rename to it, for
-    /// example if only some file systems can have such a name.
+    /// Gives an unnamed file its name by a hard link. If the medium refuses the link, links the file to a temporary
+    /// name and renames it. The rename may work, for example if the medium joins several file systems and only some of
+    /// them accept the name.
     private func giveName(
         _ file: Descriptor, in parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) {
@@ -192,7 +198,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         }
     }
 
-    /// Closes a file, which may report a failed write, and gives it its name.
+    /// Closes a file and then gives it its name. Closing comes first because it may report a failed write.
     private func rename(_ file: Descriptor, from temporary: [UInt8], _ time: Timestamp) throws(Errno) {
         target.openFiles.remove(serial)
         let shown = target.isProgram ? try file.status().st_mtim : nil
@@ -232,7 +238,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 end += UInt64(count)
             }
         }
-        // Only a file that ends in a hole needs its length set, and each change of an inode costs a transaction.
+        // Only a file that ends in a hole needs its length set. Leave others alone, because each change of an inode
+        // costs a transaction.
         if target.medium.takesContentInOrder && end == length { return }
         if try file.status().st_size == length { return }
         do throws(Errno) {
@@ -261,8 +268,9 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         target.openFiles.remove(serial)
         try? target.folders.withParent(of: path) { parent, _ throws(Errno) in
             try withCPath(temporary) { name throws(Errno) in
-                // After a refused rename, FUSE may report another inode number for this file. But if the inode differs
-                // and has a second name, it is another file and must stay.
+                // Remove this file, even if FUSE reports another inode number for it after a refused rename. But this
+                // file has one name only. If the number differs and the inode has a second name, another file has taken
+                // this name and must stay.
                 let status = try linkStatus(at: parent.number, name)
                 guard status.isSameFile(as: created) || status.st_nlink <= 1 else { return }
                 _ = try system { unlinkat(parent.number, name, 0) }
@@ -281,7 +289,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
             }
         }
         let status = try file.status()
-        // FUSE may give a file another inode number after a while. An inode with a second name is another file.
+        // Accept another inode number on FUSE, which may change a file's number while the file is closed. But this file
+        // has one name only, so an inode with a second name is another file.
         guard
             status.isSameFile(as: created)
                 || target.isProgram && status.st_dev == created.st_dev && status.st_nlink <= 1
@@ -294,8 +303,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
 // MARK: - Copies
 
 extension FolderTarget {
-    /// Copies a file of the target under a temporary name, then renames it. Throws `TargetError` if the existing file
-    /// cannot be read or changes meanwhile, or if the new one cannot be written.
+    /// Copies a file of the target: writes the copy under a temporary name, then renames it. Throws `TargetError` if
+    /// the existing file cannot be read or changes meanwhile, or if the new one cannot be written.
     public func copyFile(
         _ path: [UInt8], from existing: [UInt8], _ stat: FileStat, _ attributes: FileAttributes,
         replacing: Bool
@@ -318,7 +327,7 @@ extension FolderTarget {
                 throw failure(error, "copy", existing)
             }
             let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-            // Leave zeros as a hole if the medium has holes.
+            // Leave a piece of zeros out, as a hole, unless the medium needs content in order.
             if medium.takesContentInOrder || bytes.contains(where: { $0 != 0 }) {
                 try file.write(bytes, at: offset)
             }
@@ -354,7 +363,8 @@ extension FolderTarget {
         }
     }
 
-    /// Opens a restored file. If its mode denies its owner reading, the call lends that right for the moment.
+    /// Opens a restored file for reading. If the mode denies its owner reading, changes the mode, opens the file and
+    /// changes the mode back.
     private static func openToRead(
         _ parent: Descriptor, _ name: UnsafePointer<CChar>
     ) throws(Errno) -> Descriptor {

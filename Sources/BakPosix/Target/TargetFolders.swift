@@ -1,8 +1,12 @@
-// TargetFolders: opens the folders beneath a restore target, as the base of further calls.
+// TargetFolders: opens the folders beneath a restore target. Calls on an entry are relative to the descriptor of its
+// folder.
 //
-// Always holds: folders are opened beneath the target without following a symbolic link. Only the few used last stay
-// open. If a folder of the user lacks rights that its owner may give, it gets them while the restore lasts. `putBack`
-// takes them away again, unless the folder has got a mode of its own meanwhile.
+// Always holds: folders are opened beneath the target without following a symbolic link. Only the few folders that were
+// used last stay open.
+//
+// A folder of this user may deny its owner access that the restore needs. Then the restore lends the folder rights: it
+// adds all of the owner's rights to the mode. `putBack` sets the former mode again, unless the restore has set the
+// folder's own mode meanwhile.
 
 import BakCore
 import CLinux
@@ -12,7 +16,7 @@ import Synchronization
 /// An open folder, and whether it hands down an ACL.
 private final class OpenFolder: Sendable {
     let descriptor: Descriptor
-    /// Whether new entries in it may inherit an ACL: 0 unknown, 1 no, 2 yes.
+    /// Whether new entries in the folder may inherit an ACL: 0 unknown, 1 no, 2 yes.
     private let handing = Atomic<UInt8>(0)
 
     init(_ descriptor: Descriptor) { self.descriptor = descriptor }
@@ -62,8 +66,8 @@ final class TargetFolders: @unchecked Sendable {
         recent = RecentlyUsed(capacity: capacity)
     }
 
-    /// Opens the folder at `path` as the target's top. If its owner lacks rights, lends them and returns the former
-    /// mode as well.
+    /// Opens the folder at `path` as the target's top. If the mode denies its owner reading, lends the folder rights
+    /// and also returns the former mode.
     static func openTop(_ path: String) throws(Errno) -> (folder: Descriptor, lent: mode_t?) {
         do throws(Errno) {
             return (try Descriptor.open(path, O_RDONLY | O_DIRECTORY), nil)
@@ -75,13 +79,14 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Records that the top was lent rights.
+    /// Records the former mode of the top if `openTop` lent it rights; nil means that it did not.
     func noteTop(lent mode: mode_t?) { if let mode { monitor.locked { lent[[]] = mode } } }
 
-    /// Runs `body` with the open parent of `path` and its last component. Repeats it once if a descriptor was out of
-    /// date, if too many were open, or if a folder on the way lacked rights that its owner may give.
+    /// Runs `body` with the open parent of `path` and its last component. Runs it a second time if it failed because
+    /// the kept descriptor is that of a removed folder, because too many files were open, or because a folder on the
+    /// way denied its owner access. Before that it drops the descriptor, closes all kept folders, or lends rights.
     ///
-    /// - Parameter expectsMissing: true if ENOENT is an ordinary answer, so that nothing is repeated.
+    /// - Parameter expectsMissing: true if ENOENT is an ordinary answer, so that `body` is not run again.
     func withParent<Result>(
         of path: [UInt8], expectsMissing: Bool = false,
         _ body: (Descriptor, UnsafePointer<CChar>) throws(Errno) -> Result
@@ -111,7 +116,8 @@ final class TargetFolders: @unchecked Sendable {
         }
     }
 
-    /// Records that the folder now has its own mode, and perhaps an ACL to hand down.
+    /// Records that the folder now has its own metadata: `putBack` no longer changes its mode. Drops its descriptor, so
+    /// that the next use finds out again whether the folder hands down an ACL.
     func keepMode(_ path: [UInt8]) {
         monitor.locked {
             if !lent.isEmpty { lent[path] = nil }
@@ -164,7 +170,7 @@ final class TargetFolders: @unchecked Sendable {
     /// True if a new entry at `path` may inherit an ACL from its folder. The system is asked once for each open folder.
     func mayInheritList(_ path: [UInt8]) -> Bool { (try? openFolder(of: path))?.mayHandDownList ?? true }
 
-    /// Drops the descriptor of a folder that was removed. True if one was dropped.
+    /// Drops the kept descriptor of a folder if that folder was removed. Returns true if it was.
     private func forgetIfGone(_ folder: ArraySlice<UInt8>) -> Bool {
         let key = PathKey(bytes: Array(folder))
         guard let known = monitor.locked({ recent[key] }) else { return false }
@@ -182,7 +188,7 @@ final class TargetFolders: @unchecked Sendable {
         _ = dropped
     }
 
-    /// Gives the owner all rights to the folder at `path` and to its parents, as far as this user owns them. True if a
+    /// Gives the owner all rights to the folder at `path` and to its parents, if this user owns them. Returns true if a
     /// mode changed.
     private func lendRights(to path: ArraySlice<UInt8>) -> Bool {
         var hasChanged = false

@@ -1,11 +1,11 @@
 // TimeProbes: finds out how a target rounds a modification time. File systems keep times in steps of up to two seconds.
-// A probe sets the time of an empty temporary, in the way a restored file gets it, and reads it back.
+// A probe is an empty temporary. Its time is set in the same way as a restored file's and read back.
 
 import BakCore
 import CLinux
 import Glibc
 
-/// An empty file for each device of a target. Any thread may use it.
+/// The probes of a target, one for each device. Any thread may use it.
 final class TimeProbes: @unchecked Sendable {
     private struct Probe {
         /// The temporary's path.
