@@ -1,17 +1,19 @@
 // Claims: put-if-absent on media that have neither RENAME_NOREPLACE nor link(2), such as exFAT over FUSE, or SFTP.
 //
-// Such media still refuse to rename a folder onto one that is not empty. A claim on a name is such a folder,
-// `claims/NAME`. It contains one empty file, whose name is the token: the name of the claimed content in `tmp/`. So a
-// writer makes a claim in one step, the claim says what it is for, and any writer that finds it can finish it:
+// Such media still refuse to rename a folder onto a folder that is not empty. A claim on the object name NAME is a
+// folder `claims/NAME` with one empty file in it. The name of that file is the token: the name of the claimed content
+// in `tmp/`. A writer makes a claim with one rename. The claim says which content is to get NAME, so any writer that
+// finds the claim can finish it:
 //
 //   1. Write and sync tmp/TOKEN. Make a folder with the entry TOKEN and rename it to claims/NAME.
 //   2. The writer that made or found the claim renames tmp/TOKEN to NAME if NAME is free, else removes tmp/TOKEN.
-//   3. It makes NAME durable, then removes the claim: first the entry TOKEN, then the folder if it is empty.
+//   3. The same writer makes NAME durable, then removes the claim: first the entry TOKEN, then the folder if it is
+//      empty.
 //
-// Always holds: once a claim for TOKEN was made, it exists for as long as tmp/TOKEN does, so no other content can be
-// claimed for NAME. A writer that reads the claim first and then looks at NAME either renames onto a free name or finds
-// that tmp/TOKEN is gone. Hence no writer ever overwrites an object, wherever another one stops. ClaimTests.swift runs
-// this code in all interleavings.
+// Always holds: once a claim for TOKEN was made, it exists for as long as tmp/TOKEN does. So no other content can be
+// claimed for NAME meanwhile. A writer first reads the claim and then looks at NAME. So its rename of tmp/TOKEN either
+// finds NAME free, or fails because tmp/TOKEN is gone. Hence no writer ever overwrites an object, even if another
+// writer stops at any step. ClaimTests.swift runs this code in all interleavings.
 
 import BakCore
 import BakStorage
@@ -71,13 +73,14 @@ enum ClaimRule: CaseIterable {
     case claimFirst
     /// A writer looks at the name after it has made its claim.
     case lookAgain
-    /// A helper reads the claim first and then looks at the name.
+    /// A helper, which is a writer that finishes another writer's claim, reads the claim first and then looks at the
+    /// name.
     case readThenLook
-    /// Content that lost the name is removed before its claim.
+    /// A writer renames or removes the claimed content before it removes the claim.
     case contentGoesFirst
-    /// A claim's entry is removed by its token and by no other name.
+    /// To remove a claim, a writer removes the entry with the token that it read, and no other entry.
     case removeByToken
-    /// A writer that finds its content gone compares it with the content that has the name.
+    /// If a writer's content is gone from `tmp/`, the writer compares that content with the object that has the name.
     case compareWhenGone
 }
 
@@ -139,7 +142,8 @@ struct Claims<Folder: ClaimFolder> {
                 try folder.rename(maker, to: claim)
                 hasMaker = false
             } catch {
-                // Media give different errors here, and a network may lose the reply to a rename that took effect.
+                // Read the claim instead of trusting the error: media give different errors here, and a network may
+                // lose the reply to a rename that succeeded.
                 found = try self.claim(at: claim, wantedBy: token)
                 if case .gone = found, error.code != ENOTEMPTY, error.code != EEXIST {
                     failures += 1
@@ -160,7 +164,7 @@ struct Claims<Folder: ClaimFolder> {
         }
     }
 
-    /// Ends an old claim whose holder is gone, if the name is taken or the content is gone.
+    /// Removes an old claim whose maker is gone, if the claim is decided: the name is taken or the content is gone.
     func tidy(_ claim: String, on key: String) throws(Errno) {
         let path = ClaimNames.folder + "/" + claim
         guard case .other(let token) = try self.claim(at: path, wantedBy: "") else { return }
@@ -185,7 +189,7 @@ struct Claims<Folder: ClaimFolder> {
         return try isOwn() ? .named : .taken
     }
 
-    /// Returns the claim at `path`. Anything else there is removed, such as a half-removed claim or a file that some
+    /// Returns the claim at `path`. Removes anything else there, such as a half-removed claim or a file that some
     /// systems leave in every folder.
     private func claim(at path: String, wantedBy token: String) throws(Errno) -> Claim {
         guard let names = try folder.names(in: path) else { return .gone }
@@ -198,14 +202,14 @@ struct Claims<Folder: ClaimFolder> {
         return .gone
     }
 
-    /// Decides a claim that was made or found: gives its content the name if that is free. True if this call gave the
-    /// name.
+    /// Decides a claim that this writer made or found: gives the claimed content the name if the name is free, else
+    /// removes the content. Then removes the claim. Returns true if this call gave the name.
     private func settle(
         _ token: String, _ claim: String, _ key: String, isHelper: Bool
     ) throws(Errno) -> Bool {
         var isDone = false
         let content = ClaimNames.content(token)
-        // A helper looked at the name before it read the claim, but that look may be out of date.
+        // A helper looked at the name before it read the claim, but another writer may have taken the name since.
         let isTaken =
             omitted == (isHelper ? .readThenLook : .lookAgain) ? false : try folder.exists(key)
         if omitted == .contentGoesFirst { try release(claim, token) }
@@ -236,7 +240,8 @@ struct Claims<Folder: ClaimFolder> {
         } catch {
             guard error.isNotFound else { throw error }
         }
-        // This fails while another writer's claim has this place. Media differ in the error that they give then.
+        // Ignore a failure: another writer may have made its claim here meanwhile, and media give different errors for
+        // that.
         try? folder.removeFolder(claim)
     }
 }

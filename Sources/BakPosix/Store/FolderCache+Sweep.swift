@@ -1,15 +1,15 @@
 // FolderCache+Sweep: removes caches of repositories that were not used for a long time, and caches that an earlier
-// version named by a path. A repository on a disk that is not connected still exists, so only time decides. The sweep
-// touches only folders that contain nothing but a cache's files.
+// version named by a path. The sweep does not ask whether a repository exists, because its disk may not be connected.
+// It removes a folder only if all files in it are those of a cache.
 
 import BakCore
 import CLinux
 import Glibc
 
 extension FolderCache {
-    /// How many first bytes identify a file.
+    /// The number of first bytes that identify a file.
     private static let startBytes = 8
-    /// No cache has more files.
+    /// A folder with more files than this is not a cache.
     private static let fileLimit = 1000
 
     /// Removes caches in the folder `path` that are no longer needed. A cache's name is the id of its repository.

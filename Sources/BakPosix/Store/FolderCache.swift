@@ -1,11 +1,11 @@
-// FolderCache: this machine's rebuildable files, mapped into memory. A rename replaces a file as a whole; no file is
-// changed in place, so a mapping stays valid for as long as it is held. Nothing is synced: the owner of the content has
-// checksums in it and rebuilds it from the store.
+// FolderCache: this machine's rebuildable files, mapped into memory. A file is replaced as a whole by a rename and
+// never changed in place, so a mapping stays valid for as long as it is held. Nothing is synced: each kind of file has
+// checksums, and its reader rebuilds a damaged file from the store.
 //
-// Always holds: the cache reads only regular files that nobody but their owner may write to. That owner is the user,
-// root, or, if the process runs as root, the owner of the parent folder. No call waits for a FIFO or a device, or
-// follows a link within the cache. Anything else under a file's name is ignored, and is moved away when the file is
-// written.
+// Always holds: the cache reads only regular files that only their owner may write to. The owner is this user, root,
+// or, if the process runs as root, the owner of the folder above. No call waits for a FIFO or a device. No call follows
+// a link within the cache. A reader ignores anything else under a file's name, and `replace` replaces it or moves it
+// away.
 
 import BakCore
 import BakStorage
@@ -63,7 +63,8 @@ public final class FolderCache: LocalCache {
         return status.st_uid == user || status.st_uid == 0 || user == 0 && status.st_uid == folder.st_uid
     }
 
-    /// Makes the folder if it is missing. Anything else under its name is moved away; another user's folder stays.
+    /// Makes the folder if it is missing. Moves away anything but a folder that has its name. Another user's folder
+    /// stays.
     private static func make(_ path: String, _ name: String, in above: Descriptor) {
         if let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR {
             renameat(above.number, name, above.number, Temporary.name())
@@ -71,8 +72,8 @@ public final class FolderCache: LocalCache {
         try? Folders.create(path, mode: 0o700, durably: false)
     }
 
-    /// True if only trusted users may write to the folder from now on. Older files may be anyone's, so `map` checks
-    /// each file as well.
+    /// Takes the right to write to the folder from its group and from others. Returns true if only trusted users may
+    /// write to it from now on. Another user may have made files there before, so `map` checks each file as well.
     private static func isTrusted(_ folder: Descriptor, in above: Descriptor?, isReadOnly: Bool) -> Bool {
         guard let its = try? above?.status(), let status = try? folder.status(), trusts(status, from: its)
         else { return false }

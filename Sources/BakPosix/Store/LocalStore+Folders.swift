@@ -1,4 +1,5 @@
-// LocalStore+Folders: opens a store's folders one beneath the other and makes missing ones. It never follows a link.
+// LocalStore+Folders: opens a store's folders and makes missing ones. It opens a path component by component and never
+// follows a link.
 
 import BakCore
 import BakStorage
@@ -12,7 +13,8 @@ extension LocalStore {
     static let obstructionAdvice =
         ". Nothing there is used, and no link is followed. Put the real folder back, or mount it there (mount --bind)"
 
-    /// Throws `.obstructedFolder` if something other than a folder has the name of one, else what the medium reports.
+    /// Throws `.obstructedFolder` if something other than a folder has the name of one of `folders` or of the store's
+    /// own folders, else what the medium reports.
     public func expectFolders(_ folders: [String]) throws(StoreError) {
         let wanted = Set(folders + Self.ownFolders)
         // Check parents first, so that no link is followed.
@@ -32,7 +34,7 @@ extension LocalStore {
         }
     }
 
-    /// Describes what is in the place of the store's folders in `parent`.
+    /// Describes the items in `parent` that have the name of a wanted folder but are not folders.
     private func obstructions(in parent: String, to wanted: Set<String>) throws(Errno) -> [String] {
         guard let folder = try openListed(parent) else { return [] }
         var listing = try FolderListing(folder.number)

@@ -1,8 +1,8 @@
-// Naming: how a store gives an object its name so that one of several writers wins. All writers to a store must use the
-// same way, so the store itself says which: a folder `claims` means claims, a folder `locks` means locks, and a file
-// `unguarded` means that writers can only look first. Without these, names are given by a call that refuses a taken
-// name. On a file system that may not keep to the rules, such a call is tried out in `tmp/` before the store relies on
-// it.
+// Naming: how a store gives an object its name so that only one of several writers succeeds. All writers to a store
+// must use the same way, so the store itself records it: a folder `claims` means claims, a folder `locks` means locks,
+// and a file `unguarded` means that a writer only checks that the name is free. If none of the three exists, a writer
+// uses a system call that refuses a taken name: a rename or a hard link. Some file systems do not do what such a call
+// promises. There, the store first tries the call out in `tmp/`.
 
 import BakCore
 import BakStorage
@@ -19,23 +19,23 @@ public enum Naming: Sendable {
     case claim
     /// Under a lock on the name; see `Locks`.
     case lock
-    /// After a look whether the name is free. Two writers that look at the same time may both take it.
+    /// After a check that the name is free. Two writers that check at the same time may both take the name.
     case unguarded
 }
 
 /// The result of an attempt to give an object its name.
 enum NamingResult {
-    /// It has the name.
+    /// The object has the name.
     case named
-    /// Another object has it.
+    /// Another object has the name.
     case taken
 }
 
 extension LocalStore {
     /// The file that marks a store whose medium cannot guard names.
     static let unguardedMark = "unguarded"
-    /// File systems that a program or another machine provides, and that may not keep to the rules of a call: FUSE,
-    /// CIFS, SMB 2, NFS, 9P.
+    /// File systems that a program or another machine provides. Their calls may not do what Linux promises: FUSE, CIFS,
+    /// SMB 2, NFS, 9P.
     private static let doubtfulTypes: Set<UInt32> = [
         0x6573_5546, 0xff53_4d42, 0xfe53_4d42, 0x6969, 0x0102_1997,
     ]
@@ -62,7 +62,7 @@ extension LocalStore {
     /// Returns the way to name the next object.
     func currentNaming() throws(Errno) -> Naming {
         if let known = monitor.locked({ way }), known != .rename, known != .link { return known }
-        // Meanwhile another machine may have recorded that it needs a weaker way.
+        // Another machine may have recorded meanwhile that it needs a weaker way, which all writers must then use.
         if let settled = try settledNaming() { return remember(settled) }
         if let known = monitor.locked({ way }) { return known }
         var system = statfs()
@@ -203,11 +203,11 @@ extension LocalStore {
 // MARK: - Giving names
 
 extension LocalStore {
-    /// Gives a durable file its object's name unless the name is taken. The temporary is gone in either case when this
-    /// returns.
+    /// Gives a finished file its object's name unless the name is taken. In both cases the temporary name is gone when
+    /// this returns.
     ///
-    /// - Parameter bytes: the file's content, if another writer may want the name for other content. If nil, no other
-    ///   writer may use the name.
+    /// - Parameter bytes: the file's content, needed if another writer may store other content under the name. Nil if
+    ///   that cannot happen, or if either writer's object is acceptable.
     func publish(
         _ object: StagedObject, in folder: Descriptor, _ bytes: UnsafeRawBufferPointer? = nil
     ) throws(StoreError) -> NamingResult {
@@ -234,7 +234,7 @@ extension LocalStore {
                 throw failure
             }
             discard(object)
-            // No writer stores anything but regular files.
+            // Every object is a regular file, so anything else that has the name is an obstruction.
             if let found = Self.obstruction(of: object.key, in: folder) {
                 throw StoreError(kind: .obstructed, operation: "store", object: key, message: "\(found)")
             }
@@ -292,13 +292,14 @@ extension LocalStore {
             }
         case .unguarded:
             _ = try lookAndName(temporary, name, in: folder)
-            // Another writer may have replaced it since.
+            // Another writer may have replaced the object since, so compare the content.
             if let bytes, try !holds(bytes, name, in: folder) { return .taken }
         }
         return .named
     }
 
-    /// Gives a name that no other writer uses, or that the medium cannot guard.
+    /// Gives the file its name after a check that the name is free. Only for a name that no other writer uses, or on a
+    /// medium that cannot guard names.
     private func lookAndName(
         _ temporary: String, _ name: String, in folder: Descriptor
     ) throws(Errno) -> NamingResult {
@@ -326,7 +327,8 @@ extension LocalStore {
         do throws(Errno) {
             try system { linkat(temporaries.number, temporary, folder.number, name, 0) }
         } catch {
-            // A network file system may repeat a request after its reply was lost, and then find its own link.
+            // A network file system may repeat a request whose reply was lost, and then report the link that it has
+            // just made. A link count of 2 shows that the link is this file's own.
             guard error.code == EEXIST, try linkStatus(at: temporaries.number, temporary).st_nlink == 2
             else { throw error }
         }
@@ -350,8 +352,8 @@ extension LocalStore {
     /// The store's folder for claims and locks.
     func claimFolder() -> StoreClaimFolder { StoreClaimFolder(store: self) }
 
-    /// Removes the claims of crashed writers that are older than `seconds` by the medium's clock. It ends only claims
-    /// that are decided, which is safe at any time.
+    /// Removes the claims of crashed writers that are older than `seconds` by the medium's clock. It removes only
+    /// decided claims (`Claims.tidy`), which is safe at any time.
     func tidyClaims(olderThanSeconds seconds: Int64) throws(Errno) {
         let folder = claimFolder()
         guard let names = try folder.names(in: ClaimNames.folder), !names.isEmpty else { return }

@@ -1,6 +1,6 @@
-// LocalStore+Obstructions: finds anything under an object's name that is not a regular file. Listings leave an
-// obstruction out and readers find no object. But nothing else can get its name either, so a put that fails says what
-// is in the way.
+// LocalStore+Obstructions: finds obstructions. An obstruction is anything that has an object's name and is not a
+// regular file. Listings of objects leave obstructions out, and readers find no object there. But no object can be
+// stored there either, so the error of a failed put names the obstruction.
 
 import BakCore
 import BakStorage
@@ -19,7 +19,7 @@ extension LocalStore {
     /// Describes the obstruction under an object's name; nil if there is none.
     public func obstruction(of key: ObjectKey) -> String? { obstruction(at: key.description, of: S_IFREG) }
 
-    /// Describes what is at a path if it is not of the expected format; nil if it is, or if nothing is there.
+    /// Describes the item at a path if it does not have the expected format; nil if it has, or if there is no item.
     func obstruction(at path: String, of format: mode_t = S_IFDIR) -> String? {
         guard let folder = try? openFolder(Self.parent(of: path), linux_O_PATH.flag),
             let status = try? linkStatus(at: folder.number, Self.lastComponent(of: path)),

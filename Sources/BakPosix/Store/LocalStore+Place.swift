@@ -1,20 +1,24 @@
 // LocalStore+Place: identifies the store's folder on this machine, and gives the paths by which it is reached.
 //
-// Always holds: a place never depends on the store's content, so an attacker with access to the store cannot pass off
-// another state of it as another place. If only the path identifies a place, the path alone names it.
+// A place is a text that identifies the folder.
+//
+// Always holds: a place never depends on the store's content. So an attacker with access to the store cannot make an
+// old state of it look like another repository in another place. If this machine knows nothing else that identifies the
+// folder, its path is the place.
 
 import BakStorage
 import CLinux
 import Glibc
 
 extension LocalStore {
-    /// File systems that report an id of their own, whatever device they are in, and keep their inode numbers: ext2 to
-    /// ext4, Btrfs, tmpfs.
+    /// File systems that keep their inode numbers and report an id of their own, which does not depend on the device:
+    /// ext2 to ext4, Btrfs, tmpfs.
     private static let knownTypes: Set<UInt32> = [0xef53, 0x9123_683e, 0x0102_1994]
-    /// File systems that keep their inode numbers, but report only the device that they are in: XFS, F2FS.
+    /// File systems that keep their inode numbers, but whose reported id is only the number of the device: XFS, F2FS.
     private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
-    /// The file system and the folder's inode if both are stable, else the path.
+    /// The file system, or its medium, and the folder's inode if these are stable; else the medium, if known, and the
+    /// path.
     public var place: String { names.place }
     /// The absolute path as the user gave it, and the path without links.
     public var paths: Set<String> { names.paths }

@@ -26,8 +26,8 @@ extension LocalStore {
         }
     }
 
-    /// Reads from the file and keeps it open among the last few. Throws `.notFound` if there is no such file,
-    /// `.shortRead` if it ends too early, else what the medium reports.
+    /// Reads from the file and keeps it open as one of the few that were read last. Throws `.notFound` if there is no
+    /// such file, `.shortRead` if it ends too early, else what the medium reports.
     public func read(
         _ key: ObjectKey, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
     ) throws(StoreError) {
@@ -87,8 +87,8 @@ extension LocalStore {
         }
     }
 
-    /// Lists folder by folder, in one page or more each. Throws what the medium reports; some pages may have been
-    /// handed over by then.
+    /// Lists folder by folder, with one or more pages for each. Throws what the medium reports; `page` may have
+    /// received some pages by then.
     public func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -130,7 +130,7 @@ extension LocalStore {
         return found
     }
 
-    /// Hands over everything in and beneath `folder`, which is open as `descriptor`, sorted by key.
+    /// Passes everything in and beneath `folder`, which is open as `descriptor`, to `page`, sorted by key.
     private func walk(
         _ folder: String, _ descriptor: Descriptor, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {
@@ -143,8 +143,8 @@ extension LocalStore {
         var (objects, obstructions) = (found.objects[...], found.obstructions[...])
         let folders = found.obstructions.filter(\.isFolder)
         for below in folders.sorted(by: { $0.key.description + "/" < $1.key.description + "/" }) {
-            // First hand over the entries that sort before the keys in that folder. These keys begin with its name and
-            // a slash.
+            // The keys in this subfolder begin with its name and a slash. First pass on the entries that sort before
+            // them.
             let start = below.key.description + "/"
             let first = objects.prefix { $0.key.description < start }
             let others = obstructions.prefix { $0.key.description < start }

@@ -1,6 +1,7 @@
 // LocalStore+Reserve: keeps a little space for the objects that must be written before a user can free space. A full
-// disk refuses even the marker that forgets a snapshot. So a repository holds some files of noise. The store gives them
-// up one by one for such small objects, and writes them again when there is room. Listings do not show them.
+// disk refuses even the marker that forgets a snapshot. So a repository contains some files of random bytes, the
+// reserve. When the disk is full, the store removes them one by one until such an object fits. It writes them again
+// when there is space. Listings do not show them.
 
 import BakCore
 import BakStorage
@@ -14,12 +15,12 @@ extension LocalStore {
     static let reserveFiles = 16
     /// The size of each file.
     static let reserveFileBytes = 64 << 10
-    /// Btrfs keeps metadata and content in separate areas, and one may be full when the other is not. So each reserve
-    /// file there also has attributes of noise, which lie in the area of the names. Btrfs gives a name only while some
-    /// MiB are free in that area, far more than the name takes.
+    /// Btrfs keeps metadata and content in separate areas, and one may be full when the other is not. There, each file
+    /// of the reserve therefore also has attributes of random bytes, which lie in the area for metadata, as names do.
+    /// They take some MiB together, because Btrfs adds a name only while some MiB of that area are free.
     private static let typeWithRoomForNames = 0x9123_683e
     private static let (reserveAttributes, reserveAttributeBytes) = (68, 3800)
-    /// The reserve takes at most one part in this many of the free space.
+    /// The reserve takes at most the free space divided by this number.
     private static let reserveShare: UInt64 = 16
 
     /// Puts the object. While the disk is full, removes a file of the reserve and puts again. Throws as `put` does.
@@ -43,14 +44,14 @@ extension LocalStore {
         for index in (0..<listing.count).reversed() {
             let isGone = listing.withName(index) { unlinkat(folder.number, $0, 0) == 0 }
             guard isGone else { continue }
-            // Some file systems free the space only after they have committed the removal.
+            // Sync, because some file systems free the space only when they commit the removal.
             _ = syncfs(folder.number)
             return true
         }
         return false
     }
 
-    /// Writes the reserve again as far as there is room for it.
+    /// Writes the missing files of the reserve, as many as there is space for.
     public func renewReserve() {
         guard (try? sharing().makeFolder(Self.reserveFolder, in: root)) != nil,
             let folder = try? openListed(Self.reserveFolder)

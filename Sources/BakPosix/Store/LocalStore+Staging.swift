@@ -1,5 +1,6 @@
-// LocalStore+Staging: a batch writes objects and starts their write-back as they come. They become durable and visible
-// together when the batch is published, so durability costs about one flush a batch instead of one a pack.
+// LocalStore+Staging: a batch writes each object when it is staged and starts its write-back. All objects become
+// durable and visible together when the batch is published, so durability costs about one flush for a batch instead of
+// one for each pack.
 
 import BakCore
 import BakStorage
@@ -28,7 +29,7 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
     // Guarded by `monitor`:
     /// The staged objects.
     private var staged: [StagedObject] = []
-    /// The failure that lost an object; publishing must not succeed then.
+    /// The failure that lost an object. If there is one, `publish` throws it.
     private var failure: StoreError?
 
     /// How many staged objects may have their file open.
@@ -54,8 +55,8 @@ private final class LocalBatch: StagedBatch, @unchecked Sendable {
         }
     }
 
-    /// Adds an object. If too many files are open, takes the oldest one out and returns it. Call it with the monitor
-    /// held.
+    /// Adds an object. If too many files are open, removes the oldest object with an open file from the batch and
+    /// returns it, for the caller to sync and close. Call it with the monitor held.
     private func add(_ object: StagedObject) -> StagedObject? {
         staged.append(object)
         let open = staged.indices.filter { staged[$0].file != nil }

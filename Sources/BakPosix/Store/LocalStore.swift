@@ -1,11 +1,11 @@
 // LocalStore: keeps a repository's objects as files in one folder. A key is a path in that folder.
 //
-// Always holds: a file is whole before it gets an object's name, and synced as well unless `putUnsynced` wrote it. The
-// store gives names by a call that fails if the name is taken, or under a claim or a lock, so it never overwrites an
-// object; only an unguarded store (`Naming`) cannot promise that. Files that are still being written lie in `tmp/`
-// under names that cannot be keys. After a failed sync the store gives the object up and never syncs it again. Every
-// call is relative to the descriptor of the folder that was opened first. So a store whose folder is moved stays the
-// same store, and calls fail after its drive is swapped.
+// Always holds: a file is whole before it gets an object's name. It is also durable before that, unless `putUnsynced`
+// wrote it. The store never overwrites an object: it gives names by a call that fails if the name is taken, or under a
+// claim or a lock. Only an unguarded store (`Naming`) cannot promise that. Files that are still being written lie in
+// `tmp/` under names that cannot be keys. After a failed sync the store discards the object and never syncs it again.
+// Every call is relative to the descriptor of the folder that the store opened first. So it remains the same store if
+// its folder is moved, and calls fail if its drive is swapped.
 
 import BakCore
 import BakStorage
@@ -20,7 +20,7 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
     public var location: StoreLocation { .folder(path) }
 
     let root: Descriptor
-    /// The same folder; objects are opened beneath it.
+    /// The same folder, for opening objects beneath it.
     let objects: FixedFolder
     let monitor = Monitor()
     // Guarded by `monitor`:
@@ -71,8 +71,9 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         return store
     }
 
-    /// True if a folder can become a store. It may hold files that an interrupted `create` left and those that
-    /// operating systems leave on every medium, nothing else. Nil if there is no such folder or it cannot be read.
+    /// True if a folder can become a store. The folder may contain files that an interrupted `create` left and files
+    /// that operating systems put on every medium, but nothing else. Nil if there is no such folder or it cannot be
+    /// read.
     public static func canBegin(inFolder path: String) -> Bool? {
         guard let folder = try? Descriptor.open(path, O_RDONLY | O_DIRECTORY),
             let listing = try? FolderListing(folder.number)
@@ -102,8 +103,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
         case ".ds_store", "._.trashes": return kind == S_IFREG
         case "system volume information", "$recycle.bin", ".trashes", ".spotlight-v100", ".fseventsd":
             return kind == S_IFDIR
-        // A file system check may have saved files here, which the owner should look through first. Usually only root
-        // can read the folder.
+        // A file system check may have saved files here, which the owner should look through first, so the folder must
+        // be empty. If this user cannot read the folder, as is usual, the files are ignored.
         case "lost+found":
             return kind == S_IFDIR
                 && (faccessat(folder, name, R_OK, 0) != 0 || holdsOnly({ _ in false }, name, in: folder))
@@ -140,7 +141,8 @@ public final class LocalStore: ObjectStore, @unchecked Sendable {
                 try synchronize(object)
                 let folder = try openFolder(of: key)
                 let result = try publish(object, in: folder, bytes)
-                // If another process took the name, it may not be durable yet, and the caller may rely on it.
+                // Sync the folder even if another process took the name. Its object may not be durable yet, and the
+                // caller may rely on that object.
                 try synchronizeFolders([key: folder])
                 return try outcome(result, of: key, bytes, in: folder)
             } catch {
@@ -269,7 +271,7 @@ extension LocalStore {
         var failure = StoreError(error, operation, object, isWriting: isWriting)
         if error.code == EACCES || error.code == EPERM { failure.message += advice(on: object) }
         if error.code == ENOTDIR {
-            // The object itself comes last: it may be fine, and its claim or lock the obstruction.
+            // Look at the object itself last, because the obstruction may be in the place of its claim or lock instead.
             let claims = [ClaimNames.claim(on: object), ClaimNames.lock(on: object)]
             let places = Self.lineage(object).dropFirst().dropLast() + Self.ownFolders + claims + [object]
             let found = places.lazy.compactMap { self.obstruction(at: $0) }.first
@@ -280,7 +282,7 @@ extension LocalStore {
             failure.message += ". " + found + Self.obstructionAdvice
         } else if error.code == EBUSY {
             let folder = Machine.realPath(path) ?? path
-            // Without a configuration no command gets far enough to remove locks.
+            // If `config` itself is locked, `prune` cannot open the repository to remove the lock.
             let way =
                 object == "config"
                 ? "delete '\(folder)/\(ClaimNames.lock(on: object))' and run the command again"
@@ -298,7 +300,7 @@ extension LocalStore {
         return name.isEmpty ? String(status.st_gid) : String(decoding: name, as: UTF8.self)
     }
 
-    /// Says to whom the object belongs, or the nearest parent that can be looked at, and how to make it usable again.
+    /// Says who owns the object, or its nearest parent that can be looked at, and how the user gets access again.
     private func advice(on object: String) -> String {
         var (path, found) = (object.isEmpty ? "." : object, try? root.status())
         while true {

@@ -9,7 +9,7 @@
 import BakStorage
 import Glibc
 
-/// Publishes files under names that it locks meanwhile.
+/// Publishes a file under a name that it locks while it does so.
 struct Locks<Folder: ClaimFolder> {
     let folder: Folder
     private let omitted: ClaimRule?
@@ -46,15 +46,18 @@ struct Locks<Folder: ClaimFolder> {
         do throws(Errno) {
             try folder.rename(content, to: key)
         } catch {
-            // A network may lose the reply to a rename that took effect. No other writer can have given the name.
+            // A network may lose the reply to a rename that succeeded. If the name is taken now, this rename took it,
+            // because no other writer can while the lock exists.
             if try !folder.exists(key) {
-                // The content must not take the name later. If it cannot be removed, the lock stays.
+                // The rename may still succeed late, when the lock is gone. So remove the content first. If that fails,
+                // the lock stays.
                 do throws(Errno) {
                     try folder.remove(content)
                 } catch {
                     guard error.code == ENOENT else { throw error }
                 }
-                // If the content was gone, it was removed or has taken the name since.
+                // If the content was gone already, either another program removed it or the rename has just taken the
+                // name.
                 guard try folder.exists(key) else {
                     try? folder.removeFolder(lock)
                     throw error

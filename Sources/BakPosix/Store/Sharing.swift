@@ -2,7 +2,7 @@
 // `config`, so that files stored by root or by one member of a group stay usable for the others.
 //
 // Always holds: owner and mode are set through the new file's descriptor, never by a path, and before the file is
-// published. A medium without owners or modes is not a failure.
+// published. If the medium has no owners or modes, that is not a failure.
 
 import CLinux
 import Glibc
@@ -18,10 +18,10 @@ struct Sharing: Equatable {
     /// The group to set; nil for the group of the folder or process.
     var group: gid_t?
 
-    /// Files that only the process's own user may use.
+    /// Makes the rights of files that only the process's own user may use.
     init() {}
 
-    /// Follows `config` in the store's folder, or the folder itself if there is no `config` yet.
+    /// Copies the rights of `config` in the store's folder, or of the folder itself if there is no `config` yet.
     init(root: Descriptor) {
         guard let folder = try? root.status() else { return }
         var model = folder
@@ -31,7 +31,7 @@ struct Sharing: Equatable {
             rights = config.st_mode & 0o064
         }
         fileMode |= rights
-        // Writers must be able to make names, and readers to look them up.
+        // In a folder, a writer needs the right to make names, and a reader the right to look names up.
         if rights & 0o060 == 0o060 {
             folderMode |= 0o2070
         } else if rights & 0o040 != 0 {
@@ -53,7 +53,7 @@ struct Sharing: Equatable {
         if mode != wanted {
             let result = fchmod(root.number, wanted)
             let code = errno
-            // A medium without modes may let the group in already.
+            // A medium without modes refuses the change, but may give the group access already.
             guard try root.status().st_mode & 0o070 == 0o070 else {
                 throw Errno(code: result == 0 ? ENOTSUP : code)
             }
@@ -81,8 +81,8 @@ struct Sharing: Equatable {
         }
     }
 
-    /// If root made the file or folder, gives it the owner of its parent. So a cache in a user's folder stays that
-    /// user's.
+    /// If root made the file or folder, gives it the owner of its parent. So a cache that root makes in a user's folder
+    /// belongs to that user.
     static func inheritOwner(_ descriptor: Descriptor, from parent: Descriptor) {
         guard geteuid() == 0, let status = try? parent.status(), status.st_uid != 0 else { return }
         _ = fchown(descriptor.number, status.st_uid, status.st_gid)

@@ -1,10 +1,11 @@
-// StoreError+Errno: makes a StoreError from a failed system call. Only this file maps errno values to its kinds.
+// StoreError+Errno: makes a StoreError from a failed system call. Only this file maps errno values to the kinds of a
+// StoreError.
 
 import BakStorage
 import Glibc
 
 extension StoreError {
-    /// Makes the error that a failed call on an object means to the caller.
+    /// Makes the error for a failed call on an object.
     init(_ error: Errno, _ operation: String, _ object: String, isWriting: Bool = false) {
         let message =
             error.code == EFBIG ? "files may not grow so large there (see: ulimit -f)" : error.message
