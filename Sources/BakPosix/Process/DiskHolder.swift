@@ -37,8 +37,8 @@ enum DiskHolder: Hashable {
 struct MachineAddress: Hashable {
     private let name: [UInt8]
 
-    /// Reads `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`. A source that names no
-    /// machine stands for itself. Nil for this machine.
+    /// Reads `server:/path`, `user@server:path`, `//server/share` or `https://server:443/path`. Any other source counts
+    /// as a whole as the name. Nil if the name is this machine's.
     init?(_ source: [UInt8]) {
         let text = String(decoding: source, as: UTF8.self).lowercased()
         var rest = text[...]
@@ -109,8 +109,9 @@ struct Mount {
         return layers.isEmpty ? nil : layers
     }
 
-    /// The holder of a path that a desktop shows. `mtp:host=NAME` and `mtp` are a phone,
-    /// `smb-share:server=nas,share=photos` is another machine.
+    /// The holder of a path in a folder where a desktop shows devices and servers. The first component below the mount
+    /// point names the holder: `mtp:host=NAME` or `mtp` is a phone, `smb-share:server=nas,share=photos` is another
+    /// machine.
     func shownByDesktop(_ path: [UInt8]) -> DiskHolder? {
         guard let real = Machine.realPath(path), real.starts(with: point) else { return nil }
         let name = real.dropFirst(point.count).split(separator: UInt8(ascii: "/")).first ?? []

@@ -1,8 +1,8 @@
 // Disks: finds the physical disks that a path lies on, as far as this machine knows. It looks through partitions, LVM,
 // RAID, encryption, image files and bind mounts.
 //
-// Always holds: two paths count as on different disks only if the disks of both are known, or if the holder of one
-// cannot contain the holder of the other. Paths are bytes.
+// Always holds: two paths count as on different disks only if the holders of both are known and no holder of one can
+// fail together with a holder of the other (`DiskHolder.isApart`). Paths are bytes.
 
 import BakCore
 import CLinux
@@ -94,8 +94,8 @@ public struct Disks {
     // MARK: Media that come and go
 
     /// Identifies the medium of an open folder among media that are mounted at the same place in turn: by the file
-    /// system's UUID or by the source of the mount. Nil if this machine knows neither. Only this machine decides it; a
-    /// server has no influence.
+    /// system's UUID or by the source of the mount. Nil if this machine knows neither. Only facts of this machine
+    /// decide the answer; a server has no influence.
     func medium(of folder: Descriptor) -> String? {
         guard let status = try? folder.status() else { return nil }
         if gnu_dev_major(status.st_dev) != 0 { return uuid(ofDevice: status.st_dev) }
@@ -133,7 +133,8 @@ public struct Disks {
         case _ where Self.remote.contains(mount.type):
             return MachineAddress(mount.source).map { [.machine($0)] }
         default:
-            // A program that shows a folder or an image file elsewhere names it as its source.
+            // If a program mounts a folder or an image file, the source of the mount is the path of that folder or
+            // file.
             guard mount.source.first == UInt8(ascii: "/") else { return nil }
             return holders(ofPath: mount.source, depth: depth + 1)
         }

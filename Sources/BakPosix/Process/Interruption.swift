@@ -24,7 +24,7 @@ public enum Interruption {
         signal(SIGXFSZ, SIG_IGN)
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { Interruption.note($0) }
-        // Interrupted calls go on if they can. The engine checks the flag between calls.
+        // The kernel repeats an interrupted call if it can. The engine checks the flag between calls.
         action.sa_flags = SA_RESTART
         if linux_is_ignored(SIGHUP) == 0 { sigaction(SIGHUP, &action, nil) }
         sigaction(SIGINT, &action, nil)

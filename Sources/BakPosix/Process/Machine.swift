@@ -20,8 +20,8 @@ public enum Machine {
     }
 
     /// Makes the program end with a reason when Swift's allocator or a library aborts or traps for lack of memory.
-    /// Other aborts stay as they are. SIGSEGV is included: if Swift's allocator has no memory for its own message, it
-    /// reads the message from address 0.
+    /// Other aborts stay as they are. SIGSEGV is handled, too, because Swift's allocator causes one when it has no
+    /// memory for its own message.
     public static func explainAborts() {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -158,7 +158,8 @@ public enum Machine {
         return Array(UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
-    /// The same as text. Nil if the path is not valid text, because replacing bytes would give another path.
+    /// The same path as text. Nil if it is not valid text, because replacing its invalid bytes would give a different
+    /// path.
     public static func realPath(_ path: String) -> String? {
         realPath(Array(path.utf8)).flatMap { String(validating: $0, as: UTF8.self) }
     }
@@ -175,8 +176,8 @@ public enum Machine {
         return [slash] + parts.joined(separator: [slash])
     }
 
-    /// The same as text, for messages and to tell places apart. It may differ from the real path if the working
-    /// folder's path is not valid text.
+    /// The same path as text, for messages and to tell places apart. It is not exact if the working folder's path is
+    /// not valid text.
     public static func absolutePath(_ path: String, from folder: String? = nil) -> String {
         String(
             decoding: absolutePath(Array(path.utf8), from: folder.map { Array($0.utf8) }), as: UTF8.self)

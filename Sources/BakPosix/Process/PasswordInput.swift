@@ -86,9 +86,9 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads a file into `buffer` and returns its length. A writer to a FIFO may take as long as a password command.
-    /// Throws `SourceError` if the file cannot be read, does not fit or does not end in time, and after `stop` is
-    /// requested.
+    /// Reads a file into `buffer` and returns its length. If the file is a FIFO, its writer gets as much time as a
+    /// password command. Throws `SourceError` if the file cannot be read, does not fit or does not end in time, and
+    /// after `stop` is requested.
     public static func read(
         path: String, into buffer: UnsafeMutableRawBufferPointer, stop: StopSignal
     ) throws(SourceError) -> Int {
@@ -125,7 +125,7 @@ public enum PasswordInput {
     /// True if a person may be at a terminal.
     private static var isWatched: Bool { (try? Descriptor.open("/dev/tty", O_RDWR | O_NOCTTY)) != nil }
 
-    /// How long another program may take. It gets longer if a person may have to answer it.
+    /// How long another program may take. It gets more time if a person may have to answer it.
     private static var seconds: Int { isWatched ? 300 : 30 }
 
     static func run(
@@ -178,12 +178,14 @@ public enum PasswordInput {
             if SystemTime().monotonicNanoseconds() > end { throw Errno(code: ETIMEDOUT) }
         }
 
-        /// Waits until there are bytes or the end to read. False if there is nothing to read and `isOver`.
+        /// Waits until there are bytes to read, or the end. Returns false if `isOver` returns true and there is nothing
+        /// to read.
         func wait(for file: Descriptor, _ isOver: () throws(Errno) -> Bool) throws(Errno) -> Bool {
             var wait = pollfd(fd: file.number, events: Int16(POLLIN), revents: 0)
             while true {
                 try check()
-                // Ask before the poll, so that the poll finds everything that was printed before the end.
+                // Ask `isOver` before the poll. The poll then finds everything that the program printed before it
+                // ended.
                 let isLast = try isOver()
                 if poll(&wait, 1, isLast ? 0 : 100) > 0 { return true }
                 if isLast { return false }
@@ -191,7 +193,7 @@ public enum PasswordInput {
         }
     }
 
-    /// Reads to the end, or, once `isOver`, to the last byte that is available.
+    /// Reads to the end. Once `isOver` returns true, reads only the bytes that are there already.
     private static func readToEnd(
         _ file: Descriptor, into buffer: UnsafeMutableRawBufferPointer, _ patience: Patience,
         _ isOver: () throws(Errno) -> Bool = { () throws(Errno) in false }
@@ -237,7 +239,8 @@ public enum PasswordInput {
             }
             return (count, status ?? 0)
         } catch {
-            // After a wait, the process number may belong to another process.
+            // Kill the command only if its status is unknown. Otherwise it has ended, and its number may belong to
+            // another process.
             if status == nil {
                 kill(isAlone ? -process : process, SIGKILL)
                 waitpid(process, nil, 0)

@@ -67,8 +67,9 @@ public enum Terminal: Int32, Sendable {
         }
     }
 
-    /// Opens those of the three standard streams that the caller left closed. So no other file gets their numbers, and
-    /// no output ends up in it. The stand-ins refuse the stream's purpose: reading or writing.
+    /// Opens those of the three standard streams that the caller left closed. So no other file gets one of their
+    /// numbers, and no output ends up in such a file. It opens /dev/null for the wrong direction, so a read of the
+    /// input or a write of output fails.
     public static func reserveNumbers() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
             // `open` returns the lowest free number, which is this one.

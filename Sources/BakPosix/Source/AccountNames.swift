@@ -1,4 +1,4 @@
-// AccountNames: finds users' and groups' names by id and ids by name. It asks the system for each once.
+// AccountNames: finds users' and groups' names by id and ids by name. It asks the system only once for each.
 
 import BakCore
 import Glibc

@@ -1,18 +1,20 @@
-// DeviceTable: remembers what each device's inode numbers and times are worth. It asks once for each device.
+// DeviceTable: remembers how far each device's inode numbers and times can be trusted. It asks the system once for each
+// device.
 //
-// Always holds: numbers and times count only on file systems that are known to keep a file's inode number for good and
-// to change its ctime with every change. In doubt a backup reads the file.
+// Always holds: inode numbers and ctimes are trusted only on file systems that are known to keep a file's inode number
+// for good and to change its ctime with every change. On any other file system a backup rather reads a file once too
+// often.
 
 import BakStorage
 import Synchronization
 
-/// The evidence of each device so far. Any thread may use it.
+/// The answers for the devices seen so far. Any thread may use it.
 final class DeviceTable: Sendable {
     /// An array, because a source lies on few devices.
     private let known = Mutex<[(device: UInt64, evidence: MediumEvidence)]>([])
 
-    /// Returns what a device's numbers and times are worth. For a new device, `ask` returns its kind of file system, or
-    /// nil if the system does not say; nil is not remembered.
+    /// Returns how far a device's numbers and times can be trusted. For a new device it calls `ask`, which returns the
+    /// kind of file system, or nil if the system does not say. A nil is not remembered.
     func evidence(of device: UInt64, ask: () -> UInt32?) -> MediumEvidence {
         if let known = known.withLock({ $0.first { $0.device == device } }) { return known.evidence }
         guard let type = ask() else { return .none }

@@ -13,12 +13,14 @@ import Glibc
 public final class FileTree: SourceTree {
     /// The paths to back up: absolute, without the leading slash, in PathOrder, none beneath another.
     public let roots: [[UInt8]]
-    /// The named paths that cannot be found, with the reason: absolute like `roots`, but as the user wrote them, or the
-    /// path that a named link leads to. A walk reports each before the entries that follow it in PathOrder.
+    /// The paths that cannot be found, each with the reason: a path that the user named, or the path that a named link
+    /// leads to. They are absolute like `roots`, and links that exist on the way are resolved. A walk reports each
+    /// before the entries that follow it in PathOrder.
     public let missing: [(path: [UInt8], reason: SourceError)]
-    /// The roots except links: those that the user named, and those on the way to their targets.
+    /// The roots that are not symbolic links.
     public let places: [[UInt8]]
-    /// True if none of the named paths can be found; there may be links that lead to them.
+    /// True if no path that the user named leads to an existing item. `roots` may still contain links that lead
+    /// nowhere.
     public let isAllMissing: Bool
     /// The medium whose read strategy suits all roots: the slowest one.
     public let medium: SourceMedium
@@ -32,9 +34,9 @@ public final class FileTree: SourceTree {
     private let accounts = AccountNames()
     private let devices = DeviceTable()
 
-    /// Resolves `roots` through symbolic links. Each is absolute or relative to the working folder. A root that is a
-    /// link stands for the link and for its target. Roots beneath another root are left out. Throws `SourceError` if
-    /// `/` cannot be opened.
+    /// Resolves `roots` through symbolic links. Each is absolute or relative to the working folder. For a symbolic
+    /// link, both the link and its target become roots. Roots beneath another root are left out. Throws `SourceError`
+    /// if `/` cannot be opened.
     public init(roots: [[UInt8]]) throws(SourceError) {
         var resolved: [[UInt8]] = []
         var links: Set<[UInt8]> = []
@@ -124,7 +126,7 @@ public final class FileTree: SourceTree {
         return OpenFile(file, path, stat, of: self)
     }
 
-    /// What the numbers and times of the entry's device are worth.
+    /// How far the inode numbers and times of the entry's device can be trusted.
     public func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence {
         devices.evidence(of: stat.device) { fileSystemType(at: path, device: stat.device) }
     }
@@ -136,7 +138,7 @@ public final class FileTree: SourceTree {
         guard let entry = try? top.open(path, linux_O_PATH.flag | O_NOFOLLOW),
             let type = MediumProbe.fileSystemType(entry)
         else { return false }
-        // A temporary that may be another machine's is never certain.
+        // If another machine may have made the temporary, this machine cannot be certain that the restore has ended.
         return owner.mayRun(isShared: MediumProbe.networkTypes.contains(type)) == false
     }
 
@@ -159,8 +161,8 @@ public final class FileTree: SourceTree {
         } catch {
             throw SourceError(error, "open")
         }
-        // A link is useless without its target, so that failure throws at once. Without its attributes it is still a
-        // link.
+        // A link without its target is useless, so a failure to read the target throws at once. A link without its
+        // attributes is still worth storing.
         let target = stat.type == .symlink ? try linkTarget(entry.number) : []
         do {
             var attributes = try attributes(
@@ -201,8 +203,8 @@ public final class FileTree: SourceTree {
         throw error
     }
 
-    /// True if the medium has no attributes at all and answers EIO, as rclone on FUSE does. Then the entry's folder
-    /// gives the same answer.
+    /// True if the medium supports no attributes at all and therefore answers EIO, as rclone on FUSE does. To find out,
+    /// it asks for the attributes of the entry's folder: such a medium gives the same answer there.
     private func hasNoAttributes(
         _ failure: AttributeHolder.ReadFailure, _ path: [UInt8], _ stat: FileStat
     ) -> Bool {

@@ -82,7 +82,8 @@ final class OpenFile: SourceFile {
     }
 
     func close() {
-        // Drop the pages that were read ahead and those that two reads shared.
+        // `read` drops only the pages of its own range. Drop all others, which the system read ahead or two reads
+        // shared.
         if dropsPages, let file { PageCache.drop(file.number) }
         file = nil
     }

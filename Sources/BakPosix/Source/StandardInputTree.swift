@@ -1,7 +1,7 @@
 // StandardInputTree: presents the standard input as a source of one file without folders.
 //
-// Always holds: the input is read once, from its beginning, in order. It ends where the system reports its end. If
-// reading fails before, the file fails and is not stored at all.
+// Always holds: the input is read once, from its beginning, in order. It is complete when the system reports its end.
+// If a read fails before that, no part of the file is stored.
 
 import BakCore
 import BakStorage
@@ -78,7 +78,7 @@ public final class StandardInputTree: SourceTree {
     private final class Input: SourceFile {
         private let tree: StandardInputTree
         private var position: UInt64 = 0
-        /// How long a request to stop may go unnoticed while there is nothing to read.
+        /// The time between two checks for a request to stop, while there is nothing to read.
         private static let pollMs: Int32 = 100
 
         init(_ tree: StandardInputTree) { self.tree = tree }

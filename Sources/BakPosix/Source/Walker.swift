@@ -1,8 +1,11 @@
 // Walker: one pass over the roots of a FileTree, without recursion.
 //
-// Always holds: the deepest level's folder is open. Of the levels above it only the nearest ones are, so a tree of any
-// depth needs a bounded number of descriptors. A folder that is opened again must be the same inode as before. Every
-// call is relative to a folder's descriptor and follows no symbolic link.
+// A level is a folder that the walk has entered and not left.
+//
+// Always holds: the deepest level's folder is open. Of the levels above, only the nearest ones have an open folder, so
+// a tree of any depth needs a bounded number of descriptors. When the walk returns to a level whose folder was closed,
+// it opens the folder again and checks that it is the same inode. Every call is relative to a folder's descriptor and
+// follows no symbolic link.
 
 import BakCore
 import BakStorage
@@ -17,13 +20,14 @@ struct Walker {
     private final class Level {
         /// The open folder; nil while the level is far above.
         var folder: Descriptor? { didSet { unseen = nil } }
-        /// The same folder for entries that are handed on unseen; made for the first such entry.
+        /// The same folder as it is passed to `visit` with `.unseen` entries; made for the first of them.
         var unseen: FolderOfUnseen?
         /// The length of the folder's path.
         let pathBytes: Int
         let device: UInt64
         let inode: UInt64
-        /// The entries to visit: all entries, or, above the roots, those that lead to one.
+        /// The entries to visit: all entries of the folder, or, if the folder lies above the roots, those that lead to
+        /// a root.
         let names: FolderListing
         var next = 0
         /// The roots beneath this folder; nil at and beneath a root.
@@ -56,11 +60,11 @@ struct Walker {
     }
 
     private let tree: FileTree
-    /// True if entries may be handed on unseen.
+    /// True if `visit` may get `.unseen` entries.
     private let isAhead: Bool
     private let visit: (WalkEvent) throws -> WalkDecision
     private var levels: [Level] = []
-    /// The path of the deepest level's folder. The paths of the levels above are its beginnings.
+    /// The path of the deepest level's folder. It begins with the path of each level above.
     private var way: [UInt8] = []
 
     init(
@@ -100,7 +104,7 @@ struct Walker {
         }
     }
 
-    /// Visits one entry of the deepest level and enters it if it is a folder. False to stop.
+    /// Visits one entry of the deepest level and enters it if it is a folder. Returns false to stop.
     private mutating func step(_ level: Level, _ index: Int) throws -> Bool {
         let folder = level.folder!
         let path = level.path(of: index, way)
@@ -133,7 +137,7 @@ struct Walker {
         return true
     }
 
-    /// Reports an entry that cannot be read. False to stop.
+    /// Reports an entry that cannot be read. Returns false to stop.
     private func report(_ error: Errno, _ operation: String, _ path: [UInt8]) throws -> Bool {
         let failure = SourceError(error, operation)
         // Every further entry would fail for the same reason.
@@ -175,7 +179,8 @@ struct Walker {
         if far > 0 { levels[far].folder = nil }
     }
 
-    /// Leaves the deepest level, and then levels that cannot be opened again. False to stop.
+    /// Leaves the deepest level. If the folder of the level above is closed, opens it again; if that fails or no entry
+    /// is left, leaves that level too, and so on. Returns false to stop.
     private mutating func leave() throws -> Bool {
         var child = levels.removeLast().folder
         defer { way.removeSubrange((levels.last?.pathBytes ?? 0)...) }
@@ -238,7 +243,7 @@ struct Walker {
     }
 }
 
-/// A folder of the walk that stays open until the last of its unseen entries was looked at.
+/// A folder of the walk that stays open until the last of its `.unseen` entries has been looked at.
 private final class FolderOfUnseen: OpenFolder {
     private let folder: Descriptor
 

@@ -6,8 +6,8 @@ import Glibc
 
 /// An open file descriptor. It is closed once: by `close()` or when the last reference is released.
 final class Descriptor: @unchecked Sendable {
-    /// The system's number. It is valid while this object lives. Bind the object to a name before you call with its
-    /// number, because an object without a name is released before the call.
+    /// The system's number. It is valid while this object lives. Keep the object in a variable while you use its number
+    /// in a call, because Swift may release an object without a variable before the call.
     let number: Int32
     private var isClosed = false
 
@@ -30,8 +30,8 @@ final class Descriptor: @unchecked Sendable {
         Descriptor(try OpenFileBudget.open { openat(folder, path, flags | O_CLOEXEC, mode) })
     }
 
-    /// Closes it now and throws the system's error. Only the sole holder may call this, and must not use the descriptor
-    /// afterwards.
+    /// Closes the descriptor now and throws the system's error. Only the holder of the last reference may call this,
+    /// and must not use the descriptor afterwards.
     func close() throws(Errno) {
         precondition(!isClosed)
         isClosed = true

@@ -1,6 +1,6 @@
 // ExtendedAttributes: reads and writes the extended attributes of an open file. Symbolic links and device nodes can
-// only be opened with O_PATH; their attributes are reached by way of /proc/self/fd, which leads to the very inode that
-// was opened. POSIX ACLs are attributes under their system names.
+// only be opened with O_PATH. Their attributes are read through /proc/self/fd, which leads to the inode that was
+// opened. POSIX ACLs are attributes under their system names.
 
 import BakCore
 import CLinux
@@ -44,8 +44,8 @@ struct AttributeHolder {
         }
     }
 
-    /// True if the file is on FUSE and even a name that no file has gives EIO. `rclone mount` answers so because it has
-    /// no attributes at all.
+    /// True if the file is on FUSE and even the look-up of an attribute that no file has fails with EIO. This is how
+    /// `rclone mount` answers, because it supports no attributes at all.
     private var isWithout: Bool {
         let name = "user.bakstore.none"
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)
@@ -55,7 +55,8 @@ struct AttributeHolder {
     /// The ACL that new entries of a folder inherit.
     static let listHandedDown = "system.posix_acl_default"
 
-    /// True if a folder may hand down an ACL; false only if the file system says so.
+    /// True if new entries of a folder may inherit an ACL. False only if the file system says that the folder has none
+    /// to hand down.
     var mayHandDownList: Bool {
         let name = Self.listHandedDown
         let count = path.map { getxattr($0, name, nil, 0) } ?? fgetxattr(descriptor, name, nil, 0)

@@ -28,7 +28,7 @@ extension FileStat {
         if type == .characterDevice || type == .blockDevice {
             representedDevice = UInt64(status.st_rdev)
         }
-        // On FUSE the number may be anything.
+        // FUSE may report any number of blocks, so the product may overflow.
         allocatedBytes = UInt64(clamping: status.st_blocks).multipliedReportingOverflow(by: 512).partialValue
     }
 }

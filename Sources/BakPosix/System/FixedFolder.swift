@@ -1,10 +1,12 @@
 // FixedFolder: resolves paths beneath a folder without ever following a symbolic link.
 //
-// The caller makes sure that paths are components joined by '/', none of them empty, "." or "..". The kernel resolves
-// them with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). If it lacks that call, each
-// component is opened by itself with O_NOFOLLOW. A path may be resolved in pieces, because no component goes up and
-// none is a link. So paths may be longer than the kernel's limit. The folders at the ends of the last long path's
-// pieces stay open, so that the next deep path is not resolved from the top again.
+// A path is components joined by '/'. The caller makes sure that no component is empty, "." or "..". The kernel
+// resolves a path with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). If the kernel lacks that
+// call, this type opens each component by itself with O_NOFOLLOW.
+//
+// A path may be longer than the kernel's limit: this type resolves it in pieces. The result is the same, because no
+// component leads up and none is a link. The folders at the ends of the pieces of the last long path stay open, so that
+// the next deep path need not be resolved from the top again.
 
 import BakCore
 import CLinux
@@ -24,7 +26,7 @@ struct FixedFolder {
 
     /// True if openat2 can be used here.
     static let isOpenat2Available: Bool = {
-        // Old kernels answer ENOSYS and some sandboxes EPERM. Either way it cannot be used.
+        // An old kernel answers ENOSYS, and some sandboxes answer EPERM.
         var how = open_how()
         how.flags = UInt64(linux_O_PATH) | UInt64(O_CLOEXEC)
         let descriptor = linux_openat2(AT_FDCWD, "/", &how)
@@ -48,8 +50,8 @@ struct FixedFolder {
         do throws(Errno) {
             return try open(path, from: start, folder, flags)
         } catch {
-            // ENOENT is the answer if the noted folder still exists. If it was removed, the path may exist
-            // nevertheless.
+            // ENOENT is final if the kept folder still exists. If that folder was removed, a new folder may have its
+            // name, so the path may exist.
             switch error.code {
             case ENOENT: if let status = try? folder.status(), status.st_nlink > 0 { throw error }
             case ESTALE, ENOTDIR, ELOOP, EMFILE, ENFILE: break
@@ -82,7 +84,7 @@ struct FixedFolder {
         let slash = UInt8(ascii: "/")
         guard usesOpenat2 else { return path[start...].firstIndex(of: slash) }
         guard path.count - start > Self.longestPiece + 1024 else { return nil }
-        // A name may be longer than a piece should be.
+        // If a name is longer than a piece should be, the piece ends after that name.
         return path[start...].prefix(Self.longestPiece).lastIndex(of: slash)
             ?? path[(start + Self.longestPiece)...].firstIndex(of: slash)
     }
@@ -95,8 +97,8 @@ struct FixedFolder {
                 return try openComponent(folder, path, flags)
             }
             var how = open_how()
-            // With O_PATH | O_NOFOLLOW the caller gets a link at the end. If the caller wants a folder, a link is
-            // ELOOP.
+            // If the last component is a link, O_PATH | O_NOFOLLOW opens the link itself. With O_DIRECTORY, the call
+            // fails with ELOOP.
             how.flags = UInt64(flags | O_CLOEXEC | (flags & O_DIRECTORY == 0 ? O_NOFOLLOW : 0))
             how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
             return Descriptor(try OpenFileBudget.open { linux_openat2(folder.number, path, &how) })
@@ -118,11 +120,11 @@ struct FixedFolder {
     }
 }
 
-/// The deepest open folders on the way to the last long path. Any thread may use it.
+/// Keeps the deepest folders on the way to the last long path open. Any thread may use it.
 private final class LongWay: @unchecked Sendable {
     private let monitor = Monitor()
     private var path: [UInt8] = []
-    /// Each folder with the number of the path's bytes that lead to it, including the slash.
+    /// Each open folder, and how many bytes of `path` lead to it, with the slash after its name.
     private var stops: [(end: Int, folder: Descriptor)] = []
     private static let mostStops = 16
 
@@ -149,7 +151,7 @@ private final class LongWay: @unchecked Sendable {
         _ = dropped
     }
 
-    /// Closes all of them.
+    /// Closes all kept folders.
     func forget() {
         let dropped = monitor.locked {
             defer { (stops, path) = ([], []) }

@@ -1,5 +1,5 @@
-// FolderListing: the names in a folder, read with getdents64 into one buffer. It lists the whole folder or throws. It
-// leaves out "." and "..".
+// FolderListing: the names in a folder, read with getdents64 into one buffer. A listing has all names of the folder but
+// "." and ".."; if they cannot all be read, it throws.
 
 import CLinux
 import Glibc

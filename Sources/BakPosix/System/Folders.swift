@@ -12,14 +12,16 @@ enum Folders {
             let folder = parent + "/" + component
             if !isFolder(folder) {
                 let above = try? Descriptor.open(parent, O_RDONLY | O_DIRECTORY)
-                // Try a sync before making anything: if the medium cannot sync folders, do without.
+                // Try a sync before making the folder. If that fails, the medium cannot sync folders, so do not try
+                // later.
                 let syncs = durably && above.map { fsync($0.number) == 0 } == true
                 if mkdir(folder, mode) == 0 {
                     if let above { inheritOwner(folder, above) }
                     if syncs { try above?.synchronizeFolder() }
                 } else {
                     let code = errno
-                    // A read-only parent, or another user's, answers EROFS or EACCES even if the folder exists.
+                    // If the parent is read-only or another user's, `mkdir` fails with EROFS or EACCES even if the
+                    // folder exists.
                     guard isFolder(folder) else { throw Errno(code: code == EEXIST ? ENOTDIR : code) }
                 }
             }

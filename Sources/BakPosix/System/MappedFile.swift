@@ -1,9 +1,9 @@
 // MappedFile: maps files for reading. If a file is truncated or its medium fails, touching the lost pages raises
-// SIGBUS. Then the handler maps zeros over the whole file, and the reader goes on.
+// SIGBUS. A handler for that signal then maps zeros in place of the whole file, and the reader continues.
 //
-// Always holds: readers verify what they read from a mapped file, zeros never pass the check, and the mapping says that
-// it is no longer intact. A SIGBUS anywhere else ends the process as usual. The handler uses only atomics and mmap,
-// which are safe in a signal handler.
+// Always holds: readers verify all bytes that they use from a mapped file, and zeros never pass that check.
+// `MappedBytes.isIntact` is false after a SIGBUS. A SIGBUS at an address outside mapped files ends the process as
+// usual. The handler uses only atomics and mmap, which are safe in a signal handler.
 
 import BakStorage
 import CLinux
@@ -20,7 +20,8 @@ enum MappedFile {
         let isLost = Atomic(false)
     }
 
-    /// The number of files that can be mapped at a time. A program maps one index table, or two while it makes one.
+    /// The number of files that can be mapped at a time. A command maps only a few: one index table, or two while it
+    /// writes a new one.
     private static let slotCount = 64
     private nonisolated(unsafe) static let slots: UnsafeMutablePointer<Slot> = {
         let slots = UnsafeMutablePointer<Slot>.allocate(capacity: slotCount)

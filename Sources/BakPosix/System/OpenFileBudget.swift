@@ -1,9 +1,11 @@
-// OpenFileBudget: divides the files that this process may have open among its parts. A container or a service may be
-// allowed 64 or fewer. Then fewer folders, files and packs are open at a time, and nothing else changes.
+// OpenFileBudget: divides the number of files that this process may have open among the parts of the program. A
+// container or a service may be allowed 64 or fewer. Then fewer folders, files and packs are open at a time, and
+// nothing else changes.
 //
-// Always holds: a call that finds no free descriptor waits until another thread closes one. So the process's limit
-// never becomes the failure of the entry that happened to be next. No call waits after a wait was in vain, nor after
-// the user's wish to stop: if every thread waited for the others, the process would never end.
+// Always holds: a call that finds no free descriptor waits until another thread closes one. So an entry does not fail
+// only because other entries use all descriptors at that moment. If one call has waited its full time in vain, or the
+// user has asked the program to stop, no call waits any longer. Otherwise the process would never end if every thread
+// waited for another one.
 
 import BakCore
 import BakStorage
@@ -28,14 +30,14 @@ enum OpenFileBudget {
         max(1, min(most, (limit - reserved * repositories.load(ordering: .relaxed)) / parts))
     }
 
-    /// True if a walk may keep folders open for entries that it hands on unseen.
+    /// True if a walk may keep folders open for entries that it reports before it has looked at them.
     static var isAmple: Bool { limit >= 1024 }
 
-    /// How many steps a caller waits for a descriptor, and how long each step is.
+    /// The longest wait for a descriptor: the number of steps, and the length of a step.
     private static let waitSteps = 2000
     private static let stepMicroseconds: UInt32 = 5000
 
-    /// True once a wait was in vain.
+    /// True once a call has waited its full time in vain.
     private static let isHopeless = Atomic<Bool>(false)
 
     /// Opens with `call`, and waits while the process or the system has no descriptor left.
@@ -67,8 +69,9 @@ enum OpenFileBudget {
         repositories.store(max(1, count), ordering: .relaxed)
     }
 
-    /// True if enough descriptors are free; a process may start with files already open. Ask before a command does
-    /// anything. If this is true, the limit does not stop the command later.
+    /// True if enough descriptors are free for a command. A process may start with files already open, so these are
+    /// counted. Call it before the command opens anything. If the result is true, the limit does not stop the command
+    /// later.
     static func suffices(repositories: Int) -> Bool {
         var missing = fewest * repositories
         for number in 0..<Int32(clamping: limit) where missing > 0 && fcntl(number, F_GETFD) < 0 {

@@ -14,8 +14,8 @@ public enum SmallFile {
         try read(path: Array(path.utf8), limit: limit)
     }
 
-    /// Reads a file whose path need not be text, in the same way. Throws `SourceError` if the file cannot be read or is
-    /// larger.
+    /// Reads a file as the other `read` does. The path need not be valid text. Throws `SourceError` if the file cannot
+    /// be read or is larger.
     public static func read(path: [UInt8], limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             guard !path.contains(0) else { throw Errno(code: ENOENT) }
@@ -29,8 +29,8 @@ public enum SmallFile {
     }
 
     /// Reads a file of at most `limit` bytes that the user did not name. It refuses a pipe or device in the file's
-    /// place, since no writer may ever come. Throws `SourceError` if the file is not regular, cannot be read or is
-    /// larger.
+    /// place, because a read might wait for a writer forever. Throws `SourceError` if the file is not regular, cannot
+    /// be read or is larger.
     public static func readRegular(path: String, limit: Int) throws(SourceError) -> [UInt8] {
         do throws(Errno) {
             let file = try Descriptor.open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK)
@@ -109,8 +109,8 @@ public enum SmallFile {
         }
     }
 
-    /// Makes the folder for this user if it is missing, then does as `replace` does. Throws `SourceError` if the folder
-    /// cannot be made, and as `replace` does.
+    /// Makes the file's folder if it is missing, for this user only, then replaces the file as `replace` does. Throws
+    /// `SourceError` if the folder cannot be made, and as `replace` does.
     public static func replaceMakingFolder(path: String, _ bytes: [UInt8]) throws(SourceError) {
         do throws(Errno) {
             try Folders.create(Folders.split(path).folder, mode: 0o700, durably: false)

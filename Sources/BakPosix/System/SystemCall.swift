@@ -56,8 +56,8 @@ func withCPath<Result, Failure: Error>(
     return try body(UnsafeRawPointer(copy).assumingMemoryBound(to: CChar.self))
 }
 
-/// How many bytes one call writes. Linux copies a call into the page cache in pieces as large as it can get. Finding
-/// pieces of a MiB and more can take ten times as long as the copy (decision 23).
+/// How many bytes one call writes. Linux copies the bytes of one call into blocks of the page cache that are as large
+/// as it can find. Finding blocks of a MiB and more can take ten times as long as the copy (decision 23).
 private let mostWritten = 256 << 10
 
 /// Writes all of `bytes`, at the descriptor's position or at `offset`.
@@ -82,7 +82,7 @@ func writeAll(
 }
 
 /// Fills `buffer` from `offset` on, as far as the file goes. Returns the number of bytes read. If a short read ends at
-/// `expectedEnd`, it saves the further read that would confirm the end.
+/// `expectedEnd`, that counts as the end, which saves a further read.
 func readAll(
     _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64,
     expectedEnd: UInt64? = nil

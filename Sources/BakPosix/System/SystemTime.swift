@@ -26,7 +26,7 @@ public struct SystemTime: TimeSource {
 }
 
 extension Timestamp {
-    /// The same point in time.
+    /// Makes the timestamp of a time of the system.
     init(_ time: timespec) {
         self.init(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
     }

@@ -1,6 +1,6 @@
-// Temporary: files that are written under a temporary name and renamed. The name is `prefix` and 32 hexadecimal digits:
-// all of them random, or, in a session's files, the first 16 of its id and 16 random ones. A sweep removes no file with
-// another name and nothing of a living session.
+// Temporary: files that are written under a temporary name and renamed. The name is `prefix` and 32 hexadecimal digits.
+// In a file of a session, the first 16 digits are those of the session's id and the other 16 are random. In any other
+// file all are random. A sweep removes no file with another name, and no file of a living session.
 
 import BakCore
 import BakStorage
@@ -25,7 +25,7 @@ enum Temporary {
     private static func tag(of session: ID128) -> Substring { session.description.prefix(tagLength) }
     private static let tagLength = 16
 
-    /// True if `name` has the form that `name()` gives.
+    /// True if `name` is the name of a temporary.
     static func isTemporary(_ name: ArraySlice<UInt8>) -> Bool {
         name.starts(with: prefix.utf8)
             && ID128(String(decoding: name.dropFirst(prefix.utf8.count), as: UTF8.self)) != nil
@@ -60,9 +60,9 @@ enum Temporary {
     /// Removes the temporaries in the folder that were last written more than `seconds` ago by the medium's clock.
     /// Returns how many it removed.
     ///
-    /// - Parameter living: returns the sessions whose temporaries stay, however old. It is called after the folder was
-    ///   listed. A session is in the store before its first temporary, so a session that begins in between loses
-    ///   nothing.
+    /// - Parameter living: returns the sessions whose temporaries stay, however old. The sweep calls it after it has
+    ///   listed the folder. A session is in the store before its first temporary is made, so a session that begins
+    ///   after the listing loses nothing.
     static func sweep(
         _ folder: Int32, olderThanSeconds seconds: Int64,
         living: () throws(StoreError) -> Set<ID128> = { () throws(StoreError) in [] }
@@ -94,8 +94,8 @@ enum Temporary {
         return removed
     }
 
-    /// Removes a folder that was to become a claim. It renames the folder first: if its maker still runs, it must not
-    /// publish a half-removed claim.
+    /// Removes a folder that was to become a claim. It renames the folder first, so that a maker that still runs cannot
+    /// turn a half-removed folder into a claim.
     private static func removeFolder(_ path: UnsafePointer<CChar>, in folder: Int32) -> Bool {
         let taken = name()
         guard renameat(folder, path, folder, taken) == 0,
