@@ -52,12 +52,12 @@ public protocol LocalCache: AnyObject, Sendable {
 }
 
 extension LocalCache {
-    /// The longest file that is read whole, in bytes: room for four million rows of any kind. A sparse file may claim
-    /// more.
+    /// The longest file that is read whole, in bytes: room for four million rows of any kind. A longer file may be
+    /// sparse, and reading it would fill memory with zeros.
     private var longestRead: Int { 256 << 20 }
 
     /// Returns a copy of a cache file, which no other program can change while it is verified and decoded. Returns nil
-    /// in the same cases as `map`, and if the file is too long to be one of ours.
+    /// in the same cases as `map`, and if the file is longer than this program writes.
     public func read(_ name: String) -> [UInt8]? {
         guard let mapped = map(name), mapped.bytes.count <= longestRead else { return nil }
         return withExtendedLifetime(mapped) { Array(mapped.bytes) }

@@ -1,6 +1,6 @@
-// RateLimitedStore: limits the bytes a second in each direction. A transfer waits until the transfers before it have
-// used up their time, and then runs at full speed. So the average rate keeps to the limit, whatever the size of the
-// objects.
+// RateLimitedStore: limits the bytes a second in each direction. At the limit, each transfer would take a certain time.
+// The next transfer waits until that time has passed, and then runs at full speed. So the average rate stays within the
+// limit, whatever the size of the objects.
 
 import BakCore
 
@@ -56,8 +56,8 @@ public final class RateLimitedStore: StoreDecorator, @unchecked Sendable {
         try base.read(key, at: offset, into: buffer)
     }
 
-    /// Charges the object's size after the read, because it is not known before: the next call waits for it. Throws as
-    /// `base` does.
+    /// Counts the object's size after the read, because the size is not known before. The next read waits the longer.
+    /// Throws as `base` does.
     public override func readAtOnce(_ key: ObjectKey, upTo limit: Int) throws(StoreError) -> [UInt8]? {
         reading?.wait(for: 0)
         let bytes = try base.readAtOnce(key, upTo: limit)
@@ -79,7 +79,7 @@ private final class RateLimit: @unchecked Sendable {
     private let time: any TimeSource
     private let pause: @Sendable (UInt64) -> Void
     private let monitor = Monitor()
-    /// The time at which all transfers so far are paid for, on the monotonic clock.
+    /// The monotonic time before which the next transfer must not begin.
     private var free: UInt64 = 0
 
     init(_ bytesPerSecond: UInt64, _ time: any TimeSource, _ pause: @escaping @Sendable (UInt64) -> Void) {
@@ -87,7 +87,7 @@ private final class RateLimit: @unchecked Sendable {
         (self.bytesPerSecond, self.time, self.pause) = (bytesPerSecond, time, pause)
     }
 
-    /// Waits for the transfers before this one, then charges for `byteCount` bytes.
+    /// Reserves time for `byteCount` bytes, and waits until that time begins.
     func wait(for byteCount: Int) {
         let now = time.monotonicNanoseconds()
         let start = add(byteCount, now)

@@ -2,7 +2,7 @@
 // to a bound. Each pause is partly random, so that many clients do not retry at the same moment. Every other failure is
 // passed on at once.
 //
-// Repeating is safe. If a put took effect but its reply was lost, the second put finds the same bytes and reports that.
+// Repeating is safe. If a put succeeded but its reply was lost, the second put finds the same bytes and reports that.
 // Objects never change. A second delete finds no object and succeeds.
 
 import BakCore
@@ -11,7 +11,7 @@ import BakCore
 public struct RetryPolicy: Equatable, Sendable {
     /// The number of attempts in all, the first one included.
     public var attempts = 8
-    /// The longest first pause, in milliseconds. The limit doubles with each further pause.
+    /// The longest that the first pause may last, in milliseconds. This limit doubles with each further pause.
     public var firstPauseMs: UInt64 = 250
     /// The longest pause of all, in milliseconds, unless the store asks for a longer one.
     public var longestPauseMs: UInt64 = 30_000
@@ -57,7 +57,7 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         }
     }
 
-    /// Returns a random pause. It is between half of the longest pause after `attempt` attempts and all of it.
+    /// Returns a random pause. It lasts at least half of the longest pause that is allowed after `attempt` attempts.
     private func pauseMs(after attempt: Int) -> UInt64 {
         var longest = policy.firstPauseMs
         for _ in 1..<attempt where longest < policy.longestPauseMs { longest *= 2 }
@@ -103,8 +103,7 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.readAtOnce(key, upTo: limit) }
     }
 
-    /// Reads ranges that failed with a `.transient` error again, after all others have been read. Throws what `body`
-    /// throws.
+    /// Reads all ranges, then reads those again that failed with a `.transient` error. Throws what `body` throws.
     public override func read(
         _ requests: [RangeRequest], _ body: (Int, Result<UnsafeRawBufferPointer, StoreError>) throws -> Void
     ) throws {
@@ -141,8 +140,8 @@ public final class RetryingStore: StoreDecorator, @unchecked Sendable {
         try repeating { () throws(StoreError) in try base.listWithObstructions(folder) }
     }
 
-    /// Starts the listing again if it breaks off, and leaves out what `page` has received already. Throws what `base`
-    /// reports after the last attempt.
+    /// Starts the listing again if it breaks off, and leaves out the items that `page` has received already. Throws
+    /// what `base` reports after the last attempt.
     public override func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
     ) throws(StoreError) {

@@ -55,7 +55,8 @@ public enum WalkDecision: Sendable {
 }
 
 extension WalkEvent {
-    /// The same event. If it is `.unseen`, its entry is examined first.
+    /// The event after its entry has been examined: an `.unseen` event becomes an `.entry` or a `.failure`, and any
+    /// other stays.
     public var seen: WalkEvent {
         guard case .unseen(let path, let folder) = self else { return self }
         do {
@@ -127,17 +128,18 @@ public protocol SourceTree: AnyObject, Sendable {
     /// Returns the names of the owner and the group, each empty if unknown. Answers are cached.
     func names(uid: UInt32, gid: UInt32) -> (user: [UInt8], group: [UInt8])
 
-    /// The device of `/`, for a backup that has `/` as a root: `walk` does not visit that folder. Nil if there is none.
+    /// The device of `/`; nil if the source has none. A backup whose root is `/` needs it, because `walk` does not
+    /// visit that folder.
     var topDevice: UInt64? { get }
 
     /// True if the source can be read a second time. A pipe cannot.
     var isRepeatable: Bool { get }
 
-    /// The medium that most of the source's files lie on.
+    /// The kind of medium that a backup should plan its reads for; the slowest if there are several.
     var medium: SourceMedium { get }
 
-    /// Returns how far the numbers and times of the medium at `path` can be trusted. Answers are cached by device, so a
-    /// call costs next to nothing.
+    /// Returns how far the numbers and times of the medium at `path` can be trusted. The answer for each device is
+    /// cached, so a call costs next to nothing.
     func evidence(_ path: [UInt8], _ stat: FileStat) -> MediumEvidence
 
     /// True if the entry, which is not a folder, is certainly a leftover of a run of this program that has ended.
@@ -168,11 +170,11 @@ extension SourceTree {
 extension SourceFile {
     /// True: most files know their size.
     public var hasKnownSize: Bool { true }
-    /// Nil: the file is read where it lives.
+    /// Nil: the file is read in its own place.
     public var earlierFindings: EarlierFindings? { nil }
 }
 
-/// What an earlier backup noted about a file that is now read from a copy.
+/// What an earlier backup noted about a file that is now read from that backup's snapshot.
 public struct EarlierFindings: Sendable {
     /// True if the file changed while it was read.
     public var changedWhileRead: Bool
@@ -195,7 +197,8 @@ public protocol SourceFile: AnyObject {
     /// the end.
     var hasKnownSize: Bool { get }
 
-    /// What was noted when the copy was made; nil for a file that is read where it lives.
+    /// What an earlier backup noted, for a file that is read from its snapshot; nil for a file that is read in its own
+    /// place.
     var earlierFindings: EarlierFindings? { get }
 
     /// Returns the file's stat. The first call returns the state at some time since the opening began; later calls

@@ -19,7 +19,7 @@ public struct RangeRequest: Hashable, Sendable {
     }
 }
 
-/// The result of a put-if-absent. A network may lose the reply to a put that took effect; a repeated put then finds the
+/// The result of a put-if-absent. A network may lose the reply to a put that succeeded; a repeated put then finds the
 /// same bytes.
 public enum PutOutcome: Sendable {
     /// The object is stored, durable and visible.
@@ -29,7 +29,7 @@ public enum PutOutcome: Sendable {
     /// An object of that name with other bytes existed already; nothing was written.
     case takenByOthers
 
-    /// True if the name now stands for the bytes that were put.
+    /// True if the object of that name now has the bytes that were put.
     public var isOurs: Bool { self != .takenByOthers }
 }
 
@@ -47,14 +47,14 @@ public protocol ObjectStore: AnyObject, Sendable {
     func put(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Stores an object as `put` does, but does not wait until it is durable. After a power cut the object may be
-    /// missing, empty or truncated, so only store a second copy this way. The name must be one under which any writer's
-    /// object is acceptable. Throws as `put` does.
+    /// missing, empty or truncated, so only store a second copy this way. Use a name under which any writer's object is
+    /// acceptable, because two writers may use the same name. Throws as `put` does.
     func putUnsynced(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError) -> PutOutcome
 
     /// Makes an empty batch of objects that become visible together.
     ///
-    /// - Parameter session: the session that the objects belong to; nil if there is none. It must be in the store
-    ///   already. Until it commits or ends, no program removes what is staged for it.
+    /// - Parameter session: the session that the objects belong to; nil if there is none. The session record must be in
+    ///   the store already. Until the session commits or ends, no program removes objects that are staged for it.
     func makeBatch(of session: ID128?) -> any StagedBatch
 
     /// Returns the object's size in bytes. Throws `.notFound` if there is no such object.
@@ -85,7 +85,7 @@ public protocol ObjectStore: AnyObject, Sendable {
     ) throws(StoreError) -> (objects: [ObjectInfo], obstructions: [Obstruction])
 
     /// Passes every object beneath `folder`, at any depth, to `page`, sorted by key. The store chooses the number of
-    /// pages. They also contain the obstructions; in a store that has folders, subfolders are among these. A folder
+    /// pages. A page also contains obstructions, and among them, in a store that has folders, the subfolders. A folder
     /// that does not exist is empty. Throws instead of leaving anything out.
     func listAll(
         beneath folder: String, _ page: ([ObjectInfo], [Obstruction]) -> Void
@@ -108,9 +108,9 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Refills the reserve as far as there is space.
     func renewReserve()
 
-    /// Sets the session that the temporaries of later puts belong to. It must be in the store already. If several
-    /// sessions in one process call this, the last call counts. That is safe: a put is repeated if another program
-    /// removed its temporary.
+    /// Sets the session that the temporaries of later puts belong to. The session record must be in the store already.
+    /// If several sessions in one process call this, the last call counts. That is safe: a put is repeated if another
+    /// program removed its temporary.
     func begin(_ session: ID128)
 
     /// Removes unpublished files that stopped programs left, except those of living sessions. Returns how many it
@@ -120,8 +120,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     @discardableResult
     func removeLeavings(living: () throws(StoreError) -> Set<ID128>) throws(StoreError) -> Int
 
-    /// Checks, before anything is changed, that nothing else has the place of these folders or of the store's own
-    /// folders. A missing folder is not a fault. Throws if, for example, a link to another place has the name of one.
+    /// Checks, before anything is changed, that only folders have the names of `folders` and of the store's own
+    /// folders. A missing folder is not a fault. Throws if, for example, a symbolic link has the name of one.
     func expectFolders(_ folders: [String]) throws(StoreError)
 
     /// How the store ensures that exactly one of several puts of one name wins.
@@ -134,8 +134,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// running.
     func breakLocks()
 
-    /// A value that differs from that of any other place that this machine may see, such as a copy of the same
-    /// repository.
+    /// A value that identifies the store on this machine. Every other store that this machine can see has another
+    /// value, even if it holds a copy of the same repository.
     var place: String { get }
 
     /// The paths by which the user reaches the store: as written, and with links resolved.

@@ -21,7 +21,7 @@ public struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case readOnly
         /// This user lacks the permission.
         case denied
-        /// The medium has lost these bytes. Others may still be readable.
+        /// The medium has lost the bytes that were requested. Other bytes may still be readable.
         case lostData
         /// The medium was unplugged, or the server is gone.
         case lostMedium

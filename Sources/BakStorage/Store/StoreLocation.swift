@@ -15,7 +15,7 @@ public enum StoreLocation: Hashable, Sendable {
 }
 
 extension StoreLocation: CustomStringConvertible {
-    /// The location as a user writes it, for messages and for the names of what belongs to it.
+    /// The location as a user writes it, for messages and flags.
     public var description: String {
         switch self {
         case .folder(let path): path

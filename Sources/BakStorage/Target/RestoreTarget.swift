@@ -1,6 +1,6 @@
 // RestoreTarget: the place that a restore writes to. Nothing is ever written outside the target, whatever the paths
 // say: an implementation refuses `..`, empty and absolute components, and never follows a symbolic link beneath the
-// target. An entry gets its name only when it is complete, so no name stands for a partial file.
+// target. An entry gets its name only when it is complete, so no partial file has the name of a restored one.
 
 import BakCore
 
@@ -10,7 +10,7 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Kind: Sendable, Equatable {
         /// Only this entry is affected.
         case entry
-        /// The entry's name leads to something that exists already. It stays.
+        /// Something else has the entry's name already. That item stays.
         case taken
         /// The target cannot give this file a second name.
         case refusesLinks
@@ -91,8 +91,8 @@ public protocol RestoreTarget: AnyObject, Sendable {
     /// `finish`. If `replacing`, whatever is at `path` stays until then, unless it is a folder; otherwise the name must
     /// be free, now or at `finish`. Throws if the file cannot be made.
     ///
-    /// - Parameter mode: the file's mode, if the first write has all of the content or there is no write at all. Such a
-    ///   file costs least where the target can make one without a name. Nil if the content may come in pieces.
+    /// - Parameter mode: the file's mode, if all content comes in one write or there is no content. The target may then
+    ///   make the file without a temporary name, which costs less. Nil if the content may come in pieces.
     func createFile(
         _ path: [UInt8], size: UInt64, atOnceWithMode mode: UInt16?, replacing: Bool
     ) throws(TargetError) -> any RestoreFile
@@ -135,7 +135,8 @@ public protocol RestoreTarget: AnyObject, Sendable {
     /// Makes all restored data durable. Throws `.notDurable` if the medium fails.
     func synchronize() throws(TargetError)
 
-    /// Ends the use of the target, also after a failure. Folders that the restore made accessible get their modes back.
+    /// Ends the use of the target, also after a failure. If the restore changed the mode of a folder to get access, it
+    /// sets the former mode again.
     func close()
 }
 
