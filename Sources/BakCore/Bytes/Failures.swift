@@ -1,4 +1,4 @@
-// CorruptionError: one of the three kinds of failure, which are never mixed. The others are I/O (BakStorage's
+// CorruptionError: one of the three kinds of failure, which are never mixed. The other two are I/O (BakStorage's
 // StoreError, SourceError and TargetError) and misuse (a usage error on the command line, or a precondition).
 
 /// Stored bytes that cannot be used: the object, the offset, and the reason.
@@ -18,7 +18,7 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// True if there is no such object any more. This counts as damage.
     public private(set) var isAbsent = false
 
-    /// The cause for which stored bytes cannot be used.
+    /// The reason why stored bytes cannot be used.
     public enum Cause: Sendable {
         /// The bytes differ from those that were stored.
         case damage

@@ -1,6 +1,6 @@
 // Memory: what the program does when the system has no memory left. Large blocks come from calls that may fail. If one
-// fails, the program prints a message and ends at once with exit code 1. It leaves the same state as if it had been
-// killed.
+// fails, the program prints a message and ends at once with exit code 1. The repository is then in the same state as if
+// the program had been killed.
 
 import Glibc
 import Synchronization

@@ -1,8 +1,8 @@
-// TextLines: splits text files that a user writes for the program into lines. These are lists of paths and patterns,
-// the configuration, and files with a repository's name or a password.
+// TextLines: splits text files that a user writes for the program into lines. Such files are lists of paths and
+// patterns, the configuration, and files with a repository's name or a password.
 //
 // Always holds: a line never contains a leading byte-order mark or the carriage return before its newline. Text in
-// UTF-16 or UTF-32 is reported by name and never read as if it were UTF-8.
+// UTF-16 or UTF-32 is refused with the name of that encoding, and never read as if it were UTF-8.
 
 /// A line and its number.
 public struct TextLine: Equatable, Sendable {
@@ -14,7 +14,7 @@ public struct TextLine: Equatable, Sendable {
 
 /// A reason why bytes cannot be read as text.
 public enum TextFault: Error, Equatable, Sendable, CustomStringConvertible {
-    /// They begin with the byte-order mark of UTF-16 or UTF-32.
+    /// The bytes begin with the byte-order mark of UTF-16 or UTF-32.
     case wideEncoding(String)
     /// A line contains a NUL byte.
     case zeroByte(line: Int)

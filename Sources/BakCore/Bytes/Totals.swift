@@ -1,6 +1,6 @@
 // Totals: sums of numbers that a store, a snapshot or a source reports. Each number is within its limits, but a sum may
-// overflow: a sparse file claims eight exbibytes and occupies no space. A total stops at the largest possible number.
-// It never traps and never wraps around.
+// overflow: a sparse file claims eight exbibytes and occupies no space. A total that would overflow becomes the largest
+// possible number. It never traps and never wraps around.
 
 extension UInt64 {
     /// Adds to a total without overflow.

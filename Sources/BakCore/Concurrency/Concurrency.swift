@@ -1,5 +1,6 @@
 // Concurrency: threads, a lock and a bounded queue over pthreads. bakstore uses plain threads instead of Swift's
-// concurrency pool, because its stages block in reads and writes. That would starve a pool of two threads.
+// concurrency pool, because its stages block in reads and writes. In a pool of two threads, blocked stages would leave
+// no thread for the others.
 
 import Glibc
 
@@ -31,7 +32,7 @@ public final class Monitor: @unchecked Sendable {
         return try body()
     }
 
-    /// Locks; pair it with `unlock`. For scopes that do not fit `locked`.
+    /// Locks, for a scope that does not fit `locked`. Call `unlock` once afterwards.
     @inlinable
     public func lock() { pthread_mutex_lock(mutex) }
 

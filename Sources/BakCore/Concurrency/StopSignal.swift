@@ -1,4 +1,5 @@
-// StopSignal: a request to end work early. It may come from Ctrl-C, a deadline, or a caller that has seen enough.
+// StopSignal: a request to end work early. The request may come from Ctrl-C, a deadline, or a caller that needs no more
+// results.
 
 /// A request to end early, which long work checks between its steps.
 public struct StopSignal: Sendable {

@@ -52,7 +52,8 @@ public struct ExtendedAttribute: Hashable, Sendable {
     /// The value as the file system stores it.
     public var value: [UInt8]
 
-    /// True if only the administrator may set the attribute, even on another user's file, because it grants rights.
+    /// True if only the administrator may set the attribute, and not even the file's owner, because it can grant
+    /// rights.
     public var isPrivileged: Bool {
         name.starts(with: "security.".utf8) || name.starts(with: "trusted.".utf8)
     }
@@ -109,8 +110,8 @@ public enum PathOrder {
     }
 
     /// Returns the index of the first of `count` sorted paths that does not come before `path`; `count` if there is
-    /// none. The prefix that `path` shares with the neighbours of its place is compared only once, so deep folders cost
-    /// little more than one comparison.
+    /// none. The search compares the prefix that `path` shares with its neighbours only once, so with long paths it
+    /// costs little more than one comparison.
     public static func firstIndex(
         of count: Int, notBefore path: [UInt8], _ other: (_ index: Int) -> [UInt8]
     ) -> Int {
@@ -118,7 +119,7 @@ public enum PathOrder {
         // The lengths of the prefixes that `path` shares with the path before `low` and the one at `high`.
         var (sharedBelow, sharedAbove) = (0, 0)
         while low < high {
-            // The last path comes first. After that both ends are known.
+            // Compare with the last path first. After that, the shared prefix is known at both ends.
             let middle = high == count ? count - 1 : (low + high) / 2
             let known = min(sharedBelow, sharedAbove)
             let (same, isBefore) = path.withUnsafeBytes { path in

@@ -54,8 +54,8 @@ public struct CivilTime: Equatable, Sendable {
             day: dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
     }
 
-    /// The moments that have a civil time, in seconds: about the years -248 to 11476. A record may claim any other
-    /// moment.
+    /// The moments that have a civil time, in seconds: about the years -248 to 11476. A stored timestamp may lie
+    /// outside, because nothing limits it.
     public static let calendar = Int64(-70_000_000_000)...Int64(300_000_000_000)
 
     /// The number of days since 1970-01-01.
@@ -68,8 +68,8 @@ public struct CivilTime: Equatable, Sendable {
         return era * 146_097 + dayOfEra - 719_468
     }
 
-    /// The number of the week since the one of 1970-01-01. Weeks begin on Monday, as in ISO 8601. Two days with the
-    /// same number are in the same week of the same ISO year.
+    /// The number of weeks since the week of 1970-01-01. Weeks begin on Monday, as in ISO 8601. Two days with the same
+    /// number are in the same week of the same ISO year.
     public var weekNumber: Int { floorDivide(dayNumber + 3, 7) }
 
     /// Returns the moment of this time. For a time without an offset, `localOffset` returns the seconds east of UTC at
