@@ -1,9 +1,10 @@
-// ChunkerKey: the secret that decides where chunks end. With it, the sizes of stored chunks do not identify a
-// public file. It hinders attackers but proves nothing: the candidate test is linear, and neither it nor XXH3 is a
-// cryptographic function. An attacker who knows a file and the sizes of its chunks can work on both.
+// ChunkerKey: the secret that decides where chunks end. Because the cuts are secret, the sizes of stored chunks do not
+// identify a public file. This hinders attackers, but it is no proof of security: the candidate test is linear, and
+// neither this test nor XXH3 is a cryptographic function. An attacker who knows a file and the sizes of its chunks can
+// try to find the secret of both.
 //
-// The secret's layout: [0, 192) is the XXH3 secret for priorities, [192, 196) the multiplier K (its lowest bit is then
-// set, which makes it odd), and [196, 200) the addend A. K and A are little-endian.
+// The secret's layout: [0, 192) is the XXH3 secret for priorities, [192, 196) the multiplier K (made odd by setting its
+// lowest bit), and [196, 200) the addend A. K and A are little-endian.
 
 import CXXHash
 

@@ -35,8 +35,9 @@ public struct ChunkerParameters: Hashable, Sendable {
     /// The expected size of a chunk in bytes: the smallest priority may be anywhere in the window.
     public var average: Int { (minimum + maximum) / 2 }
 
-    /// One position in 2^`densityExponent` is a candidate, so the window from `minimum` to `maximum` holds 32 to 64.
-    /// With fewer, windows would often have none. More would cost priorities and find no better cuts.
+    /// One position in 2^`densityExponent` is a candidate, so a window from `minimum` to `maximum` has 32 to 64
+    /// candidates on average. With fewer, some windows would have none. With more, the chunker would compute more
+    /// priorities and find no better cuts.
     public var densityExponent: Int {
         let window = maximum - minimum
         let floorLog2 = Int.bitWidth - 1 - window.leadingZeroBitCount

@@ -1,9 +1,9 @@
 // FastCDC: another chunker, for comparison only; no repository uses it. Xia et al., "The Design of Fast Content-Defined
-// Chunking for Data Deduplication Based Storage Systems" (2020), with normalised chunking of level 2 and the usual
-// bounds of a quarter of the normal size and four times it.
+// Chunking for Data Deduplication Based Storage Systems" (2020), with normalised chunking of level 2. As usual, a chunk
+// has at least a quarter of the normal size and at most four times that size.
 
-/// FastCDC NC2: a gear hash with two tests. The test is four times as strict before the normal size and four times as
-/// lax after it.
+/// FastCDC NC2: a gear hash with two tests. Before the normal size, the test accepts a quarter of the positions that
+/// one test for the normal size would accept; after it, four times as many.
 ///
 /// The paper tests bits of the hash against a mask, so only powers of two are possible. Comparing the hash with a
 /// threshold accepts the same fraction of positions and can be tuned to any average.
@@ -22,7 +22,8 @@ public struct FastCDC: Sendable {
     /// Makes a chunker.
     ///
     /// - Parameters:
-    /// - normal: the size in bytes, at least 64, at which the test becomes lax. Real averages are near it.
+    ///   - normal: the size in bytes, at least 64, at which the test becomes lax. The average size of a chunk is near
+    ///     it.
     ///   - gear: `gearCount` random numbers.
     public init(normal: Double, gear: [UInt64]) {
         precondition(gear.count == Self.gearCount && normal >= 64, "not a gear table and a size")
@@ -36,7 +37,7 @@ public struct FastCDC: Sendable {
     }
 
     /// Returns the length of the chunk that starts at `bytes[0]`; nil if there are no bytes. Also nil if there are
-    /// fewer than `maximum` and more may come.
+    /// fewer bytes than `maximum` and more may come.
     public func firstCut(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> Int? {
         guard !bytes.isEmpty, isLast || bytes.count >= maximum else { return nil }
         guard bytes.count > minimum else { return bytes.count }

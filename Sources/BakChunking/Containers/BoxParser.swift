@@ -1,15 +1,16 @@
 // BoxParser: ISO base media boxes (ISO/IEC 14496-12) and QuickTime atoms. A box begins with a length of four bytes and
 // a type of four. Length 1 means that a length of eight bytes follows; length 0 means that the box ends with the file.
-// `mdat` and similar boxes are payload, the rest is metadata.
+// `mdat` and similar boxes are payload; all other boxes are metadata.
 //
-// In a HEIC or AVIF (ISO/IEC 23008-12) EXIF and XMP lie inside `mdat`, at places that `meta` lists. If `meta` comes
-// later, the parser holds the cutter at the start of `mdat` until it has seen `meta`.
+// In a HEIC or AVIF (ISO/IEC 23008-12) EXIF and XMP are items inside `mdat`, and `meta` lists their places. If `meta`
+// comes after `mdat`, the parser holds the cutter at the start of `mdat` until it has seen `meta`.
 
 struct BoxParser: HintParser {
     private enum State { case header, metaContent }
 
     private static let headerBytes = 16
-    /// Larger tables get hints of their own, because a remux changes some of them and not others.
+    /// A table of at least this size gets hints of its own, because a program that rewrites the container changes some
+    /// tables and not others.
     private static let leastTableBytes: UInt64 = 4096
     private static let mostLevels = 8
 
@@ -54,7 +55,8 @@ struct BoxParser: HintParser {
 
     private mutating func parseHeader(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         guard let box = Box(window), box.end <= ends.last ?? .max else {
-            // The length is too large, or this is not a box. Some makers' boxes hold something else.
+            // The length is too large, or this is not a box. Some makers put other content into boxes that usually
+            // contain boxes.
             if let end = ends.last { return next(at: end) }
             hints.cutIfFar(at: position, .payload)
             return .done

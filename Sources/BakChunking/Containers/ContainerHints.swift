@@ -1,13 +1,13 @@
 // ContainerHints: runs the parsers over a file as it is read, and tracks the offset up to which all cuts are known.
 //
-// Always holds: hints follow from the content alone. `settled` never decreases. It is at most `largestHold` or one
-// window behind the bytes that have been read. The number of parser steps for each byte is bounded. Any irregularity
-// silently ends the hints: the rest of the file is cut as if it had no structure.
+// Always holds: hints follow from the content alone. `settled` never decreases. It stays behind the end of the bytes
+// that have been read by at most `largestHold` or one window. The number of parser steps for each byte is bounded. Any
+// irregularity silently ends the hints: the rest of the file is cut as if it had no structure.
 
 struct ContainerHints {
     /// The longest window that a parser may request.
     static let largestWindow = 128 << 10
-    /// The largest number of bytes that may be read beyond a place before it is cut.
+    /// The largest number of bytes that may be read beyond a place before the cutter must decide about that place.
     static let largestHold: UInt64 = 4 << 20
     /// The deepest nesting; containers below it are payload.
     private static let mostNested = 4
@@ -46,7 +46,7 @@ struct ContainerHints {
         while let level = levels.last {
             let isAhead = Self.start(level.request) >= list.floor
             guard isAhead, let window = Self.window(for: level, in: file, isLast: isLast) else {
-                // The requested bytes will never come.
+                // The requested bytes are gone or will never come.
                 if isLast || !isAhead || !isPossible(level) {
                     leave()
                     continue
@@ -103,7 +103,7 @@ struct ContainerHints {
         return steps <= Self.stepAllowance + offset / Self.bytesPerStep
     }
 
-    /// Returns the start of the request. Bytes before the held offset may be gone.
+    /// Returns the offset at which the request starts. If it is below `list.floor`, the bytes may be gone.
     private static func start(_ request: HintRequest) -> UInt64 {
         switch request {
         case .window(let offset, _, _), .search(let offset, _): offset

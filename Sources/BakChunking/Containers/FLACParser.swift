@@ -1,6 +1,6 @@
 // FLACParser: FLAC (RFC 9639). The file begins with `fLaC` and metadata blocks. Each block has a type byte, whose
-// highest bit marks the last block, a length of three bytes, and its content. Audio frames follow. Pictures are set
-// apart.
+// highest bit marks the last block, a length of three bytes, and its content. Audio frames follow. Large pictures get
+// chunks of their own.
 
 struct FLACParser: HintParser {
     private static let leastPictureBytes: UInt64 = 4096

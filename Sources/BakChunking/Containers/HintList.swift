@@ -20,7 +20,7 @@ enum ContainerPart: Equatable {
 }
 
 struct HintList {
-    /// Shorter pieces are not worth a chunk of their own, unless the bytes after them must begin one.
+    /// A shorter piece is not worth a chunk of its own, unless a chunk must begin directly after it.
     static let leastPieceBytes: UInt64 = 512
     /// The largest padding that programs leave between two values to align the second.
     private static let mostFillBytes: UInt64 = 16
@@ -31,7 +31,7 @@ struct HintList {
     /// The offset of the last hint that was removed, or the start of the file.
     private var passed: UInt64 = 0
     private var accepted: UInt64 = 0
-    /// A hint below this offset comes too late.
+    /// A hint below this offset comes too late, because the bytes there may be cut already.
     var floor: UInt64 = 0
 
     /// The next hint.
@@ -49,8 +49,8 @@ struct HintList {
         if isFar || before == offset { cut(at: offset, part) }
     }
 
-    /// Suggests a cut exactly at the start of a value that programs move as a whole. If a cut lies just before it, this
-    /// cut replaces it, and the padding between them goes with the bytes before.
+    /// Suggests a cut exactly at the start of a value that programs move as a whole. If another cut lies just before
+    /// it, this cut replaces that one. The padding between the two then belongs to the chunk before the value.
     mutating func cutExactly(at offset: UInt64, _ part: ContainerPart) {
         if let last = hints.lastIndex(where: { $0.offset <= offset }), hints[last].part == part,
             offset - hints[last].offset <= Self.mostFillBytes
@@ -61,7 +61,7 @@ struct HintList {
         cut(at: offset, part)
     }
 
-    /// Sets a range apart from the metadata around it, because it stays the same when they are edited.
+    /// Gives a range chunks of its own, because the range stays the same when a program edits the metadata around it.
     mutating func setApart(_ range: Range<UInt64>, _ part: ContainerPart) {
         cutIfFar(at: range.lowerBound, part)
         cut(at: range.upperBound, .metadata)

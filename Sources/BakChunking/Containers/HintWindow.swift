@@ -1,6 +1,6 @@
-// HintWindow: the part of a file that a hint parser sees. Every read is bounds-checked and returns nil outside, so a
-// parser of hostile bytes needs no checks of its own and cannot trap. Sums of the numbers that it reads fit in 64 bits:
-// offsets stay below `largestOffset`, and numbers are read with at most 32 bits or refused above it.
+// HintWindow: the part of a file that a hint parser sees. A read outside the window returns nil, so a parser of hostile
+// bytes needs no checks of its own and cannot trap. Sums of the numbers that a parser reads fit in 64 bits, because
+// each number has at most 32 bits or is below `largestOffset`.
 
 import CKernels
 import Glibc

@@ -50,7 +50,7 @@ enum ItemLocations {
         let (offsetBytes, lengthBytes) = (sizes >> 12, sizes >> 8 & 15)
         let (baseBytes, indexBytes) = (sizes >> 4 & 15, version == 0 ? 0 : sizes & 15)
         var cursor = Cursor(window: box, place: 14)
-        // Extents without a length say nothing, and any number of them would fit.
+        // Extents without a length are useless, and even a small box could claim any number of them.
         guard lengthBytes > 0, let count = cursor.number(version == 2 ? 4 : 2) else { return [] }
         var ranges: [Range<UInt64>] = []
         for _ in 0..<count {

@@ -1,8 +1,9 @@
-// JPEGParser: JPEG (ITU-T T.81) as cameras write it. It has segments, of which users edit APPn and COM, then tables and
-// scans. After the image may come previews and gain maps (CIPA DC-007, MPF), or the MP4 of a motion photo.
+// JPEGParser: JPEG (ITU-T T.81) as cameras write it. An image begins with segments; programs edit those of the types
+// APPn and COM. Tables and scans follow. Previews and gain maps (CIPA DC-007, MPF) or the MP4 of a motion photo may
+// follow the image.
 //
 // The payload begins with the first table after the last APPn or COM, and ends with the image. The parser searches the
-// scan for that end only if the metadata announce more data after the image.
+// scan for the end of the image only if the metadata announce more data after it.
 
 struct JPEGParser: HintParser {
     private enum State {
@@ -18,7 +19,7 @@ struct JPEGParser: HintParser {
     }
 
     private static let markerBytes = 4
-    /// Shorter segments are neither parsed nor set apart.
+    /// A shorter segment is not parsed and gets no chunk of its own.
     private static let leastSegmentBytes = 2048
     private static let mostFillBytes = 16
     /// The largest gap before appended data. Cameras align such data, but not further than this.
@@ -31,7 +32,7 @@ struct JPEGParser: HintParser {
     /// The start of the tables before a scan.
     private var tables: UInt64?
     private var announcesMore = false
-    /// The end of the image, if the metadata contain it.
+    /// The end of the image, if the metadata contain its length.
     private var announcedEnd: UInt64?
 
     init(start: UInt64) {
@@ -90,7 +91,7 @@ struct JPEGParser: HintParser {
         }
     }
 
-    /// Sets apart the parts of a segment that stay the same when others are edited.
+    /// Gives those parts of a segment chunks of their own that stay the same when a program edits other parts.
     private mutating func parseSegment(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         let content = window.part(from: 4, count: window.count - 4)
         if content.has("Exif\0", at: 0) {

@@ -1,5 +1,5 @@
-// MPEGAudioParser: MP3 and similar formats. The file begins with an ID3v2 tag (id3.org, 2.2 to 2.4), whose pictures are
-// set apart. Audio frames follow. An APE tag and an ID3v1 tag of 128 bytes may come at the end.
+// MPEGAudioParser: MP3 and similar formats. The file may begin with an ID3v2 tag (id3.org, 2.2 to 2.4), whose large
+// pictures get chunks of their own. Audio frames follow. An APE tag and an ID3v1 tag of 128 bytes may come at the end.
 
 struct MPEGAudioParser: HintParser {
     private enum State { case tag, frame, end }

@@ -1,5 +1,5 @@
 // PNGParser: PNG (RFC 2083). After a signature of eight bytes come chunks: a length of four bytes, a type of four, the
-// content, and a CRC of four. IDAT (and APNG's fdAT) is payload, the rest is metadata.
+// content, and a CRC of four. IDAT and APNG's fcTL and fdAT are payload; all other chunks are metadata.
 
 struct PNGParser: HintParser {
     private static let leastLargeBytes: UInt64 = 2048

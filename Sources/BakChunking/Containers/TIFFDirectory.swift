@@ -28,7 +28,7 @@ struct TIFFHeader {
 struct TIFFDirectory {
     static let mostEntries = 512
     private static let entryBytes = 12
-    /// Smaller values stay with their directory.
+    /// A smaller value shares a chunk with its directory.
     private static let leastLargeBytes: UInt64 = 2048
 
     struct Entry {
@@ -92,7 +92,7 @@ extension TIFFDirectory {
     /// disjoint.
     static func largeParts(of window: HintWindow) -> [(range: Range<UInt64>, part: ContainerPart)] {
         guard let header = TIFFHeader(window) else { return [] }
-        // A preview within maker notes often moves when a program rewrites them, so it is found by its markers.
+        // A preview within maker notes often moves when a program rewrites the notes, so find it by its markers.
         let pictures = window.embeddedPictures.filter { $0.count >= leastLargeBytes }
         var found: [(range: Range<UInt64>, part: ContainerPart)] = pictures.map { ($0, .payload) }
         func note(_ offset: UInt64, _ byteCount: UInt64) {

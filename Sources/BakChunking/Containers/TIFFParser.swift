@@ -1,9 +1,9 @@
 // TIFFParser: TIFF, DNG and raw formats with the same structure (NEF, ARW, CR2, PEF, RW2, ORF). Directories may lie
-// anywhere; the parser follows only those further on. A picture's payload begins at its first strip, tile or preview.
-// Metadata begin again at each directory.
+// anywhere; the parser reads only those behind the bytes that it has read. A picture's payload begins at its first
+// strip, tile or preview. Metadata begin again at each directory.
 
 struct TIFFParser: HintParser {
-    /// A place further on that the parser must read.
+    /// A place in the file that the parser still has to read.
     private struct Place: Equatable {
         /// A directory, or a number in a list: the start of a picture's first strip, the start of its last strip, or
         /// the last strip's length.
@@ -27,9 +27,11 @@ struct TIFFParser: HintParser {
     private var places: [Place] = []
     private var seen: Set<UInt64> = []
     private var directoryCount = 0
-    /// The known numbers of the last strip or tile of each picture that has several. Metadata begin again after it.
+    /// The offset and length, once known, of the last strip or tile of each directory's picture. Metadata begin again
+    /// after that strip.
     private var lastStrips: [(offset: UInt64?, byteCount: UInt64?)] = []
-    /// The held offset. Small files are held until all is known, because their directories often come last.
+    /// The cutter must not cut at or after this offset yet. In a small file it stays at the beginning, because the
+    /// directories often come last.
     private var held: UInt64
 
     init(start: UInt64) {
@@ -48,7 +50,7 @@ struct TIFFParser: HintParser {
             look(at: header.firstDirectory, .directory)
             return next()
         }
-        // Bytes further back than `largestHold` are not held any longer, so they are gone.
+        // The cutter no longer waits at an offset that is further back than `largestHold`, so the bytes there are gone.
         if window.offset - held > ContainerHints.largestHold { held = window.offset }
         guard let place = places.first else { return .done }
         switch place.kind {

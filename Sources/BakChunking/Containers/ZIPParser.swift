@@ -1,12 +1,13 @@
 // ZIPParser: ZIP (APPNOTE 6.3). Members come one after the other, each with a local header of 30 bytes, its name, its
-// extra field and its data. The central directory follows. A member whose header lacks its length ends the hints. A
-// member that is stored uncompressed may be a container itself, and is cut like the same file outside the archive.
+// extra field and its data. The central directory follows. If a member's header lacks the length, the rest of the
+// archive gets no hints. A member that is stored uncompressed may be a container itself, and is cut like the same file
+// outside the archive.
 
 struct ZIPParser: HintParser {
     private enum State { case header, extra, content }
 
     private static let headerBytes = 30
-    /// Smaller members stay together.
+    /// A smaller member gets no chunk of its own.
     private static let leastMemberBytes: UInt64 = UInt64(ContentCutter.leastContainerBytes)
 
     private var state = State.header
@@ -71,7 +72,7 @@ struct ZIPParser: HintParser {
         return .at(range.lowerBound, ContentClass.sniffByteCount)
     }
 
-    /// Returns the member's length from the extra field of long members.
+    /// Returns the member's length from the ZIP64 extra field.
     private static func longLength(_ extra: HintWindow) -> UInt64? {
         var place = 0
         while let kind = extra.u16(place, isLittle: true), let count = extra.u16(place + 2, isLittle: true) {

@@ -1,19 +1,19 @@
 // ContentCutter: turns one file's bytes into chunks. It recognises the content, gets hints from its container parser,
 // and runs the chunker between the hints.
 //
-// Always holds: the chunks cover the file in order, without gaps. They follow from its content, the parameters and the
-// key, never from read sizes, its name or earlier backups. The chunker treats the bytes between two hints as if they
-// were a separate file.
+// Always holds: the chunks cover the file in order, without gaps. They depend only on the file's content, the
+// parameters and the key, and not on read sizes, the file's name or earlier backups. The chunker treats the bytes
+// between two hints as if they were a separate file.
 
 /// The chunkers of a repository, one for each content class.
 public final class ChunkerSet: Sendable {
     private let general: Chunker
     private let media: Chunker
-    /// True if containers are parsed. Only comparisons use false.
+    /// True if containers are parsed. It is false only in comparisons of ways to cut.
     let readsStructure: Bool
 
-    /// Makes a set. Without `readsStructure` containers are cut by content alone. No repository is cut that way; it
-    /// serves to measure the costs and gains of hints.
+    /// Makes a set. If `readsStructure` is false, containers are cut without hints. No repository uses that.
+    /// BakAnalysis uses it to measure the costs and gains of hints.
     public init(general: Chunker, media: Chunker, readsStructure: Bool = true) {
         self.general = general
         self.media = media
@@ -70,9 +70,9 @@ public struct ContentCutter {
     ///
     /// - Parameters:
     ///   - bytes: the bytes after the last chunk that have been read so far.
-    ///   - isLast: true if this part of the file ends with them.
-    /// - Returns: the chunk at the start of `bytes`; nil if there are no bytes or more are needed. More are never
-    ///   needed with `ChunkerSet.bytesForAChunk` bytes or at the end.
+    ///   - isLast: true if this part of the file ends with `bytes`.
+    /// - Returns: the chunk at the start of `bytes`; nil if there are no bytes, or too few to decide.
+    ///   `ChunkerSet.bytesForAChunk` bytes, or all bytes up to the end, are always enough.
     public mutating func nextChunk(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {
         guard !bytes.isEmpty, recognise(bytes, isLast) else { return nil }
         var end = bytes.count
@@ -102,7 +102,7 @@ public struct ContentCutter {
         traits = fileTraits ?? .unknown
     }
 
-    /// Recognises the file's content; false if that needs more bytes.
+    /// Recognises the file's content. Returns false if more bytes are needed.
     private mutating func recognise(_ bytes: UnsafeRawBufferPointer, _ isLast: Bool) -> Bool {
         guard fileTraits == nil else { return true }
         guard isLast || bytes.count >= Self.leastContainerBytes else { return false }
@@ -116,7 +116,7 @@ public struct ContentCutter {
         return true
     }
 
-    /// Removes the hints that have been reached, once later bytes cannot change them.
+    /// Removes the hints at or before `position`, except those that later bytes may still change.
     private mutating func passHints() {
         while let next = hints!.list.next, next.offset <= position, next.offset < hints!.settled {
             if next.offset == position {

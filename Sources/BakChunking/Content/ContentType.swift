@@ -1,5 +1,4 @@
-// ContentType: a file's type, for reports. The signatures in the first bytes decide it, as they decide chunk
-// sizes and codecs. The type has no other effect.
+// ContentType: a file's type, for reports. The file's first bytes decide the type. It affects nothing but reports.
 
 /// A type of file.
 public enum ContentType: UInt8, Sendable, CaseIterable {
@@ -48,7 +47,7 @@ public enum ContentType: UInt8, Sendable, CaseIterable {
         return isText(bytes.prefix(sniffByteCount)) ? .text : .other
     }
 
-    /// True if no byte is unusual in text. UTF-16 is recognised by its byte-order mark.
+    /// True if the bytes are UTF-8 without unusual control characters, or begin with the byte-order mark of UTF-16.
     private static func isText(_ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
         if bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) { return true }
         return bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f || (0x08...0x0d).contains($0) || $0 == 0x1b }
