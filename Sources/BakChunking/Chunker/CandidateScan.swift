@@ -9,7 +9,8 @@ struct CandidateScan: Sendable {
     private let test: ck_test
     private let kernel: ScanKernel
 
-    /// Candidates pass through a list on the stack. One list is almost always enough.
+    /// A kernel returns candidates in a list on the stack. The list is almost always long enough for all candidates of
+    /// a chunk.
     private static let listCapacity = 256
 
     init(multiplier: UInt32, addend: UInt32, threshold: UInt32, kernel: ScanKernel) {

@@ -5,12 +5,14 @@
 //   1. c is a candidate when the little-endian word w of the four bytes before c satisfies
 //      w * K + A < 2^(32 - densityExponent), modulo 2^32.
 //   2. A candidate's priority is XXH3-64, with the key's secret, of the 64 bytes before it.
-//   3. The candidate with the smallest priority is the cut, the earliest one on a tie. Without a candidate the cut is
-//      at `maximum`. If only n < maximum bytes are left in the input, the same rules apply with the window [minimum,
-//      n - minimum / 2]. If this window is empty or has no candidate, the n bytes are one chunk. This has three
-//      effects. A short file can share its second half after an edit in its first half. A cut mostly stays when bytes
-//      are appended. Slivers, which cost a chunk and share nothing, are rare: only a cut in a full window can leave
-//      one. (Measured in docs/decisions/0001-sparse-argmin-chunking.md.)
+//   3. The candidate with the smallest priority is the cut, the earliest one on a tie. Without a candidate
+//      the cut is at `maximum`.
+//
+// If only n < maximum bytes are left in the input, the same rules apply with the window [minimum, n - minimum / 2]. If
+// this window is empty or has no candidate, the n bytes are one chunk. This has three effects. A short file can share
+// its second half after an edit in its first half. A cut mostly stays when bytes are appended. Slivers, which cost a
+// chunk and share nothing, are rare: only a cut in a full window can leave one. (Measured in
+// docs/decisions/0001-sparse-argmin-chunking.md.)
 
 /// Finds content-defined cuts. A value is immutable, so any number of threads may use it.
 public struct Chunker: Sendable {

@@ -9,9 +9,10 @@ public struct ChunkerParameters: Hashable, Sendable {
     /// The largest chunk in bytes.
     public let maximum: Int
 
-    /// The smallest allowed `minimum`: a priority covers this many bytes, which must lie in the chunk that they end.
+    /// The smallest allowed `minimum`. The priority of a cut covers this many bytes before it, and all of them must lie
+    /// in the chunk.
     public static let smallestMinimum = ChunkerKey.priorityWindow
-    /// The largest allowed `maximum`, because several chunks are in memory at a time.
+    /// The largest allowed `maximum`. It limits the memory, because several chunks are in memory at a time.
     public static let largestMaximum = 8 << 20
 
     /// Media and other compressed content: minimum 512 KiB, average 1 MiB, maximum 1.5 MiB.
@@ -32,7 +33,8 @@ public struct ChunkerParameters: Hashable, Sendable {
         self.maximum = maximum
     }
 
-    /// The expected size of a chunk in bytes: the smallest priority may be anywhere in the window.
+    /// The expected size of a chunk in bytes. It is the middle of the window, because the smallest priority is equally
+    /// likely at each of its positions.
     public var average: Int { (minimum + maximum) / 2 }
 
     /// One position in 2^`densityExponent` is a candidate, so a window from `minimum` to `maximum` has 32 to 64

@@ -41,7 +41,8 @@ struct BoxParser: HintParser {
         }
     }
 
-    /// Sets an EXIF or XMP item apart, because it may change while the bytes around it stay.
+    /// Gives an EXIF or XMP item chunks of its own, because the item may change while the bytes around it stay the
+    /// same.
     private func setItemApart(_ range: Range<UInt64>, _ hints: inout HintList) {
         hints.cut(at: range.lowerBound, .metadata)
         hints.cut(at: range.upperBound, .payload)

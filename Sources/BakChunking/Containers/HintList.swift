@@ -2,7 +2,7 @@
 //
 // Always holds: offsets increase, and none lies in a part that may have been cut already. There are at most `allowance`
 // hints, plus one for each `bytesPerHint` bytes, so a hostile container can neither bloat the index nor slow down a
-// backup. All of this follows from the content alone, not from how it is read.
+// backup. The list depends on the content alone, and not on how the file is read.
 
 /// An offset at which the chunker restarts, and the kind of bytes that begin there.
 struct Hint: Equatable {

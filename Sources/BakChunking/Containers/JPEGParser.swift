@@ -19,10 +19,10 @@ struct JPEGParser: HintParser {
     }
 
     private static let markerBytes = 4
-    /// A shorter segment is not parsed and gets no chunk of its own.
+    /// A shorter segment gets no chunk of its own, and is parsed only if its type is APP1 or APP2.
     private static let leastSegmentBytes = 2048
     private static let mostFillBytes = 16
-    /// The largest gap before appended data. Cameras align such data, but not further than this.
+    /// The largest gap before appended data. Cameras leave a gap to align that data, but none larger than this.
     private static let largestGapBytes: UInt64 = 64 << 10
 
     private let start: UInt64
@@ -91,7 +91,8 @@ struct JPEGParser: HintParser {
         }
     }
 
-    /// Gives those parts of a segment chunks of their own that stay the same when a program edits other parts.
+    /// Parses a segment. Some of its parts stay the same when a program edits the others; such parts get chunks of
+    /// their own.
     private mutating func parseSegment(_ window: HintWindow, _ hints: inout HintList) -> HintRequest {
         let content = window.part(from: 4, count: window.count - 4)
         if content.has("Exif\0", at: 0) {

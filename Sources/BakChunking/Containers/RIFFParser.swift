@@ -1,6 +1,6 @@
 // RIFFParser: RIFF. After a header of 12 bytes come chunks: a type of four bytes, a little-endian length of four, the
-// content, and a padding byte if the length is odd. In a WebP, ICCP, EXIF and XMP are metadata. In an AVI, everything
-// but the list `movi` is. Audio files (WAVE) are not compressed and are cut as general content.
+// content, and a padding byte if the length is odd. In a WebP, ICCP, EXIF and XMP are metadata. In an AVI, all chunks
+// but the list `movi` are metadata. Audio files (WAVE) are not compressed and are cut as general content.
 
 struct RIFFParser: HintParser {
     private static let metadataTypes: [StaticString] = [

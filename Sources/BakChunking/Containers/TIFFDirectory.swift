@@ -79,7 +79,8 @@ struct TIFFDirectory {
         entries.first { $0.tag == tag && $0.count == 1 && !$0.isOutside }?.value
     }
 
-    /// The offset from the header and the length of the directory's only picture, which is compressed or in one strip.
+    /// The offset from the header and the length of the directory's picture; nil if there is none in one piece, such as
+    /// a JPEG or a single strip.
     var picture: (offset: UInt64, byteCount: UInt64)? {
         guard let offset = number(0x0201) ?? number(0x0111), let count = number(0x0202) ?? number(0x0117)
         else { return nil }

@@ -1,5 +1,5 @@
 // TIFFParser: TIFF, DNG and raw formats with the same structure (NEF, ARW, CR2, PEF, RW2, ORF). Directories may lie
-// anywhere; the parser reads only those behind the bytes that it has read. A picture's payload begins at its first
+// anywhere; the parser reads only those beyond the bytes that it has read. A picture's payload begins at its first
 // strip, tile or preview. Metadata begin again at each directory.
 
 struct TIFFParser: HintParser {

@@ -48,7 +48,7 @@ public struct ContentChunk: Equatable, Sendable {
     }
 }
 
-/// Cuts one file. Make a new one for each.
+/// Cuts one file. Make a new cutter for each file.
 public struct ContentCutter {
     /// The smallest file whose structure is parsed. A smaller file is one chunk, because further chunks would cost more
     /// than they could save.

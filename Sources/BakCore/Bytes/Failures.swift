@@ -15,7 +15,7 @@ public struct CorruptionError: Error, Equatable, Sendable, CustomStringConvertib
     /// True if this user lacks the permission to read the bytes; other users may have it.
     public private(set) var isRefused = false
 
-    /// True if there is no such object any more. This counts as damage.
+    /// True if the object is no longer in the store. This counts as damage.
     public private(set) var isAbsent = false
 
     /// The reason why stored bytes cannot be used.

@@ -3,7 +3,7 @@
 // Always holds: each folder lies beneath the one before. The stack stores one path and the end of each folder in it,
 // because separate paths would take memory that grows with the square of the depth.
 
-/// A stack of nested folders. For one thread.
+/// A stack of nested folders. Only one thread may use it.
 public struct PathStack<Value> {
     /// The path of the deepest folder.
     public private(set) var path: [UInt8] = []

@@ -19,7 +19,7 @@ enum DiskHolder: Hashable {
     /// Another machine. One machine may have several names.
     case machine(MachineAddress)
 
-    /// True if this holder and a different one certainly do not fail together.
+    /// True if no single failure can lose both this holder and the other one. False if that is not certain.
     func isApart(from other: DiskHolder) -> Bool {
         switch (self, other) {
         case (.memory, _), (_, .memory), (.disk, .disk): self != other

@@ -1,5 +1,5 @@
-// Interruption: turns the user's wish to stop into a flag that the engine polls. The signal handler does only what is
-// safe in one: it adds to an atomic counter and, the second time, ends the process.
+// Interruption: turns the user's wish to stop into a flag that the engine polls. The signal handler makes only calls
+// that are safe in a signal handler: it adds to an atomic counter and, the second time, ends the process.
 
 import CLinux
 import Glibc

@@ -1,5 +1,5 @@
 // PasswordInput: reads a password from a terminal that does not show it, from a file, or from another program's output.
-// It writes the password to the caller's memory, and the caller wipes that.
+// It writes the password to the caller's memory, which the caller wipes.
 
 import BakCore
 import BakStorage

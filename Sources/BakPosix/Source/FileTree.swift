@@ -1,8 +1,8 @@
 // FileTree: files and folders of this machine as the source of a backup.
 //
 // Always holds: neither the walk nor an open follows a symbolic link in or beneath a root. (A link that the user named
-// is two roots: the link, and its target.) Only regular files are opened for reading. The walk visits each path once,
-// in PathOrder. The root folder "/" is never an entry, even if it is the root that the user named.
+// becomes two roots: the link, and its target.) Only regular files are opened for reading. The walk visits each path
+// once, in PathOrder. The root folder "/" is never an entry, even if it is the root that the user named.
 
 import BakCore
 import BakStorage

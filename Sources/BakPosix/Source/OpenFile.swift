@@ -64,7 +64,7 @@ final class OpenFile: SourceFile {
         guard offset < size else { return nil }
         do throws(Errno) {
             let number = try number
-            // FUSE may answer an offset before the one asked for.
+            // FUSE may return an offset that lies before the requested one.
             let start = max(
                 offset, UInt64(try system { lseek(number, off_t(offset), linux_SEEK_DATA.flag) }))
             guard start < size else { return nil }

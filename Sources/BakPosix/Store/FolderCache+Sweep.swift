@@ -1,13 +1,13 @@
-// FolderCache+Sweep: removes caches of repositories that were not used for a long time, and caches that an earlier
-// version named by a path. The sweep does not ask whether a repository exists, because its disk may not be connected.
-// It removes a folder only if all files in it are those of a cache.
+// FolderCache+Sweep: removes caches that were not used for a long time. It also removes caches of earlier versions of
+// the program, which named a cache after the path of its repository. The sweep does not ask whether a repository
+// exists, because its disk may not be connected. It removes a folder only if all files in it are those of a cache.
 
 import BakCore
 import CLinux
 import Glibc
 
 extension FolderCache {
-    /// The number of first bytes that identify a file.
+    /// The number of bytes at a file's start that show whether the file belongs to a cache.
     private static let startBytes = 8
     /// A folder with more files than this is not a cache.
     private static let fileLimit = 1000

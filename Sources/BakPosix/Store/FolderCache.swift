@@ -63,8 +63,8 @@ public final class FolderCache: LocalCache {
         return status.st_uid == user || status.st_uid == 0 || user == 0 && status.st_uid == folder.st_uid
     }
 
-    /// Makes the folder if it is missing. Moves away anything but a folder that has its name. Another user's folder
-    /// stays.
+    /// Makes the folder if it is missing. If anything but a folder has its name, moves that item away first. Another
+    /// user's folder stays.
     private static func make(_ path: String, _ name: String, in above: Descriptor) {
         if let status = try? linkStatus(at: above.number, name), status.format != S_IFDIR {
             renameat(above.number, name, above.number, Temporary.name())

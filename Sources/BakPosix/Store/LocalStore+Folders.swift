@@ -107,8 +107,8 @@ extension LocalStore {
         }
     }
 
-    /// Opens the folder of `key`, and makes it and its parents if they are missing. It follows no symbolic link: files
-    /// that root writes and gives to another user must lie in the store.
+    /// Opens the folder of `key`, and makes it and its parents if they are missing. It follows no symbolic link, so
+    /// that a file which root writes and gives to another user always lies in the store.
     func openFolder(of key: ObjectKey) throws(StoreError) -> Descriptor {
         let folder = Self.folder(of: key)
         do throws(Errno) {

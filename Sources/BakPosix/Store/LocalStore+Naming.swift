@@ -43,7 +43,7 @@ extension LocalStore {
     /// How objects get their names here; nil if that cannot be known without writing.
     public var naming: Naming? { (try? settledNaming()) ?? monitor.locked { way } }
 
-    /// What this folder's way of giving names can promise.
+    /// How this store ensures that only one of several writers gets a name.
     public var nameGuard: NameGuard {
         switch naming {
         case .unguarded: .never
@@ -74,8 +74,8 @@ extension LocalStore {
 
     private func remember(_ naming: Naming) -> Naming { monitor.locked { way = naming }; return naming }
 
-    /// Returns the way that the store records; nil if it records none. Throws ENOTDIR if something else has the place
-    /// of such a record: writers that use different ways could overwrite objects.
+    /// Returns the way that the store records; nil if it records none. Throws ENOTDIR if something else has the name of
+    /// such a record. The way is then unknown, and writers that use different ways could overwrite objects.
     private func settledNaming() throws(Errno) -> Naming? {
         if try isThere(ClaimNames.folder, S_IFDIR) { return .claim }
         if try isThere(ClaimNames.locks, S_IFDIR) { return .lock }
@@ -92,7 +92,7 @@ extension LocalStore {
         }
     }
 
-    /// Returns the way to try after a call that names an object has failed; nil if there is no other.
+    /// Returns the way to try next when a call to name an object has failed; nil if there is no other way.
     func naming(after error: Errno, of way: Naming) throws(Errno) -> Naming? {
         guard way == .rename || way == .link, Self.mayBeMissing(error) else { return nil }
         let found = try probe()
@@ -174,8 +174,8 @@ extension LocalStore {
         }.get() == 1 ? byte : nil
     }
 
-    /// True if the medium refuses both to rename a folder onto one that is not empty and to remove one that is not
-    /// empty.
+    /// True if the medium refuses to rename a folder onto a folder that is not empty, and refuses to remove a folder
+    /// that is not empty.
     private func refusesFolders() throws(Errno) -> Bool {
         let folder = claimFolder()
         let names = (0..<3).map { _ in ClaimNames.content(Temporary.name()) }
@@ -207,7 +207,7 @@ extension LocalStore {
     /// this returns.
     ///
     /// - Parameter bytes: the file's content, needed if another writer may store other content under the name. Nil if
-    ///   that cannot happen, or if either writer's object is acceptable.
+    ///   that cannot happen, or if it does not matter whose object gets the name.
     func publish(
         _ object: StagedObject, in folder: Descriptor, _ bytes: UnsafeRawBufferPointer? = nil
     ) throws(StoreError) -> NamingResult {

@@ -1,6 +1,6 @@
 // Locks: put-if-absent on media where not even the rename of a folder is reliable, such as some FAT drivers over FUSE.
-// Such media still refuse to make a folder that exists. A writer makes the folder `locks/NAME`, looks at NAME, gives
-// the name, makes it durable, and removes the folder.
+// Such media still refuse to make a folder that exists. A writer makes the folder `locks/NAME`, checks that NAME is
+// free, gives its file the name, makes the name durable, and removes the folder.
 //
 // Always holds: a lock never expires, so a writer that was only paused overwrites nothing. A writer that is killed
 // before it removes the folder leaves its lock. Then no writer can put that name until the user says that no program is

@@ -56,8 +56,9 @@ func withCPath<Result, Failure: Error>(
     return try body(UnsafeRawPointer(copy).assumingMemoryBound(to: CChar.self))
 }
 
-/// How many bytes one call writes. Linux copies the bytes of one call into blocks of the page cache that are as large
-/// as it can find. Finding blocks of a MiB and more can take ten times as long as the copy (decision 23).
+/// The largest number of bytes to write in one call. Linux copies the bytes of one call into blocks of the page cache
+/// that are as large as it can find. Finding blocks of a MiB and more can take ten times as long as the copy (decision
+/// 23).
 private let mostWritten = 256 << 10
 
 /// Writes all of `bytes`, at the descriptor's position or at `offset`.

@@ -64,7 +64,8 @@ struct ResolvedRoot {
     /// Resolves all but the last component of a path, and tells whether that component is a link.
     private static func look(at path: [UInt8]) throws(Errno) -> (path: [UInt8], isLink: Bool) {
         let name = path[((path.lastIndex(of: slash) ?? -1) + 1)...]
-        // A path that ends in a slash, `.` or `..` means the folder that it leads to, so a link there is not a root.
+        // A path that ends in a slash, `.` or `..` means the folder that it leads to. A link there is followed and does
+        // not become a root.
         if name.isEmpty || name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
             return (try realPath(path), false)
         }

@@ -145,7 +145,7 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
         do throws(Errno) {
             let file = try descriptor()
             // A new file keeps its owner and access time while it is written, so the status from its creation saves a
-            // call. FUSE may change them.
+            // call. FUSE may change them, so ask again there.
             let status = target.isProgram ? try file.status() : created
             try complete(file, isWhole: !target.isProgram && isWritten)
             let notes = MetadataWriter(file.number, .regular, isPathOnly: false, target.accounts)
@@ -238,8 +238,8 @@ final class TargetFile: RestoreFile, @unchecked Sendable {
                 end += UInt64(count)
             }
         }
-        // Only a file that ends in a hole needs its length set. Leave others alone, because each change of an inode
-        // costs a transaction.
+        // Only a file that ends in a hole needs its length set. Skip the call for all others, because each change of an
+        // inode costs a transaction.
         if target.medium.takesContentInOrder && end == length { return }
         if try file.status().st_size == length { return }
         do throws(Errno) {

@@ -76,7 +76,7 @@ public final class CachingStore: StoreDecorator, @unchecked Sendable {
         forget(key)
     }
 
-    /// Replaces a copy with an empty file.
+    /// Replaces a copy with an empty file, which counts as no copy, because a cache cannot remove files.
     private func forget(_ key: ObjectKey) {
         guard keeps(key), cache.map(Self.cacheName(of: key)) != nil else { return }
         try? cache.replace(Self.cacheName(of: key)) { _ in }

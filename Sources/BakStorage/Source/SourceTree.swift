@@ -32,8 +32,8 @@ public enum WalkEvent: Sendable {
     case entry(path: [UInt8], stat: FileStat)
     /// An entry that is not a folder and that has not been examined yet. Only `walkAhead` reports these.
     case unseen(path: [UInt8], in: any OpenFolder)
-    /// An item, or the list of a folder, that could not be read. If it is a folder, the walk has already reported its
-    /// entry.
+    /// An item, or the list of a folder, that could not be read. If the list of a folder cannot be read, the walk has
+    /// reported the entry of that folder before.
     case failure(path: [UInt8], SourceError)
 
     /// The path of the entry or item.

@@ -1,5 +1,5 @@
-// Defaults for a store that has no better way. Calls for several objects handle one at a time, and features that only
-// some media have do nothing.
+// Defaults for a store that has no better way. A call for several objects handles them one at a time. A call for a
+// feature that only some media have does nothing.
 
 import BakCore
 
@@ -70,7 +70,7 @@ extension ObjectStore {
     public var guardsNames: Bool { nameGuard != .never }
     /// Empty: there are no groups.
     public var groupName: String { "" }
-    /// The location, which is unique to this place.
+    /// The location, because no other store has the same one.
     public var place: String { location.description }
     /// The location, which is the only path.
     public var paths: Set<String> { [location.description] }

@@ -94,8 +94,8 @@ public protocol ObjectStore: AnyObject, Sendable {
     /// Removes an object. Does nothing if there is none. Throws what the medium reports.
     func delete(_ key: ObjectKey) throws(StoreError)
 
-    /// Removes objects as `delete` does, at most `traits.deletesAtOnce`. If it fails, some of them may be gone. The
-    /// default removes one after the other. Throws what the medium reports.
+    /// Removes at most `traits.deletesAtOnce` objects as `delete` does. If the call fails, some of the objects may be
+    /// gone. The default removes one after the other. Throws what the medium reports.
     func delete(_ keys: [ObjectKey]) throws(StoreError)
 
     /// Removes an object durably: a power cut does not bring it back. Throws what the medium reports.

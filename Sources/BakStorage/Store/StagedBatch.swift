@@ -5,8 +5,8 @@
 public protocol StagedBatch: AnyObject, Sendable {
     /// Begins to store an object. Any thread may call it. The object is not visible before `publish`. `bytes` may be
     /// reused after the call returns. Use a random name, or one under which any writer's object is acceptable, because
-    /// another program must not need the name for other bytes. Throws what the medium reports. After a `.transient`
-    /// failure the call may be repeated; after any other, the batch cannot be published.
+    /// no other program may need the name for other bytes. Throws what the medium reports. After a `.transient` failure
+    /// the call may be repeated; after any other, the batch cannot be published.
     func stage(_ key: ObjectKey, _ bytes: UnsafeRawBufferPointer) throws(StoreError)
 
     /// Makes every staged object durable, then visible. No thread may call `stage` meanwhile. The batch is empty

@@ -12,14 +12,14 @@ public enum NameGuard: Sendable {
 
 /// Hints on how to use a store well. They do not limit what it can do. The defaults suit a disk.
 public struct StoreTraits: Equatable, Sendable {
-    /// The number of parallel requests that suits the store. Readers always make at least one for each computing
-    /// thread.
+    /// The number of parallel requests that suits the store. Readers always make at least one request for each
+    /// computing thread.
     public var requestsInFlight = 1
     /// The largest gap, in bytes, between two ranges of an object that are better read as one.
     public var coalescingGapBytes = 128 << 10
     /// The largest pack that suits the store, in bytes.
     public var mostPackBytes = Int.max
-    /// The number of objects that it removes in one request.
+    /// The number of objects that the store removes in one request.
     public var deletesAtOnce = 1
 
     /// Makes the traits of a disk.

@@ -33,7 +33,8 @@ public struct TargetError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The path as a user would write it; empty if the caller knows it.
     public var place: String
 
-    /// True if the restore ends, because the rest would fail for the same reason, such as a full or missing target.
+    /// True if the restore ends, because all further entries would fail for the same reason, such as a full or missing
+    /// target.
     public var isFatal: Bool { [.full, .gone, .outOfFiles, .notDurable].contains(kind) }
 
     /// Makes the error.
@@ -88,8 +89,8 @@ public protocol RestoreTarget: AnyObject, Sendable {
     func makeFolder(_ path: [UInt8]) throws(TargetError) -> Bool
 
     /// Starts a regular file of `size` bytes. Parts that are never written read as zeros. The file gets its name at
-    /// `finish`. If `replacing`, whatever is at `path` stays until then, unless it is a folder; otherwise the name must
-    /// be free, now or at `finish`. Throws if the file cannot be made.
+    /// `finish`. If `replacing`, `finish` replaces the item at `path`, which must not be a folder. If not, the name
+    /// must be free; a target may check that here or at `finish`. Throws if the file cannot be made.
     ///
     /// - Parameter mode: the file's mode, if all content comes in one write or there is no content. The target may then
     ///   make the file without a temporary name, which costs less. Nil if the content may come in pieces.
