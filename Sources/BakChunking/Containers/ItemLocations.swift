@@ -16,7 +16,7 @@ enum ItemLocations {
         return wanted.isEmpty ? [] : ranges(locations, of: wanted)
     }
 
-    /// Returns the boxes in a box from `place` on. A box that does not fit ends the list.
+    /// Returns the boxes that follow each other from `place` on. Stops at a box that does not fit into the window.
     private static func children(of window: HintWindow, from place: Int) -> [HintWindow] {
         var boxes: [HintWindow] = []
         var place = place
@@ -75,7 +75,8 @@ enum ItemLocations {
         let window: HintWindow
         var place: Int
 
-        /// Reads the next number of 0, 2, 4 or 8 bytes. It must be below 2^60, so that three of them can be added.
+        /// Reads the next number of 0, 2, 4 or 8 bytes. Returns nil for a number of 2^60 or more, so that the sum of
+        /// three numbers fits in 64 bits.
         mutating func number(_ byteCount: Int) -> UInt64? {
             defer { place += byteCount }
             let value: UInt64?

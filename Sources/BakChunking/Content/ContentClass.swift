@@ -1,5 +1,5 @@
-// ContentClass: the class of a file's content, judged by its first bytes and never by its name. It affects only sizes
-// and codecs, so a wrong class costs only space or time.
+// ContentClass: the class of a file's content, judged by its first bytes and never by its name. The class affects only
+// sizes and codecs, so a wrong class costs only space or time.
 
 /// The class of chunk sizes that suits a file. The raw values are stored.
 public enum ContentClass: UInt8, Sendable, CaseIterable {
@@ -47,8 +47,8 @@ struct Signature: Sendable {
     let traits: ContentTraits
     private let pattern: [(value: UInt8, mask: UInt8)]
 
-    /// Makes a signature from tokens separated by spaces. A token is two hexadecimal digits, where `.` matches any
-    /// digit, or text in single quotes.
+    /// Makes a signature from tokens separated by spaces. A token in single quotes is text. Any other token is two
+    /// hexadecimal digits, and a `.` in it matches any digit.
     private init(
         _ type: ContentType, _ pattern: String, isCompressed: Bool = true, _ container: ContainerKind? = nil
     ) {
@@ -104,8 +104,8 @@ struct Signature: Sendable {
         Signature(.raw, "'MMOR'", isCompressed: false, .tiff),
         Signature(.raw, "'FUJIFILMCCD-RAW'", isCompressed: false, .raf),  // Fujifilm RAF
         Signature(.raw, "'FOVb'", isCompressed: false),  // Sigma X3F
-        // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime from before `ftyp`. A box below 16 MiB starts
-        // with a zero byte, which excludes prose such as "The free ...".
+        // ISO base media: HEIC, AVIF, MP4, MOV, 3GP, CR3, and QuickTime files that are older than the box `ftyp`. A box
+        // below 16 MiB starts with a zero byte, which excludes prose such as "The free ...".
         Signature(.mp4, "00 .. .. .. 'ftyp'", .boxes),
         Signature(.quickTime, "00 .. .. .. 'moov'", .boxes),
         Signature(.quickTime, "00 .. .. .. 'wide'", .boxes),

@@ -70,7 +70,7 @@ public struct ContentCutter {
     ///
     /// - Parameters:
     ///   - bytes: the bytes after the last chunk that have been read so far.
-    ///   - isLast: true if this part of the file ends with `bytes`.
+    ///   - isLast: true if the file ends with `bytes`, or if a hole follows them.
     /// - Returns: the chunk at the start of `bytes`; nil if there are no bytes, or too few to decide.
     ///   `ChunkerSet.bytesForAChunk` bytes, or all bytes up to the end, are always enough.
     public mutating func nextChunk(in bytes: UnsafeRawBufferPointer, isLast: Bool) -> ContentChunk? {

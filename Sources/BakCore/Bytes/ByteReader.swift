@@ -75,8 +75,8 @@ public struct ByteReader {
         }
     }
 
-    /// Reads a varint that may not exceed `limit`; `what` names it in the error. Throws `CorruptionError` if it exceeds
-    /// `limit` or is not a varint.
+    /// Reads a varint that may not exceed `limit`. In an error, `what` names the number. Throws `CorruptionError` if it
+    /// exceeds `limit` or is not a varint.
     public mutating func count(upTo limit: Int, _ what: String) throws(CorruptionError) -> Int {
         let value = try varint()
         guard value <= UInt64(limit) else {

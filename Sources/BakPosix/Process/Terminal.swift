@@ -61,15 +61,16 @@ public enum Terminal: Int32, Sendable {
                 Result { () throws(Errno) in try writeAll(rawValue, bytes) }
             }.get()
         } catch {
-            // A terminal that has hung up answers EIO and no longer says that it is a terminal.
+            // A terminal that has hung up answers EIO. `isatty` is false for it, so ask whether it is a character
+            // device.
             throw StreamError(
                 message: error.message, isClosed: error.code == EPIPE || error.code == EIO && isDevice)
         }
     }
 
-    /// Opens those of the three standard streams that the caller left closed. So no other file gets one of their
-    /// numbers, and no output ends up in such a file. It opens /dev/null for the wrong direction, so a read of the
-    /// input or a write of output fails.
+    /// Opens /dev/null for each standard stream that the caller left closed. So no other file gets the number of a
+    /// standard stream and, with it, the program's output. It opens /dev/null for the wrong direction, so that a read
+    /// of the input or a write of output fails.
     public static func reserveNumbers() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
             // `open` returns the lowest free number, which is this one.

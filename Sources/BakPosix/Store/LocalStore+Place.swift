@@ -2,9 +2,9 @@
 //
 // A place is a text that identifies the folder.
 //
-// Always holds: a place never depends on the store's content. So an attacker with access to the store cannot make an
-// old state of it look like another repository in another place. If this machine knows nothing else that identifies the
-// folder, its path is the place.
+// Always holds: a place never depends on the store's content. So an attacker who puts an old state into the store
+// cannot make this machine believe that it sees a different store. If this machine knows nothing else that identifies
+// the folder, its path is the place.
 
 import BakStorage
 import CLinux
@@ -17,13 +17,13 @@ extension LocalStore {
     /// File systems that keep their inode numbers, but whose reported id is only the number of the device: XFS, F2FS.
     private static let numberedTypes: Set<UInt32> = [0x5846_5342, 0xf2f5_2010]
 
-    /// The file system, or its medium, and the folder's inode if these are stable; else the medium, if known, and the
-    /// path.
+    /// Identifies the folder by file system and inode, or by medium and inode, if the file system keeps inode numbers;
+    /// else by medium and path, or by the path alone if the medium is unknown.
     public var place: String { names.place }
     /// The absolute path as the user gave it, and the path without links.
     public var paths: Set<String> { names.paths }
 
-    /// Place and paths, found out at the first use. They stay the same while the store is open.
+    /// Place and paths, determined at the first use. They stay the same while the store is open.
     private var names: PlaceNames {
         if let known = monitor.locked({ knownNames }) { return known }
         let real = Machine.realPath(path)

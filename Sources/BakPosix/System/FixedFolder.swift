@@ -4,7 +4,7 @@
 // resolves a path with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS). If the kernel lacks that
 // call, this type opens each component by itself with O_NOFOLLOW.
 //
-// A path may be longer than the kernel's limit: this type resolves it in pieces. The result is the same, because no
+// This type resolves a path in pieces if the path is longer than the kernel's limit. The result is the same, because no
 // component leads up and none is a link. The folders at the ends of the pieces of the last long path stay open, so that
 // the next deep path need not be resolved from the top again.
 
@@ -50,8 +50,8 @@ struct FixedFolder {
         do throws(Errno) {
             return try open(path, from: start, folder, flags)
         } catch {
-            // ENOENT is final if the kept folder still exists. If that folder was removed, a new folder may have its
-            // name, so the path may exist.
+            // If the kept folder still exists, ENOENT is the right answer. If that folder was removed, a new folder may
+            // have its name. Then resolve the path from the top again.
             switch error.code {
             case ENOENT: if let status = try? folder.status(), status.st_nlink > 0 { throw error }
             case ESTALE, ENOTDIR, ELOOP, EMFILE, ENFILE: break
@@ -97,8 +97,8 @@ struct FixedFolder {
                 return try openComponent(folder, path, flags)
             }
             var how = open_how()
-            // If the last component is a link, O_PATH | O_NOFOLLOW opens the link itself. With O_DIRECTORY, the call
-            // fails with ELOOP.
+            // If the last component is a link, O_PATH | O_NOFOLLOW opens the link itself. O_DIRECTORY without
+            // O_NOFOLLOW fails with ELOOP.
             how.flags = UInt64(flags | O_CLOEXEC | (flags & O_DIRECTORY == 0 ? O_NOFOLLOW : 0))
             how.resolve = UInt64(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
             return Descriptor(try OpenFileBudget.open { linux_openat2(folder.number, path, &how) })

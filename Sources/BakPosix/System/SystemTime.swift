@@ -26,7 +26,7 @@ public struct SystemTime: TimeSource {
 }
 
 extension Timestamp {
-    /// Makes the timestamp of a time of the system.
+    /// Converts a time in the system's form.
     init(_ time: timespec) {
         self.init(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
     }

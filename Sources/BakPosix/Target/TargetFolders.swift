@@ -82,9 +82,9 @@ final class TargetFolders: @unchecked Sendable {
     /// Records the former mode of the top if `openTop` lent it rights; nil means that it did not.
     func noteTop(lent mode: mode_t?) { if let mode { monitor.locked { lent[[]] = mode } } }
 
-    /// Runs `body` with the open parent of `path` and its last component. Runs it a second time if it failed because
-    /// the kept descriptor is that of a removed folder, because too many files were open, or because a folder on the
-    /// way denied its owner access. Before that it drops the descriptor, closes all kept folders, or lends rights.
+    /// Runs `body` with the open parent of `path` and its last component. Tries to mend three kinds of failure, and
+    /// then runs `body` a second time. If the kept descriptor is that of a removed folder, drops it. If too many files
+    /// are open, closes all kept folders. If a folder on the way denies its owner access, lends it rights.
     ///
     /// - Parameter expectsMissing: true if ENOENT is an ordinary answer, so that `body` is not run again.
     func withParent<Result>(

@@ -12,7 +12,7 @@ public struct SourceError: Error, Sendable, Equatable, CustomStringConvertible {
     public var isNotFound: Bool
     /// True if the process is at fault and not the item, for example if it may open no more files. The run then ends.
     public var endsRun = false
-    /// The attributes that could be read, if only some of them failed.
+    /// The attributes that could be read, if others could not.
     public var readAttributes: FileAttributes?
 
     /// Makes the error.
@@ -108,7 +108,7 @@ public struct MediumEvidence: Sendable, Equatable {
 
 /// A tree of files to back up. `walk` and `walkAhead` run on one thread; any thread may make the other calls.
 public protocol SourceTree: AnyObject, Sendable {
-    /// Visits every root, its ancestors, and everything beneath it in `PathOrder`, each path once. Paths are absolute
+    /// Visits every root, everything beneath it, and its ancestors in `PathOrder`, each path once. Paths are absolute
     /// without the leading slash. Symbolic links are not followed. An ancestor of a root is visited for its metadata
     /// only; its other children are not visited. Throws what `visit` throws, and a `SourceError` that ends the run.
     func walk(_ visit: (WalkEvent) throws -> WalkDecision) throws
@@ -201,8 +201,8 @@ public protocol SourceFile: AnyObject {
     /// place.
     var earlierFindings: EarlierFindings? { get }
 
-    /// Returns the file's stat. The first call returns the state at some time since the opening began; later calls
-    /// return the current state. Throws `SourceError` if the file cannot be examined.
+    /// Returns the file's stat. The first call may return the stat that was read when the file was opened; later calls
+    /// return the current one. Throws `SourceError` if the file cannot be examined.
     func stat() throws(SourceError) -> FileStat
 
     /// Returns the names of the owner and group in `stat`, and the extended attributes with ACLs. Throws if a part of

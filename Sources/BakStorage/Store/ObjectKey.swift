@@ -54,7 +54,7 @@ public struct ObjectInfo: Hashable, Sendable {
 /// Something that is not an object but has the name of one, such as a folder or a symbolic link. The store never
 /// follows, reads or removes it. The object counts as missing, and cannot be stored until the obstruction is gone.
 public struct Obstruction: Hashable, Sendable, CustomStringConvertible {
-    /// The name of an object, which the obstruction has.
+    /// The obstruction's name, which is that of an object.
     public var key: ObjectKey
     /// What was found there, such as "a folder".
     public var what: String
