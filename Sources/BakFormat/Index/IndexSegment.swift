@@ -8,8 +8,8 @@
 //   32 each  pack:   id 16 | size in bytes 8 | kind 1 | zero 7
 //   32 each  entry:  id 16 | pack number 4 | offset 4 | raw length 4 | stored length 4
 //
-// Packs are sorted by id, entries strictly by id. A segment is trusted only if its session committed or the newest
-// decision names it.
+// Packs are sorted by id, and so are entries; no id occurs twice. A segment is trusted only if its session committed or
+// the newest decision of a collection names it. The segments that the decision names are the base.
 
 import BakCore
 

@@ -85,8 +85,8 @@ extension ManifestEntry {
     /// the same rules.
     public var fault: String? { fault(after: []) }
 
-    /// Returns the same as `fault`. `possible` is a path that passed the check, so the prefix that both paths share is
-    /// not checked again.
+    /// Returns the same as `fault`. `possible` is a path that passed the check. The prefix that both paths share is not
+    /// checked again.
     public func fault(after possible: [UInt8]) -> String? {
         if path.count > FormatLimits.pathBytes { return Self.fault(ofPath: path[...]) }
         let shared = path[..<PathOrder.sharedBytes(possible, path)]
@@ -209,7 +209,7 @@ struct AttributeRules {
     /// Takes the next attribute. Returns its fault; nil if it has none.
     mutating func add(_ name: UnsafeRawBufferPointer, valueBytes: Int) -> String? {
         if name.contains(0) { return "an attribute's name with a zero byte" }
-        // The first name must sort after the empty one, because names are not empty.
+        // `last` is empty at first. The first name must sort after it, so an empty name is refused.
         if !last.lexicographicallyPrecedes(name) { return "attributes are not sorted" }
         last = Array(name)
         bytesLeft -= name.count + valueBytes

@@ -76,7 +76,7 @@ public struct ManifestRoot: Equatable, Sendable {
             pathBudget -= shared + suffix.count
             guard pathBudget >= 0 else { throw start.corruption("too many bytes of paths") }
             let firstPath = Array(previous[..<shared] + suffix)
-            // The shared prefix was valid before, so only the rest of the path needs a check.
+            // The path before was valid. So only the part after the last slash of the shared prefix needs a check.
             let name = previous[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
             guard firstPath.count <= FormatLimits.pathBytes else { throw start.corruption("a path too long") }
             if let fault = ManifestEntry.fault(ofPath: firstPath[name...]) { throw start.corruption(fault) }
@@ -99,8 +99,8 @@ public struct ManifestRoot: Equatable, Sendable {
 }
 
 extension ManifestRoot {
-    /// The total length in bytes of the repeated segments, not counting each segment's first occurrence. If all
-    /// segments together are within the limit, this is their total length, which is an upper bound.
+    /// The total length in bytes of the repeated segments, not counting each segment's first occurrence. If the total
+    /// length of all segments is within the limit, the result is that total, an upper bound that is quicker to compute.
     public var repeatedBytes: Int {
         let all = segments.reduce(0) { $0 + Int($1.blob.length) }
         guard all > FormatLimits.repeatedSegmentBytes else { return all }

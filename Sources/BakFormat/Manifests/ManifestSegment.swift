@@ -71,8 +71,8 @@ public struct EntryRun: Sendable {
     /// The path of the last entry.
     public var lastPath: [UInt8] { last.path }
 
-    /// Appends the entry at which `decoder` stands. In the parent's segment it must directly follow the last entry of
-    /// the run. The first entry of a run must directly follow the entry with which the new segment ends.
+    /// Appends the entry at which `decoder` stands. In the parent's segment, the entry must directly follow the last
+    /// entry of the run. If the run is empty, it must directly follow the last entry of the new segment.
     public mutating func append(_ decoder: ManifestSegmentDecoder) {
         count += 1
         pathBytes += decoder.path.count

@@ -1,7 +1,7 @@
 // ManifestSegmentDecoder: decodes a manifest segment, one record at a time.
 //
-// Always holds: a record that `advance` has returned is valid as a whole. Inspecting a record allocates nothing until
-// the caller asks for it as a value. A backup needs no more than this for an unchanged file.
+// Always holds: a record that `advance` has returned is valid as a whole. Inspecting a record allocates nothing. Only
+// asking for the record as a value does, and a backup does not ask for the values of unchanged files.
 
 import BakCore
 
@@ -180,7 +180,8 @@ public final class ManifestSegmentDecoder {
             goneSince: fields.goneSince, missing: fields.missing)
     }
 
-    /// Decodes the segment again, and stops at record number `count`, which this decoder has already returned.
+    /// Returns a new decoder of the same segment that has already returned the first `count` records. This decoder must
+    /// have returned them, too.
     ///
     /// - Throws: `CorruptionError`, as `advance` does.
     public func again(_ count: Int) throws(CorruptionError) -> ManifestSegmentDecoder {
@@ -262,10 +263,11 @@ public final class ManifestSegmentDecoder {
         let shared = try reader.count(upTo: path.count, "the shared prefix")
         let suffix = try reader.slice(upTo: FormatLimits.pathBytes - shared, "a path")
         if hasEntry {
-            // The shared prefix cannot decide the order.
+            // The paths are equal up to the end of the shared prefix, so what follows it decides their order.
             let rest = path[shared...]
             guard PathOrder.precedes(rest, suffix) else { throw start.corruption("paths are not sorted") }
-            // Everything beneath an entry follows it directly.
+            // Entries beneath a path follow it directly. So this comparison with the preceding entry finds an entry
+            // beneath a file.
             if fields.stat.type != .directory, suffix.count > rest.count,
                 suffix[rest.count] == UInt8(ascii: "/"), suffix.starts(with: rest)
             {
@@ -276,7 +278,7 @@ public final class ManifestSegmentDecoder {
         path.append(contentsOf: suffix)
         pathBytesLeft -= path.count
         guard pathBytesLeft >= 0 else { throw start.corruption("too many bytes of paths") }
-        // The shared prefix was valid before, so check only from its last name on, which may be cut.
+        // The path before was valid. So check only from the last name of the shared prefix on, which may be cut off.
         let name = path[..<shared].lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
         if let fault = ManifestEntry.fault(ofPath: path[name...]) { throw record.corruption(fault) }
     }

@@ -18,17 +18,18 @@ public enum FormatLimits {
     public static let extentsPerRecord = 2048
     /// The most bytes of a file that may be stored in the manifest itself.
     public static let inlineBytes = 4096
-    /// The most bytes that the first paths of a manifest's segments may have in total. They are stored front-coded, so
-    /// a small root could otherwise expand to tens of gigabytes.
+    /// The most bytes that the first paths of a manifest's segments may have in total. The paths are front-coded, so a
+    /// small root could otherwise expand to tens of gigabytes.
     public static let rootPathBytes = 128 << 20
     /// The most bytes of repeated segments that a root may name, not counting each segment's first occurrence. Equal
     /// segments are stored once, so a small repository could otherwise expand to terabytes. Forty terabytes of one
     /// repeated chunk stay below this limit.
     public static let repeatedSegmentBytes = 4 << 30
-    /// The most bytes a manifest segment may have. A segment at its forced boundary plus the largest record fits.
+    /// The most bytes a manifest segment may have. The largest record still fits into a segment that has just not
+    /// reached its forced boundary.
     public static let segmentBytes = 8 << 20
-    /// The most bytes that the paths of a segment may have in total. They are front-coded, so a small segment could
-    /// otherwise expand to gigabytes.
+    /// The most bytes that the paths of a segment may have in total. The paths are front-coded, so a small segment
+    /// could otherwise expand to gigabytes.
     public static let segmentPathBytes = 32 << 20
     /// The most extents that a file may have: 4 TiB of the shortest usual chunks. Equal segments are stored once, so a
     /// small manifest could otherwise name any number of extents.

@@ -100,9 +100,9 @@ public struct ObjectHeader: Equatable, Sendable {
     }
 
     /// Reads a header whose bytes a checksum has verified, and checks it against the kind and id that the object's name
-    /// promises. A nil `id` accepts any.
+    /// promises. If `id` is nil, any id is accepted.
     ///
-    /// - Throws: `CorruptionError` if the header does not fit or needs a newer program.
+    /// - Throws: `CorruptionError` if the header is not the expected one or needs a newer program.
     public init(
         _ reader: inout ByteReader, expecting kinds: Set<ObjectKind>, id expectedID: ID128?
     ) throws(CorruptionError) {
@@ -145,8 +145,9 @@ extension ObjectHeader {
     }
 
     /// Throws if a program of a later format wrote the object that begins with `bytes`. Call it before verifying a
-    /// checksum, because a later format may compute that differently. If the object is whole with this program's
-    /// version in its header, as `isWhole` tells, only the version is damaged; then this does not throw.
+    /// checksum, because a later format may compute the checksum differently. `isWhole` is called with the same header,
+    /// but with this program's version in it, and says if the checksum then matches. If it does, only the version
+    /// number is damaged, and nothing is thrown.
     static func refuseNewer(
         _ bytes: UnsafeRawBufferPointer, object: String, isWhole: (_ header: UnsafeRawBufferPointer) -> Bool
     ) throws(CorruptionError) {
@@ -196,7 +197,7 @@ extension Sealer {
 public enum ObjectFrame {
     /// The length of the checksum at the end.
     public static let checksumBytes = 16
-    /// The bytes that header and checksum add to a body, besides the seal's overhead.
+    /// The bytes that header and checksum add to a body. A seal adds its own overhead.
     public static let overheadBytes = ObjectHeader.byteCount + checksumBytes
 
     /// Seals `body` and frames it.
@@ -219,10 +220,10 @@ public enum ObjectFrame {
         }
     }
 
-    /// Checks an object as far as possible without a key: its checksum and its header. Returns the header, and the body
-    /// in its stored form.
+    /// Checks the parts of an object that need no key: its checksum and its header. Returns the header, and the body in
+    /// its stored form.
     ///
-    /// - Throws: `CorruptionError` if the bytes are damaged, do not fit, or need a newer program.
+    /// - Throws: `CorruptionError` if the bytes are damaged, are not the expected object, or need a newer program.
     public static func frame(
         _ bytes: UnsafeRawBufferPointer, object: String, expecting kinds: Set<ObjectKind>, id: ID128?
     ) throws(CorruptionError) -> (header: ObjectHeader, body: UnsafeRawBufferPointer) {
@@ -248,8 +249,8 @@ public enum ObjectFrame {
         return (header, UnsafeRawBufferPointer(rebasing: checked[ObjectHeader.byteCount...]))
     }
 
-    /// Verifies the checksum of an object of `size` bytes piece by piece. A damaged or sparse object that only claims
-    /// to be large therefore takes no memory. `read` fills a buffer with the bytes from an offset on.
+    /// Verifies the checksum of an object of `size` bytes piece by piece. So a damaged or sparse object that only
+    /// claims to be large takes no memory. `read` fills a buffer with the bytes from an offset on.
     ///
     /// - Throws: `CorruptionError` if the checksum does not match or the object needs a newer program, and what `read`
     ///   throws.

@@ -9,8 +9,9 @@ public enum ObjectNames {
     public static let config = ObjectKey("config")
     /// The folder of commit records.
     public static let snapshots = "snapshots"
-    /// The folder of the spares of commit records. Its name sorts before `snapshots`. If a program copies a repository
-    /// in the order of names while a backup runs, it therefore never copies a spare without its record.
+    /// The folder of the spares of commit records. A spare is a second copy of a record, and is put after it. The
+    /// folder's name sorts before `snapshots`. So a program that copies a repository in the order of names, while a
+    /// backup runs, never copies a spare without its record.
     public static let spares = "records"
     /// The folder of registered sessions.
     public static let sessions = "sessions"
@@ -18,7 +19,7 @@ public enum ObjectNames {
     public static let index = "index"
     /// The folder of forget markers.
     public static let forgotten = "forget"
-    /// The folder of vouches.
+    /// The folder of vouches. A vouch lists content that was called safe to delete because a snapshot has it.
     public static let vouched = "vouched"
     /// The folder of the plans and decisions of collections.
     public static let collections = "gc"
@@ -109,13 +110,13 @@ public enum ObjectNames {
     /// Returns the id of a vouch from the key of either copy; nil if the key names something else.
     public static func anyVouch(in key: ObjectKey) -> ID128? { id(in: key) ?? id(in: key, named: vouchSpare) }
 
-    /// The key of a vouch that was given up when its snapshot was removed.
+    /// The key of a vouch that the user gave up by removing its snapshot.
     public static func givenUp(_ id: ID128) -> ObjectKey { ObjectKey("vouched/\(id).given-up") }
 
     /// Returns the id of a vouch that was given up; nil if the key names something else.
     public static func givenUp(in key: ObjectKey) -> ID128? { id(in: key, named: givenUp) }
 
-    /// Returns the id before the dot of a key; nil unless `name` makes the same key of that id.
+    /// Returns the id before the dot of a key; nil unless `name` turns that id into the same key.
     private static func id(in key: ObjectKey, named name: (ID128) -> ObjectKey) -> ID128? {
         let parts = key.description.split(separator: "/", maxSplits: 1).last?.split(
             separator: ".", maxSplits: 1)

@@ -10,8 +10,9 @@
 //   tail, 48      one sealed string of magic "tail" 4, number of blobs 4, offset of the footer 8; its entry is its
 //                 offset. Then the XXH3-128 of the header, block checksums, salt and bytes 0 to 31 of the tail
 //
-// Always holds: without the key, nothing tells where a blob begins or how many blobs there are. A checksum covers every
-// byte all the same. Stored checksums in the rows are 0, because the seal authenticates the bytes.
+// A sealed string is ciphertext with its tag. Its entry is the number from which its nonce is made. Stored checksums in
+// the rows are 0, because the seal authenticates the bytes. Always holds: a reader without the key cannot tell where a
+// blob begins or how many blobs there are, but it can verify every byte against a checksum.
 
 import BakCodec
 import BakCore
@@ -39,8 +40,8 @@ public enum SealedPackLayout {
         }
     }
 
-    /// Opens the blob that begins at `offset` of the pack and fills `bytes`. The returned stored bytes are memory of
-    /// `scratch`.
+    /// Opens a sealed blob. `bytes` is exactly that blob, and `offset` is its offset in the pack. The returned stored
+    /// bytes are memory of `scratch`.
     ///
     /// - Throws: `CorruptionError` if the blob does not open or has another length.
     public static func openBlob(
@@ -80,8 +81,8 @@ public enum SealedPackLayout {
         return blob
     }
 
-    /// Returns a possible blob at `offset`, for a search; nil if there is none. The result is not authenticated before
-    /// the blob is opened.
+    /// Returns the record of the blob that seems to begin at `offset`; nil if none does. It serves to search a damaged
+    /// pack for blobs. The record is not authenticated until the blob is opened.
     public static func likelyBlob(
         _ bytes: UnsafeRawBufferPointer, seal: ObjectSeal, offset: UInt32
     ) -> BlobRecord? {
@@ -118,7 +119,8 @@ public enum SealedPackLayout {
         return size
     }
 
-    /// Returns the smallest length of at least `count` that has no more significant bits than its exponent has bits.
+    /// Rounds a length up. In the result, only the highest bit and the next S bits may be set, where S is the number of
+    /// bits of the highest bit's position.
     static func padded(_ count: Int) -> Int {
         let exponent = Int.bitWidth - 1 - count.leadingZeroBitCount
         let significant = Int.bitWidth - exponent.leadingZeroBitCount
@@ -168,7 +170,7 @@ public enum SealedPackLayout {
     }
 }
 
-/// The end of a sealed pack, checked as far as possible without a key.
+/// The end of a sealed pack, after all checks that need no key.
 public struct SealedPackEnd {
     /// The pack's header.
     public let header: ObjectHeader

@@ -13,7 +13,7 @@
 
 import BakCore
 
-/// The program that put a record, and when. It says nothing about what is safe.
+/// The program that put a record, and when. It is for people only: no decision depends on it.
 public struct RecordOrigin: Equatable, Sendable {
     /// When the record was put.
     public var time: Timestamp
@@ -75,8 +75,8 @@ public struct CollectionPlan: Equatable, Sendable {
     }
 }
 
-/// Lists the packs that a collection deletes, and the index that counts from now on. Each round has at most one
-/// decision.
+/// Lists the packs that a collection deletes, and the index segments that are trusted from now on. Each round has at
+/// most one decision.
 public struct CollectionDecision: Equatable, Sendable {
     /// The number of the round.
     public var number: UInt64

@@ -148,7 +148,7 @@ public struct KeySlot: Equatable, Sendable {
         (self.wrapped, self.sealedNote) = (wrapped, sealedNote)
     }
 
-    /// Decodes and validates a slot as far as possible without a password.
+    /// Decodes a slot, and validates the parts that need no password.
     ///
     /// - Throws: `CorruptionError` if the slot is damaged, exceeds the limits, or needs a newer program.
     public init(decoding bytes: UnsafeRawBufferPointer, object: String, id: ID128) throws(CorruptionError) {

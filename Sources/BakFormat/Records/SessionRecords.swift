@@ -140,25 +140,29 @@ public struct CommitRecord: Equatable, Sendable {
     public var root: BlobReference
     /// The counts of the backup.
     public var counters: SnapshotCounters
-    /// If this is a copy or a later version of a snapshot: the id under which that was first made.
+    /// If this is a copy or a later version of a snapshot: the id under which that snapshot was first made.
     public var original: ID128?
     /// True if this is an archive: it keeps the entries that its parent had and the source no longer has.
     public var isArchive = false
     /// The positions in `paths` of the paths in doubt, increasing. Most files of such a path were gone, perhaps because
     /// its disk was not connected.
     public var doubtfulPaths: [Int] = []
-    /// The `originalID`s of earlier snapshots whose doubts this one ends because it found the same; increasing.
+    /// The `originalID`s of earlier snapshots in doubt that this snapshot confirms, because its backup found the same
+    /// files missing; increasing.
     public var confirmed: [ID128] = []
-    /// The `originalID`s of other archives, besides the parent, all of whose entries this one carries over; increasing.
+    /// The `originalID`s of the archives, other than the parent, whose entries this archive carries over in full;
+    /// increasing.
     public var joined: [ID128] = []
-    /// True if this is an archive that does not have everything from its predecessor. It then stands for no older
-    /// archive.
+    /// True if this is an archive that does not have everything from its predecessor. Other archives stand for the
+    /// older archives whose entries they carry over, so that retention need not keep the older ones. A lacking archive
+    /// stands for none, except that a repaired archive stands for its parent.
     public var isLacking = false
 
     /// The id that the snapshot shares with its copies.
     public var originalID: ID128 { original ?? id }
 
-    /// True if this is the same snapshot as `other`, or a copy that lacks nothing that `other` has.
+    /// True if this record can take the place of `other`: both have the same original id, this one has no fewer files
+    /// and no more failed items, and both or neither are complete.
     public func standsFor(_ other: CommitRecord) -> Bool {
         originalID == other.originalID && isComplete == other.isComplete
             && counters.files >= other.counters.files && counters.failedItems <= other.counters.failedItems

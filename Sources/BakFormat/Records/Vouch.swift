@@ -4,9 +4,9 @@
 //   body    repository id 16 | origin: time, host, program | snapshot id 16 | number of files (varint) | file*
 //   file    fingerprint of its content 16 | its path, with a varint length before it
 //
-// Fingerprints increase strictly: of several files with the same content, one is named. A fingerprint is the XXH3-128
-// of the content as a manifest has it. Inline content gives `0` and its bytes. Extents give `1`, and then for each
-// extent length * 2 + (1 for a hole) as a varint and, unless it is a hole, the id.
+// Fingerprints increase strictly, so a vouch names only one of several files with the same content. A fingerprint is
+// the XXH3-128 of a byte string. For inline content, the string is a byte 0 and the content. For extents, it is a byte
+// 1, and then for each extent length * 2 + (1 for a hole) as a varint and, unless it is a hole, the id.
 
 import BakCodec
 import BakCore
@@ -154,7 +154,7 @@ public final class ContentFingerprint {
         stream = consume all
     }
 
-    /// Returns the fingerprint of everything added. Nothing can be added afterwards.
+    /// Returns the fingerprint of everything added. Nothing may be added afterwards.
     public func value() -> ID128 {
         guard stream != nil else { return bytes.bytes.withUnsafeBytes(Checksum.xxh3_128) }
         flush()
