@@ -1,5 +1,5 @@
 // Compressor: encodes content and checks the result. It decodes every result and compares it with the input, so a
-// codec's bug cannot reach the store. A result is 3 % smaller than the input, or it is the input itself.
+// codec's bug cannot reach the store. A result is at least 3 % smaller than the input, or it is the input itself.
 
 import BakCore
 import CLZ4
@@ -35,7 +35,7 @@ public final class Compressor {
 
     deinit { ZSTD_freeCCtx(context) }
 
-    /// Encodes `content`. The result is valid until the next call, and as long as `content` is.
+    /// Encodes `content`. The result is valid until the next call, but no longer than `content`.
     ///
     /// `isCompressedContent` says that the content's container is known to be compressed (JPEG, MP4). Modes with a
     /// probe then store it raw without probing.

@@ -15,7 +15,7 @@ public final class ScratchBuffer {
     public func bytes(_ count: Int) -> UnsafeMutableRawBufferPointer {
         if count > memory.count || memory.baseAddress == nil {
             Memory.release(memory)
-            // Powers of two: a worker whose chunks grow reallocates only a few times.
+            // The capacity is a power of two, so a worker whose chunks grow reallocates only a few times.
             var capacity = 64 << 10
             while capacity < count { capacity *= 2 }
             memory = Memory.block(capacity)

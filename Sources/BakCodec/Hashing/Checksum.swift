@@ -1,5 +1,5 @@
 // Checksum: unkeyed XXH3, which detects damage but not tampering. It covers stored bytes (frames, packs, index
-// segments), so that damage is found without a key. ContentHasher names content instead.
+// segments), so that damage is found without a key. Content is named by the keyed hash of ContentHasher instead.
 
 import BakCore
 import CKernels

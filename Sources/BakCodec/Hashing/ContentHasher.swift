@@ -25,7 +25,7 @@ public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible 
     /// any release.)
     case sha256 = 3
 
-    /// Parses a name as `description` and the command line spell it.
+    /// Finds the algorithm of a name, which is spelled as in `description`; nil if there is none.
     public init?(_ name: some StringProtocol) {
         guard let match = Self.allCases.first(where: { $0.description == name }) else { return nil }
         self = match

@@ -1,9 +1,9 @@
 // FreshHasher: names byte strings under a random key that exists only as long as the hasher.
 //
 // Always holds: two strings that existed before the key was drawn share a name only by chance, even if an attacker made
-// them. The name is the tag of GMAC (NIST SP 800-38D) with a fixed nonce, so two names differ as GHASH does. For
-// strings of n bytes the chance of equal names is at most (n / 16 + 2) / 2^128. This requires a secret key, so no name
-// is ever shown or stored.
+// them. The name is the tag of GMAC (NIST SP 800-38D) with a fixed nonce, so two names are equal only if the GHASH
+// values of the strings are equal. For strings of n bytes the chance of this is at most (n / 16 + 2) / 2^128. The bound
+// holds only for a secret key, and names could reveal the key. So no name is ever shown or stored.
 
 import BakCore
 

@@ -3,9 +3,11 @@
 //     leaf  = HMAC(the leaves' key, up to 4,096 bytes of the content)
 //     id    = the first 128 bits of HMAC(the root's key, all leaves | the content's length, a little-endian u64)
 //
-// If two contents have the same id, then two strings have the same HMAC-SHA-256, because roots of the same length have
-// their leaves at the same places. Leaves do not depend on each other, so a processor computes many at once. That takes
-// a third of the time of one HMAC over all the content.
+// Two different contents have the same id only if one of two collisions exists: two different strings under the leaves'
+// key with the same HMAC-SHA-256, or two different strings under the root's key whose HMACs agree in their first 128
+// bits. Without such a collision, both contents have the same root string, and so the same length and the same leaves:
+// they are equal. Leaves do not depend on each other, so a processor computes many at once. That takes a third of the
+// time of one HMAC over all the content.
 
 import BakCore
 import CKernels
@@ -62,7 +64,8 @@ final class HMACKey: Sendable {
 /// The buffers and states that one thread needs to name content. They are reused.
 private final class Workspace {
     private static let tagBytes = 32
-    /// The number of leaves that are computed together, and the least number for which this is faster than one by one.
+    /// The number of leaves that the processor computes together, and the least number for which this is faster than
+    /// computing them one by one.
     private static let laneCount = 16
     private static let leastTogether = 6
     private static let groupLeaves = ck_most_strings
@@ -101,7 +104,7 @@ private final class Workspace {
         }
     }
 
-    /// Returns the leaves of at most one group's content.
+    /// Returns the HMACs of the leaves of `group`, which is at most `groupLeaves` leaves of content.
     private func hashLeaves(of group: UnsafeRawBufferPointer, _ leafKey: HMACKey) -> UnsafeRawBufferPointer {
         let leaves = (group.count + HMACTree.leafBytes - 1) / HMACTree.leafBytes
         let rest = leaves % Self.laneCount

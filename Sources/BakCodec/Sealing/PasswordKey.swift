@@ -94,7 +94,8 @@ public struct PasswordKey: Sendable {
         commitment = KeyDerivation.expand(secret: hash, label: "bakstore slot commitment", count: 32)
     }
 
-    /// Seals a repository's key. `header` is the part of the slot before it. Call it once for each salt.
+    /// Seals a repository's key. `header` is the part of the slot before the wrapped key. Call it only once for each
+    /// salt, because the nonce is always the same.
     public func wrap(_ key: SecretBytes, authenticating header: [UInt8]) -> [UInt8] {
         let seal = ObjectSeal(.chaCha20Poly1305, key: wrapping, header: header)
         return [UInt8](unsafeUninitializedCapacity: key.count + seal.overhead) { buffer, count in

@@ -1,14 +1,15 @@
 // Sealer: seals and opens every stored byte string of an encrypted repository.
 //
-// Always holds: no nonce is used twice with the same key. Every object has its own key, which is derived from the
-// repository's key, a salt that is drawn when the object is made, and the object's identity:
+// Always holds: no nonce is used twice with the same key. A sealed byte string is an entry of its object, and each
+// entry has a number. Every object has its own key, which is derived from the repository's key, a salt that is drawn
+// when the object is made, and the object's identity:
 //
 //     HKDF-SHA-256(secret: the repository's key, salt: the object's, 32 bytes,
 //                  info: "bakstore seal" | repository id | method | kind | object id)
 //
-// The nonce is the number of the entry in the object: four zero bytes and the number as a little-endian u64. An entry
-// is never sealed twice. The object's header is authenticated together with each string. So a string opens only in the
-// repository, the kind of object, the object and the place that it was sealed for.
+// The nonce is the number of the entry in the object: four zero bytes and the number as a little-endian u64. No number
+// is used for a second entry of the object. The object's header is authenticated together with each string. So a string
+// opens only in its own repository and object, and only as the entry as which it was sealed.
 
 import BakCore
 import CKernels
@@ -22,7 +23,7 @@ public enum SealMethod: UInt8, Sendable, CaseIterable, CustomStringConvertible {
     /// ChaCha20-Poly1305 (RFC 8439).
     case chaCha20Poly1305 = 2
 
-    /// Parses a name as `description` and the command line spell it.
+    /// Finds the method of a name, which is spelled as in `description`; nil if there is none.
     public init?(_ name: some StringProtocol) {
         guard let match = Self.allCases.first(where: { $0.description == name }) else { return nil }
         self = match
@@ -107,7 +108,7 @@ public final class ObjectSeal {
     private let method: SealMethod
     private let key: SecretBytes
     private let header: [UInt8]
-    /// Numbers up to this one may not be sealed any more.
+    /// The highest number sealed so far; nil before the first. Only higher numbers may be sealed.
     private var lastSealed: UInt64?
     private lazy var sealing = key.withBytes { CipherContext(method, key: $0, isSealing: true) }
     private lazy var opening = key.withBytes { CipherContext(method, key: $0, isSealing: false) }
@@ -122,7 +123,8 @@ public final class ObjectSeal {
     /// The number of bytes by which a sealed string is longer than its plaintext.
     public var overhead: Int { method.overhead }
 
-    /// Seals two byte strings as one. Writes as many bytes as both have, and `overhead` more, to `output`.
+    /// Seals two byte strings as one. Writes the ciphertext and its tag to `output`: the length of both strings, plus
+    /// `overhead`.
     ///
     /// - Parameter entry: the string's number within the object. It must be higher than all numbers sealed before.
     public func seal(
@@ -135,16 +137,16 @@ public final class ObjectSeal {
         sealing.finish(tag: output + first.count + second.count)
     }
 
-    /// Encrypts bytes that no reader opens, such as padding, so that they look sealed. They use up the number `entry`,
-    /// unless there are no bytes.
+    /// Encrypts bytes in place without a tag, so that they look sealed. No reader opens them; they serve as padding.
+    /// The call uses up the number `entry`, unless there are no bytes.
     public func cover(_ bytes: UnsafeMutableRawBufferPointer, entry: UInt64) {
         guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
         beginSealing(entry)
         sealing.update(UnsafeRawBufferPointer(bytes), into: start)
     }
 
-    /// Opens the bytes that `seal` wrote for the same entry. Writes the plaintext to `output`, which needs room for
-    /// `overhead` bytes less.
+    /// Opens the bytes that `seal` wrote for the same entry. Writes the plaintext to `output`. The plaintext is
+    /// `overhead` bytes shorter than `stored`.
     ///
     /// Throws `SealError` if the bytes are not those that were sealed. `output` must not be used then.
     public func open(
@@ -157,7 +159,8 @@ public final class ObjectSeal {
         guard opening.matches(tag: stored.baseAddress! + text.count) else { throw SealError() }
     }
 
-    /// Decrypts the first bytes of a string without verifying them. It serves to search for the start of a string.
+    /// Decrypts the first bytes of a string without verifying them. A search for sealed strings in a damaged pack uses
+    /// this to see whether one may begin here.
     public func peek(
         _ stored: UnsafeRawBufferPointer, entry: UInt64, into output: UnsafeMutableRawPointer
     ) {
@@ -165,7 +168,8 @@ public final class ObjectSeal {
         opening.update(stored, into: output)
     }
 
-    /// Using a nonce twice under one key would reveal both plaintexts, so the program stops.
+    /// Begins a string that is sealed. If a nonce were used twice under one key, an attacker would learn the XOR of the
+    /// two plaintexts and could forge strings. The program stops instead.
     private func beginSealing(_ entry: UInt64) {
         precondition(lastSealed.map { $0 < entry } ?? true, "entry \(entry) would be sealed a second time")
         lastSealed = entry
