@@ -28,7 +28,7 @@ enum ForeignRepository {
     }
 
     private static func begins(_ path: String, with text: String) -> Bool {
-        // The files in question are smaller than this. `readStart` does not wait for a pipe.
+        // A file by which a repository is recognised is smaller than this. `readStart` does not wait for a pipe.
         let most = 64 << 10
         guard let bytes = try? SmallFile.readStart(path: path, count: most + 1), bytes.count <= most else {
             return false

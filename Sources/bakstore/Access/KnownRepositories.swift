@@ -1,5 +1,5 @@
-// KnownRepositories: remembers where this user's repositories were when they were last used. So commands can tell a
-// missing repository, whose disk is not connected or whose mount point is empty, from one that never existed.
+// KnownRepositories: remembers where this user's repositories were when they were last used. From this list, a command
+// can tell that a repository existed and is missing, because its disk is not connected or its mount point is empty.
 //
 // Always holds: the list decides nothing. No command refuses a repository because it is not listed, and no command
 // fails because the list cannot be read or written.
@@ -46,7 +46,8 @@ struct KnownRepositories {
         return entries.last { names.contains($0.path) }
     }
 
-    /// The last repository on a disk that seems to be missing: `path` is its empty mount point, or lies in it.
+    /// The last used repository on a disk that seems to be missing: `path` is the disk's empty mount point, or lies in
+    /// it. Nil if no disk seems to be missing there.
     func entry(onDiskAwayFrom path: String) -> Entry? {
         guard let place = Machine.realPath(Machine.nearestFolder(path)), place != "/",
             Machine.names(inFolder: place)?.isEmpty == true, Machine.mountPoint(of: place) != place
@@ -68,15 +69,16 @@ struct KnownRepositories {
         try? SmallFile.replaceMakingFolder(path: file, bytes)
     }
 
-    /// True if a new repository at `path` could hide the remembered one once its disk is back: the new one would lie in
-    /// or beneath an empty folder, or on another file system than the remembered one.
+    /// True if a new repository at `path` could hide the remembered repository once the disk of the remembered one is
+    /// back. This is possible if the new repository would lie in or beneath an empty folder, or on another file system.
     static func mayBeHidden(_ entry: Entry, by path: String) -> Bool {
         let place = Machine.nearestFolder(path)
         return Machine.names(inFolder: place)?.isEmpty == true
             || Machine.mountPoint(of: place) != entry.mountPoint
     }
 
-    /// A folder's path as it is written, and without links. Missing components stay as they are written.
+    /// A folder's path in two forms: as it is written, and with links resolved. Missing components stay as they are
+    /// written.
     private static func names(_ path: String) -> Set<String> {
         let written = Machine.absolutePath(path)
         let folder = Machine.nearestFolder(path)
@@ -100,7 +102,7 @@ extension CommandContext {
         location.folder.flatMap(KnownRepositories(folder: environment.stateFolder).entry(at:))
     }
 
-    /// The failure for a place where a repository is missing; nil if none was there.
+    /// The failure for a place where a repository is missing; nil if this machine remembers none there.
     func absence(of location: RepositoryLocation) -> CommandFailure? {
         guard let entry = knownEntry(at: location) else { return nil }
         return CommandFailure(

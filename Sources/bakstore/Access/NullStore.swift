@@ -1,5 +1,5 @@
 // NullStore: a store that keeps nothing, and a repository on it. A dry run uses such a repository while there is no
-// real one. So does the benchmark of a library, because it shows what a first backup would store.
+// real one. The benchmark of a library uses one, too, because it shows what a first backup would store.
 
 import BakCore
 import BakEngine

@@ -1,5 +1,6 @@
 // PasswordSource: gets the password of a repository from the command line or the profile, else from the environment,
-// else from the person at the terminal. It is never an argument, because every user of the machine can read arguments.
+// else from the person at the terminal. A password is never an argument, because every user of the machine can read
+// arguments.
 
 import BakCodec
 import BakCore
@@ -56,7 +57,7 @@ enum PasswordSource: Equatable, Sendable {
         return count > start ? whole.part(start..<count) : nil
     }
 
-    /// Asks at the terminal; nil if there is none.
+    /// Asks the person at the terminal for the password; nil if there is no terminal.
     static func ask(_ question: String, stop: StopSignal) throws(SourceError) -> SecretBytes? {
         var count: Int? = 0
         let whole = try SecretBytes(count: limit) { buffer throws(SourceError) in

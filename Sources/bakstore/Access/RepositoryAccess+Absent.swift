@@ -1,5 +1,5 @@
-// RepositoryAccess+Absent: explains why there is no repository at a place, from what is there and what was there
-// before.
+// RepositoryAccess+Absent: explains why there is no repository at a place, from the files that are there and from what
+// this machine remembers of the place.
 
 import BakFormat
 import BakPosix
@@ -21,7 +21,7 @@ extension RepositoryAccess {
                     + "\(entry.id.prefix(8)) was here. \(needsConfig)")
         case .noRepository:
             if let failure = inTheWay(of: location) ?? lackingConfig(location) { return failure }
-            // No further explanation for a missing default repository, because it can be made.
+            // A missing default repository needs no further explanation, because the next backup makes it.
             return location.isDefault ? nil : context.absence(of: location) ?? unfit(location)
         default: return nil
         }

@@ -7,7 +7,7 @@ import BakRepository
 extension RepositoryAccess {
     /// True if the folder is a repository's. Only the configuration needs to be intact.
     @Sendable static func isRepository(_ folder: String) -> Bool {
-        // This cheap look settles most folders.
+        // This cheap check rules out most folders.
         guard Machine.isThere(Array("\(folder)/\(ObjectNames.config)".utf8)),
             let store = try? StoreSchemes.open(.folder(folder))
         else { return false }

@@ -25,7 +25,7 @@ struct RepositoryAccess {
         case fail
         /// Make it and say so.
         case create
-        /// Use an empty repository that forgets, and say so.
+        /// Use an empty repository that keeps nothing, and say so.
         case useNullStore
     }
 
@@ -101,8 +101,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// Removes unpublished files that crashed runs left in the repository's folder. It ignores failures, as on a
-    /// read-only store, because the run itself will report them.
+    /// Removes unpublished files that crashed runs left in the repository's folder. Ignores failures, such as those of
+    /// a read-only store, because the run itself will report them.
     func removeStaleTemporaries() { _ = try? repository.removeLeavings() }
 
     /// Opens the store at a location.
@@ -121,7 +121,8 @@ struct RepositoryAccess {
     ) throws -> RepositoryAccess {
         do {
             let (store, id, method) = try recognizedStore(location, context)
-            // Check before anything is changed. A command that only reads may still find the objects that it needs.
+            // Check the folders before anything is changed. A command that only reads skips this check, because it may
+            // still find the objects that it needs.
             if purpose == .repository, !invocation.command.spec.onlyReads {
                 try store.expectFolders(ObjectNames.folders)
             }
@@ -231,12 +232,12 @@ struct RepositoryAccess {
         }
     }
 
-    /// The sweep removes caches that were not used for this long.
+    /// Caches that were not used for this long are removed.
     private static let unusedCacheSeconds: Int64 = 180 * 24 * 3600
 
-    /// Opens the cache, which holds the index table, in the user's cache folder. If there is no such folder, the cache
-    /// lies beside the store's objects, unless they are encrypted: there it would reveal what they hide, and an
-    /// attacker with access to the store could change it.
+    /// Opens the cache, which holds the index table, in the user's cache folder. If the user has no such folder, the
+    /// cache lies in the repository's folder. An encrypted repository then has no cache: in its folder, a cache would
+    /// reveal what encryption hides, and an attacker with access to the store could change the cache.
     private static func cache(
         of id: ID128, _ location: RepositoryLocation, isEncrypted: Bool, _ context: CommandContext,
         isReadOnly: Bool = false

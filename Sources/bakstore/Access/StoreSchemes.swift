@@ -2,7 +2,8 @@
 // `StoreScheme` and a row in `StoreSchemes.others`; nothing else has to know of it.
 //
 // Always holds: text becomes a `StoreLocation` here and nowhere else. Text is an address only if it begins with the
-// name of a scheme listed here; all other text is a path, of which `PlaceName` refuses the addresses of other programs.
+// name of a scheme listed here; all other text is a path. `PlaceName` refuses text that is an address for another
+// program.
 
 import BakFormat
 import BakPosix
@@ -12,24 +13,25 @@ import BakStorage
 protocol StoreScheme: Sendable {
     /// The text before the colon of its addresses, in small letters.
     var name: String { get }
-    /// Says why the rest of an address names no place of this kind, for the middle of a message; nil if it does.
+    /// Says, for the middle of a message, why the rest of an address names no place of this kind; nil if it names one.
     func objection(toRest rest: String) -> String?
     /// Opens the store at a location. Throws `.notFound` when there is nothing.
     func open(_ location: StoreLocation) throws(StoreError) -> any ObjectStore
     /// Makes a store at a location where there is nothing, or opens the one whose making was interrupted.
     func create(_ location: StoreLocation, isShared: Bool) throws(StoreError) -> any ObjectStore
-    /// True if the place is empty and so can become a store; nil where there is nothing, or it cannot be told.
+    /// True if the place is empty and so can become a store. Nil if nothing is at the place, or if the scheme cannot
+    /// tell.
     func canBegin(_ location: StoreLocation) -> Bool?
-    /// Describes what has the name of a store's object and is none; nil where nothing is in the way.
+    /// Describes an item that has the name of an object but is not one, such as a folder; nil if there is no such item.
     func obstruction(of key: ObjectKey, at location: StoreLocation) -> String?
 }
 
 extension StoreScheme {
-    /// Takes any address.
+    /// Accepts any address.
     func objection(toRest rest: String) -> String? { nil }
-    /// Leaves it to the attempt.
+    /// Returns nil: only the attempt to make a store will show it.
     func canBegin(_ location: StoreLocation) -> Bool? { nil }
-    /// Finds nothing: only objects can have names of objects.
+    /// Returns nil, for stores in which only objects can have the names of objects.
     func obstruction(of key: ObjectKey, at location: StoreLocation) -> String? { nil }
 }
 
@@ -51,9 +53,9 @@ struct FolderScheme: StoreScheme {
     }
 }
 
-/// The kinds of places that there are.
+/// All kinds of places.
 enum StoreSchemes {
-    /// Those whose locations are addresses.
+    /// The kinds whose locations are addresses.
     private static let others: [any StoreScheme] = []
 
     /// The kind of place that a location is.
@@ -68,14 +70,15 @@ enum StoreSchemes {
         try scheme(of: location).open(location)
     }
 
-    /// The location that a user's text names; nil if it is not UTF-8. Ask `RepositoryName` for an objection first.
+    /// The location that a user's text names; nil if it is not UTF-8. Ask `PlaceRule.repository` for an objection
+    /// first.
     static func location(_ text: [UInt8]) -> StoreLocation? {
         guard let text = String(validating: text, as: UTF8.self) else { return nil }
         guard let (scheme, rest) = address(text) else { return .folder(text) }
         return .address(scheme: scheme.name, rest: rest)
     }
 
-    /// The parts of an address of one of the other kinds; nil if `text` is none.
+    /// The parts of an address; nil if `text` does not begin with the name of one of the other schemes.
     static func address(_ text: String) -> (scheme: any StoreScheme, rest: String)? {
         for scheme in others {
             let start = text.prefix(scheme.name.utf8.count + 1)

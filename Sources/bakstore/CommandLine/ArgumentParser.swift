@@ -12,8 +12,8 @@ struct ArgumentParser {
     private var uses: [FlagUse] = []
     private var operands: [[UInt8]] = []
 
-    /// Parses the words after the program's name. `complete` may add values that the words left open, before the parser
-    /// checks the command line as a whole.
+    /// Parses the words after the program's name. `complete` may add values that the words do not give. The parser
+    /// calls it before it checks the command line as a whole.
     static func parse(
         _ words: [[UInt8]], complete: (Invocation) throws(UsageError) -> Invocation = { $0 }
     ) throws(UsageError) -> Invocation {
@@ -161,7 +161,7 @@ struct ArgumentParser {
         guard command.operandCount.contains(invocation.operands.count) else {
             let operands = command.operands
             let usage = "Usage: bakstore \(command.name.rawValue)" + (operands.isEmpty ? "" : " \(operands)")
-            // Several subcommands stand in the usage alone.
+            // If there are several subcommands, only the usage line lists them.
             let missing = operands.contains("|") ? "" : ": " + operands.replacing("...", with: "")
             let surplus =
                 invocation.operands.isEmpty ? "missing argument\(missing)" : "too many or wrong arguments"

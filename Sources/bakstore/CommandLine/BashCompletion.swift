@@ -1,7 +1,7 @@
 // BashCompletion: makes the script that completes command lines in bash.
 //
-// Always holds: the script needs only bash. It asks `bakstore generate words` for words from a repository, which never
-// asks for a password.
+// Always holds: the script needs only bash. It gets words from a repository by running `bakstore generate words`, a
+// command that never asks for a password.
 
 /// A script for bash, made from the commands' specifications.
 enum BashCompletion {
@@ -116,7 +116,7 @@ enum BashCompletion {
         }.joined(separator: "\n")
     }
 
-    /// The call that completes a word; empty if nothing does.
+    /// The call that completes a word; empty if the word cannot be completed.
     private static func action(_ completion: Completion) -> String {
         switch completion {
         case .nothing: ""

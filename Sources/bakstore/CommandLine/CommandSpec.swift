@@ -23,8 +23,8 @@ struct CommandSpec: Sendable {
     var profileFlags: [AnyFlag] = []
     /// True if flags choose among snapshots as an alternative to naming them.
     var choosesSnapshots = false
-    /// True if the command changes nothing in the repository that it opens, and need not report what could not be
-    /// changed.
+    /// True if the command changes nothing in the repository that it opens. Such a command also opens a repository in
+    /// which a link or another item has the place of a folder, because it may still find the objects that it needs.
     var onlyReads = false
     /// False if the command is about the program itself, and needs neither repository nor profile.
     var usesRepository = true
@@ -97,7 +97,7 @@ struct Operand: Sendable {
     var usage: String
     /// The possible numbers of operands.
     var count: ClosedRange<Int>
-    /// The words that a shell may complete each with.
+    /// How a shell completes each operand.
     var completion: Completion
 
     init(_ usage: String, _ completion: Completion, _ count: ClosedRange<Int>) {
@@ -105,7 +105,7 @@ struct Operand: Sendable {
     }
 }
 
-/// The words that a shell may complete a word with.
+/// How a shell completes a word.
 enum Completion: Sendable, Equatable {
     case nothing
     /// A file or folder of this machine.
@@ -113,7 +113,7 @@ enum Completion: Sendable, Equatable {
     case folder
     /// A program and its arguments.
     case program
-    /// One of these.
+    /// One of these words.
     case words([String])
     /// The name of a command.
     case command

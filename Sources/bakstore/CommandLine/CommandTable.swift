@@ -7,7 +7,8 @@ enum CommandName: String, CaseIterable, Sendable {
     case safeToDelete = "safe-to-delete"
     case forget, prune, tag, archive, key, generate, version, help
 
-    /// The command's description. Only the running command's is built, unless help or a mistyped word needs more.
+    /// The command's description. The program builds only the description of the command that it runs, unless help or a
+    /// mistyped word needs the others.
     var spec: CommandSpec {
         switch self {
         case .initialize: .initialize

@@ -53,10 +53,10 @@ extension Flags {
         return (Flag<RetentionSpan?>("keep-within" + (isWhole ? "" : "-\(word)"), span, help: help), period)
     }
 
-    /// All rules. Any of these flags makes a policy.
+    /// All flags that are rules. A command that gets any of them applies a retention policy.
     static let rules: [AnyFlag] = joined(counted.map(\.flag), within.map(\.flag), [.keepTag])
 
-    /// All flags of a policy.
+    /// All flags of a retention policy.
     static let retention: [AnyFlag] = joined(
         rules, [.keepID, .skipDamaged, .groupBy], choosing,
         [
@@ -67,7 +67,7 @@ extension Flags {
     /// The flags that say how a prune frees space.
     static let pruning: [AnyFlag] = [.maxUnused, .maxRepackSize, .maxDuration, .alone]
 
-    /// Those of the policy's flags that a profile may set.
+    /// The flags of a retention policy that a profile may set.
     static let rulesOfProfiles: [AnyFlag] = joined(rules, [.groupBy])
 }
 
@@ -96,7 +96,7 @@ extension AnyFlag {
 }
 
 extension RetentionPeriod {
-    /// `day`.
+    /// The word for one period, such as `day`.
     var unit: String {
         switch self {
         case .last: "snapshot"
@@ -108,6 +108,6 @@ extension RetentionPeriod {
         }
     }
 
-    /// `days`.
+    /// The word for several periods, such as `days`.
     var units: String { unit + "s" }
 }

@@ -49,7 +49,7 @@ extension AnyFlag {
 
 extension AnyFlag {
     static let dryRun = Flag<Bool>("dry-run", "n", help: "show what would be done, and change nothing")
-    /// For every command that takes the name of a snapshot.
+    /// A flag of every command that takes the name of a snapshot.
     static let skipDamaged = Flag<Bool>(
         "skip-damaged", help: "if the newest snapshot cannot be read, let latest mean the newest one that can"
     )

@@ -88,7 +88,7 @@ struct HelpText {
         return (lines + [line]).joined(separator: "\n")
     }
 
-    /// A word, or its parts if it is too long for a line. It breaks after a `|` if possible.
+    /// A word, or its parts if the word is too long for a line. A part ends after a `|` if possible.
     private func pieces(of word: Substring, _ room: Int) -> [String] {
         var pieces: [String] = []
         var rest = word

@@ -3,7 +3,8 @@
 // environment, a profile or a list.
 //
 // Always holds: a path that begins with `/` (but not `//`) or with `./` is taken literally, unless it contains the end
-// of a line, which no path has on purpose. A user can still reach such a folder: enter it and name it `.`.
+// of a line, which no path has on purpose. A user can still name a folder with such a path: by entering it and writing
+// `.`.
 
 /// Reads paths as users write them.
 enum PlaceName {

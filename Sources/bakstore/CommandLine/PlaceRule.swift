@@ -8,13 +8,14 @@ enum PlaceRule {
     /// A repository: a folder of this machine, or an address of one of `StoreSchemes`.
     case repository
 
-    /// Says why `text` names no such place and what to write instead, for the middle of a message; nil if it does.
+    /// Says, for the middle of a message, why `text` names no such place and what to write instead; nil if it names
+    /// one.
     func objection(to text: [UInt8]) -> String? {
         guard let (scheme, rest) = address(text) else { return PlaceName.objection(to: text) }
         return NameSlip.objection(to: text) ?? scheme.objection(toRest: rest)
     }
 
-    /// The path or the address that `text` names. Ask for an objection first.
+    /// The path or the address that `text` names. Call `objection` first.
     func meaning(of text: [UInt8]) -> [UInt8] { address(text) == nil ? PlaceName.path(text) : text }
 
     /// The parts of an address; nil if `text` is to be read as a path.

@@ -7,8 +7,8 @@ import BakFormat
 import BakRepository
 
 extension SnapshotPath {
-    /// The path in a snapshot that the user meant: the typed one, or, if that does not exist, the one that is printed
-    /// so.
+    /// The path in a snapshot that the user meant: the typed path, or, if that does not exist, the path that commands
+    /// print as the typed text.
     func path(in record: CommitRecord, _ repository: Repository, _ index: BlobIndex) throws -> [UInt8] {
         guard let printed = Formatting.unescaped(path), printed != path,
             !printed.contains(0), try !Self.isThere(path, in: record, repository, index),

@@ -16,7 +16,7 @@ enum Suggestion {
         if let best = rated.min(by: { $0.distance < $1.distance }), best.distance <= limit {
             return best.candidate
         }
-        // An unfinished word is the start of exactly one candidate.
+        // An unfinished word also counts, if it is the start of exactly one candidate.
         let continued = candidates.filter { word.count >= 3 && $0.hasPrefix(word) }
         return continued.count == 1 ? continued[0] : nil
     }

@@ -8,13 +8,13 @@ import BakRepository
 struct ValueForm: Sendable {
     /// The value's name in help.
     var placeholder: String
-    /// The words that a shell may complete it with.
+    /// How a shell completes the value.
     var completion = Completion.nothing
     /// True if the complaint about an empty value lists the choices; false if the placeholder says enough.
     var namesChoices = true
     /// True if a profile may give the value as a number without quotes.
     var isNumber = false
-    /// True if the value names a file or folder of this machine.
+    /// The places that the value may name; nil if the value does not name a place.
     var place: PlaceRule?
     /// Says what is allowed if the value is invalid; nil if it is valid.
     var complaint: @Sendable (_ value: [UInt8]) -> String?
@@ -22,7 +22,7 @@ struct ValueForm: Sendable {
     /// The choices in words; nil if the placeholder says enough.
     var choices: String? { namesChoices ? complaint([]) : nil }
 
-    /// The meaning of a valid value.
+    /// The meaning of a valid value. For a place, this is its path or address.
     func meaning(of value: [UInt8]) -> [UInt8] { place?.meaning(of: value) ?? value }
 }
 
@@ -168,7 +168,7 @@ extension ValueKind where Value == [UInt8] {
 }
 
 extension ValueKind where Value == FolderMark {
-    /// A marker file.
+    /// A file that marks its folder: a name, and the header that the file must have if one is given.
     static var mark: ValueKind {
         ValueKind(
             form: ValueForm(

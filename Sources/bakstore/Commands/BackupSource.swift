@@ -84,8 +84,8 @@ struct BackupSource {
     /// True if the source is the standard input, which has no place and no size and cannot be read twice.
     let isStream: Bool
 
-    /// Finds the paths that the invocation names. Throws if none of them is there; if some are, `missing` has the
-    /// others.
+    /// Finds the paths that the invocation names. Throws if none of the paths exists. If only some exist, `missing` has
+    /// those that do not.
     init(_ invocation: Invocation, _ context: CommandContext) throws {
         isStream = invocation.has(.stdin)
         if isStream {
@@ -128,7 +128,7 @@ struct BackupSource {
         }
     }
 
-    /// Throws if a PATH is a device, a pipe or a socket. Only its name would be stored, and the user means its content.
+    /// Throws if a PATH is a device, a pipe or a socket. Only its name would be stored, but the user means its content.
     /// In a folder or a list, such an entry is like any other.
     private static func expectContent(of path: [UInt8]) throws {
         let kind: String
@@ -187,8 +187,8 @@ struct BackupSource {
         }
     }
 
-    /// Returns the path that the text means. If something exists under this very name, it is meant, whatever the name
-    /// looks like.
+    /// Returns the path that the text means. If an item with exactly this name exists, the text means that item, even
+    /// if the name looks like something else.
     private static func path(
         _ text: [UInt8], _ origin: String, _ invocation: Invocation
     ) throws(UsageError) -> [UInt8] {

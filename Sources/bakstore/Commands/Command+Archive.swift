@@ -42,8 +42,8 @@ extension Commands {
         let repository = try RepositoryAccess.open(invocation, context: context).repository
         let operands = try invocation.operands.dropFirst().map { try SnapshotPath($0, command: .archive) }
         var agreed: ArchiveRemovalReport?
-        // If the snapshot is forgotten meanwhile, a prune may delete its content. Then the removal starts over with the
-        // snapshot that is there.
+        // If another program forgets the snapshot meanwhile, a prune may delete its content. Then the removal starts
+        // over with the snapshots that exist by then.
         return try repository.undisturbed {
             try remove(operands, repository, invocation, context, agreed: &agreed)
         }
@@ -85,9 +85,9 @@ extension Commands {
         return .done
     }
 
-    /// Plans what to remove, and from which snapshots: the latest one of the archive, and each branch, because the next
-    /// backup would bring the files back from it. Only the latest snapshot shows what the source still has. It comes
-    /// last, so that it stays the latest.
+    /// Plans what to remove from the latest snapshot of the archive and from each branch. If a branch kept the files,
+    /// the next backup would bring them back. Only the latest snapshot shows what the source still has, so branches
+    /// lose files that they list as present, too. The latest snapshot comes last, so that it stays the latest.
     private static func plan(
         _ request: ArchiveRemovalRequest, _ branches: [CommitRecord], _ repository: Repository
     ) throws -> (plan: ArchiveRemovalReport, removals: [ArchiveRemovalRequest]) {
@@ -114,8 +114,8 @@ extension Commands {
     }
 
     /// Returns the request that the operands make. All operands must name one archive, and the request applies to its
-    /// latest snapshot. `branches` are the archive's other snapshots that no later one stands for. `namesEarlier` is
-    /// true if an operand names an earlier snapshot.
+    /// latest snapshot. `branches` are the archive's other snapshots whose entries no later snapshot has carried over
+    /// in full. `namesEarlier` is true if an operand names an earlier snapshot.
     private static func removal(
         _ operands: [SnapshotPath], _ repository: Repository, _ invocation: Invocation,
         _ context: CommandContext

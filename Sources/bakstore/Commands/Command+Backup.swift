@@ -137,8 +137,8 @@ extension Commands {
         return report.counters.failedItems > 0 || !report.doubts.shrunken.isEmpty ? .incomplete : .done
     }
 
-    /// Throws if an earlier check on this machine found damage in packs that the index still names. What was just
-    /// stored may rely on them.
+    /// Throws if an earlier check on this machine found damage in packs that the index still names. The new snapshot
+    /// may rely on those packs.
     static func expectNoKnownDamage(_ repository: Repository) throws {
         let damaged = try repository.packsFoundDamaged()
         guard let first = damaged.first else { return }
@@ -178,13 +178,14 @@ extension Commands {
         exclusions.oneFileSystem = invocation.has(.oneFileSystem)
         exclusions.honoursIgnoreFiles = !invocation.has(.noIgnoreFiles)
         exclusions.tellsUnmatchedLines = invocation.verbosity >= 1
-        // Root backs up files of other users. Only root's own `.bakignore` files count without a remark.
+        // Root backs up files of other users. So `.bakignore` files that belong to other users are reported.
         if Machine.isRoot { exclusions.trustedOwner = 0 }
         return exclusions
     }
 
-    /// Returns the snapshot's paths. A missing path is among them if earlier snapshots of the device had it: the new
-    /// snapshot then follows them, and the loss is noticed. A missing path that no snapshot had may be a typing error.
+    /// Returns the snapshot's paths. They include a missing path if earlier snapshots of the device have it. The new
+    /// snapshot then has the same paths as those, so the backup compares it with them and notices the loss. A missing
+    /// path that no snapshot has may be a typing error, so it is left out.
     private static func paths(
         _ source: BackupSource, of device: String, _ snapshots: [CommitRecord]
     ) -> [[UInt8]] {
@@ -227,8 +228,9 @@ extension Commands {
         return request
     }
 
-    /// Throws if this machine has seen a snapshot of the archive that is gone now. The archive would go on without the
-    /// files that only the lost snapshot had, and rules would remove that snapshot once it is back.
+    /// Throws if this machine has seen a snapshot of the archive that is gone now. Otherwise the backup would continue
+    /// the archive without the files that only the lost snapshot has, and rules would remove the lost snapshot once it
+    /// is back.
     private static func expectWholeArchive(_ request: BackupRequest, _ repository: Repository) throws {
         guard request.archive != .no, repository.isOlder, let older = try repository.olderState() else {
             return
@@ -249,8 +251,8 @@ extension Commands {
                 + "run `bakstore check --accept-older`. To back up without the archive, add --no-archive")
     }
 
-    /// Warns if the archive of a PATH does not go on, and returns true if it has warned. A PATH that has become a link,
-    /// or now lies beneath one, counts as another path than before.
+    /// Warns if this backup does not continue the archive of a PATH, and returns true if it has warned. A PATH that has
+    /// become a link, or now lies beneath one, counts as another path than before.
     private static func noteEndedArchive(
         _ request: BackupRequest, _ source: BackupSource, _ known: [CommitRecord],
         _ context: CommandContext
@@ -272,9 +274,9 @@ extension Commands {
         return isTold
     }
 
-    /// Warns if the paths of a first backup overlap with those of an archive. An archive goes on only with exactly its
-    /// own paths, so this backup is not an archive. That may be a slip: the shell expanded a pattern, or the medium
-    /// takes two spellings for one path.
+    /// Warns if the paths of a first backup overlap with those of an archive. A backup continues an archive only if it
+    /// has exactly the archive's paths, so this backup is not an archive. That may be a slip: the shell expanded a
+    /// pattern, or the medium takes two spellings for one path.
     private static func noteOtherArchive(
         _ request: BackupRequest, _ report: BackupReport, _ context: CommandContext
     ) {

@@ -77,7 +77,7 @@ extension Commands {
         return report.failedItems > 0 ? .incomplete : .done
     }
 
-    /// Returns an empty repository with the settings that count, and the snapshot to compare with.
+    /// Returns an empty repository with the settings that apply, and the snapshot to compare with.
     private static func settings(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> (Repository, LibraryBaseline?) {
@@ -85,7 +85,8 @@ extension Commands {
         // A repository's secret decides where chunks end. A constant secret gives the same figures in every run.
         options.secret = (0..<32).map { UInt8($0) }
         var baseline: LibraryBaseline?
-        // A repository that a profile or the environment names may not be connected.
+        // The disk of a repository that a profile or the environment names may not be connected. So such a repository
+        // is opened only if --since needs it.
         let isNamed = invocation.has(.repo) && !invocation.profileFlags.contains(.repo)
         if invocation.has(.since) || isNamed {
             let repository = try RepositoryAccess.open(
@@ -100,7 +101,7 @@ extension Commands {
             }
         }
         options.compression = invocation[.compression] ?? options.compression
-        // Only lists of files go into packs here.
+        // Only lists of files go into packs here, so the smallest packs are enough.
         options.packBytes = 1 << 20
         let measured = try Repository.onNullStore(
             options, location: .folder("nowhere"), time: context.clock, random: SystemRandom())

@@ -251,7 +251,7 @@ private final class CheckOutput: Reporter, @unchecked Sendable {
             )
         }
         var steps = report.repairsInOrder.map { context.command("repair \($0.rawValue)") }
-        // A new backup of what the sources still have heals the snapshots, too.
+        // If the sources still have the lost content, a new backup stores it again. This heals the snapshots, too.
         if report.lacksContent, !steps.isEmpty {
             steps.insert("back up again", at: steps.count - (report.repairs.contains(.snapshots) ? 1 : 0))
         }

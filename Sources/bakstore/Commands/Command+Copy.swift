@@ -55,7 +55,8 @@ extension Commands {
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
         request.isDryRun = invocation.has(.dryRun)
-        // A user who names a snapshot wants it to be there as a whole.
+        // A user who names a snapshot wants a whole copy, so the content of a copy that exists already is looked up,
+        // too.
         request.looksUpCopies = !invocation.operands.isEmpty
         request.workerCount = Machine.workerCount
         let reporter = context.progress(for: invocation)
@@ -104,7 +105,7 @@ extension Commands {
         }
     }
 
-    /// Opens the repository to copy to. A missing one is not made, because its user decides at its creation whether it
+    /// Opens the repository to copy to. A missing repository is not made here: whoever makes it must decide whether it
     /// cuts and names content as the source does.
     private static func destination(
         of source: RepositoryAccess, _ invocation: Invocation, _ context: CommandContext

@@ -93,7 +93,7 @@ extension Commands {
                         $0.description.hasPrefix(name)
                     }
             }
-            // A snapshot that was taken back and removed again has several records. The last one counts.
+            // A snapshot that was taken back and removed again was removed under several ids. The last removal counts.
             let unknown = Timestamp(seconds: .min)
             if let last = matches.max(by: { ($0.origin?.time ?? unknown) < ($1.origin?.time ?? unknown) }),
                 matches.allSatisfy({ $0.snapshot.originalID == last.snapshot.originalID })

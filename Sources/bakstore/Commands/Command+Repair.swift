@@ -1,5 +1,5 @@
-// `bakstore repair`: brings back what is not lost, and names what is. It changes and deletes nothing except damaged
-// records of snapshots that have spares.
+// `bakstore repair`: brings back everything that is not lost, and names everything that is. It changes and deletes
+// nothing except damaged records of snapshots that have spares.
 
 import BakCore
 import BakEngine
@@ -66,7 +66,8 @@ extension Commands {
                 access.repository, request, onEvent: output.note, stop: context.stop
             ).run()
         } catch let error as CorruptionError where error.isRefused {
-            // A repair would give up data that another user can read.
+            // This user may not read the object, but another user may. A repair would give up its data, so it is
+            // refused.
             throw CommandFailure(code: .failed, message: "\(error). Nothing was repaired")
         } catch let error as CorruptionError where kind != .index && !error.needsNewerProgram {
             throw CommandFailure(

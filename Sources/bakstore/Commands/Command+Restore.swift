@@ -85,7 +85,7 @@ extension Commands {
             // `ls` and `cat` also fail if the path that was named is not in the snapshot.
             if miss.path != nil, !miss.isLeftOut { throw CommandFailure(code: .failed, message: said) }
             context.complain(said)
-            // With nothing to restore, the target's folder is not made either.
+            // If there is nothing to restore, the target's folder is not made either.
             if miss.isEverything { return .incomplete }
         }
         let isInDoubt = try isInDoubt(request, in: repository)
@@ -123,8 +123,8 @@ extension Commands {
             ? .incomplete : .done
     }
 
-    /// True if the restore may lack most files of a path that it includes as a whole. An archive has these files all
-    /// the same.
+    /// True if the restore includes a whole path and may lack most of its files. False for an archive, because an
+    /// archive keeps the files that were missing.
     private static func isInDoubt(_ request: RestoreRequest, in repository: Repository) throws -> Bool {
         let snapshot = request.snapshot
         let isDoubted = snapshot.doubtfulPaths.contains {
@@ -266,7 +266,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         case .failed(let path, let reason): complain(failures, path, "not restored: \(reason)")
         case .incomplete(let path, let reason): complain(failures, path, "restored, but \(reason)")
         case .note(let path, let reason, let isExpected):
-            // An ordinary user cannot give files to other users, and knows it.
+            // An ordinary user cannot give files to other users. The user knows this, so no message is needed.
             if isExpected, invocation.verbosity < 1 { return }
             complain(notes, path, "restored, but \(reason)")
         }

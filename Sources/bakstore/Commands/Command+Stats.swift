@@ -47,7 +47,7 @@ extension Commands {
         let output = StatsOutput(
             invocation, context, all, records.filter { !superseded.contains($0.id) }, superseded.count)
         if let chosen {
-            // The snapshot's own numbers, whatever it shares with others.
+            // These numbers count all data of the snapshot, including data that other snapshots share.
             let own = records.count == 1 ? all : try gather([chosen])
             reporter.finish()
             if context.stop.isRequested { return .interrupted }
@@ -71,7 +71,7 @@ private struct StatsOutput {
     private let context: CommandContext
     private let all: RepositoryStats
     private let records: [CommitRecord]
-    /// How many superseded partial snapshots are not listed. Only the data that they need is counted.
+    /// How many superseded partial snapshots are not listed. Their data is counted, but not their files.
     private let supersededCount: Int
     /// A table names at most this many types; one row sums up the others.
     private static let typesShown = 12

@@ -1,12 +1,13 @@
-// CommandContext+OlderState: handles a repository that is older than when this machine last saw it. Somebody has put
-// back an old copy, or whoever controls its disk hides what is new.
+// CommandContext+OlderState: handles a repository that is older than when this machine last saw it. Either a user has
+// put back an old copy, or an attacker who controls the disk hides the newest objects.
 
 import BakRepository
 
 extension CommandContext {
-    /// Warns the user if the repository is plain and the command deletes nothing for good; otherwise asks. Throws
-    /// unless the command is to go on. The warning is repeated until the user accepts the older state, but for another
-    /// copy it is given only once.
+    /// Tells the user if the repository is older than this machine has seen it. Asks whether to continue, and throws if
+    /// not, if the repository is encrypted, or if the command deletes something for good in the copy that this machine
+    /// saw last. Otherwise only warns. The warning about the copy that this machine saw last is repeated until the user
+    /// accepts the older state. The warning about another copy is given once.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {
@@ -21,7 +22,7 @@ extension CommandContext {
             if repository.isEncrypted || invocation.isFinal && !older.isElsewhere {
                 try expectMeant(words)
             } else if older.isElsewhere {
-                // A copy that goes its own way takes nothing from the other one, so a warning is enough.
+                // A command on one copy takes nothing from the other copy, so a warning is enough.
                 complain(words)
             } else {
                 return complain(words + " " + consequence(of: older))

@@ -29,8 +29,9 @@ struct CommandContext: Sendable {
         for line in table.lines(width: terminal.outputWidth, isASCII: terminal.isASCII) { try print(line) }
     }
 
-    /// Prints a path with columns before it and an ending behind it, no wider than the terminal. `starts` are the
-    /// possible columns, from all of them down to none. The ending is never cut.
+    /// Prints a path with columns before it and an ending after it, no wider than the terminal. Each of `starts` is a
+    /// choice of columns: the first has all columns, the last has none. The first choice that leaves enough room for
+    /// the path is printed. The ending is never cut.
     func print(_ path: String, ending: String, behind starts: [String]) throws {
         for line in TextWidth.lines(
             path, ending: ending, behind: starts, width: terminal.outputWidth, isASCII: terminal.isASCII)
@@ -63,7 +64,7 @@ struct CommandContext: Sendable {
         do {
             try terminal.writeOutput(bytes)
         } catch .closed {
-            // The command's other work goes on without a reader.
+            // The command continues its other work without a reader.
         }
     }
 

@@ -21,7 +21,8 @@ struct RemovalLoss {
     /// Finds what a group of snapshots, oldest first, loses when the snapshots in `gone` are removed. Nil if the group
     /// keeps a snapshot that counts.
     init?(of snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
-        // Partial snapshots and those that lack files count only if the group has no better ones.
+        // A complete snapshot in doubt counts only if the group has no complete snapshot without doubt. A partial
+        // snapshot counts only if the group has no complete snapshot.
         let complete = snapshots.filter(\.isComplete)
         let sound = complete.filter { !doubts.standing.contains($0.id) && !doubts.refuted.contains($0.id) }
         let needed = !sound.isEmpty ? sound : !complete.isEmpty ? complete : snapshots
@@ -30,8 +31,8 @@ struct RemovalLoss {
         kind = snapshots.allSatisfy { gone.contains($0.id) } ? .last : .lastThatCounts
     }
 
-    /// Finds what the archives of the group lose. Each archive has what earlier ones have, so a later one is enough, or
-    /// another one with gone files.
+    /// Finds the newest archive of the group with gone files, if its removal loses them. Nil if a later archive stays,
+    /// because each archive has everything that earlier ones have. Also nil if another archive with gone files stays.
     init?(ofArchives snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         let archives = snapshots.filter {
             $0.isArchive && $0.isComplete && !doubts.standing.contains($0.id)

@@ -31,7 +31,7 @@ struct RetentionRequest {
     private(set) var filterComplaint: String?
     /// Complaints about values of `--keep-tag` that keep nothing.
     private(set) var tagComplaints: [String] = []
-    /// The exit code if all else is done.
+    /// The exit code if everything else succeeds.
     var exitCode: ExitCode {
         unreadable.isEmpty && filterComplaint != nil ? .incomplete : ExitCode.of(unreadable)
     }
@@ -148,7 +148,7 @@ struct RetentionRequest {
 
 extension RetentionRequest {
     /// Returns the one removed snapshot with this id, if its forget marker is damaged. Only the snapshot's own id
-    /// counts: a snapshot that was taken back is also known by its original's.
+    /// counts. The id of its original does not, because a snapshot that was taken back has the same original.
     private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
         guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
         let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }

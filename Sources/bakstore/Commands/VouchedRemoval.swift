@@ -72,8 +72,8 @@ struct VouchedRemoval {
         )
     }
 
-    /// Describes what may be lost because vouches cannot be read: each of them may be about any snapshot. Nil if
-    /// nothing is.
+    /// Describes what may be lost because vouches cannot be read: an unreadable vouch may be about any snapshot. Nil if
+    /// nothing may be lost.
     private func unknown() throws -> (text: String, advice: String)? {
         guard !outlook.unreadable.isEmpty, try mayLoseUnknown() else { return nil }
         let records = Formatting.count(
@@ -95,7 +95,8 @@ struct VouchedRemoval {
     /// Records that the snapshots have been removed.
     func settle() throws {
         try repository.settle(outlook)
-        // The user has accepted the loss of what these vouches are about, and is not asked again.
+        // The user has accepted the loss of the files of these vouches. Without the vouches, the next removal does not
+        // ask again.
         if !outlook.unreadable.isEmpty, try invocation.has(.yes) || mayLoseUnknown() {
             try repository.drop(outlook.unreadable)
         }

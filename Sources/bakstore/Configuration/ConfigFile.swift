@@ -1,7 +1,7 @@
 // ConfigFile: reads the user's `config.toml` into profiles.
 //
-// Always holds: the whole file is checked before any of it is used. The rule of a flag checks the value of its key.
-// Anything unknown is an error that names file and line.
+// Always holds: the whole file is checked before any of it is used. A key that is named like a flag takes the values
+// that the flag takes. Anything unknown is an error that names file and line.
 
 import BakCore
 
@@ -84,7 +84,7 @@ struct ConfigFile {
             entry.line, "unknown key \(entry.key). Known keys are \(ProfileKey.all.joined(separator: ", "))")
     }
 
-    /// The uses of a flag that an entry stands for.
+    /// The uses of a flag that mean the same as a key with its value.
     private func uses(_ flag: AnyFlag, _ entry: TOMLEntry) throws(UsageError) -> [FlagUse] {
         guard let form = flag.value else {
             guard case .boolean(let isOn) = entry.value else {

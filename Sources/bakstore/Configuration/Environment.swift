@@ -1,5 +1,5 @@
 // Environment: reads and checks the environment variables once. An unusable value is an error, never silently a
-// default. As in files, the end of a line is not part of a value: `.env` files from Windows leave it there.
+// default. A line's end at the end of a value is ignored, as in files, because `.env` files from Windows put one there.
 
 import BakChunking
 import BakCodec
@@ -18,7 +18,7 @@ struct Environment: Sendable, Equatable {
     var isCacheFolderNamed = false
     /// `BAKSTORE_DEVICE`.
     var device: String?
-    /// `BAKSTORE_PROGRESS_FPS`: how often a second the live line is drawn at most.
+    /// `BAKSTORE_PROGRESS_FPS`: the most times that the live line is drawn in a second.
     var progressFPS = 10.0
     /// The folder in which this machine remembers repositories; nil if the user has no home.
     var stateFolder: [UInt8]?
@@ -146,7 +146,7 @@ struct Environment: Sendable, Equatable {
     }
 
     /// The `bakstore` folder in an XDG base folder. Its specification says to ignore a relative base folder. This
-    /// throws instead, because everything would silently go elsewhere.
+    /// method throws instead: if it ignored the folder, the program would silently use another one.
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
     ) throws(UsageError) -> [UInt8]? {

@@ -69,7 +69,8 @@ struct KnownRules {
     }
 
     /// False if `path` names another repository. One folder may have several paths, such as a bind mount, and its disk
-    /// may be away. So the id decides: that of the repository at the path, or that of the one last used there.
+    /// may be away. So the id decides: the id of the repository at the path, or, if none is there, the id of the
+    /// repository last used there.
     private static func mayBe(
         _ access: RepositoryAccess, _ place: StoreLocation, _ known: KnownRepositories
     ) -> Bool {
@@ -77,7 +78,8 @@ struct KnownRules {
         if let store = try? StoreSchemes.open(place), let there = try? Repository.identity(of: store).id {
             return there == id
         }
-        // A missing repository that was never used from here has yet to be made, so it is another one.
+        // If this machine never used a repository at the path, that repository does not exist yet, so it is another
+        // one.
         return place.folder.flatMap(known.entry(at:))?.id == id.description
     }
 }

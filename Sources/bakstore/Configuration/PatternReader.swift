@@ -1,5 +1,5 @@
 // PatternReader: turns patterns from the command line, files and profiles into patterns for whole paths. It replaces
-// the home folder and `./`, since quotes keep a shell from doing so. It reports patterns that can match nothing.
+// the home folder and `./`, because a shell does not do so within quotes. It reports patterns that can match nothing.
 
 import BakCore
 import BakEngine

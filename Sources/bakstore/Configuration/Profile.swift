@@ -38,7 +38,7 @@ enum ProfileKey {
     /// Every key.
     static var all: [String] { [repository, paths] + flags.map(\.word) }
 
-    /// The flag that a key stands for.
+    /// The flag with the name of a key.
     static func flag(_ key: String) -> AnyFlag? { flags.first { $0.word == key } }
 }
 
@@ -59,8 +59,9 @@ extension Environment {
         return try ConfigFile(bytes, path: path, home: home).profiles
     }
 
-    /// The profile that completes an invocation; nil for none. It is the profile that the invocation names. If it names
-    /// none, it is `default`, unless the user names a repository: the profile's rules belong to its own repository.
+    /// The profile that completes an invocation: the profile that the invocation names, or else the profile `default`.
+    /// Nil if there is none. Also nil if the invocation names no profile and the user names a repository, because the
+    /// rules of a profile belong to the profile's own repository.
     func profile(
         for invocation: Invocation, readFile: (_ path: String) throws(SourceError) -> [UInt8]
     ) throws(UsageError) -> Profile? {

@@ -1,8 +1,8 @@
 // ProfileScope: finds the snapshots that a profile's rules decide about.
 //
-// Always holds: `takes` is true only if it is certain, so that the rules remove no other snapshot. `reach` leaves a
-// snapshot out only if that is certain. Otherwise a snapshot could seem to stay although another run removes it: one
-// under another host name, or one with the missing disks connected.
+// Always holds: `takes` is true only if the rules certainly decide about a snapshot, so that they remove no other one.
+// `reach` leaves a snapshot out only if the rules certainly do not decide about it. Otherwise a snapshot could seem to
+// stay although a later run removes it, when the host has another name or the missing disks are connected.
 
 import BakCore
 import BakFormat
@@ -42,8 +42,9 @@ struct ProfileScope {
     func takes(_ record: CommitRecord) -> Bool { record.device == device && Set(record.paths) == paths }
 
     /// The snapshots that the rules may decide about, in groups that are decided separately. If the profile names no
-    /// device, these are any device's. If some paths are missing and no snapshot has exactly the profile's paths, the
-    /// snapshots may have other paths: a link on the missing disk may lead there.
+    /// device, snapshots of all devices are among them. If some paths are missing and no snapshot has exactly the
+    /// profile's paths, snapshots with other paths are among them, because a link on the missing disk may lead to these
+    /// paths.
     func reach(among all: [CommitRecord]) -> [[CommitRecord]] {
         let possible = all.filter { !isDeviceNamed || $0.device == device }
         let exact = possible.filter { Set($0.paths) == paths }

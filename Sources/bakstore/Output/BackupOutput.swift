@@ -129,7 +129,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
 
     // MARK: At the end
 
-    /// Prints the summary. `uselessPatterns` neither left out nor took back anything, which may be a slip.
+    /// Prints the summary. `uselessPatterns` are patterns that neither excluded an item nor included an excluded one
+    /// again, which may be a slip.
     func summarize(_ report: BackupReport, uselessPatterns: [PathPattern]) throws {
         reporter.finish()
         tellRest(failures, Self.more)
@@ -290,8 +291,8 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             "\(parts.joined(separator: ", ")), \(Formatting.size(counters.bytes)) in all; "
                 + "\(stored) \(isDry ? "would be stored" : "stored"); \(Formatting.duration(seconds: seconds))"
         )
-        // A moved file has not gone. A file that was renamed and read again counts as gone from its old place. Files
-        // are counted by content only where most are missing.
+        // A file that was recognised as moved is not gone. A renamed file that was read again counts as gone from its
+        // old place: files are compared by content only in paths that lack most of their files.
         let gone = counters.newlyGoneFiles - min(counters.newlyGoneFiles, report.movedFiles)
         if gone > 0 {
             let files = Formatting.count(gone, "file has", "files have")
@@ -340,7 +341,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
             ]
         }
         if report.wasUnchanged { return ["nothing has changed, so no snapshot was made"] }
-        // Otherwise the lack of a snapshot is an error, which is reported by itself.
+        // If there is no snapshot here, an error is the cause, and is reported by itself.
         return report.snapshot.map { ["snapshot \($0.id.short)"] } ?? []
     }
 

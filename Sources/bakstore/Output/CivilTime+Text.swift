@@ -3,7 +3,8 @@
 import BakCore
 
 extension CivilTime {
-    /// Parses `2025-12-31`, `2025-12-31 23:59[:59]` with a space or a T, and with `Z` or `±hh:mm` behind.
+    /// Parses `2025-12-31`, `2025-12-31 23:59[:59]` with a space or a T, and with an optional `Z` or `±hh:mm` at the
+    /// end.
     init?(_ text: String) {
         var rest = text.utf8[...]
         func digits(_ count: Int) -> Int? {

@@ -10,7 +10,7 @@ import BakStorage
 
 /// Why output could not be written.
 enum OutputError: Error, Equatable {
-    /// The reader has closed it, as `| head` does. This is not a failure: the reader has what it wanted.
+    /// The reader has closed the output, as `| head` does. This is not a failure: the reader has what it wanted.
     case closed
     /// The system refused, with this message.
     case failed(String)
@@ -18,10 +18,10 @@ enum OutputError: Error, Equatable {
 
 /// The streams that a person or a program reads. Every call may come from any thread.
 protocol Console: Sendable {
-    /// Writes to standard output, perhaps only at the next `flushOutput`. A failure may show later than the write that
-    /// it concerns, and shows again in every later call.
+    /// Writes to standard output, perhaps only at the next `flushOutput`. A failure of one write may be thrown by a
+    /// later call, and every call after that throws it again.
     func writeOutput(_ bytes: [UInt8]) throws(OutputError)
-    /// Writes the output that still waits.
+    /// Writes the output that is still buffered.
     func flushOutput() throws(OutputError)
     /// Writes to standard error at once. A failure cannot be reported anywhere.
     func writeError(_ bytes: [UInt8])
@@ -96,7 +96,7 @@ final class SystemConsole: Console, @unchecked Sendable {
         return max(minimumColumns, [stream.columns, wanted].compactMap { $0 }.min() ?? 80)
     }
 
-    /// Narrower output could not be read.
+    /// The fewest columns that are used, because narrower output would be unreadable.
     private static let minimumColumns = 20
 
     var outputIsClosed: Bool { monitor.locked { failure == .closed } }
@@ -130,7 +130,7 @@ final class SystemConsole: Console, @unchecked Sendable {
         }
     }
 
-    /// Writes the output that waits. The lock must be held.
+    /// Writes the output that is buffered. The lock must be held.
     private func flush() throws(OutputError) {
         defer { waiting.removeAll(keepingCapacity: true) }
         if failure == nil {

@@ -4,13 +4,13 @@ import BakCore
 import BakRepository
 
 enum ExitCode: Int32, Sendable, CaseIterable {
-    /// Everything asked for was done.
+    /// The command did everything that was asked for.
     case done = 0
-    /// It failed.
+    /// The command failed.
     case failed = 1
     /// The command line or the environment cannot be understood.
     case usage = 2
-    /// Done, but some items could not be read; they were listed.
+    /// The command is done, but some items could not be read; they were listed.
     case incomplete = 3
     /// Damage was found in the repository.
     case damage = 4

@@ -4,8 +4,8 @@ import BakCore
 
 extension Formatting {
     /// Returns text in ASCII. Any other character becomes its number, such as `\u{e9}`, as in names that cannot be
-    /// printed. The program's own words are ASCII, so other characters come from names. They are not replaced by
-    /// similar ones, because `\u{2026}` and `...` are two names.
+    /// printed. The program's own words are ASCII, so other characters come from names. A character is not replaced by
+    /// a similar one, because `\u{2026}` and `...` are two different names.
     static func ascii(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text }
         return text.unicodeScalars.map { scalar in
@@ -29,8 +29,8 @@ extension Formatting {
         return result
     }
 
-    /// Returns the bytes of a name that `name` has printed. Nil if `name` escaped nothing in it, or cannot have printed
-    /// it.
+    /// Returns the bytes of a name that `name` has printed. Nil if the text has no escapes, or if `name` cannot have
+    /// printed it.
     static func unescaped(_ text: [UInt8]) -> [UInt8]? {
         guard text.contains(UInt8(ascii: "\\")) else { return nil }
         var result: [UInt8] = []

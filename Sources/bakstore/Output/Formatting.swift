@@ -63,7 +63,7 @@ enum Formatting {
         return digits == 0 ? "\(sign)\(scaled)" : "\(sign)\(scaled / scale).\(padded(scaled % scale, digits))"
     }
 
-    /// A number with leading zeros up to `width`.
+    /// A number with leading zeros, so that it has at least `width` digits.
     static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits

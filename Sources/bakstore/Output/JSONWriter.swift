@@ -1,4 +1,4 @@
-// JSONWriter: builds one JSON object (RFC 8259) as a line of UTF-8, without a tree in between.
+// JSONWriter: builds one JSON object (RFC 8259) as a line of UTF-8, without first building a tree of values.
 //
 // Always holds: the line is valid JSON and only one line, whatever text, numbers and bytes go in.
 

@@ -2,7 +2,7 @@
 // describes the members of each kind, and tests compare the two.
 //
 // Always holds: an object has a `message_type` of `Message.Kind`. Only the objects that `cat` prints have none: they
-// are parts of the repository and no messages.
+// are parts of the repository, not messages.
 
 /// Lines for people and an object for programs.
 struct Message {
@@ -14,7 +14,7 @@ struct Message {
         // About an item or a condition, on standard error.
         case note, error
         case exitError = "exit_error"
-        // What a backup passes over.
+        // Items that a backup leaves out, or that changed while it read them.
         case excluded, changed
         // What a check or a repair finds.
         case damage, unreadable, unsupported, harmless, unused

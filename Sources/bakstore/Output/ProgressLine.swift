@@ -26,7 +26,7 @@ struct Progress: Equatable, Sendable {
     var newBytes: UInt64?
     /// Items that could not be read or written.
     var errors: UInt64 = 0
-    /// The files in work.
+    /// The files that are being processed.
     var currentFiles: [[UInt8]] = []
 
     /// Returns the seconds left at the pace so far; nil if they cannot be estimated, as in the first second.
@@ -39,13 +39,14 @@ struct Progress: Equatable, Sendable {
 
 /// Makes the text and the JSON of progress.
 enum ProgressLine {
-    /// How much a part of the line matters. If there is no room, the part with the least weight goes first.
+    /// How much a part of the line matters. If there is no room for all parts, the part with the least weight is
+    /// dropped first.
     private enum Weight: Int, CaseIterable {
         case file, new, rate, files, elapsed, amount, step, errors, percent, left
     }
 
-    /// Returns one line of at most `width` columns. If it is too long, the least important parts go first. The time
-    /// left always stays.
+    /// Returns one line of at most `width` columns. If it is too long, the least important parts are dropped. The time
+    /// left is never dropped.
     static func text(_ progress: Progress, seconds: Double, width: Int, isASCII: Bool = false) -> String {
         var parts = parts(progress, seconds)
         if isASCII { for index in parts.indices { parts[index].text = Formatting.ascii(parts[index].text) } }
@@ -78,7 +79,7 @@ enum ProgressLine {
             parts.append((.amount, amount(progress.bytes)))
         }
         if let files = progress.files { parts.append((.files, Formatting.count(files, "file", "files"))) }
-        // The seconds count all steps together, so one step has no rate.
+        // The seconds count all steps together, so the rate of a single step is not known.
         let isWhole = progress.step == nil
         let rate = Formatting.rate(progress.bytes, seconds: seconds)
         if !rate.isEmpty, isWhole { parts.append((.rate, rate)) }

@@ -20,15 +20,15 @@ extension CommandContext {
 }
 
 extension CommandContext {
-    /// Finds the snapshot that the user names. Names the snapshots that cannot be read, if they may matter, and says
-    /// what is odd about the choice.
+    /// Finds the snapshot that the user names. If the name begins with `latest`, reports the snapshots that cannot be
+    /// read, because one of them may be the latest. Also reports if the found snapshot may lack files.
     func findSnapshot(
         _ name: String, in repository: Repository, _ invocation: Invocation
     ) throws -> CommitRecord {
         let list = try repository.snapshotList()
         let record = try findSnapshot(name, in: list, invocation)
         if name.hasPrefix("latest") { complain(about: list.unreadable) }
-        // A restore that may bring back too little says so even with `--quiet`.
+        // A restore reports that it may bring back too little even with `--quiet`.
         if let doubt = doubt(about: record, in: list) {
             if invocation.command == .restore { complain(doubt) } else { remark(doubt) }
         }
@@ -82,7 +82,7 @@ extension [UInt8] {
 }
 
 extension CommandContext {
-    /// Says so if a snapshot that a command uses lacks items that could not be read.
+    /// Reports if a snapshot that a command uses lacks items, because the backup could not read them.
     private func noteMissingItems(of record: CommitRecord) {
         guard record.counters.failedItems > 0 else { return }
         let items = Formatting.count(record.counters.failedItems, "item is", "items are")
@@ -111,7 +111,7 @@ extension CommandContext {
 }
 
 extension JSONWriter {
-    /// Adds a snapshot's members, under restic's names where it has them.
+    /// Adds a snapshot's members, under restic's names if restic has the member.
     mutating func members(of record: CommitRecord, _ context: CommandContext) {
         member("id", record.id.description)
         member("short_id", record.id.short)
@@ -145,7 +145,7 @@ extension JSONWriter {
         }
     }
 
-    /// Adds an entry's members, under restic's names where it has them.
+    /// Adds an entry's members, under restic's names if restic has the member.
     mutating func members(of entry: ManifestEntry, _ context: CommandContext) {
         let name = entry.path.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
         member("name", bytes: name)

@@ -17,7 +17,7 @@ class Reporter: @unchecked Sendable {
     /// Prints a message on standard output.
     func say(_ message: Message) { reporter.whileCleared { try? context.tell(message) } }
 
-    /// Prints the next step, with `-v`. In JSON the progress has it.
+    /// Prints the next step, with `-v`. With `--json`, the progress objects contain the step.
     func tellStep(_ line: String) {
         if invocation.verbosity >= 1, !invocation.has(.json) { remark(line) }
     }

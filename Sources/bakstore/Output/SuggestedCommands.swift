@@ -2,7 +2,7 @@
 // commands can be copied. The code that writes a message, here or in the engine, writes the command without flags. All
 // messages pass through here on their way out, so none can forget the flags.
 //
-// Always holds: a command begins with the program's name and one of its commands, at the start of a text or behind a
+// Always holds: a command begins with the program's name and one of its commands, at the start of a text or after a
 // colon or semicolon. It ends at the next `,`, `;`, `)` or `"`, at a colon before a space, or at the end of the text. A
 // command that names a repository stays as it is.
 
@@ -37,7 +37,7 @@ struct SuggestedCommands: Sendable, Equatable {
     /// Returns flags with their values, quoted for a shell, with a space before each.
     static func words(_ flags: [(flag: AnyFlag, value: [UInt8])], isASCII: Bool) -> String {
         flags.map { flag, value in
-            // Behind a space, the value would be taken for a flag.
+            // After a space, the value would be taken for a flag.
             let glue = value.first == UInt8(ascii: "-") ? "=" : " "
             return " \(flag.spelling)\(glue)\(ShellWord.quoted(value, isASCII: isASCII))"
         }.joined()

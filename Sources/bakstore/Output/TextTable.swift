@@ -1,12 +1,13 @@
 // TextTable: prints lists on a terminal in columns.
 //
-// Always holds: if the width is limited, fixed cells and the endings of rows are never cut. First text is shortened,
-// then the least useful columns are dropped. What is still too wide goes on in the next line.
+// Always holds: if the width is limited, numbers, fixed cells and the endings of rows are never shortened. A table that
+// is too wide first shortens its text, and then drops its least useful columns. The rest of a row that is still too
+// wide is printed in further lines.
 
 /// Rows of cells. Widths count the terminal's columns: East Asian wide characters and emoji take two.
 struct TextTable {
-    /// How a column's cells are aligned and shortened. A path keeps its end, other text its start and its end. Numbers
-    /// and fixed cells stay whole.
+    /// How a column's cells are aligned and shortened. A shortened path keeps its end. Other text (`left`) keeps its
+    /// start and its end. Numbers (`right`) and fixed cells are not shortened.
     enum Alignment { case left, right, fixed, path }
 
     private let alignments: [Alignment]
@@ -14,7 +15,7 @@ struct TextTable {
     private var rows: [(cells: [String], ending: String)] = []
     private let hasHeader: Bool
 
-    /// The columns that are shortened, in this order, and how narrow they get.
+    /// The kinds of columns that are shortened, in this order, and their least widths.
     private static let giving: [(alignment: Alignment, narrowest: Int)] = [(.path, 8), (.left, 6)]
     private static let gap = "  "
 
@@ -62,8 +63,9 @@ struct TextTable {
         return lines
     }
 
-    /// Returns the columns that are shown and their widths. Columns are as wide as their cells need; if that is too
-    /// wide, the widest are narrowed first.
+    /// Returns the columns that are shown and their widths. Columns are as wide as their cells need. If the table is
+    /// then too wide, the path columns are narrowed to at least 8, and after them the left columns to at least 6; the
+    /// widest column of a kind is narrowed first. If this is not enough, columns are dropped.
     private func layout(of rows: [[String]], within width: Int?) -> (columns: [Int], widths: [Int]) {
         let needed = alignments.indices.map { column in rows.map { TextWidth.of($0[column]) }.max() ?? 0 }
         var columns = Array(alignments.indices)
@@ -105,7 +107,7 @@ enum TextWidth {
         return width < of(mark) ? start(of: text, width) : start(of: text, width - of(mark)) + mark
     }
 
-    /// Returns the start and the end of `text` with a mark between them, if `text` is too long.
+    /// Returns `text`, or its start and its end with a mark between them if it is too long.
     static func cutWithin(_ text: String, to width: Int, mark: String = "…") -> String {
         guard of(text) > width else { return text }
         let room = width - of(mark)
@@ -114,8 +116,8 @@ enum TextWidth {
         return start(of: text, room - of(end)) + mark + end
     }
 
-    /// Returns the end of a path behind a mark, with as many whole names as fit. If not even the last name fits,
-    /// returns its start and its end.
+    /// Returns a path, or, if it is too long, a mark and the path's end, with as many whole names as fit. If not even
+    /// the last name fits, returns the start and the end of that name.
     static func cutPath(_ path: String, to width: Int, mark: String = "…") -> String {
         guard of(path) > width else { return path }
         let room = width - of(mark)
@@ -128,7 +130,8 @@ enum TextWidth {
         return of(name) <= room ? mark + name : cutWithin(name, to: width, mark: mark)
     }
 
-    /// Returns a line with its ending behind two spaces. What does not fit goes on in further lines, indented.
+    /// Returns a line, two spaces and an ending. If these do not fit into the width, the ending and the rest of the
+    /// line are in further lines, which are indented.
     static func wrapped(_ line: String, ending: String = "", width: Int?) -> [String] {
         let end = line.lastIndex { $0 != " " }.map(line.index(after:)) ?? line.startIndex
         let start = String(line[..<end])
@@ -140,8 +143,9 @@ enum TextWidth {
             .map { $0 == 0 ? $1 : "  " + $1 }
     }
 
-    /// Returns a line of columns, a path and an ending that is never cut. `starts` are the possible columns before the
-    /// path, from all of them down to none.
+    /// Returns a line of columns, a path and an ending that is never cut. Each of `starts` is a choice of columns
+    /// before the path: the first has all columns, the last has none. The first choice that leaves room for the whole
+    /// path, or for 16 columns of it, is used.
     static func lines(
         _ path: String, ending: String, behind starts: [String], width: Int?, isASCII: Bool
     ) -> [String] {

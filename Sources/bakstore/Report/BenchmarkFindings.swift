@@ -15,8 +15,8 @@ struct BenchmarkFindings {
     /// When the benchmark ran, as text.
     var time: String
 
-    /// The bytes that storing duplicates once saves and, below, those that compression saves, with the settings that
-    /// count.
+    /// The bytes saved by storing duplicates only once. `savedByCompression` are the bytes saved by compression. Both
+    /// are for the standard way of cutting.
     var savedByDuplicates: UInt64 {
         guard let standard = report.schemes.first else { return 0 }
         return standard.bytes &- min(standard.differentBytes, standard.bytes)
@@ -42,7 +42,7 @@ struct BenchmarkFindings {
         bytes < 1 << 20 ? "\(bytes >> 10) KiB" : "\(bytes >> 20) MiB"
     }
 
-    /// Returns how much larger than `other` a size is.
+    /// Returns the difference of two sizes: with `+` if the first is larger or equal, with `-` if it is smaller.
     static func difference(_ size: UInt64, _ other: UInt64) -> String {
         size >= other ? "+" + Formatting.size(size - other) : "-" + Formatting.size(other - size)
     }

@@ -1,7 +1,7 @@
 // BenchmarkPage: makes one HTML file of a benchmark's findings, which opens from disk.
 //
-// Always holds: the page fetches nothing and runs nothing, which its own policy enforces. All text from outside, names
-// above all, goes through `escaped`.
+// Always holds: the page fetches nothing and runs nothing. Its Content-Security-Policy makes browsers enforce this. All
+// text from outside, such as names of files, goes through `escaped`.
 
 import BakAnalysis
 import BakChunking
@@ -16,7 +16,7 @@ struct BenchmarkPage {
 
     init(_ findings: BenchmarkFindings) { self.findings = findings }
 
-    /// Tells a report from any other file.
+    /// The line that shows that a file is a report.
     private static let mark = #"<meta name="generator" content="bakstore benchmark">"#
 
     /// Throws unless a report may be written at the path: the file there, if any, must be empty or a report.
