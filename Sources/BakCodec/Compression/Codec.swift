@@ -16,7 +16,7 @@ public enum CompressionMode: Equatable, Sendable {
     case auto
     /// No compression.
     case off
-    /// zstd level 1, after the same probe.
+    /// zstd level 1, after the same probe as `auto`.
     case fast
     /// zstd level 19 for all content.
     case max

@@ -13,12 +13,12 @@ final class CompressibilityProbe {
     /// Content with fewer bytes is always worth an attempt.
     private static let minimumBytes = 16 << 10
 
-    /// The histogram samples this many slices of this many bytes, evenly spread.
+    /// The histogram counts the bytes of `slices` evenly spread samples of `sliceBytes` bytes each.
     private static let slices = 64
     private static let sliceBytes = 64
     private static let samples = slices * sliceBytes
-    /// Byte values count as skewed below this many bits per byte. Saving 3 % by entropy coding alone needs 7.76;
-    /// samples of random bytes measure 7.94 to 7.97.
+    /// Byte values count as skewed below this many bits per byte. Entropy coding alone saves 3 % at 7.76 bits; samples
+    /// of random bytes have 7.94 to 7.97.
     private static let skewedBits: Float = 7.82
 
     /// The probe remembers every string that starts in the first `runBytes` of each `runSpacing` bytes. It looks one up

@@ -59,8 +59,8 @@ public final class Compressor {
     /// Returns the largest size of a result that still saves 3 % of `count` bytes.
     private static func limit(for count: Int) -> Int { count - (count * 3 + 99) / 100 }
 
-    /// Returns room for the output, no larger than a result that is worth storing. A codec stops early if it runs out
-    /// of room.
+    /// Returns memory for the output, no larger than a result that is worth storing. If a codec fills this memory, it
+    /// stops early.
     private func room(for content: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
         let limit = Self.limit(for: content.count)
         return limit > 0 ? output.bytes(limit) : nil

@@ -8,8 +8,8 @@ import Glibc
 
 /// Decodes stored bytes. Each thread needs its own, because it reuses its zstd context.
 public final class Decompressor {
-    /// The largest window that a zstd frame may request, as a power of two. This is zstd's own default bound; the
-    /// largest chunk needs 24.
+    /// The largest window that a zstd frame may request, as a power of two. 27 is zstd's own default bound; the largest
+    /// chunk needs only 24.
     static let windowLogMax = 27
 
     private let context: OpaquePointer
@@ -57,7 +57,7 @@ public final class Decompressor {
         }
     }
 
-    /// True if `stored` decodes to exactly `content`.
+    /// True if decoding `stored` gives exactly `content`.
     public func reproduces(
         _ content: UnsafeRawBufferPointer, from stored: UnsafeRawBufferPointer, codec: Codec
     ) -> Bool {

@@ -1,5 +1,5 @@
-// ContentHasher: names content by a keyed 128-bit hash. Equal content has equal ids under the same secret and domain.
-// Ids of one domain ("chunk") never match those of another ("manifest").
+// ContentHasher: names content by a keyed 128-bit hash. Equal content has equal ids under the same secret and domain. A
+// domain is "chunk" or "manifest"; ids of one domain do not match ids of the other.
 //
 // xxh3    XXH3-128 withSecret. Content of 256 bytes or more is hashed as it is, under the domain's long
 //         secret. Shorter content is hashed as exactly 256 bytes, under the domain's short secret:
@@ -19,10 +19,10 @@ import COpenSSL
 
 /// The algorithm by which a repository names its content. The raw values are stored.
 public enum IDAlgorithm: UInt8, Sendable, CaseIterable, CustomStringConvertible {
-    /// Keyed XXH3-128: as fast as memory, but not resistant to an attacker who knows the secret.
+    /// Keyed XXH3-128. It is as fast as memory, but an attacker who knows the secret can make two contents with one id.
     case xxh3 = 1
-    /// A tree of HMAC-SHA-256 truncated to 128 bits. It resists crafted collisions. (Value 2 was a single HMAC, before
-    /// any release.)
+    /// A tree of HMAC-SHA-256 truncated to 128 bits. It resists crafted collisions. (Value 2 was a single HMAC and was
+    /// never released.)
     case sha256 = 3
 
     /// Finds the algorithm of a name, which is spelled as in `description`; nil if there is none.

@@ -1,5 +1,5 @@
-// KeyDerivation: derives independent keys from one secret, each named by a label. Labels are part of the repository
-// format: a changed label means a changed key.
+// KeyDerivation: derives independent keys from one secret. Each key has a label. The labels are part of the repository
+// format, because another label gives another key.
 
 import COpenSSL
 
@@ -28,8 +28,8 @@ public enum KeyDerivation {
         }
     }
 
-    /// Derives `count` bytes for `label` from a secret in memory that is wiped, to memory that is wiped (RFC 5869,
-    /// 2.3).
+    /// Derives `count` bytes for `label` (RFC 5869, 2.3). The memory of the secret and that of the result are wiped
+    /// when they are released.
     public static func expand(secret: SecretBytes, label: String, count: Int) -> SecretBytes {
         SecretBytes(count: count) { output in
             secret.withBytes { expand($0, info: Array(label.utf8), into: output) }

@@ -1,6 +1,7 @@
 // Libcrypto: starts OpenSSL's library. By default the library reads the system's configuration and cleans up when the
-// program ends, which takes a tenth of the time of a short command. Both are turned off: no configuration may change
-// the results of hashing and sealing, and the keys that must be wiped are in `SecretBytes`, not in the library.
+// program ends, which takes a tenth of the time of a short command. Both are turned off. No configuration may change
+// the results of hashing and sealing. A clean-up is not needed, because the keys that must be wiped are in
+// `SecretBytes`, not in the library.
 
 import COpenSSL
 

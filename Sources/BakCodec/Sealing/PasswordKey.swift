@@ -2,7 +2,8 @@
 // and time that guessing is expensive (Argon2id, RFC 9106, version 0x13).
 //
 // The password's hash is never used itself. Two values are derived from it: the wrapping key and the commitment. The
-// commitment is stored. It shows if a password is wrong, and it prevents a slot that opens under two passwords.
+// commitment is stored. The commitment shows if a password is wrong. It also makes it impossible to craft a slot that
+// opens under two passwords.
 
 import BakCore
 import CArgon2
@@ -41,7 +42,8 @@ public struct PasswordCost: Equatable, Sendable {
             && memoryKiB >= 8 * lanes && memoryKiB <= Self.mostMemoryKiB
     }
 
-    /// Returns a cost that suits this machine, from the time that one attempt takes. Throws what `PasswordKey` throws.
+    /// Measures how long one attempt takes on this machine, and returns a cost that suits it. Throws what `PasswordKey`
+    /// throws.
     public static func calibrated(by time: any TimeSource) throws -> PasswordCost {
         let password = SecretBytes(copying: [0])
         return try calibrated { cost in

@@ -10,8 +10,8 @@ public final class SecretBytes: Sendable {
     /// The number of bytes.
     public let count: Int
 
-    /// The size of the secure heap: enough for about a thousand keys. Further secrets lie in ordinary memory and are
-    /// wiped too.
+    /// The size of the secure heap: enough for about a thousand keys. If it is full, further secrets lie in ordinary
+    /// memory, and are wiped, too.
     private static let heapBytes = 64 << 10
     private static let isHeapReady = CRYPTO_secure_malloc_init(heapBytes, 32) != 0
 

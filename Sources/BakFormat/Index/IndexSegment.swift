@@ -1,5 +1,5 @@
-// An index segment: where the blobs of one session's packs lie, or one part of the base that a collection wrote. The
-// object is `index/<session id>` or `index/<round>-<id>`, in the common frame.
+// An index segment says where blobs lie. `index/<session id>` is for the blobs of one session's packs. The collection
+// of a round writes `index/<round>-<id>` to replace older segments. Both have the frame of ObjectFrame.
 //
 //   body
 //    16  repository id
@@ -9,7 +9,7 @@
 //   32 each  entry:  id 16 | pack number 4 | offset 4 | raw length 4 | stored length 4
 //
 // Packs are sorted by id, and so are entries; no id occurs twice. A segment is trusted only if its session committed or
-// the newest decision of a collection names it. The segments that the decision names are the base.
+// the newest decision of a collection names it. The base is all segments that the newest decision names.
 
 import BakCore
 
@@ -73,11 +73,11 @@ public struct IndexEntry: Equatable, Sendable {
     }
 }
 
-/// The index of one session, or a part of a base.
+/// One index segment.
 public struct IndexSegment: Equatable, Sendable {
     /// The session that wrote the segment, or a random id for a part of a base.
     public var session: ID128
-    /// The packs that entries refer to, sorted by id.
+    /// The packs to which the entries refer, sorted by id.
     public var packs: [IndexedPack]
     /// The blobs, sorted by id.
     public var entries: [IndexEntry]

@@ -1,9 +1,10 @@
-// A path in a manifest. A manifest is a stream of records sorted by path. A record is an entry, or more extents of the
-// preceding file.
+// A path in a manifest, with its metadata and content. A manifest is a stream of records sorted by path. A record is an
+// entry, or further extents of the preceding file.
 
 import BakCore
 
-/// A blob by its id and its length before compression. The two are compared together.
+/// A blob, named by its id and its length before compression. Two references are equal only if both the id and the
+/// length are.
 public struct BlobReference: Hashable, Sendable {
     /// The blob's id.
     public var id: ID128
@@ -139,7 +140,7 @@ extension ManifestEntry {
         }
     }
 
-    /// The fault of an entry beneath a file, a link or a device.
+    /// The fault of an entry whose path lies beneath a file, a link or a device.
     public static let beneathNoFolder = "an entry beneath an item that is not a folder"
 
     /// Returns the fault of a path; nil if it has no empty, `.` or `..` component, no NUL and no excess length.
@@ -180,7 +181,7 @@ extension MissingParts {
     }
 }
 
-/// Adds up a run of extents, and checks that they can be part of a file.
+/// Adds up the lengths of successive extents, and checks that the extents can be part of a file.
 public struct ExtentSum {
     /// The total length of the extents, in bytes.
     public private(set) var bytes: UInt64 = 0
@@ -201,7 +202,7 @@ public struct ExtentSum {
     }
 }
 
-/// The rules for the extended attributes of one entry, taken in their order.
+/// Checks the extended attributes of one entry, one after another.
 struct AttributeRules {
     private var last: [UInt8] = []
     private(set) var bytesLeft = FormatLimits.extendedAttributeBytes

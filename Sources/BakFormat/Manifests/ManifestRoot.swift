@@ -7,7 +7,7 @@
 
 import BakCore
 
-/// A segment as a root names it.
+/// A root's reference to one segment.
 public struct ManifestSegmentReference: Equatable, Sendable {
     /// The segment's blob.
     public var blob: BlobReference

@@ -1,5 +1,6 @@
 // A manifest segment: a run of a manifest's records, stored as a blob of a manifest pack. An entry's path and its
-// repeated fields are coded against the preceding entry of the segment.
+// repeated fields are coded against the preceding entry of the segment: an owner or device that is the same as there is
+// left out.
 //
 //   segment  = version (1 byte) | number of records (varint) | record*
 //   record   = 1 entry | 2 extents
@@ -13,11 +14,11 @@
 //   extents  = count | (length * 2 + (1 for a hole), id unless a hole)*
 //
 // Numbers are varints. Strings have a varint length before them. Flag 16: the file changed while it was read. Flag 32:
-// it was read so soon after a change that another could carry the same timestamps. Flag 64: it is gone from the source
-// of an archive. Flag 128: a part of it could not be read and is not stored.
+// it was read so soon after a change that another change could leave the same timestamps. Flag 64: it is gone from the
+// source of an archive. Flag 128: a part of it could not be read and is not stored.
 //
-// A segment with gone entries has version 2, any other has version 1. A reader that does not know gone entries refuses
-// version 2. `ManifestEntry.fault` holds the rules beyond the grammar, for writers and readers.
+// A segment with gone entries has version 2, any other has version 1. So a reader that does not know gone entries
+// refuses such a segment. `ManifestEntry.fault` holds the rules beyond the grammar, for writers and readers.
 
 import BakCore
 

@@ -68,7 +68,7 @@ public struct ObjectHeader: Equatable, Sendable {
     public var seal: SealMethod
     /// The salt from which the object's key is derived; empty if the object is not sealed.
     public var salt: [UInt8]
-    /// Where the salt begins in the header.
+    /// The offset of the salt in the header.
     public static let saltOffset = 32
 
     /// Makes a header.
@@ -99,8 +99,8 @@ public struct ObjectHeader: Equatable, Sendable {
         }
     }
 
-    /// Reads a header whose bytes a checksum has verified, and checks it against the kind and id that the object's name
-    /// promises. If `id` is nil, any id is accepted.
+    /// Reads a header, and checks it against the kind and id that the object's name promises. A checksum must have
+    /// verified the header's bytes before. If `id` is nil, any id is accepted.
     ///
     /// - Throws: `CorruptionError` if the header is not the expected one or needs a newer program.
     public init(
@@ -165,7 +165,7 @@ extension ObjectHeader {
     }
 }
 
-/// The parameters that all objects of one repository are framed with.
+/// The parameters that the frames of all objects of one repository share.
 public struct FrameContext: Sendable {
     /// The repository's id, which the body of every object contains.
     public var repository: ID128
@@ -303,7 +303,7 @@ public enum ObjectFrame {
         }
     }
 
-    /// Opens a sealed body that begins at `offset` of its object, and passes a reader of the body to `read`.
+    /// Opens a sealed body that begins at `offset` of its object, and passes a reader of the plaintext to `read`.
     static func open<R>(
         _ sealed: UnsafeRawBufferPointer, of header: ObjectHeader, at offset: Int, object: String,
         sealer: Sealer, _ read: (inout ByteReader) throws(CorruptionError) -> R

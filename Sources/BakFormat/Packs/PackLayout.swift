@@ -175,7 +175,8 @@ public enum PackLayout {
     }
 
     /// Reads a pack's tail. Returns the offset of the footer table and the number of blobs. `tail` is the last 48 bytes
-    /// of the pack. If these bytes are not a valid tail, `header` may show that the pack has a later format.
+    /// of the pack. `header` is its first 64 bytes; if the tail is not valid, they may show that the pack has a later
+    /// format.
     ///
     /// - Throws: `CorruptionError` if the tail is damaged or needs a newer program.
     public static func footerOffset(

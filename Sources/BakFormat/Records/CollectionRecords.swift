@@ -1,5 +1,5 @@
-// The records of a collection (prune): `gc/<n>.plan` and `gc/<n>.decision`, in the common frame. Rounds are numbered
-// from 1. The id in the header is the round's number.
+// The two records of a collection, which is one round of a prune: `gc/<n>.plan` and `gc/<n>.decision`, where n is the
+// round's number, from 1. Both have the frame of ObjectFrame. The id in the header is the round's number.
 //
 //   body of both
 //    16  repository id
@@ -9,7 +9,8 @@
 //     4  number of condemned packs        4 4 4  numbers of deleted packs, base segments, superseded sessions
 //   16 each  their ids                  16 each  their ids, in this order
 //
-// Each list increases strictly. A decision deletes only packs that its plan condemned.
+// Each list increases strictly. To condemn a pack is to name it in a plan. A decision deletes only packs that the plan
+// of the same round condemned.
 
 import BakCore
 
@@ -138,7 +139,7 @@ private enum RoundRecord {
         return ObjectFrame.encode(kind: kind, id: id(number), body: body.bytes, sealer: context.sealer)
     }
 
-    /// Decodes and validates the whole object. `names` are the names of its lists for errors.
+    /// Decodes and validates the whole object. Errors call its lists by `names`.
     static func decode(
         _ bytes: UnsafeRawBufferPointer, _ object: String, _ kind: ObjectKind, _ number: UInt64,
         _ context: FrameContext, _ names: [String]

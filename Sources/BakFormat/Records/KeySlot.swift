@@ -1,5 +1,5 @@
-// A key slot, `keys/<id>`: the repository's key, wrapped by a key that comes from a password. All slots wrap the same
-// key.
+// A key slot, `keys/<id>`: the repository's key, wrapped (encrypted) by a key that comes from a password. All slots of
+// a repository wrap the same key.
 //
 //   header 64: kind 11, the repository's seal method, the slot's id, the salt of the note
 //   body
@@ -12,9 +12,9 @@
 //    28   4  lanes
 //   checksum 16
 //
-// PasswordKey defines the hash, the commitment and the wrapping. The wrapped key is a ChaCha20-Poly1305 string with a
-// nonce of zeros. It authenticates the header and bytes 0 to 95 of the body. The decoder limits the cost of a hash
-// before anything is hashed.
+// PasswordKey defines the hash, the commitment and the wrapping. The wrapped key is encrypted by ChaCha20-Poly1305 with
+// a nonce of zeros. The header and bytes 0 to 95 of the body are authenticated together with it. The decoder refuses a
+// slot whose password would cost too much to hash, before anything is hashed.
 
 import BakCodec
 import BakCore
@@ -34,7 +34,7 @@ public struct KeySlotNote: Equatable, Sendable {
     public static let nameBytes = 64
     fileprivate static let byteCount = 512
 
-    /// Makes a note. Cuts off the names of host and program after 128 bytes.
+    /// Makes a note. The names of host and program are cut off after 128 bytes.
     public init(name: String, host: String, program: String, created: Timestamp) {
         precondition(name.utf8.count <= Self.nameBytes)
         func short(_ text: String) -> String {

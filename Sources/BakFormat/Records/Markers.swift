@@ -1,6 +1,6 @@
 // Two small objects: a tombstone ends a session for good, and a forget marker hides a snapshot. `snapshots/<session>`
-// is a session's commit record or its tombstone, whichever is put first. `forget/<session>` says that the user no
-// longer wants a snapshot.
+// is a session's commit record or its tombstone: only the first put succeeds, so a session with a tombstone can never
+// commit. `forget/<session>` says that the user no longer wants a snapshot.
 //
 //   tombstone body: repository id 16. A tombstone has exactly 96 bytes, 112 when sealed. A commit record has more
 //   bytes, so a listing with sizes tells them apart. forget marker body: repository id 16 | time | host | program

@@ -1,5 +1,5 @@
-// The configuration of a repository: `config`, in the common frame. `init` writes it once and seals it like every
-// object.
+// The configuration of a repository: `config`, in the frame of ObjectFrame. `init` writes it once, and seals it as
+// every other object is sealed.
 //
 //   body
 //    16  repository id

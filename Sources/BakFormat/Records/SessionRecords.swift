@@ -1,5 +1,5 @@
-// The two records of a backup session, both in the common frame. A session puts `sessions/<id>` when it begins. It puts
-// `snapshots/<id>`, its commit record, at the end; only then does the backup become real.
+// The two records of a backup session, both in the frame of ObjectFrame. A session puts `sessions/<id>` when it begins.
+// It puts `snapshots/<id>`, its commit record, at the end; only then does the backup become real.
 
 import BakCore
 

@@ -1,5 +1,6 @@
-// A vouch: `vouched/<id>`, in the common frame, lists content that was called safe to delete because one snapshot has
-// it. A program that removes the snapshot can then say what would be lost.
+// A vouch is the object `vouched/<id>`, in the frame of ObjectFrame. It lists content that `safe-to-delete` called safe
+// to delete because one snapshot has it. So a program that is about to remove this snapshot can say which files would
+// be lost.
 //
 //   body    repository id 16 | origin: time, host, program | snapshot id 16 | number of files (varint) | file*
 //   file    fingerprint of its content 16 | its path, with a varint length before it
@@ -11,7 +12,7 @@
 import BakCodec
 import BakCore
 
-/// Lists the content that was called safe to delete because one snapshot has it.
+/// The content that was called safe to delete because one snapshot has it.
 public struct Vouch: Equatable, Sendable {
     /// Content that was called safe, with one of the paths where it was found.
     public struct File: Equatable, Sendable {
@@ -32,7 +33,7 @@ public struct Vouch: Equatable, Sendable {
     public var origin: RecordOrigin
     /// The snapshot that has the content.
     public var snapshot: ID128
-    /// The files by increasing fingerprint.
+    /// The files, sorted by increasing fingerprint.
     public var files: [File]
 
     /// The most bytes of files that fit into one vouch.

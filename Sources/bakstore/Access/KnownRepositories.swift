@@ -1,5 +1,6 @@
-// KnownRepositories: remembers where this user's repositories were when they were last used. From this list, a command
-// can tell that a repository existed and is missing, because its disk is not connected or its mount point is empty.
+// KnownRepositories: remembers where this user's repositories were when they were last used. From this list of places,
+// a command can tell that a repository existed and is missing, because its disk is not connected or its mount point is
+// empty.
 //
 // Always holds: the list decides nothing. No command refuses a repository because it is not listed, and no command
 // fails because the list cannot be read or written.
@@ -97,7 +98,7 @@ extension CommandContext {
         known.remember(id, at: folder)
     }
 
-    /// What was at a location when it was last used.
+    /// The repository that this machine last used at a location; nil if it used none.
     func knownEntry(at location: RepositoryLocation) -> KnownRepositories.Entry? {
         location.folder.flatMap(KnownRepositories(folder: environment.stateFolder).entry(at:))
     }

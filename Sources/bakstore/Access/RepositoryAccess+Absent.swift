@@ -27,7 +27,7 @@ extension RepositoryAccess {
         }
     }
 
-    /// Says that nothing works without the configuration.
+    /// The end of a message about a missing configuration.
     private static let needsConfig = "Nothing can be read without that file. Put back a copy of it"
 
     /// The failure if something other than a file has the configuration's name.

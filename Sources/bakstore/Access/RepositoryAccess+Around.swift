@@ -1,11 +1,11 @@
-// RepositoryAccess+Around: keeps other files out of the folders of all repositories.
+// RepositoryAccess+Around: keeps a command from writing other files into the folder of any repository.
 
 import BakFormat
 import BakPosix
 import BakRepository
 
 extension RepositoryAccess {
-    /// True if the folder is a repository's. Only the configuration needs to be intact.
+    /// True if the folder is that of a repository. For this, only the repository's configuration needs to be undamaged.
     @Sendable static func isRepository(_ folder: String) -> Bool {
         // This cheap check rules out most folders.
         guard Machine.isThere(Array("\(folder)/\(ObjectNames.config)".utf8)),

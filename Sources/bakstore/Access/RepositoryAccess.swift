@@ -20,10 +20,10 @@ struct RepositoryAccess {
     /// The place of the repository.
     let location: RepositoryLocation
 
-    /// What to do if the default repository does not exist yet.
+    /// What `open` does if the default repository does not exist yet.
     enum Fallback {
         case fail
-        /// Make it and say so.
+        /// Make the default repository and say so.
         case create
         /// Use an empty repository that keeps nothing, and say so.
         case useNullStore
@@ -130,7 +130,7 @@ struct RepositoryAccess {
             if isEncrypted {
                 Machine.forbidCoreDumps()
             } else if context.passwordSource(purpose, invocation) != nil {
-                // An attacker may have put this repository in the place of an encrypted one.
+                // The user expects an encrypted repository. An attacker may have put this plain one in its place.
                 throw RepositoryError.notEncrypted(location: location.place)
             }
             let repository = try Repository.open(
@@ -173,8 +173,8 @@ struct RepositoryAccess {
         }
     }
 
-    /// Makes a repository in a new or empty folder, or completes one whose making was interrupted. `isSure` is true if
-    /// the user knows that another repository may have been there.
+    /// Makes a repository in a new or empty folder, or completes a repository whose making was interrupted. `isSure` is
+    /// true if the user knows that another repository may have been there.
     static func create(
         _ location: RepositoryLocation, options: Repository.Options, context: CommandContext,
         isSure: Bool = false, isShared: Bool = false
@@ -184,7 +184,8 @@ struct RepositoryAccess {
             throw CommandFailure(
                 code: .failed, message: "\(location) is not a folder. Name a new or empty folder")
         }
-        // Other files in the folder would get in the repository's way, and hide it from its owner.
+        // Other files in the folder could have the names of objects, and the owner might not notice the repository
+        // among them.
         let scheme = StoreSchemes.scheme(of: location.place)
         if scheme.canBegin(location.place) == false {
             if (try? scheme.open(location.place).size(of: ObjectNames.config)) != nil {
@@ -210,7 +211,7 @@ struct RepositoryAccess {
         return repository
     }
 
-    /// Throws if a new repository would hide one that was there, unless the user agrees.
+    /// Throws if a new repository could hide an earlier one whose disk is not connected, unless the user agrees.
     private static func expectNothingHidden(_ folder: String, _ context: CommandContext) throws {
         let known = KnownRepositories(folder: context.environment.stateFolder)
         let here = known.entry(at: folder).flatMap {

@@ -47,7 +47,8 @@ enum Commands {
             do throws(OutputError) {
                 try terminal.flushOutput()
             } catch {
-                // If the reader has closed the output, the exit code still tells what was done.
+                // If the reader has closed the output, this is no failure: the exit code still says what the command
+                // has done.
                 if error != .closed { throw error }
             }
             return code

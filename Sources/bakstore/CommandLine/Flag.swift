@@ -1,5 +1,5 @@
-// Flag: the name, value and help of a flag. Each flag is declared once, as a static member of AnyFlag: in the file of
-// its command, or among the flags that several commands share.
+// Flag: the name, value and help of a flag. Each flag is declared once, as a static member of AnyFlag. The declaration
+// is in the file of the flag's command, or in `Flags` if several commands share the flag.
 //
 // Always holds: a flag's name means the same and takes the same kind of value in every command.
 
@@ -49,7 +49,7 @@ final class Flag<Value>: AnyFlag, @unchecked Sendable {
     /// Returns the value that all uses of the flag on a command line give together. Each use must be valid.
     func value(of uses: [[UInt8]]) -> Value { fold(uses) }
 
-    /// The same flag with other help, for a command in which it is required or concerns something else.
+    /// The same flag with another help text. It is for a command in which the flag is required or has another subject.
     func described(_ help: String, isRequired: Bool = false) -> Flag<Value> {
         Flag(word, short, value, isRepeatable: isRepeatable, isRequired: isRequired, help, fold)
     }

@@ -44,14 +44,15 @@ struct Invocation {
     /// The last value of a flag in its original bytes; nil if the flag was not given.
     func bytes(_ flag: AnyFlag) -> [UInt8]? { uses.last { $0.flag == flag }?.value }
 
-    /// The labels of every `--tag`, each once, in order.
+    /// All labels of all `--tag` flags, each label once, in order.
     var tags: [String] {
         var tags: [String] = []
         for tag in tagSets.joined() where !tags.contains(tag) { tags.append(tag) }
         return tags
     }
 
-    /// The labels of each `--tag`. When snapshots are chosen, `--tag a,b --tag c` means (a and b) or c.
+    /// The labels of each `--tag` by itself. A command that chooses snapshots takes `--tag a,b --tag c` as (a and b) or
+    /// c.
     var tagSets: [[String]] { self[.tag] }
 
     /// The amount of output: -1 with --quiet, else the number of -v.

@@ -1,4 +1,4 @@
-// Labels: parses lists with commas, and finds what is surely a mistake in a name or a label.
+// Labels: parses lists with commas, and finds characters in a name or label that are surely a mistake.
 
 /// Tags and other lists of words.
 enum Labels {

@@ -87,7 +87,7 @@ enum ManPage {
         let head =
             ".TH \"\(text(name.uppercased()))\" 1 \"\" \"\(text(programName))\" \"\(text("bakstore manual"))\""
         let parts = [head, ".SH NAME\n\(text(name)) \\- \(text(summary))"]
-        // Patterns and paths must not be hyphenated, so lines are ragged.
+        // Patterns and paths must not be hyphenated (`.nh`). Lines without hyphenation look better ragged (`.ad l`).
         return ([parts[0], ".nh", ".ad l", parts[1]] + sections.map { ".SH \"\($0.title)\"\n\($0.body)" })
             .joined(separator: "\n") + "\n"
     }

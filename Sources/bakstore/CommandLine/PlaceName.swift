@@ -1,14 +1,14 @@
 // PlaceName: decides whether a user's words name a file or folder of this machine. Only this file tells a path from an
-// address of another machine, another program or another system, whether it comes from the command line, the
-// environment, a profile or a list.
+// address of another machine, another program or another system. It does so for words of the command line, the
+// environment, a profile, and a file with a list of paths.
 //
-// Always holds: a path that begins with `/` (but not `//`) or with `./` is taken literally, unless it contains the end
-// of a line, which no path has on purpose. A user can still name a folder with such a path: by entering it and writing
-// `.`.
+// Always holds: a path that begins with `/` (but not `//`) or with `./` is taken literally. Only a path that contains
+// the end of a line is refused, because it is surely a mistake. A user who has a folder with such a name can still
+// enter the folder and name it `.`.
 
 /// Reads paths as users write them.
 enum PlaceName {
-    /// The complaint about a path that must be text and is not.
+    /// The complaint about a path that is not UTF-8 where UTF-8 is required.
     static let notText = "is not UTF-8. Use another name, or make a link to it that has a UTF-8 name: ln -s"
 
     /// Says why `text` is not a path of this machine and what to write instead; nil if it is one. The result is the

@@ -1,7 +1,7 @@
 // SnapshotFilter: chooses snapshots by the flags --tag, --host, --device and --path.
 //
 // Always holds: if a filter takes none of the existing snapshots, the command says so and ends with exit code 3.
-// Otherwise a mistyped filter would copy and keep nothing, night after night.
+// Otherwise a nightly command with a mistyped filter would copy or keep nothing, and nobody would notice.
 
 import BakCore
 import BakFormat
@@ -42,8 +42,8 @@ struct SnapshotFilter: Equatable {
     /// True if the filter takes every snapshot.
     var isEmpty: Bool { hosts.isEmpty && devices.isEmpty && paths.isEmpty && tagSets.isEmpty }
 
-    /// The complaint if the filter takes none of the existing snapshots; nil if it takes one, if it is empty, or if
-    /// there are no snapshots yet.
+    /// The complaint if the filter takes none of the existing snapshots. Nil if it takes one, if the filter is empty,
+    /// or if there are no snapshots yet.
     func complaint(among all: [CommitRecord]) -> String? {
         guard !isEmpty, !all.isEmpty, !all.contains(where: takes) else { return nil }
         let parts: [(flag: AnyFlag, values: [String], known: [String], filter: SnapshotFilter)] = [

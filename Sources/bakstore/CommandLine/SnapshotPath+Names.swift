@@ -1,5 +1,5 @@
-// SnapshotPath+Names: finds paths in a snapshot as commands print them. A user can type what `ls` prints: a name with
-// unprintable characters is found by its escapes.
+// SnapshotPath+Names: finds paths in a snapshot by their printed form. So a user can type a name with unprintable
+// characters as `ls` prints it, with escapes.
 
 import BakCore
 import BakEngine
@@ -25,11 +25,11 @@ extension SnapshotPath {
 }
 
 extension SnapshotPathError {
-    /// The same error with the paths that the user may have meant. Users often type a path relative to the backed-up
-    /// folder.
+    /// This error, with a question that offers paths that the user may have meant. Users often type a path relative to
+    /// the backed-up folder.
     func explained(_ record: CommitRecord, _ repository: Repository, _ index: BlobIndex) -> any Error {
         guard case .notInSnapshot(let path, let id) = self,
-            // A damaged manifest gives no suggestion.
+            // If the manifest is damaged, no path is offered.
             let near = try? RestoreSelection.nearest(to: [path], in: record, repository, index),
             let question = Suggestion.question(near)
         else { return self }

@@ -16,7 +16,7 @@ struct ValueForm: Sendable {
     var isNumber = false
     /// The places that the value may name; nil if the value does not name a place.
     var place: PlaceRule?
-    /// Says what is allowed if the value is invalid; nil if it is valid.
+    /// Returns which values are allowed, if the value is invalid; nil if it is valid.
     var complaint: @Sendable (_ value: [UInt8]) -> String?
 
     /// The choices in words; nil if the placeholder says enough.
@@ -144,7 +144,8 @@ extension ValueKind where Value == [UInt8] {
             { $0 })
     }
 
-    /// A file or folder of this machine with any name. An input may be `-`.
+    /// A file or folder of this machine, whose path need not be UTF-8. If `isInput`, the value may be `-` for standard
+    /// input.
     static func anyPlace(_ name: String, isInput: Bool = false) -> ValueKind {
         checked(
             name, .file, place: .path,
@@ -154,7 +155,8 @@ extension ValueKind where Value == [UInt8] {
             }, { $0 })
     }
 
-    /// A path pattern as it is written. Its meaning depends on where it was written and on the working folder.
+    /// A path pattern, as the user wrote it. `PatternReader` finds its meaning, which depends on the place where it was
+    /// written and on the working folder.
     static var pattern: ValueKind {
         checked(
             "PATTERN", .nothing,

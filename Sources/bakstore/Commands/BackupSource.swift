@@ -1,4 +1,4 @@
-// BackupSource: finds what a backup reads, as the command line says: files on this machine, or standard input.
+// BackupSource: finds the source that the command line names for a backup: files on this machine, or standard input.
 
 import BakCore
 import BakEngine
@@ -79,7 +79,8 @@ struct BackupSource {
     let roots: [[UInt8]]
     /// PATHs that do not exist.
     let missing: [[UInt8]]
-    /// PATHs that lead elsewhere through links, as the user wrote them: absolute, without the leading slash.
+    /// The PATHs that lead through links to another path, in the form that the user wrote, made absolute and without
+    /// the leading slash.
     let written: [[UInt8]]
     /// True if the source is the standard input, which has no place and no size and cannot be read twice.
     let isStream: Bool
@@ -108,8 +109,9 @@ struct BackupSource {
         }
     }
 
-    /// Starts a thread that walks the source a second time to learn how much there is. The thread calls `note` for each
-    /// entry and `finish` at the end. Returns nil if no progress is shown or the source cannot be read twice.
+    /// Starts a thread that walks the source a second time, to count its files and bytes for the progress. The thread
+    /// calls `note` for each entry and `finish` at the end. Returns nil if no progress is shown or the source cannot be
+    /// read twice.
     func countTotals(
         _ exclusions: BackupExclusions, _ reporter: ProgressReporter, _ context: CommandContext,
         note: @escaping @Sendable (FileStat) -> Void, finish: @escaping @Sendable () -> Void
@@ -129,7 +131,7 @@ struct BackupSource {
     }
 
     /// Throws if a PATH is a device, a pipe or a socket. Only its name would be stored, but the user means its content.
-    /// In a folder or a list, such an entry is like any other.
+    /// Within a folder or a list of paths, such an entry is stored like any other.
     private static func expectContent(of path: [UInt8]) throws {
         let kind: String
         switch Machine.status(path)?.type {

@@ -80,7 +80,8 @@ extension Commands {
         let access = try RepositoryAccess.open(
             invocation, context: context, withoutDefault: invocation.has(.dryRun) ? .useNullStore : .create)
         warnOfPlace(access, source, context)
-        // Most backups know their paths without a list of the snapshots.
+        // The list of snapshots is needed only for paths that are missing or lead through links. Most backups have none
+        // and do not read the list.
         let known =
             source.missing.isEmpty && source.written.isEmpty
             ? [] : try access.repository.snapshots().readable
@@ -308,13 +309,14 @@ extension Commands {
         }
     }
 
-    /// Warns before the first backup if the repository lies in memory or on the disk of the files. A backup beside its
-    /// originals survives a slip of the hand, but not the loss of the disk. One warning is enough.
+    /// Warns before the first backup if the repository lies in memory or on the disk of the files. A backup on the disk
+    /// of the originals helps after a slip of the hand, but not if the disk is lost. The warning is not repeated before
+    /// later backups.
     private static func warnOfPlace(
         _ access: RepositoryAccess, _ source: BackupSource, _ context: CommandContext
     ) {
         let (repository, path) = (access.location.description, Array(access.location.description.utf8))
-        // Looks at names only: most backups are not the first, and need no further checks.
+        // Most backups are not the first. For them, this listing of names is the only check.
         guard Machine.names(inFolder: "\(repository)/\(ObjectNames.snapshots)")?.isEmpty ?? true else {
             return
         }

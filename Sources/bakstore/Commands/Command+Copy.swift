@@ -50,7 +50,7 @@ extension Commands {
         context.complain(about: unreadable, which: "")
         var chosen = try ofSource(source, context) { try choose(list, invocation, context) }
         let complaint = SnapshotFilter(invocation).complaint(among: list.readable)
-        // The filter applies to the source, and so do the suggested commands.
+        // The filter applies to the source, so the suggested commands must name the source.
         if let complaint { context.complain(ofSource(source, context).completed(complaint)) }
         if invocation.operands.isEmpty { chosen = chosen.filter(\.isComplete) }
         var request = CopyRequest(host: Machine.hostName, program: "bakstore \(programVersion)")
@@ -87,7 +87,7 @@ extension Commands {
         return isWhole ? .done : .incomplete
     }
 
-    /// Returns suggestions that apply to the source.
+    /// Returns an object that completes suggested commands with the flags of the source repository.
     private static func ofSource(_ source: RepositoryAccess, _ context: CommandContext) -> SuggestedCommands {
         SuggestedCommands(
             [(.repo, Array(source.location.description.utf8))], isASCII: context.terminal.isASCII)

@@ -1,4 +1,4 @@
-// `bakstore forget --undo`: takes back removed snapshots, as long as no prune has deleted their content.
+// `bakstore forget --undo`: takes back removed snapshots. This works as long as no prune has deleted their content.
 
 import BakCore
 import BakFormat

@@ -177,7 +177,7 @@ private enum KeyAction {
 }
 
 extension KeySlotNote {
-    /// Returns a note for a slot that is made here and now.
+    /// Returns a note for a new slot, with the host and time of this run.
     static func here(_ name: String?, _ context: CommandContext) -> KeySlotNote {
         KeySlotNote(
             name: name ?? Machine.userName.prefixOfBytes(nameBytes), host: Machine.hostName,

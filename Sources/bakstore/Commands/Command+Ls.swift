@@ -58,7 +58,7 @@ extension Commands {
                     if entry.path == subject.path || entry.path == path { isLeftOut = true }
                     return true
                 }
-                // Of a named folder, only the content is listed.
+                // A named folder is not listed itself; only its content is.
                 if entry.path == place, entry.stat.type == .directory { return true }
                 if grouper == nil {
                     try printEntry(entry, invocation, context)

@@ -134,7 +134,7 @@ extension Commands {
         return SnapshotDoubts(among: try repository.snapshots().readable).standing.contains(snapshot.id)
     }
 
-    /// Says what part of the request is not in the snapshot, and what the user may have meant.
+    /// Says which part of the request is not in the snapshot, and offers paths that the user may have meant.
     private static func explain(
         _ miss: RestoreMiss, _ selection: RestoreSelection, _ invocation: Invocation
     ) throws -> String {
@@ -180,7 +180,7 @@ extension Commands {
                 + "--ignore-free-space")
     }
 
-    /// Says what a failure of the target means for the user.
+    /// Says what a failure of the target means for the user, and what has been restored before it.
     private static func ended(_ error: TargetError, _ report: RestoreReport) -> String {
         let files = report.files + report.kept
         let missing = report.wantedFiles - min(report.wantedFiles, files)
@@ -216,7 +216,8 @@ extension Commands {
     private static func restoreFilter(
         _ invocation: Invocation, _ context: CommandContext
     ) throws -> RestoreFilter {
-        // A pattern may name a folder above the paths that were backed up, so no pattern lies outside of the roots.
+        // A pattern may name a folder above the paths that were backed up. So the root is everything, and no pattern is
+        // reported as outside of it.
         let reader = PatternReader(
             home: context.environment.home, folder: nil, roots: [[]], remark: { context.remark($0) })
         func patterns(_ exact: AnyFlag, _ folded: AnyFlag) throws -> [PathPattern] {
@@ -288,7 +289,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
             item: path.absolute)
     }
 
-    /// Says how many items were not named one by one.
+    /// Prints how many items were not reported by themselves.
     func tellRest() {
         reporter.finish()
         tellRest(failures, Self.more)
@@ -307,7 +308,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
             progress.bytes = report.processedBytes
             progress.totalFiles = snapshot.counters.files
             progress.totalBytes = snapshot.counters.bytes
-            // The snapshot's totals are the restore's only if nothing narrows the restore.
+            // The totals of the snapshot are those of the restore only if the restore is of the whole snapshot.
             progress.totalsAreFinal =
                 !invocation.operands[0].contains(UInt8(ascii: ":")) && !invocation.has(.include)
                 && !invocation.has(.iinclude) && !invocation.has(.exclude) && !invocation.has(.iexclude)
@@ -383,7 +384,7 @@ private final class RestoreOutput: Reporter, @unchecked Sendable {
         return line
     }
 
-    /// Says what an interrupted restore leaves, and how to go on.
+    /// Says what an interrupted restore leaves, and how to continue it.
     private var interrupted: String {
         if invocation.has(.dryRun) { return "interrupted before the end" }
         let isAlways = invocation[.overwrite] == .always

@@ -1,5 +1,5 @@
 // `bakstore safe-to-delete`: says which files may be deleted. A file is safe only if its stored content was read back
-// and verified, and if a snapshot that has it stays by all known rules. The command deletes nothing.
+// and verified, and if all known rules keep a snapshot that has it. The command deletes nothing.
 
 import BakCore
 import BakEngine
@@ -97,7 +97,7 @@ private final class DeletionOutput: Reporter, @unchecked Sendable {
     private var readBytes: UInt64 = 0
     /// Files that must be kept, grouped by reason, with the first few paths of each group.
     private var kept: [(reason: String, count: UInt64, paths: [[UInt8]])] = []
-    /// Without `-v`, more files than this with one reason are only counted.
+    /// Without `-v`, if more files than this have the same reason, they are only counted.
     private static let namedFiles = 10
 
     @Sendable func count(_ bytes: UInt64) { monitor.locked { readBytes.add(bytes) } }

@@ -43,7 +43,7 @@ extension Commands {
                 countingFilesOf: Set(snapshots.map(\.id)).subtracting(chosen == nil ? superseded : []))
         }
         let all = try gather(records)
-        // The same snapshots that `snapshots` lists.
+        // These are the same snapshots as those that `snapshots` lists.
         let output = StatsOutput(
             invocation, context, all, records.filter { !superseded.contains($0.id) }, superseded.count)
         if let chosen {
@@ -73,7 +73,7 @@ private struct StatsOutput {
     private let records: [CommitRecord]
     /// How many superseded partial snapshots are not listed. Their data is counted, but not their files.
     private let supersededCount: Int
-    /// A table names at most this many types; one row sums up the others.
+    /// A table has a row for each of at most this many types, and one row for all others together.
     private static let typesShown = 12
 
     init(

@@ -72,7 +72,7 @@ extension Commands {
             json.member("changed_snapshots", changes.count)
             json.member("unchanged_snapshots", unchanged)
         }
-        // The tags of unreadable snapshots are not known, so the filter may have meant them.
+        // The tags of unreadable snapshots are not known, so the filter may be meant for those snapshots.
         guard invocation.operands.isEmpty else { return .done }
         let hasMissed = context.complain(aboutFilterOf: invocation, among: all)
         context.complain(about: list.unreadable)

@@ -3,16 +3,16 @@
 import BakCodec
 import BakCore
 
-/// The world as a command sees it.
+/// Everything outside of its invocation that a command may use.
 struct CommandContext: Sendable {
     var terminal: any Console
-    /// For content that is printed byte by byte, without conversion to ASCII.
+    /// The console for content that must be printed unchanged, without conversion to ASCII.
     var plainTerminal: any Console
     var environment: Environment
     var clock: any TimeSource
     /// Seconds east of UTC at a moment.
     var localOffset: @Sendable (Timestamp) -> Int
-    /// Requested when the user wants the command to end.
+    /// The signal that the user wants the command to end.
     var stop: StopSignal = .never
     /// True if the user wants nothing but errors.
     var isQuiet = false

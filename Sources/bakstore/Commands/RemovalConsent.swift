@@ -1,4 +1,5 @@
-// RemovalConsent: says what a removal would leave without any snapshot, and asks whether the user means that.
+// RemovalConsent: before a removal, names the groups that would lose their last snapshot, and asks the user whether to
+// remove it.
 
 import BakCore
 import BakFormat
@@ -13,8 +14,8 @@ struct RemovalConsent {
         (self.invocation, self.context) = (invocation, context)
     }
 
-    /// Throws unless the user lets the last snapshots of their groups go. In a dry run, only says that this will be
-    /// asked.
+    /// Throws unless the user agrees to the loss of the last snapshots of groups. In a dry run, does not ask, and only
+    /// says that the real run will ask.
     func expect(_ request: RetentionRequest) throws {
         guard !invocation.has(.yes) else { return }
         let losses = request.losses

@@ -1,17 +1,18 @@
-// RemovalLoss: finds the groups that a removal would leave without a snapshot that counts.
+// RemovalLoss: finds the groups of snapshots that would lose their last useful snapshot by a removal. A snapshot in
+// doubt or a partial snapshot counts as useful only if its group has no better one.
 
 import BakCore
 import BakFormat
 import BakRepository
 
-/// The last snapshot of a group, which a removal would take.
+/// The last useful snapshot of a group, which a removal would take.
 struct RemovalLoss {
     enum Kind {
         /// No snapshot of the group stays.
         case last
-        /// The snapshots of the group that stay do not count: they are in doubt or partial.
+        /// Other snapshots of the group stay, but they do not count as useful.
         case lastThatCounts
-        /// No archive of the group stays, and the source no longer has the files that only this archive has.
+        /// No archive of the group stays that has these gone files, and the source no longer has them.
         case archive
     }
 
@@ -19,7 +20,7 @@ struct RemovalLoss {
     let kind: Kind
 
     /// Finds what a group of snapshots, oldest first, loses when the snapshots in `gone` are removed. Nil if the group
-    /// keeps a snapshot that counts.
+    /// keeps a useful snapshot.
     init?(of snapshots: [CommitRecord], _ gone: Set<ID128>, _ doubts: SnapshotDoubts) {
         // A complete snapshot in doubt counts only if the group has no complete snapshot without doubt. A partial
         // snapshot counts only if the group has no complete snapshot.

@@ -16,11 +16,12 @@ struct RetentionRequest {
     private(set) var removedUnreadable: [ID128] = []
     /// Snapshots that the user named and that had been removed before.
     private(set) var removedBefore: [ID128] = []
-    /// Snapshots that had been removed before but whose forget markers are damaged. They are removed again.
+    /// Snapshots that were removed before and whose forget markers are damaged. They are removed again, which renews
+    /// their markers.
     private(set) var removedAgain: [ID128] = []
-    /// How many snapshots nothing was decided about.
+    /// The number of snapshots about which nothing was decided.
     private(set) var leftAlone = 0
-    /// Unreadable records that stay.
+    /// Unreadable records of snapshots that are not removed.
     private(set) var unreadable: [UnreadableSnapshot]
     private let list: SnapshotList
     private var all: [CommitRecord] { list.readable }
@@ -36,16 +37,16 @@ struct RetentionRequest {
         unreadable.isEmpty && filterComplaint != nil ? .incomplete : ExitCode.of(unreadable)
     }
 
-    /// All snapshots that go.
+    /// All snapshots that are removed.
     var removed: [ID128] {
         groups.flatMap(\.decisions).filter { !$0.isKept }.map(\.snapshot.id) + removedUnreadable
             + removedAgain
     }
 
-    /// True if no snapshot stays, readable or not.
+    /// True if no snapshot stays. An unreadable one also counts as a snapshot.
     var removesAll: Bool { Set(removed).isSuperset(of: all.map(\.id)) && unreadable.isEmpty }
 
-    /// What the removal would leave without a snapshot that counts. Named snapshots are grouped by device and paths.
+    /// The groups that would lose their last useful snapshot. Named snapshots are grouped by device and paths.
     /// Snapshots that rules choose are grouped as by the rules, and also by device.
     var losses: [RemovalLoss] {
         let gone = Set(removed)
@@ -124,8 +125,8 @@ struct RetentionRequest {
             do {
                 named.insert(try context.findSnapshot(name, in: list, invocation).id)
             } catch is CorruptionError {
-                // While a record is damaged, a prune cannot know what the snapshot needs. The user can give it up by
-                // its id.
+                // As long as a record is damaged, a prune cannot know which blobs its snapshot needs. A user who names
+                // the snapshot by its id gives it up.
                 for damaged in list.unreadable where damaged.id.description.hasPrefix(name) {
                     if !removedUnreadable.contains(damaged.id) { removedUnreadable.append(damaged.id) }
                     unreadable.removeAll { $0.id == damaged.id }
@@ -147,8 +148,9 @@ struct RetentionRequest {
 }
 
 extension RetentionRequest {
-    /// Returns the one removed snapshot with this id, if its forget marker is damaged. Only the snapshot's own id
-    /// counts. The id of its original does not, because a snapshot that was taken back has the same original.
+    /// Returns the removed snapshot whose id begins with `name`, if there is exactly one and its forget marker is
+    /// damaged. Only the snapshot's own id counts. The id of its original does not, because a snapshot that was taken
+    /// back has the same original.
     private func damagedMarker(_ name: String, _ repository: Repository) throws -> ID128? {
         guard !name.isEmpty, !all.contains(where: { $0.id.description.hasPrefix(name) }) else { return nil }
         let matches = try repository.forgotten().filter { $0.description.hasPrefix(name) }

@@ -1,4 +1,4 @@
-// VouchedRemoval: warns before files that safe-to-delete called safe lose their last snapshot.
+// VouchedRemoval: warns before a removal if safe-to-delete called files safe whose last snapshot it would take.
 
 import BakCore
 import BakFormat
@@ -10,9 +10,9 @@ struct VouchedRemoval {
     private let context: CommandContext
     private let repository: Repository
     private let outlook: VouchOutlook
-    /// True if snapshots are removed; false if a prune is about to make an earlier removal final.
+    /// True if this run removes snapshots. False if it is a prune that makes an earlier removal final.
     private let removes: Bool
-    /// True if safe-to-delete called anything safe.
+    /// True if the repository has a vouch, which says that safe-to-delete called files safe.
     private let isAsked: Bool
     /// Without `-v`, at most this many files are named.
     private static let namedFiles = 10

@@ -6,14 +6,14 @@ enum Duration {
         ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1),
     ]
 
-    /// The seconds of `45s`, `30m`, `2h`, `1d` or `1h30m`: each unit at most once, larger units first. Nil for anything
-    /// else, and for zero.
+    /// Parses a stretch of time such as `45s`, `30m`, `2h`, `1d` or `1h30m`, and returns its seconds. Each unit occurs
+    /// at most once, and larger units come first. Nil for any other text, and for zero.
     static func parse(_ text: String) -> UInt64? {
         var rest = text[...]
         var total: UInt64 = 0
         for unit in units where !rest.isEmpty {
             let digits = rest.prefix { $0.isASCII && $0.isNumber }
-            // Nine digits of days exceed any use, and their seconds fit into 64 bits.
+            // Nine digits are more than anyone needs, and even as days their seconds fit into 64 bits.
             guard digits.count <= 9, let number = UInt64(digits) else { return nil }
             guard rest.dropFirst(digits.count).first == unit.letter else { continue }
             total += number * unit.seconds

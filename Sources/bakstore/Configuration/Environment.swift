@@ -28,7 +28,8 @@ struct Environment: Sendable, Equatable {
     var configFile: [UInt8]?
     /// `BAKSTORE_PASSWORD`, `BAKSTORE_PASSWORD_FILE` or `BAKSTORE_PASSWORD_COMMAND`.
     var password: PasswordSource?
-    /// The same with `BAKSTORE_FROM_PASSWORD`, for the repository of `--from-repo`.
+    /// The source of the password for the repository of `--from-repo`, from the variables that begin with
+    /// `BAKSTORE_FROM_PASSWORD`.
     var sourcePassword: PasswordSource?
     /// `HOME`, if it is an absolute path.
     var home: [UInt8]?
@@ -206,9 +207,9 @@ struct Environment: Sendable, Equatable {
 
 /// Where the repository of a command lies.
 struct RepositoryLocation: Equatable, CustomStringConvertible {
-    /// Its place.
+    /// The place of the repository.
     var place: StoreLocation
-    /// True if the user named none, so that it is made on first use.
+    /// True if this is the default repository, because the user named none. It is made on first use.
     var isDefault: Bool
 
     /// The folder's path; nil for an address.

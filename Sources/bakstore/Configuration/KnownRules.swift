@@ -1,8 +1,9 @@
-// KnownRules: collects every set of rules that this machine knows for a repository, and how long its snapshots stay.
+// KnownRules: collects every set of rules that this machine knows for a repository, and finds how long the rules keep
+// each snapshot.
 //
 // Always holds: a snapshot counts as kept for good only if each set that decides about it keeps it for good. Rules on
-// the command line join the rules of its profile, as in `forget`; other profiles decide by their own. If it is unknown
-// whether a set decides about a snapshot, the set counts.
+// the command line join the rules of its profile, as in `forget`; other profiles decide by their own rules. If it is
+// unknown whether a set decides about a snapshot, the set is taken to decide about it.
 
 import BakCore
 import BakFormat
@@ -51,7 +52,7 @@ struct KnownRules {
         }
     }
 
-    /// The other profiles that have rules for this repository, each as the invocation of a prune with it.
+    /// The other profiles that have rules for this repository. `words` is the invocation of a prune with the profile.
     private static func otherProfiles(
         _ invocation: Invocation, _ access: RepositoryAccess, _ context: CommandContext
     ) throws(UsageError) -> [(origin: String, words: Invocation)] {
@@ -68,9 +69,9 @@ struct KnownRules {
         }
     }
 
-    /// False if `path` names another repository. One folder may have several paths, such as a bind mount, and its disk
-    /// may be away. So the id decides: the id of the repository at the path, or, if none is there, the id of the
-    /// repository last used there.
+    /// False if `place` is certainly that of another repository. One folder may have several paths, such as a bind
+    /// mount, and its disk may be away. So the id decides: the id of the repository at the path, or, if none is there,
+    /// the id of the repository last used there.
     private static func mayBe(
         _ access: RepositoryAccess, _ place: StoreLocation, _ known: KnownRepositories
     ) -> Bool {

@@ -65,8 +65,8 @@ struct PatternReader {
         return text
     }
 
-    /// The same pattern with a symbolic link in it resolved, because backed-up paths contain no links. Nil if it has no
-    /// link.
+    /// The pattern with a symbolic link in its path resolved, because backed-up paths contain no links. Nil if the path
+    /// has no link.
     private func realized(_ text: [UInt8]) -> [UInt8]? {
         let (sign, body) = Self.split(text)
         guard body.first == Self.slash else { return nil }
@@ -88,7 +88,7 @@ struct PatternReader {
         text.first == UInt8(ascii: "!") ? (text[..<1], text[1...]) : (text[..<0], text[...])
     }
 
-    /// A printed path as a pattern that matches only this path.
+    /// Returns a pattern that matches only the path that was printed as `printed`.
     static func literal(_ printed: String) -> String {
         printed.map { "*?[]".contains($0) ? "\\\($0)" : String($0) }.joined()
     }

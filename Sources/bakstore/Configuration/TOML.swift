@@ -1,6 +1,6 @@
 // TOML: reads the part of TOML 1.0 that the configuration uses: tables, and keys with strings, whole numbers, booleans
-// or arrays of strings. It refuses everything else that TOML has, and anything written twice, with a message that names
-// it and the line. It skips nothing silently.
+// or arrays of strings. It refuses all other parts of TOML, and a key or table that is written twice. The message names
+// the refused part and the line. Nothing is skipped silently.
 
 /// A value.
 enum TOMLValue: Equatable, Sendable {

@@ -7,17 +7,17 @@ import BakRepository
 
 /// Prints a backup's events and its summary. Called from the backup's threads.
 final class BackupOutput: Reporter, @unchecked Sendable {
-    /// How much there is to read.
+    /// The files and bytes that there are to read.
     let totals = SourceTotals()
     private let monitor = Monitor()
     private let failures = ReasonTally(toldEach: 20)
     private let shortfalls = ReasonTally(toldEach: 20)
     private let changing = ReasonTally(toldEach: 3)
     private var exclusions: [String: UInt64] = [:]
-    /// True if the user has been told what to do about damage.
+    /// True if a message has told the user what to do about damage.
     private var hasAdvised = false
     private var lastCheckpoint: CommitRecord?
-    /// How many items are stored but not as a whole.
+    /// The number of items that are stored only in part.
     private var incompleteItems: UInt64 = 0
 
     // MARK: While it runs
@@ -74,7 +74,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Takes an entry of the manifest, for users who want to see each.
+    /// Prints an entry of the manifest if the user wants to see each one.
     @Sendable func noteEntry(_ entry: ManifestEntry, _ change: BackupEvent.Change) {
         guard invocation.verbosity >= (change == .unmodified ? 2 : 1) else { return }
         let word =
@@ -105,7 +105,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Shows how far the backup has come.
+    /// Shows the progress of the backup.
     func show(_ state: BackupProgress) {
         reporter.update {
             totals.progress { progress in
@@ -118,7 +118,7 @@ final class BackupOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Returns how much is left to read; nil while that is not known.
+    /// Returns the number of bytes that are left to read; nil as long as it is not known.
     func unreadBytes(_ state: BackupProgress) -> UInt64? {
         guard let all = totals.progress({ _ in }).totalBytes, all > state.bytes else { return nil }
         return all - state.bytes

@@ -56,7 +56,7 @@ struct ErrorReport: Equatable {
     static let damageAdvice =
         ". To see what it affects and how to repair it, run: bakstore check --read-data"
 
-    /// Returns advice about a snapshot that cannot be read, before the user gives it up.
+    /// Returns advice about a snapshot that cannot be read: what to try before giving it up.
     private static func advice(_ snapshot: UnreadableSnapshot) -> String {
         snapshot.spare == nil ? "To see what can be done, run `bakstore check`" : snapshot.advice
     }
@@ -90,7 +90,7 @@ struct ErrorReport: Equatable {
             case .lostMedium:
                 ". Connect its disk or server again and run the same command. The data stored so far stays usable"
             case .transient: ". Try again later. The data stored so far stays usable"
-            // The error itself says what to do.
+            // The text of these errors says what to do.
             case .obstructed, .obstructedFolder, .denied, .lostData, .unsupported, .cancelled, .failed: ""
             }
         return (error.kind == .readOnly ? .storeUnable : .failed, error.description + advice)
@@ -107,7 +107,8 @@ struct ErrorReport: Equatable {
 }
 
 extension Error {
-    /// True if something in the repository is damaged or gone, and not only made by a newer program.
+    /// True if an object in the repository is damaged or missing. An undamaged object that needs a newer program does
+    /// not count.
     var isDamage: Bool {
         if let error = self as? CorruptionError { return !error.isWhole }
         return self is MissingBlobError

@@ -5,7 +5,7 @@ import BakStorage
 
 /// A failure because the disk is full.
 struct FullDisk {
-    /// What could not be stored.
+    /// The error of the store.
     var error: StoreError
 
     init(_ error: StoreError) { self.error = error }
@@ -13,14 +13,15 @@ struct FullDisk {
     /// Returns the failure of a backup.
     ///
     /// - Parameters:
-    ///   - unread: how many bytes of files had not been read; nil if that is not known.
+    ///   - unread: the number of bytes of files that were not read yet; nil if it is not known.
     ///   - checkpoint: the short id of the run's last checkpoint; nil if there is none.
-    ///   - snapshots: how many snapshots there are; nil if that is not known.
+    ///   - snapshots: the number of snapshots; nil if it is not known.
     func inBackup(
         _ location: StoreLocation, unread: UInt64?, checkpoint: String?, snapshots: Int?
     ) -> CommandFailure {
         var parts = ["\(error)", "No snapshot was made"]
-        // The free space does not show a quota or a lack of inodes.
+        // Name the free space only if it is too small for the files. Otherwise a quota or a lack of inodes may be the
+        // cause, which the free space does not show.
         if let free = location.folder.flatMap(FolderTarget.freeBytes), let unread, free < unread {
             parts.append(
                 "\(Formatting.size(free)) are free there, \(Formatting.size(unread)) of files are still to be read"
@@ -40,7 +41,7 @@ struct FullDisk {
         return CommandFailure(code: .failed, message: parts.joined(separator: ". "))
     }
 
-    /// The failure of a removal, which found no space although the reserve was released for it.
+    /// The failure of a removal. The reserve was released for it, but there still was not enough space.
     var inRemoval: CommandFailure {
         CommandFailure(
             code: .failed,

@@ -156,7 +156,7 @@ final class ProgressReporter: @unchecked Sendable {
     /// Seconds since the start.
     var secondsElapsed: Double { Double(clock.monotonicNanoseconds() - start) / 1e9 }
 
-    /// Shows progress if enough time has passed since the last time. Calls `progress` only then.
+    /// Shows progress if enough time has passed since the last update. Calls `progress` only in this case.
     func update(_ progress: () -> Progress) {
         guard style != .silent else { return }
         monitor.locked {
@@ -165,7 +165,7 @@ final class ProgressReporter: @unchecked Sendable {
             nextAt = now + interval
             let seconds = Double(now - start) / 1e9
             if style == .json {
-                // A failure shows again when the output is flushed at the end.
+                // A failure is ignored here, because the flush at the end of the command throws it again.
                 try? terminal.writeOutput(ProgressLine.json(progress(), seconds: seconds))
                 try? terminal.flushOutput()
             } else {
@@ -178,7 +178,7 @@ final class ProgressReporter: @unchecked Sendable {
         }
     }
 
-    /// Removes the live line, runs `body`, which may print, and lets the next update draw the line again.
+    /// Removes the live line and runs `body`, which may print. The next update draws the line again.
     func whileCleared(_ body: () -> Void) {
         monitor.locked {
             clear()

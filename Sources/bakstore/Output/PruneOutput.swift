@@ -32,7 +32,8 @@ final class PruneOutput: Reporter, @unchecked Sendable {
         }
     }
 
-    /// Says which snapshot's content is not deleted, and how the user can delete it.
+    /// Says that the content of a snapshot is not deleted, because its forget marker is damaged, and how the user can
+    /// delete it.
     private func tell(_ doubt: ForgetDoubt) {
         let id = doubt.id.short
         complain(
@@ -55,7 +56,8 @@ final class PruneOutput: Reporter, @unchecked Sendable {
 
     // MARK: At the end
 
-    /// Prints the summary. `decisions` are those of the removal before the prune; nil if there was none.
+    /// Prints the summary. `decisions` are the decisions about snapshots if the command removed some before the prune;
+    /// otherwise nil.
     func summarize(_ report: PruneReport, _ decisions: RetentionOutput?) throws {
         let isDryRun = invocation.has(.dryRun)
         if invocation.has(.json) {

@@ -1,5 +1,6 @@
 // ReasonTally: counts messages about many items, by reason. A condition of the whole run, such as a medium that keeps
-// no owners, gets one line with a count instead of a line for each item. Otherwise it would bury rare messages.
+// no owners, gets one line with a count instead of a line for each item. Otherwise its many lines would bury rare
+// messages.
 
 import BakCore
 
@@ -9,13 +10,13 @@ final class ReasonTally: @unchecked Sendable {
     struct Line: Equatable {
         var reason: String
         var count: UInt64
-        /// How many items `add` returned false for.
+        /// The number of items for which `add` returned false.
         var untold: UInt64
         /// The first item.
         var example: [UInt8]
     }
 
-    /// How many reasons are counted separately. All later reasons count as one.
+    /// The number of reasons that are counted separately. All later reasons are counted together as `otherReasons`.
     static let mostReasons = 200
     static let otherReasons = "other reasons"
 
@@ -24,10 +25,10 @@ final class ReasonTally: @unchecked Sendable {
     private var places: [String: Int] = [:]
     private var lines: [Line] = []
 
-    /// Makes an empty tally. The first `toldEach` items of each reason are to be reported by themselves.
+    /// Makes an empty tally. For the first `toldEach` items of each reason, `add` returns true.
     init(toldEach: UInt64) { self.toldEach = toldEach }
 
-    /// Counts an item. Returns true if it is to be reported by itself.
+    /// Counts an item. Returns true if the caller should report this item by itself.
     func add(_ reason: String, _ item: [UInt8]) -> Bool {
         monitor.locked {
             let key = places[reason] != nil || lines.count < Self.mostReasons ? reason : Self.otherReasons
@@ -43,6 +44,6 @@ final class ReasonTally: @unchecked Sendable {
         }
     }
 
-    /// The reasons with items that were not reported by themselves, in the order in which they came up.
+    /// The reasons for which `add` returned false, in the order in which they first occurred.
     var untold: [Line] { monitor.locked { lines.filter { $0.untold > 0 } } }
 }

@@ -1,18 +1,18 @@
-// RecommitOutput: prints what `tag` and `forget --undo` do, which commit snapshots again. Each snapshot gets one line
-// or object, and the end gets one.
+// RecommitOutput: prints what `tag` and `forget --undo` do, which commit snapshots again. It prints one line or object
+// for each snapshot, and one at the end.
 
 import BakCore
 import BakFormat
 
-/// Prints what becomes of snapshots that are committed again under new ids.
+/// Prints which snapshots are committed again, and their new ids.
 struct RecommitOutput {
     let invocation: Invocation
     let context: CommandContext
     /// The type of a snapshot's JSON object.
     let kind: Message.Kind
-    /// The words between the old id and the new one.
+    /// The words between the old id and the new id in a line.
     let relation: String
-    /// What the command does with snapshots, such as `changed`.
+    /// The participle that says what the command has done with snapshots, such as `changed`.
     let verb: String
 
     private var isDry: Bool { invocation.has(.dryRun) }
@@ -31,7 +31,7 @@ struct RecommitOutput {
             })
     }
 
-    /// Prints how many snapshots there were, and then `rest`.
+    /// Prints how many snapshots were committed again, and then `rest`.
     func summarize(_ done: Int, rest: String = "", _ build: @escaping (inout JSONWriter) -> Void) throws {
         let snapshots = Formatting.count(UInt64(done), "snapshot", "snapshots")
         try context.confirm(

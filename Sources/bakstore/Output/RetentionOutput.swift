@@ -1,4 +1,4 @@
-// RetentionOutput: prints what becomes of each snapshot and why, for people and as JSON.
+// RetentionOutput: prints for each snapshot whether it is kept or removed, and why, for people and as JSON.
 
 import BakCore
 import BakFormat

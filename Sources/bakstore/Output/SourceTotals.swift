@@ -1,4 +1,5 @@
-// SourceTotals: counts how much there is to read, while it is read, so that the time left can be estimated.
+// SourceTotals: counts the files and bytes of a source while a command reads the source, so that the command can
+// estimate the time left.
 
 import BakCore
 
@@ -21,7 +22,7 @@ final class SourceTotals: @unchecked Sendable {
     /// Makes the totals final.
     @Sendable func finish() { monitor.locked { areFinal = true } }
 
-    /// Returns progress with the totals so far. `done` adds how far the work has come.
+    /// Returns progress with the totals so far. `done` sets the members that say how much work is done.
     func progress(_ done: (inout Progress) -> Void) -> Progress {
         var progress = Progress()
         monitor.locked {

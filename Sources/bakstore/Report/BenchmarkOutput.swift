@@ -6,7 +6,7 @@ import BakEngine
 
 /// Prints a benchmark's events and findings. Called from the benchmark's threads.
 final class BenchmarkOutput: Reporter, @unchecked Sendable {
-    /// How much there is to read.
+    /// The files and bytes that there are to read.
     let totals = SourceTotals()
 
     /// Without -v, at most this many groups of equal files are named.

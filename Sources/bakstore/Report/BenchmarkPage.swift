@@ -1,4 +1,4 @@
-// BenchmarkPage: makes one HTML file of a benchmark's findings, which opens from disk.
+// BenchmarkPage: makes one HTML file of a benchmark's findings, which a browser can open from disk.
 //
 // Always holds: the page fetches nothing and runs nothing. Its Content-Security-Policy makes browsers enforce this. All
 // text from outside, such as names of files, goes through `escaped`.
@@ -285,8 +285,9 @@ struct BenchmarkPage {
 
     // MARK: Pieces
 
-    /// Makes a table of cells that are HTML. The first column is text, the others are numbers. A phone shows a row as a
-    /// block: in large letters the first cell and that of the `main` column, then the others.
+    /// Makes a table of cells that are HTML. The first column is text, the others are numbers. A phone shows each row
+    /// as a block. The block begins with the first cell and the cell of the `main` column in large letters, and the
+    /// other cells follow.
     private func table(_ header: [String], _ rows: [[String]], main: Int) -> String {
         let head =
             header.contains { !$0.isEmpty }
