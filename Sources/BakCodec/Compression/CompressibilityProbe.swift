@@ -21,8 +21,9 @@ final class CompressibilityProbe {
     /// of random bytes have 7.94 to 7.97.
     private static let skewedBits: Float = 7.82
 
-    /// The probe remembers every string that starts in the first `runBytes` of each `runSpacing` bytes. It looks one up
-    /// every `runBytes`, so it finds any repeat of `runSpacing + runBytes` bytes.
+    /// The probe remembers every string that starts in the first `runBytes` of each `runSpacing` bytes. Every
+    /// `runBytes` bytes, it looks up the string that starts there. So it finds any repeat of `runSpacing + runBytes`
+    /// bytes.
     private static let runBytes = 64
     private static let runSpacing = 2048
     private static let stringBytes = 8

@@ -25,8 +25,8 @@ public final class Decompressor {
 
     /// Decodes `stored` so that it fills `content` exactly. The two must not overlap.
     ///
-    /// Throws `CodecError` if `stored` is not a single well-formed code of exactly `content.count` bytes. The
-    /// destination's bytes are undefined then.
+    /// Throws `CodecError` if `stored` is not a single well-formed code of exactly `content.count` bytes. The bytes of
+    /// `content` are then undefined.
     public func decompress(
         _ stored: UnsafeRawBufferPointer, codec: Codec, into content: UnsafeMutableRawBufferPointer
     ) throws(CodecError) {
@@ -45,7 +45,7 @@ public final class Decompressor {
                 throw CodecError(.zstd, "\(result) bytes decoded, \(content.count) expected")
             }
         case .lz4:
-            // An empty block or an empty destination is an error without a call. lz4 counts in Int32.
+            // lz4 counts in Int32. An empty block or an empty destination is refused here, without calling lz4.
             guard let storedBytes = Int32(exactly: stored.count), let room = Int32(exactly: content.count),
                 storedBytes > 0, room > 0
             else { throw CodecError(.lz4, "\(stored.count) bytes cannot be a block of \(content.count)") }
@@ -83,7 +83,8 @@ public final class Decompressor {
         if !isSingleSegment, 10 + Int(stored[5] >> 3) > Self.windowLogMax {
             throw CodecError(.zstd, "a window over 2^\(Self.windowLogMax) bytes")
         }
-        // zstd returns the two largest values for unknown and malformed sizes, so they differ from any length too.
+        // For an unknown or malformed size, zstd returns one of the two largest numbers. No content is so long, so this
+        // comparison refuses such a size, too.
         guard ZSTD_getFrameContentSize(stored.baseAddress, stored.count) == UInt64(contentBytes) else {
             throw CodecError(.zstd, "the frame does not declare \(contentBytes) bytes")
         }

@@ -14,7 +14,7 @@ enum Flags {
     /// The flags for the password of the --from-repo repository.
     static let sourcePassword: [AnyFlag] = [.fromPasswordFile, .fromPasswordCommand]
 
-    /// Flags that contradict each other in every command.
+    /// Flags that cannot be combined in any command.
     static let conflicts: [(flag: AnyFlag, others: [AnyFlag])] = [
         (.quiet, [.verbose]), (.passwordFile, [.passwordCommand]),
         (.fromPasswordFile, [.fromPasswordCommand]), (.newPasswordFile, [.newPasswordCommand]),

@@ -4,10 +4,11 @@
 import BakRepository
 
 extension CommandContext {
-    /// Tells the user if the repository is older than this machine has seen it. Asks whether to continue, and throws if
-    /// not, if the repository is encrypted, or if the command deletes something for good in the copy that this machine
-    /// saw last. Otherwise only warns. The warning about the copy that this machine saw last is repeated until the user
-    /// accepts the older state. The warning about another copy is given once.
+    /// Tells the user if the repository is older than this machine has seen it. The state that this machine saw may be
+    /// that of this copy of the repository or of another copy. If the repository is encrypted, asks whether to
+    /// continue, and throws unless the user agrees. Does the same if the command deletes something for good and the
+    /// seen state was of this copy. In all other cases, only warns. The warning about this copy is repeated until the
+    /// user accepts the older state. The warning about another copy is given once.
     func expectNoOlderState(
         _ repository: Repository, at location: RepositoryLocation, _ invocation: Invocation
     ) throws {

@@ -1,4 +1,5 @@
-// VouchedRemoval: warns before a removal if safe-to-delete called files safe whose last snapshot it would take.
+// VouchedRemoval: protects files that safe-to-delete called safe. Before a removal takes the last snapshot of such
+// files, it names them and asks.
 
 import BakCore
 import BakFormat
@@ -33,7 +34,7 @@ struct VouchedRemoval {
             ifOnly: try repository.snapshots().readable.filter { !gone.contains($0.id) })
     }
 
-    /// Names the files that would be lost. Throws unless the user accepts that.
+    /// Names the files that would be lost. Throws unless the user accepts the loss.
     func expect() throws {
         for vouch in outlook.unreadable {
             context.complain("\(vouch.error). It is unknown which files it called safe to delete")

@@ -146,8 +146,8 @@ struct Environment: Sendable, Equatable {
         return sources.first
     }
 
-    /// The `bakstore` folder in an XDG base folder. Its specification says to ignore a relative base folder. This
-    /// method throws instead: if it ignored the folder, the program would silently use another one.
+    /// The `bakstore` folder in an XDG base folder. The XDG specification says to ignore a base folder whose path is
+    /// relative. This method throws instead: if it ignored the folder, the program would silently use another one.
     private static func userFolder(
         _ variable: (String) -> [UInt8]?, _ name: String, _ beneathHome: String
     ) throws(UsageError) -> [UInt8]? {

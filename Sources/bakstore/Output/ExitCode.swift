@@ -41,8 +41,8 @@ enum ExitCode: Int32, Sendable, CaseIterable {
         }
     }
 
-    /// Returns the exit code of a command that could not read some records of snapshots. A record that this user may
-    /// not read is not damaged.
+    /// Returns the exit code of a command that could not read some records of snapshots. A record that this user has no
+    /// right to read does not count as damage.
     static func of(_ unreadable: [UnreadableSnapshot]) -> ExitCode {
         if unreadable.isEmpty { return .done }
         let areRefused = unreadable.allSatisfy { ($0.error as? CorruptionError)?.isRefused == true }

@@ -1,8 +1,8 @@
 // ProgressLine: shows progress while work goes on. `ProgressLine` makes the text and the JSON object, without side
 // effects. `ProgressReporter` decides when to show them.
 //
-// Always holds: the live line goes to standard error alone, and only if that is a terminal. With --quiet nothing is
-// shown.
+// Always holds: the live line goes only to standard error, and only if standard error is a terminal. With --quiet
+// nothing is shown.
 
 import BakCore
 
