@@ -124,7 +124,8 @@ public final class ManifestSegmentDecoder {
 
     // MARK: Inspecting the last record
 
-    /// The last record's stored bytes. They keep their meaning only directly after the preceding record.
+    /// The last record's stored bytes. They are coded against the preceding record, so they are valid only directly
+    /// after it.
     public var storedRecord: UnsafeRawBufferPointer { .init(rebasing: reader.bytes[record]) }
 
     /// Copies the values that the next entry is coded against. The path goes into memory that `context` already has.

@@ -42,7 +42,8 @@ public struct RepositoryConfig: Equatable, Sendable {
     public var encryption = SealMethod.none
     /// The chunk sizes for each class of content.
     public var classes: [ChunkClass]
-    /// 32 random bytes from which every key of the repository is derived.
+    /// 32 random bytes from which the keys for ids and for cut points are derived. The key of an encrypted repository
+    /// is another secret, which key slots hold.
     public var secret: [UInt8]
     /// The size at which a pack is closed, in bytes.
     public var packBytes: Int
