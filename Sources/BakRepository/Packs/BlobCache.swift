@@ -1,8 +1,11 @@
 // BlobCache: decoded blobs that several readers of a repository share.
 //
-// Always holds: the content of a blob was verified when it was read. The blobs in the cache and those being read have
-// at most `mostBytes` together, or are only one blob. One thread reads a blob, however many threads wait for it. A
-// failure reaches the threads that waited for that read, and is not cached.
+// Always holds:
+// - The content of each blob in the cache was verified when it was read.
+// - The blobs in the cache and the blobs being read take at most `mostBytes` together. Only a single blob may take
+//   more.
+// - If several threads wait for the same blob, only one of them reads it.
+// - If that read fails, all threads that wait for it get the error. Errors are not cached.
 
 import BakCore
 import BakFormat
@@ -70,8 +73,8 @@ public final class BlobCache: @unchecked Sendable {
 
     /// Makes an empty cache.
     ///
-    /// - Parameter mostBytes: the limit for the blobs in the cache and those being read. Readers may hold further
-    ///   blobs.
+    /// - Parameter mostBytes: the limit for the blobs in the cache and those being read. Callers may still hold blobs
+    ///   that the cache has dropped.
     public init(_ repository: Repository, _ index: BlobIndex, mostBytes: Int = 64 << 20) {
         (self.repository, self.index, self.mostBytes) = (repository, index, mostBytes)
     }
@@ -123,8 +126,9 @@ public final class BlobCache: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Reads the blobs that are not in the cache, close ones in one request, as far as they fit beside the reads in
-    /// progress. If a blob cannot be read, a later call of `blob` throws the error.
+    /// Reads the blobs that are not in the cache. Blobs that lie close together are read in one request. If a blob
+    /// would exceed the limit together with the reads in progress, the call reads neither this blob nor the following
+    /// ones. If a blob cannot be read, a later call of `blob` throws the error.
     ///
     /// - Throws: `StoreError`.
     public func load(
@@ -180,7 +184,7 @@ public final class BlobCache: @unchecked Sendable {
         clock += 1
         slots[key] = .ready(blob, usedAt: clock)
         uses.append((key, clock))
-        // Outdated uses are removed when there are about as many as blobs.
+        // Outdated uses are removed when there are more of them than blobs.
         if uses.count > 64 + 2 * slots.count {
             uses = uses[firstUse...].filter { isLast($0) }
             firstUse = 0

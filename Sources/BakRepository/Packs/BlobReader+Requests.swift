@@ -5,11 +5,11 @@ import BakCore
 import BakFormat
 
 extension BlobReader {
-    /// Reads a planned request and passes each of its items to `body`, with the blob's bytes, or with the error if they
-    /// cannot be read there. The bytes are valid until `body` returns. A blob that consecutive items share is decoded
-    /// once.
+    /// Reads a planned request and passes each of its items to `body`, with the blob's bytes, or with the error if the
+    /// blob at that location is damaged. The bytes are valid until `body` returns. A blob that consecutive items share
+    /// is decoded once.
     ///
-    /// - Parameter blob: returns the blob that an item stands for, and its location.
+    /// - Parameter blob: returns an item's blob and its location.
     /// - Throws: `StoreError`, and what `body` throws.
     @inlinable
     public func read<Item>(
@@ -43,7 +43,7 @@ extension BlobReader {
 
     /// Reads blobs in the order of their locations and passes each to `body`, with its bytes or with the
     /// `CorruptionError` or `MissingBlobError` that `read(_:kind:index:)` throws for it. The bytes are valid until
-    /// `body` returns. If one copy is damaged, another one serves.
+    /// `body` returns. If a blob's first copy is damaged, its other copies are tried.
     ///
     /// - Throws: `StoreError`, and what `body` throws.
     public func read(
@@ -52,7 +52,8 @@ extension BlobReader {
         _ body: (BlobReference, Result<UnsafeRawBufferPointer, any Error>) throws -> Void
     ) throws {
         var found: [(reference: BlobReference, location: BlobLocation)] = []
-        // These are read one by one after the requests, because reading them overwrites the buffer of a request.
+        // The blobs that no request could read. They are read one by one after all requests, because reading one
+        // overwrites the buffer of the current request.
         var others: [BlobReference] = []
         for reference in references {
             if let location = index.location(of: reference) {

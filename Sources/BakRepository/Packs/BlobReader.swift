@@ -33,13 +33,13 @@ public final class BlobReader {
 
     /// Joins blobs into requests that suit the store.
     public let planner: RangePlanner
-    /// True if the reader checks the id of a sealed blob's content after opening it.
+    /// True if the reader computes the id of a blob's content and compares it with the expected id.
     private let namesOpened: Bool
 
     /// Makes a reader of a repository's blobs.
     ///
-    /// - Parameter trustingSeals: true to accept a sealed blob as soon as it opens under the requested id. Checking the
-    ///   id of its content as well finds only errors that happened in memory before sealing.
+    /// - Parameter trustingSeals: true to accept a sealed blob as soon as it opens under the requested id. A check of
+    ///   the content's id would find only errors that happened in memory before the blob was sealed.
     public init(_ repository: Repository, trustingSeals: Bool = false) {
         self.repository = repository
         planner = RangePlanner(for: repository.store)
@@ -76,8 +76,8 @@ public final class BlobReader {
         }
     }
 
-    /// Reads a blob into an array of its own. The bytes that `read` returns belong to the reader, which the compiler
-    /// may release right after its last use.
+    /// Reads a blob into an array. Unlike the bytes that `read` returns, the array does not depend on the reader, which
+    /// the compiler may release right after its last use.
     ///
     /// - Throws: the same errors as `read`.
     public func copy(of reference: BlobReference, kind: ObjectKind, index: BlobIndex) throws -> [UInt8] {
@@ -91,7 +91,8 @@ public final class BlobReader {
         return try decode(reference, at: location, kind: kind, in: range, rangeOffset: Int(location.offset))
     }
 
-    /// Reads a range of a pack. Bytes that are not there count as damage. The result is valid until the next call.
+    /// Reads a range of a pack. If the pack ends before the range does, the pack counts as damaged. The result is valid
+    /// until the next call.
     ///
     /// - Throws: `CorruptionError` if the pack ends too early or cannot be read there, and `StoreError`.
     public func readRange(of pack: ID128, _ range: Range<Int>) throws -> UnsafeRawBufferPointer {
@@ -127,7 +128,7 @@ public final class BlobReader {
         return try verify(header, payload: payload, pack: location.pack, kind: kind)
     }
 
-    /// Decodes and verifies a blob whose header has been read. A sealed blob must have been opened.
+    /// Decodes and verifies a blob whose header has been read. If the blob was sealed, the caller has opened it.
     func verify(
         _ header: BlobRecord, payload compressed: UnsafeRawBufferPointer, pack: ID128, kind: ObjectKind
     ) throws(CorruptionError) -> (compressed: Compressed, content: UnsafeRawBufferPointer) {
@@ -167,7 +168,7 @@ public final class BlobReader {
             return try SealedPackLayout.openBlob(
                 bytes, seal: seal, pack: name(of: pack), offset: offset, scratch: opened)
         } catch {
-            // The damage may be in the salt of the pack's header and not in the blob.
+            // Perhaps only the salt in the pack's header is damaged. The pack's end has a copy of the salt.
             guard let other = try? repository.packSealFromEnd(pack, kind: kind) else { throw error }
             let blob = try SealedPackLayout.openBlob(
                 bytes, seal: other, pack: name(of: pack), offset: offset, scratch: opened)

@@ -1,14 +1,15 @@
-// BlobTransfer: copies blobs from a repository into packs of a session of another repository that has the same ids. The
-// blobs stay compressed as they are. Each blob is decoded and its id is verified on the way.
+// BlobTransfer: copies blobs from a repository into the packs of a session, which may write to another repository. Both
+// repositories must give equal content the same id. The transfer decodes each blob to verify its id, but stores the
+// compressed bytes as they were.
 //
-// Blobs are read in the order of their locations, close ones in one request.
+// The transfer reads blobs in the order of their locations. It reads blobs that lie close together in one request.
 
 import BakCodec
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Copies blobs into a session. `copy` belongs to one thread, which starts other threads.
+/// Copies blobs into a session. Only one thread may call `copy`, which starts threads of its own.
 public final class BlobTransfer {
     private let source: Repository
     private let index: BlobIndex
@@ -61,9 +62,9 @@ public final class BlobTransfer {
         }
     }
 
-    /// Copies chunks that the session's repository does not have. When the call returns, all of them are in the
-    /// session's packs, unless `stop` ended it early. If it throws, the chunks that were copied before stay in the
-    /// session.
+    /// Copies the chunks among `blobs` that the session's repository does not have. When the call returns, all of these
+    /// chunks are in the session's packs, unless `stop` ended the call early. If it throws, the chunks that were copied
+    /// before stay in the session.
     ///
     /// - Throws: `MissingBlobError` or `CorruptionError` if a chunk is missing or damaged in the source, and
     ///   `StoreError`.
@@ -109,7 +110,8 @@ public final class BlobTransfer {
 }
 
 extension Repository {
-    /// True if equal content has the same id in both repositories, so that a blob of one is a blob of the other.
+    /// True if equal content has the same id in both repositories, so that a blob can be copied from one to the other
+    /// under the same id.
     public func hasSameIDs(as other: Repository) -> Bool {
         config.secret == other.config.secret && config.idAlgorithm == other.config.idAlgorithm
     }

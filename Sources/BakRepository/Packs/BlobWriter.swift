@@ -27,7 +27,7 @@ public final class BlobWriter: @unchecked Sendable {
 
     private let repository: Repository
     private let index: BlobIndex
-    /// Takes the finished packs; nil to count only.
+    /// Takes the finished packs; nil if the writer only counts and stores nothing.
     private let sealed: SealedPacks?
     private let hasher: ContentHasher
     private let compressor: Compressor
@@ -66,13 +66,14 @@ public final class BlobWriter: @unchecked Sendable {
         return reference
     }
 
-    /// Stores a blob unless it is known. Calls `compress` only then; its result must have been verified. Returns true
-    /// if the blob was not known.
+    /// Stores a blob if the index does not know it, and returns true if so. Calls `compress` only in that case. Stores
+    /// the bytes that `compress` returns without a check, so the caller must have verified them.
     @discardableResult
     func store(_ reference: BlobReference, _ compress: () -> Compressed) throws -> Bool {
         try monitor.locked {
             guard try index.claim(reference) else { return false }
-            // A claim without its blob would let others rely on a blob that was never stored.
+            // From here on, other threads rely on this thread to store the blob. If it fails to, the session must not
+            // commit.
             var isKept = false
             defer { if !isKept { sealed?.fail() } }
             let compressed = compress()

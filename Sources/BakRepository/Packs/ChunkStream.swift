@@ -1,6 +1,6 @@
-// ChunkStream: the chunks of a file for one reader that goes forward and shares them with no other. Bytes that are read
-// ahead stay in their stored form until the reader reaches them. No chunk is copied or decoded in vain, and the bytes
-// read last are in the processor's cache.
+// ChunkStream: reads the chunks of a file in order, for one thread that shares them with no other. The stream reads
+// ahead, but it decodes a chunk only when the caller asks for it. So it decodes no chunk in vain, and the decoded bytes
+// are still in the processor's cache when the caller uses them.
 
 import BakCore
 import BakFormat
@@ -17,7 +17,7 @@ final class ChunkStream {
         self.index = index
     }
 
-    /// Forgets what was read ahead. Call it before using the stream for another file.
+    /// Drops the bytes that were read ahead. Call it before using the stream for another file.
     func reset() { window = nil }
 
     /// Returns a chunk, which is valid until the next call, and only while the stream is held.
@@ -35,10 +35,11 @@ final class ChunkStream {
                         rangeOffset: window.range.lowerBound)
                 }
             } catch is CorruptionError {
-                // The chunk may be whole when it is read by itself, or have another copy.
+                // The damage may be in another part of the window, or the chunk may have another copy. So read it by
+                // itself.
             }
         }
-        // The read overwrites the buffer that the window is in.
+        // The next read overwrites the buffer that holds the window.
         window = nil
         return try reader.read(reference, kind: .chunkPack, index: index)
     }
@@ -48,7 +49,8 @@ final class ChunkStream {
         return window.range.contains(Int(location.offset)) && location.endOffset <= window.range.upperBound
     }
 
-    /// Reads as many of the chunks as one request covers, if that is more than the first.
+    /// Reads as many of the chunks as one request covers into the window. Reads nothing if the request covers only the
+    /// first chunk, because `chunk` reads a single chunk itself.
     private func load(_ chunks: [BlobReference]) throws {
         window = nil
         var places: [BlobLocation] = []

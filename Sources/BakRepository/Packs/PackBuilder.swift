@@ -1,5 +1,5 @@
-// PackBuilder: a pack in memory, from its header to its tail, ready to be stored in one call. The memory grows to the
-// size of a pack and serves one pack after another.
+// PackBuilder: builds a whole pack in memory, from header to tail, so that one call can store it. The builder uses its
+// buffer for one pack after another, and enlarges the buffer when a pack needs it.
 
 import BakCodec
 import BakCore
@@ -10,8 +10,9 @@ final class PackBuilder {
     private let kind: ObjectKind
     private let sealer: Sealer
     private let targetBytes: Int
-    /// The most memory that a builder starts with. A pack of the usual size fits, so that the buffer need not grow by
-    /// copying. Other repositories may have packs of a gigabyte, which most backups do not fill.
+    /// The most memory that a builder takes at first. A pack of the usual size fits, so its buffer is never copied to
+    /// enlarge it. A repository may be configured for packs of a gigabyte. Most backups do not fill such a pack, so the
+    /// builder does not take all of its memory at once.
     private static let firstBytes = 32 << 20
     /// Space for the end of a pack, in addition to its target size.
     private static let endBytes = 64 << 10
@@ -36,8 +37,8 @@ final class PackBuilder {
     /// True if no blob has been appended since the last `reset`.
     var isEmpty: Bool { blobs.isEmpty }
 
-    /// True if another blob of `storedBytes` belongs in the next pack, because this one would exceed `bytes` or the
-    /// number of blobs that a reader accepts.
+    /// True if another blob of `storedBytes` belongs in the next pack, because this pack would then exceed `bytes` or
+    /// the number of blobs that a reader accepts.
     func isFull(for storedBytes: Int, of bytes: Int) -> Bool {
         !isEmpty && (blobs.count == FormatLimits.packBlobs || byteCount(adding: storedBytes) > bytes)
     }
@@ -53,7 +54,8 @@ final class PackBuilder {
     /// Starts an empty pack with the given id.
     func reset(id: ID128) {
         blobs.removeAll(keepingCapacity: true)
-        // Each pack needs its own key: an entry is sealed under its offset, and every pack uses the same offsets.
+        // A blob is sealed under its offset, and the same offsets occur in every pack. So each pack needs a key of its
+        // own.
         header = sealer.newHeader(kind: kind, id: id)
         seal = sealer.seal(of: header)
         header.store(to: buffer.baseAddress!)

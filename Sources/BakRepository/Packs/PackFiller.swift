@@ -15,7 +15,7 @@ struct CopiedBlob {
     var rawLength: UInt32
     var storedLength: UInt32
 
-    /// The blob's entry in an index that has `firstPack` other packs before the filler's.
+    /// The blob's entry in an index that lists `firstPack` other packs before the filler's packs.
     func entry(firstPack: Int) -> IndexEntry {
         IndexEntry(
             id: id, pack: UInt32(firstPack + pack), offset: offset, rawLength: rawLength,

@@ -1,5 +1,6 @@
-// PackPresence: checks that the packs which a backup relies on without writing them are in the store. The index says
-// what was stored once. Without this check, only a restore would find that a pack has been lost since.
+// PackPresence: checks that the store still has the packs of earlier sessions on which a backup relies. The index only
+// says that these packs were stored once. Without this check, only a restore would find that a pack has been lost
+// since.
 
 import BakCore
 import BakFormat
@@ -21,12 +22,13 @@ final class PackPresence: @unchecked Sendable {
     /// The whole state, for `Milestones`.
     var knowledge: String { monitor.locked { "\(seen.sorted()) \(faults.map(\.pack))" } }
 
-    /// Drops the damage found in all packs but these. A collection may have removed the others since.
+    /// Keeps only the damage found in `packs`, the packs of a newer index. A collection may have removed the other
+    /// packs, so their absence is no damage.
     func retain(_ packs: Set<ID128>) {
         monitor.locked { faults.removeAll { !packs.contains($0.pack) } }
     }
 
-    /// Marks packs as seen. This run has staged them, and publishes them before it refers to them.
+    /// Notes packs that need no check. This run has staged them, and publishes them before it refers to them.
     func vouch(for packs: [SealedPack]) {
         monitor.locked { seen.formUnion(packs.map(\.pack.id)) }
     }
@@ -47,7 +49,7 @@ final class PackPresence: @unchecked Sendable {
         let reason: String
         do {
             let size = try repository.store.size(of: key)
-            // Bytes appended to a pack do not change its blobs.
+            // A pack that is too long is not damaged if only bytes were appended: its blobs are still where they were.
             if size == pack.size || size > pack.size && isWhole(pack) { return nil }
             reason = "it has \(size) bytes, but the index says \(pack.size)"
         } catch  where error.kind == .notFound {

@@ -1,4 +1,5 @@
-// PackReading: reads ranges and footers of packs, and tells failures of the medium from damage.
+// PackReading: reads ranges and footers of packs. A failure that concerns one pack only, such as a bad sector, becomes
+// a `CorruptionError`. Any other failure concerns the whole store and stays a `StoreError`.
 
 import BakCodec
 import BakCore
@@ -6,8 +7,8 @@ import BakFormat
 import BakStorage
 
 extension StoreError {
-    /// Returns an error that concerns this object alone, if the medium has lost the object's bytes or the user may not
-    /// read it. Other objects may well be readable. Returns nil for any other failure.
+    /// Returns a `CorruptionError` for this object if the medium has lost the object's bytes or the user may not read
+    /// it. The caller can then go on to other objects, which may well be readable. Returns nil for any other failure.
     func unreadable(_ key: ObjectKey, at offset: Int) -> (any Error)? {
         kind == .lostData || kind == .denied
             ? CorruptionError.unreadable(
@@ -16,8 +17,8 @@ extension StoreError {
 }
 
 extension Repository {
-    /// Fills `buffer` with a range of a pack. If bytes are not there, or the medium cannot return them, the pack counts
-    /// as damaged.
+    /// Fills `buffer` with a range of a pack. Throws `CorruptionError` if the pack is missing or ends before the range
+    /// does, or if the medium cannot read the range.
     func readPack(_ pack: ID128, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         let key = ObjectNames.pack(pack)
         func damage(_ offset: Int, _ reason: String) -> CorruptionError {
@@ -48,7 +49,7 @@ extension Repository {
         }
     }
 
-    /// Verifies a pack's footer table, whose bytes `read` returns.
+    /// Reads and verifies a pack's footer table. `read` returns the bytes in a range of the pack.
     func packFooter(
         _ pack: ID128, size: Int, read: (Range<Int>) throws -> [UInt8]
     ) throws -> (kind: ObjectKind, blobs: [BlobRecord]) {
@@ -127,7 +128,8 @@ extension Repository {
         return context.sealer.seal(of: ObjectHeader(kind: kind, id: pack, seal: method, salt: salt!))
     }
 
-    /// Returns the seal by the copy of the salt at the pack's end, for a pack whose header is damaged.
+    /// Returns the seal that results from the copy of the salt at the pack's end. It serves if the pack's header is
+    /// damaged.
     func packSealFromEnd(_ pack: ID128, kind: ObjectKind) throws -> ObjectSeal? {
         let method = context.sealer.method
         let size = try store.size(of: ObjectNames.pack(pack))
@@ -145,7 +147,8 @@ extension Repository {
 
     /// Reads the record of a registered session.
     ///
-    /// - Throws: `CorruptionError` if the record is damaged, and `StoreError`, which is `.notFound` if there is none.
+    /// - Throws: `CorruptionError` if the record is damaged, and `StoreError`, whose kind is `.notFound` if there is no
+    ///   record.
     public func sessionRecord(_ session: ID128) throws -> SessionRecord {
         let key = ObjectNames.session(session)
         let bytes = try store.readWhole(key, upTo: FormatLimits.recordBytes)
@@ -155,7 +158,7 @@ extension Repository {
     }
 }
 
-/// The salts of packs that have been read, so that each header is read once and not for each blob.
+/// The salts of packs that have been read. Thanks to them, a pack's header is read once and not again for each blob.
 final class PackSalts: @unchecked Sendable {
     private let monitor = Monitor()
     private var salts: [ID128: [UInt8]] = [:]

@@ -1,5 +1,5 @@
-// RangePlanner: which ranges of which packs to read in one request. It reads blobs that lie close together in one
-// request, along with the bytes between them.
+// RangePlanner: decides which range of a pack to read in one request. If blobs lie close together, one request reads
+// all of them and the bytes between them.
 //
 // Always holds: all blobs of a request lie in its range of its pack. A request is longer than `mostBytes` only if its
 // first blob is. Every blob is in exactly one request.
@@ -27,8 +27,8 @@ extension PackRequest: Sendable where Item: Sendable {}
 
 /// Joins blobs into requests.
 public struct RangePlanner: Sendable {
-    /// The largest gap between two blobs that one request reads along. A second request would cost more than reading
-    /// the gap.
+    /// The largest gap between two blobs that are read in one request. Up to this size, reading the gap costs less than
+    /// a second request.
     public var gapBytes: Int
     /// The most bytes of a request, unless its first blob is larger.
     public var mostBytes: Int
@@ -76,7 +76,8 @@ public struct RangePlanner: Sendable {
     }
 }
 
-/// How far to read ahead of a reader: the longer it goes forward without a jump, the further.
+/// Decides how far to read ahead. The distance doubles with each read that begins where the last one ended. Any other
+/// read ends reading ahead until reads follow each other again.
 public struct ReadAhead: Sendable {
     /// The offset of the next read if the reader goes forward.
     private var expected: UInt64 = 0
@@ -87,7 +88,8 @@ public struct ReadAhead: Sendable {
     /// Starts at the beginning of a file; the window grows to at most `mostBytes`.
     public init(mostBytes: Int = 1 << 20) { self.mostBytes = mostBytes }
 
-    /// Notes a read, and returns how many bytes to read from its start: at least as many as it asks for.
+    /// Notes that a caller reads `range`. Returns how many bytes to read from its start, at least the length of
+    /// `range`.
     public mutating func bytes(reading range: Range<UInt64>) -> UInt64 {
         let isForward = range.lowerBound == expected
         windowBytes = isForward ? min(max(2 * windowBytes, Self.firstBytes), mostBytes) : 0
