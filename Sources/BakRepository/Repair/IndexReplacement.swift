@@ -1,9 +1,8 @@
-// IndexReplacement: a collection round that deletes nothing and replaces everything that is trusted so far with another
-// index.
+// IndexReplacement: a collection round that deletes nothing, and replaces all trusted index segments with new ones.
 //
 // It need not wait for running sessions, because the packs that they rely on stay in place. If the new index no longer
-// names some blobs, all sessions that began before are ended. Their backups continue in new sessions and store these
-// blobs again.
+// names some blobs, a running session may still rely on them. The repair then calls `endSessions`. The backups continue
+// in new sessions and store these blobs again.
 
 import BakCore
 import BakFormat
@@ -13,11 +12,12 @@ import BakStorage
 struct IndexReplacement {
     private let repository: Repository
     private let origin: RecordOrigin
-    /// The sessions whose own segments no longer count.
+    /// The sessions whose index segments the new index replaces.
     private let superseded: Set<ID128>
     /// The round to be decided.
     let round: UInt64
-    /// The packs that earlier decisions delete, as far as these can be read. Some may still be there.
+    /// The packs that earlier decisions delete, without the decisions that cannot be read. Some of these packs may
+    /// still be in the store.
     let deletedPacks: Set<ID128>
 
     /// Prepares a replacement of the index that `trusted` describes.
@@ -40,18 +40,20 @@ struct IndexReplacement {
                 deleted.formUnion(decision.deleted)
                 superseded.formUnion(decision.superseded)
             } catch is CorruptionError {
-                // Its packs hold nothing that is needed, or only copies, so naming one does no harm.
+                // The new index may then name a pack that this decision deletes. That does no harm: no snapshot needs
+                // the blobs of such a pack, or other packs have copies of them.
             }
         }
         deletedPacks = deleted
         self.superseded = superseded
     }
 
-    /// Puts the decision that these segments are the index. Returns false if another program decided the round first.
-    /// Then the segments are deleted again, and the caller must look at everything again.
+    /// Stores the decision that the segments `base` are the index. Returns false if another program decided the round
+    /// first. These segments are then deleted again, and the caller must examine the repository again.
     func decide(_ base: [ID128]) throws -> Bool {
         let plan = CollectionPlan(number: round, origin: origin, condemned: [])
-        // Another program's plan serves as well: this decision does not delete what that plan condemned.
+        // If another program has stored a plan for this round, that plan serves as well. The decision deletes nothing,
+        // even if that plan condemns packs.
         _ = try repository.store.putOwn(ObjectNames.plan(round), plan.encode(repository.context))
         let decision = CollectionDecision(
             number: round, origin: origin, deleted: [], base: base, superseded: Array(superseded))
@@ -62,8 +64,8 @@ struct IndexReplacement {
         return false
     }
 
-    /// Ends every undecided session. If its backup still runs, it learns that the index has changed. Before it commits,
-    /// it looks up again everything that it refers to.
+    /// Ends every undecided session. A backup that still runs then finds that its session has ended. Before it commits
+    /// in a new session, it looks up again everything to which it refers.
     func endSessions() throws { _ = try Self.watch(repository).settle() }
 
     private static func watch(_ repository: Repository) -> SessionWatch {

@@ -1,5 +1,6 @@
-// PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if its bytes give its id. Its
-// description may come from the footer, from the index, or from the header before the blob.
+// PackSalvage: finds the blobs that are still whole in a damaged pack. A blob is whole if its content gives its id. The
+// salvage learns a blob's place, length and codec from the pack's footer, from the index, or from the header before the
+// blob.
 
 import BakCodec
 import BakCore
@@ -12,9 +13,10 @@ final class PackSalvage {
     private let reader: BlobReader
     private let window = ScratchBuffer()
     private let opened = ScratchBuffer()
-    /// The bytes of a pack that are searched at once. The longest blob fits.
+    /// The number of bytes that are searched at once. The longest blob fits twice.
     private static let windowBytes = 2 * FormatLimits.blobBytes
-    /// The size of the pieces that are left out if the medium cannot read them.
+    /// If the medium cannot read a window, the salvage reads it in pieces of this size and leaves out the unreadable
+    /// pieces.
     private static let pieceBytes = 64 << 10
 
     init(_ repository: Repository) {
@@ -37,8 +39,8 @@ final class PackSalvage {
         }
     }
 
-    /// Returns the compressed blob that the index has at a place; nil if it is not whole. `row` is the blob's row in
-    /// the footer. The result is valid until the next call.
+    /// Returns the compressed bytes of the blob that `entry` describes; nil if the blob is not whole. `row` is the
+    /// blob's row in the footer; nil if the footer cannot be read. The result is valid until the next call.
     func blob(_ entry: IndexEntry, _ row: BlobRecord?, of pack: IndexedPack, size: Int) throws -> Compressed?
     {
         let location = BlobLocation(pack: pack.id, offset: entry.offset, storedLength: entry.storedLength)
@@ -53,7 +55,8 @@ final class PackSalvage {
             ).compressed
         } catch let error as CorruptionError {
             if error.isRefused { throw error }
-            // The blob's header may be damaged although the blob is not, unless one seal covers both.
+            // Only the blob's header may be damaged. In an encrypted repository one seal covers header and blob, so the
+            // blob is lost then.
             if error.cause != .damage || repository.isEncrypted { return nil }
         }
         let stored = try reader.readRange(
@@ -111,8 +114,8 @@ final class PackSalvage {
         return kind.map { ($0, blobs) }
     }
 
-    /// Returns the blob whose header is at the start of `bytes`; nil if it is not whole. The first blob tells the
-    /// pack's kind.
+    /// Returns the blob whose header is at the start of `bytes`; nil if it is not whole. The first whole blob
+    /// determines `kind`, the pack's kind.
     private func whole(
         _ bytes: UnsafeRawBufferPointer, _ pack: ID128, _ offset: Int, _ kind: inout ObjectKind?
     ) -> BlobRecord? {
@@ -192,14 +195,15 @@ final class PackSalvage {
         return nil
     }
 
-    /// Returns where a sealed blob may begin. Only opening shows whether it is one, but sealed bytes never have 32
-    /// zeros.
+    /// Returns the next position at which a sealed blob may begin. Only an attempt to open it shows whether a blob
+    /// begins there. Runs of 32 zeros are skipped, because sealed bytes never contain one.
     private static func nextSealed(in bytes: UnsafeRawBufferPointer, from start: Int, upTo end: Int) -> Int? {
         let position = max(start, nextByte(in: bytes, from: start) - 31)
         return position < end ? position : nil
     }
 
-    /// Returns the position of the next byte that is not zero. Holes are skipped as fast as they are read.
+    /// Returns the position of the next byte that is not zero. It skips eight zeros at a time, because a sparse file
+    /// may have large holes.
     private static func nextByte(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         var position = start
         while position + 8 <= bytes.count,

@@ -1,4 +1,5 @@
-// PartialRecord: recovers the facts about a snapshot whose commit record and spare are both lost.
+// PartialRecord: makes a new commit record for a snapshot whose record is lost, together with its second copy, the
+// spare.
 
 import BakCore
 import BakFormat
@@ -12,16 +13,16 @@ extension CommitRecord {
 }
 
 extension UnreadableSnapshot {
-    /// True if the record is damaged or missing. A record that only this program or this user cannot read is not
-    /// damaged.
+    /// True if the record is damaged or missing. A record is not damaged if only this version of the program, or only
+    /// this user, cannot read it.
     var isDamage: Bool {
         (error as? CorruptionError)?.isWhole == false
     }
 }
 
 extension Repository {
-    /// Returns a record for a snapshot if its session still shows which manifest it committed; else nil. The snapshot
-    /// counts as partial, because it is unknown whether it was complete.
+    /// Returns a record for a snapshot if the index segment of its session still leads to its manifest; else nil. The
+    /// snapshot counts as partial, because it is unknown whether it was complete.
     func partialRecord(of snapshot: UnreadableSnapshot, _ index: BlobIndex) throws -> CommitRecord? {
         guard snapshot.isDamage else { return nil }
         let segment: IndexSegment
@@ -34,7 +35,8 @@ extension Repository {
         let reader = BlobReader(self)
         for entry in segment.entries where segment.packs[Int(entry.pack)].kind == .manifestPack {
             let reference = BlobReference(id: entry.id, length: entry.rawLength)
-            // A session stores one root, and no manifest segment can be mistaken for a root.
+            // A session stores one root, and no manifest segment decodes as a root. So the first root is the snapshot's
+            // root.
             guard let bytes = try? reader.read(reference, kind: .manifestPack, index: index),
                 let root = try? ManifestRoot(decoding: bytes, object: ""), let first = root.segments.first
             else { continue }

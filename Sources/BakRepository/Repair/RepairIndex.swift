@@ -1,8 +1,9 @@
-// RepairIndex: makes a new index from the packs that are there. If a pack's own list of blobs is whole, that list
-// counts. For any other pack the old index counts, as far as it can be read, and the repair searches the pack for
-// further blobs.
+// RepairIndex: makes a new index from the packs in the store. Each pack ends with a list of its own blobs. If this list
+// is whole, the repair uses it. If not, it uses the old index's entries for the pack, where they can be read, and
+// searches the pack for further blobs.
 //
-// The new index is built in the same way as the local index table, so that memory does not grow with it.
+// The repair builds the new index in a file, like the local index table, so that a large index does not need more
+// memory.
 
 import BakCodec
 import BakCore
@@ -40,7 +41,7 @@ public final class RepairIndex: RepositoryRepair {
             snapshots = try repository.snapshotList()
             now = try BlobIndex(repository)
         }
-        // A dry run does not put its findings into the index, so it does not look for losses either.
+        // After a dry run that found faults, the index still has these faults. It cannot show which files are lost.
         if !request.isDryRun || !report.wasNeeded {
             try LossFinder(repository: repository, onEvent: onEvent, stop: stop).find(
                 snapshots, in: now, DamagedBlobs(), &report)
@@ -56,7 +57,7 @@ public final class RepairIndex: RepositoryRepair {
     /// Notes the missing segments of committed sessions, and the plans that cannot be read.
     private func noteMissingSegments(_ trusted: TrustedSegments) throws {
         let decision = trusted.collections.decision
-        // If a decision cannot be read, it is unknown which segments it superseded.
+        // If the newest decision cannot be read, it is unknown which segments it superseded. Then none is reported.
         let isTold = trusted.round == 0 || decision != nil
         let superseded = Set(decision?.superseded ?? [])
         for id in trusted.outcomes.committed.subtracting(superseded).sorted() where isTold {
@@ -73,8 +74,8 @@ public final class RepairIndex: RepositoryRepair {
 
     // MARK: Contents of packs
 
-    /// Returns an index of the packs, and the partial packs. Not all blobs of a partial pack are whole, and the new
-    /// index must not name it. Needed blobs are copied out of it.
+    /// Returns an index of the packs, and the partial packs. A partial pack has damaged blobs, and the old index does
+    /// not name it. The new index must not name it either, so `rescue` copies needed blobs out of it.
     private func gather(
         _ old: BlobIndex, _ stored: [ID128: Int]
     ) throws -> (index: GatheredIndex, partial: Set<ID128>) {
@@ -82,7 +83,8 @@ public final class RepairIndex: RepositoryRepair {
         report.packs = listed.count
         let gathered = GatheredIndex(repository)
         let salvage = PackSalvage(repository)
-        // A whole index does not name packs that a repair found damaged. Their own lists must not bring them back.
+        // An earlier repair may have removed damaged packs from the index. If the old index is whole, the list in such
+        // a pack must not bring the pack back.
         let named = report.wasNeeded ? nil : Set(old.packs.map(\.id))
         var partial: Set<ID128> = []
         var silent: [ID128: (size: Int, entries: [IndexEntry])] = [:]
@@ -132,14 +134,15 @@ public final class RepairIndex: RepositoryRepair {
         to gathered: GatheredIndex,
         _ salvage: PackSalvage
     ) throws {
-        // Bytes beyond the size in the index do not belong to this pack. Without that size, the limit is the largest
-        // pack.
+        // Bytes beyond the size in the index do not belong to this pack. If the index does not know the size, the limit
+        // is the size of the largest permitted pack.
         let most = known.map { Int($0.size) } ?? FormatLimits.packBytes
         let size = min(size, most)
         let found = try salvage.search(pack, size: size)
         guard let kind = known?.kind ?? found?.kind else { return }
         var blobs: [ID128: BlobRecord] = [:]
-        // The entries of the old index stay, even for damaged blobs: they tell how to read them.
+        // The entries of the old index stay, even for damaged blobs. If only a blob's header is damaged, its entry is
+        // the last way to find the blob.
         for entry in entries {
             blobs[entry.id] = BlobRecord(
                 id: entry.id, offset: entry.offset, rawLength: entry.rawLength,
@@ -150,19 +153,19 @@ public final class RepairIndex: RepositoryRepair {
             blobs[blob.id] = blob
         }
         let end = blobs.values.reduce(size) { max($0, $1.endOffset + PackLayout.tailBytes) }
-        // The index knows the size of the whole pack. Otherwise the size is the least that holds its blobs.
+        // If the old index does not know the pack's size, the new index gets the smallest size that holds the blobs.
         let bytes = known?.size ?? UInt64(end)
         try gathered.add(IndexedPack(id: pack, size: bytes, kind: kind), Array(blobs.values))
     }
 
     // MARK: Returned packs
 
-    /// Copies blobs that exist nowhere else out of packs that a decision deletes, and out of partial packs.
+    /// Copies needed blobs out of partial packs and out of packs that a decision deletes, if no other pack has them.
     private func rescue(
         _ returned: [ID128: Int], _ old: SortedIndex, _ new: SortedIndex, to filler: PackFiller
     ) throws {
         guard !returned.isEmpty, !stop.isRequested else { return }
-        // Reading manifests may need blobs in packs that the old index does not name.
+        // The search for needed blobs reads manifests. Some of these may lie in packs that the old index does not name.
         var strays: [ID128: [BlobRecord]] = [:]
         let isKnown = Set(old.packs.map(\.id))
         try new.forEach { _, entry in
@@ -275,7 +278,7 @@ private final class GatheredIndex {
     }
 }
 
-/// The cache of a repository, with another name for the index table.
+/// The cache of a repository, with other file names, so that the new index does not replace the local index table.
 private final class RenamedCache: LocalCache {
     private let cache: any LocalCache
 

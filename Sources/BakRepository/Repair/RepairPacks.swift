@@ -1,6 +1,6 @@
-// RepairPacks: saves the whole blobs of damaged packs. It copies them to new packs. A new index then names these copies
-// and good copies elsewhere, but not the lost blobs, so the next backup that still has their content stores them again.
-// The damaged packs stay until a prune removes them.
+// RepairPacks: saves the undamaged blobs of damaged packs. It copies these blobs to new packs and decides a new index.
+// The new index names only the copies in new packs and in undamaged packs. It does not name lost blobs, so the next
+// backup that still has their content stores them again. The damaged packs stay until a prune removes them.
 
 import BakCore
 import BakFormat
@@ -31,7 +31,7 @@ public final class RepairPacks: RepositoryRepair {
         }
         tellHeld()
         onEvent(.step("manifests"))
-        // A dry run uses the old index, which still names the lost blobs.
+        // A dry run uses the old index. That index still names the lost blobs, so `find` gets their list in `lost`.
         var now = index
         if !request.isDryRun, !damaged.isEmpty {
             snapshots = try repository.snapshotList()
@@ -60,7 +60,8 @@ public final class RepairPacks: RepositoryRepair {
             }, stop: stop)
         run.verify(present.map { ($0, true) }, deadline: nil, workerCount: request.workerCount)
         if let failure = run.failure { throw failure }
-        // A pack that another user can read is not lost.
+        // If this user may not read a pack, it is unknown whether the pack is damaged. The repair must not treat it as
+        // lost.
         if let (pack, found, _) = run.faulty.first(where: \.found.isRefused) {
             throw CorruptionError.unreadable(
                 object: ObjectNames.pack(pack.id).description, offset: 0, reason: found.words[0],
@@ -92,7 +93,7 @@ public final class RepairPacks: RepositoryRepair {
 
     // MARK: Salvage
 
-    /// Copies the whole blobs that only damaged packs hold. `lost` receives the other blobs.
+    /// Copies the blobs that only damaged packs hold. `lost` receives the blobs of which no copy is whole.
     private func salvage(
         _ damaged: [CountedPack], _ index: BlobIndex, _ filler: PackFiller, _ lost: inout DamagedBlobs
     ) throws {
@@ -114,7 +115,7 @@ public final class RepairPacks: RepositoryRepair {
             let items = (wanted[pack.id] ?? []).sorted { $0.entry.offset < $1.entry.offset }
             let size = Int(pack.storedBytes ?? 0)
             var rows: [UInt32: BlobRecord] = [:]
-            // The footer of a pack that is too long is still where it was.
+            // If bytes were appended to a pack, its footer still ends at the size that the index says.
             let footerSize = min(size, Int(pack.indexed.size))
             for row in try salvage.footer(of: pack.id, size: footerSize)?.blobs ?? [] {
                 rows[row.offset] = row
@@ -146,7 +147,7 @@ public final class RepairPacks: RepositoryRepair {
 
     // MARK: The index
 
-    /// Decides an index that names the good copies. Returns false if another program has decided one meanwhile.
+    /// Decides an index that names the good copies. Returns false if another program has decided a round meanwhile.
     private func replaceIndex(
         _ index: BlobIndex, without damaged: [CountedPack], _ filler: PackFiller
     ) throws -> Bool {
@@ -168,7 +169,8 @@ public final class RepairPacks: RepositoryRepair {
                 try base.append(copies.filter { !isBad[Int($0.pack)] })
             }
         }
-        // If another program decided the round, the new packs stay until a prune: that program may have found them.
+        // If another program decided the round, the new packs stay until a prune: that program may have found them and
+        // may rely on them.
         guard try replacement.decide(try base.finish()) else { return false }
         if report.lostBlobs > 0 { try replacement.endSessions() }
         return true

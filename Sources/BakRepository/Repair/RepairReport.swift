@@ -11,17 +11,18 @@ public enum RepairEvent: Sendable {
     case progress(done: UInt64, total: UInt64)
     /// An object is damaged, missing or unreadable.
     case damage(object: String, reason: String)
-    /// The number of whole blobs in a damaged pack, out of all that the index has there.
+    /// Blobs were copied out of a pack. `of` counts the blobs that only damaged packs hold, and `blobs` those among
+    /// them that are whole.
     case salvaged(pack: ID128, blobs: Int, of: Int)
     /// A file of a snapshot is still lost.
     case lostFile(snapshot: ID128, path: [UInt8], reason: String)
     /// A snapshot cannot be read, or only in part.
     case lostSnapshot(snapshot: ID128, reason: String)
-    /// A new snapshot has everything that is left of a damaged one; `by` is nil in a dry run. `isNew` is false if an
-    /// earlier repair made it.
+    /// A new snapshot has everything that is left of a damaged one. `by` is its id, or nil if a dry run would make it.
+    /// `isNew` is false if an earlier repair made it.
     case replaced(snapshot: ID128, by: ID128?, lostFiles: Int, isNew: Bool)
-    /// A snapshot whose record was missing or damaged is available again, or would be after a dry run. `as` is its new
-    /// id if its own name could not be used.
+    /// A snapshot whose record was missing or damaged is available again; in a dry run, it would be. `as` is its new id
+    /// if its own name could not be used.
     case broughtBack(snapshot: ID128, as: ID128?)
 }
 
@@ -31,7 +32,7 @@ public struct RepairReport: Sendable, Equatable {
     public var packs = 0
     /// The number of packs that are damaged or missing.
     public var damagedPacks = 0
-    /// The number of blobs that the index names now but did not name before.
+    /// The number of blobs that the index did not name before, or not at the right place.
     public var foundBlobs = 0
     /// The number of blobs that the index no longer names. They are lost; the next backup that still has their content
     /// stores them again.
@@ -48,7 +49,7 @@ public struct RepairReport: Sendable, Equatable {
     public var lostFiles = 0
     /// The number of snapshots that lack files or cannot be read.
     public var affectedSnapshots = 0
-    /// True if the index contradicts packs' own lists, so that the index must be repaired first.
+    /// True if the index contradicts the lists of blobs in packs. The index must be repaired first then.
     public var needsIndexRepair = false
     /// True if the repair found anything wrong.
     public var wasNeeded = false
@@ -59,7 +60,7 @@ public struct RepairReport: Sendable, Equatable {
     /// Makes an empty report.
     public init() {}
 
-    /// True if everything to which snapshots refer is there.
+    /// True if nothing to which a snapshot refers is lost.
     public var isWhole: Bool { lostFiles == 0 && affectedSnapshots == 0 && !needsIndexRepair }
 }
 
@@ -82,7 +83,7 @@ public struct RepairRequest: Sendable {
     public init(host: String, program: String) { (self.host, self.program) = (host, program) }
 }
 
-/// Finds the files that snapshots have lost, in their manifests.
+/// Reads the manifests of snapshots to find the files that are lost.
 struct LossFinder {
     let repository: Repository
     let onEvent: (RepairEvent) -> Void

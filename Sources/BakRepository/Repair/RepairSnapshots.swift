@@ -1,6 +1,7 @@
-// RepairSnapshots: brings back snapshots whose record is missing or damaged from the record's spare. For each snapshot
-// that has lost something, it makes a new one with everything that is left; the original stays as it is. It leaves out
-// and names a file if any part of it is lost, so no file comes back with wrong bytes.
+// RepairSnapshots: repairs snapshots in two ways. If a snapshot's commit record is missing or damaged, the repair
+// brings the snapshot back from its spare, the second copy of the record. If a snapshot has lost content, the repair
+// makes a new snapshot of everything that is left, and the original stays as it is. The new snapshot leaves out each
+// file of which any part is lost, so no file comes back with wrong bytes. The repair names these files.
 
 import BakCore
 import BakFormat
@@ -8,7 +9,7 @@ import BakStorage
 
 /// Repairs snapshots.
 public final class RepairSnapshots: RepositoryRepair {
-    /// The label of the snapshots that a repair makes.
+    /// The tag of the snapshots that a repair makes.
     public static let tag = "repaired"
 
     /// The snapshots that this attempt or an earlier one brought back.
@@ -17,7 +18,8 @@ public final class RepairSnapshots: RepositoryRepair {
     /// Makes one attempt. If it is interrupted, the snapshots that it has made stay.
     override func attempt() throws -> Bool {
         let list = try repository.snapshotList()
-        // Only the user can say whether to keep a snapshot whose forget marker does not open.
+        // If a snapshot's forget marker cannot be read, only the user can say whether to keep the snapshot. So it is
+        // left alone.
         let (readable, unreadable) = (list.readable, list.unreadable.filter { !$0.isDoubtful })
         let index = try BlobIndex(repository)
         let lost = DamagedBlobs(packs: try repository.missingPacks(index))
@@ -30,14 +32,15 @@ public final class RepairSnapshots: RepositoryRepair {
         }
         for snapshot in unreadable where !stop.isRequested {
             guard let spare = snapshot.spare, snapshot.isDamage else { continue }
-            // If the snapshot has also lost files, the rest becomes a snapshot of its own.
+            // If the snapshot has also lost files, a new snapshot is made of its other files.
             let isWhole = try checker.check(spare).isCleanForAll()
             if isWhole || snapshot.isMissing { spared.append((snapshot, spare)) }
             if !isWhole { damaged.append(spare) }
         }
         let session = damaged.isEmpty && unreadable.isEmpty ? nil : try begin()
         defer { session?.close() }
-        // A prune that began or ended before the session was registered does not wait for the session.
+        // If a prune has begun or ended since the list was read, the prune may not wait for the session. Then try
+        // again.
         let rounds = session?.index.trusted.collections.rounds ?? index.trusted.collections.rounds
         guard try isUndisturbed(), rounds == index.trusted.collections.rounds else { return false }
         report.wasNeeded = !damaged.isEmpty || !unreadable.isEmpty || !broughtBack.isEmpty
@@ -63,8 +66,8 @@ public final class RepairSnapshots: RepositoryRepair {
     }
 
     /// Restores a snapshot from its spare. Returns false if that is impossible now. If the record is missing or
-    /// damaged, the spare's bytes replace it. If the medium or an obstruction prevents that, the snapshot is committed
-    /// again, and the damaged record is hidden by a forget marker.
+    /// damaged, the spare's bytes replace it. If the medium or an obstruction prevents that, the repair commits the
+    /// snapshot again and hides the damaged record behind a forget marker.
     private func bringBack(
         _ snapshot: UnreadableSnapshot, _ record: CommitRecord, _ readable: [CommitRecord]
     ) throws -> Bool {
@@ -87,7 +90,7 @@ public final class RepairSnapshots: RepositoryRepair {
                     return true
                 }
             } catch let error as StoreError where error.kind == .obstructed {
-                // An obstruction in the record's place stays there.
+                // The obstruction stays. The snapshot is committed again below.
             }
         }
         let outcome = try repository.takeBack(record, host: request.host, program: request.program)
@@ -186,7 +189,7 @@ private struct ChunkKeeper {
         writer = session.makeWriter(.chunkPack, compression: .auto)
     }
 
-    /// Returns false if the chunk cannot be read.
+    /// Makes sure that the session may rely on the chunk. Returns false if the chunk cannot be read.
     func keep(_ chunk: BlobReference) throws -> Bool {
         if session.index.isKnown(chunk) { return true }
         do {
@@ -201,7 +204,7 @@ private struct ChunkKeeper {
     }
 }
 
-/// Writes a manifest of the entries that are left. For one thread.
+/// Writes a manifest of the entries that have lost nothing. For one thread.
 private final class ManifestRewriter {
     let manifest: ManifestWriter
     private(set) var lostFiles = 0
@@ -209,9 +212,9 @@ private final class ManifestRewriter {
     private var counters = SnapshotCounters()
     private let later: LaterExtents
     private let onLost: (_ path: [UInt8], _ reason: String) -> Void
-    /// True if the error may only mean that a prune has deleted something meanwhile.
+    /// Returns true if the error may only mean that a prune has deleted something meanwhile.
     private let isOvertaken: (any Error) throws -> Bool
-    /// The file whose further extents may follow: its entry, the bytes of all its extents so far, and its fault.
+    /// The file that was read last. Further extents of it may follow.
     private var open: OpenFile?
     /// The folders that contain the last entry.
     private var folders = PathStack<Void>()
@@ -284,7 +287,8 @@ private final class ManifestRewriter {
         try append(entry, isContinued: file.isContinued)
     }
 
-    /// Entries can be restored only with their folders, so this adds a folder for each one that is lost.
+    /// Adds a new entry for each folder above `entry` whose own entry is lost. Without it, `entry` could not be
+    /// restored.
     private func addFolders(above entry: ManifestEntry) throws {
         while !folders.isEmpty, !folders.holds(entry.path) { folders.pop() }
         var end = folders.path.count
@@ -318,7 +322,7 @@ private final class ManifestRewriter {
         }
     }
 
-    /// Enters the counts of kept entries and of lost files.
+    /// Writes the counts of kept entries and of lost files into the counters of a commit record.
     func count(in record: inout SnapshotCounters) {
         (record.files, record.bytes) = (counters.files, counters.bytes)
         record.goneFiles = counters.goneFiles

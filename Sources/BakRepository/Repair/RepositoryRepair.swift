@@ -1,8 +1,9 @@
-// RepositoryRepair: the common part of the three repairs. A repair looks at everything and then decides a round. If
-// another program has decided one meanwhile, the repair looks again.
+// RepositoryRepair: the common part of the three repairs. A repair examines the repository and then changes it. If
+// another program has decided a collection round meanwhile, packs may have been moved or deleted, and the repair begins
+// another attempt.
 //
-// A prune that runs beside a repair moves and deletes objects that are not damaged. So the repair holds back its
-// findings about objects until it knows that it saw them all in one state of the repository.
+// To a repair that runs at the same time, the work of a prune can look like damage. So the repair reports its findings
+// about objects only if no round was decided while it collected them.
 
 import BakCore
 import BakStorage
@@ -18,7 +19,7 @@ public class RepositoryRepair {
     private var held: [RepairEvent] = []
     /// The newest round when the attempt began.
     private var firstRound: UInt64 = 0
-    /// How often other programs may interfere before the repair gives up.
+    /// The number of attempts before the repair gives up.
     private static let attempts = 10
 
     /// Prepares a repair.
@@ -50,7 +51,7 @@ public class RepositoryRepair {
             } catch  where RepositoryError.mayHaveMoved(error) {
                 if try isUndisturbed() { throw error }
             } catch RepositoryError.sessionRevoked {
-                // The session relied on content that is gone or has moved.
+                // The session relied on content that is gone or has moved, so another attempt is needed.
                 continue
             }
         }

@@ -1,23 +1,24 @@
-// ReturnedPacks: packs that are there although a decision deletes them. They were put back from a copy of the
+// ReturnedPacks: packs that are in the store although a decision deletes them. They were put back from a copy of the
 // repository, a program that synchronises folders merged them from a copy, or an interrupted prune has not deleted them
 // yet.
 //
-// A prune that still runs may delete them at any time, so no index may name them. The repair copies blobs that
-// snapshots need and no other pack holds to new packs, without recompressing them. It leaves the rest to a prune.
+// A prune that still runs may delete them at any time, so no index may name them. If a snapshot needs a blob that no
+// other pack holds, the repair copies the blob to a new pack, compressed as it is. A prune deletes the returned packs
+// later.
 
 import BakCore
 import BakFormat
 import BakStorage
 
-/// Rescues the needed blobs of these packs. For one thread.
+/// Rescues the needed blobs of returned packs. For one thread.
 struct ReturnedPacks {
     private let repository: Repository
     private let packs: [(pack: IndexedPack, blobs: [BlobRecord])]
-    /// An index of their blobs.
+    /// An index of the blobs in `packs`.
     private let held: SortedIndex
     private let stop: StopSignal
 
-    /// Reads the lists of blobs of the packs `returned`, which come with their sizes.
+    /// Reads the lists of blobs in the packs `returned`, which gives each pack's size.
     init(
         _ repository: Repository, _ returned: [ID128: Int], stop: StopSignal
     ) throws {
@@ -45,8 +46,8 @@ struct ReturnedPacks {
         IndexSegment(session: ID128(from: repository.random), contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Copies the blobs that snapshots refer to and `staying` lacks to the packs of `filler`, and finishes those packs.
-    /// Returns the number of copied blobs for each pack.
+    /// Copies to the packs of `filler` every blob to which a snapshot refers and which `staying` lacks. Finishes the
+    /// filler. Returns the number of copied blobs for each pack.
     ///
     /// - Parameter strays: segments for further packs that the trusted index does not name.
     func rescue(
@@ -77,9 +78,9 @@ struct ReturnedPacks {
         return copied
     }
 
-    /// Returns the blobs that only these packs hold and to which a snapshot refers.
+    /// Returns the blobs to which a snapshot refers and which only returned packs hold.
     private func wanted(without staying: SortedIndex, _ strays: [IndexSegment]) throws -> Set<ID128> {
-        // Snapshots are listed before the index is read: the index then has the segments of all of them.
+        // Snapshots are listed before the index is read, so that the index has the segments of all listed snapshots.
         let snapshots = try repository.snapshots().readable
         let view = try BlobIndex(repository, rebuilding: true) { _ in }
         view.publish([Self.segment(of: packs, repository)] + strays)
@@ -91,7 +92,7 @@ struct ReturnedPacks {
         }
         for (place, snapshot) in snapshots.enumerated() where !stop.isRequested {
             note(snapshot.root.id)
-            // The repair reports unreadable parts when it looks for losses.
+            // Unreadable parts are skipped here. The repair reports them later, when it looks for losses.
             guard let root = try Self.unlessDamaged({ try reader.root(snapshot.root) }) else { continue }
             for segment in catalog.note(root, of: place) {
                 note(segment.reference.blob.id)
