@@ -1,9 +1,9 @@
 // CacheHeader: the first bytes of each cache file. The header identifies the file's kind, version and repository, so
 // that the program cannot mistake one file for another.
 //
-// Copies of a repository have the same id and therefore share one cache, so a file must hold for all copies. It does
-// either because it follows from content named by hashes or random ids, or because each place has a file name of its
-// own.
+// Copies of a repository have the same id and therefore share one cache. So a cache file must be right for all copies.
+// Some files describe only objects that are named by hashes or random ids and so are equal in all copies. Every other
+// file has the place of one copy in its name.
 //
 //   magic 8 | version 4 | zero 4 | repository id 16
 
@@ -58,8 +58,8 @@ struct CacheHeader {
 // MARK: - Small files
 
 extension LocalCache {
-    /// Returns what `read` makes of the rows of a small cache file. The rows lie between the header and the XXH3-128 of
-    /// all bytes before it. Nil if the file is missing or damaged.
+    /// Passes the rows of a small cache file to `read` and returns the result. Returns nil if the file is missing or
+    /// damaged. The rows lie between the header and a checksum, the XXH3-128 of all bytes before the checksum.
     func readRows<Rows>(_ name: String, _ header: CacheHeader, _ read: (UnsafeRawBufferPointer) -> Rows)
         -> Rows?
     {
@@ -73,7 +73,8 @@ extension LocalCache {
         }
     }
 
-    /// Replaces such a file. A failure is ignored: it only costs what the file would have saved.
+    /// Replaces a small cache file. A failure is ignored: the program only has to do again the work that the file would
+    /// save.
     func writeRows(_ name: String, _ header: CacheHeader, _ write: (inout ByteWriter) -> Void) {
         var writer = ByteWriter()
         writer.raw(header.bytes)

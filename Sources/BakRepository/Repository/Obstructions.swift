@@ -1,19 +1,22 @@
-// Obstructions: everything under an object's name that is not an object, sorted by whether it hinders the program. The
-// program never follows, reads or removes an obstruction, because only its owner knows what it is for.
+// Obstructions: finds the obstructions in a store: items under an object's name that are not regular files, such as a
+// folder or a link. It separates obstructions that hinder the program from harmless ones. The program never follows,
+// reads or removes an obstruction, because only its owner knows what it is for.
 
 import BakFormat
 import BakStorage
 
-/// The obstructions in a repository. `add` adds those in the place of packs, which a census lists.
+/// The obstructions in a repository. Only a census lists packs, so obstructions in the place of packs are missing until
+/// `add` adds them.
 struct Obstructions {
     /// Obstructions that keep the program from listing, forgetting or pruning a snapshot, in the order of their names.
     let hindering: [Obstruction]
-    /// Obstructions under names of objects that are dispensable, or whose absence is reported elsewhere.
+    /// Obstructions in the place of objects that are dispensable, or whose absence is reported elsewhere.
     private(set) var others: [Obstruction]
     private var all: [ObjectKey: Obstruction]
 
     init(_ store: any ObjectStore) throws {
-        // The markers are listed first: a snapshot with a listed marker was forgotten, whatever lies under its name.
+        // The forget markers are listed first. A snapshot with a listed marker was forgotten, whatever lies under its
+        // name.
         let forgotten = Set(try store.list(ObjectNames.forgotten).compactMap { ObjectNames.id(in: $0.key) })
         let decided = CollectionState.Rounds(try store.list(ObjectNames.collections).map(\.key)).decided
         var (hindering, others): ([Obstruction], [Obstruction]) = ([], [])
@@ -26,15 +29,16 @@ struct Obstructions {
                 }
             }
         }
-        // A commit record, or the tombstone that would end a session.
+        // In `snapshots/`, an obstruction hides a commit record, or prevents the tombstone that would end a session.
         try look(into: ObjectNames.snapshots) { key in ObjectNames.id(in: key).map { !forgotten.contains($0) }
         }
         try look(into: ObjectNames.forgotten) { key in ObjectNames.id(in: key).map { _ in true } }
-        // The next round, or a round that may have had a decision.
+        // In `gc/`, an obstruction prevents a round, or hides a decision that is newer than all visible decisions.
         try look(into: ObjectNames.collections) { key in
             ObjectNames.round(in: key).map { $0.number > decided }
         }
-        // A vouch: without it, content that was called safe could be removed.
+        // An obstruction may hide a vouch, the record that a user may delete files because a snapshot holds their
+        // content. A prune that does not see the vouch could remove that content.
         try look(into: ObjectNames.vouched) { key in
             ObjectNames.id(in: key) != nil ? true : ObjectNames.anyVouch(in: key).map { _ in false }
         }

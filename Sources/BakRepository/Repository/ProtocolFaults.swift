@@ -1,5 +1,6 @@
-// ProtocolFaults: steps of the store protocol that an actor leaves out or takes in another order. Only tests set them,
-// to show that each step is needed: without it the simulation must find lost data.
+// ProtocolFaults: faults that a test plants in an actor of the store protocol, a writer or a collection. With each
+// fault the actor leaves out a step or takes it in another order. The simulation must then find lost data, which shows
+// that the step is needed.
 
 /// The faults of one actor of the protocol. Outside of tests there are none.
 struct ProtocolFaults: Sendable {
@@ -13,7 +14,8 @@ struct ProtocolFaults: Sendable {
     var plainPutCommit = false
     /// A writer relies on condemned packs.
     var ignoreCondemned = false
-    /// A revoked writer names its packs although they are condemned by now.
+    /// A writer whose session a collection ended commits its packs in a new session, although they are condemned by
+    /// now.
     var nameCondemned = false
     /// A collection deletes by its own choice instead of by the recorded decision.
     var noDecisionRecord = false
@@ -21,7 +23,7 @@ struct ProtocolFaults: Sendable {
     var deleteBeforeDecision = false
     /// A session that failed while it committed is closed without a tombstone.
     var closeWithoutTombstone = false
-    /// A forgotten snapshot is taken back without a check that its content is still there.
+    /// A forgotten snapshot is committed again without a check that its content is still there.
     var takeBackUnchecked = false
     /// A snapshot that is committed again may rely on content that is condemned.
     var keepsCondemned = false

@@ -13,7 +13,8 @@ extension Repository {
     @discardableResult
     public func removeLeavings() throws(StoreError) -> Int {
         try store.removeLeavings { () throws(StoreError) in
-            // Sessions are listed before outcomes: a session that the outcomes show as decided stays decided.
+            // Sessions are listed first. A decided session stays decided, so every session that the later outcomes show
+            // as decided has ended.
             let sessions = Set(try store.list(ObjectNames.sessions).compactMap { ObjectNames.id(in: $0.key) })
             if sessions.isEmpty { return sessions }
             let outcomes = try sessionOutcomes()

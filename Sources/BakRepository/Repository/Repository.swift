@@ -1,5 +1,5 @@
-// Repository: an open repository, how to create and open one, and how to read and put single objects. Any number of
-// threads may share it.
+// Repository: creates and opens repositories, and reads and puts single objects. Any number of threads may share an
+// open repository.
 
 import BakCodec
 import BakCore
@@ -22,13 +22,14 @@ public final class Repository: Sendable {
     public let context: FrameContext
     /// The hasher that names chunks.
     public let chunkHasher: ContentHasher
-    /// The hasher that names manifest segments and roots, in a domain of its own.
+    /// The hasher that names manifest segments and roots. Its domain differs from that of chunks, so equal bytes get
+    /// different ids.
     public let manifestHasher: ContentHasher
     /// The key and the slot that opened the repository; nil if it is not encrypted.
     let unlocked: UnlockedKey?
     /// The salts of packs that have been read.
     let packSalts = PackSalts()
-    /// Held while this machine's seen state must not change.
+    /// Held while this machine must not change its record of the state that it saw last.
     let olderHold = OlderHold()
 
     init(
@@ -131,7 +132,8 @@ public final class Repository: Sendable {
                 unlocked, encryption.method, password: encryption.password, cost: encryption.cost,
                 note: encryption.note, repository: config.id, in: store, random: random)
         }
-        // If this throws, the configuration may be there, so the slot stays. The slot goes only if it is of no use.
+        // If this throws, the configuration may have been stored all the same. It needs the slot, so the slot stays.
+        // The slot is deleted only if another repository took the place.
         let isOurs: Bool
         do {
             isOurs = try store.putOwn(ObjectNames.config, bytes)
@@ -163,13 +165,15 @@ public final class Repository: Sendable {
         } catch let error as StoreError where error.kind == .notFound {
             throw RepositoryError.noRepository(location: store.location)
         } catch let error as CorruptionError where !holdsSnapshots(store) {
-            // The file is too large for our configuration, and there are no snapshots that prove a repository.
+            // The file is too large for a configuration, and no snapshots prove that the store has a repository. It
+            // counts as a damaged configuration only if it begins like one.
             guard (try? startsAsOurs(store)) == true else {
                 throw RepositoryError.notBakstore(location: store.location)
             }
             throw error
         }
-        // This comes before any checksum: a foreign file is not reported as damage, unless the store has snapshots.
+        // This check comes before any checksum. So another program's file is not reported as damage, unless the store
+        // has snapshots.
         guard ObjectHeader.isOurs(bytes) || holdsSnapshots(store) else {
             throw RepositoryError.notBakstore(location: store.location)
         }
@@ -238,8 +242,8 @@ extension ObjectStore {
     /// True if the store shows an object of this name.
     func has(_ key: ObjectKey) -> Bool { (try? size(of: key)) != nil }
 
-    /// Reads a whole object of at most `limit` bytes. A larger object is damage. If the medium has lost the object, the
-    /// error concerns this object alone.
+    /// Reads a whole object of at most `limit` bytes. A larger object counts as damaged, and so does an object that the
+    /// medium has lost.
     func readWhole(_ key: ObjectKey, upTo limit: Int) throws -> [UInt8] {
         do {
             if let bytes = try readAtOnce(key, upTo: min(limit, Self.trustedBytes)) { return bytes }
@@ -249,8 +253,8 @@ extension ObjectStore {
         }
     }
 
-    /// The length up to which an object is read whole before its frame is checked. Reading larger ones twice costs less
-    /// than memory for bytes that may not be there.
+    /// The length up to which an object is read whole before its frame is checked. A larger object is first checked
+    /// piece by piece, so that no memory is taken for an object that is damaged. It is then read a second time.
     private static var trustedBytes: Int { 32 << 20 }
 
     private func readWhole(_ key: ObjectKey, size: Int, upTo limit: Int) throws -> [UInt8] {
@@ -284,7 +288,7 @@ extension ObjectStore {
                 objects.filter { ObjectNames.isInPackFolder($0.key) },
                 obstructions.filter { ObjectNames.isInPackFolder($0.key) })
         }
-        // The store reports an obstruction that is in the place of a folder.
+        // If an item is in the place of a pack folder, this listing makes the store report it.
         if let misplaced { _ = try list(misplaced.description) }
     }
 
@@ -295,7 +299,7 @@ extension ObjectStore {
 
     /// Puts an object under a random name.
     ///
-    /// - Throws: `CorruptionError` if another object has the name nevertheless.
+    /// - Throws: `CorruptionError` if another object already has the name.
     func putUnderFreshName(_ key: ObjectKey, _ bytes: [UInt8], fromReserve: Bool = false) throws {
         guard try putOwn(key, bytes, fromReserve: fromReserve) else {
             throw CorruptionError(object: key.description, offset: 0, reason: "another has this name")

@@ -14,7 +14,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case alreadyExists(location: StoreLocation)
     /// The repository is encrypted, and the caller gave no password.
     case passwordNeeded(location: StoreLocation)
-    /// The password opens no key slot; `unreadableSlots` of them cannot be read.
+    /// The password opens no key slot. `unreadableSlots` key slots cannot be read.
     case wrongPassword(location: StoreLocation, unreadableSlots: Int)
     /// The repository is encrypted, and no key slot can be read.
     case noKeySlot(location: StoreLocation)
@@ -22,7 +22,7 @@ public enum RepositoryError: Error, Equatable, Sendable, CustomStringConvertible
     case tooManyKeySlots(location: StoreLocation)
     /// The key slot is the last one: without it the repository could not be opened any more.
     case lastKeySlot
-    /// The only other usable key slots are these. For each, a program is removing it, or was stopped while it did.
+    /// Every other usable key slot is in this list. A program is removing each of them, or was stopped while it did so.
     case keySlotsBeingRemoved([ID128])
     /// The caller gave a password for a repository that is not encrypted.
     case notEncrypted(location: StoreLocation)
@@ -125,7 +125,7 @@ extension RepositoryError {
         }
     }
 
-    /// Decodes a small object before it is stored, and refuses it if a reader would.
+    /// Decodes a small object before it is stored, and throws if a reader would refuse it.
     static func refuseUnreadable<Record>(
         _ what: String, _ bytes: [UInt8],
         _ decode: (UnsafeRawBufferPointer) throws(CorruptionError) -> Record

@@ -25,8 +25,8 @@ public struct BlobSizes: Equatable, Sendable {
         storedBytes.add(UInt64(entry.storedLength) + PackUsage.blobOverhead)
     }
 
-    /// Moves bytes from `other` to these sizes. The index may have been read anew with other lengths, so nothing goes
-    /// below zero.
+    /// Moves bytes from `other` to these sizes. The index may have been read anew with other lengths, so each
+    /// subtraction stops at zero.
     fileprivate mutating func move(rawBytes raw: UInt64, storedBytes stored: UInt64, from other: inout Self) {
         rawBytes.add(raw)
         storedBytes.add(stored)
@@ -59,7 +59,7 @@ public struct RepositoryStats: Equatable, Sendable {
     public var bytes: UInt64 = 0
     /// The distinct blobs that the snapshots need, including manifests.
     public var needed = BlobSizes()
-    /// The manifests among them, without inline content.
+    /// The manifests among `needed`, without inline content.
     public var manifests = BlobSizes()
     /// The counts by type, ordered by stored bytes, largest first.
     public var types: [TypeStats] = []
@@ -84,7 +84,7 @@ public final class StatsRun {
     private let stop: StopSignal
     private var stats = RepositoryStats()
     private var types: [String: TypeStats] = [:]
-    /// The blobs that at least one snapshot refers to; in `several`, those that at least two do.
+    /// The blobs to which at least one snapshot refers. `several` has the blobs to which at least two snapshots refer.
     private var seen: LiveBlobs
     private var several: LiveBlobs
     private var catalog = SegmentCatalog()
@@ -94,11 +94,12 @@ public final class StatsRun {
     /// A manifest segment to be read.
     private struct SegmentUse {
         var reference: ManifestSegmentReference
-        /// The number of snapshots that have it and whose files are counted.
+        /// The number of snapshots that have the segment and whose files are counted.
         var uses: UInt64
     }
 
-    /// Prepares the run. `onProgress` receives the number of segments read and of all.
+    /// Prepares the run. `onProgress` receives the number of segments that have been read and the number of all
+    /// segments.
     ///
     /// - Throws: `CorruptionError` or `StoreError` if the index table is damaged and an index segment cannot be read
     ///   instead.
@@ -286,7 +287,7 @@ public final class StatsRun {
         types[type] != nil || types.count < Self.mostTypes ? type : ""
     }
 
-    /// Returns the extension of the file's name; empty if there is none that looks like one.
+    /// Returns the extension of the file's name in lower case; empty unless it has 1 to 10 ASCII letters and digits.
     private static func type(of path: [UInt8]) -> String {
         let name = path[(path.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0)...]
         guard let dot = name.lastIndex(of: UInt8(ascii: ".")), dot > name.startIndex else { return "" }

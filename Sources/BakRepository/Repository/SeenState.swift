@@ -1,5 +1,6 @@
-// SeenState: this machine's record of each folder in which it met a repository: the newest decided round and the newest
-// snapshots. A store that shows less was put back from an old copy, or hides what is new.
+// SeenState: remembers for each folder with a copy of the repository what this machine saw there last: the newest
+// decided collection round and the newest snapshots. If a store shows less than its record, it was restored from an old
+// copy, or it hides something. A place is a folder as the machine identifies it.
 //
 //   magic "bakseen\0" 8 | version 4 | zero 4 | repository id 16 | place* | XXH3-128 of it all 16
 //   place    its XXH3-64 8 | round 8 | number of paths 1 | number of snapshots 1 | XXH3-64 of a path 8 * | snapshot *
@@ -9,7 +10,7 @@
 // - A folder that this machine knows is compared with its own record, so that copies used in turns stay apart.
 // - A new folder at a known path, or a folder known by its path only, is compared with the last record at that path.
 // - A folder that is new and at a new path is compared with the last record of any folder.
-// - While the store lacks anything that the record lists, the record stays, until the user accepts the loss.
+// - While the store lacks anything that the record lists, the record does not change, until the user accepts the loss.
 
 import BakCodec
 import BakCore
@@ -55,7 +56,8 @@ public struct OlderState: Equatable, Sendable {
     public var lostSnapshots: [ID128] { lost.map(\.id) }
     /// True if decided rounds are gone.
     public var lacksRounds = false
-    /// True if the record is of another folder at another path. Then this folder may be a copy that was never used.
+    /// True if this folder was compared with the record of another folder at another path. Then this folder may only be
+    /// an older copy that this machine has not used before.
     public var isElsewhere = false
 
     var isNothing: Bool { lost.isEmpty && !lacksRounds }
@@ -143,7 +145,8 @@ struct SeenState: Equatable {
     /// The records to compare this folder with; `isElsewhere` is true if the record is of another folder and path.
     var toCompare: [(place: Place, isElsewhere: Bool)] {
         let known = places.last { $0.name == name }
-        // If this folder has no name but its path, another folder may have been at that path.
+        // If the path is the only identity of this folder, another folder may have been at that path. So the path
+        // counts as new, and the last record at that path is compared.
         let newPaths = paths.filter { $0 == name || known?.paths.contains($0) != true }
         var found = newPaths.compactMap { path in places.last { !$0.isEmpty && $0.paths.contains(path) } }
         if let known { found.append(known) }
@@ -181,7 +184,8 @@ extension Repository {
                 older.lost.append(snapshot)
             }
             if !older.lost.isEmpty {
-                // A snapshot that a copy brought back is not lost. This listing must not change the record.
+                // A snapshot is not lost if it was copied back from another repository. The hold keeps this listing
+                // from changing the record.
                 olderHold.isHeld = true
                 let present = Set((try? snapshots())?.readable.map(\.originalID) ?? [])
                 olderHold.isHeld = false
@@ -195,7 +199,8 @@ extension Repository {
         return nil
     }
 
-    /// True if a whole marker forgets the snapshot. A name alone is not enough, since anybody can create it.
+    /// True if the snapshot has an undamaged forget marker. The marker's name alone proves nothing, because any program
+    /// can create a file of that name.
     private func isForgottenWhole(_ id: ID128) throws -> Bool {
         do {
             return try isForgotten(id) && faultOfMarker(id) == nil
@@ -203,8 +208,8 @@ extension Repository {
     }
 
     /// True if any part of a snapshot's record is left. A tombstone does not count: it says that the session never
-    /// committed, and this machine knows better. A record that was cut to a tombstone's length counts: it is reported
-    /// as damage.
+    /// committed, but this machine has seen the snapshot. A record that was cut to a tombstone's length counts: it is
+    /// reported as damage.
     private func hasRecord(_ id: ID128) throws -> Bool {
         guard let size = try size(of: ObjectNames.snapshot(id)) else { return false }
         return size != Tombstone.objectBytes(context) || (try? expectTombstone(id)) == nil
@@ -222,7 +227,7 @@ extension Repository {
         }
     }
 
-    /// True if the last look found something gone, and the user has not said since that this is meant.
+    /// True if the last call of `olderState` found something gone and the user has not accepted the loss since.
     public var isOlder: Bool { olderHold.isHeld }
 
     /// Forgets the record of this folder, so that its present state counts from now on.
@@ -238,7 +243,7 @@ extension Repository {
         note(others + [OlderState.Lost(snapshot)], round: seen.round)
     }
 
-    /// Notes all snapshots that are there, the newest last.
+    /// Notes the snapshots that a listing shows, the newest last.
     func noteSeen(_ snapshots: [CommitRecord], round: UInt64) {
         note(snapshots.suffix(SeenState.snapshotLimit).map(OlderState.Lost.init), round: round)
     }

@@ -7,8 +7,8 @@
 // more, because blobs that it took for stored may be missing.
 //
 // A run must verify its content if it finds a tombstone in place of its commit record, or if a collection began or
-// ended while it ran. It then looks up everything that it refers to in the newest index, under a session that is
-// already registered, and commits that session. A collection cannot delete this content without seeing the commit.
+// ended during the run. The run then registers another session, looks up in the newest index everything to which it
+// refers, and commits that session. A later collection waits for the session, so it does not delete this content.
 
 import BakCodec
 import BakCore
@@ -38,8 +38,8 @@ public final class BackupSession {
     public private(set) var id: ID128
     /// True if this is a dry run, which stores nothing.
     public let isDryRun: Bool
-    /// The packs that this run leaves for the next one if a collection ended it. Until the run fails, these are the
-    /// packs that it took over itself.
+    /// The packs that this run leaves for the next run if a collection ended this one. Until this run fails, they are
+    /// the packs that it took over from the run before.
     public private(set) var keptPacks: KeptPacks
     private let host: String
     private let program: String
@@ -56,7 +56,8 @@ public final class BackupSession {
     private let firstRound: UInt64
     /// The newest decided round when the run began.
     private let begunRound: UInt64
-    /// True if blobs that the run refers to may have been condemned before its session was registered.
+    /// True if blobs to which the run refers may have been condemned before its session was registered. The run must
+    /// verify its content then.
     private var mustVerify = false
     /// The registered sessions that are undecided. The value is true if the session has tried to commit.
     private var open: [ID128: Bool] = [:]
@@ -108,7 +109,8 @@ public final class BackupSession {
             }
             milestones.reached("registered")
             index = try BlobIndex(repository, for: .storing(presence), onDamage: onDamage, milestones)
-            // The index was loaded from a state that was read after the session was registered.
+            // The index read this state after the session was registered. Every collection that begins later sees the
+            // session.
             let state =
                 faults.indexBeforeCollections ? try repository.collectionState() : index.trusted.collections
             if !isDryRun { try Self.expectNoPrune(state, repository) }
@@ -150,7 +152,7 @@ public final class BackupSession {
     }
 
     /// Registers another session, and brings the index up to date if a collection has begun or ended since the last
-    /// one.
+    /// session was registered.
     private func registerNext(_ milestones: Milestones) throws -> ID128 {
         let next = ID128(from: repository.random)
         open[next] = false
@@ -183,7 +185,7 @@ public final class BackupSession {
         return excluded
     }
 
-    /// Relies on the packs of an ended run, except those that a collection has condemned or deleted.
+    /// Takes over the packs of an ended run, except those that a collection has condemned or deleted.
     private func takeOver(_ kept: KeptPacks, _ state: CollectionState) throws {
         let excluded = try excludedPacks(state)
         let packs = try kept.packs.filter { kept in
@@ -193,8 +195,9 @@ public final class BackupSession {
             } catch let error as StoreError where error.kind == .notFound { return false }
         }
         for pack in packs { sealed.append(pack) }
-        // The segment gets an id that is never trusted. Under the session's id, a cached table with a part of that
-        // session's segment would pass for complete once the session has committed.
+        // The segment gets a random id, under which it is never trusted. Under the session's id, the cached index table
+        // would have only a part of the session's segment. Once the session has committed, the table would pass for
+        // complete.
         let name = ID128(from: repository.random)
         index.publish([IndexSegment(session: name, contents: packs.map { ($0.pack, $0.blobs) })])
     }
@@ -224,13 +227,13 @@ public final class BackupSession {
         try SegmentReader(repository, index).expectAll(of: root)
     }
 
-    /// Checks that everything that a manifest refers to is there, condemned or not. Throws `MissingBlobError`
-    /// otherwise.
+    /// Throws `MissingBlobError` unless the index has everything to which a manifest refers. Condemned content counts,
+    /// too.
     func expectPresent(_ root: BlobReference) throws {
         try SegmentReader(repository, index).expectAll(of: root) { [index] in index.location(of: $0) != nil }
     }
 
-    /// True if condemned content counts as kept. Only a test sets this.
+    /// True if `ContentKeeper` does not store condemned content again. Only a test sets this.
     var keepsCondemned: Bool { faults.keepsCondemned }
 
     /// True if the error may only mean that another program removed or moved what this run looked for. A further run
@@ -278,7 +281,7 @@ public final class BackupSession {
             try batch.publish()
         } catch {
             guard error.kind == .notFound else { throw error }
-            // The packs' content has left memory. A further run need not store again those that are still there.
+            // The packs' content is no longer in memory. The next run can use the packs that the store still has.
             keep(packs)
             throw RepositoryError.unpublishedRemoved(id, error)
         }
@@ -308,7 +311,8 @@ public final class BackupSession {
         IndexSegment(session: id, contents: packs.map { ($0.pack, $0.blobs) })
     }
 
-    /// Commits the content of `packs` and the index, if necessary under a later session than the current one.
+    /// Puts the index segment of the packs `stored` and then the commit record. If a collection ends the session, it
+    /// tries again with a new session.
     private func publish(
         _ stored: [SealedPack], _ makeRecord: (_ session: ID128, _ hasIndex: Bool) -> CommitRecord
     ) throws -> CommitRecord {
@@ -337,7 +341,8 @@ public final class BackupSession {
             id = try registerNext(milestones)
             mustVerify = true
             // Leave out packs that are condemned by now. No session that collections wait for owns them, so a
-            // collection deletes them even if a segment names them. The run may be whole without them.
+            // collection deletes them even if a segment names them. The next attempt checks whether the content is
+            // whole without them.
             if !faults.nameCondemned { packs.removeAll { index.isExcluded($0.pack.id) } }
             if !packs.isEmpty { index.publish([segment(of: packs)]) }
         }
@@ -349,8 +354,8 @@ public final class BackupSession {
         ["\(id) \(rounds) \(begunRound) \(mustVerify) \(openKnowledge)", index.knowledge, presence.knowledge]
     }
 
-    /// The sessions that `close` will end. A session that a collection ended stays open beside the next one if the
-    /// content that it refers to could not be read.
+    /// The sessions that `close` will end, in words. If content could not be read because a collection ended a session,
+    /// that session stays open beside the next one.
     private var openKnowledge: String {
         open.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined()
     }
@@ -360,7 +365,7 @@ public final class BackupSession {
         open[id] = true
         if faults.plainPutCommit { try repository.store.delete(key) }
         let isCommitted = try repository.store.putOwn(key, bytes, fromReserve: fromReserve)
-        // Either the record or a tombstone is there.
+        // The commit record or a tombstone is stored now, so the session is decided.
         open[id] = nil
         if isCommitted, !faults.withoutSpares { repository.putSpare(id, bytes) }
         return isCommitted
@@ -372,8 +377,8 @@ public final class BackupSession {
     /// does nothing. A prune removes what the run stored and did not commit.
     ///
     /// A session that never tried to commit cannot commit any more, so only its record is removed. If a commit failed,
-    /// the commit record may have arrived or still be on its way, so a tombstone decides. If the store refuses, the
-    /// session stays open, as after a crash.
+    /// the commit record may have arrived or may still be on its way. In that case `close` puts a tombstone, which
+    /// decides the session. If the store refuses, the session stays open, as after a crash.
     public func close() {
         for (session, hasTried) in open.sorted(by: { $0.key < $1.key }) {
             do {
@@ -394,7 +399,8 @@ public final class BackupSession {
         _ = try repository.store.putOwn(ObjectNames.snapshot(session), tombstone, fromReserve: true)
     }
 
-    /// Looks up everything to be committed. Returns false if it cannot be read because a collection ended the session.
+    /// Looks up everything to be committed. Returns false if something cannot be read because a collection ended the
+    /// session.
     private func isWhole(_ root: BlobReference, _ packs: [SealedPack]) throws -> Bool {
         do {
             try expectAll(of: root)
@@ -430,8 +436,8 @@ struct SealedPack: Sendable {
     var blobs: [BlobRecord]
 }
 
-/// The packs that wait for the next commit, and the batch that they are staged in. They belong to one session: a
-/// failure in it does not affect other sessions of the same store.
+/// The packs that wait for the next commit, and the batch in which they are staged. The batch belongs to one session,
+/// so a failure does not affect other sessions of the same store.
 final class SealedPacks: @unchecked Sendable {
     private let monitor = Monitor()
     private var batch: any StagedBatch
@@ -447,7 +453,8 @@ final class SealedPacks: @unchecked Sendable {
 
     var byteCount: Int { monitor.locked { bytes } }
 
-    /// Hands a pack's bytes to the store. The pack's writer holds its lock, so that no cut comes in between.
+    /// Hands a pack's bytes to the store. The pack's writer holds its lock meanwhile, so `cut` cannot take the batch
+    /// away.
     func stage(_ pack: SealedPack, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
         try monitor.locked({ batch }).stage(ObjectNames.pack(pack.pack.id), bytes)
         append(pack)

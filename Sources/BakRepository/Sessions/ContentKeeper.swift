@@ -1,6 +1,6 @@
-// ContentKeeper: makes a session able to rely on all content of a snapshot that it did not store. Some content may lie
-// only in condemned packs. The keeper reads it while it is there and stores it again, as a backup would. Condemned
-// content is not damaged, and it stays until a decision names its pack.
+// ContentKeeper: lets a session commit a snapshot whose content other sessions stored. Some of this content may lie
+// only in condemned packs, on which the session must not rely. Until a decision names such a pack, its content is
+// intact. The keeper reads that content and stores it again, as a backup would.
 
 import BakCore
 import BakFormat
@@ -32,8 +32,8 @@ public final class ContentKeeper {
         chunks = session.makeWriter(.chunkPack, compression: .auto)
     }
 
-    /// Keeps all content of a manifest that this run did not write, so that the run's commit may refer to it. Returns
-    /// false if `stop` ended the work early; the commit must not refer to the manifest then.
+    /// Keeps all content of a manifest that this run did not write, so that the run's commit may refer to the manifest.
+    /// Returns false if `stop` ended the work early; the commit must not refer to the manifest then.
     ///
     /// The call looks up everything that the manifest refers to, and costs as much as a backup of the condemned part.
     ///

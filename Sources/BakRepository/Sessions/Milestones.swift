@@ -1,6 +1,6 @@
 // Milestones: moments at which a process reports everything that it still knows from earlier reads. Two runs that reach
-// a milestone with equal knowledge continue alike, so a search of all interleavings need not tell them apart. Only
-// tests listen.
+// a milestone with equal knowledge continue in the same way, so a test that searches all interleavings follows only one
+// of them. Only tests listen.
 
 import BakCore
 

@@ -1,19 +1,20 @@
 // Recommitting: changes what a snapshot's record says. A snapshot is immutable, so a new session commits the changed
 // record. The old snapshot is forgotten only after the new one is committed.
 //
-// If a collection gets in the way, the work begins again with the content that is there then. Content is reported as
-// gone only if an index that no collection has overtaken lacks it.
+// If a collection ends the session, or moves or deletes content meanwhile, the work begins again with the newest index.
+// Content is reported as gone only if the index lacks it and no collection has decided a round since the index was
+// read.
 
 import BakCore
 import BakFormat
 import BakStorage
 
 extension Repository {
-    /// How often other programs may get in the way before the work fails.
+    /// The number of attempts before the work fails.
     private static var attempts: Int { 10 }
 
-    /// Calls `body` with a session, and again with another session if a collection got in the way. Each session keeps
-    /// what the one before it stored.
+    /// Calls `body` with a session. If a collection got in the way, calls it again with another session, which takes
+    /// over the packs that the session before stored.
     ///
     /// - Throws: what `body` throws, and `RepositoryError.keepsChanging` if collections get in the way again and again.
     public func storing<Result>(
@@ -22,7 +23,7 @@ extension Repository {
         try storing(host: host, program: program, keeping: BackupSession.KeptPacks(), body)
     }
 
-    /// Does the same, beginning with the packs `kept`, which no segment names.
+    /// Calls `body` in the same way. The first session takes over the packs `kept`, which no index segment names.
     func storing<Result>(
         host: String, program: String, keeping kept: BackupSession.KeptPacks, fromReserve: Bool = false,
         faults: ProtocolFaults = ProtocolFaults(), _ body: (BackupSession) throws -> Result
@@ -92,7 +93,7 @@ extension Repository {
                     return true
                 }
             } catch RepositoryError.keepsChanging where rest.first?.old.id != first.old.id {
-                // The work makes progress, if slowly.
+                // At least one snapshot was committed, so the next call will make progress, too.
                 continue
             } catch  where RepositoryError.mayHaveMoved(error) {
                 guard let lost = rest.first?.old.id, try isForgotten(lost) else { throw error }
